@@ -1,0 +1,513 @@
+/* diffusion.h - train denoising diffusion models and sample from them, inside your own program.
+ *
+ * This header is the whole contract of libdiffusion, and its manual. It has three parts: the words that
+ * every call shares (status, options, ownership), then one section for each handle, then pictures.
+ *
+ *     dm_context    memory, threads, error text; everything else is made in one
+ *     dm_schedule   how much noise each timestep adds
+ *     dm_unet       the network
+ *     dm_dataset    where training pictures come from
+ *     dm_trainer    turns a dataset into trained weights
+ *     dm_sampler    turns noise into pictures
+ *
+ * Promises. The library never prints, exits, aborts, installs signal handlers, reads the environment or
+ * changes the locale or the floating-point mode. Every function that can fail returns a status. The same
+ * seed gives the same bits with any number of threads, on one machine with one build of the library.
+ * What is not promised: the same bits across processors of different kind, or across BLAS libraries.
+ *
+ * Pictures are float [count, height, width, channels], channels last, in [-1, 1], unless a function says
+ * uint8_t, where the range is 0 to 255.
+ *
+ * Threads. A context and all that was made in it belong to one thread at a time. Two exceptions: a
+ * dm_schedule never changes once made, and dm_trainer_cancel and dm_sampler_cancel may be called from any
+ * thread and from a signal handler.
+ *
+ * Ownership. What a create, load or open function gives belongs to the caller, who destroys it; objects
+ * that one is made from (a trainer's network, say) must outlive it. A context must outlive all its objects.
+ * Arrays are the caller's, and are not kept after the call returns unless the function says so.
+ * Out parameters come first and are set to NULL on failure. Every destroy accepts NULL.
+ */
+#ifndef DIFFUSION_H
+#define DIFFUSION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define DM_VERSION_MAJOR 0
+#define DM_VERSION_MINOR 1
+#define DM_VERSION_PATCH 0
+
+#if defined(_WIN32)
+#define DM_API
+#elif defined(__GNUC__)
+#define DM_API __attribute__((visibility("default")))
+#else
+#define DM_API
+#endif
+
+/* ---- Version and status ------------------------------------------------------------------------------ */
+
+/* MAJOR * 1000000 + MINOR * 1000 + PATCH of the library that is linked, which may be newer than the header. */
+DM_API uint32_t dm_version(void);
+/* "0.1.0". The string lives for ever. */
+DM_API const char *dm_version_string(void);
+/* One line for bug reports: version, compiler, BLAS library, instruction set in use. It lives for ever. */
+DM_API const char *dm_build_info(void);
+
+/* Status: 0 is success, errors are negative, values are never reused. */
+enum {
+    DM_OK = 0,
+    DM_ERROR_INVALID_ARGUMENT = -1,    /* a value is out of its range; the detail names it */
+    DM_ERROR_OUT_OF_MEMORY = -2,       /* the allocator returned NULL */
+    DM_ERROR_LIMIT_EXCEEDED = -3,      /* the context's memory limit would be passed */
+    DM_ERROR_IO = -4,                  /* the operating system refused to read or write */
+    DM_ERROR_BAD_FORMAT = -5,          /* a file is not what it should be */
+    DM_ERROR_UNSUPPORTED_VERSION = -6, /* a file or struct comes from a newer version */
+    DM_ERROR_CHECKSUM = -7,            /* a file's contents do not match their checksum */
+    DM_ERROR_SHAPE_MISMATCH = -8,      /* two things have shapes that do not go together */
+    DM_ERROR_NOT_FOUND = -9,           /* no file, tensor or class of that name or number */
+    DM_ERROR_WRONG_STATE = -10,        /* the call does not fit what the object is doing */
+    DM_ERROR_UNSUPPORTED = -11,        /* valid, but not something this build can do */
+    DM_ERROR_CANCELLED = -12,          /* stopped by a cancel function or by a callback */
+    DM_ERROR_NOT_FINITE = -13,         /* a loss or a picture became infinite or NaN */
+    DM_ERROR_THREAD = -14,             /* a thread could not be started */
+    DM_ERROR_CALLBACK_FAILED = -15,    /* a callback of the caller's reported failure */
+    DM_ERROR_INTERNAL = -16            /* a defect of the library; please report it */
+};
+
+/* "DM_ERROR_IO" and "input or output failed" for DM_ERROR_IO. The strings live for ever. */
+DM_API const char *dm_status_name(int32_t status);
+DM_API const char *dm_status_message(int32_t status);
+
+/* ---- Options -------------------------------------------------------------------------------------------
+ * Every options struct is flat, begins with its own size and is filled with defaults by its init function:
+ *
+ *     dm_trainer_options o;
+ *     dm_trainer_options_init(&o, sizeof o);
+ *     o.batch_size = 32;
+ *
+ * Later versions append members. A caller compiled against an older header keeps its behaviour. A caller
+ * compiled against a newer one gets DM_ERROR_UNSUPPORTED_VERSION where it sets a member that this library
+ * does not know. NULL options mean the defaults. The init functions fail only where `size` is too small to
+ * hold struct_size. */
+
+/* ---- Context ------------------------------------------------------------------------------------------- */
+
+typedef struct dm_context dm_context;
+
+enum { DM_LOG_INFO = 0, DM_LOG_WARNING = 1 };
+
+typedef struct dm_context_options {
+    uint32_t struct_size;
+    int32_t threads;        /* 1 to 256; 0, the default, means one for each processor */
+    uint64_t memory_limit;  /* bytes; 0, the default, means none. Counts all that the library allocates */
+    /* malloc and free where NULL; both or neither must be set. `size` is what was asked for. */
+    void *(*allocate)(void *user, size_t size);
+    void (*release)(void *user, void *pointer, size_t size);
+    void *allocator_user;
+    /* Receives notes that are not errors; NULL: they are dropped. */
+    void (*log)(void *user, int32_t level, const char *message);
+    void *log_user;
+    /* The host's own threads in place of the library's: calls body(data, i) for every i from 0 to count-1,
+     * in any order and on any threads, and returns when all have ended. `count` is at most `threads`. */
+    void (*parallel_for)(void *user, int32_t count, void (*body)(void *data, int32_t index), void *data);
+    void *parallel_user;
+} dm_context_options;
+
+DM_API int32_t dm_context_options_init(dm_context_options *options, size_t size);
+/* Starts threads - 1 threads, unless parallel_for is given. They sleep while no call is under way. */
+DM_API int32_t dm_context_create(dm_context **out, const dm_context_options *options);
+/* What went wrong in the last call that failed in this context: what, where and the value, as in
+ * "unet: 'norm_groups' is 30; it must divide every entry of 'channels' (64)". Valid until the next call. */
+DM_API const char *dm_context_error(const dm_context *context);
+/* Bytes in use now, the most that were ever in use, and the number of allocations so far. Each may be NULL. */
+DM_API int32_t dm_context_memory(const dm_context *context, uint64_t *used, uint64_t *peak, uint64_t *allocations);
+/* Threads that compute, the calling one included. */
+DM_API int32_t dm_context_threads(const dm_context *context);
+DM_API void dm_context_destroy(dm_context *context);
+
+/* ---- Schedule ------------------------------------------------------------------------------------------
+ * The forward process q(x_t | x_0) = N(sqrt(alpha_cumprod_t) x_0, (1 - alpha_cumprod_t) I) of Ho et al.
+ * (2020, eq. 4), for timesteps 0 to T-1. All series are computed and kept in double precision. */
+
+typedef struct dm_schedule dm_schedule;
+
+enum {
+    DM_SCHEDULE_LINEAR = 0, /* beta from beta_start to beta_end in equal steps (Ho et al. 2020, sec. 4) */
+    DM_SCHEDULE_COSINE = 1  /* beta_t = min(1 - f((t+1)/T)/f(t/T), 0.999), f(u) = cos^2((u+0.008)/1.008 pi/2)
+                               (Nichol and Dhariwal 2021, eq. 17) */
+};
+
+typedef struct dm_schedule_options {
+    uint32_t struct_size;
+    int32_t kind;       /* DM_SCHEDULE_LINEAR */
+    int32_t timesteps;  /* T: 1 to 100000; 1000 */
+    int32_t reserved;   /* 0 */
+    double beta_start;  /* linear only, in (0, 1); 1e-4 */
+    double beta_end;    /* linear only, in (0, 1); 0.02 */
+} dm_schedule_options;
+
+/* The series that dm_schedule_get reads; each has T values. `a` stands for alpha_cumprod, a_prev for that of
+ * the timestep before (1 for t = 0). */
+enum {
+    DM_SERIES_BETA = 0,
+    DM_SERIES_ALPHA = 1,                        /* 1 - beta */
+    DM_SERIES_ALPHA_CUMPROD = 2,                /* a: the product of alpha up to and including t */
+    DM_SERIES_ALPHA_CUMPROD_PREV = 3,           /* a_prev */
+    DM_SERIES_SQRT_ALPHA_CUMPROD = 4,           /* the signal's share of x_t */
+    DM_SERIES_SQRT_ONE_MINUS_ALPHA_CUMPROD = 5, /* the noise's share of x_t */
+    DM_SERIES_POSTERIOR_VARIANCE = 6,           /* beta (1 - a_prev) / (1 - a): eq. 7; 0 for t = 0 */
+    DM_SERIES_POSTERIOR_LOG_VARIANCE = 7,       /* its logarithm; for t = 0 that of t = 1 */
+    DM_SERIES_POSTERIOR_MEAN_X0 = 8,            /* sqrt(a_prev) beta / (1 - a): eq. 7's factor of x_0 */
+    DM_SERIES_POSTERIOR_MEAN_XT = 9,            /* sqrt(alpha) (1 - a_prev) / (1 - a): eq. 7's factor of x_t */
+    DM_SERIES_SNR = 10,                         /* a / (1 - a) */
+    DM_SERIES_SIGMA = 11                        /* sqrt((1 - a) / a) */
+};
+
+DM_API int32_t dm_schedule_options_init(dm_schedule_options *options, size_t size);
+DM_API int32_t dm_schedule_create(dm_schedule **out, dm_context *context, const dm_schedule_options *options);
+/* From `count` betas of the caller's, each in (0, 1). */
+DM_API int32_t dm_schedule_create_from_betas(dm_schedule **out, dm_context *context, const double *betas, size_t count);
+/* The schedule that a checkpoint or network file was trained with. */
+DM_API int32_t dm_schedule_load(dm_schedule **out, dm_context *context, const char *path);
+/* T. */
+DM_API int32_t dm_schedule_steps(const dm_schedule *schedule);
+/* Copies one series into values, whose `count` must be T. */
+DM_API int32_t dm_schedule_get(const dm_schedule *schedule, int32_t series, double *values, size_t count);
+/* x_t = sqrt(a_t) x_0 + sqrt(1 - a_t) noise. x_t, x_start and noise hold count * elements floats, and
+ * timesteps `count` integers from 0 to T-1, one for each picture. x_t may be x_start or noise. */
+DM_API int32_t dm_schedule_add_noise(const dm_schedule *schedule, float *x_t, const float *x_start, const float *noise,
+                                     const int32_t *timesteps, size_t count, size_t elements);
+DM_API void dm_schedule_destroy(dm_schedule *schedule);
+
+/* ---- U-Net ---------------------------------------------------------------------------------------------
+ * The network of Ho et al. (2020, appendix B), with the variations of later papers as options. Parameters
+ * are named and shaped as in the state dict of diffusers' UNet2DModel, convolutions as [out, in, 3, 3]. */
+
+typedef struct dm_unet dm_unet;
+
+enum { DM_MAX_LEVELS = 8 };
+
+enum {
+    DM_PRESET_TINY = 0,        /* base 32: widths 32, 64, 64; 0.9 million parameters or so, for trying things out */
+    DM_PRESET_SMALL = 1,       /* base 64: the tutorial's width, time embedding and 8 groups */
+    DM_PRESET_DDPM_CIFAR10 = 2 /* base 128: the CIFAR-10 network of Ho et al. (2020), 35,746,307 parameters */
+};
+
+/* What the network's output stands for. Samplers follow it. */
+enum {
+    DM_PREDICT_EPS = 0, /* the noise (Ho et al. 2020, eq. 14) */
+    DM_PREDICT_X0 = 1,  /* the clean picture */
+    DM_PREDICT_V = 2    /* v = sqrt(a) eps - sqrt(1-a) x_0 (Salimans and Ho 2022, appendix D) */
+};
+
+/* How the time embedding enters a residual block. */
+enum {
+    DM_TIME_ADD = 0,        /* added after the first convolution (Ho et al. 2020) */
+    DM_TIME_SCALE_SHIFT = 1,/* norm(h) (1 + scale) + shift at the second norm (Nichol and Dhariwal 2021) */
+    DM_TIME_ADD_OUTPUT = 2  /* added to the block's output, before the shortcut (the tutorial's block) */
+};
+
+enum {
+    DM_PAD_BOTTOM_RIGHT = 0, /* the downsampler pads bottom and right by one (Ho et al. 2020) */
+    DM_PAD_ALL = 1           /* it pads all four sides by one */
+};
+
+typedef struct dm_unet_options {
+    uint32_t struct_size;
+    int32_t height;               /* pixels; divisible by 2^(levels-1); 32 */
+    int32_t width;                /* likewise; 32 */
+    int32_t in_channels;          /* 1 to 64; 3 */
+    int32_t out_channels;         /* 1 to 64; 3 */
+    int32_t levels;               /* 1 to DM_MAX_LEVELS; 4 */
+    int32_t channels[8];          /* width of each level, a multiple of norm_groups; 64, 128, 128, 128 */
+    int32_t blocks[8];            /* residual blocks of each level, 1 to 16 (one more on the way up); 2 */
+    int32_t attention[8];         /* 1: an attention after each block of this level; 0, 1, 0, 0 */
+    int32_t mid_attention;        /* 1: attention between the two middle blocks; 1 */
+    int32_t attention_head_size;  /* channels a head; 0, the default: one head */
+    int32_t norm_groups;          /* 32 */
+    float norm_eps;               /* 1e-6 */
+    float dropout;                /* in [0, 1), in training only; 0 */
+    int32_t time_embedding;       /* DM_TIME_ADD */
+    int32_t time_channels;        /* width of the time embedding; 0, the default: 4 * channels[0] */
+    float time_frequency_shift;   /* frequencies exp(-ln 10000 i / (half - shift)); 1 in DDPM; 1 */
+    int32_t time_cos_first;       /* 0: [sin | cos]; 1: [cos | sin]; 0 */
+    int32_t downsample_padding;   /* DM_PAD_BOTTOM_RIGHT */
+    int32_t classes;              /* labels 0 to classes-1, and `classes` for "no class"; 0: no labels */
+    int32_t prediction;           /* DM_PREDICT_EPS */
+} dm_unet_options;
+
+/* Which of a checkpoint's weights to load. */
+enum {
+    DM_WEIGHTS_AVERAGE = 0, /* the moving average where the file has one, else the trained weights */
+    DM_WEIGHTS_TRAINED = 1  /* the weights as the last step left them */
+};
+
+typedef struct dm_tensor_info {
+    uint32_t struct_size;
+    int32_t rank;       /* 1 to 4 */
+    int64_t shape[4];   /* unused ones are 1 */
+    uint64_t elements;
+    const char *name;   /* lives as long as the network */
+} dm_tensor_info;
+
+DM_API int32_t dm_unet_options_init(dm_unet_options *options, size_t size);
+/* The defaults, then what the preset changes. */
+DM_API int32_t dm_unet_options_preset(dm_unet_options *options, size_t size, int32_t preset);
+/* A network with DDPM's initialisation drawn from `seed`: weights uniform in +-sqrt(6 / (fan_in + fan_out)),
+ * biases 0, and practically 0 for what ends a block, an attention or the network. */
+DM_API int32_t dm_unet_create(dm_unet **out, dm_context *context, const dm_unet_options *options, uint64_t seed);
+/* From a safetensors file that dm_unet_save or dm_trainer_save wrote. */
+DM_API int32_t dm_unet_load(dm_unet **out, dm_context *context, const char *path, int32_t weights);
+/* The same from `size` bytes in memory. */
+DM_API int32_t dm_unet_load_memory(dm_unet **out, dm_context *context, const void *bytes, size_t size, int32_t weights);
+/* Writes one safetensors file: the parameters, with the options and, where not NULL, the schedule as metadata.
+ * It is complete or, on failure, not there: what stood under that name before stays. */
+DM_API int32_t dm_unet_save(const dm_unet *unet, const dm_schedule *schedule, const char *path);
+DM_API int32_t dm_unet_get_options(const dm_unet *unet, dm_unet_options *options, size_t size);
+DM_API uint64_t dm_unet_parameter_count(const dm_unet *unet);
+DM_API size_t dm_unet_tensor_count(const dm_unet *unet);
+/* The tensors in the order of diffusers' state dict. info->struct_size must be set. */
+DM_API int32_t dm_unet_tensor_info(const dm_unet *unet, size_t index, dm_tensor_info *info);
+/* One parameter by name, as [out, in, 3, 3], [out, in] or [n]; `count` must be its number of elements. */
+DM_API int32_t dm_unet_tensor_get(const dm_unet *unet, const char *name, float *values, size_t count);
+DM_API int32_t dm_unet_tensor_set(dm_unet *unet, const char *name, const float *values, size_t count);
+/* output [count, height, width, out_channels] for x_t [count, height, width, in_channels] and one timestep for
+ * each picture: floats, since models conditioned on sigma need them. labels, `count` of them, may be NULL where
+ * the network has no classes, or to say "no class". No dropout. The first call with a new count allocates. */
+DM_API int32_t dm_unet_forward(dm_unet *unet, float *output, const float *x_t, const float *timesteps,
+                               const int32_t *labels, size_t count);
+DM_API void dm_unet_destroy(dm_unet *unet);
+
+/* ---- Dataset -------------------------------------------------------------------------------------------
+ * Pictures as uint8_t [height, width, channels] with a label each (-1: none). */
+
+typedef struct dm_dataset dm_dataset;
+
+enum { DM_SPLIT_TRAIN = 0, DM_SPLIT_TEST = 1 };
+
+/* Fills one picture and its label; non-zero stops the work with DM_ERROR_CALLBACK_FAILED. */
+typedef int32_t (*dm_dataset_read)(void *user, uint64_t index, uint8_t *pixels, int32_t *label);
+
+/* CIFAR-10's binary version: cifar-10-binary.tar.gz as it is published, read without unpacking it to disk, or
+ * a folder that holds its .bin files (or holds the folder cifar-10-batches-bin that does). All is read here. */
+DM_API int32_t dm_dataset_open_cifar10(dm_dataset **out, dm_context *context, const char *path, int32_t split);
+/* Pictures that the library draws as they are read: a shape in each, ten shapes, so ten classes. Colour,
+ * position, size, turn and background vary without end: picture `index` of a seed is always the same.
+ * size: 16 to 64 pixels each way; count: how many make an epoch. */
+DM_API int32_t dm_dataset_open_builtin(dm_dataset **out, dm_context *context, int32_t size, uint64_t count, uint64_t seed);
+/* `count` pictures [count, height, width, channels] and, where not NULL, their labels, which are not copied and
+ * must outlive the dataset. */
+DM_API int32_t dm_dataset_from_memory(dm_dataset **out, dm_context *context, const uint8_t *pixels, const int32_t *labels,
+                                      uint64_t count, int32_t height, int32_t width, int32_t channels);
+DM_API int32_t dm_dataset_from_callback(dm_dataset **out, dm_context *context, dm_dataset_read read, void *user,
+                                        uint64_t count, int32_t height, int32_t width, int32_t channels);
+/* Each out parameter may be NULL. `classes` is 0 where there are no labels. */
+DM_API int32_t dm_dataset_size(const dm_dataset *dataset, uint64_t *count, int32_t *height, int32_t *width,
+                               int32_t *channels, int32_t *classes);
+/* One picture; `count` must be height * width * channels; label may be NULL. */
+DM_API int32_t dm_dataset_get(const dm_dataset *dataset, uint64_t index, uint8_t *pixels, size_t count, int32_t *label);
+/* "airplane", "circle", or NULL where the label has no name. It lives as long as the dataset. */
+DM_API const char *dm_dataset_class_name(const dm_dataset *dataset, int32_t label);
+DM_API void dm_dataset_destroy(dm_dataset *dataset);
+
+/* ---- Trainer -------------------------------------------------------------------------------------------
+ * Algorithm 1 of Ho et al. (2020): mean squared error between what the network predicts and its target, at
+ * uniformly drawn timesteps; AdamW (Loshchilov and Hutter 2019); a moving average of the weights. */
+
+typedef struct dm_trainer dm_trainer;
+
+enum { DM_DECAY_NONE = 0, DM_DECAY_LINEAR = 1, DM_DECAY_COSINE = 2 };
+
+typedef struct dm_trainer_options {
+    uint32_t struct_size;
+    int32_t batch_size;        /* pictures in one pass, 1 to 4096; 64 */
+    int32_t accumulation;      /* passes whose gradients make one step, 1 to 4096; 1 */
+    int32_t flip;              /* 1: half of the pictures are mirrored left to right; 0 */
+    uint64_t seed;             /* 0 */
+    double learning_rate;      /* 1e-4 */
+    double beta1;              /* 0.9 */
+    double beta2;              /* 0.999 */
+    double adam_eps;           /* 1e-8 */
+    double weight_decay;       /* decoupled; 0 */
+    double gradient_clip;      /* largest norm of all gradients together; 0: no clipping; 1 */
+    double average_decay;      /* of the moving average of the weights; 0: none is kept; 0.9999 */
+    uint64_t warmup_steps;     /* the rate rises linearly over these; 0 */
+    uint64_t decay_steps;      /* and falls until this step, after which it stays; needed with a decay; 0 */
+    int32_t decay;             /* DM_DECAY_NONE */
+    int32_t average_warmup;    /* 1: the average's decay is min(average_decay, (1 + step) / (10 + step)); 1 */
+    double final_rate;         /* what is left of learning_rate at decay_steps, as a fraction; 0 */
+    int32_t use_labels;        /* 1: the dataset's labels reach a network that has classes; 1 */
+    int32_t reserved;          /* 0 */
+} dm_trainer_options;
+
+typedef struct dm_train_stats {
+    uint32_t struct_size;
+    int32_t refused;           /* 1: the loss or a gradient was not finite, and the weights were left alone */
+    uint64_t step;             /* steps done, this one included */
+    uint64_t images;           /* pictures seen in all steps so far */
+    double epoch;              /* images / size of the dataset */
+    double loss;               /* mean squared error of this step */
+    double gradient_norm;      /* before clipping */
+    double learning_rate;
+    double seconds;            /* that the step took */
+} dm_train_stats;
+
+/* A batch of the caller's for dm_trainer_step_batch. */
+typedef struct dm_train_batch {
+    uint32_t struct_size;
+    int32_t reserved;          /* 0 */
+    uint64_t count;            /* must be batch_size * accumulation */
+    const float *images;       /* [count, height, width, channels] in [-1, 1] */
+    const int32_t *labels;     /* [count], or NULL */
+    const float *noise;        /* like images; NULL: drawn from the trainer's seed */
+    const int32_t *timesteps;  /* [count], 0 to T-1; NULL: drawn likewise */
+} dm_train_batch;
+
+/* Called after every step of dm_trainer_run; non-zero stops it with DM_ERROR_CANCELLED. */
+typedef int32_t (*dm_train_callback)(void *user, const dm_train_stats *stats);
+
+DM_API int32_t dm_trainer_options_init(dm_trainer_options *options, size_t size);
+/* The network is trained in place: use it only between steps while it has a trainer. The network and dataset must
+ * outlive the trainer; the schedule is copied. dataset may be NULL where only dm_trainer_step_batch is used. All memory
+ * for training is allocated here; the steps allocate nothing. */
+DM_API int32_t dm_trainer_create(dm_trainer **out, dm_unet *unet, const dm_schedule *schedule, const dm_dataset *dataset,
+                                 const dm_trainer_options *options);
+/* Goes on from a file of dm_trainer_save, bit for bit as if it had never stopped. `unet` must have the shapes of the
+ * file (dm_unet_load gives such a one) and gets its weights; schedule and options come from the file. */
+DM_API int32_t dm_trainer_resume(dm_trainer **out, dm_unet *unet, const dm_dataset *dataset, const char *path);
+DM_API int32_t dm_trainer_get_options(const dm_trainer *trainer, dm_trainer_options *options, size_t size);
+/* One step on the dataset's next pictures, in an order shuffled anew each epoch. stats may be NULL, else its struct_size
+ * must be set. A loss or gradient that is not finite gives DM_ERROR_NOT_FINITE: the step is counted, the weights, the
+ * average and the moments stay as they were. */
+DM_API int32_t dm_trainer_step(dm_trainer *trainer, dm_train_stats *stats);
+/* One step on pictures of the caller's. */
+DM_API int32_t dm_trainer_step_batch(dm_trainer *trainer, const dm_train_batch *batch, dm_train_stats *stats);
+/* Steps until `steps` of them are done in all, counted from the trainer's first. Refused steps are reported to the
+ * callback and passed over; ten in a row end the run with DM_ERROR_NOT_FINITE. */
+DM_API int32_t dm_trainer_run(dm_trainer *trainer, uint64_t steps, dm_train_callback callback, void *user);
+DM_API uint64_t dm_trainer_steps_done(const dm_trainer *trainer);
+/* Replaces learning_rate, before warm-up and decay. */
+DM_API int32_t dm_trainer_set_learning_rate(dm_trainer *trainer, double learning_rate);
+/* Copies the moving average of the weights into `target`, a network of the same options that this trainer does not train. */
+DM_API int32_t dm_trainer_get_average(const dm_trainer *trainer, dm_unet *target);
+/* One safetensors file with everything: weights, average, both moments, step, seed, place in the data, options. */
+DM_API int32_t dm_trainer_save(const dm_trainer *trainer, const char *path);
+/* Makes the current dm_trainer_run return DM_ERROR_CANCELLED after the step under way. Safe in a signal handler. */
+DM_API void dm_trainer_cancel(dm_trainer *trainer);
+DM_API void dm_trainer_destroy(dm_trainer *trainer);
+
+/* ---- Sampler ------------------------------------------------------------------------------------------- */
+
+typedef struct dm_sampler dm_sampler;
+
+enum {
+    DM_SOLVER_DDPM = 0, /* ancestral sampling (Ho et al. 2020, algorithm 2), over all or fewer timesteps */
+    DM_SOLVER_DDIM = 1  /* Song, Meng and Ermon (2021), eq. 12; deterministic where eta is 0 */
+};
+
+/* Which n of the T timesteps are visited, from the noisiest down. */
+enum {
+    DM_SPACING_LEADING = 0,  /* i (T / n) + steps_offset, T / n rounded down */
+    DM_SPACING_TRAILING = 1, /* round(T - i T / n) - 1: begins at T-1 */
+    DM_SPACING_LINSPACE = 2, /* n values from 0 to T-1, rounded half to even */
+    DM_SPACING_CUSTOM = 3    /* the caller's `timesteps` */
+};
+
+enum {
+    DM_VARIANCE_FIXED_SMALL = 0, /* the posterior's variance */
+    DM_VARIANCE_FIXED_LARGE = 1  /* beta_t (of the respaced steps), as DDPM samples CIFAR-10 */
+};
+
+typedef struct dm_sampler_options {
+    uint32_t struct_size;
+    int32_t solver;           /* DM_SOLVER_DDIM */
+    int32_t steps;            /* 1 to T; 50. With a custom list: its length */
+    int32_t spacing;          /* DM_SPACING_TRAILING */
+    int32_t steps_offset;     /* added to leading timesteps; 0 */
+    int32_t variance;         /* DDPM: DM_VARIANCE_FIXED_LARGE */
+    int32_t clip;             /* 1: the predicted x_0 is clipped to [-1, 1] at every step; 1 */
+    int32_t rederive_eps;     /* DDIM: 1: eps is derived again from the clipped x_0; 0: it stays as predicted; 0 */
+    int32_t final_alpha_one;  /* DDIM: 1: the last step goes to alpha_cumprod 1; 0: to alpha_cumprod[0]; 1 */
+    int32_t batch_size;       /* pictures that go through the network at once, 1 to 4096; 16 */
+    double eta;               /* DDIM: 0, the default, deterministic; 1, as noisy as DDPM */
+    const int32_t *timesteps; /* custom spacing: `steps` of them, strictly falling; copied */
+} dm_sampler_options;
+
+/* Called after each step with the number of steps done and in all, for the pictures first to first + count - 1 of the
+ * request, as they stand: x_t and the x_0 predicted from it, both [count, h, w, c]. Non-zero stops the run with
+ * DM_ERROR_CANCELLED. */
+typedef int32_t (*dm_sampler_progress)(void *user, int32_t step, int32_t steps, const float *x_t, const float *x_0,
+                                       size_t first, size_t count);
+/* Writes the noise for one step of pictures first to first + count - 1, `elements` floats each, in place of the
+ * library's. step 0 is the noise that sampling starts from, step i that which step i adds. */
+typedef int32_t (*dm_noise_source)(void *user, int32_t step, float *noise, size_t first, size_t count, size_t elements);
+/* A network of the caller's: output like x_t, for pictures that all stand at one timestep. */
+typedef int32_t (*dm_denoiser)(void *user, float *output, const float *x_t, float timestep, const int32_t *labels,
+                               size_t count, size_t elements);
+
+typedef struct dm_sampler_request {
+    uint32_t struct_size;
+    int32_t reserved;         /* 0 */
+    uint64_t count;           /* pictures, 1 to 65536 */
+    uint64_t seed;            /* picture i has the seed `seed` + i, and is the same alone and in any batch */
+    const uint64_t *seeds;    /* [count], in place of seed + i; or NULL */
+    const int32_t *labels;    /* [count]; NULL: no class */
+    const float *start;       /* [count, h, w, c]: x_T in place of drawn noise; or NULL */
+    dm_noise_source noise;    /* or NULL */
+    void *noise_user;
+    dm_sampler_progress progress; /* or NULL */
+    void *progress_user;
+} dm_sampler_request;
+
+DM_API int32_t dm_sampler_options_init(dm_sampler_options *options, size_t size);
+/* Samples with `unet`, and follows what it predicts. Both unet and schedule must outlive the sampler. */
+DM_API int32_t dm_sampler_create(dm_sampler **out, dm_unet *unet, const dm_schedule *schedule, const dm_sampler_options *options);
+/* Samples with a network of the caller's, which predicts `prediction` for pictures of the given shape. */
+DM_API int32_t dm_sampler_create_with_denoiser(dm_sampler **out, dm_context *context, const dm_schedule *schedule,
+                                               dm_denoiser denoiser, void *user, int32_t prediction, int32_t height,
+                                               int32_t width, int32_t channels, const dm_sampler_options *options);
+DM_API int32_t dm_sampler_request_init(dm_sampler_request *request, size_t size);
+/* The timesteps that it visits, in their order; `count` must be dm_sampler_steps. */
+DM_API int32_t dm_sampler_steps(const dm_sampler *sampler);
+DM_API int32_t dm_sampler_timesteps(const dm_sampler *sampler, int32_t *timesteps, size_t count);
+/* Fills images [count, h, w, c]; `elements` must be their number of floats in all. */
+DM_API int32_t dm_sampler_run(dm_sampler *sampler, const dm_sampler_request *request, float *images, size_t elements);
+/* Makes the current run return DM_ERROR_CANCELLED after the step under way. Safe in a signal handler. */
+DM_API void dm_sampler_cancel(dm_sampler *sampler);
+DM_API void dm_sampler_destroy(dm_sampler *sampler);
+
+/* ---- Pictures ------------------------------------------------------------------------------------------
+ * uint8_t [height, width, channels] with 1 channel (grey), 3 (RGB) or 4 (RGBA). */
+
+/* round((x + 1) * 127.5), clamped to 0..255; what is not a number gives 0. */
+DM_API int32_t dm_image_to_u8(uint8_t *pixels, const float *images, size_t count);
+/* x / 127.5 - 1. */
+DM_API int32_t dm_image_from_u8(float *images, const uint8_t *pixels, size_t count);
+/* The size of a grid of `count` pictures, `columns` a row, each enlarged `scale` times, with `gap` pixels around. */
+DM_API int32_t dm_image_grid_size(size_t count, int32_t height, int32_t width, int32_t columns, int32_t scale, int32_t gap,
+                                  int32_t *grid_height, int32_t *grid_width);
+/* Draws that grid on white into grid [grid_height, grid_width, channels], of `grid_count` bytes. */
+DM_API int32_t dm_image_grid(uint8_t *grid, size_t grid_count, const uint8_t *images, size_t count, int32_t height,
+                             int32_t width, int32_t channels, int32_t columns, int32_t scale, int32_t gap);
+/* *size bytes of PNG into buffer; where `capacity` is too small, or buffer NULL, only *size is set (to a bound that
+ * suffices), and the status is DM_OK for a NULL buffer and DM_ERROR_INVALID_ARGUMENT otherwise. */
+DM_API int32_t dm_image_encode_png(dm_context *context, uint8_t *buffer, size_t capacity, size_t *size, const uint8_t *pixels,
+                                   int32_t height, int32_t width, int32_t channels);
+/* Complete or not there, as all files that the library writes. */
+DM_API int32_t dm_image_write_png(dm_context *context, const char *path, const uint8_t *pixels, int32_t height,
+                                  int32_t width, int32_t channels);
+/* An animated PNG of `frames` pictures [frames, height, width, channels] that loops for ever, each shown for delay_ms
+ * and the last for last_delay_ms. Viewers without animation show the last picture. */
+DM_API int32_t dm_image_write_apng(dm_context *context, const char *path, const uint8_t *pixels, int32_t frames,
+                                   int32_t height, int32_t width, int32_t channels, int32_t delay_ms, int32_t last_delay_ms);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

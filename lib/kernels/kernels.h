@@ -1,0 +1,98 @@
+/* The table of numeric kernels. Each family is one source file, compiled once for every instruction set with
+ * DMI_ISA naming it (base, v3, v4), so the compiler vectorises it for that set; a context picks one table for its life.
+ *
+ * Kernels are plain loops on float pointers and sizes: they never allocate, fail, take a lock or start a thread. The
+ * operations above them cut the work into tasks. A picture's result never depends on its neighbours in the batch. */
+#ifndef DMI_KERNELS_KERNELS_H
+#define DMI_KERNELS_KERNELS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Inside a kernel file: DMI_KERNEL(silu_forward) is dmi_silu_forward_v3 when compiled for x86-64-v3. */
+#ifdef DMI_ISA
+#define DMI_PASTE2(a, b) dmi_##a##_##b
+#define DMI_PASTE(a, b) DMI_PASTE2(a, b)
+#define DMI_KERNEL(name) DMI_PASTE(name, DMI_ISA)
+#endif
+
+/* What a step of AdamW needs besides the arrays. */
+typedef struct dmi_adamw {
+    float rate;          /* learning rate of this step */
+    float beta1, beta2;
+    float correction1;   /* 1 / (1 - beta1^step) */
+    float correction2;   /* 1 / (1 - beta2^step) */
+    float eps, decay;    /* decay is decoupled: w -= rate * decay * w */
+    float gradient_scale;/* clip factor, and 1 / accumulation */
+    float average_decay; /* in [0, 1): average = d average + (1 - d) w; negative: no average */
+} dmi_adamw;
+
+typedef struct dmi_kernels {
+    const char *isa;
+
+    /* ---- pointwise.c: n floats each; in and out may be the same array ---- */
+    void (*silu_forward)(float *y, const float *x, size_t n);
+    /* dx = (or += where `add`) dy * silu'(x) */
+    void (*silu_backward)(float *dx, const float *x, const float *dy, size_t n, bool add);
+    void (*add)(float *y, const float *a, const float *b, size_t n); /* y = a + b */
+    void (*scale)(float *y, const float *x, float factor, size_t n);
+    /* rows of `columns` floats from x (row stride sx) to y (row stride sy); y += x where `add` */
+    void (*copy_rows)(float *y, size_t sy, const float *x, size_t sx, size_t rows, size_t columns, bool add);
+    /* y[c] = (or +=) sum over rows of x [rows, columns], rows in order, in chunks summed in double */
+    void (*sum_rows)(float *y, const float *x, size_t rows, size_t columns, bool add);
+    /* mask of n bits' worth from random words: y = x * (word >= threshold) * factor */
+    void (*dropout)(float *y, const float *x, const uint32_t *words, uint32_t threshold, float factor, size_t n, bool add);
+
+    /* ---- norm.c: one picture x [pixels, channels], channels c0 to c1-1 (whole groups of `per_group` channels) ----
+     * y = f(gain[c] * (x - mean) * rstd + offset[c]), f = SiLU where `silu`; mean and rstd [groups of the picture]. */
+    void (*norm_forward)(float *y, float *mean, float *rstd, const float *x, const float *gain, const float *offset,
+                         int32_t pixels, int32_t channels, int32_t per_group, int32_t c0, int32_t c1, float eps, bool silu);
+    /* dx = (+= where add); dgain[c] = sum du * xhat, doffset[c] = sum du, over the pixels, written (not added) */
+    void (*norm_backward)(float *dx, float *dgain, float *doffset, const float *x, const float *dy, const float *mean,
+                          const float *rstd, const float *gain, const float *offset, int32_t pixels, int32_t channels,
+                          int32_t per_group, int32_t c0, int32_t c1, bool silu, bool add);
+
+    /* ---- softmax.c ---- */
+    /* each row of s [rows, columns]: p = exp(scale * s - m) / sum, in place; lse[row] = m + log(sum) */
+    void (*softmax_rows)(float *s, float *lse, float scale, int32_t rows, int32_t columns);
+    /* each row of s: p = exp(scale * s - lse[row]), in place */
+    void (*softmax_again)(float *s, const float *lse, float scale, int32_t rows, int32_t columns);
+    /* ds = scale * p * (dp - delta[row]), into dp */
+    void (*softmax_backward)(float *dp, const float *p, const float *delta, float scale, int32_t rows, int32_t columns);
+    /* delta[row] = sum_c a[row, c] * b[row, c], with row strides */
+    void (*row_dot)(float *delta, const float *a, size_t sa, const float *b, size_t sb, int32_t rows, int32_t columns);
+
+    /* ---- linear.c: vectors; w [in, out]; one batch row at a time, so a row never depends on the others ---- */
+    /* y [out] = bias + x [in] w; bias may be NULL; columns o0 to o1-1 */
+    void (*linear_forward)(float *y, const float *x, const float *w, const float *bias, int32_t in, int32_t out,
+                           int32_t o0, int32_t o1);
+    /* dx[i] = (+=) sum_o dy[o] w[i, o], rows i0 to i1-1 */
+    void (*linear_backward_x)(float *dx, const float *dy, const float *w, int32_t out, int32_t i0, int32_t i1, bool add);
+    /* dw[i, o] = (+=) sum_n x[n, i] dy[n, o], rows i0 to i1-1, n in order */
+    void (*linear_backward_w)(float *dw, const float *x, const float *dy, int32_t n, int32_t in, int32_t out, int32_t i0,
+                              int32_t i1, bool add);
+
+    /* ---- loss.c ---- */
+    /* sum of (p - t)^2 over n floats, in double, chunks in order; gradient[i] = factor * (p - t) */
+    double (*mse)(float *gradient, const float *prediction, const float *target, float factor, size_t n);
+
+    /* ---- diffuse.c: one picture of n floats ---- */
+    /* y = a * x + b * z: x_t, v, and every solver's update */
+    void (*combine)(float *y, float a, const float *x, float b, const float *z, size_t n);
+    /* y = x / 127.5 - 1, mirrored left to right where `flip`; [h, w, c] */
+    void (*from_u8)(float *y, const uint8_t *x, int32_t h, int32_t w, int32_t c, bool flip);
+
+    /* ---- adamw.c: a range of the flat parameter block ---- */
+    void (*adamw)(float *w, float *m, float *v, float *average, const float *g, const dmi_adamw *options, size_t n);
+    double (*sum_squares)(const float *x, size_t n); /* in double */
+    bool (*all_finite)(const float *x, size_t n);
+
+    /* ---- winograd.c, see winograd.h ---- */
+    const struct dmi_winograd *winograd;
+} dmi_kernels;
+
+/* The table for DMI_ISA_*, or for the best one compiled in that is not above it. */
+const dmi_kernels *dmi_kernels_for(int32_t isa);
+
+#endif

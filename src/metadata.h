@@ -1,0 +1,21 @@
+/* Option structs as metadata of a safetensors file: a table says where each member is and what it is called, so that
+ * writing, reading and checking are one loop. Values are exact: integers in decimal, doubles as %.17g, floats as %.9g. */
+#ifndef DM_SRC_METADATA_H
+#define DM_SRC_METADATA_H
+
+#include "io/safetensors.h"
+
+enum { DMI_META_I32, DMI_META_U64, DMI_META_F32, DMI_META_F64 };
+
+typedef struct dmi_meta {
+    const char *key;   /* "unet.norm_groups" */
+    int32_t type;
+    int32_t count;     /* array length; written as "64,128,128" */
+    size_t offset;     /* in the struct */
+} dmi_meta;
+
+int32_t dmi_meta_write(dmi_host *host, dmi_safetensors_writer *writer, const dmi_meta *table, size_t count, const void *from);
+/* A key that is missing leaves the struct's value alone; one that cannot be read is DMI_ERROR_BAD_FORMAT. */
+int32_t dmi_meta_read(dmi_host *host, const dmi_safetensors *file, const dmi_meta *table, size_t count, void *to);
+
+#endif

@@ -1,0 +1,22 @@
+/* The schedule's insides: its series in double, as solvers, loss and trainer read them. */
+#ifndef DM_SRC_SCHEDULE_H
+#define DM_SRC_SCHEDULE_H
+
+#include "context.h"
+#include "io/safetensors.h"
+
+struct dm_schedule {
+    dm_context *context;
+    dm_schedule_options options; /* kind is -1 where the betas are the caller's */
+    int32_t steps;               /* T */
+    double *beta;                /* [T] */
+    double *alpha_cumprod;       /* [T] */
+};
+
+/* A copy that shares nothing. */
+int32_t dmi_schedule_copy(dm_schedule **out, const dm_schedule *schedule);
+/* As metadata of a file, keys "schedule.*" (the caller's betas as a JSON list of %.17g numbers), and back. */
+int32_t dmi_schedule_write(dmi_host *host, dmi_safetensors_writer *writer, const dm_schedule *schedule);
+int32_t dmi_schedule_read(dm_schedule **out, dm_context *context, const dmi_safetensors *file);
+
+#endif

@@ -1,0 +1,43 @@
+/* The U-Net's insides. */
+#ifndef DM_SRC_UNET_H
+#define DM_SRC_UNET_H
+
+#include "autograd/graph.h"
+#include "context.h"
+#include "io/safetensors.h"
+
+/* A graph of the network for one batch size, with the values that its user fills and reads. */
+typedef struct dmi_unet_graph {
+    dmi_graph *graph;
+    int32_t batch;
+    dmi_value x;      /* [batch, h, w, in_channels] */
+    dmi_value t;      /* [batch, 1, 1, 1] timesteps as floats */
+    dmi_value labels; /* [batch, 1, 1, 1] as floats, DMI_NONE without classes; options.classes means none */
+    dmi_value output; /* [batch, h, w, out_channels] */
+} dmi_unet_graph;
+
+struct dm_unet {
+    dm_context *context;
+    dm_unet_options options;
+    dmi_params params;
+    dmi_unet_graph forward; /* of the last batch size that was run; graph is NULL before */
+    bool trained;           /* a trainer holds it */
+};
+
+/* Builds and plans the graph. */
+int32_t dmi_unet_graph_create(dm_unet *unet, dmi_unet_graph *out, int32_t batch, bool train);
+void dmi_unet_graph_destroy(dmi_unet_graph *graph);
+/* The network for `count` pictures in unet->forward, which is made anew where its batch size differs. */
+int32_t dmi_unet_forward_graph(dm_unet *unet, dmi_unet_graph **out, size_t count);
+/* dm_unet_forward with one timestep for all. */
+int32_t dmi_unet_denoise(dm_unet *unet, float *output, const float *x_t, float timestep, const int32_t *labels, size_t count);
+
+/* Parameters (block: one laid out like params.data) as tensors named prefix + name, and back. */
+int32_t dmi_unet_write_block(dmi_host *host, dmi_safetensors_writer *writer, const dm_unet *unet, const char *prefix,
+                             const float *block);
+int32_t dmi_unet_read_block(dmi_host *host, const dmi_safetensors *file, const dm_unet *unet, const char *prefix, float *block);
+/* The options as metadata "unet.*". */
+int32_t dmi_unet_write_options(dmi_host *host, dmi_safetensors_writer *writer, const dm_unet_options *options);
+int32_t dmi_unet_read_options(dmi_host *host, const dmi_safetensors *file, dm_unet_options *options);
+
+#endif
