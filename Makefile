@@ -1,45 +1,67 @@
-# libdiffusion. `make help` lists the targets.
+# libdiffusion. `make help` lists the targets and variables.
 
-VERSION_MAJOR := $(shell sed -n 's/^.define DM_VERSION_MAJOR //p' include/diffusion.h)
-VERSION_MINOR := $(shell sed -n 's/^.define DM_VERSION_MINOR //p' include/diffusion.h)
-VERSION_PATCH := $(shell sed -n 's/^.define DM_VERSION_PATCH //p' include/diffusion.h)
-VERSION := $(VERSION_MAJOR).$(VERSION_MINOR).$(VERSION_PATCH)
+VERSION := $(shell sed -n 's/^.define DM_VERSION_[A-Z]* \([0-9]*\)$$/\1/p' include/diffusion.h | paste -sd.)
+SOVERSION := 0
 
 CC ?= cc
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 BINDIR ?= $(PREFIX)/bin
+DESTDIR ?=
 BUILD ?= build
+OUT ?= out
 BLAS ?= openblas
 PKG_CONFIG ?= pkg-config
+CFLAGS ?= -O3 -g
 V ?= 0
 Q := $(if $(filter 1,$(V)),,@)
+SAY = @printf '  %-7s %s\n'
 
-CFLAGS ?= -O3 -g
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wpointer-arith $(if $(WERROR),-Werror)
-# Neither flag changes a result; both let loops be vectorised. Never -ffast-math: it would change the host's float mode.
-MATH := -fno-math-errno -fno-trapping-math -ffp-contract=off
-BASE_FLAGS = -std=c11 -fPIC -fvisibility=hidden -pthread $(WARN) $(MATH) -Ilib -Isrc -Iinclude -D_GNU_SOURCE -MMD -MP
+# Neither of these changes a result; both let loops be vectorised. Never -ffast-math: it would change the float mode of
+# the program that loads the library.
+MATH := -fno-math-errno -fno-trapping-math
+COMMON = -std=c11 -fPIC -pthread $(WARN) $(MATH) -D_GNU_SOURCE -MMD -MP
+INTERNAL = -fvisibility=hidden -Ilib -Isrc -Iinclude
 
-DEPS_PC := $(BLAS) zlib jansson
-DEPS_CFLAGS = $(shell $(PKG_CONFIG) --cflags $(DEPS_PC))
-DEPS_LIBS = $(shell $(PKG_CONFIG) --libs $(DEPS_PC))
-BLAS_FLAG := -DDMI_BLAS_$(shell echo $(BLAS) | tr a-z A-Z)
+LIB_PACKAGES := $(BLAS) zlib jansson
+EXAMPLE_PACKAGES := popt
+TEST_PACKAGES := check
+BLAS_DEFINE := -DDMI_BLAS_$(shell echo $(BLAS) | tr a-z A-Z)
+cflags_of = $(shell $(PKG_CONFIG) --cflags $(1) 2>/dev/null)
+libs_of = $(shell $(PKG_CONFIG) --libs $(1) 2>/dev/null)
 
-# Kernels are compiled once for each instruction set of the machine's architecture, and chosen when a context is made.
+.PHONY: all
+all: library examples
+
+# ---- what is needed, and a clear word where it is missing ----
+
+MISSING = $(shell for p in $(LIB_PACKAGES) $(EXAMPLE_PACKAGES) $(TEST_PACKAGES); do $(PKG_CONFIG) --exists $$p 2>/dev/null || echo $$p; done)
+
+.PHONY: deps need-deps
+deps:
+	@if [ -n "$(strip $(MISSING))" ]; then echo "missing: $(strip $(MISSING))"; sh pkgconfig/install-deps.sh $(BLAS); fi
+need-deps:
+	@if [ -n "$(strip $(MISSING))" ]; then \
+	echo "error: pkg-config does not find: $(strip $(MISSING))" >&2; \
+	echo "       'make deps' installs what is missing from your distribution" >&2; exit 1; fi
+
+# ---- the library ----
+
+# Kernels are compiled once for each instruction set, and the best one is chosen when a context is made.
 ARCH := $(shell $(CC) -dumpmachine | cut -d- -f1)
 ifeq ($(ARCH),x86_64)
 ISAS := base v3 v4
-ISA_FLAGS_v3 := -march=x86-64-v3 -ffp-contract=fast
-ISA_FLAGS_v4 := -march=x86-64-v4 -mprefer-vector-width=512 -ffp-contract=fast
+ISA_base := -ffp-contract=off
+ISA_v3 := -march=x86-64-v3 -ffp-contract=fast
+ISA_v4 := -march=x86-64-v4 -mprefer-vector-width=512 -ffp-contract=fast
 else
 ISAS := base
-ISA_FLAGS_base := -ffp-contract=fast
+ISA_base := -ffp-contract=fast
 endif
-ISA_DEFS := $(foreach i,$(ISAS),-DDMI_HAVE_ISA_$(i))
+ISA_DEFINES := $(ISAS:%=-DDMI_HAVE_ISA_%)
 
-# In lib/kernels these are compiled once; all others there once for each instruction set.
 ONCE := lib/kernels/gemm.c lib/kernels/select.c
 KERNEL_SRC := $(filter-out $(ONCE),$(wildcard lib/kernels/*.c))
 LIB_SRC := $(filter-out $(KERNEL_SRC),$(wildcard lib/*/*.c lib/*/*/*.c src/*.c))
@@ -47,54 +69,153 @@ LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/%.o) $(foreach i,$(ISAS),$(KERNEL_SRC:%.c=
 
 STATIC := $(BUILD)/libdiffusion.a
 SHARED := $(BUILD)/libdiffusion.so.$(VERSION)
-SONAME := libdiffusion.so.0
+SHARED_LINKS := $(BUILD)/libdiffusion.so.$(SOVERSION) $(BUILD)/libdiffusion.so
 
-.PHONY: all
-all: $(STATIC)
+.PHONY: library
+library: $(STATIC) $(SHARED_LINKS)
 
-$(BUILD)/obj/%.o: %.c
+$(BUILD)/obj/lib/%.o: lib/%.c | need-deps
 	@mkdir -p $(@D)
-	@echo "  CC      $<"
-	$(Q)$(CC) $(BASE_FLAGS) $(CFLAGS) $(DEPS_CFLAGS) $(ISA_DEFS) $(BLAS_FLAG) -c $< -o $@
+	$(SAY) CC $<
+	$(Q)$(CC) $(COMMON) $(INTERNAL) -ffp-contract=off $(CFLAGS) $(call cflags_of,$(LIB_PACKAGES)) $(ISA_DEFINES) $(BLAS_DEFINE) -c $< -o $@
+
+$(BUILD)/obj/src/%.o: src/%.c | need-deps
+	@mkdir -p $(@D)
+	$(SAY) CC $<
+	$(Q)$(CC) $(COMMON) $(INTERNAL) -ffp-contract=off $(CFLAGS) $(call cflags_of,$(LIB_PACKAGES)) -c $< -o $@
 
 define kernel_rule
-$(BUILD)/obj/%.$(1).o: %.c
+$(BUILD)/obj/lib/kernels/%.$(1).o: lib/kernels/%.c | need-deps
 	@mkdir -p $$(@D)
-	@echo "  CC $(1) $$<"
-	$(Q)$(CC) $(BASE_FLAGS) $(CFLAGS) $(ISA_FLAGS_$(1)) -DDMI_ISA=$(1) -c $$< -o $$@
+	$(SAY) "CC $(1)" $$<
+	$(Q)$(CC) $(COMMON) $(INTERNAL) $(CFLAGS) $(ISA_$(1)) -DDMI_ISA=$(1) -c $$< -o $$@
 endef
 $(foreach i,$(ISAS),$(eval $(call kernel_rule,$(i))))
 
 $(STATIC): $(LIB_OBJ)
-	@echo "  AR      $@"
-	$(Q)rm -f $@ && ar rcs $@ $^
+	$(SAY) AR $@
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-# Each tests/unit/test_X.c and tests/golden/test_X.c defines Suite *test_X_suite(void); the runner is made from the list.
+$(SHARED): $(LIB_OBJ) src/libdiffusion.map
+	$(SAY) LD $@
+	$(Q)$(CC) -shared -pthread $(CFLAGS) $(LDFLAGS) -Wl,-soname,libdiffusion.so.$(SOVERSION) -Wl,--version-script=src/libdiffusion.map \
+	-Wl,--no-undefined -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack $(LIB_OBJ) $(call libs_of,$(LIB_PACKAGES)) -lm -o $@
+
+$(SHARED_LINKS): $(SHARED)
+	$(Q)ln -sf $(<F) $@
+
+# ---- examples: only the public header, only the shared library ----
+
+EXAMPLES := demo train_cifar10 sample
+EXAMPLE_BIN := $(EXAMPLES:%=$(BUILD)/%)
+EXAMPLE_COMMON := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out $(EXAMPLES:%=examples/%.c),$(wildcard examples/*.c)))
+
+.PHONY: examples
+examples: $(EXAMPLE_BIN)
+
+$(BUILD)/obj/examples/%.o: examples/%.c | need-deps
+	@mkdir -p $(@D)
+	$(SAY) CC $<
+	$(Q)$(CC) $(COMMON) -Iinclude $(CFLAGS) $(call cflags_of,$(EXAMPLE_PACKAGES)) -c $< -o $@
+
+$(EXAMPLE_BIN): $(BUILD)/%: $(BUILD)/obj/examples/%.o $(EXAMPLE_COMMON) $(SHARED_LINKS)
+	$(SAY) LD $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $< $(EXAMPLE_COMMON) -L$(BUILD) -ldiffusion -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../lib' \
+	$(call libs_of,$(EXAMPLE_PACKAGES)) -lm -o $@
+
+.PHONY: demo
+demo: deps
+	@$(MAKE) --no-print-directory library $(BUILD)/demo
+	@$(BUILD)/demo --out $(OUT)/demo $(DEMO_OPTIONS)
+
+# ---- tests: Check suites, and scripts that hold the house to its rules ----
+
+# Each tests/*/test_X.c defines Suite *test_X_suite(void); the runner is made from the list.
 TEST_SRC := $(wildcard tests/unit/test_*.c tests/golden/test_*.c)
+TEST_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(TEST_SRC) $(wildcard tests/support/*.c))
 TEST_NAMES := $(basename $(notdir $(TEST_SRC)))
-TEST_OBJ := $(TEST_SRC:%.c=$(BUILD)/obj/%.o) $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/support/*.c))
-CHECK_FLAGS = $(shell $(PKG_CONFIG) --cflags check)
-CHECK_LIBS = $(shell $(PKG_CONFIG) --libs check)
 
-$(BUILD)/obj/tests/%.o: BASE_FLAGS += -Itests $(CHECK_FLAGS)
+$(BUILD)/obj/tests/%.o: tests/%.c | need-deps
+	@mkdir -p $(@D)
+	$(SAY) CC $<
+	$(Q)$(CC) $(COMMON) $(INTERNAL) -Itests $(CFLAGS) $(call cflags_of,$(LIB_PACKAGES) $(TEST_PACKAGES)) -c $< -o $@
 
 $(BUILD)/run_tests.c: $(TEST_SRC) Makefile
 	@mkdir -p $(@D)
-	@{ echo '#include <check.h>'; echo '#include <stdlib.h>'; \
+	@{ echo '/* Made by the Makefile. */'; echo '#include <check.h>'; echo '#include <stdlib.h>'; \
 	for t in $(TEST_NAMES); do echo "Suite *$${t}_suite(void);"; done; \
-	echo 'int main(void) { SRunner *r = srunner_create(suite_create("libdiffusion"));'; \
-	for t in $(TEST_NAMES); do echo "srunner_add_suite(r, $${t}_suite());"; done; \
-	echo 'srunner_run_all(r, CK_ENV); int f = srunner_ntests_failed(r); srunner_free(r); return f ? EXIT_FAILURE : EXIT_SUCCESS; }'; } > $@
+	echo 'int main(void) {'; echo '    SRunner *runner = srunner_create(suite_create("libdiffusion"));'; \
+	for t in $(TEST_NAMES); do echo "    srunner_add_suite(runner, $${t}_suite());"; done; \
+	echo '    srunner_run_all(runner, CK_ENV);'; echo '    int failed = srunner_ntests_failed(runner);'; \
+	echo '    srunner_free(runner);'; echo '    return failed ? EXIT_FAILURE : EXIT_SUCCESS;'; echo '}'; } > $@
 
 $(BUILD)/run_tests: $(BUILD)/run_tests.c $(TEST_OBJ) $(STATIC)
-	$(Q)$(CC) -std=c11 $(CFLAGS) $(CHECK_FLAGS) $(BUILD)/run_tests.c $(TEST_OBJ) $(STATIC) $(DEPS_LIBS) $(CHECK_LIBS) -lm -pthread -o $@
+	$(SAY) LD $@
+	$(Q)$(CC) -std=c11 $(CFLAGS) $(call cflags_of,$(TEST_PACKAGES)) $< $(TEST_OBJ) $(STATIC) \
+	$(call libs_of,$(LIB_PACKAGES) $(TEST_PACKAGES)) -lm -pthread -o $@
 
-.PHONY: test-run
+.PHONY: check check-house test-run
+check: deps
+	@$(MAKE) --no-print-directory check-house
+	@$(MAKE) --no-print-directory test-run
+check-house: library examples
+	@sh tests/tools/floors.sh
+	@sh tests/tools/header.sh "$(CC)" "$(CXX)"
+	@sh tests/tools/symbols.sh $(BUILD)
+	@sh tests/install/run.sh "$(CC)" $(BUILD)
+	@sh tests/tools/examples.sh $(BUILD)
 test-run: $(BUILD)/run_tests
-	$(BUILD)/run_tests
+	@$(BUILD)/run_tests
 
-.PHONY: clean
+.PHONY: valgrind
+valgrind: $(BUILD)/run_tests
+	CK_FORK=no CK_TIMEOUT_MULTIPLIER=50 CK_EXCLUDE_TAGS=slow valgrind -q --leak-check=full --errors-for-leak-kinds=definite,indirect,possible \
+	--error-exitcode=9 $(BUILD)/run_tests
+
+# ---- speed ----
+
+$(BUILD)/bench: $(BUILD)/obj/tests/bench/bench.o $(STATIC)
+	$(SAY) LD $@
+	$(Q)$(CC) $(CFLAGS) $< $(STATIC) $(call libs_of,$(LIB_PACKAGES)) -lm -pthread -o $@
+
+.PHONY: bench
+bench: deps
+	@$(MAKE) --no-print-directory $(BUILD)/bench
+	@sh tests/bench/run.sh $(BUILD) $(BENCH_OPTIONS)
+
+# ---- install ----
+
+.PHONY: install uninstall
+install: library examples
+	install -d $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(BINDIR)
+	install -m 644 include/diffusion.h $(DESTDIR)$(INCLUDEDIR)/diffusion.h
+	install -m 644 $(STATIC) $(DESTDIR)$(LIBDIR)/libdiffusion.a
+	install -m 755 $(SHARED) $(DESTDIR)$(LIBDIR)/libdiffusion.so.$(VERSION)
+	ln -sf libdiffusion.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libdiffusion.so.$(SOVERSION)
+	ln -sf libdiffusion.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libdiffusion.so
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}/%)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR:$(PREFIX)/%=$${prefix}/%)|' \
+	-e 's|@VERSION@|$(VERSION)|' -e 's|@PACKAGES@|$(LIB_PACKAGES)|' pkgconfig/diffusion.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/diffusion.pc
+	install -m 755 $(BUILD)/train_cifar10 $(DESTDIR)$(BINDIR)/diffusion-train-cifar10
+	install -m 755 $(BUILD)/sample $(DESTDIR)$(BINDIR)/diffusion-sample
+
+uninstall:
+	rm -f $(DESTDIR)$(INCLUDEDIR)/diffusion.h $(DESTDIR)$(LIBDIR)/libdiffusion.a $(DESTDIR)$(LIBDIR)/libdiffusion.so* \
+	$(DESTDIR)$(LIBDIR)/pkgconfig/diffusion.pc $(DESTDIR)$(BINDIR)/diffusion-train-cifar10 $(DESTDIR)$(BINDIR)/diffusion-sample
+
+.PHONY: clean help
 clean:
 	rm -rf $(BUILD)
+
+help:
+	@echo 'make            the library, static and shared, and the examples, in $(BUILD)/'
+	@echo 'make demo       trains on built-in pictures and samples, in a few minutes; pictures in $(OUT)/demo/'
+	@echo 'make check      the tests'
+	@echo 'make bench      speed, beside PyTorch where python3 has it'
+	@echo 'make valgrind   the tests under valgrind (slow)'
+	@echo 'make install    to PREFIX (/usr/local), below DESTDIR; make uninstall takes it away'
+	@echo 'make deps       installs what is missing from your distribution; demo and check do this themselves'
+	@echo 'make clean      removes $(BUILD)/'
+	@echo
+	@echo 'variables: CC CFLAGS LDFLAGS PREFIX LIBDIR INCLUDEDIR BINDIR DESTDIR BUILD OUT BLAS=openblas|blis WERROR=1 V=1'
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -271,7 +271,7 @@ DM_API int32_t dm_unet_save(const dm_unet *unet, const dm_schedule *schedule, co
 DM_API int32_t dm_unet_get_options(const dm_unet *unet, dm_unet_options *options, size_t size);
 DM_API uint64_t dm_unet_parameter_count(const dm_unet *unet);
 DM_API size_t dm_unet_tensor_count(const dm_unet *unet);
-/* The tensors in the order of diffusers' state dict. info->struct_size must be set. */
+/* The tensors in the order in which the network uses them. info->struct_size must be set. */
 DM_API int32_t dm_unet_tensor_info(const dm_unet *unet, size_t index, dm_tensor_info *info);
 /* One parameter by name, as [out, in, 3, 3], [out, in] or [n]; `count` must be its number of elements. */
 DM_API int32_t dm_unet_tensor_get(const dm_unet *unet, const char *name, float *values, size_t count);

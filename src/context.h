@@ -13,8 +13,8 @@ struct dm_context {
 };
 
 /* Options of any size and age, read over defaults: *target, of `size` bytes, holds the defaults and gets what the caller's
- * struct has; see abi.md's rule in docs/design.md. A NULL source leaves the defaults. `what` names the struct. host may be
- * NULL where there is no context yet. */
+ * struct has; see abi.md's rule in docs/design.md. A NULL source leaves the defaults. `what` is the struct's name, as in
+ * "dm_unet_options". host may be NULL where there is no context yet. */
 int32_t dmi_options_read(dmi_host *host, void *target, size_t size, const void *source, const char *what);
 /* The other way round, for the init, preset and get functions: copies min(size, caller's size) bytes of the full struct to
  * the caller's, zeroes what the caller's has beyond, and sets its struct_size. */

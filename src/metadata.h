@@ -18,4 +18,11 @@ int32_t dmi_meta_write(dmi_host *host, dmi_safetensors_writer *writer, const dmi
 /* A key that is missing leaves the struct's value alone; one that cannot be read is DMI_ERROR_BAD_FORMAT. */
 int32_t dmi_meta_read(dmi_host *host, const dmi_safetensors *file, const dmi_meta *table, size_t count, void *to);
 
+/* One number whatever the host's locale says of decimal points: `digits` significant ones (17 are exact for a double, 9
+ * for a float). The characters written, without the final 0; 0 where they do not fit or the value is not finite. */
+size_t dmi_meta_format_double(char *out, size_t size, double value, int digits);
+/* A decimal number at the start of text, without blanks before it; *end is what follows. False: there is none, or it is
+ * too large for a double, and neither is set. inf, nan and hexadecimal are not numbers here. */
+bool dmi_meta_parse_double(const char *text, const char **end, double *value);
+
 #endif

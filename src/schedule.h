@@ -5,9 +5,12 @@
 #include "context.h"
 #include "io/safetensors.h"
 
+/* The most timesteps, and the `kind` of a schedule whose betas are the caller's. */
+enum { DMI_SCHEDULE_STEPS_MOST = 100000, DMI_SCHEDULE_CUSTOM = -1 };
+
 struct dm_schedule {
     dm_context *context;
-    dm_schedule_options options; /* kind is -1 where the betas are the caller's */
+    dm_schedule_options options;
     int32_t steps;               /* T */
     double *beta;                /* [T] */
     double *alpha_cumprod;       /* [T] */

@@ -44,6 +44,7 @@ typedef union dmi_attributes {
         int32_t node; /* makes its random numbers differ from those of other dropouts */
     } dropout;
     struct {
+        int32_t channels;
         float shift;       /* of the frequencies */
         int32_t cos_first;
     } timestep;

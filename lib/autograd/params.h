@@ -15,11 +15,20 @@
 
 enum { DMI_MAX_NAME = 96 };
 
+enum {
+    DMI_INIT_ZEROS = 0,
+    DMI_INIT_ONES = 1,
+    DMI_INIT_FAN_AVERAGE = 2,    /* uniform in +-sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010) */
+    DMI_INIT_PRACTICALLY_ZERO = 3, /* the same times 1e-5, as DDPM does where a branch shall begin as nothing */
+    DMI_INIT_NORMAL = 4          /* standard normal: embeddings */
+};
+
 typedef struct dmi_param {
     char name[DMI_MAX_NAME];
     int32_t rank;      /* as seen outside */
     int64_t shape[4];  /* as seen outside: [out, in, k, k], [out, in] or [n] */
     bool transposed;   /* inside it is [k, k, in, out]; false: the same inside and outside */
+    int32_t init;      /* DMI_INIT_*, how layers/init.c draws it */
     dmi_shape inside;  /* as the graph sees it: a weight is (k, k, in, out), a vector (1, 1, 1, n) */
     size_t offset;     /* floats, a multiple of 16 */
     size_t count;

@@ -47,4 +47,7 @@ bool dmi_add(size_t a, size_t b, size_t *out);
 /* Seconds on a clock that never goes back. */
 double dmi_seconds(void);
 
+/* What errno says, in words: a string of the system's, or `text` filled. */
+const char *dmi_errno_text(int error, char *text, size_t capacity);
+
 #endif

@@ -39,10 +39,11 @@ typedef struct dmi_safetensors_writer dmi_safetensors_writer;
 /* Collects names first; bytes are asked for at the end, so nothing is held twice. */
 int32_t dmi_safetensors_begin(dmi_host *host, dmi_safetensors_writer **out);
 int32_t dmi_safetensors_add_metadata(dmi_host *host, dmi_safetensors_writer *writer, const char *key, const char *value);
-/* `fill` writes the tensor's floats in order into `out` when its turn comes. dtype is F32. */
-typedef void (*dmi_safetensors_fill)(const void *user, float *out, size_t count);
+/* `fill` writes the tensor's floats in order into `out` when its turn comes, from `values` as `layout` says; both pointers
+ * are only handed through, and must stay valid until the file is written. dtype is F32. */
+typedef void (*dmi_safetensors_fill)(const void *layout, const float *values, float *out, size_t count);
 int32_t dmi_safetensors_add(dmi_host *host, dmi_safetensors_writer *writer, const char *name, int32_t rank,
-                            const int64_t *shape, dmi_safetensors_fill fill, const void *user);
+                            const int64_t *shape, dmi_safetensors_fill fill, const void *layout, const float *values);
 /* Writes the file, complete or not at all. The writer stays and must be freed. Keys keep the order of adding. */
 int32_t dmi_safetensors_write(dmi_host *host, dmi_safetensors_writer *writer, const char *path);
 void dmi_safetensors_free(dmi_host *host, dmi_safetensors_writer *writer);

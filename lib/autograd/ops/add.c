@@ -1,0 +1,64 @@
+/* a + b. The gradient of both is the output's own: a's takes over its memory where the plan allows, b's is a copy. */
+#include "autograd/ops.h"
+#include "autograd/ops/expect.h"
+#include "autograd/ops/pieces.h"
+
+typedef struct add_job {
+    const dmi_kernels *kernels;
+    dmi_shape shape;
+    float *y;
+    const float *a, *b;
+    const float *dy;
+    float *gradient[2];
+    bool adds[2];
+} add_job;
+
+static int32_t add_infer(const dmi_graph *graph, const dmi_node *node, dmi_shape *output) {
+    *output = dmi_input_shape(graph, node, 0);
+    return dmi_expect_shape(graph, node, 1, "b", *output);
+}
+
+static void add_needs(const dmi_graph *graph, const dmi_node *node, bool train, dmi_needs *needs) {
+    (void)graph, (void)node, (void)train;
+    needs->passes = 0;
+}
+
+static void forward_task(void *data, int32_t task, int32_t worker) {
+    const add_job *job = data;
+    (void)worker;
+    size_t rows, c = (size_t)job->shape.c, at = dmi_piece(job->shape, task, &rows) * c;
+    job->kernels->add(job->y + at, job->a + at, job->b + at, rows * c);
+}
+
+static void backward_task(void *data, int32_t task, int32_t worker) {
+    const add_job *job = data;
+    (void)worker;
+    size_t rows, c = (size_t)job->shape.c, at = dmi_piece(job->shape, task, &rows) * c;
+    for (int32_t i = 0; i < 2; i++)
+        if (job->gradient[i]) job->kernels->copy_rows(job->gradient[i] + at, c, job->dy + at, c, rows, c, job->adds[i]);
+}
+
+static void add_forward(dmi_graph *graph, dmi_node *node) {
+    add_job job = {.kernels = graph->kernels, .shape = dmi_input_shape(graph, node, 0),
+                   .y = dmi_graph_data(graph, node->output), .a = dmi_input(graph, node, 0), .b = dmi_input(graph, node, 1)};
+    dmi_parallel(graph->host->pool, dmi_piece_count(job.shape), forward_task, &job);
+}
+
+static void add_backward(dmi_graph *graph, dmi_node *node) {
+    add_job job = {.kernels = graph->kernels, .shape = dmi_input_shape(graph, node, 0),
+                   .dy = dmi_graph_gradient(graph, node->output)};
+    for (int32_t i = 0; i < 2; i++) {
+        float *gradient = dmi_input_gradient(graph, node, i);
+        job.gradient[i] = gradient == job.dy ? NULL : gradient;
+        job.adds[i] = node->adds[i];
+    }
+    if (!job.gradient[0] && !job.gradient[1]) return;
+    dmi_parallel(graph->host->pool, dmi_piece_count(job.shape), backward_task, &job);
+}
+
+static const dmi_op add_op = {"add", add_infer, add_needs, add_forward, add_backward};
+
+int32_t dmi_add_values(dmi_graph *graph, dmi_value *out, dmi_value a, dmi_value b) {
+    dmi_value inputs[] = {a, b};
+    return dmi_graph_append(graph, out, &add_op, inputs, 2, NULL);
+}

@@ -1,0 +1,177 @@
+/* Group norm (Wu and He 2018), with an optional scale and shift of each picture after it (Dhariwal and Nichol 2021,
+ * "adaptive group normalization") and an optional SiLU. One task is a run of whole groups of one picture. */
+#include "autograd/ops.h"
+#include "autograd/ops/expect.h"
+
+enum { X, GAMMA, BETA, SCALE_SHIFT };
+
+/* Channels of a task, at least: two cache lines of each pixel. */
+enum { TASK_CHANNELS = 32 };
+
+typedef struct norm_job {
+    const dmi_kernels *kernels;
+    int32_t pixels, channels, groups, per_group;
+    int32_t task_channels, tasks; /* of one picture */
+    float eps;
+    bool silu, add;
+    const float *x, *gamma, *beta, *scale_shift;
+    float *y, *mean, *rstd;       /* [n, h, w, c], [n, groups] twice */
+    float *gain, *offset;         /* [n, c]: gamma (1 + scale), beta (1 + scale) + shift; unused without scale_shift */
+    const float *dy;
+    float *dx, *dscale_shift;
+    bool adds_scale_shift;
+    float *dgain, *doffset;       /* [n, c] */
+} norm_job;
+
+static int32_t norm_infer(const dmi_graph *graph, const dmi_node *node, dmi_shape *output) {
+    dmi_shape x = dmi_input_shape(graph, node, X);
+    int32_t groups = node->attr.norm.groups;
+    if (groups < 1 || x.c % groups)
+        return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT, "group_norm: %d groups do not divide %d channels",
+                        (int)groups, (int)x.c);
+    if (!(node->attr.norm.eps >= 0))
+        return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT, "group_norm: eps is %g; it must not be negative",
+                        (double)node->attr.norm.eps);
+    if (x.c > INT32_MAX / 2 || x.h > INT32_MAX / x.w)
+        return dmi_fail(graph->host, DMI_ERROR_LIMIT_EXCEEDED, "group_norm: %d x %d pixels of %d channels are too many",
+                        (int)x.h, (int)x.w, (int)x.c);
+    int32_t status = dmi_expect_shape(graph, node, GAMMA, "gamma", dmi_shape_of(1, 1, 1, x.c));
+    if (!status) status = dmi_expect_shape(graph, node, BETA, "beta", dmi_shape_of(1, 1, 1, x.c));
+    if (!status && node->inputs[SCALE_SHIFT] != DMI_NONE)
+        status = dmi_expect_shape(graph, node, SCALE_SHIFT, "scale_shift", dmi_shape_of(x.n, 1, 1, 2 * x.c));
+    *output = x;
+    return status;
+}
+
+/* Where x has no gradient, the kernel's dx goes to a place that nobody reads. */
+static bool discards_dx(const dmi_graph *graph, const dmi_node *node) { return !graph->values[node->inputs[X]].gradient; }
+
+static void norm_needs(const dmi_graph *graph, const dmi_node *node, bool train, dmi_needs *needs) {
+    dmi_shape x = dmi_input_shape(graph, node, X);
+    size_t n = (size_t)x.n, c = (size_t)x.c, modulated = node->inputs[SCALE_SHIFT] != DMI_NONE ? 2 * n * c : 0;
+    needs->saved = 2 * n * (size_t)node->attr.norm.groups;
+    needs->forward_work = modulated;
+    needs->reads = 1u << X | 1u << GAMMA | 1u << BETA | 1u << SCALE_SHIFT;
+    if (train) needs->backward_work = modulated + 2 * n * c + (discards_dx(graph, node) ? dmi_shape_count(x) : 0);
+}
+
+/* The gain and offset of channels c0 to c1-1 of picture n as arrays over all channels. */
+static void norm_gain(const norm_job *job, int32_t n, int32_t c0, int32_t c1, const float **gain, const float **offset) {
+    *gain = job->gamma;
+    *offset = job->beta;
+    if (!job->scale_shift) return;
+    size_t at = (size_t)n * (size_t)job->channels;
+    const float *scale = job->scale_shift + 2 * at, *shift = scale + job->channels;
+    float *g = job->gain + at, *o = job->offset + at;
+    for (int32_t c = c0; c < c1; c++) {
+        g[c] = job->gamma[c] * (1.0f + scale[c]);
+        o[c] = job->beta[c] * (1.0f + scale[c]) + shift[c];
+    }
+    *gain = g;
+    *offset = o;
+}
+
+/* The picture and channels of a task. */
+static int32_t norm_range(const norm_job *job, int32_t task, int32_t *c0, int32_t *c1) {
+    *c0 = task % job->tasks * job->task_channels;
+    *c1 = job->channels - *c0 < job->task_channels ? job->channels : *c0 + job->task_channels;
+    return task / job->tasks;
+}
+
+static void forward_task(void *data, int32_t task, int32_t worker) {
+    const norm_job *job = data;
+    (void)worker;
+    int32_t c0, c1, n = norm_range(job, task, &c0, &c1);
+    const float *gain, *offset;
+    norm_gain(job, n, c0, c1, &gain, &offset);
+    size_t at = (size_t)n * (size_t)job->pixels * (size_t)job->channels, group = (size_t)n * (size_t)job->groups;
+    job->kernels->norm_forward(job->y + at, job->mean + group, job->rstd + group, job->x + at, gain, offset, job->pixels,
+                               job->channels, job->per_group, c0, c1, job->eps, job->silu);
+}
+
+/* From the gradients of gain and offset those of scale and shift, and this picture's part of those of gamma and beta,
+ * which takes their place. */
+static void scale_shift_backward(const norm_job *job, int32_t n, int32_t c0, int32_t c1) {
+    size_t at = (size_t)n * (size_t)job->channels;
+    const float *scale = job->scale_shift + 2 * at;
+    float *dgain = job->dgain + at, *doffset = job->doffset + at;
+    if (job->dscale_shift) {
+        float *dscale = job->dscale_shift + 2 * at, *dshift = dscale + job->channels;
+        for (int32_t c = c0; c < c1; c++) {
+            float ds = dgain[c] * job->gamma[c] + doffset[c] * job->beta[c];
+            dscale[c] = job->adds_scale_shift ? dscale[c] + ds : ds;
+            dshift[c] = job->adds_scale_shift ? dshift[c] + doffset[c] : doffset[c];
+        }
+    }
+    for (int32_t c = c0; c < c1; c++) {
+        dgain[c] *= 1.0f + scale[c];
+        doffset[c] *= 1.0f + scale[c];
+    }
+}
+
+static void backward_task(void *data, int32_t task, int32_t worker) {
+    const norm_job *job = data;
+    (void)worker;
+    int32_t c0, c1, n = norm_range(job, task, &c0, &c1);
+    const float *gain, *offset;
+    norm_gain(job, n, c0, c1, &gain, &offset);
+    size_t at = (size_t)n * (size_t)job->pixels * (size_t)job->channels, group = (size_t)n * (size_t)job->groups;
+    size_t row = (size_t)n * (size_t)job->channels;
+    job->kernels->norm_backward(job->dx + at, job->dgain + row, job->doffset + row, job->x + at, job->dy + at,
+                                job->mean + group, job->rstd + group, gain, offset, job->pixels, job->channels,
+                                job->per_group, c0, c1, job->silu, job->add);
+    if (job->scale_shift) scale_shift_backward(job, n, c0, c1);
+}
+
+/* What forward and backward share; `work` holds gain and offset where there is a scale_shift. */
+static norm_job norm_job_of(const dmi_graph *graph, const dmi_node *node, float *work) {
+    dmi_shape x = dmi_input_shape(graph, node, X);
+    size_t n = (size_t)x.n;
+    norm_job job = {.kernels = graph->kernels, .pixels = x.h * x.w, .channels = x.c, .groups = node->attr.norm.groups,
+                    .eps = node->attr.norm.eps, .silu = node->attr.norm.silu != 0};
+    job.per_group = x.c / job.groups;
+    job.task_channels = (TASK_CHANNELS + job.per_group - 1) / job.per_group * job.per_group;
+    job.tasks = (x.c + job.task_channels - 1) / job.task_channels;
+    job.x = dmi_input(graph, node, X);
+    job.gamma = dmi_input(graph, node, GAMMA);
+    job.beta = dmi_input(graph, node, BETA);
+    job.scale_shift = dmi_input(graph, node, SCALE_SHIFT);
+    job.mean = dmi_saved(graph, node);
+    job.rstd = job.mean + n * (size_t)job.groups;
+    job.gain = work;
+    job.offset = job.scale_shift ? work + n * (size_t)x.c : NULL;
+    return job;
+}
+
+static void norm_forward(dmi_graph *graph, dmi_node *node) {
+    bool modulated = node->inputs[SCALE_SHIFT] != DMI_NONE;
+    norm_job job = norm_job_of(graph, node, modulated ? dmi_forward_work(graph, node) : NULL);
+    job.y = dmi_graph_data(graph, node->output);
+    dmi_parallel(graph->host->pool, dmi_input_shape(graph, node, X).n * job.tasks, forward_task, &job);
+}
+
+static void norm_backward(dmi_graph *graph, dmi_node *node) {
+    float *work = dmi_backward_work(graph, node);
+    norm_job job = norm_job_of(graph, node, work);
+    size_t n = (size_t)dmi_input_shape(graph, node, X).n, c = (size_t)job.channels;
+    job.dgain = work + (job.scale_shift ? 2 * n * c : 0);
+    job.doffset = job.dgain + n * c;
+    job.dy = dmi_graph_gradient(graph, node->output);
+    job.dx = discards_dx(graph, node) ? job.doffset + n * c : dmi_input_gradient(graph, node, X);
+    job.add = !discards_dx(graph, node) && node->adds[X];
+    job.dscale_shift = dmi_input_gradient(graph, node, SCALE_SHIFT);
+    job.adds_scale_shift = node->adds[SCALE_SHIFT];
+    dmi_parallel(graph->host->pool, (int32_t)n * job.tasks, backward_task, &job);
+    float *dgamma = dmi_input_gradient(graph, node, GAMMA), *dbeta = dmi_input_gradient(graph, node, BETA);
+    if (dgamma) graph->kernels->sum_rows(dgamma, job.dgain, n, c, node->adds[GAMMA]);
+    if (dbeta) graph->kernels->sum_rows(dbeta, job.doffset, n, c, node->adds[BETA]);
+}
+
+static const dmi_op norm_op = {"group_norm", norm_infer, norm_needs, norm_forward, norm_backward};
+
+int32_t dmi_group_norm(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value gamma, dmi_value beta,
+                       dmi_value scale_shift, int32_t groups, float eps, bool silu) {
+    dmi_value inputs[] = {x, gamma, beta, scale_shift};
+    dmi_attributes attr = {.norm = {.groups = groups, .silu = silu, .eps = eps}};
+    return dmi_graph_append(graph, out, &norm_op, inputs, 4, &attr);
+}

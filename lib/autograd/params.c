@@ -1,0 +1,112 @@
+/* See params.h. */
+#include "autograd/params.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PARAM_ALIGNMENT = DMI_ALIGNMENT / (int)sizeof(float) };
+
+void dmi_params_init(dmi_params *params) {
+    memset(params, 0, sizeof *params);
+    params->version = 1;
+}
+
+static int32_t grow(dmi_host *host, dmi_params *params) {
+    int32_t capacity = params->capacity ? 2 * params->capacity : 64;
+    void *items;
+    int32_t status = dmi_alloc_array(host, &items, (size_t)capacity, sizeof(dmi_param), "parameters: the list");
+    if (status) return status;
+    if (params->count) memcpy(items, params->items, (size_t)params->count * sizeof(dmi_param));
+    dmi_free(host, params->items);
+    params->items = items;
+    params->capacity = capacity;
+    return DMI_OK;
+}
+
+int32_t dmi_params_add(dmi_host *host, dmi_params *params, int32_t *index, const char *name, int32_t rank,
+                       const int64_t *shape, bool plain) {
+    if (strlen(name) >= DMI_MAX_NAME) return dmi_fail(host, DMI_ERROR_INTERNAL, "parameter name '%s' is too long", name);
+    if (dmi_params_find(params, name) >= 0) return dmi_fail(host, DMI_ERROR_INTERNAL, "parameter '%s' is there already", name);
+    if (rank != 1 && rank != 2 && rank != 4) return dmi_fail(host, DMI_ERROR_INTERNAL, "parameter '%s': rank %d", name, (int)rank);
+    size_t count = 1;
+    for (int32_t i = 0; i < rank; i++) {
+        if (shape[i] < 1 || shape[i] > INT32_MAX || !dmi_mul(count, (size_t)shape[i], &count))
+            return dmi_fail(host, DMI_ERROR_LIMIT_EXCEEDED, "parameter '%s': side %d is %lld", name, (int)i, (long long)shape[i]);
+    }
+    size_t end;
+    if (!dmi_add(params->floats, count, &end) || !dmi_add(end, PARAM_ALIGNMENT, &end))
+        return dmi_fail(host, DMI_ERROR_LIMIT_EXCEEDED, "parameter '%s' makes the parameters too large", name);
+    if (params->count == params->capacity) {
+        int32_t status = grow(host, params);
+        if (status) return status;
+    }
+    dmi_param *p = &params->items[params->count];
+    memset(p, 0, sizeof *p);
+    strcpy(p->name, name);
+    p->rank = rank;
+    for (int32_t i = 0; i < 4; i++) p->shape[i] = i < rank ? shape[i] : 1;
+    p->transposed = rank > 1 && !plain;
+    int32_t rows = (int32_t)shape[0], columns = (int32_t)p->shape[1], k = (int32_t)p->shape[2];
+    if (rank == 1) p->inside = dmi_shape_of(1, 1, 1, rows);
+    else p->inside = plain ? dmi_shape_of(1, 1, rows, columns) : dmi_shape_of(k, k, columns, rows);
+    p->offset = params->floats;
+    p->count = count;
+    params->floats = (params->floats + count + PARAM_ALIGNMENT - 1) / PARAM_ALIGNMENT * PARAM_ALIGNMENT;
+    params->elements += count;
+    *index = params->count++;
+    return DMI_OK;
+}
+
+int32_t dmi_params_allocate(dmi_host *host, dmi_params *params) {
+    return dmi_alloc_zero(host, (void **)&params->data, params->floats, sizeof(float), "parameters");
+}
+
+int32_t dmi_params_allocate_gradient(dmi_host *host, dmi_params *params) {
+    if (params->gradient) return DMI_OK;
+    return dmi_alloc_zero(host, (void **)&params->gradient, params->floats, sizeof(float), "gradients of the parameters");
+}
+
+void dmi_params_free_gradient(dmi_host *host, dmi_params *params) {
+    dmi_free(host, params->gradient);
+    params->gradient = NULL;
+}
+
+void dmi_params_free(dmi_host *host, dmi_params *params) {
+    dmi_params_free_gradient(host, params);
+    dmi_free(host, params->data);
+    dmi_free(host, params->items);
+    dmi_params_init(params);
+}
+
+int32_t dmi_params_find(const dmi_params *params, const char *name) {
+    for (int32_t i = 0; i < params->count; i++)
+        if (!strcmp(params->items[i].name, name)) return i;
+    return -1;
+}
+
+/* Walks [out, in, k*k] and [k*k, in, out] side by side. */
+void dmi_params_export(const dmi_param *param, const float *block, float *out) {
+    const float *inside = block + param->offset;
+    if (!param->transposed) {
+        memcpy(out, inside, param->count * sizeof(float));
+        return;
+    }
+    size_t rows = (size_t)param->shape[0], columns = (size_t)param->shape[1];
+    size_t taps = (size_t)param->shape[2] * (size_t)param->shape[3];
+    for (size_t o = 0; o < rows; o++)
+        for (size_t i = 0; i < columns; i++)
+            for (size_t k = 0; k < taps; k++) out[(o * columns + i) * taps + k] = inside[(k * columns + i) * rows + o];
+}
+
+void dmi_params_import(const dmi_param *param, float *block, const float *in) {
+    float *inside = block + param->offset;
+    if (!param->transposed) {
+        memcpy(inside, in, param->count * sizeof(float));
+        return;
+    }
+    size_t rows = (size_t)param->shape[0], columns = (size_t)param->shape[1];
+    size_t taps = (size_t)param->shape[2] * (size_t)param->shape[3];
+    for (size_t o = 0; o < rows; o++)
+        for (size_t i = 0; i < columns; i++)
+            for (size_t k = 0; k < taps; k++) inside[(k * columns + i) * rows + o] = in[(o * columns + i) * taps + k];
+}

@@ -1,0 +1,10 @@
+/* The planner: who lives where in the arena, and when. */
+#ifndef DMI_AUTOGRAD_PLAN_H
+#define DMI_AUTOGRAD_PLAN_H
+
+#include "autograd/graph.h"
+
+/* Sets every offset of the graph and graph->arena_floats. Allocates nothing that stays. */
+int32_t dmi_plan(dmi_graph *graph, const dmi_value *outputs, int32_t output_count);
+
+#endif

@@ -1,0 +1,144 @@
+/* Memory with a limit, error texts, the log, checked arithmetic and the clock. A block is what the allocator gave, then
+ * slack up to the alignment, then a note of where it began and how long it was, then what the caller sees. */
+#include "base/host.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* Stands right before the memory that the caller sees. */
+typedef struct block_note {
+    void *raw;
+    size_t size; /* as asked of the allocator */
+} block_note;
+
+enum { OVERHEAD = DMI_ALIGNMENT - 1 + sizeof(block_note) };
+
+/* "512 bytes", "3.2 MB": units of 1000, as memory limits are written. */
+static const char *human_size(char *text, size_t capacity, uint64_t bytes) {
+    static const char *const units[] = {"kB", "MB", "GB", "TB", "PB", "EB"};
+    if (bytes < 1000) {
+        snprintf(text, capacity, "%d bytes", (int)bytes);
+        return text;
+    }
+    double value = (double)bytes / 1000.0;
+    size_t unit = 0;
+    while (value >= 999.95 && unit + 1 < sizeof units / sizeof units[0]) {
+        value /= 1000.0;
+        unit++;
+    }
+    snprintf(text, capacity, "%.1f %s", value, units[unit]);
+    return text;
+}
+
+static int32_t fail_limit(dmi_host *host, uint64_t size, const char *what) {
+    char wanted[32], limit[32], used[32];
+    return dmi_fail(host, DMI_ERROR_LIMIT_EXCEEDED, "%s: %s would pass the memory limit of %s (%s in use)", what,
+                    human_size(wanted, sizeof wanted, size), human_size(limit, sizeof limit, host->limit),
+                    human_size(used, sizeof used, host->used));
+}
+
+static int32_t fail_memory(dmi_host *host, uint64_t size, const char *what) {
+    char wanted[32], used[32];
+    return dmi_fail(host, DMI_ERROR_OUT_OF_MEMORY, "%s: no memory for %s (%s in use)", what,
+                    human_size(wanted, sizeof wanted, size), human_size(used, sizeof used, host->used));
+}
+
+int32_t dmi_alloc(dmi_host *host, void **out, size_t size, const char *what) {
+    *out = NULL;
+    size_t total;
+    if (!dmi_add(size, OVERHEAD, &total)) return fail_memory(host, size, what);
+    if (host->limit != 0 && (host->used > host->limit || total > host->limit - host->used)) {
+        return fail_limit(host, total, what);
+    }
+    void *raw = host->allocate ? host->allocate(host->allocator_user, total) : malloc(total);
+    if (raw == NULL) return fail_memory(host, total, what);
+
+    size_t into = (size_t)((uintptr_t)raw + OVERHEAD) % DMI_ALIGNMENT;
+    unsigned char *block = (unsigned char *)raw + OVERHEAD - into;
+    const block_note note = {raw, total};
+    memcpy(block - sizeof note, &note, sizeof note);
+
+    host->used += total;
+    if (host->used > host->peak) host->peak = host->used;
+    host->allocations++;
+    *out = block;
+    return DMI_OK;
+}
+
+int32_t dmi_alloc_array(dmi_host *host, void **out, size_t count, size_t element, const char *what) {
+    size_t size;
+    *out = NULL;
+    if (!dmi_mul(count, element, &size)) {
+        return dmi_fail(host, DMI_ERROR_OUT_OF_MEMORY, "%s: %zu elements of %zu bytes are more than can be addressed", what,
+                        count, element);
+    }
+    return dmi_alloc(host, out, size, what);
+}
+
+int32_t dmi_alloc_zero(dmi_host *host, void **out, size_t count, size_t element, const char *what) {
+    int32_t status = dmi_alloc_array(host, out, count, element, what);
+    if (status == DMI_OK) memset(*out, 0, count * element);
+    return status;
+}
+
+void dmi_free(dmi_host *host, void *pointer) {
+    if (pointer == NULL) return;
+    block_note note;
+    memcpy(&note, (unsigned char *)pointer - sizeof note, sizeof note);
+    host->used -= note.size;
+    if (host->release) {
+        host->release(host->allocator_user, note.raw, note.size);
+    } else {
+        free(note.raw);
+    }
+}
+
+int32_t dmi_fail(dmi_host *host, int32_t status, const char *format, ...) {
+    char text[sizeof host->error]; /* apart, since the old text may be among the arguments */
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    memcpy(host->error, text, sizeof text);
+    return status;
+}
+
+void dmi_log(dmi_host *host, int32_t level, const char *format, ...) {
+    if (host->log == NULL) return;
+    char text[sizeof host->error];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    host->log(host->log_user, level, text);
+}
+
+bool dmi_mul(size_t a, size_t b, size_t *out) {
+    if (b != 0 && a > SIZE_MAX / b) return false;
+    *out = a * b;
+    return true;
+}
+
+bool dmi_add(size_t a, size_t b, size_t *out) {
+    if (a > SIZE_MAX - b) return false;
+    *out = a + b;
+    return true;
+}
+
+double dmi_seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+const char *dmi_errno_text(int error, char *text, size_t capacity) {
+#if defined(__GLIBC__) && defined(_GNU_SOURCE)
+    return strerror_r(error, text, capacity);
+#else
+    if (strerror_r(error, text, capacity) != 0) snprintf(text, capacity, "error %d", error);
+    return text;
+#endif
+}

@@ -1,0 +1,264 @@
+/* The thread pool. One word of state opens a job and counts the threads inside it: a thread that wakes too late finds the
+ * job closed and is not waited for. Threads spin a little before they sleep, since the next job mostly comes at once. */
+#include "base/pool.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+#include "base/cpu.h"
+
+enum { MAX_THREADS = 256 };
+
+#define SPIN_SECONDS 15e-6
+
+/* The state's bits: threads inside (the caller not counted), whether the job is open, and the number of the job. */
+#define STATE_INSIDE UINT64_C(0xffff)
+#define STATE_OPEN UINT64_C(0x10000)
+#define STATE_JOB_SHIFT 32
+
+typedef struct job {
+    dmi_task task;
+    void *data;
+    int32_t count;
+    atomic_int next; /* the next task to take; passes `count` by at most the number of threads */
+} job;
+
+typedef struct worker {
+    dmi_pool *pool;
+    int32_t index;
+    pthread_t thread;
+} worker;
+
+struct dmi_pool {
+    int32_t threads;
+    int32_t started; /* of workers[] */
+    bool spins;
+    dmi_parallel_for parallel_for;
+    void *user;
+    worker *workers;      /* those of index 1 to threads - 1 */
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;  /* to workers: a job is open, or stop */
+    pthread_cond_t done;  /* to the caller: the last worker has left */
+    atomic_bool stop;
+    atomic_int sleepers;
+    atomic_bool caller_sleeps;
+    alignas(DMI_ALIGNMENT) _Atomic uint64_t state;
+    alignas(DMI_ALIGNMENT) job current; /* written by the caller while no worker is inside */
+};
+
+static void pause_processor(void) {
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static void take_tasks(job *j, int32_t index) {
+    for (;;) {
+        int32_t task = atomic_fetch_add_explicit(&j->next, 1, memory_order_relaxed);
+        if (task >= j->count) return;
+        j->task(j->data, task, index);
+    }
+}
+
+/* Whether the state holds a job that this worker has not been in. */
+static bool is_news(uint64_t state, uint32_t seen) {
+    return (state & STATE_OPEN) != 0 && (uint32_t)(state >> STATE_JOB_SHIFT) != seen;
+}
+
+/* Counts this worker in, if the job is still open. */
+static bool enter(dmi_pool *pool, uint32_t *seen) {
+    uint64_t state = atomic_load(&pool->state);
+    while (is_news(state, *seen)) {
+        if (atomic_compare_exchange_weak(&pool->state, &state, state + 1)) {
+            *seen = (uint32_t)(state >> STATE_JOB_SHIFT);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void leave(dmi_pool *pool) {
+    uint64_t after = atomic_fetch_sub(&pool->state, 1) - 1;
+    if ((after & (STATE_OPEN | STATE_INSIDE)) != 0 || !atomic_load(&pool->caller_sleeps)) return;
+    pthread_mutex_lock(&pool->mutex);
+    pthread_cond_signal(&pool->done);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+/* Spins, then sleeps. Both sides order their stores and loads of `state` and `sleepers` sequentially, so that either
+ * the caller sees the sleeper or the sleeper sees the job. */
+static void wait_for_job(dmi_pool *pool, uint32_t seen) {
+    if (pool->spins) {
+        double end = dmi_seconds() + SPIN_SECONDS;
+        do {
+            for (int i = 0; i < 16; i++) {
+                if (is_news(atomic_load(&pool->state), seen) || atomic_load(&pool->stop)) return;
+                pause_processor();
+            }
+        } while (dmi_seconds() < end);
+    }
+    pthread_mutex_lock(&pool->mutex);
+    atomic_fetch_add(&pool->sleepers, 1);
+    while (!is_news(atomic_load(&pool->state), seen) && !atomic_load(&pool->stop)) {
+        pthread_cond_wait(&pool->wake, &pool->mutex);
+    }
+    atomic_fetch_sub(&pool->sleepers, 1);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+static void *worker_main(void *argument) {
+    const worker *self = argument;
+    dmi_pool *pool = self->pool;
+    uint32_t seen = 0;
+    while (!atomic_load(&pool->stop)) {
+        wait_for_job(pool, seen);
+        if (enter(pool, &seen)) {
+            take_tasks(&pool->current, self->index);
+            leave(pool);
+        }
+    }
+    return NULL;
+}
+
+static bool is_empty(const dmi_pool *pool) { return (atomic_load(&pool->state) & STATE_INSIDE) == 0; }
+
+static void wait_until_empty(dmi_pool *pool) {
+    if (pool->spins) {
+        double end = dmi_seconds() + SPIN_SECONDS;
+        do {
+            for (int i = 0; i < 16; i++) {
+                if (is_empty(pool)) return;
+                pause_processor();
+            }
+        } while (dmi_seconds() < end);
+    }
+    pthread_mutex_lock(&pool->mutex);
+    atomic_store(&pool->caller_sleeps, true);
+    while (!is_empty(pool)) pthread_cond_wait(&pool->done, &pool->mutex);
+    atomic_store(&pool->caller_sleeps, false);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
+static void run_on_workers(dmi_pool *pool, int32_t count, dmi_task task, void *data) {
+    pool->current.task = task;
+    pool->current.data = data;
+    pool->current.count = count;
+    atomic_store_explicit(&pool->current.next, 0, memory_order_relaxed);
+
+    uint64_t number = (atomic_load(&pool->state) >> STATE_JOB_SHIFT) + 1;
+    atomic_store(&pool->state, number << STATE_JOB_SHIFT | STATE_OPEN);
+    if (atomic_load(&pool->sleepers) > 0) {
+        pthread_mutex_lock(&pool->mutex);
+        if (count > 2) {
+            pthread_cond_broadcast(&pool->wake);
+        } else {
+            pthread_cond_signal(&pool->wake);
+        }
+        pthread_mutex_unlock(&pool->mutex);
+    }
+    take_tasks(&pool->current, 0);
+    if ((atomic_fetch_and(&pool->state, ~STATE_OPEN) & STATE_INSIDE) != 0) wait_until_empty(pool);
+}
+
+static void run_host_runner(void *data, int32_t index) { take_tasks(data, index); }
+
+static void run_on_host(dmi_pool *pool, int32_t count, dmi_task task, void *data) {
+    job j = {.task = task, .data = data, .count = count, .next = 0};
+    pool->parallel_for(pool->user, count < pool->threads ? count : pool->threads, run_host_runner, &j);
+}
+
+void dmi_parallel(dmi_pool *pool, int32_t count, dmi_task task, void *data) {
+    if (count <= 1 || pool->threads == 1) {
+        for (int32_t i = 0; i < count; i++) task(data, i, 0);
+    } else if (pool->parallel_for) {
+        run_on_host(pool, count, task, data);
+    } else {
+        run_on_workers(pool, count, task, data);
+    }
+}
+
+/* Signals are the host's business: its handlers shall run on its own threads. Faults stay, as they are of the thread that
+ * causes them, and so does the profiler's clock. */
+static void signals_to_block(sigset_t *set) {
+    static const int kept[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPROF};
+    sigfillset(set);
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) sigdelset(set, kept[i]);
+}
+
+/* 0 or the errno of the thread that could not be started; pool->started tells which. */
+static int start_workers(dmi_pool *pool) {
+    sigset_t blocked, before;
+    signals_to_block(&blocked);
+    pthread_sigmask(SIG_BLOCK, &blocked, &before);
+    int error = 0;
+    while (pool->started < pool->threads - 1 && error == 0) {
+        worker *w = &pool->workers[pool->started];
+        w->pool = pool;
+        w->index = pool->started + 1;
+        error = pthread_create(&w->thread, NULL, worker_main, w);
+        if (error == 0) pool->started++;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return error;
+}
+
+int32_t dmi_pool_create(dmi_host *host, int32_t threads, dmi_parallel_for parallel_for, void *user) {
+    if (threads < 0 || threads > MAX_THREADS) {
+        return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "threads is %d; it must be 0 to %d", threads, MAX_THREADS);
+    }
+    int32_t processors = dmi_cpu_count();
+    if (threads == 0) threads = processors < MAX_THREADS ? processors : MAX_THREADS;
+
+    void *block;
+    int32_t status = dmi_alloc_zero(host, &block, 1, sizeof(dmi_pool), "thread pool");
+    if (status != DMI_OK) return status;
+    dmi_pool *pool = block;
+    status = dmi_alloc_zero(host, &block, (size_t)threads, sizeof(worker), "thread pool");
+    if (status != DMI_OK) {
+        dmi_free(host, pool);
+        return status;
+    }
+    pool->workers = block;
+    pool->threads = threads;
+    pool->spins = threads <= processors; /* else a spinning thread would hold the processor that another needs */
+    pool->parallel_for = parallel_for;
+    pool->user = user;
+    pthread_mutex_init(&pool->mutex, NULL);
+    pthread_cond_init(&pool->wake, NULL);
+    pthread_cond_init(&pool->done, NULL);
+    host->pool = pool;
+    if (parallel_for) return DMI_OK;
+
+    int error = start_workers(pool);
+    if (error != 0) {
+        int32_t reached = pool->started + 1;
+        dmi_pool_destroy(host);
+        char reason[128];
+        return dmi_fail(host, DMI_ERROR_THREAD, "thread %d of %d could not be started: %s", reached + 1, threads,
+                        dmi_errno_text(error, reason, sizeof reason));
+    }
+    return DMI_OK;
+}
+
+void dmi_pool_destroy(dmi_host *host) {
+    dmi_pool *pool = host->pool;
+    if (pool == NULL) return;
+    pthread_mutex_lock(&pool->mutex);
+    atomic_store(&pool->stop, true);
+    pthread_cond_broadcast(&pool->wake);
+    pthread_mutex_unlock(&pool->mutex);
+    for (int32_t i = 0; i < pool->started; i++) pthread_join(pool->workers[i].thread, NULL);
+    pthread_cond_destroy(&pool->done);
+    pthread_cond_destroy(&pool->wake);
+    pthread_mutex_destroy(&pool->mutex);
+    dmi_free(host, pool->workers);
+    dmi_free(host, pool);
+    host->pool = NULL;
+}
+
+int32_t dmi_pool_threads(const dmi_pool *pool) { return pool->threads; }

@@ -1,0 +1,51 @@
+/* The functions of every kernel family for one instruction set, which table.c puts in its table. What they compute
+ * stands in kernels.h. */
+#ifndef DMI_KERNELS_FAMILIES_H
+#define DMI_KERNELS_FAMILIES_H
+
+#include "kernels/kernels.h"
+
+/* ---- pointwise.c ---- */
+void DMI_KERNEL(silu_forward)(float *y, const float *x, size_t n);
+void DMI_KERNEL(silu_backward)(float *dx, const float *x, const float *dy, size_t n, bool add);
+void DMI_KERNEL(add)(float *y, const float *a, const float *b, size_t n);
+void DMI_KERNEL(scale)(float *y, const float *x, float factor, size_t n);
+void DMI_KERNEL(copy_rows)(float *y, size_t sy, const float *x, size_t sx, size_t rows, size_t columns, bool add);
+void DMI_KERNEL(sum_rows)(float *y, const float *x, size_t rows, size_t columns, bool add);
+void DMI_KERNEL(dropout)(float *y, const float *x, const uint32_t *words, uint32_t threshold, float factor, size_t n, bool add);
+
+/* ---- norm.c ---- */
+void DMI_KERNEL(norm_forward)(float *y, float *mean, float *rstd, const float *x, const float *gain, const float *offset,
+                              int32_t pixels, int32_t channels, int32_t per_group, int32_t c0, int32_t c1, float eps, bool silu);
+void DMI_KERNEL(norm_backward)(float *dx, float *dgain, float *doffset, const float *x, const float *dy, const float *mean,
+                               const float *rstd, const float *gain, const float *offset, int32_t pixels, int32_t channels,
+                               int32_t per_group, int32_t c0, int32_t c1, bool silu, bool add);
+
+/* ---- softmax.c ---- */
+void DMI_KERNEL(softmax_rows)(float *s, float *lse, float scale, int32_t rows, int32_t columns);
+void DMI_KERNEL(softmax_again)(float *s, const float *lse, float scale, int32_t rows, int32_t columns);
+void DMI_KERNEL(softmax_backward)(float *dp, const float *p, const float *delta, float scale, int32_t rows, int32_t columns);
+void DMI_KERNEL(row_dot)(float *delta, const float *a, size_t sa, const float *b, size_t sb, int32_t rows, int32_t columns);
+
+/* ---- linear.c ---- */
+void DMI_KERNEL(linear_forward)(float *y, const float *x, const float *w, const float *bias, int32_t in, int32_t out,
+                                int32_t o0, int32_t o1);
+void DMI_KERNEL(linear_backward_x)(float *dx, const float *dy, const float *w, int32_t out, int32_t i0, int32_t i1, bool add);
+void DMI_KERNEL(linear_backward_w)(float *dw, const float *x, const float *dy, int32_t n, int32_t in, int32_t out, int32_t i0,
+                                   int32_t i1, bool add);
+
+/* ---- loss.c ---- */
+double DMI_KERNEL(mse)(float *gradient, const float *prediction, const float *target, float factor, size_t n);
+
+/* ---- diffuse.c ---- */
+void DMI_KERNEL(combine)(float *y, float a, const float *x, float b, const float *z, size_t n);
+void DMI_KERNEL(from_u8)(float *y, const uint8_t *x, int32_t h, int32_t w, int32_t c, bool flip);
+
+/* ---- adamw.c ---- */
+void DMI_KERNEL(adamw)(float *w, float *m, float *v, float *average, const float *g, const dmi_adamw *options, size_t n);
+double DMI_KERNEL(sum_squares)(const float *x, size_t n);
+bool DMI_KERNEL(all_finite)(const float *x, size_t n);
+
+extern const dmi_kernels DMI_KERNEL(table);
+
+#endif

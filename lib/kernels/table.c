@@ -1,0 +1,33 @@
+/* The table of one instruction set. */
+#include "kernels/families.h"
+#include "kernels/winograd_table.h"
+
+#define TEXT2(name) #name
+#define TEXT(name) TEXT2(name)
+
+const dmi_kernels DMI_KERNEL(table) = {
+    .isa = TEXT(DMI_ISA),
+    .silu_forward = DMI_KERNEL(silu_forward),
+    .silu_backward = DMI_KERNEL(silu_backward),
+    .add = DMI_KERNEL(add),
+    .scale = DMI_KERNEL(scale),
+    .copy_rows = DMI_KERNEL(copy_rows),
+    .sum_rows = DMI_KERNEL(sum_rows),
+    .dropout = DMI_KERNEL(dropout),
+    .norm_forward = DMI_KERNEL(norm_forward),
+    .norm_backward = DMI_KERNEL(norm_backward),
+    .softmax_rows = DMI_KERNEL(softmax_rows),
+    .softmax_again = DMI_KERNEL(softmax_again),
+    .softmax_backward = DMI_KERNEL(softmax_backward),
+    .row_dot = DMI_KERNEL(row_dot),
+    .linear_forward = DMI_KERNEL(linear_forward),
+    .linear_backward_x = DMI_KERNEL(linear_backward_x),
+    .linear_backward_w = DMI_KERNEL(linear_backward_w),
+    .mse = DMI_KERNEL(mse),
+    .combine = DMI_KERNEL(combine),
+    .from_u8 = DMI_KERNEL(from_u8),
+    .adamw = DMI_KERNEL(adamw),
+    .sum_squares = DMI_KERNEL(sum_squares),
+    .all_finite = DMI_KERNEL(all_finite),
+    .winograd = &DMI_KERNEL(winograd_table),
+};

@@ -1,0 +1,54 @@
+/* Convolutions and what else needs no options: each appends one operation. */
+#include "layers/layers.h"
+
+dmi_value dmi_layer_conv3x3(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value per_image, dmi_value residual) {
+    dmi_value out = DMI_NONE;
+    if (!b->status) b->status = dmi_conv(b->graph, &out, x, w.weight, w.bias, per_image, residual, 3, 1, 1, false);
+    return out;
+}
+
+dmi_value dmi_layer_conv1x1(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value residual) {
+    dmi_value out = DMI_NONE;
+    if (!b->status) b->status = dmi_conv(b->graph, &out, x, w.weight, w.bias, DMI_NONE, residual, 1, 1, 0, false);
+    return out;
+}
+
+dmi_value dmi_layer_downsample(dmi_builder *b, const char *name, dmi_value x, int32_t pad) {
+    int32_t c = dmi_builder_shape(b, x).c;
+    dmi_value out = DMI_NONE;
+    dmi_weights w = dmi_conv_weights(b, name, "conv", c, c, 3, DMI_INIT_FAN_AVERAGE);
+    if (!b->status) b->status = dmi_conv(b->graph, &out, x, w.weight, w.bias, DMI_NONE, DMI_NONE, 3, 2, pad, false);
+    return out;
+}
+
+dmi_value dmi_layer_upsample(dmi_builder *b, const char *name, dmi_value x) {
+    int32_t c = dmi_builder_shape(b, x).c;
+    dmi_value out = DMI_NONE;
+    dmi_weights w = dmi_conv_weights(b, name, "conv", c, c, 3, DMI_INIT_FAN_AVERAGE);
+    if (!b->status) b->status = dmi_conv(b->graph, &out, x, w.weight, w.bias, DMI_NONE, DMI_NONE, 3, 1, 1, true);
+    return out;
+}
+
+dmi_value dmi_layer_linear(dmi_builder *b, dmi_weights w, dmi_value x) {
+    dmi_value out = DMI_NONE;
+    if (!b->status) b->status = dmi_linear(b->graph, &out, x, w.weight, w.bias);
+    return out;
+}
+
+dmi_value dmi_layer_silu(dmi_builder *b, dmi_value x) {
+    dmi_value out = DMI_NONE;
+    if (!b->status) b->status = dmi_silu(b->graph, &out, x);
+    return out;
+}
+
+dmi_value dmi_layer_add(dmi_builder *b, dmi_value x, dmi_value y) {
+    dmi_value out = DMI_NONE;
+    if (!b->status) b->status = dmi_add_values(b->graph, &out, x, y);
+    return out;
+}
+
+dmi_value dmi_layer_concat(dmi_builder *b, dmi_value x, dmi_value y) {
+    dmi_value out = DMI_NONE;
+    if (!b->status) b->status = dmi_concat(b->graph, &out, x, y);
+    return out;
+}

@@ -1,0 +1,48 @@
+#!/bin/sh
+# Installs what libdiffusion is built and tested with, from the distribution's packages.
+#   pkgconfig/install-deps.sh [openblas|blis]
+# It says the command before it runs it, uses sudo where the user is not root, and fails where it can't go on.
+set -eu
+
+blas=${1:-openblas}
+
+fail() {
+    echo "error: $1" >&2
+    echo "       Install by hand: pkg-config, $blas with its headers, zlib, jansson, popt and Check, then run make again." >&2
+    exit 1
+}
+
+if command -v apt-get >/dev/null 2>&1; then
+    packages="pkg-config lib$blas-dev zlib1g-dev libjansson-dev libpopt-dev check"
+    update="apt-get update -qq" install="apt-get install -y -qq"
+elif command -v dnf >/dev/null 2>&1; then
+    packages="pkgconf-pkg-config $blas-devel zlib-devel jansson-devel popt-devel check-devel"
+    update="" install="dnf install -y"
+elif command -v apk >/dev/null 2>&1; then
+    packages="pkgconf $blas-dev zlib-dev jansson-dev popt-dev check-dev"
+    update="" install="apk add"
+elif command -v pacman >/dev/null 2>&1; then
+    packages="pkgconf $blas zlib jansson popt check"
+    update="" install="pacman -S --needed --noconfirm"
+elif command -v brew >/dev/null 2>&1; then
+    packages="pkgconf $blas zlib jansson popt check"
+    update="" install="brew install"
+else
+    fail "none of apt-get, dnf, apk, pacman or brew was found"
+fi
+
+as_root=""
+if [ "$(id -u)" != 0 ] && ! command -v brew >/dev/null 2>&1; then
+    command -v sudo >/dev/null 2>&1 || fail "installing packages needs root, and there is no sudo. As root: $install $packages"
+    as_root="sudo"
+fi
+
+# The lists of words below are meant to be split.
+# shellcheck disable=SC2086
+if [ -n "$update" ]; then
+    echo "+ $as_root $update"
+    DEBIAN_FRONTEND=noninteractive $as_root $update || fail "'$update' failed"
+fi
+echo "+ $as_root $install $packages"
+# shellcheck disable=SC2086
+DEBIAN_FRONTEND=noninteractive $as_root $install $packages || fail "'$install' failed"

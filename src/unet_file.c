@@ -1,0 +1,159 @@
+/* Networks in safetensors files: tensors under their names, options as metadata. */
+#include <stdio.h>
+#include <string.h>
+
+#include "metadata.h"
+#include "schedule.h"
+#include "unet.h"
+#include "unet_options.h"
+
+#define OPTION(type, count, member) {"unet." #member, type, count, offsetof(dm_unet_options, member)}
+
+static const dmi_meta option_table[] = {
+    OPTION(DMI_META_I32, 1, height), OPTION(DMI_META_I32, 1, width),
+    OPTION(DMI_META_I32, 1, in_channels), OPTION(DMI_META_I32, 1, out_channels),
+    OPTION(DMI_META_I32, 1, levels),
+    OPTION(DMI_META_I32, DM_MAX_LEVELS, channels), OPTION(DMI_META_I32, DM_MAX_LEVELS, blocks),
+    OPTION(DMI_META_I32, DM_MAX_LEVELS, attention),
+    OPTION(DMI_META_I32, 1, mid_attention), OPTION(DMI_META_I32, 1, attention_head_size),
+    OPTION(DMI_META_I32, 1, norm_groups), OPTION(DMI_META_F32, 1, norm_eps), OPTION(DMI_META_F32, 1, dropout),
+    OPTION(DMI_META_I32, 1, time_embedding), OPTION(DMI_META_I32, 1, time_channels),
+    OPTION(DMI_META_F32, 1, time_frequency_shift), OPTION(DMI_META_I32, 1, time_cos_first),
+    OPTION(DMI_META_I32, 1, downsample_padding), OPTION(DMI_META_I32, 1, classes), OPTION(DMI_META_I32, 1, prediction),
+};
+
+int32_t dmi_unet_write_options(dmi_host *host, dmi_safetensors_writer *writer, const dm_unet_options *options) {
+    return dmi_meta_write(host, writer, option_table, sizeof option_table / sizeof *option_table, options);
+}
+
+int32_t dmi_unet_read_options(dmi_host *host, const dmi_safetensors *file, dm_unet_options *options) {
+    *options = dmi_unet_default_options();
+    if (!dmi_safetensors_metadata(file, "unet.levels"))
+        return dmi_fail(host, DM_ERROR_BAD_FORMAT, "%s: no network of this library: its metadata has no 'unet.levels'",
+                        dmi_safetensors_from(file));
+    int32_t status = dmi_meta_read(host, file, option_table, sizeof option_table / sizeof *option_table, options);
+    return status ? status : dmi_unet_check_options(host, options);
+}
+
+/* Writes one parameter as files have it: [out, in, k, k]. */
+static void fill(const void *param, const float *block, float *out, size_t count) {
+    (void)count;
+    dmi_params_export(param, block, out);
+}
+
+int32_t dmi_unet_write_block(dmi_host *host, dmi_safetensors_writer *writer, const dm_unet *unet, const char *prefix,
+                             const float *block) {
+    char name[2 * DMI_MAX_NAME];
+    for (int32_t i = 0; i < unet->params.count; i++) {
+        const dmi_param *p = &unet->params.items[i];
+        snprintf(name, sizeof name, "%s%s", prefix, p->name);
+        int32_t status = dmi_safetensors_add(host, writer, name, p->rank, p->shape, fill, p, block);
+        if (status) return status;
+    }
+    return DM_OK;
+}
+
+/* Refuses an entry that is not `p`. */
+static int32_t check_entry(dmi_host *host, const char *from, const char *name, const dmi_safetensors_entry *e, const dmi_param *p) {
+    if (!e) return dmi_fail(host, DM_ERROR_NOT_FOUND, "%s: there is no tensor '%s', which the network has", from, name);
+    if (strcmp(e->dtype, "F32"))
+        return dmi_fail(host, DM_ERROR_UNSUPPORTED, "%s: tensor '%s' is of type %s; it must be F32", from, name, e->dtype);
+    bool same = e->rank == p->rank;
+    for (int32_t k = 0; same && k < p->rank; k++) same = e->shape[k] == p->shape[k];
+    if (same) return DM_OK;
+    return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH, "%s: tensor '%s' has rank %d and begins with %lld; the network's has rank %d and begins with %lld",
+                    from, name, (int)e->rank, e->rank ? (long long)e->shape[0] : 0LL, (int)p->rank, (long long)p->shape[0]);
+}
+
+int32_t dmi_unet_read_block(dmi_host *host, const dmi_safetensors *file, const dm_unet *unet, const char *prefix, float *block) {
+    char name[2 * DMI_MAX_NAME];
+    const char *from = dmi_safetensors_from(file);
+    size_t largest = 1;
+    float *outside;
+    for (int32_t i = 0; i < unet->params.count; i++)
+        if (unet->params.items[i].count > largest) largest = unet->params.items[i].count;
+    int32_t status = dmi_alloc_array(host, (void **)&outside, largest, sizeof(float), "reading a network");
+    for (int32_t i = 0; !status && i < unet->params.count; i++) {
+        const dmi_param *p = &unet->params.items[i];
+        snprintf(name, sizeof name, "%s%s", prefix, p->name);
+        const dmi_safetensors_entry *e = dmi_safetensors_find(file, name);
+        status = check_entry(host, from, name, e, p);
+        if (status) break;
+        memcpy(outside, e->data, e->size);
+        dmi_params_import(p, block, outside);
+    }
+    dmi_free(host, outside);
+    return status;
+}
+
+int32_t dm_unet_save(const dm_unet *unet, const dm_schedule *schedule, const char *path) {
+    if (!unet) return DM_ERROR_INVALID_ARGUMENT;
+    dmi_host *host = &unet->context->host;
+    if (!path) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "unet: the path to save to is NULL");
+    dmi_safetensors_writer *writer;
+    int32_t status = dmi_safetensors_begin(host, &writer);
+    if (status) return status;
+    status = dmi_safetensors_add_metadata(host, writer, "format", "libdiffusion.unet");
+    if (!status) status = dmi_safetensors_add_metadata(host, writer, "format_version", "1");
+    if (!status) status = dmi_unet_write_options(host, writer, &unet->options);
+    if (!status && schedule) status = dmi_schedule_write(host, writer, schedule);
+    if (!status) status = dmi_unet_write_block(host, writer, unet, "", unet->params.data);
+    if (!status) status = dmi_safetensors_write(host, writer, path);
+    dmi_safetensors_free(host, writer);
+    return status;
+}
+
+/* The network in an open file. */
+static int32_t load(dm_unet **out, dm_context *context, const dmi_safetensors *file, int32_t weights) {
+    dmi_host *host = &context->host;
+    const char *version = dmi_safetensors_metadata(file, "format_version");
+    if (version && strcmp(version, "1"))
+        return dmi_fail(host, DM_ERROR_UNSUPPORTED_VERSION, "%s: its format_version is '%s'; this library reads version 1",
+                        dmi_safetensors_from(file), version);
+    dm_unet_options options;
+    int32_t status = dmi_unet_read_options(host, file, &options);
+    if (status) return status;
+    dm_unet *unet;
+    status = dm_unet_create(&unet, context, &options, 0);
+    if (status) return status;
+    bool average = weights == DM_WEIGHTS_AVERAGE && dmi_safetensors_find(file, "average.conv_in.weight");
+    status = dmi_unet_read_block(host, file, unet, average ? "average." : "", unet->params.data);
+    if (status) {
+        dm_unet_destroy(unet);
+        return status;
+    }
+    unet->params.version++;
+    *out = unet;
+    return DM_OK;
+}
+
+/* Both ways to load begin alike. */
+static int32_t check_load(dm_unet **out, dm_context *context, const void *source, int32_t weights) {
+    if (out) *out = NULL;
+    if (!out || !context) return DM_ERROR_INVALID_ARGUMENT;
+    if (!source) return dmi_fail(&context->host, DM_ERROR_INVALID_ARGUMENT, "unet: what to load from is NULL");
+    if (weights == DM_WEIGHTS_AVERAGE || weights == DM_WEIGHTS_TRAINED) return DM_OK;
+    return dmi_fail(&context->host, DM_ERROR_INVALID_ARGUMENT, "unet: 'weights' is %d; it must be DM_WEIGHTS_AVERAGE or DM_WEIGHTS_TRAINED", (int)weights);
+}
+
+int32_t dm_unet_load(dm_unet **out, dm_context *context, const char *path, int32_t weights) {
+    int32_t status = check_load(out, context, path, weights);
+    if (status) return status;
+    dmi_safetensors *file;
+    status = dmi_safetensors_open(&context->host, &file, path);
+    if (status) return status;
+    status = load(out, context, file, weights);
+    dmi_safetensors_close(&context->host, file);
+    return status;
+}
+
+int32_t dm_unet_load_memory(dm_unet **out, dm_context *context, const void *bytes, size_t size, int32_t weights) {
+    int32_t status = check_load(out, context, bytes, weights);
+    if (status) return status;
+    dmi_safetensors *file;
+    status = dmi_safetensors_parse(&context->host, &file, bytes, size, "memory");
+    if (status) return status;
+    status = load(out, context, file, weights);
+    dmi_safetensors_close(&context->host, file);
+    return status;
+}

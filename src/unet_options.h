@@ -1,0 +1,12 @@
+/* Checking a network's options, by name and value. */
+#ifndef DM_SRC_UNET_OPTIONS_H
+#define DM_SRC_UNET_OPTIONS_H
+
+#include "context.h"
+
+/* Refuses what cannot be built. */
+int32_t dmi_unet_check_options(dmi_host *host, const dm_unet_options *options);
+/* The defaults, with struct_size set. */
+dm_unet_options dmi_unet_default_options(void);
+
+#endif
