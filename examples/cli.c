@@ -1,0 +1,68 @@
+/* See cli.h. */
+#include "cli.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+int32_t choice(const char *option, const char *word, const char *const *words) {
+    for (int32_t i = 0; words[i]; i++)
+        if (!strcmp(word, words[i])) return i;
+    fprintf(stderr, "--%s is '%s'; it must be one of:", option, word);
+    for (int32_t i = 0; words[i]; i++) fprintf(stderr, " %s", words[i]);
+    fprintf(stderr, "\n");
+    return -1;
+}
+
+int32_t number_list(const char *option, const char *text, int32_t *values, int32_t most, int32_t wanted) {
+    int32_t count = 0;
+    memset(values, 0, (size_t)most * sizeof *values);
+    for (const char *p = text; count < most;) {
+        char *end;
+        errno = 0;
+        long v = strtol(p, &end, 10);
+        if (end == p || errno || v < 0 || v > INT_MAX || (*end && *end != ',')) break;
+        values[count++] = (int32_t)v;
+        if (!*end) {
+            for (; count == 1 && wanted > 1 && wanted <= most; wanted--) values[wanted - 1] = values[0];
+            return count;
+        }
+        p = end + 1;
+    }
+    fprintf(stderr, "--%s is '%s'; it must be up to %d numbers with commas between, as in 64,128,128\n", option, text, (int)most);
+    return -1;
+}
+
+int read_command_line(const char *program, int argc, const char **argv, const struct poptOption *options) {
+    poptContext arguments = poptGetContext(program, argc, argv, options, 0);
+    int result = poptGetNextOpt(arguments);
+    const char *extra = result == -1 ? poptPeekArg(arguments) : NULL;
+    if (result < -1) fprintf(stderr, "%s: %s: %s (--help lists the options)\n", program, poptBadOption(arguments, 0), poptStrerror(result));
+    if (extra) fprintf(stderr, "%s: '%s' is no option (--help lists them)\n", program, extra);
+    int bad = result < -1 || extra;
+    poptFreeContext(arguments);
+    return bad;
+}
+
+int make_folder(const char *program, const char *path) {
+    char part[1024];
+    if (snprintf(part, sizeof part, "%s", path) < (int)sizeof part) {
+        int bad = 0;
+        for (char *p = part + 1; !bad; p++)
+            if (*p == '/' || !*p) {
+                char here = *p;
+                *p = 0;
+                bad = mkdir(part, 0777) && errno != EEXIST;
+                *p = here;
+                if (!here) break;
+            }
+        if (!bad) return 0;
+    } else {
+        errno = ENAMETOOLONG;
+    }
+    fprintf(stderr, "%s: %s: %s\n", program, path, strerror(errno));
+    return 1;
+}

@@ -1,0 +1,146 @@
+/* See train_options.h. */
+#include "train_options.h"
+
+#include <stdio.h>
+
+#include "cli.h"
+
+/* What popt fills; negative numbers and NULL mean "not given", so that the preset's value stays. */
+typedef struct given {
+    char *preset, *channels, *blocks, *attention, *time, *padding, *prediction, *schedule, *decay;
+    int groups, head_size, time_channels, cos_first, mid_attention, timesteps;
+    double dropout, norm_eps, frequency_shift, beta_start, beta_end;
+    long long steps, seed, warmup, decay_steps, sample_every, save_every, memory_mb;
+} given;
+
+static const char *const presets[] = {"tiny", "small", "ddpm-cifar10", NULL};
+static const char *const time_ways[] = {"add", "scale-shift", "add-output", NULL};
+static const char *const paddings[] = {"bottom-right", "all", NULL};
+static const char *const predictions[] = {"eps", "x0", "v", NULL};
+static const char *const schedules[] = {"linear", "cosine", NULL};
+static const char *const decays[] = {"none", "linear", "cosine", NULL};
+
+/* Sets *target to the place of the word; leaves it where no word was given. */
+static int set_choice(int32_t *target, const char *option, const char *word, const char *const *words) {
+    if (!word) return 0;
+    int32_t place = choice(option, word, words);
+    if (place >= 0) *target = place;
+    return place < 0;
+}
+
+static int set_network(dm_unet_options *u, const given *g) {
+    int32_t preset = DM_PRESET_SMALL;
+    if (set_choice(&preset, "preset", g->preset, presets)) return 1;
+    dm_unet_options_preset(u, sizeof *u, preset);
+    if (g->channels) {
+        int32_t levels = number_list("channels", g->channels, u->channels, DM_MAX_LEVELS, 0);
+        if (levels < 0) return 1;
+        for (int32_t i = 0; i < levels; i++)
+            if (!u->blocks[i]) u->blocks[i] = u->blocks[0];
+        u->levels = levels;
+    }
+    if (g->blocks && number_list("blocks", g->blocks, u->blocks, DM_MAX_LEVELS, u->levels) < 0) return 1;
+    if (g->attention && number_list("attention", g->attention, u->attention, DM_MAX_LEVELS, 0) < 0) return 1;
+    if (set_choice(&u->time_embedding, "time", g->time, time_ways)) return 1;
+    if (set_choice(&u->downsample_padding, "padding", g->padding, paddings)) return 1;
+    if (set_choice(&u->prediction, "prediction", g->prediction, predictions)) return 1;
+    if (g->groups >= 0) u->norm_groups = g->groups;
+    if (g->head_size >= 0) u->attention_head_size = g->head_size;
+    if (g->time_channels >= 0) u->time_channels = g->time_channels;
+    if (g->cos_first >= 0) u->time_cos_first = g->cos_first;
+    if (g->mid_attention >= 0) u->mid_attention = g->mid_attention;
+    if (g->dropout >= 0) u->dropout = (float)g->dropout;
+    if (g->norm_eps >= 0) u->norm_eps = (float)g->norm_eps;
+    if (g->frequency_shift >= 0) u->time_frequency_shift = (float)g->frequency_shift;
+    return 0;
+}
+
+int read_train_options(train_options *o, int argc, const char **argv) {
+    given g = {.groups = -1, .head_size = -1, .time_channels = -1, .cos_first = -1, .mid_attention = -1, .dropout = -1,
+               .norm_eps = -1, .frequency_shift = -1};
+    *o = (train_options){.data = "builtin", .out = "out/train", .samples = 16, .sample_steps = 50};
+    dm_schedule_options_init(&o->schedule, sizeof o->schedule);
+    dm_trainer_options_init(&o->trainer, sizeof o->trainer);
+    dm_trainer_options *t = &o->trainer;
+    g.timesteps = o->schedule.timesteps, g.beta_start = o->schedule.beta_start, g.beta_end = o->schedule.beta_end;
+    g.sample_every = 500, g.save_every = 500;
+    const int shown = POPT_ARGFLAG_SHOW_DEFAULT;
+
+    struct poptOption run[] = {
+        {"data", 'd', POPT_ARG_STRING | shown, &o->data, 0, "cifar-10-binary.tar.gz, a folder of its .bin files, or 'builtin' pictures", "PATH"},
+        {"out", 'o', POPT_ARG_STRING | shown, &o->out, 0, "folder for checkpoint, samples, loss.csv and report.html", "DIR"},
+        {"resume", 'r', POPT_ARG_STRING, &o->resume, 0, "go on from a checkpoint; its own options count", "FILE"},
+        {"steps", 's', POPT_ARG_LONGLONG | shown, &g.steps, 0, "steps in all; 0: as --epochs says", "N"},
+        {"epochs", 'e', POPT_ARG_DOUBLE, &o->epochs, 0, "times through the data (100, where --steps is not given either)", "X"},
+        {"sample-every", 0, POPT_ARG_LONGLONG | shown, &g.sample_every, 0, "steps between grids of samples; 0: only at the end", "N"},
+        {"samples", 0, POPT_ARG_INT | shown, &o->samples, 0, "pictures in a grid", "N"},
+        {"sample-steps", 0, POPT_ARG_INT | shown, &o->sample_steps, 0, "DDIM steps for them", "N"},
+        {"save-every", 0, POPT_ARG_LONGLONG | shown, &g.save_every, 0, "steps between checkpoints; 0: only at the end", "N"},
+        {"threads", 't', POPT_ARG_INT | shown, &o->threads, 0, "0: one for each processor", "N"},
+        {"memory-limit", 0, POPT_ARG_LONGLONG | shown, &g.memory_mb, 0, "the library's memory; 0: no limit", "MB"},
+        POPT_TABLEEND};
+    struct poptOption network[] = {
+        {"preset", 'p', POPT_ARG_STRING, &g.preset, 0, "tiny, small (the default) or ddpm-cifar10; the options below change it", "NAME"},
+        {"channels", 0, POPT_ARG_STRING, &g.channels, 0, "width of each level, as in 64,128,128,128", "LIST"},
+        {"blocks", 0, POPT_ARG_STRING, &g.blocks, 0, "residual blocks of each level, or one number for all", "LIST"},
+        {"attention", 0, POPT_ARG_STRING, &g.attention, 0, "1 for each level with attention, as in 0,1,0,0", "LIST"},
+        {"mid-attention", 0, POPT_ARG_INT, &g.mid_attention, 0, "attention in the middle, 0 or 1", "N"},
+        {"head-size", 0, POPT_ARG_INT, &g.head_size, 0, "channels of an attention head; 0: one head", "N"},
+        {"groups", 0, POPT_ARG_INT, &g.groups, 0, "of the group norms", "N"},
+        {"norm-eps", 0, POPT_ARG_DOUBLE, &g.norm_eps, 0, "of the group norms", "X"},
+        {"dropout", 0, POPT_ARG_DOUBLE, &g.dropout, 0, "in the residual blocks", "X"},
+        {"time", 0, POPT_ARG_STRING, &g.time, 0, "how the timestep enters a block: add, scale-shift or add-output", "WAY"},
+        {"time-channels", 0, POPT_ARG_INT, &g.time_channels, 0, "width of the time embedding; 0: 4 times the first width", "N"},
+        {"frequency-shift", 0, POPT_ARG_DOUBLE, &g.frequency_shift, 0, "of the sinusoids: 1 in DDPM, 0 in others", "X"},
+        {"cos-first", 0, POPT_ARG_INT, &g.cos_first, 0, "0: sinusoids as [sin, cos]; 1: [cos, sin]", "N"},
+        {"padding", 0, POPT_ARG_STRING, &g.padding, 0, "of the downsampler: bottom-right or all", "WAY"},
+        {"labels", 0, POPT_ARG_NONE, &o->labels, 0, "the network learns the classes", NULL},
+        {"prediction", 0, POPT_ARG_STRING, &g.prediction, 0, "eps, x0 or v (for short runs)", "TYPE"},
+        POPT_TABLEEND};
+    struct poptOption schedule[] = {
+        {"schedule", 0, POPT_ARG_STRING, &g.schedule, 0, "linear (the default) or cosine", "KIND"},
+        {"timesteps", 'T', POPT_ARG_INT | shown, &g.timesteps, 0, "", "N"},
+        {"beta-start", 0, POPT_ARG_DOUBLE | shown, &g.beta_start, 0, "of the linear schedule", "X"},
+        {"beta-end", 0, POPT_ARG_DOUBLE | shown, &g.beta_end, 0, "of the linear schedule", "X"},
+        POPT_TABLEEND};
+    struct poptOption trainer[] = {
+        {"batch", 'b', POPT_ARG_INT | shown, &t->batch_size, 0, "pictures in one pass", "N"},
+        {"accumulation", 0, POPT_ARG_INT | shown, &t->accumulation, 0, "passes in one step", "N"},
+        {"lr", 'l', POPT_ARG_DOUBLE | shown, &t->learning_rate, 0, "learning rate", "X"},
+        {"warmup", 0, POPT_ARG_LONGLONG | shown, &g.warmup, 0, "steps in which the rate rises", "N"},
+        {"decay", 0, POPT_ARG_STRING, &g.decay, 0, "how the rate falls after that: none (the default), linear or cosine", "KIND"},
+        {"decay-steps", 0, POPT_ARG_LONGLONG | shown, &g.decay_steps, 0, "step at which the fall ends", "N"},
+        {"final-rate", 0, POPT_ARG_DOUBLE | shown, &t->final_rate, 0, "what is left of the rate then, as a fraction", "X"},
+        {"beta1", 0, POPT_ARG_DOUBLE | shown, &t->beta1, 0, "of AdamW", "X"},
+        {"beta2", 0, POPT_ARG_DOUBLE | shown, &t->beta2, 0, "of AdamW", "X"},
+        {"adam-eps", 0, POPT_ARG_DOUBLE | shown, &t->adam_eps, 0, "of AdamW", "X"},
+        {"weight-decay", 0, POPT_ARG_DOUBLE | shown, &t->weight_decay, 0, "of AdamW", "X"},
+        {"clip", 0, POPT_ARG_DOUBLE | shown, &t->gradient_clip, 0, "largest norm of the gradient; 0: no clipping", "X"},
+        {"average", 0, POPT_ARG_DOUBLE | shown, &t->average_decay, 0, "decay of the weights' moving average; 0: none", "X"},
+        {"average-warmup", 0, POPT_ARG_INT | shown, &t->average_warmup, 0, "1: the average follows fast at first", "N"},
+        {"flip", 0, POPT_ARG_NONE, &t->flip, 0, "mirror half of the pictures", NULL},
+        {"seed", 0, POPT_ARG_LONGLONG | shown, &g.seed, 0, "the same seed gives the same network, bit for bit", "N"},
+        POPT_TABLEEND};
+    struct poptOption all[] = {
+        {NULL, 0, POPT_ARG_INCLUDE_TABLE, run, 0, "The run:", NULL},
+        {NULL, 0, POPT_ARG_INCLUDE_TABLE, network, 0, "The network:", NULL},
+        {NULL, 0, POPT_ARG_INCLUDE_TABLE, schedule, 0, "The noise schedule:", NULL},
+        {NULL, 0, POPT_ARG_INCLUDE_TABLE, trainer, 0, "The trainer (the tutorial's settings are --preset small --batch 64 --lr 1e-4):", NULL},
+        POPT_AUTOHELP POPT_TABLEEND};
+    if (read_command_line("train_cifar10", argc, argv, all)) return 1;
+
+    long long counts[] = {g.steps, g.sample_every, g.save_every, g.warmup, g.decay_steps, g.memory_mb, g.seed, o->samples, o->sample_steps};
+    const char *names[] = {"steps", "sample-every", "save-every", "warmup", "decay-steps", "memory-limit", "seed", "samples", "sample-steps"};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+        if (counts[i] < 0) {
+            fprintf(stderr, "--%s is %lld; it must not be negative\n", names[i], counts[i]);
+            return 1;
+        }
+    o->steps = (uint64_t)g.steps, o->sample_every = (uint64_t)g.sample_every, o->save_every = (uint64_t)g.save_every;
+    o->memory_limit = (uint64_t)g.memory_mb * 1000000;
+    t->warmup_steps = (uint64_t)g.warmup, t->decay_steps = (uint64_t)g.decay_steps, t->seed = (uint64_t)g.seed;
+    o->schedule.timesteps = g.timesteps, o->schedule.beta_start = g.beta_start, o->schedule.beta_end = g.beta_end;
+    if (!o->steps && o->epochs <= 0) o->epochs = 100;
+    return set_network(&o->unet, &g) || set_choice(&o->schedule.kind, "schedule", g.schedule, schedules) ||
+           set_choice(&t->decay, "decay", g.decay, decays);
+}
