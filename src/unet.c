@@ -153,7 +153,7 @@ static int32_t find_tensor(const dm_unet *unet, const char *name, size_t count, 
 }
 
 int32_t dm_unet_tensor_get(const dm_unet *unet, const char *name, float *values, size_t count) {
-    const dmi_param *p;
+    const dmi_param *p = NULL;
     if (!unet || !values) return DM_ERROR_INVALID_ARGUMENT;
     int32_t status = find_tensor(unet, name, count, &p);
     if (!status) dmi_params_export(p, unet->params.data, values);
@@ -161,7 +161,7 @@ int32_t dm_unet_tensor_get(const dm_unet *unet, const char *name, float *values,
 }
 
 int32_t dm_unet_tensor_set(dm_unet *unet, const char *name, const float *values, size_t count) {
-    const dmi_param *p;
+    const dmi_param *p = NULL;
     if (!unet || !values) return DM_ERROR_INVALID_ARGUMENT;
     int32_t status = find_tensor(unet, name, count, &p);
     if (status) return status;
