@@ -138,10 +138,10 @@ int32_t dm_schedule_create_from_betas(dm_schedule **out, dm_context *context, co
     return DM_OK;
 }
 
-int32_t dmi_schedule_copy(dm_schedule **out, const dm_schedule *schedule) {
+int32_t dmi_schedule_copy(dm_schedule **out, dm_context *context, const dm_schedule *schedule) {
     *out = NULL;
     dm_schedule *copy;
-    int32_t status = schedule_new(&copy, schedule->context, &schedule->options);
+    int32_t status = schedule_new(&copy, context, &schedule->options);
     if (status) return status;
     memcpy(copy->beta, schedule->beta, (size_t)schedule->steps * sizeof(double));
     memcpy(copy->alpha_cumprod, schedule->alpha_cumprod, (size_t)schedule->steps * sizeof(double));

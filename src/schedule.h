@@ -16,8 +16,8 @@ struct dm_schedule {
     double *alpha_cumprod;       /* [T] */
 };
 
-/* A copy that shares nothing. */
-int32_t dmi_schedule_copy(dm_schedule **out, const dm_schedule *schedule);
+/* A copy in `context`, which may be another than the schedule's, that shares nothing. */
+int32_t dmi_schedule_copy(dm_schedule **out, dm_context *context, const dm_schedule *schedule);
 /* As metadata of a file, keys "schedule.*" (the caller's betas as a JSON list of %.17g numbers), and back. */
 int32_t dmi_schedule_write(dmi_host *host, dmi_safetensors_writer *writer, const dm_schedule *schedule);
 int32_t dmi_schedule_read(dm_schedule **out, dm_context *context, const dmi_safetensors *file);

@@ -74,8 +74,9 @@ static float float_of(uint32_t bits) {
     return x;
 }
 
-/* sqrt(-2 ln u) for u = (bits + 1/2) / 2^32, to 2^-31. ln u = e ln 2 + ln m with m in [sqrt(1/2), sqrt 2), and
- * ln m = 2 artanh s, s = (m - 1) / (m + 1), |s| < 0.172: the series' first left-out term is below 1e-9 of it. */
+/* sqrt(-2 ln u) for u = (the upper 31 bits + 1/2) / 2^31, a float; at most 6.66. ln u = e ln 2 + ln m with m in
+ * [sqrt(1/2), sqrt 2), and ln m = 2 artanh s, s = (m - 1) / (m + 1), |s| < 0.172: the series' first left-out term is below
+ * 1e-9 of it. */
 static float radius(uint32_t bits) {
     const float u = (float)(int32_t)(bits >> 1) * 0x1p-31f + 0x1p-32f;
     const uint32_t pattern = bits_of(u), root_half = 0x3f3504f3u;
@@ -93,7 +94,8 @@ static void cosine_sine(uint32_t bits, float *cosine, float *sine) {
     const uint32_t quarter = (bits + 0x20000000u) >> 30;
     const float x = (float)(int32_t)(bits - (quarter << 30)) * (1.57079633f * 0x1p-30f), q = x * x;
     const float s = x + x * q * (-1.0f / 6 + q * (1.0f / 120 + q * (-1.0f / 5040 + q * (1.0f / 362880))));
-    const float c = 1.0f + q * (-0.5f + q * (1.0f / 24 + q * (-1.0f / 720 + q * (1.0f / 40320 + q * (-1.0f / 3628800)))));
+    const float c4 = 1.0f / 24 + q * (-1.0f / 720 + q * (1.0f / 40320 + q * (-1.0f / 3628800)));
+    const float c = 1.0f + q * (-0.5f + q * c4);
     const uint32_t swap = 0u - (quarter & 1u);
     const uint32_t cosine_sign = ((quarter + 1) & 2u) << 30, sine_sign = (quarter & 2u) << 30;
     *cosine = float_of(((bits_of(s) & swap) | (bits_of(c) & ~swap)) ^ cosine_sign);

@@ -19,8 +19,8 @@ static inline float updated(float w, float *m, float *v, float g, const step *s)
     return w * s->shrink - s->size * *m / (sqrtf(*v * s->correction2) + s->eps);
 }
 
-void DMI_KERNEL(adamw)(float *restrict w, float *restrict m, float *restrict v, float *restrict average, const float *restrict g,
-                       const dmi_adamw *options, size_t n) {
+void DMI_KERNEL(adamw)(float *restrict w, float *restrict m, float *restrict v, float *restrict average,
+                       const float *restrict g, const dmi_adamw *options, size_t n) {
     const step s = {
         .shrink = (float)(1.0 - (double)options->rate * options->decay),
         .beta1 = options->beta1,

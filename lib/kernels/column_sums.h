@@ -12,7 +12,8 @@ enum {
 };
 
 /* total[c] = sum over rows of x[row * stride + c], columns at most DMI_COLUMNS. */
-static inline void dmi_column_sums(double *restrict total, const float *restrict x, size_t stride, size_t rows, size_t columns) {
+static inline void dmi_column_sums(double *restrict total, const float *restrict x, size_t stride, size_t rows,
+                                   size_t columns) {
     float part[DMI_COLUMNS];
     memset(total, 0, columns * sizeof *total);
     for (size_t r0 = 0; r0 < rows; r0 += DMI_FLOAT_ROWS) {

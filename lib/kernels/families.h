@@ -12,11 +12,13 @@ void DMI_KERNEL(add)(float *y, const float *a, const float *b, size_t n);
 void DMI_KERNEL(scale)(float *y, const float *x, float factor, size_t n);
 void DMI_KERNEL(copy_rows)(float *y, size_t sy, const float *x, size_t sx, size_t rows, size_t columns, bool add);
 void DMI_KERNEL(sum_rows)(float *y, const float *x, size_t rows, size_t columns, bool add);
-void DMI_KERNEL(dropout)(float *y, const float *x, const uint32_t *words, uint32_t threshold, float factor, size_t n, bool add);
+void DMI_KERNEL(dropout)(float *y, const float *x, const uint32_t *words, uint32_t threshold, float factor, size_t n,
+                         bool add);
 
 /* ---- norm.c ---- */
 void DMI_KERNEL(norm_forward)(float *y, float *mean, float *rstd, const float *x, const float *gain, const float *offset,
-                              int32_t pixels, int32_t channels, int32_t per_group, int32_t c0, int32_t c1, float eps, bool silu);
+                              int32_t pixels, int32_t channels, int32_t per_group, int32_t c0, int32_t c1, float eps,
+                              bool silu);
 void DMI_KERNEL(norm_backward)(float *dx, float *dgain, float *doffset, const float *x, const float *dy, const float *mean,
                                const float *rstd, const float *gain, const float *offset, int32_t pixels, int32_t channels,
                                int32_t per_group, int32_t c0, int32_t c1, bool silu, bool add);
@@ -30,9 +32,10 @@ void DMI_KERNEL(row_dot)(float *delta, const float *a, size_t sa, const float *b
 /* ---- linear.c ---- */
 void DMI_KERNEL(linear_forward)(float *y, const float *x, const float *w, const float *bias, int32_t in, int32_t out,
                                 int32_t o0, int32_t o1);
-void DMI_KERNEL(linear_backward_x)(float *dx, const float *dy, const float *w, int32_t out, int32_t i0, int32_t i1, bool add);
-void DMI_KERNEL(linear_backward_w)(float *dw, const float *x, const float *dy, int32_t n, int32_t in, int32_t out, int32_t i0,
-                                   int32_t i1, bool add);
+void DMI_KERNEL(linear_backward_x)(float *dx, const float *dy, const float *w, int32_t out, int32_t i0, int32_t i1,
+                                   bool add);
+void DMI_KERNEL(linear_backward_w)(float *dw, const float *x, const float *dy, int32_t n, int32_t in, int32_t out,
+                                   int32_t i0, int32_t i1, bool add);
 
 /* ---- loss.c ---- */
 double DMI_KERNEL(mse)(float *gradient, const float *prediction, const float *target, float factor, size_t n);
@@ -40,6 +43,10 @@ double DMI_KERNEL(mse)(float *gradient, const float *prediction, const float *ta
 /* ---- diffuse.c ---- */
 void DMI_KERNEL(combine)(float *y, float a, const float *x, float b, const float *z, size_t n);
 void DMI_KERNEL(from_u8)(float *y, const uint8_t *x, int32_t h, int32_t w, int32_t c, bool flip);
+
+/* ---- solver.c ---- */
+void DMI_KERNEL(solver_update)(float *x, float *x0, const float *prediction, const float *z, const dmi_solver_update *step,
+                               size_t n);
 
 /* ---- adamw.c ---- */
 void DMI_KERNEL(adamw)(float *w, float *m, float *v, float *average, const float *g, const dmi_adamw *options, size_t n);

@@ -28,6 +28,14 @@ typedef struct dmi_adamw {
     float average_decay; /* in [0, 1): average = d average + (1 - d) w; negative: no average */
 } dmi_adamw;
 
+/* One step of a sampler, for a network's output p:  x0 = x0_x x + x0_prediction p, clipped to [-1, 1] where `clip`;
+ * x = keep x + start x0 + prediction p + noise z. */
+typedef struct dmi_solver_update {
+    float x0_x, x0_prediction;
+    float keep, start, prediction, noise;
+    bool clip;
+} dmi_solver_update;
+
 typedef struct dmi_kernels {
     const char *isa;
 
@@ -82,6 +90,11 @@ typedef struct dmi_kernels {
     void (*combine)(float *y, float a, const float *x, float b, const float *z, size_t n);
     /* y = x / 127.5 - 1, mirrored left to right where `flip`; [h, w, c] */
     void (*from_u8)(float *y, const uint8_t *x, int32_t h, int32_t w, int32_t c, bool flip);
+
+    /* ---- solver.c: one picture of n floats ---- */
+    /* x in place, and the x0 on the way; z may be NULL where nothing is added */
+    void (*solver_update)(float *x, float *x0, const float *prediction, const float *z, const dmi_solver_update *step,
+                          size_t n);
 
     /* ---- adamw.c: a range of the flat parameter block ---- */
     void (*adamw)(float *w, float *m, float *v, float *average, const float *g, const dmi_adamw *options, size_t n);

@@ -1,9 +1,12 @@
-/* Products of vectors with a matrix w [in, out], forward and both gradients. Sums run over rows of w in order, or over
- * rows of the batch in order, in blocks of columns that stay in registers. */
+/* Products of vectors with a matrix w [in, out], forward and both gradients. A sum over rows of w, or over the batch, is
+ * taken in order for each column, so how the work is cut changes no bit. */
 #include "kernels/families.h"
-#include "kernels/vector_math.h"
+#include "kernels/vector_sums.h"
 
-enum { COLUMNS = 64 };
+enum {
+    COLUMNS = 64, /* of sums that stay in L1 */
+    ROWS_OF_W = 4 /* of two vectors each, that stay in registers */
+};
 
 /* sum[c] += sum over k of a[k * sa] * b[k * sb + c], k in order; width at most COLUMNS. */
 static inline void multiply_add(float *restrict sum, const float *restrict a, size_t sa, const float *restrict b, size_t sb,
@@ -34,23 +37,50 @@ void DMI_KERNEL(linear_forward)(float *y, const float *x, const float *w, const 
     }
 }
 
-void DMI_KERNEL(linear_backward_x)(float *dx, const float *dy, const float *w, int32_t out, int32_t i0, int32_t i1, bool add) {
+void DMI_KERNEL(linear_backward_x)(float *dx, const float *dy, const float *w, int32_t out, int32_t i0, int32_t i1,
+                                   bool add) {
     for (int32_t i = i0; i < i1; i++) {
         float sum = dmi_dot(dy, w + (size_t)i * (size_t)out, (size_t)out);
         dx[i] = add ? dx[i] + sum : sum;
     }
 }
 
-void DMI_KERNEL(linear_backward_w)(float *dw, const float *x, const float *dy, int32_t n, int32_t in, int32_t out, int32_t i0,
-                                   int32_t i1, bool add) {
-    float sum[COLUMNS];
-    for (int32_t i = i0; i < i1; i++) {
-        float *row = dw + (size_t)i * (size_t)out;
-        for (int32_t o = 0; o < out; o += COLUMNS) {
-            size_t width = (size_t)(out - o < COLUMNS ? out - o : COLUMNS);
-            memset(sum, 0, sizeof sum);
-            multiply_add(sum, x + i, (size_t)in, dy + o, (size_t)out, (size_t)n, width);
-            for (size_t c = 0; c < width; c++) row[(size_t)o + c] = add ? row[(size_t)o + c] + sum[c] : sum[c];
+/* Two vectors of columns of `rows` rows of dw. */
+static inline void block_of_gradient(float *dw, const float *x, const float *dy, size_t n, size_t in, size_t out,
+                                     const int rows, bool add) {
+    vec sum[ROWS_OF_W][2] = {{{0}}};
+    for (size_t k = 0; k < n; k++, x += in, dy += out) {
+        const vec left = load(dy), right = load(dy + W);
+        for (int r = 0; r < rows; r++) {
+            sum[r][0] += x[r] * left;
+            sum[r][1] += x[r] * right;
+        }
+    }
+    for (int r = 0; r < rows; r++, dw += out) {
+        store(dw, add ? load(dw) + sum[r][0] : sum[r][0]);
+        store(dw + W, add ? load(dw + W) + sum[r][1] : sum[r][1]);
+    }
+}
+
+void DMI_KERNEL(linear_backward_w)(float *dw, const float *x, const float *dy, int32_t n, int32_t in, int32_t out,
+                                   int32_t i0, int32_t i1, bool add) {
+    const size_t batch = (size_t)n, rows_in = (size_t)in, columns = (size_t)out, whole = columns - columns % (2 * W);
+    float last[2 * W];
+    for (int32_t i = i0; i < i1;) {
+        const int rows = i1 - i < ROWS_OF_W ? 1 : ROWS_OF_W;
+        for (size_t o = 0; o < whole; o += 2 * W) {
+            float *to = dw + (size_t)i * columns + o;
+            if (rows == ROWS_OF_W) {
+                block_of_gradient(to, x + i, dy + o, batch, rows_in, columns, ROWS_OF_W, add);
+            } else {
+                block_of_gradient(to, x + i, dy + o, batch, rows_in, columns, 1, add);
+            }
+        }
+        for (int end = i + rows; i < end; i++) {
+            float *to = dw + (size_t)i * columns + whole;
+            memset(last, 0, sizeof last);
+            multiply_add(last, x + i, rows_in, dy + whole, columns, batch, columns - whole);
+            for (size_t c = 0; c < columns - whole; c++) to[c] = add ? to[c] + last[c] : last[c];
         }
     }
 }

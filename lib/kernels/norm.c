@@ -19,6 +19,11 @@ static int32_t span_channels(int32_t per_group) {
     return most > 0 ? most : per_group;
 }
 
+/* The group within a span of each channel of it; where a group is wider than WIDTH it is the span's only one. */
+static void groups_of(int32_t *group, int32_t per_group) {
+    for (int32_t i = 0; i < WIDTH; i++) group[i] = i / per_group;
+}
+
 static int32_t at_most(int32_t a, int32_t b) {
     return a < b ? a : b;
 }
@@ -54,19 +59,20 @@ typedef struct affine {
     float mean[WIDTH], rstd[WIDTH], gain[WIDTH], offset[WIDTH];
 } affine;
 
-static void affine_of(affine *a, const float *mean, const float *rstd, const float *gain, const float *offset, int32_t c0,
-                      int32_t width, int32_t per_group) {
+/* mean and rstd from the span's first group, gain and offset from the first of the `width` channels. */
+static void affine_of(affine *a, const int32_t *group_of, const float *mean, const float *rstd, const float *gain,
+                      const float *offset, int32_t width) {
     for (int32_t c = 0; c < width; c++) {
-        int32_t group = (c0 + c) / per_group;
-        a->mean[c] = mean[group];
-        a->rstd[c] = rstd[group];
-        a->gain[c] = gain[c0 + c];
-        a->offset[c] = offset[c0 + c];
+        a->mean[c] = mean[group_of[c]];
+        a->rstd[c] = rstd[group_of[c]];
+        a->gain[c] = gain[c];
+        a->offset[c] = offset[c];
     }
 }
 
 /* The mean is taken off first, for a mean folded into the offset would lose what is small beside it. */
-static inline void apply(float *y, const float *x, const affine *a, size_t stride, size_t pixels, size_t width, const bool silu) {
+static inline void apply(float *y, const float *x, const affine *a, size_t stride, size_t pixels, size_t width,
+                         const bool silu) {
     float scale[WIDTH];
     for (size_t c = 0; c < width; c++) scale[c] = a->gain[c] * a->rstd[c];
     for (size_t p = 0; p < pixels; p++, x += stride, y += stride) {
@@ -79,34 +85,37 @@ static inline void apply(float *y, const float *x, const affine *a, size_t strid
 }
 
 void DMI_KERNEL(norm_forward)(float *y, float *mean, float *rstd, const float *x, const float *gain, const float *offset,
-                              int32_t pixels, int32_t channels, int32_t per_group, int32_t c0, int32_t c1, float eps, bool silu) {
+                              int32_t pixels, int32_t channels, int32_t per_group, int32_t c0, int32_t c1, float eps,
+                              bool silu) {
     const size_t stride = (size_t)channels, count = (size_t)pixels;
     const int32_t span = span_channels(per_group);
     const double share = 1.0 / ((double)pixels * per_group);
+    int32_t group_of[WIDTH];
     double total[WIDTH], group[WIDTH];
     affine a;
+    groups_of(group_of, per_group);
     for (int32_t s0 = c0; s0 < c1; s0 += span) {
         const int32_t s1 = at_most(s0 + span, c1), g0 = s0 / per_group, groups = (s1 - s0) / per_group;
         memset(group, 0, sizeof group);
         for (int32_t c = s0; c < s1; c += WIDTH) {
             int32_t width = at_most(WIDTH, s1 - c);
             dmi_column_sums(total, x + c, stride, count, (size_t)width);
-            for (int32_t i = 0; i < width; i++) group[(c + i) / per_group - g0] += total[i];
+            for (int32_t i = 0; i < width; i++) group[group_of[i]] += total[i];
         }
         for (int32_t g = 0; g < groups; g++) mean[g0 + g] = (float)(group[g] * share);
 
         memset(group, 0, sizeof group);
         for (int32_t c = s0; c < s1; c += WIDTH) {
             int32_t width = at_most(WIDTH, s1 - c);
-            for (int32_t i = 0; i < width; i++) a.mean[i] = mean[(c + i) / per_group];
+            for (int32_t i = 0; i < width; i++) a.mean[i] = mean[g0 + group_of[i]];
             square_deviations(total, x + c, a.mean, stride, count, (size_t)width);
-            for (int32_t i = 0; i < width; i++) group[(c + i) / per_group - g0] += total[i];
+            for (int32_t i = 0; i < width; i++) group[group_of[i]] += total[i];
         }
         for (int32_t g = 0; g < groups; g++) rstd[g0 + g] = (float)(1.0 / sqrt(group[g] * share + eps));
 
         for (int32_t c = s0; c < s1; c += WIDTH) {
             int32_t width = at_most(WIDTH, s1 - c);
-            affine_of(&a, mean, rstd, gain, offset, c, width, per_group);
+            affine_of(&a, group_of, mean + g0, rstd + g0, gain + c, offset + c, width);
             if (silu) {
                 apply(y + c, x + c, &a, stride, count, (size_t)width, true);
             } else {
@@ -121,10 +130,10 @@ static inline float through_silu(float dy, float xhat, float gain, float offset,
     return silu ? dy * dmi_silu_slope(gain * xhat + offset) : dy;
 }
 
-/* du[c] = sum over pixels of du, and product[c] = sum of du xhat. */
-static inline void gradient_sums(double *restrict du, double *restrict product, const float *restrict x,
-                                 const float *restrict dy, const affine *restrict a, size_t stride, size_t pixels, size_t width,
-                                 const bool silu) {
+/* du[c] = sum over pixels of du, and product[c] = sum of du xhat; du itself into `kept` where `keep`. */
+static inline void gradient_sums(double *restrict du, double *restrict product, float *kept, const float *x, const float *dy,
+                                 const affine *a, size_t stride, size_t pixels, size_t width, const bool silu,
+                                 const bool keep) {
     float part[WIDTH], part_product[WIDTH];
     memset(du, 0, width * sizeof *du);
     memset(product, 0, width * sizeof *product);
@@ -132,12 +141,15 @@ static inline void gradient_sums(double *restrict du, double *restrict product, 
         size_t p1 = pixels - p0 < DMI_FLOAT_ROWS ? pixels : p0 + DMI_FLOAT_ROWS;
         memset(part, 0, sizeof part);
         memset(part_product, 0, sizeof part_product);
-        for (size_t p = p0; p < p1; p++, x += stride, dy += stride) {
+        for (size_t p = p0; p < p1; p++) {
+            const size_t at = p * stride;
+            DMI_ELEMENTWISE
             for (size_t c = 0; c < width; c++) {
-                float xhat = (x[c] - a->mean[c]) * a->rstd[c];
-                float d = through_silu(dy[c], xhat, a->gain[c], a->offset[c], silu);
+                float xhat = (x[at + c] - a->mean[c]) * a->rstd[c];
+                float d = through_silu(dy[at + c], xhat, a->gain[c], a->offset[c], silu);
                 part[c] += d;
                 part_product[c] += d * xhat;
+                if (keep) kept[at + c] = d;
             }
         }
         for (size_t c = 0; c < width; c++) du[c] += part[c];
@@ -172,43 +184,44 @@ void DMI_KERNEL(norm_backward)(float *dx, float *dgain, float *doffset, const fl
     const size_t stride = (size_t)channels, count = (size_t)pixels;
     const int32_t span = span_channels(per_group);
     const double share = 1.0 / ((double)pixels * per_group);
+    int32_t group_of[WIDTH];
     double du[WIDTH], product[WIDTH], group_du[WIDTH], group_product[WIDTH];
     float m1[WIDTH], m2[WIDTH];
     affine a;
+    groups_of(group_of, per_group);
     for (int32_t s0 = c0; s0 < c1; s0 += span) {
         const int32_t s1 = at_most(s0 + span, c1), g0 = s0 / per_group;
         memset(group_du, 0, sizeof group_du);
         memset(group_product, 0, sizeof group_product);
         for (int32_t c = s0; c < s1; c += WIDTH) {
             int32_t width = at_most(WIDTH, s1 - c);
-            affine_of(&a, mean, rstd, gain, offset, c, width, per_group);
-            if (silu) {
-                gradient_sums(du, product, x + c, dy + c, &a, stride, count, (size_t)width, true);
+            affine_of(&a, group_of, mean + g0, rstd + g0, gain + c, offset + c, width);
+            if (silu && add) {
+                gradient_sums(du, product, NULL, x + c, dy + c, &a, stride, count, (size_t)width, true, false);
+            } else if (silu) {
+                gradient_sums(du, product, dx + c, x + c, dy + c, &a, stride, count, (size_t)width, true, true);
             } else {
-                gradient_sums(du, product, x + c, dy + c, &a, stride, count, (size_t)width, false);
+                gradient_sums(du, product, NULL, x + c, dy + c, &a, stride, count, (size_t)width, false, false);
             }
             for (int32_t i = 0; i < width; i++) {
-                int32_t g = (c + i) / per_group - g0;
                 doffset[c + i] = (float)du[i];
                 dgain[c + i] = (float)product[i];
-                group_du[g] += gain[c + i] * du[i];
-                group_product[g] += gain[c + i] * product[i];
+                group_du[group_of[i]] += gain[c + i] * du[i];
+                group_product[group_of[i]] += gain[c + i] * product[i];
             }
         }
         for (int32_t c = s0; c < s1; c += WIDTH) {
             int32_t width = at_most(WIDTH, s1 - c);
-            affine_of(&a, mean, rstd, gain, offset, c, width, per_group);
+            affine_of(&a, group_of, mean + g0, rstd + g0, gain + c, offset + c, width);
             for (int32_t i = 0; i < width; i++) {
-                int32_t g = (c + i) / per_group - g0;
-                m1[i] = (float)(group_du[g] * share);
-                m2[i] = (float)(group_product[g] * share);
+                m1[i] = (float)(group_du[group_of[i]] * share);
+                m2[i] = (float)(group_product[group_of[i]] * share);
             }
+            /* Where dx is not added to, it holds du by now, and SiLU's derivative is not computed again. */
             if (silu && add) {
                 gradient(dx + c, x + c, dy + c, &a, m1, m2, stride, count, (size_t)width, true, true);
-            } else if (silu) {
-                gradient(dx + c, x + c, dy + c, &a, m1, m2, stride, count, (size_t)width, true, false);
             } else {
-                gradient(dx + c, x + c, dy + c, &a, m1, m2, stride, count, (size_t)width, false, add);
+                gradient(dx + c, x + c, silu ? dx + c : dy + c, &a, m1, m2, stride, count, (size_t)width, false, add);
             }
         }
     }

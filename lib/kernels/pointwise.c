@@ -48,7 +48,8 @@ void DMI_KERNEL(sum_rows)(float *y, const float *x, size_t rows, size_t columns,
     }
 }
 
-void DMI_KERNEL(dropout)(float *y, const float *x, const uint32_t *words, uint32_t threshold, float factor, size_t n, bool add) {
+void DMI_KERNEL(dropout)(float *y, const float *x, const uint32_t *words, uint32_t threshold, float factor, size_t n,
+                         bool add) {
     if (add) {
         DMI_ELEMENTWISE
         for (size_t i = 0; i < n; i++) y[i] += x[i] * (words[i] >= threshold ? factor : 0.0f);

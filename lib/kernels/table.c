@@ -26,6 +26,7 @@ const dmi_kernels DMI_KERNEL(table) = {
     .mse = DMI_KERNEL(mse),
     .combine = DMI_KERNEL(combine),
     .from_u8 = DMI_KERNEL(from_u8),
+    .solver_update = DMI_KERNEL(solver_update),
     .adamw = DMI_KERNEL(adamw),
     .sum_squares = DMI_KERNEL(sum_squares),
     .all_finite = DMI_KERNEL(all_finite),

@@ -1,6 +1,5 @@
-/* What vectorised loops share: exp and the logistic function as plain scalar code that the compiler turns into vectors,
- * a mark for loops whose turns are independent, and a vector of the instruction set's width for sums and maxima, which
- * the compiler may not reorder by itself. A sum's lanes are fixed by the instruction set, so its bits depend only on its terms. */
+/* What elementwise loops share: exp and the logistic function as plain scalar code that the compiler turns into vectors,
+ * and a mark for loops whose turns are independent. */
 #ifndef DMI_KERNELS_VECTOR_MATH_H
 #define DMI_KERNELS_VECTOR_MATH_H
 
@@ -15,63 +14,6 @@
 #else
 #define DMI_ELEMENTWISE _Pragma("GCC ivdep")
 #endif
-
-#if defined(__AVX512F__)
-#define DMI_VECTOR_BYTES 64
-#elif defined(__AVX__)
-#define DMI_VECTOR_BYTES 32
-#else
-#define DMI_VECTOR_BYTES 16
-#endif
-
-typedef float dmi_floats __attribute__((vector_size(DMI_VECTOR_BYTES)));
-typedef int32_t dmi_ints __attribute__((vector_size(DMI_VECTOR_BYTES)));
-
-enum { DMI_LANES = DMI_VECTOR_BYTES / (int)sizeof(float) };
-
-static inline dmi_floats dmi_load(const float *p) {
-    dmi_floats v;
-    memcpy(&v, p, sizeof v);
-    return v;
-}
-
-/* `count` floats, fewer than DMI_LANES; the other lanes hold `rest`. */
-static inline dmi_floats dmi_load_part(const float *p, size_t count, float rest) {
-    float lanes[DMI_LANES];
-    for (int i = 0; i < DMI_LANES; i++) lanes[i] = rest;
-    memcpy(lanes, p, count * sizeof *p);
-    return dmi_load(lanes);
-}
-
-/* Pairs of halves, as a tree. */
-static inline float dmi_sum_lanes(dmi_floats v) {
-    float lanes[DMI_LANES];
-    memcpy(lanes, &v, sizeof lanes);
-    for (int half = DMI_LANES / 2; half > 0; half /= 2) {
-        for (int i = 0; i < half; i++) lanes[i] += lanes[i + half];
-    }
-    return lanes[0];
-}
-
-/* a where a > b, else b: a lane of a that is not a number is passed over. */
-static inline dmi_floats dmi_larger(dmi_floats a, dmi_floats b) {
-    dmi_ints above = (dmi_ints)(a > b);
-    return (dmi_floats)((above & (dmi_ints)a) | (~above & (dmi_ints)b));
-}
-
-static inline float dmi_dot(const float *a, const float *b, size_t n) {
-    dmi_floats s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
-    size_t i = 0;
-    for (; i + 4 * DMI_LANES <= n; i += 4 * DMI_LANES) {
-        s0 += dmi_load(a + i) * dmi_load(b + i);
-        s1 += dmi_load(a + i + DMI_LANES) * dmi_load(b + i + DMI_LANES);
-        s2 += dmi_load(a + i + 2 * DMI_LANES) * dmi_load(b + i + 2 * DMI_LANES);
-        s3 += dmi_load(a + i + 3 * DMI_LANES) * dmi_load(b + i + 3 * DMI_LANES);
-    }
-    for (; i + DMI_LANES <= n; i += DMI_LANES) s0 += dmi_load(a + i) * dmi_load(b + i);
-    if (i < n) s1 += dmi_load_part(a + i, n - i, 0) * dmi_load_part(b + i, n - i, 0);
-    return dmi_sum_lanes((s0 + s1) + (s2 + s3));
-}
 
 static inline uint32_t dmi_bits(float x) {
     uint32_t bits;

@@ -7,9 +7,19 @@
 #include "autograd/ops.h"
 #include "support/support.h"
 
-enum { TEST_MAX_VALUES = 8 };
+enum { TEST_MAX_VALUES = 8, TEST_SAMPLES = 150 };
 
 struct test_op;
+
+/* How a network is made and run. */
+typedef struct test_setup {
+    int32_t n;        /* pictures; 0: the case's own number */
+    int32_t threads;  /* 0: 1 */
+    int32_t isa;
+    bool inference;   /* no backward */
+    bool adding;      /* gradients are added to those that stand there: test_net_prior */
+    uint32_t frozen;  /* bit i: value i gets no gradient */
+} test_setup;
 
 /* An input or parameter of the network under test. */
 typedef struct test_value {
@@ -26,7 +36,7 @@ typedef struct test_net {
     dmi_params params;
     dmi_graph *graph;
     int32_t n;
-    uint32_t frozen; /* bit i: value i gets no gradient */
+    test_setup setup;
     test_value values[TEST_MAX_VALUES];
     int32_t count;
     dmi_value output;
@@ -42,7 +52,9 @@ typedef struct test_op {
     int32_t out, kernel, stride, pad; /* convolution; linear and embedding: out */
     int32_t parts;                    /* groups, heads or rows of a table */
     bool upsample, bias, modulation, residual, silu; /* modulation: per_image of a convolution, scale_shift of a norm */
-    double bound; /* of the relative error against the loop; 0: 2e-6, some ten roundings */
+    bool random;  /* depends on a picture's place in the batch and on whether it is trained */
+    int32_t samples; /* elements whose gradients are compared with the loop's, of each value; 0: TEST_SAMPLES */
+    double bound; /* of the relative error against the loop, twice that for gradients; 0: 1e-6, some ten roundings */
 } test_op;
 
 /* For build. Shapes as in the graph; an input's n is the network's. */
@@ -51,24 +63,18 @@ dmi_value test_net_whole(test_net *net, int32_t bound); /* [n, 1, 1, 1], whole n
 dmi_value test_net_param(test_net *net, dmi_shape shape, float scale);
 dmi_shape test_net_shape(const test_net *net, int32_t value); /* of the value declared as number `value` */
 
-/* A planned network with its data filled. Everything that has not been filled holds NaN. */
-test_net *test_net_new(const test_op *op, int32_t n, int32_t threads, int32_t isa, bool train, uint32_t frozen);
+/* A planned network with its data filled. All else holds NaN, so that what is read before it is written shows. */
+test_net *test_net_new(const test_op *op, test_setup setup);
 void test_net_end(test_net *net);
 float *test_net_data(const test_net *net, int32_t value);
 float *test_net_gradient(const test_net *net, int32_t value);
 size_t test_net_count(const test_net *net, int32_t value);
-/* The weights w [output] of the loss L = sum w y. */
-void test_net_loss_weights(const test_net *net, float *w);
-/* Forward, then backward from w. */
-void test_net_run(test_net *net, const float *w);
+/* Forward and, unless for inference, backward from the loss L = sum w y with test_fill's w. */
+void test_net_run(test_net *net);
 
-/* The proofs. */
-void test_against_reference(const test_op *op, int32_t isa);
-void test_against_differences(const test_op *op);
-void test_adding(const test_op *op);             /* gradients added to what is there already */
-void test_without_gradients(const test_op *op);  /* each value in turn has none */
-void test_batch_independence(const test_op *op, int32_t picture);
-void test_threads(const test_op *op);
-void test_inference(const test_op *op);          /* planned without backward: the same bits */
+/* All proofs of a case: against its loop under every instruction set of this machine, against differences, with gradients
+ * added to others, with the gradient of each value left out, a picture alone and in a batch of three, with one to three
+ * threads, and planned without backward. A failure's text names the case and the value by number. */
+void test_prove(const test_op *op);
 
 #endif

@@ -1,0 +1,129 @@
+/* Convolution by Winograd's F(4x4, 3x3), see kernels/winograd.h: here its phases become tasks. Layers of very few channels
+ * would leave its vectors empty and go another way. */
+#include "autograd/conv.h"
+
+enum { CHANNELS_LEAST = 16 };
+
+typedef struct winograd_job {
+    const dmi_winograd *kernel;
+    dmi_winograd_shape shape;
+    float *to;            /* y, dx, dw or u */
+    const float *x, *dy, *weight, *u;
+    const dmi_epilogue *epilogue;
+    bool turned, add;
+    float *scratch;
+    size_t scratch_floats; /* of one worker */
+    int32_t round;
+} winograd_job;
+
+static bool suits(const dmi_conv_shape *s) {
+    return s->kernel == 3 && s->stride == 1 && s->pad == 1 && s->ci >= CHANNELS_LEAST && s->co >= CHANNELS_LEAST;
+}
+
+/* Of the forward convolution, and of the one that takes dy to dx. */
+static dmi_winograd_shape forward_shape(const dmi_conv_shape *s) {
+    return (dmi_winograd_shape){.n = s->n, .h = s->oh, .w = s->ow, .ci = s->ci, .co = s->co, .upsample = s->upsample};
+}
+
+static dmi_winograd_shape data_shape(const dmi_conv_shape *s) {
+    return (dmi_winograd_shape){.n = s->n, .h = s->oh, .w = s->ow, .ci = s->co, .co = s->ci, .sum2x2 = s->upsample};
+}
+
+/* Whole cache lines, so that workers do not share one. */
+static size_t worker_floats(const dmi_winograd *kernel, const dmi_winograd_shape *shape) {
+    return (kernel->block_floats(shape) + 15) / 16 * 16;
+}
+
+static size_t weight_floats(const dmi_kernels *k, const dmi_conv_shape *s) { return k->winograd->weight_floats(s->ci, s->co); }
+
+static size_t turned_floats(const dmi_kernels *k, const dmi_conv_shape *s) {
+    return (k->winograd->weight_floats(s->co, s->ci) + 15) / 16 * 16;
+}
+
+static size_t forward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32_t threads) {
+    dmi_winograd_shape shape = forward_shape(s);
+    return worker_floats(k->winograd, &shape) * (size_t)threads;
+}
+
+static size_t backward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32_t threads) {
+    dmi_winograd_shape forward = forward_shape(s), data = data_shape(s);
+    size_t for_data = turned_floats(k, s) + worker_floats(k->winograd, &data) * (size_t)threads;
+    size_t for_weight = k->winograd->gradient_floats(&forward);
+    return for_data > for_weight ? for_data : for_weight;
+}
+
+static void weight_task(void *data, int32_t task, int32_t worker) {
+    const winograd_job *job = data;
+    const dmi_winograd *kernel = job->kernel;
+    (void)worker;
+    (job->turned ? kernel->weight_transform_turned : kernel->weight_transform)(job->to, job->weight, job->shape.ci,
+                                                                               job->shape.co, task);
+}
+
+static void forward_task(void *data, int32_t task, int32_t worker) {
+    const winograd_job *job = data;
+    job->kernel->forward(&job->shape, job->to, job->x, job->u, job->epilogue, task,
+                         job->scratch + (size_t)worker * job->scratch_floats);
+}
+
+static void transform_task(void *data, int32_t task, int32_t worker) {
+    const winograd_job *job = data;
+    (void)worker;
+    job->kernel->gradient_transform(&job->shape, job->scratch, job->x, job->dy, job->round, task);
+}
+
+static void product_task(void *data, int32_t task, int32_t worker) {
+    const winograd_job *job = data;
+    (void)worker;
+    job->kernel->gradient_product(&job->shape, job->scratch, job->round, task);
+}
+
+static void inverse_task(void *data, int32_t task, int32_t worker) {
+    const winograd_job *job = data;
+    (void)worker;
+    job->kernel->gradient_inverse(&job->shape, job->to, job->scratch, job->add, task);
+}
+
+static void prepare(const dmi_graph *graph, const dmi_conv_shape *s, float *prepared, const float *weight) {
+    winograd_job job = {.kernel = graph->kernels->winograd, .shape = forward_shape(s), .to = prepared, .weight = weight};
+    dmi_parallel(graph->host->pool, job.kernel->weight_tasks(s->ci, s->co), weight_task, &job);
+}
+
+static void forward(const dmi_graph *graph, const dmi_conv_shape *s, float *y, const float *x, const float *weight,
+                    const float *prepared, const dmi_epilogue *epilogue, float *work) {
+    (void)weight;
+    winograd_job job = {.kernel = graph->kernels->winograd, .shape = forward_shape(s), .to = y, .x = x, .u = prepared,
+                        .epilogue = epilogue, .scratch = work};
+    job.scratch_floats = worker_floats(job.kernel, &job.shape);
+    dmi_parallel(graph->host->pool, job.kernel->blocks(&job.shape), forward_task, &job);
+}
+
+static void backward_data(const dmi_graph *graph, const dmi_conv_shape *s, float *dx, const float *dy, const float *weight,
+                          bool add, float *work) {
+    const dmi_winograd *kernel = graph->kernels->winograd;
+    dmi_epilogue epilogue = {.add = add};
+    winograd_job turn = {.kernel = kernel, .shape = forward_shape(s), .to = work, .weight = weight, .turned = true};
+    dmi_parallel(graph->host->pool, kernel->weight_tasks(s->co, s->ci), weight_task, &turn);
+    winograd_job job = {.kernel = kernel, .shape = data_shape(s), .to = dx, .x = dy, .u = work, .epilogue = &epilogue,
+                        .scratch = work + turned_floats(graph->kernels, s)};
+    job.scratch_floats = worker_floats(kernel, &job.shape);
+    dmi_parallel(graph->host->pool, kernel->blocks(&job.shape), forward_task, &job);
+}
+
+static void backward_weight(const dmi_graph *graph, const dmi_conv_shape *s, float *dw, const float *x, const float *dy,
+                            bool add, float *work) {
+    winograd_job job = {.kernel = graph->kernels->winograd, .shape = forward_shape(s), .to = dw, .x = x, .dy = dy, .add = add,
+                        .scratch = work};
+    int32_t rounds = job.kernel->gradient_rounds(&job.shape);
+    for (job.round = 0; job.round < rounds; job.round++) {
+        dmi_parallel(graph->host->pool, job.kernel->gradient_transform_tasks(&job.shape), transform_task, &job);
+        dmi_parallel(graph->host->pool, job.kernel->gradient_product_tasks(&job.shape), product_task, &job);
+    }
+    dmi_parallel(graph->host->pool, job.kernel->gradient_inverse_tasks(&job.shape), inverse_task, &job);
+}
+
+const dmi_conv_way dmi_conv_winograd = {
+    .name = "winograd", .suits = suits, .weight_floats = weight_floats, .forward_work = forward_work,
+    .backward_work = backward_work, .prepare = prepare, .forward = forward, .backward_data = backward_data,
+    .backward_weight = backward_weight,
+};

@@ -1,0 +1,193 @@
+/* Whole files. A new one grows under a temporary name in the same folder, where renaming it to its own is one step. */
+#include "io/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/random.h"
+
+enum { MAX_AT_ONCE = 1 << 30, NAME_ATTEMPTS = 100, SUFFIX_SIZE = sizeof ".01234567.tmp" };
+
+struct dmi_file_writer {
+    int descriptor;
+    bool failed; /* a write did not go through, so the file must not take its name */
+    char *path, *temporary;
+};
+
+static int32_t fail_errno(dmi_host *host, int error, const char *doing, const char *path) {
+    char reason[128];
+    return dmi_fail(host, DMI_ERROR_IO, "%s: cannot %s: %s", path, doing, dmi_errno_text(error, reason, sizeof reason));
+}
+
+static void free_writer(dmi_host *host, dmi_file_writer *writer) {
+    dmi_free(host, writer->path);
+    dmi_free(host, writer->temporary);
+    dmi_free(host, writer);
+}
+
+/* Creates the temporary file with the permissions `mode`, less the umask. On failure errno says why. */
+static bool create_temporary(dmi_file_writer *writer, mode_t mode) {
+    const uint64_t seed = (uint64_t)getpid() << 32 ^ (uint64_t)(dmi_seconds() * 1e9) ^ (uint64_t)(uintptr_t)writer;
+    const dmi_random names = dmi_random_at(seed, 0, 0);
+    for (uint64_t attempt = 0; attempt < NAME_ATTEMPTS; attempt++) {
+        sprintf(writer->temporary, "%s.%08x.tmp", writer->path, (unsigned)dmi_random_below(&names, attempt, UINT32_MAX));
+        writer->descriptor = open(writer->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+        if (writer->descriptor >= 0) return true;
+        if (errno != EEXIST) return false;
+    }
+    return false;
+}
+
+int32_t dmi_file_begin(dmi_host *host, dmi_file_writer **out, const char *path) {
+    *out = NULL;
+    const size_t length = strlen(path);
+    if (length == 0) return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "the path of the file to write is empty");
+
+    /* A device or folder of that name is never replaced by a file; a file hands its permissions on. */
+    struct stat before;
+    const bool replaces = stat(path, &before) == 0;
+    if (replaces && !S_ISREG(before.st_mode)) {
+        return dmi_fail(host, DMI_ERROR_IO, "%s: cannot write: not a regular file", path);
+    }
+
+    void *block;
+    int32_t status = dmi_alloc_zero(host, &block, 1, sizeof(dmi_file_writer), "file writer");
+    if (status != DMI_OK) return status;
+    dmi_file_writer *writer = block;
+    status = dmi_alloc_array(host, &block, length + 1, 1, "file writer");
+    if (status == DMI_OK) {
+        writer->path = memcpy(block, path, length + 1);
+        status = dmi_alloc_array(host, &block, length + SUFFIX_SIZE, 1, "file writer");
+        writer->temporary = block;
+    }
+    if (status != DMI_OK) {
+        free_writer(host, writer);
+        return status;
+    }
+
+    if (!create_temporary(writer, replaces ? before.st_mode & 0777 : 0666)) {
+        status = fail_errno(host, errno, "create a file beside it", path);
+        free_writer(host, writer);
+        return status;
+    }
+    if (replaces) {
+        /* Where this fails (a file system without permissions) those from the creation stand. */
+        int ignored = fchmod(writer->descriptor, before.st_mode & 0777);
+        (void)ignored;
+    }
+    *out = writer;
+    return DMI_OK;
+}
+
+int32_t dmi_file_write(dmi_host *host, dmi_file_writer *writer, const void *bytes, size_t size) {
+    const unsigned char *from = bytes;
+    while (size > 0) {
+        ssize_t written = write(writer->descriptor, from, size < MAX_AT_ONCE ? size : MAX_AT_ONCE);
+        if (written < 0 && errno == EINTR) continue;
+        if (written <= 0) {
+            writer->failed = true;
+            return fail_errno(host, written < 0 ? errno : ENOSPC, "write", writer->path);
+        }
+        from += written;
+        size -= (size_t)written;
+    }
+    return DMI_OK;
+}
+
+/* Makes the new name itself last through a loss of power. Some file systems cannot, which is no failure: the file is whole
+ * under either name. */
+static void sync_folder(char *path) {
+    char *slash = strrchr(path, '/');
+    const char *folder = ".";
+    if (slash == path) {
+        folder = "/";
+    } else if (slash != NULL) {
+        *slash = '\0';
+        folder = path;
+    }
+    int descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) return;
+    fsync(descriptor);
+    close(descriptor);
+}
+
+int32_t dmi_file_commit(dmi_host *host, dmi_file_writer *writer) {
+    int32_t status = DMI_OK;
+    if (writer->failed) {
+        status = dmi_fail(host, DMI_ERROR_IO, "%s: cannot finish: an earlier write failed", writer->path);
+    } else if (fsync(writer->descriptor) != 0 && errno != EINVAL && errno != EROFS) {
+        status = fail_errno(host, errno, "sync", writer->path);
+    }
+    if (close(writer->descriptor) != 0 && errno != EINTR && status == DMI_OK) {
+        status = fail_errno(host, errno, "close", writer->path);
+    }
+    if (status == DMI_OK && rename(writer->temporary, writer->path) != 0) {
+        status = fail_errno(host, errno, "rename the new file to it", writer->path);
+    }
+    if (status == DMI_OK) {
+        sync_folder(writer->temporary);
+    } else {
+        unlink(writer->temporary);
+    }
+    free_writer(host, writer);
+    return status;
+}
+
+void dmi_file_abandon(dmi_host *host, dmi_file_writer *writer) {
+    if (writer == NULL) return;
+    close(writer->descriptor);
+    unlink(writer->temporary);
+    free_writer(host, writer);
+}
+
+static int32_t read_all(dmi_host *host, int descriptor, const char *path, uint8_t *bytes, size_t size) {
+    size_t done = 0;
+    while (done < size) {
+        const size_t left = size - done;
+        ssize_t got = read(descriptor, bytes + done, left < MAX_AT_ONCE ? left : MAX_AT_ONCE);
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return fail_errno(host, errno, "read", path);
+        if (got == 0) {
+            return dmi_fail(host, DMI_ERROR_IO, "%s: ended at byte %zu of %zu while it was read", path, done, size);
+        }
+        done += (size_t)got;
+    }
+    return DMI_OK;
+}
+
+static int32_t read_descriptor(dmi_host *host, int descriptor, const char *path, uint8_t **out, size_t *size) {
+    struct stat about;
+    if (fstat(descriptor, &about) != 0) return fail_errno(host, errno, "read", path);
+    if (!S_ISREG(about.st_mode)) return dmi_fail(host, DMI_ERROR_IO, "%s: cannot read: not a regular file", path);
+    if ((uint64_t)about.st_size > SIZE_MAX) {
+        return dmi_fail(host, DMI_ERROR_OUT_OF_MEMORY, "%s: larger than can be addressed", path);
+    }
+    void *bytes;
+    int32_t status = dmi_alloc(host, &bytes, (size_t)about.st_size, path);
+    if (status != DMI_OK) return status;
+    status = read_all(host, descriptor, path, bytes, (size_t)about.st_size);
+    if (status != DMI_OK) {
+        dmi_free(host, bytes);
+        return status;
+    }
+    *out = bytes;
+    *size = (size_t)about.st_size;
+    return DMI_OK;
+}
+
+int32_t dmi_file_read(dmi_host *host, const char *path, uint8_t **out, size_t *size) {
+    *out = NULL;
+    *size = 0;
+    /* Without O_NONBLOCK opening a pipe would wait for its writer. */
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0 && errno == ENOENT) return dmi_fail(host, DMI_ERROR_NOT_FOUND, "%s: no such file", path);
+    if (descriptor < 0) return fail_errno(host, errno, "open", path);
+    int32_t status = read_descriptor(host, descriptor, path, out, size);
+    close(descriptor);
+    return status;
+}

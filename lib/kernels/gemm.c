@@ -1,0 +1,46 @@
+/* See gemm.h. The count below is the process's, as the setting that it guards is: BLAS has one number of threads. */
+#include "kernels/gemm.h"
+
+#include <pthread.h>
+
+#if defined(DMI_BLAS_BLIS)
+#include <blis/blis.h>
+#include <blis/cblas.h>
+#else
+#include <cblas.h>
+#endif
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static int32_t holders;       /* begins without their end */
+static int32_t threads_before;
+
+#if defined(DMI_BLAS_BLIS)
+static int32_t get_threads(void) { return (int32_t)bli_thread_get_num_threads(); }
+static void set_threads(int32_t threads) { bli_thread_set_num_threads(threads); }
+const char *dmi_gemm_name(void) { return bli_info_get_version_str(); }
+#else
+static int32_t get_threads(void) { return openblas_get_num_threads(); }
+static void set_threads(int32_t threads) { openblas_set_num_threads(threads); }
+const char *dmi_gemm_name(void) { return openblas_get_config(); }
+#endif
+
+void dmi_gemm_begin(void) {
+    pthread_mutex_lock(&mutex);
+    if (holders++ == 0) {
+        threads_before = get_threads();
+        if (threads_before != 1) set_threads(1);
+    }
+    pthread_mutex_unlock(&mutex);
+}
+
+void dmi_gemm_end(void) {
+    pthread_mutex_lock(&mutex);
+    if (--holders == 0 && threads_before != 1) set_threads(threads_before);
+    pthread_mutex_unlock(&mutex);
+}
+
+void dmi_gemm(bool ta, bool tb, int32_t m, int32_t n, int32_t k, const float *a, int32_t lda, const float *b, int32_t ldb,
+              bool add, float *c, int32_t ldc) {
+    cblas_sgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, m, n, k, 1.0f, a, lda, b, ldb,
+                add ? 1.0f : 0.0f, c, ldc);
+}

@@ -1,0 +1,52 @@
+/* The vectors of the kernels that choose their own registers, in the extension that gcc and clang share: W floats, the
+ * widest that the instruction set holds. A product's tile is ROWS rows by two vectors (PANEL floats): its accumulators, a row
+ * of b and one element of a fill the registers. */
+#ifndef DMI_KERNELS_VECTOR_H
+#define DMI_KERNELS_VECTOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__AVX512F__)
+enum { W = 16, ROWS = 12 };
+typedef float vec __attribute__((vector_size(64)));
+typedef float vec_anywhere __attribute__((vector_size(64), aligned(4), may_alias));
+#elif defined(__AVX__)
+enum { W = 8, ROWS = 6 };
+typedef float vec __attribute__((vector_size(32)));
+typedef float vec_anywhere __attribute__((vector_size(32), aligned(4), may_alias));
+#else
+enum { W = 4, ROWS = 6 };
+typedef float vec __attribute__((vector_size(16)));
+typedef float vec_anywhere __attribute__((vector_size(16), aligned(4), may_alias));
+#endif
+
+enum { PANEL = 2 * W };
+
+/* Before a loop whose trip count is a constant of at most 16: its body is repeated, so that arrays become registers. */
+#ifdef __clang__
+#define DMI_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define DMI_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+static inline vec load(const float *p) { return *(const vec_anywhere *)p; }
+static inline void store(float *p, vec v) { *(vec_anywhere *)p = v; }
+
+/* The first `count` floats at p, zeros behind them. */
+static inline vec load_part(const float *p, int32_t count) {
+    vec v = {0};
+    if (count >= W) return load(p);
+    for (int32_t i = 0; i < count; i++) v[i] = p[i];
+    return v;
+}
+
+static inline void store_part(float *p, vec v, int32_t count) {
+    if (count >= W) {
+        store(p, v);
+        return;
+    }
+    for (int32_t i = 0; i < count; i++) p[i] = v[i];
+}
+
+#endif

@@ -1,0 +1,113 @@
+/* The convolution itself. A task is a block of tiles and a range of output panels: the block's input is transformed once,
+ * then panel by panel multiplied at the 36 positions and brought back, so that only one panel's products are ever stored. */
+#include "kernels/product.h"
+#include "kernels/winograd_parts.h"
+
+/* Blocks are as large as V and one panel's M leave room in a 1 MiB L2, so that reading U is worth it, but not below
+ * BLOCK_TILES_LEAST, where the products would wait for U. Below TASKS_LEAST blocks the panels are shared out too. */
+enum { BLOCK_FLOATS = 200 * 1024, BLOCK_TILES_LEAST = 24, BLOCK_TILES_MOST = 96, TASKS_LEAST = 8 };
+
+typedef struct cut {
+    int32_t tiles, block_tiles, blocks;
+    int32_t panels, splits; /* of the panels, for each block */
+    size_t v_row, v_step;   /* V [position][tile][ci] */
+    size_t m_step;          /* M [position][tile][PANEL] */
+} cut;
+
+static cut cut_of(const dmi_winograd_shape *s) {
+    cut c = {.tiles = s->n * tiles_of_picture(s), .panels = panels_of(s->co), .v_row = row_step(s->ci), .splits = 1};
+    size_t tile_floats = POINTS * (c.v_row + PANEL);
+    int32_t most = (int32_t)(BLOCK_FLOATS / tile_floats);
+    if (most < BLOCK_TILES_LEAST) most = BLOCK_TILES_LEAST;
+    if (most > BLOCK_TILES_MOST) most = BLOCK_TILES_MOST;
+    c.blocks = divide_up(c.tiles, most);
+    c.block_tiles = divide_up(c.tiles, c.blocks);
+    if (c.blocks < TASKS_LEAST) c.splits = divide_up(TASKS_LEAST, c.blocks);
+    if (c.splits > c.panels) c.splits = c.panels;
+    c.v_step = position_step((size_t)c.block_tiles * c.v_row);
+    c.m_step = position_step((size_t)c.block_tiles * PANEL);
+    return c;
+}
+
+int32_t DMI_KERNEL(winograd_blocks)(const dmi_winograd_shape *s) {
+    cut c = cut_of(s);
+    return c.blocks * c.splits;
+}
+
+size_t DMI_KERNEL(winograd_block_floats)(const dmi_winograd_shape *s) {
+    cut c = cut_of(s);
+    return POINTS * (c.v_step + c.m_step);
+}
+
+/* y [4][4][W] = A^T m A for one vector of channels. One body for all tiles. */
+static __attribute__((noinline)) void transform_back(float *y, const float *m, size_t step) {
+    vec rows[TILE_OUT][TILE_IN], result[TILE_OUT];
+    DMI_UNROLL
+    for (int32_t j = 0; j < TILE_IN; j++) {
+        const float *p = m + (size_t)j * step;
+        output_1d(&rows[0][j], TILE_IN, load(p), load(p + 6 * step), load(p + 12 * step), load(p + 18 * step),
+                  load(p + 24 * step), load(p + 30 * step));
+    }
+    DMI_UNROLL
+    for (int32_t j = 0; j < TILE_OUT; j++) {
+        output_1d(result, 1, rows[j][0], rows[j][1], rows[j][2], rows[j][3], rows[j][4], rows[j][5]);
+        DMI_UNROLL
+        for (int32_t k = 0; k < TILE_OUT; k++) store(y + (j * TILE_OUT + k) * W, result[k]);
+    }
+}
+
+/* In place: the sums of the four quarters, which come to stand at (0, 0), (0, 1), (1, 0) and (1, 1). */
+static void sum_quarters(float *y) {
+    for (int32_t i = 0; i < 2; i++) {
+        for (int32_t j = 0; j < 2; j++) {
+            const float *p = y + (2 * i * TILE_OUT + 2 * j) * W;
+            vec sum = (load(p) + load(p + W)) + (load(p + TILE_OUT * W) + load(p + TILE_OUT * W + W));
+            store(y + (i * TILE_OUT + j) * W, sum);
+        }
+    }
+}
+
+/* Writes a tile's outputs for channels c to c+W-1, as far as they lie in the picture. */
+static void write_tile(const dmi_winograd_shape *s, tile_place at, float *y, const float *values, const dmi_epilogue *e,
+                       int32_t c) {
+    int32_t shift = s->sum2x2, h = s->h >> shift, w = s->w >> shift, y0 = at.y >> shift, x0 = at.x >> shift;
+    int32_t rows = h - y0 < TILE_OUT >> shift ? h - y0 : TILE_OUT >> shift;
+    int32_t columns = w - x0 < TILE_OUT >> shift ? w - x0 : TILE_OUT >> shift;
+    int32_t count = s->co - c;
+    vec added = {0};
+    if (e->bias) added = load_part(e->bias + c, count);
+    if (e->per_image) added += load_part(e->per_image + (size_t)at.n * (size_t)s->co + (size_t)c, count);
+    for (int32_t i = 0; i < rows; i++) {
+        for (int32_t j = 0; j < columns; j++) {
+            size_t place = (((size_t)at.n * (size_t)h + (size_t)(y0 + i)) * (size_t)w + (size_t)(x0 + j)) * (size_t)s->co + (size_t)c;
+            vec value = load(values + (i * TILE_OUT + j) * W) + added;
+            if (e->residual) value += load_part(e->residual + place, count);
+            if (e->add) value += load_part(y + place, count);
+            store_part(y + place, value, count);
+        }
+    }
+}
+
+void DMI_KERNEL(winograd_forward)(const dmi_winograd_shape *s, float *y, const float *x, const float *u,
+                                  const dmi_epilogue *epilogue, int32_t block, float *scratch) {
+    cut c = cut_of(s);
+    int32_t first = block / c.splits * c.block_tiles, split = block % c.splits;
+    int32_t tiles = c.tiles - first < c.block_tiles ? c.tiles - first : c.block_tiles;
+    float *v = scratch, *m = v + POINTS * c.v_step;
+    for (int32_t t = 0; t < tiles; t++)
+        DMI_KERNEL(winograd_input)(s, place_of(s, first + t), x, v + (size_t)t * c.v_row, c.v_step);
+    for (int32_t panel = c.panels * split / c.splits; panel < c.panels * (split + 1) / c.splits; panel++) {
+        for (int32_t p = 0; p < POINTS; p++) {
+            const float *weights = u + ((size_t)panel * POINTS + (size_t)p) * weight_step(s->ci);
+            DMI_KERNEL(product)(m + (size_t)p * c.m_step, PANEL, v + (size_t)p * c.v_step, c.v_row, weights, tiles, s->ci, false);
+        }
+        for (int32_t t = 0; t < tiles; t++) {
+            for (int32_t half = 0; half < PANEL && panel * PANEL + half < s->co; half += W) {
+                float values[TILE_OUT * TILE_OUT * W];
+                transform_back(values, m + (size_t)t * PANEL + half, c.m_step);
+                if (s->sum2x2) sum_quarters(values);
+                write_tile(s, place_of(s, first + t), y, values, epilogue, panel * PANEL + half);
+            }
+        }
+    }
+}

@@ -1,0 +1,51 @@
+/* See adamw.h. */
+#include "optim/adamw.h"
+
+#include <math.h>
+
+#include "optim/chunks.h"
+
+typedef struct adamw_job {
+    const dmi_kernels *kernels;
+    const dmi_adamw_blocks *blocks;
+    const dmi_adamw *step;
+} adamw_job;
+
+/* 1 / (1 - beta^step) for the beta that the kernel uses, which is rounded to a float: with beta2 = 0.999 the two would
+ * differ by 5e-5 in 1 - beta. */
+static float correction(float beta, uint64_t step) {
+    return (float)(1 / (1 - pow((double)beta, (double)step)));
+}
+
+static double average_decay(const dmi_adamw_settings *settings, uint64_t step) {
+    if (!settings->average_warmup) return settings->average_decay;
+    return fmin(settings->average_decay, (1 + (double)step) / (10 + (double)step));
+}
+
+dmi_adamw dmi_adamw_at(const dmi_adamw_settings *settings, uint64_t step, double rate, double scale) {
+    float beta1 = (float)settings->beta1, beta2 = (float)settings->beta2;
+    return (dmi_adamw){
+        .rate = (float)rate,
+        .beta1 = beta1, .beta2 = beta2,
+        .correction1 = correction(beta1, step), .correction2 = correction(beta2, step),
+        .eps = (float)settings->eps, .decay = (float)settings->weight_decay,
+        .gradient_scale = (float)scale,
+        .average_decay = (float)average_decay(settings, step),
+    };
+}
+
+static void step_chunk(void *data, int32_t chunk, int32_t worker) {
+    const adamw_job *job = data;
+    const dmi_adamw_blocks *b = job->blocks;
+    size_t at = (size_t)chunk * DMI_CHUNK;
+    (void)worker;
+    job->kernels->adamw(b->weights + at, b->moment1 + at, b->moment2 + at, b->average ? b->average + at : NULL,
+                        b->gradient + at, job->step, dmi_chunk_size(b->floats, chunk));
+}
+
+void dmi_adamw_step(dmi_pool *pool, const dmi_kernels *kernels, const dmi_adamw_blocks *blocks, const dmi_adamw *step) {
+    dmi_adamw own = *step;
+    if (!blocks->average) own.average_decay = -1;
+    adamw_job job = {.kernels = kernels, .blocks = blocks, .step = &own};
+    dmi_parallel(pool, dmi_chunk_count(blocks->floats), step_chunk, &job);
+}

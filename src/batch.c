@@ -1,0 +1,152 @@
+/* See batch.h. */
+#include "batch.h"
+
+#include <string.h>
+
+#include "base/random.h"
+#include "loss.h"
+
+int32_t dmi_batch_create(dmi_batch *batch) {
+    dmi_host *host = &batch->context->host;
+    size_t count = (size_t)batch->count, workers = (size_t)dmi_pool_threads(host->pool), floats;
+    batch->elements = (size_t)batch->height * (size_t)batch->width * (size_t)batch->channels;
+    if (!dmi_mul(batch->elements, count > 2 * workers ? count : 2 * workers, &floats))
+        return dmi_fail(host, DM_ERROR_LIMIT_EXCEEDED, "trainer: %zu pictures of %zu floats are too large", count,
+                        batch->elements);
+    int32_t status = dmi_alloc_array(host, (void **)&batch->scratch, 2 * workers * batch->elements, sizeof(float),
+                                     "trainer: scratch for pictures");
+    if (!status)
+        status = dmi_alloc_array(host, (void **)&batch->target, count * batch->elements, sizeof(float), "trainer: targets");
+    if (status || !batch->dataset) return status;
+    status = dmi_alloc_array(host, (void **)&batch->pixels, count, batch->elements, "trainer: pictures");
+    if (!status)
+        status = dmi_alloc_array(host, (void **)&batch->indices, count, sizeof(uint64_t), "trainer: indices of pictures");
+    if (!status) status = dmi_alloc_array(host, (void **)&batch->labels, count, sizeof(int32_t), "trainer: labels");
+    if (!status) status = dmi_alloc_array(host, (void **)&batch->statuses, count, sizeof(int32_t), "trainer: statuses");
+    return status;
+}
+
+void dmi_batch_destroy(dmi_batch *batch) {
+    if (!batch->context) return;
+    dmi_host *host = &batch->context->host;
+    dmi_free(host, batch->statuses);
+    dmi_free(host, batch->labels);
+    dmi_free(host, batch->indices);
+    dmi_free(host, batch->pixels);
+    dmi_free(host, batch->target);
+    dmi_free(host, batch->scratch);
+}
+
+typedef struct draw_job {
+    const dmi_batch *batch;
+    const dm_train_batch *given; /* NULL: the dataset's */
+    uint64_t position;
+    bool reads;                  /* the dataset's pictures are read by the tasks */
+    float *x_t, *t, *labels;     /* the graph's inputs; labels may be NULL */
+} draw_job;
+
+static void read_picture(const dmi_batch *batch, int32_t i) {
+    batch->statuses[i] = batch->dataset->read(batch->dataset, batch->indices[i],
+                                              batch->pixels + (size_t)i * batch->elements, &batch->labels[i]);
+}
+
+/* Which pictures: each epoch is a new permutation of the dataset, and batches run across its end. */
+static void choose_pictures(const dmi_batch *batch, uint64_t position) {
+    uint64_t size = batch->dataset->count;
+    for (int32_t i = 0; i < batch->count; i++) {
+        uint64_t at = position + (uint64_t)i;
+        batch->indices[i] = dmi_random_permute(batch->seed, at / size, at % size, size);
+    }
+}
+
+static bool is_flipped(const dmi_batch *batch, uint64_t position) {
+    uint32_t bits;
+    dmi_random at = dmi_random_at(batch->seed, DMI_STREAM_FLIP, position);
+    dmi_random_bits(&at, &bits, 1);
+    return batch->flip && (bits & 1) != 0;
+}
+
+static int32_t draw_timestep(const dmi_batch *batch, uint64_t position) {
+    dmi_random at = dmi_random_at(batch->seed, DMI_STREAM_TIMESTEP, position);
+    return (int32_t)dmi_random_below(&at, 0, (uint32_t)batch->schedule->steps);
+}
+
+/* x_0 [elements], in `scratch` where the picture is the dataset's. */
+static const float *clean_picture(const draw_job *job, int32_t i, float *scratch) {
+    const dmi_batch *b = job->batch;
+    size_t at = (size_t)i * b->elements;
+    if (job->given) return job->given->images + at;
+    if (job->reads) read_picture(b, i);
+    b->context->kernels->from_u8(scratch, b->pixels + at, b->height, b->width, b->channels,
+                                 is_flipped(b, job->position + (uint64_t)i));
+    return scratch;
+}
+
+/* eps [elements], drawn into `scratch` unless the caller gave it. */
+static const float *noise_of(const draw_job *job, int32_t i, float *scratch) {
+    const dmi_batch *b = job->batch;
+    if (job->given && job->given->noise) return job->given->noise + (size_t)i * b->elements;
+    dmi_random at = dmi_random_at(b->seed, DMI_STREAM_NOISE, job->position + (uint64_t)i);
+    dmi_random_normal(&at, scratch, b->elements);
+    return scratch;
+}
+
+/* A label as the embedding's row: the last one means "no class". */
+static float label_row(const draw_job *job, int32_t i) {
+    const dmi_batch *b = job->batch;
+    int32_t label = -1;
+    if (job->given && job->given->labels) label = job->given->labels[i];
+    if (!job->given && b->use_labels) label = b->labels[i];
+    return (float)(label < 0 ? b->classes : label);
+}
+
+static void draw_picture(void *data, int32_t i, int32_t worker) {
+    const draw_job *job = data;
+    const dmi_batch *b = job->batch;
+    size_t n = b->elements, at = (size_t)i * n;
+    float *scratch = b->scratch + (size_t)worker * 2 * n;
+    const float *x_0 = clean_picture(job, i, scratch), *noise = noise_of(job, i, scratch + n);
+    int32_t t = job->given && job->given->timesteps ? job->given->timesteps[i]
+                                                    : draw_timestep(b, job->position + (uint64_t)i);
+    dmi_mixture noised = dmi_loss_noised(b->schedule->alpha_cumprod[t]);
+    dmi_mixture target = dmi_loss_target(b->prediction, b->schedule->alpha_cumprod[t]);
+    b->context->kernels->combine(job->x_t + at, noised.image, x_0, noised.noise, noise, n);
+    b->context->kernels->combine(b->target + at, target.image, x_0, target.noise, noise, n);
+    job->t[i] = (float)t;
+    if (job->labels) job->labels[i] = label_row(job, i);
+}
+
+/* What the reading of the pictures came to. */
+static int32_t check_reading(const dmi_batch *batch) {
+    dmi_host *host = &batch->context->host;
+    for (int32_t i = 0; i < batch->count; i++) {
+        int32_t label = batch->labels[i];
+        if (batch->statuses[i]) return batch->statuses[i];
+        if (!batch->use_labels || (label >= -1 && label < batch->classes)) continue;
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "trainer: picture %llu of the dataset has label %d; the network has %d classes",
+                        (unsigned long long)batch->indices[i], (int)label, (int)batch->classes);
+    }
+    return DM_OK;
+}
+
+int32_t dmi_batch_draw(dmi_batch *batch, const dmi_unet_graph *graph, uint64_t position, const dm_train_batch *given) {
+    draw_job job = {
+        .batch = batch, .given = given, .position = position,
+        .reads = !given && batch->dataset->concurrent,
+        .x_t = dmi_graph_data(graph->graph, graph->x),
+        .t = dmi_graph_data(graph->graph, graph->t),
+        .labels = dmi_graph_data(graph->graph, graph->labels),
+    };
+    int32_t status = DM_OK;
+    if (!given) choose_pictures(batch, position);
+    if (!given && !job.reads) {
+        for (int32_t i = 0; i < batch->count; i++) {
+            read_picture(batch, i);
+            if (batch->statuses[i]) return batch->statuses[i];
+        }
+    }
+    dmi_parallel(batch->context->host.pool, batch->count, draw_picture, &job);
+    if (!given) status = check_reading(batch);
+    return status;
+}

@@ -1,0 +1,153 @@
+/* The trainer: its life, and what can be asked of it between steps. */
+#include "trainer.h"
+
+#include <string.h>
+
+#include "optim/chunks.h"
+
+/* ---- making ---- */
+
+static int32_t check_parts(const dm_unet *unet, const dm_dataset *dataset) {
+    dmi_host *host = &unet->context->host;
+    const dm_unet_options *u = &unet->options;
+    if (unet->trained) return dmi_fail(host, DM_ERROR_WRONG_STATE, "trainer: the network has a trainer already");
+    if (u->in_channels != u->out_channels)
+        return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
+                        "trainer: the network has %d channels in and %d out; training needs as many out as in",
+                        (int)u->in_channels, (int)u->out_channels);
+    if (!dataset) return DM_OK;
+    if (dataset->context != unet->context)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: the dataset is of another context than the network");
+    if (dataset->height == u->height && dataset->width == u->width && dataset->channels == u->in_channels) return DM_OK;
+    return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
+                    "trainer: the dataset's pictures are %d x %d x %d, the network's %d x %d x %d", (int)dataset->height,
+                    (int)dataset->width, (int)dataset->channels, (int)u->height, (int)u->width, (int)u->in_channels);
+}
+
+static int32_t create_batch(dm_trainer *trainer, const dm_dataset *dataset) {
+    const dm_unet_options *u = &trainer->unet->options;
+    const dm_trainer_options *o = &trainer->options;
+    trainer->batch = (dmi_batch){
+        .context = trainer->context, .schedule = trainer->schedule, .dataset = dataset,
+        .seed = o->seed, .count = o->batch_size,
+        .height = u->height, .width = u->width, .channels = u->in_channels,
+        .prediction = u->prediction, .classes = u->classes,
+        .flip = o->flip, .use_labels = o->use_labels && u->classes > 0,
+    };
+    return dmi_batch_create(&trainer->batch);
+}
+
+/* Blocks of the optimiser, laid out like the parameters. */
+static int32_t allocate_blocks(dm_trainer *trainer) {
+    dmi_host *host = &trainer->context->host;
+    const dmi_params *params = &trainer->unet->params;
+    size_t floats = params->floats, chunks = (size_t)dmi_chunk_count(floats), pictures = (size_t)trainer->options.batch_size;
+    int32_t status = dmi_alloc_zero(host, (void **)&trainer->moment1, floats, sizeof(float), "trainer: first moments");
+    if (!status) status = dmi_alloc_zero(host, (void **)&trainer->moment2, floats, sizeof(float), "trainer: second moments");
+    if (!status)
+        status = dmi_alloc_array(host, (void **)&trainer->sums, chunks > pictures ? chunks : pictures, sizeof(double),
+                                 "trainer: partial sums");
+    if (status || trainer->options.average_decay == 0) return status;
+    status = dmi_alloc_array(host, (void **)&trainer->average, floats, sizeof(float), "trainer: average of the weights");
+    if (!status) memcpy(trainer->average, params->data, floats * sizeof(float));
+    return status;
+}
+
+int32_t dmi_trainer_new(dm_trainer **out, dm_unet *unet, const dm_schedule *schedule, const dm_dataset *dataset,
+                        const dm_trainer_options *options) {
+    dmi_host *host = &unet->context->host;
+    int32_t status = check_parts(unet, dataset);
+    if (status) return status;
+    dm_trainer *trainer;
+    status = dmi_alloc_zero(host, (void **)&trainer, 1, sizeof *trainer, "trainer");
+    if (status) return status;
+    trainer->context = unet->context;
+    trainer->unet = unet;
+    trainer->options = *options;
+    atomic_init(&trainer->cancelled, 0);
+    unet->trained = true;
+    status = dmi_schedule_copy(&trainer->schedule, unet->context, schedule);
+    if (!status) status = dmi_params_allocate_gradient(host, &unet->params);
+    if (!status) status = allocate_blocks(trainer);
+    if (!status) status = create_batch(trainer, dataset);
+    if (!status) status = dmi_unet_graph_create(unet, &trainer->train, options->batch_size, true);
+    if (status) {
+        dm_trainer_destroy(trainer);
+        return status;
+    }
+    *out = trainer;
+    return DM_OK;
+}
+
+int32_t dm_trainer_create(dm_trainer **out, dm_unet *unet, const dm_schedule *schedule, const dm_dataset *dataset,
+                          const dm_trainer_options *options) {
+    if (out) *out = NULL;
+    if (!unet) return DM_ERROR_INVALID_ARGUMENT;
+    dmi_host *host = &unet->context->host;
+    if (!out || !schedule)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: '%s' is NULL", out ? "schedule" : "out");
+    dm_trainer_options full = dmi_trainer_default_options();
+    int32_t status = dmi_options_read(host, &full, sizeof full, options, "dm_trainer_options");
+    if (!status) status = dmi_trainer_check_options(host, &full);
+    if (status) return status;
+    return dmi_trainer_new(out, unet, schedule, dataset, &full);
+}
+
+void dm_trainer_destroy(dm_trainer *trainer) {
+    if (!trainer) return;
+    dmi_host *host = &trainer->context->host;
+    dmi_unet_graph_destroy(&trainer->train);
+    dmi_batch_destroy(&trainer->batch);
+    dmi_free(host, trainer->average);
+    dmi_free(host, trainer->sums);
+    dmi_free(host, trainer->moment2);
+    dmi_free(host, trainer->moment1);
+    dmi_params_free_gradient(host, &trainer->unet->params);
+    dm_schedule_destroy(trainer->schedule);
+    trainer->unet->trained = false;
+    dmi_free(host, trainer);
+}
+
+/* ---- between steps ---- */
+
+int32_t dm_trainer_get_options(const dm_trainer *trainer, dm_trainer_options *options, size_t size) {
+    if (!trainer) return DM_ERROR_INVALID_ARGUMENT;
+    return dmi_options_write(&trainer->context->host, options, size, &trainer->options, sizeof trainer->options,
+                             "dm_trainer_options");
+}
+
+uint64_t dm_trainer_steps_done(const dm_trainer *trainer) { return trainer ? trainer->progress.steps : 0; }
+
+int32_t dm_trainer_set_learning_rate(dm_trainer *trainer, double learning_rate) {
+    if (!trainer) return DM_ERROR_INVALID_ARGUMENT;
+    dm_trainer_options changed = trainer->options;
+    changed.learning_rate = learning_rate;
+    int32_t status = dmi_trainer_check_options(&trainer->context->host, &changed);
+    if (!status) trainer->options = changed;
+    return status;
+}
+
+bool dmi_trainer_same_network(const dm_unet_options *a, const dm_unet_options *b) {
+    dm_unet_options one = *a, other = *b;
+    for (int32_t i = 0; i < DM_MAX_LEVELS; i++) { /* entries past the levels are not used */
+        if (i >= one.levels) one.channels[i] = one.blocks[i] = one.attention[i] = 0;
+        if (i >= other.levels) other.channels[i] = other.blocks[i] = other.attention[i] = 0;
+    }
+    return !memcmp(&one, &other, sizeof one);
+}
+
+int32_t dm_trainer_get_average(const dm_trainer *trainer, dm_unet *target) {
+    if (!trainer) return DM_ERROR_INVALID_ARGUMENT;
+    dmi_host *host = &trainer->context->host;
+    if (!target) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: 'target' is NULL");
+    if (target == trainer->unet)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: 'target' is the network that it trains; give it another");
+    if (!trainer->average)
+        return dmi_fail(host, DM_ERROR_WRONG_STATE, "trainer: 'average_decay' is 0, so no average is kept");
+    if (!dmi_trainer_same_network(&target->options, &trainer->unet->options))
+        return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
+                        "trainer: 'target' has other options than the network that it trains");
+    memcpy(target->params.data, trainer->average, target->params.floats * sizeof(float));
+    target->params.version++;
+    return DM_OK;
+}

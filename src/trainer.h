@@ -1,0 +1,49 @@
+/* The trainer's insides. */
+#ifndef DM_SRC_TRAINER_H
+#define DM_SRC_TRAINER_H
+
+#include <stdatomic.h>
+
+#include "batch.h"
+#include "metadata.h"
+
+/* How far a run has come. Positions in the data, random numbers and the learning rate all follow from it. */
+typedef struct dmi_progress {
+    uint64_t steps;   /* done, refused ones included */
+    uint64_t applied; /* that changed the weights: Adam's own count */
+    uint64_t images;  /* steps * batch_size * accumulation */
+} dmi_progress;
+
+struct dm_trainer {
+    dm_context *context;
+    dm_unet *unet;
+    dm_schedule *schedule;      /* its own */
+    dm_trainer_options options;
+    dmi_unet_graph train;
+    dmi_batch batch;
+    float *moment1, *moment2;   /* laid out like the network's parameters */
+    float *average;             /* likewise; NULL where average_decay is 0 */
+    double *sums;               /* of pictures' losses, then of chunks' gradients */
+    dmi_progress progress;
+    atomic_int cancelled;       /* set by dm_trainer_cancel, cleared when a run returns */
+};
+
+/* ---- trainer_options.c ---- */
+
+dm_trainer_options dmi_trainer_default_options(void);
+/* Refuses by name and value what cannot be trained with. */
+int32_t dmi_trainer_check_options(dmi_host *host, const dm_trainer_options *options);
+/* As metadata "trainer.*" of a file, and back. */
+int32_t dmi_trainer_write_options(dmi_host *host, dmi_safetensors_writer *writer, const dm_trainer_options *options);
+int32_t dmi_trainer_read_options(dmi_host *host, const dmi_safetensors *file, dm_trainer_options *options);
+
+/* ---- trainer.c ---- */
+
+/* A trainer at step 0 with checked options, the average begun with the network's weights. The network is held, but not
+ * changed. The schedule is copied. */
+int32_t dmi_trainer_new(dm_trainer **out, dm_unet *unet, const dm_schedule *schedule, const dm_dataset *dataset,
+                        const dm_trainer_options *options);
+/* Whether two networks are the same but for their weights. */
+bool dmi_trainer_same_network(const dm_unet_options *a, const dm_unet_options *b);
+
+#endif

@@ -1,0 +1,169 @@
+/* Checkpoints: one safetensors file with the weights, their average and both moments as tensors, and everything else as
+ * metadata. Random numbers and the order of the data follow from the seed and the count of steps, so they need no saving. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "trainer.h"
+
+enum { FORMAT_VERSION = 1 };
+
+static const char format[] = "libdiffusion.checkpoint";
+static const char network_format[] = "libdiffusion.unet";
+
+static const dmi_meta progress_table[] = {
+    {"trainer.steps", DMI_META_U64, 1, offsetof(dmi_progress, steps)},
+    {"trainer.applied", DMI_META_U64, 1, offsetof(dmi_progress, applied)},
+    {"trainer.images", DMI_META_U64, 1, offsetof(dmi_progress, images)},
+};
+enum { PROGRESS_COUNT = sizeof progress_table / sizeof *progress_table };
+
+/* A block laid out like the parameters, and what its tensors' names begin with. */
+typedef struct named_block {
+    const char *prefix;
+    float *block; /* NULL: none is kept */
+} named_block;
+
+enum { BLOCK_COUNT = 4 };
+
+/* The blocks of a trainer; the weights are to stand in `weights`. */
+static void list_blocks(const dm_trainer *trainer, float *weights, named_block blocks[BLOCK_COUNT]) {
+    blocks[0] = (named_block){"", weights};
+    blocks[1] = (named_block){"average.", trainer->average};
+    blocks[2] = (named_block){"adam_m.", trainer->moment1};
+    blocks[3] = (named_block){"adam_v.", trainer->moment2};
+}
+
+/* ---- saving ---- */
+
+static int32_t write_metadata(dmi_host *host, dmi_safetensors_writer *writer, const dm_trainer *trainer) {
+    int32_t status = dmi_safetensors_add_metadata(host, writer, "format", format);
+    if (!status) status = dmi_safetensors_add_metadata(host, writer, "format_version", "1");
+    if (!status) status = dmi_unet_write_options(host, writer, &trainer->unet->options);
+    if (!status) status = dmi_schedule_write(host, writer, trainer->schedule);
+    if (!status) status = dmi_trainer_write_options(host, writer, &trainer->options);
+    if (!status) status = dmi_meta_write(host, writer, progress_table, PROGRESS_COUNT, &trainer->progress);
+    return status;
+}
+
+int32_t dm_trainer_save(const dm_trainer *trainer, const char *path) {
+    if (!trainer) return DM_ERROR_INVALID_ARGUMENT;
+    dmi_host *host = &trainer->context->host;
+    if (!path) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: 'path' is NULL");
+    named_block blocks[BLOCK_COUNT];
+    list_blocks(trainer, trainer->unet->params.data, blocks);
+    dmi_safetensors_writer *writer;
+    int32_t status = dmi_safetensors_begin(host, &writer);
+    if (status) return status;
+    status = write_metadata(host, writer, trainer);
+    for (size_t i = 0; !status && i < BLOCK_COUNT; i++)
+        if (blocks[i].block)
+            status = dmi_unet_write_block(host, writer, trainer->unet, blocks[i].prefix, blocks[i].block);
+    if (!status) status = dmi_safetensors_write(host, writer, path);
+    dmi_safetensors_free(host, writer);
+    return status;
+}
+
+/* ---- resuming ---- */
+
+static int32_t check_format(dmi_host *host, const dmi_safetensors *file) {
+    const char *from = dmi_safetensors_from(file), *its = dmi_safetensors_metadata(file, "format");
+    if (its && !strcmp(its, network_format))
+        return dmi_fail(host, DM_ERROR_BAD_FORMAT,
+                        "%s: it holds a network without training state; load it with dm_unet_load and begin a new trainer",
+                        from);
+    if (!its || strcmp(its, format))
+        return dmi_fail(host, DM_ERROR_BAD_FORMAT,
+                        "%s: no checkpoint of this library: its metadata 'format' is '%.60s', not '%s'", from,
+                        its ? its : "", format);
+    const char *version = dmi_safetensors_metadata(file, "format_version");
+    char *end = NULL;
+    long number = version ? strtol(version, &end, 10) : 0;
+    if (number < 1 || *end)
+        return dmi_fail(host, DM_ERROR_BAD_FORMAT, "%s: its metadata 'format_version' is '%.60s'", from,
+                        version ? version : "");
+    if (number <= FORMAT_VERSION) return DM_OK;
+    return dmi_fail(host, DM_ERROR_UNSUPPORTED_VERSION, "%s: its format_version is %ld; this library reads up to %d", from,
+                    number, FORMAT_VERSION);
+}
+
+static int32_t read_progress(dmi_host *host, const dmi_safetensors *file, const dm_trainer_options *options,
+                             dmi_progress *out) {
+    const char *from = dmi_safetensors_from(file);
+    uint64_t images_a_step = (uint64_t)options->batch_size * (uint64_t)options->accumulation;
+    *out = (dmi_progress){0};
+    for (size_t i = 0; i < PROGRESS_COUNT; i++)
+        if (!dmi_safetensors_metadata(file, progress_table[i].key))
+            return dmi_fail(host, DM_ERROR_BAD_FORMAT, "%s: its metadata has no '%s'", from, progress_table[i].key);
+    int32_t status = dmi_meta_read(host, file, progress_table, PROGRESS_COUNT, out);
+    if (status) return status;
+    const uint64_t positions = UINT64_C(1) << 56; /* what random numbers can be addressed by */
+    if (out->steps <= positions / images_a_step && out->images == out->steps * images_a_step && out->applied <= out->steps)
+        return DM_OK;
+    return dmi_fail(host, DM_ERROR_BAD_FORMAT,
+                    "%s: %llu steps, %llu of them applied, and %llu pictures do not go together at %llu pictures a step",
+                    from, (unsigned long long)out->steps, (unsigned long long)out->applied,
+                    (unsigned long long)out->images, (unsigned long long)images_a_step);
+}
+
+static int32_t check_network(dmi_host *host, const dmi_safetensors *file, const dm_unet *unet) {
+    dm_unet_options options;
+    int32_t status = dmi_unet_read_options(host, file, &options);
+    if (status || dmi_trainer_same_network(&options, &unet->options)) return status;
+    return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
+                    "%s: the network has other options than the file's; dm_unet_load gives one with the file's",
+                    dmi_safetensors_from(file));
+}
+
+/* Into a trainer just made. The weights wait in the gradients' block until nothing can fail any more. */
+static int32_t read_blocks(dmi_host *host, const dmi_safetensors *file, dm_trainer *trainer) {
+    dmi_params *params = &trainer->unet->params;
+    named_block blocks[BLOCK_COUNT];
+    list_blocks(trainer, params->gradient, blocks);
+    for (size_t i = 0; i < BLOCK_COUNT; i++) {
+        if (!blocks[i].block) continue;
+        int32_t status = dmi_unet_read_block(host, file, trainer->unet, blocks[i].prefix, blocks[i].block);
+        if (status) return status;
+    }
+    memcpy(params->data, params->gradient, params->floats * sizeof(float));
+    params->version++;
+    return DM_OK;
+}
+
+static int32_t resume(dm_trainer **out, dm_unet *unet, const dm_dataset *dataset, const dmi_safetensors *file) {
+    dmi_host *host = &unet->context->host;
+    dm_trainer_options options;
+    dmi_progress progress;
+    int32_t status = check_format(host, file);
+    if (!status) status = dmi_trainer_read_options(host, file, &options);
+    if (!status) status = read_progress(host, file, &options, &progress);
+    if (!status) status = check_network(host, file, unet);
+    if (status) return status;
+    dm_schedule *schedule;
+    status = dmi_schedule_read(&schedule, unet->context, file);
+    if (status) return status;
+    dm_trainer *trainer;
+    status = dmi_trainer_new(&trainer, unet, schedule, dataset, &options);
+    dm_schedule_destroy(schedule);
+    if (status) return status;
+    status = read_blocks(host, file, trainer);
+    if (status) {
+        dm_trainer_destroy(trainer);
+        return status;
+    }
+    trainer->progress = progress;
+    *out = trainer;
+    return DM_OK;
+}
+
+int32_t dm_trainer_resume(dm_trainer **out, dm_unet *unet, const dm_dataset *dataset, const char *path) {
+    if (out) *out = NULL;
+    if (!unet) return DM_ERROR_INVALID_ARGUMENT;
+    dmi_host *host = &unet->context->host;
+    if (!out || !path) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: '%s' is NULL", out ? "path" : "out");
+    dmi_safetensors *file;
+    int32_t status = dmi_safetensors_open(host, &file, path);
+    if (status) return status;
+    status = resume(out, unet, dataset, file);
+    dmi_safetensors_close(host, file);
+    return status;
+}

@@ -1,0 +1,120 @@
+/* A trainer's options: defaults, what makes sense, and how files write them. */
+#include <float.h>
+#include <string.h>
+
+#include "trainer.h"
+
+enum { COUNT_MOST = 4096 };
+
+dm_trainer_options dmi_trainer_default_options(void) {
+    return (dm_trainer_options){
+        .struct_size = sizeof(dm_trainer_options),
+        .batch_size = 64, .accumulation = 1,
+        .learning_rate = 1e-4,
+        .beta1 = 0.9, .beta2 = 0.999, .adam_eps = 1e-8,
+        .gradient_clip = 1,
+        .average_decay = 0.9999, .average_warmup = 1,
+        .decay = DM_DECAY_NONE,
+        .use_labels = 1,
+    };
+}
+
+int32_t dm_trainer_options_init(dm_trainer_options *options, size_t size) {
+    dm_trainer_options defaults = dmi_trainer_default_options();
+    return dmi_options_write(NULL, options, size, &defaults, sizeof defaults, "dm_trainer_options");
+}
+
+typedef struct whole_rule {
+    const char *name;
+    size_t offset;
+    int32_t least, most;
+} whole_rule;
+
+static const whole_rule whole_rules[] = {
+    {"batch_size", offsetof(dm_trainer_options, batch_size), 1, COUNT_MOST},
+    {"accumulation", offsetof(dm_trainer_options, accumulation), 1, COUNT_MOST},
+    {"flip", offsetof(dm_trainer_options, flip), 0, 1},
+    {"decay", offsetof(dm_trainer_options, decay), DM_DECAY_NONE, DM_DECAY_COSINE},
+    {"average_warmup", offsetof(dm_trainer_options, average_warmup), 0, 1},
+    {"use_labels", offsetof(dm_trainer_options, use_labels), 0, 1},
+    {"reserved", offsetof(dm_trainer_options, reserved), 0, 0},
+};
+
+/* Compared after rounding to a float, as the optimiser computes with floats: a beta that rounds to 1 divides by 0. */
+typedef struct real_rule {
+    const char *name;
+    size_t offset;
+    float least, most;
+    const char *range;
+} real_rule;
+
+#define BELOW_ONE (1 - FLT_EPSILON / 2)
+
+static const real_rule real_rules[] = {
+    {"learning_rate", offsetof(dm_trainer_options, learning_rate), 0, FLT_MAX, "a finite number, at least 0"},
+    {"beta1", offsetof(dm_trainer_options, beta1), 0, BELOW_ONE, "at least 0 and below 1"},
+    {"beta2", offsetof(dm_trainer_options, beta2), 0, BELOW_ONE, "at least 0 and below 1"},
+    {"adam_eps", offsetof(dm_trainer_options, adam_eps), FLT_MIN, FLT_MAX, "a finite number, at least 1.2e-38"},
+    {"weight_decay", offsetof(dm_trainer_options, weight_decay), 0, FLT_MAX, "a finite number, at least 0"},
+    {"gradient_clip", offsetof(dm_trainer_options, gradient_clip), 0, FLT_MAX, "a finite number, at least 0"},
+    {"average_decay", offsetof(dm_trainer_options, average_decay), 0, BELOW_ONE, "at least 0 and below 1"},
+    {"final_rate", offsetof(dm_trainer_options, final_rate), 0, 1, "0 to 1"},
+};
+
+static int32_t check_whole(dmi_host *host, const whole_rule *rule, const dm_trainer_options *options) {
+    int32_t value;
+    memcpy(&value, (const char *)options + rule->offset, sizeof value);
+    if (value >= rule->least && value <= rule->most) return DM_OK;
+    if (rule->least == rule->most)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: '%s' is %d; it must be %d", rule->name, (int)value,
+                        (int)rule->least);
+    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: '%s' is %d; it must be from %d to %d", rule->name, (int)value,
+                    (int)rule->least, (int)rule->most);
+}
+
+static int32_t check_real(dmi_host *host, const real_rule *rule, const dm_trainer_options *options) {
+    double value;
+    memcpy(&value, (const char *)options + rule->offset, sizeof value);
+    if (value >= 0 && value <= (double)FLT_MAX && (float)value >= rule->least && (float)value <= rule->most) return DM_OK;
+    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: '%s' is %.9g; it must be %s", rule->name, value, rule->range);
+}
+
+int32_t dmi_trainer_check_options(dmi_host *host, const dm_trainer_options *options) {
+    int32_t status = DM_OK;
+    for (size_t i = 0; !status && i < sizeof whole_rules / sizeof *whole_rules; i++)
+        status = check_whole(host, &whole_rules[i], options);
+    for (size_t i = 0; !status && i < sizeof real_rules / sizeof *real_rules; i++)
+        status = check_real(host, &real_rules[i], options);
+    if (status || options->decay == DM_DECAY_NONE || options->decay_steps > options->warmup_steps) return status;
+    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                    "trainer: 'decay_steps' is %llu; with a decay it must be above 'warmup_steps' (%llu)",
+                    (unsigned long long)options->decay_steps, (unsigned long long)options->warmup_steps);
+}
+
+#define OPTION(type, member) {"trainer." #member, type, 1, offsetof(dm_trainer_options, member)}
+
+static const dmi_meta option_table[] = {
+    OPTION(DMI_META_I32, batch_size), OPTION(DMI_META_I32, accumulation), OPTION(DMI_META_I32, flip),
+    OPTION(DMI_META_U64, seed), OPTION(DMI_META_F64, learning_rate), OPTION(DMI_META_F64, beta1),
+    OPTION(DMI_META_F64, beta2), OPTION(DMI_META_F64, adam_eps), OPTION(DMI_META_F64, weight_decay),
+    OPTION(DMI_META_F64, gradient_clip), OPTION(DMI_META_F64, average_decay), OPTION(DMI_META_U64, warmup_steps),
+    OPTION(DMI_META_U64, decay_steps), OPTION(DMI_META_I32, decay), OPTION(DMI_META_I32, average_warmup),
+    OPTION(DMI_META_F64, final_rate), OPTION(DMI_META_I32, use_labels),
+};
+enum { OPTION_COUNT = sizeof option_table / sizeof *option_table };
+
+int32_t dmi_trainer_write_options(dmi_host *host, dmi_safetensors_writer *writer, const dm_trainer_options *options) {
+    return dmi_meta_write(host, writer, option_table, OPTION_COUNT, options);
+}
+
+int32_t dmi_trainer_read_options(dmi_host *host, const dmi_safetensors *file, dm_trainer_options *options) {
+    *options = dmi_trainer_default_options();
+    for (size_t i = 0; i < OPTION_COUNT; i++) /* a default in place of a lost one would be another run */
+        if (!dmi_safetensors_metadata(file, option_table[i].key))
+            return dmi_fail(host, DM_ERROR_BAD_FORMAT, "%s: its metadata has no '%s'", dmi_safetensors_from(file),
+                            option_table[i].key);
+    int32_t status = dmi_meta_read(host, file, option_table, OPTION_COUNT, options);
+    if (!status) status = dmi_trainer_check_options(host, options);
+    if (status != DM_ERROR_INVALID_ARGUMENT) return status;
+    return dmi_fail(host, DM_ERROR_BAD_FORMAT, "%s: %s", dmi_safetensors_from(file), host->error);
+}

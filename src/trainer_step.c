@@ -1,0 +1,228 @@
+/* A step of training (Ho et al. 2020, algorithm 1), and runs of many. Nothing here allocates. */
+#include <math.h>
+
+#include "kernels/gemm.h"
+#include "loss.h"
+#include "optim/adamw.h"
+#include "optim/clip.h"
+#include "optim/rate.h"
+#include "trainer.h"
+
+enum { REFUSED_MOST = 10 };
+
+/* ---- the gradients ---- */
+
+/* The part of the caller's batch for one pass. */
+static dm_train_batch pass_of(const dm_train_batch *given, const dmi_batch *batch, int32_t pass) {
+    dm_train_batch part = *given;
+    size_t at = (size_t)pass * (size_t)batch->count;
+    part.images += at * batch->elements;
+    if (part.labels) part.labels += at;
+    if (part.noise) part.noise += at * batch->elements;
+    if (part.timesteps) part.timesteps += at;
+    return part;
+}
+
+/* One pass forward and backward; *squares grows by its squared error. */
+static int32_t run_pass(dm_trainer *trainer, int32_t pass, const dm_train_batch *given, double *squares) {
+    const dm_trainer_options *o = &trainer->options;
+    dmi_batch *batch = &trainer->batch;
+    dmi_graph *graph = trainer->train.graph;
+    uint64_t number = trainer->progress.steps * (uint64_t)o->accumulation + (uint64_t)pass;
+    int32_t status = dmi_batch_draw(batch, &trainer->train, number * (uint64_t)o->batch_size, given);
+    if (status) return status;
+    graph->dropout_seed = o->seed;
+    graph->dropout_step = number;
+    graph->add_to_params = pass > 0;
+    dmi_graph_forward(graph);
+    double values = (double)batch->elements * batch->count * o->accumulation;
+    const float *output = dmi_graph_data(graph, trainer->train.output);
+    float *gradient = dmi_graph_gradient(graph, trainer->train.output);
+    *squares += dmi_loss_squares(trainer->context->host.pool, trainer->context->kernels, gradient, output, batch->target,
+                                 (float)(2 / values), batch->count, batch->elements, trainer->sums);
+    dmi_graph_backward(graph);
+    return DM_OK;
+}
+
+/* All passes; *loss is the mean squared error over them. */
+static int32_t compute_gradients(dm_trainer *trainer, const dm_train_batch *given, double *loss) {
+    const dmi_batch *batch = &trainer->batch;
+    int32_t passes = trainer->options.accumulation;
+    double squares = 0;
+    for (int32_t pass = 0; pass < passes; pass++) {
+        dm_train_batch part = {0};
+        if (given) part = pass_of(given, batch, pass);
+        int32_t status = run_pass(trainer, pass, given ? &part : NULL, &squares);
+        if (status) return status;
+    }
+    *loss = squares / ((double)batch->elements * batch->count * passes);
+    return DM_OK;
+}
+
+/* ---- the weights ---- */
+
+static double next_rate(const dm_trainer *trainer) {
+    const dm_trainer_options *o = &trainer->options;
+    dmi_rate rate = {.learning_rate = o->learning_rate, .final_rate = o->final_rate, .warmup_steps = o->warmup_steps,
+                     .decay_steps = o->decay_steps, .decay = o->decay};
+    return dmi_rate_at(&rate, trainer->progress.steps + 1);
+}
+
+static void update_weights(dm_trainer *trainer, double learning_rate, double norm) {
+    const dm_trainer_options *o = &trainer->options;
+    dmi_params *params = &trainer->unet->params;
+    dmi_adamw_blocks blocks = {
+        .weights = params->data, .moment1 = trainer->moment1, .moment2 = trainer->moment2, .average = trainer->average,
+        .gradient = params->gradient, .floats = params->floats,
+    };
+    dmi_adamw_settings settings = {
+        .beta1 = o->beta1, .beta2 = o->beta2, .eps = o->adam_eps, .weight_decay = o->weight_decay,
+        .average_decay = o->average_decay, .average_warmup = o->average_warmup,
+    };
+    trainer->progress.applied++;
+    dmi_adamw step =
+        dmi_adamw_at(&settings, trainer->progress.applied, learning_rate, dmi_clip_factor(norm, o->gradient_clip));
+    dmi_adamw_step(trainer->context->host.pool, trainer->context->kernels, &blocks, &step);
+    params->version++;
+}
+
+static double epoch_of(const dm_trainer *trainer) {
+    const dm_dataset *dataset = trainer->batch.dataset;
+    return dataset ? (double)trainer->progress.images / (double)dataset->count : 0;
+}
+
+/* One step. Where its data cannot be had it is as if it had never begun; where its result is not finite it is counted
+ * but changes no weight. */
+static int32_t run_step(dm_trainer *trainer, const dm_train_batch *given, dm_train_stats *stats) {
+    dmi_host *host = &trainer->context->host;
+    const dmi_params *params = &trainer->unet->params;
+    double start = dmi_seconds(), loss, learning_rate = next_rate(trainer);
+    dmi_gemm_begin();
+    int32_t status = compute_gradients(trainer, given, &loss);
+    dmi_gemm_end();
+    if (status) return status;
+    double norm = dmi_gradient_norm(host->pool, trainer->context->kernels, params->gradient, params->floats, trainer->sums);
+    bool refused = !isfinite(loss) || !isfinite(norm);
+    if (!refused) update_weights(trainer, learning_rate, norm);
+    trainer->progress.steps++;
+    trainer->progress.images += (uint64_t)trainer->options.batch_size * (uint64_t)trainer->options.accumulation;
+    *stats = (dm_train_stats){
+        .struct_size = sizeof *stats, .refused = refused,
+        .step = trainer->progress.steps, .images = trainer->progress.images, .epoch = epoch_of(trainer),
+        .loss = loss, .gradient_norm = norm, .learning_rate = learning_rate, .seconds = dmi_seconds() - start,
+    };
+    if (!refused) return DM_OK;
+    return dmi_fail(host, DM_ERROR_NOT_FINITE,
+                    "trainer: step %llu was refused: its loss is %g, the norm of its gradients %g",
+                    (unsigned long long)stats->step, loss, norm);
+}
+
+/* ---- single steps ---- */
+
+static int32_t write_stats(dmi_host *host, dm_train_stats *stats, const dm_train_stats *full) {
+    if (!stats) return DM_OK;
+    return dmi_options_write(host, stats, stats->struct_size, full, sizeof *full, "dm_train_stats");
+}
+
+/* A step whose stats the caller gets, zeroed where it fails. A struct_size that was never set is found before. */
+static int32_t step_with_stats(dm_trainer *trainer, const dm_train_batch *given, dm_train_stats *stats) {
+    dmi_host *host = &trainer->context->host;
+    dm_train_stats full = {0};
+    int32_t status = write_stats(host, stats, &full);
+    if (status) return status;
+    status = run_step(trainer, given, &full);
+    write_stats(host, stats, &full);
+    return status;
+}
+
+static int32_t check_dataset(const dm_trainer *trainer) {
+    if (trainer->batch.dataset) return DM_OK;
+    return dmi_fail(&trainer->context->host, DM_ERROR_WRONG_STATE,
+                    "trainer: it was made without a dataset; only dm_trainer_step_batch can be used");
+}
+
+int32_t dm_trainer_step(dm_trainer *trainer, dm_train_stats *stats) {
+    if (!trainer) return DM_ERROR_INVALID_ARGUMENT;
+    int32_t status = check_dataset(trainer);
+    return status ? status : step_with_stats(trainer, NULL, stats);
+}
+
+static int32_t check_values(dmi_host *host, const char *name, const int32_t *values, uint64_t count, int32_t least,
+                            int32_t most) {
+    for (uint64_t i = 0; values && i < count; i++)
+        if (values[i] < least || values[i] > most)
+            return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "dm_train_batch: %s %llu is %d; it must be from %d to %d", name,
+                            (unsigned long long)i, (int)values[i], (int)least, (int)most);
+    return DM_OK;
+}
+
+static int32_t check_batch(const dm_trainer *trainer, const dm_train_batch *batch) {
+    dmi_host *host = &trainer->context->host;
+    const dm_trainer_options *o = &trainer->options;
+    uint64_t count = (uint64_t)o->batch_size * (uint64_t)o->accumulation;
+    if (batch->reserved != 0)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "dm_train_batch: 'reserved' is %d; it must be 0",
+                        (int)batch->reserved);
+    if (batch->count != count)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "dm_train_batch: 'count' is %llu; it must be batch_size * accumulation = %llu",
+                        (unsigned long long)batch->count, (unsigned long long)count);
+    if (!batch->images) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "dm_train_batch: 'images' is NULL");
+    if (batch->labels && trainer->batch.classes == 0)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "dm_train_batch: 'labels' are given, but the network has no classes");
+    int32_t status = check_values(host, "label", batch->labels, count, -1, trainer->batch.classes);
+    if (status) return status;
+    return check_values(host, "timestep", batch->timesteps, count, 0, trainer->schedule->steps - 1);
+}
+
+int32_t dm_trainer_step_batch(dm_trainer *trainer, const dm_train_batch *batch, dm_train_stats *stats) {
+    if (!trainer) return DM_ERROR_INVALID_ARGUMENT;
+    dmi_host *host = &trainer->context->host;
+    if (!batch) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: 'batch' is NULL");
+    dm_train_batch full = {.struct_size = sizeof full};
+    int32_t status = dmi_options_read(host, &full, sizeof full, batch, "dm_train_batch");
+    if (!status) status = check_batch(trainer, &full);
+    return status ? status : step_with_stats(trainer, &full, stats);
+}
+
+/* ---- runs ---- */
+
+static int32_t check_cancelled(dm_trainer *trainer) {
+    if (!atomic_load(&trainer->cancelled)) return DM_OK;
+    return dmi_fail(&trainer->context->host, DM_ERROR_CANCELLED, "trainer: cancelled after step %llu",
+                    (unsigned long long)trainer->progress.steps);
+}
+
+/* One step of a run and its report. *refused counts the refused ones in a row. */
+static int32_t step_of_run(dm_trainer *trainer, dm_train_callback callback, void *user, int32_t *refused) {
+    dmi_host *host = &trainer->context->host;
+    dm_train_stats stats = {0};
+    int32_t status = run_step(trainer, NULL, &stats);
+    if (status && status != DM_ERROR_NOT_FINITE) return status;
+    *refused = stats.refused ? *refused + 1 : 0;
+    int32_t answer = callback ? callback(user, &stats) : 0;
+    if (answer)
+        return dmi_fail(host, DM_ERROR_CANCELLED, "trainer: the callback answered %d after step %llu", (int)answer,
+                        (unsigned long long)stats.step);
+    if (*refused < REFUSED_MOST) return DM_OK;
+    return dmi_fail(host, DM_ERROR_NOT_FINITE,
+                    "trainer: %d steps in a row were refused; the last is step %llu: its loss is %g, the norm of its "
+                    "gradients %g", (int)*refused, (unsigned long long)stats.step, stats.loss, stats.gradient_norm);
+}
+
+int32_t dm_trainer_run(dm_trainer *trainer, uint64_t steps, dm_train_callback callback, void *user) {
+    if (!trainer) return DM_ERROR_INVALID_ARGUMENT;
+    int32_t status = check_dataset(trainer), refused = 0;
+    if (!status) status = check_cancelled(trainer);
+    while (!status && trainer->progress.steps < steps) {
+        status = step_of_run(trainer, callback, user, &refused);
+        if (!status) status = check_cancelled(trainer);
+    }
+    atomic_store(&trainer->cancelled, 0);
+    return status;
+}
+
+void dm_trainer_cancel(dm_trainer *trainer) {
+    if (trainer) atomic_store(&trainer->cancelled, 1);
+}

@@ -1,0 +1,373 @@
+/* Every operation against PyTorch: the cases of make_ops.py, built through the graph, for each instruction set, with and
+ * without backward. */
+#include "autograd/ops.h"
+#include "base/cpu.h"
+#include "golden/golden.h"
+
+enum { MAX_OPERANDS = 6 };
+
+/* PyTorch worked in double precision and its results were rounded to float once, 6e-8. Sums of up to some hundred products
+ * in single precision measure 3e-7 at most, whether added one by one or in BLAS's order. */
+static const double direct_bound = 6e-7;
+/* Winograd's F(4x4, 3x3) multiplies by up to 8 and cancels again; it measures 7e-7 here, and more with more channels. */
+static const double winograd_bound = 2e-6;
+
+typedef struct operand {
+    const char *name;
+    dmi_value value;
+    int32_t param; /* -1: an input of the graph */
+    size_t count;
+    float scale, offset;
+} operand;
+
+/* One case while it is built and checked. */
+typedef struct trial {
+    const char *name;
+    double bound;
+    bool train;
+    dmi_host *host;
+    dmi_graph *graph;
+    dmi_params params;
+    dmi_safetensors *file;
+    operand operands[MAX_OPERANDS];
+    int32_t operand_count;
+} trial;
+
+static void require(const trial *t, int32_t status) { ck_assert_msg(status == DMI_OK, "%s: %s", t->name, t->host->error); }
+
+static void begin(trial *t, const char *name, int32_t isa, bool train, double bound) {
+    memset(t, 0, sizeof *t);
+    t->name = name;
+    t->bound = bound;
+    t->train = train;
+    t->host = test_host_new(2);
+    t->file = golden_open(t->host, "ops.safetensors");
+    dmi_params_init(&t->params);
+    require(t, dmi_graph_create(t->host, &t->graph, dmi_kernels_for(isa), &t->params));
+}
+
+static dmi_value input(trial *t, const char *name, dmi_shape shape, float scale, float offset) {
+    operand *o = &t->operands[t->operand_count++];
+    *o = (operand){name, DMI_NONE, -1, dmi_shape_count(shape), scale, offset};
+    require(t, dmi_graph_input(t->graph, &o->value, shape, true));
+    return o->value;
+}
+
+/* A parameter of that shape as PyTorch has it. */
+static dmi_value param(trial *t, const char *name, int32_t rank, const int64_t *shape, float scale, float offset, bool plain) {
+    operand *o = &t->operands[t->operand_count++];
+    *o = (operand){name, DMI_NONE, -1, 1, scale, offset};
+    for (int32_t i = 0; i < rank; i++) o->count *= (size_t)shape[i];
+    require(t, dmi_params_add(t->host, &t->params, &o->param, name, rank, shape, plain));
+    require(t, dmi_graph_param(t->graph, &o->value, o->param));
+    return o->value;
+}
+
+static dmi_value vector(trial *t, const char *name, int32_t count, float offset) {
+    int64_t shape[4] = {count, 1, 1, 1};
+    return param(t, name, 1, shape, 1, offset, true);
+}
+
+static void fill_operand(trial *t, const operand *o) {
+    float *values = golden_floats(o->count);
+    golden_fill(values, o->count, o->scale, t->name, o->name);
+    for (size_t i = 0; i < o->count; i++) values[i] += o->offset;
+    if (o->param >= 0) dmi_params_import(&t->params.items[o->param], t->params.data, values);
+    else memcpy(dmi_graph_data(t->graph, o->value), values, o->count * sizeof(float));
+    free(values);
+}
+
+static void check(const trial *t, const char *name, const float *got, const float *want, size_t count, double bound) {
+    double error = test_error(got, want, count);
+    if (getenv("GOLDEN_VERBOSE")) printf("%s/%s %s %.2e\n", t->name, name, t->graph->kernels->isa, error);
+    ck_assert_msg(error <= bound, "%s/%s (%s, %s): relative error %.3g is above %.3g", t->name, name, t->graph->kernels->isa,
+                  t->train ? "trained" : "only run", error, bound);
+}
+
+static void check_gradient(trial *t, const operand *o, const float *dy) {
+    char name[32];
+    float *got = golden_floats(o->count), *want;
+    const float *gradient = dmi_graph_gradient(t->graph, o->value);
+    ck_assert_msg(gradient, "%s: no gradient for %s", t->name, o->name);
+    if (o->param >= 0) dmi_params_export(&t->params.items[o->param], t->params.gradient, got);
+    else memcpy(got, gradient, o->count * sizeof(float));
+    if (!strcmp(o->name, "residual")) {
+        ck_assert_mem_eq(got, dy, o->count * sizeof(float));
+    } else {
+        snprintf(name, sizeof name, "d%s", o->name);
+        want = golden_read(t->file, t->name, name, o->count);
+        check(t, name, got, want, o->count, t->bound);
+        free(want);
+    }
+    free(got);
+}
+
+/* Timesteps and labels are not drawn: such a case writes them between these two. */
+static void plan(trial *t, dmi_value out) {
+    require(t, dmi_params_allocate(t->host, &t->params));
+    if (t->train) require(t, dmi_params_allocate_gradient(t->host, &t->params));
+    require(t, dmi_graph_plan(t->graph, &out, 1, t->train));
+    t->params.version++;
+    for (int32_t i = 0; i < t->operand_count; i++) fill_operand(t, &t->operands[i]);
+}
+
+static void run(trial *t, dmi_value out) {
+    size_t count = dmi_shape_count(dmi_graph_shape(t->graph, out));
+    float *want = golden_read(t->file, t->name, "y", count), *dy = golden_floats(count);
+    dmi_graph_forward(t->graph);
+    check(t, "y", dmi_graph_data(t->graph, out), want, count, t->bound);
+    if (t->train) {
+        golden_fill(dy, count, 1, t->name, "dy");
+        memcpy(dmi_graph_gradient(t->graph, out), dy, count * sizeof(float));
+        dmi_graph_backward(t->graph);
+        for (int32_t i = 0; i < t->operand_count; i++) check_gradient(t, &t->operands[i], dy);
+    }
+    free(want);
+    free(dy);
+}
+
+static void finish(trial *t) {
+    dmi_safetensors_close(t->host, t->file);
+    dmi_graph_destroy(t->graph);
+    dmi_params_free(t->host, &t->params);
+    test_host_end(t->host);
+}
+
+static void run_case(trial *t, dmi_value out) {
+    plan(t, out);
+    run(t, out);
+    finish(t);
+}
+
+/* Calls `one` for case i: each instruction set of this machine, trained and only run. */
+static void every_way(void (*one)(int32_t i, int32_t isa, bool train), int32_t i) {
+    for (int32_t isa = DMI_ISA_BASE; isa <= dmi_cpu_isa(); isa++) {
+        one(i, isa, true);
+        one(i, isa, false);
+    }
+}
+
+typedef struct conv_case {
+    const char *name;
+    int32_t n, h, w, ci, co, kernel, stride, pad;
+    bool upsample, bias, per_image, residual;
+} conv_case;
+
+static const conv_case conv_cases[] = {
+    {"conv_plain", 2, 8, 8, 16, 24, 3, 1, 1, false, false, false, false},
+    {"conv_all", 2, 8, 8, 16, 24, 3, 1, 1, false, true, true, true},
+    {"conv_odd", 2, 5, 7, 16, 24, 3, 1, 1, false, true, true, true},
+    {"conv_square", 1, 8, 8, 32, 32, 3, 1, 1, false, true, false, false},
+    {"conv_odd_square", 3, 5, 7, 32, 32, 3, 1, 1, false, true, false, true},
+    {"conv_in", 2, 8, 8, 3, 16, 3, 1, 1, false, true, false, false},
+    {"conv_out", 2, 8, 8, 16, 3, 3, 1, 1, false, true, false, false},
+    {"conv_tiny", 1, 2, 1, 5, 7, 3, 1, 1, false, true, false, false},
+    {"conv_down", 2, 8, 8, 16, 16, 3, 2, 0, false, true, false, false},
+    {"conv_down_all", 2, 8, 8, 16, 16, 3, 2, 1, false, true, false, false},
+    {"conv_down_wide", 1, 4, 6, 12, 20, 3, 2, 0, false, true, false, false},
+    {"conv_up", 2, 4, 4, 16, 16, 3, 1, 1, true, true, false, false},
+    {"conv_up_odd", 1, 3, 5, 17, 20, 3, 1, 1, true, true, false, true},
+    {"conv_up_few", 1, 3, 5, 12, 20, 3, 1, 1, true, true, false, false},
+    {"conv_uneven", 1, 6, 9, 17, 19, 3, 1, 1, false, true, false, false},
+    {"conv_1x1", 2, 5, 7, 16, 24, 1, 1, 0, false, true, false, true},
+    {"conv_1x1_plain", 1, 8, 8, 24, 16, 1, 1, 0, false, false, false, false},
+};
+
+static void one_conv(int32_t i, int32_t isa, bool train) {
+    const conv_case *c = &conv_cases[i];
+    trial t;
+    begin(&t, c->name, isa, train, c->kernel == 3 && c->stride == 1 ? winograd_bound : direct_bound);
+    int32_t oh = c->upsample ? 2 * c->h : (c->h + c->stride - 1) / c->stride;
+    int32_t ow = c->upsample ? 2 * c->w : (c->w + c->stride - 1) / c->stride;
+    int64_t shape[4] = {c->co, c->ci, c->kernel, c->kernel};
+    dmi_value x = input(&t, "x", dmi_shape_of(c->n, c->h, c->w, c->ci), 1, 0), out;
+    dmi_value weight = param(&t, "weight", 4, shape, (float)sqrt(3.0 / (c->ci * c->kernel * c->kernel)), 0, false);
+    dmi_value bias = c->bias ? vector(&t, "bias", c->co, 0) : DMI_NONE;
+    dmi_value per_image = c->per_image ? input(&t, "per_image", dmi_shape_of(c->n, 1, 1, c->co), 1, 0) : DMI_NONE;
+    dmi_value residual = c->residual ? input(&t, "residual", dmi_shape_of(c->n, oh, ow, c->co), 1, 0) : DMI_NONE;
+    require(&t, dmi_conv(t.graph, &out, x, weight, bias, per_image, residual, c->kernel, c->stride, c->pad, c->upsample));
+    ck_assert(dmi_shape_equal(dmi_graph_shape(t.graph, out), dmi_shape_of(c->n, oh, ow, c->co)));
+    run_case(&t, out);
+}
+
+START_TEST(convolution) { every_way(one_conv, _i); }
+END_TEST
+
+typedef struct norm_case {
+    const char *name;
+    int32_t n, h, w, c, groups;
+    float eps;
+    bool silu, scale_shift;
+    float offset;
+    double bound;
+} norm_case;
+
+static const norm_case norm_cases[] = {
+    {"norm", 2, 8, 8, 16, 4, 1e-6f, false, false, 0, 6e-7},
+    {"norm_silu", 2, 5, 7, 24, 3, 1e-5f, true, false, 0, 6e-7},
+    {"norm_one_group", 2, 4, 4, 12, 1, 1e-6f, true, false, 0, 6e-7},
+    {"norm_each_channel", 1, 5, 7, 8, 8, 1e-2f, false, false, 0, 6e-7},
+    {"norm_scale_shift", 2, 5, 7, 24, 3, 1e-6f, false, true, 0, 6e-7},
+    {"norm_scale_shift_silu", 3, 8, 8, 16, 4, 1e-6f, true, true, 0, 6e-7},
+    /* A mean of 30 standard deviations and more: rounding the mean to float alone costs 30 * 6e-8 = 2e-6. */
+    {"norm_far_mean", 2, 8, 8, 16, 4, 1e-6f, true, false, 30, 4e-6},
+};
+
+static void one_norm(int32_t i, int32_t isa, bool train) {
+    const norm_case *c = &norm_cases[i];
+    trial t;
+    begin(&t, c->name, isa, train, c->bound);
+    dmi_value x = input(&t, "x", dmi_shape_of(c->n, c->h, c->w, c->c), 1, c->offset), out;
+    dmi_value gamma = vector(&t, "gamma", c->c, 1), beta = vector(&t, "beta", c->c, 0);
+    dmi_value scale_shift = c->scale_shift ? input(&t, "scale_shift", dmi_shape_of(c->n, 1, 1, 2 * c->c), 1, 0) : DMI_NONE;
+    require(&t, dmi_group_norm(t.graph, &out, x, gamma, beta, scale_shift, c->groups, c->eps, c->silu));
+    run_case(&t, out);
+}
+
+START_TEST(group_norm) { every_way(one_norm, _i); }
+END_TEST
+
+static const struct {
+    const char *name;
+    dmi_shape shape;
+    int32_t heads;
+    float scale;
+} attention_cases[] = {
+    {"attention", {2, 5, 7, 16}, 1, 1},
+    {"attention_heads", {2, 8, 8, 32}, 2, 1},
+    {"attention_sharp", {1, 4, 4, 24}, 3, 6}, /* scores of tens: a softmax that is nearly a choice */
+};
+
+static void one_attention(int32_t i, int32_t isa, bool train) {
+    trial t;
+    /* Scores s are off by s * 6e-8 and go through exp: some tens of times 6e-8 in the sharp case. */
+    begin(&t, attention_cases[i].name, isa, train, attention_cases[i].scale > 1 ? 5e-6 : 8e-7);
+    dmi_value q = input(&t, "q", attention_cases[i].shape, attention_cases[i].scale, 0), out;
+    dmi_value k = input(&t, "k", attention_cases[i].shape, attention_cases[i].scale, 0);
+    dmi_value v = input(&t, "v", attention_cases[i].shape, attention_cases[i].scale, 0);
+    require(&t, dmi_attention(t.graph, &out, q, k, v, attention_cases[i].heads));
+    run_case(&t, out);
+}
+
+START_TEST(attention) { every_way(one_attention, _i); }
+END_TEST
+
+static const struct {
+    const char *name;
+    int32_t n, in, out;
+} linear_cases[] = {{"linear", 5, 32, 48}, {"linear_odd", 3, 21, 37}, {"linear_one", 1, 20, 36}};
+
+static void one_linear(int32_t i, int32_t isa, bool train) {
+    trial t;
+    begin(&t, linear_cases[i].name, isa, train, direct_bound);
+    int64_t shape[4] = {linear_cases[i].out, linear_cases[i].in, 1, 1};
+    dmi_value x = input(&t, "x", dmi_shape_of(linear_cases[i].n, 1, 1, linear_cases[i].in), 1, 0), out;
+    dmi_value weight = param(&t, "weight", 2, shape, (float)sqrt(3.0 / linear_cases[i].in), 0, false);
+    dmi_value bias = vector(&t, "bias", linear_cases[i].out, 0);
+    require(&t, dmi_linear(t.graph, &out, x, weight, bias));
+    run_case(&t, out);
+}
+
+START_TEST(linear) { every_way(one_linear, _i); }
+END_TEST
+
+static void one_silu(int32_t i, int32_t isa, bool train) {
+    trial t;
+    (void)i;
+    begin(&t, "silu", isa, train, direct_bound);
+    dmi_value x = input(&t, "x", dmi_shape_of(2, 5, 7, 9), 8, 0), out;
+    require(&t, dmi_silu(t.graph, &out, x));
+    run_case(&t, out);
+}
+
+START_TEST(silu) { every_way(one_silu, 0); }
+END_TEST
+
+/* One addition or none: exact but for the golden file's own rounding. */
+static void one_add(int32_t i, int32_t isa, bool train) {
+    trial t;
+    (void)i;
+    begin(&t, "add", isa, train, 0);
+    dmi_value a = input(&t, "a", dmi_shape_of(2, 5, 7, 3), 1, 0), b = input(&t, "b", dmi_shape_of(2, 5, 7, 3), 1, 0), out;
+    require(&t, dmi_add_values(t.graph, &out, a, b));
+    run_case(&t, out);
+}
+
+START_TEST(add) { every_way(one_add, 0); }
+END_TEST
+
+static void one_concat(int32_t i, int32_t isa, bool train) {
+    trial t;
+    (void)i;
+    begin(&t, "concat", isa, train, 0);
+    dmi_value a = input(&t, "a", dmi_shape_of(2, 3, 5, 8), 1, 0), b = input(&t, "b", dmi_shape_of(2, 3, 5, 3), 1, 0), out;
+    require(&t, dmi_concat(t.graph, &out, a, b));
+    run_case(&t, out);
+}
+
+START_TEST(concat) { every_way(one_concat, 0); }
+END_TEST
+
+static const struct {
+    const char *name;
+    int32_t channels;
+    float shift;
+    bool cos_first;
+} timestep_cases[] = {
+    {"timestep", 32, 1, false}, {"timestep_shift_0", 32, 0, false}, {"timestep_cos_first", 22, 1, true}};
+
+static void one_timestep(int32_t i, int32_t isa, bool train) {
+    static const float timesteps[] = {0, 1, 37.5f, 250, 999};
+    trial t;
+    dmi_value out;
+    /* Single precision would be off by 3e-5 at an angle of 999: it must be worked in double. */
+    begin(&t, timestep_cases[i].name, isa, train, 1e-7);
+    dmi_value when = input(&t, "t", dmi_shape_of(5, 1, 1, 1), 1, 0);
+    require(&t, dmi_timestep(t.graph, &out, when, timestep_cases[i].channels, timestep_cases[i].shift, timestep_cases[i].cos_first));
+    plan(&t, out);
+    memcpy(dmi_graph_data(t.graph, when), timesteps, sizeof timesteps);
+    run(&t, out);
+    finish(&t);
+}
+
+START_TEST(timestep) { every_way(one_timestep, _i); }
+END_TEST
+
+static void one_embedding(int32_t i, int32_t isa, bool train) {
+    static const float rows[] = {3, 0, 5, 3};
+    const int64_t shape[4] = {6, 20, 1, 1};
+    trial t;
+    dmi_value out, labels;
+    (void)i;
+    begin(&t, "embedding", isa, train, 0);
+    require(&t, dmi_graph_input(t.graph, &labels, dmi_shape_of(4, 1, 1, 1), false));
+    dmi_value table = param(&t, "table", 2, shape, 1, 0, true);
+    require(&t, dmi_embedding(t.graph, &out, labels, table));
+    plan(&t, out);
+    memcpy(dmi_graph_data(t.graph, labels), rows, sizeof rows);
+    run(&t, out);
+    finish(&t);
+}
+
+START_TEST(embedding) { every_way(one_embedding, 0); }
+END_TEST
+
+#define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))
+
+Suite *test_ops_torch_suite(void);
+Suite *test_ops_torch_suite(void) {
+    Suite *suite = suite_create("ops_torch");
+    TCase *tcase = tcase_create("against PyTorch");
+    tcase_set_timeout(tcase, 20);
+    tcase_add_loop_test(tcase, convolution, 0, COUNT(conv_cases));
+    tcase_add_loop_test(tcase, group_norm, 0, COUNT(norm_cases));
+    tcase_add_loop_test(tcase, attention, 0, COUNT(attention_cases));
+    tcase_add_loop_test(tcase, linear, 0, COUNT(linear_cases));
+    tcase_add_test(tcase, silu);
+    tcase_add_test(tcase, add);
+    tcase_add_test(tcase, concat);
+    tcase_add_loop_test(tcase, timestep, 0, COUNT(timestep_cases));
+    tcase_add_test(tcase, embedding);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

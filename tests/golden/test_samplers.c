@@ -1,0 +1,229 @@
+/* DDPM and DDIM against diffusers: the figures of its own tests, and whole pictures that make_samplers.py had it make. */
+#include "diffusion.h"
+#include "io/safetensors.h"
+#include "support/support.h"
+#include "support/torch_random.h"
+
+enum { PICTURES = 4, ELEMENTS = 3 * 8 * 8, TOTAL = PICTURES * ELEMENTS };
+
+static dm_context *context_new(void) {
+    dm_context *context;
+    dm_context_options o;
+    ck_assert_int_eq(dm_context_options_init(&o, sizeof o), DM_OK);
+    o.threads = 2;
+    ck_assert_int_eq(dm_context_create(&context, &o), DM_OK);
+    return context;
+}
+
+#define ok(context, call)                                                                                    \
+    do {                                                                                                     \
+        int32_t status_ = (call);                                                                            \
+        ck_assert_msg(status_ == DM_OK, "%s: %s", dm_status_name(status_), dm_context_error(context));       \
+    } while (0)
+
+/* ---- the figures of diffusers' own tests ---- */
+
+static int32_t dummy(void *user, float *output, const float *x_t, float timestep, const int32_t *labels, size_t count,
+                     size_t elements) {
+    (void)user, (void)labels;
+    for (size_t i = 0; i < count * elements; i++) output[i] = x_t[i] * timestep / (timestep + 1);
+    return 0;
+}
+
+static int32_t torch_noise(void *user, int32_t step, float *noise, size_t first, size_t count, size_t elements) {
+    (void)step;
+    ck_assert_uint_eq(first, 0);
+    test_torch_randn(user, noise, count * elements);
+    return 0;
+}
+
+/* Element (n, c, h, w) is (((c*8+h)*8+w)*4+n) / 768. */
+static void deterministic_sample(float *start) {
+    for (int n = 0; n < PICTURES; n++)
+        for (int i = 0; i < ELEMENTS; i++) start[n * ELEMENTS + i] = (float)(i * PICTURES + n) / TOTAL;
+}
+
+/* `exact` is the sum that the same run of diffusers gives with its tables and state in double. */
+static void check_figures(const dm_sampler_options *options, double sum, double mean, double exact) {
+    dm_context *context = context_new();
+    dm_schedule *schedule;
+    dm_sampler *sampler;
+    ok(context, dm_schedule_create(&schedule, context, NULL));
+    ok(context, dm_sampler_create_with_denoiser(&sampler, context, schedule, dummy, NULL, DM_PREDICT_EPS, 8, 8, 3, options));
+    float start[TOTAL], images[TOTAL];
+    deterministic_sample(start);
+    test_torch torch;
+    test_torch_seed(&torch, 0);
+    dm_sampler_request request;
+    ok(context, dm_sampler_request_init(&request, sizeof request));
+    request.count = PICTURES;
+    request.start = start;
+    request.noise = torch_noise;
+    request.noise_user = &torch;
+    ok(context, dm_sampler_run(sampler, &request, images, TOTAL));
+    double total = 0;
+    for (int i = 0; i < TOTAL; i++) total += fabs(images[i]);
+    /* Published, from tables in float32, with the tolerances of those tests. */
+    ck_assert_msg(fabs(total - sum) < 1e-2, "the sum is %.6f, not %.6f", total, sum);
+    ck_assert_msg(fabs(total / TOTAL - mean) < 1e-3, "the mean is %.7f, not %.7f", total / TOTAL, mean);
+    /* What is left is the rounding of x_t to float: 6e-8 a step. */
+    ck_assert_msg(fabs(total - exact) < 1e-6 * exact, "the sum is %.6f, not %.6f", total, exact);
+    dm_sampler_destroy(sampler);
+    dm_schedule_destroy(schedule);
+    dm_context_destroy(context);
+}
+
+START_TEST(diffusers_ddpm_figures) {
+    dm_sampler_options o;
+    dm_sampler_options_init(&o, sizeof o);
+    o.solver = DM_SOLVER_DDPM;
+    o.steps = 1000;
+    o.variance = DM_VARIANCE_FIXED_SMALL;
+    check_figures(&o, 258.9606, 0.3372, 258.9590527);
+}
+END_TEST
+
+START_TEST(diffusers_ddim_figures) {
+    dm_sampler_options o;
+    dm_sampler_options_init(&o, sizeof o);
+    o.steps = 10;
+    o.spacing = DM_SPACING_LEADING;
+    check_figures(&o, 172.0067, 0.223967, 172.0065222);
+}
+END_TEST
+
+/* The first numbers of torch.manual_seed(0); torch.randn(...). */
+START_TEST(torch_random_numbers) {
+    static const float want[] = {-1.1258f, -1.1524f, -0.2506f, -0.4339f};
+    float got[16];
+    test_torch torch;
+    test_torch_seed(&torch, 0);
+    test_torch_randn(&torch, got, 16);
+    for (int i = 0; i < 4; i++) ck_assert_float_eq_tol(got[i], want[i], 5e-5f);
+}
+END_TEST
+
+/* ---- whole pictures ---- */
+
+typedef struct golden_case {
+    const char *name;
+    int32_t prediction, schedule;
+    dm_sampler_options options; /* solver, steps, spacing, ...; struct_size is set by the test */
+} golden_case;
+
+static const int32_t custom_timesteps[] = {990, 700, 431, 200, 77, 20, 3, 1};
+
+#define DDPM(variance_, steps_, spacing_) \
+    .solver = DM_SOLVER_DDPM, .variance = DM_VARIANCE_##variance_, .steps = (steps_), .spacing = DM_SPACING_##spacing_, .clip = 1
+#define DDIM(steps_, spacing_, clip_, alpha_one_) \
+    .solver = DM_SOLVER_DDIM, .steps = (steps_), .spacing = DM_SPACING_##spacing_, .clip = (clip_), .final_alpha_one = (alpha_one_)
+
+static const golden_case cases[] = {
+    {"ddpm-large", DM_PREDICT_EPS, DM_SCHEDULE_LINEAR, {DDPM(FIXED_LARGE, 50, LEADING)}},
+    {"ddpm-small", DM_PREDICT_EPS, DM_SCHEDULE_LINEAR, {DDPM(FIXED_SMALL, 50, TRAILING)}},
+    {"ddpm-x0", DM_PREDICT_X0, DM_SCHEDULE_LINEAR, {DDPM(FIXED_LARGE, 20, TRAILING)}},
+    {"ddpm-v", DM_PREDICT_V, DM_SCHEDULE_LINEAR, {DDPM(FIXED_SMALL, 20, LINSPACE)}},
+    {"ddpm-custom", DM_PREDICT_V, DM_SCHEDULE_LINEAR, {DDPM(FIXED_LARGE, 8, CUSTOM), .timesteps = custom_timesteps}},
+    {"ddpm-cosine", DM_PREDICT_V, DM_SCHEDULE_COSINE, {DDPM(FIXED_LARGE, 100, LEADING)}},
+    {"ddim-leading", DM_PREDICT_EPS, DM_SCHEDULE_LINEAR, {DDIM(20, LEADING, 1, 1)}},
+    {"ddim-half", DM_PREDICT_EPS, DM_SCHEDULE_LINEAR, {DDIM(20, LEADING, 1, 1), .eta = 0.5}},
+    {"ddim-full", DM_PREDICT_V, DM_SCHEDULE_LINEAR, {DDIM(20, TRAILING, 1, 1), .eta = 1}},
+    {"ddim-x0", DM_PREDICT_X0, DM_SCHEDULE_LINEAR, {DDIM(10, LINSPACE, 1, 1)}},
+    {"ddim-x0-half", DM_PREDICT_X0, DM_SCHEDULE_LINEAR, {DDIM(25, TRAILING, 0, 1), .eta = 0.5}},
+    {"ddim-offset", DM_PREDICT_V, DM_SCHEDULE_LINEAR, {DDIM(20, LEADING, 1, 0), .steps_offset = 1}},
+    {"ddim-rederive", DM_PREDICT_EPS, DM_SCHEDULE_LINEAR, {DDIM(20, TRAILING, 1, 1), .rederive_eps = 1}},
+    {"ddim-free", DM_PREDICT_EPS, DM_SCHEDULE_LINEAR, {DDIM(50, TRAILING, 0, 1)}},
+    {"ddim-cosine", DM_PREDICT_V, DM_SCHEDULE_COSINE, {DDIM(20, TRAILING, 1, 1)}},
+};
+enum { CASE_COUNT = sizeof cases / sizeof cases[0] };
+
+static int32_t network(void *user, float *output, const float *x_t, float timestep, const int32_t *labels, size_t count,
+                       size_t elements) {
+    (void)user, (void)labels;
+    double factor = 0.98 * (timestep + 1) / (timestep + 2);
+    for (size_t i = 0; i < count * elements; i++) output[i] = (float)(factor * x_t[i]);
+    return 0;
+}
+
+/* fill(name) of formula.py, whose seed is FNV-1a of the name. */
+static void fill_named(float *values, const char *name, float scale) {
+    uint64_t seed = 0xCBF29CE484222325u;
+    for (const char *c = name; *c; c++) seed = (seed ^ (uint8_t)*c) * 0x100000001B3u;
+    test_fill(values, TOTAL, seed, scale);
+}
+
+static int32_t formula_noise(void *user, int32_t step, float *noise, size_t first, size_t count, size_t elements) {
+    (void)user;
+    ck_assert(first == 0 && count == PICTURES && elements == ELEMENTS);
+    char name[32];
+    snprintf(name, sizeof name, step == 0 ? "samplers/start" : "samplers/noise%d", (int)step);
+    fill_named(noise, name, step == 0 ? 2.0f : sqrtf(3.0f));
+    return 0;
+}
+
+static int32_t keep_middle(void *user, int32_t step, int32_t steps, const float *x_t, const float *x_0, size_t first,
+                           size_t count) {
+    (void)x_t, (void)first;
+    if (step == (steps + 1) / 2) memcpy(user, x_0, count * ELEMENTS * sizeof(float));
+    return 0;
+}
+
+static void compare(const dmi_safetensors *file, const char *name, const char *what, const float *got, double bound) {
+    char key[64];
+    snprintf(key, sizeof key, "%s/%s", name, what);
+    const dmi_safetensors_entry *entry = dmi_safetensors_find(file, key);
+    ck_assert_msg(entry && entry->size == TOTAL * sizeof(float), "%s: not in the golden file", key);
+    float want[TOTAL];
+    memcpy(want, entry->data, sizeof want);
+    double error = test_error(got, want, TOTAL);
+    ck_assert_msg(error < bound, "%s: relative error %.3g", key, error);
+}
+
+START_TEST(diffusers_pictures) {
+    const golden_case *c = &cases[_i];
+    dmi_host *host = test_host_new(1);
+    dmi_safetensors *file;
+    ck_assert_int_eq(dmi_safetensors_open(host, &file, test_golden("samplers.safetensors")), DMI_OK);
+    dm_context *context = context_new();
+    dm_schedule_options schedule_options;
+    ok(context, dm_schedule_options_init(&schedule_options, sizeof schedule_options));
+    schedule_options.kind = c->schedule;
+    dm_schedule *schedule;
+    ok(context, dm_schedule_create(&schedule, context, &schedule_options));
+    dm_sampler_options o = c->options;
+    o.struct_size = sizeof o;
+    o.batch_size = PICTURES;
+    dm_sampler *sampler;
+    ok(context, dm_sampler_create_with_denoiser(&sampler, context, schedule, network, NULL, c->prediction, 8, 8, 3, &o));
+    float images[TOTAL], middle[TOTAL] = {0};
+    dm_sampler_request request;
+    ok(context, dm_sampler_request_init(&request, sizeof request));
+    request.count = PICTURES;
+    request.noise = formula_noise;
+    request.progress = keep_middle;
+    request.progress_user = middle;
+    ok(context, dm_sampler_run(sampler, &request, images, TOTAL));
+    /* Theirs is in double, ours rounds x_t to float at each of up to 100 steps. x_0 is a difference of larger numbers:
+     * 0.01 x_t for this network in the middle of a v-predicting run. */
+    compare(file, c->name, "x", images, 2e-6);
+    compare(file, c->name, "x0", middle, 1e-5);
+    dm_sampler_destroy(sampler);
+    dm_schedule_destroy(schedule);
+    dm_context_destroy(context);
+    dmi_safetensors_close(host, file);
+    test_host_end(host);
+}
+END_TEST
+
+Suite *test_samplers_suite(void);
+
+Suite *test_samplers_suite(void) {
+    Suite *suite = suite_create("samplers against diffusers");
+    TCase *tcase = tcase_create("diffusers");
+    tcase_add_test(tcase, torch_random_numbers);
+    tcase_add_test(tcase, diffusers_ddpm_figures);
+    tcase_add_test(tcase, diffusers_ddim_figures);
+    tcase_add_loop_test(tcase, diffusers_pictures, 0, CASE_COUNT);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

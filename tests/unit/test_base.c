@@ -1,0 +1,192 @@
+/* Memory, its limit, error texts, checked arithmetic, shapes and the processor. */
+#include "base/cpu.h"
+#include "support/support.h"
+#include "tensor/shape.h"
+
+/* An allocator that keeps count and never gives more than 8-byte alignment. */
+typedef struct counting {
+    size_t live, calls, refuse_from;
+} counting;
+
+static void *odd_allocate(void *user, size_t size) {
+    counting *c = user;
+    if (c->refuse_from != 0 && c->calls + 1 >= c->refuse_from) return NULL;
+    c->calls++;
+    unsigned char *raw = malloc(size + 24);
+    size_t shift = (uintptr_t)raw % 16 == 0 ? 8 : 16;
+    raw[shift - 1] = (unsigned char)shift;
+    c->live += size;
+    return raw + shift;
+}
+
+static void odd_release(void *user, void *pointer, size_t size) {
+    counting *c = user;
+    c->live -= size;
+    unsigned char *block = pointer;
+    free(block - block[-1]);
+}
+
+START_TEST(blocks_are_aligned_and_counted) {
+    counting c = {0};
+    dmi_host host = {.allocate = odd_allocate, .release = odd_release, .allocator_user = &c};
+    void *blocks[100];
+    for (size_t i = 0; i < 100; i++) {
+        ck_assert_int_eq(dmi_alloc(&host, &blocks[i], 7 * i, "block"), DMI_OK);
+        ck_assert_uint_eq((uintptr_t)blocks[i] % DMI_ALIGNMENT, 0);
+        memset(blocks[i], 0xa5, 7 * i);
+        ck_assert_uint_eq(host.used, c.live);
+    }
+    ck_assert_uint_eq(host.allocations, 100);
+    const uint64_t most = host.used;
+    for (size_t i = 0; i < 100; i++) dmi_free(&host, blocks[i]);
+    dmi_free(&host, NULL);
+    ck_assert_uint_eq(host.used, 0);
+    ck_assert_uint_eq(c.live, 0);
+    ck_assert_uint_eq(host.peak, most);
+}
+END_TEST
+
+START_TEST(zeroed_blocks_are_zero) {
+    dmi_host host = {0};
+    void *block;
+    for (int i = 0; i < 4; i++) {
+        ck_assert_int_eq(dmi_alloc_zero(&host, &block, 1000, 4, "block"), DMI_OK);
+        for (size_t k = 0; k < 4000; k++) ck_assert_int_eq(((char *)block)[k], 0);
+        memset(block, 1, 4000);
+        dmi_free(&host, block);
+    }
+}
+END_TEST
+
+START_TEST(the_limit_is_kept) {
+    dmi_host host = {.limit = 10 * 1000 * 1000};
+    void *first, *second = &host;
+    ck_assert_int_eq(dmi_alloc(&host, &first, 8100000, "first"), DMI_OK);
+    ck_assert_int_eq(dmi_alloc(&host, &second, 3200000, "unet: the plan"), DMI_ERROR_LIMIT_EXCEEDED);
+    ck_assert_ptr_null(second);
+    ck_assert_str_eq(host.error, "unet: the plan: 3.2 MB would pass the memory limit of 10.0 MB (8.1 MB in use)");
+    ck_assert_uint_eq(host.allocations, 1);
+    dmi_free(&host, first);
+    ck_assert_int_eq(dmi_alloc(&host, &second, 3200000, "unet: the plan"), DMI_OK);
+    dmi_free(&host, second);
+    ck_assert_int_eq(dmi_alloc(&host, &second, SIZE_MAX - 100, "huge"), DMI_ERROR_LIMIT_EXCEEDED);
+    ck_assert_uint_eq(host.used, 0);
+}
+END_TEST
+
+START_TEST(a_refusing_allocator_is_told) {
+    counting c = {.refuse_from = 1};
+    dmi_host host = {.allocate = odd_allocate, .release = odd_release, .allocator_user = &c};
+    void *block = &c;
+    ck_assert_int_eq(dmi_alloc(&host, &block, 100, "small"), DMI_ERROR_OUT_OF_MEMORY);
+    ck_assert_ptr_null(block);
+    ck_assert_ptr_nonnull(strstr(host.error, "small: no memory for "));
+    ck_assert_uint_eq(host.used, 0);
+}
+END_TEST
+
+START_TEST(products_that_overflow_are_refused) {
+    dmi_host host = {0};
+    void *block = &host;
+    ck_assert_int_eq(dmi_alloc_array(&host, &block, SIZE_MAX / 2, 3, "array"), DMI_ERROR_OUT_OF_MEMORY);
+    ck_assert_ptr_null(block);
+    ck_assert_int_eq(dmi_alloc_zero(&host, &block, SIZE_MAX / 8 + 1, 8, "array"), DMI_ERROR_OUT_OF_MEMORY);
+    ck_assert_int_eq(dmi_alloc(&host, &block, SIZE_MAX, "block"), DMI_ERROR_OUT_OF_MEMORY);
+
+    size_t value = 7;
+    ck_assert(!dmi_mul(SIZE_MAX / 2 + 1, 2, &value));
+    ck_assert(!dmi_add(SIZE_MAX, 1, &value));
+    ck_assert_uint_eq(value, 7);
+    ck_assert(dmi_mul(SIZE_MAX / 2, 2, &value));
+    ck_assert_uint_eq(value, SIZE_MAX - 1);
+    ck_assert(dmi_mul(SIZE_MAX, 0, &value));
+    ck_assert_uint_eq(value, 0);
+    ck_assert(dmi_add(SIZE_MAX - 1, 1, &value));
+    ck_assert_uint_eq(value, SIZE_MAX);
+}
+END_TEST
+
+START_TEST(error_texts) {
+    dmi_host host = {0};
+    ck_assert_int_eq(dmi_fail(&host, DMI_ERROR_IO, "%s: %d", "here", 5), DMI_ERROR_IO);
+    ck_assert_str_eq(host.error, "here: 5");
+    dmi_fail(&host, DMI_ERROR_IO, "around (%s)", host.error); /* the old text in the new one */
+    ck_assert_str_eq(host.error, "around (here: 5)");
+
+    char longer[2000];
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = 0;
+    dmi_fail(&host, DMI_ERROR_IO, "%s", longer);
+    ck_assert_uint_eq(strlen(host.error), sizeof host.error - 1);
+
+    char text[64];
+    ck_assert_str_eq(dmi_errno_text(2, text, sizeof text), "No such file or directory");
+}
+END_TEST
+
+static void keep_log(void *user, int32_t level, const char *message) {
+    snprintf(user, 100, "%d %s", (int)level, message);
+}
+
+START_TEST(the_log) {
+    char kept[100] = "";
+    dmi_host host = {0};
+    dmi_log(&host, 1, "dropped %d", 1);
+    host.log = keep_log;
+    host.log_user = kept;
+    dmi_log(&host, 1, "kept %d", 2);
+    ck_assert_str_eq(kept, "1 kept 2");
+}
+END_TEST
+
+START_TEST(shapes) {
+    ck_assert(dmi_shape_valid(dmi_shape_of(1, 1, 1, 1)));
+    ck_assert(dmi_shape_valid(dmi_shape_of(128, 32, 32, 256)));
+    ck_assert(!dmi_shape_valid(dmi_shape_of(0, 1, 1, 1)));
+    ck_assert(!dmi_shape_valid(dmi_shape_of(1, -1, 1, 1)));
+    ck_assert(!dmi_shape_valid(dmi_shape_of(1, 1, 0, 1)));
+    ck_assert(!dmi_shape_valid(dmi_shape_of(1, 1, 1, INT32_MIN)));
+    ck_assert(!dmi_shape_valid(dmi_shape_of(INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX)));
+#if SIZE_MAX > UINT32_MAX
+    const int32_t side = 1 << 15; /* 2^60 floats are 2^62 bytes: one too many; a column less fits */
+    ck_assert(!dmi_shape_valid(dmi_shape_of(side, side, side, side)));
+    ck_assert(dmi_shape_valid(dmi_shape_of(side, side, side, side - 1)));
+#endif
+}
+END_TEST
+
+START_TEST(the_processor) {
+    ck_assert_int_ge(dmi_cpu_count(), 1);
+    const int32_t isa = dmi_cpu_isa();
+#if defined(__x86_64__)
+    /* The compiler's own detection must not know less than was found, nor more. */
+    __builtin_cpu_init();
+    const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+    const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                    __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+                    __builtin_cpu_supports("avx512vl");
+    ck_assert_int_eq(isa, v4 ? DMI_ISA_V4 : v3 ? DMI_ISA_V3 : DMI_ISA_BASE);
+#else
+    ck_assert_int_eq(isa, DMI_ISA_BASE);
+#endif
+    const double before = dmi_seconds();
+    ck_assert(dmi_seconds() >= before);
+}
+END_TEST
+
+Suite *test_base_suite(void);
+Suite *test_base_suite(void) {
+    Suite *suite = suite_create("base");
+    TCase *tests = tcase_create("base");
+    tcase_add_test(tests, blocks_are_aligned_and_counted);
+    tcase_add_test(tests, zeroed_blocks_are_zero);
+    tcase_add_test(tests, the_limit_is_kept);
+    tcase_add_test(tests, a_refusing_allocator_is_told);
+    tcase_add_test(tests, products_that_overflow_are_refused);
+    tcase_add_test(tests, error_texts);
+    tcase_add_test(tests, the_log);
+    tcase_add_test(tests, shapes);
+    tcase_add_test(tests, the_processor);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

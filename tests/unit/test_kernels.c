@@ -1,0 +1,508 @@
+/* Every numeric kernel but convolution and group norm, for every instruction set of this machine, against naive loops in
+ * double; the naive gradients against finite differences. Errors are of whole arrays, relative to the array's norm: a
+ * float's rounding is 6e-8 at most, and a bound is that times the few roundings on the way. */
+#include "support/kernels.h"
+
+Suite *test_kernels_suite(void);
+
+static const size_t SIZES[] = {1, 3, 7, 16, 17, 31, 33, 64, 100, 1000};
+enum { SIZE_COUNT = sizeof SIZES / sizeof *SIZES };
+
+/* ---- exp and the logistic function ---- */
+
+/* The place where |got - want| is largest beside its bound is within it. */
+static void check_each(const char *what, const float *x, const float *got, const double *want, const double *bound,
+                       size_t count) {
+    size_t worst = 0;
+    double most = 0;
+    for (size_t i = 0; i < count; i++) {
+        double error = fabs(got[i] - want[i]) / bound[i];
+        if (error <= most) continue;
+        most = isnan(error) ? INFINITY : error;
+        worst = i;
+    }
+    ck_assert_msg(most <= 1, "%s(%.9g) is %.9g, not %.9g", what, x[worst], got[worst], want[worst]);
+}
+
+enum { SWEEP = 1 << 20 };
+
+START_TEST(exponential_everywhere) {
+    const dmi_kernels *k = kernels_of(_i);
+    if (!k) return;
+    const float zero = 0;
+    float *x = hold(SWEEP * sizeof *x), *y = hold(SWEEP * sizeof *y);
+    double *want = doubles(SWEEP), *bound = doubles(SWEEP);
+    for (int pass = 0; pass < 2; pass++) {
+        /* all results that are normal numbers; then those below 2^-126, which have fewer bits, to where they are 0 */
+        for (int i = 0; i < SWEEP; i++) {
+            float at = (float)i / SWEEP;
+            y[i] = x[i] = pass == 0 ? -87.33f + 176.05f * at : -87.0f - 30.0f * at;
+            want[i] = exp(x[i]);
+            bound[i] = 2e-7 * want[i] + (pass == 0 ? 0 : 1.5e-45);
+        }
+        k->softmax_again(y, &zero, 1.0f, 1, SWEEP);
+        check_each("exp", x, y, want, bound, SWEEP);
+    }
+    float ends[] = {0.0f, -0.0f, 88.8f, 1e30f, INFINITY, -110.0f, -1e30f, -INFINITY, NAN, 1e-30f};
+    k->softmax_again(ends, &zero, 1.0f, 1, 10);
+    ck_assert(ends[0] == 1 && ends[1] == 1 && ends[9] == 1);
+    ck_assert(isinf(ends[2]) && isinf(ends[3]) && isinf(ends[4]));
+    ck_assert(ends[5] == 0 && ends[6] == 0 && ends[7] == 0);
+    ck_assert(isnan(ends[8]));
+    release();
+} END_TEST
+
+START_TEST(silu_everywhere) {
+    const dmi_kernels *k = kernels_of(_i);
+    if (!k) return;
+    float *x = hold(SWEEP * sizeof *x), *y = hold(SWEEP * sizeof *y), *one = hold(SWEEP * sizeof *one);
+    double *want = doubles(SWEEP), *bound = doubles(SWEEP), worst_slope = 0;
+    for (int i = 0; i < SWEEP; i++) {
+        one[i] = 1.0f;
+        x[i] = -87.0f + 174.0f * ((float)i / SWEEP);
+        want[i] = naive_silu(x[i]);
+        bound[i] = 3.5e-7 * fabs(want[i]) + 1e-300; /* exp, the sum, the division */
+    }
+    k->silu_forward(y, x, SWEEP);
+    check_each("silu", x, y, want, bound, SWEEP);
+    for (int i = 0; i < SWEEP; i++) {
+        /* s (1 + x (1 - s)): the error of s weighs as much as both terms, which cancel near -1.28 */
+        double s = naive_sigmoid(x[i]);
+        want[i] = naive_silu_slope(x[i]);
+        bound[i] = 1e-6 * s * (1 + fabs(x[i]) * (1 - s)) + 1e-7 * s * fabs(x[i]);
+        double slope = (naive_silu(x[i] + 1e-5) - naive_silu(x[i] - 1e-5)) / 2e-5;
+        worst_slope = fmax(worst_slope, fabs(want[i] - slope));
+    }
+    ck_assert_double_le(worst_slope, 2e-9); /* differences of values up to 87 in double, over 2e-5 */
+    k->silu_backward(y, x, one, SWEEP, false);
+    check_each("slope of silu", x, y, want, bound, SWEEP);
+
+    float ends[] = {-89.0f, -1e4f, -1e30f, 100.0f, 1e30f, NAN, INFINITY, 0.0f}, slopes[6];
+    k->silu_backward(slopes, ends, one, 6, false);
+    k->silu_forward(ends, ends, 8);
+    ck_assert(fabsf(ends[0]) < 1e-36f && ends[1] == 0 && ends[2] == 0);
+    ck_assert(ends[3] == 100.0f && ends[4] == 1e30f && isnan(ends[5]) && isinf(ends[6]) && ends[7] == 0);
+    ck_assert(fabsf(slopes[0]) < 1e-36f && slopes[1] == 0 && slopes[2] == 0);
+    ck_assert(slopes[3] == 1 && slopes[4] == 1 && isnan(slopes[5]));
+    release();
+} END_TEST
+
+/* ---- one element at a time ---- */
+
+START_TEST(pointwise) {
+    const dmi_kernels *k = kernels_of(_i);
+    if (!k) return;
+    for (int t = 0; t < SIZE_COUNT; t++) {
+        const size_t n = SIZES[t];
+        const float *a = uniform(n, 1, 4), *b = uniform(n, 2, 3), *c = uniform(n, 3, 2);
+        uint32_t *words = hold(n * sizeof *words);
+        for (size_t i = 0; i < n; i++) words[i] = (uint32_t)(i * 2654435761u);
+        words[0] = 1000000000u; /* the threshold itself keeps */
+        float *y = hold(n * sizeof *y);
+        double *want = doubles(n);
+
+        k->silu_forward(y, a, n);
+        for (size_t i = 0; i < n; i++) want[i] = naive_silu(a[i]);
+        check_near("silu_forward", y, want, n, 2e-7);
+        float *in_place = copied(a, n);
+        k->silu_forward(in_place, in_place, n);
+        check_same("silu_forward in place", in_place, y, n);
+
+        k->silu_backward(y, a, b, n, false);
+        for (size_t i = 0; i < n; i++) want[i] = b[i] * naive_silu_slope(a[i]);
+        check_near("silu_backward", y, want, n, 3e-7);
+        k->silu_backward(y, a, b, n, true);
+        for (size_t i = 0; i < n; i++) want[i] *= 2;
+        check_near("silu_backward, added", y, want, n, 3e-7);
+
+        k->add(y, a, b, n);
+        for (size_t i = 0; i < n; i++) want[i] = (double)a[i] + b[i];
+        check_near("add", y, want, n, 6e-8);
+        k->add(y, y, y, n);
+        for (size_t i = 0; i < n; i++) want[i] *= 2;
+        check_near("add in place", y, want, n, 6e-8);
+        k->scale(y, a, -0.3f, n);
+        for (size_t i = 0; i < n; i++) want[i] = (double)a[i] * -0.3f;
+        check_near("scale", y, want, n, 6e-8);
+        k->combine(y, 0.8f, a, -0.6f, b, n);
+        for (size_t i = 0; i < n; i++) want[i] = (double)0.8f * a[i] - (double)0.6f * b[i];
+        check_near("combine", y, want, n, 1.2e-7);
+
+        k->dropout(y, a, words, 1000000000u, 1.25f, n, false);
+        for (size_t i = 0; i < n; i++) want[i] = words[i] >= 1000000000u ? 1.25 * a[i] : 0;
+        check_near("dropout", y, want, n, 6e-8);
+        memcpy(y, c, n * sizeof *y);
+        k->dropout(y, a, words, 1000000000u, 1.25f, n, true);
+        for (size_t i = 0; i < n; i++) want[i] += c[i];
+        check_near("dropout, added", y, want, n, 1.2e-7);
+
+        k->mse(y, a, b, 0.25f, n);
+        for (size_t i = 0; i < n; i++) want[i] = 0.25 * ((double)a[i] - b[i]);
+        check_near("gradient of mse", y, want, n, 1.2e-7);
+        release();
+    }
+} END_TEST
+
+/* An element's bits are the same wherever it stands: at the end, in the middle, at any address. */
+START_TEST(place_changes_no_bit) {
+    const dmi_kernels *k = kernels_of(_i);
+    if (!k) return;
+    enum { N = 200 };
+    float *a = uniform(N, 1, 6), *b = uniform(N, 2, 3), *whole[4], *part = hold(N * sizeof *part);
+    for (int f = 0; f < 4; f++) whole[f] = hold(N * sizeof *whole[f]);
+    k->silu_forward(whole[0], a, N);
+    k->silu_backward(whole[1], a, b, N, false);
+    k->combine(whole[2], 0.7f, a, 0.3f, b, N);
+    memcpy(whole[3], a, N * sizeof *a);
+    k->softmax_again(whole[3], b, 0.7f, 1, N);
+    for (size_t from = 0; from < 40; from++) {
+        const size_t n = 1 + (from * 7) % 50;
+        k->silu_forward(part, a + from, n);
+        check_same("silu_forward", part, whole[0] + from, n);
+        k->silu_backward(part, a + from, b + from, n, false);
+        check_same("silu_backward", part, whole[1] + from, n);
+        k->combine(part, 0.7f, a + from, 0.3f, b + from, n);
+        check_same("combine", part, whole[2] + from, n);
+        memcpy(part, a + from, n * sizeof *part);
+        k->softmax_again(part, b, 0.7f, 1, (int32_t)n);
+        check_same("softmax_again", part, whole[3] + from, n);
+    }
+} END_TEST
+
+START_TEST(rows_of_arrays) {
+    const dmi_kernels *k = kernels_of(_i);
+    if (!k) return;
+    for (int t = 0; t < SIZE_COUNT; t++) {
+        for (size_t rows = 1; rows <= 1000; rows = rows * 5 + 2) {
+            const size_t columns = SIZES[t], sx = columns + 5, sy = columns + 3;
+            const float *x = uniform(rows * sx, 4, 1);
+            float *y = uniform(rows * sy, 5, 1), *plain = uniform(rows * columns, 6, 1), *sums = uniform(columns, 7, 1);
+            double *want = widened(y, rows * sy), *want_sums = doubles(columns);
+            k->copy_rows(y, sy, x, sx, rows, columns, true);
+            for (size_t r = 0; r < rows; r++) {
+                for (size_t c = 0; c < columns; c++) want[r * sy + c] += x[r * sx + c];
+            }
+            check_near("copy_rows, added", y, want, rows * sy, 6e-8);
+            k->copy_rows(y, sy, x, sx, rows, columns, false);
+            for (size_t r = 0; r < rows; r++) {
+                for (size_t c = 0; c < columns; c++) want[r * sy + c] = x[r * sx + c];
+            }
+            check_near("copy_rows", y, want, rows * sy, 6e-8); /* what stands between the rows stays */
+
+            /* 10 on top of every value: 32 rows are summed in float, so 8 roundings of 6e-8 whatever the number of rows */
+            for (size_t i = 0; i < rows * columns; i++) plain[i] += 10;
+            for (size_t i = 0; i < rows * columns; i++) want_sums[i % columns] += plain[i];
+            k->sum_rows(sums, plain, rows, columns, false);
+            check_near("sum_rows", sums, want_sums, columns, 2e-7);
+            k->sum_rows(sums, plain, rows, columns, true);
+            for (size_t c = 0; c < columns; c++) want_sums[c] *= 2;
+            check_near("sum_rows, added", sums, want_sums, columns, 2e-7);
+            release();
+        }
+    }
+} END_TEST
+
+/* ---- softmax ---- */
+
+typedef struct softmax_shape {
+    size_t rows, columns;
+    double scale;
+    const double *dp; /* the loss is the sum of dp * p */
+} softmax_shape;
+
+static void naive_softmax(const softmax_shape *s, const double *x, double *p, double *lse) {
+    for (size_t r = 0; r < s->rows; r++, x += s->columns, p += s->columns) {
+        double most = -INFINITY, sum = 0;
+        for (size_t c = 0; c < s->columns; c++) most = fmax(most, s->scale * x[c]);
+        for (size_t c = 0; c < s->columns; c++) sum += exp(s->scale * x[c] - most);
+        lse[r] = most + log(sum);
+        for (size_t c = 0; c < s->columns; c++) p[c] = exp(s->scale * x[c] - lse[r]);
+    }
+}
+
+static double softmax_loss(const void *shape, const double *x) {
+    const softmax_shape *s = shape;
+    static double p[4096], lse[64];
+    naive_softmax(s, x, p, lse);
+    double loss = 0;
+    for (size_t i = 0; i < s->rows * s->columns; i++) loss += s->dp[i] * p[i];
+    return loss;
+}
+
+static void naive_softmax_gradient(const softmax_shape *s, const double *p, double *delta, double *ds) {
+    for (size_t r = 0; r < s->rows; r++) {
+        delta[r] = 0;
+        for (size_t c = r * s->columns; c < (r + 1) * s->columns; c++) delta[r] += p[c] * s->dp[c];
+        for (size_t c = r * s->columns; c < (r + 1) * s->columns; c++) ds[c] = s->scale * p[c] * (s->dp[c] - delta[r]);
+    }
+}
+
+START_TEST(softmax) {
+    const dmi_kernels *k = kernels_of(_i);
+    if (!k) return;
+    for (int t = 0; t < SIZE_COUNT; t++) {
+        for (int level = -50; level <= 50; level += 50) {
+            const size_t rows = 5, columns = SIZES[t], n = rows * columns;
+            const float scale = 0.70710678f;
+            float *x = uniform(n, 12, 8), *dp = uniform(n, 13, 1), lse[5], delta[5];
+            for (size_t i = 0; i < n; i++) x[i] += (float)level;
+            softmax_shape s = {.rows = rows, .columns = columns, .scale = scale, .dp = widened(dp, n)};
+            double *p = doubles(n), *ds = doubles(n), want_lse[5], want_delta[5];
+            naive_softmax(&s, widened(x, n), p, want_lse);
+            naive_softmax_gradient(&s, p, want_delta, ds);
+
+            /* scale * s and, the second time, lse are rounded where they are up to 40, by 2e-6 of which exp makes a
+             * relative error */
+            float *got = copied(x, n);
+            k->softmax_rows(got, lse, scale, (int32_t)rows, (int32_t)columns);
+            check_near("softmax_rows", got, p, n, level ? 3e-6 : 5e-7);
+            check_near("softmax_rows: lse", lse, want_lse, rows, 1e-7);
+            k->softmax_again(x, lse, scale, (int32_t)rows, (int32_t)columns);
+            check_near("softmax_again", x, p, n, level ? 3e-6 : 8e-7);
+
+            /* p and dp at the same strides, then dp again with rows further apart */
+            k->row_dot(delta, got, columns, dp, columns, (int32_t)rows, (int32_t)columns);
+            check_near("row_dot", delta, want_delta, rows, level ? 3e-6 : 1e-6);
+            float *apart = uniform(rows * (columns + 3), 14, 1), again[5];
+            for (size_t r = 0; r < rows; r++) memcpy(apart + r * (columns + 3), dp + r * columns, columns * sizeof *dp);
+            k->row_dot(again, got, columns, apart, columns + 3, (int32_t)rows, (int32_t)columns);
+            check_same("row_dot with other strides", again, delta, rows);
+            if (columns > 1) { /* else the gradient is 0 */
+                k->softmax_backward(dp, got, delta, scale, (int32_t)rows, (int32_t)columns);
+                check_near("softmax_backward", dp, ds, n, level ? 5e-6 : 1e-6);
+            }
+            release();
+        }
+    }
+} END_TEST
+
+START_TEST(softmax_far_apart) {
+    const dmi_kernels *k = kernels_of(_i);
+    if (!k) return;
+    float s[] = {1e30f, -1e30f, 0, 1e4f, -1e4f, 1, 2e30f}, lse;
+    k->softmax_rows(s, &lse, 1.0f, 1, 7);
+    ck_assert(s[6] == 1 && s[0] == 0 && s[1] == 0 && s[2] == 0 && lse == 2e30f);
+    float bad[] = {0, 1, NAN, 2};
+    k->softmax_rows(bad, &lse, 1.0f, 1, 4);
+    ck_assert(isnan(bad[0]) && isnan(bad[1]) && isnan(bad[2]) && isnan(bad[3]) && isnan(lse));
+} END_TEST
+
+START_TEST(naive_softmax_gradient_is_right) {
+    const size_t n = 3 * 7;
+    double *x = widened(uniform(n, 15, 2), n), p[21], lse[3], delta[3], ds[21];
+    softmax_shape s = {.rows = 3, .columns = 7, .scale = 0.6, .dp = widened(uniform(n, 16, 1), n)};
+    naive_softmax(&s, x, p, lse);
+    naive_softmax_gradient(&s, p, delta, ds);
+    prove_gradient("softmax", softmax_loss, &s, x, ds, n);
+    release();
+} END_TEST
+
+/* ---- linear: inputs are x [n, in], w [in, out] and bias [out] in one array ---- */
+
+typedef struct linear_shape {
+    size_t n, in, out;
+    const double *dy;
+} linear_shape;
+
+static void naive_linear(const linear_shape *s, const double *inputs, double *y) {
+    const double *w = inputs + s->n * s->in, *bias = w + s->in * s->out;
+    for (size_t i = 0; i < s->n * s->out; i++) {
+        y[i] = bias[i % s->out];
+        for (size_t k = 0; k < s->in; k++) y[i] += inputs[i / s->out * s->in + k] * w[k * s->out + i % s->out];
+    }
+}
+
+static double linear_loss(const void *shape, const double *inputs) {
+    const linear_shape *s = shape;
+    static double y[256];
+    naive_linear(s, inputs, y);
+    double loss = 0;
+    for (size_t i = 0; i < s->n * s->out; i++) loss += s->dy[i] * y[i];
+    return loss;
+}
+
+/* Of x and w; the bias's is sum_rows. */
+static void naive_linear_gradient(const linear_shape *s, const double *inputs, double *gradient) {
+    const double *w = inputs + s->n * s->in;
+    double *dw = gradient + s->n * s->in;
+    for (size_t n = 0; n < s->n; n++) {
+        for (size_t i = 0; i < s->in; i++) {
+            for (size_t o = 0; o < s->out; o++) {
+                gradient[n * s->in + i] += s->dy[n * s->out + o] * w[i * s->out + o];
+                dw[i * s->out + o] += s->dy[n * s->out + o] * inputs[n * s->in + i];
+            }
+        }
+    }
+}
+
+START_TEST(linear) {
+    const dmi_kernels *k = kernels_of(_i);
+    if (!k) return;
+    static const size_t shapes[][3] = {{1, 1, 1}, {1, 3, 7}, {2, 7, 3}, {3, 16, 17}, {5, 33, 31}, {4, 64, 100}, {7, 100, 64},
+                                       {16, 128, 512}, {2, 1000, 33}, {3, 33, 1000}};
+    for (size_t t = 0; t < sizeof shapes / sizeof *shapes; t++) {
+        const size_t n = shapes[t][0], in = shapes[t][1], out = shapes[t][2], all = n * in + in * out + out;
+        const int32_t o1 = (int32_t)out, i1 = (int32_t)in, o_cut = o1 / 3, i_cut = i1 / 3;
+        float *inputs = uniform(all, 17, 1), *dy = uniform(n * out, 18, 1), *y = hold(n * out * sizeof *y);
+        float *dx = hold(n * in * sizeof *dx), *dw = hold(in * out * sizeof *dw);
+        const float *w = inputs + n * in, *bias = w + in * out;
+        linear_shape s = {.n = n, .in = in, .out = out, .dy = widened(dy, n * out)};
+        double *wide = widened(inputs, all), *want = doubles(n * out), *gradient = doubles(all);
+        naive_linear(&s, wide, want);
+        naive_linear_gradient(&s, wide, gradient);
+
+        /* Sums of up to 1000 floats in a row: their errors add up like a random walk, sqrt(1000) / 3 roundings. */
+        const double bound = 6e-7;
+        for (size_t r = 0; r < n; r++) {
+            k->linear_forward(y + r * out, inputs + r * in, w, bias, i1, o1, 0, o_cut);
+            k->linear_forward(y + r * out, inputs + r * in, w, bias, i1, o1, o_cut, o1);
+            k->linear_backward_x(dx + r * in, dy + r * out, w, o1, 0, i_cut, false);
+            k->linear_backward_x(dx + r * in, dy + r * out, w, o1, i_cut, i1, false);
+        }
+        k->linear_backward_w(dw, inputs, dy, (int32_t)n, i1, o1, 0, i_cut, false);
+        k->linear_backward_w(dw, inputs, dy, (int32_t)n, i1, o1, i_cut, i1, false);
+        check_near("linear_forward", y, want, n * out, bound);
+        check_near("linear_backward_x", dx, gradient, n * in, bound);
+        check_near("linear_backward_w", dw, gradient + n * in, in * out, bound);
+
+        float *whole = hold(out * sizeof *whole);
+        k->linear_forward(whole, inputs, w, bias, i1, o1, 0, o1);
+        check_same("linear_forward, uncut", whole, y, out);
+        float *dw_whole = hold(in * out * sizeof *dw);
+        k->linear_backward_w(dw_whole, inputs, dy, (int32_t)n, i1, o1, 0, i1, false);
+        check_same("linear_backward_w, uncut", dw_whole, dw, in * out);
+        k->linear_forward(whole, inputs, w, NULL, i1, o1, 0, o1);
+        for (size_t o = 0; o < out; o++) want[o] -= bias[o];
+        check_near("linear_forward without bias", whole, want, out, bound);
+        k->linear_backward_x(dx, dy, w, o1, 0, i1, true);
+        for (size_t i = 0; i < in; i++) gradient[i] *= 2;
+        check_near("linear_backward_x, added", dx, gradient, in, bound);
+        k->linear_backward_w(dw, inputs, dy, (int32_t)n, i1, o1, 0, i1, true);
+        for (size_t i = 0; i < in * out; i++) gradient[n * in + i] *= 2;
+        check_near("linear_backward_w, added", dw, gradient + n * in, in * out, bound);
+        release();
+    }
+} END_TEST
+
+START_TEST(naive_linear_gradient_is_right) {
+    linear_shape s = {.n = 3, .in = 5, .out = 4, .dy = widened(uniform(12, 19, 1), 12)};
+    const size_t all = 3 * 5 + 5 * 4 + 4;
+    double *inputs = widened(uniform(all, 20, 1), all), *gradient = doubles(all);
+    naive_linear_gradient(&s, inputs, gradient);
+    prove_gradient("linear", linear_loss, &s, inputs, gradient, all - 4);
+    release();
+} END_TEST
+
+/* ---- sums, bytes, and the optimizer ---- */
+
+START_TEST(sums_and_finiteness) {
+    const dmi_kernels *k = kernels_of(_i);
+    if (!k) return;
+    for (int t = 0; t <= SIZE_COUNT; t++) {
+        const size_t n = t < SIZE_COUNT ? SIZES[t] : 300001;
+        float *a = uniform(n, 21, 1), *b = uniform(n, 22, 1), *gradient = hold(n * sizeof *gradient);
+        double squares = 0, error = 0;
+        for (size_t i = 0; i < n; i++) {
+            squares += (double)a[i] * a[i];
+            error += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
+        }
+        /* in double throughout, 3e5 roundings of 1e-16 in the naive sum; in mse each difference is rounded to float */
+        ck_assert_double_le(fabs(k->sum_squares(a, n) / squares - 1), 1e-12);
+        ck_assert_double_le(fabs(k->mse(gradient, a, b, 1, n) / error - 1), 1.2e-7);
+        ck_assert(k->all_finite(a, n));
+        const float bad[] = {NAN, -NAN, INFINITY, -INFINITY};
+        for (size_t i = 0; i < n; i += n < 200 ? 1 : n / 97) {
+            float kept = a[i];
+            for (int f = 0; f < 4; f++) {
+                a[i] = bad[f];
+                ck_assert_msg(!k->all_finite(a, n), "%g at %zu of %zu was not seen", bad[f], i, n);
+            }
+            a[i] = 3.4028234e38f;
+            ck_assert(k->all_finite(a, n));
+            a[i] = kept;
+        }
+        release();
+    }
+} END_TEST
+
+START_TEST(bytes_to_pixels) {
+    const dmi_kernels *k = kernels_of(_i);
+    if (!k) return;
+    static const int32_t shapes[][3] = {{1, 1, 1}, {1, 256, 1}, {5, 7, 3}, {32, 32, 3}, {2, 17, 4}};
+    for (size_t t = 0; t < sizeof shapes / sizeof *shapes; t++) {
+        const int32_t h = shapes[t][0], w = shapes[t][1], c = shapes[t][2], n = h * w * c;
+        uint8_t *x = hold((size_t)n);
+        float *y = hold((size_t)n * sizeof *y);
+        for (int32_t i = 0; i < n; i++) x[i] = t == 1 ? (uint8_t)i : (uint8_t)(i * 37 + 11);
+        for (int flip = 0; flip < 2; flip++) {
+            k->from_u8(y, x, h, w, c, flip);
+            for (int32_t i = 0; i < n; i++) {
+                int32_t column = i / c % w, from = flip ? i + (w - 1 - 2 * column) * c : i;
+                ck_assert_msg(y[i] == (float)x[from] / 127.5f - 1.0f, "element %d of [%d, %d, %d]%s", i, h, w, c,
+                              flip ? ", flipped" : "");
+            }
+        }
+        release();
+    }
+} END_TEST
+
+START_TEST(adamw) {
+    const dmi_kernels *k = kernels_of(_i);
+    if (!k) return;
+    for (int t = 0; t < SIZE_COUNT * 2; t++) {
+        const size_t n = SIZES[t / 2];
+        const bool averaged = t % 2;
+        float *w = uniform(n, 23, 1), *m = uniform(n, 24, 0), *v = uniform(n, 25, 0), *average = copied(w, n);
+        double *want = widened(w, n), *want_m = doubles(n), *want_v = doubles(n), *want_average = widened(w, n);
+        for (int step = 1; step <= 5; step++) {
+            const float *g = uniform(n, 30 + (uint64_t)step, 2);
+            dmi_adamw o = {.rate = 0.01f, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f, .decay = 0.1f};
+            o.gradient_scale = 0.25f;
+            o.average_decay = averaged ? 0.99f : -1.0f;
+            o.correction1 = (float)(1 / (1 - pow(o.beta1, step)));
+            o.correction2 = (float)(1 / (1 - pow(o.beta2, step)));
+            k->adamw(w, m, v, averaged ? average : NULL, g, &o, n);
+            for (size_t i = 0; i < n; i++) {
+                double gradient = (double)g[i] * o.gradient_scale;
+                want[i] *= 1 - (double)o.rate * o.decay;
+                want_m[i] = o.beta1 * want_m[i] + (1 - (double)o.beta1) * gradient;
+                want_v[i] = o.beta2 * want_v[i] + (1 - (double)o.beta2) * gradient * gradient;
+                want[i] -= o.rate * (want_m[i] * o.correction1) / (sqrt(want_v[i] * o.correction2) + o.eps);
+                want_average[i] = o.average_decay * want_average[i] + (1 - (double)o.average_decay) * want[i];
+            }
+        }
+        check_near("adamw: m", m, want_m, n, 4e-7); /* five steps of three roundings each */
+        check_near("adamw: v", v, want_v, n, 4e-7);
+        check_near("adamw: w", w, want, n, 3e-7);
+        if (averaged) check_near("adamw: average", average, want_average, n, 3e-7);
+        release();
+    }
+} END_TEST
+
+START_TEST(tables) {
+    for (int32_t isa = 0; isa < ISAS; isa++) {
+        const dmi_kernels *k = dmi_kernels_for(isa);
+        const char *const *name = (const char *const *)k;
+        for (size_t i = 0; i < sizeof *k / sizeof *name; i++) {
+            ck_assert_msg(name[i] != NULL, "entry %zu of the table for '%s' is empty", i, k->isa);
+        }
+    }
+    ck_assert_str_eq(dmi_kernels_for(DMI_ISA_BASE)->isa, "base");
+    ck_assert_ptr_eq(dmi_kernels_for(DMI_ISA_V4 + 1), dmi_kernels_for(DMI_ISA_V4));
+} END_TEST
+
+Suite *test_kernels_suite(void) {
+    const TTest *const every_isa[] = {
+        exponential_everywhere, silu_everywhere,      pointwise,       place_changes_no_bit, rows_of_arrays, softmax,
+        softmax_far_apart,      linear,               sums_and_finiteness, bytes_to_pixels,  adamw,
+    };
+    Suite *suite = suite_create("kernels");
+    TCase *tests = tcase_create("kernels");
+    tcase_set_timeout(tests, 20);
+    for (size_t t = 0; t < sizeof every_isa / sizeof *every_isa; t++) tcase_add_loop_test(tests, every_isa[t], 0, ISAS);
+    tcase_add_test(tests, naive_softmax_gradient_is_right);
+    tcase_add_test(tests, naive_linear_gradient_is_right);
+    tcase_add_test(tests, tables);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

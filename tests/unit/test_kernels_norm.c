@@ -1,0 +1,203 @@
+/* Group normalisation and its gradient, for every instruction set of this machine, against naive loops in double, and
+ * the naive gradient against finite differences. */
+#include "support/kernels.h"
+
+Suite *test_kernels_norm_suite(void);
+
+/* Inputs are x [pixels, channels], gain [channels] and offset [channels] in one array. */
+
+typedef struct norm_shape {
+    int32_t pixels, channels, per_group, c0, c1;
+    bool silu;
+    const double *dy; /* the loss is the sum of dy * y */
+} norm_shape;
+
+static const double NORM_EPS = 1e-5f;
+
+static void naive_norm(const norm_shape *s, const double *inputs, double *y, double *mean, double *rstd) {
+    const size_t channels = (size_t)s->channels, pixels = (size_t)s->pixels, wide = (size_t)s->per_group;
+    const double *gain = inputs + pixels * channels, *offset = gain + channels;
+    for (size_t g = 0; g < channels / wide; g++) {
+        double sum = 0, squares = 0;
+        for (size_t p = 0; p < pixels; p++) {
+            for (size_t c = g * wide; c < (g + 1) * wide; c++) sum += inputs[p * channels + c];
+        }
+        mean[g] = sum / (double)(pixels * wide);
+        for (size_t p = 0; p < pixels; p++) {
+            for (size_t c = g * wide; c < (g + 1) * wide; c++) squares += pow(inputs[p * channels + c] - mean[g], 2);
+        }
+        rstd[g] = 1 / sqrt(squares / (double)(pixels * wide) + NORM_EPS);
+    }
+    for (size_t i = 0; i < pixels * channels; i++) {
+        size_t c = i % channels;
+        double u = gain[c] * (inputs[i] - mean[c / wide]) * rstd[c / wide] + offset[c];
+        y[i] = s->silu ? naive_silu(u) : u;
+    }
+}
+
+static double norm_loss(const void *shape, const double *inputs) {
+    const norm_shape *s = shape;
+    const size_t count = (size_t)s->pixels * (size_t)s->channels;
+    static double y[4096], mean[64], rstd[64];
+    ck_assert_uint_le(count, 4096);
+    naive_norm(s, inputs, y, mean, rstd);
+    double loss = 0;
+    for (size_t i = 0; i < count; i++) loss += s->dy[i] * y[i];
+    return loss;
+}
+
+static void naive_norm_gradient(const norm_shape *s, const double *inputs, const double *mean, const double *rstd,
+                                double *gradient) {
+    const size_t channels = (size_t)s->channels, pixels = (size_t)s->pixels, wide = (size_t)s->per_group;
+    const double *gain = inputs + pixels * channels, *offset = gain + channels, share = 1.0 / (double)(pixels * wide);
+    double *dgain = gradient + pixels * channels, *doffset = dgain + channels;
+    double *m1 = doubles(channels), *m2 = doubles(channels);
+    memset(dgain, 0, 2 * channels * sizeof *dgain);
+    for (int pass = 0; pass < 2; pass++) {
+        for (size_t i = 0; i < pixels * channels; i++) {
+            size_t c = i % channels, g = c / wide;
+            double xhat = (inputs[i] - mean[g]) * rstd[g];
+            double du = s->dy[i] * (s->silu ? naive_silu_slope(gain[c] * xhat + offset[c]) : 1);
+            if (pass == 0) {
+                dgain[c] += du * xhat;
+                doffset[c] += du;
+                m1[g] += gain[c] * du * share;
+                m2[g] += gain[c] * du * xhat * share;
+            } else {
+                gradient[i] = rstd[g] * (gain[c] * du - m1[g] - xhat * m2[g]);
+            }
+        }
+    }
+}
+
+static const norm_shape NORM_SHAPES[] = {
+    {.pixels = 1, .channels = 8, .per_group = 4, .c0 = 0, .c1 = 8},
+    {.pixels = 7, .channels = 30, .per_group = 3, .c0 = 6, .c1 = 27},
+    {.pixels = 16, .channels = 30, .per_group = 1, .c0 = 0, .c1 = 30},
+    {.pixels = 49, .channels = 30, .per_group = 30, .c0 = 0, .c1 = 30},
+    {.pixels = 64, .channels = 32, .per_group = 2, .c0 = 4, .c1 = 10},
+    {.pixels = 100, .channels = 64, .per_group = 2, .c0 = 0, .c1 = 64},
+    {.pixels = 33, .channels = 96, .per_group = 3, .c0 = 0, .c1 = 96},
+    {.pixels = 31, .channels = 96, .per_group = 96, .c0 = 0, .c1 = 96},
+    {.pixels = 1000, .channels = 96, .per_group = 16, .c0 = 32, .c1 = 96},
+    {.pixels = 17, .channels = 512, .per_group = 16, .c0 = 0, .c1 = 512},
+    {.pixels = 3, .channels = 512, .per_group = 512, .c0 = 0, .c1 = 512},
+    {.pixels = 64, .channels = 512, .per_group = 128, .c0 = 128, .c1 = 384},
+};
+
+/* What stands outside the asked channels must stay. */
+static void check_columns(const char *what, const float *got, const double *want, float untouched, const norm_shape *s,
+                          double bound) {
+    const size_t channels = (size_t)s->channels, width = (size_t)(s->c1 - s->c0);
+    float *inside = hold((size_t)s->pixels * width * sizeof *inside);
+    double *wanted = doubles((size_t)s->pixels * width);
+    size_t count = 0;
+    for (size_t i = 0; i < (size_t)s->pixels * channels; i++) {
+        if ((int32_t)(i % channels) < s->c0 || (int32_t)(i % channels) >= s->c1) {
+            ck_assert_msg(got[i] == untouched, "%s: element %zu was touched", what, i);
+        } else {
+            inside[count] = got[i];
+            wanted[count++] = want[i];
+        }
+    }
+    check_near(what, inside, wanted, count, bound);
+}
+
+/* Values are uniform around `level` with standard deviation 1. The float mean is right to 6e-8 of itself, so to
+ * 6e-8 * level standard deviations: the bounds grow by that. */
+static void norm_case(const dmi_kernels *k, norm_shape s, float level) {
+    const size_t channels = (size_t)s.channels, count = (size_t)s.pixels * channels, groups = channels / (size_t)s.per_group;
+    const size_t c0 = (size_t)s.c0, width = (size_t)(s.c1 - s.c0);
+    const size_t g0 = c0 / (size_t)s.per_group, gn = width / (size_t)s.per_group;
+    float *inputs = uniform(count + 2 * channels, 8, 1.7320508f);
+    for (size_t i = 0; i < count; i++) inputs[i] += level;
+    const float *x = inputs, *gain = inputs + count, *offset = gain + channels, *dy = uniform(count, 9, 1);
+    double *in = widened(inputs, count + 2 * channels), *want = doubles(count), *mean = doubles(groups),
+                         *rstd = doubles(groups);
+    double *gradient = doubles(count + 2 * channels);
+    s.dy = widened(dy, count);
+    naive_norm(&s, in, want, mean, rstd);
+    const double bound = 4e-7 + 1.2e-7 * level;
+
+    float *y = hold(count * sizeof *y), *got_mean = hold(groups * sizeof *y), *got_rstd = hold(groups * sizeof *y);
+    for (size_t i = 0; i < count; i++) y[i] = -5;
+    k->norm_forward(y, got_mean, got_rstd, x, gain, offset, s.pixels, s.channels, s.per_group, s.c0, s.c1, (float)NORM_EPS,
+                    s.silu);
+    check_columns("norm_forward", y, want, -5, &s, bound);
+    for (size_t g = g0; g < g0 + gn; g++) {
+        ck_assert_double_le(fabs(got_mean[g] - mean[g]), 2e-7 * (1 + level));
+        ck_assert_double_le(fabs(got_rstd[g] / rstd[g] - 1), 2e-7);
+    }
+
+    float *whole = hold(count * sizeof *whole), *whole_mean = hold(groups * sizeof *y), *whole_rstd = hold(groups * sizeof *y);
+    k->norm_forward(whole, whole_mean, whole_rstd, x, gain, offset, s.pixels, s.channels, s.per_group, 0, s.channels,
+                    (float)NORM_EPS, s.silu);
+    for (size_t p = 0; p < (size_t)s.pixels; p++) {
+        check_same("norm_forward, uncut", y + p * channels + c0, whole + p * channels + c0, width);
+    }
+
+    /* Where a pixel stands alone in its group, all of dx is cancellation: rounding there is of dy's size. */
+    naive_norm_gradient(&s, in, mean, rstd, gradient);
+    const double loss_of_digits = s.pixels * s.per_group < 8 ? 4 : 1;
+    float *dx = hold(count * sizeof *dx), *dgain = uniform(channels, 1, 1), *doffset = uniform(channels, 1, 1);
+    for (size_t i = 0; i < count; i++) dx[i] = -5;
+    k->norm_backward(dx, dgain, doffset, x, dy, got_mean, got_rstd, gain, offset, s.pixels, s.channels, s.per_group, s.c0,
+                     s.c1, s.silu, false);
+    check_columns("norm_backward: dx", dx, gradient, -5, &s, 2 * loss_of_digits * bound);
+    check_near("norm_backward: dgain", dgain + c0, gradient + count + c0, width, 2 * bound);
+    check_near("norm_backward: doffset", doffset + c0, gradient + count + channels + c0, width, 2 * bound);
+
+    float *added = copied(dy, count);
+    k->norm_backward(added, dgain, doffset, x, dy, got_mean, got_rstd, gain, offset, s.pixels, s.channels, s.per_group, s.c0,
+                     s.c1, s.silu, true);
+    for (size_t p = 0; p < (size_t)s.pixels; p++) {
+        for (size_t c = c0; c < c0 + width; c++) {
+            size_t i = p * channels + c;
+            ck_assert_float_eq_tol(added[i], dy[i] + dx[i], 1e-6f * (1 + fabsf(dx[i])));
+        }
+    }
+    release();
+}
+
+START_TEST(group_norm) {
+    const dmi_kernels *k = kernels_of(_i);
+    if (!k) return;
+    for (size_t t = 0; t < sizeof NORM_SHAPES / sizeof *NORM_SHAPES; t++) {
+        for (int silu = 0; silu < 2; silu++) {
+            norm_shape s = NORM_SHAPES[t];
+            s.silu = silu;
+            norm_case(k, s, 0);
+            norm_case(k, s, 100);
+        }
+    }
+} END_TEST
+
+START_TEST(naive_norm_gradient_is_right) {
+    static const norm_shape shapes[] = {
+        {.pixels = 7, .channels = 6, .per_group = 3},
+        {.pixels = 5, .channels = 8, .per_group = 1, .silu = true},
+        {.pixels = 9, .channels = 8, .per_group = 2, .silu = true},
+        {.pixels = 4, .channels = 8, .per_group = 8, .silu = true},
+    };
+    for (size_t t = 0; t < sizeof shapes / sizeof *shapes; t++) {
+        norm_shape s = shapes[t];
+        const size_t channels = (size_t)s.channels, count = (size_t)s.pixels * channels, all = count + 2 * channels;
+        double *in = widened(uniform(all, 10, 1), all), *y = doubles(count), *mean = doubles(8), *rstd = doubles(8);
+        double *gradient = doubles(all);
+        s.dy = widened(uniform(count, 11, 1), count);
+        naive_norm(&s, in, y, mean, rstd);
+        naive_norm_gradient(&s, in, mean, rstd, gradient);
+        prove_gradient("group norm", norm_loss, &s, in, gradient, all);
+        release();
+    }
+} END_TEST
+
+Suite *test_kernels_norm_suite(void) {
+    Suite *suite = suite_create("group norm kernels");
+    TCase *tests = tcase_create("group norm");
+    tcase_set_timeout(tests, 20);
+    tcase_add_test(tests, naive_norm_gradient_is_right);
+    tcase_add_loop_test(tests, group_norm, 0, ISAS);
+    suite_add_tcase(suite, tests);
+    return suite;
+}

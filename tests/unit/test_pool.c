@@ -1,0 +1,176 @@
+/* Every task runs once, no worker number is in use twice at a time, and threads that cannot start leave nothing behind. */
+#include "base/pool.h"
+
+#include <stdatomic.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "support/support.h"
+
+enum { MOST_TASKS = 1000, MOST_THREADS = 8 };
+
+typedef struct record {
+    int32_t runs[MOST_TASKS]; /* plain, so that a race would show under a thread checker */
+    atomic_int busy[MOST_THREADS];
+    atomic_int clashes;
+    int32_t threads;
+    int32_t pause_task; /* this one takes long */
+} record;
+
+static void note_task(void *data, int32_t task, int32_t worker) {
+    record *r = data;
+    if (worker < 0 || worker >= r->threads || atomic_exchange(&r->busy[worker], 1) != 0) atomic_fetch_add(&r->clashes, 1);
+    r->runs[task]++;
+    if (task == r->pause_task) usleep(200);
+    atomic_store(&r->busy[worker], 0);
+}
+
+static void check_jobs(dmi_host *host, int32_t threads, int rounds) {
+    static const int32_t counts[] = {0, 1, 2, 3, 7, 64, MOST_TASKS};
+    static record r;
+    ck_assert_int_eq(dmi_pool_threads(host->pool), threads);
+    for (int round = 0; round < rounds; round++) {
+        const int32_t count = counts[round % 7];
+        memset(&r, 0, sizeof r);
+        r.threads = threads;
+        r.pause_task = round % 50 == 0 ? count / 2 : -1;
+        if (round % 97 == 0) usleep(300); /* long enough for all to fall asleep */
+        dmi_parallel(host->pool, count, note_task, &r);
+        ck_assert_int_eq(r.clashes, 0);
+        int32_t wrong = 0;
+        for (int32_t i = 0; i < MOST_TASKS; i++) wrong += r.runs[i] != (i < count);
+        ck_assert_int_eq(wrong, 0);
+    }
+}
+
+START_TEST(every_task_runs_once) {
+    static const int32_t threads[] = {1, 2, 3, 8};
+    dmi_host *host = test_host_new(threads[_i]);
+    check_jobs(host, threads[_i], 700);
+    test_host_end(host);
+}
+END_TEST
+
+/* The host's loops: in order, backwards, and cut short to one runner that does all. */
+static void forwards(void *user, int32_t count, void (*body)(void *data, int32_t index), void *data) {
+    ck_assert_int_le(count, *(const int32_t *)user);
+    for (int32_t i = 0; i < count; i++) body(data, i);
+}
+
+static void backwards(void *user, int32_t count, void (*body)(void *data, int32_t index), void *data) {
+    ck_assert_int_le(count, *(const int32_t *)user);
+    for (int32_t i = count - 1; i >= 0; i--) body(data, i);
+}
+
+START_TEST(the_hosts_own_threads) {
+    static const dmi_parallel_for loops[] = {forwards, backwards};
+    int32_t threads = 4;
+    dmi_host host = {0};
+    ck_assert_int_eq(dmi_pool_create(&host, threads, loops[_i], &threads), DMI_OK);
+    check_jobs(&host, threads, 70);
+    dmi_pool_destroy(&host);
+    ck_assert_uint_eq(host.used, 0);
+}
+END_TEST
+
+static void sum_squares(void *data, int32_t task, int32_t worker) {
+    (void)worker;
+    double *parts = data, sum = 0;
+    for (int i = 1; i <= 2000; i++) sum += 1.0 / ((double)i + task);
+    parts[task] = sum;
+}
+
+START_TEST(the_result_is_that_of_one_thread) {
+    double want[100], got[100];
+    for (int32_t i = 0; i < 100; i++) sum_squares(want, i, 0);
+    dmi_host *host = test_host_new(3);
+    for (int round = 0; round < 100; round++) {
+        memset(got, 0, sizeof got);
+        dmi_parallel(host->pool, 100, sum_squares, got);
+        ck_assert_int_eq(memcmp(got, want, sizeof got), 0);
+    }
+    test_host_end(host);
+}
+END_TEST
+
+START_TEST(idle_threads_sleep) {
+    dmi_host *host = test_host_new(2);
+    record r = {.threads = 2, .pause_task = -1};
+    dmi_parallel(host->pool, 64, note_task, &r);
+    struct rusage before, after;
+    getrusage(RUSAGE_SELF, &before);
+    usleep(200000);
+    getrusage(RUSAGE_SELF, &after);
+    const double used = (double)(after.ru_utime.tv_sec - before.ru_utime.tv_sec) +
+                        1e-6 * (double)(after.ru_utime.tv_usec - before.ru_utime.tv_usec);
+    ck_assert_msg(used < 0.05, "%.3f s of processor time while idle for 0.2 s", used); /* a spinning thread: 0.2 s */
+    test_host_end(host);
+}
+END_TEST
+
+START_TEST(bad_numbers_of_threads) {
+    dmi_host host = {0};
+    ck_assert_int_eq(dmi_pool_create(&host, -1, NULL, NULL), DMI_ERROR_INVALID_ARGUMENT);
+    ck_assert_str_eq(host.error, "threads is -1; it must be 0 to 256");
+    ck_assert_int_eq(dmi_pool_create(&host, 257, NULL, NULL), DMI_ERROR_INVALID_ARGUMENT);
+    ck_assert_ptr_null(host.pool);
+    dmi_pool_destroy(&host);
+    ck_assert_int_eq(dmi_pool_create(&host, 0, NULL, NULL), DMI_OK);
+    ck_assert_int_ge(dmi_pool_threads(host.pool), 1);
+    dmi_pool_destroy(&host);
+    ck_assert_ptr_null(host.pool);
+    ck_assert_uint_eq(host.used, 0);
+}
+END_TEST
+
+static uint64_t address_space(void) {
+    unsigned long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file == NULL || fscanf(file, "%lu", &pages) != 1) pages = 0;
+    if (file != NULL) fclose(file);
+    return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* The stacks of 200 threads do not fit into 20 MB of addresses, so some thread fails after others have started. */
+START_TEST(threads_that_do_not_start) {
+    const uint64_t now = address_space();
+    if (now == 0) return; /* not Linux */
+    struct rlimit before, tight;
+    ck_assert_int_eq(getrlimit(RLIMIT_AS, &before), 0);
+    tight = before;
+    tight.rlim_cur = now + (20u << 20);
+    ck_assert_int_eq(setrlimit(RLIMIT_AS, &tight), 0);
+    dmi_host host = {0};
+    const int32_t status = dmi_pool_create(&host, 200, NULL, NULL);
+    ck_assert_int_eq(setrlimit(RLIMIT_AS, &before), 0);
+    ck_assert_int_eq(status, DMI_ERROR_THREAD);
+    ck_assert_ptr_nonnull(strstr(host.error, " of 200 could not be started: "));
+    ck_assert_ptr_null(host.pool);
+    ck_assert_uint_eq(host.used, 0);
+}
+END_TEST
+
+START_TEST(memory_that_is_refused) {
+    dmi_host host = {.limit = 700}; /* enough for the pool, not for its 256 workers */
+    ck_assert_int_eq(dmi_pool_create(&host, 256, NULL, NULL), DMI_ERROR_LIMIT_EXCEEDED);
+    ck_assert_ptr_null(host.pool);
+    ck_assert_uint_eq(host.used, 0);
+    ck_assert_uint_gt(host.peak, 0);
+}
+END_TEST
+
+Suite *test_pool_suite(void);
+Suite *test_pool_suite(void) {
+    Suite *suite = suite_create("pool");
+    TCase *tests = tcase_create("pool");
+    tcase_set_timeout(tests, 60); /* under a memory checker */
+    tcase_add_loop_test(tests, every_task_runs_once, 0, 4);
+    tcase_add_loop_test(tests, the_hosts_own_threads, 0, 2);
+    tcase_add_test(tests, the_result_is_that_of_one_thread);
+    tcase_add_test(tests, idle_threads_sleep);
+    tcase_add_test(tests, bad_numbers_of_threads);
+    tcase_add_test(tests, threads_that_do_not_start);
+    tcase_add_test(tests, memory_that_is_refused);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
