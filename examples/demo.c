@@ -123,7 +123,7 @@ static int32_t sample(dm_unet *unet, const dm_schedule *schedule, int32_t solver
 }
 
 /* Everything, in the order of the library's own story. */
-static int32_t demo(dm_context *context, const char *out, int steps, uint64_t seed) {
+static int32_t demo(dm_context *context, const char *out, int steps, int ddpm_steps, uint64_t seed) {
     dm_schedule_options schedule_options;
     dm_schedule *schedule = NULL;
     dm_dataset *dataset = NULL;
@@ -152,7 +152,7 @@ static int32_t demo(dm_context *context, const char *out, int steps, uint64_t se
     if (!status) status = film_write(&film, context, path);
     if (!status) printf("         how they came out of the noise (animated): %s\n", path);
     snprintf(path, sizeof path, "%s/ddpm.png", out);
-    if (!status) status = sample(average, schedule, DM_SOLVER_DDPM, 1000, "DDPM", seed, context, path, NULL);
+    if (!status) status = sample(average, schedule, DM_SOLVER_DDPM, ddpm_steps, "DDPM", seed, context, path, NULL);
     snprintf(path, sizeof path, "%s/model.safetensors", out);
     if (!status) status = dm_unet_save(average, schedule, path);
     if (!status) printf("saved    %s\n", path);
@@ -167,10 +167,11 @@ static int32_t demo(dm_context *context, const char *out, int steps, uint64_t se
 
 int main(int argc, const char **argv) {
     char *out = "out/demo";
-    int steps = 2000, threads = 0, seed = 1;
+    int steps = 2000, ddpm_steps = 1000, threads = 0, seed = 1;
     struct poptOption options[] = {
         {"out", 'o', POPT_ARG_STRING | POPT_ARGFLAG_SHOW_DEFAULT, &out, 0, "folder for the pictures", "DIR"},
         {"steps", 's', POPT_ARG_INT | POPT_ARGFLAG_SHOW_DEFAULT, &steps, 0, "training steps; 1000 already show shapes", "N"},
+        {"ddpm-steps", 0, POPT_ARG_INT | POPT_ARGFLAG_SHOW_DEFAULT, &ddpm_steps, 0, "timesteps that DDPM visits, of 1000", "N"},
         {"threads", 't', POPT_ARG_INT | POPT_ARGFLAG_SHOW_DEFAULT, &threads, 0, "threads; 0: one for each processor", "N"},
         {"seed", 0, POPT_ARG_INT | POPT_ARGFLAG_SHOW_DEFAULT, &seed, 0, "the same seed gives the same pictures", "N"},
         POPT_AUTOHELP POPT_TABLEEND};
@@ -190,7 +191,7 @@ int main(int argc, const char **argv) {
         return 1;
     }
     signal(SIGINT, on_interrupt);
-    status = demo(context, out, steps, (uint64_t)seed);
+    status = demo(context, out, steps, ddpm_steps, (uint64_t)seed);
     if (status) fprintf(stderr, "demo: %s\n", dm_context_error(context));
     dm_context_destroy(context);
     return status ? 1 : 0;

@@ -127,15 +127,6 @@ int32_t dm_trainer_set_learning_rate(dm_trainer *trainer, double learning_rate) 
     return status;
 }
 
-bool dmi_trainer_same_network(const dm_unet_options *a, const dm_unet_options *b) {
-    dm_unet_options one = *a, other = *b;
-    for (int32_t i = 0; i < DM_MAX_LEVELS; i++) { /* entries past the levels are not used */
-        if (i >= one.levels) one.channels[i] = one.blocks[i] = one.attention[i] = 0;
-        if (i >= other.levels) other.channels[i] = other.blocks[i] = other.attention[i] = 0;
-    }
-    return !memcmp(&one, &other, sizeof one);
-}
-
 int32_t dm_trainer_get_average(const dm_trainer *trainer, dm_unet *target) {
     if (!trainer) return DM_ERROR_INVALID_ARGUMENT;
     dmi_host *host = &trainer->context->host;
@@ -144,9 +135,10 @@ int32_t dm_trainer_get_average(const dm_trainer *trainer, dm_unet *target) {
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: 'target' is the network that it trains; give it another");
     if (!trainer->average)
         return dmi_fail(host, DM_ERROR_WRONG_STATE, "trainer: 'average_decay' is 0, so no average is kept");
-    if (!dmi_trainer_same_network(&target->options, &trainer->unet->options))
+    const char *other = dmi_unet_options_difference(&trainer->unet->options, &target->options);
+    if (other)
         return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
-                        "trainer: 'target' has other options than the network that it trains");
+                        "trainer: 'target' differs in '%s' from the network that is trained; all options must be the same", other);
     memcpy(target->params.data, trainer->average, target->params.floats * sizeof(float));
     target->params.version++;
     return DM_OK;

@@ -43,7 +43,5 @@ int32_t dmi_trainer_read_options(dmi_host *host, const dmi_safetensors *file, dm
  * changed. The schedule is copied. */
 int32_t dmi_trainer_new(dm_trainer **out, dm_unet *unet, const dm_schedule *schedule, const dm_dataset *dataset,
                         const dm_trainer_options *options);
-/* Whether two networks are the same but for their weights. */
-bool dmi_trainer_same_network(const dm_unet_options *a, const dm_unet_options *b);
 
 #endif

@@ -108,10 +108,12 @@ static int32_t read_progress(dmi_host *host, const dmi_safetensors *file, const 
 static int32_t check_network(dmi_host *host, const dmi_safetensors *file, const dm_unet *unet) {
     dm_unet_options options;
     int32_t status = dmi_unet_read_options(host, file, &options);
-    if (status || dmi_trainer_same_network(&options, &unet->options)) return status;
+    if (status) return status;
+    const char *other = dmi_unet_options_difference(&options, &unet->options);
+    if (!other) return DM_OK;
     return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
-                    "%s: the network has other options than the file's; dm_unet_load gives one with the file's",
-                    dmi_safetensors_from(file));
+                    "%s: the network differs in '%s' from the file's; dm_unet_load gives one with all options the same",
+                    dmi_safetensors_from(file), other);
 }
 
 /* Into a trainer just made. The weights wait in the gradients' block until nothing can fail any more. */

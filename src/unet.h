@@ -39,5 +39,7 @@ int32_t dmi_unet_read_block(dmi_host *host, const dmi_safetensors *file, const d
 /* The options as metadata "unet.*". */
 int32_t dmi_unet_write_options(dmi_host *host, dmi_safetensors_writer *writer, const dm_unet_options *options);
 int32_t dmi_unet_read_options(dmi_host *host, const dmi_safetensors *file, dm_unet_options *options);
+/* The name of the first option in which two networks differ; NULL: they are the same but for their weights. */
+const char *dmi_unet_options_difference(const dm_unet_options *a, const dm_unet_options *b);
 
 #endif

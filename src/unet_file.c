@@ -35,6 +35,18 @@ int32_t dmi_unet_read_options(dmi_host *host, const dmi_safetensors *file, dm_un
     return status ? status : dmi_unet_check_options(host, options);
 }
 
+const char *dmi_unet_options_difference(const dm_unet_options *a, const dm_unet_options *b) {
+    enum { VALUE_SIZE = 4 }; /* of every member */
+    for (size_t i = 0; i < sizeof option_table / sizeof *option_table; i++) {
+        const dmi_meta *option = &option_table[i];
+        /* The levels stand before the arrays; entries past them are not used. */
+        size_t count = (size_t)(option->count == DM_MAX_LEVELS ? a->levels : option->count);
+        if (memcmp((const char *)a + option->offset, (const char *)b + option->offset, count * VALUE_SIZE))
+            return option->key + strlen("unet.");
+    }
+    return NULL;
+}
+
 /* Writes one parameter as files have it: [out, in, k, k]. */
 static void fill(const void *param, const float *block, float *out, size_t count) {
     (void)count;

@@ -30,7 +30,9 @@ static inline void golden_weight(float *values, const char *name, int32_t rank, 
     for (int32_t i = 0; i < rank; i++) count *= (size_t)shape[i];
     double fan_in = (double)count / (double)shape[0];
     bool gain = rank == 1 && length > 7 && !strcmp(name + length - 7, ".weight");
-    float scale = gain ? 0.2f : rank == 1 ? 0.1f : !strcmp(name, "class_embedding.weight") ? 1.0f : (float)sqrt(3.0 / fan_in);
+    float scale = (float)sqrt(3.0 / fan_in);
+    if (rank == 1) scale = gain ? 0.2f : 0.1f;
+    if (!strcmp(name, "class_embedding.weight")) scale = 1.0f;
     test_fill(values, count, golden_seed(name), scale);
     for (size_t i = 0; gain && i < count; i++) values[i] = 1.0f + values[i];
 }
@@ -62,7 +64,8 @@ static inline float *golden_read(const dmi_safetensors *file, const char *prefix
 /* How far `values` are from the tensor that `digest` (of formula.py) stands for, relative to its norm, or to `least` where
  * that is larger: the largest of the errors of the norm; of the product, whose expected size for an error of norm e is
  * e / sqrt(3); and of the samples, for which it is e / sqrt(count). */
-static inline double golden_digest_error(const char *name, const float *values, size_t count, const float *digest, double least) {
+static inline double golden_digest_error(const char *name, const float *values, size_t count, const float *digest,
+                                         double least) {
     char full[GOLDEN_NAME];
     float *pattern = golden_floats(count);
     double squares = 0, product = 0, samples = 0, norm = fmax((double)digest[0], least);

@@ -74,8 +74,11 @@ def train(case, options):
         for name, p in parameters.items():
             average[name].lerp_(p.detach(), 1 - decay)
     print(case, "loss", losses[0], "to", losses[-1], "norm", norms[0], "to", norms[-1])
-    return losses, norms, *(np.stack([formula.digest(name, (values[name] - start[name]).detach().numpy()) for name in parameters])
-                            for values in (parameters, average))
+
+    def movement(values):
+        return np.stack([formula.digest(name, (values[name] - start[name]).detach().numpy()) for name in parameters])
+
+    return losses, norms, movement(parameters), movement(average)
 
 
 def main():

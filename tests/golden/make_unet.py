@@ -35,7 +35,8 @@ CASES = {
                           norm_eps=1e-3, attention_head_size=6, time_frequency_shift=0.5, classes=2), T[1:3], None),
     # widths that fall and a first level with attention, one head by its size; no attention in the middle
     "falling": (Options(height=16, width=8, channels=[16, 8], blocks=[1, 2], attention=[1, 0], norm_groups=4,
-                        attention_head_size=16, mid_attention=0, time_channels=20, downsample_padding=u.PAD_ALL), T[:1], None),
+                        attention_head_size=16, mid_attention=0, time_channels=20, downsample_padding=u.PAD_ALL),
+                T[:1], None),
     # three levels down to 2 x 2 pixels, with classes and the time added to the output
     "deep": (Options(height=8, width=8, channels=[4, 8, 12], blocks=[1, 1, 1], attention=[0, 1, 1], norm_groups=2,
                      time_embedding=u.TIME_ADD_OUTPUT, time_channels=20, classes=4, attention_head_size=4),

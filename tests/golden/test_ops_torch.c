@@ -54,7 +54,8 @@ static dmi_value input(trial *t, const char *name, dmi_shape shape, float scale,
 }
 
 /* A parameter of that shape as PyTorch has it. */
-static dmi_value param(trial *t, const char *name, int32_t rank, const int64_t *shape, float scale, float offset, bool plain) {
+static dmi_value param(trial *t, const char *name, int32_t rank, const int64_t *shape, float scale, float offset,
+                       bool plain) {
     operand *o = &t->operands[t->operand_count++];
     *o = (operand){name, DMI_NONE, -1, 1, scale, offset};
     for (int32_t i = 0; i < rank; i++) o->count *= (size_t)shape[i];
@@ -323,7 +324,8 @@ static void one_timestep(int32_t i, int32_t isa, bool train) {
     /* Single precision would be off by 3e-5 at an angle of 999: it must be worked in double. */
     begin(&t, timestep_cases[i].name, isa, train, 1e-7);
     dmi_value when = input(&t, "t", dmi_shape_of(5, 1, 1, 1), 1, 0);
-    require(&t, dmi_timestep(t.graph, &out, when, timestep_cases[i].channels, timestep_cases[i].shift, timestep_cases[i].cos_first));
+    require(&t, dmi_timestep(t.graph, &out, when, timestep_cases[i].channels, timestep_cases[i].shift,
+                             timestep_cases[i].cos_first));
     plan(&t, out);
     memcpy(dmi_graph_data(t.graph, when), timesteps, sizeof timesteps);
     run(&t, out);

@@ -3,7 +3,8 @@
 #include "golden/golden.h"
 #include "unet.h"
 
-enum { STEPS = 20, BATCH = 4, TIMESTEPS = 1000, HEIGHT = 8, WIDTH = 8, CHANNELS = 3, FLOATS = BATCH * HEIGHT * WIDTH * CHANNELS };
+enum { STEPS = 20, BATCH = 4, TIMESTEPS = 1000, HEIGHT = 8, WIDTH = 8, CHANNELS = 3 };
+enum { FLOATS = BATCH * HEIGHT * WIDTH * CHANNELS };
 
 /* PyTorch's side is exact. Ours has single-precision gradients, off by 1e-6 to 1e-5, and Adam divides each gradient by its
  * own size, so that where a gradient is close to 0 its error is what moves the weight: the movement of the weights is the
@@ -110,8 +111,8 @@ static void step(fixture *f, int32_t number, dm_train_stats *stats) {
     golden_fill(noise, FLOATS, (float)sqrt(3.0), prefix, "noise");
     draw(timesteps, TIMESTEPS, prefix, "timesteps");
     draw(labels, f->c->classes + 1, prefix, "labels");
-    dm_train_batch batch = {.struct_size = sizeof batch, .count = BATCH, .images = images, .noise = noise, .timesteps = timesteps,
-                            .labels = f->c->classes ? labels : NULL};
+    dm_train_batch batch = {.struct_size = sizeof batch, .count = BATCH, .images = images, .noise = noise,
+                            .timesteps = timesteps, .labels = f->c->classes ? labels : NULL};
     require(f, dm_trainer_step_batch(f->trainer, &batch, stats));
 }
 

@@ -24,8 +24,8 @@ typedef struct unet_case {
 static const int32_t some_labels[] = {2, 3, 0}, more_labels[] = {4, 1, 1, 0};
 
 static const unet_case cases[] = {
-    {"add", {.height = 8, .width = 8, .in_channels = 3, .out_channels = 6, .levels = 2, .channels = {8, 16}, .blocks = {1, 1},
-             .attention = {0, 1}, .mid_attention = 1, .norm_groups = 4, .norm_eps = 1e-6f, .time_frequency_shift = 1},
+    {"add", {.height = 8, .width = 8, .in_channels = 3, .out_channels = 6, .levels = 2, .channels = {8, 16},
+             .blocks = {1, 1}, .attention = {0, 1}, .mid_attention = 1, .norm_groups = 4, .norm_eps = 1e-6f, .time_frequency_shift = 1},
      2, {999, 0}, NULL},
     {"scale_shift", {.height = 8, .width = 8, .in_channels = 3, .out_channels = 3, .levels = 2, .channels = {8, 16},
                      .blocks = {1, 1}, .attention = {1, 1}, .mid_attention = 1, .attention_head_size = 4, .norm_groups = 4,
@@ -36,8 +36,8 @@ static const unet_case cases[] = {
                     .blocks = {2, 1, 1}, .norm_groups = 2, .norm_eps = 1e-6f, .time_embedding = DM_TIME_ADD_OUTPUT,
                     .time_channels = 16, .time_frequency_shift = 1},
      2, {417, 3.25f}, NULL},
-    {"one_level", {.height = 5, .width = 7, .in_channels = 4, .out_channels = 3, .levels = 1, .channels = {12}, .blocks = {2},
-                   .attention = {1}, .mid_attention = 1, .attention_head_size = 6, .norm_groups = 1, .norm_eps = 1e-3f,
+    {"one_level", {.height = 5, .width = 7, .in_channels = 4, .out_channels = 3, .levels = 1, .channels = {12},
+                   .blocks = {2}, .attention = {1}, .mid_attention = 1, .attention_head_size = 6, .norm_groups = 1, .norm_eps = 1e-3f,
                    .time_frequency_shift = 0.5f, .classes = 2},
      2, {0, 417}, NULL},
     {"falling", {.height = 16, .width = 8, .in_channels = 3, .out_channels = 3, .levels = 2, .channels = {16, 8},

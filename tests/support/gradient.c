@@ -7,6 +7,14 @@ enum { DIRECTIONS = 4, LOSS_SEED = 99 };
 
 /* ---- networks ---- */
 
+/* value + 0: the same value as an activation. */
+static dmi_value plus_zero(test_net *net, dmi_value value) {
+    dmi_value *zero = &net->zeros[net->zero_count++], sum;
+    ck_assert_int_eq(dmi_graph_input(net->graph, zero, dmi_graph_shape(net->graph, value), false), DMI_OK);
+    ck_assert_int_eq(dmi_add_values(net->graph, &sum, value, *zero), DMI_OK);
+    return sum;
+}
+
 static dmi_value declare(test_net *net, dmi_shape shape, test_value value) {
     ck_assert_int_lt(net->count, TEST_MAX_VALUES);
     value.gradient = !(net->setup.frozen >> net->count & 1) && !value.whole;
@@ -21,7 +29,7 @@ static dmi_value declare(test_net *net, dmi_shape shape, test_value value) {
         ck_assert_int_eq(dmi_graph_param(net->graph, &value.value, index), DMI_OK);
     }
     net->values[net->count++] = value;
-    return value.value;
+    return value.batch && net->setup.buried ? plus_zero(net, value.value) : value.value;
 }
 
 dmi_value test_net_input(test_net *net, int32_t h, int32_t w, int32_t c, float scale) {
@@ -66,6 +74,7 @@ test_net *test_net_new(const test_op *op, test_setup setup) {
     dmi_params_init(&net->params);
     ck_assert_int_eq(dmi_graph_create(net->host, &net->graph, dmi_kernels_for(setup.isa), &net->params), DMI_OK);
     op->build(net);
+    if (setup.buried) net->output = plus_zero(net, net->output);
     ck_assert_int_eq(dmi_params_allocate(net->host, &net->params), DMI_OK);
     if (!setup.inference) ck_assert_int_eq(dmi_params_allocate_gradient(net->host, &net->params), DMI_OK);
     /* An input that is an output too has a gradient before backward begins, and backward adds to it. */
@@ -79,6 +88,10 @@ test_net *test_net_new(const test_op *op, test_setup setup) {
     memset(net->graph->arena, 0xFF, net->graph->arena_floats * sizeof(float));
     if (net->params.gradient) memset(net->params.gradient, 0xFF, net->params.floats * sizeof(float));
     for (int32_t i = 0; i < net->count; i++) fill_value(net, i);
+    for (int32_t i = 0; i < net->zero_count; i++) {
+        dmi_value zero = net->zeros[i];
+        memset(dmi_graph_data(net->graph, zero), 0, dmi_shape_count(dmi_graph_shape(net->graph, zero)) * sizeof(float));
+    }
     return net;
 }
 
@@ -101,9 +114,37 @@ static void fill_prior(float *prior, size_t count, int32_t i) { test_fill(prior,
 
 static void fill_loss(float *w, size_t count) { test_fill(w, count, LOSS_SEED, 1); }
 
+static void keep(const dmi_graph *graph, float *kept, const float *from, size_t count) {
+    memcpy(kept + (from - graph->arena), from, count * sizeof *kept);
+}
+
+/* Leaves of the arena what backward may count on, inputs, what `needs` names and the output, and makes the rest NaN. */
+static void forget(test_net *net) {
+    dmi_graph *graph = net->graph;
+    float *kept = malloc(graph->arena_floats * sizeof *kept);
+    ck_assert_ptr_nonnull(kept);
+    memset(kept, 0xFF, graph->arena_floats * sizeof *kept);
+    for (dmi_value v = 0; v < graph->value_count; v++)
+        if (graph->values[v].kind == DMI_VALUE_INPUT || v == net->output)
+            keep(graph, kept, dmi_graph_data(graph, v), dmi_shape_count(graph->values[v].shape));
+    for (int32_t i = 0; i < graph->node_count; i++) {
+        const dmi_node *node = &graph->nodes[i];
+        if (node->needs.saved) keep(graph, kept, dmi_saved(graph, node), node->needs.saved);
+        if (node->needs.reads & DMI_READS_OUTPUT)
+            keep(graph, kept, dmi_graph_data(graph, node->output), dmi_shape_count(dmi_graph_shape(graph, node->output)));
+        for (int32_t k = 0; k < DMI_MAX_INPUTS; k++)
+            if (node->inputs[k] != DMI_NONE && node->needs.reads >> k & 1 &&
+                graph->values[node->inputs[k]].kind != DMI_VALUE_PARAM)
+                keep(graph, kept, dmi_input(graph, node, k), dmi_shape_count(dmi_input_shape(graph, node, k)));
+    }
+    memcpy(graph->arena, kept, graph->arena_floats * sizeof *kept);
+    free(kept);
+}
+
 void test_net_run(test_net *net) {
     dmi_graph_forward(net->graph);
     if (net->setup.inference) return;
+    if (net->setup.buried) forget(net);
     net->graph->add_to_params = net->setup.adding;
     for (int32_t i = 0; net->setup.adding && i < net->count; i++)
         if (test_net_gradient(net, i)) fill_prior(test_net_gradient(net, i), test_net_count(net, i), i);
@@ -282,7 +323,7 @@ static void against_differences(const test_op *op) {
     test_net_end(net);
 }
 
-/* ---- adding, leaving out, batches, threads ---- */
+/* ---- adding, leaving out, forgetting, batches, threads ---- */
 
 static void assert_same(const test_op *op, const char *what, int32_t value, const float *a, const float *b, size_t count) {
     for (size_t i = 0; i < count; i++)
@@ -335,6 +376,18 @@ static void without_gradients(const test_op *op) {
         assert_same_nets(plain, frozen, "with a gradient left out");
         test_net_end(frozen);
     }
+    test_net_end(plain);
+}
+
+static void forgetting(const test_op *op) {
+    test_setup setup = best();
+    test_net *plain = test_net_new(op, setup);
+    setup.buried = true;
+    test_net *buried = test_net_new(op, setup);
+    test_net_run(plain);
+    test_net_run(buried);
+    assert_same_nets(plain, buried, "with all forgotten that backward does not need");
+    test_net_end(buried);
     test_net_end(plain);
 }
 
@@ -406,6 +459,7 @@ void test_prove(const test_op *op) {
     against_differences(op);
     adding(op);
     without_gradients(op);
+    forgetting(op);
     batch_independence(op, op->random ? 0 : 1);
     threads(op);
     if (!op->random) inference(op);

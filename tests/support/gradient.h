@@ -18,6 +18,7 @@ typedef struct test_setup {
     int32_t isa;
     bool inference;   /* no backward */
     bool adding;      /* gradients are added to those that stand there: test_net_prior */
+    bool buried;      /* nodes stand before and behind the operation, so that its inputs and output are activations */
     uint32_t frozen;  /* bit i: value i gets no gradient */
 } test_setup;
 
@@ -40,6 +41,8 @@ typedef struct test_net {
     test_value values[TEST_MAX_VALUES];
     int32_t count;
     dmi_value output;
+    dmi_value zeros[TEST_MAX_VALUES + 1]; /* buried: what is added before and behind */
+    int32_t zero_count;
 } test_net;
 
 /* A case: the operation, its sizes and its proof. */
@@ -73,8 +76,9 @@ size_t test_net_count(const test_net *net, int32_t value);
 void test_net_run(test_net *net);
 
 /* All proofs of a case: against its loop under every instruction set of this machine, against differences, with gradients
- * added to others, with the gradient of each value left out, a picture alone and in a batch of three, with one to three
- * threads, and planned without backward. A failure's text names the case and the value by number. */
+ * added to others, with the gradient of each value left out, with all forgotten that backward has not asked for, a picture
+ * alone and in a batch of three, with one to three threads, and planned without backward. A failure's text names the case
+ * and the value by number. */
 void test_prove(const test_op *op);
 
 #endif

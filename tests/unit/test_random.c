@@ -173,7 +173,7 @@ START_TEST(permutations_are_bijections) {
             memset(seen, 0, sizeof seen);
             for (uint64_t i = 0; i < counts[c]; i++) {
                 const uint64_t to = dmi_random_permute(77, epoch, i, counts[c]);
-                if (to >= counts[c] || seen[to]++) ck_abort_msg("%llu goes to %llu", (unsigned long long)i, (unsigned long long)to);
+                if (to >= counts[c] || seen[to]++) ck_abort_msg("%d goes to %d", (int)i, (int)to);
             }
         }
     }

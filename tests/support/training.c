@@ -1,0 +1,136 @@
+/* See training.h. */
+#include "support/training.h"
+
+#include "unet.h"
+
+training_setup training_default(void) {
+    training_setup setup = {.threads = 1, .dataset = true, .prediction = DM_PREDICT_EPS};
+    ck_assert_int_eq(dm_trainer_options_init(&setup.options, sizeof setup.options), DM_OK);
+    setup.options.batch_size = 4;
+    setup.options.learning_rate = 1e-3;
+    setup.options.average_decay = 0.9;
+    setup.options.seed = 5;
+    return setup;
+}
+
+const uint8_t *training_pixels(void) {
+    static uint8_t pixels[TRAINING_PICTURES * TRAINING_ELEMENTS];
+    for (size_t i = 0; i < sizeof pixels; i++) pixels[i] = (uint8_t)(i * i * 31 % 251 + i / TRAINING_ELEMENTS);
+    return pixels;
+}
+
+const int32_t *training_labels(void) {
+    static int32_t labels[TRAINING_PICTURES];
+    for (int32_t i = 0; i < TRAINING_PICTURES; i++) labels[i] = i % TRAINING_CLASSES;
+    labels[TRAINING_PICTURES - 1] = -1;
+    return labels;
+}
+
+void training_require(const training *t, int32_t status) {
+    ck_assert_msg(status == DM_OK, "%s: %s", dm_status_name(status), dm_context_error(t->context));
+}
+
+void training_expect(const training *t, int32_t status, int32_t want, const char *words) {
+    const char *text = dm_context_error(t->context);
+    char list[256];
+    snprintf(list, sizeof list, "%s", words);
+    ck_assert_msg(status == want, "%s, not %s (%s)", dm_status_name(status), dm_status_name(want), text);
+    for (char *at = list; at;) {
+        char *word = at, *bar = strchr(at, '|');
+        at = bar ? bar + 1 : NULL;
+        if (bar) *bar = 0;
+        ck_assert_msg(strstr(text, word), "\"%s\" does not say \"%s\"", text, word);
+    }
+}
+
+static void make_unet(training *t, const training_setup *setup) {
+    dm_unet_options o;
+    training_require(t, dm_unet_options_init(&o, sizeof o));
+    o.height = o.width = TRAINING_SIDE;
+    o.levels = 2;
+    for (int32_t i = 0; i < DM_MAX_LEVELS; i++) {
+        o.channels[i] = i < 2 ? 16 : 0;
+        o.blocks[i] = i < 2;
+        o.attention[i] = i == 1;
+    }
+    o.norm_groups = 4;
+    o.prediction = setup->prediction;
+    o.classes = setup->classes;
+    o.dropout = setup->dropout;
+    training_require(t, dm_unet_create(&t->unet, t->context, &o, 3));
+}
+
+void training_prepare(training *t, const training_setup *setup) {
+    dm_context_options o;
+    *t = (training){0};
+    ck_assert_int_eq(dm_context_options_init(&o, sizeof o), DM_OK);
+    o.threads = setup->threads;
+    ck_assert_int_eq(dm_context_create(&t->context, &o), DM_OK);
+    training_require(t, dm_schedule_create(&t->schedule, t->context, NULL));
+    if (setup->dataset)
+        training_require(t, dm_dataset_from_memory(&t->dataset, t->context, training_pixels(), training_labels(),
+                                                   TRAINING_PICTURES, TRAINING_SIDE, TRAINING_SIDE, TRAINING_CHANNELS));
+    make_unet(t, setup);
+}
+
+void training_begin(training *t, const training_setup *setup) {
+    training_prepare(t, setup);
+    training_require(t, dm_trainer_create(&t->trainer, t->unet, t->schedule, t->dataset, &setup->options));
+}
+
+static void note_warning(void *user, int32_t level, const char *message) {
+    (void)level;
+    snprintf(user, 256, "%s", message);
+}
+
+void training_end(training *t) {
+    char warning[256] = "";
+    dm_trainer_destroy(t->trainer);
+    dm_unet_destroy(t->unet);
+    dm_dataset_destroy(t->dataset);
+    dm_schedule_destroy(t->schedule);
+    t->context->host.log = note_warning; /* which the context's end uses for what is left */
+    t->context->host.log_user = warning;
+    dm_context_destroy(t->context);
+    ck_assert_str_eq(warning, "");
+    *t = (training){0};
+}
+
+float *training_weights(const training *t) {
+    size_t bytes = t->unet->params.floats * sizeof(float);
+    float *copy = malloc(bytes);
+    ck_assert_ptr_nonnull(copy);
+    return memcpy(copy, t->unet->params.data, bytes);
+}
+
+bool training_unchanged(const training *t, const float *weights) {
+    return !memcmp(weights, t->unet->params.data, t->unet->params.floats * sizeof(float));
+}
+
+uint8_t *training_read_file(const char *path, size_t *size) {
+    FILE *file = fopen(path, "rb");
+    ck_assert_msg(file, "cannot open %s", path);
+    fseek(file, 0, SEEK_END);
+    *size = (size_t)ftell(file);
+    rewind(file);
+    uint8_t *bytes = malloc(*size + 1);
+    ck_assert_ptr_nonnull(bytes);
+    ck_assert_uint_eq(fread(bytes, 1, *size, file), *size);
+    fclose(file);
+    return bytes;
+}
+
+void training_write_file(const char *path, const void *bytes, size_t size) {
+    FILE *file = fopen(path, "wb");
+    ck_assert_msg(file, "cannot open %s", path);
+    ck_assert_uint_eq(fwrite(bytes, 1, size, file), size);
+    fclose(file);
+}
+
+void training_same_files(const char *one, const char *other) {
+    size_t size, other_size;
+    uint8_t *bytes = training_read_file(one, &size), *other_bytes = training_read_file(other, &other_size);
+    ck_assert_msg(size == other_size && !memcmp(bytes, other_bytes, size), "%s and %s differ", one, other);
+    free(bytes);
+    free(other_bytes);
+}

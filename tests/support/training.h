@@ -1,0 +1,63 @@
+/* A small network in training, as the tests of trainer and checkpoint need it: 8 x 8 pictures, two levels of 16 channels,
+ * with attention. */
+#ifndef DM_TESTS_TRAINING_H
+#define DM_TESTS_TRAINING_H
+
+#include "diffusion.h"
+#include "support/allocator.h"
+#include "support/support.h"
+
+enum {
+    TRAINING_SIDE = 8,
+    TRAINING_CHANNELS = 3,
+    TRAINING_ELEMENTS = TRAINING_SIDE * TRAINING_SIDE * TRAINING_CHANNELS,
+    TRAINING_PICTURES = 10, /* of the dataset */
+    TRAINING_CLASSES = 4    /* of its labels; the last picture has none */
+};
+
+/* Filled with defaults by training_setup, then changed by the test. */
+typedef struct training_setup {
+    int32_t threads;
+    bool dataset; /* the one in memory; false: none */
+    int32_t prediction, classes;
+    float dropout;
+    dm_trainer_options options;
+} training_setup;
+
+typedef struct training {
+    dm_context *context;
+    dm_schedule *schedule;
+    dm_dataset *dataset; /* or NULL */
+    dm_unet *unet;
+    dm_trainer *trainer;
+} training;
+
+/* One thread, the dataset, eps, no classes; batch 4, rate 1e-3, average 0.9, seed 5. */
+training_setup training_default(void);
+/* The dataset's pictures, [TRAINING_PICTURES, 8, 8, 3], and labels, always the same. */
+const uint8_t *training_pixels(void);
+const int32_t *training_labels(void);
+
+/* Context, schedule, dataset and network, without a trainer. */
+void training_prepare(training *t, const training_setup *setup);
+/* The same with a trainer. */
+void training_begin(training *t, const training_setup *setup);
+/* Destroys what there is, and fails the test where a byte is left. */
+void training_end(training *t);
+
+/* Fails the test with the context's text where status is not DM_OK. */
+void training_require(const training *t, int32_t status);
+/* Fails the test unless status is `want` and the context's text has each of `words`, which stand apart by '|'. */
+void training_expect(const training *t, int32_t status, int32_t want, const char *words);
+
+/* A copy of the network's weights, to be freed, and whether they are still the same bits. */
+float *training_weights(const training *t);
+bool training_unchanged(const training *t, const float *weights);
+
+/* A whole file, to be freed. */
+uint8_t *training_read_file(const char *path, size_t *size);
+void training_write_file(const char *path, const void *bytes, size_t size);
+/* Fails the test unless two files have the same bytes. */
+void training_same_files(const char *one, const char *other);
+
+#endif

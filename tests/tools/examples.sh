@@ -1,0 +1,52 @@
+#!/bin/sh
+# The examples run end to end on built-in pictures: train, stop by Ctrl-C, go on, sample.  examples.sh BUILD
+set -eu
+build=$1
+out=$build/tmp/examples
+rm -rf "$out"
+mkdir -p "$out"
+
+fail() {
+    echo "examples: $1" >&2
+    exit 1
+}
+is_png() { [ "$(od -An -tx1 -N8 "$1" | tr -d ' ')" = 89504e470d0a1a0a ] || fail "$1 is no PNG"; }
+
+"$build/demo" --steps 3 --ddpm-steps 20 --out "$out/demo" >"$out/demo.txt" 2>&1 || fail "demo failed: $(cat "$out/demo.txt")"
+for name in data ddim ddpm denoising; do is_png "$out/demo/$name.png"; done
+
+train="$build/train_cifar10 --data builtin --channels 16,16 --groups 4 --blocks 1 --attention 0,0 --mid-attention 0 --batch 4"
+train="$train --lr 1e-3 --samples 4 --sample-steps 3 --sample-every 0 --save-every 0"
+# The words of $train are meant to be split.
+# shellcheck disable=SC2086
+{
+    $train --steps 12 --out "$out/whole" >"$out/whole.txt" 2>&1 || fail "train_cifar10 failed: $(cat "$out/whole.txt")"
+    # A Ctrl-C saves; what goes on from there ends in the same file.
+    $train --steps 100000 --out "$out/parts" >"$out/parts.txt" 2>&1 &
+    pid=$!
+    sleep 1
+    kill -INT $pid
+    wait $pid || fail "train_cifar10 did not stop cleanly: $(cat "$out/parts.txt")"
+    [ -s "$out/parts/checkpoint.safetensors" ] || fail "Ctrl-C saved nothing"
+    $train --steps 7 --out "$out/seven" >/dev/null 2>&1
+    $train --steps 12 --out "$out/seven" --resume "$out/seven/checkpoint.safetensors" >"$out/seven.txt" 2>&1 ||
+        fail "--resume failed: $(cat "$out/seven.txt")"
+}
+cmp "$out/whole/checkpoint.safetensors" "$out/seven/checkpoint.safetensors" || fail "7 steps, a resume and 5 more are not 12 steps"
+[ "$(wc -l <"$out/seven/loss.csv")" = 13 ] || fail "loss.csv of the resumed run does not have 12 steps"
+grep -q '<svg' "$out/whole/report.html" || fail "report.html has no curve"
+grep -q 'data:image/png;base64,iVBOR' "$out/whole/report.html" || fail "report.html has no samples"
+
+"$build/sample" --model "$out/whole/checkpoint.safetensors" --count 3 --steps 4 --out "$out/grid.png" --animation "$out/run.png" \
+    --each "$out/each" >"$out/sample.txt" 2>&1 || fail "sample failed: $(cat "$out/sample.txt")"
+for file in grid run each/00000 each/00002; do is_png "$out/$file.png"; done
+
+for program in demo train_cifar10 sample; do
+    "$build/$program" --help | grep -q default || fail "$program --help tells no defaults"
+    if "$build/$program" --no-such-option >/dev/null 2>&1; then fail "$program takes an option that it does not have"; fi
+done
+if "$build/sample" --model "$out/absent.safetensors" 2>"$out/absent.txt"; then fail "sample takes a file that is not there"; fi
+grep -q absent.safetensors "$out/absent.txt" || fail "sample does not name the file that is not there"
+if "$build/train_cifar10" --groups 7 --steps 1 --out "$out/bad" 2>"$out/bad.txt"; then fail "7 groups of 64 channels were taken"; fi
+grep -q "norm_groups.*7" "$out/bad.txt" || fail "the message does not name the group count: $(cat "$out/bad.txt")"
+echo "examples: ok"
