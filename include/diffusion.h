@@ -306,7 +306,8 @@ DM_API int32_t dm_dataset_from_memory(dm_dataset **out, dm_context *context, con
                                       uint64_t count, int32_t height, int32_t width, int32_t channels);
 DM_API int32_t dm_dataset_from_callback(dm_dataset **out, dm_context *context, dm_dataset_read read, void *user,
                                         uint64_t count, int32_t height, int32_t width, int32_t channels);
-/* Each out parameter may be NULL. `classes` is 0 where there are no labels. */
+/* Each out parameter may be NULL. `classes` is 0 where there are no labels, and where a callback gives
+ * them; from memory it is one more than the largest label. */
 DM_API int32_t dm_dataset_size(const dm_dataset *dataset, uint64_t *count, int32_t *height, int32_t *width,
                                int32_t *channels, int32_t *classes);
 /* One picture; `count` must be height * width * channels; label may be NULL. */
@@ -477,7 +478,8 @@ DM_API int32_t dm_sampler_steps(const dm_sampler *sampler);
 DM_API int32_t dm_sampler_timesteps(const dm_sampler *sampler, int32_t *timesteps, size_t count);
 /* Fills images [count, h, w, c]; `elements` must be their number of floats in all. */
 DM_API int32_t dm_sampler_run(dm_sampler *sampler, const dm_sampler_request *request, float *images, size_t elements);
-/* Makes the current run return DM_ERROR_CANCELLED after the step under way. Safe in a signal handler. */
+/* Makes the current run, or the next one where there is none, return DM_ERROR_CANCELLED after the step under way. Safe in
+ * a signal handler. */
 DM_API void dm_sampler_cancel(dm_sampler *sampler);
 DM_API void dm_sampler_destroy(dm_sampler *sampler);
 

@@ -2,11 +2,11 @@
  * The run is in sampler_run.c. */
 #include "sampler.h"
 
-#include <math.h>
-
 #include "spacing.h"
 
 enum { BATCH_MOST = 4096 };
+
+_Static_assert(ATOMIC_INT_LOCK_FREE == 2, "dm_sampler_cancel must be safe in a signal handler");
 
 static const dm_sampler_options defaults = {
     .struct_size = sizeof(dm_sampler_options),
@@ -25,8 +25,8 @@ int32_t dm_sampler_options_init(dm_sampler_options *options, size_t size) {
 
 static int32_t check_range(dmi_host *host, const char *name, int32_t value, int32_t least, int32_t most) {
     if (value >= least && value <= most) return DM_OK;
-    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: '%s' is %d; it must be %d to %d", name, (int)value, (int)least,
-                    (int)most);
+    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: '%s' is %d; it must be %d to %d", name, (int)value,
+                    (int)least, (int)most);
 }
 
 static int32_t check_options(dmi_host *host, const dm_sampler_options *o, int32_t total) {
@@ -147,8 +147,8 @@ int32_t dm_sampler_timesteps(const dm_sampler *sampler, int32_t *timesteps, size
     dmi_host *host = &sampler->context->host;
     if (!timesteps) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: 'timesteps' is NULL");
     if (count != (size_t)sampler->options.steps)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: 'count' is %zu; it must be the number of steps, %d", count,
-                        (int)sampler->options.steps);
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: 'count' is %zu; it must be the number of steps, %d",
+                        count, (int)sampler->options.steps);
     for (size_t i = 0; i < count; i++) timesteps[i] = sampler->timesteps[i];
     return DM_OK;
 }

@@ -82,8 +82,8 @@ static int32_t check_options(dmi_host *host, const dm_schedule_options *o) {
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'kind' is %d; it must be 0 (linear) or 1 (cosine)",
                         (int)o->kind);
     if (o->timesteps < 1 || o->timesteps > DMI_SCHEDULE_STEPS_MOST)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'timesteps' is %d; it must be 1 to %d", (int)o->timesteps,
-                        (int)DMI_SCHEDULE_STEPS_MOST);
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'timesteps' is %d; it must be 1 to %d",
+                        (int)o->timesteps, (int)DMI_SCHEDULE_STEPS_MOST);
     if (o->reserved != 0)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'reserved' is %d; it must be 0", (int)o->reserved);
     if (o->kind == DM_SCHEDULE_COSINE) return DM_OK;
@@ -256,12 +256,12 @@ int32_t dm_schedule_add_noise(const dm_schedule *schedule, float *x_t, const flo
                         !x_t ? "x_t" : !x_start ? "x_start" : !noise ? "noise" : "timesteps");
     size_t total;
     if (!dmi_mul(count, elements, &total) || !dmi_mul(total, sizeof(float), &total))
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: add_noise: %zu pictures of %zu floats are too many", count,
-                        elements);
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: add_noise: %zu pictures of %zu floats are too many",
+                        count, elements);
     for (size_t i = 0; i < count; i++)
         if (timesteps[i] < 0 || timesteps[i] >= schedule->steps)
-            return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: add_noise: timestep %zu is %d; it must be 0 to %d", i,
-                            (int)timesteps[i], (int)schedule->steps - 1);
+            return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: add_noise: timestep %zu is %d; it must be 0 to %d",
+                            i, (int)timesteps[i], (int)schedule->steps - 1);
     for (size_t i = 0; i < count; i++) {
         float signal = (float)sqrt_alpha_cumprod_at(schedule, timesteps[i]);
         float share = (float)sqrt_one_minus_alpha_cumprod_at(schedule, timesteps[i]);

@@ -70,8 +70,8 @@ static int32_t read_betas(dm_schedule **out, dm_context *context, const dmi_safe
     if (status) return status;
     status = parse_betas(text, beta, count)
                  ? dm_schedule_create_from_betas(out, context, beta, (size_t)count)
-                 : dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: metadata '%s' is not a list of %d numbers", betas_key,
-                            (int)count);
+                 : dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: metadata '%s' is not a list of %d numbers",
+                            betas_key, (int)count);
     dmi_free(host, beta);
     return status;
 }

@@ -3,8 +3,8 @@
 
 #include "solver.h"
 
-static void ddim_step(const dm_schedule *schedule, const dm_sampler_options *options, const int32_t *timesteps, int32_t count,
-                      int32_t i, dmi_solver_step *out) {
+static void ddim_step(const dm_schedule *schedule, const dm_sampler_options *options, const int32_t *timesteps,
+                      int32_t count, int32_t i, dmi_solver_step *out) {
     double a = schedule->alpha_cumprod[timesteps[i]];
     double a_prev = i + 1 < count              ? schedule->alpha_cumprod[timesteps[i + 1]]
                     : options->final_alpha_one ? 1

@@ -4,8 +4,8 @@
 
 #include "solver.h"
 
-static void ddpm_step(const dm_schedule *schedule, const dm_sampler_options *options, const int32_t *timesteps, int32_t count,
-                      int32_t i, dmi_solver_step *out) {
+static void ddpm_step(const dm_schedule *schedule, const dm_sampler_options *options, const int32_t *timesteps,
+                      int32_t count, int32_t i, dmi_solver_step *out) {
     bool last = i + 1 == count;
     double a = schedule->alpha_cumprod[timesteps[i]];
     double a_prev = last ? 1 : schedule->alpha_cumprod[timesteps[i + 1]];

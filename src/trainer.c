@@ -138,7 +138,8 @@ int32_t dm_trainer_get_average(const dm_trainer *trainer, dm_unet *target) {
     const char *other = dmi_unet_options_difference(&trainer->unet->options, &target->options);
     if (other)
         return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
-                        "trainer: 'target' differs in '%s' from the network that is trained; all options must be the same", other);
+                        "trainer: 'target' differs in '%s' from the network that is trained; all options must be the same",
+                        other);
     memcpy(target->params.data, trainer->average, target->params.floats * sizeof(float));
     target->params.version++;
     return DM_OK;

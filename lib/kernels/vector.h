@@ -33,6 +33,11 @@ enum { PANEL = 2 * W };
 static inline vec load(const float *p) { return *(const vec_anywhere *)p; }
 static inline void store(float *p, vec v) { *(vec_anywhere *)p = v; }
 
+/* Asks for the cache line `floats` behind p, which may lie outside of the array: then nothing happens. */
+static inline void prefetch(const float *p, size_t floats) {
+    __builtin_prefetch((const void *)((uintptr_t)p + floats * sizeof *p));
+}
+
 /* The first `count` floats at p, zeros behind them. */
 static inline vec load_part(const float *p, int32_t count) {
     vec v = {0};

@@ -21,46 +21,52 @@ const dmi_winograd DMI_KERNEL(winograd_table) = {
     .gradient_inverse = DMI_KERNEL(winograd_gradient_inverse),
 };
 
-/* `vectors` vectors of channels of a tile whose pixels lie `row` and `column` floats apart. One body for all tiles, so that
- * a tile at the border is rounded like any other. */
-static __attribute__((noinline)) void transform(float *v, size_t step, const float *pixels, size_t row, size_t column,
-                                                int32_t vectors) {
-    for (int32_t i = 0; i < vectors; i++, v += W, pixels += W) {
+/* `vectors` vectors of channels of the tile's 36 pixels. One body for all tiles, so that a tile at the border is rounded like
+ * any other. The next tile's new pixels, mostly `ahead` floats from this one's, are asked for meanwhile. */
+static __attribute__((noinline)) void transform(float *v, size_t step, const float *const *pixels, int32_t vectors,
+                                                size_t ahead) {
+    for (size_t c = 0; c < (size_t)vectors * W; c += W) {
         vec rows[TILE_IN][TILE_IN], result[TILE_IN];
         DMI_UNROLL
         for (int32_t j = 0; j < TILE_IN; j++) {
-            const float *p = pixels + (size_t)j * column;
-            input_1d(&rows[0][j], TILE_IN, load(p), load(p + row), load(p + 2 * row), load(p + 3 * row), load(p + 4 * row),
-                     load(p + 5 * row));
+            DMI_UNROLL
+            for (int32_t k = TILE_IN - TILE_OUT; k < TILE_IN; k++) prefetch(pixels[j * TILE_IN + k], c + ahead);
         }
+        DMI_UNROLL
+        for (int32_t j = 0; j < TILE_IN; j++)
+            input_1d(&rows[0][j], TILE_IN, load(pixels[j] + c), load(pixels[6 + j] + c), load(pixels[12 + j] + c),
+                     load(pixels[18 + j] + c), load(pixels[24 + j] + c), load(pixels[30 + j] + c));
         DMI_UNROLL
         for (int32_t j = 0; j < TILE_IN; j++) {
             input_1d(result, 1, rows[j][0], rows[j][1], rows[j][2], rows[j][3], rows[j][4], rows[j][5]);
             DMI_UNROLL
-            for (int32_t k = 0; k < TILE_IN; k++) store(v + (size_t)(j * TILE_IN + k) * step, result[k]);
+            for (int32_t k = 0; k < TILE_IN; k++) store(v + (size_t)(j * TILE_IN + k) * step + c, result[k]);
         }
     }
 }
 
-void DMI_KERNEL(winograd_input)(const dmi_winograd_shape *s, tile_place at, const float *x, float *v, size_t step) {
-    int32_t shift = s->upsample, width = s->w >> shift;
-    size_t ci = (size_t)s->ci;
-    const float *picture = x + (size_t)at.n * (size_t)(s->h >> shift) * (size_t)width * ci;
-    bool inside = at.y >= 1 && at.x >= 1 && at.y + TILE_IN - 1 <= s->h && at.x + TILE_IN - 1 <= s->w && !s->upsample;
-    int32_t whole = inside ? s->ci / W : 0;
-    if (whole) {
-        const float *first = picture + ((size_t)(at.y - 1) * (size_t)width + (size_t)(at.x - 1)) * ci;
-        transform(v, step, first, (size_t)width * ci, ci, whole);
-    }
-    for (int32_t c = whole * W; c < s->ci; c += W) {
-        float pixels[POINTS * W];
-        for (int32_t i = 0; i < POINTS; i++) {
-            int32_t py = at.y - 1 + i / TILE_IN, px = at.x - 1 + i % TILE_IN;
-            vec pixel = {0};
-            if (py >= 0 && py < s->h && px >= 0 && px < s->w)
-                pixel = load_part(picture + ((size_t)(py >> shift) * (size_t)width + (size_t)(px >> shift)) * ci + c, s->ci - c);
-            store(pixels + i * W, pixel);
+void DMI_KERNEL(winograd_input)(const dmi_winograd_shape *s, tile_place at, const float *x, const float *zeros, float *v,
+                                size_t step) {
+    int32_t shift = s->upsample, whole = s->ci / W, part = s->ci % W;
+    size_t ci = (size_t)s->ci, width = (size_t)(s->w >> shift);
+    size_t ahead = (size_t)TILE_OUT * ci >> shift;
+    const float *picture = x + (size_t)at.n * (size_t)(s->h >> shift) * width * ci, *pixels[POINTS];
+    for (int32_t i = 0; i < TILE_IN; i++) {
+        int32_t py = at.y - 1 + i;
+        const float *row = picture + (size_t)(py >> shift) * width * ci;
+        for (int32_t j = 0; j < TILE_IN; j++) {
+            int32_t px = at.x - 1 + j;
+            bool inside = py >= 0 && py < s->h && px >= 0 && px < s->w;
+            pixels[i * TILE_IN + j] = inside ? row + (size_t)(px >> shift) * ci : zeros;
         }
-        transform(v + c, step, pixels, TILE_IN * W, W, 1);
+    }
+    transform(v, step, pixels, whole, ahead);
+    if (part) {
+        float parts[POINTS * W];
+        for (int32_t i = 0; i < POINTS; i++) {
+            store(parts + i * W, load_part(pixels[i] + whole * W, part));
+            pixels[i] = parts + i * W;
+        }
+        transform(v + whole * W, step, pixels, 1, 0);
     }
 }

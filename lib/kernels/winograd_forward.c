@@ -1,5 +1,7 @@
 /* The convolution itself. A task is a block of tiles and a range of output panels: the block's input is transformed once,
  * then panel by panel multiplied at the 36 positions and brought back, so that only one panel's products are ever stored. */
+#include <string.h>
+
 #include "kernels/product.h"
 #include "kernels/winograd_parts.h"
 
@@ -36,54 +38,95 @@ int32_t DMI_KERNEL(winograd_blocks)(const dmi_winograd_shape *s) {
 
 size_t DMI_KERNEL(winograd_block_floats)(const dmi_winograd_shape *s) {
     cut c = cut_of(s);
-    return POINTS * (c.v_step + c.m_step);
+    return POINTS * (c.v_step + c.m_step) + row_step(s->ci);
 }
 
-/* y [4][4][W] = A^T m A for one vector of channels. One body for all tiles. */
+/* y [4][4][PANEL] = A^T m A for a panel of channels. One body for all tiles. */
 static __attribute__((noinline)) void transform_back(float *y, const float *m, size_t step) {
-    vec rows[TILE_OUT][TILE_IN], result[TILE_OUT];
-    DMI_UNROLL
-    for (int32_t j = 0; j < TILE_IN; j++) {
-        const float *p = m + (size_t)j * step;
-        output_1d(&rows[0][j], TILE_IN, load(p), load(p + 6 * step), load(p + 12 * step), load(p + 18 * step),
-                  load(p + 24 * step), load(p + 30 * step));
-    }
-    DMI_UNROLL
-    for (int32_t j = 0; j < TILE_OUT; j++) {
-        output_1d(result, 1, rows[j][0], rows[j][1], rows[j][2], rows[j][3], rows[j][4], rows[j][5]);
+    for (int32_t half = 0; half < PANEL; half += W, m += W, y += W) {
+        vec rows[TILE_OUT][TILE_IN], result[TILE_OUT];
         DMI_UNROLL
-        for (int32_t k = 0; k < TILE_OUT; k++) store(y + (j * TILE_OUT + k) * W, result[k]);
+        for (int32_t j = 0; j < TILE_IN; j++) {
+            const float *p = m + (size_t)j * step;
+            output_1d(&rows[0][j], TILE_IN, load(p), load(p + 6 * step), load(p + 12 * step), load(p + 18 * step),
+                      load(p + 24 * step), load(p + 30 * step));
+        }
+        DMI_UNROLL
+        for (int32_t j = 0; j < TILE_OUT; j++) {
+            output_1d(result, 1, rows[j][0], rows[j][1], rows[j][2], rows[j][3], rows[j][4], rows[j][5]);
+            DMI_UNROLL
+            for (int32_t k = 0; k < TILE_OUT; k++) store(y + (j * TILE_OUT + k) * PANEL, result[k]);
+        }
     }
 }
 
 /* In place: the sums of the four quarters, which come to stand at (0, 0), (0, 1), (1, 0) and (1, 1). */
 static void sum_quarters(float *y) {
-    for (int32_t i = 0; i < 2; i++) {
-        for (int32_t j = 0; j < 2; j++) {
-            const float *p = y + (2 * i * TILE_OUT + 2 * j) * W;
-            vec sum = (load(p) + load(p + W)) + (load(p + TILE_OUT * W) + load(p + TILE_OUT * W + W));
-            store(y + (i * TILE_OUT + j) * W, sum);
+    for (int32_t half = 0; half < PANEL; half += W, y += W) {
+        for (int32_t i = 0; i < 2; i++) {
+            for (int32_t j = 0; j < 2; j++) {
+                const float *p = y + (2 * i * TILE_OUT + 2 * j) * PANEL;
+                vec sum = (load(p) + load(p + PANEL)) + (load(p + TILE_OUT * PANEL) + load(p + TILE_OUT * PANEL + PANEL));
+                store(y + (i * TILE_OUT + j) * PANEL, sum);
+            }
         }
     }
 }
 
-/* Writes a tile's outputs for channels c to c+W-1, as far as they lie in the picture. */
-static void write_tile(const dmi_winograd_shape *s, tile_place at, float *y, const float *values, const dmi_epilogue *e,
-                       int32_t c) {
-    int32_t shift = s->sum2x2, h = s->h >> shift, w = s->w >> shift, y0 = at.y >> shift, x0 = at.x >> shift;
-    int32_t rows = h - y0 < TILE_OUT >> shift ? h - y0 : TILE_OUT >> shift;
-    int32_t columns = w - x0 < TILE_OUT >> shift ? w - x0 : TILE_OUT >> shift;
-    int32_t count = s->co - c;
-    vec added = {0};
-    if (e->bias) added = load_part(e->bias + c, count);
-    if (e->per_image) added += load_part(e->per_image + (size_t)at.n * (size_t)s->co + (size_t)c, count);
-    for (int32_t i = 0; i < rows; i++) {
-        for (int32_t j = 0; j < columns; j++) {
-            size_t place = (((size_t)at.n * (size_t)h + (size_t)(y0 + i)) * (size_t)w + (size_t)(x0 + j)) * (size_t)s->co + (size_t)c;
-            vec value = load(values + (i * TILE_OUT + j) * W) + added;
-            if (e->residual) value += load_part(e->residual + place, count);
-            if (e->add) value += load_part(y + place, count);
+/* Where a tile's outputs of one panel lie: rows x columns pixels of y, as far as they are in the picture. */
+typedef struct tile_window {
+    size_t first, row;     /* floats: the first pixel, and from one row of pixels to the next */
+    int32_t rows, columns;
+} tile_window;
+
+static tile_window window_of(const dmi_winograd_shape *s, tile_place at, int32_t panel) {
+    int32_t shift = s->sum2x2, h = s->h >> shift, w = s->w >> shift, y = at.y >> shift, x = at.x >> shift;
+    int32_t side = TILE_OUT >> shift;
+    size_t co = (size_t)s->co;
+    return (tile_window){.first = (((size_t)at.n * (size_t)h + (size_t)y) * (size_t)w + (size_t)x) * co + (size_t)panel * PANEL,
+                         .row = (size_t)w * co, .rows = h - y < side ? h - y : side, .columns = w - x < side ? w - x : side};
+}
+
+/* Writes a tile's outputs for W channels, or the first `count` of them. */
+static inline __attribute__((always_inline)) void write_vectors(const tile_window *window, float *y, const float *residual,
+                                                                size_t co, const float *values, vec added, bool add,
+                                                                int32_t count) {
+    for (int32_t i = 0; i < window->rows; i++) {
+        size_t place = window->first + (size_t)i * window->row;
+        for (int32_t j = 0; j < window->columns; j++, place += co) {
+            vec value = load(values + (i * TILE_OUT + j) * PANEL) + added;
+            if (residual) value += load_part(residual + place, count);
+            if (add) value += load_part(y + place, count);
             store_part(y + place, value, count);
+        }
+    }
+}
+
+/* Writes a tile's outputs for the panel's channels. */
+static void write_tile(const dmi_winograd_shape *s, const tile_window *window, int32_t n, int32_t panel, float *y,
+                       const float *values, const dmi_epilogue *e) {
+    size_t co = (size_t)s->co;
+    for (int32_t half = 0; half < PANEL; half += W) {
+        int32_t c = panel * PANEL + half, count = s->co - c;
+        if (count <= 0) return;
+        vec added = {0};
+        if (e->bias) added = load_part(e->bias + c, count);
+        if (e->per_image) added += load_part(e->per_image + (size_t)n * co + (size_t)c, count);
+        const float *residual = e->residual ? e->residual + half : NULL;
+        if (count >= W) write_vectors(window, y + half, residual, co, values + half, added, e->add, W);
+        else write_vectors(window, y + half, residual, co, values + half, added, e->add, count);
+    }
+}
+
+/* The lines that a tile's outputs will be written to are asked for while products run, which leave memory idle. */
+static void prefetch_tile(const dmi_winograd_shape *s, const tile_window *window, float *y, const dmi_epilogue *e) {
+    for (int32_t i = 0; i < window->rows; i++) {
+        for (int32_t j = 0; j < window->columns; j++) {
+            size_t place = window->first + (size_t)i * window->row + (size_t)j * (size_t)s->co;
+            for (int32_t line = 0; line < PANEL; line += 16) {
+                __builtin_prefetch(y + place + line, 1, 2);
+                if (e->residual) __builtin_prefetch(e->residual + place + line, 0, 2);
+            }
         }
     }
 }
@@ -93,21 +136,26 @@ void DMI_KERNEL(winograd_forward)(const dmi_winograd_shape *s, float *y, const f
     cut c = cut_of(s);
     int32_t first = block / c.splits * c.block_tiles, split = block % c.splits;
     int32_t tiles = c.tiles - first < c.block_tiles ? c.tiles - first : c.block_tiles;
-    float *v = scratch, *m = v + POINTS * c.v_step;
+    float *v = scratch, *m = v + POINTS * c.v_step, *zeros = m + POINTS * c.m_step;
+    memset(zeros, 0, (size_t)s->ci * sizeof *zeros);
     for (int32_t t = 0; t < tiles; t++)
-        DMI_KERNEL(winograd_input)(s, place_of(s, first + t), x, v + (size_t)t * c.v_row, c.v_step);
+        DMI_KERNEL(winograd_input)(s, place_of(s, first + t), x, zeros, v + (size_t)t * c.v_row, c.v_step);
     for (int32_t panel = c.panels * split / c.splits; panel < c.panels * (split + 1) / c.splits; panel++) {
         for (int32_t p = 0; p < POINTS; p++) {
             const float *weights = u + ((size_t)panel * POINTS + (size_t)p) * weight_step(s->ci);
+            for (int32_t t = tiles * p / POINTS; t < tiles * (p + 1) / POINTS; t++) {
+                tile_window window = window_of(s, place_of(s, first + t), panel);
+                prefetch_tile(s, &window, y, epilogue);
+            }
             DMI_KERNEL(product)(m + (size_t)p * c.m_step, PANEL, v + (size_t)p * c.v_step, c.v_row, weights, tiles, s->ci, false);
         }
         for (int32_t t = 0; t < tiles; t++) {
-            for (int32_t half = 0; half < PANEL && panel * PANEL + half < s->co; half += W) {
-                float values[TILE_OUT * TILE_OUT * W];
-                transform_back(values, m + (size_t)t * PANEL + half, c.m_step);
-                if (s->sum2x2) sum_quarters(values);
-                write_tile(s, place_of(s, first + t), y, values, epilogue, panel * PANEL + half);
-            }
+            float values[TILE_OUT * TILE_OUT * PANEL];
+            tile_place at = place_of(s, first + t);
+            tile_window window = window_of(s, at, panel);
+            transform_back(values, m + (size_t)t * PANEL, c.m_step);
+            if (s->sum2x2) sum_quarters(values);
+            write_tile(s, &window, at.n, panel, y, values, epilogue);
         }
     }
 }

@@ -1,16 +1,20 @@
 /* The weight gradient, the adjoint of the convolution: dw = G^T [sum over tiles of (B^T d B) . (A dy A^T)] G, the sum a
  * product of depth `tiles` at each of the 36 positions. Tiles go in rounds: V and D of one round stay in L3. */
+#include <string.h>
+
 #include "kernels/product.h"
 #include "kernels/winograd_parts.h"
 
-/* Tiles of a round: as many as ROUND_FLOATS hold, since dU is read and written once a round. */
-enum { ROUND_FLOATS = 2560 * 1024, ROUND_TILES_LEAST = 128, ROUND_TILES_MOST = 512, TASK_TILES = 8, TASK_CHANNELS = 32 };
+/* Tiles of a round: enough to be worth reading and writing dU, few enough that V and D are still near when products read
+ * them (measured: 64 to 192 are alike, 512 takes a quarter longer). */
+enum { ROUND_FLOATS = 2560 * 1024, ROUND_TILES_LEAST = 96, ROUND_TILES_MOST = 128, TASK_TILES = 4, TASK_CHANNELS = 32 };
 
 typedef struct cut {
     int32_t tiles, round_tiles, rounds, panels;
     size_t v_row, v_step;       /* V [position][tile][ci] */
     size_t d_panel, d_step;     /* D [position][panel][tile][PANEL] */
     size_t u_panel, u_step;     /* dU [position][panel][ci][PANEL] */
+    size_t zeros;               /* of each transform task: the pixels outside, for x and for dy */
 } cut;
 
 static cut cut_of(const dmi_winograd_shape *s) {
@@ -25,6 +29,7 @@ static cut cut_of(const dmi_winograd_shape *s) {
     c.d_step = position_step((size_t)c.panels * c.d_panel);
     c.u_panel = (size_t)s->ci * PANEL;
     c.u_step = position_step((size_t)c.panels * c.u_panel);
+    c.zeros = row_step(s->ci > s->co ? s->ci : s->co);
     return c;
 }
 
@@ -35,7 +40,7 @@ static int32_t tiles_of_round(const cut *c, int32_t round) {
 
 size_t DMI_KERNEL(winograd_gradient_floats)(const dmi_winograd_shape *s) {
     cut c = cut_of(s);
-    return POINTS * (c.v_step + c.d_step + c.u_step);
+    return POINTS * (c.v_step + c.d_step + c.u_step) + (size_t)divide_up(c.round_tiles, TASK_TILES) * c.zeros;
 }
 
 int32_t DMI_KERNEL(winograd_gradient_rounds)(const dmi_winograd_shape *s) { return cut_of(s).rounds; }
@@ -50,14 +55,16 @@ int32_t DMI_KERNEL(winograd_gradient_inverse_tasks)(const dmi_winograd_shape *s)
     return panels_of(s->co) * divide_up(s->ci, TASK_CHANNELS);
 }
 
-/* d[position * step] = A dy A^T for one vector of channels, dy [4][4][W]. */
-static void transform(float *d, size_t step, const float *dy) {
+/* d[position * step] = A dy A^T for one vector of channels of the tile's 16 pixels; the next tile's lie `ahead`. */
+static inline void transform(float *d, size_t step, const float *const *pixels, size_t c,
+                             size_t ahead) {
     vec rows[TILE_IN][TILE_OUT], result[TILE_IN];
     DMI_UNROLL
-    for (int32_t j = 0; j < TILE_OUT; j++) {
-        const float *p = dy + j * W;
-        output_turned_1d(&rows[0][j], TILE_OUT, load(p), load(p + 4 * W), load(p + 8 * W), load(p + 12 * W));
-    }
+    for (int32_t j = 0; j < TILE_OUT * TILE_OUT; j++) prefetch(pixels[j], c + ahead);
+    DMI_UNROLL
+    for (int32_t j = 0; j < TILE_OUT; j++)
+        output_turned_1d(&rows[0][j], TILE_OUT, load(pixels[j] + c), load(pixels[4 + j] + c), load(pixels[8 + j] + c),
+                         load(pixels[12 + j] + c));
     DMI_UNROLL
     for (int32_t j = 0; j < TILE_IN; j++) {
         output_turned_1d(result, 1, rows[j][0], rows[j][1], rows[j][2], rows[j][3]);
@@ -66,18 +73,28 @@ static void transform(float *d, size_t step, const float *dy) {
     }
 }
 
-static void transform_dy(const dmi_winograd_shape *s, const cut *c, tile_place at, const float *dy, float *d) {
+/* D of one tile; columns behind the last channel are zero. */
+static void transform_dy(const dmi_winograd_shape *s, const cut *c, tile_place at, const float *dy, const float *zeros, float *d) {
+    const float *pixels[TILE_OUT * TILE_OUT];
+    for (int32_t i = 0; i < TILE_OUT * TILE_OUT; i++) {
+        int32_t py = at.y + i / TILE_OUT, px = at.x + i % TILE_OUT;
+        size_t place = (((size_t)at.n * (size_t)s->h + (size_t)py) * (size_t)s->w + (size_t)px) * (size_t)s->co;
+        pixels[i] = py < s->h && px < s->w ? dy + place : zeros;
+    }
     for (int32_t channel = 0; channel < c->panels * PANEL; channel += W) {
-        float pixels[TILE_OUT * TILE_OUT * W];
-        for (int32_t i = 0; i < TILE_OUT * TILE_OUT; i++) {
-            int32_t py = at.y + i / TILE_OUT, px = at.x + i % TILE_OUT;
-            vec pixel = {0};
-            if (py < s->h && px < s->w && channel < s->co)
-                pixel = load_part(dy + (((size_t)at.n * (size_t)s->h + (size_t)py) * (size_t)s->w + (size_t)px) * (size_t)s->co
-                                  + (size_t)channel, s->co - channel);
-            store(pixels + i * W, pixel);
+        float *to = d + (size_t)(channel / PANEL) * c->d_panel + (size_t)(channel % PANEL), parts[TILE_OUT * TILE_OUT * W];
+        if (channel + W <= s->co) {
+            transform(to, c->d_step, pixels, (size_t)channel, TILE_OUT * (size_t)s->co);
+            continue;
         }
-        transform(d + (size_t)(channel / PANEL) * c->d_panel + (size_t)(channel % PANEL), c->d_step, pixels);
+        const float *part[TILE_OUT * TILE_OUT];
+        for (int32_t i = 0; i < TILE_OUT * TILE_OUT; i++) {
+            vec pixel = {0};
+            if (channel < s->co) pixel = load_part(pixels[i] + channel, s->co - channel);
+            store(parts + i * W, pixel);
+            part[i] = parts + i * W;
+        }
+        transform(to, c->d_step, part, 0, 0);
     }
 }
 
@@ -87,10 +104,12 @@ void DMI_KERNEL(winograd_gradient_transform)(const dmi_winograd_shape *s, float 
     int32_t tiles = tiles_of_round(&c, round), first = task * TASK_TILES;
     int32_t end = tiles - first < TASK_TILES ? tiles : first + TASK_TILES;
     float *v = scratch, *d = v + POINTS * c.v_step;
+    float *zeros = d + POINTS * (c.d_step + c.u_step) + (size_t)task * c.zeros;
+    memset(zeros, 0, c.zeros * sizeof *zeros);
     for (int32_t t = first; t < end; t++) {
         tile_place at = place_of(s, round * c.round_tiles + t);
-        DMI_KERNEL(winograd_input)(s, at, x, v + (size_t)t * c.v_row, c.v_step);
-        transform_dy(s, &c, at, dy, d + (size_t)t * PANEL);
+        DMI_KERNEL(winograd_input)(s, at, x, zeros, v + (size_t)t * c.v_row, c.v_step);
+        transform_dy(s, &c, at, dy, zeros, d + (size_t)t * PANEL);
     }
 }
 

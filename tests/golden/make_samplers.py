@@ -4,7 +4,7 @@ at the step in the middle.
 
 Diffusers keeps its tables in float32; here they are replaced by the same in double, so that the figures can be matched to
 float's own precision. The start is fill("samplers/start") * 2, the noise of step i (1 for the first)
-fill("samplers/noise<i>") * sqrt(3), whose variance is 1. The network is 0.98 x (t + 1) / (t + 2), which makes clipping matter.
+fill("samplers/noise<i>") * sqrt(3), whose variance is 1. The network is 0.98 x (t + 1) / (t + 2): clipping matters with it.
 """
 import math
 from pathlib import Path
@@ -29,7 +29,8 @@ def cosine_betas(steps):
     def signal(u):
         return math.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
 
-    return torch.tensor([min(1 - signal((t + 1) / steps) / signal(t / steps), 0.999) for t in range(steps)], dtype=torch.float64)
+    betas = [min(1 - signal((t + 1) / steps) / signal(t / steps), 0.999) for t in range(steps)]
+    return torch.tensor(betas, dtype=torch.float64)
 
 
 def in_double(scheduler, betas, final_alpha_one=True):
@@ -87,7 +88,8 @@ ddpm("ddpm-large", 50, variance_type="fixed_large")
 ddpm("ddpm-small", 50, variance_type="fixed_small", timestep_spacing="trailing")
 ddpm("ddpm-x0", 20, variance_type="fixed_large", timestep_spacing="trailing", prediction_type="sample")
 ddpm("ddpm-v", 20, variance_type="fixed_small", timestep_spacing="linspace", prediction_type="v_prediction")
-ddpm("ddpm-custom", timesteps=[990, 700, 431, 200, 77, 20, 3, 1], variance_type="fixed_large", prediction_type="v_prediction")
+ddpm("ddpm-custom", timesteps=[990, 700, 431, 200, 77, 20, 3, 1], variance_type="fixed_large",
+     prediction_type="v_prediction")
 ddpm("ddpm-cosine", 100, betas=cosine_betas(1000), variance_type="fixed_large", prediction_type="v_prediction")
 ddim("ddim-leading", 20)
 ddim("ddim-half", 20, eta=0.5)

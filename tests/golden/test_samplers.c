@@ -113,10 +113,12 @@ typedef struct golden_case {
 
 static const int32_t custom_timesteps[] = {990, 700, 431, 200, 77, 20, 3, 1};
 
-#define DDPM(variance_, steps_, spacing_) \
-    .solver = DM_SOLVER_DDPM, .variance = DM_VARIANCE_##variance_, .steps = (steps_), .spacing = DM_SPACING_##spacing_, .clip = 1
-#define DDIM(steps_, spacing_, clip_, alpha_one_) \
-    .solver = DM_SOLVER_DDIM, .steps = (steps_), .spacing = DM_SPACING_##spacing_, .clip = (clip_), .final_alpha_one = (alpha_one_)
+#define DDPM(variance_, steps_, spacing_)                                                                                   \
+    .solver = DM_SOLVER_DDPM, .variance = DM_VARIANCE_##variance_, .steps = (steps_), .spacing = DM_SPACING_##spacing_,     \
+    .clip = 1
+#define DDIM(steps_, spacing_, clip_, alpha_one_)                                                                           \
+    .solver = DM_SOLVER_DDIM, .steps = (steps_), .spacing = DM_SPACING_##spacing_, .clip = (clip_),                         \
+    .final_alpha_one = (alpha_one_)
 
 static const golden_case cases[] = {
     {"ddpm-large", DM_PREDICT_EPS, DM_SCHEDULE_LINEAR, {DDPM(FIXED_LARGE, 50, LEADING)}},

@@ -1,5 +1,6 @@
 /* The network against PyTorch: names and shapes of the published CIFAR-10 checkpoint, then outputs and every gradient for
  * the cases of make_unet.py, which between them use every option. */
+#include "base/cpu.h"
 #include "diffusion.h"
 #include "golden/golden.h"
 #include "unet.h"
@@ -25,7 +26,8 @@ static const int32_t some_labels[] = {2, 3, 0}, more_labels[] = {4, 1, 1, 0};
 
 static const unet_case cases[] = {
     {"add", {.height = 8, .width = 8, .in_channels = 3, .out_channels = 6, .levels = 2, .channels = {8, 16},
-             .blocks = {1, 1}, .attention = {0, 1}, .mid_attention = 1, .norm_groups = 4, .norm_eps = 1e-6f, .time_frequency_shift = 1},
+             .blocks = {1, 1}, .attention = {0, 1}, .mid_attention = 1, .norm_groups = 4, .norm_eps = 1e-6f,
+             .time_frequency_shift = 1},
      2, {999, 0}, NULL},
     {"scale_shift", {.height = 8, .width = 8, .in_channels = 3, .out_channels = 3, .levels = 2, .channels = {8, 16},
                      .blocks = {1, 1}, .attention = {1, 1}, .mid_attention = 1, .attention_head_size = 4, .norm_groups = 4,
@@ -37,8 +39,8 @@ static const unet_case cases[] = {
                     .time_channels = 16, .time_frequency_shift = 1},
      2, {417, 3.25f}, NULL},
     {"one_level", {.height = 5, .width = 7, .in_channels = 4, .out_channels = 3, .levels = 1, .channels = {12},
-                   .blocks = {2}, .attention = {1}, .mid_attention = 1, .attention_head_size = 6, .norm_groups = 1, .norm_eps = 1e-3f,
-                   .time_frequency_shift = 0.5f, .classes = 2},
+                   .blocks = {2}, .attention = {1}, .mid_attention = 1, .attention_head_size = 6, .norm_groups = 1,
+                   .norm_eps = 1e-3f, .time_frequency_shift = 0.5f, .classes = 2},
      2, {0, 417}, NULL},
     {"falling", {.height = 16, .width = 8, .in_channels = 3, .out_channels = 3, .levels = 2, .channels = {16, 8},
                  .blocks = {1, 2}, .attention = {1, 0}, .attention_head_size = 16, .norm_groups = 4, .norm_eps = 1e-6f,
@@ -76,11 +78,12 @@ static void set_weights(fixture *f) {
     }
 }
 
-static void begin(fixture *f, const unet_case *c) {
+static void begin(fixture *f, const unet_case *c, int32_t isa) {
     *f = (fixture){.c = c};
     dm_unet_options options = c->options;
     options.struct_size = sizeof options;
     require(f, dm_context_create(&f->context, NULL));
+    f->context->kernels = dmi_kernels_for(isa);
     require(f, dm_unet_create(&f->unet, f->context, &options, 1));
     set_weights(f);
     size_t pixels = (size_t)c->count * (size_t)options.height * (size_t)options.width;
@@ -104,8 +107,9 @@ static void end(fixture *f) {
 }
 
 static void check(const fixture *f, const char *what, double error, double bound) {
-    if (getenv("GOLDEN_VERBOSE")) printf("%s %s %.2e\n", f->c->name, what, error);
-    ck_assert_msg(error <= bound, "%s: %s: relative error %.3g is above %.3g", f->c->name, what, error, bound);
+    const char *isa = f->context->kernels->isa;
+    if (getenv("GOLDEN_VERBOSE")) printf("%s(%s) %s %.2e\n", f->c->name, isa, what, error);
+    ck_assert_msg(error <= bound, "%s (%s): %s: relative error %.3g is above %.3g", f->c->name, isa, what, error, bound);
 }
 
 /* Through the public calls, twice, since what is kept of the first run must suit the second. */
@@ -191,10 +195,10 @@ static void run_backward(const fixture *f, dmi_unet_graph *g) {
     dmi_graph_backward(g->graph);
 }
 
-START_TEST(small_networks) {
+static void small_network(const unet_case *c, int32_t isa) {
     fixture f;
     dmi_unet_graph g;
-    begin(&f, &cases[_i]);
+    begin(&f, c, isa);
     check_output(&f);
     build(&f, &g);
     for (int32_t run = 0; run < 2; run++) { /* the second time over what the first left */
@@ -205,13 +209,17 @@ START_TEST(small_networks) {
     dmi_unet_graph_destroy(&g);
     end(&f);
 }
+
+START_TEST(small_networks) {
+    for (int32_t isa = DMI_ISA_BASE; isa <= dmi_cpu_isa(); isa++) small_network(&cases[_i], isa);
+}
 END_TEST
 
 /* Gradients of two passes added up are twice those of one. */
 START_TEST(accumulation) {
     fixture f;
     dmi_unet_graph g;
-    begin(&f, &cases[_i]);
+    begin(&f, &cases[_i], dmi_cpu_isa());
     require(&f, dmi_params_allocate_gradient(&f.context->host, &f.unet->params));
     require(&f, dmi_unet_graph_create(f.unet, &g, f.c->count, true));
     run_backward(&f, &g);
@@ -235,7 +243,7 @@ START_TEST(cifar10_network) {
     fixture f;
     dmi_unet_graph g;
     unet_case c = cifar10();
-    begin(&f, &c);
+    begin(&f, &c, dmi_cpu_isa());
     check_output(&f);
     build(&f, &g);
     run_backward(&f, &g);

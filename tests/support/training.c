@@ -1,7 +1,7 @@
 /* See training.h. */
 #include "support/training.h"
 
-#include "unet.h"
+#include "trainer.h"
 
 training_setup training_default(void) {
     training_setup setup = {.threads = 1, .dataset = true, .prediction = DM_PREDICT_EPS};
@@ -105,6 +105,34 @@ float *training_weights(const training *t) {
 
 bool training_unchanged(const training *t, const float *weights) {
     return !memcmp(weights, t->unet->params.data, t->unet->params.floats * sizeof(float));
+}
+
+float *training_state(const training *t, size_t *floats) {
+    size_t n = t->unet->params.floats;
+    const float *blocks[] = {t->unet->params.data, t->trainer->moment1, t->trainer->moment2, t->trainer->average};
+    float *state = malloc(4 * n * sizeof *state);
+    ck_assert_ptr_nonnull(state);
+    for (size_t i = 0; i < 4; i++) memcpy(state + i * n, blocks[i], n * sizeof *state);
+    *floats = 4 * n;
+    return state;
+}
+
+void training_same_state(const training *t, const float *want, size_t floats) {
+    float *state = training_state(t, &floats);
+    ck_assert(!memcmp(state, want, floats * sizeof *state));
+    free(state);
+}
+
+void training_give(training_given *given, uint64_t count) {
+    size_t floats = sizeof given->images / sizeof *given->images;
+    test_fill(given->images, floats, 11, 1);
+    test_fill(given->noise, floats, 12, 1.7f);
+    for (int32_t i = 0; i < TRAINING_GIVEN; i++) {
+        given->timesteps[i] = i * 137;
+        given->labels[i] = i % TRAINING_CLASSES;
+    }
+    given->batch = (dm_train_batch){.struct_size = sizeof given->batch, .count = count, .images = given->images,
+                                    .noise = given->noise, .timesteps = given->timesteps};
 }
 
 uint8_t *training_read_file(const char *path, size_t *size) {

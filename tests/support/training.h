@@ -12,7 +12,8 @@ enum {
     TRAINING_CHANNELS = 3,
     TRAINING_ELEMENTS = TRAINING_SIDE * TRAINING_SIDE * TRAINING_CHANNELS,
     TRAINING_PICTURES = 10, /* of the dataset */
-    TRAINING_CLASSES = 4    /* of its labels; the last picture has none */
+    TRAINING_CLASSES = 4,   /* of its labels; the last picture has none */
+    TRAINING_GIVEN = 8      /* the most pictures of a batch of the caller's */
 };
 
 /* Filled with defaults by training_setup, then changed by the test. */
@@ -53,6 +54,20 @@ void training_expect(const training *t, int32_t status, int32_t want, const char
 /* A copy of the network's weights, to be freed, and whether they are still the same bits. */
 float *training_weights(const training *t);
 bool training_unchanged(const training *t, const float *weights);
+
+/* Weights, moments and average of the trainer one after another, to be freed; fails the test unless they are the same. */
+float *training_state(const training *t, size_t *floats);
+void training_same_state(const training *t, const float *want, size_t floats);
+
+/* A batch for dm_trainer_step_batch. */
+typedef struct training_given {
+    float images[TRAINING_GIVEN * TRAINING_ELEMENTS], noise[TRAINING_GIVEN * TRAINING_ELEMENTS];
+    int32_t timesteps[TRAINING_GIVEN], labels[TRAINING_GIVEN];
+    dm_train_batch batch;
+} training_given;
+
+/* `count` pictures with noise and timesteps, always the same. There are labels, but the batch does not point to them. */
+void training_give(training_given *given, uint64_t count);
 
 /* A whole file, to be freed. */
 uint8_t *training_read_file(const char *path, size_t *size);

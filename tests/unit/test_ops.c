@@ -46,7 +46,12 @@ static void reference_concat(const test_net *net, double *const *v, double *y) {
 }
 
 /* The word of every element by its address in the sequence: pictures start on whole pieces of 4096. */
-static void build_dropout(test_net *net) { done(net, dmi_dropout(net->graph, &net->output, picture(net, 1), 0.25f)); }
+static void build_dropout(test_net *net) {
+    done(net, dmi_dropout(net->graph, &net->output, picture(net, 1), 0.25f));
+    dmi_node *node = &net->graph->nodes[net->graph->node_count - 1];
+    ck_assert_int_eq(node->attr.dropout.node, net->graph->node_count - 1);
+    node->attr.dropout.node = 0; /* the same mask wherever it stands */
+}
 
 static void reference_dropout(const test_net *net, double *const *v, double *y) {
     size_t count = test_net_count(net, 0) / (size_t)net->n, pieces = (count + 4095) / 4096;

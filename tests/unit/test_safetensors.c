@@ -23,8 +23,8 @@ static void write_sample(dmi_host *host, const char *path) {
     ck_assert_int_eq(dmi_safetensors_add(host, w, "scalar", 0, NULL, fill_plus, &one, values + 8), DMI_OK);
     ck_assert_int_eq(dmi_safetensors_add_metadata(host, w, "steps", "12"), DMI_OK);
     ck_assert_int_eq(dmi_safetensors_add(host, w, "empty", 2, (int64_t[]){0, 5}, fill_plus, &one, values), DMI_OK);
-    ck_assert_int_eq(dmi_safetensors_add(host, w, "a \"quoted\" n\xc3\xa4me", 3, (int64_t[]){2, 3, 4}, fill_plus, &one, values),
-                     DMI_OK);
+    const char *quoted = "a \"quoted\" n\xc3\xa4me";
+    ck_assert_int_eq(dmi_safetensors_add(host, w, quoted, 3, (int64_t[]){2, 3, 4}, fill_plus, &one, values), DMI_OK);
     ck_assert_int_eq(dmi_safetensors_add_metadata(host, w, "format", "line one\nline \\ two"), DMI_OK);
     ck_assert_int_eq(dmi_safetensors_write(host, w, path), DMI_OK);
     dmi_safetensors_free(host, w);
@@ -173,7 +173,8 @@ START_TEST(what_cannot_be_added) {
         {"b", 8, shape, DMI_OK},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        const int32_t status = dmi_safetensors_add(&host, w, cases[i].name, cases[i].rank, cases[i].shape, fill_plus, &one, values);
+        const int32_t status =
+            dmi_safetensors_add(&host, w, cases[i].name, cases[i].rank, cases[i].shape, fill_plus, &one, values);
         ck_assert_msg(status == cases[i].status, "case %zu gives %d", i, status);
     }
     ck_assert_int_eq(dmi_safetensors_add_metadata(&host, w, "k", "v"), DMI_OK);

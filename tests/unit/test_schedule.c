@@ -115,7 +115,8 @@ START_TEST(series_agree) {
         /* Precisions add: q(x_t | x_{t-1}) seen from x_{t-1}, and q(x_{t-1} | x_0). */
         check_relative(1 / s[DM_SERIES_POSTERIOR_VARIANCE][t], (1 - beta) / beta + 1 / (1 - a_prev), bound,
                        "posterior precision");
-        check_relative(s[DM_SERIES_POSTERIOR_LOG_VARIANCE][t], log(s[DM_SERIES_POSTERIOR_VARIANCE][t]), bound, "log variance");
+        check_relative(s[DM_SERIES_POSTERIOR_LOG_VARIANCE][t], log(s[DM_SERIES_POSTERIOR_VARIANCE][t]), bound,
+                       "log variance");
     }
     ck_assert_double_eq(s[DM_SERIES_POSTERIOR_VARIANCE][0], 0);
     ck_assert_double_eq(s[DM_SERIES_POSTERIOR_LOG_VARIANCE][0], s[DM_SERIES_POSTERIOR_LOG_VARIANCE][1]);
@@ -204,9 +205,11 @@ START_TEST(noise_added) {
     ck_assert_int_eq(dm_schedule_add_noise(schedule, same, start, noise, wrong, COUNT, ELEMENTS), DM_ERROR_INVALID_ARGUMENT);
     ck_assert_ptr_nonnull(strstr(dm_context_error(context), "timestep 2 is 1000"));
     ck_assert_float_eq(same[0], 0);
-    ck_assert_int_eq(dm_schedule_add_noise(schedule, NULL, start, noise, timesteps, COUNT, ELEMENTS), DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_schedule_add_noise(schedule, NULL, start, noise, timesteps, COUNT, ELEMENTS),
+                     DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dm_schedule_add_noise(schedule, same, start, noise, NULL, 1, ELEMENTS), DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dm_schedule_add_noise(schedule, same, start, noise, timesteps, 3, SIZE_MAX / 2), DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_schedule_add_noise(schedule, same, start, noise, timesteps, 3, SIZE_MAX / 2),
+                     DM_ERROR_INVALID_ARGUMENT);
     dm_schedule_destroy(schedule);
 }
 END_TEST
@@ -234,8 +237,8 @@ START_TEST(options_refused) {
         dm_schedule *schedule = (dm_schedule *)&o;
         ck_assert_int_eq(dm_schedule_create(&schedule, context, &o), DM_ERROR_INVALID_ARGUMENT);
         ck_assert_ptr_null(schedule);
-        ck_assert_msg(strstr(dm_context_error(context), bad[i].text) != NULL, "\"%s\" lacks \"%s\"", dm_context_error(context),
-                      bad[i].text);
+        ck_assert_msg(strstr(dm_context_error(context), bad[i].text) != NULL, "\"%s\" lacks \"%s\"",
+                      dm_context_error(context), bad[i].text);
     }
     const double nan_beta[] = {0.1, NAN}, large_beta[] = {0.1, 0.2, 1};
     dm_schedule *schedule;

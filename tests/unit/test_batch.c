@@ -1,0 +1,299 @@
+/* What goes into a step: pictures in their order, flips, timesteps, noise and labels, from a dataset or from the caller, and
+ * what is said where they do not fit. */
+#include "base/random.h"
+#include "support/training.h"
+#include "trainer.h"
+
+/* ---- what is drawn ---- */
+
+static const float *input(const training *t, dmi_value value) { return dmi_graph_data(t->trainer->train.graph, value); }
+
+/* Whether the target, which is x_0 itself where that is predicted, is picture `index`, mirrored or not. */
+static bool target_is(const training *t, int32_t place, uint64_t index, bool mirrored) {
+    const float *target = t->trainer->batch.target + (size_t)place * TRAINING_ELEMENTS;
+    const uint8_t *pixels = training_pixels() + index * TRAINING_ELEMENTS;
+    for (int32_t y = 0; y < TRAINING_SIDE; y++)
+        for (int32_t x = 0; x < TRAINING_SIDE; x++)
+            for (int32_t c = 0; c < TRAINING_CHANNELS; c++) {
+                int32_t from = mirrored ? TRAINING_SIDE - 1 - x : x;
+                float want = (float)pixels[(y * TRAINING_SIDE + from) * TRAINING_CHANNELS + c] / 127.5f - 1;
+                if (fabsf(target[(y * TRAINING_SIDE + x) * TRAINING_CHANNELS + c] - want) > 1e-6f) return false;
+            }
+    return true;
+}
+
+/* The picture at a place of the batch, or -1. */
+static int32_t which_picture(const training *t, int32_t place, bool mirrored) {
+    for (int32_t i = 0; i < TRAINING_PICTURES; i++)
+        if (target_is(t, place, (uint64_t)i, mirrored)) return i;
+    return -1;
+}
+
+/* Every picture once an epoch, in another order each, the batches of 4 running across the ends of epochs of 10. */
+START_TEST(epochs_are_permutations) {
+    enum { EPOCHS = 4, SEEN = EPOCHS * TRAINING_PICTURES };
+    training t;
+    int32_t order[SEEN], flips = 0;
+    training_setup setup = training_default();
+    setup.prediction = DM_PREDICT_X0;
+    setup.options.flip = _i;
+    training_begin(&t, &setup);
+    for (int32_t done = 0; done < SEEN; done += 4) {
+        training_require(&t, dm_trainer_step(t.trainer, NULL));
+        for (int32_t k = 0; k < 4; k++) {
+            int32_t plain = which_picture(&t, k, false), mirrored = which_picture(&t, k, true);
+            ck_assert_msg((plain < 0) != (mirrored < 0), "place %d is no picture of the dataset", (int)(done + k));
+            order[done + k] = plain < 0 ? mirrored : plain;
+            flips += plain < 0;
+        }
+    }
+    for (int32_t epoch = 0; epoch < EPOCHS; epoch++) {
+        int32_t seen[TRAINING_PICTURES] = {0};
+        for (int32_t i = 0; i < TRAINING_PICTURES; i++) seen[order[epoch * TRAINING_PICTURES + i]]++;
+        for (int32_t i = 0; i < TRAINING_PICTURES; i++) ck_assert_int_eq(seen[i], 1);
+        if (epoch > 0) ck_assert_mem_ne(order, order + epoch * TRAINING_PICTURES, TRAINING_PICTURES * sizeof *order);
+    }
+    if (setup.options.flip) ck_assert(flips > SEEN / 4 && flips < 3 * SEEN / 4); /* 40 coins: 10 or 30 is 3 sigma off */
+    else ck_assert_int_eq(flips, 0);
+    training_end(&t);
+}
+END_TEST
+
+/* x_t = sqrt(a) x_0 + sqrt(1 - a) eps with the t that the network is told, and eps drawn anew for each position. */
+START_TEST(x_t_is_made_of_picture_and_noise) {
+    enum { COUNT = 4 * TRAINING_ELEMENTS };
+    static float want[COUNT], noise[COUNT];
+    training t;
+    training_setup setup = training_default();
+    setup.prediction = DM_PREDICT_X0;
+    training_begin(&t, &setup);
+    for (uint64_t step = 0; step < 3; step++) {
+        training_require(&t, dm_trainer_step(t.trainer, NULL));
+        const float *timesteps = input(&t, t.trainer->train.t);
+        for (uint64_t i = 0; i < 4; i++) {
+            dmi_random at = dmi_random_at(setup.options.seed, DMI_STREAM_NOISE, step * 4 + i);
+            dmi_random_normal(&at, noise + i * TRAINING_ELEMENTS, TRAINING_ELEMENTS);
+        }
+        for (size_t i = 0; i < COUNT; i++) {
+            double a = t.trainer->schedule->alpha_cumprod[(int32_t)timesteps[i / TRAINING_ELEMENTS]];
+            want[i] = (float)(sqrt(a) * t.trainer->batch.target[i] + sqrt(1 - a) * noise[i]);
+        }
+        test_close(input(&t, t.trainer->train.x), want, COUNT, 1e-6); /* roundings of three floats */
+    }
+    training_end(&t);
+}
+END_TEST
+
+START_TEST(timesteps_cover_the_schedule) {
+    enum { STEPS = 100, DRAWN = 4 * STEPS };
+    training t;
+    training_setup setup = training_default();
+    double sum = 0;
+    int32_t least = 1000, most = -1;
+    training_begin(&t, &setup);
+    for (int32_t step = 0; step < STEPS; step++) {
+        training_require(&t, dm_trainer_step(t.trainer, NULL));
+        for (int32_t i = 0; i < 4; i++) {
+            int32_t timestep = (int32_t)input(&t, t.trainer->train.t)[i];
+            sum += timestep;
+            if (timestep < least) least = timestep;
+            if (timestep > most) most = timestep;
+        }
+    }
+    ck_assert(least >= 0 && least < 30 && most > 970 && most < 1000); /* 0.97^400 is 5e-6 */
+    ck_assert_double_eq_tol(sum / DRAWN, 499.5, 4 * 289 / sqrt(DRAWN)); /* four sigma */
+    training_end(&t);
+}
+END_TEST
+
+START_TEST(labels_reach_the_network) {
+    training t;
+    training_setup setup = training_default();
+    setup.prediction = DM_PREDICT_X0;
+    setup.classes = TRAINING_CLASSES;
+    setup.options.use_labels = _i;
+    training_begin(&t, &setup);
+    for (int32_t step = 0; step < 5; step++) {
+        training_require(&t, dm_trainer_step(t.trainer, NULL));
+        for (int32_t i = 0; i < 4; i++) {
+            int32_t label = training_labels()[which_picture(&t, i, false)];
+            if (!setup.options.use_labels || label < 0) label = TRAINING_CLASSES;
+            ck_assert_int_eq((int32_t)input(&t, t.trainer->train.labels)[i], label);
+        }
+    }
+    training_end(&t);
+}
+END_TEST
+
+START_TEST(given_labels_reach_the_network) {
+    training t;
+    training_given given;
+    training_setup setup = training_default();
+    setup.dataset = false;
+    setup.classes = TRAINING_CLASSES;
+    training_begin(&t, &setup);
+    training_give(&given, 4);
+    training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL));
+    for (int32_t i = 0; i < 4; i++) ck_assert(input(&t, t.trainer->train.labels)[i] == TRAINING_CLASSES);
+    given.labels[1] = -1;
+    given.labels[2] = TRAINING_CLASSES;
+    given.batch.labels = given.labels;
+    training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL));
+    const float want[] = {0, TRAINING_CLASSES, TRAINING_CLASSES, 3};
+    ck_assert_mem_eq(input(&t, t.trainer->train.labels), want, sizeof want);
+    training_end(&t);
+}
+END_TEST
+
+START_TEST(label_outside_the_classes) {
+    training t;
+    training_setup setup = training_default();
+    setup.classes = TRAINING_CLASSES - 1;
+    setup.options.batch_size = TRAINING_PICTURES;
+    training_begin(&t, &setup);
+    float *weights = training_weights(&t);
+    training_expect(&t, dm_trainer_step(t.trainer, NULL), DM_ERROR_INVALID_ARGUMENT, "picture |has label 3|3 classes");
+    ck_assert_uint_eq(dm_trainer_steps_done(t.trainer), 0);
+    ck_assert(training_unchanged(&t, weights));
+    free(weights);
+    training_end(&t);
+}
+END_TEST
+
+/* ---- datasets that fail ---- */
+
+typedef struct source {
+    int32_t calls, fail_at;
+} source;
+
+static int32_t read_source(void *user, uint64_t index, uint8_t *pixels, int32_t *label) {
+    source *s = user;
+    if (s->calls++ == s->fail_at) return 5;
+    memcpy(pixels, training_pixels() + index * TRAINING_ELEMENTS, TRAINING_ELEMENTS);
+    *label = training_labels()[index];
+    return 0;
+}
+
+/* A failed reading leaves everything as it was, and the next try goes on as if it had not been. */
+START_TEST(failed_reading_changes_nothing) {
+    training t, sound;
+    size_t floats;
+    source s = {.fail_at = 11}; /* in the second pass of the second step */
+    training_setup setup = training_default();
+    setup.options.batch_size = 3;
+    setup.options.accumulation = 2;
+    training_begin(&sound, &setup);
+    setup.dataset = false;
+    training_prepare(&t, &setup);
+    training_require(&t, dm_dataset_from_callback(&t.dataset, t.context, read_source, &s, TRAINING_PICTURES, TRAINING_SIDE,
+                                                  TRAINING_SIDE, TRAINING_CHANNELS));
+    training_require(&t, dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options));
+    training_require(&t, dm_trainer_step(t.trainer, NULL));
+    float *state = training_state(&t, &floats);
+    training_expect(&t, dm_trainer_run(t.trainer, 9, NULL, NULL), DM_ERROR_CALLBACK_FAILED, "answered 5");
+    ck_assert_uint_eq(dm_trainer_steps_done(t.trainer), 1);
+    training_same_state(&t, state, floats);
+    free(state);
+    training_require(&t, dm_trainer_step(t.trainer, NULL));
+    training_require(&sound, dm_trainer_run(sound.trainer, 2, NULL, NULL));
+    state = training_state(&sound, &floats); /* and reading by callback or by tasks is the same */
+    training_same_state(&t, state, floats);
+    free(state);
+    training_end(&t);
+    training_end(&sound);
+}
+END_TEST
+
+START_TEST(shapes_must_agree) {
+    training t;
+    training_setup setup = training_default();
+    setup.dataset = false;
+    training_prepare(&t, &setup);
+    training_require(&t, dm_dataset_from_memory(&t.dataset, t.context, training_pixels(), NULL, 4, 4, 8, 3));
+    int32_t status = dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options);
+    training_expect(&t, status, DM_ERROR_SHAPE_MISMATCH, "4 x 8 x 3|8 x 8 x 3");
+    ck_assert_ptr_null(t.trainer);
+    training_end(&t);
+}
+END_TEST
+
+START_TEST(dataset_of_another_context) {
+    training t, other;
+    training_setup setup = training_default();
+    training_prepare(&t, &setup);
+    training_prepare(&other, &setup);
+    int32_t status = dm_trainer_create(&t.trainer, t.unet, t.schedule, other.dataset, &setup.options);
+    training_expect(&t, status, DM_ERROR_INVALID_ARGUMENT, "another context");
+    training_require(&t, dm_trainer_create(&t.trainer, t.unet, other.schedule, t.dataset, &setup.options));
+    training_end(&other);
+    training_require(&t, dm_trainer_step(t.trainer, NULL));
+    training_end(&t);
+}
+END_TEST
+
+/* ---- a batch of the caller's that is wrong ---- */
+
+START_TEST(bad_batches_are_named) {
+    training t;
+    training_given given;
+    training_setup setup = training_default();
+    setup.dataset = false;
+    training_begin(&t, &setup);
+    float *weights = training_weights(&t);
+    dm_train_batch *batch = &given.batch;
+    training_expect(&t, dm_trainer_step_batch(t.trainer, NULL, NULL), DM_ERROR_INVALID_ARGUMENT, "'batch' is NULL");
+    training_give(&given, 4), batch->struct_size = 0;
+    training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_INVALID_ARGUMENT, "batch|struct_size");
+    training_give(&given, 5);
+    training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_INVALID_ARGUMENT, "'count' is 5|4");
+    training_give(&given, 4), batch->images = NULL;
+    training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_INVALID_ARGUMENT, "'images' is NULL");
+    training_give(&given, 4), batch->reserved = 1;
+    training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_INVALID_ARGUMENT, "'reserved' is 1");
+    training_give(&given, 4), given.timesteps[3] = 1000;
+    training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_INVALID_ARGUMENT, "timestep 3 is 1000|999");
+    training_give(&given, 4), given.timesteps[2] = -1;
+    training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_INVALID_ARGUMENT, "timestep 2 is -1");
+    training_give(&given, 4), batch->labels = given.labels;
+    training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_INVALID_ARGUMENT, "no classes");
+    training_expect(&t, dm_trainer_step(t.trainer, NULL), DM_ERROR_WRONG_STATE, "without a dataset");
+    training_expect(&t, dm_trainer_run(t.trainer, 1, NULL, NULL), DM_ERROR_WRONG_STATE, "without a dataset");
+    ck_assert_uint_eq(dm_trainer_steps_done(t.trainer), 0);
+    ck_assert(training_unchanged(&t, weights));
+    free(weights);
+    training_end(&t);
+}
+END_TEST
+
+START_TEST(bad_given_label) {
+    training t;
+    training_given given;
+    training_setup setup = training_default();
+    setup.dataset = false;
+    setup.classes = TRAINING_CLASSES;
+    training_begin(&t, &setup);
+    training_give(&given, 4), given.batch.labels = given.labels, given.labels[2] = TRAINING_CLASSES + 1;
+    training_expect(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL), DM_ERROR_INVALID_ARGUMENT, "label 2 is 5");
+    training_end(&t);
+}
+END_TEST
+
+Suite *test_batch_suite(void);
+Suite *test_batch_suite(void) {
+    Suite *suite = suite_create("batch");
+    TCase *tcase = tcase_create("batch");
+    tcase_set_timeout(tcase, 10);
+    tcase_add_loop_test(tcase, epochs_are_permutations, 0, 2);
+    tcase_add_test(tcase, x_t_is_made_of_picture_and_noise);
+    tcase_add_test(tcase, timesteps_cover_the_schedule);
+    tcase_add_loop_test(tcase, labels_reach_the_network, 0, 2);
+    tcase_add_test(tcase, given_labels_reach_the_network);
+    tcase_add_test(tcase, label_outside_the_classes);
+    tcase_add_test(tcase, failed_reading_changes_nothing);
+    tcase_add_test(tcase, shapes_must_agree);
+    tcase_add_test(tcase, dataset_of_another_context);
+    tcase_add_test(tcase, bad_batches_are_named);
+    tcase_add_test(tcase, bad_given_label);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
