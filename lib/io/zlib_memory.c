@@ -6,7 +6,8 @@
 static voidpf allocate(voidpf opaque, uInt count, uInt size) {
     dmi_zlib_memory *memory = opaque;
     void *block;
-    memory->status = dmi_alloc_array(memory->host, &block, count, size, "zlib");
+    int32_t status = dmi_alloc_array(memory->host, &block, count, size, "zlib");
+    if (status) memory->status = status; /* zlib asks several times: the first refusal counts */
     return block;
 }
 

@@ -55,7 +55,7 @@ static void tar_header(uint8_t header[512], const char *name, size_t size) {
     memset(header, 0, 512);
     snprintf((char *)header, 100, "%s", name);
     snprintf((char *)header + 100, 8, "%07o", 0644);
-    snprintf((char *)header + 124, 12, "%011zo", size);
+    snprintf((char *)header + 124, 12, "%011o", (unsigned)size);
     header[156] = '0';
     memcpy(header + 257, "ustar\0" "00", 8);
     memset(header + 148, ' ', 8);
