@@ -85,7 +85,7 @@ static void write_curve(FILE *f, const curve *c) {
         for (int digit = 1; digit < 10; digit++) {
             double value = digit * pow(10, decade), y = place_y(&a, value);
             if (y < TOP || y > HEIGHT - BOTTOM) continue;
-            int named = digit == 1 || digit == 2 || digit == 5;
+            int named = a.y1 - a.y0 < 0.7 || digit == 1 || digit == 2 || digit == 5;
             fprintf(f, "<line x1='%d' x2='%d' y1='%.1f' y2='%.1f' stroke='%s'/>\n", LEFT, WIDTH - 10, y, y, named ? "#d8dbe2" : "#eef0f4");
             if (named) fprintf(f, "<text x='%d' y='%.1f' text-anchor='end'>%g</text>\n", LEFT - 6, y + 4, value);
         }

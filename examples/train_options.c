@@ -99,7 +99,7 @@ int read_train_options(train_options *o, int argc, const char **argv) {
         POPT_TABLEEND};
     struct poptOption schedule[] = {
         {"schedule", 0, POPT_ARG_STRING, &g.schedule, 0, "linear (the default) or cosine", "KIND"},
-        {"timesteps", 'T', POPT_ARG_INT | shown, &g.timesteps, 0, "", "N"},
+        {"timesteps", 'T', POPT_ARG_INT | shown, &g.timesteps, 0, "of the diffusion", "N"},
         {"beta-start", 0, POPT_ARG_DOUBLE | shown, &g.beta_start, 0, "of the linear schedule", "X"},
         {"beta-end", 0, POPT_ARG_DOUBLE | shown, &g.beta_end, 0, "of the linear schedule", "X"},
         POPT_TABLEEND};

@@ -193,7 +193,7 @@ typedef struct dm_unet dm_unet;
 enum { DM_MAX_LEVELS = 8 };
 
 enum {
-    DM_PRESET_TINY = 0,        /* base 32: widths 32, 64, 64; 0.9 million parameters or so, for trying things out */
+    DM_PRESET_TINY = 0,        /* base 32: widths 32, 64, 64: 1.1 million parameters, for trying things out */
     DM_PRESET_SMALL = 1,       /* base 64: the tutorial's width, time embedding and 8 groups */
     DM_PRESET_DDPM_CIFAR10 = 2 /* base 128: the CIFAR-10 network of Ho et al. (2020), 35,746,307 parameters */
 };

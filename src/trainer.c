@@ -59,6 +59,7 @@ int32_t dmi_trainer_new(dm_trainer **out, dm_unet *unet, const dm_schedule *sche
     int32_t status = check_parts(unet, dataset);
     if (status) return status;
     dm_trainer *trainer;
+    *out = NULL;
     status = dmi_alloc_zero(host, (void **)&trainer, 1, sizeof *trainer, "trainer");
     if (status) return status;
     trainer->context = unet->context;
@@ -70,13 +71,16 @@ int32_t dmi_trainer_new(dm_trainer **out, dm_unet *unet, const dm_schedule *sche
     if (!status) status = dmi_params_allocate_gradient(host, &unet->params);
     if (!status) status = allocate_blocks(trainer);
     if (!status) status = create_batch(trainer, dataset);
-    if (!status) status = dmi_unet_graph_create(unet, &trainer->train, options->batch_size, true);
     if (status) {
         dm_trainer_destroy(trainer);
         return status;
     }
     *out = trainer;
     return DM_OK;
+}
+
+int32_t dmi_trainer_plan(dm_trainer *trainer) {
+    return dmi_unet_graph_create(trainer->unet, &trainer->train, trainer->options.batch_size, true);
 }
 
 int32_t dm_trainer_create(dm_trainer **out, dm_unet *unet, const dm_schedule *schedule, const dm_dataset *dataset,
@@ -89,8 +93,15 @@ int32_t dm_trainer_create(dm_trainer **out, dm_unet *unet, const dm_schedule *sc
     dm_trainer_options full = dmi_trainer_default_options();
     int32_t status = dmi_options_read(host, &full, sizeof full, options, "dm_trainer_options");
     if (!status) status = dmi_trainer_check_options(host, &full);
-    if (status) return status;
-    return dmi_trainer_new(out, unet, schedule, dataset, &full);
+    dm_trainer *trainer = NULL;
+    if (!status) status = dmi_trainer_new(&trainer, unet, schedule, dataset, &full);
+    if (!status) status = dmi_trainer_plan(trainer);
+    if (status) {
+        dm_trainer_destroy(trainer);
+        return status;
+    }
+    *out = trainer;
+    return DM_OK;
 }
 
 void dm_trainer_destroy(dm_trainer *trainer) {

@@ -39,9 +39,11 @@ int32_t dmi_trainer_read_options(dmi_host *host, const dmi_safetensors *file, dm
 
 /* ---- trainer.c ---- */
 
-/* A trainer at step 0 with checked options, the average begun with the network's weights. The network is held, but not
- * changed. The schedule is copied. */
+/* A trainer at step 0 with checked options, the average begun with the network's weights, but without the graph that steps
+ * run on. The network is held, but not changed. The schedule is copied. */
 int32_t dmi_trainer_new(dm_trainer **out, dm_unet *unet, const dm_schedule *schedule, const dm_dataset *dataset,
                         const dm_trainer_options *options);
+/* The graph, which is the most of a trainer's memory. */
+int32_t dmi_trainer_plan(dm_trainer *trainer);
 
 #endif

@@ -117,21 +117,19 @@ static int32_t check_network(dmi_host *host, const dmi_safetensors *file, const 
 }
 
 /* Into a trainer just made. The weights wait in the gradients' block until nothing can fail any more. */
-static int32_t read_blocks(dmi_host *host, const dmi_safetensors *file, dm_trainer *trainer) {
-    dmi_params *params = &trainer->unet->params;
+static int32_t read_blocks(dmi_host *host, const dmi_safetensors *file, const dm_trainer *trainer) {
     named_block blocks[BLOCK_COUNT];
-    list_blocks(trainer, params->gradient, blocks);
+    list_blocks(trainer, trainer->unet->params.gradient, blocks);
     for (size_t i = 0; i < BLOCK_COUNT; i++) {
         if (!blocks[i].block) continue;
         int32_t status = dmi_unet_read_block(host, file, trainer->unet, blocks[i].prefix, blocks[i].block);
         if (status) return status;
     }
-    memcpy(params->data, params->gradient, params->floats * sizeof(float));
-    params->version++;
     return DM_OK;
 }
 
-static int32_t resume(dm_trainer **out, dm_unet *unet, const dm_dataset *dataset, const dmi_safetensors *file) {
+/* The file's trainer without its graph; *out is NULL on failure. */
+static int32_t read_trainer(dm_trainer **out, dm_unet *unet, const dm_dataset *dataset, const dmi_safetensors *file) {
     dmi_host *host = &unet->context->host;
     dm_trainer_options options;
     dmi_progress progress;
@@ -143,18 +141,15 @@ static int32_t resume(dm_trainer **out, dm_unet *unet, const dm_dataset *dataset
     dm_schedule *schedule;
     status = dmi_schedule_read(&schedule, unet->context, file);
     if (status) return status;
-    dm_trainer *trainer;
-    status = dmi_trainer_new(&trainer, unet, schedule, dataset, &options);
+    status = dmi_trainer_new(out, unet, schedule, dataset, &options);
     dm_schedule_destroy(schedule);
     if (status) return status;
-    status = read_blocks(host, file, trainer);
-    if (status) {
-        dm_trainer_destroy(trainer);
-        return status;
-    }
-    trainer->progress = progress;
-    *out = trainer;
-    return DM_OK;
+    (*out)->progress = progress;
+    status = read_blocks(host, file, *out);
+    if (!status) return DM_OK;
+    dm_trainer_destroy(*out);
+    *out = NULL;
+    return status;
 }
 
 int32_t dm_trainer_resume(dm_trainer **out, dm_unet *unet, const dm_dataset *dataset, const char *path) {
@@ -163,9 +158,18 @@ int32_t dm_trainer_resume(dm_trainer **out, dm_unet *unet, const dm_dataset *dat
     dmi_host *host = &unet->context->host;
     if (!out || !path) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: '%s' is NULL", out ? "path" : "out");
     dmi_safetensors *file;
+    dm_trainer *trainer = NULL;
     int32_t status = dmi_safetensors_open(host, &file, path);
     if (status) return status;
-    status = resume(out, unet, dataset, file);
-    dmi_safetensors_close(host, file);
-    return status;
+    status = read_trainer(&trainer, unet, dataset, file);
+    dmi_safetensors_close(host, file); /* before the graph takes its memory: both at once might pass the limit */
+    if (!status) status = dmi_trainer_plan(trainer);
+    if (status) {
+        dm_trainer_destroy(trainer);
+        return status;
+    }
+    memcpy(unet->params.data, unet->params.gradient, unet->params.floats * sizeof(float));
+    unet->params.version++;
+    *out = trainer;
+    return DM_OK;
 }

@@ -15,6 +15,9 @@ void DMI_KERNEL(sum_rows)(float *y, const float *x, size_t rows, size_t columns,
 void DMI_KERNEL(dropout)(float *y, const float *x, const uint32_t *words, uint32_t threshold, float factor, size_t n,
                          bool add);
 
+/* ---- philox.c ---- */
+void DMI_KERNEL(random_words)(uint32_t *words, const uint32_t key[2], const uint32_t counter[4], size_t blocks);
+
 /* ---- norm.c ---- */
 void DMI_KERNEL(norm_forward)(float *y, float *mean, float *rstd, const float *x, const float *gain, const float *offset,
                               int32_t pixels, int32_t channels, int32_t per_group, int32_t c0, int32_t c1, float eps,

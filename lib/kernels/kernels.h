@@ -52,6 +52,9 @@ typedef struct dmi_kernels {
     /* mask of n bits' worth from random words: y = x * (word >= threshold) * factor */
     void (*dropout)(float *y, const float *x, const uint32_t *words, uint32_t threshold, float factor, size_t n, bool add);
 
+    /* ---- philox.c: `blocks` blocks of four random words from `counter` on, as dmi_philox makes them one by one ---- */
+    void (*random_words)(uint32_t *words, const uint32_t key[2], const uint32_t counter[4], size_t blocks);
+
     /* ---- norm.c: one picture x [pixels, channels], channels c0 to c1-1 (whole groups of `per_group` channels) ----
      * y = f(gain[c] * (x - mean) * rstd + offset[c]), f = SiLU where `silu`; mean and rstd [groups of the picture]. */
     void (*norm_forward)(float *y, float *mean, float *rstd, const float *x, const float *gain, const float *offset,
@@ -100,6 +103,9 @@ typedef struct dmi_kernels {
     void (*adamw)(float *w, float *m, float *v, float *average, const float *g, const dmi_adamw *options, size_t n);
     double (*sum_squares)(const float *x, size_t n); /* in double */
     bool (*all_finite)(const float *x, size_t n);
+
+    /* ---- product.c, see product.h ---- */
+    const struct dmi_product *product;
 
     /* ---- winograd.c, see winograd.h ---- */
     const struct dmi_winograd *winograd;

@@ -1,12 +1,22 @@
-/* See product.h. */
+/* See product.h. c is made in tiles of ROWS rows by two vectors, whose sums stay in registers for PRODUCT_DEPTH steps. */
 #include "kernels/product.h"
+
+#include <string.h>
 
 #include "kernels/vector.h"
 
-/* One tile of `rows` rows, a constant at every call, over k steps. a is addressed in threes of rows, which leaves enough
- * registers for the pointers; where `turned` the rows lie side by side. */
+const dmi_product DMI_KERNEL(product_table) = {
+    .multiply = DMI_KERNEL(multiply), .multiply_turned = DMI_KERNEL(multiply_turned), .transpose = DMI_KERNEL(transpose),
+};
+
+#define TILE_PARAMETERS float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t ldb, int32_t k, bool add
+
+typedef void tile_function(TILE_PARAMETERS);
+
+/* One tile of `rows` rows, a constant at every call. a is addressed in threes of rows, which leaves enough registers for
+ * the pointers; where `turned` the rows lie side by side. */
 static inline __attribute__((always_inline)) void tile(float *c, size_t ldc, const float *a, size_t lda, const float *b,
-                                                       int32_t k, bool add, int32_t rows, bool turned) {
+                                                       size_t ldb, int32_t k, bool add, int32_t rows, bool turned) {
     vec sum[ROWS][2];
     const float *row[ROWS / 3];
     DMI_UNROLL
@@ -17,7 +27,7 @@ static inline __attribute__((always_inline)) void tile(float *c, size_t ldc, con
     }
     for (int32_t i = 0; i < k; i++) {
         vec b0 = load(b), b1 = load(b + W);
-        b += PANEL;
+        b += ldb;
         DMI_UNROLL
         for (int32_t r = 0; r < ROWS; r++) {
             if (r >= rows) continue;
@@ -39,21 +49,15 @@ static inline __attribute__((always_inline)) void tile(float *c, size_t ldc, con
     }
 }
 
-typedef void (*tile_function)(float *c, size_t ldc, const float *a, size_t lda, const float *b, int32_t k, bool add);
-
-#define TILE(rows)                                                                                                            \
-    static void tile_##rows(float *c, size_t ldc, const float *a, size_t lda, const float *b, int32_t k, bool add) {         \
-        tile(c, ldc, a, lda, b, k, add, rows, false);                                                                        \
-    }                                                                                                                         \
-    static void tile_turned_##rows(float *c, size_t ldc, const float *a, size_t lda, const float *b, int32_t k, bool add) {  \
-        tile(c, ldc, a, lda, b, k, add, rows, true);                                                                         \
-    }
+#define TILE(rows)                                                                                           \
+    static void tile_##rows(TILE_PARAMETERS) { tile(c, ldc, a, lda, b, ldb, k, add, rows, false); }          \
+    static void tile_turned_##rows(TILE_PARAMETERS) { tile(c, ldc, a, lda, b, ldb, k, add, rows, true); }
 TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
 #ifdef __AVX512F__
 TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12)
 #endif
 
-static const tile_function tiles[2][ROWS + 1] = {
+static tile_function *const tiles[2][ROWS + 1] = {
 #ifdef __AVX512F__
     {NULL, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10, tile_11, tile_12},
     {NULL, tile_turned_1, tile_turned_2, tile_turned_3, tile_turned_4, tile_turned_5, tile_turned_6, tile_turned_7,
@@ -70,24 +74,79 @@ static int32_t next_rows(int32_t left) {
     return (left + count - 1) / count;
 }
 
-static void product(float *c, size_t ldc, const float *a, size_t lda, const float *b, int32_t rows, int32_t k, bool add,
-                    bool turned) {
-    size_t row_step = turned ? 1 : lda, k_step = turned ? lda : 1;
-    for (int32_t k0 = 0; k0 < k; k0 += PRODUCT_DEPTH) {
-        int32_t depth = k - k0 < PRODUCT_DEPTH ? k - k0 : PRODUCT_DEPTH;
-        const float *a_part = a + (size_t)k0 * k_step, *b_part = b + (size_t)k0 * PANEL;
-        for (int32_t r = 0, step; r < rows; r += step) {
-            step = next_rows(rows - r);
-            tiles[turned][step](c + (size_t)r * ldc, ldc, a_part + (size_t)r * row_step, lda, b_part, depth, add || k0 > 0);
+/* PANEL columns of c. */
+static void panel(float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t ldb, int32_t rows, int32_t k,
+                  bool add, bool turned) {
+    for (int32_t r = 0, step; r < rows; r += step) {
+        step = next_rows(rows - r);
+        tiles[turned][step](c + (size_t)r * ldc, ldc, a + (size_t)r * (turned ? 1 : lda), lda, b, ldb, k, add);
+    }
+}
+
+/* The last `columns` columns, fewer than PANEL: b with zeros behind them, and c by way of a tile. */
+static void last_panel(float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t ldb, int32_t rows,
+                       int32_t columns, int32_t k, bool add, bool turned) {
+    float widened[PRODUCT_DEPTH * PANEL], result[ROWS * PANEL];
+    for (size_t i = 0; i < (size_t)k; i++) {
+        memcpy(widened + i * PANEL, b + i * ldb, (size_t)columns * sizeof *b);
+        memset(widened + i * PANEL + columns, 0, (size_t)(PANEL - columns) * sizeof *b);
+    }
+    for (int32_t r = 0, step; r < rows; r += step) {
+        step = next_rows(rows - r);
+        tiles[turned][step](result, PANEL, a + (size_t)r * (turned ? 1 : lda), lda, widened, PANEL, k, false);
+        for (int32_t i = 0; i < step; i++) {
+            float *to = c + (size_t)(r + i) * ldc;
+            for (int32_t j = 0; j < columns; j++) to[j] = add ? to[j] + result[i * PANEL + j] : result[i * PANEL + j];
         }
     }
 }
 
-void DMI_KERNEL(product)(float *c, size_t ldc, const float *a, size_t lda, const float *b, int32_t rows, int32_t k, bool add) {
-    product(c, ldc, a, lda, b, rows, k, add, false);
+static void multiply(float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t ldb, int32_t rows,
+                     int32_t columns, int32_t k, bool add, bool turned) {
+    int32_t whole = columns / PANEL * PANEL;
+    for (int32_t k0 = 0; k0 < k; k0 += PRODUCT_DEPTH, add = true) {
+        int32_t depth = k - k0 < PRODUCT_DEPTH ? k - k0 : PRODUCT_DEPTH;
+        const float *a_part = a + (size_t)k0 * (turned ? lda : 1), *b_part = b + (size_t)k0 * ldb;
+        for (int32_t j = 0; j < whole; j += PANEL) panel(c + j, ldc, a_part, lda, b_part + j, ldb, rows, depth, add, turned);
+        if (whole < columns)
+            last_panel(c + whole, ldc, a_part, lda, b_part + whole, ldb, rows, columns - whole, depth, add, turned);
+    }
 }
 
-void DMI_KERNEL(product_turned)(float *c, size_t ldc, const float *a, size_t lda, const float *b, int32_t rows, int32_t k,
-                                bool add) {
-    product(c, ldc, a, lda, b, rows, k, add, true);
+void DMI_KERNEL(multiply)(float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t ldb, int32_t rows,
+                          int32_t columns, int32_t k, bool add) {
+    multiply(c, ldc, a, lda, b, ldb, rows, columns, k, add, false);
+}
+
+void DMI_KERNEL(multiply_turned)(float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t ldb, int32_t rows,
+                                 int32_t columns, int32_t k, bool add) {
+    multiply(c, ldc, a, lda, b, ldb, rows, columns, k, add, true);
+}
+
+typedef float four __attribute__((vector_size(16)));
+typedef float four_anywhere __attribute__((vector_size(16), aligned(4), may_alias));
+
+static void transpose_square(float *to, size_t to_stride, const float *from, size_t from_stride) {
+    four a = *(const four_anywhere *)from, b = *(const four_anywhere *)(from + from_stride);
+    four c = *(const four_anywhere *)(from + 2 * from_stride), d = *(const four_anywhere *)(from + 3 * from_stride);
+    four ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
+    four cd = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
+    *(four_anywhere *)to = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
+    *(four_anywhere *)(to + to_stride) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
+    *(four_anywhere *)(to + 2 * to_stride) = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
+    *(four_anywhere *)(to + 3 * to_stride) = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
+}
+
+void DMI_KERNEL(transpose)(float *to, size_t to_stride, const float *from, size_t from_stride, int32_t rows,
+                           int32_t columns) {
+    for (size_t i = 0; i < (size_t)rows; i += 4) {
+        for (size_t j = 0; j < (size_t)columns; j += 4) {
+            if (i + 4 <= (size_t)rows && j + 4 <= (size_t)columns) {
+                transpose_square(to + j * to_stride + i, to_stride, from + i * from_stride + j, from_stride);
+                continue;
+            }
+            for (size_t r = i; r < i + 4 && r < (size_t)rows; r++)
+                for (size_t c = j; c < j + 4 && c < (size_t)columns; c++) to[c * to_stride + r] = from[r * from_stride + c];
+        }
+    }
 }

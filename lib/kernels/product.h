@@ -1,6 +1,6 @@
-/* A product of our own for short and narrow matrices: b comes in panels of PANEL columns (see vector.h) that were made
- * for it, a is read where it stands, and nothing is packed. Each element of c is one chain of multiply-adds over k in
- * order, begun anew every PRODUCT_DEPTH steps, so it does not depend on the row's place or on its neighbours. */
+/* Matrix products of our own: nothing is packed, so they suit products too short and narrow for BLAS, and each element of
+ * c is one chain of multiply-adds over k in order (begun anew every PRODUCT_DEPTH steps), so it depends neither on the
+ * number of rows nor on its place among them. Matrices are row-major. */
 #ifndef DMI_KERNELS_PRODUCT_H
 #define DMI_KERNELS_PRODUCT_H
 
@@ -10,14 +10,26 @@
 
 #include "kernels/kernels.h"
 
+/* c [rows, columns] (row stride ldc) = (or += where `add`) a [rows, k] (lda) b [k, columns] (ldb). */
+typedef void dmi_multiply(float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t ldb, int32_t rows,
+                          int32_t columns, int32_t k, bool add);
+
+typedef struct dmi_product {
+    dmi_multiply *multiply;
+    dmi_multiply *multiply_turned; /* a is stored as [k, rows] */
+    /* to [columns, rows] = from [rows, columns] turned over, with row strides */
+    void (*transpose)(float *to, size_t to_stride, const float *from, size_t from_stride, int32_t rows, int32_t columns);
+} dmi_product;
+
+#ifdef DMI_ISA
 /* A panel's part of this depth (16 KiB for the widest vectors) stays in L1; shorter chains also round less. */
 enum { PRODUCT_DEPTH = 128 };
 
-/* c [rows, PANEL] (row stride ldc) = (or += where `add`) a b; a[r * lda + k] and b [k, PANEL] without gaps. */
-void DMI_KERNEL(product)(float *c, size_t ldc, const float *a, size_t lda, const float *b, int32_t rows, int32_t k, bool add);
+dmi_multiply DMI_KERNEL(multiply), DMI_KERNEL(multiply_turned);
+void DMI_KERNEL(transpose)(float *to, size_t to_stride, const float *from, size_t from_stride, int32_t rows,
+                           int32_t columns);
 
-/* The same with a stored turned over: element (r, k) is a[k * lda + r]. */
-void DMI_KERNEL(product_turned)(float *c, size_t ldc, const float *a, size_t lda, const float *b, int32_t rows, int32_t k,
-                                bool add);
+extern const dmi_product DMI_KERNEL(product_table);
+#endif
 
 #endif

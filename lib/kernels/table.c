@@ -1,5 +1,6 @@
 /* The table of one instruction set. */
 #include "kernels/families.h"
+#include "kernels/product.h"
 #include "kernels/winograd_table.h"
 
 #define TEXT2(name) #name
@@ -14,6 +15,7 @@ const dmi_kernels DMI_KERNEL(table) = {
     .copy_rows = DMI_KERNEL(copy_rows),
     .sum_rows = DMI_KERNEL(sum_rows),
     .dropout = DMI_KERNEL(dropout),
+    .random_words = DMI_KERNEL(random_words),
     .norm_forward = DMI_KERNEL(norm_forward),
     .norm_backward = DMI_KERNEL(norm_backward),
     .softmax_rows = DMI_KERNEL(softmax_rows),
@@ -30,5 +32,6 @@ const dmi_kernels DMI_KERNEL(table) = {
     .adamw = DMI_KERNEL(adamw),
     .sum_squares = DMI_KERNEL(sum_squares),
     .all_finite = DMI_KERNEL(all_finite),
+    .product = &DMI_KERNEL(product_table),
     .winograd = &DMI_KERNEL(winograd_table),
 };

@@ -1,6 +1,6 @@
 /* The vectors of the kernels that choose their own registers, in the extension that gcc and clang share: W floats, the
- * widest that the instruction set holds. A product's tile is ROWS rows by two vectors (PANEL floats): its accumulators, a row
- * of b and one element of a fill the registers. */
+ * widest that the instruction set holds. A product's tile is ROWS rows by two vectors (PANEL floats): its accumulators, a
+ * row of b and one element of a fill the registers. */
 #ifndef DMI_KERNELS_VECTOR_H
 #define DMI_KERNELS_VECTOR_H
 

@@ -21,8 +21,8 @@ const dmi_winograd DMI_KERNEL(winograd_table) = {
     .gradient_inverse = DMI_KERNEL(winograd_gradient_inverse),
 };
 
-/* `vectors` vectors of channels of the tile's 36 pixels. One body for all tiles, so that a tile at the border is rounded like
- * any other. The next tile's new pixels, mostly `ahead` floats from this one's, are asked for meanwhile. */
+/* `vectors` vectors of channels of the tile's 36 pixels. One body for all tiles, so that a tile at the border is rounded
+ * like any other. The next tile's new pixels, mostly `ahead` floats from this one's, are asked for meanwhile. */
 static __attribute__((noinline)) void transform(float *v, size_t step, const float *const *pixels, int32_t vectors,
                                                 size_t ahead) {
     for (size_t c = 0; c < (size_t)vectors * W; c += W) {

@@ -7,7 +7,7 @@
 
 /* Blocks are as large as V and one panel's M leave room in a 1 MiB L2, so that reading U is worth it, but not below
  * BLOCK_TILES_LEAST, where the products would wait for U. Below TASKS_LEAST blocks the panels are shared out too. */
-enum { BLOCK_FLOATS = 200 * 1024, BLOCK_TILES_LEAST = 24, BLOCK_TILES_MOST = 96, TASKS_LEAST = 8 };
+enum { BLOCK_FLOATS = 150 * 1024, BLOCK_TILES_LEAST = 24, BLOCK_TILES_MOST = 96, TASKS_LEAST = 8 };
 
 typedef struct cut {
     int32_t tiles, block_tiles, blocks;
@@ -82,9 +82,9 @@ typedef struct tile_window {
 static tile_window window_of(const dmi_winograd_shape *s, tile_place at, int32_t panel) {
     int32_t shift = s->sum2x2, h = s->h >> shift, w = s->w >> shift, y = at.y >> shift, x = at.x >> shift;
     int32_t side = TILE_OUT >> shift;
-    size_t co = (size_t)s->co;
-    return (tile_window){.first = (((size_t)at.n * (size_t)h + (size_t)y) * (size_t)w + (size_t)x) * co + (size_t)panel * PANEL,
-                         .row = (size_t)w * co, .rows = h - y < side ? h - y : side, .columns = w - x < side ? w - x : side};
+    size_t co = (size_t)s->co, pixel = ((size_t)at.n * (size_t)h + (size_t)y) * (size_t)w + (size_t)x;
+    return (tile_window){.first = pixel * co + (size_t)panel * PANEL, .row = (size_t)w * co, .rows = h - y < side ? h - y : side,
+                         .columns = w - x < side ? w - x : side};
 }
 
 /* Writes a tile's outputs for W channels, or the first `count` of them. */
@@ -147,7 +147,8 @@ void DMI_KERNEL(winograd_forward)(const dmi_winograd_shape *s, float *y, const f
                 tile_window window = window_of(s, place_of(s, first + t), panel);
                 prefetch_tile(s, &window, y, epilogue);
             }
-            DMI_KERNEL(product)(m + (size_t)p * c.m_step, PANEL, v + (size_t)p * c.v_step, c.v_row, weights, tiles, s->ci, false);
+            DMI_KERNEL(multiply)(m + (size_t)p * c.m_step, PANEL, v + (size_t)p * c.v_step, c.v_row, weights, PANEL, tiles,
+                                 PANEL, s->ci, false);
         }
         for (int32_t t = 0; t < tiles; t++) {
             float values[TILE_OUT * TILE_OUT * PANEL];

@@ -74,7 +74,8 @@ static inline void transform(float *d, size_t step, const float *const *pixels, 
 }
 
 /* D of one tile; columns behind the last channel are zero. */
-static void transform_dy(const dmi_winograd_shape *s, const cut *c, tile_place at, const float *dy, const float *zeros, float *d) {
+static void transform_dy(const dmi_winograd_shape *s, const cut *c, tile_place at, const float *dy, const float *zeros,
+                         float *d) {
     const float *pixels[TILE_OUT * TILE_OUT];
     for (int32_t i = 0; i < TILE_OUT * TILE_OUT; i++) {
         int32_t py = at.y + i / TILE_OUT, px = at.x + i % TILE_OUT;
@@ -119,7 +120,7 @@ void DMI_KERNEL(winograd_gradient_product)(const dmi_winograd_shape *s, float *s
     const float *v = scratch + position * c.v_step;
     const float *d = scratch + POINTS * c.v_step + position * c.d_step + panel * c.d_panel;
     float *u = scratch + POINTS * (c.v_step + c.d_step) + position * c.u_step + panel * c.u_panel;
-    DMI_KERNEL(product_turned)(u, PANEL, v, c.v_row, d, s->ci, tiles_of_round(&c, round), round > 0);
+    DMI_KERNEL(multiply_turned)(u, PANEL, v, c.v_row, d, PANEL, s->ci, PANEL, tiles_of_round(&c, round), round > 0);
 }
 
 void DMI_KERNEL(winograd_gradient_inverse)(const dmi_winograd_shape *s, float *dw, const float *scratch, bool add,

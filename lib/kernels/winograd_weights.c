@@ -1,5 +1,8 @@
 /* U = G g G^T for every pair of channels, in the panels that product.h reads: [panel of out][position][in][PANEL]. Columns
  * behind the last channel are zero. */
+#include <string.h>
+
+#include "kernels/product.h"
 #include "kernels/winograd_parts.h"
 
 /* Input channels of a task, a multiple of every W. */
@@ -39,30 +42,10 @@ void DMI_KERNEL(winograd_weights)(float *u, const float *w, int32_t ci, int32_t 
     }
 }
 
-/* to [W][W] = the transpose of from [W][W] (row stride `stride`), rows below `rows` and columns below `columns`, zero
- * elsewhere; in squares of four. */
-static void transpose(float *to, const float *from, size_t stride, int32_t rows, int32_t columns) {
-    typedef float four __attribute__((vector_size(16)));
-    typedef float four_anywhere __attribute__((vector_size(16), aligned(4), may_alias));
-    if (rows < W || columns < W) {
-        for (int32_t i = 0; i < W; i++)
-            for (int32_t j = 0; j < W; j++) to[j * W + i] = i < rows && j < columns ? from[(size_t)i * stride + (size_t)j] : 0;
-        return;
-    }
-    for (int32_t i = 0; i < W; i += 4) {
-        for (int32_t j = 0; j < W; j += 4) {
-            const float *p = from + (size_t)i * stride + (size_t)j;
-            four a = *(const four_anywhere *)p, b = *(const four_anywhere *)(p + stride);
-            four c = *(const four_anywhere *)(p + 2 * stride), d = *(const four_anywhere *)(p + 3 * stride);
-            four ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-            four cd = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-            float *q = to + j * W + i;
-            *(four_anywhere *)q = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
-            *(four_anywhere *)(q + W) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
-            *(four_anywhere *)(q + 2 * W) = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
-            *(four_anywhere *)(q + 3 * W) = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
-        }
-    }
+/* to [W][W] = `from` turned over, as far as it has rows and columns, and zeros. */
+static void transpose_square(float *to, const float *from, size_t stride, int32_t rows, int32_t columns) {
+    if (rows < W || columns < W) memset(to, 0, W * W * sizeof *to);
+    if (rows > 0) DMI_KERNEL(transpose)(to, W, from, stride, rows < W ? rows : W, columns < W ? columns : W);
 }
 
 /* Here the convolution's inputs are w's outputs: its panels run over ci, its products' depth over co. */
@@ -75,8 +58,8 @@ void DMI_KERNEL(winograd_weights_turned)(float *u, const float *w, int32_t ci, i
         for (int32_t in = first; in < end; in += W) {
             float square[9][W * W];
             for (int32_t k = 0; k < 9; k++)
-                transpose(square[8 - k], w + (size_t)k * tap + (size_t)(out < ci ? out : 0) * (size_t)co + (size_t)in, (size_t)co,
-                          ci - out, co - in);
+                transpose_square(square[8 - k], w + (size_t)k * tap + (size_t)(out < ci ? out : 0) * (size_t)co + (size_t)in,
+                                 (size_t)co, ci - out, co - in);
             for (int32_t i = 0; i < W && in + i < end; i++) {
                 vec g[9];
                 for (int32_t k = 0; k < 9; k++) g[k] = load(square[k] + i * W);

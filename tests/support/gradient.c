@@ -44,7 +44,9 @@ dmi_value test_net_param(test_net *net, dmi_shape shape, float scale) {
     return declare(net, shape, (test_value){.scale = scale});
 }
 
-dmi_shape test_net_shape(const test_net *net, int32_t value) { return dmi_graph_shape(net->graph, net->values[value].value); }
+dmi_shape test_net_shape(const test_net *net, int32_t value) {
+    return dmi_graph_shape(net->graph, net->values[value].value);
+}
 
 float *test_net_data(const test_net *net, int32_t value) { return dmi_graph_data(net->graph, net->values[value].value); }
 
@@ -82,7 +84,8 @@ test_net *test_net_new(const test_op *op, test_setup setup) {
     int32_t count = 1;
     for (int32_t i = 0; i < net->count; i++)
         if (setup.adding && net->values[i].batch && net->values[i].gradient) outputs[count++] = net->values[i].value;
-    ck_assert_msg(dmi_graph_plan(net->graph, outputs, count, !setup.inference) == DMI_OK, "%s: %s", op->name, net->host->error);
+    int32_t status = dmi_graph_plan(net->graph, outputs, count, !setup.inference);
+    ck_assert_msg(status == DMI_OK, "%s: %s", op->name, net->host->error);
     net->graph->dropout_seed = 7;
     net->graph->dropout_step = 3;
     memset(net->graph->arena, 0xFF, net->graph->arena_floats * sizeof(float));
@@ -211,7 +214,9 @@ static double naive_slope(naive *r, int32_t value, size_t first, size_t count, c
 }
 
 /* Element k of `samples` spread over `count`, first and last included. */
-static size_t sample(size_t count, size_t samples, size_t k) { return count <= samples ? k : k * (count - 1) / (samples - 1); }
+static size_t sample(size_t count, size_t samples, size_t k) {
+    return count <= samples ? k : k * (count - 1) / (samples - 1);
+}
 
 static double dot(const float *a, const float *b, size_t count) {
     double sum = 0;
@@ -231,15 +236,16 @@ static void compare_gradient(naive *r, int32_t value, double bound) {
         want[k] = naive_slope(r, value, sample(count, samples, k), 1, &one);
     }
     double error = test_error_d(got, want, samples);
-    ck_assert_msg(error <= bound, "%s: gradient of value %d: relative error %.3g is above %.3g", name, (int)value, error, bound);
+    ck_assert_msg(error <= bound, "%s: gradient of value %d: relative error %.3g is above %.3g", name, (int)value, error,
+                  bound);
     float *u = malloc(count * sizeof *u);
     ck_assert_ptr_nonnull(u);
     for (uint64_t k = 0; k < DIRECTIONS; k++) {
         test_fill(u, count, 300 + k, 1);
         double is = dot(gradient, u, count), should = naive_slope(r, value, 0, count, u);
         double size = sqrt(dot(gradient, gradient, count)); /* the slope itself may be near zero by chance */
-        ck_assert_msg(fabs(is - should) <= bound * size, "%s: slope of value %d is %.9g, should be %.9g", name, (int)value, is,
-                      should);
+        ck_assert_msg(fabs(is - should) <= bound * size, "%s: slope of value %d is %.9g, should be %.9g", name, (int)value,
+                      is, should);
     }
     free(u);
 }
@@ -293,8 +299,8 @@ static void differences_of(test_net *net, const float *w, int32_t value, const f
         test_fill(u, count, 400 + k, 1);
         for (size_t i = 0; i < count; i++) u[i] += gradient[i] >= 0 ? 0.5f : -0.5f; /* so that the slope is no chance zero */
         is = difference(net, w, gradient, x, count, u, &should);
-        ck_assert_msg(fabs(is - should) <= 1e-2 * fabs(should), "%s: along a direction of value %d the loss changes by %.6g, "
-                      "the gradient says %.6g", net->op->name, (int)value, is, should);
+        ck_assert_msg(fabs(is - should) <= 1e-2 * fabs(should), "%s: along a direction of value %d the loss changes "
+                      "by %.6g, the gradient says %.6g", net->op->name, (int)value, is, should);
     }
     for (size_t k = 0; k < samples; k++) {
         size_t i = sample(count, samples, k);

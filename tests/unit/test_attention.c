@@ -35,7 +35,7 @@ static void reference(const test_net *net, double *const *v, double *y) {
 }
 
 /* 192 pixels are blocks of 128 and 64 query rows, 640 are six of 102 and one of 28. Backward makes the probabilities from
- * the log-sum-exp, and a rounding of that is a relative error of theirs: log(640) is 6.5, and half of its last place 2.4e-7. */
+ * the log-sum-exp, and a rounding of that is a relative error of theirs: log(640) is 6.5, half of its last place 2.4e-7. */
 #define ATTENTION .build = build, .reference = reference
 static const test_op cases[] = {
     {.name = "attention", ATTENTION, .n = 3, .h = 3, .w = 5, .c = 8, .parts = 1},
@@ -43,7 +43,8 @@ static const test_op cases[] = {
     {.name = "attention, odd heads", ATTENTION, .n = 2, .h = 3, .w = 3, .c = 15, .parts = 5},
     {.name = "attention, a channel a head", ATTENTION, .n = 2, .h = 1, .w = 7, .c = 3, .parts = 3},
     {.name = "attention, two blocks", ATTENTION, .n = 1, .h = 12, .w = 16, .c = 6, .parts = 2, .samples = 12},
-    {.name = "attention, seven blocks", ATTENTION, .n = 1, .h = 20, .w = 32, .c = 4, .parts = 1, .samples = 4, .bound = 2e-6},
+    {.name = "attention, seven blocks", ATTENTION, .n = 1, .h = 20, .w = 32, .c = 4, .parts = 1, .samples = 4,
+     .bound = 2e-6},
 };
 
 START_TEST(test_case) { test_prove(&cases[_i]); }

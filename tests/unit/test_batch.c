@@ -145,6 +145,30 @@ START_TEST(given_labels_reach_the_network) {
 }
 END_TEST
 
+/* Each pass takes its own part of the caller's batch; the last one's stays in the graph's inputs. */
+START_TEST(passes_take_their_parts) {
+    training t;
+    training_given given;
+    training_setup setup = training_default();
+    setup.dataset = false;
+    setup.classes = TRAINING_CLASSES;
+    setup.options.batch_size = 2;
+    setup.options.accumulation = 3;
+    training_begin(&t, &setup);
+    training_give(&given, 6);
+    given.batch.labels = given.labels;
+    given.labels[4] = 2;
+    given.labels[5] = 1;
+    training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL));
+    for (int32_t i = 0; i < 2; i++) {
+        ck_assert_int_eq((int32_t)input(&t, t.trainer->train.labels)[i], given.labels[4 + i]);
+        ck_assert_int_eq((int32_t)input(&t, t.trainer->train.t)[i], given.timesteps[4 + i]);
+    }
+    ck_assert_mem_eq(t.trainer->batch.target, given.noise + 4 * TRAINING_ELEMENTS, 2 * TRAINING_ELEMENTS * sizeof(float));
+    training_end(&t);
+}
+END_TEST
+
 START_TEST(label_outside_the_classes) {
     training t;
     training_setup setup = training_default();
@@ -164,34 +188,62 @@ END_TEST
 
 typedef struct source {
     int32_t calls, fail_at;
+    uint64_t indices[64];
 } source;
 
 static int32_t read_source(void *user, uint64_t index, uint8_t *pixels, int32_t *label) {
     source *s = user;
+    s->indices[s->calls % 64] = index;
     if (s->calls++ == s->fail_at) return 5;
     memcpy(pixels, training_pixels() + index * TRAINING_ELEMENTS, TRAINING_ELEMENTS);
     *label = training_labels()[index];
     return 0;
 }
 
+/* With the source in place of the dataset. */
+static void begin_with_source(training *t, training_setup setup, source *s) {
+    setup.dataset = false;
+    training_prepare(t, &setup);
+    training_require(t, dm_dataset_from_callback(&t->dataset, t->context, read_source, s, TRAINING_PICTURES, TRAINING_SIDE,
+                                                 TRAINING_SIDE, TRAINING_CHANNELS));
+    training_require(t, dm_trainer_create(&t->trainer, t->unet, t->schedule, t->dataset, &setup.options));
+}
+
+/* Three passes of two pictures read what one pass of six does, in the same order. */
+START_TEST(accumulation_takes_the_next_pictures) {
+    training t;
+    source one = {.fail_at = -1}, many = {.fail_at = -1};
+    training_setup setup = training_default();
+    setup.options.batch_size = 6;
+    begin_with_source(&t, setup, &one);
+    training_require(&t, dm_trainer_run(t.trainer, 4, NULL, NULL));
+    training_end(&t);
+    setup.options.batch_size = 2;
+    setup.options.accumulation = 3;
+    begin_with_source(&t, setup, &many);
+    training_require(&t, dm_trainer_run(t.trainer, 4, NULL, NULL));
+    training_end(&t);
+    ck_assert_int_eq(one.calls, 24);
+    ck_assert_int_eq(many.calls, 24);
+    ck_assert_mem_eq(one.indices, many.indices, sizeof one.indices);
+}
+END_TEST
+
 /* A failed reading leaves everything as it was, and the next try goes on as if it had not been. */
 START_TEST(failed_reading_changes_nothing) {
     training t, sound;
     size_t floats;
-    source s = {.fail_at = 11}; /* in the second pass of the second step */
+    source s = {.fail_at = 10}; /* in the second pass of the second step */
     training_setup setup = training_default();
     setup.options.batch_size = 3;
     setup.options.accumulation = 2;
     training_begin(&sound, &setup);
-    setup.dataset = false;
-    training_prepare(&t, &setup);
-    training_require(&t, dm_dataset_from_callback(&t.dataset, t.context, read_source, &s, TRAINING_PICTURES, TRAINING_SIDE,
-                                                  TRAINING_SIDE, TRAINING_CHANNELS));
-    training_require(&t, dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options));
+    begin_with_source(&t, setup, &s);
     training_require(&t, dm_trainer_step(t.trainer, NULL));
     float *state = training_state(&t, &floats);
     training_expect(&t, dm_trainer_run(t.trainer, 9, NULL, NULL), DM_ERROR_CALLBACK_FAILED, "answered 5");
     ck_assert_uint_eq(dm_trainer_steps_done(t.trainer), 1);
+    ck_assert_int_eq(s.calls, 11);
     training_same_state(&t, state, floats);
     free(state);
     training_require(&t, dm_trainer_step(t.trainer, NULL));
@@ -288,6 +340,8 @@ Suite *test_batch_suite(void) {
     tcase_add_test(tcase, timesteps_cover_the_schedule);
     tcase_add_loop_test(tcase, labels_reach_the_network, 0, 2);
     tcase_add_test(tcase, given_labels_reach_the_network);
+    tcase_add_test(tcase, passes_take_their_parts);
+    tcase_add_test(tcase, accumulation_takes_the_next_pictures);
     tcase_add_test(tcase, label_outside_the_classes);
     tcase_add_test(tcase, failed_reading_changes_nothing);
     tcase_add_test(tcase, shapes_must_agree);

@@ -83,6 +83,8 @@ START_TEST(all_of_a_run_is_in_the_file) {
     training t;
     char *folder = new_folder();
     training_setup setup = everything();
+    setup.options.use_labels = 0;
+    setup.options.average_warmup = 0;
     for (int32_t i = 0; i < 40; i++) betas[i] = 0.001 + 0.1 * i / 39;
     training_prepare(&t, &setup);
     dm_schedule_destroy(t.schedule);
@@ -109,6 +111,53 @@ START_TEST(all_of_a_run_is_in_the_file) {
     ck_assert_uint_eq(t.trainer->progress.applied, 3);
     ck_assert_uint_eq(t.trainer->progress.images, 32);
     ck_assert_mem_eq(t.trainer->schedule->beta, betas, sizeof betas);
+    training_end(&t);
+    free(folder);
+}
+END_TEST
+
+/* What a network keeps for running is of the file's weights after it was resumed. */
+START_TEST(network_runs_after_resume) {
+    training t;
+    training_given given;
+    const float timestep = 300;
+    float want[TRAINING_ELEMENTS], got[TRAINING_ELEMENTS];
+    char *folder = new_folder();
+    training_setup setup = training_default();
+    training_give(&given, 4);
+    training_begin(&t, &setup);
+    training_require(&t, dm_trainer_run(t.trainer, 3, NULL, NULL));
+    training_require(&t, dm_trainer_save(t.trainer, in_folder(folder, "file")));
+    training_require(&t, dm_unet_forward(t.unet, want, given.images, &timestep, NULL, 1));
+    training_end(&t);
+    training_prepare(&t, &setup);
+    training_require(&t, dm_unet_forward(t.unet, got, given.images, &timestep, NULL, 1));
+    ck_assert_mem_ne(got, want, sizeof want);
+    training_require(&t, dm_trainer_resume(&t.trainer, t.unet, t.dataset, in_folder(folder, "file")));
+    training_require(&t, dm_unet_forward(t.unet, got, given.images, &timestep, NULL, 1));
+    ck_assert_mem_eq(got, want, sizeof want);
+    training_end(&t);
+    free(folder);
+}
+END_TEST
+
+/* A limit that suffices for training suffices for going on. The batch is large enough for the graph to pass the file. */
+START_TEST(resume_needs_no_more_memory) {
+    training t;
+    uint64_t began, resumed;
+    char *folder = new_folder();
+    training_setup setup = training_default();
+    setup.options.batch_size = 32;
+    training_begin(&t, &setup);
+    training_require(&t, dm_trainer_save(t.trainer, in_folder(folder, "file")));
+    training_end(&t);
+    training_begin(&t, &setup);
+    dm_context_memory(t.context, NULL, &began, NULL);
+    training_end(&t);
+    training_prepare(&t, &setup);
+    training_require(&t, dm_trainer_resume(&t.trainer, t.unet, t.dataset, in_folder(folder, "file")));
+    dm_context_memory(t.context, NULL, &resumed, NULL);
+    ck_assert_uint_eq(began, resumed);
     training_end(&t);
     free(folder);
 }
@@ -388,6 +437,8 @@ Suite *test_checkpoint_suite(void) {
     tcase_set_timeout(tcase, 30);
     tcase_add_loop_test(tcase, resumed_runs_are_the_same_bits, 0, SETUPS);
     tcase_add_test(tcase, all_of_a_run_is_in_the_file);
+    tcase_add_test(tcase, network_runs_after_resume);
+    tcase_add_test(tcase, resume_needs_no_more_memory);
     tcase_add_test(tcase, resume_without_dataset);
     tcase_add_loop_test(tcase, names_in_the_file, 0, SETUPS);
     tcase_add_loop_test(tcase, networks_load_from_checkpoints, 0, SETUPS);

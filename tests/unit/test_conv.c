@@ -30,7 +30,7 @@ static const conv_case cases[] = {
 };
 enum { CASES = sizeof cases / sizeof cases[0] };
 
-static const dmi_conv_way *const ways[] = {&dmi_conv_winograd, &dmi_conv_im2col};
+static const dmi_conv_way *const ways[] = {&dmi_conv_winograd, &dmi_conv_product, &dmi_conv_im2col};
 enum { WAYS = sizeof ways / sizeof ways[0] };
 
 static double bound_of(const dmi_conv_way *way) { return way == &dmi_conv_winograd ? BOUND_WINOGRAD : BOUND_IM2COL; }
@@ -118,14 +118,15 @@ static void fixture_end(fixture *f) {
 
 /* Work memory that is exactly as large as the way asks for (so that valgrind and sanitizers see the end), full of NaN. */
 static float *nan_floats(size_t count) {
-    float *p = aligned_alloc(DMI_ALIGNMENT, (count * sizeof *p + DMI_ALIGNMENT - 1) / DMI_ALIGNMENT * DMI_ALIGNMENT + DMI_ALIGNMENT);
+    size_t lines = count * sizeof(float) / DMI_ALIGNMENT + 1;
+    float *p = aligned_alloc(DMI_ALIGNMENT, lines * DMI_ALIGNMENT);
     ck_assert_ptr_nonnull(p);
     for (size_t i = 0; i < count; i++) p[i] = NAN;
     return p;
 }
 
-static void run_forward(dmi_graph *g, const dmi_conv_way *way, const dmi_conv_shape *s, float *y, const float *x, const float *w,
-                        const dmi_epilogue *epilogue) {
+static void run_forward(dmi_graph *g, const dmi_conv_way *way, const dmi_conv_shape *s, float *y, const float *x,
+                        const float *w, const dmi_epilogue *epilogue) {
     float *prepared = nan_floats(way->weight_floats(g->kernels, s));
     float *work = nan_floats(way->forward_work(g->kernels, s, dmi_pool_threads(g->host->pool)));
     way->prepare(g, s, prepared, w);
@@ -134,15 +135,15 @@ static void run_forward(dmi_graph *g, const dmi_conv_way *way, const dmi_conv_sh
     free(work);
 }
 
-static void run_data(dmi_graph *g, const dmi_conv_way *way, const dmi_conv_shape *s, float *dx, const float *dy, const float *w,
-                     bool add) {
+static void run_data(dmi_graph *g, const dmi_conv_way *way, const dmi_conv_shape *s, float *dx, const float *dy,
+                     const float *w, bool add) {
     float *work = nan_floats(way->backward_work(g->kernels, s, dmi_pool_threads(g->host->pool)));
     way->backward_data(g, s, dx, dy, w, add, work);
     free(work);
 }
 
-static void run_weight(dmi_graph *g, const dmi_conv_way *way, const dmi_conv_shape *s, float *dw, const float *x, const float *dy,
-                       bool add) {
+static void run_weight(dmi_graph *g, const dmi_conv_way *way, const dmi_conv_shape *s, float *dw, const float *x,
+                       const float *dy, bool add) {
     float *work = nan_floats(way->backward_work(g->kernels, s, dmi_pool_threads(g->host->pool)));
     way->backward_weight(g, s, dw, x, dy, add, work);
     free(work);
@@ -152,7 +153,8 @@ static void run_weight(dmi_graph *g, const dmi_conv_way *way, const dmi_conv_sha
 
 static void check(const fixture *f, const dmi_graph *g, const dmi_conv_way *way, const char *what, size_t count) {
     double error = test_error_d(f->y, f->want, count);
-    ck_assert_msg(error <= bound_of(way), "%s, %s, %s: n %d, %d x %d, %d -> %d, kernel %d, stride %d, pad %d%s: error %.3g above %.3g",
+    ck_assert_msg(error <= bound_of(way),
+                  "%s, %s, %s: n %d, %d x %d, %d -> %d, kernel %d, stride %d, pad %d%s: error %.3g above %.3g",
                   g->kernels->isa, way->name, what, f->s.n, f->s.ih, f->s.iw, f->s.ci, f->s.co, f->s.kernel, f->s.stride,
                   f->s.pad, f->s.upsample ? ", upsampled" : "", error, bound_of(way));
 }
@@ -185,8 +187,8 @@ static void forward_case(fixture *f, dmi_graph *g, const dmi_conv_way *way) {
         dmi_epilogue e = {.bias = which & 1 ? f->bias : NULL, .per_image = which & 2 ? f->per_image : NULL,
                           .residual = which & 4 ? f->residual : NULL, .add = which & 8};
         for (size_t i = 0; i < f->y_count; i++) {
-            f->want[i] = plain[i] + (e.bias ? e.bias[i % co] : 0) + (e.per_image ? e.per_image[i / picture * co + i % co] : 0)
-                         + (e.residual ? e.residual[i] : 0) + (e.add ? f->before[i] : 0);
+            double image = e.per_image ? e.per_image[i / picture * co + i % co] : 0;
+            f->want[i] = plain[i] + (e.bias ? e.bias[i % co] : 0) + image + (e.residual ? e.residual[i] : 0) + (e.add ? f->before[i] : 0);
             f->y[i] = e.add ? f->before[i] : NAN;
         }
         run_forward(g, way, &f->s, f->y, f->x, f->w, &e);
@@ -211,7 +213,9 @@ static void backward_case(fixture *f, dmi_graph *g, const dmi_conv_way *way, con
     free(plain);
 }
 
-static void data_case(fixture *f, dmi_graph *g, const dmi_conv_way *way) { backward_case(f, g, way, "data", f->x_count, true); }
+static void data_case(fixture *f, dmi_graph *g, const dmi_conv_way *way) {
+    backward_case(f, g, way, "data", f->x_count, true);
+}
 static void weight_case(fixture *f, dmi_graph *g, const dmi_conv_way *way) {
     backward_case(f, g, way, "weight", f->w_count, false);
 }

@@ -13,8 +13,8 @@ static void build(test_net *net) {
     dmi_value bias = op->bias ? test_net_param(net, dmi_shape_of(1, 1, 1, op->out), 1) : DMI_NONE;
     dmi_value per_image = op->modulation ? test_net_input(net, 1, 1, op->out, 1) : DMI_NONE;
     dmi_value residual = op->residual ? test_net_input(net, oh, ow, op->out, 1) : DMI_NONE;
-    int32_t status = dmi_conv(net->graph, &net->output, x, weight, bias, per_image, residual, op->kernel, op->stride, op->pad,
-                              op->upsample);
+    int32_t status = dmi_conv(net->graph, &net->output, x, weight, bias, per_image, residual, op->kernel, op->stride,
+                              op->pad, op->upsample);
     ck_assert_msg(status == DMI_OK, "%s: %s", op->name, net->host->error);
 }
 

@@ -1,5 +1,6 @@
 /* The small operations: SiLU, sums, concatenation, dropout, linear layers, the timestep's sinusoids, embeddings; values
  * used twice; and what each operation refuses. */
+#include "base/cpu.h"
 #include "base/random.h"
 #include "support/gradient.h"
 
@@ -13,7 +14,9 @@ static dmi_value picture(test_net *net, float scale) {
     return test_net_input(net, net->op->h, net->op->w, net->op->c, scale);
 }
 
-static void done(test_net *net, int32_t status) { ck_assert_msg(status == DMI_OK, "%s: %s", net->op->name, net->host->error); }
+static void done(test_net *net, int32_t status) {
+    ck_assert_msg(status == DMI_OK, "%s: %s", net->op->name, net->host->error);
+}
 
 /* ---- one operation ---- */
 
@@ -177,7 +180,8 @@ static const test_op cases[] = {
     {.name = "concat", .build = build_concat, .reference = reference_concat, .n = 3, .h = 5, .w = 3, .c = 7, .out = 4},
     {.name = "concat in pieces", .build = build_concat, .reference = reference_concat, .n = 2, .h = 33, .w = 35, .c = 5,
      .out = 16},
-    {.name = "dropout", .build = build_dropout, .reference = reference_dropout, .n = 3, .h = 5, .w = 3, .c = 7, .random = true},
+    {.name = "dropout", .build = build_dropout, .reference = reference_dropout, .n = 3, .h = 5, .w = 3, .c = 7,
+     .random = true},
     {.name = "dropout in pieces", .build = build_dropout, .reference = reference_dropout, .n = 2, .h = 29, .w = 31, .c = 11,
      .random = true},
     {.name = "linear", .build = build_linear, .reference = reference_linear, .n = 3, .c = 5, .out = 7, .bias = true},
@@ -193,10 +197,30 @@ static const test_op cases[] = {
      .residual = true},
     {.name = "silu(x) twice", .build = build_double, .reference = reference_double, .n = 3, .h = 2, .w = 3, .c = 5},
     {.name = "chain of residuals", .build = build_chain, .reference = reference_chain, .n = 3, .h = 2, .w = 3, .c = 5},
-    {.name = "concat of one", .build = build_concat_same, .reference = reference_concat_same, .n = 3, .h = 2, .w = 3, .c = 5},
+    {.name = "concat of one", .build = build_concat_same, .reference = reference_concat_same, .n = 3, .h = 2, .w = 3,
+     .c = 5},
 };
 
 START_TEST(test_case) { test_prove(&cases[_i]); }
+END_TEST
+
+/* Every count of blocks up to three vectors' worth, where the lower half of the element counter runs over. */
+START_TEST(test_random_words) {
+    const uint32_t key[2] = {0x12345678, 0x9abcdef0}, counter[4] = {0xfffffff0, 0xfffffffe, 77, 6u << 24};
+    const dmi_kernels *kernels = dmi_kernels_for(_i);
+    for (size_t blocks = 0; blocks < 50; blocks++) {
+        uint32_t words[200], one[4];
+        memset(words, 0xEE, sizeof words);
+        kernels->random_words(words, key, counter, blocks);
+        for (size_t b = 0; b < 50; b++) {
+            const uint64_t at_block = ((uint64_t)counter[1] << 32 | counter[0]) + b;
+            const uint32_t at_counter[4] = {(uint32_t)at_block, (uint32_t)(at_block >> 32), counter[2], counter[3]};
+            dmi_philox(key, at_counter, one);
+            if (b >= blocks) memset(one, 0xEE, sizeof one);
+            ck_assert_msg(!memcmp(words + 4 * b, one, sizeof one), "%s: block %zu of %zu", kernels->isa, b, blocks);
+        }
+    }
+}
 END_TEST
 
 /* ---- dropout and embedding, beyond their gradients ---- */
@@ -231,7 +255,8 @@ END_TEST
 START_TEST(test_dropout_leaves_alone) {
     test_net *net = test_net_new(&cases[8], (test_setup){.inference = true});
     dmi_graph_forward(net->graph);
-    ck_assert(!memcmp(test_net_data(net, 0), dmi_graph_data(net->graph, net->output), test_net_count(net, 0) * sizeof(float)));
+    const float *output = dmi_graph_data(net->graph, net->output);
+    ck_assert(!memcmp(test_net_data(net, 0), output, test_net_count(net, 0) * sizeof *output));
     test_net_end(net);
 
     dmi_host *host = test_host_new(1);
@@ -353,6 +378,7 @@ Suite *test_ops_suite(void) {
     tcase_add_loop_test(proofs, test_case, 0, sizeof cases / sizeof cases[0]);
     suite_add_tcase(suite, proofs);
     TCase *details = tcase_create("details");
+    tcase_add_loop_test(details, test_random_words, DMI_ISA_BASE, dmi_cpu_isa() + 1);
     tcase_add_test(details, test_dropout_masks);
     tcase_add_test(details, test_dropout_leaves_alone);
     tcase_add_test(details, test_wrong_labels_stay_inside);

@@ -1,4 +1,4 @@
-/* The trainer: what a step does to the weights, when it is refused, and how runs begin and end. */
+/* The trainer: what a step does to the weights and their average, and its life. */
 #include "support/training.h"
 #include "trainer.h"
 
@@ -78,140 +78,6 @@ START_TEST(accumulation_is_a_larger_batch) {
     ck_assert_uint_eq(many.images, one.images);
     free(want);
     free(got);
-}
-END_TEST
-
-/* ---- what is not finite ---- */
-
-static const float bad_values[] = {NAN, INFINITY, -INFINITY, 1e38f};
-
-START_TEST(what_is_not_finite_changes_nothing) {
-    training t;
-    training_given given;
-    size_t floats;
-    training_setup setup = training_default();
-    setup.dataset = false;
-    training_begin(&t, &setup);
-    training_give(&given, 4);
-    dm_train_stats stats = {.struct_size = sizeof stats};
-    training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL));
-    float *state = training_state(&t, &floats);
-    uint64_t version = t.unet->params.version;
-    given.images[TRAINING_ELEMENTS + 5] = bad_values[_i];
-    training_expect(&t, dm_trainer_step_batch(t.trainer, &given.batch, &stats), DM_ERROR_NOT_FINITE, "step 2 was refused");
-    ck_assert_int_eq(stats.refused, 1);
-    ck_assert_uint_eq(stats.step, 2);
-    ck_assert(!isfinite(stats.loss) || !isfinite(stats.gradient_norm));
-    ck_assert_uint_eq(dm_trainer_steps_done(t.trainer), 2);
-    ck_assert_uint_eq(t.unet->params.version, version);
-    training_same_state(&t, state, floats);
-    training_give(&given, 4);
-    training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, &stats));
-    ck_assert_int_eq(stats.refused, 0);
-    ck_assert_uint_eq(stats.step, 3);
-    ck_assert_uint_eq(t.trainer->progress.applied, 2);
-    free(state);
-    training_end(&t);
-}
-END_TEST
-
-/* Adam's bias correction counts the steps that were applied: with a refused one between, the weights are the same bits. */
-START_TEST(refused_steps_do_not_count_for_adam) {
-    training with, without;
-    training_given given;
-    training_setup setup = training_default();
-    setup.dataset = false;
-    training_begin(&with, &setup);
-    training_begin(&without, &setup);
-    for (int32_t i = 0; i < 3; i++) {
-        training_give(&given, 4);
-        training_require(&with, dm_trainer_step_batch(with.trainer, &given.batch, NULL));
-        training_require(&without, dm_trainer_step_batch(without.trainer, &given.batch, NULL));
-        given.images[0] = NAN;
-        ck_assert_int_eq(dm_trainer_step_batch(with.trainer, &given.batch, NULL), DM_ERROR_NOT_FINITE);
-    }
-    size_t floats;
-    float *state = training_state(&without, &floats);
-    training_same_state(&with, state, floats);
-    free(state);
-    training_end(&with);
-    training_end(&without);
-}
-END_TEST
-
-typedef struct report {
-    dm_trainer *trainer;
-    int32_t calls, refused, cancel_at, answer_at;
-    uint64_t steps[64];
-} report;
-
-static int32_t note_step(void *user, const dm_train_stats *stats) {
-    report *r = user;
-    r->refused += stats->refused;
-    if (r->calls < 64) r->steps[r->calls] = stats->step;
-    r->calls++;
-    if (r->calls == r->cancel_at) dm_trainer_cancel(r->trainer);
-    return r->calls == r->answer_at ? 7 : 0;
-}
-
-/* One bias of NaN makes every step refused. */
-static void spoil(const training *t) {
-    float bias[TRAINING_CHANNELS] = {NAN};
-    training_require(t, dm_unet_tensor_set(t->unet, "conv_out.bias", bias, TRAINING_CHANNELS));
-}
-
-START_TEST(ten_refused_in_a_row_end_a_run) {
-    training t;
-    report r = {0};
-    training_setup setup = training_default();
-    training_begin(&t, &setup);
-    training_require(&t, dm_trainer_run(t.trainer, 2, note_step, &r));
-    spoil(&t);
-    training_expect(&t, dm_trainer_run(t.trainer, 100, note_step, &r), DM_ERROR_NOT_FINITE, "10 steps in a row|step 12");
-    ck_assert_int_eq(r.calls, 12);
-    ck_assert_int_eq(r.refused, 10);
-    ck_assert_uint_eq(dm_trainer_steps_done(t.trainer), 12);
-    training_end(&t);
-}
-END_TEST
-
-/* ---- runs ---- */
-
-START_TEST(run_counts_from_the_first_step) {
-    training t;
-    report r = {0};
-    training_setup setup = training_default();
-    training_begin(&t, &setup);
-    training_require(&t, dm_trainer_run(t.trainer, 3, note_step, &r));
-    training_require(&t, dm_trainer_run(t.trainer, 3, note_step, &r));
-    ck_assert_int_eq(r.calls, 3);
-    training_require(&t, dm_trainer_run(t.trainer, 5, note_step, &r));
-    ck_assert_int_eq(r.calls, 5);
-    for (int32_t i = 0; i < 5; i++) ck_assert_uint_eq(r.steps[i], (uint64_t)i + 1);
-    training_require(&t, dm_trainer_run(t.trainer, 6, NULL, NULL));
-    ck_assert_uint_eq(dm_trainer_steps_done(t.trainer), 6);
-    training_end(&t);
-}
-END_TEST
-
-START_TEST(runs_can_be_cancelled) {
-    training t;
-    training_setup setup = training_default();
-    training_begin(&t, &setup);
-    report r = {.trainer = t.trainer, .cancel_at = 2};
-    training_expect(&t, dm_trainer_run(t.trainer, 9, note_step, &r), DM_ERROR_CANCELLED, "after step 2");
-    ck_assert_uint_eq(dm_trainer_steps_done(t.trainer), 2);
-    training_require(&t, dm_trainer_run(t.trainer, 3, note_step, &r));
-    dm_trainer_cancel(t.trainer); /* before a run: it does not begin */
-    training_expect(&t, dm_trainer_run(t.trainer, 9, note_step, &r), DM_ERROR_CANCELLED, "after step 3");
-    ck_assert_int_eq(r.calls, 3);
-    r = (report){.trainer = t.trainer, .cancel_at = 1}; /* in the last step of all */
-    training_expect(&t, dm_trainer_run(t.trainer, 4, note_step, &r), DM_ERROR_CANCELLED, "after step 4");
-    r = (report){.answer_at = 3};
-    training_expect(&t, dm_trainer_run(t.trainer, 99, note_step, &r), DM_ERROR_CANCELLED, "callback answered 7|step 7");
-    training_require(&t, dm_trainer_run(t.trainer, 8, NULL, NULL));
-    dm_trainer_cancel(NULL);
-    training_end(&t);
 }
 END_TEST
 
@@ -342,6 +208,56 @@ START_TEST(average_needs_a_fitting_target) {
 }
 END_TEST
 
+/* ---- dropout, and the network between steps ---- */
+
+/* The gradients' norm of step `step` with a rate of 0, so that only the masks change from step to step. */
+static double norm_of_step(uint64_t seed, float dropout, int32_t step) {
+    training t;
+    training_given given;
+    training_setup setup = training_default();
+    setup.dataset = false;
+    setup.dropout = dropout;
+    setup.options.seed = seed;
+    setup.options.learning_rate = 0;
+    training_begin(&t, &setup);
+    training_give(&given, 4);
+    dm_train_stats stats = {.struct_size = sizeof stats};
+    for (int32_t i = 0; i < step; i++) training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, &stats));
+    training_end(&t);
+    return stats.gradient_norm;
+}
+
+START_TEST(dropout_is_drawn_anew) {
+    ck_assert(norm_of_step(5, 0.3f, 2) == norm_of_step(5, 0.3f, 2));
+    ck_assert(norm_of_step(5, 0.3f, 2) != norm_of_step(5, 0.3f, 1));
+    ck_assert(norm_of_step(5, 0.3f, 2) != norm_of_step(6, 0.3f, 2));
+    ck_assert(norm_of_step(5, 0, 2) == norm_of_step(6, 0, 1));
+}
+END_TEST
+
+/* What the network keeps for running, made from its weights, is made again after a step. */
+START_TEST(network_runs_between_steps) {
+    training t, other;
+    training_given given;
+    const float timestep = 300;
+    float before[TRAINING_ELEMENTS], after[TRAINING_ELEMENTS], want[TRAINING_ELEMENTS];
+    training_setup setup = training_default();
+    setup.options.learning_rate = 0.01;
+    training_give(&given, 4);
+    training_begin(&t, &setup);
+    training_prepare(&other, &setup);
+    training_require(&t, dm_unet_forward(t.unet, before, given.images, &timestep, NULL, 1));
+    training_require(&t, dm_trainer_run(t.trainer, 3, NULL, NULL));
+    training_require(&t, dm_unet_forward(t.unet, after, given.images, &timestep, NULL, 1));
+    memcpy(other.unet->params.data, t.unet->params.data, t.unet->params.floats * sizeof(float));
+    training_require(&other, dm_unet_forward(other.unet, want, given.images, &timestep, NULL, 1));
+    ck_assert_mem_eq(after, want, sizeof want);
+    ck_assert_mem_ne(after, before, sizeof before);
+    training_end(&other);
+    training_end(&t);
+}
+END_TEST
+
 /* ---- life and memory ---- */
 
 START_TEST(a_network_has_one_trainer) {
@@ -450,16 +366,13 @@ Suite *test_trainer_suite(void) {
     tcase_add_loop_test(tcase, a_batch_is_learned_by_heart, DM_PREDICT_EPS, DM_PREDICT_V + 1);
     tcase_add_loop_test(tcase, first_loss_is_the_targets_size, DM_PREDICT_EPS, DM_PREDICT_V + 1);
     tcase_add_loop_test(tcase, accumulation_is_a_larger_batch, 1, 4);
-    tcase_add_loop_test(tcase, what_is_not_finite_changes_nothing, 0, (int)(sizeof bad_values / sizeof *bad_values));
-    tcase_add_test(tcase, refused_steps_do_not_count_for_adam);
-    tcase_add_test(tcase, ten_refused_in_a_row_end_a_run);
-    tcase_add_test(tcase, run_counts_from_the_first_step);
-    tcase_add_test(tcase, runs_can_be_cancelled);
     tcase_add_test(tcase, rate_of_each_step);
     tcase_add_test(tcase, clipping_scales_the_gradients);
     tcase_add_test(tcase, stats_are_filled);
     tcase_add_test(tcase, average_follows_the_weights);
     tcase_add_test(tcase, average_needs_a_fitting_target);
+    tcase_add_test(tcase, dropout_is_drawn_anew);
+    tcase_add_test(tcase, network_runs_between_steps);
     tcase_add_test(tcase, a_network_has_one_trainer);
     tcase_add_test(tcase, null_arguments);
     tcase_add_test(tcase, steps_allocate_nothing);

@@ -8,7 +8,7 @@
 enum { X, WEIGHT, BIAS, PER_IMAGE, RESIDUAL, INPUTS };
 
 /* The first that suits is taken. */
-static const dmi_conv_way *const ways[] = {&dmi_conv_winograd, &dmi_conv_im2col};
+static const dmi_conv_way *const ways[] = {&dmi_conv_winograd, &dmi_conv_product, &dmi_conv_im2col};
 
 static dmi_conv_shape shape_of(const dmi_graph *graph, const dmi_node *node, dmi_shape y) {
     dmi_shape x = dmi_input_shape(graph, node, X);
@@ -85,7 +85,8 @@ static void conv_forward(dmi_graph *graph, dmi_node *node) {
     }
     dmi_epilogue epilogue = {.bias = dmi_input(graph, node, BIAS), .per_image = dmi_input(graph, node, PER_IMAGE),
                              .residual = dmi_input(graph, node, RESIDUAL)};
-    way->forward(graph, &s, dmi_graph_data(graph, node->output), dmi_input(graph, node, X), weight, prepared, &epilogue, work);
+    way->forward(graph, &s, dmi_graph_data(graph, node->output), dmi_input(graph, node, X), weight, prepared, &epilogue,
+                 work);
 }
 
 typedef struct sum_job {

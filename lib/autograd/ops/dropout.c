@@ -49,10 +49,9 @@ static void dropout_task(void *data, int32_t task, int32_t worker) {
     size_t at, count = piece_of(job, task, &at);
     uint32_t *words = (uint32_t *)(job->work + (size_t)worker * PIECE);
     uint64_t block = (uint64_t)task * (PIECE / 4);
-    dmi_random piece = job->sequence;
-    piece.counter[0] = (uint32_t)block;
-    piece.counter[1] = (uint32_t)(block >> 32);
-    dmi_random_bits(&piece, words, count);
+    const uint32_t *index = job->sequence.counter + 2;
+    const uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32), index[0], index[1]};
+    job->kernels->random_words(words, job->sequence.key, counter, (count + 3) / 4);
     job->kernels->dropout(job->y + at, job->x + at, words, job->threshold, job->factor, count, job->add);
 }
 

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "autograd/ways/taps.h"
 #include "kernels/gemm.h"
 
 /* Floats of a piece's matrix, so that it stays in L2, and its pixels at most. */
@@ -25,50 +26,21 @@ typedef struct im2col_job {
     size_t scratch_floats;    /* of one worker */
 } im2col_job;
 
-static int32_t smaller(int32_t a, int32_t b) { return a < b ? a : b; }
-static int32_t larger(int32_t a, int32_t b) { return a > b ? a : b; }
-static int32_t divide_up(int32_t a, int32_t b) { return a / b + (a % b != 0); }
-
 static bool suits(const dmi_conv_shape *s) {
     (void)s;
     return true;
 }
 
-/* The matrix is x itself. */
-static bool is_plain(const dmi_conv_shape *s) { return s->kernel == 1 && s->stride == 1 && s->pad == 0 && !s->upsample; }
-
-static int32_t taps_of(const dmi_conv_shape *s) { return s->kernel * s->kernel; }
-static size_t input_floats(const dmi_conv_shape *s) { return (size_t)s->ih * (size_t)s->iw * (size_t)s->ci; }
-static size_t output_floats(const dmi_conv_shape *s) { return (size_t)s->oh * (size_t)s->ow * (size_t)s->co; }
-static size_t weight_count(const dmi_conv_shape *s) { return (size_t)taps_of(s) * (size_t)s->ci * (size_t)s->co; }
-
-/* Output pixels of a picture, of a piece of it whose rows have `columns` floats, and pieces of a picture. */
-static int32_t pixels_of(const dmi_conv_shape *s) { return s->oh * s->ow; }
-
+/* Output pixels of a piece whose rows have `columns` floats. */
 static int32_t piece_pixels(const dmi_conv_shape *s, size_t columns) {
     size_t fit = PIECE_FLOATS / columns;
     int32_t pixels = fit > PIECE_PIXELS ? PIECE_PIXELS : (int32_t)fit;
-    return smaller(larger(pixels, 8), pixels_of(s));
+    return dmi_smaller(dmi_larger(pixels, 8), dmi_output_pixels(s));
 }
 
-static size_t row_floats(const dmi_conv_shape *s) { return (size_t)taps_of(s) * (size_t)s->ci; }
+static size_t row_floats(const dmi_conv_shape *s) { return (size_t)dmi_taps(s) * (size_t)s->ci; }
 
 /* ---- one tap of a run of output pixels, all in one picture ---- */
-
-typedef struct run {
-    int32_t row;        /* of the input as stored, or -1: outside */
-    int32_t first, end; /* output columns whose input column is inside; those before and behind are zero */
-    int32_t shift;      /* input column = column * stride + shift, halved where upsampled */
-} run;
-
-static run run_of(const dmi_conv_shape *s, int32_t tap, int32_t row, int32_t column, int32_t columns) {
-    int32_t up = s->upsample, y = row * s->stride + tap / s->kernel - s->pad, width = s->iw << up;
-    run r = {.row = y < 0 || y >= s->ih << up ? -1 : y >> up, .shift = tap % s->kernel - s->pad};
-    r.first = larger(column, r.shift < 0 ? divide_up(-r.shift, s->stride) : 0);
-    r.end = smaller(column + columns, width > r.shift ? divide_up(width - r.shift, s->stride) : 0);
-    if (r.row < 0 || r.end < r.first) r.first = r.end = column;
-    return r;
-}
 
 /* matrix (row stride `stride`) = channels c0 to c0+channels-1 of the inputs that `tap` sees from `count` output pixels. */
 static void gather(const dmi_kernels *k, const dmi_conv_shape *s, float *matrix, size_t stride, const float *picture,
@@ -76,19 +48,19 @@ static void gather(const dmi_kernels *k, const dmi_conv_shape *s, float *matrix,
     size_t ci = (size_t)s->ci, width = (size_t)channels;
     for (int32_t done = 0, length; done < count; done += length) {
         int32_t row = (pixel + done) / s->ow, column = (pixel + done) % s->ow;
-        length = smaller(s->ow - column, count - done);
-        run r = run_of(s, tap, row, column, length);
+        length = dmi_smaller(s->ow - column, count - done);
+        dmi_run r = dmi_run_of(s, tap, row, column, length);
         float *to = matrix + (size_t)done * stride;
         for (int32_t i = column; i < column + length; i++)
             if (i < r.first || i >= r.end) memset(to + (size_t)(i - column) * stride, 0, width * sizeof *to);
-        const float *from = picture + (size_t)larger(r.row, 0) * (size_t)s->iw * ci + (size_t)c0;
+        const float *from = picture + (size_t)dmi_larger(r.row, 0) * (size_t)s->iw * ci + (size_t)c0;
         if (s->upsample) {
             for (int32_t i = r.first; i < r.end; i++)
-                k->copy_rows(to + (size_t)(i - column) * stride, 0, from + (size_t)((i * s->stride + r.shift) >> 1) * ci, 0, 1, width,
-                             false);
+                k->copy_rows(to + (size_t)(i - column) * stride, 0, from + (size_t)((i * s->stride + r.shift) >> 1) * ci, 0, 1,
+                             width, false);
         } else if (r.first < r.end) {
-            k->copy_rows(to + (size_t)(r.first - column) * stride, stride, from + (size_t)(r.first * s->stride + r.shift) * ci,
-                         (size_t)s->stride * ci, (size_t)(r.end - r.first), width, false);
+            k->copy_rows(to + (size_t)(r.first - column) * stride, stride,
+                         from + (size_t)(r.first * s->stride + r.shift) * ci, (size_t)s->stride * ci, (size_t)(r.end - r.first), width, false);
         }
     }
 }
@@ -99,15 +71,15 @@ static void scatter(const dmi_kernels *k, const dmi_conv_shape *s, const float *
     size_t ci = (size_t)s->ci, width = (size_t)channels;
     for (int32_t done = 0, length; done < count; done += length) {
         int32_t row = (pixel + done) / s->ow, column = (pixel + done) % s->ow;
-        length = smaller(s->ow - column, count - done);
-        run r = run_of(s, tap, row, column, length);
+        length = dmi_smaller(s->ow - column, count - done);
+        dmi_run r = dmi_run_of(s, tap, row, column, length);
         if (r.first >= r.end) continue;
         const float *from = matrix + (size_t)done * stride;
         float *to = picture + (size_t)r.row * (size_t)s->iw * ci + (size_t)c0;
         if (s->upsample) {
             for (int32_t i = r.first; i < r.end; i++)
-                k->copy_rows(to + (size_t)((i * s->stride + r.shift) >> 1) * ci, 0, from + (size_t)(i - column) * stride, 0, 1, width,
-                             true);
+                k->copy_rows(to + (size_t)((i * s->stride + r.shift) >> 1) * ci, 0, from + (size_t)(i - column) * stride, 0, 1,
+                             width, true);
         } else {
             k->copy_rows(to + (size_t)(r.first * s->stride + r.shift) * ci, (size_t)s->stride * ci,
                          from + (size_t)(r.first - column) * stride, stride, (size_t)(r.end - r.first), width, true);
@@ -117,63 +89,52 @@ static void scatter(const dmi_kernels *k, const dmi_conv_shape *s, const float *
 
 /* ---- forward: a task is a piece of a picture ---- */
 
-static int32_t forward_pieces(const dmi_conv_shape *s) { return divide_up(pixels_of(s), piece_pixels(s, row_floats(s))); }
-
-/* y of the piece as it is before the product is added; false: there is nothing to add to. */
-static bool begin_piece(const im2col_job *job, float *y, int32_t n, size_t place, size_t pixels) {
-    const dmi_epilogue *e = job->epilogue;
-    size_t co = (size_t)job->shape->co;
-    bool begun = e->add;
-    const float *rows[] = {e->bias, e->per_image ? e->per_image + (size_t)n * co : NULL, e->residual ? e->residual + place : NULL};
-    size_t strides[] = {0, 0, co};
-    for (int i = 0; i < 3; i++) {
-        if (!rows[i]) continue;
-        job->kernels->copy_rows(y, co, rows[i], strides[i], pixels, co, begun);
-        begun = true;
-    }
-    return begun;
+static int32_t forward_pieces(const dmi_conv_shape *s) {
+    return dmi_divide_up(dmi_output_pixels(s), piece_pixels(s, row_floats(s)));
 }
 
 static void forward_task(void *data, int32_t task, int32_t worker) {
     const im2col_job *job = data;
     const dmi_conv_shape *s = job->shape;
     int32_t pieces = forward_pieces(s), n = task / pieces, step = piece_pixels(s, row_floats(s));
-    int32_t first = task % pieces * step, pixels = smaller(pixels_of(s) - first, step);
+    int32_t first = task % pieces * step, pixels = dmi_smaller(dmi_output_pixels(s) - first, step);
     size_t ci = (size_t)s->ci, columns = row_floats(s);
-    size_t place = (size_t)n * output_floats(s) + (size_t)first * (size_t)s->co;
-    const float *picture = job->x + (size_t)n * input_floats(s), *matrix = picture + (size_t)first * ci;
-    if (!is_plain(s)) {
+    size_t place = (size_t)n * dmi_output_floats(s) + (size_t)first * (size_t)s->co;
+    const float *picture = job->x + (size_t)n * dmi_input_floats(s), *matrix = picture + (size_t)first * ci;
+    if (!dmi_is_plain(s)) {
         float *gathered = job->scratch + (size_t)worker * job->scratch_floats;
-        for (int32_t tap = 0; tap < taps_of(s); tap++)
+        for (int32_t tap = 0; tap < dmi_taps(s); tap++)
             gather(job->kernels, s, gathered + (size_t)tap * ci, columns, picture, tap, 0, s->ci, first, pixels);
         matrix = gathered;
     }
-    bool add = begin_piece(job, job->to + place, n, place, (size_t)pixels);
-    dmi_gemm(false, false, pixels, s->co, (int32_t)columns, matrix, (int32_t)columns, job->weight, s->co, add, job->to + place,
-             s->co);
+    bool add = dmi_epilogue_begin(job->kernels, job->epilogue, job->to, n, (size_t)s->co, place, (size_t)pixels, 0,
+                                  (size_t)s->co);
+    dmi_gemm(false, false, pixels, s->co, (int32_t)columns, matrix, (int32_t)columns, job->weight, s->co, add,
+             job->to + place, s->co);
 }
 
 /* ---- backward to x: a task is a range of channels of a picture; tap by tap ---- */
 
-static int32_t data_ranges(const dmi_conv_shape *s) { return divide_up(s->ci, TASK_CHANNELS); }
+static int32_t data_ranges(const dmi_conv_shape *s) { return dmi_divide_up(s->ci, TASK_CHANNELS); }
 static int32_t data_pixels(const dmi_conv_shape *s) { return piece_pixels(s, TASK_CHANNELS); }
 
 static void data_task(void *data, int32_t task, int32_t worker) {
     const im2col_job *job = data;
     const dmi_conv_shape *s = job->shape;
-    int32_t n = task / data_ranges(s), c0 = task % data_ranges(s) * TASK_CHANNELS, channels = smaller(s->ci - c0, TASK_CHANNELS);
-    float *picture = job->to + (size_t)n * input_floats(s);
-    const float *dy = job->dy + (size_t)n * output_floats(s);
+    int32_t n = task / data_ranges(s), c0 = task % data_ranges(s) * TASK_CHANNELS;
+    int32_t channels = dmi_smaller(s->ci - c0, TASK_CHANNELS);
+    float *picture = job->to + (size_t)n * dmi_input_floats(s);
+    const float *dy = job->dy + (size_t)n * dmi_output_floats(s);
     float *matrix = job->scratch + (size_t)worker * job->scratch_floats;
-    if (!job->add && !is_plain(s))
+    if (!job->add && !dmi_is_plain(s))
         for (size_t i = 0; i < (size_t)s->ih * (size_t)s->iw; i++)
             memset(picture + i * (size_t)s->ci + (size_t)c0, 0, (size_t)channels * sizeof *picture);
-    for (int32_t first = 0, step = data_pixels(s); first < pixels_of(s); first += step) {
-        int32_t pixels = smaller(pixels_of(s) - first, step);
-        for (int32_t tap = 0; tap < taps_of(s); tap++) {
+    for (int32_t first = 0, step = data_pixels(s); first < dmi_output_pixels(s); first += step) {
+        int32_t pixels = dmi_smaller(dmi_output_pixels(s) - first, step);
+        for (int32_t tap = 0; tap < dmi_taps(s); tap++) {
             const float *weight = job->weight + ((size_t)tap * (size_t)s->ci + (size_t)c0) * (size_t)s->co;
             const float *rows = dy + (size_t)first * (size_t)s->co;
-            if (is_plain(s)) {
+            if (dmi_is_plain(s)) {
                 dmi_gemm(false, true, pixels, channels, s->co, rows, s->co, weight, s->co, job->add,
                          picture + (size_t)first * (size_t)s->ci + (size_t)c0, s->ci);
                 continue;
@@ -195,64 +156,63 @@ typedef struct weight_cut {
 } weight_cut;
 
 static weight_cut weight_cut_of(const dmi_conv_shape *s) {
-    weight_cut c = {.taps = s->ci < TAP_CHANNELS ? taps_of(s) : 1, .ranges = divide_up(s->ci, TASK_CHANNELS),
-                    .out_ranges = divide_up(s->co, TASK_CHANNELS)};
-    c.blocks = taps_of(s) / c.taps * c.ranges;
-    c.groups = smaller(smaller(divide_up(TASKS_LEAST, c.blocks * c.out_ranges), GROUPS_MOST), s->n);
+    weight_cut c = {.taps = s->ci < TAP_CHANNELS ? dmi_taps(s) : 1, .ranges = dmi_divide_up(s->ci, TASK_CHANNELS),
+                    .out_ranges = dmi_divide_up(s->co, TASK_CHANNELS)};
+    c.blocks = dmi_taps(s) / c.taps * c.ranges;
+    c.groups = dmi_smaller(dmi_smaller(dmi_divide_up(TASKS_LEAST, c.blocks * c.out_ranges), GROUPS_MOST), s->n);
     return c;
 }
 
 static size_t weight_columns(const dmi_conv_shape *s) {
-    return s->ci < TAP_CHANNELS ? row_floats(s) : (size_t)smaller(s->ci, TASK_CHANNELS);
+    return s->ci < TAP_CHANNELS ? row_floats(s) : (size_t)dmi_smaller(s->ci, TASK_CHANNELS);
 }
 
 static void weight_task(void *data, int32_t task, int32_t worker) {
     const im2col_job *job = data;
     const dmi_conv_shape *s = job->shape;
     weight_cut c = weight_cut_of(s);
-    int32_t out = task % c.out_ranges * TASK_CHANNELS, outs = smaller(s->co - out, TASK_CHANNELS);
+    int32_t out = task % c.out_ranges * TASK_CHANNELS, outs = dmi_smaller(s->co - out, TASK_CHANNELS);
     int32_t block = task / c.out_ranges % c.blocks, group = task / c.out_ranges / c.blocks;
-    int32_t tap = block / c.ranges * c.taps, c0 = block % c.ranges * TASK_CHANNELS, channels = smaller(s->ci - c0, TASK_CHANNELS);
+    int32_t tap = block / c.ranges * c.taps, c0 = block % c.ranges * TASK_CHANNELS;
+    int32_t channels = dmi_smaller(s->ci - c0, TASK_CHANNELS);
     int32_t rows = c.taps * channels, step = piece_pixels(s, weight_columns(s));
     float *matrix = job->scratch + (size_t)worker * job->scratch_floats;
-    float *dw = c.groups > 1 ? job->partial + (size_t)group * weight_count(s) : job->to;
+    float *dw = c.groups > 1 ? job->partial + (size_t)group * dmi_weight_count(s) : job->to;
     bool add = c.groups == 1 && job->add;
     for (int32_t n = s->n * group / c.groups; n < s->n * (group + 1) / c.groups; n++) {
-        const float *picture = job->x + (size_t)n * input_floats(s), *dy = job->dy + (size_t)n * output_floats(s);
-        for (int32_t first = 0; first < pixels_of(s); first += step, add = true) {
-            int32_t pixels = smaller(pixels_of(s) - first, step);
+        const float *picture = job->x + (size_t)n * dmi_input_floats(s), *dy = job->dy + (size_t)n * dmi_output_floats(s);
+        for (int32_t first = 0; first < dmi_output_pixels(s); first += step, add = true) {
+            int32_t pixels = dmi_smaller(dmi_output_pixels(s) - first, step);
             const float *a = picture + (size_t)first * (size_t)s->ci + (size_t)c0;
-            if (!is_plain(s)) {
+            if (!dmi_is_plain(s)) {
                 for (int32_t i = 0; i < c.taps; i++)
-                    gather(job->kernels, s, matrix + (size_t)i * (size_t)channels, (size_t)rows, picture, tap + i, c0, channels, first,
-                           pixels);
+                    gather(job->kernels, s, matrix + (size_t)i * (size_t)channels, (size_t)rows, picture, tap + i, c0, channels,
+                           first, pixels);
                 a = matrix;
             }
-            dmi_gemm(true, false, rows, outs, pixels, a, is_plain(s) ? s->ci : rows, dy + (size_t)first * (size_t)s->co + (size_t)out,
-                     s->co, add, dw + ((size_t)tap * (size_t)s->ci + (size_t)c0) * (size_t)s->co + (size_t)out, s->co);
+            dmi_gemm(true, false, rows, outs, pixels, a, dmi_is_plain(s) ? s->ci : rows,
+                     dy + (size_t)first * (size_t)s->co + (size_t)out, s->co, add, dw + ((size_t)tap * (size_t)s->ci + (size_t)c0) * (size_t)s->co + (size_t)out, s->co);
         }
     }
 }
 
 /* ---- sizes, whole cache lines for each worker ---- */
 
-static size_t lines(size_t floats) { return (floats + 15) / 16 * 16; }
-
 static size_t forward_floats(const dmi_conv_shape *s) {
-    return is_plain(s) ? 0 : lines((size_t)piece_pixels(s, row_floats(s)) * row_floats(s));
+    return dmi_is_plain(s) ? 0 : dmi_lines((size_t)piece_pixels(s, row_floats(s)) * row_floats(s));
 }
 
 static size_t data_floats(const dmi_conv_shape *s) {
-    return is_plain(s) ? 0 : lines((size_t)data_pixels(s) * (size_t)smaller(s->ci, TASK_CHANNELS));
+    return dmi_is_plain(s) ? 0 : dmi_lines((size_t)data_pixels(s) * (size_t)dmi_smaller(s->ci, TASK_CHANNELS));
 }
 
 static size_t weight_task_floats(const dmi_conv_shape *s) {
-    return is_plain(s) ? 0 : lines((size_t)piece_pixels(s, weight_columns(s)) * weight_columns(s));
+    return dmi_is_plain(s) ? 0 : dmi_lines((size_t)piece_pixels(s, weight_columns(s)) * weight_columns(s));
 }
 
 static size_t partial_floats(const dmi_conv_shape *s) {
     int32_t groups = weight_cut_of(s).groups;
-    return groups > 1 ? lines((size_t)groups * weight_count(s)) : 0;
+    return groups > 1 ? dmi_lines((size_t)groups * dmi_weight_count(s)) : 0;
 }
 
 static size_t weight_floats(const dmi_kernels *k, const dmi_conv_shape *s) {
@@ -296,7 +256,7 @@ static void backward_weight(const dmi_graph *graph, const dmi_conv_shape *s, flo
     im2col_job job = {.kernels = graph->kernels, .shape = s, .to = dw, .x = x, .dy = dy, .add = add, .partial = work,
                       .scratch = work + partial_floats(s), .scratch_floats = weight_task_floats(s)};
     dmi_parallel(graph->host->pool, c.groups * c.blocks * c.out_ranges, weight_task, &job);
-    if (c.groups > 1) graph->kernels->sum_rows(dw, job.partial, (size_t)c.groups, weight_count(s), add);
+    if (c.groups > 1) graph->kernels->sum_rows(dw, job.partial, (size_t)c.groups, dmi_weight_count(s), add);
 }
 
 const dmi_conv_way dmi_conv_im2col = {

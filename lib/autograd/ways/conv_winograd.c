@@ -1,6 +1,8 @@
-/* Convolution by Winograd's F(4x4, 3x3), see kernels/winograd.h: here its phases become tasks. Layers of very few channels
- * would leave its vectors empty and go another way. */
+/* Convolution by Winograd's F(4x4, 3x3), see kernels/winograd.h: here its phases become tasks. Where both sides
+ * have very few channels its vectors would be empty; one such side (the first and the last layer) is still worth it. */
 #include "autograd/conv.h"
+
+#include "autograd/ways/taps.h"
 
 enum { CHANNELS_LEAST = 16 };
 
@@ -17,7 +19,7 @@ typedef struct winograd_job {
 } winograd_job;
 
 static bool suits(const dmi_conv_shape *s) {
-    return s->kernel == 3 && s->stride == 1 && s->pad == 1 && s->ci >= CHANNELS_LEAST && s->co >= CHANNELS_LEAST;
+    return s->kernel == 3 && s->stride == 1 && s->pad == 1 && (s->ci >= CHANNELS_LEAST || s->co >= CHANNELS_LEAST);
 }
 
 /* Of the forward convolution, and of the one that takes dy to dx. */
@@ -29,15 +31,16 @@ static dmi_winograd_shape data_shape(const dmi_conv_shape *s) {
     return (dmi_winograd_shape){.n = s->n, .h = s->oh, .w = s->ow, .ci = s->co, .co = s->ci, .sum2x2 = s->upsample};
 }
 
-/* Whole cache lines, so that workers do not share one. */
 static size_t worker_floats(const dmi_winograd *kernel, const dmi_winograd_shape *shape) {
-    return (kernel->block_floats(shape) + 15) / 16 * 16;
+    return dmi_lines(kernel->block_floats(shape));
 }
 
-static size_t weight_floats(const dmi_kernels *k, const dmi_conv_shape *s) { return k->winograd->weight_floats(s->ci, s->co); }
+static size_t weight_floats(const dmi_kernels *k, const dmi_conv_shape *s) {
+    return k->winograd->weight_floats(s->ci, s->co);
+}
 
 static size_t turned_floats(const dmi_kernels *k, const dmi_conv_shape *s) {
-    return (k->winograd->weight_floats(s->co, s->ci) + 15) / 16 * 16;
+    return dmi_lines(k->winograd->weight_floats(s->co, s->ci));
 }
 
 static size_t forward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32_t threads) {
@@ -112,8 +115,8 @@ static void backward_data(const dmi_graph *graph, const dmi_conv_shape *s, float
 
 static void backward_weight(const dmi_graph *graph, const dmi_conv_shape *s, float *dw, const float *x, const float *dy,
                             bool add, float *work) {
-    winograd_job job = {.kernel = graph->kernels->winograd, .shape = forward_shape(s), .to = dw, .x = x, .dy = dy, .add = add,
-                        .scratch = work};
+    winograd_job job = {.kernel = graph->kernels->winograd, .shape = forward_shape(s), .to = dw, .x = x, .dy = dy,
+                        .add = add, .scratch = work};
     int32_t rounds = job.kernel->gradient_rounds(&job.shape);
     for (job.round = 0; job.round < rounds; job.round++) {
         dmi_parallel(graph->host->pool, job.kernel->gradient_transform_tasks(&job.shape), transform_task, &job);

@@ -1,0 +1,158 @@
+/* Products by BLAS and by our own kernels, against plain loops in double. */
+#include "base/cpu.h"
+#include "kernels/gemm.h"
+#include "kernels/product.h"
+#include "support/support.h"
+
+/* Norm of the difference over norm of the result: some sqrt(k) 3e-8, 5e-7 for the deepest product here. */
+#define BOUND 1e-6
+
+typedef struct product_case {
+    int32_t rows, columns, k;
+    bool ta, tb;
+} product_case;
+
+static const product_case cases[] = {
+    {1, 1, 1, false, false},    {12, 32, 40, false, false}, {13, 64, 128, false, false}, {25, 33, 129, false, false},
+    {7, 5, 300, false, false},  {64, 130, 64, false, false}, {3, 100, 17, true, false},  {24, 64, 128, true, false},
+    {70, 31, 150, true, false}, {1, 96, 260, true, false},  {20, 30, 40, false, true},   {11, 9, 5, true, true},
+};
+enum { CASES = sizeof cases / sizeof cases[0] };
+
+/* Strides larger than the rows: what lies between must stay as it is. */
+enum { GAP = 3 };
+
+typedef struct fixture {
+    float *a, *b, *c, *before;
+    double *want;
+    size_t lda, ldb, ldc, c_count;
+} fixture;
+
+static float *filled(size_t count, uint64_t seed) {
+    float *values = malloc(count * sizeof *values);
+    ck_assert_ptr_nonnull(values);
+    test_fill(values, count, seed, 1.0f);
+    return values;
+}
+
+static fixture fixture_of(const product_case *p, bool add) {
+    size_t m = (size_t)p->rows, n = (size_t)p->columns, k = (size_t)p->k;
+    fixture f = {.lda = (p->ta ? m : k) + GAP, .ldb = (p->tb ? k : n) + GAP, .ldc = n + GAP};
+    f.c_count = m * f.ldc;
+    f.a = filled((p->ta ? k : m) * f.lda, 1);
+    f.b = filled((p->tb ? n : k) * f.ldb, 2);
+    f.c = filled(f.c_count, 3);
+    f.before = filled(f.c_count, 3);
+    f.want = calloc(f.c_count, sizeof(double));
+    ck_assert_ptr_nonnull(f.want);
+    for (size_t i = 0; i < m; i++) {
+        for (size_t j = 0; j < f.ldc; j++) {
+            double sum = add || j >= n ? f.c[i * f.ldc + j] : 0;
+            for (size_t l = 0; l < k && j < n; l++)
+                sum += (double)f.a[p->ta ? l * f.lda + i : i * f.lda + l] * f.b[p->tb ? j * f.ldb + l : l * f.ldb + j];
+            f.want[i * f.ldc + j] = sum;
+        }
+    }
+    return f;
+}
+
+static void fixture_check(fixture *f, const product_case *p, const char *what) {
+    double error = test_error_d(f->c, f->want, f->c_count);
+    ck_assert_msg(error <= BOUND, "%s: %d x %d x %d: error %.3g", what, p->rows, p->columns, p->k, error);
+    for (size_t i = 0; i < f->c_count; i++)
+        if (i % f->ldc >= (size_t)p->columns) ck_assert_msg(f->c[i] == f->before[i], "%s wrote between its rows", what);
+    free(f->a), free(f->b), free(f->c), free(f->before), free(f->want);
+}
+
+START_TEST(blas) {
+    const product_case *p = &cases[_i];
+    for (int add = 0; add < 2; add++) {
+        fixture f = fixture_of(p, add);
+        dmi_gemm(p->ta, p->tb, p->rows, p->columns, p->k, f.a, (int32_t)f.lda, f.b, (int32_t)f.ldb, add, f.c,
+                 (int32_t)f.ldc);
+        fixture_check(&f, p, "gemm");
+    }
+}
+END_TEST
+
+START_TEST(own) {
+    const product_case *p = &cases[_i];
+    if (p->tb) return;
+    for (int32_t isa = DMI_ISA_BASE; isa <= dmi_cpu_isa(); isa++) {
+        const dmi_product *product = dmi_kernels_for(isa)->product;
+        for (int add = 0; add < 2; add++) {
+            fixture f = fixture_of(p, add);
+            dmi_multiply *multiply = p->ta ? product->multiply_turned : product->multiply;
+            multiply(f.c, f.ldc, f.a, f.lda, f.b, f.ldb, p->rows, p->columns, p->k, add);
+            fixture_check(&f, p, dmi_kernels_for(isa)->isa);
+        }
+    }
+}
+END_TEST
+
+/* A row has the same bits alone as among others, wherever it stands. */
+START_TEST(rows_are_independent) {
+    enum { ROWS = 29, COLUMNS = 40, K = 200 };
+    float *a = filled(ROWS * K, 1), *b = filled(K * COLUMNS, 2), *c = filled(ROWS * COLUMNS, 3), alone[COLUMNS];
+    for (int32_t isa = DMI_ISA_BASE; isa <= dmi_cpu_isa(); isa++) {
+        const dmi_product *product = dmi_kernels_for(isa)->product;
+        product->multiply(c, COLUMNS, a, K, b, COLUMNS, ROWS, COLUMNS, K, false);
+        for (int32_t i = 0; i < ROWS; i++) {
+            product->multiply(alone, COLUMNS, a + i * K, K, b, COLUMNS, 1, COLUMNS, K, false);
+            ck_assert_msg(!memcmp(alone, c + i * COLUMNS, sizeof alone), "%s: row %d", dmi_kernels_for(isa)->isa, (int)i);
+        }
+    }
+    free(a), free(b), free(c);
+}
+END_TEST
+
+START_TEST(transpose) {
+    enum { ROWS = 13, COLUMNS = 22 };
+    float *a = filled(ROWS * COLUMNS, 1), b[COLUMNS * ROWS];
+    for (int32_t isa = DMI_ISA_BASE; isa <= dmi_cpu_isa(); isa++) {
+        dmi_kernels_for(isa)->product->transpose(b, ROWS, a, COLUMNS, ROWS, COLUMNS);
+        for (int32_t i = 0; i < ROWS; i++)
+            for (int32_t j = 0; j < COLUMNS; j++)
+                ck_assert_msg(b[j * ROWS + i] == a[i * COLUMNS + j], "(%d, %d)", (int)i, (int)j);
+    }
+    free(a);
+}
+END_TEST
+
+/* BLAS's number of threads is one between begin and end, however often they nest, and as before afterwards. */
+#if defined(DMI_BLAS_OPENBLAS)
+int openblas_get_num_threads(void);
+void openblas_set_num_threads(int threads);
+
+START_TEST(threads_are_held_at_one) {
+    openblas_set_num_threads(2);
+    int before = openblas_get_num_threads();
+    dmi_gemm_begin();
+    ck_assert_int_eq(openblas_get_num_threads(), 1);
+    dmi_gemm_begin();
+    dmi_gemm_end();
+    ck_assert_int_eq(openblas_get_num_threads(), 1);
+    dmi_gemm_end();
+    ck_assert_int_eq(openblas_get_num_threads(), before);
+}
+END_TEST
+#endif
+
+START_TEST(has_a_name) { ck_assert_int_gt((int)strlen(dmi_gemm_name()), 3); }
+END_TEST
+
+Suite *test_gemm_suite(void);
+Suite *test_gemm_suite(void) {
+    Suite *suite = suite_create("gemm");
+    TCase *products = tcase_create("products");
+    tcase_add_loop_test(products, blas, 0, CASES);
+    tcase_add_loop_test(products, own, 0, CASES);
+    tcase_add_test(products, rows_are_independent);
+    tcase_add_test(products, transpose);
+#if defined(DMI_BLAS_OPENBLAS)
+    tcase_add_test(products, threads_are_held_at_one);
+#endif
+    tcase_add_test(products, has_a_name);
+    suite_add_tcase(suite, products);
+    return suite;
+}
