@@ -194,7 +194,7 @@ install: library examples
 	ln -sf libdiffusion.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libdiffusion.so.$(SOVERSION)
 	ln -sf libdiffusion.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libdiffusion.so
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}/%)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR:$(PREFIX)/%=$${prefix}/%)|' \
-	-e 's|@VERSION@|$(VERSION)|' -e 's|@PACKAGES@|$(LIB_PACKAGES)|' pkgconfig/diffusion.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/diffusion.pc
+	-e 's|@VERSION@|$(VERSION)|' -e 's|@PRIVATE@|$(call libs_of,$(LIB_PACKAGES))|' pkgconfig/diffusion.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/diffusion.pc
 	install -m 755 $(BUILD)/train_cifar10 $(DESTDIR)$(BINDIR)/diffusion-train-cifar10
 	install -m 755 $(BUILD)/sample $(DESTDIR)$(BINDIR)/diffusion-sample
 

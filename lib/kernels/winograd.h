@@ -48,8 +48,8 @@ typedef struct dmi_winograd {
     int32_t (*gradient_transform_tasks)(const dmi_winograd_shape *shape);
     int32_t (*gradient_product_tasks)(const dmi_winograd_shape *shape);
     int32_t (*gradient_inverse_tasks)(const dmi_winograd_shape *shape);
-    void (*gradient_transform)(const dmi_winograd_shape *shape, float *scratch, const float *x, const float *dy, int32_t round,
-                               int32_t task);
+    void (*gradient_transform)(const dmi_winograd_shape *shape, float *scratch, const float *x, const float *dy,
+                               int32_t round, int32_t task);
     void (*gradient_product)(const dmi_winograd_shape *shape, float *scratch, int32_t round, int32_t task);
     void (*gradient_inverse)(const dmi_winograd_shape *shape, float *dw, const float *scratch, bool add, int32_t task);
 } dmi_winograd;

@@ -83,8 +83,8 @@ static tile_window window_of(const dmi_winograd_shape *s, tile_place at, int32_t
     int32_t shift = s->sum2x2, h = s->h >> shift, w = s->w >> shift, y = at.y >> shift, x = at.x >> shift;
     int32_t side = TILE_OUT >> shift;
     size_t co = (size_t)s->co, pixel = ((size_t)at.n * (size_t)h + (size_t)y) * (size_t)w + (size_t)x;
-    return (tile_window){.first = pixel * co + (size_t)panel * PANEL, .row = (size_t)w * co, .rows = h - y < side ? h - y : side,
-                         .columns = w - x < side ? w - x : side};
+    return (tile_window){.first = pixel * co + (size_t)panel * PANEL, .row = (size_t)w * co,
+                         .rows = h - y < side ? h - y : side, .columns = w - x < side ? w - x : side};
 }
 
 /* Writes a tile's outputs for W channels, or the first `count` of them. */

@@ -9,7 +9,8 @@
  * Signs in pairs let even and odd parts be shared: 12 operations for six values of B^T d, whatever a and b are.
  *
  * The points decide the rounding error (Barabasz et al. 2020, "Error analysis and improving the accuracy of Winograd
- * convolution for deep neural networks"). Relative error (norm of the difference over norm of the result, 64 channels of normal numbers, in float, against double):
+ * convolution for deep neural networks"). Relative error (norm of the difference over norm of the result, 64 channels of
+ * normal numbers, in float, against double):
  *     1, 2        1.7e-6   (Lavin and Gray's)
  *     1/2, 1      1.7e-6
  *     1/2, 2      1.1e-6

@@ -116,7 +116,7 @@ static void fixture_end(fixture *f) {
     free(f->want);
 }
 
-/* Work memory that is exactly as large as the way asks for (so that valgrind and sanitizers see the end), full of NaN. */
+/* Work memory as large as the way asks for, so that sanitizers see the end, full of NaN. */
 static float *nan_floats(size_t count) {
     size_t lines = count * sizeof(float) / DMI_ALIGNMENT + 1;
     float *p = aligned_alloc(DMI_ALIGNMENT, lines * DMI_ALIGNMENT);
@@ -188,7 +188,8 @@ static void forward_case(fixture *f, dmi_graph *g, const dmi_conv_way *way) {
                           .residual = which & 4 ? f->residual : NULL, .add = which & 8};
         for (size_t i = 0; i < f->y_count; i++) {
             double image = e.per_image ? e.per_image[i / picture * co + i % co] : 0;
-            f->want[i] = plain[i] + (e.bias ? e.bias[i % co] : 0) + image + (e.residual ? e.residual[i] : 0) + (e.add ? f->before[i] : 0);
+            f->want[i] = plain[i] + (e.bias ? e.bias[i % co] : 0) + image + (e.residual ? e.residual[i] : 0) +
+                         (e.add ? f->before[i] : 0);
             f->y[i] = e.add ? f->before[i] : NAN;
         }
         run_forward(g, way, &f->s, f->y, f->x, f->w, &e);

@@ -56,11 +56,12 @@ static void gather(const dmi_kernels *k, const dmi_conv_shape *s, float *matrix,
         const float *from = picture + (size_t)dmi_larger(r.row, 0) * (size_t)s->iw * ci + (size_t)c0;
         if (s->upsample) {
             for (int32_t i = r.first; i < r.end; i++)
-                k->copy_rows(to + (size_t)(i - column) * stride, 0, from + (size_t)((i * s->stride + r.shift) >> 1) * ci, 0, 1,
-                             width, false);
+                k->copy_rows(to + (size_t)(i - column) * stride, 0,
+                             from + (size_t)((i * s->stride + r.shift) >> 1) * ci, 0, 1, width, false);
         } else if (r.first < r.end) {
             k->copy_rows(to + (size_t)(r.first - column) * stride, stride,
-                         from + (size_t)(r.first * s->stride + r.shift) * ci, (size_t)s->stride * ci, (size_t)(r.end - r.first), width, false);
+                         from + (size_t)(r.first * s->stride + r.shift) * ci, (size_t)s->stride * ci,
+                         (size_t)(r.end - r.first), width, false);
         }
     }
 }
@@ -78,8 +79,8 @@ static void scatter(const dmi_kernels *k, const dmi_conv_shape *s, const float *
         float *to = picture + (size_t)r.row * (size_t)s->iw * ci + (size_t)c0;
         if (s->upsample) {
             for (int32_t i = r.first; i < r.end; i++)
-                k->copy_rows(to + (size_t)((i * s->stride + r.shift) >> 1) * ci, 0, from + (size_t)(i - column) * stride, 0, 1,
-                             width, true);
+                k->copy_rows(to + (size_t)((i * s->stride + r.shift) >> 1) * ci, 0,
+                             from + (size_t)(i - column) * stride, 0, 1, width, true);
         } else {
             k->copy_rows(to + (size_t)(r.first * s->stride + r.shift) * ci, (size_t)s->stride * ci,
                          from + (size_t)(r.first - column) * stride, stride, (size_t)(r.end - r.first), width, true);
@@ -186,12 +187,13 @@ static void weight_task(void *data, int32_t task, int32_t worker) {
             const float *a = picture + (size_t)first * (size_t)s->ci + (size_t)c0;
             if (!dmi_is_plain(s)) {
                 for (int32_t i = 0; i < c.taps; i++)
-                    gather(job->kernels, s, matrix + (size_t)i * (size_t)channels, (size_t)rows, picture, tap + i, c0, channels,
-                           first, pixels);
+                    gather(job->kernels, s, matrix + (size_t)i * (size_t)channels, (size_t)rows, picture, tap + i, c0,
+                           channels, first, pixels);
                 a = matrix;
             }
             dmi_gemm(true, false, rows, outs, pixels, a, dmi_is_plain(s) ? s->ci : rows,
-                     dy + (size_t)first * (size_t)s->co + (size_t)out, s->co, add, dw + ((size_t)tap * (size_t)s->ci + (size_t)c0) * (size_t)s->co + (size_t)out, s->co);
+                     dy + (size_t)first * (size_t)s->co + (size_t)out, s->co, add,
+                     dw + ((size_t)tap * (size_t)s->ci + (size_t)c0) * (size_t)s->co + (size_t)out, s->co);
         }
     }
 }
