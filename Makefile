@@ -25,19 +25,23 @@ MATH := -fno-math-errno -fno-trapping-math
 COMMON = -std=c11 -fPIC -pthread $(WARN) $(MATH) -D_GNU_SOURCE -MMD -MP
 INTERNAL = -fvisibility=hidden -Ilib -Isrc -Iinclude
 
-LIB_PACKAGES := $(BLAS) zlib jansson
+# BLIS comes without a pkg-config file on Debian: then the compiler must find it by itself.
+BLAS_PACKAGE := $(shell $(PKG_CONFIG) --exists $(BLAS) 2>/dev/null && echo $(BLAS))
+LIB_PACKAGES := $(if $(filter blis,$(BLAS)),$(BLAS_PACKAGE),$(BLAS)) zlib jansson
 EXAMPLE_PACKAGES := popt
 TEST_PACKAGES := check
 BLAS_DEFINE := -DDMI_BLAS_$(shell echo $(BLAS) | tr a-z A-Z)
 cflags_of = $(shell $(PKG_CONFIG) --cflags $(1) 2>/dev/null)
 libs_of = $(shell $(PKG_CONFIG) --libs $(1) 2>/dev/null)
+LIB_LIBS = $(call libs_of,$(LIB_PACKAGES))$(if $(filter blis,$(BLAS)),$(if $(BLAS_PACKAGE),, -lblis))
 
 .PHONY: all
 all: library examples
 
 # ---- what is needed, and a clear word where it is missing ----
 
-MISSING = $(shell for p in $(LIB_PACKAGES) $(EXAMPLE_PACKAGES) $(TEST_PACKAGES); do $(PKG_CONFIG) --exists $$p 2>/dev/null || echo $$p; done)
+MISSING = $(shell for p in $(LIB_PACKAGES) $(EXAMPLE_PACKAGES) $(TEST_PACKAGES); do $(PKG_CONFIG) --exists $$p 2>/dev/null || echo $$p; done; \
+	[ '$(BLAS)-$(BLAS_PACKAGE)' != blis- ] || echo '\#include <blis.h>' | $(CC) -E - >/dev/null 2>&1 || echo blis)
 
 .PHONY: deps need-deps
 deps:
@@ -99,7 +103,7 @@ $(STATIC): $(LIB_OBJ)
 $(SHARED): $(LIB_OBJ) src/libdiffusion.map
 	$(SAY) LD $@
 	$(Q)$(CC) -shared -pthread $(CFLAGS) $(LDFLAGS) -Wl,-soname,libdiffusion.so.$(SOVERSION) -Wl,--version-script=src/libdiffusion.map \
-	-Wl,--no-undefined -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack $(LIB_OBJ) $(call libs_of,$(LIB_PACKAGES)) -lm -o $@
+	-Wl,--no-undefined -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack $(LIB_OBJ) $(LIB_LIBS) -lm -o $@
 
 $(SHARED_LINKS): $(SHARED)
 	$(Q)ln -sf $(<F) $@
@@ -152,7 +156,7 @@ $(BUILD)/run_tests.c: $(TEST_SRC) Makefile
 $(BUILD)/run_tests: $(BUILD)/run_tests.c $(TEST_OBJ) $(STATIC)
 	$(SAY) LD $@
 	$(Q)$(CC) -std=c11 $(CFLAGS) $(call cflags_of,$(TEST_PACKAGES)) $< $(TEST_OBJ) $(STATIC) \
-	$(call libs_of,$(LIB_PACKAGES) $(TEST_PACKAGES)) -lm -pthread -o $@
+	$(LIB_LIBS) $(call libs_of,$(TEST_PACKAGES)) -lm -pthread -o $@
 
 .PHONY: check check-house test-run
 check: deps
@@ -176,7 +180,7 @@ valgrind: $(BUILD)/run_tests
 
 $(BUILD)/bench: $(BUILD)/obj/tests/bench/bench.o $(STATIC)
 	$(SAY) LD $@
-	$(Q)$(CC) $(CFLAGS) $< $(STATIC) $(call libs_of,$(LIB_PACKAGES)) -lm -pthread -o $@
+	$(Q)$(CC) $(CFLAGS) $< $(STATIC) $(LIB_LIBS) -lm -pthread -o $@
 
 .PHONY: bench
 bench: deps
@@ -194,7 +198,7 @@ install: library examples
 	ln -sf libdiffusion.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libdiffusion.so.$(SOVERSION)
 	ln -sf libdiffusion.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libdiffusion.so
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR:$(PREFIX)/%=$${prefix}/%)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR:$(PREFIX)/%=$${prefix}/%)|' \
-	-e 's|@VERSION@|$(VERSION)|' -e 's|@PRIVATE@|$(call libs_of,$(LIB_PACKAGES))|' pkgconfig/diffusion.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/diffusion.pc
+	-e 's|@VERSION@|$(VERSION)|' -e 's|@PRIVATE@|$(LIB_LIBS)|' pkgconfig/diffusion.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/diffusion.pc
 	install -m 755 $(BUILD)/train_cifar10 $(DESTDIR)$(BINDIR)/diffusion-train-cifar10
 	install -m 755 $(BUILD)/sample $(DESTDIR)$(BINDIR)/diffusion-sample
 

@@ -4,8 +4,11 @@
 #include <pthread.h>
 
 #if defined(DMI_BLAS_BLIS)
+#if __has_include(<blis/blis.h>)
 #include <blis/blis.h>
-#include <blis/cblas.h>
+#else
+#include <blis.h>
+#endif
 #else
 #include <cblas.h>
 #endif
@@ -17,11 +20,13 @@ static int32_t threads_before;
 #if defined(DMI_BLAS_BLIS)
 static int32_t get_threads(void) { return (int32_t)bli_thread_get_num_threads(); }
 static void set_threads(int32_t threads) { bli_thread_set_num_threads(threads); }
-const char *dmi_gemm_name(void) { return bli_info_get_version_str(); }
+const char *dmi_gemm_name(void) { return "BLIS"; }
+const char *dmi_gemm_version(void) { return bli_info_get_version_str(); }
 #else
 static int32_t get_threads(void) { return openblas_get_num_threads(); }
 static void set_threads(int32_t threads) { openblas_set_num_threads(threads); }
-const char *dmi_gemm_name(void) { return openblas_get_config(); }
+const char *dmi_gemm_name(void) { return "OpenBLAS"; }
+const char *dmi_gemm_version(void) { return openblas_get_config() + sizeof "OpenBLAS"; }
 #endif
 
 void dmi_gemm_begin(void) {

@@ -15,7 +15,8 @@ void dmi_gemm(bool ta, bool tb, int32_t m, int32_t n, int32_t k, const float *a,
 void dmi_gemm_begin(void);
 void dmi_gemm_end(void);
 
-/* "OpenBLAS 0.3.21 ..." or "BLIS ...". */
+/* "OpenBLAS" or "BLIS", and its version with what it says of its build. */
 const char *dmi_gemm_name(void);
+const char *dmi_gemm_version(void);
 
 #endif

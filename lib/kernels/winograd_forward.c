@@ -6,8 +6,9 @@
 #include "kernels/winograd_parts.h"
 
 /* Blocks are as large as V and one panel's M leave room in a 1 MiB L2, so that reading U is worth it, but not below
- * BLOCK_TILES_LEAST, where the products would wait for U. Below TASKS_LEAST blocks the panels are shared out too. */
-enum { BLOCK_FLOATS = 150 * 1024, BLOCK_TILES_LEAST = 24, BLOCK_TILES_MOST = 96, TASKS_LEAST = 8 };
+ * BLOCK_TILES_LEAST, where the products would wait for U. Their number is rounded so that few threads end together,
+ * and below TASKS_LEAST of them the panels are shared out too. */
+enum { BLOCK_FLOATS = 150 * 1024, BLOCK_TILES_LEAST = 24, BLOCK_TILES_MOST = 96, BLOCKS_MULTIPLE = 4, TASKS_LEAST = 8 };
 
 typedef struct cut {
     int32_t tiles, block_tiles, blocks;
@@ -23,7 +24,9 @@ static cut cut_of(const dmi_winograd_shape *s) {
     if (most < BLOCK_TILES_LEAST) most = BLOCK_TILES_LEAST;
     if (most > BLOCK_TILES_MOST) most = BLOCK_TILES_MOST;
     c.blocks = divide_up(c.tiles, most);
+    if (c.blocks > 2) c.blocks = round_up(c.blocks, BLOCKS_MULTIPLE);
     c.block_tiles = divide_up(c.tiles, c.blocks);
+    c.blocks = divide_up(c.tiles, c.block_tiles);
     if (c.blocks < TASKS_LEAST) c.splits = divide_up(TASKS_LEAST, c.blocks);
     if (c.splits > c.panels) c.splits = c.panels;
     c.v_step = position_step((size_t)c.block_tiles * c.v_row);

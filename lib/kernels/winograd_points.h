@@ -18,8 +18,9 @@
  *     3/4, 3/2    8.4e-7
  *     2/3, 3/2    7.7e-7
  *     5/8, 3/2    7.9e-7   taken: the powers of a and b are exact in float, so B^T and A^T are
- * A direct sum of the same data has some 2e-7. The error grows with the square root of the length of a chain of sums,
- * which product.h keeps at PRODUCT_DEPTH. */
+ * The error grows with the square root of the length of a chain of sums, which product.h keeps at PRODUCT_DEPTH. The
+ * kernels, as they are: 4.7e-7 for 16 channels, 7.7e-7 for 64, 1.1e-6 for 128 to 512; a direct sum of the same data, in the
+ * same chains, 0.9e-7, 1.6e-7 and 2.1e-7 to 2.3e-7. */
 #ifndef DMI_KERNELS_WINOGRAD_POINTS_H
 #define DMI_KERNELS_WINOGRAD_POINTS_H
 

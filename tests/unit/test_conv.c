@@ -9,7 +9,7 @@
 
 /* Relative errors (norm of the difference over norm of the result). A chain of n sums in float errs by some sqrt(n) 3e-8:
  * 1e-6 for the longest here, a weight gradient over 3 pictures. Winograd's points magnify that about four times (see
- * kernels/winograd_points.h, measured up to 1.0e-6 here). A wrong tap, border or channel is an error of 1e-2 and more. */
+ * kernels/winograd_points.h, measured up to 1.1e-6 here). A wrong tap, border or channel is an error of 1e-2 and more. */
 #define BOUND_IM2COL 1e-6
 #define BOUND_WINOGRAD 2e-6
 

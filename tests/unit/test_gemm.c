@@ -68,8 +68,10 @@ START_TEST(blas) {
     const product_case *p = &cases[_i];
     for (int add = 0; add < 2; add++) {
         fixture f = fixture_of(p, add);
+        dmi_gemm_begin();
         dmi_gemm(p->ta, p->tb, p->rows, p->columns, p->k, f.a, (int32_t)f.lda, f.b, (int32_t)f.ldb, add, f.c,
                  (int32_t)f.ldc);
+        dmi_gemm_end();
         fixture_check(&f, p, "gemm");
     }
 }
