@@ -36,6 +36,12 @@ int32_t number_list(const char *option, const char *text, int32_t *values, int32
     return -1;
 }
 
+int out_of_range(const char *program, const char *option, long long value, long long least, long long most) {
+    if (value >= least && value <= most) return 0;
+    fprintf(stderr, "%s: --%s is %lld; it must be from %lld to %lld\n", program, option, value, least, most);
+    return 1;
+}
+
 int read_command_line(const char *program, int argc, const char **argv, const struct poptOption *options) {
     poptContext arguments = poptGetContext(program, argc, argv, options, 0);
     int result = poptGetNextOpt(arguments);
@@ -65,4 +71,26 @@ int make_folder(const char *program, const char *path) {
     }
     fprintf(stderr, "%s: %s: %s\n", program, path, strerror(errno));
     return 1;
+}
+
+static void tell_warning(void *program, int32_t level, const char *message) {
+    if (level == DM_LOG_WARNING) fprintf(stderr, "%s: %s\n", (const char *)program, message);
+}
+
+dm_context *open_context(const char *program, int32_t threads, uint64_t memory_limit) {
+    dm_context_options options;
+    dm_context *context;
+    dm_context_options_init(&options, sizeof options);
+    options.threads = threads;
+    options.memory_limit = memory_limit;
+    options.log = tell_warning;
+    options.log_user = (void *)program;
+    int32_t status = dm_context_create(&context, &options);
+    if (status) fprintf(stderr, "%s: no context: %s\n", program, dm_status_message(status));
+    return context;
+}
+
+const char *error_text(const dm_context *context, int32_t status) {
+    const char *text = dm_context_error(context);
+    return *text ? text : dm_status_message(status);
 }

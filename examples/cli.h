@@ -1,7 +1,9 @@
-/* What the command lines of the examples share beside popt: words for choices, lists of numbers, folders. */
+/* What the command lines of the examples share beside popt: words for choices, lists of numbers, ranges, folders, and a
+ * context whose troubles are told. */
 #ifndef EXAMPLES_CLI_H
 #define EXAMPLES_CLI_H
 
+#include <diffusion.h>
 #include <popt.h>
 #include <stdint.h>
 
@@ -10,9 +12,15 @@ int32_t choice(const char *option, const char *word, const char *const *words);
 /* "64,128,128" into values, of which the rest becomes 0; a single number counts for all `wanted`. Returns how many were
  * given, or -1 after telling what is wrong. */
 int32_t number_list(const char *option, const char *text, int32_t *values, int32_t most, int32_t wanted);
+/* 1, after telling so, where `value` is not from `least` to `most`. */
+int out_of_range(const char *program, const char *option, long long value, long long least, long long most);
 /* Reads the command line; tells what is wrong with it. 0 where the program shall go on. */
 int read_command_line(const char *program, int argc, const char **argv, const struct poptOption *options);
 /* Makes a folder and those above it; tells why not. 0 on success. */
 int make_folder(const char *program, const char *path);
+/* A context, or NULL after telling why not; threads from 0 to 256, memory_limit in bytes, 0: none. */
+dm_context *open_context(const char *program, int32_t threads, uint64_t memory_limit);
+/* What went wrong: the context's text, or the status's where the context has none. */
+const char *error_text(const dm_context *context, int32_t status);
 
 #endif

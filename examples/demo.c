@@ -2,6 +2,7 @@
  * itself, then samples from it with DDPM (every timestep) and DDIM (50 of them). */
 #include <diffusion.h>
 #include <errno.h>
+#include <limits.h>
 #include <popt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,13 +13,17 @@
 #include "picture.h"
 #include "progress.h"
 
-enum { SIZE = 16, PICTURES = 64, COLUMNS = 8, SCALE = 4 };
+enum { SIZE = 16, PICTURES = 64, COLUMNS = 8, SCALE = 4, TIMESTEPS = 1000 };
 
-static dm_trainer *volatile running; /* for the signal handler */
+/* For the signal handler: what is under way. */
+static dm_trainer *volatile training;
+static dm_sampler *volatile drawing;
 
+/* The first Ctrl-C ends what is under way, a second one the program. */
 static void on_interrupt(int signal_number) {
-    (void)signal_number;
-    if (running) dm_trainer_cancel(running);
+    signal(signal_number, SIG_DFL);
+    if (training) dm_trainer_cancel(training);
+    if (drawing) dm_sampler_cancel(drawing);
 }
 
 typedef struct watch {
@@ -69,10 +74,10 @@ static int32_t train(dm_unet *unet, dm_unet *average, const dm_schedule *schedul
     o.average_decay = 0.995;
     int32_t status = dm_trainer_create(&trainer, unet, schedule, dataset, &o);
     if (!status) {
-        running = trainer;
+        training = trainer;
         progress_begin(&w.line, "training", 0, (uint64_t)steps);
         status = dm_trainer_run(trainer, (uint64_t)steps, on_step, &w);
-        running = NULL;
+        training = NULL;
         printf("trained  %llu steps of 64 pictures in %s, loss %.4f\n", (unsigned long long)dm_trainer_steps_done(trainer),
                duration(progress_end(&w.line), time), w.loss);
         if (status == DM_ERROR_CANCELLED) status = DM_OK; /* sample from what there is */
@@ -113,9 +118,11 @@ static int32_t sample(dm_unet *unet, const dm_schedule *schedule, int32_t solver
     request.progress_user = &s;
     int32_t status = dm_sampler_create(&sampler, unet, schedule, &o);
     if (status) return status;
+    drawing = sampler;
     progress_begin(&s.line, name, 0, (uint64_t)steps);
     status = dm_sampler_run(sampler, &request, images, sizeof images / sizeof *images);
     double seconds = progress_end(&s.line);
+    drawing = NULL;
     dm_sampler_destroy(sampler);
     if (!status) status = write_grid(context, path, images, PICTURES, SIZE, SIZE, 3, COLUMNS, SCALE);
     if (!status) printf("sampled  %d pictures with %s, %d steps, in %s: %s\n", PICTURES, name, (int)steps, duration(seconds, time), path);
@@ -133,6 +140,7 @@ static int32_t demo(dm_context *context, const char *out, int steps, int ddpm_st
     char path[1024];
     dm_schedule_options_init(&schedule_options, sizeof schedule_options);
     schedule_options.kind = DM_SCHEDULE_COSINE;
+    schedule_options.timesteps = TIMESTEPS;
 
     int32_t status = dm_dataset_open_builtin(&dataset, context, SIZE, 1000000, seed);
     if (!status) status = dm_schedule_create(&schedule, context, &schedule_options);
@@ -145,6 +153,9 @@ static int32_t demo(dm_context *context, const char *out, int steps, int ddpm_st
                1e-6 * (double)dm_unet_parameter_count(unet), (int)dm_context_threads(context), path);
     snprintf(path, sizeof path, "%s/loss.csv", out);
     if (!status) status = train(unet, average, schedule, dataset, steps, path);
+    snprintf(path, sizeof path, "%s/model.safetensors", out);
+    if (!status) status = dm_unet_save(average, schedule, path);
+    if (!status) printf("saved    %s\n", path);
     snprintf(path, sizeof path, "%s/ddim.png", out);
     if (!status && !film_begin(&film, PICTURES, SIZE, SIZE, 3, COLUMNS, SCALE, 50, 25)) status = DM_ERROR_OUT_OF_MEMORY;
     if (!status) status = sample(average, schedule, DM_SOLVER_DDIM, 50, "DDIM", seed, context, path, &film);
@@ -153,9 +164,6 @@ static int32_t demo(dm_context *context, const char *out, int steps, int ddpm_st
     if (!status) printf("         how they came out of the noise (animated): %s\n", path);
     snprintf(path, sizeof path, "%s/ddpm.png", out);
     if (!status) status = sample(average, schedule, DM_SOLVER_DDPM, ddpm_steps, "DDPM", seed, context, path, NULL);
-    snprintf(path, sizeof path, "%s/model.safetensors", out);
-    if (!status) status = dm_unet_save(average, schedule, path);
-    if (!status) printf("saved    %s\n", path);
 
     film_end(&film);
     dm_unet_destroy(average);
@@ -176,23 +184,15 @@ int main(int argc, const char **argv) {
         {"seed", 0, POPT_ARG_INT | POPT_ARGFLAG_SHOW_DEFAULT, &seed, 0, "the same seed gives the same pictures", "N"},
         POPT_AUTOHELP POPT_TABLEEND};
     if (read_command_line("demo", argc, argv, options)) return 2;
-    if (steps < 1) {
-        fprintf(stderr, "demo: --steps is %d; it must be at least 1\n", steps);
+    if (out_of_range("demo", "steps", steps, 1, INT_MAX) || out_of_range("demo", "ddpm-steps", ddpm_steps, 1, TIMESTEPS) ||
+        out_of_range("demo", "threads", threads, 0, 256))
         return 2;
-    }
     if (make_folder("demo", out)) return 1;
-    dm_context_options context_options;
-    dm_context *context;
-    dm_context_options_init(&context_options, sizeof context_options);
-    context_options.threads = threads;
-    int32_t status = dm_context_create(&context, &context_options);
-    if (status) {
-        fprintf(stderr, "demo: %s\n", dm_status_message(status));
-        return 1;
-    }
+    dm_context *context = open_context("demo", threads, 0);
+    if (!context) return 1;
     signal(SIGINT, on_interrupt);
-    status = demo(context, out, steps, ddpm_steps, (uint64_t)seed);
-    if (status) fprintf(stderr, "demo: %s\n", dm_context_error(context));
+    int32_t status = demo(context, out, steps, ddpm_steps, (uint64_t)seed);
+    if (status) fprintf(stderr, "demo: %s\n", error_text(context, status));
     dm_context_destroy(context);
     return status ? 1 : 0;
 }

@@ -44,6 +44,17 @@ static int is_grid(const struct dirent *entry) {
     return sscanf(entry->d_name, "samples-%llu.%7s", &step, rest) == 2 && !strcmp(rest, "png");
 }
 
+static unsigned long long step_of(const struct dirent *entry) {
+    unsigned long long step = 0;
+    sscanf(entry->d_name, "samples-%llu", &step);
+    return step;
+}
+
+static int by_step(const struct dirent **one, const struct dirent **other) {
+    unsigned long long a = step_of(*one), b = step_of(*other);
+    return (a > b) - (a < b);
+}
+
 /* ---- the loss curve as SVG: logarithmic, every step pale, the running mean dark ---- */
 
 enum { WIDTH = 860, HEIGHT = 300, LEFT = 56, BOTTOM = 30, TOP = 10, POINTS = 1200 };
@@ -117,11 +128,10 @@ static int write_base64(FILE *out, const char *path) {
 static void write_grids(FILE *f, const char *folder) {
     struct dirent **found;
     char path[1500];
-    int count = scandir(folder, &found, is_grid, alphasort);
+    int count = scandir(folder, &found, is_grid, by_step);
     if (count > 0) fprintf(f, "<h2>Samples</h2>\n<div class='grids'>\n");
     for (int i = 0; i < count; i++) {
-        unsigned long long step = 0;
-        sscanf(found[i]->d_name, "samples-%llu", &step);
+        unsigned long long step = step_of(found[i]);
         snprintf(path, sizeof path, "%s/%s", folder, found[i]->d_name);
         fprintf(f, "<figure><img alt='samples after %llu steps' src='data:image/png;base64,", step);
         write_base64(f, path);

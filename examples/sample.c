@@ -11,8 +11,9 @@
 
 static dm_sampler *volatile running; /* for the signal handler */
 
+/* The first Ctrl-C ends the run after its step, a second one the program. */
 static void on_interrupt(int signal_number) {
-    (void)signal_number;
+    signal(signal_number, SIG_DFL);
     if (running) dm_sampler_cancel(running);
 }
 
@@ -84,8 +85,10 @@ static int32_t draw(job *j, dm_context *context, dm_unet *unet, const dm_schedul
     if (!status) status = dm_sampler_create(&sampler, unet, schedule, o);
     if (!status) {
         running = sampler;
+        signal(SIGINT, on_interrupt);
         progress_begin(&j->line, "sampling", 0, (uint64_t)j->count * (uint64_t)o->steps);
         status = dm_sampler_run(sampler, &request, images, elements);
+        signal(SIGINT, SIG_DFL);
         running = NULL;
         double seconds = progress_end(&j->line);
         if (!status) printf("%d pictures, %s, %d steps, in %s\n", j->count, j->solver, (int)o->steps, duration(seconds, time));
@@ -131,28 +134,22 @@ int main(int argc, const char **argv) {
     int32_t which = choice("weights", j.weights, weights);
     dm_sampler_options o;
     if (!j.model) fprintf(stderr, "sample: --model is missing (--help lists the options)\n");
-    if (j.count < 1 || j.count > 65536) fprintf(stderr, "sample: --count is %d; it must be from 1 to 65536\n", j.count);
-    if (!j.model || j.count < 1 || j.count > 65536 || which < 0 || set_solver(&j, &o)) return 2;
+    if (!j.model || which < 0 || set_solver(&j, &o)) return 2;
+    if (out_of_range("sample", "count", j.count, 1, 65536) || out_of_range("sample", "columns", j.columns, 0, 65536) ||
+        out_of_range("sample", "scale", j.scale, 1, 64) || out_of_range("sample", "threads", j.threads, 0, 256))
+        return 2;
     if (j.animation) o.batch_size = j.count;
     for (int square = j.columns < 1; square && j.columns * j.columns < j.count;) j.columns++;
     if (j.each && make_folder("sample", j.each)) return 1;
 
-    dm_context_options context_options;
-    dm_context *context;
+    dm_context *context = open_context("sample", j.threads, 0);
     dm_unet *unet = NULL;
     dm_schedule *schedule = NULL;
-    dm_context_options_init(&context_options, sizeof context_options);
-    context_options.threads = j.threads;
-    int32_t status = dm_context_create(&context, &context_options);
-    if (status) {
-        fprintf(stderr, "sample: %s\n", dm_status_message(status));
-        return 1;
-    }
-    signal(SIGINT, on_interrupt);
-    status = dm_unet_load(&unet, context, j.model, which);
+    if (!context) return 1;
+    int32_t status = dm_unet_load(&unet, context, j.model, which);
     if (!status) status = dm_schedule_load(&schedule, context, j.model);
     if (!status) status = draw(&j, context, unet, schedule, &o);
-    if (status) fprintf(stderr, "sample: %s\n", dm_context_error(context));
+    if (status) fprintf(stderr, "sample: %s\n", error_text(context, status));
     dm_unet_destroy(unet);
     dm_schedule_destroy(schedule);
     dm_context_destroy(context);

@@ -14,12 +14,19 @@
 #include "report.h"
 #include "train_options.h"
 
-static dm_trainer *volatile running; /* for the signal handler */
+/* For the signal handler. */
+static dm_trainer *volatile training;
+static dm_sampler *volatile drawing;
 
+/* The first Ctrl-C stops after the step under way and saves, a second one ends the program. The trainer's part sticks, so that
+ * it also counts between two runs. */
 static void on_interrupt(int signal_number) {
-    (void)signal_number;
-    if (running) dm_trainer_cancel(running);
+    signal(signal_number, SIG_DFL);
+    if (training) dm_trainer_cancel(training);
+    if (drawing) dm_sampler_cancel(drawing);
 }
+
+enum { TOLD = 1 }; /* beside the library's statuses, which are not positive: a failure that was told already */
 
 /* Everything that one run needs. */
 typedef struct session {
@@ -68,23 +75,26 @@ static int32_t open_trainer(session *s) {
     return status;
 }
 
-/* loss.csv, cut back to the checkpoint's step where the run is resumed. */
+/* loss.csv, cut back to the checkpoint's step where the run is resumed. The old one stays until the new one is whole. */
 static int open_csv(session *s, uint64_t steps_done) {
-    char path[1200], line[256];
-    char *kept = NULL;
-    size_t size = 0;
+    char path[1200], part[1200], line[256];
     path_in(s, "loss.csv", path);
-    FILE *old = steps_done ? fopen(path, "r") : NULL, *text = open_memstream(&kept, &size);
-    while (old && text && fgets(line, sizeof line, old))
-        if (strtoull(line, NULL, 10) <= steps_done) fputs(line, text);
+    path_in(s, "loss.csv.part", part);
+    FILE *old = steps_done ? fopen(path, "r") : NULL;
+    s->csv = fopen(part, "w");
+    if (s->csv) {
+        setvbuf(s->csv, NULL, _IOLBF, BUFSIZ); /* so that it is never behind a checkpoint */
+        fprintf(s->csv, "step,loss,gradient_norm,learning_rate,seconds\n");
+        while (old && fgets(line, sizeof line, old)) {
+            unsigned long long step = strtoull(line, NULL, 10);
+            if (step && step <= steps_done && strchr(line, '\n')) fputs(line, s->csv);
+        }
+    }
     if (old) fclose(old);
-    if (text) fclose(text);
-    s->csv = fopen(path, "w");
-    if (s->csv && size) fputs(kept, s->csv);
-    else if (s->csv) fprintf(s->csv, "step,loss,gradient_norm,learning_rate,seconds\n");
-    free(kept);
-    if (!s->csv) fprintf(stderr, "train_cifar10: %s: %s\n", path, strerror(errno));
-    return s->csv == NULL;
+    int bad = !s->csv || fflush(s->csv) || ferror(s->csv) || rename(part, path);
+    if (bad) fprintf(stderr, "train_cifar10: %s: %s\n", path, strerror(errno));
+    if (bad && s->csv) fclose(s->csv);
+    return bad;
 }
 
 static int32_t on_step(void *user, const dm_train_stats *t) {
@@ -126,7 +136,9 @@ static int32_t write_samples(session *s, uint64_t step) {
         request.labels = labels;
     }
     if (!status) status = dm_sampler_create(&sampler, from, s->schedule, &o);
+    drawing = sampler;
     if (!status) status = dm_sampler_run(sampler, &request, images, elements);
+    drawing = NULL;
     snprintf(name, sizeof name, "samples-%06llu.png", (unsigned long long)step);
     path_in(s, name, path);
     int32_t columns = 1;
@@ -171,20 +183,28 @@ static int32_t train(session *s) {
     uint64_t done = dm_trainer_steps_done(s->trainer);
     char text[32];
     int32_t status = DM_OK;
+    training = s->trainer;
+    signal(SIGINT, on_interrupt);
     progress_begin(&s->line, "training", done, s->o.steps);
     while (!status && done < s->o.steps) {
         uint64_t grid = next_multiple(done, s->o.sample_every, s->o.steps), checkpoint = next_multiple(done, s->o.save_every, s->o.steps);
-        running = s->trainer;
         status = dm_trainer_run(s->trainer, grid < checkpoint ? grid : checkpoint, on_step, s);
-        running = NULL;
         done = dm_trainer_steps_done(s->trainer);
         if (status && status != DM_ERROR_CANCELLED) break;
-        int32_t written = DM_OK;
-        if (done == checkpoint || status == DM_ERROR_CANCELLED) written = save(s);
-        if (!written && done == grid) written = write_samples(s, done);
-        if (!written && write_page(s)) written = DM_ERROR_IO;
+        int saved = status || done == checkpoint;
+        int32_t written = saved ? save(s) : DM_OK;
+        if (!written && !status && done == grid) {
+            written = write_samples(s, done);
+            if (written == DM_ERROR_CANCELLED) {
+                status = written;
+                written = saved ? DM_OK : save(s);
+            }
+        }
+        if (!written && write_page(s)) written = TOLD;
         if (written) status = written;
     }
+    signal(SIGINT, SIG_DFL);
+    training = NULL;
     double seconds = progress_end(&s->line);
     if (status && status != DM_ERROR_CANCELLED) return status;
     printf("%s after %llu of %llu steps and %s, loss %.4f: see %s/report.html\n", status ? "stopped" : "done", (unsigned long long)done,
@@ -197,12 +217,15 @@ static int32_t run(session *s) {
     int32_t status = open_trainer(s);
     uint64_t count;
     if (status) return status;
+    if (s->o.samples && out_of_range("train_cifar10", "sample-steps", s->o.sample_steps, 1, dm_schedule_steps(s->schedule)))
+        return TOLD;
     s->batch = s->o.trainer.batch_size * s->o.trainer.accumulation;
     dm_dataset_size(s->dataset, &count, NULL, NULL, NULL, NULL);
     if (!s->o.steps) s->o.steps = (uint64_t)(s->o.epochs * (double)count / s->batch + 0.5);
+    if (!s->o.steps) s->o.steps = 1;
     fprintf(stderr, "%.2f million parameters, %llu pictures, %llu steps of %d, %d threads\n", 1e-6 * (double)dm_unet_parameter_count(s->unet),
             (unsigned long long)count, (unsigned long long)s->o.steps, (int)s->batch, (int)dm_context_threads(s->context));
-    if (open_csv(s, dm_trainer_steps_done(s->trainer))) return DM_ERROR_IO;
+    if (open_csv(s, dm_trainer_steps_done(s->trainer))) return TOLD;
     status = train(s);
     fclose(s->csv);
     return status;
@@ -212,18 +235,10 @@ int main(int argc, const char **argv) {
     session s = {0};
     if (read_train_options(&s.o, argc, argv)) return 2;
     if (make_folder("train_cifar10", s.o.out)) return 1;
-    dm_context_options options;
-    dm_context_options_init(&options, sizeof options);
-    options.threads = s.o.threads;
-    options.memory_limit = s.o.memory_limit;
-    int32_t status = dm_context_create(&s.context, &options);
-    if (status) {
-        fprintf(stderr, "train_cifar10: --threads %d: %s\n", (int)s.o.threads, dm_status_message(status));
-        return 1;
-    }
-    signal(SIGINT, on_interrupt);
-    status = run(&s);
-    if (status) fprintf(stderr, "\ntrain_cifar10: %s\n", dm_context_error(s.context));
+    s.context = open_context("train_cifar10", s.o.threads, s.o.memory_limit);
+    if (!s.context) return 1;
+    int32_t status = run(&s);
+    if (status && status != TOLD) fprintf(stderr, "\ntrain_cifar10: %s\n", error_text(s.context, status));
     dm_trainer_destroy(s.trainer);
     dm_unet_destroy(s.average);
     dm_unet_destroy(s.unet);

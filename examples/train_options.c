@@ -1,9 +1,12 @@
 /* See train_options.h. */
 #include "train_options.h"
 
+#include <limits.h>
 #include <stdio.h>
 
 #include "cli.h"
+
+enum { MOST_EPOCHS = 1000000 };
 
 /* What popt fills; negative numbers and NULL mean "not given", so that the preset's value stays. */
 typedef struct given {
@@ -129,18 +132,32 @@ int read_train_options(train_options *o, int argc, const char **argv) {
         POPT_AUTOHELP POPT_TABLEEND};
     if (read_command_line("train_cifar10", argc, argv, all)) return 1;
 
-    long long counts[] = {g.steps, g.sample_every, g.save_every, g.warmup, g.decay_steps, g.memory_mb, g.seed, o->samples, o->sample_steps};
-    const char *names[] = {"steps", "sample-every", "save-every", "warmup", "decay-steps", "memory-limit", "seed", "samples", "sample-steps"};
-    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
-        if (counts[i] < 0) {
-            fprintf(stderr, "--%s is %lld; it must not be negative\n", names[i], counts[i]);
-            return 1;
-        }
+    const struct {
+        const char *name;
+        long long value, least, most;
+    } ranges[] = {
+        {"steps", g.steps, 0, LLONG_MAX},
+        {"sample-every", g.sample_every, 0, LLONG_MAX},
+        {"samples", o->samples, 0, 65536},
+        {"sample-steps", o->sample_steps, 0, INT_MAX},
+        {"save-every", g.save_every, 0, LLONG_MAX},
+        {"threads", o->threads, 0, 256},
+        {"memory-limit", g.memory_mb, 0, 1000000000},
+        {"warmup", g.warmup, 0, LLONG_MAX},
+        {"decay-steps", g.decay_steps, 0, LLONG_MAX},
+        {"seed", g.seed, 0, LLONG_MAX},
+    };
+    for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
+        if (out_of_range("train_cifar10", ranges[i].name, ranges[i].value, ranges[i].least, ranges[i].most)) return 1;
+    if (!(o->epochs >= 0 && o->epochs <= MOST_EPOCHS)) {
+        fprintf(stderr, "train_cifar10: --epochs is %g; it must be from 0 to %d\n", o->epochs, MOST_EPOCHS);
+        return 1;
+    }
     o->steps = (uint64_t)g.steps, o->sample_every = (uint64_t)g.sample_every, o->save_every = (uint64_t)g.save_every;
     o->memory_limit = (uint64_t)g.memory_mb * 1000000;
     t->warmup_steps = (uint64_t)g.warmup, t->decay_steps = (uint64_t)g.decay_steps, t->seed = (uint64_t)g.seed;
     o->schedule.timesteps = g.timesteps, o->schedule.beta_start = g.beta_start, o->schedule.beta_end = g.beta_end;
-    if (!o->steps && o->epochs <= 0) o->epochs = 100;
+    if (!o->steps && o->epochs == 0) o->epochs = 100;
     return set_network(&o->unet, &g) || set_choice(&o->schedule.kind, "schedule", g.schedule, schedules) ||
            set_choice(&t->decay, "decay", g.decay, decays);
 }

@@ -19,13 +19,21 @@
  * uint8_t, where the range is 0 to 255.
  *
  * Threads. A context and all that was made in it belong to one thread at a time. Two exceptions: a
- * dm_schedule never changes once made, and dm_trainer_cancel and dm_sampler_cancel may be called from any
- * thread and from a signal handler.
+ * dm_schedule never changes once made, so that threads may share it for calls that succeed (one that fails
+ * writes its context's error text); and dm_trainer_cancel and dm_sampler_cancel may be called from any
+ * thread and from a signal handler. A context's threads do not survive a fork: create contexts after it.
+ *
+ * Callbacks. A callback may call nothing of the object that calls it but its cancel function, and may
+ * destroy nothing that the object was made from. It may use other contexts and their objects freely.
  *
  * Ownership. What a create, load or open function gives belongs to the caller, who destroys it; objects
  * that one is made from (a trainer's network, say) must outlive it. A context must outlive all its objects.
  * Arrays are the caller's, and are not kept after the call returns unless the function says so.
  * Out parameters come first and are set to NULL on failure. Every destroy accepts NULL.
+ *
+ * Files. What the library writes is complete or not there: on failure the name keeps what stood under it.
+ * A file that is replaced hands on its permissions; through a symbolic link, the file that it leads to is
+ * replaced, and the link stays.
  */
 #ifndef DIFFUSION_H
 #define DIFFUSION_H
@@ -61,15 +69,16 @@ DM_API const char *dm_build_info(void);
 /* Status: 0 is success, errors are negative, values are never reused. */
 enum {
     DM_OK = 0,
-    DM_ERROR_INVALID_ARGUMENT = -1,    /* a value is out of its range; the detail names it */
+    DM_ERROR_INVALID_ARGUMENT = -1,    /* a value is out of its range or NULL; the detail names it */
     DM_ERROR_OUT_OF_MEMORY = -2,       /* the allocator returned NULL */
     DM_ERROR_LIMIT_EXCEEDED = -3,      /* the context's memory limit would be passed */
     DM_ERROR_IO = -4,                  /* the operating system refused to read or write */
     DM_ERROR_BAD_FORMAT = -5,          /* a file is not what it should be */
     DM_ERROR_UNSUPPORTED_VERSION = -6, /* a file or struct comes from a newer version */
     DM_ERROR_CHECKSUM = -7,            /* a file's contents do not match their checksum */
-    DM_ERROR_SHAPE_MISMATCH = -8,      /* two things have shapes that do not go together */
-    DM_ERROR_NOT_FOUND = -9,           /* no file, tensor or class of that name or number */
+    DM_ERROR_SHAPE_MISMATCH = -8,      /* shapes that do not go together; a count that is not what
+                                          the function says it must be */
+    DM_ERROR_NOT_FOUND = -9,           /* no file, tensor or picture of that name or index */
     DM_ERROR_WRONG_STATE = -10,        /* the call does not fit what the object is doing */
     DM_ERROR_UNSUPPORTED = -11,        /* valid, but not something this build can do */
     DM_ERROR_CANCELLED = -12,          /* stopped by a cancel function or by a callback */
@@ -92,8 +101,8 @@ DM_API const char *dm_status_message(int32_t status);
  *
  * Later versions append members. A caller compiled against an older header keeps its behaviour. A caller
  * compiled against a newer one gets DM_ERROR_UNSUPPORTED_VERSION where it sets a member that this library
- * does not know. NULL options mean the defaults. The init functions fail only where `size` is too small to
- * hold struct_size. */
+ * does not know. NULL options mean the defaults. The init functions fail only where the struct is NULL or
+ * `size` is no size of a struct: it must be a multiple of 4, from 4 to 4096. */
 
 /* ---- Context ------------------------------------------------------------------------------------------- */
 
@@ -104,12 +113,15 @@ enum { DM_LOG_INFO = 0, DM_LOG_WARNING = 1 };
 typedef struct dm_context_options {
     uint32_t struct_size;
     int32_t threads;        /* 1 to 256; 0, the default, means one for each processor */
-    uint64_t memory_limit;  /* bytes; 0, the default, means none. Counts all that the library allocates */
+    uint64_t memory_limit;  /* bytes; 0, the default, means none. Counts all that the library allocates itself,
+                               not what others allocate for it: the BLAS library's buffers, the stacks of
+                               threads, and the parsing of a file's JSON header, which is refused above
+                               8 MB and may take some 16 times its size while the file is open */
     /* malloc and free where NULL; both or neither must be set. `size` is what was asked for. */
     void *(*allocate)(void *user, size_t size);
     void (*release)(void *user, void *pointer, size_t size);
     void *allocator_user;
-    /* Receives notes that are not errors; NULL: they are dropped. */
+    /* Receives notes that are not errors and, as a warning, why dm_context_create failed; NULL: they are dropped. */
     void (*log)(void *user, int32_t level, const char *message);
     void *log_user;
     /* The host's own threads in place of the library's: calls body(data, i) for every i from 0 to count-1,
@@ -161,7 +173,8 @@ enum {
     DM_SERIES_SQRT_ALPHA_CUMPROD = 4,           /* the signal's share of x_t */
     DM_SERIES_SQRT_ONE_MINUS_ALPHA_CUMPROD = 5, /* the noise's share of x_t */
     DM_SERIES_POSTERIOR_VARIANCE = 6,           /* beta (1 - a_prev) / (1 - a): eq. 7; 0 for t = 0 */
-    DM_SERIES_POSTERIOR_LOG_VARIANCE = 7,       /* its logarithm; for t = 0 that of t = 1 */
+    DM_SERIES_POSTERIOR_LOG_VARIANCE = 7,       /* its logarithm; for t = 0 that of t = 1, and where
+                                                   the variance is 0 (T = 1), log 1e-20 */
     DM_SERIES_POSTERIOR_MEAN_X0 = 8,            /* sqrt(a_prev) beta / (1 - a): eq. 7's factor of x_0 */
     DM_SERIES_POSTERIOR_MEAN_XT = 9,            /* sqrt(alpha) (1 - a_prev) / (1 - a): eq. 7's factor of x_t */
     DM_SERIES_SNR = 10,                         /* a / (1 - a) */
@@ -300,10 +313,11 @@ DM_API int32_t dm_dataset_open_cifar10(dm_dataset **out, dm_context *context, co
  * position, size, turn and background vary without end: picture `index` of a seed is always the same.
  * size: 16 to 64 pixels each way; count: how many make an epoch. */
 DM_API int32_t dm_dataset_open_builtin(dm_dataset **out, dm_context *context, int32_t size, uint64_t count, uint64_t seed);
-/* `count` pictures [count, height, width, channels] and, where not NULL, their labels, which are not copied and
- * must outlive the dataset. */
+/* `count` pictures [count, height, width, channels] and, where not NULL, their labels. Neither pixels nor labels are
+ * copied: both must outlive the dataset. Height and width are 1 to 65536 each, channels 1 to 64. */
 DM_API int32_t dm_dataset_from_memory(dm_dataset **out, dm_context *context, const uint8_t *pixels, const int32_t *labels,
                                       uint64_t count, int32_t height, int32_t width, int32_t channels);
+/* `count` pictures, at most 2^56, that `read` fills in one after another; sizes as from memory. */
 DM_API int32_t dm_dataset_from_callback(dm_dataset **out, dm_context *context, dm_dataset_read read, void *user,
                                         uint64_t count, int32_t height, int32_t width, int32_t channels);
 /* Each out parameter may be NULL. `classes` is 0 where there are no labels, and where a callback gives
@@ -348,7 +362,7 @@ typedef struct dm_trainer_options {
 
 typedef struct dm_train_stats {
     uint32_t struct_size;
-    int32_t refused;           /* 1: the loss or a gradient was not finite, and the weights were left alone */
+    int32_t refused;           /* 1: the loss or a gradient was not finite or too large, and the weights were left alone */
     uint64_t step;             /* steps done, this one included */
     uint64_t images;           /* pictures seen in all steps so far */
     double epoch;              /* images / size of the dataset */
@@ -379,12 +393,14 @@ DM_API int32_t dm_trainer_options_init(dm_trainer_options *options, size_t size)
 DM_API int32_t dm_trainer_create(dm_trainer **out, dm_unet *unet, const dm_schedule *schedule, const dm_dataset *dataset,
                                  const dm_trainer_options *options);
 /* Goes on from a file of dm_trainer_save, bit for bit as if it had never stopped. `unet` must have the shapes of the
- * file (dm_unet_load gives such a one) and gets its weights; schedule and options come from the file. */
+ * file (dm_unet_load gives such a one) and gets its weights; schedule and options come from the file. The dataset must be
+ * that of before; one with another count of pictures is DM_ERROR_SHAPE_MISMATCH. */
 DM_API int32_t dm_trainer_resume(dm_trainer **out, dm_unet *unet, const dm_dataset *dataset, const char *path);
 DM_API int32_t dm_trainer_get_options(const dm_trainer *trainer, dm_trainer_options *options, size_t size);
 /* One step on the dataset's next pictures, in an order shuffled anew each epoch. stats may be NULL, else its struct_size
- * must be set. A loss or gradient that is not finite gives DM_ERROR_NOT_FINITE: the step is counted, the weights, the
- * average and the moments stay as they were. */
+ * must be set. A loss or gradient that is not finite, or gradients whose norm after clipping is above 1e18 (their squares
+ * would overflow), give DM_ERROR_NOT_FINITE: the step is counted, the weights, the average and the moments stay as they
+ * were. */
 DM_API int32_t dm_trainer_step(dm_trainer *trainer, dm_train_stats *stats);
 /* One step on pictures of the caller's. */
 DM_API int32_t dm_trainer_step_batch(dm_trainer *trainer, const dm_train_batch *batch, dm_train_stats *stats);
@@ -398,7 +414,8 @@ DM_API int32_t dm_trainer_set_learning_rate(dm_trainer *trainer, double learning
 DM_API int32_t dm_trainer_get_average(const dm_trainer *trainer, dm_unet *target);
 /* One safetensors file with everything: weights, average, both moments, step, seed, place in the data, options. */
 DM_API int32_t dm_trainer_save(const dm_trainer *trainer, const char *path);
-/* Makes the current dm_trainer_run return DM_ERROR_CANCELLED after the step under way. Safe in a signal handler. */
+/* Makes the current run, or where there is none the next call that has a step to do, return DM_ERROR_CANCELLED after the
+ * step under way. It stands until a call has returned that. Safe in a signal handler. */
 DM_API void dm_trainer_cancel(dm_trainer *trainer);
 DM_API void dm_trainer_destroy(dm_trainer *trainer);
 
@@ -478,8 +495,8 @@ DM_API int32_t dm_sampler_steps(const dm_sampler *sampler);
 DM_API int32_t dm_sampler_timesteps(const dm_sampler *sampler, int32_t *timesteps, size_t count);
 /* Fills images [count, h, w, c]; `elements` must be their number of floats in all. */
 DM_API int32_t dm_sampler_run(dm_sampler *sampler, const dm_sampler_request *request, float *images, size_t elements);
-/* Makes the current run, or the next one where there is none, return DM_ERROR_CANCELLED after the step under way. Safe in
- * a signal handler. */
+/* Makes the current run, or where there is none the next call that has a step to do, return DM_ERROR_CANCELLED after the
+ * step under way. It stands until a call has returned that. Safe in a signal handler. */
 DM_API void dm_sampler_cancel(dm_sampler *sampler);
 DM_API void dm_sampler_destroy(dm_sampler *sampler);
 
@@ -488,7 +505,7 @@ DM_API void dm_sampler_destroy(dm_sampler *sampler);
 
 /* round((x + 1) * 127.5), clamped to 0..255; what is not a number gives 0. */
 DM_API int32_t dm_image_to_u8(uint8_t *pixels, const float *images, size_t count);
-/* x / 127.5 - 1. */
+/* x / 127.5 - 1, in float. */
 DM_API int32_t dm_image_from_u8(float *images, const uint8_t *pixels, size_t count);
 /* The size of a grid of `count` pictures, `columns` a row, each enlarged `scale` times, with `gap` pixels around. */
 DM_API int32_t dm_image_grid_size(size_t count, int32_t height, int32_t width, int32_t columns, int32_t scale, int32_t gap,
@@ -504,7 +521,7 @@ DM_API int32_t dm_image_encode_png(dm_context *context, uint8_t *buffer, size_t 
 DM_API int32_t dm_image_write_png(dm_context *context, const char *path, const uint8_t *pixels, int32_t height,
                                   int32_t width, int32_t channels);
 /* An animated PNG of `frames` pictures [frames, height, width, channels] that loops for ever, each shown for delay_ms
- * and the last for last_delay_ms. Viewers without animation show the last picture. */
+ * and the last for last_delay_ms, both 0 to 65535. Viewers without animation show the last picture. */
 DM_API int32_t dm_image_write_apng(dm_context *context, const char *path, const uint8_t *pixels, int32_t frames,
                                    int32_t height, int32_t width, int32_t channels, int32_t delay_ms, int32_t last_delay_ms);
 

@@ -12,6 +12,7 @@ fail() {
     exit 1
 }
 
+needs_root=yes
 if command -v apt-get >/dev/null 2>&1; then
     packages="pkg-config lib$blas-dev zlib1g-dev libjansson-dev libpopt-dev check"
     update="apt-get update -qq" install="apt-get install -y -qq"
@@ -26,23 +27,23 @@ elif command -v pacman >/dev/null 2>&1; then
     update="" install="pacman -S --needed --noconfirm"
 elif command -v brew >/dev/null 2>&1; then
     packages="pkgconf $blas zlib jansson popt check"
-    update="" install="brew install"
+    update="" install="brew install" needs_root=no
 else
     fail "none of apt-get, dnf, apk, pacman or brew was found"
 fi
 
 as_root=""
-if [ "$(id -u)" != 0 ] && ! command -v brew >/dev/null 2>&1; then
+if [ $needs_root = yes ] && [ "$(id -u)" != 0 ]; then
     command -v sudo >/dev/null 2>&1 || fail "installing packages needs root, and there is no sudo. As root: $install $packages"
-    as_root="sudo"
+    as_root="sudo "
 fi
 
-# The lists of words below are meant to be split.
-# shellcheck disable=SC2086
+# The lists of words are meant to be split. sudo drops the environment, so that env stands behind it.
 if [ -n "$update" ]; then
-    echo "+ $as_root $update"
-    DEBIAN_FRONTEND=noninteractive $as_root $update || fail "'$update' failed"
+    echo "+ $as_root$update"
+    # shellcheck disable=SC2086
+    ${as_root}env DEBIAN_FRONTEND=noninteractive $update || fail "'$update' failed"
 fi
-echo "+ $as_root $install $packages"
+echo "+ $as_root$install $packages"
 # shellcheck disable=SC2086
-DEBIAN_FRONTEND=noninteractive $as_root $install $packages || fail "'$install' failed"
+${as_root}env DEBIAN_FRONTEND=noninteractive $install $packages || fail "'$install' failed"

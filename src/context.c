@@ -5,8 +5,6 @@
 
 #include "base/cpu.h"
 
-enum { DMI_MAX_THREADS = 256 };
-
 static const dm_context_options defaults = {.struct_size = sizeof(dm_context_options)};
 
 int32_t dm_context_options_init(dm_context_options *options, size_t size) {
@@ -14,19 +12,16 @@ int32_t dm_context_options_init(dm_context_options *options, size_t size) {
 }
 
 static int32_t check(dmi_host *host, const dm_context_options *o) {
-    if (o->threads < 0 || o->threads > DMI_MAX_THREADS)
-        return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "context: 'threads' is %d; it must be 0 to %d", o->threads,
-                        DMI_MAX_THREADS);
     if ((o->allocate == NULL) != (o->release == NULL))
         return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "context: '%s' is set and '%s' is not; set both or neither",
                         o->allocate != NULL ? "allocate" : "release", o->allocate != NULL ? "release" : "allocate");
     return DMI_OK;
 }
 
-static int32_t thread_count(int32_t asked) {
-    if (asked > 0) return asked;
-    const int32_t processors = dmi_cpu_count();
-    return processors < DMI_MAX_THREADS ? processors : DMI_MAX_THREADS;
+/* There is no context yet to ask for the text. */
+static int32_t tell(dmi_host *host, int32_t status) {
+    if (status != DMI_OK) dmi_log(host, DM_LOG_WARNING, "%s", host->error);
+    return status;
 }
 
 int32_t dm_context_create(dm_context **out, const dm_context_options *options) {
@@ -36,23 +31,25 @@ int32_t dm_context_create(dm_context **out, const dm_context_options *options) {
     dmi_host host = {0};
     dm_context_options o = defaults;
     int32_t status = dmi_options_read(&host, &o, sizeof o, options, "dm_context_options");
-    if (status == DMI_OK) status = check(&host, &o);
     if (status != DMI_OK) return status;
+    host.log = o.log;
+    host.log_user = o.log_user;
+    status = check(&host, &o);
+    if (status != DMI_OK) return tell(&host, status);
     host.allocate = o.allocate;
     host.release = o.release;
     host.allocator_user = o.allocator_user;
-    host.log = o.log;
-    host.log_user = o.log_user;
     host.limit = o.memory_limit;
 
     void *block;
     status = dmi_alloc(&host, &block, sizeof(dm_context), "context");
-    if (status != DMI_OK) return status;
+    if (status != DMI_OK) return tell(&host, status);
     dm_context *context = block;
     context->host = host;
     context->kernels = dmi_kernels_for(dmi_cpu_isa());
-    status = dmi_pool_create(&context->host, thread_count(o.threads), o.parallel_for, o.parallel_user);
+    status = dmi_pool_create(&context->host, o.threads, o.parallel_for, o.parallel_user);
     if (status != DMI_OK) {
+        tell(&context->host, status);
         dm_context_destroy(context);
         return status;
     }

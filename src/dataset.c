@@ -25,7 +25,7 @@ int32_t dm_dataset_get(const dm_dataset *dataset, uint64_t index, uint8_t *pixel
     dmi_host *host = &dataset->context->host;
     if (pixels == NULL) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "dataset: 'pixels' is NULL");
     if (index >= dataset->count)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "dataset: 'index' is %llu; there are %llu pictures",
+        return dmi_fail(host, DM_ERROR_NOT_FOUND, "dataset: 'index' is %llu; there are %llu pictures",
                         (unsigned long long)index, (unsigned long long)dataset->count);
     const size_t size = (size_t)dataset->height * (size_t)dataset->width * (size_t)dataset->channels;
     if (count != size)

@@ -4,6 +4,9 @@
 
 #include "context.h"
 
+/* The most pictures: where dmi_random_at's sequences end. */
+#define DMI_DATASET_MOST (UINT64_C(1) << 56)
+
 struct dm_dataset {
     dm_context *context;
     uint64_t count;

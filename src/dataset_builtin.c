@@ -5,9 +5,6 @@
 
 enum { MIN_SIZE = 16, MAX_SIZE = 64 };
 
-/* Where dmi_random_at's sequences end. */
-#define MAX_COUNT (UINT64_C(1) << 56)
-
 const char *const dmi_builtin_names[10] = {"circle", "square", "triangle", "star",    "ring",
                                            "cross",  "heart",  "moon",     "diamond", "arrow"};
 
@@ -32,14 +29,14 @@ static void free_state(dm_dataset *dataset) {
 }
 
 int32_t dm_dataset_open_builtin(dm_dataset **out, dm_context *context, int32_t size, uint64_t count, uint64_t seed) {
-    if (out == NULL) return DM_ERROR_INVALID_ARGUMENT;
-    *out = NULL;
+    if (out != NULL) *out = NULL;
     if (context == NULL) return DM_ERROR_INVALID_ARGUMENT;
     dmi_host *host = &context->host;
+    if (out == NULL) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "built-in pictures: 'out' is NULL");
     if (size < MIN_SIZE || size > MAX_SIZE)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "built-in pictures: 'size' is %d; it must be %d to %d", size,
                         MIN_SIZE, MAX_SIZE);
-    if (count < 1 || count > MAX_COUNT)
+    if (count < 1 || count > DMI_DATASET_MOST)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "built-in pictures: 'count' is %llu; it must be 1 to 2^56",
                         (unsigned long long)count);
     dm_dataset *dataset;

@@ -232,10 +232,10 @@ static int32_t fill(dm_dataset *dataset, const char *path, int32_t split) {
 }
 
 int32_t dm_dataset_open_cifar10(dm_dataset **out, dm_context *context, const char *path, int32_t split) {
-    if (out == NULL) return DM_ERROR_INVALID_ARGUMENT;
-    *out = NULL;
+    if (out != NULL) *out = NULL;
     if (context == NULL) return DM_ERROR_INVALID_ARGUMENT;
     dmi_host *host = &context->host;
+    if (out == NULL) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "cifar10: 'out' is NULL");
     if (path == NULL) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "cifar10: 'path' is NULL");
     if (split != DM_SPLIT_TRAIN && split != DM_SPLIT_TEST)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "cifar10: 'split' is %d; it must be %d (train) or %d (test)", split,

@@ -5,7 +5,7 @@
 
 enum { MAX_SIDE = 65536, MAX_CHANNELS = 64 };
 
-/* Checks the shape, and that `count` pictures can be addressed. */
+/* Checks the shape. */
 static int32_t new_of_shape(dm_dataset **out, dm_context *context, uint64_t count, int32_t height, int32_t width,
                             int32_t channels) {
     dmi_host *host = &context->host;
@@ -14,7 +14,7 @@ static int32_t new_of_shape(dm_dataset **out, dm_context *context, uint64_t coun
         int32_t value, most;
     } sizes[] = {{"height", height, MAX_SIDE}, {"width", width, MAX_SIDE}, {"channels", channels, MAX_CHANNELS}};
     size_t bytes = 1;
-    bool fits = count <= SIZE_MAX;
+    bool fits = true;
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         if (sizes[i].value < 1 || sizes[i].value > sizes[i].most)
             return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "dataset: '%s' is %d; it must be 1 to %d", sizes[i].name,
@@ -22,9 +22,9 @@ static int32_t new_of_shape(dm_dataset **out, dm_context *context, uint64_t coun
         fits = fits && dmi_mul(bytes, (size_t)sizes[i].value, &bytes);
     }
     if (count == 0) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "dataset: 'count' is 0; it must be at least 1");
-    if (!fits || !dmi_mul(bytes, (size_t)count, &bytes))
+    if (!fits || count > DMI_DATASET_MOST)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "dataset: 'count' is %llu; so many pictures of %d x %d x %d bytes cannot be addressed",
+                        "dataset: 'count' is %llu; it must be 1 to 2^56 (pictures of %d x %d x %d)",
                         (unsigned long long)count, height, width, channels);
     const int32_t status = dmi_dataset_new(out, context);
     if (status != DMI_OK) return status;
@@ -58,6 +58,18 @@ static int32_t read_memory(const dm_dataset *dataset, uint64_t index, uint8_t *p
     return DMI_OK;
 }
 
+/* All the pictures of an array can be addressed, unless its size is a lie. */
+static int32_t check_addressable(dmi_host *host, uint64_t count, int32_t height, int32_t width, int32_t channels) {
+    size_t bytes = 1;
+    const uint64_t sides[] = {count, (uint64_t)height, (uint64_t)width, (uint64_t)channels};
+    for (size_t i = 0; i < sizeof sides / sizeof sides[0]; i++)
+        if (sides[i] > SIZE_MAX || !dmi_mul(bytes, (size_t)sides[i], &bytes))
+            return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                            "dataset: 'count' is %llu; so many pictures of %d x %d x %d bytes cannot be addressed",
+                            (unsigned long long)count, height, width, channels);
+    return DMI_OK;
+}
+
 /* *classes: one more than the largest label; 0 where no picture has one. */
 static int32_t count_classes(dmi_host *host, int32_t *classes, const int32_t *labels, uint64_t count) {
     *classes = 0;
@@ -73,15 +85,16 @@ static int32_t count_classes(dmi_host *host, int32_t *classes, const int32_t *la
 
 int32_t dm_dataset_from_memory(dm_dataset **out, dm_context *context, const uint8_t *pixels, const int32_t *labels,
                                uint64_t count, int32_t height, int32_t width, int32_t channels) {
-    if (out == NULL) return DM_ERROR_INVALID_ARGUMENT;
-    *out = NULL;
+    if (out != NULL) *out = NULL;
     if (context == NULL) return DM_ERROR_INVALID_ARGUMENT;
     dmi_host *host = &context->host;
+    if (out == NULL) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "dataset: 'out' is NULL");
     if (pixels == NULL) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "dataset: 'pixels' is NULL");
     dm_dataset *dataset;
     int32_t status = new_of_shape(&dataset, context, count, height, width, channels);
     if (status != DMI_OK) return status;
-    status = count_classes(host, &dataset->classes, labels, count);
+    status = check_addressable(host, count, height, width, channels);
+    if (status == DMI_OK) status = count_classes(host, &dataset->classes, labels, count);
     if (status == DMI_OK) status = dmi_alloc(host, &dataset->state, sizeof(memory_state), "dataset");
     if (status != DMI_OK) {
         dm_dataset_destroy(dataset);
@@ -120,10 +133,10 @@ static int32_t read_callback(const dm_dataset *dataset, uint64_t index, uint8_t 
 
 int32_t dm_dataset_from_callback(dm_dataset **out, dm_context *context, dm_dataset_read read, void *user, uint64_t count,
                                  int32_t height, int32_t width, int32_t channels) {
-    if (out == NULL) return DM_ERROR_INVALID_ARGUMENT;
-    *out = NULL;
+    if (out != NULL) *out = NULL;
     if (context == NULL) return DM_ERROR_INVALID_ARGUMENT;
     dmi_host *host = &context->host;
+    if (out == NULL) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "dataset: 'out' is NULL");
     if (read == NULL) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "dataset: 'read' is NULL");
     dm_dataset *dataset;
     int32_t status = new_of_shape(&dataset, context, count, height, width, channels);

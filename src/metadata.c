@@ -207,7 +207,10 @@ int32_t dmi_meta_read(dmi_host *host, const dmi_safetensors *file, const dmi_met
     for (size_t i = 0; i < count; i++) {
         const dmi_meta *meta = &table[i];
         const char *text = dmi_safetensors_metadata(file, meta->key);
-        if (text == NULL || parse_list(text, meta, (uint8_t *)to + meta->offset)) continue;
+        if (text == NULL)
+            return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: its metadata has no '%s'", dmi_safetensors_from(file),
+                            meta->key);
+        if (parse_list(text, meta, (uint8_t *)to + meta->offset)) continue;
         if (meta->count == 1)
             return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: metadata '%s' is \"%.60s\"; it must be %s",
                             dmi_safetensors_from(file), meta->key, text, types[meta->type].name);
@@ -215,4 +218,45 @@ int32_t dmi_meta_read(dmi_host *host, const dmi_safetensors *file, const dmi_met
                         dmi_safetensors_from(file), meta->key, text, meta->count, types[meta->type].name);
     }
     return DMI_OK;
+}
+
+/* ---- which file it is ---- */
+
+enum { FORMAT_VERSION = 1 };
+
+const char dmi_format_unet[] = "libdiffusion.unet";
+const char dmi_format_checkpoint[] = "libdiffusion.checkpoint";
+
+int32_t dmi_format_write(dmi_host *host, dmi_safetensors_writer *writer, const char *format) {
+    char version[NUMBER_SIZE];
+    snprintf(version, sizeof version, "%d", FORMAT_VERSION);
+    const int32_t status = dmi_safetensors_add_metadata(host, writer, "format", format);
+    return status != DMI_OK ? status : dmi_safetensors_add_metadata(host, writer, "format_version", version);
+}
+
+static int32_t check_kind(dmi_host *host, const dmi_safetensors *file, bool training) {
+    const char *from = dmi_safetensors_from(file), *its = dmi_safetensors_metadata(file, "format");
+    const bool unet = its != NULL && strcmp(its, dmi_format_unet) == 0;
+    const bool checkpoint = its != NULL && strcmp(its, dmi_format_checkpoint) == 0;
+    if (checkpoint || (unet && !training)) return DMI_OK;
+    if (unet)
+        return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
+                        "%s: it holds a network without training state; load it with dm_unet_load and begin a new trainer",
+                        from);
+    return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: no %s of this library: its metadata 'format' is '%.60s', not '%s'",
+                    from, training ? "checkpoint" : "network", its != NULL ? its : "",
+                    training ? dmi_format_checkpoint : dmi_format_unet);
+}
+
+int32_t dmi_format_check(dmi_host *host, const dmi_safetensors *file, bool training) {
+    const int32_t status = check_kind(host, file, training);
+    if (status != DMI_OK) return status;
+    const char *from = dmi_safetensors_from(file), *version = dmi_safetensors_metadata(file, "format_version"), *end = NULL;
+    int32_t number = 0;
+    if (version == NULL || !parse_i32(version, &end, (uint8_t *)&number) || *end != 0 || number < 1)
+        return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: its metadata 'format_version' is '%.60s'", from,
+                        version != NULL ? version : "");
+    if (number <= FORMAT_VERSION) return DMI_OK;
+    return dmi_fail(host, DMI_ERROR_UNSUPPORTED_VERSION, "%s: its format_version is %d; this library reads up to %d", from,
+                    (int)number, FORMAT_VERSION);
 }

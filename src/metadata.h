@@ -15,8 +15,15 @@ typedef struct dmi_meta {
 } dmi_meta;
 
 int32_t dmi_meta_write(dmi_host *host, dmi_safetensors_writer *writer, const dmi_meta *table, size_t count, const void *from);
-/* A key that is missing leaves the struct's value alone; one that cannot be read is DMI_ERROR_BAD_FORMAT. */
+/* A key that is missing is DMI_ERROR_BAD_FORMAT, as one that cannot be read is: a default in its place would be another
+ * network, or another run. */
 int32_t dmi_meta_read(dmi_host *host, const dmi_safetensors *file, const dmi_meta *table, size_t count, void *to);
+
+/* 'format' says which kind of file it is, 'format_version' how to read it. */
+extern const char dmi_format_unet[], dmi_format_checkpoint[];
+int32_t dmi_format_write(dmi_host *host, dmi_safetensors_writer *writer, const char *format);
+/* Refuses what is no file of this library, or of a later version; and where `training` is set, what is no checkpoint. */
+int32_t dmi_format_check(dmi_host *host, const dmi_safetensors *file, bool training);
 
 /* One number whatever the host's locale says of decimal points: `digits` significant ones (17 are exact for a double, 9
  * for a float). The characters written, without the final 0; 0 where they do not fit or the value is not finite. */

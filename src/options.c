@@ -1,4 +1,6 @@
 /* The reading and writing of option structs across versions: each begins with its size, later versions only append. */
+#include "options.h"
+
 #include <string.h>
 
 #include "context.h"
@@ -57,4 +59,13 @@ int32_t dmi_options_write(dmi_host *host, void *target, size_t target_size, cons
     memset((uint8_t *)target + common, 0, target_size - common);
     memcpy(target, &given, sizeof given);
     return DMI_OK;
+}
+
+int32_t dmi_check_range(dmi_host *host, const char *owner, const char *name, int32_t value, int32_t least, int32_t most) {
+    if (value >= least && value <= most) return DMI_OK;
+    if (least == most)
+        return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "%s: '%s' is %d; it must be %d", owner, name, (int)value,
+                        (int)most);
+    return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "%s: '%s' is %d; it must be from %d to %d", owner, name, (int)value,
+                    (int)least, (int)most);
 }

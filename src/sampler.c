@@ -2,6 +2,7 @@
  * The run is in sampler_run.c. */
 #include "sampler.h"
 
+#include "options.h"
 #include "spacing.h"
 
 enum { BATCH_MOST = 4096 };
@@ -23,19 +24,14 @@ int32_t dm_sampler_options_init(dm_sampler_options *options, size_t size) {
     return dmi_options_write(NULL, options, size, &defaults, sizeof defaults, "dm_sampler_options");
 }
 
-static int32_t check_range(dmi_host *host, const char *name, int32_t value, int32_t least, int32_t most) {
-    if (value >= least && value <= most) return DM_OK;
-    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: '%s' is %d; it must be %d to %d", name, (int)value,
-                    (int)least, (int)most);
-}
-
 static int32_t check_options(dmi_host *host, const dm_sampler_options *o, int32_t total) {
-    int32_t status = check_range(host, "steps", o->steps, 1, total);
-    if (!status) status = check_range(host, "variance", o->variance, DM_VARIANCE_FIXED_SMALL, DM_VARIANCE_FIXED_LARGE);
-    if (!status) status = check_range(host, "clip", o->clip, 0, 1);
-    if (!status) status = check_range(host, "rederive_eps", o->rederive_eps, 0, 1);
-    if (!status) status = check_range(host, "final_alpha_one", o->final_alpha_one, 0, 1);
-    if (!status) status = check_range(host, "batch_size", o->batch_size, 1, BATCH_MOST);
+    int32_t status = dmi_check_range(host, "sampler", "steps", o->steps, 1, total);
+    if (!status)
+        status = dmi_check_range(host, "sampler", "variance", o->variance, DM_VARIANCE_FIXED_SMALL, DM_VARIANCE_FIXED_LARGE);
+    if (!status) status = dmi_check_range(host, "sampler", "clip", o->clip, 0, 1);
+    if (!status) status = dmi_check_range(host, "sampler", "rederive_eps", o->rederive_eps, 0, 1);
+    if (!status) status = dmi_check_range(host, "sampler", "final_alpha_one", o->final_alpha_one, 0, 1);
+    if (!status) status = dmi_check_range(host, "sampler", "batch_size", o->batch_size, 1, BATCH_MOST);
     if (status) return status;
     if (!dmi_solver_find(o->solver))
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: 'solver' is %d; it must be 0 (ddpm) or 1 (ddim)",
@@ -124,10 +120,10 @@ int32_t dm_sampler_create_with_denoiser(dm_sampler **out, dm_context *context, c
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: '%s' is NULL",
                         !out ? "out" : !schedule ? "schedule" : "denoiser");
     enum { SIDE_MOST = 65536 };
-    int32_t status = check_range(host, "prediction", prediction, DM_PREDICT_EPS, DM_PREDICT_V);
-    if (!status) status = check_range(host, "height", height, 1, SIDE_MOST);
-    if (!status) status = check_range(host, "width", width, 1, SIDE_MOST);
-    if (!status) status = check_range(host, "channels", channels, 1, SIDE_MOST);
+    int32_t status = dmi_check_range(host, "sampler", "prediction", prediction, DM_PREDICT_EPS, DM_PREDICT_V);
+    if (!status) status = dmi_check_range(host, "sampler", "height", height, 1, SIDE_MOST);
+    if (!status) status = dmi_check_range(host, "sampler", "width", width, 1, SIDE_MOST);
+    if (!status) status = dmi_check_range(host, "sampler", "channels", channels, 1, SIDE_MOST);
     if (status) return status;
     size_t bytes;
     if (!dmi_mul((size_t)height * sizeof(float), (size_t)width, &bytes) || !dmi_mul(bytes, (size_t)channels, &bytes))
@@ -147,7 +143,7 @@ int32_t dm_sampler_timesteps(const dm_sampler *sampler, int32_t *timesteps, size
     dmi_host *host = &sampler->context->host;
     if (!timesteps) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: 'timesteps' is NULL");
     if (count != (size_t)sampler->options.steps)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: 'count' is %zu; it must be the number of steps, %d",
+        return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH, "sampler: 'count' is %zu; it must be the number of steps, %d",
                         count, (int)sampler->options.steps);
     for (size_t i = 0; i < count; i++) timesteps[i] = sampler->timesteps[i];
     return DM_OK;

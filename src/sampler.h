@@ -17,7 +17,7 @@ struct dm_sampler {
     size_t elements;            /* of one picture */
     int32_t *timesteps;         /* [steps] */
     dmi_solver_update *updates; /* [steps] */
-    atomic_int cancelled;       /* set by dm_sampler_cancel, cleared when a run returns */
+    atomic_int cancelled;       /* set by dm_sampler_cancel, cleared where DM_ERROR_CANCELLED is returned */
 
     /* The batch under way; made by the first run that needs so many and kept. */
     size_t capacity;                /* pictures that there is room for */

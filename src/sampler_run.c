@@ -43,7 +43,7 @@ static int32_t check_request(const dm_sampler *s, const dm_sampler_request *r, c
     if (!images) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: 'images' is NULL");
     size_t total;
     if (!dmi_mul((size_t)r->count, s->elements, &total) || elements != total)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+        return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
                         "sampler: 'elements' is %zu; %llu pictures of %d x %d x %d have another number", elements,
                         (unsigned long long)r->count, (int)s->height, (int)s->width, (int)s->channels);
     if (r->start)
@@ -247,6 +247,6 @@ static int32_t run(dm_sampler *s, const dm_sampler_request *request, float *imag
 int32_t dm_sampler_run(dm_sampler *sampler, const dm_sampler_request *request, float *images, size_t elements) {
     if (!sampler) return DM_ERROR_INVALID_ARGUMENT;
     int32_t status = run(sampler, request, images, elements);
-    atomic_store(&sampler->cancelled, 0);
+    if (status == DM_ERROR_CANCELLED) atomic_store(&sampler->cancelled, 0);
     return status;
 }

@@ -240,7 +240,7 @@ int32_t dm_schedule_get(const dm_schedule *schedule, int32_t series, double *val
                         (int)SERIES_COUNT - 1);
     if (!values) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'values' is NULL");
     if (count != (size_t)schedule->steps)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'count' is %zu; it must be the number of timesteps, %d",
+        return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH, "schedule: 'count' is %zu; it must be the number of timesteps, %d",
                         count, (int)schedule->steps);
     for (int32_t t = 0; t < schedule->steps; t++) values[t] = series_at[series](schedule, t);
     return DM_OK;

@@ -103,7 +103,8 @@ int32_t dm_schedule_load(dm_schedule **out, dm_context *context, const char *pat
     dmi_safetensors *file;
     int32_t status = dmi_safetensors_open(host, &file, path);
     if (status) return status;
-    status = dmi_schedule_read(out, context, file);
+    status = dmi_format_check(host, file, false);
+    if (!status) status = dmi_schedule_read(out, context, file);
     dmi_safetensors_close(host, file);
     return status;
 }

@@ -25,7 +25,7 @@ struct dm_trainer {
     float *average;             /* likewise; NULL where average_decay is 0 */
     double *sums;               /* of pictures' losses, then of chunks' gradients */
     dmi_progress progress;
-    atomic_int cancelled;       /* set by dm_trainer_cancel, cleared when a run returns */
+    atomic_int cancelled;       /* set by dm_trainer_cancel, cleared where DM_ERROR_CANCELLED is returned */
 };
 
 /* ---- trainer_options.c ---- */

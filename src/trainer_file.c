@@ -1,14 +1,8 @@
 /* Checkpoints: one safetensors file with the weights, their average and both moments as tensors, and everything else as
  * metadata. Random numbers and the order of the data follow from the seed and the count of steps, so they need no saving. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "trainer.h"
-
-enum { FORMAT_VERSION = 1 };
-
-static const char format[] = "libdiffusion.checkpoint";
-static const char network_format[] = "libdiffusion.unet";
 
 static const dmi_meta progress_table[] = {
     {"trainer.steps", DMI_META_U64, 1, offsetof(dmi_progress, steps)},
@@ -16,6 +10,9 @@ static const dmi_meta progress_table[] = {
     {"trainer.images", DMI_META_U64, 1, offsetof(dmi_progress, images)},
 };
 enum { PROGRESS_COUNT = sizeof progress_table / sizeof *progress_table };
+
+/* Of the dataset, where there is one. */
+static const dmi_meta count_table[] = {{"dataset.count", DMI_META_U64, 1, 0}};
 
 /* A block laid out like the parameters, and what its tensors' names begin with. */
 typedef struct named_block {
@@ -36,12 +33,13 @@ static void list_blocks(const dm_trainer *trainer, float *weights, named_block b
 /* ---- saving ---- */
 
 static int32_t write_metadata(dmi_host *host, dmi_safetensors_writer *writer, const dm_trainer *trainer) {
-    int32_t status = dmi_safetensors_add_metadata(host, writer, "format", format);
-    if (!status) status = dmi_safetensors_add_metadata(host, writer, "format_version", "1");
+    const dm_dataset *dataset = trainer->batch.dataset;
+    int32_t status = dmi_format_write(host, writer, dmi_format_checkpoint);
     if (!status) status = dmi_unet_write_options(host, writer, &trainer->unet->options);
     if (!status) status = dmi_schedule_write(host, writer, trainer->schedule);
     if (!status) status = dmi_trainer_write_options(host, writer, &trainer->options);
     if (!status) status = dmi_meta_write(host, writer, progress_table, PROGRESS_COUNT, &trainer->progress);
+    if (!status && dataset) status = dmi_meta_write(host, writer, count_table, 1, &dataset->count);
     return status;
 }
 
@@ -65,25 +63,14 @@ int32_t dm_trainer_save(const dm_trainer *trainer, const char *path) {
 
 /* ---- resuming ---- */
 
-static int32_t check_format(dmi_host *host, const dmi_safetensors *file) {
-    const char *from = dmi_safetensors_from(file), *its = dmi_safetensors_metadata(file, "format");
-    if (its && !strcmp(its, network_format))
-        return dmi_fail(host, DM_ERROR_BAD_FORMAT,
-                        "%s: it holds a network without training state; load it with dm_unet_load and begin a new trainer",
-                        from);
-    if (!its || strcmp(its, format))
-        return dmi_fail(host, DM_ERROR_BAD_FORMAT,
-                        "%s: no checkpoint of this library: its metadata 'format' is '%.60s', not '%s'", from,
-                        its ? its : "", format);
-    const char *version = dmi_safetensors_metadata(file, "format_version");
-    char *end = NULL;
-    long number = version ? strtol(version, &end, 10) : 0;
-    if (number < 1 || *end)
-        return dmi_fail(host, DM_ERROR_BAD_FORMAT, "%s: its metadata 'format_version' is '%.60s'", from,
-                        version ? version : "");
-    if (number <= FORMAT_VERSION) return DM_OK;
-    return dmi_fail(host, DM_ERROR_UNSUPPORTED_VERSION, "%s: its format_version is %ld; this library reads up to %d", from,
-                    number, FORMAT_VERSION);
+/* The order of the data follows from the dataset's size, so another one would go on with another run. */
+static int32_t check_dataset(dmi_host *host, const dmi_safetensors *file, const dm_dataset *dataset) {
+    uint64_t count;
+    if (!dataset || !dmi_safetensors_metadata(file, count_table[0].key)) return DM_OK;
+    int32_t status = dmi_meta_read(host, file, count_table, 1, &count);
+    if (status || count == dataset->count) return status;
+    return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH, "%s: it was trained on a dataset of %llu pictures; this one has %llu",
+                    dmi_safetensors_from(file), (unsigned long long)count, (unsigned long long)dataset->count);
 }
 
 static int32_t read_progress(dmi_host *host, const dmi_safetensors *file, const dm_trainer_options *options,
@@ -91,9 +78,6 @@ static int32_t read_progress(dmi_host *host, const dmi_safetensors *file, const 
     const char *from = dmi_safetensors_from(file);
     uint64_t images_a_step = (uint64_t)options->batch_size * (uint64_t)options->accumulation;
     *out = (dmi_progress){0};
-    for (size_t i = 0; i < PROGRESS_COUNT; i++)
-        if (!dmi_safetensors_metadata(file, progress_table[i].key))
-            return dmi_fail(host, DM_ERROR_BAD_FORMAT, "%s: its metadata has no '%s'", from, progress_table[i].key);
     int32_t status = dmi_meta_read(host, file, progress_table, PROGRESS_COUNT, out);
     if (status) return status;
     const uint64_t positions = UINT64_C(1) << 56; /* what random numbers can be addressed by */
@@ -133,7 +117,7 @@ static int32_t read_trainer(dm_trainer **out, dm_unet *unet, const dm_dataset *d
     dmi_host *host = &unet->context->host;
     dm_trainer_options options;
     dmi_progress progress;
-    int32_t status = check_format(host, file);
+    int32_t status = dmi_format_check(host, file, true);
     if (!status) status = dmi_trainer_read_options(host, file, &options);
     if (!status) status = read_progress(host, file, &options, &progress);
     if (!status) status = check_network(host, file, unet);
@@ -145,7 +129,8 @@ static int32_t read_trainer(dm_trainer **out, dm_unet *unet, const dm_dataset *d
     dm_schedule_destroy(schedule);
     if (status) return status;
     (*out)->progress = progress;
-    status = read_blocks(host, file, *out);
+    status = check_dataset(host, file, dataset);
+    if (!status) status = read_blocks(host, file, *out);
     if (!status) return DM_OK;
     dm_trainer_destroy(*out);
     *out = NULL;

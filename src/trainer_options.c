@@ -2,6 +2,7 @@
 #include <float.h>
 #include <string.h>
 
+#include "options.h"
 #include "trainer.h"
 
 enum { COUNT_MOST = 4096 };
@@ -64,12 +65,7 @@ static const real_rule real_rules[] = {
 static int32_t check_whole(dmi_host *host, const whole_rule *rule, const dm_trainer_options *options) {
     int32_t value;
     memcpy(&value, (const char *)options + rule->offset, sizeof value);
-    if (value >= rule->least && value <= rule->most) return DM_OK;
-    if (rule->least == rule->most)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: '%s' is %d; it must be %d", rule->name, (int)value,
-                        (int)rule->least);
-    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: '%s' is %d; it must be from %d to %d", rule->name, (int)value,
-                    (int)rule->least, (int)rule->most);
+    return dmi_check_range(host, "trainer", rule->name, value, rule->least, rule->most);
 }
 
 static int32_t check_real(dmi_host *host, const real_rule *rule, const dm_trainer_options *options) {
@@ -109,10 +105,6 @@ int32_t dmi_trainer_write_options(dmi_host *host, dmi_safetensors_writer *writer
 
 int32_t dmi_trainer_read_options(dmi_host *host, const dmi_safetensors *file, dm_trainer_options *options) {
     *options = dmi_trainer_default_options();
-    for (size_t i = 0; i < OPTION_COUNT; i++) /* a default in place of a lost one would be another run */
-        if (!dmi_safetensors_metadata(file, option_table[i].key))
-            return dmi_fail(host, DM_ERROR_BAD_FORMAT, "%s: its metadata has no '%s'", dmi_safetensors_from(file),
-                            option_table[i].key);
     int32_t status = dmi_meta_read(host, file, option_table, OPTION_COUNT, options);
     if (!status) status = dmi_trainer_check_options(host, options);
     if (status != DM_ERROR_INVALID_ARGUMENT) return status;

@@ -1,7 +1,6 @@
 /* A step of training (Ho et al. 2020, algorithm 1), and runs of many. Nothing here allocates. */
 #include <math.h>
 
-#include "kernels/gemm.h"
 #include "loss.h"
 #include "optim/adamw.h"
 #include "optim/clip.h"
@@ -91,18 +90,16 @@ static double epoch_of(const dm_trainer *trainer) {
     return dataset ? (double)trainer->progress.images / (double)dataset->count : 0;
 }
 
-/* One step. Where its data cannot be had it is as if it had never begun; where its result is not finite it is counted
- * but changes no weight. */
+/* One step. Where its data cannot be had it is as if it had never begun; where its result is not finite, or too large for
+ * the moments, it is counted but changes no weight. */
 static int32_t run_step(dm_trainer *trainer, const dm_train_batch *given, dm_train_stats *stats) {
     dmi_host *host = &trainer->context->host;
     const dmi_params *params = &trainer->unet->params;
     double start = dmi_seconds(), loss, learning_rate = next_rate(trainer);
-    dmi_gemm_begin();
     int32_t status = compute_gradients(trainer, given, &loss);
-    dmi_gemm_end();
     if (status) return status;
     double norm = dmi_gradient_norm(host->pool, trainer->context->kernels, params->gradient, params->floats, trainer->sums);
-    bool refused = !isfinite(loss) || !isfinite(norm);
+    bool refused = !isfinite(loss) || !dmi_adamw_takes(norm * dmi_clip_factor(norm, trainer->options.gradient_clip));
     if (!refused) update_weights(trainer, learning_rate, norm);
     trainer->progress.steps++;
     trainer->progress.images += (uint64_t)trainer->options.batch_size * (uint64_t)trainer->options.accumulation;
@@ -117,6 +114,20 @@ static int32_t run_step(dm_trainer *trainer, const dm_train_batch *given, dm_tra
                     (unsigned long long)stats->step, loss, norm);
 }
 
+/* ---- cancelling ---- */
+
+static int32_t check_cancelled(const dm_trainer *trainer) {
+    if (!atomic_load(&trainer->cancelled)) return DM_OK;
+    return dmi_fail(&trainer->context->host, DM_ERROR_CANCELLED, "trainer: cancelled after step %llu",
+                    (unsigned long long)trainer->progress.steps);
+}
+
+/* A cancel stands until a call has told of it. */
+static int32_t end_call(dm_trainer *trainer, int32_t status) {
+    if (status == DM_ERROR_CANCELLED) atomic_store(&trainer->cancelled, 0);
+    return status;
+}
+
 /* ---- single steps ---- */
 
 static int32_t write_stats(dmi_host *host, dm_train_stats *stats, const dm_train_stats *full) {
@@ -129,6 +140,7 @@ static int32_t step_with_stats(dm_trainer *trainer, const dm_train_batch *given,
     dmi_host *host = &trainer->context->host;
     dm_train_stats full = {0};
     int32_t status = write_stats(host, stats, &full);
+    if (!status) status = check_cancelled(trainer);
     if (status) return status;
     status = run_step(trainer, given, &full);
     write_stats(host, stats, &full);
@@ -144,7 +156,8 @@ static int32_t check_dataset(const dm_trainer *trainer) {
 int32_t dm_trainer_step(dm_trainer *trainer, dm_train_stats *stats) {
     if (!trainer) return DM_ERROR_INVALID_ARGUMENT;
     int32_t status = check_dataset(trainer);
-    return status ? status : step_with_stats(trainer, NULL, stats);
+    if (!status) status = step_with_stats(trainer, NULL, stats);
+    return end_call(trainer, status);
 }
 
 static int32_t check_values(dmi_host *host, const char *name, const int32_t *values, uint64_t count, int32_t least,
@@ -164,7 +177,7 @@ static int32_t check_batch(const dm_trainer *trainer, const dm_train_batch *batc
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "dm_train_batch: 'reserved' is %d; it must be 0",
                         (int)batch->reserved);
     if (batch->count != count)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+        return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
                         "dm_train_batch: 'count' is %llu; it must be batch_size * accumulation = %llu",
                         (unsigned long long)batch->count, (unsigned long long)count);
     if (!batch->images) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "dm_train_batch: 'images' is NULL");
@@ -183,16 +196,11 @@ int32_t dm_trainer_step_batch(dm_trainer *trainer, const dm_train_batch *batch, 
     dm_train_batch full = {.struct_size = sizeof full};
     int32_t status = dmi_options_read(host, &full, sizeof full, batch, "dm_train_batch");
     if (!status) status = check_batch(trainer, &full);
-    return status ? status : step_with_stats(trainer, &full, stats);
+    if (!status) status = step_with_stats(trainer, &full, stats);
+    return end_call(trainer, status);
 }
 
 /* ---- runs ---- */
-
-static int32_t check_cancelled(dm_trainer *trainer) {
-    if (!atomic_load(&trainer->cancelled)) return DM_OK;
-    return dmi_fail(&trainer->context->host, DM_ERROR_CANCELLED, "trainer: cancelled after step %llu",
-                    (unsigned long long)trainer->progress.steps);
-}
 
 /* One step of a run and its report. *refused counts the refused ones in a row. */
 static int32_t step_of_run(dm_trainer *trainer, dm_train_callback callback, void *user, int32_t *refused) {
@@ -214,13 +222,12 @@ static int32_t step_of_run(dm_trainer *trainer, dm_train_callback callback, void
 int32_t dm_trainer_run(dm_trainer *trainer, uint64_t steps, dm_train_callback callback, void *user) {
     if (!trainer) return DM_ERROR_INVALID_ARGUMENT;
     int32_t status = check_dataset(trainer), refused = 0;
-    if (!status) status = check_cancelled(trainer);
+    if (!status && trainer->progress.steps < steps) status = check_cancelled(trainer);
     while (!status && trainer->progress.steps < steps) {
         status = step_of_run(trainer, callback, user, &refused);
         if (!status) status = check_cancelled(trainer);
     }
-    atomic_store(&trainer->cancelled, 0);
-    return status;
+    return end_call(trainer, status);
 }
 
 void dm_trainer_cancel(dm_trainer *trainer) {

@@ -18,22 +18,36 @@ static int32_t declare(dm_unet *unet) {
     return status;
 }
 
+int32_t dmi_unet_new(dm_unet **out, dm_context *context, const dm_unet_options *options) {
+    dm_unet *unet;
+    *out = NULL;
+    int32_t status = dmi_alloc_zero(&context->host, (void **)&unet, 1, sizeof *unet, "unet");
+    if (status) return status;
+    unet->context = context;
+    unet->options = *options;
+    dmi_params_init(&unet->params);
+    status = declare(unet);
+    if (status) {
+        dm_unet_destroy(unet);
+        return status;
+    }
+    *out = unet;
+    return DM_OK;
+}
+
 int32_t dm_unet_create(dm_unet **out, dm_context *context, const dm_unet_options *options, uint64_t seed) {
     if (out) *out = NULL;
-    if (!out || !context) return DM_ERROR_INVALID_ARGUMENT;
+    if (!context) return DM_ERROR_INVALID_ARGUMENT;
     dmi_host *host = &context->host;
+    if (!out) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "unet: 'out' is NULL");
     dm_unet_options o = dmi_unet_default_options();
     int32_t status = dmi_options_read(host, &o, sizeof o, options, "dm_unet_options");
     if (!status) status = dmi_unet_check_options(host, &o);
     if (status) return status;
     dm_unet *unet;
-    status = dmi_alloc_zero(host, (void **)&unet, 1, sizeof *unet, "unet");
+    status = dmi_unet_new(&unet, context, &o);
     if (status) return status;
-    unet->context = context;
-    unet->options = o;
-    dmi_params_init(&unet->params);
-    status = declare(unet);
-    if (!status) status = dmi_params_allocate(host, &unet->params);
+    status = dmi_params_allocate(host, &unet->params);
     if (status) {
         dm_unet_destroy(unet);
         return status;
@@ -114,7 +128,8 @@ static int32_t run(dm_unet *unet, float *output, const float *x_t, const float *
 int32_t dm_unet_forward(dm_unet *unet, float *output, const float *x_t, const float *timesteps, const int32_t *labels, size_t count) {
     if (!unet) return DM_ERROR_INVALID_ARGUMENT;
     if (!output || !x_t || !timesteps)
-        return dmi_fail(&unet->context->host, DM_ERROR_INVALID_ARGUMENT, "unet: output, x_t and timesteps must not be NULL");
+        return dmi_fail(&unet->context->host, DM_ERROR_INVALID_ARGUMENT, "unet: '%s' is NULL",
+                        !output ? "output" : !x_t ? "x_t" : "timesteps");
     return run(unet, output, x_t, timesteps, 1, labels, count);
 }
 
@@ -132,8 +147,9 @@ uint64_t dm_unet_parameter_count(const dm_unet *unet) { return unet ? unet->para
 size_t dm_unet_tensor_count(const dm_unet *unet) { return unet ? (size_t)unet->params.count : 0; }
 
 int32_t dm_unet_tensor_info(const dm_unet *unet, size_t index, dm_tensor_info *info) {
-    if (!unet || !info) return DM_ERROR_INVALID_ARGUMENT;
+    if (!unet) return DM_ERROR_INVALID_ARGUMENT;
     dmi_host *host = &unet->context->host;
+    if (!info) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "unet: 'info' is NULL");
     if (index >= (size_t)unet->params.count)
         return dmi_fail(host, DM_ERROR_NOT_FOUND, "unet: tensor %zu; there are %d", index, (int)unet->params.count);
     const dmi_param *p = &unet->params.items[index];
@@ -142,11 +158,12 @@ int32_t dm_unet_tensor_info(const dm_unet *unet, size_t index, dm_tensor_info *i
     return dmi_options_write(host, info, info->struct_size, &full, sizeof full, "dm_tensor_info");
 }
 
-/* The parameter of that name, whose number of elements must be `count`. */
-static int32_t find_tensor(const dm_unet *unet, const char *name, size_t count, const dmi_param **out) {
+/* The parameter of that name, whose number of elements must be `count`; values are where they go to or come from. */
+static int32_t find_tensor(const dm_unet *unet, const char *name, const float *values, size_t count, const dmi_param **out) {
     dmi_host *host = &unet->context->host;
-    int32_t index = name ? dmi_params_find(&unet->params, name) : -1;
-    if (index < 0) return dmi_fail(host, DM_ERROR_NOT_FOUND, "unet: there is no tensor '%s'", name ? name : "NULL");
+    if (!name || !values) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "unet: '%s' is NULL", name ? "values" : "name");
+    int32_t index = dmi_params_find(&unet->params, name);
+    if (index < 0) return dmi_fail(host, DM_ERROR_NOT_FOUND, "unet: there is no tensor '%s'", name);
     *out = &unet->params.items[index];
     if ((*out)->count == count) return DM_OK;
     return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH, "unet: tensor '%s' has %zu elements, not %zu", name, (*out)->count, count);
@@ -154,16 +171,16 @@ static int32_t find_tensor(const dm_unet *unet, const char *name, size_t count, 
 
 int32_t dm_unet_tensor_get(const dm_unet *unet, const char *name, float *values, size_t count) {
     const dmi_param *p = NULL;
-    if (!unet || !values) return DM_ERROR_INVALID_ARGUMENT;
-    int32_t status = find_tensor(unet, name, count, &p);
+    if (!unet) return DM_ERROR_INVALID_ARGUMENT;
+    int32_t status = find_tensor(unet, name, values, count, &p);
     if (!status) dmi_params_export(p, unet->params.data, values);
     return status;
 }
 
 int32_t dm_unet_tensor_set(dm_unet *unet, const char *name, const float *values, size_t count) {
     const dmi_param *p = NULL;
-    if (!unet || !values) return DM_ERROR_INVALID_ARGUMENT;
-    int32_t status = find_tensor(unet, name, count, &p);
+    if (!unet) return DM_ERROR_INVALID_ARGUMENT;
+    int32_t status = find_tensor(unet, name, values, count, &p);
     if (status) return status;
     dmi_params_import(p, unet->params.data, values);
     unet->params.version++;

@@ -24,6 +24,8 @@ struct dm_unet {
     bool trained;           /* a trainer holds it */
 };
 
+/* A network of checked options whose parameters are declared and not yet allocated. */
+int32_t dmi_unet_new(dm_unet **out, dm_context *context, const dm_unet_options *options);
 /* Builds and plans the graph. */
 int32_t dmi_unet_graph_create(dm_unet *unet, dmi_unet_graph *out, int32_t batch, bool train);
 void dmi_unet_graph_destroy(dmi_unet_graph *graph);

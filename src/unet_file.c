@@ -28,11 +28,11 @@ int32_t dmi_unet_write_options(dmi_host *host, dmi_safetensors_writer *writer, c
 
 int32_t dmi_unet_read_options(dmi_host *host, const dmi_safetensors *file, dm_unet_options *options) {
     *options = dmi_unet_default_options();
-    if (!dmi_safetensors_metadata(file, "unet.levels"))
-        return dmi_fail(host, DM_ERROR_BAD_FORMAT, "%s: no network of this library: its metadata has no 'unet.levels'",
-                        dmi_safetensors_from(file));
     int32_t status = dmi_meta_read(host, file, option_table, sizeof option_table / sizeof *option_table, options);
-    return status ? status : dmi_unet_check_options(host, options);
+    if (!status) status = dmi_unet_check_options(host, options);
+    if (status != DM_ERROR_INVALID_ARGUMENT) return status;
+    /* A value out of its range is the file's fault here, not the caller's. */
+    return dmi_fail(host, DM_ERROR_BAD_FORMAT, "%s: %s", dmi_safetensors_from(file), host->error);
 }
 
 const char *dmi_unet_options_difference(const dm_unet_options *a, const dm_unet_options *b) {
@@ -65,34 +65,76 @@ int32_t dmi_unet_write_block(dmi_host *host, dmi_safetensors_writer *writer, con
     return DM_OK;
 }
 
+/* "[64, 3, 3, 3]". */
+static const char *shape_text(char *text, size_t capacity, int32_t rank, const int64_t *shape) {
+    size_t length = (size_t)snprintf(text, capacity, "[");
+    for (int32_t i = 0; i < rank && length < capacity; i++)
+        length += (size_t)snprintf(text + length, capacity - length, "%s%lld", i ? ", " : "", (long long)shape[i]);
+    if (length < capacity) snprintf(text + length, capacity - length, "]");
+    return text;
+}
+
 /* Refuses an entry that is not `p`. */
-static int32_t check_entry(dmi_host *host, const char *from, const char *name, const dmi_safetensors_entry *e, const dmi_param *p) {
+static int32_t check_entry(dmi_host *host, const char *from, const char *name, const dmi_safetensors_entry *e,
+                           const dmi_param *p) {
     if (!e) return dmi_fail(host, DM_ERROR_NOT_FOUND, "%s: there is no tensor '%s', which the network has", from, name);
     if (strcmp(e->dtype, "F32"))
         return dmi_fail(host, DM_ERROR_UNSUPPORTED, "%s: tensor '%s' is of type %s; it must be F32", from, name, e->dtype);
     bool same = e->rank == p->rank;
     for (int32_t k = 0; same && k < p->rank; k++) same = e->shape[k] == p->shape[k];
     if (same) return DM_OK;
-    return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH, "%s: tensor '%s' has rank %d and begins with %lld; the network's has rank %d and begins with %lld",
-                    from, name, (int)e->rank, e->rank ? (long long)e->shape[0] : 0LL, (int)p->rank, (long long)p->shape[0]);
+    char its[192], ours[192]; /* 8 sides of 20 digits each */
+    return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH, "%s: tensor '%s' is %s; the network's is %s", from, name,
+                    shape_text(its, sizeof its, e->rank, e->shape), shape_text(ours, sizeof ours, p->rank, p->shape));
+}
+
+/* Whether a network of some options has a tensor of such a name: of another's, the first part is another. */
+static bool is_network_name(const char *name) {
+    static const char *const parts[] = {"conv_in", "time_embedding", "class_embedding", "down_blocks",
+                                        "mid_block", "up_blocks", "conv_norm_out", "conv_out"};
+    size_t length = strcspn(name, ".");
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (strlen(parts[i]) == length && !strncmp(name, parts[i], length)) return true;
+    return false;
+}
+
+/* Refuses a file that under that prefix lacks any of the network's tensors, or has others: its options are not those of its
+ * tensors then. */
+static int32_t check_block(dmi_host *host, const dmi_safetensors *file, const dm_unet *unet, const char *prefix) {
+    char name[2 * DMI_MAX_NAME];
+    const char *from = dmi_safetensors_from(file);
+    size_t length = strlen(prefix);
+    for (int32_t i = 0; i < unet->params.count; i++) {
+        const dmi_param *p = &unet->params.items[i];
+        snprintf(name, sizeof name, "%s%s", prefix, p->name);
+        int32_t status = check_entry(host, from, name, dmi_safetensors_find(file, name), p);
+        if (status) return status;
+    }
+    for (size_t i = 0; i < dmi_safetensors_count(file); i++) {
+        const char *its = dmi_safetensors_at(file, i)->name;
+        if (strncmp(its, prefix, length) || !is_network_name(its + length)) continue;
+        if (dmi_params_find(&unet->params, its + length) < 0)
+            return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH, "%s: tensor '%s' is none of the network that its options describe", from,
+                            its);
+    }
+    return DM_OK;
 }
 
 int32_t dmi_unet_read_block(dmi_host *host, const dmi_safetensors *file, const dm_unet *unet, const char *prefix, float *block) {
     char name[2 * DMI_MAX_NAME];
-    const char *from = dmi_safetensors_from(file);
     size_t largest = 1;
     float *outside;
+    int32_t status = check_block(host, file, unet, prefix);
+    if (status) return status;
     for (int32_t i = 0; i < unet->params.count; i++)
         if (unet->params.items[i].count > largest) largest = unet->params.items[i].count;
-    int32_t status = dmi_alloc_array(host, (void **)&outside, largest, sizeof(float), "reading a network");
+    status = dmi_alloc_array(host, (void **)&outside, largest, sizeof(float), "reading a network");
+    if (status) return status;
     for (int32_t i = 0; !status && i < unet->params.count; i++) {
         const dmi_param *p = &unet->params.items[i];
         snprintf(name, sizeof name, "%s%s", prefix, p->name);
-        const dmi_safetensors_entry *e = dmi_safetensors_find(file, name);
-        status = check_entry(host, from, name, e, p);
-        if (status) break;
-        memcpy(outside, e->data, e->size);
-        dmi_params_import(p, block, outside);
+        status = dmi_safetensors_read(host, file, dmi_safetensors_find(file, name), outside);
+        if (!status) dmi_params_import(p, block, outside);
     }
     dmi_free(host, outside);
     return status;
@@ -105,8 +147,7 @@ int32_t dm_unet_save(const dm_unet *unet, const dm_schedule *schedule, const cha
     dmi_safetensors_writer *writer;
     int32_t status = dmi_safetensors_begin(host, &writer);
     if (status) return status;
-    status = dmi_safetensors_add_metadata(host, writer, "format", "libdiffusion.unet");
-    if (!status) status = dmi_safetensors_add_metadata(host, writer, "format_version", "1");
+    status = dmi_format_write(host, writer, dmi_format_unet);
     if (!status) status = dmi_unet_write_options(host, writer, &unet->options);
     if (!status && schedule) status = dmi_schedule_write(host, writer, schedule);
     if (!status) status = dmi_unet_write_block(host, writer, unet, "", unet->params.data);
@@ -118,18 +159,19 @@ int32_t dm_unet_save(const dm_unet *unet, const dm_schedule *schedule, const cha
 /* The network in an open file. */
 static int32_t load(dm_unet **out, dm_context *context, const dmi_safetensors *file, int32_t weights) {
     dmi_host *host = &context->host;
-    const char *version = dmi_safetensors_metadata(file, "format_version");
-    if (version && strcmp(version, "1"))
-        return dmi_fail(host, DM_ERROR_UNSUPPORTED_VERSION, "%s: its format_version is '%s'; this library reads version 1",
-                        dmi_safetensors_from(file), version);
     dm_unet_options options;
-    int32_t status = dmi_unet_read_options(host, file, &options);
+    int32_t status = dmi_format_check(host, file, false);
+    if (!status) status = dmi_unet_read_options(host, file, &options);
     if (status) return status;
     dm_unet *unet;
-    status = dm_unet_create(&unet, context, &options, 0);
+    status = dmi_unet_new(&unet, context, &options);
     if (status) return status;
     bool average = weights == DM_WEIGHTS_AVERAGE && dmi_safetensors_find(file, "average.conv_in.weight");
-    status = dmi_unet_read_block(host, file, unet, average ? "average." : "", unet->params.data);
+    const char *prefix = average ? "average." : "";
+    /* Before the memory that the options ask for: they may lie, the tensors are there in full. */
+    status = check_block(host, file, unet, prefix);
+    if (!status) status = dmi_params_allocate(host, &unet->params);
+    if (!status) status = dmi_unet_read_block(host, file, unet, prefix, unet->params.data);
     if (status) {
         dm_unet_destroy(unet);
         return status;
@@ -142,7 +184,8 @@ static int32_t load(dm_unet **out, dm_context *context, const dmi_safetensors *f
 /* Both ways to load begin alike. */
 static int32_t check_load(dm_unet **out, dm_context *context, const void *source, int32_t weights) {
     if (out) *out = NULL;
-    if (!out || !context) return DM_ERROR_INVALID_ARGUMENT;
+    if (!context) return DM_ERROR_INVALID_ARGUMENT;
+    if (!out) return dmi_fail(&context->host, DM_ERROR_INVALID_ARGUMENT, "unet: 'out' is NULL");
     if (!source) return dmi_fail(&context->host, DM_ERROR_INVALID_ARGUMENT, "unet: what to load from is NULL");
     if (weights == DM_WEIGHTS_AVERAGE || weights == DM_WEIGHTS_TRAINED) return DM_OK;
     return dmi_fail(&context->host, DM_ERROR_INVALID_ARGUMENT, "unet: 'weights' is %d; it must be DM_WEIGHTS_AVERAGE or DM_WEIGHTS_TRAINED", (int)weights);

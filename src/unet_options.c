@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "options.h"
 #include "unet.h"
 
 dm_unet_options dmi_unet_default_options(void) {
@@ -50,20 +51,21 @@ int32_t dm_unet_options_preset(dm_unet_options *options, size_t size, int32_t pr
     return dmi_options_write(NULL, options, size, &o, sizeof o, "dm_unet_options");
 }
 
-static int32_t check_range(dmi_host *host, const char *name, int32_t value, int32_t low, int32_t high) {
-    if (value >= low && value <= high) return DM_OK;
-    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "unet: '%s' is %d; it must be from %d to %d", name, (int)value, (int)low,
-                    (int)high);
+/* One entry of an array that has one for each level. */
+static int32_t check_entry(dmi_host *host, const char *name, const int32_t *values, int32_t level, int32_t low, int32_t high) {
+    if (values[level] >= low && values[level] <= high) return DM_OK;
+    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "unet: '%s' is %d at level %d; it must be %d to %d", name,
+                    (int)values[level], (int)level, (int)low, (int)high);
 }
 
 static int32_t check_level(dmi_host *host, const dm_unet_options *o, int32_t level) {
     int32_t c = o->channels[level], status;
-    if ((status = check_range(host, "channels", c, 1, 8192))) return status;
+    if ((status = check_entry(host, "channels", o->channels, level, 1, 8192))) return status;
     if (c % o->norm_groups)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "unet: 'norm_groups' is %d; it must divide every entry of 'channels' (%d at level %d)",
                         (int)o->norm_groups, (int)c, (int)level);
-    if ((status = check_range(host, "blocks", o->blocks[level], 1, 16))) return status;
-    if ((status = check_range(host, "attention", o->attention[level], 0, 1))) return status;
+    if ((status = check_entry(host, "blocks", o->blocks, level, 1, 16))) return status;
+    if ((status = check_entry(host, "attention", o->attention, level, 0, 1))) return status;
     bool attends = o->attention[level] || (level == o->levels - 1 && o->mid_attention);
     if (attends && o->attention_head_size && c % o->attention_head_size)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
@@ -73,7 +75,7 @@ static int32_t check_level(dmi_host *host, const dm_unet_options *o, int32_t lev
 }
 
 static int32_t check_size(dmi_host *host, const char *name, int32_t value, int32_t levels) {
-    int32_t status = check_range(host, name, value, 1, 4096), unit = 1 << (levels - 1);
+    int32_t status = dmi_check_range(host, "unet", name, value, 1, 4096), unit = 1 << (levels - 1);
     if (status || value % unit == 0) return status;
     return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "unet: '%s' is %d; with %d 'levels' it must be a multiple of %d", name, (int)value,
                     (int)levels, (int)unit);
@@ -99,7 +101,8 @@ int32_t dmi_unet_check_options(dmi_host *host, const dm_unet_options *o) {
     };
     int32_t status;
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
-        if ((status = check_range(host, ranges[i].name, ranges[i].value, ranges[i].low, ranges[i].high))) return status;
+        if ((status = dmi_check_range(host, "unet", ranges[i].name, ranges[i].value, ranges[i].low, ranges[i].high)))
+            return status;
     if ((status = check_size(host, "height", o->height, o->levels))) return status;
     if ((status = check_size(host, "width", o->width, o->levels))) return status;
     for (int32_t level = 0; level < o->levels; level++)

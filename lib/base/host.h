@@ -9,6 +9,10 @@
 
 #include "base/status.h"
 
+#ifdef __FAST_MATH__
+#error "-ffast-math and -Ofast take away infinities, NaN and the order of sums, which this library promises; build without"
+#endif
+
 struct dmi_pool;
 
 typedef struct dmi_host {

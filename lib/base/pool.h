@@ -9,6 +9,8 @@
 
 typedef struct dmi_pool dmi_pool;
 
+enum { DMI_THREADS_MOST = 256 };
+
 /* One task. `worker`, from 0 to dmi_pool_threads-1, is never used by two tasks at once: it picks scratch memory. */
 typedef void (*dmi_task)(void *data, int32_t task, int32_t worker);
 

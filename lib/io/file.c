@@ -1,10 +1,11 @@
-/* Whole files. A new one grows under a temporary name in the same folder, where renaming it to its own is one step. */
+/* Files. A new one grows under a temporary name in the same folder, where renaming it to its own is one step. */
 #include "io/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -43,8 +44,7 @@ static bool create_temporary(dmi_file_writer *writer, mode_t mode) {
     return false;
 }
 
-int32_t dmi_file_begin(dmi_host *host, dmi_file_writer **out, const char *path) {
-    *out = NULL;
+static int32_t begin(dmi_host *host, dmi_file_writer **out, const char *path) {
     const size_t length = strlen(path);
     if (length == 0) return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "the path of the file to write is empty");
 
@@ -82,6 +82,16 @@ int32_t dmi_file_begin(dmi_host *host, dmi_file_writer **out, const char *path) 
     }
     *out = writer;
     return DMI_OK;
+}
+
+int32_t dmi_file_begin(dmi_host *host, dmi_file_writer **out, const char *path) {
+    *out = NULL;
+    /* Renaming to a link's name would replace the link. Where it leads nowhere, it is replaced. */
+    struct stat about;
+    char *target = lstat(path, &about) == 0 && S_ISLNK(about.st_mode) ? realpath(path, NULL) : NULL;
+    const int32_t status = begin(host, out, target != NULL ? target : path);
+    free(target);
+    return status;
 }
 
 int32_t dmi_file_write(dmi_host *host, dmi_file_writer *writer, const void *bytes, size_t size) {
@@ -145,49 +155,65 @@ void dmi_file_abandon(dmi_host *host, dmi_file_writer *writer) {
     free_writer(host, writer);
 }
 
-static int32_t read_all(dmi_host *host, int descriptor, const char *path, uint8_t *bytes, size_t size) {
+int32_t dmi_file_read_at(dmi_host *host, int descriptor, const char *path, void *bytes, size_t size, size_t offset) {
     size_t done = 0;
     while (done < size) {
         const size_t left = size - done;
-        ssize_t got = read(descriptor, bytes + done, left < MAX_AT_ONCE ? left : MAX_AT_ONCE);
+        ssize_t got = pread(descriptor, (uint8_t *)bytes + done, left < MAX_AT_ONCE ? left : MAX_AT_ONCE,
+                            (off_t)(offset + done));
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return fail_errno(host, errno, "read", path);
         if (got == 0) {
-            return dmi_fail(host, DMI_ERROR_IO, "%s: ended at byte %zu of %zu while it was read", path, done, size);
+            return dmi_fail(host, DMI_ERROR_IO, "%s: ended at byte %zu of %zu while it was read", path, offset + done,
+                            offset + size);
         }
         done += (size_t)got;
     }
     return DMI_OK;
 }
 
-static int32_t read_descriptor(dmi_host *host, int descriptor, const char *path, uint8_t **out, size_t *size) {
+static int32_t check_regular(dmi_host *host, int descriptor, const char *path, size_t *size) {
     struct stat about;
     if (fstat(descriptor, &about) != 0) return fail_errno(host, errno, "read", path);
     if (!S_ISREG(about.st_mode)) return dmi_fail(host, DMI_ERROR_IO, "%s: cannot read: not a regular file", path);
     if ((uint64_t)about.st_size > SIZE_MAX) {
         return dmi_fail(host, DMI_ERROR_OUT_OF_MEMORY, "%s: larger than can be addressed", path);
     }
-    void *bytes;
-    int32_t status = dmi_alloc(host, &bytes, (size_t)about.st_size, path);
-    if (status != DMI_OK) return status;
-    status = read_all(host, descriptor, path, bytes, (size_t)about.st_size);
-    if (status != DMI_OK) {
-        dmi_free(host, bytes);
-        return status;
-    }
-    *out = bytes;
     *size = (size_t)about.st_size;
     return DMI_OK;
 }
 
-int32_t dmi_file_read(dmi_host *host, const char *path, uint8_t **out, size_t *size) {
-    *out = NULL;
+int32_t dmi_file_open(dmi_host *host, const char *path, int *descriptor, size_t *size) {
     *size = 0;
     /* Without O_NONBLOCK opening a pipe would wait for its writer. */
-    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (descriptor < 0 && errno == ENOENT) return dmi_fail(host, DMI_ERROR_NOT_FOUND, "%s: no such file", path);
-    if (descriptor < 0) return fail_errno(host, errno, "open", path);
-    int32_t status = read_descriptor(host, descriptor, path, out, size);
-    close(descriptor);
+    *descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (*descriptor < 0 && errno == ENOENT) return dmi_fail(host, DMI_ERROR_NOT_FOUND, "%s: no such file", path);
+    if (*descriptor < 0) return fail_errno(host, errno, "open", path);
+    const int32_t status = check_regular(host, *descriptor, path, size);
+    if (status == DMI_OK) return DMI_OK;
+    dmi_file_close(*descriptor);
+    *descriptor = -1;
+    return status;
+}
+
+void dmi_file_close(int descriptor) {
+    if (descriptor >= 0) close(descriptor);
+}
+
+int32_t dmi_file_read(dmi_host *host, const char *path, uint8_t **out, size_t *size) {
+    *out = NULL;
+    int descriptor;
+    int32_t status = dmi_file_open(host, path, &descriptor, size);
+    if (status != DMI_OK) return status;
+    void *bytes;
+    status = dmi_alloc(host, &bytes, *size, path);
+    if (status == DMI_OK) status = dmi_file_read_at(host, descriptor, path, bytes, *size, 0);
+    dmi_file_close(descriptor);
+    if (status == DMI_OK) {
+        *out = bytes;
+        return DMI_OK;
+    }
+    dmi_free(host, bytes);
+    *size = 0;
     return status;
 }

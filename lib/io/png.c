@@ -17,7 +17,7 @@ enum {
     ACTL_SIZE = 8,
     FCTL_SIZE = 26,
     SEQUENCE_SIZE = 4, /* before the data of fdAT */
-    MAX_DELAY = 65535
+    MAX_DELAY = 65535 /* what a frame can hold, in ms */
 };
 
 #define MAX_CHUNK ((size_t)INT32_MAX)
@@ -199,6 +199,12 @@ size_t dmi_png_bound(int32_t frames, int32_t height, int32_t width, int32_t chan
     return dmi_add(all, once, &all) ? all : 0;
 }
 
+static int32_t check_delay(dmi_host *host, const char *name, int32_t delay_ms) {
+    if (delay_ms >= 0 && delay_ms <= MAX_DELAY) return DMI_OK;
+    return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "image: '%s' is %d; it must be 0 to %d", name, (int)delay_ms,
+                    MAX_DELAY);
+}
+
 int32_t dmi_png_encode(dmi_host *host, uint8_t *out, size_t capacity, size_t *size, const uint8_t *pixels, int32_t frames,
                        int32_t height, int32_t width, int32_t channels, int32_t delay_ms, int32_t last_delay_ms) {
     *size = 0;
@@ -206,14 +212,13 @@ int32_t dmi_png_encode(dmi_host *host, uint8_t *out, size_t capacity, size_t *si
         return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "png: %d pictures of %d x %d with %d channels cannot be written",
                         frames, height, width, channels);
     }
-    if (delay_ms < 0 || delay_ms > MAX_DELAY || last_delay_ms < 0 || last_delay_ms > MAX_DELAY) {
-        return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "png: delays are %d and %d ms; they must be 0 to %d", delay_ms,
-                        last_delay_ms, MAX_DELAY);
-    }
+    int32_t status = check_delay(host, "delay_ms", delay_ms);
+    if (status == DMI_OK) status = check_delay(host, "last_delay_ms", last_delay_ms);
+    if (status != DMI_OK) return status;
     const picture p = {height, width, channels, (size_t)width * (size_t)channels};
     writer w = {.out = out, .capacity = capacity};
     void *rows;
-    int32_t status = dmi_alloc_zero(host, &rows, FILTERS + 1, 1 + p.stride, "png");
+    status = dmi_alloc_zero(host, &rows, FILTERS + 1, 1 + p.stride, "png");
     if (status != DMI_OK) return status;
     w.filtered = rows;
     w.zeros = w.filtered + FILTERS * (1 + p.stride);

@@ -16,15 +16,18 @@ typedef struct dmi_safetensors_entry {
     const char *dtype;   /* "F32", "I64", ... */
     int32_t rank;        /* 0 to 8 */
     int64_t shape[8];
-    const uint8_t *data; /* unaligned; lives as long as the file object */
+    size_t offset;       /* of its bytes, in the data */
     size_t size;         /* bytes, already checked against dtype and shape */
 } dmi_safetensors_entry;
 
-/* Reads and checks everything: header length, JSON, duplicate names, dtypes, shapes against offsets, overlaps, gaps,
- * trailing bytes. The error text says what and where. `from` names the source in it. */
+/* Reads the header and checks everything against it and the file's size: header length, JSON, duplicate names, dtypes,
+ * shapes against offsets, overlaps, gaps, trailing bytes. The error text says what and where. The file stays open, and the
+ * data is read as it is asked for. */
 int32_t dmi_safetensors_open(dmi_host *host, dmi_safetensors **out, const char *path);
-/* The same from memory, which is copied. */
+/* The same from memory, which must outlive the file object. `from` names it in error texts. */
 int32_t dmi_safetensors_parse(dmi_host *host, dmi_safetensors **out, const void *bytes, size_t size, const char *from);
+/* The bytes of one tensor, entry->size of them. */
+int32_t dmi_safetensors_read(dmi_host *host, const dmi_safetensors *file, const dmi_safetensors_entry *entry, void *out);
 size_t dmi_safetensors_count(const dmi_safetensors *file);
 const dmi_safetensors_entry *dmi_safetensors_at(const dmi_safetensors *file, size_t index); /* in the file's order of offsets */
 const dmi_safetensors_entry *dmi_safetensors_find(const dmi_safetensors *file, const char *name); /* NULL: none */

@@ -8,12 +8,14 @@
 
 #include "io/file.h"
 
-enum { LENGTH_BYTES = 8, MAX_HEADER = 100000000, MAX_RANK = 8 };
+enum { LENGTH_BYTES = 8, MAX_HEADER = 8000000 /* parsed, it takes some 16 times that */, MAX_RANK = 8 };
 
 struct dmi_safetensors {
     char *from;
-    uint8_t *bytes;
-    size_t size;
+    int descriptor;       /* -1: it is in memory */
+    const uint8_t *bytes; /* all of it, where it is in memory */
+    size_t size;          /* of all of it */
+    size_t data_start;
     json_t *header;
     const json_t *metadata; /* of header, or NULL */
     size_t count;
@@ -44,12 +46,35 @@ static uint64_t load_u64(const uint8_t *bytes) {
     return value;
 }
 
-static int32_t parse_header(dmi_host *host, dmi_safetensors *file, size_t *data_start) {
+static int32_t read_bytes(dmi_host *host, const dmi_safetensors *file, void *out, size_t size, size_t offset) {
+    if (file->descriptor >= 0) return dmi_file_read_at(host, file->descriptor, file->from, out, size, offset);
+    if (size > 0) memcpy(out, file->bytes + offset, size);
+    return DMI_OK;
+}
+
+static int32_t parse_json(dmi_host *host, dmi_safetensors *file, const char *text, size_t length) {
+    if (length == 0 || text[0] != '{') {
+        return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: not a safetensors file: the header does not begin with '{'",
+                        file->from);
+    }
+    json_error_t error;
+    file->header = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
+    if (file->header != NULL) return DMI_OK;
+    const bool memory = json_error_code(&error) == json_error_out_of_memory;
+    return dmi_fail(host, memory ? DMI_ERROR_OUT_OF_MEMORY : DMI_ERROR_BAD_FORMAT, "%s: header, byte %d: %s", file->from,
+                    error.position, error.text);
+}
+
+/* Sets header and data_start. */
+static int32_t parse_header(dmi_host *host, dmi_safetensors *file) {
     if (file->size < LENGTH_BYTES) {
         return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: not a safetensors file: it has only %zu bytes", file->from,
                         file->size);
     }
-    const uint64_t length = load_u64(file->bytes);
+    uint8_t first[LENGTH_BYTES];
+    int32_t status = read_bytes(host, file, first, LENGTH_BYTES, 0);
+    if (status != DMI_OK) return status;
+    const uint64_t length = load_u64(first);
     if (length > MAX_HEADER) {
         return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: not a safetensors file: the header's length is %llu, above %d",
                         file->from, (unsigned long long)length, MAX_HEADER);
@@ -58,20 +83,14 @@ static int32_t parse_header(dmi_host *host, dmi_safetensors *file, size_t *data_
         return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: the header's length is %llu, but only %zu bytes follow", file->from,
                         (unsigned long long)length, file->size - LENGTH_BYTES);
     }
-    const char *text = (const char *)file->bytes + LENGTH_BYTES;
-    if (length == 0 || text[0] != '{') {
-        return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: not a safetensors file: the header does not begin with '{'",
-                        file->from);
-    }
-    json_error_t error;
-    file->header = json_loadb(text, (size_t)length, JSON_REJECT_DUPLICATES, &error);
-    if (file->header == NULL) {
-        const bool memory = json_error_code(&error) == json_error_out_of_memory;
-        return dmi_fail(host, memory ? DMI_ERROR_OUT_OF_MEMORY : DMI_ERROR_BAD_FORMAT, "%s: header, byte %d: %s", file->from,
-                        error.position, error.text);
-    }
-    *data_start = LENGTH_BYTES + (size_t)length;
-    return DMI_OK;
+    void *text;
+    status = dmi_alloc(host, &text, (size_t)length, file->from);
+    if (status != DMI_OK) return status;
+    status = read_bytes(host, file, text, (size_t)length, LENGTH_BYTES);
+    if (status == DMI_OK) status = parse_json(host, file, text, (size_t)length);
+    dmi_free(host, text);
+    file->data_start = LENGTH_BYTES + (size_t)length;
+    return status;
 }
 
 static int32_t check_metadata(dmi_host *host, const dmi_safetensors *file, json_t *metadata) {
@@ -117,16 +136,16 @@ static int32_t parse_shape(dmi_host *host, const dmi_safetensors *file, dmi_safe
     return DMI_OK;
 }
 
-/* Sets data; needs size. */
+/* Sets offset; needs size. */
 static int32_t parse_offsets(dmi_host *host, const dmi_safetensors *file, dmi_safetensors_entry *entry,
-                             const json_t *offsets, size_t data_start) {
+                             const json_t *offsets) {
     const json_t *first = json_array_get(offsets, 0), *last = json_array_get(offsets, 1);
     if (json_array_size(offsets) != 2 || !json_is_integer(first) || !json_is_integer(last)) {
         return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: tensor '%s': 'data_offsets' is not a pair of whole numbers",
                         file->from, entry->name);
     }
     const long long begin = json_integer_value(first), end = json_integer_value(last);
-    const size_t available = file->size - data_start;
+    const size_t available = file->size - file->data_start;
     if (begin < 0 || end < begin || (unsigned long long)end > available) {
         return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: tensor '%s': data_offsets %lld to %lld pass the data's %zu bytes",
                         file->from, entry->name, begin, end, available);
@@ -135,12 +154,12 @@ static int32_t parse_offsets(dmi_host *host, const dmi_safetensors *file, dmi_sa
         return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: tensor '%s': data_offsets %lld to %lld hold %lld bytes, shape and "
                         "dtype %s make %zu", file->from, entry->name, begin, end, end - begin, entry->dtype, entry->size);
     }
-    entry->data = file->bytes + data_start + (size_t)begin;
+    entry->offset = (size_t)begin;
     return DMI_OK;
 }
 
 static int32_t parse_entry(dmi_host *host, const dmi_safetensors *file, dmi_safetensors_entry *entry, const char *name,
-                           const json_t *value, size_t data_start) {
+                           const json_t *value) {
     entry->name = name;
     if (!json_is_object(value)) {
         return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: tensor '%s' is not described by an object", file->from, name);
@@ -156,13 +175,13 @@ static int32_t parse_entry(dmi_host *host, const dmi_safetensors *file, dmi_safe
     entry->dtype = type->name;
     int32_t status = parse_shape(host, file, entry, json_object_get(value, "shape"), type->size);
     if (status != DMI_OK) return status;
-    return parse_offsets(host, file, entry, json_object_get(value, "data_offsets"), data_start);
+    return parse_offsets(host, file, entry, json_object_get(value, "data_offsets"));
 }
 
 /* An empty tensor stands before the one that begins at its place. */
 static int compare_places(const void *left, const void *right) {
     const dmi_safetensors_entry *a = left, *b = right;
-    if (a->data != b->data) return a->data < b->data ? -1 : 1;
+    if (a->offset != b->offset) return a->offset < b->offset ? -1 : 1;
     if (a->size != b->size) return a->size < b->size ? -1 : 1;
     return strcmp(a->name, b->name);
 }
@@ -172,19 +191,19 @@ static int compare_names(const void *left, const void *right) {
     return strcmp((*a)->name, (*b)->name);
 }
 
-static int32_t check_tiling(dmi_host *host, const dmi_safetensors *file, size_t data_start) {
-    const uint8_t *data = file->bytes + data_start, *reached = data;
+static int32_t check_tiling(dmi_host *host, const dmi_safetensors *file) {
+    size_t reached = 0;
     for (size_t i = 0; i < file->count; i++) {
         const dmi_safetensors_entry *entry = &file->entries[i];
-        if (entry->data != reached) {
+        if (entry->offset != reached) {
             return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: tensor '%s' begins at byte %zu of the data, but %s ends at "
-                            "byte %zu: there is %s", file->from, entry->name, (size_t)(entry->data - data),
-                            i > 0 ? file->entries[i - 1].name : "the header", (size_t)(reached - data),
-                            entry->data < reached ? "an overlap" : "a gap");
+                            "byte %zu: there is %s", file->from, entry->name, entry->offset,
+                            i > 0 ? file->entries[i - 1].name : "the header", reached,
+                            entry->offset < reached ? "an overlap" : "a gap");
         }
         reached += entry->size;
     }
-    const size_t left = file->size - (size_t)(reached - file->bytes);
+    const size_t left = file->size - file->data_start - reached;
     if (left != 0) {
         return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: %zu bytes follow the last tensor", file->from, left);
     }
@@ -192,8 +211,7 @@ static int32_t check_tiling(dmi_host *host, const dmi_safetensors *file, size_t 
 }
 
 static int32_t parse(dmi_host *host, dmi_safetensors *file) {
-    size_t data_start = 0;
-    int32_t status = parse_header(host, file, &data_start);
+    int32_t status = parse_header(host, file);
     if (status != DMI_OK) return status;
 
     void *block;
@@ -212,27 +230,26 @@ static int32_t parse(dmi_host *host, dmi_safetensors *file) {
             status = check_metadata(host, file, value);
             file->metadata = value;
         } else {
-            status = parse_entry(host, file, &file->entries[file->count++], name, value, data_start);
+            status = parse_entry(host, file, &file->entries[file->count++], name, value);
         }
         if (status != DMI_OK) return status;
     }
     qsort(file->entries, file->count, sizeof *file->entries, compare_places);
     for (size_t i = 0; i < file->count; i++) file->by_name[i] = &file->entries[i];
     qsort(file->by_name, file->count, sizeof *file->by_name, compare_names);
-    return check_tiling(host, file, data_start);
+    return check_tiling(host, file);
 }
 
-/* Takes `bytes` over, whatever comes of it. */
-static int32_t open_bytes(dmi_host *host, dmi_safetensors **out, uint8_t *bytes, size_t size, const char *from) {
+/* Takes source->descriptor over, whatever comes of it; source has it, bytes and size. */
+static int32_t open_source(dmi_host *host, dmi_safetensors **out, const dmi_safetensors *source, const char *from) {
     void *block;
-    int32_t status = dmi_alloc_zero(host, &block, 1, sizeof(dmi_safetensors), from);
+    int32_t status = dmi_alloc(host, &block, sizeof(dmi_safetensors), from);
     if (status != DMI_OK) {
-        dmi_free(host, bytes);
+        dmi_file_close(source->descriptor);
         return status;
     }
     dmi_safetensors *file = block;
-    file->bytes = bytes;
-    file->size = size;
+    *file = *source;
     status = dmi_alloc(host, &block, strlen(from) + 1, from);
     if (status == DMI_OK) {
         file->from = strcpy(block, from);
@@ -248,19 +265,19 @@ static int32_t open_bytes(dmi_host *host, dmi_safetensors **out, uint8_t *bytes,
 
 int32_t dmi_safetensors_open(dmi_host *host, dmi_safetensors **out, const char *path) {
     *out = NULL;
-    uint8_t *bytes;
-    size_t size;
-    int32_t status = dmi_file_read(host, path, &bytes, &size);
-    return status == DMI_OK ? open_bytes(host, out, bytes, size, path) : status;
+    dmi_safetensors source = {0};
+    int32_t status = dmi_file_open(host, path, &source.descriptor, &source.size);
+    return status == DMI_OK ? open_source(host, out, &source, path) : status;
 }
 
 int32_t dmi_safetensors_parse(dmi_host *host, dmi_safetensors **out, const void *bytes, size_t size, const char *from) {
     *out = NULL;
-    void *copy;
-    int32_t status = dmi_alloc(host, &copy, size, from);
-    if (status != DMI_OK) return status;
-    if (size > 0) memcpy(copy, bytes, size);
-    return open_bytes(host, out, copy, size, from);
+    const dmi_safetensors source = {.descriptor = -1, .bytes = bytes, .size = size};
+    return open_source(host, out, &source, from);
+}
+
+int32_t dmi_safetensors_read(dmi_host *host, const dmi_safetensors *file, const dmi_safetensors_entry *entry, void *out) {
+    return read_bytes(host, file, out, entry->size, file->data_start + entry->offset);
 }
 
 size_t dmi_safetensors_count(const dmi_safetensors *file) { return file->count; }
@@ -293,7 +310,7 @@ void dmi_safetensors_close(dmi_host *host, dmi_safetensors *file) {
     json_decref(file->header);
     dmi_free(host, file->by_name);
     dmi_free(host, file->entries);
-    dmi_free(host, file->bytes);
     dmi_free(host, file->from);
+    dmi_file_close(file->descriptor);
     dmi_free(host, file);
 }

@@ -34,6 +34,11 @@ dmi_adamw dmi_adamw_at(const dmi_adamw_settings *settings, uint64_t step, double
     };
 }
 
+bool dmi_adamw_takes(double norm) {
+    const double most = 1e18; /* its square is 1e36; a float holds 3.4e38 */
+    return norm <= most;
+}
+
 static void step_chunk(void *data, int32_t chunk, int32_t worker) {
     const adamw_job *job = data;
     const dmi_adamw_blocks *b = job->blocks;

@@ -24,6 +24,10 @@ typedef struct dmi_adamw_settings {
 /* What the kernel needs for step `step`, counted from 1; the gradients are multiplied with `scale`. */
 dmi_adamw dmi_adamw_at(const dmi_adamw_settings *settings, uint64_t step, double rate, double scale);
 
+/* Whether gradients of this norm, already scaled, can be taken: their squares must stay within a float, since a second
+ * moment that became infinite would hold its weight for ever. False for what is not finite. */
+bool dmi_adamw_takes(double norm);
+
 /* The step over all blocks. */
 void dmi_adamw_step(dmi_pool *pool, const dmi_kernels *kernels, const dmi_adamw_blocks *blocks, const dmi_adamw *step);
 

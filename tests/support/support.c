@@ -1,6 +1,8 @@
 /* See support.h. */
 #include "support/support.h"
 
+#include <ftw.h>
+#include <limits.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -54,10 +56,34 @@ const char *test_golden(const char *name) {
     return path;
 }
 
+/* One root for each process that tests run in, known by its whole name, because a test may change the current folder. */
+static char root[PATH_MAX];
+static pid_t root_owner;
+
+static int remove_one(const char *path, const struct stat *about, int kind, struct FTW *place) {
+    (void)about, (void)kind, (void)place;
+    return remove(path);
+}
+
+static void remove_root(void) {
+    if (getpid() == root_owner) nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 const char *test_folder(void) {
-    static char path[64];
-    mkdir("build/tmp", 0777);
-    strcpy(path, "build/tmp/test-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(path));
+    static char parent[80], path[96];
+    static int folders;
+    if (getpid() != root_owner) {
+        const char *build = getenv("DM_TEST_BUILD");
+        snprintf(parent, sizeof parent, "%.64s/tmp", build ? build : "build");
+        mkdir(parent, 0777);
+        strcat(parent, "/XXXXXX");
+        ck_assert_ptr_nonnull(mkdtemp(parent));
+        ck_assert_ptr_nonnull(realpath(parent, root));
+        root_owner = getpid();
+        folders = 0;
+        ck_assert_int_eq(atexit(remove_root), 0);
+    }
+    snprintf(path, sizeof path, "%s/%d", parent, folders++);
+    ck_assert_int_eq(mkdir(path, 0777), 0);
     return path;
 }

@@ -36,7 +36,7 @@ double test_error_d(const float *got, const double *want, size_t count);
 
 /* The folder of golden files, for opening "ops.safetensors" there. */
 const char *test_golden(const char *name);
-/* A new empty folder for files of this test; it stays until `make clean`. */
+/* A new empty folder for files of this test, below DM_TEST_BUILD (or build); it goes when the test's process ends. */
 const char *test_folder(void);
 
 #endif

@@ -1,6 +1,7 @@
 /* See training.h. */
 #include "support/training.h"
 
+#include "support/refusal.h"
 #include "trainer.h"
 
 training_setup training_default(void) {
@@ -26,21 +27,10 @@ const int32_t *training_labels(void) {
     return labels;
 }
 
-void training_require(const training *t, int32_t status) {
-    ck_assert_msg(status == DM_OK, "%s: %s", dm_status_name(status), dm_context_error(t->context));
-}
+void training_require(const training *t, int32_t status) { test_accepted(t->context, status); }
 
 void training_expect(const training *t, int32_t status, int32_t want, const char *words) {
-    const char *text = dm_context_error(t->context);
-    char list[256];
-    snprintf(list, sizeof list, "%s", words);
-    ck_assert_msg(status == want, "%s, not %s (%s)", dm_status_name(status), dm_status_name(want), text);
-    for (char *at = list; at;) {
-        char *word = at, *bar = strchr(at, '|');
-        at = bar ? bar + 1 : NULL;
-        if (bar) *bar = 0;
-        ck_assert_msg(strstr(text, word), "\"%s\" does not say \"%s\"", text, word);
-    }
+    test_refused(t->context, status, want, words);
 }
 
 static void make_unet(training *t, const training_setup *setup) {

@@ -10,6 +10,20 @@ fail() {
     echo "examples: $1" >&2
     exit 1
 }
+patience=120
+# Runs a command each second until it succeeds; fails where it never does.
+wait_for() {
+    for _ in $(seq $patience); do
+        if "$@"; then return 0; fi
+        sleep 1
+    done
+    return 1
+}
+is_gone() { ! kill -0 "$1" 2>/dev/null; }
+give_up() {
+    kill -KILL "$pid" 2>/dev/null || true
+    fail "train_cifar10: $1: $(cat "$out/parts.txt")"
+}
 is_png() { [ "$(od -An -tx1 -N8 "$1" | tr -d ' ')" = 89504e470d0a1a0a ] || fail "$1 is no PNG"; }
 
 "$build/demo" --steps 3 --ddpm-steps 20 --out "$out/demo" >"$out/demo.txt" 2>&1 || fail "demo failed: $(cat "$out/demo.txt")"
@@ -24,8 +38,10 @@ train="$train --lr 1e-3 --samples 4 --sample-steps 3 --sample-every 0 --save-eve
     # A Ctrl-C saves; what goes on from there ends in the same file.
     $train --steps 100000 --out "$out/parts" >"$out/parts.txt" 2>&1 &
     pid=$!
-    sleep 1
+    # Not before the first step: until then Ctrl-C ends the program at once, and a shell starts what is in the background deaf to it.
+    wait_for grep -qs '^1,' "$out/parts/loss.csv" || give_up "no first step within $patience s"
     kill -INT $pid
+    wait_for is_gone $pid || give_up "Ctrl-C did not end it within $patience s"
     wait $pid || fail "train_cifar10 did not stop cleanly: $(cat "$out/parts.txt")"
     [ -s "$out/parts/checkpoint.safetensors" ] || fail "Ctrl-C saved nothing"
     $train --steps 7 --out "$out/seven" >/dev/null 2>&1
@@ -49,4 +65,24 @@ if "$build/sample" --model "$out/absent.safetensors" 2>"$out/absent.txt"; then f
 grep -q absent.safetensors "$out/absent.txt" || fail "sample does not name the file that is not there"
 if "$build/train_cifar10" --groups 7 --steps 1 --out "$out/bad" 2>"$out/bad.txt"; then fail "7 groups of 64 channels were taken"; fi
 grep -q "norm_groups.*7" "$out/bad.txt" || fail "the message does not name the group count: $(cat "$out/bad.txt")"
+
+# What cannot work is refused before anything is computed, with the option's name and value.
+refuses() {
+    words=$1
+    shift
+    if "$@" >/dev/null 2>"$out/refused.txt"; then fail "'$*' was taken"; fi
+    grep -q -e "$words" "$out/refused.txt" || fail "'$*' does not say '$words': $(cat "$out/refused.txt")"
+    if grep -q training "$out/refused.txt"; then fail "'$*' trained first"; fi
+}
+refuses '--ddpm-steps is 0' "$build/demo" --ddpm-steps 0 --out "$out/bad"
+refuses '--ddpm-steps is 1001' "$build/demo" --ddpm-steps 1001 --out "$out/bad"
+refuses '--threads is 999' "$build/demo" --threads 999 --out "$out/bad"
+refuses '--threads is 257' "$build/train_cifar10" --threads 257 --out "$out/bad"
+refuses '--epochs is nan' "$build/train_cifar10" --epochs nan --out "$out/bad"
+refuses '--epochs is inf' "$build/train_cifar10" --epochs inf --out "$out/bad"
+refuses '--sample-steps is 50' "$build/train_cifar10" --timesteps 20 --out "$out/bad"
+refuses '--samples is 65537' "$build/train_cifar10" --samples 65537 --out "$out/bad"
+refuses '--scale is 0' "$build/sample" --model "$out/whole/checkpoint.safetensors" --scale 0 --out "$out/bad.png"
+refuses '--columns is -1' "$build/sample" --model "$out/whole/checkpoint.safetensors" --columns -1 --out "$out/bad.png"
+refuses '--threads is -1' "$build/sample" --model "$out/whole/checkpoint.safetensors" --threads -1 --out "$out/bad.png"
 echo "examples: ok"

@@ -297,7 +297,7 @@ START_TEST(bad_batches_are_named) {
     training_give(&given, 4), batch->struct_size = 0;
     training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_INVALID_ARGUMENT, "batch|struct_size");
     training_give(&given, 5);
-    training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_INVALID_ARGUMENT, "'count' is 5|4");
+    training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_SHAPE_MISMATCH, "'count' is 5|4");
     training_give(&given, 4), batch->images = NULL;
     training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_INVALID_ARGUMENT, "'images' is NULL");
     training_give(&given, 4), batch->reserved = 1;

@@ -243,6 +243,29 @@ START_TEST(networks_load_from_checkpoints) {
 }
 END_TEST
 
+/* Whoever wants a part of a checkpoint does not pay for the whole. */
+START_TEST(parts_are_read_in_little_memory) {
+    training t;
+    size_t size;
+    dm_schedule *schedule;
+    dm_unet *unet;
+    char *folder = new_folder();
+    training_setup setup = training_default();
+    training_begin(&t, &setup);
+    training_require(&t, dm_trainer_save(t.trainer, in_folder(folder, "file")));
+    free(training_read_file(in_folder(folder, "file"), &size));
+    t.context->host.limit = t.context->host.used + size / 8; /* the file has four blocks */
+    training_require(&t, dm_schedule_load(&schedule, t.context, in_folder(folder, "file")));
+    dm_schedule_destroy(schedule);
+    t.context->host.limit = t.context->host.used + size / 2;
+    training_require(&t, dm_unet_load(&unet, t.context, in_folder(folder, "file"), DM_WEIGHTS_TRAINED));
+    dm_unet_destroy(unet);
+    t.context->host.limit = 0;
+    training_end(&t);
+    free(folder);
+}
+END_TEST
+
 /* ---- failures ---- */
 
 START_TEST(saving_where_nothing_can_be_written) {
@@ -322,6 +345,8 @@ static const damage damages[] = {
     {"\"trainer.seed\"", "\"trainer.sEed\"", DM_ERROR_BAD_FORMAT, "no 'trainer.seed'"},
     {"\"trainer.batch_size\":\"4\"", "\"trainer.batch_size\":\"0\"", DM_ERROR_BAD_FORMAT, "'batch_size' is 0"},
     {"\"trainer.batch_size\":\"4\"", "\"trainer.batch_size\":\"x\"", DM_ERROR_BAD_FORMAT, "\"x\""},
+    {"\"unet.dropout\"", "\"unet.drOpout\"", DM_ERROR_BAD_FORMAT, "no 'unet.dropout'"},
+    {"\"dataset.count\":\"10\"", "\"dataset.count\":\"x0\"", DM_ERROR_BAD_FORMAT, "'dataset.count'"},
     {"\"schedule.kind\":\"0\"", "\"schedule.kind\":\"7\"", DM_ERROR_BAD_FORMAT, "'kind' is 7"},
     {"\"schedule.kind\"", "\"schedule.kInd\"", DM_ERROR_NOT_FOUND, "schedule"},
     {"\"adam_v.conv_in.bias\"", "\"adam_w.conv_in.bias\"", DM_ERROR_NOT_FOUND, "adam_v.conv_in.bias"},
@@ -376,6 +401,11 @@ START_TEST(other_networks_and_datasets) {
     float *weights = training_weights(&t);
     training_expect(&t, dm_trainer_resume(&trainer, t.unet, t.dataset, in_folder(folder, "file")), DM_ERROR_SHAPE_MISMATCH,
                     "16 x 4 x 3|8 x 8 x 3");
+    ck_assert_ptr_null(trainer);
+    dm_dataset_destroy(t.dataset);
+    training_require(&t, dm_dataset_from_memory(&t.dataset, t.context, training_pixels(), NULL, 3, 8, 8, 3));
+    training_expect(&t, dm_trainer_resume(&trainer, t.unet, t.dataset, in_folder(folder, "file")), DM_ERROR_SHAPE_MISMATCH,
+                    "file|10 pictures|has 3");
     ck_assert_ptr_null(trainer);
     ck_assert(training_unchanged(&t, weights));
     free(weights);
@@ -442,6 +472,7 @@ Suite *test_checkpoint_suite(void) {
     tcase_add_test(tcase, resume_without_dataset);
     tcase_add_loop_test(tcase, names_in_the_file, 0, SETUPS);
     tcase_add_loop_test(tcase, networks_load_from_checkpoints, 0, SETUPS);
+    tcase_add_test(tcase, parts_are_read_in_little_memory);
     tcase_add_test(tcase, saving_where_nothing_can_be_written);
     tcase_add_test(tcase, truncated_files);
     tcase_add_loop_test(tcase, damaged_files, 0, (int)(sizeof damages / sizeof *damages));

@@ -5,28 +5,10 @@
 
 #include "dataset.h"
 #include "support/allocator.h"
+#include "support/cifar10.h"
 #include "support/support.h"
 
-enum { RECORD = 3073, PICTURE = 3072 };
-
-typedef struct member {
-    const char *name;
-    int records;      /* made from the member's place in the list */
-    const char *text; /* in place of records, where not NULL */
-} member;
-
-/* The planar byte of record `r` of file `f`. */
-static uint8_t sample(int f, int r, int c, int p) {
-    return (uint8_t)(f * 31 + r * 7 + c * 85 + p);
-}
-
-static void make_records(uint8_t *bytes, int file, int count) {
-    for (int r = 0; r < count; r++, bytes += RECORD) {
-        bytes[0] = (uint8_t)((file + r) % 10);
-        for (int c = 0; c < 3; c++)
-            for (int p = 0; p < 1024; p++) bytes[1 + c * 1024 + p] = sample(file, r, c, p);
-    }
-}
+enum { RECORD = CIFAR10_RECORD, PICTURE = RECORD - 1 };
 
 /* The picture that must come of it. */
 static void check_picture(const dm_dataset *dataset, uint64_t index, int file, int record) {
@@ -36,50 +18,8 @@ static void check_picture(const dm_dataset *dataset, uint64_t index, int file, i
     ck_assert_int_eq(label, (file + record) % 10);
     int wrong = 0;
     for (int p = 0; p < 1024; p++)
-        for (int c = 0; c < 3; c++) wrong += pixels[p * 3 + c] != sample(file, record, c, p);
+        for (int c = 0; c < 3; c++) wrong += pixels[p * 3 + c] != cifar10_sample(file, record, c, p);
     ck_assert_int_eq(wrong, 0);
-}
-
-static size_t member_size(const member *m) {
-    return m->text != NULL ? strlen(m->text) : (size_t)m->records * RECORD;
-}
-
-static uint8_t *member_bytes(const member *m, int file) {
-    uint8_t *bytes = calloc(1, member_size(m) + 1);
-    if (m->text != NULL) memcpy(bytes, m->text, strlen(m->text));
-    else make_records(bytes, file, m->records);
-    return bytes;
-}
-
-static void tar_header(uint8_t header[512], const char *name, size_t size) {
-    memset(header, 0, 512);
-    snprintf((char *)header, 100, "%s", name);
-    snprintf((char *)header + 100, 8, "%07o", 0644);
-    snprintf((char *)header + 124, 12, "%011o", (unsigned)size);
-    header[156] = '0';
-    memcpy(header + 257, "ustar\0" "00", 8);
-    memset(header + 148, ' ', 8);
-    unsigned sum = 0;
-    for (int i = 0; i < 512; i++) sum += header[i];
-    snprintf((char *)header + 148, 8, "%06o", sum);
-}
-
-/* mode "wb" gives a .tar.gz, "wbT" a plain .tar. */
-static void write_archive(const char *path, const char *mode, const member *members, int count) {
-    static const uint8_t zeros[1024];
-    gzFile file = gzopen(path, mode);
-    ck_assert_ptr_nonnull(file);
-    for (int i = 0; i < count; i++) {
-        uint8_t header[512], *bytes = member_bytes(&members[i], i);
-        const size_t size = member_size(&members[i]), padding = (512 - size % 512) % 512;
-        tar_header(header, members[i].name, size);
-        ck_assert_int_eq(gzwrite(file, header, 512), 512);
-        if (size > 0) ck_assert_int_eq(gzwrite(file, bytes, (unsigned)size), (int)size);
-        if (padding > 0) ck_assert_int_eq(gzwrite(file, zeros, (unsigned)padding), (int)padding);
-        free(bytes);
-    }
-    ck_assert_int_eq(gzwrite(file, zeros, 1024), 1024);
-    ck_assert_int_eq(gzclose(file), Z_OK);
 }
 
 static void write_bytes(const char *path, const void *bytes, size_t size) {
@@ -101,18 +41,8 @@ static uint8_t *read_bytes(const char *path, size_t *size) {
     return bytes;
 }
 
-static void write_folder(const char *folder, const member *members, int count) {
-    for (int i = 0; i < count; i++) {
-        char path[400];
-        uint8_t *bytes = member_bytes(&members[i], i);
-        snprintf(path, sizeof path, "%s/%s", folder, members[i].name);
-        write_bytes(path, bytes, member_size(&members[i]));
-        free(bytes);
-    }
-}
-
 /* As the published archive: a folder inside, not in order, with other files among them. */
-static const member whole[] = {
+static const cifar10_member whole[] = {
     {"cifar-10-batches-bin/data_batch_1.bin", 3, NULL}, {"cifar-10-batches-bin/batches.meta.txt", 0, "airplane\n"},
     {"cifar-10-batches-bin/data_batch_3.bin", 2, NULL}, {"cifar-10-batches-bin/data_batch_4.bin", 1, NULL},
     {"cifar-10-batches-bin/test_batch.bin", 70, NULL},  {"cifar-10-batches-bin/readme.html", 0, ""},
@@ -121,7 +51,7 @@ static const member whole[] = {
 enum { WHOLE = sizeof whole / sizeof whole[0] };
 
 /* Flat, in order. */
-static const member flat[] = {{"data_batch_1.bin", 2, NULL}, {"data_batch_2.bin", 3, NULL}, {"test_batch.bin", 1, NULL}};
+static const cifar10_member flat[] = {{"data_batch_1.bin", 2, NULL}, {"data_batch_2.bin", 3, NULL}, {"test_batch.bin", 1, NULL}};
 
 static void check_whole(dm_context *context, const char *path) {
     static const int order[][2] = {{0, 3}, {7, 130}, {2, 2}, {3, 1}, {6, 2}}; /* place in the archive, records */
@@ -137,8 +67,8 @@ static void check_whole(dm_context *context, const char *path) {
     for (int i = 0; i < 5; i++)
         for (int r = 0; r < order[i][1]; r++) check_picture(dataset, index++, order[i][0], r);
     uint8_t pixels[PICTURE];
-    ck_assert_int_eq(dm_dataset_get(dataset, count, pixels, PICTURE, NULL), DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dm_dataset_get(dataset, UINT64_MAX, pixels, PICTURE, NULL), DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_dataset_get(dataset, count, pixels, PICTURE, NULL), DM_ERROR_NOT_FOUND);
+    ck_assert_int_eq(dm_dataset_get(dataset, UINT64_MAX, pixels, PICTURE, NULL), DM_ERROR_NOT_FOUND);
     ck_assert_int_eq(dm_dataset_get(dataset, 0, pixels, PICTURE - 1, NULL), DM_ERROR_SHAPE_MISMATCH);
     ck_assert_int_eq(dm_dataset_get(dataset, 0, NULL, PICTURE, NULL), DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dm_dataset_get(dataset, 0, pixels, PICTURE, NULL), DM_OK);
@@ -160,14 +90,14 @@ START_TEST(whole_copies) {
     char folder[200], path[300], inner[250];
     snprintf(folder, sizeof folder, "%s", test_folder());
     snprintf(path, sizeof path, "%s/cifar.tar.gz", folder);
-    write_archive(path, "wb", whole, WHOLE);
+    cifar10_write_archive(path, "wb", whole, WHOLE);
     check_whole(context, path);
     snprintf(path, sizeof path, "%s/cifar.tar", folder);
-    write_archive(path, "wbT", whole, WHOLE);
+    cifar10_write_archive(path, "wbT", whole, WHOLE);
     check_whole(context, path);
     snprintf(inner, sizeof inner, "%s/cifar-10-batches-bin", folder);
     ck_assert_int_eq(mkdir(inner, 0777), 0);
-    write_folder(folder, whole, WHOLE);
+    cifar10_write_folder(folder, whole, WHOLE);
     check_whole(context, folder);
     check_whole(context, inner);
     snprintf(path, sizeof path, "%s/", inner);
@@ -184,7 +114,7 @@ static void keep_message(void *user, int32_t level, const char *message) {
 START_TEST(fewer_files_are_logged) {
     char path[300], message[512] = "";
     snprintf(path, sizeof path, "%s/flat.tar.gz", test_folder());
-    write_archive(path, "wb", flat, 3);
+    cifar10_write_archive(path, "wb", flat, 3);
     dm_context_options options;
     dm_context_options_init(&options, sizeof options);
     options.threads = 1;
@@ -221,13 +151,13 @@ static void check_refused(const char *path, int32_t split, int32_t want, const c
 }
 
 START_TEST(missing_files) {
-    static const member gap[] = {{"data_batch_1.bin", 1, NULL}, {"data_batch_3.bin", 1, NULL}};
-    static const member late[] = {{"data_batch_2.bin", 1, NULL}};
-    static const member twice[] = {{"a/data_batch_1.bin", 1, NULL}, {"b/data_batch_1.bin", 1, NULL}};
-    static const member python[] = {{"cifar-10-batches-py/data_batch_1", 0, "pickle"}};
-    static const member nothing[] = {{"readme.html", 0, "hello"}, {"xdata_batch_1.bin", 1, NULL}};
+    static const cifar10_member gap[] = {{"data_batch_1.bin", 1, NULL}, {"data_batch_3.bin", 1, NULL}};
+    static const cifar10_member late[] = {{"data_batch_2.bin", 1, NULL}};
+    static const cifar10_member twice[] = {{"a/data_batch_1.bin", 1, NULL}, {"b/data_batch_1.bin", 1, NULL}};
+    static const cifar10_member python[] = {{"cifar-10-batches-py/data_batch_1", 0, "pickle"}};
+    static const cifar10_member nothing[] = {{"readme.html", 0, "hello"}, {"xdata_batch_1.bin", 1, NULL}};
     const struct {
-        const member *members;
+        const cifar10_member *members;
         int count;
         int32_t split, status;
         const char *words[2];
@@ -244,16 +174,16 @@ START_TEST(missing_files) {
     snprintf(folder, sizeof folder, "%s", test_folder());
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         snprintf(path, sizeof path, "%s/case%zu.tar.gz", folder, i);
-        write_archive(path, "wb", cases[i].members, cases[i].count);
+        cifar10_write_archive(path, "wb", cases[i].members, cases[i].count);
         check_refused(path, cases[i].split, cases[i].status, cases[i].words[0], cases[i].words[1]);
         if (cases[i].members == twice || cases[i].members == python) continue;
         snprintf(path, sizeof path, "%s/case%zu", folder, i);
         ck_assert_int_eq(mkdir(path, 0777), 0);
-        write_folder(path, cases[i].members, cases[i].count);
+        cifar10_write_folder(path, cases[i].members, cases[i].count);
         check_refused(path, cases[i].split, cases[i].status, cases[i].words[0], cases[i].words[1]);
     }
-    static const member pickled[] = {{"data_batch_1", 0, "pickle"}};
-    write_folder(folder, pickled, 1);
+    static const cifar10_member pickled[] = {{"data_batch_1", 0, "pickle"}};
+    cifar10_write_folder(folder, pickled, 1);
     check_refused(folder, DM_SPLIT_TRAIN, DM_ERROR_BAD_FORMAT, "Python version", folder);
 }
 END_TEST
@@ -262,26 +192,26 @@ START_TEST(wrong_records) {
     char folder[200], path[300], file[300];
     snprintf(folder, sizeof folder, "%s", test_folder());
     snprintf(path, sizeof path, "%s/size.tar.gz", folder);
-    static const member wrong_size[] = {{"data_batch_1.bin", 0, "not a record"}};
-    static const member empty[] = {{"data_batch_1.bin", 0, ""}};
-    write_archive(path, "wb", wrong_size, 1);
+    static const cifar10_member wrong_size[] = {{"data_batch_1.bin", 0, "not a record"}};
+    static const cifar10_member empty[] = {{"data_batch_1.bin", 0, ""}};
+    cifar10_write_archive(path, "wb", wrong_size, 1);
     check_refused(path, DM_SPLIT_TRAIN, DM_ERROR_BAD_FORMAT, "data_batch_1.bin has 12 bytes", "3073");
-    write_archive(path, "wb", empty, 1);
+    cifar10_write_archive(path, "wb", empty, 1);
     check_refused(path, DM_SPLIT_TRAIN, DM_ERROR_BAD_FORMAT, "data_batch_1.bin has 0 bytes", "3073");
-    write_folder(folder, wrong_size, 1);
+    cifar10_write_folder(folder, wrong_size, 1);
     check_refused(folder, DM_SPLIT_TRAIN, DM_ERROR_BAD_FORMAT, "data_batch_1.bin has 12 bytes", folder);
-    write_folder(folder, empty, 1);
+    cifar10_write_folder(folder, empty, 1);
     check_refused(folder, DM_SPLIT_TRAIN, DM_ERROR_BAD_FORMAT, "data_batch_1.bin", folder);
 
     uint8_t *records = malloc(70 * RECORD);
-    make_records(records, 0, 70);
+    cifar10_records(records, 0, 70);
     records[66 * RECORD] = 17;
     snprintf(file, sizeof file, "%s/data_batch_1.bin", folder);
     write_bytes(file, records, 70 * RECORD);
     check_refused(folder, DM_SPLIT_TRAIN, DM_ERROR_BAD_FORMAT, "record 66 has label 17", "data_batch_1.bin");
     /* The same in an archive, where records are read 64 at a time. */
     uint8_t header[512];
-    tar_header(header, "x/data_batch_1.bin", 70 * RECORD);
+    cifar10_tar_header(header, "x/data_batch_1.bin", 70 * RECORD);
     gzFile archive = gzopen(path, "wb");
     gzwrite(archive, header, 512);
     gzwrite(archive, records, 70 * RECORD);
@@ -305,7 +235,7 @@ START_TEST(broken_archives) {
     static const char *const modes[] = {"wb", "wbT"};
     for (int m = 0; m < 2; m++) {
         snprintf(path, sizeof path, "%s/whole", folder);
-        write_archive(path, modes[m], flat, 3);
+        cifar10_write_archive(path, modes[m], flat, 3);
         size_t size;
         uint8_t *bytes = read_bytes(path, &size);
         /* Cut anywhere before the end-of-archive mark. */
@@ -341,7 +271,7 @@ START_TEST(broken_archives) {
     check_refused(broken, -1, DM_ERROR_INVALID_ARGUMENT, "'split' is -1", "");
     check_refused(NULL, DM_SPLIT_TRAIN, DM_ERROR_INVALID_ARGUMENT, "'path'", "");
     if (geteuid() != 0) { /* root may read everything */
-        write_archive(broken, "wb", flat, 3);
+        cifar10_write_archive(broken, "wb", flat, 3);
         chmod(broken, 0);
         check_refused(broken, DM_SPLIT_TRAIN, DM_ERROR_IO, broken, "");
     }
@@ -359,18 +289,18 @@ START_TEST(without_memory) {
     char folder[200], path[300];
     snprintf(folder, sizeof folder, "%s", test_folder());
     snprintf(path, sizeof path, "%s/flat.tar.gz", folder);
-    write_archive(path, "wb", flat, 3);
+    cifar10_write_archive(path, "wb", flat, 3);
     ck_assert_int_ge(test_every_allocation(open_cifar10, path), 6);
-    write_folder(folder, flat, 3);
+    cifar10_write_folder(folder, flat, 3);
     ck_assert_int_ge(test_every_allocation(open_cifar10, folder), 6);
 }
 END_TEST
 
 START_TEST(beyond_the_limit) {
-    static const member large[] = {{"data_batch_1.bin", 200, NULL}, {"data_batch_2.bin", 200, NULL}};
+    static const cifar10_member large[] = {{"data_batch_1.bin", 200, NULL}, {"data_batch_2.bin", 200, NULL}};
     char path[300];
     snprintf(path, sizeof path, "%s/large.tar.gz", test_folder());
-    write_archive(path, "wb", large, 2);
+    cifar10_write_archive(path, "wb", large, 2);
     dm_context *context = test_context_new(NULL, 1200000); /* 1.23 MB of pictures */
     uint64_t before, after, peak;
     dm_context_memory(context, &before, NULL, NULL);

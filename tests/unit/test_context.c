@@ -108,6 +108,66 @@ START_TEST(options_are_checked) {
 }
 END_TEST
 
+static void keep_text(void *user, int32_t level, const char *message) {
+    ck_assert_int_eq(level, DM_LOG_WARNING);
+    snprintf(user, 256, "%s", message);
+}
+
+/* Without a context there is nothing to ask for the text, so the log gets it. */
+START_TEST(why_there_is_no_context) {
+    char message[256] = "";
+    dm_context *context;
+    dm_context_options options = options_of(999);
+    options.log = keep_text;
+    options.log_user = message;
+    ck_assert_int_eq(dm_context_create(&context, &options), DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_str_eq(message, "context: 'threads' is 999; it must be 0 to 256");
+    options.threads = 1;
+    options.allocate = some_allocate;
+    ck_assert_int_eq(dm_context_create(&context, &options), DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(message, "'release' is not"));
+    options.allocate = NULL;
+    options.memory_limit = 10;
+    ck_assert_int_eq(dm_context_create(&context, &options), DM_ERROR_LIMIT_EXCEEDED);
+    ck_assert_ptr_nonnull(strstr(message, "memory limit"));
+    options.memory_limit = sizeof(dm_context) + 200; /* the pool finds no place */
+    ck_assert_int_eq(dm_context_create(&context, &options), DM_ERROR_LIMIT_EXCEEDED);
+    ck_assert_ptr_nonnull(strstr(message, "thread pool"));
+}
+END_TEST
+
+/* A text of an earlier error must not stand for this one's. */
+static void check_named(dm_context *context, int32_t status, const char *name) {
+    ck_assert_int_eq(status, DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_msg(strstr(dm_context_error(context), name) != NULL, "%s, not %s", dm_context_error(context), name);
+    dmi_fail(&context->host, DM_ERROR_IO, "an error of before");
+}
+
+START_TEST(null_arguments_are_named) {
+    const dm_context_options options = options_of(1);
+    dm_context *context;
+    dm_unet_options small;
+    dm_unet *unet;
+    float x[1] = {0};
+    ck_assert_int_eq(dm_context_create(&context, &options), DM_OK);
+    ck_assert_int_eq(dm_unet_options_preset(&small, sizeof small, DM_PRESET_TINY), DM_OK);
+    ck_assert_int_eq(dm_unet_create(&unet, context, &small, 1), DM_OK);
+    dmi_fail(&context->host, DM_ERROR_IO, "an error of before");
+    check_named(context, dm_unet_create(NULL, context, &small, 1), "'out'");
+    check_named(context, dm_unet_load(NULL, context, "x", 0), "'out'");
+    check_named(context, dm_unet_load_memory(NULL, context, "x", 1, 0), "'out'");
+    check_named(context, dm_unet_tensor_info(unet, 0, NULL), "'info'");
+    check_named(context, dm_unet_tensor_get(unet, "conv_in.bias", NULL, 32), "'values'");
+    check_named(context, dm_unet_tensor_set(unet, "conv_in.bias", NULL, 32), "'values'");
+    check_named(context, dm_unet_tensor_get(unet, NULL, x, 1), "'name'");
+    check_named(context, dm_unet_forward(unet, NULL, x, x, NULL, 1), "'output'");
+    check_named(context, dm_unet_forward(unet, x, NULL, x, NULL, 1), "'x_t'");
+    check_named(context, dm_unet_forward(unet, x, x, NULL, NULL, 1), "'timesteps'");
+    dm_unet_destroy(unet);
+    dm_context_destroy(context);
+}
+END_TEST
+
 START_TEST(thread_numbers) {
     const int32_t threads[] = {1, 2, 7, 256};
     for (size_t i = 0; i < 4; i++) {
@@ -233,6 +293,8 @@ Suite *test_context_suite(void) {
     tcase_add_test(tcase, statuses_have_names_and_messages);
     tcase_add_test(tcase, default_context);
     tcase_add_test(tcase, options_are_checked);
+    tcase_add_test(tcase, why_there_is_no_context);
+    tcase_add_test(tcase, null_arguments_are_named);
     tcase_add_test(tcase, thread_numbers);
     tcase_add_test(tcase, the_hosts_own_threads);
     tcase_add_test(tcase, all_memory_is_the_callers);

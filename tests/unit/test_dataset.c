@@ -34,7 +34,7 @@ START_TEST(builtin_pictures) {
             ck_assert_mem_ne(first, again, bytes);
         }
         ck_assert_int_eq(dm_dataset_get(other, (UINT64_C(1) << 56) - 1, again, bytes, NULL), DM_OK);
-        ck_assert_int_eq(dm_dataset_get(dataset, 1000, again, bytes, NULL), DM_ERROR_INVALID_ARGUMENT);
+        ck_assert_int_eq(dm_dataset_get(dataset, 1000, again, bytes, NULL), DM_ERROR_NOT_FOUND);
         dm_dataset_destroy(dataset);
         dm_dataset_destroy(other);
         free(first);
@@ -194,7 +194,7 @@ START_TEST(shapes_of_the_callers_own) {
     } bad[] = {
         {0, 2, 2, 1, "'count' is 0"},  {3, 0, 2, 1, "'height' is 0"},   {3, 2, -1, 1, "'width' is -1"},
         {3, 2, 2, 0, "'channels'"},    {3, 2, 2, 65, "'channels'"},     {3, 65537, 2, 1, "'height'"},
-        {3, 2, INT32_MAX, 1, "'width'"}, {UINT64_MAX, 2, 2, 1, "'count'"}, {UINT64_MAX / 4 + 1, 2, 2, 1, "'count'"},
+        {3, 2, INT32_MAX, 1, "'width'"}, {UINT64_MAX, 2, 2, 1, "'count'"}, {(UINT64_C(1) << 56) + 1, 2, 2, 1, "'count'"},
     };
     answer a = {0, 0, false};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -214,9 +214,29 @@ START_TEST(shapes_of_the_callers_own) {
     ck_assert_int_eq(dm_dataset_from_callback(&dataset, NULL, give_answer, &a, 1, 2, 2, 1), DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dm_dataset_from_memory(&dataset, NULL, own_pixels, NULL, 1, 2, 2, 1), DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dm_dataset_open_builtin(&dataset, NULL, 16, 1, 0), DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dm_dataset_open_builtin(NULL, context, 16, 1, 0), DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dm_dataset_open_cifar10(&dataset, NULL, "x", 0), DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dm_dataset_open_cifar10(NULL, context, "x", 0), DM_ERROR_INVALID_ARGUMENT);
+    /* A callback's pictures need not all be addressable; an array's must. */
+    ck_assert_int_eq(dm_dataset_from_callback(&dataset, context, give_answer, &a, UINT64_C(1) << 56, 64, 64, 3), DM_OK);
+    dm_dataset_destroy(dataset);
+    ck_assert_int_eq(dm_dataset_from_memory(&dataset, context, own_pixels, NULL, UINT64_C(1) << 56, 64, 64, 3),
+                     DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_msg(strstr(dm_context_error(context), "cannot be addressed") != NULL, "%s", dm_context_error(context));
+    dm_context_destroy(context);
+}
+END_TEST
+
+START_TEST(nowhere_to_put_them) {
+    dm_context *context = test_context_new(NULL, 0);
+    for (int i = 0; i < 4; i++) {
+        int32_t status = 0;
+        dmi_fail(&context->host, DM_ERROR_IO, "an error of before");
+        if (i == 0) status = dm_dataset_open_builtin(NULL, context, 16, 1, 0);
+        if (i == 1) status = dm_dataset_open_cifar10(NULL, context, "x", 0);
+        if (i == 2) status = dm_dataset_from_callback(NULL, context, give_answer, NULL, 1, 2, 2, 1);
+        if (i == 3) status = dm_dataset_from_memory(NULL, context, own_pixels, NULL, 1, 2, 2, 1);
+        ck_assert_int_eq(status, DM_ERROR_INVALID_ARGUMENT);
+        ck_assert_msg(strstr(dm_context_error(context), "'out' is NULL") != NULL, "%d: %s", i, dm_context_error(context));
+    }
     dm_context_destroy(context);
 }
 END_TEST
@@ -253,6 +273,7 @@ Suite *test_dataset_suite(void) {
     tcase_add_test(tcase, from_memory);
     tcase_add_test(tcase, from_callback);
     tcase_add_test(tcase, shapes_of_the_callers_own);
+    tcase_add_test(tcase, nowhere_to_put_them);
     tcase_add_test(tcase, others_without_memory);
     suite_add_tcase(suite, tcase);
     return suite;

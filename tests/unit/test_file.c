@@ -96,6 +96,35 @@ START_TEST(permissions) {
 }
 END_TEST
 
+/* Through a link the file that it leads to is replaced, with the permissions of that, and the link stays. */
+START_TEST(links) {
+    dmi_host host = {0};
+    char folder[200], link[256], target[256];
+    struct stat about;
+    snprintf(folder, sizeof folder, "%s", test_folder());
+    snprintf(target, sizeof target, "%s/far", folder);
+    ck_assert_int_eq(mkdir(target, 0777), 0);
+    snprintf(target, sizeof target, "%s/far/target", folder);
+    snprintf(link, sizeof link, "%s/link", folder);
+    ck_assert_int_eq(symlink("far/target", link), 0);
+    write_text(&host, target, "old");
+    ck_assert_int_eq(chmod(target, 0600), 0);
+    write_text(&host, link, "new");
+    check_text(&host, target, "new");
+    ck_assert_uint_eq(mode_of(target), 0600);
+    ck_assert_int_eq(lstat(link, &about), 0);
+    ck_assert(S_ISLNK(about.st_mode));
+    ck_assert_int_eq(entries_of(folder), 2);
+    /* One that leads nowhere is replaced itself. */
+    ck_assert_int_eq(unlink(target), 0);
+    write_text(&host, link, "newer");
+    check_text(&host, link, "newer");
+    ck_assert_int_eq(lstat(link, &about), 0);
+    ck_assert(S_ISREG(about.st_mode));
+    ck_assert_uint_eq(host.used, 0);
+}
+END_TEST
+
 START_TEST(abandoned) {
     dmi_host host = {0};
     const char *folder = test_folder();
@@ -206,6 +235,7 @@ Suite *test_file_suite(void) {
     tcase_add_test(tests, written_and_read_back);
     tcase_add_test(tests, a_name_without_folder);
     tcase_add_test(tests, permissions);
+    tcase_add_test(tests, links);
     tcase_add_test(tests, abandoned);
     tcase_add_test(tests, a_full_disk);
     tcase_add_test(tests, a_name_that_cannot_be_taken);

@@ -108,9 +108,9 @@ enum { MEMBERS = sizeof table / sizeof table[0] };
 
 static const sample original = {INT32_MIN, {64, -1, INT32_MAX}, UINT64_MAX, 1e-6f, 0, 0.1, {1e-4, 2.0 / 3}};
 
-/* A safetensors file of nothing but `header`. */
+/* A safetensors file of nothing but `header`; valid until the next call. */
 static dmi_safetensors *file_of(dmi_host *host, const char *header) {
-    uint8_t bytes[1024] = {0};
+    static uint8_t bytes[1024];
     const size_t length = strlen(header);
     for (int i = 0; i < 8; i++) bytes[i] = (uint8_t)(length >> (8 * i));
     memcpy(bytes + 8, header, length);
@@ -142,14 +142,14 @@ START_TEST(a_struct_survives_a_file) {
 }
 END_TEST
 
-START_TEST(a_missing_key_changes_nothing) {
+START_TEST(a_missing_key_is_refused) {
     dmi_host *host = test_host_new(1);
     dmi_safetensors *file = file_of(host, "{\"__metadata__\":{\"s.number\":\"-5\",\"other\":\"x\"}}");
     sample back = original;
-    ck_assert_int_eq(dmi_meta_read(host, file, table, MEMBERS, &back), DMI_OK);
-    sample want = original;
-    want.number = -5;
-    ck_assert_mem_eq(&back, &want, sizeof back);
+    ck_assert_int_eq(dmi_meta_read(host, file, table, 1, &back), DMI_OK);
+    ck_assert_int_eq(back.number, -5);
+    ck_assert_int_eq(dmi_meta_read(host, file, table, MEMBERS, &back), DMI_ERROR_BAD_FORMAT);
+    ck_assert_str_eq(host->error, "a test: its metadata has no 's.list'");
     dmi_safetensors_close(host, file);
     test_host_end(host);
 }
@@ -172,9 +172,44 @@ START_TEST(what_cannot_be_read_is_named) {
         snprintf(header, sizeof header, "{\"__metadata__\":{\"%s\":\"%s\"}}", bad[i][0], bad[i][1]);
         dmi_safetensors *file = file_of(host, header);
         sample back = original;
-        ck_assert_msg(dmi_meta_read(host, file, table, MEMBERS, &back) == DMI_ERROR_BAD_FORMAT, "%s", header);
+        const dmi_meta *meta = table;
+        while (strcmp(meta->key, bad[i][0]) != 0) meta++;
+        ck_assert_msg(dmi_meta_read(host, file, meta, 1, &back) == DMI_ERROR_BAD_FORMAT, "%s", header);
         ck_assert_msg(strstr(host->error, bad[i][0]) && strstr(host->error, bad[i][1]), "%s", host->error);
         ck_assert_ptr_nonnull(strstr(host->error, "a test"));
+        dmi_safetensors_close(host, file);
+    }
+    test_host_end(host);
+}
+END_TEST
+
+#define FORMAT(format, version) \
+    "{\"__metadata__\":{\"format\":\"libdiffusion." format "\",\"format_version\":\"" version "\"}}"
+
+START_TEST(formats_and_versions) {
+    const struct {
+        const char *header;
+        int32_t network, training; /* what comes of either use */
+        const char *words;         /* of the second */
+    } cases[] = {
+        {FORMAT("checkpoint", "1"), DMI_OK, DMI_OK, ""},
+        {FORMAT("unet", "1"), DMI_OK, DMI_ERROR_BAD_FORMAT, "without training state"},
+        {FORMAT("other", "1"), DMI_ERROR_BAD_FORMAT, DMI_ERROR_BAD_FORMAT, "'libdiffusion.other'"},
+        {"{}", DMI_ERROR_BAD_FORMAT, DMI_ERROR_BAD_FORMAT, "'format' is ''"},
+        {FORMAT("checkpoint", "2"), DMI_ERROR_UNSUPPORTED_VERSION, DMI_ERROR_UNSUPPORTED_VERSION, "format_version is 2"},
+        {FORMAT("checkpoint", "0"), DMI_ERROR_BAD_FORMAT, DMI_ERROR_BAD_FORMAT, "'format_version' is '0'"},
+        {FORMAT("checkpoint", "1 "), DMI_ERROR_BAD_FORMAT, DMI_ERROR_BAD_FORMAT, "'1 '"},
+        {FORMAT("checkpoint", " 1"), DMI_ERROR_BAD_FORMAT, DMI_ERROR_BAD_FORMAT, "' 1'"},
+        {FORMAT("checkpoint", ""), DMI_ERROR_BAD_FORMAT, DMI_ERROR_BAD_FORMAT, "''"},
+        {"{\"__metadata__\":{\"format\":\"libdiffusion.checkpoint\"}}", DMI_ERROR_BAD_FORMAT, DMI_ERROR_BAD_FORMAT,
+         "'format_version' is ''"},
+    };
+    dmi_host *host = test_host_new(1);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        dmi_safetensors *file = file_of(host, cases[i].header);
+        ck_assert_msg(dmi_format_check(host, file, false) == cases[i].network, "%s", cases[i].header);
+        ck_assert_msg(dmi_format_check(host, file, true) == cases[i].training, "%s", cases[i].header);
+        ck_assert_msg(strstr(host->error, cases[i].words) != NULL, "%s", host->error);
         dmi_safetensors_close(host, file);
     }
     test_host_end(host);
@@ -202,7 +237,8 @@ Suite *test_metadata_suite(void) {
     tcase_add_test(tcase, numbers_that_do_not_fit);
     tcase_add_test(tcase, what_is_a_number);
     tcase_add_test(tcase, a_struct_survives_a_file);
-    tcase_add_test(tcase, a_missing_key_changes_nothing);
+    tcase_add_test(tcase, a_missing_key_is_refused);
+    tcase_add_test(tcase, formats_and_versions);
     tcase_add_test(tcase, what_cannot_be_read_is_named);
     tcase_add_test(tcase, what_is_not_finite_is_not_written);
     suite_add_tcase(suite, tcase);

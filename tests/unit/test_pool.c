@@ -112,7 +112,7 @@ END_TEST
 START_TEST(bad_numbers_of_threads) {
     dmi_host host = {0};
     ck_assert_int_eq(dmi_pool_create(&host, -1, NULL, NULL), DMI_ERROR_INVALID_ARGUMENT);
-    ck_assert_str_eq(host.error, "threads is -1; it must be 0 to 256");
+    ck_assert_str_eq(host.error, "context: 'threads' is -1; it must be 0 to 256");
     ck_assert_int_eq(dmi_pool_create(&host, 257, NULL, NULL), DMI_ERROR_INVALID_ARGUMENT);
     ck_assert_ptr_null(host.pool);
     dmi_pool_destroy(&host);

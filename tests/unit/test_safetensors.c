@@ -56,11 +56,9 @@ START_TEST(round_trip) {
         ck_assert_int_eq(e->rank, ranks[i]);
         for (int32_t k = 0; k < e->rank; k++) ck_assert_int_eq(e->shape[k], shapes[i][k]);
         ck_assert_uint_eq(e->size, 4 * counts[i]);
-        for (size_t k = 0; k < counts[i]; k++) {
-            float value;
-            memcpy(&value, e->data + 4 * k, 4);
-            ck_assert(value == firsts[i] + (float)k);
-        }
+        float got[24];
+        ck_assert_int_eq(dmi_safetensors_read(&host, file, e, got), DMI_OK);
+        for (size_t k = 0; k < counts[i]; k++) ck_assert(got[k] == firsts[i] + (float)k);
         ck_assert_ptr_eq(dmi_safetensors_find(file, names[i]), e);
     }
     ck_assert_ptr_null(dmi_safetensors_find(file, "c"));
@@ -286,7 +284,7 @@ START_TEST(lying_lengths) {
     } cases[] = {
         {2, 0, "it has only 0 bytes"},           {2, 7, "it has only 7 bytes"},
         {3, 10, "length is 3, but only 2 bytes follow"}, {2, 9, "length is 2, but only 1 bytes follow"},
-        {100000001, 10, "above 100000000"},      {UINT64_MAX, 10, "length is 18446744073709551615, above"},
+        {8000001, 10, "above 8000000"},      {UINT64_MAX, 10, "length is 18446744073709551615, above"},
         {UINT64_MAX - 7, 10, "above"},           {0, 8, "does not begin with"},
     };
     dmi_host host = {0};
@@ -319,13 +317,48 @@ START_TEST(damaged_files) {
         if (dmi_safetensors_parse(&host, &file, whole, size, "turned") == DMI_OK) {
             for (size_t i = 0; i < dmi_safetensors_count(file); i++) {
                 const dmi_safetensors_entry *e = dmi_safetensors_at(file, i);
-                for (size_t k = 0; k < e->size; k++) ck_assert_uint_eq(e->data[k], 0);
+                uint8_t data[1000];
+                ck_assert_uint_le(e->size, sizeof data);
+                ck_assert_int_eq(dmi_safetensors_read(&host, file, e, data), DMI_OK);
+                for (size_t k = 0; k < e->size; k++) ck_assert_uint_eq(data[k], 0);
             }
             dmi_safetensors_close(&host, file);
         }
         whole[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
     ck_assert_uint_eq(host.used, 0);
+}
+END_TEST
+
+/* The data is not held: a file far above the limit is opened, and its tensors are read one by one. */
+START_TEST(larger_than_memory) {
+    enum { FLOATS = 250000 };
+    dmi_host host = {0};
+    const char *path = path_of("large.safetensors");
+    float *large = malloc(FLOATS * sizeof *large), *got = malloc(FLOATS * sizeof *got);
+    test_fill(large, FLOATS, 1, 1);
+    dmi_safetensors_writer *w;
+    ck_assert_int_eq(dmi_safetensors_begin(&host, &w), DMI_OK);
+    ck_assert_int_eq(dmi_safetensors_add(&host, w, "small", 1, (int64_t[]){3}, fill_plus, &one, values), DMI_OK);
+    ck_assert_int_eq(dmi_safetensors_add(&host, w, "large", 1, (int64_t[]){FLOATS}, fill_plus, &nothing, large), DMI_OK);
+    ck_assert_int_eq(dmi_safetensors_write(&host, w, path), DMI_OK);
+    dmi_safetensors_free(&host, w);
+
+    host.limit = 10000;
+    dmi_safetensors *file;
+    ck_assert_msg(dmi_safetensors_open(&host, &file, path) == DMI_OK, "%s", host.error);
+    ck_assert_int_eq(dmi_safetensors_read(&host, file, dmi_safetensors_find(file, "large"), got), DMI_OK);
+    ck_assert_mem_eq(got, large, FLOATS * sizeof *got);
+    /* It shrinks while it is open: what is left can be read. */
+    ck_assert_int_eq(truncate(path, 100000), 0);
+    ck_assert_int_eq(dmi_safetensors_read(&host, file, dmi_safetensors_find(file, "small"), got), DMI_OK);
+    ck_assert(got[0] == 1 && got[2] == 3);
+    ck_assert_int_eq(dmi_safetensors_read(&host, file, dmi_safetensors_find(file, "large"), got), DMI_ERROR_IO);
+    ck_assert_msg(strstr(host.error, path) && strstr(host.error, "ended at byte 100000"), "%s", host.error);
+    dmi_safetensors_close(&host, file);
+    ck_assert_uint_eq(host.used, 0);
+    free(large);
+    free(got);
 }
 END_TEST
 
@@ -391,6 +424,7 @@ Suite *test_safetensors_suite(void) {
     tcase_add_loop_test(tests, lying_headers, 0, sizeof lies / sizeof lies[0]);
     tcase_add_test(tests, lying_lengths);
     tcase_add_test(tests, damaged_files);
+    tcase_add_test(tests, larger_than_memory);
     tcase_add_test(tests, refused_allocations);
     suite_add_tcase(suite, tests);
     return suite;

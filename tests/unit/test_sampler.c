@@ -199,6 +199,12 @@ START_TEST(cancelled) {
     fails(DM_ERROR_CANCELLED, dm_sampler_run(sampler, &r, images, ELEMENTS), "after step 0 of 8");
     ck_assert_int_eq(log.calls, 0);
     ok(dm_sampler_run(sampler, &r, images, ELEMENTS));
+    /* One that fails for another reason does not spend it. */
+    dm_sampler_cancel(sampler);
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, NULL, ELEMENTS), "'images' is NULL");
+    fails(DM_ERROR_CANCELLED, dm_sampler_run(sampler, &r, images, ELEMENTS), "after step 0 of 8");
+    log = (record){0};
+    ok(dm_sampler_run(sampler, &r, images, ELEMENTS));
     dm_sampler_cancel(NULL);
     dm_sampler_destroy(sampler);
 }
@@ -331,7 +337,9 @@ START_TEST(requests_refused) {
     r.count = 65537;
     fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, images, 0), "'count' is 65537");
     r.count = 2;
-    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, images, ELEMENTS), "'elements' is 48");
+    fails(DM_ERROR_SHAPE_MISMATCH, dm_sampler_run(sampler, &r, images, ELEMENTS), "'elements' is 48");
+    int32_t timesteps[1];
+    fails(DM_ERROR_SHAPE_MISMATCH, dm_sampler_timesteps(sampler, timesteps, 1), "'count' is 1");
     fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, NULL, 2 * ELEMENTS), "'images' is NULL");
     r.reserved = 1;
     fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, images, 2 * ELEMENTS), "'reserved' is 1");

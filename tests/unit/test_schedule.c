@@ -1,6 +1,7 @@
 /* The forward process: known figures, identities between the series, extreme betas, files, and what is refused. */
 #include "context.h"
 #include "diffusion.h"
+#include "metadata.h"
 #include "schedule.h"
 #include "support/support.h"
 
@@ -258,7 +259,7 @@ START_TEST(calls_refused) {
     double values[10];
     ck_assert_int_eq(dm_schedule_get(schedule, -1, values, 10), DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dm_schedule_get(schedule, 12, values, 10), DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dm_schedule_get(schedule, 0, values, 9), DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_schedule_get(schedule, 0, values, 9), DM_ERROR_SHAPE_MISMATCH);
     ck_assert_int_eq(dm_schedule_get(schedule, 0, NULL, 10), DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dm_schedule_get(NULL, 0, values, 10), DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dm_schedule_create(NULL, context, NULL), DM_ERROR_INVALID_ARGUMENT);
@@ -276,6 +277,7 @@ END_TEST
 static void save(const dm_schedule *schedule, const char *path) {
     dmi_safetensors_writer *writer;
     ck_assert_int_eq(dmi_safetensors_begin(&context->host, &writer), DM_OK);
+    ck_assert_int_eq(dmi_format_write(&context->host, writer, dmi_format_unet), DM_OK);
     if (schedule) ck_assert_int_eq(dmi_schedule_write(&context->host, writer, schedule), DM_OK);
     ck_assert_msg(dmi_safetensors_write(&context->host, writer, path) == DM_OK, "%s", dm_context_error(context));
     dmi_safetensors_free(&context->host, writer);
@@ -312,6 +314,8 @@ START_TEST(files_refused) {
     ck_assert_int_eq(dm_schedule_load(&schedule, context, "build/tmp/not-there"), DM_ERROR_NOT_FOUND);
     save(NULL, path);
     ck_assert_int_eq(dm_schedule_load(&schedule, context, path), DM_ERROR_NOT_FOUND);
+    static const char *const whole[][2] = {
+        {"schedule.timesteps", "10"}, {"schedule.beta_start", "0.1"}, {"schedule.beta_end", "0.2"}};
     static const char *const bad[][6] = {
         {"schedule.kind", "7"},
         {"schedule.kind", "zero"},
@@ -330,8 +334,15 @@ START_TEST(files_refused) {
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         dmi_safetensors_writer *writer;
         ck_assert_int_eq(dmi_safetensors_begin(&context->host, &writer), DM_OK);
+        ck_assert_int_eq(dmi_format_write(&context->host, writer, dmi_format_unet), DM_OK);
         for (int k = 0; k < 6 && bad[i][k]; k += 2)
             ck_assert_int_eq(dmi_safetensors_add_metadata(&context->host, writer, bad[i][k], bad[i][k + 1]), DM_OK);
+        for (size_t k = 0; k < sizeof whole / sizeof whole[0]; k++) { /* nothing is missing but what the case changes */
+            bool given = false;
+            for (int n = 0; n < 6 && bad[i][n]; n += 2) given = given || strcmp(bad[i][n], whole[k][0]) == 0;
+            if (given) continue;
+            ck_assert_int_eq(dmi_safetensors_add_metadata(&context->host, writer, whole[k][0], whole[k][1]), DM_OK);
+        }
         ck_assert_int_eq(dmi_safetensors_write(&context->host, writer, path), DM_OK);
         dmi_safetensors_free(&context->host, writer);
         int32_t status = dm_schedule_load(&schedule, context, path);
@@ -339,6 +350,29 @@ START_TEST(files_refused) {
         ck_assert_ptr_null(schedule);
         ck_assert_ptr_nonnull(strstr(dm_context_error(context), "bad.safetensors"));
     }
+}
+END_TEST
+
+/* A file of a later version may mean something else by the same words. */
+START_TEST(files_of_later_versions) {
+    char path[128];
+    snprintf(path, sizeof path, "%s/later.safetensors", test_folder());
+    dm_schedule *schedule = schedule_of(DM_SCHEDULE_LINEAR, 10), *loaded;
+    for (int version = 0; version < 2; version++) {
+        dmi_safetensors_writer *writer;
+        ck_assert_int_eq(dmi_safetensors_begin(&context->host, &writer), DM_OK);
+        if (version) {
+            ck_assert_int_eq(dmi_safetensors_add_metadata(&context->host, writer, "format", dmi_format_unet), DM_OK);
+            ck_assert_int_eq(dmi_safetensors_add_metadata(&context->host, writer, "format_version", "2"), DM_OK);
+        }
+        ck_assert_int_eq(dmi_schedule_write(&context->host, writer, schedule), DM_OK);
+        ck_assert_int_eq(dmi_safetensors_write(&context->host, writer, path), DM_OK);
+        dmi_safetensors_free(&context->host, writer);
+        ck_assert_int_eq(dm_schedule_load(&loaded, context, path),
+                         version ? DM_ERROR_UNSUPPORTED_VERSION : DM_ERROR_BAD_FORMAT);
+        ck_assert_ptr_null(loaded);
+    }
+    dm_schedule_destroy(schedule);
 }
 END_TEST
 
@@ -360,6 +394,7 @@ Suite *test_schedule_suite(void) {
     tcase_add_test(tcase, calls_refused);
     tcase_add_test(tcase, files);
     tcase_add_test(tcase, files_refused);
+    tcase_add_test(tcase, files_of_later_versions);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -12,7 +12,7 @@ static void check_timesteps(dm_sampler_options o, const int32_t *want) {
     ok(dm_sampler_timesteps(sampler, got, (size_t)o.steps));
     for (int32_t i = 0; i < o.steps; i++)
         ck_assert_msg(got[i] == want[i], "timestep %d is %d, not %d", (int)i, (int)got[i], (int)want[i]);
-    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_timesteps(sampler, got, (size_t)o.steps + 1), "'count'");
+    fails(DM_ERROR_SHAPE_MISMATCH, dm_sampler_timesteps(sampler, got, (size_t)o.steps + 1), "'count'");
     dm_sampler_destroy(sampler);
 }
 

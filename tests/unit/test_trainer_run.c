@@ -56,6 +56,35 @@ START_TEST(gradients_that_overflow_are_refused) {
 }
 END_TEST
 
+/* Finite gradients whose squares are not would make second moments infinite, and their weights would never move again. */
+START_TEST(gradients_whose_squares_overflow_are_refused) {
+    training t;
+    training_given given;
+    size_t floats;
+    training_setup setup = training_default();
+    setup.dataset = false;
+    setup.prediction = DM_PREDICT_X0;
+    setup.options.gradient_clip = 0;
+    training_begin(&t, &setup);
+    training_give(&given, 4);
+    dm_train_stats stats = {.struct_size = sizeof stats};
+    training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL));
+    float *state = training_state(&t, &floats), before[TRAINING_CHANNELS], after[TRAINING_CHANNELS];
+    for (int32_t i = 0; i < 4 * TRAINING_ELEMENTS; i++) given.images[i] = 1e25f;
+    for (int32_t i = 0; i < 4; i++) given.timesteps[i] = 999; /* x_t stays what a network can digest */
+    training_expect(&t, dm_trainer_step_batch(t.trainer, &given.batch, &stats), DM_ERROR_NOT_FINITE, "refused");
+    ck_assert(isfinite(stats.loss) && isfinite(stats.gradient_norm) && stats.gradient_norm > 1e18);
+    training_same_state(&t, state, floats);
+    training_require(&t, dm_unet_tensor_get(t.unet, "conv_out.bias", before, TRAINING_CHANNELS));
+    training_give(&given, 4);
+    training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, &stats));
+    training_require(&t, dm_unet_tensor_get(t.unet, "conv_out.bias", after, TRAINING_CHANNELS));
+    for (int32_t i = 0; i < TRAINING_CHANNELS; i++) ck_assert(before[i] != after[i]);
+    free(state);
+    training_end(&t);
+}
+END_TEST
+
 /* Adam's bias correction counts the steps that were applied: with a refused one between, the weights are the same bits. */
 START_TEST(refused_steps_do_not_count_for_adam) {
     training with, without;
@@ -156,16 +185,40 @@ START_TEST(runs_can_be_cancelled) {
 }
 END_TEST
 
+/* A cancel stands until a call has told of it: one that fails for another reason, or has nothing to do, does not. */
+START_TEST(cancels_are_not_lost) {
+    training t;
+    training_given given;
+    training_setup setup = training_default();
+    training_begin(&t, &setup);
+    dm_train_stats unset = {0};
+    training_require(&t, dm_trainer_run(t.trainer, 2, NULL, NULL));
+    dm_trainer_cancel(t.trainer);
+    training_require(&t, dm_trainer_run(t.trainer, 2, NULL, NULL));
+    training_expect(&t, dm_trainer_step(t.trainer, &unset), DM_ERROR_INVALID_ARGUMENT, "struct_size");
+    training_expect(&t, dm_trainer_step(t.trainer, NULL), DM_ERROR_CANCELLED, "after step 2");
+    training_require(&t, dm_trainer_step(t.trainer, NULL));
+    dm_trainer_cancel(t.trainer);
+    training_give(&given, 4);
+    training_expect(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL), DM_ERROR_CANCELLED, "after step 3");
+    training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL));
+    ck_assert_uint_eq(dm_trainer_steps_done(t.trainer), 4);
+    training_end(&t);
+}
+END_TEST
+
 Suite *test_trainer_run_suite(void);
 Suite *test_trainer_run_suite(void) {
     Suite *suite = suite_create("trainer_run");
     TCase *tcase = tcase_create("trainer_run");
     tcase_add_loop_test(tcase, what_is_not_finite_changes_nothing, 0, (int)(sizeof bad_values / sizeof *bad_values));
     tcase_add_test(tcase, gradients_that_overflow_are_refused);
+    tcase_add_test(tcase, gradients_whose_squares_overflow_are_refused);
     tcase_add_test(tcase, refused_steps_do_not_count_for_adam);
     tcase_add_test(tcase, ten_refused_in_a_row_end_a_run);
     tcase_add_test(tcase, run_counts_from_the_first_step);
     tcase_add_test(tcase, runs_can_be_cancelled);
+    tcase_add_test(tcase, cancels_are_not_lost);
     suite_add_tcase(suite, tcase);
     return suite;
 }
