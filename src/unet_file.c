@@ -114,13 +114,14 @@ static int32_t check_block(dmi_host *host, const dmi_safetensors *file, const dm
         const char *its = dmi_safetensors_at(file, i)->name;
         if (strncmp(its, prefix, length) || !is_network_name(its + length)) continue;
         if (dmi_params_find(&unet->params, its + length) < 0)
-            return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH, "%s: tensor '%s' is none of the network that its options describe", from,
-                            its);
+            return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
+                            "%s: tensor '%s' is none of the network that its options describe", from, its);
     }
     return DM_OK;
 }
 
-int32_t dmi_unet_read_block(dmi_host *host, const dmi_safetensors *file, const dm_unet *unet, const char *prefix, float *block) {
+int32_t dmi_unet_read_block(dmi_host *host, const dmi_safetensors *file, const dm_unet *unet, const char *prefix,
+                            float *block) {
     char name[2 * DMI_MAX_NAME];
     size_t largest = 1;
     float *outside;
@@ -188,7 +189,8 @@ static int32_t check_load(dm_unet **out, dm_context *context, const void *source
     if (!out) return dmi_fail(&context->host, DM_ERROR_INVALID_ARGUMENT, "unet: 'out' is NULL");
     if (!source) return dmi_fail(&context->host, DM_ERROR_INVALID_ARGUMENT, "unet: what to load from is NULL");
     if (weights == DM_WEIGHTS_AVERAGE || weights == DM_WEIGHTS_TRAINED) return DM_OK;
-    return dmi_fail(&context->host, DM_ERROR_INVALID_ARGUMENT, "unet: 'weights' is %d; it must be DM_WEIGHTS_AVERAGE or DM_WEIGHTS_TRAINED", (int)weights);
+    return dmi_fail(&context->host, DM_ERROR_INVALID_ARGUMENT,
+                    "unet: 'weights' is %d; it must be DM_WEIGHTS_AVERAGE or DM_WEIGHTS_TRAINED", (int)weights);
 }
 
 int32_t dm_unet_load(dm_unet **out, dm_context *context, const char *path, int32_t weights) {

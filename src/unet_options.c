@@ -52,7 +52,8 @@ int32_t dm_unet_options_preset(dm_unet_options *options, size_t size, int32_t pr
 }
 
 /* One entry of an array that has one for each level. */
-static int32_t check_entry(dmi_host *host, const char *name, const int32_t *values, int32_t level, int32_t low, int32_t high) {
+static int32_t check_entry(dmi_host *host, const char *name, const int32_t *values, int32_t level, int32_t low,
+                           int32_t high) {
     if (values[level] >= low && values[level] <= high) return DM_OK;
     return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "unet: '%s' is %d at level %d; it must be %d to %d", name,
                     (int)values[level], (int)level, (int)low, (int)high);
@@ -62,14 +63,16 @@ static int32_t check_level(dmi_host *host, const dm_unet_options *o, int32_t lev
     int32_t c = o->channels[level], status;
     if ((status = check_entry(host, "channels", o->channels, level, 1, 8192))) return status;
     if (c % o->norm_groups)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "unet: 'norm_groups' is %d; it must divide every entry of 'channels' (%d at level %d)",
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "unet: 'norm_groups' is %d; it must divide every entry of 'channels' (%d at level %d)",
                         (int)o->norm_groups, (int)c, (int)level);
     if ((status = check_entry(host, "blocks", o->blocks, level, 1, 16))) return status;
     if ((status = check_entry(host, "attention", o->attention, level, 0, 1))) return status;
     bool attends = o->attention[level] || (level == o->levels - 1 && o->mid_attention);
     if (attends && o->attention_head_size && c % o->attention_head_size)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "unet: 'attention_head_size' is %d; it must divide the channels of levels with attention (%d at level %d)",
+                        "unet: 'attention_head_size' is %d; it must divide the channels of levels with attention "
+                        "(%d at level %d)",
                         (int)o->attention_head_size, (int)c, (int)level);
     return DM_OK;
 }
@@ -77,8 +80,8 @@ static int32_t check_level(dmi_host *host, const dm_unet_options *o, int32_t lev
 static int32_t check_size(dmi_host *host, const char *name, int32_t value, int32_t levels) {
     int32_t status = dmi_check_range(host, "unet", name, value, 1, 4096), unit = 1 << (levels - 1);
     if (status || value % unit == 0) return status;
-    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "unet: '%s' is %d; with %d 'levels' it must be a multiple of %d", name, (int)value,
-                    (int)levels, (int)unit);
+    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "unet: '%s' is %d; with %d 'levels' it must be a multiple of %d", name,
+                    (int)value, (int)levels, (int)unit);
 }
 
 int32_t dmi_unet_check_options(dmi_host *host, const dm_unet_options *o) {
@@ -108,14 +111,18 @@ int32_t dmi_unet_check_options(dmi_host *host, const dm_unet_options *o) {
     for (int32_t level = 0; level < o->levels; level++)
         if ((status = check_level(host, o, level))) return status;
     if (o->channels[0] % 2)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "unet: 'channels' begins with %d; it must be even, for the sinusoids of the timestep",
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "unet: 'channels' begins with %d; it must be even, for the sinusoids of the timestep",
                         (int)o->channels[0]);
     if (!(o->norm_eps > 0 && o->norm_eps <= 1))
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "unet: 'norm_eps' is %g; it must be above 0 and at most 1", (double)o->norm_eps);
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "unet: 'norm_eps' is %g; it must be above 0 and at most 1",
+                        (double)o->norm_eps);
     if (!(o->dropout >= 0 && o->dropout < 1))
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "unet: 'dropout' is %g; it must be from 0 to below 1", (double)o->dropout);
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "unet: 'dropout' is %g; it must be from 0 to below 1",
+                        (double)o->dropout);
     if (!(o->time_frequency_shift >= 0 && o->time_frequency_shift < 0.5f * (float)o->channels[0]))
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "unet: 'time_frequency_shift' is %g; it must be from 0 to below half of the first width (%g)",
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "unet: 'time_frequency_shift' is %g; it must be from 0 to below half of the first width (%g)",
                         (double)o->time_frequency_shift, 0.5 * o->channels[0]);
     return DM_OK;
 }

@@ -1,5 +1,5 @@
-/* What goes wrong outside the library: options, data sets, files and disks that are not as they should be. Each must give its
- * status and a text that says what and where, leave memory and files as they were, and let the program go on. */
+/* What goes wrong outside the library: options, data sets, files and disks that are not as they should be. Each must give
+ * its status and a text that says what and where, leave memory and files as they were, and let the program go on. */
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -121,7 +121,8 @@ static uint8_t *change_header(const uint8_t *bytes, size_t *size, const char *fr
 
 typedef struct lie {
     const char *from, *to;
-    int32_t average, trained, resume; /* status of dm_unet_load with either weights, and of dm_trainer_resume; DM_OK: not seen */
+    /* Status of dm_unet_load with either weights, and of dm_trainer_resume; DM_OK: not seen there. */
+    int32_t average, trained, resume;
     const char *words;
 } lie;
 
@@ -226,7 +227,8 @@ static void refuse_resume(const char *folder, const char *path, int32_t want, co
     check_peak(t.context);
     test_untouched_end(&untouched);
     ck_assert(training_unchanged(&t, weights));
-    training_require(&t, dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options)); /* and life goes on */
+    /* And life goes on. */
+    training_require(&t, dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options));
     training_require(&t, dm_trainer_step(t.trainer, NULL));
     free(weights);
     training_end(&t);

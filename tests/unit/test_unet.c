@@ -153,7 +153,9 @@ START_TEST(presets) {
     static const struct {
         int32_t preset;
         uint64_t parameters;
-    } cases[] = {{DM_PRESET_TINY, 1113955}, {DM_PRESET_SMALL, 8952067 - 57600 - 128 * 2496}, {DM_PRESET_DDPM_CIFAR10, 35746307}};
+    } cases[] = {{DM_PRESET_TINY, 1113955},
+                 {DM_PRESET_SMALL, 8952067 - 57600 - 128 * 2496},
+                 {DM_PRESET_DDPM_CIFAR10, 35746307}};
     dm_context *context = test_context_new(NULL, 0);
     dm_unet_options o;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -221,7 +223,8 @@ START_TEST(tensors_are_listed) {
     test_refused(context, dm_unet_tensor_info(unet, count, &info), DM_ERROR_NOT_FOUND, "tensor");
     test_refused(context, dm_unet_tensor_info(unet, SIZE_MAX, &info), DM_ERROR_NOT_FOUND, "tensor 18446744073709551615");
     info.struct_size = 0;
-    test_refused(context, dm_unet_tensor_info(unet, 0, &info), DM_ERROR_INVALID_ARGUMENT, "dm_tensor_info|'struct_size' is 0");
+    test_refused(context, dm_unet_tensor_info(unet, 0, &info), DM_ERROR_INVALID_ARGUMENT,
+                 "dm_tensor_info|'struct_size' is 0");
     ck_assert_int_eq(dm_unet_tensor_info(unet, 0, NULL), DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dm_unet_tensor_info(NULL, 0, &info), DM_ERROR_INVALID_ARGUMENT);
     ck_assert_uint_eq(dm_unet_tensor_count(NULL), 0);
@@ -302,7 +305,8 @@ static bool ends_with(const char *name, const char *end) {
 static void check_weight(const dm_tensor_info *info, const float *w) {
     double taps = (double)(info->shape[2] * info->shape[3]), sum = 0, squares = 0, largest = 0;
     double bound = sqrt(6 / (taps * (double)(info->shape[0] + info->shape[1])));
-    if (ends_with(info->name, "conv2.weight") || ends_with(info->name, "to_out.0.weight") || ends_with(info->name, "conv_out.weight"))
+    if (ends_with(info->name, "conv2.weight") || ends_with(info->name, "to_out.0.weight") ||
+        ends_with(info->name, "conv_out.weight"))
         bound *= 1e-5;
     double n = (double)info->elements;
     for (uint64_t i = 0; i < info->elements; i++) {
@@ -311,7 +315,8 @@ static void check_weight(const dm_tensor_info *info, const float *w) {
         largest = fmax(largest, fabs(w[i]));
     }
     /* The mean's own deviation is bound / sqrt(3 n), and the relative one of the squares sqrt(4 / (5 n)). */
-    ck_assert_msg(largest <= bound * (1 + 1e-6) && largest > bound * (1 - 30 / n), "%s: %g of %g", info->name, largest, bound);
+    ck_assert_msg(largest <= bound * (1 + 1e-6) && largest > bound * (1 - 30 / n), "%s: %g of %g", info->name, largest,
+                  bound);
     ck_assert_msg(fabs(sum / n) < 5 * bound / sqrt(3 * n), "%s: mean %g", info->name, sum / n);
     ck_assert_msg(fabs(3 * squares / (n * bound * bound) - 1) < 5 * sqrt(0.8 / n), "%s: variance", info->name);
 }
@@ -427,15 +432,18 @@ START_TEST(pictures_are_the_same_in_any_company) {
         ck_assert_int_eq(dm_context_create(&context, &o), DM_OK);
         context->kernels = dmi_kernels_for(_i);
         dm_unet *unet = network_new(context, 1);
-        test_accepted(context, dm_unet_forward(unet, got[0], in.x, in.timesteps, NULL, 1)); /* with other weights than then */
+        /* With other weights than then. */
+        test_accepted(context, dm_unet_forward(unet, got[0], in.x, in.timesteps, NULL, 1));
         network_randomize(unet, 4);
         for (size_t i = 0; threads == 1 && i < NETWORK_PICTURES; i++)
-            test_accepted(context, dm_unet_forward(unet, want[i], in.x + i * NETWORK_ELEMENTS, in.timesteps + i, in.labels + i, 1));
+            test_accepted(context, dm_unet_forward(unet, want[i], in.x + i * NETWORK_ELEMENTS, in.timesteps + i,
+                                                   in.labels + i, 1));
         for (size_t k = 0; k < sizeof counts / sizeof *counts; k++) {
             memset(got, 0, sizeof got);
             test_accepted(context, dm_unet_forward(unet, got[0], in.x, in.timesteps, in.labels, counts[k]));
             for (size_t i = 0; i < counts[k]; i++)
-                ck_assert_msg(!memcmp(got[i], want[i], sizeof want[i]), "picture %zu of %zu, %d threads", i, counts[k], (int)threads);
+                ck_assert_msg(!memcmp(got[i], want[i], sizeof want[i]), "picture %zu of %zu, %d threads", i, counts[k],
+                              (int)threads);
         }
         dm_unet_destroy(unet);
         dm_context_destroy(context);
@@ -458,12 +466,12 @@ Suite *test_unet_suite(void) {
     tcase_add_test(tcase, weights_are_drawn_as_in_ddpm);
     tcase_add_test(tcase, seeds);
     tcase_add_test(tcase, arguments_of_forward);
-    tcase_add_loop_test(tcase, pictures_are_the_same_in_any_company, DMI_ISA_BASE, dmi_cpu_isa() + 1);
     suite_add_tcase(suite, tcase);
-    TCase *slow = tcase_create("presets");
+    TCase *slow = tcase_create("large");
     tcase_set_timeout(slow, 30);
     tcase_set_tags(slow, "slow"); /* under a memory checker */
     tcase_add_test(slow, presets);
+    tcase_add_loop_test(slow, pictures_are_the_same_in_any_company, DMI_ISA_BASE, dmi_cpu_isa() + 1);
     suite_add_tcase(suite, slow);
     return suite;
 }

@@ -175,7 +175,8 @@ START_TEST(forward_at_the_limit) {
     ck_assert_int_eq(dm_unet_options_preset(&o, sizeof o, DM_PRESET_TINY), DM_OK);
     test_accepted(context, dm_unet_create(&unet, context, &o, 1));
     test_untouched untouched = test_untouched_begin(context, NULL);
-    test_refused(context, dm_unet_forward(unet, y, x, t, NULL, 64), DM_ERROR_LIMIT_EXCEEDED, "network: its plan|40.0 MB|in use");
+    test_refused(context, dm_unet_forward(unet, y, x, t, NULL, 64), DM_ERROR_LIMIT_EXCEEDED,
+                 "network: its plan|40.0 MB|in use");
     test_untouched_end(&untouched);
     test_accepted(context, dm_unet_forward(unet, want, x, t, NULL, 1));
     test_refused(context, dm_unet_forward(unet, y, x, t, NULL, 64), DM_ERROR_LIMIT_EXCEEDED, "network: its plan");
