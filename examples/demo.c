@@ -1,5 +1,5 @@
-/* A diffusion model from nothing to pictures in a few minutes: trains a small network on pictures that the library draws
- * itself, then samples from it with DDPM (every timestep) and DDIM (50 of them). */
+/* A diffusion model from nothing to pictures in a few minutes: trains a small network on shapes of ten kinds that the library
+ * draws itself, then samples from it with DDPM (every timestep) and DDIM (50 of them). */
 #include <diffusion.h>
 #include <errno.h>
 #include <limits.h>
@@ -13,7 +13,7 @@
 #include "picture.h"
 #include "progress.h"
 
-enum { SIZE = 16, PICTURES = 64, COLUMNS = 8, SCALE = 4, TIMESTEPS = 1000 };
+enum { SIZE = 16, CLASSES = 10, PICTURES = 6 * CLASSES, SCALE = 4, TIMESTEPS = 1000 };
 
 /* For the signal handler: what is under way. */
 static dm_trainer *volatile training;
@@ -51,6 +51,7 @@ static dm_unet_options network_options(void) {
     o.channels[0] = 32, o.channels[1] = 64, o.channels[2] = 0;
     o.attention[0] = 0, o.attention[1] = 1;
     o.prediction = DM_PREDICT_V;
+    o.classes = CLASSES;
     return o;
 }
 
@@ -102,6 +103,7 @@ static int32_t on_sampled(void *user, int32_t step, int32_t steps, const float *
 static int32_t sample(dm_unet *unet, const dm_schedule *schedule, int32_t solver, int32_t steps, const char *name, uint64_t seed,
                       dm_context *context, const char *path, film_reel *film) {
     static float images[PICTURES * SIZE * SIZE * 3];
+    int32_t labels[PICTURES]; /* a column for each class */
     dm_sampler_options o;
     dm_sampler_request request;
     dm_sampler *sampler;
@@ -112,7 +114,9 @@ static int32_t sample(dm_unet *unet, const dm_schedule *schedule, int32_t solver
     o.steps = steps;
     o.batch_size = PICTURES;
     dm_sampler_request_init(&request, sizeof request);
+    for (int i = 0; i < PICTURES; i++) labels[i] = i % CLASSES;
     request.count = PICTURES;
+    request.labels = labels;
     request.seed = seed;
     request.progress = on_sampled;
     request.progress_user = &s;
@@ -124,7 +128,7 @@ static int32_t sample(dm_unet *unet, const dm_schedule *schedule, int32_t solver
     double seconds = progress_end(&s.line);
     drawing = NULL;
     dm_sampler_destroy(sampler);
-    if (!status) status = write_grid(context, path, images, PICTURES, SIZE, SIZE, 3, COLUMNS, SCALE);
+    if (!status) status = write_grid(context, path, images, PICTURES, SIZE, SIZE, 3, CLASSES, SCALE);
     if (!status) printf("sampled  %d pictures with %s, %d steps, in %s: %s\n", PICTURES, name, (int)steps, duration(seconds, time), path);
     return status;
 }
@@ -147,7 +151,7 @@ static int32_t demo(dm_context *context, const char *out, int steps, int ddpm_st
     if (!status) status = dm_unet_create(&unet, context, &network, seed);
     if (!status) status = dm_unet_create(&average, context, &network, seed);
     snprintf(path, sizeof path, "%s/data.png", out);
-    if (!status) status = write_dataset_grid(context, path, dataset, PICTURES, COLUMNS, SCALE);
+    if (!status) status = write_dataset_grid(context, path, dataset, PICTURES, CLASSES, SCALE);
     if (!status)
         printf("network  %.2f million parameters, %d threads; what it shall learn to draw: %s\n",
                1e-6 * (double)dm_unet_parameter_count(unet), (int)dm_context_threads(context), path);
@@ -157,7 +161,7 @@ static int32_t demo(dm_context *context, const char *out, int steps, int ddpm_st
     if (!status) status = dm_unet_save(average, schedule, path);
     if (!status) printf("saved    %s\n", path);
     snprintf(path, sizeof path, "%s/ddim.png", out);
-    if (!status && !film_begin(&film, PICTURES, SIZE, SIZE, 3, COLUMNS, SCALE, 50, 25)) status = DM_ERROR_OUT_OF_MEMORY;
+    if (!status && !film_begin(&film, PICTURES, SIZE, SIZE, 3, CLASSES, SCALE, 50, 25)) status = DM_ERROR_OUT_OF_MEMORY;
     if (!status) status = sample(average, schedule, DM_SOLVER_DDIM, 50, "DDIM", seed, context, path, &film);
     snprintf(path, sizeof path, "%s/denoising.png", out);
     if (!status) status = film_write(&film, context, path);
@@ -175,7 +179,7 @@ static int32_t demo(dm_context *context, const char *out, int steps, int ddpm_st
 
 int main(int argc, const char **argv) {
     char *out = "out/demo";
-    int steps = 2000, ddpm_steps = 1000, threads = 0, seed = 1;
+    int steps = 4000, ddpm_steps = 1000, threads = 0, seed = 1;
     struct poptOption options[] = {
         {"out", 'o', POPT_ARG_STRING | POPT_ARGFLAG_SHOW_DEFAULT, &out, 0, "folder for the pictures", "DIR"},
         {"steps", 's', POPT_ARG_INT | POPT_ARGFLAG_SHOW_DEFAULT, &steps, 0, "training steps; 1000 already show shapes", "N"},
