@@ -91,7 +91,7 @@ static int32_t draw(job *j, dm_context *context, dm_unet *unet, const dm_schedul
         signal(SIGINT, SIG_DFL);
         running = NULL;
         double seconds = progress_end(&j->line);
-        if (!status) printf("%d pictures, %s, %d steps, in %s\n", j->count, j->solver, (int)o->steps, duration(seconds, time));
+        if (!status) fprintf(stderr, "%d pictures, %s, %d steps, in %s\n", j->count, j->solver, (int)o->steps, duration(seconds, time));
     }
     if (!status) status = write_grid(context, j->out, images, (size_t)j->count, u.height, u.width, u.out_channels, j->columns, j->scale);
     if (!status) printf("%s\n", j->out);

@@ -209,7 +209,9 @@ static int32_t train(session *s) {
     if (status && status != DM_ERROR_CANCELLED) return status;
     printf("%s after %llu of %llu steps and %s, loss %.4f: see %s/report.html\n", status ? "stopped" : "done", (unsigned long long)done,
            (unsigned long long)s->o.steps, duration(seconds, text), s->loss, s->o.out);
-    if (status) printf("go on with: --resume %s/checkpoint.safetensors\n", s->o.out);
+    if (status)
+        printf("go on with: --resume %s/checkpoint.safetensors --data %s --steps %llu\n", s->o.out, s->o.data,
+               (unsigned long long)s->o.steps);
     return DM_OK;
 }
 
@@ -223,9 +225,16 @@ static int32_t run(session *s) {
     dm_dataset_size(s->dataset, &count, NULL, NULL, NULL, NULL);
     if (!s->o.steps) s->o.steps = (uint64_t)(s->o.epochs * (double)count / s->batch + 0.5);
     if (!s->o.steps) s->o.steps = 1;
-    fprintf(stderr, "%.2f million parameters, %llu pictures, %llu steps of %d, %d threads\n", 1e-6 * (double)dm_unet_parameter_count(s->unet),
-            (unsigned long long)count, (unsigned long long)s->o.steps, (int)s->batch, (int)dm_context_threads(s->context));
-    if (open_csv(s, dm_trainer_steps_done(s->trainer))) return TOLD;
+    fprintf(stderr, "%.2f million parameters, %llu pictures (%s), %llu steps of %d, %d threads; see %s/\n",
+            1e-6 * (double)dm_unet_parameter_count(s->unet), (unsigned long long)count, s->o.data, (unsigned long long)s->o.steps,
+            (int)s->batch, (int)dm_context_threads(s->context), s->o.out);
+    uint64_t done = dm_trainer_steps_done(s->trainer);
+    if (done >= s->o.steps) {
+        fprintf(stderr, "train_cifar10: %s has %llu steps done; --steps, how many in all, is %llu\n", s->o.resume,
+                (unsigned long long)done, (unsigned long long)s->o.steps);
+        return TOLD;
+    }
+    if (open_csv(s, done)) return TOLD;
     status = train(s);
     fclose(s->csv);
     return status;

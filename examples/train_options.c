@@ -3,6 +3,7 @@
 
 #include <limits.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli.h"
 
@@ -58,10 +59,30 @@ static int set_network(dm_unet_options *u, const given *g) {
     return 0;
 }
 
+/* What a checkpoint brings can't be given again; what it does not hold must be. */
+static int check_resume(const train_options *o, const given *g, given nothing, const dm_trainer_options *defaults) {
+    nothing.steps = g->steps, nothing.sample_every = g->sample_every, nothing.save_every = g->save_every, nothing.memory_mb = g->memory_mb;
+    if (memcmp(g, &nothing, sizeof nothing) || memcmp(&o->trainer, defaults, sizeof *defaults) || o->labels) {
+        fprintf(stderr, "train_cifar10: --resume brings the options of network, schedule and trainer: leave them out\n");
+        return 1;
+    }
+    if (o->data && (g->steps || o->epochs > 0)) return 0;
+    fprintf(stderr, "train_cifar10: --resume needs --data, the same as before, and --steps (or --epochs), how far to go in all\n");
+    return 1;
+}
+
+/* The folder of a file, for ever. */
+static char *folder_of(const char *path) {
+    static char folder[1024];
+    const char *slash = strrchr(path, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
+    return *folder ? folder : "/";
+}
+
 int read_train_options(train_options *o, int argc, const char **argv) {
     given g = {.groups = -1, .head_size = -1, .time_channels = -1, .cos_first = -1, .mid_attention = -1, .dropout = -1,
                .norm_eps = -1, .frequency_shift = -1};
-    *o = (train_options){.data = "builtin", .out = "out/train", .samples = 16, .sample_steps = 50};
+    *o = (train_options){.samples = 16, .sample_steps = 50};
     dm_schedule_options_init(&o->schedule, sizeof o->schedule);
     dm_trainer_options_init(&o->trainer, sizeof o->trainer);
     dm_trainer_options *t = &o->trainer;
@@ -69,10 +90,15 @@ int read_train_options(train_options *o, int argc, const char **argv) {
     g.sample_every = 500, g.save_every = 500;
     const int shown = POPT_ARGFLAG_SHOW_DEFAULT;
 
+    const given nothing = g;
+    const dm_trainer_options defaults = *t;
+
     struct poptOption run[] = {
-        {"data", 'd', POPT_ARG_STRING | shown, &o->data, 0, "cifar-10-binary.tar.gz, a folder of its .bin files, or 'builtin' pictures", "PATH"},
-        {"out", 'o', POPT_ARG_STRING | shown, &o->out, 0, "folder for checkpoint, samples, loss.csv and report.html", "DIR"},
-        {"resume", 'r', POPT_ARG_STRING, &o->resume, 0, "go on from a checkpoint; its own options count", "FILE"},
+        {"data", 'd', POPT_ARG_STRING, &o->data, 0,
+         "cifar-10-binary.tar.gz, a folder of its .bin files, or 'builtin': pictures that the library draws (default: builtin)", "PATH"},
+        {"out", 'o', POPT_ARG_STRING, &o->out, 0,
+         "folder for checkpoint, samples, loss.csv and report.html (default: out/train, or that of --resume's checkpoint)", "DIR"},
+        {"resume", 'r', POPT_ARG_STRING, &o->resume, 0, "go on from a checkpoint, which brings network, schedule and trainer options; give --data and --steps", "FILE"},
         {"steps", 's', POPT_ARG_LONGLONG | shown, &g.steps, 0, "steps in all; 0: as --epochs says", "N"},
         {"epochs", 'e', POPT_ARG_DOUBLE, &o->epochs, 0, "times through the data (100, where --steps is not given either)", "X"},
         {"sample-every", 0, POPT_ARG_LONGLONG | shown, &g.sample_every, 0, "steps between grids of samples; 0: only at the end", "N"},
@@ -153,6 +179,9 @@ int read_train_options(train_options *o, int argc, const char **argv) {
         fprintf(stderr, "train_cifar10: --epochs is %g; it must be from 0 to %d\n", o->epochs, MOST_EPOCHS);
         return 1;
     }
+    if (o->resume && check_resume(o, &g, nothing, &defaults)) return 1;
+    if (!o->data) o->data = "builtin";
+    if (!o->out) o->out = o->resume ? folder_of(o->resume) : "out/train";
     o->steps = (uint64_t)g.steps, o->sample_every = (uint64_t)g.sample_every, o->save_every = (uint64_t)g.save_every;
     o->memory_limit = (uint64_t)g.memory_mb * 1000000;
     t->warmup_steps = (uint64_t)g.warmup, t->decay_steps = (uint64_t)g.decay_steps, t->seed = (uint64_t)g.seed;

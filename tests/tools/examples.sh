@@ -45,9 +45,16 @@ train="$train --lr 1e-3 --samples 4 --sample-steps 3 --sample-every 0 --save-eve
     wait $pid || fail "train_cifar10 did not stop cleanly: $(cat "$out/parts.txt")"
     [ -s "$out/parts/checkpoint.safetensors" ] || fail "Ctrl-C saved nothing"
     $train --steps 7 --out "$out/seven" >/dev/null 2>&1
-    $train --steps 12 --out "$out/seven" --resume "$out/seven/checkpoint.safetensors" >"$out/seven.txt" 2>&1 ||
+    "$build/train_cifar10" --data builtin --steps 12 --samples 4 --sample-steps 3 --sample-every 0 --save-every 0 \
+        --resume "$out/seven/checkpoint.safetensors" >"$out/seven.txt" 2>&1 ||
         fail "--resume failed: $(cat "$out/seven.txt")"
 }
+# What a checkpoint brings can't be given again, what it does not hold must be, and steps that are done are not done again.
+for wrong in "--steps 20" "--data builtin" "--data builtin --steps 20 --lr 1" "--data builtin --steps 20 --groups 4" "--data builtin --steps 12"; do
+    # shellcheck disable=SC2086
+    if "$build/train_cifar10" $wrong --resume "$out/seven/checkpoint.safetensors" >"$out/wrong.txt" 2>&1; then fail "--resume was taken with $wrong"; fi
+    grep -q -e --steps -e 'leave them out' "$out/wrong.txt" || fail "--resume with $wrong is not told: $(cat "$out/wrong.txt")"
+done
 cmp "$out/whole/checkpoint.safetensors" "$out/seven/checkpoint.safetensors" || fail "7 steps, a resume and 5 more are not 12 steps"
 [ "$(wc -l <"$out/seven/loss.csv")" = 13 ] || fail "loss.csv of the resumed run does not have 12 steps"
 grep -q '<svg' "$out/whole/report.html" || fail "report.html has no curve"
