@@ -9,7 +9,9 @@
 
 enum { MOST_EPOCHS = 1000000 };
 
-/* What popt fills; negative numbers and NULL mean "not given", so that the preset's value stays. */
+/* What popt fills; NOT_GIVEN and NULL leave the preset's value. The library refuses what is out of its range. */
+enum { NOT_GIVEN = -987654321 };
+
 typedef struct given {
     char *preset, *channels, *blocks, *attention, *time, *padding, *prediction, *schedule, *decay;
     int groups, head_size, time_channels, cos_first, mid_attention, timesteps;
@@ -48,14 +50,14 @@ static int set_network(dm_unet_options *u, const given *g) {
     if (set_choice(&u->time_embedding, "time", g->time, time_ways)) return 1;
     if (set_choice(&u->downsample_padding, "padding", g->padding, paddings)) return 1;
     if (set_choice(&u->prediction, "prediction", g->prediction, predictions)) return 1;
-    if (g->groups >= 0) u->norm_groups = g->groups;
-    if (g->head_size >= 0) u->attention_head_size = g->head_size;
-    if (g->time_channels >= 0) u->time_channels = g->time_channels;
-    if (g->cos_first >= 0) u->time_cos_first = g->cos_first;
-    if (g->mid_attention >= 0) u->mid_attention = g->mid_attention;
-    if (g->dropout >= 0) u->dropout = (float)g->dropout;
-    if (g->norm_eps >= 0) u->norm_eps = (float)g->norm_eps;
-    if (g->frequency_shift >= 0) u->time_frequency_shift = (float)g->frequency_shift;
+    if (g->groups != NOT_GIVEN) u->norm_groups = g->groups;
+    if (g->head_size != NOT_GIVEN) u->attention_head_size = g->head_size;
+    if (g->time_channels != NOT_GIVEN) u->time_channels = g->time_channels;
+    if (g->cos_first != NOT_GIVEN) u->time_cos_first = g->cos_first;
+    if (g->mid_attention != NOT_GIVEN) u->mid_attention = g->mid_attention;
+    if (g->dropout != NOT_GIVEN) u->dropout = (float)g->dropout;
+    if (g->norm_eps != NOT_GIVEN) u->norm_eps = (float)g->norm_eps;
+    if (g->frequency_shift != NOT_GIVEN) u->time_frequency_shift = (float)g->frequency_shift;
     return 0;
 }
 
@@ -80,8 +82,8 @@ static char *folder_of(const char *path) {
 }
 
 int read_train_options(train_options *o, int argc, const char **argv) {
-    given g = {.groups = -1, .head_size = -1, .time_channels = -1, .cos_first = -1, .mid_attention = -1, .dropout = -1,
-               .norm_eps = -1, .frequency_shift = -1};
+    given g = {.groups = NOT_GIVEN, .head_size = NOT_GIVEN, .time_channels = NOT_GIVEN, .cos_first = NOT_GIVEN,
+               .mid_attention = NOT_GIVEN, .dropout = NOT_GIVEN, .norm_eps = NOT_GIVEN, .frequency_shift = NOT_GIVEN};
     *o = (train_options){.samples = 16, .sample_steps = 50};
     dm_schedule_options_init(&o->schedule, sizeof o->schedule);
     dm_trainer_options_init(&o->trainer, sizeof o->trainer);
