@@ -110,6 +110,7 @@ static void draw_picture(void *data, int32_t i, int32_t worker) {
                                                     : draw_timestep(b, job->position + (uint64_t)i);
     dmi_mixture noised = dmi_loss_noised(b->schedule->alpha_cumprod[t]);
     dmi_mixture target = dmi_loss_target(b->prediction, b->schedule->alpha_cumprod[t]);
+    /* The noise is added: x_t = sqrt(a_t) x_0 + sqrt(1 - a_t) eps (Ho et al. 2020, eq. 4). */
     b->context->kernels->combine(job->x_t + at, noised.image, x_0, noised.noise, noise, n);
     b->context->kernels->combine(b->target + at, target.image, x_0, target.noise, noise, n);
     job->t[i] = (float)t;
