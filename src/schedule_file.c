@@ -90,9 +90,7 @@ int32_t dmi_schedule_read(dm_schedule **out, dm_context *context, const dmi_safe
                                              : dm_schedule_create(out, context, &options);
     if (status != DM_ERROR_INVALID_ARGUMENT) return status;
     /* A value out of its range is the file's fault here, not the caller's. */
-    char text[sizeof host->error];
-    memcpy(text, host->error, sizeof text);
-    return dmi_fail(host, DM_ERROR_BAD_FORMAT, "'%s': %s", dmi_safetensors_from(file), text);
+    return dmi_fail(host, DM_ERROR_BAD_FORMAT, "'%s': %s", dmi_safetensors_from(file), host->error);
 }
 
 int32_t dm_schedule_load(dm_schedule **out, dm_context *context, const char *path) {

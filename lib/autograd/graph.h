@@ -141,6 +141,9 @@ float *dmi_graph_data(const dmi_graph *graph, dmi_value value);
 float *dmi_graph_gradient(const dmi_graph *graph, dmi_value value);
 dmi_shape dmi_graph_shape(const dmi_graph *graph, dmi_value value); /* all 0 for DMI_NONE */
 
+/* Floats rounded up to whole cache lines: workspaces stand one behind another, and workers share no line. */
+static inline size_t dmi_lines(size_t floats) { return (floats + 15) / 16 * 16; }
+
 /* For operations: input i of a node. */
 static inline const float *dmi_input(const dmi_graph *g, const dmi_node *n, int32_t i) { return dmi_graph_data(g, n->inputs[i]); }
 static inline float *dmi_input_gradient(const dmi_graph *g, const dmi_node *n, int32_t i) {

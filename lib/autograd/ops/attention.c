@@ -53,7 +53,7 @@ static int32_t block_rows(int32_t pixels) {
 /* Scratch of one worker, whole cache lines: a block of scores; in backward another of their gradient, and delta. */
 static size_t worker_floats(int32_t pixels, bool backward) {
     size_t rows = (size_t)block_rows(pixels), scores = rows * (size_t)pixels;
-    return ((backward ? 2 * scores + rows : scores) + 15) / 16 * 16;
+    return dmi_lines(backward ? 2 * scores + rows : scores);
 }
 
 static void attention_needs(const dmi_graph *graph, const dmi_node *node, bool train, dmi_needs *needs) {

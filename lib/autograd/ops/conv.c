@@ -47,17 +47,14 @@ static int32_t conv_infer(const dmi_graph *graph, const dmi_node *node, dmi_shap
     return status;
 }
 
-/* Workspaces stand one behind another, each in whole cache lines. */
-static size_t lines(size_t floats) { return (floats + 15) / 16 * 16; }
-
 /* Sums of dy over the pixels of each picture [n, co]. */
-static size_t sum_floats(const dmi_conv_shape *s) { return lines((size_t)s->n * (size_t)s->co); }
+static size_t sum_floats(const dmi_conv_shape *s) { return dmi_lines((size_t)s->n * (size_t)s->co); }
 
 static void conv_needs(const dmi_graph *graph, const dmi_node *node, bool train, dmi_needs *needs) {
     dmi_conv_shape s = shape_of(graph, node, dmi_graph_shape(graph, node->output));
     const dmi_conv_way *way = way_of(&s);
     int32_t threads = dmi_pool_threads(graph->host->pool);
-    size_t prepared = lines(way->weight_floats(graph->kernels, &s));
+    size_t prepared = dmi_lines(way->weight_floats(graph->kernels, &s));
     needs->forward_work = way->forward_work(graph->kernels, &s, threads) + (train ? prepared : 0);
     needs->kept = train ? 0 : prepared;
     if (train) {
@@ -71,7 +68,7 @@ static void conv_needs(const dmi_graph *graph, const dmi_node *node, bool train,
 static void conv_forward(dmi_graph *graph, dmi_node *node) {
     dmi_conv_shape s = shape_of(graph, node, dmi_graph_shape(graph, node->output));
     const dmi_conv_way *way = way_of(&s);
-    size_t prepared_floats = lines(way->weight_floats(graph->kernels, &s));
+    size_t prepared_floats = dmi_lines(way->weight_floats(graph->kernels, &s));
     const float *weight = dmi_input(graph, node, WEIGHT);
     float *work = dmi_forward_work(graph, node), *prepared = NULL;
     if (prepared_floats && graph->train) {

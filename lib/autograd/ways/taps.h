@@ -9,9 +9,6 @@ static inline int32_t dmi_smaller(int32_t a, int32_t b) { return a < b ? a : b; 
 static inline int32_t dmi_larger(int32_t a, int32_t b) { return a > b ? a : b; }
 static inline int32_t dmi_divide_up(int32_t a, int32_t b) { return a / b + (a % b != 0); }
 
-/* Whole cache lines, so that workers do not share one. */
-static inline size_t dmi_lines(size_t floats) { return (floats + 15) / 16 * 16; }
-
 /* The products' matrix is x itself. */
 static inline bool dmi_is_plain(const dmi_conv_shape *s) {
     return s->kernel == 1 && s->stride == 1 && s->pad == 0 && !s->upsample;
