@@ -128,6 +128,8 @@ typedef struct dm_context_options {
      * in any order and on any threads, and returns when all have ended. `count` is at most `threads`. */
     void (*parallel_for)(void *user, int32_t count, void (*body)(void *data, int32_t index), void *data);
     void *parallel_user;
+    int32_t profile;        /* 1: dm_context_profile_row tells where the time went; 0, the default */
+    int32_t reserved;       /* 0 */
 } dm_context_options;
 
 DM_API int32_t dm_context_options_init(dm_context_options *options, size_t size);
@@ -140,6 +142,26 @@ DM_API const char *dm_context_error(const dm_context *context);
 DM_API int32_t dm_context_memory(const dm_context *context, uint64_t *used, uint64_t *peak, uint64_t *allocations);
 /* Threads that compute, the calling one included. */
 DM_API int32_t dm_context_threads(const dm_context *context);
+
+/* Where the time of training and sampling went, in a context made with `profile`: a row for each operation, part of it and
+ * shape. It costs two readings of the clock for each of some hundred operations of a step. */
+typedef struct dm_profile_row {
+    uint32_t struct_size;
+    int32_t reserved;
+    char operation[32]; /* "conv", "group_norm", "attention", "adamw" ... */
+    char part[32];      /* "winograd forward", "winograd to weights" ... */
+    char shape[48];     /* "16x32x32, 64 to 128": pictures, height, width, channels in and out */
+    uint64_t calls;
+    double seconds;     /* of all calls */
+    double flop;        /* operations that the plain algorithm needs; a fast one gets by with fewer. 0: not counted */
+    double bytes;       /* what must be read and written at the least, each array once */
+} dm_profile_row;
+
+DM_API int32_t dm_context_profile_rows(const dm_context *context, int32_t *rows);
+/* Row `index`, from 0 to rows - 1, in the order in which they came up; row->struct_size must be set. */
+DM_API int32_t dm_context_profile_row(const dm_context *context, int32_t index, dm_profile_row *row);
+/* Begins anew. */
+DM_API int32_t dm_context_profile_reset(dm_context *context);
 DM_API void dm_context_destroy(dm_context *context);
 
 /* ---- Schedule ------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/cpu.h"
+#include "base/profile.h"
 
 static const dm_context_options defaults = {.struct_size = sizeof(dm_context_options)};
 
@@ -15,6 +16,10 @@ static int32_t check(dmi_host *host, const dm_context_options *o) {
     if ((o->allocate == NULL) != (o->release == NULL))
         return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "context: '%s' is set and '%s' is not; set both or neither",
                         o->allocate != NULL ? "allocate" : "release", o->allocate != NULL ? "release" : "allocate");
+    if (o->profile != 0 && o->profile != 1)
+        return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "context: 'profile' is %d; it must be 0 or 1", (int)o->profile);
+    if (o->reserved != 0)
+        return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "context: 'reserved' is %d; it must be 0", (int)o->reserved);
     return DMI_OK;
 }
 
@@ -48,6 +53,7 @@ int32_t dm_context_create(dm_context **out, const dm_context_options *options) {
     context->host = host;
     context->kernels = dmi_kernels_for(dmi_cpu_isa());
     status = dmi_pool_create(&context->host, o.threads, o.parallel_for, o.parallel_user);
+    if (!status && o.profile) status = dmi_profile_create(&context->host, &context->host.profile);
     if (status != DMI_OK) {
         tell(&context->host, status);
         dm_context_destroy(context);
@@ -76,6 +82,7 @@ int32_t dm_context_threads(const dm_context *context) {
 void dm_context_destroy(dm_context *context) {
     if (context == NULL) return;
     if (context->host.pool != NULL) dmi_pool_destroy(&context->host);
+    dmi_profile_destroy(&context->host, context->host.profile);
     dmi_host host = context->host;
     dmi_free(&host, context);
     if (host.used != 0)

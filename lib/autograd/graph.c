@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "autograd/laps.h"
 #include "autograd/plan.h"
 #include "kernels/gemm.h"
 
@@ -111,12 +112,17 @@ int32_t dmi_graph_plan(dmi_graph *graph, const dmi_value *outputs, int32_t outpu
 
 void dmi_graph_forward(dmi_graph *graph) {
     dmi_gemm_begin();
-    for (int32_t i = 0; i < graph->node_count; i++) graph->nodes[i].op->forward(graph, &graph->nodes[i]);
+    dmi_profile_start(graph->host->profile);
+    for (int32_t i = 0; i < graph->node_count; i++) {
+        graph->nodes[i].op->forward(graph, &graph->nodes[i]);
+        if (!graph->nodes[i].op->own_laps) dmi_lap_forward(graph, &graph->nodes[i]);
+    }
     dmi_gemm_end();
 }
 
 void dmi_graph_backward(dmi_graph *graph) {
     dmi_gemm_begin();
+    dmi_profile_start(graph->host->profile);
     for (int32_t i = graph->node_count - 1; i >= 0; i--) {
         dmi_node *node = &graph->nodes[i];
         if (!dmi_graph_gradient(graph, node->output)) continue;
@@ -124,6 +130,7 @@ void dmi_graph_backward(dmi_graph *graph) {
             if (node->inputs[k] != DMI_NONE && graph->values[node->inputs[k]].kind == DMI_VALUE_PARAM)
                 node->adds[k] = graph->add_to_params;
         node->op->backward(graph, node);
+        if (!node->op->own_laps) dmi_lap_backward(graph, node);
     }
     dmi_gemm_end();
 }

@@ -87,6 +87,9 @@ typedef struct dmi_op {
     void (*forward)(struct dmi_graph *graph, dmi_node *node);
     /* Writes, or adds to where node->adds[i], the gradient of every input i for which dmi_graph_gradient is not NULL. */
     void (*backward)(struct dmi_graph *graph, dmi_node *node);
+    /* For the profile: floating-point operations of forward, backward having twice as many. NULL: too few to count. */
+    double (*flop)(const struct dmi_graph *graph, const dmi_node *node);
+    bool own_laps; /* it tells the profile by itself, part by part */
 } dmi_op;
 
 typedef enum dmi_value_kind { DMI_VALUE_INPUT, DMI_VALUE_PARAM, DMI_VALUE_ACTIVATION } dmi_value_kind;

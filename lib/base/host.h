@@ -14,6 +14,7 @@
 #endif
 
 struct dmi_pool;
+struct dmi_profile;
 
 typedef struct dmi_host {
     void *(*allocate)(void *user, size_t size); /* NULL: malloc */
@@ -23,7 +24,8 @@ typedef struct dmi_host {
     void *log_user;
     uint64_t limit; /* bytes; 0: none */
     uint64_t used, peak, allocations;
-    struct dmi_pool *pool; /* the threads, made by dmi_pool_create */
+    struct dmi_pool *pool;       /* the threads, made by dmi_pool_create */
+    struct dmi_profile *profile; /* NULL: switched off; see profile.h */
     char error[512];
 } dmi_host;
 

@@ -56,7 +56,8 @@ static void add_backward(dmi_graph *graph, dmi_node *node) {
     dmi_parallel(graph->host->pool, dmi_piece_count(job.shape), backward_task, &job);
 }
 
-static const dmi_op add_op = {"add", add_infer, add_needs, add_forward, add_backward};
+static const dmi_op add_op = {.name = "add", .infer = add_infer, .needs = add_needs,
+    .forward = add_forward, .backward = add_backward};
 
 int32_t dmi_add_values(dmi_graph *graph, dmi_value *out, dmi_value a, dmi_value b) {
     dmi_value inputs[] = {a, b};

@@ -147,7 +147,14 @@ static void attention_backward(dmi_graph *graph, dmi_node *node) {
     dmi_parallel(graph->host->pool, dmi_input_shape(graph, node, Q).n * job.heads, backward_task, &job);
 }
 
-static const dmi_op attention_op = {"attention", attention_infer, attention_needs, attention_forward, attention_backward};
+/* Two products of the pixels with one another, for each channel. */
+static double attention_flop(const dmi_graph *graph, const dmi_node *node) {
+    dmi_shape q = dmi_input_shape(graph, node, Q);
+    return 4.0 * (double)dmi_shape_count(q) * q.h * q.w;
+}
+
+static const dmi_op attention_op = {.name = "attention", .infer = attention_infer, .needs = attention_needs,
+    .forward = attention_forward, .backward = attention_backward, .flop = attention_flop};
 
 int32_t dmi_attention(dmi_graph *graph, dmi_value *out, dmi_value q, dmi_value k, dmi_value v, int32_t heads) {
     dmi_value inputs[] = {q, k, v};

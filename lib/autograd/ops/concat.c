@@ -68,7 +68,8 @@ static void concat_backward(dmi_graph *graph, dmi_node *node) {
     dmi_parallel(graph->host->pool, dmi_piece_count(job.shape), backward_task, &job);
 }
 
-static const dmi_op concat_op = {"concat", concat_infer, NULL, concat_forward, concat_backward};
+static const dmi_op concat_op = {.name = "concat", .infer = concat_infer,
+    .forward = concat_forward, .backward = concat_backward};
 
 int32_t dmi_concat(dmi_graph *graph, dmi_value *out, dmi_value a, dmi_value b) {
     dmi_value inputs[] = {a, b};

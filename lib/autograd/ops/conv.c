@@ -1,6 +1,7 @@
 /* Convolution of kernel 1 or 3: the operation. How it is computed is a way, see autograd/conv.h; here are its shapes, its
  * memory, and the gradients of what is added to its output. */
 #include "autograd/conv.h"
+#include "autograd/laps.h"
 #include "autograd/ops.h"
 #include "autograd/ops/expect.h"
 #include "autograd/ops/pieces.h"
@@ -65,6 +66,14 @@ static void conv_needs(const dmi_graph *graph, const dmi_node *node, bool train,
     needs->passes = node->inputs[RESIDUAL] == DMI_NONE ? DMI_NONE : RESIDUAL;
 }
 
+/* Of a direct convolution, forward or to either gradient. */
+static double conv_flop(const dmi_graph *graph, const dmi_node *node) {
+    dmi_shape weight = dmi_input_shape(graph, node, WEIGHT);
+    return 2.0 * (double)dmi_shape_count(dmi_graph_shape(graph, node->output)) * weight.n * weight.h * weight.w;
+}
+
+static size_t floats_of(const dmi_graph *graph, dmi_value value) { return dmi_shape_count(dmi_graph_shape(graph, value)); }
+
 static void conv_forward(dmi_graph *graph, dmi_node *node) {
     dmi_conv_shape s = shape_of(graph, node, dmi_graph_shape(graph, node->output));
     const dmi_conv_way *way = way_of(&s);
@@ -80,10 +89,13 @@ static void conv_forward(dmi_graph *graph, dmi_node *node) {
         if (node->kept_version != graph->params->version) way->prepare(graph, &s, prepared, weight);
         node->kept_version = graph->params->version;
     }
+    if (prepared) dmi_lap_part(graph, node, way->name, "weights", 0, floats_of(graph, node->inputs[WEIGHT]) + prepared_floats);
     dmi_epilogue epilogue = {.bias = dmi_input(graph, node, BIAS), .per_image = dmi_input(graph, node, PER_IMAGE),
                              .residual = dmi_input(graph, node, RESIDUAL)};
     way->forward(graph, &s, dmi_graph_data(graph, node->output), dmi_input(graph, node, X), weight, prepared, &epilogue,
                  work);
+    size_t floats = floats_of(graph, node->inputs[X]) + floats_of(graph, node->output) + floats_of(graph, node->inputs[RESIDUAL]);
+    dmi_lap_part(graph, node, way->name, "forward", conv_flop(graph, node), floats);
 }
 
 typedef struct sum_job {
@@ -134,17 +146,23 @@ static void conv_backward(dmi_graph *graph, dmi_node *node) {
     float *work = dmi_backward_work(graph, node);
     float *dx = dmi_input_gradient(graph, node, X), *dweight = dmi_input_gradient(graph, node, WEIGHT);
     float *dresidual = dmi_input_gradient(graph, node, RESIDUAL);
+    size_t x_floats = floats_of(graph, node->inputs[X]), y_floats = floats_of(graph, node->output);
     backward_sums(graph, node, &s, dy);
+    dmi_lap_part(graph, node, way->name, "to bias and time", 0, y_floats);
     if (dweight) way->backward_weight(graph, &s, dweight, dmi_input(graph, node, X), dy, node->adds[WEIGHT], work);
+    dmi_lap_part(graph, node, way->name, "to weights", dweight ? conv_flop(graph, node) : 0, x_floats + y_floats);
     if (dx) way->backward_data(graph, &s, dx, dy, weight, node->adds[X], work);
+    dmi_lap_part(graph, node, way->name, "to x", dx ? conv_flop(graph, node) : 0, x_floats * (node->adds[X] ? 2 : 1) + y_floats);
     if (dresidual && dresidual != dy) {
         pass_job job = {.kernels = graph->kernels, .shape = dmi_graph_shape(graph, node->output), .to = dresidual, .dy = dy,
                         .add = node->adds[RESIDUAL]};
         dmi_parallel(graph->host->pool, dmi_piece_count(job.shape), pass_task, &job);
+        dmi_lap_part(graph, node, way->name, "to residual", 0, (job.add ? 3 : 2) * y_floats);
     }
 }
 
-static const dmi_op conv_op = {"conv", conv_infer, conv_needs, conv_forward, conv_backward};
+static const dmi_op conv_op = {.name = "conv", .infer = conv_infer, .needs = conv_needs,
+    .forward = conv_forward, .backward = conv_backward, .own_laps = true};
 
 int32_t dmi_conv(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value weight, dmi_value bias, dmi_value per_image,
                  dmi_value residual, int32_t kernel, int32_t stride, int32_t pad, bool upsample) {

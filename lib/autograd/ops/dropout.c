@@ -92,7 +92,8 @@ static void dropout_backward(dmi_graph *graph, dmi_node *node) {
     if (job.y) dmi_parallel(graph->host->pool, dmi_input_shape(graph, node, 0).n * job.pieces, dropout_task, &job);
 }
 
-static const dmi_op dropout_op = {"dropout", dropout_infer, dropout_needs, dropout_forward, dropout_backward};
+static const dmi_op dropout_op = {.name = "dropout", .infer = dropout_infer, .needs = dropout_needs,
+    .forward = dropout_forward, .backward = dropout_backward};
 
 int32_t dmi_dropout(dmi_graph *graph, dmi_value *out, dmi_value x, float rate) {
     dmi_attributes attr = {.dropout = {.rate = rate, .node = graph->node_count}};

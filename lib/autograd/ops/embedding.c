@@ -49,7 +49,8 @@ static void embedding_backward(dmi_graph *graph, dmi_node *node) {
         graph->kernels->copy_rows(dtable + table_row(labels[n], shape.w) * c, c, dy + n * c, c, 1, c, true);
 }
 
-static const dmi_op embedding_op = {"embedding", embedding_infer, embedding_needs, embedding_forward, embedding_backward};
+static const dmi_op embedding_op = {.name = "embedding", .infer = embedding_infer, .needs = embedding_needs,
+    .forward = embedding_forward, .backward = embedding_backward};
 
 int32_t dmi_embedding(dmi_graph *graph, dmi_value *out, dmi_value labels, dmi_value table) {
     dmi_value inputs[] = {labels, table};

@@ -167,7 +167,8 @@ static void norm_backward(dmi_graph *graph, dmi_node *node) {
     if (dbeta) graph->kernels->sum_rows(dbeta, job.doffset, n, c, node->adds[BETA]);
 }
 
-static const dmi_op norm_op = {"group_norm", norm_infer, norm_needs, norm_forward, norm_backward};
+static const dmi_op norm_op = {.name = "group_norm", .infer = norm_infer, .needs = norm_needs,
+    .forward = norm_forward, .backward = norm_backward};
 
 int32_t dmi_group_norm(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value gamma, dmi_value beta,
                        dmi_value scale_shift, int32_t groups, float eps, bool silu) {

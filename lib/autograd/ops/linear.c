@@ -81,7 +81,13 @@ static void linear_backward(dmi_graph *graph, dmi_node *node) {
     if (dbias) graph->kernels->sum_rows(dbias, job.dy, (size_t)job.n, (size_t)job.out, node->adds[BIAS]);
 }
 
-static const dmi_op linear_op = {"linear", linear_infer, linear_needs, linear_forward, linear_backward};
+static double linear_flop(const dmi_graph *graph, const dmi_node *node) {
+    dmi_shape x = dmi_input_shape(graph, node, X);
+    return 2.0 * x.n * x.c * dmi_graph_shape(graph, node->output).c;
+}
+
+static const dmi_op linear_op = {.name = "linear", .infer = linear_infer, .needs = linear_needs,
+    .forward = linear_forward, .backward = linear_backward, .flop = linear_flop};
 
 int32_t dmi_linear(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value weight, dmi_value bias) {
     dmi_value inputs[] = {x, weight, bias};

@@ -48,7 +48,8 @@ static void silu_backward(dmi_graph *graph, dmi_node *node) {
     dmi_parallel(graph->host->pool, dmi_piece_count(job.shape), backward_task, &job);
 }
 
-static const dmi_op silu_op = {"silu", silu_infer, silu_needs, silu_forward, silu_backward};
+static const dmi_op silu_op = {.name = "silu", .infer = silu_infer, .needs = silu_needs,
+    .forward = silu_forward, .backward = silu_backward};
 
 int32_t dmi_silu(dmi_graph *graph, dmi_value *out, dmi_value x) {
     return dmi_graph_append(graph, out, &silu_op, &x, 1, NULL);

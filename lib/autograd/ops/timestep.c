@@ -64,7 +64,8 @@ static void timestep_backward(dmi_graph *graph, dmi_node *node) {
     }
 }
 
-static const dmi_op timestep_op = {"timestep", timestep_infer, timestep_needs, timestep_forward, timestep_backward};
+static const dmi_op timestep_op = {.name = "timestep", .infer = timestep_infer, .needs = timestep_needs,
+    .forward = timestep_forward, .backward = timestep_backward};
 
 int32_t dmi_timestep(dmi_graph *graph, dmi_value *out, dmi_value t, int32_t channels, float shift, bool cos_first) {
     dmi_attributes attr = {.timestep = {.channels = channels, .shift = shift, .cos_first = cos_first}};

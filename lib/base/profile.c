@@ -1,0 +1,62 @@
+/* See profile.h. */
+#include "base/profile.h"
+
+enum { ROWS_MOST = 1024 };
+
+struct dmi_profile {
+    double lap_began;
+    int32_t count;
+    dmi_profile_row rows[ROWS_MOST];
+};
+
+int32_t dmi_profile_create(dmi_host *host, dmi_profile **out) {
+    return dmi_alloc_zero(host, (void **)out, 1, sizeof(dmi_profile), "profile");
+}
+
+void dmi_profile_destroy(dmi_host *host, dmi_profile *profile) { dmi_free(host, profile); }
+
+static bool is_same(const dmi_work *a, const dmi_work *b) {
+    return a->name == b->name && a->way == b->way && a->part == b->part && a->n == b->n && a->h == b->h && a->w == b->w && a->in == b->in &&
+           a->out == b->out;
+}
+
+static dmi_profile_row *row_of(dmi_profile *profile, const dmi_work *work) {
+    for (int32_t i = 0; i < profile->count; i++)
+        if (is_same(&profile->rows[i].work, work)) return &profile->rows[i];
+    if (profile->count == ROWS_MOST) {
+        static const dmi_work others = {.name = "others"};
+        dmi_profile_row *last = &profile->rows[ROWS_MOST - 1];
+        double flop = last->work.flop, bytes = last->work.bytes;
+        last->work = others;
+        last->work.flop = flop;
+        last->work.bytes = bytes;
+        return last;
+    }
+    dmi_profile_row *row = &profile->rows[profile->count++];
+    *row = (dmi_profile_row){.work = *work};
+    row->work.flop = row->work.bytes = 0;
+    return row;
+}
+
+void dmi_profile_start(dmi_profile *profile) {
+    if (profile) profile->lap_began = dmi_seconds();
+}
+
+void dmi_profile_lap(dmi_profile *profile, const dmi_work *work) {
+    if (!profile) return;
+    dmi_profile_row *row = row_of(profile, work);
+    double now = dmi_seconds();
+    row->laps++;
+    row->seconds += now - profile->lap_began;
+    row->work.flop += work->flop;
+    row->work.bytes += work->bytes;
+    profile->lap_began = dmi_seconds();
+}
+
+int32_t dmi_profile_rows(const dmi_profile *profile) { return profile ? profile->count : 0; }
+
+const dmi_profile_row *dmi_profile_row_at(const dmi_profile *profile, int32_t index) { return &profile->rows[index]; }
+
+void dmi_profile_reset(dmi_profile *profile) {
+    if (profile) profile->count = 0;
+}
