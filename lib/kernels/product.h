@@ -10,6 +10,13 @@
 
 #include "kernels/kernels.h"
 
+/* What is added to a product as it is written; each may be NULL. */
+typedef struct dmi_product_start {
+    const float *bias; /* [columns], to every row */
+    const float *from; /* [rows, columns], with a row stride; may be c itself */
+    size_t from_stride;
+} dmi_product_start;
+
 /* c [rows, columns] (row stride ldc) = (or += where `add`) a [rows, k] (lda) b [k, columns] (ldb). */
 typedef void dmi_multiply(float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t ldb, int32_t rows,
                           int32_t columns, int32_t k, bool add);
@@ -17,6 +24,9 @@ typedef void dmi_multiply(float *c, size_t ldc, const float *a, size_t lda, cons
 typedef struct dmi_product {
     dmi_multiply *multiply;
     dmi_multiply *multiply_turned; /* a is stored as [k, rows] */
+    /* c = bias + from + a b */
+    void (*multiply_onto)(float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t ldb, int32_t rows,
+                          int32_t columns, int32_t k, const dmi_product_start *start);
     /* to [columns, rows] = from [rows, columns] turned over, with row strides */
     void (*transpose)(float *to, size_t to_stride, const float *from, size_t from_stride, int32_t rows, int32_t columns);
 } dmi_product;
@@ -26,6 +36,8 @@ typedef struct dmi_product {
 enum { PRODUCT_DEPTH = 128 };
 
 dmi_multiply DMI_KERNEL(multiply), DMI_KERNEL(multiply_turned);
+void DMI_KERNEL(multiply_onto)(float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t ldb, int32_t rows,
+                               int32_t columns, int32_t k, const dmi_product_start *start);
 void DMI_KERNEL(transpose)(float *to, size_t to_stride, const float *from, size_t from_stride, int32_t rows,
                            int32_t columns);
 

@@ -1,22 +1,29 @@
 /* The vectors of the kernels that choose their own registers, in the extension that gcc and clang share: W floats, the
  * widest that the instruction set holds. A product's tile is ROWS rows by two vectors (PANEL floats): its accumulators, a
- * row of b and one element of a fill the registers. */
+ * row of b and one element of a fill the registers, of which AVX-512 and NEON have 32 and the others 16. */
 #ifndef DMI_KERNELS_VECTOR_H
 #define DMI_KERNELS_VECTOR_H
 
 #include <stddef.h>
 #include <stdint.h>
 
+#if defined(__AVX512F__) || defined(__aarch64__)
+#define DMI_TWELVE_ROWS
+enum { ROWS = 12 };
+#else
+enum { ROWS = 6 };
+#endif
+
 #if defined(__AVX512F__)
-enum { W = 16, ROWS = 12 };
+enum { W = 16 };
 typedef float vec __attribute__((vector_size(64)));
 typedef float vec_anywhere __attribute__((vector_size(64), aligned(4), may_alias));
 #elif defined(__AVX__)
-enum { W = 8, ROWS = 6 };
+enum { W = 8 };
 typedef float vec __attribute__((vector_size(32)));
 typedef float vec_anywhere __attribute__((vector_size(32), aligned(4), may_alias));
 #else
-enum { W = 4, ROWS = 6 };
+enum { W = 4 };
 typedef float vec __attribute__((vector_size(16)));
 typedef float vec_anywhere __attribute__((vector_size(16), aligned(4), may_alias));
 #endif
@@ -28,6 +35,13 @@ enum { PANEL = 2 * W };
 #define DMI_UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define DMI_UNROLL _Pragma("GCC unroll 16")
+#endif
+
+/* Before a loop whose body is long enough: it is not repeated. */
+#ifdef __clang__
+#define DMI_ONE_BY_ONE _Pragma("clang loop unroll(disable)")
+#else
+#define DMI_ONE_BY_ONE _Pragma("GCC unroll 1")
 #endif
 
 static inline vec load(const float *p) { return *(const vec_anywhere *)p; }

@@ -1,6 +1,7 @@
 /* See winograd.h: the table, and the transform of the input that forward and weight gradient share. */
-#include "kernels/winograd_parts.h"
+#include <string.h>
 
+#include "kernels/winograd_parts.h"
 #include "kernels/winograd_table.h"
 
 const dmi_winograd DMI_KERNEL(winograd_table) = {
@@ -21,52 +22,132 @@ const dmi_winograd DMI_KERNEL(winograd_table) = {
     .gradient_inverse = DMI_KERNEL(winograd_gradient_inverse),
 };
 
-/* `vectors` vectors of channels of the tile's 36 pixels. One body for all tiles, so that a tile at the border is rounded
- * like any other. The next tile's new pixels, mostly `ahead` floats from this one's, are asked for meanwhile. */
-static __attribute__((noinline)) void transform(float *v, size_t step, const float *const *pixels, int32_t vectors,
-                                                size_t ahead) {
-    for (size_t c = 0; c < (size_t)vectors * W; c += W) {
-        vec rows[TILE_IN][TILE_IN], result[TILE_IN];
+/* Tiles that stand side by side share columns of pixels, so they are transformed together, at most so many: their columns
+ * (the first half of the transform) stay in L1. */
+enum { STRIP_TILES = 8, STRIP_COLUMNS = TILE_OUT * STRIP_TILES + TILE_IN - TILE_OUT };
+
+/* A strip of tiles: where its first pixel lies, which may be outside of the picture, and the part of its rows and columns
+ * that is inside; what is outside counts as zero. Of doubled pixels, each is a row and a column but once. */
+typedef struct strip_place {
+    const float *picture;
+    ptrdiff_t first, row, column; /* floats */
+    int32_t top, bottom, left, right, columns;
+} strip_place;
+
+/* The row or column of stored pixels, from the strip's first on, that holds row or column i of the tile. */
+static inline int32_t stored(int32_t i, bool doubled) { return doubled ? (i + 1) / 2 : i; }
+
+/* B^T d down `count` columns of pixels, W channels of each: to [count][6][W]. The channels behind them, which come next, are
+ * asked for meanwhile. This is for strips that are inside of their picture above and below. */
+static __attribute__((noinline)) void transform_columns(float *to, const float *x, ptrdiff_t row, ptrdiff_t step,
+                                                        int32_t count) {
+    DMI_ONE_BY_ONE
+    for (int32_t j = 0; j < count; j++, to += TILE_IN * W, x += step) {
+        vec d[TILE_IN], result[TILE_IN];
         DMI_UNROLL
-        for (int32_t j = 0; j < TILE_IN; j++) {
-            DMI_UNROLL
-            for (int32_t k = TILE_IN - TILE_OUT; k < TILE_IN; k++) prefetch(pixels[j * TILE_IN + k], c + ahead);
-        }
+        for (int32_t i = 0; i < TILE_IN; i++) d[i] = load(x + i * row), prefetch(x + i * row, W);
+        input_1d(result, 1, d[0], d[1], d[2], d[3], d[4], d[5]);
         DMI_UNROLL
-        for (int32_t j = 0; j < TILE_IN; j++)
-            input_1d(&rows[0][j], TILE_IN, load(pixels[j] + c), load(pixels[6 + j] + c), load(pixels[12 + j] + c),
-                     load(pixels[18 + j] + c), load(pixels[24 + j] + c), load(pixels[30 + j] + c));
-        DMI_UNROLL
-        for (int32_t j = 0; j < TILE_IN; j++) {
-            input_1d(result, 1, rows[j][0], rows[j][1], rows[j][2], rows[j][3], rows[j][4], rows[j][5]);
-            DMI_UNROLL
-            for (int32_t k = 0; k < TILE_IN; k++) store(v + (size_t)(j * TILE_IN + k) * step + c, result[k]);
-        }
+        for (int32_t i = 0; i < TILE_IN; i++) store(to + i * W, result[i]);
     }
 }
 
-void DMI_KERNEL(winograd_input)(const dmi_winograd_shape *s, tile_place at, const float *x, const float *zeros, float *v,
-                                size_t step) {
-    int32_t shift = s->upsample, whole = s->ci / W, part = s->ci % W;
-    size_t ci = (size_t)s->ci, width = (size_t)(s->w >> shift);
-    size_t ahead = (size_t)TILE_OUT * ci >> shift;
-    const float *picture = x + (size_t)at.n * (size_t)(s->h >> shift) * width * ci, *pixels[POINTS];
-    for (int32_t i = 0; i < TILE_IN; i++) {
-        int32_t py = at.y - 1 + i;
-        const float *row = picture + (size_t)(py >> shift) * width * ci;
-        for (int32_t j = 0; j < TILE_IN; j++) {
-            int32_t px = at.x - 1 + j;
-            bool inside = py >= 0 && py < s->h && px >= 0 && px < s->w;
-            pixels[i * TILE_IN + j] = inside ? row + (size_t)(px >> shift) * ci : zeros;
-        }
+/* A row of pixels that the tiles see: where it begins, and the floats from one pixel to the next; 0 for zeros. */
+typedef struct pixel_row {
+    const float *first;
+    ptrdiff_t step;
+} pixel_row;
+
+/* The same for rows of any kind. */
+static __attribute__((noinline)) void columns_of_rows(float *to, const pixel_row rows[TILE_IN], int32_t count) {
+    const float *x0 = rows[0].first, *x1 = rows[1].first, *x2 = rows[2].first;
+    const float *x3 = rows[3].first, *x4 = rows[4].first, *x5 = rows[5].first;
+    DMI_ONE_BY_ONE
+    for (int32_t j = 0; j < count; j++, to += TILE_IN * W) {
+        vec result[TILE_IN];
+        input_1d(result, 1, load(x0), load(x1), load(x2), load(x3), load(x4), load(x5));
+        prefetch(x0, W), prefetch(x1, W), prefetch(x2, W), prefetch(x3, W), prefetch(x4, W), prefetch(x5, W);
+        x0 += rows[0].step, x1 += rows[1].step, x2 += rows[2].step;
+        x3 += rows[3].step, x4 += rows[4].step, x5 += rows[5].step;
+        DMI_UNROLL
+        for (int32_t i = 0; i < TILE_IN; i++) store(to + i * W, result[i]);
     }
-    transform(v, step, pixels, whole, ahead);
-    if (part) {
-        float parts[POINTS * W];
-        for (int32_t i = 0; i < POINTS; i++) {
-            store(parts + i * W, load_part(pixels[i] + whole * W, part));
-            pixels[i] = parts + i * W;
-        }
-        transform(v + whole * W, step, pixels, 1, 0);
+}
+
+/* The second half, along the rows of one tile: v[position * step] from its columns. */
+static inline __attribute__((always_inline)) void transform_rows(float *v, size_t step, const float *columns, bool doubled) {
+    DMI_ONE_BY_ONE
+    for (int32_t i = 0; i < TILE_IN; i++, columns += W, v += TILE_IN * step) {
+        vec d[TILE_IN], result[TILE_IN];
+        DMI_UNROLL
+        for (int32_t j = 0; j < TILE_IN; j++) d[j] = load(columns + stored(j, doubled) * TILE_IN * W);
+        input_1d(result, 1, d[0], d[1], d[2], d[3], d[4], d[5]);
+        DMI_UNROLL
+        for (int32_t k = 0; k < TILE_IN; k++) store(v + (size_t)k * step, result[k]);
+    }
+}
+
+static __attribute__((noinline)) void transform_plain(float *v, size_t row, size_t step, int32_t tiles, const float *columns) {
+    for (int32_t t = 0; t < tiles; t++)
+        transform_rows(v + (size_t)t * row, step, columns + t * TILE_OUT * TILE_IN * W, false);
+}
+
+static __attribute__((noinline)) void transform_doubled(float *v, size_t row, size_t step, int32_t tiles, const float *columns) {
+    for (int32_t t = 0; t < tiles; t++)
+        transform_rows(v + (size_t)t * row, step, columns + t * TILE_OUT / 2 * TILE_IN * W, true);
+}
+
+/* The first `part` channels of a vector of a row's pixels, with zeros behind them. */
+static pixel_row widened(float *to, pixel_row from, int32_t count, int32_t part) {
+    for (int32_t j = 0; j < count; j++) store(to + j * W, load_part(from.first + j * from.step, part));
+    return (pixel_row){to, W};
+}
+
+/* W channels of a strip, or the first `part` of them. */
+static void transform_strip(float *v, size_t v_row, size_t step, int32_t tiles, const strip_place *p, ptrdiff_t channel,
+                            bool doubled, int32_t part) {
+    static const float zeros[2 * W];
+    float columns[STRIP_COLUMNS * TILE_IN * W] __attribute__((aligned(64))), wide[TILE_IN][STRIP_COLUMNS * W];
+    pixel_row rows[TILE_IN];
+    const int32_t count = p->right - p->left, column_floats = TILE_IN * W;
+    for (int32_t i = 0; i < TILE_IN; i++) {
+        int32_t row = stored(i, doubled);
+        rows[i] = (pixel_row){zeros, 0};
+        if (row < p->top || row >= p->bottom) continue;
+        rows[i] = (pixel_row){p->picture + (p->first + row * p->row + p->left * p->column + channel), p->column};
+        if (part < W) rows[i] = widened(wide[i], rows[i], count, part);
+    }
+    memset(columns, 0, (size_t)(p->left * column_floats) * sizeof *columns);
+    memset(columns + p->right * column_floats, 0, (size_t)((p->columns - p->right) * column_floats) * sizeof *columns);
+    float *to = columns + p->left * column_floats;
+    if (!doubled && part == W && p->top == 0 && p->bottom == TILE_IN) transform_columns(to, rows[0].first, p->row, p->column, count);
+    else columns_of_rows(to, rows, count);
+    (doubled ? transform_doubled : transform_plain)(v, v_row, step, tiles, columns);
+}
+
+static strip_place strip_of(const dmi_winograd_shape *s, tile_place at, int32_t tiles, const float *x) {
+    int32_t shift = s->upsample, h = s->h >> shift, w = s->w >> shift;
+    int32_t y0 = (at.y >> shift) - 1, x0 = (at.x >> shift) - 1;
+    strip_place p = {.picture = x + (size_t)at.n * (size_t)h * (size_t)w * (size_t)s->ci, .column = s->ci};
+    p.row = (ptrdiff_t)w * s->ci;
+    p.first = y0 * p.row + x0 * p.column;
+    p.columns = (tiles * TILE_OUT >> shift) + 2;
+    p.top = y0 < 0;
+    p.bottom = h - y0 < TILE_IN ? h - y0 : TILE_IN;
+    p.left = x0 < 0;
+    p.right = w - x0 < p.columns ? w - x0 : p.columns;
+    return p;
+}
+
+void DMI_KERNEL(winograd_input)(const dmi_winograd_shape *s, int32_t first, int32_t tiles, const float *x, float *v,
+                                size_t row, size_t step) {
+    for (int32_t done = 0, count; done < tiles; done += count) {
+        tile_place at = place_of(s, first + done);
+        count = tiles_across(s) - at.x / TILE_OUT;
+        if (count > STRIP_TILES) count = STRIP_TILES;
+        if (count > tiles - done) count = tiles - done;
+        strip_place p = strip_of(s, at, count, x);
+        for (int32_t c = 0; c < s->ci; c += W)
+            transform_strip(v + (size_t)done * row + c, row, step, count, &p, c, s->upsample, s->ci - c < W ? s->ci - c : W);
     }
 }

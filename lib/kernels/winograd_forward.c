@@ -1,7 +1,5 @@
 /* The convolution itself. A task is a block of tiles and a range of output panels: the block's input is transformed once,
  * then panel by panel multiplied at the 36 positions and brought back, so that only one panel's products are ever stored. */
-#include <string.h>
-
 #include "kernels/product.h"
 #include "kernels/winograd_parts.h"
 
@@ -41,7 +39,7 @@ int32_t DMI_KERNEL(winograd_blocks)(const dmi_winograd_shape *s) {
 
 size_t DMI_KERNEL(winograd_block_floats)(const dmi_winograd_shape *s) {
     cut c = cut_of(s);
-    return POINTS * (c.v_step + c.m_step) + row_step(s->ci);
+    return POINTS * (c.v_step + c.m_step);
 }
 
 /* y [4][4][PANEL] = A^T m A for a panel of channels. One body for all tiles. */
@@ -139,10 +137,8 @@ void DMI_KERNEL(winograd_forward)(const dmi_winograd_shape *s, float *y, const f
     cut c = cut_of(s);
     int32_t first = block / c.splits * c.block_tiles, split = block % c.splits;
     int32_t tiles = c.tiles - first < c.block_tiles ? c.tiles - first : c.block_tiles;
-    float *v = scratch, *m = v + POINTS * c.v_step, *zeros = m + POINTS * c.m_step;
-    memset(zeros, 0, (size_t)s->ci * sizeof *zeros);
-    for (int32_t t = 0; t < tiles; t++)
-        DMI_KERNEL(winograd_input)(s, place_of(s, first + t), x, zeros, v + (size_t)t * c.v_row, c.v_step);
+    float *v = scratch, *m = v + POINTS * c.v_step;
+    DMI_KERNEL(winograd_input)(s, first, tiles, x, v, c.v_row, c.v_step);
     for (int32_t panel = c.panels * split / c.splits; panel < c.panels * (split + 1) / c.splits; panel++) {
         for (int32_t p = 0; p < POINTS; p++) {
             const float *weights = u + ((size_t)panel * POINTS + (size_t)p) * weight_step(s->ci);

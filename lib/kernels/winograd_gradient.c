@@ -7,7 +7,7 @@
 
 /* Tiles of a round: enough to be worth reading and writing dU, few enough that V and D are still near when products read
  * them (measured: 64 to 192 are alike, 512 takes a quarter longer). */
-enum { ROUND_FLOATS = 2560 * 1024, ROUND_TILES_LEAST = 96, ROUND_TILES_MOST = 128, TASK_TILES = 4, TASK_CHANNELS = 32 };
+enum { ROUND_FLOATS = 2560 * 1024, ROUND_TILES_LEAST = 96, ROUND_TILES_MOST = 128, TASK_TILES = 8, TASK_CHANNELS = 32 };
 
 typedef struct cut {
     int32_t tiles, round_tiles, rounds, panels;
@@ -107,11 +107,9 @@ void DMI_KERNEL(winograd_gradient_transform)(const dmi_winograd_shape *s, float 
     float *v = scratch, *d = v + POINTS * c.v_step;
     float *zeros = d + POINTS * (c.d_step + c.u_step) + (size_t)task * c.zeros;
     memset(zeros, 0, c.zeros * sizeof *zeros);
-    for (int32_t t = first; t < end; t++) {
-        tile_place at = place_of(s, round * c.round_tiles + t);
-        DMI_KERNEL(winograd_input)(s, at, x, zeros, v + (size_t)t * c.v_row, c.v_step);
-        transform_dy(s, &c, at, dy, zeros, d + (size_t)t * PANEL);
-    }
+    DMI_KERNEL(winograd_input)(s, round * c.round_tiles + first, end - first, x, v + (size_t)first * c.v_row, c.v_row, c.v_step);
+    for (int32_t t = first; t < end; t++)
+        transform_dy(s, &c, place_of(s, round * c.round_tiles + t), dy, zeros, d + (size_t)t * PANEL);
 }
 
 void DMI_KERNEL(winograd_gradient_product)(const dmi_winograd_shape *s, float *scratch, int32_t round, int32_t task) {

@@ -38,10 +38,10 @@ static inline size_t row_step(int32_t channels) {
 /* U: [panel][position][in][PANEL] */
 static inline size_t weight_step(int32_t ci) { return position_step((size_t)ci * PANEL); }
 
-/* v[position * step + c] = B^T d B for the tile's 6x6 pixels and all channels of x; whole vectors are written. Pixels
- * outside the picture are read at `zeros` [ci]. */
-void DMI_KERNEL(winograd_input)(const dmi_winograd_shape *s, tile_place at, const float *x, const float *zeros, float *v,
-                                size_t step);
+/* v[position * step + t * row + c] = B^T d B for the 6x6 pixels of tiles first to first + tiles - 1 and all channels of x;
+ * whole vectors are written. Pixels outside the picture are zero. */
+void DMI_KERNEL(winograd_input)(const dmi_winograd_shape *s, int32_t first, int32_t tiles, const float *x, float *v,
+                                size_t row, size_t step);
 
 /* The functions of the table, in winograd_weights.c, winograd_forward.c and winograd_gradient.c. */
 size_t DMI_KERNEL(winograd_weight_floats)(int32_t ci, int32_t co);

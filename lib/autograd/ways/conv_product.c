@@ -45,6 +45,23 @@ static task_place place_of(int32_t task, int32_t pixels, int32_t channels) {
 
 /* ---- forward: for each row of output pixels, the runs that the taps see ---- */
 
+/* Kernel 1: one product, which adds bias and residual as it writes. */
+static void forward_plain(const product_job *job, const task_place *p, const float *x, size_t place) {
+    const dmi_conv_shape *s = job->shape;
+    const dmi_epilogue *e = job->epilogue;
+    size_t co = (size_t)s->co, c0 = (size_t)p->channel;
+    float *y = job->to + place + c0;
+    dmi_product_start start = {.from_stride = co};
+    if (e->per_image || e->add) {
+        bool begun = dmi_epilogue_begin(job->kernels, e, job->to, p->n, co, place, (size_t)p->pixels, c0, (size_t)p->channels);
+        start.from = begun ? y : NULL;
+    } else {
+        start.bias = e->bias ? e->bias + c0 : NULL;
+        start.from = e->residual ? e->residual + place + c0 : NULL;
+    }
+    job->kernels->product->multiply_onto(y, co, x, (size_t)s->ci, job->weight + c0, co, p->pixels, p->channels, s->ci, &start);
+}
+
 static void forward_task(void *data, int32_t task, int32_t worker) {
     const product_job *job = data;
     const dmi_conv_shape *s = job->shape;
@@ -53,13 +70,12 @@ static void forward_task(void *data, int32_t task, int32_t worker) {
     size_t ci = (size_t)s->ci, co = (size_t)s->co, c0 = (size_t)p.channel;
     size_t place = (size_t)p.n * dmi_output_floats(s) + (size_t)p.pixel * co;
     const float *picture = job->x + (size_t)p.n * dmi_input_floats(s);
-    bool begun = dmi_epilogue_begin(job->kernels, job->epilogue, job->to, p.n, co, place, (size_t)p.pixels, c0,
-                                    (size_t)p.channels);
     if (dmi_is_plain(s)) {
-        job->kernels->product->multiply(job->to + place + c0, co, picture + (size_t)p.pixel * ci, ci, job->weight + c0, co,
-                                        p.pixels, p.channels, s->ci, begun);
+        forward_plain(job, &p, picture + (size_t)p.pixel * ci, place);
         return;
     }
+    bool begun = dmi_epilogue_begin(job->kernels, job->epilogue, job->to, p.n, co, place, (size_t)p.pixels, c0,
+                                    (size_t)p.channels);
     for (int32_t i = 0; i < p.pixels && !begun; i++)
         memset(job->to + place + (size_t)i * co + c0, 0, (size_t)p.channels * sizeof(float));
     for (int32_t done = 0, length; done < p.pixels; done += length) {
