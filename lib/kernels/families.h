@@ -27,9 +27,14 @@ void DMI_KERNEL(norm_backward)(float *dx, float *dgain, float *doffset, const fl
                                int32_t per_group, int32_t c0, int32_t c1, bool silu, bool add);
 
 /* ---- softmax.c ---- */
-void DMI_KERNEL(softmax_rows)(float *s, float *lse, float scale, int32_t rows, int32_t columns);
+void DMI_KERNEL(softmax_block)(float *s, float *o, float *most, float *sum, float scale, int32_t keys, int32_t width,
+                               bool first);
+void DMI_KERNEL(softmax_finish)(float *o, float *lse, const float *most, const float *sum, float scale, int32_t width,
+                                int32_t queries);
+void DMI_KERNEL(softmax_gradient)(float *s, float *dp, const float *lse, const float *delta, float scale, int32_t rows);
 void DMI_KERNEL(softmax_again)(float *s, const float *lse, float scale, int32_t rows, int32_t columns);
-void DMI_KERNEL(softmax_backward)(float *dp, const float *p, const float *delta, float scale, int32_t rows, int32_t columns);
+void DMI_KERNEL(rows_to_panel)(float *panel, const float *x, size_t stride, int32_t rows, int32_t width);
+void DMI_KERNEL(panel_to_rows)(float *y, size_t stride, const float *panel, int32_t rows, int32_t width, bool add);
 void DMI_KERNEL(row_dot)(float *delta, const float *a, size_t sa, const float *b, size_t sb, int32_t rows, int32_t columns);
 
 /* ---- linear.c ---- */

@@ -36,6 +36,9 @@ typedef struct dmi_solver_update {
     bool clip;
 } dmi_solver_update;
 
+/* Columns of a panel of attention: whole vectors, and whole panels of a product, of every instruction set. */
+enum { DMI_SOFTMAX_COLUMNS = 32 };
+
 typedef struct dmi_kernels {
     const char *isa;
 
@@ -64,13 +67,22 @@ typedef struct dmi_kernels {
                           const float *rstd, const float *gain, const float *offset, int32_t pixels, int32_t channels,
                           int32_t per_group, int32_t c0, int32_t c1, bool silu, bool add);
 
-    /* ---- softmax.c ---- */
-    /* each row of s [rows, columns]: p = exp(scale * s - m) / sum, in place; lse[row] = m + log(sum) */
-    void (*softmax_rows)(float *s, float *lse, float scale, int32_t rows, int32_t columns);
-    /* each row of s: p = exp(scale * s - lse[row]), in place */
+    /* ---- softmax.c: attention on panels of DMI_SOFTMAX_COLUMNS columns, row-major and dense ---- */
+    /* One step of the running softmax. s [keys, columns] holds scores, a query a column: most = max(most, s),
+     * p = exp(scale * (s - most)) in place of s, sum += sum p over the keys; `sum` and o [width, columns] so far are first
+     * multiplied by exp(scale * (most before - most)). `first`: there is no before, and o is left alone. */
+    void (*softmax_block)(float *s, float *o, float *most, float *sum, float scale, int32_t keys, int32_t width, bool first);
+    /* o [width, columns] /= sum; lse = most + log(sum) / scale, of the first `queries` columns */
+    void (*softmax_finish)(float *o, float *lse, const float *most, const float *sum, float scale, int32_t width,
+                           int32_t queries);
+    /* s and dp [rows, columns], a query a row: p = exp(scale * (s - lse[row])) in place of s, and
+     * ds = scale * p * (dp - delta[row]) in place of dp */
+    void (*softmax_gradient)(float *s, float *dp, const float *lse, const float *delta, float scale, int32_t rows);
+    /* each row of s [rows, columns]: exp(scale * s - lse[row]), in place, to the last bits of small numbers */
     void (*softmax_again)(float *s, const float *lse, float scale, int32_t rows, int32_t columns);
-    /* ds = scale * p * (dp - delta[row]), into dp */
-    void (*softmax_backward)(float *dp, const float *p, const float *delta, float scale, int32_t rows, int32_t columns);
+    /* panel [width, columns] = x [rows, width] (row stride) turned over, zeros in the columns from `rows` on; and back */
+    void (*rows_to_panel)(float *panel, const float *x, size_t stride, int32_t rows, int32_t width);
+    void (*panel_to_rows)(float *y, size_t stride, const float *panel, int32_t rows, int32_t width, bool add);
     /* delta[row] = sum_c a[row, c] * b[row, c], with row strides */
     void (*row_dot)(float *delta, const float *a, size_t sa, const float *b, size_t sb, int32_t rows, int32_t columns);
 

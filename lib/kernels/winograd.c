@@ -7,6 +7,7 @@
 const dmi_winograd DMI_KERNEL(winograd_table) = {
     .weight_floats = DMI_KERNEL(winograd_weight_floats),
     .weight_tasks = DMI_KERNEL(winograd_weight_tasks),
+    .turned_tasks = DMI_KERNEL(winograd_turned_tasks),
     .weight_transform = DMI_KERNEL(winograd_weights),
     .weight_transform_turned = DMI_KERNEL(winograd_weights_turned),
     .blocks = DMI_KERNEL(winograd_blocks),
@@ -37,15 +38,15 @@ typedef struct strip_place {
 /* The row or column of stored pixels, from the strip's first on, that holds row or column i of the tile. */
 static inline int32_t stored(int32_t i, bool doubled) { return doubled ? (i + 1) / 2 : i; }
 
-/* B^T d down `count` columns of pixels, W channels of each: to [count][6][W]. The channels behind them, which come next, are
+/* B^T d down `count` columns of pixels, W channels of each: to [count][6][W]. What comes next, `ahead` floats from here, is
  * asked for meanwhile. This is for strips that are inside of their picture above and below. */
 static __attribute__((noinline)) void transform_columns(float *to, const float *x, ptrdiff_t row, ptrdiff_t step,
-                                                        int32_t count) {
+                                                        int32_t count, size_t ahead) {
     DMI_ONE_BY_ONE
     for (int32_t j = 0; j < count; j++, to += TILE_IN * W, x += step) {
         vec d[TILE_IN], result[TILE_IN];
         DMI_UNROLL
-        for (int32_t i = 0; i < TILE_IN; i++) d[i] = load(x + i * row), prefetch(x + i * row, W);
+        for (int32_t i = 0; i < TILE_IN; i++) d[i] = load(x + i * row), prefetch(x + i * row, ahead);
         input_1d(result, 1, d[0], d[1], d[2], d[3], d[4], d[5]);
         DMI_UNROLL
         for (int32_t i = 0; i < TILE_IN; i++) store(to + i * W, result[i]);
@@ -59,14 +60,15 @@ typedef struct pixel_row {
 } pixel_row;
 
 /* The same for rows of any kind. */
-static __attribute__((noinline)) void columns_of_rows(float *to, const pixel_row rows[TILE_IN], int32_t count) {
+static __attribute__((noinline)) void columns_of_rows(float *to, const pixel_row rows[TILE_IN], int32_t count, size_t ahead) {
     const float *x0 = rows[0].first, *x1 = rows[1].first, *x2 = rows[2].first;
     const float *x3 = rows[3].first, *x4 = rows[4].first, *x5 = rows[5].first;
     DMI_ONE_BY_ONE
     for (int32_t j = 0; j < count; j++, to += TILE_IN * W) {
         vec result[TILE_IN];
         input_1d(result, 1, load(x0), load(x1), load(x2), load(x3), load(x4), load(x5));
-        prefetch(x0, W), prefetch(x1, W), prefetch(x2, W), prefetch(x3, W), prefetch(x4, W), prefetch(x5, W);
+        prefetch(x0, ahead), prefetch(x1, ahead), prefetch(x2, ahead);
+        prefetch(x3, ahead), prefetch(x4, ahead), prefetch(x5, ahead);
         x0 += rows[0].step, x1 += rows[1].step, x2 += rows[2].step;
         x3 += rows[3].step, x4 += rows[4].step, x5 += rows[5].step;
         DMI_UNROLL
@@ -105,7 +107,7 @@ static pixel_row widened(float *to, pixel_row from, int32_t count, int32_t part)
 
 /* W channels of a strip, or the first `part` of them. */
 static void transform_strip(float *v, size_t v_row, size_t step, int32_t tiles, const strip_place *p, ptrdiff_t channel,
-                            bool doubled, int32_t part) {
+                            bool doubled, int32_t part, size_t ahead) {
     static const float zeros[2 * W];
     float columns[STRIP_COLUMNS * TILE_IN * W] __attribute__((aligned(64))), wide[TILE_IN][STRIP_COLUMNS * W];
     pixel_row rows[TILE_IN];
@@ -120,8 +122,8 @@ static void transform_strip(float *v, size_t v_row, size_t step, int32_t tiles, 
     memset(columns, 0, (size_t)(p->left * column_floats) * sizeof *columns);
     memset(columns + p->right * column_floats, 0, (size_t)((p->columns - p->right) * column_floats) * sizeof *columns);
     float *to = columns + p->left * column_floats;
-    if (!doubled && part == W && p->top == 0 && p->bottom == TILE_IN) transform_columns(to, rows[0].first, p->row, p->column, count);
-    else columns_of_rows(to, rows, count);
+    if (!doubled && part == W && p->top == 0 && p->bottom == TILE_IN) transform_columns(to, rows[0].first, p->row, p->column, count, ahead);
+    else columns_of_rows(to, rows, count, ahead);
     (doubled ? transform_doubled : transform_plain)(v, v_row, step, tiles, columns);
 }
 
@@ -147,7 +149,11 @@ void DMI_KERNEL(winograd_input)(const dmi_winograd_shape *s, int32_t first, int3
         if (count > STRIP_TILES) count = STRIP_TILES;
         if (count > tiles - done) count = tiles - done;
         strip_place p = strip_of(s, at, count, x);
-        for (int32_t c = 0; c < s->ci; c += W)
-            transform_strip(v + (size_t)done * row + c, row, step, count, &p, c, s->upsample, s->ci - c < W ? s->ci - c : W);
+        for (int32_t c = 0; c < s->ci; c += W) {
+            int32_t part = s->ci - c < W ? s->ci - c : W;
+            /* Next come the same pixels' next channels, and in the end the first ones of the tiles below. */
+            size_t ahead = c + W < s->ci ? W : (size_t)(p.row * (TILE_OUT >> s->upsample) - c);
+            transform_strip(v + (size_t)done * row + c, row, step, count, &p, c, s->upsample, part, ahead);
+        }
     }
 }

@@ -27,7 +27,8 @@ typedef struct dmi_epilogue {
 typedef struct dmi_winograd {
     /* ---- transformed weights: U, in panels that the products read in order ---- */
     size_t (*weight_floats)(int32_t ci, int32_t co);
-    int32_t (*weight_tasks)(int32_t ci, int32_t co);
+    int32_t (*weight_tasks)(int32_t ci, int32_t co); /* of w [3, 3, ci, co] */
+    int32_t (*turned_tasks)(int32_t ci, int32_t co);
     /* One task of U from w [3, 3, ci, co]. */
     void (*weight_transform)(float *u, const float *w, int32_t ci, int32_t co, int32_t task);
     /* The same for the data gradient: the convolution of dy [.., co] to dx [.., ci], from the same w [3, 3, ci, co]

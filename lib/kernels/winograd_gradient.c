@@ -7,7 +7,7 @@
 
 /* Tiles of a round: enough to be worth reading and writing dU, few enough that V and D are still near when products read
  * them (measured: 64 to 192 are alike, 512 takes a quarter longer). */
-enum { ROUND_FLOATS = 2560 * 1024, ROUND_TILES_LEAST = 96, ROUND_TILES_MOST = 128, TASK_TILES = 8, TASK_CHANNELS = 32 };
+enum { ROUND_FLOATS = 2560 * 1024, ROUND_TILES_LEAST = 96, ROUND_TILES_MOST = 128, TASK_TILES = 8, TASK_ROWS = 8 };
 
 typedef struct cut {
     int32_t tiles, round_tiles, rounds, panels;
@@ -52,7 +52,7 @@ int32_t DMI_KERNEL(winograd_gradient_transform_tasks)(const dmi_winograd_shape *
 int32_t DMI_KERNEL(winograd_gradient_product_tasks)(const dmi_winograd_shape *s) { return POINTS * panels_of(s->co); }
 
 int32_t DMI_KERNEL(winograd_gradient_inverse_tasks)(const dmi_winograd_shape *s) {
-    return panels_of(s->co) * divide_up(s->ci, TASK_CHANNELS);
+    return divide_up(s->ci, TASK_ROWS);
 }
 
 /* d[position * step] = A dy A^T for one vector of channels of the tile's 16 pixels; the next tile's lie `ahead`. */
@@ -124,13 +124,11 @@ void DMI_KERNEL(winograd_gradient_product)(const dmi_winograd_shape *s, float *s
 void DMI_KERNEL(winograd_gradient_inverse)(const dmi_winograd_shape *s, float *dw, const float *scratch, bool add,
                                            int32_t task) {
     cut c = cut_of(s);
-    int32_t chunks = divide_up(s->ci, TASK_CHANNELS), panel = task / chunks, first = task % chunks * TASK_CHANNELS;
-    int32_t end = s->ci - first < TASK_CHANNELS ? s->ci : first + TASK_CHANNELS;
-    const float *u = scratch + POINTS * (c.v_step + c.d_step) + (size_t)panel * c.u_panel;
+    int32_t first = task * TASK_ROWS, end = s->ci - first < TASK_ROWS ? s->ci : first + TASK_ROWS;
+    const float *u = scratch + POINTS * (c.v_step + c.d_step);
     for (int32_t in = first; in < end; in++) {
-        for (int32_t half = 0; half < PANEL && panel * PANEL + half < s->co; half += W) {
-            int32_t out = panel * PANEL + half;
-            const float *from = u + (size_t)in * PANEL + half;
+        for (int32_t out = 0; out < s->co; out += W) {
+            const float *from = u + (size_t)(out / PANEL) * c.u_panel + (size_t)in * PANEL + (size_t)(out % PANEL);
             size_t step = c.u_step;
             vec rows[3][TILE_IN], result[3];
             DMI_UNROLL
@@ -143,6 +141,7 @@ void DMI_KERNEL(winograd_gradient_inverse)(const dmi_winograd_shape *s, float *d
                 weight_turned_1d(result, 1, rows[j][0], rows[j][1], rows[j][2], rows[j][3], rows[j][4], rows[j][5]);
                 for (int32_t k = 0; k < 3; k++) {
                     float *p = dw + ((size_t)(3 * j + k) * (size_t)s->ci + (size_t)in) * (size_t)s->co + (size_t)out;
+                    prefetch(p, 2 * (size_t)s->co);
                     vec value = add ? load_part(p, s->co - out) + result[k] : result[k];
                     store_part(p, value, s->co - out);
                 }

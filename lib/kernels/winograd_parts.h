@@ -46,6 +46,7 @@ void DMI_KERNEL(winograd_input)(const dmi_winograd_shape *s, int32_t first, int3
 /* The functions of the table, in winograd_weights.c, winograd_forward.c and winograd_gradient.c. */
 size_t DMI_KERNEL(winograd_weight_floats)(int32_t ci, int32_t co);
 int32_t DMI_KERNEL(winograd_weight_tasks)(int32_t ci, int32_t co);
+int32_t DMI_KERNEL(winograd_turned_tasks)(int32_t ci, int32_t co);
 void DMI_KERNEL(winograd_weights)(float *u, const float *w, int32_t ci, int32_t co, int32_t task);
 void DMI_KERNEL(winograd_weights_turned)(float *u, const float *w, int32_t ci, int32_t co, int32_t task);
 int32_t DMI_KERNEL(winograd_blocks)(const dmi_winograd_shape *s);

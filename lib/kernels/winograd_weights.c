@@ -5,14 +5,22 @@
 #include "kernels/product.h"
 #include "kernels/winograd_parts.h"
 
-/* Input channels of a task, a multiple of every W. */
-enum { TASK_CHANNELS = 32 };
+/* Rows of w that a task reads: whole rows, one after another, since w mostly comes from main memory. */
+enum { TASK_ROWS = 16, AHEAD_ROWS = 2 };
 
 size_t DMI_KERNEL(winograd_weight_floats)(int32_t ci, int32_t co) {
     return (size_t)panels_of(co) * POINTS * weight_step(ci);
 }
 
-int32_t DMI_KERNEL(winograd_weight_tasks)(int32_t ci, int32_t co) { return panels_of(co) * divide_up(ci, TASK_CHANNELS); }
+int32_t DMI_KERNEL(winograd_weight_tasks)(int32_t ci, int32_t co) {
+    (void)co;
+    return divide_up(ci, TASK_ROWS);
+}
+
+int32_t DMI_KERNEL(winograd_turned_tasks)(int32_t ci, int32_t co) {
+    (void)co;
+    return divide_up(ci, W);
+}
 
 /* u[position * step] for one vector of channels: g [9][W]. */
 static void transform(float *u, size_t step, const vec *g) {
@@ -28,16 +36,17 @@ static void transform(float *u, size_t step, const vec *g) {
 }
 
 void DMI_KERNEL(winograd_weights)(float *u, const float *w, int32_t ci, int32_t co, int32_t task) {
-    int32_t chunks = divide_up(ci, TASK_CHANNELS), panel = task / chunks, first = task % chunks * TASK_CHANNELS;
-    int32_t end = ci - first < TASK_CHANNELS ? ci : first + TASK_CHANNELS;
+    int32_t first = task * TASK_ROWS, end = ci - first < TASK_ROWS ? ci : first + TASK_ROWS;
     size_t step = weight_step(ci), tap = (size_t)ci * (size_t)co;
     for (int32_t in = first; in < end; in++) {
-        for (int32_t half = 0; half < PANEL; half += W) {
-            int32_t out = panel * PANEL + half;
+        for (int32_t out = 0; out < panels_of(co) * PANEL; out += W) {
             vec g[9] = {0};
-            for (int32_t k = 0; k < 9 && out < co; k++)
-                g[k] = load_part(w + (size_t)k * tap + (size_t)in * (size_t)co + (size_t)out, co - out);
-            transform(u + (size_t)panel * POINTS * step + (size_t)in * PANEL + half, step, g);
+            for (int32_t k = 0; k < 9 && out < co; k++) {
+                const float *from = w + (size_t)k * tap + (size_t)in * (size_t)co + (size_t)out;
+                g[k] = load_part(from, co - out);
+                prefetch(from, AHEAD_ROWS * (size_t)co);
+            }
+            transform(u + (size_t)(out / PANEL) * POINTS * step + (size_t)in * PANEL + (size_t)(out % PANEL), step, g);
         }
     }
 }
@@ -48,22 +57,24 @@ static void transpose_square(float *to, const float *from, size_t stride, int32_
     if (rows > 0) DMI_KERNEL(transpose)(to, W, from, stride, rows < W ? rows : W, columns < W ? columns : W);
 }
 
-/* Here the convolution's inputs are w's outputs: its panels run over ci, its products' depth over co. */
+/* Here the convolution's inputs are w's outputs: its panels run over ci, its products' depth over co. A task is one vector of
+ * ci; the last one also fills its panel with zeros. */
 void DMI_KERNEL(winograd_weights_turned)(float *u, const float *w, int32_t ci, int32_t co, int32_t task) {
-    int32_t chunks = divide_up(co, TASK_CHANNELS), panel = task / chunks, first = task % chunks * TASK_CHANNELS;
-    int32_t end = co - first < TASK_CHANNELS ? co : first + TASK_CHANNELS;
     size_t step = weight_step(co), tap = (size_t)ci * (size_t)co;
-    for (int32_t half = 0; half < PANEL; half += W) {
-        int32_t out = panel * PANEL + half;
-        for (int32_t in = first; in < end; in += W) {
+    int32_t out = task * W, end = task + 1 < divide_up(ci, W) ? out + W : panels_of(ci) * PANEL;
+    for (; out < end; out += W) {
+        for (int32_t in = 0; in < co; in += W) {
             float square[9][W * W];
             for (int32_t k = 0; k < 9; k++)
                 transpose_square(square[8 - k], w + (size_t)k * tap + (size_t)(out < ci ? out : 0) * (size_t)co + (size_t)in,
                                  (size_t)co, ci - out, co - in);
-            for (int32_t i = 0; i < W && in + i < end; i++) {
+            for (int32_t i = 0; i < W && in + i < co; i++) {
                 vec g[9];
-                for (int32_t k = 0; k < 9; k++) g[k] = load(square[k] + i * W);
-                transform(u + (size_t)panel * POINTS * step + (size_t)(in + i) * PANEL + half, step, g);
+                for (int32_t k = 0; k < 9; k++) {
+                    g[k] = load(square[k] + i * W);
+                    prefetch(w + (size_t)k * tap + (size_t)in + W, (size_t)(out + i) * (size_t)co); /* of the next square */
+                }
+                transform(u + (size_t)(out / PANEL) * POINTS * step + (size_t)(in + i) * PANEL + (size_t)(out % PANEL), step, g);
             }
         }
     }

@@ -1,5 +1,7 @@
-/* Attention: one and several heads, odd sizes, and pictures of several blocks of query rows. */
+/* Attention: one and several heads, odd sizes, pictures of several blocks of queries and keys, and large scores. */
 #include "support/gradient.h"
+
+#include "base/cpu.h"
 
 static void build(test_net *net) {
     const test_op *op = net->op;
@@ -34,8 +36,9 @@ static void reference(const test_net *net, double *const *v, double *y) {
     free(p);
 }
 
-/* 192 pixels are blocks of 128 and 64 query rows, 640 are six of 102 and one of 28. Backward makes the probabilities from
- * the log-sum-exp, and a rounding of that is a relative error of theirs: log(640) is 6.5, half of its last place 2.4e-7. */
+/* 192 pixels are blocks of 128 and 64 queries; 640 are five of 128, and 256, 256 and 128 keys in forward. Backward makes the
+ * probabilities from the log-sum-exp, and a rounding of that is a relative error of theirs: log(640) is 6.5, half of its
+ * last place 2.4e-7. */
 #define ATTENTION .build = build, .reference = reference
 static const test_op cases[] = {
     {.name = "attention", ATTENTION, .n = 3, .h = 3, .w = 5, .c = 8, .parts = 1},
@@ -43,8 +46,11 @@ static const test_op cases[] = {
     {.name = "attention, odd heads", ATTENTION, .n = 2, .h = 3, .w = 3, .c = 15, .parts = 5},
     {.name = "attention, a channel a head", ATTENTION, .n = 2, .h = 1, .w = 7, .c = 3, .parts = 3},
     {.name = "attention, two blocks", ATTENTION, .n = 1, .h = 12, .w = 16, .c = 6, .parts = 2, .samples = 12},
-    {.name = "attention, seven blocks", ATTENTION, .n = 1, .h = 20, .w = 32, .c = 4, .parts = 1, .samples = 4,
+    {.name = "attention, five blocks", ATTENTION, .n = 1, .h = 20, .w = 32, .c = 4, .parts = 1, .samples = 4,
      .bound = 2e-6},
+    {.name = "attention, three pixels", ATTENTION, .n = 2, .h = 1, .w = 3, .c = 10, .parts = 2},
+    {.name = "attention, odd channels", ATTENTION, .n = 1, .h = 7, .w = 5, .c = 33, .parts = 1, .samples = 20},
+    {.name = "attention, wide heads", ATTENTION, .n = 1, .h = 5, .w = 9, .c = 272, .parts = 2, .samples = 6},
 };
 
 START_TEST(test_case) { test_prove(&cases[_i]); }
@@ -81,6 +87,140 @@ START_TEST(test_large_scores) {
 }
 END_TEST
 
+/* ---- against the formulas in double ---- */
+
+enum { Q, K, V };
+
+typedef struct naive_gradients {
+    double *y, *d[3];
+} naive_gradients;
+
+/* Output and gradients of picture `picture` by the formulas of FlashAttention's appendix B.2, which the cases above have
+ * proven by differences. */
+static naive_gradients naive_of(const test_net *net, int32_t picture) {
+    const test_op *op = net->op;
+    const size_t c = (size_t)op->c, pixels = (size_t)op->h * (size_t)op->w, d = c / (size_t)op->parts, n = pixels * c;
+    const float *q = test_net_data(net, Q) + (size_t)picture * n, *k = test_net_data(net, K) + (size_t)picture * n;
+    const float *v = test_net_data(net, V) + (size_t)picture * n;
+    const float *dy = dmi_graph_gradient(net->graph, net->output) + (size_t)picture * n;
+    double *all = calloc(4 * n, sizeof *all), *p = malloc(2 * pixels * sizeof *p), *dp = p + pixels;
+    ck_assert(all && p);
+    naive_gradients g = {all, {all + n, all + 2 * n, all + 3 * n}};
+    for (size_t head = 0; head < c; head += d)
+        for (size_t i = head; i < n; i += c) {
+            double most = -INFINITY, sum = 0, delta = 0, scale = 1 / sqrt((double)d);
+            for (size_t j = 0; j < pixels; j++) {
+                p[j] = dp[j] = 0;
+                for (size_t x = 0; x < d; x++) {
+                    p[j] += scale * q[i + x] * k[j * c + head + x];
+                    dp[j] += (double)dy[i + x] * v[j * c + head + x];
+                }
+                most = fmax(most, p[j]);
+            }
+            for (size_t j = 0; j < pixels; j++) sum += p[j] = exp(p[j] - most);
+            for (size_t j = 0; j < pixels; j++) delta += (p[j] /= sum) * dp[j];
+            for (size_t j = 0; j < pixels; j++)
+                for (size_t x = 0; x < d; x++) {
+                    size_t at = j * c + head + x;
+                    double ds = scale * p[j] * (dp[j] - delta);
+                    g.y[i + x] += p[j] * v[at];
+                    g.d[Q][i + x] += ds * k[at];
+                    g.d[K][at] += ds * q[i + x];
+                    g.d[V][at] += p[j] * dy[i + x];
+                }
+        }
+    free(p);
+    return g;
+}
+
+static void check_error(const char *name, int32_t value, const float *got, const double *want, size_t count, double bound) {
+    double error = test_error_d(got, want, count);
+    ck_assert_msg(error <= bound, "%s, value %d: relative error %.3g is above %.3g", name, (int)value, error, bound);
+}
+
+/* The last picture. */
+static void check_formulas(const test_net *net, double bound) {
+    size_t n = test_net_count(net, Q) / (size_t)net->n, at = n * (size_t)(net->n - 1);
+    naive_gradients g = naive_of(net, net->n - 1);
+    check_error(net->op->name, -1, dmi_graph_data(net->graph, net->output) + at, g.y, n, bound);
+    for (int32_t i = Q; i <= V; i++) check_error(net->op->name, i, test_net_gradient(net, i) + at, g.d[i], n, 2 * bound);
+    free(g.y);
+}
+
+/* Pictures whose keys come in several blocks: a running softmax in forward, and two or four groups in backward. */
+static const test_op large[] = {
+    {.name = "attention, 256 pixels of 128 channels", ATTENTION, .n = 2, .h = 16, .w = 16, .c = 128, .parts = 1},
+    {.name = "attention, 300 pixels of 8 heads", ATTENTION, .n = 2, .h = 20, .w = 15, .c = 64, .parts = 8},
+    {.name = "attention, 1024 pixels", ATTENTION, .n = 1, .h = 32, .w = 32, .c = 24, .parts = 3},
+    {.name = "attention, 1025 pixels", ATTENTION, .n = 5, .h = 41, .w = 25, .c = 6, .parts = 1},
+    {.name = "attention, 4096 pixels", ATTENTION, .n = 1, .h = 64, .w = 64, .c = 8, .parts = 1},
+};
+
+START_TEST(test_large) {
+    for (int32_t isa = DMI_ISA_BASE; isa <= dmi_cpu_isa(); isa++) {
+        test_net *net = test_net_new(&large[_i], (test_setup){.threads = 2, .isa = isa});
+        test_net_run(net);
+        check_formulas(net, 2e-6); /* as above: the rounding of the log-sum-exp */
+        test_net_end(net);
+    }
+}
+END_TEST
+
+/* Scores from -80 to 80, of which only the differences to the largest may reach an exponential, and whose maxima come late:
+ * keys grow from the first to the last. A score of 80 is rounded by 4e-6 for each of its terms. */
+START_TEST(test_scores_of_eighty) {
+    const test_op op = {.name = "attention, scores of 80", ATTENTION, .n = 1, .h = 20, .w = 20, .c = 16, .parts = 1};
+    for (int32_t isa = DMI_ISA_BASE; isa <= dmi_cpu_isa(); isa++) {
+        test_net *net = test_net_new(&op, (test_setup){.threads = 2, .isa = isa});
+        const size_t n = test_net_count(net, Q);
+        double most = 0;
+        for (size_t i = 0; i < n; i++) {
+            test_net_data(net, Q)[i] *= 5;
+            test_net_data(net, K)[i] *= 4.0f * (float)i / (float)n;
+        }
+        for (size_t i = 0; i < n; i += 16)
+            for (size_t j = 0; j < n; j += 16) {
+                double score = 0;
+                for (size_t x = 0; x < 16; x++) score += test_net_data(net, Q)[i + x] * test_net_data(net, K)[j + x] / 4;
+                most = fmax(most, score);
+            }
+        ck_assert_msg(most > 80, "the largest score is %g", most);
+        test_net_run(net);
+        check_formulas(net, 1e-5);
+        test_net_end(net);
+    }
+}
+END_TEST
+
+/* Fewer pairs of picture and head are cut finer, and a picture's bits must not tell. */
+static const test_op batches[] = {
+    {.name = "attention, batch of five, two heads", ATTENTION, .h = 14, .w = 15, .c = 40, .parts = 2},
+    {.name = "attention, batch of five, four groups", ATTENTION, .h = 32, .w = 32, .c = 8, .parts = 1},
+};
+
+START_TEST(test_batch_of_five) {
+    const test_op *op = &batches[_i];
+    for (int32_t threads = 1; threads <= 3; threads++) {
+        test_net *five = test_net_new(op, (test_setup){.n = 5, .threads = threads, .isa = dmi_cpu_isa()});
+        test_net *one = test_net_new(op, (test_setup){.n = 1, .threads = 4 - threads, .isa = dmi_cpu_isa()});
+        const size_t n = test_net_count(one, Q), at = 3 * n;
+        for (int32_t i = Q; i <= V; i++) memcpy(test_net_data(one, i), test_net_data(five, i) + at, n * sizeof(float));
+        test_net_run(five);
+        dmi_graph_forward(one->graph);
+        memcpy(dmi_graph_gradient(one->graph, one->output), dmi_graph_gradient(five->graph, five->output) + at,
+               n * sizeof(float));
+        dmi_graph_backward(one->graph);
+        const float *y = dmi_graph_data(five->graph, five->output) + at;
+        ck_assert(memcmp(y, dmi_graph_data(one->graph, one->output), n * sizeof *y) == 0);
+        for (int32_t i = Q; i <= V; i++)
+            ck_assert_msg(memcmp(test_net_gradient(five, i) + at, test_net_gradient(one, i), n * sizeof *y) == 0,
+                          "%s: gradient %d differs at %d threads", op->name, (int)i, (int)threads);
+        test_net_end(one);
+        test_net_end(five);
+    }
+}
+END_TEST
+
 Suite *test_attention_suite(void);
 Suite *test_attention_suite(void) {
     Suite *suite = suite_create("attention");
@@ -89,6 +229,9 @@ Suite *test_attention_suite(void) {
     tcase_add_loop_test(proofs, test_case, 0, sizeof cases / sizeof cases[0]);
     tcase_add_test(proofs, test_one_pixel);
     tcase_add_test(proofs, test_large_scores);
+    tcase_add_loop_test(proofs, test_large, 0, sizeof large / sizeof large[0]);
+    tcase_add_test(proofs, test_scores_of_eighty);
+    tcase_add_loop_test(proofs, test_batch_of_five, 0, sizeof batches / sizeof batches[0]);
     suite_add_tcase(suite, proofs);
     return suite;
 }

@@ -106,7 +106,7 @@ static void backward_data(const dmi_graph *graph, const dmi_conv_shape *s, float
     const dmi_winograd *kernel = graph->kernels->winograd;
     dmi_epilogue epilogue = {.add = add};
     winograd_job turn = {.kernel = kernel, .shape = forward_shape(s), .to = work, .weight = weight, .turned = true};
-    dmi_parallel(graph->host->pool, kernel->weight_tasks(s->co, s->ci), weight_task, &turn);
+    dmi_parallel(graph->host->pool, kernel->turned_tasks(s->ci, s->co), weight_task, &turn);
     winograd_job job = {.kernel = kernel, .shape = data_shape(s), .to = dx, .x = dy, .u = work, .epilogue = &epilogue,
                         .scratch = work + turned_floats(graph->kernels, s)};
     job.scratch_floats = worker_floats(kernel, &job.shape);

@@ -1,0 +1,183 @@
+/* The rounds: all sides of the comparison stay alive and are asked in turn, so that each round has ours and theirs within
+ * seconds of each other and what else the machine does meets both. Training comes first and memory is read after it, then
+ * forward passes, then DDIM, then fresh processes for the start. */
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bench.h"
+#include "load.h"
+
+/* Between two answers: the threads of the one that has answered are asleep before the next is asked (OpenMP's and BLAS's
+ * spin for a while in the hope of more work). */
+enum { REST_US = 100000 };
+
+/* Modes of PyTorch that are slower than its best by more than this in a short DDIM run are spared the long ones. */
+static const double CLOSE = 1.15;
+
+static void tell(const comparison *c, const char *what, int round, int rounds) {
+    if (!isatty(STDERR_FILENO)) return;
+    fprintf(stderr, "\r\033[Kbase %d, batch %d, %dx%d: %s", c->set.base, c->set.batch, c->set.size, c->set.size, what);
+    if (rounds) fprintf(stderr, ", round %d of %d", round, rounds);
+}
+
+static void clear_line(void) {
+    if (isatty(STDERR_FILENO)) fputs("\r\033[K", stderr);
+}
+
+/* ---- processes ---- */
+
+/* What it said at its first line, or NULL. */
+static json_t *start(party *p, const bench_options *o, const setting *set, double *seconds) {
+    char base[16], batch[16], size[16], threads[16], pictures[16];
+    snprintf(base, sizeof base, "%d", set->base);
+    snprintf(batch, sizeof batch, "%d", set->batch);
+    snprintf(size, sizeof size, "%d", set->size);
+    snprintf(threads, sizeof threads, "%d", set->threads);
+    snprintf(pictures, sizeof pictures, "%d", set->pictures);
+    const char *ours[] = {o->program, "--worker", "--base", base, "--batch", batch, "--size", size, "--threads", threads,
+                          "--pictures", pictures, NULL};
+    const char *theirs[] = {o->python, o->peer, "--base", base, "--batch", batch, "--size", size, "--threads", threads,
+                            "--pictures", pictures, "--mode", p->mode, NULL};
+    return coprocess_start(&p->process, p->name, (char *const *)(p->mode ? theirs : ours), *p->log ? p->log : NULL, seconds);
+}
+
+static void start_ours(party *p, const bench_options *o, const setting *set, int threads) {
+    setting changed = *set;
+    double seconds;
+    changed.threads = threads;
+    snprintf(p->name, sizeof p->name, "libdiffusion, %d thread%s", threads, threads == 1 ? "" : "s");
+    json_t *ready = start(p, o, &changed, &seconds);
+    if (!ready) exit(EXIT_FAILURE);
+    json_decref(ready);
+}
+
+static void start_peers(comparison *c, const bench_options *o) {
+    bool first = c->set.base == 64 && c->set.batch == 16 && c->set.size == 32; /* compiling takes minutes: once, unasked */
+    const char *modes = o->modes ? o->modes : first ? "eager,channels_last,compile" : "eager,channels_last";
+    double seconds;
+    if (!o->python) return;
+    snprintf(c->modes, sizeof c->modes, "%s", modes);
+    char *rest = NULL, *mode = strtok_r(c->modes, ",", &rest);
+    for (; mode && c->peer_count < MODES_MOST; mode = strtok_r(NULL, ",", &rest)) {
+        party *p = &c->peers[c->peer_count++];
+        p->mode = mode;
+        snprintf(p->name, sizeof p->name, "PyTorch, %s", mode);
+        snprintf(p->log, sizeof p->log, "%s/bench-torch-%s.log", o->folder, mode);
+        tell(c, p->name, 0, 0);
+        json_t *ready = start(p, o, &c->set, &seconds);
+        const char *version = json_string_value(json_object_get(ready, "ready"));
+        if (version) snprintf(c->peer_version, sizeof c->peer_version, "%s", version);
+        json_decref(ready);
+    }
+}
+
+/* ---- rounds ---- */
+
+/* Asks `count` parties `request` in turn, `runs` times after `warm` rounds that are not counted, into the series at
+ * `offset`. */
+static void rounds(comparison *c, party *const *who, int count, const char *request, size_t offset, int warm, int runs,
+                   dm_context *sgemm) {
+    for (int round = 1 - warm; round <= runs; round++) {
+        tell(c, request, round, runs);
+        for (int i = 0; i < count; i++) {
+            series *s = (series *)(void *)((char *)who[i] + offset);
+            double seconds = coprocess_ask(&who[i]->process, request, "seconds");
+            if (seconds >= 0 && round > 0) s->value[s->count++] = seconds;
+            if (coprocess_running(&who[i]->process)) usleep(REST_US);
+        }
+        if (!sgemm) continue;
+        double rate = sgemm_rate(sgemm);
+        if (rate > c->sgemm) c->sgemm = rate;
+    }
+}
+
+/* A short DDIM run of each, for warming up; then only the modes that stand near their best take part. */
+static int near_best(comparison *c, party **who, int count, const char *request) {
+    double seconds[MODES_MOST + 3], best = -1;
+    int kept = 1;
+    tell(c, "ddim, warming up", 0, 0);
+    for (int i = 0; i < count; i++) {
+        coprocess_ask(&who[i]->process, request, "seconds");
+        seconds[i] = coprocess_ask(&who[i]->process, request, "seconds");
+        if (i > 0 && seconds[i] >= 0 && (best < 0 || seconds[i] < best)) best = seconds[i];
+        usleep(REST_US);
+    }
+    for (int i = 1; i < count; i++) {
+        if (seconds[i] >= 0 && seconds[i] <= CLOSE * best) who[kept++] = who[i];
+    }
+    return kept;
+}
+
+/* The network's size, as both sides count it. */
+static void compare_networks(comparison *c) {
+    c->parameters = coprocess_ask(&c->ours.process, "info", "parameters");
+    c->gflop = coprocess_ask(&c->ours.process, "info", "gflop") * c->set.batch;
+    for (int i = 0; i < c->peer_count; i++) {
+        party *p = &c->peers[i];
+        double parameters = coprocess_ask(&p->process, "info", "parameters");
+        double gflop = coprocess_ask(&p->process, "info", "gflop") * c->set.batch;
+        if (!coprocess_running(&p->process)) continue;
+        if (parameters != c->parameters || gflop < 0.99 * c->gflop || gflop > 1.01 * c->gflop) {
+            fprintf(stderr, "bench: not the same network: %.0f parameters and %.2f GFLOP here, %.0f and %.2f in %s\n",
+                    c->parameters, c->gflop, parameters, gflop, p->name);
+        }
+    }
+}
+
+/* Fresh processes, in turn: ours and the first of PyTorch's modes that has worked. */
+static void measure_starts(comparison *c, const bench_options *o) {
+    party *pair[2] = {&c->ours, NULL};
+    for (int i = 0; i < c->peer_count && !pair[1]; i++) {
+        if (c->peers[i].step.count == o->runs) pair[1] = &c->peers[i];
+    }
+    for (int round = 0; round < o->runs; round++) {
+        tell(c, "start", round + 1, o->runs);
+        for (int i = 0; i < 2 && pair[i]; i++) {
+            double seconds;
+            json_t *ready = start(pair[i], o, &c->set, &seconds);
+            if (ready) pair[i]->startup.value[pair[i]->startup.count++] = seconds;
+            json_decref(ready);
+            coprocess_stop(&pair[i]->process);
+        }
+    }
+}
+
+void compare(comparison *c, const bench_options *o, const setting *set, dm_context *sgemm) {
+    party *all[MODES_MOST + 3];
+    int count = 0, ddim_runs = o->ddim_runs ? o->ddim_runs : set->base > 64 && o->runs > 3 ? 3 : o->runs;
+    char request[32];
+    memset(c, 0, sizeof *c);
+    c->set = *set;
+    load before = load_now();
+    tell(c, "starting", 0, 0);
+    start_ours(&c->ours, o, set, set->threads);
+    all[count++] = &c->ours;
+    start_peers(c, o);
+    for (int i = 0; i < c->peer_count; i++) all[count++] = &c->peers[i];
+    int sides = count;
+    if (sysconf(_SC_NPROCESSORS_ONLN) > 1) {
+        if (set->threads != 1) start_ours(all[count++] = &c->one, o, set, 1);
+        if (set->threads != 2) start_ours(all[count++] = &c->two, o, set, 2);
+    }
+    rounds(c, all, count, "step", offsetof(party, step), 1, o->runs, sgemm);
+    for (int i = 0; i < sides; i++) {
+        double mb = coprocess_ask(&all[i]->process, "memory", "mb");
+        all[i]->memory_mb = mb > 0 ? mb : 0;
+        if (all[i]->mode) all[i]->import_mb = coprocess_ask(&all[i]->process, "memory", "import_mb");
+    }
+    coprocess_stop(&c->one.process);
+    coprocess_stop(&c->two.process);
+    compare_networks(c);
+    rounds(c, all, sides, "forward", offsetof(party, forward), 1, o->runs, NULL);
+    sides = near_best(c, all, sides, "ddim 5");
+    snprintf(request, sizeof request, "ddim %d", DDIM_STEPS);
+    rounds(c, all, sides, request, offsetof(party, ddim), 0, ddim_runs, NULL);
+    coprocess_stop(&c->ours.process);
+    for (int i = 0; i < c->peer_count; i++) coprocess_stop(&c->peers[i].process);
+    measure_starts(c, o);
+    c->others = load_of_others(&before);
+    clear_line();
+}

@@ -1,0 +1,215 @@
+/* Processes on pipes. Each is the head of a process group of its own, so that what it starts in turn ends with it. */
+#include "coprocess.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#ifdef __linux__
+#include <sys/prctl.h>
+#endif
+
+#include "base/host.h"
+
+enum { MOST = 16, PATIENCE_S = 1200 }; /* torch.compile takes minutes before its first answer */
+
+/* For the signal handler: the groups that run, 0 where a place is free. */
+static volatile pid_t groups[MOST];
+
+static void on_end(int number) {
+    for (int i = 0; i < MOST; i++) {
+        if (groups[i]) kill(-groups[i], SIGKILL);
+    }
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+void coprocess_guard(void) {
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = on_end;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+}
+
+static void remember(pid_t old, pid_t pid) {
+    for (int i = 0; i < MOST; i++) {
+        if (groups[i] != old) continue;
+        groups[i] = pid;
+        return;
+    }
+}
+
+bool coprocess_running(const coprocess *p) { return p->pid != 0; }
+
+/* Reaps it within about two seconds of its input's end, by force where it must. */
+static int reap(coprocess *p, bool force) {
+    int status = 0;
+    close(p->to);
+    close(p->from);
+    for (int i = 0; i < 100 && !force && waitpid(p->pid, &status, WNOHANG) == 0; i++) {
+        if (i == 99) force = true;
+        usleep(20000);
+    }
+    kill(-p->pid, SIGKILL); /* also what it left behind */
+    if (force) waitpid(p->pid, &status, 0);
+    remember(p->pid, 0);
+    p->pid = 0;
+    return status;
+}
+
+void coprocess_stop(coprocess *p) {
+    if (p->pid) reap(p, false);
+}
+
+/* The last line of its log that is not empty, since that is where Python writes what went wrong. */
+static void last_words(const coprocess *p, char text[256]) {
+    char line[256];
+    text[0] = 0;
+    FILE *log = p->log ? fopen(p->log, "r") : NULL;
+    while (log && fgets(line, sizeof line, log)) {
+        line[strcspn(line, "\n")] = 0;
+        if (line[strspn(line, " ")]) memcpy(text, line, sizeof line);
+    }
+    if (log) fclose(log);
+}
+
+/* `ended`: of itself, so that its status tells more. */
+static void give_up(coprocess *p, const char *why, bool ended) {
+    char words[256];
+    if (!p->pid) return;
+    int status = reap(p, !ended);
+    last_words(p, words);
+    fprintf(stderr, "bench: %s: %s", p->name, why);
+    if (ended && WIFSIGNALED(status)) fprintf(stderr, " by signal %d", WTERMSIG(status));
+    if (ended && WIFEXITED(status)) fprintf(stderr, " with status %d", WEXITSTATUS(status));
+    if (*words) fprintf(stderr, ": %s (more in %s)", words, p->log);
+    fputc('\n', stderr);
+}
+
+/* The next line, without its end, into line; false where none comes. */
+static bool read_line(coprocess *p, char line[sizeof(((coprocess *)0)->text)]) {
+    double start = dmi_seconds();
+    for (;;) {
+        char *end = memchr(p->text, '\n', p->used);
+        if (end) {
+            size_t length = (size_t)(end - p->text);
+            memcpy(line, p->text, length);
+            line[length] = 0;
+            p->used -= length + 1;
+            memmove(p->text, end + 1, p->used);
+            return true;
+        }
+        if (p->used == sizeof p->text) return give_up(p, "wrote a line that is too long", false), false;
+        struct pollfd wait = {.fd = p->from, .events = POLLIN};
+        int left = (int)(1000 * (PATIENCE_S - (dmi_seconds() - start)));
+        int ready = left > 0 ? poll(&wait, 1, left) : 0;
+        if (ready == 0) return give_up(p, "did not answer in time", false), false;
+        if (ready < 0 && errno == EINTR) continue;
+        ssize_t got = read(p->from, p->text + p->used, sizeof p->text - p->used);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return give_up(p, "ended", true), false;
+        p->used += (size_t)got;
+    }
+}
+
+/* The next line that is a JSON object; what else a library may print is passed over. */
+static json_t *read_answer(coprocess *p) {
+    char line[sizeof p->text];
+    while (read_line(p, line)) {
+        json_t *root = json_loads(line, 0, NULL);
+        const char *error = json_string_value(json_object_get(root, "error"));
+        if (error) {
+            give_up(p, error, false);
+            json_decref(root);
+            return NULL;
+        }
+        if (json_is_object(root)) return root;
+        json_decref(root);
+    }
+    return NULL;
+}
+
+static void become(char *const argv[], const int in[2], const int out[2], const char *log) {
+    setpgid(0, 0);
+#ifdef __linux__
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+#endif
+    signal(SIGPIPE, SIG_DFL);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    int errors = log ? open(log, O_WRONLY | O_CREAT | O_TRUNC, 0644) : -1;
+    if (dup2(in[0], STDIN_FILENO) < 0 || dup2(out[1], STDOUT_FILENO) < 0) _exit(126);
+    if (errors >= 0) dup2(errors, STDERR_FILENO);
+    execvp(argv[0], argv);
+    fprintf(stderr, "bench: %s: %s\n", argv[0], strerror(errno));
+    _exit(127);
+}
+
+json_t *coprocess_start(coprocess *p, const char *name, char *const argv[], const char *log, double *seconds) {
+    int in[2], out[2];
+    sigset_t all, before;
+    memset(p, 0, sizeof *p);
+    p->name = name;
+    p->log = log;
+    if (pipe2(in, O_CLOEXEC)) goto refused;
+    if (pipe2(out, O_CLOEXEC)) {
+        close(in[0]);
+        close(in[1]);
+        goto refused;
+    }
+    fflush(NULL);
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, &before); /* until the handler knows of it */
+    double start = dmi_seconds();
+    p->pid = fork();
+    if (p->pid == 0) become(argv, in, out, log);
+    int error = errno;
+    if (p->pid > 0) {
+        setpgid(p->pid, p->pid);
+        remember(0, p->pid);
+    }
+    sigprocmask(SIG_SETMASK, &before, NULL);
+    close(in[0]);
+    close(out[1]);
+    p->to = in[1];
+    p->from = out[0];
+    if (p->pid < 0) {
+        p->pid = 0;
+        close(p->to);
+        close(p->from);
+        errno = error;
+        goto refused;
+    }
+    json_t *ready = read_answer(p);
+    *seconds = dmi_seconds() - start;
+    return ready;
+
+refused:
+    fprintf(stderr, "bench: %s: %s\n", name, strerror(errno));
+    return NULL;
+}
+
+double coprocess_ask(coprocess *p, const char *request, const char *key) {
+    if (!p->pid) return -1;
+    char line[256];
+    int length = snprintf(line, sizeof line, "%s\n", request);
+    if (write(p->to, line, (size_t)length) != length) {
+        give_up(p, "ended", true);
+        return -1;
+    }
+    json_t *root = read_answer(p);
+    json_t *value = json_object_get(root, key);
+    double number = json_is_number(value) ? json_number_value(value) : -1;
+    if (root && number < 0) give_up(p, "gave no number", false);
+    json_decref(root);
+    return number;
+}

@@ -1,0 +1,146 @@
+/* The table of one setting and its rows in bench.json. A row's ratio is `ours` over `peer`, whatever the peer is: the best
+ * mode of PyTorch, SGEMM for the rate of a step, one thread for two. */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "rows.h"
+
+/* ---- the table ---- */
+
+/* Processors that others may keep busy before a comparison is called none. */
+static const double BUSY = 0.05;
+
+static void print_summary(const char *format, const summary *s, int width) {
+    char text[80] = "-", value[3][20];
+    if (s->count) {
+        snprintf(value[0], sizeof value[0], format, s->median);
+        snprintf(value[1], sizeof value[1], format, s->low);
+        snprintf(value[2], sizeof value[2], format, s->high);
+        if (s->low == s->high) snprintf(text, sizeof text, "%s", value[0]);
+        else snprintf(text, sizeof text, "%s (%s to %s)", value[0], value[1], value[2]);
+    }
+    printf("%-*s ", width, text);
+}
+
+static void print_row(const row *r) {
+    const figure *f = r->figure;
+    static const summary none;
+    char title[64];
+    snprintf(title, sizeof title, "%s, %s", f->title, f->unit);
+    printf("%-32s", title);
+    print_summary(f->format, &r->ours, 28);
+    print_summary(f->format, r->peer_mode[0] ? &r->peer : &none, 28);
+    printf("%-14s", r->peer_mode[0] ? r->peer_mode : "-");
+    char ratio[20] = "-", spread[32] = "";
+    if (r->ratio > 0) snprintf(ratio, sizeof ratio, "%.3f", r->ratio);
+    if (r->ratio > 0 && r->ratio_low != r->ratio_high) {
+        snprintf(spread, sizeof spread, "(%.3f to %.3f)", r->ratio_low, r->ratio_high);
+    }
+    printf("%6s %-17s ", ratio, spread);
+    int met = row_reaches(r, f->target), least = row_reaches(r, f->least);
+    printf("%s %-5g", f->kind == RATIO_AT_LEAST ? ">=" : f->kind == RATIO_AT_MOST ? "<=" : "ours <=", f->target);
+    if (met < 0) printf("-\n");
+    else if (!met && least) printf("no, but <= %g\n", f->least);
+    else printf("%s\n", met ? "met" : "NO");
+}
+
+static void print_time(const char *title, const series *times, const char *missing) {
+    summary s = summarise(times);
+    if (s.count) printf(", %s %.4f s", title, s.median);
+    else printf(", %s %s", title, missing);
+}
+
+static void print_mode(const party *p) {
+    printf("  %s", p->mode);
+    if (!p->step.count) {
+        printf(": did not run\n");
+        return;
+    }
+    print_time("step", &p->step, "failed");
+    print_time("forward", &p->forward, "failed");
+    print_time("DDIM", &p->ddim, p->forward.count ? "left out: slower than the best when warming up" : "failed");
+    if (p->memory_mb) printf(", memory %.0f MB, %.0f of them from importing torch", p->memory_mb, p->import_mb);
+    printf("\n");
+}
+
+static void print_table(const comparison *c, const row rows[FIGURES]) {
+    const setting *s = &c->set;
+    printf("\nbase %d, batch %d, %dx%d, %d thread%s: %.2f million parameters, %.1f GFLOP a forward pass, %.1f a step; "
+           "%d picture%s in DDIM\n",
+           s->base, s->batch, s->size, s->size, s->threads, s->threads == 1 ? "" : "s", 1e-6 * c->parameters, c->gflop,
+           3 * c->gflop, s->pictures, s->pictures == 1 ? "" : "s");
+    printf("%-32s%-29s%-29s%-14s%6s %-17s %s\n", "", "ours",
+           c->peer_version[0] ? c->peer_version : "(no PyTorch)", "", "ratio", "", "target");
+    for (int i = 0; i < FIGURES; i++) print_row(&rows[i]);
+    if (c->others > BUSY) {
+        printf("NOT A RESULT: other programs kept %.2f processors busy meanwhile, which costs PyTorch more than us\n",
+               c->others);
+    }
+    if (c->peer_count > 1) printf("PyTorch's modes:\n");
+    for (int i = 0; i < c->peer_count && c->peer_count > 1; i++) print_mode(&c->peers[i]);
+    fflush(stdout);
+}
+
+/* ---- JSON ---- */
+
+static json_t *number_or_null(double value, bool there) { return there ? json_real(value) : json_null(); }
+
+static json_t *modes_json(const comparison *c, int index) {
+    static const size_t offsets[FIGURES] = {
+        [TRAIN_STEP] = offsetof(party, step), [FORWARD] = offsetof(party, forward), [DDIM] = offsetof(party, ddim)};
+    json_t *modes = json_array();
+    for (int i = 0; i < c->peer_count && index <= MEMORY; i++) {
+        const party *p = &c->peers[i];
+        summary s = index == MEMORY ? single(p->memory_mb) : summarise(series_at(p, offsets[index]));
+        if (!s.count || s.median <= 0) continue;
+        json_t *mode = json_pack("{s:s,s:f,s:f,s:f,s:i}", "mode", p->mode, "median", s.median, "min", s.low, "max", s.high,
+                                 "runs", s.count);
+        if (index == MEMORY) json_object_set_new(mode, "import", json_real(p->import_mb));
+        json_array_append_new(modes, mode);
+    }
+    return modes;
+}
+
+static json_t *row_json(const comparison *c, const row *r, int index) {
+    static const char *const kinds[] = {"ratio at most", "ratio at least", "ours at most"};
+    const figure *f = r->figure;
+    bool peer = r->peer_mode[0] != 0, ratio = r->ratio > 0;
+    int met = row_reaches(r, f->target), least = row_reaches(r, f->least);
+    json_t *out = json_pack("{s:s,s:i,s:i,s:i,s:i}", "name", f->name, "base", c->set.base, "batch", c->set.batch, "size",
+                            c->set.size, "threads", index == THREADS ? 2 : c->set.threads);
+    if (index == DDIM) json_object_set_new(out, "pictures", json_integer(c->set.pictures));
+    json_object_set_new(out, "unit", json_string(f->unit));
+    json_object_set_new(out, "ours", number_or_null(r->ours.median, r->ours.count));
+    json_object_set_new(out, "ours_min", number_or_null(r->ours.low, r->ours.count));
+    json_object_set_new(out, "ours_max", number_or_null(r->ours.high, r->ours.count));
+    json_object_set_new(out, "runs", json_integer(r->ours.count));
+    json_object_set_new(out, "peer", number_or_null(r->peer.median, peer));
+    json_object_set_new(out, "peer_min", number_or_null(r->peer.low, peer));
+    json_object_set_new(out, "peer_max", number_or_null(r->peer.high, peer));
+    json_object_set_new(out, "peer_mode", peer ? json_string(r->peer_mode) : json_null());
+    json_object_set_new(out, "ratio", number_or_null(r->ratio, ratio));
+    json_object_set_new(out, "ratio_min", number_or_null(r->ratio_low, ratio));
+    json_object_set_new(out, "ratio_max", number_or_null(r->ratio_high, ratio));
+    json_object_set_new(out, "target", json_real(f->target));
+    json_object_set_new(out, "target_least", json_real(f->least));
+    json_object_set_new(out, "target_kind", json_string(kinds[f->kind]));
+    json_object_set_new(out, "met", met < 0 ? json_null() : json_boolean(met));
+    json_object_set_new(out, "met_least", least < 0 ? json_null() : json_boolean(least));
+    json_object_set_new(out, "others_busy", json_real(c->others));
+    json_object_set_new(out, "modes", modes_json(c, index));
+    return out;
+}
+
+void report(const comparison *c, json_t *rows) {
+    row filled[FIGURES];
+    rows_fill(filled, c);
+    print_table(c, filled);
+    for (int i = 0; i < FIGURES; i++) json_array_append_new(rows, row_json(c, &filled[i], i));
+}
+
+void write_json(const json_t *root, const char *path) {
+    if (!root || json_dump_file(root, path, JSON_INDENT(1) | JSON_REAL_PRECISION(6))) {
+        fprintf(stderr, "bench: cannot write %s\n", path);
+        exit(EXIT_FAILURE);
+    }
+}

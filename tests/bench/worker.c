@@ -1,0 +1,74 @@
+/* Our side of the comparison: the benchmark started again as a process of its own, so that its memory and its start are
+ * its own too. It makes the network, takes one training step, says so, and then answers requests of one line each with
+ * one line of JSON; peer_torch.py speaks the same.
+ *
+ *     info             {"parameters", "gflop"} of a forward pass of one picture
+ *     step, forward    {"seconds"} of a second call, right after one that is not measured
+ *     ddim N           {"seconds"} of a DDIM run of N steps
+ *     memory           {"mb"}: the most that was ever resident
+ *
+ * No training step can follow a forward pass, a DDIM run or info. */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/host.h"
+#include "bench.h"
+
+/* Takes over the answer. */
+static void say(json_t *answer) {
+    char *line = answer ? json_dumps(answer, JSON_COMPACT) : NULL;
+    if (!line) exit(EXIT_FAILURE);
+    puts(line);
+    fflush(stdout);
+    free(line);
+    json_decref(answer);
+}
+
+static double seconds_of(subject *s, void (*call)(subject *)) {
+    call(s);
+    double start = dmi_seconds();
+    call(s);
+    return dmi_seconds() - start;
+}
+
+static json_t *answer(subject *s, const char *request) {
+    struct rusage usage;
+    int steps;
+    if (!strcmp(request, "memory")) {
+        getrusage(RUSAGE_SELF, &usage);
+        return json_pack("{s:f}", "mb", (double)usage.ru_maxrss / 1024);
+    }
+    if (!strcmp(request, "step")) {
+        if (!s->trainer) return json_pack("{s:s}", "error", "training has ended");
+        return json_pack("{s:f}", "seconds", seconds_of(s, subject_step));
+    }
+    subject_end_training(s);
+    if (!strcmp(request, "info")) {
+        return json_pack("{s:I,s:f}", "parameters", (json_int_t)dm_unet_parameter_count(s->unet), "gflop",
+                         subject_forward_gflop(s) / s->set.batch);
+    }
+    if (!strcmp(request, "forward")) return json_pack("{s:f}", "seconds", seconds_of(s, subject_forward));
+    if (sscanf(request, "ddim %d", &steps) == 1) {
+        double start = dmi_seconds();
+        subject_ddim(s, steps);
+        return json_pack("{s:f}", "seconds", dmi_seconds() - start);
+    }
+    return json_pack("{s:s}", "error", "unknown request");
+}
+
+int worker_main(const setting *set) {
+    char line[256];
+    subject s;
+    subject_create(&s, set, true, false);
+    subject_step(&s);
+    say(json_pack("{s:s+,s:i}", "ready", "libdiffusion ", dm_version_string(), "threads", s.set.threads));
+    while (fgets(line, sizeof line, stdin)) {
+        line[strcspn(line, "\n")] = 0;
+        say(answer(&s, line));
+    }
+    subject_destroy(&s);
+    return EXIT_SUCCESS;
+}
