@@ -47,6 +47,25 @@ enum { PANEL = 2 * W };
 static inline vec load(const float *p) { return *(const vec_anywhere *)p; }
 static inline void store(float *p, vec v) { *(vec_anywhere *)p = v; }
 
+/* Writes a whole cache line past the caches, where the instruction set can and vectors are lines: what will not be read
+ * soon then costs half the traffic, as its old contents need not be fetched. p is aligned to the vector. */
+static inline void store_past(float *p, vec v) {
+#if defined(__AVX512F__) && defined(__clang__)
+    __builtin_nontemporal_store(v, (vec *)p);
+#elif defined(__AVX512F__)
+    __builtin_ia32_movntps512(p, v);
+#else
+    store(p, v);
+#endif
+}
+
+/* Before other threads may read what store_past has written. */
+static inline void end_stores_past(void) {
+#ifdef __AVX512F__
+    __builtin_ia32_sfence();
+#endif
+}
+
 /* Asks for the cache line `floats` behind p, which may lie outside of the array: then nothing happens. */
 static inline void prefetch(const float *p, size_t floats) {
     __builtin_prefetch((const void *)((uintptr_t)p + floats * sizeof *p));
