@@ -70,6 +70,10 @@ else
 ISAS := base
 ISA_base := -ffp-contract=fast
 endif
+ifeq ($(ARCH),aarch64)
+# gcc would load all of a row's elements ahead of the products, and the sums of a tile of 12 rows would leave their registers.
+ISA_base += $(shell echo | $(CC) -Werror -fno-schedule-insns -E - >/dev/null 2>&1 && echo -fno-schedule-insns)
+endif
 ISA_DEFINES := $(ISAS:%=-DDMI_HAVE_ISA_%)
 
 ONCE := lib/kernels/gemm.c lib/kernels/select.c
@@ -181,10 +185,21 @@ check-house: library examples
 	@sh tests/tools/floors.sh
 	@sh tests/tools/header.sh "$(CC)" "$(CXX)"
 	@sh tests/tools/symbols.sh $(BUILD)
+	@sh tests/tools/baseline.sh "$(CC) $(CFLAGS)" $(BUILD)
 	@MAKE="$(MAKE)" sh tests/install/run.sh "$(CC)" $(BUILD)
 	@sh tests/tools/examples.sh $(BUILD)
 test-run: $(BUILD)/run_tests
 	@DM_TEST_BUILD=$(BUILD) $(BUILD)/run_tests
+
+# Kernels of processors that are not here, under qemu-user; not part of `check`.
+.PHONY: check-aarch64 check-x86-levels check-blas
+check-aarch64:
+	@MAKE="$(MAKE)" sh tests/tools/aarch64.sh $(BUILD)
+check-x86-levels: $(BUILD)/run_tests
+	@sh tests/tools/x86_levels.sh $(BUILD)
+# The same products with each variant of the BLAS library, whatever the alternatives of the system choose.
+check-blas: $(BUILD)/run_tests
+	@DM_TEST_BUILD=$(BUILD) sh tests/tools/blas.sh $(BUILD)/run_tests $(BLAS)
 
 # What allocates, reads files or has threads; the proofs of kernels, which are arithmetic by the hour here, are left out. Fair
 # scheduling, since the pool's threads wait for one another.
@@ -199,14 +214,33 @@ valgrind: $(BUILD)/run_tests
 
 # ---- speed ----
 
-$(BUILD)/bench: $(BUILD)/obj/tests/bench/bench.o $(STATIC)
+BENCH_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/*.c))
+
+$(BUILD)/obj/tests/bench/%.o: tests/bench/%.c $(FLAGS_FILE) | need-library need-examples
+	@mkdir -p $(@D)
+	$(SAY) CC $<
+	$(Q)$(CC) $(COMMON) $(INTERNAL) $(CFLAGS) $(call cflags_of,$(LIB_PACKAGES) $(EXAMPLE_PACKAGES)) -c $< -o $@
+
+$(BUILD)/bench: $(BENCH_OBJ) $(STATIC)
 	$(SAY) LD $@
-	$(Q)$(CC) $(CFLAGS) $< $(STATIC) $(LIB_LIBS) -lm -pthread -o $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(BENCH_OBJ) $(STATIC) $(LIB_LIBS) $(call libs_of,$(EXAMPLE_PACKAGES)) -lm -pthread -o $@
 
 .PHONY: bench
 bench: deps
 	@$(MAKE) --no-print-directory $(BUILD)/bench
 	@sh tests/bench/run.sh $(BUILD) $(BENCH_OPTIONS)
+
+# ---- the error of convolutions, layer by layer ----
+
+ERROR_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/error/*.c))
+$(BUILD)/winograd_error: $(ERROR_OBJ) $(STATIC)
+	$(SAY) LD $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(ERROR_OBJ) $(STATIC) $(LIB_LIBS) -lm -pthread -o $@
+
+.PHONY: error-report
+error-report: deps
+	@$(MAKE) --no-print-directory $(BUILD)/winograd_error
+	@$(BUILD)/winograd_error $(ERROR_NETWORK)
 
 # ---- install ----
 
@@ -242,6 +276,9 @@ help:
 	@echo 'make demo       trains on built-in pictures and samples, in a few minutes; pictures in $(OUT)/demo/'
 	@echo 'make check      the tests'
 	@echo 'make bench      speed, beside PyTorch where python3 has it'
+	@echo 'make error-report  the error of each 3x3 layer of the 35.7M network against double precision'
+	@echo 'make check-aarch64, check-x86-levels   the kernels of other processors under qemu-user'
+	@echo 'make check-blas  products with each variant of OpenBLAS or BLIS that is installed'
 	@echo 'make valgrind   the tests under valgrind (slow)'
 	@echo 'make install    to PREFIX (/usr/local), below DESTDIR; make uninstall takes it away'
 	@echo 'make deps       installs what is missing from your distribution; demo and check do this themselves'

@@ -3,72 +3,51 @@
 #include "base/cpu.h"
 
 #include <sched.h>
-#include <stddef.h>
+#include <stdbool.h>
 #include <unistd.h>
 
 #if defined(__x86_64__)
 
 #include <cpuid.h>
 
-enum { EAX, EBX, ECX, EDX };
-
-typedef struct feature {
-    uint32_t leaf;
-    int32_t reg, bit;
-} feature;
+#define BIT(n) (1u << (n))
 
 /* Only what the levels add to the baseline and a compiler may use: x86-64 psABI, table 3.1. */
-static const feature v3_features[] = {
-    {1, ECX, 0},           /* SSE3 */
-    {1, ECX, 9},           /* SSSE3 */
-    {1, ECX, 12},          /* FMA */
-    {1, ECX, 13},          /* CMPXCHG16B */
-    {1, ECX, 19},          /* SSE4.1 */
-    {1, ECX, 20},          /* SSE4.2 */
-    {1, ECX, 22},          /* MOVBE */
-    {1, ECX, 23},          /* POPCNT */
-    {1, ECX, 27},          /* OSXSAVE */
-    {1, ECX, 28},          /* AVX */
-    {1, ECX, 29},          /* F16C */
-    {7, EBX, 3},           /* BMI1 */
-    {7, EBX, 5},           /* AVX2 */
-    {7, EBX, 8},           /* BMI2 */
-    {0x80000001u, ECX, 0}, /* LAHF */
-    {0x80000001u, ECX, 5}, /* LZCNT */
+enum {
+    OSXSAVE = BIT(27),
+    V3_LEAF1_ECX = BIT(0) | BIT(9) | BIT(12) | BIT(13) | BIT(19) | BIT(20) /* SSE3, SSSE3, FMA, CMPXCHG16B, SSE4.1, SSE4.2 */
+                   | BIT(22) | BIT(23) | OSXSAVE | BIT(28) | BIT(29),      /* MOVBE, POPCNT, AVX, F16C */
+    V3_LEAF7_EBX = BIT(3) | BIT(5) | BIT(8),                               /* BMI1, AVX2, BMI2 */
+    V3_LEAF80000001_ECX = BIT(0) | BIT(5)                                  /* LAHF, LZCNT */
 };
-static const feature v4_features[] = {
-    {7, EBX, 16}, /* AVX512F */
-    {7, EBX, 17}, /* AVX512DQ */
-    {7, EBX, 28}, /* AVX512CD */
-    {7, EBX, 30}, /* AVX512BW */
-    {7, EBX, 31}, /* AVX512VL */
-};
+static const uint32_t v4_leaf7_ebx = BIT(16) | BIT(17) | BIT(28) | BIT(30) | BIT(31); /* AVX-512 F, DQ, CD, BW, VL */
 
-/* Bits of XCR0: the registers that the operating system saves. */
+/* Bits of XCR0: the halves of the registers that the operating system saves on a switch of threads. */
 enum { XCR0_AVX = 0x06, XCR0_AVX512 = 0xe6 };
 
-static int has_all(const feature *features, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        uint32_t reg[4];
-        if (!__get_cpuid_count(features[i].leaf, 0, &reg[EAX], &reg[EBX], &reg[ECX], &reg[EDX])) return 0;
-        if (!(reg[features[i].reg] >> features[i].bit & 1u)) return 0;
+static bool has(uint32_t word, uint32_t bits) { return (word & bits) == bits; }
+
+int32_t dmi_cpu_level(const dmi_cpu_words *words) {
+    if (!has(words->leaf1_ecx, V3_LEAF1_ECX) || !has(words->leaf7_ebx, V3_LEAF7_EBX) ||
+        !has(words->leaf80000001_ecx, V3_LEAF80000001_ECX) || !has(words->xcr0, XCR0_AVX)) {
+        return DMI_ISA_BASE;
     }
-    return 1;
+    return has(words->leaf7_ebx, v4_leaf7_ebx) && has(words->xcr0, XCR0_AVX512) ? DMI_ISA_V4 : DMI_ISA_V3;
 }
 
-/* Only where CPUID says OSXSAVE. */
-static uint32_t read_xcr0(void) {
-    uint32_t low, high;
-    __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    return low;
+dmi_cpu_words dmi_cpu_read(void) {
+    dmi_cpu_words words = {0};
+    uint32_t eax, ebx, ecx, edx;
+    if (__get_cpuid_count(1, 0, &eax, &ebx, &ecx, &edx)) words.leaf1_ecx = ecx;
+    if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) words.leaf7_ebx = ebx;
+    if (__get_cpuid_count(0x80000001u, 0, &eax, &ebx, &ecx, &edx)) words.leaf80000001_ecx = ecx;
+    if (words.leaf1_ecx & OSXSAVE) __asm__("xgetbv" : "=a"(words.xcr0), "=d"(edx) : "c"(0));
+    return words;
 }
 
 int32_t dmi_cpu_isa(void) {
-    if (!has_all(v3_features, sizeof v3_features / sizeof v3_features[0])) return DMI_ISA_BASE;
-    uint32_t saved = read_xcr0();
-    if ((saved & XCR0_AVX) != XCR0_AVX) return DMI_ISA_BASE;
-    if ((saved & XCR0_AVX512) != XCR0_AVX512) return DMI_ISA_V3;
-    return has_all(v4_features, sizeof v4_features / sizeof v4_features[0]) ? DMI_ISA_V4 : DMI_ISA_V3;
+    const dmi_cpu_words words = dmi_cpu_read();
+    return dmi_cpu_level(&words);
 }
 
 #else

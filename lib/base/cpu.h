@@ -10,6 +10,18 @@ enum {
     DMI_ISA_V4 = 2    /* x86-64-v4: AVX-512 F, BW, CD, DQ, VL */
 };
 
+#if defined(__x86_64__)
+/* What the processor says of itself, 0 where it does not know the leaf, and what the operating system saves. */
+typedef struct dmi_cpu_words {
+    uint32_t leaf1_ecx, leaf7_ebx, leaf80000001_ecx; /* of CPUID */
+    uint32_t xcr0;                                   /* of XGETBV; 0 where CPUID has no OSXSAVE */
+} dmi_cpu_words;
+
+dmi_cpu_words dmi_cpu_read(void);
+/* The best level of which nothing is missing. */
+int32_t dmi_cpu_level(const dmi_cpu_words *words);
+#endif
+
 /* The best that processor and operating system support. */
 int32_t dmi_cpu_isa(void);
 /* Processors that this process may run on, at least 1. */

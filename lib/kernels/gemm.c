@@ -22,11 +22,34 @@ static int32_t get_threads(void) { return (int32_t)bli_thread_get_num_threads();
 static void set_threads(int32_t threads) { bli_thread_set_num_threads(threads); }
 const char *dmi_gemm_name(void) { return "BLIS"; }
 const char *dmi_gemm_version(void) { return bli_info_get_version_str(); }
+static void single_thread_begin(void) {}
+static void single_thread_end(void) {}
 #else
 static int32_t get_threads(void) { return openblas_get_num_threads(); }
 static void set_threads(int32_t threads) { openblas_set_num_threads(threads); }
 const char *dmi_gemm_name(void) { return "OpenBLAS"; }
 const char *dmi_gemm_version(void) { return openblas_get_config() + sizeof "OpenBLAS"; }
+
+/* What is loaded may be any of OpenBLAS's variants. The sequential one shares its buffers without a lock, so its products must
+ * not overlap. The one on OpenMP asks OpenMP for the number of threads, which every thread has for itself: it is set around
+ * each product, since the products of a task would else run on several threads, with other bits. */
+static void set_threads_of_this_one(int32_t threads) {
+    pthread_mutex_lock(&mutex);
+    set_threads(threads);
+    pthread_mutex_unlock(&mutex);
+}
+
+static void single_thread_begin(void) {
+    int kind = openblas_get_parallel();
+    if (kind == OPENBLAS_SEQUENTIAL) pthread_mutex_lock(&mutex);
+    if (kind == OPENBLAS_OPENMP) set_threads_of_this_one(1);
+}
+
+static void single_thread_end(void) {
+    int kind = openblas_get_parallel();
+    if (kind == OPENBLAS_SEQUENTIAL) pthread_mutex_unlock(&mutex);
+    if (kind == OPENBLAS_OPENMP && threads_before != 1) set_threads_of_this_one(threads_before);
+}
 #endif
 
 void dmi_gemm_begin(void) {
@@ -46,6 +69,8 @@ void dmi_gemm_end(void) {
 
 void dmi_gemm(bool ta, bool tb, int32_t m, int32_t n, int32_t k, const float *a, int32_t lda, const float *b, int32_t ldb,
               bool add, float *c, int32_t ldc) {
+    single_thread_begin();
     cblas_sgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, m, n, k, 1.0f, a, lda, b, ldb,
                 add ? 1.0f : 0.0f, c, ldc);
+    single_thread_end();
 }

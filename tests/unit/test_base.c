@@ -159,9 +159,12 @@ START_TEST(the_processor) {
     ck_assert_int_ge(dmi_cpu_count(), 1);
     const int32_t isa = dmi_cpu_isa();
 #if defined(__x86_64__)
-    /* The compiler's own detection must not know less than was found, nor more. */
+    /* The compiler's own detection must not know less than was found, nor more; MOVBE, LAHF and LZCNT it does not know. */
     __builtin_cpu_init();
-    const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2");
+    const dmi_cpu_words words = dmi_cpu_read();
+    const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
+                    __builtin_cpu_supports("bmi2") && (words.leaf1_ecx & 0x400000) &&
+                    (words.leaf80000001_ecx & 0x21) == 0x21;
     const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                     __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                     __builtin_cpu_supports("avx512vl");
@@ -173,6 +176,60 @@ START_TEST(the_processor) {
     ck_assert(dmi_seconds() >= before);
 }
 END_TEST
+
+#if defined(__x86_64__)
+/* Bits that a level lacks where they are all that a complete processor lacks, one by one, by the psABI's names. */
+typedef struct lacking {
+    const char *name;
+    dmi_cpu_words bits;
+    int32_t level;
+} lacking;
+
+static const lacking lackings[] = {
+    {"nothing", {0, 0, 0, 0}, DMI_ISA_V4},
+    {"SSE3", {.leaf1_ecx = 0x1}, DMI_ISA_BASE},
+    {"SSSE3", {.leaf1_ecx = 0x200}, DMI_ISA_BASE},
+    {"FMA", {.leaf1_ecx = 0x1000}, DMI_ISA_BASE},
+    {"CMPXCHG16B", {.leaf1_ecx = 0x2000}, DMI_ISA_BASE},
+    {"SSE4.1", {.leaf1_ecx = 0x80000}, DMI_ISA_BASE},
+    {"SSE4.2", {.leaf1_ecx = 0x100000}, DMI_ISA_BASE},
+    {"MOVBE", {.leaf1_ecx = 0x400000}, DMI_ISA_BASE},
+    {"POPCNT", {.leaf1_ecx = 0x800000}, DMI_ISA_BASE},
+    {"OSXSAVE", {.leaf1_ecx = 0x8000000}, DMI_ISA_BASE},
+    {"AVX", {.leaf1_ecx = 0x10000000}, DMI_ISA_BASE},
+    {"F16C", {.leaf1_ecx = 0x20000000}, DMI_ISA_BASE},
+    {"BMI1", {.leaf7_ebx = 0x8}, DMI_ISA_BASE},
+    {"AVX2", {.leaf7_ebx = 0x20}, DMI_ISA_BASE},
+    {"BMI2", {.leaf7_ebx = 0x100}, DMI_ISA_BASE},
+    {"LAHF", {.leaf80000001_ecx = 0x1}, DMI_ISA_BASE},
+    {"LZCNT", {.leaf80000001_ecx = 0x20}, DMI_ISA_BASE},
+    {"XMM saved", {.xcr0 = 0x2}, DMI_ISA_BASE},
+    {"YMM saved", {.xcr0 = 0x4}, DMI_ISA_BASE},
+    {"AVX512F", {.leaf7_ebx = 0x10000}, DMI_ISA_V3},
+    {"AVX512DQ", {.leaf7_ebx = 0x20000}, DMI_ISA_V3},
+    {"AVX512CD", {.leaf7_ebx = 0x10000000}, DMI_ISA_V3},
+    {"AVX512BW", {.leaf7_ebx = 0x40000000}, DMI_ISA_V3},
+    {"AVX512VL", {.leaf7_ebx = 0x80000000}, DMI_ISA_V3},
+    {"masks saved", {.xcr0 = 0x20}, DMI_ISA_V3},
+    {"upper halves of ZMM0-15 saved", {.xcr0 = 0x40}, DMI_ISA_V3},
+    {"ZMM16-31 saved", {.xcr0 = 0x80}, DMI_ISA_V3},
+    {"the state of x87", {.xcr0 = 0x1}, DMI_ISA_V4},
+    {"AVX-512 IFMA", {.leaf7_ebx = 0x200000}, DMI_ISA_V4},
+    {"RDRAND", {.leaf1_ecx = 0x40000000}, DMI_ISA_V4},
+};
+
+START_TEST(a_level_needs_all_of_its_features_and_registers) {
+    const lacking *l = &lackings[_i];
+    const dmi_cpu_words words = {~l->bits.leaf1_ecx, ~l->bits.leaf7_ebx, ~l->bits.leaf80000001_ecx, ~l->bits.xcr0};
+    const int32_t level = dmi_cpu_level(&words);
+    ck_assert_msg(level == l->level, "without %s the level is %d, not %d", l->name, (int)level, (int)l->level);
+    const dmi_cpu_words none = {0};
+    ck_assert_int_eq(dmi_cpu_level(&none), DMI_ISA_BASE);
+    const dmi_cpu_words here = dmi_cpu_read();
+    ck_assert_int_eq(dmi_cpu_level(&here), dmi_cpu_isa());
+}
+END_TEST
+#endif
 
 Suite *test_base_suite(void);
 Suite *test_base_suite(void) {
@@ -187,6 +244,9 @@ Suite *test_base_suite(void) {
     tcase_add_test(tests, the_log);
     tcase_add_test(tests, shapes);
     tcase_add_test(tests, the_processor);
+#if defined(__x86_64__)
+    tcase_add_loop_test(tests, a_level_needs_all_of_its_features_and_registers, 0, sizeof lackings / sizeof *lackings);
+#endif
     suite_add_tcase(suite, tests);
     return suite;
 }
