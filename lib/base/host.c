@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 
 /* Stands right before the memory that the caller sees. */
 typedef struct block_note {
@@ -46,14 +48,39 @@ static int32_t fail_memory(dmi_host *host, uint64_t size, const char *what) {
                     human_size(wanted, sizeof wanted, size), human_size(used, sizeof used, host->used));
 }
 
-int32_t dmi_alloc(dmi_host *host, void **out, size_t size, const char *what) {
+/* Asks for large pages for a block of our own that is worth it: a step walks through all of its arena, and would wait for
+ * page tables (1.12 times as fast where its data comes from main memory); and it is the first touch of a page that costs,
+ * of a large one as much as of a small one. Where the system has none to give, nothing happens. */
+static void use_large_pages(void *raw, size_t size) {
+#ifdef MADV_HUGEPAGE
+    const size_t worth = (size_t)4 << 20;
+    long page = sysconf(_SC_PAGESIZE);
+    if (size < worth || page <= 0) return;
+    size_t into = (size_t)(-(uintptr_t)raw % (uintptr_t)page);
+    madvise((unsigned char *)raw + into, (size - into) / (size_t)page * (size_t)page, MADV_HUGEPAGE);
+#else
+    (void)raw, (void)size;
+#endif
+}
+
+/* The host's allocator, or ours; *zeroed: the memory is known to be zero, without having been touched. */
+static void *take(dmi_host *host, size_t size, bool zero, bool *zeroed) {
+    *zeroed = zero && !host->allocate;
+    if (host->allocate) return host->allocate(host->allocator_user, size);
+    void *raw = zero ? calloc(1, size) : malloc(size);
+    if (raw) use_large_pages(raw, size);
+    return raw;
+}
+
+static int32_t allocate(dmi_host *host, void **out, size_t size, bool zero, const char *what) {
     *out = NULL;
     size_t total;
     if (!dmi_add(size, OVERHEAD, &total)) return fail_memory(host, size, what);
     if (host->limit != 0 && (host->used > host->limit || total > host->limit - host->used)) {
         return fail_limit(host, total, what);
     }
-    void *raw = host->allocate ? host->allocate(host->allocator_user, total) : malloc(total);
+    bool zeroed;
+    void *raw = take(host, total, zero, &zeroed);
     if (raw == NULL) return fail_memory(host, total, what);
 
     size_t into = (size_t)((uintptr_t)raw + OVERHEAD) % DMI_ALIGNMENT;
@@ -64,24 +91,29 @@ int32_t dmi_alloc(dmi_host *host, void **out, size_t size, const char *what) {
     host->used += total;
     if (host->used > host->peak) host->peak = host->used;
     host->allocations++;
+    if (zero && !zeroed) memset(block, 0, size);
     *out = block;
     return DMI_OK;
 }
 
-int32_t dmi_alloc_array(dmi_host *host, void **out, size_t count, size_t element, const char *what) {
+int32_t dmi_alloc(dmi_host *host, void **out, size_t size, const char *what) { return allocate(host, out, size, false, what); }
+
+static int32_t allocate_array(dmi_host *host, void **out, size_t count, size_t element, bool zero, const char *what) {
     size_t size;
     *out = NULL;
     if (!dmi_mul(count, element, &size)) {
         return dmi_fail(host, DMI_ERROR_OUT_OF_MEMORY, "%s: %zu elements of %zu bytes are more than can be addressed", what,
                         count, element);
     }
-    return dmi_alloc(host, out, size, what);
+    return allocate(host, out, size, zero, what);
+}
+
+int32_t dmi_alloc_array(dmi_host *host, void **out, size_t count, size_t element, const char *what) {
+    return allocate_array(host, out, count, element, false, what);
 }
 
 int32_t dmi_alloc_zero(dmi_host *host, void **out, size_t count, size_t element, const char *what) {
-    int32_t status = dmi_alloc_array(host, out, count, element, what);
-    if (status == DMI_OK) memset(*out, 0, count * element);
-    return status;
+    return allocate_array(host, out, count, element, true, what);
 }
 
 void dmi_free(dmi_host *host, void *pointer) {
