@@ -52,7 +52,7 @@ int32_t dm_unet_create(dm_unet **out, dm_context *context, const dm_unet_options
         dm_unet_destroy(unet);
         return status;
     }
-    dmi_params_draw(&unet->params, seed);
+    dmi_params_draw(&unet->params, context->host.pool, context->kernels, seed);
     *out = unet;
     return DM_OK;
 }

@@ -69,6 +69,6 @@ dmi_value dmi_layer_time_embedding(dmi_builder *b, dmi_value t, dmi_value labels
 
 /* ---- init.c ---- */
 /* Draws every parameter from (seed, its place in the list) as its `init` says. */
-void dmi_params_draw(dmi_params *params, uint64_t seed);
+void dmi_params_draw(dmi_params *params, dmi_pool *pool, const dmi_kernels *kernels, uint64_t seed);
 
 #endif
