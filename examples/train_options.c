@@ -13,7 +13,7 @@ enum { MOST_EPOCHS = 1000000 };
 enum { NOT_GIVEN = -987654321 };
 
 typedef struct given {
-    char *preset, *channels, *blocks, *attention, *time, *padding, *prediction, *schedule, *decay;
+    char *preset, *channels, *blocks, *attention, *time, *padding, *prediction, *schedule, *decay, *recompute;
     int groups, head_size, time_channels, cos_first, mid_attention, timesteps;
     double dropout, norm_eps, frequency_shift, beta_start, beta_end;
     long long steps, seed, warmup, decay_steps, sample_every, save_every, memory_mb;
@@ -25,6 +25,7 @@ static const char *const paddings[] = {"bottom-right", "all", NULL};
 static const char *const predictions[] = {"eps", "x0", "v", NULL};
 static const char *const schedules[] = {"linear", "cosine", NULL};
 static const char *const decays[] = {"none", "linear", "cosine", NULL};
+static const char *const recomputes[] = {"none", "passes", "blocks", NULL};
 
 /* Sets *target to the place of the word; leaves it where no word was given. */
 static int set_choice(int32_t *target, const char *option, const char *word, const char *const *words) {
@@ -150,6 +151,7 @@ int read_train_options(train_options *o, int argc, const char **argv) {
         {"average", 0, POPT_ARG_DOUBLE | shown, &t->average_decay, 0, "decay of the weights' moving average; 0: none", "X"},
         {"average-warmup", 0, POPT_ARG_INT | shown, &t->average_warmup, 0, "1: the average follows fast at first", "N"},
         {"flip", 0, POPT_ARG_NONE, &t->flip, 0, "mirror half of the pictures", NULL},
+        {"recompute", 0, POPT_ARG_STRING, &g.recompute, 0, "to train in less memory, slower, with the same result: none (the default), passes or blocks", "WHAT"},
         {"seed", 0, POPT_ARG_LONGLONG | shown, &g.seed, 0, "the same seed gives the same network, bit for bit", "N"},
         POPT_TABLEEND};
     struct poptOption all[] = {
@@ -190,5 +192,5 @@ int read_train_options(train_options *o, int argc, const char **argv) {
     o->schedule.timesteps = g.timesteps, o->schedule.beta_start = g.beta_start, o->schedule.beta_end = g.beta_end;
     if (!o->steps && o->epochs == 0) o->epochs = 100;
     return set_network(&o->unet, &g) || set_choice(&o->schedule.kind, "schedule", g.schedule, schedules) ||
-           set_choice(&t->decay, "decay", g.decay, decays);
+           set_choice(&t->decay, "decay", g.decay, decays) || set_choice(&t->recompute, "recompute", g.recompute, recomputes);
 }

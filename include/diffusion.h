@@ -360,6 +360,14 @@ typedef struct dm_trainer dm_trainer;
 
 enum { DM_DECAY_NONE = 0, DM_DECAY_LINEAR = 1, DM_DECAY_COSINE = 2 };
 
+/* What a training step computes a second time on its way back, in place of keeping it since the forward pass. It takes
+ * longer in less memory, and changes no bit of any result. */
+enum {
+    DM_RECOMPUTE_NONE = 0,
+    DM_RECOMPUTE_PASSES = 1, /* what takes one pass over memory: group norms, concatenations, dropout */
+    DM_RECOMPUTE_BLOCKS = 2  /* and the inside of residual blocks and attention (Chen et al. 2016) */
+};
+
 typedef struct dm_trainer_options {
     uint32_t struct_size;
     int32_t batch_size;        /* pictures in one pass, 1 to 4096; 64 */
@@ -379,7 +387,7 @@ typedef struct dm_trainer_options {
     int32_t average_warmup;    /* 1: the average's decay is min(average_decay, (1 + step) / (10 + step)); 1 */
     double final_rate;         /* what is left of learning_rate at decay_steps, as a fraction; 0 */
     int32_t use_labels;        /* 1: the dataset's labels reach a network that has classes; 1 */
-    int32_t reserved;          /* 0 */
+    int32_t recompute;         /* DM_RECOMPUTE_NONE */
 } dm_trainer_options;
 
 typedef struct dm_train_stats {

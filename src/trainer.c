@@ -80,7 +80,8 @@ int32_t dmi_trainer_new(dm_trainer **out, dm_unet *unet, const dm_schedule *sche
 }
 
 int32_t dmi_trainer_plan(dm_trainer *trainer) {
-    return dmi_unet_graph_create(trainer->unet, &trainer->train, trainer->options.batch_size, true);
+    return dmi_unet_graph_create(trainer->unet, &trainer->train, trainer->options.batch_size, true,
+                                 trainer->options.recompute);
 }
 
 int32_t dm_trainer_create(dm_trainer **out, dm_unet *unet, const dm_schedule *schedule, const dm_dataset *dataset,

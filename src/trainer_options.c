@@ -17,6 +17,7 @@ dm_trainer_options dmi_trainer_default_options(void) {
         .average_decay = 0.9999, .average_warmup = 1,
         .decay = DM_DECAY_NONE,
         .use_labels = 1,
+        .recompute = DM_RECOMPUTE_NONE,
     };
 }
 
@@ -38,7 +39,7 @@ static const whole_rule whole_rules[] = {
     {"decay", offsetof(dm_trainer_options, decay), DM_DECAY_NONE, DM_DECAY_COSINE},
     {"average_warmup", offsetof(dm_trainer_options, average_warmup), 0, 1},
     {"use_labels", offsetof(dm_trainer_options, use_labels), 0, 1},
-    {"reserved", offsetof(dm_trainer_options, reserved), 0, 0},
+    {"recompute", offsetof(dm_trainer_options, recompute), DM_RECOMPUTE_NONE, DM_RECOMPUTE_BLOCKS},
 };
 
 /* Compared after rounding to a float, as the optimiser computes with floats: a beta that rounds to 1 divides by 0. */
@@ -99,13 +100,19 @@ static const dmi_meta option_table[] = {
 };
 enum { OPTION_COUNT = sizeof option_table / sizeof *option_table };
 
+/* No bit of a run depends on it: a file without it is older than the option, and means the default. */
+static const dmi_meta recompute_table[] = {OPTION(DMI_META_I32, recompute)};
+
 int32_t dmi_trainer_write_options(dmi_host *host, dmi_safetensors_writer *writer, const dm_trainer_options *options) {
-    return dmi_meta_write(host, writer, option_table, OPTION_COUNT, options);
+    int32_t status = dmi_meta_write(host, writer, option_table, OPTION_COUNT, options);
+    return status ? status : dmi_meta_write(host, writer, recompute_table, 1, options);
 }
 
 int32_t dmi_trainer_read_options(dmi_host *host, const dmi_safetensors *file, dm_trainer_options *options) {
     *options = dmi_trainer_default_options();
     int32_t status = dmi_meta_read(host, file, option_table, OPTION_COUNT, options);
+    if (!status && dmi_safetensors_metadata(file, recompute_table[0].key))
+        status = dmi_meta_read(host, file, recompute_table, 1, options);
     if (!status) status = dmi_trainer_check_options(host, options);
     if (status != DM_ERROR_INVALID_ARGUMENT) return status;
     return dmi_fail(host, DM_ERROR_BAD_FORMAT, "%s: %s", dmi_safetensors_from(file), host->error);

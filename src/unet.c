@@ -65,11 +65,12 @@ void dm_unet_destroy(dm_unet *unet) {
     dmi_free(host, unet);
 }
 
-int32_t dmi_unet_graph_create(dm_unet *unet, dmi_unet_graph *out, int32_t batch, bool train) {
+int32_t dmi_unet_graph_create(dm_unet *unet, dmi_unet_graph *out, int32_t batch, bool train, int32_t recompute) {
     dmi_graph *graph;
     memset(out, 0, sizeof *out);
     int32_t status = dmi_graph_create(&unet->context->host, &graph, unet->context->kernels, &unet->params);
     if (status) return status;
+    graph->recompute = recompute;
     status = dmi_unet_build(graph, &unet->options, batch, train, out);
     if (!status) status = dmi_graph_plan(graph, &out->output, 1, train);
     if (!status) return DM_OK;
@@ -89,7 +90,7 @@ int32_t dmi_unet_forward_graph(dm_unet *unet, dmi_unet_graph **out, size_t count
         return dmi_fail(&unet->context->host, DM_ERROR_INVALID_ARGUMENT, "unet: %zu pictures at once; it must be from 1 to 65536", count);
     if (unet->forward.batch != (int32_t)count) {
         dmi_unet_graph_destroy(&unet->forward);
-        int32_t status = dmi_unet_graph_create(unet, &unet->forward, (int32_t)count, false);
+        int32_t status = dmi_unet_graph_create(unet, &unet->forward, (int32_t)count, false, DM_RECOMPUTE_NONE);
         if (status) return status;
     }
     *out = &unet->forward;

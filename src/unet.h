@@ -26,8 +26,8 @@ struct dm_unet {
 
 /* A network of checked options whose parameters are declared and not yet allocated. */
 int32_t dmi_unet_new(dm_unet **out, dm_context *context, const dm_unet_options *options);
-/* Builds and plans the graph. */
-int32_t dmi_unet_graph_create(dm_unet *unet, dmi_unet_graph *out, int32_t batch, bool train);
+/* Builds and plans the graph. recompute: DM_RECOMPUTE_*, of no meaning but for training. */
+int32_t dmi_unet_graph_create(dm_unet *unet, dmi_unet_graph *out, int32_t batch, bool train, int32_t recompute);
 void dmi_unet_graph_destroy(dmi_unet_graph *graph);
 /* The network for `count` pictures in unet->forward, which is made anew where its batch size differs. */
 int32_t dmi_unet_forward_graph(dm_unet *unet, dmi_unet_graph **out, size_t count);

@@ -8,6 +8,8 @@
 
 enum { MAX_SKIPS = DM_MAX_LEVELS * 17 + 1, MAX_LAYER_NAME = 64 };
 
+_Static_assert((int)DMI_RECOMPUTE_NONE == DM_RECOMPUTE_NONE && (int)DMI_RECOMPUTE_PASSES == DM_RECOMPUTE_PASSES &&
+               (int)DMI_RECOMPUTE_BLOCKS == DM_RECOMPUTE_BLOCKS, "the engine's names agree with the public ones");
 _Static_assert((int)DMI_TIME_ADD == DM_TIME_ADD && (int)DMI_TIME_SCALE_SHIFT == DM_TIME_SCALE_SHIFT &&
                (int)DMI_TIME_ADD_OUTPUT == DM_TIME_ADD_OUTPUT, "the engine's names agree with the public ones");
 
@@ -21,12 +23,19 @@ typedef struct builder {
     int32_t skip_count;
 } builder;
 
-static dmi_value resnet(builder *u, const char *name, dmi_value h, int32_t out) {
+/* Each layer is a segment of its own, whose inside a trainer may make again in backward in place of keeping it. */
+static void segment(builder *u) { dmi_graph_segment(u->b.graph); }
+
+/* On h, or on [h, skip]. */
+static dmi_value resnet(builder *u, const char *name, dmi_value h, dmi_value skip, int32_t out) {
     dmi_resnet_options options = {out, u->o->time_embedding, u->o->dropout, u->norm};
+    segment(u);
+    if (skip != DMI_NONE) h = dmi_layer_concat(&u->b, h, skip);
     return dmi_layer_resnet(&u->b, name, h, u->time, &options);
 }
 
 static dmi_value attention(builder *u, const char *name, dmi_value h) {
+    segment(u);
     return dmi_layer_attention(&u->b, name, h, u->o->attention_head_size, u->norm);
 }
 
@@ -38,21 +47,22 @@ static dmi_value down_level(builder *u, int32_t level, dmi_value h) {
     char name[MAX_LAYER_NAME];
     for (int32_t i = 0; i < u->o->blocks[level]; i++) {
         snprintf(name, sizeof name, "down_blocks.%d.resnets.%d", (int)level, (int)i);
-        h = resnet(u, name, h, u->o->channels[level]);
+        h = resnet(u, name, h, DMI_NONE, u->o->channels[level]);
         snprintf(name, sizeof name, "down_blocks.%d.attentions.%d", (int)level, (int)i);
         if (u->o->attention[level]) h = attention(u, name, h);
         push_skip(u, h);
     }
     if (level == u->o->levels - 1) return h;
     snprintf(name, sizeof name, "down_blocks.%d.downsamplers.0", (int)level);
+    segment(u);
     return push_skip(u, dmi_layer_downsample(&u->b, name, h, u->o->downsample_padding));
 }
 
 static dmi_value middle(builder *u, dmi_value h) {
     int32_t c = u->o->channels[u->o->levels - 1];
-    h = resnet(u, "mid_block.resnets.0", h, c);
+    h = resnet(u, "mid_block.resnets.0", h, DMI_NONE, c);
     if (u->o->mid_attention) h = attention(u, "mid_block.attentions.0", h);
-    return resnet(u, "mid_block.resnets.1", h, c);
+    return resnet(u, "mid_block.resnets.1", h, DMI_NONE, c);
 }
 
 /* One block more than on the way down, each on [hidden, skip]; then twice the size. Files count these from the middle. */
@@ -60,14 +70,14 @@ static dmi_value up_level(builder *u, int32_t level, dmi_value h) {
     char name[MAX_LAYER_NAME];
     int32_t place = u->o->levels - 1 - level;
     for (int32_t i = 0; i <= u->o->blocks[level]; i++) {
-        h = dmi_layer_concat(&u->b, h, pop_skip(u));
         snprintf(name, sizeof name, "up_blocks.%d.resnets.%d", (int)place, (int)i);
-        h = resnet(u, name, h, u->o->channels[level]);
+        h = resnet(u, name, h, pop_skip(u), u->o->channels[level]);
         snprintf(name, sizeof name, "up_blocks.%d.attentions.%d", (int)place, (int)i);
         if (u->o->attention[level]) h = attention(u, name, h);
     }
     if (level == 0) return h;
     snprintf(name, sizeof name, "up_blocks.%d.upsamplers.0", (int)place);
+    segment(u);
     return dmi_layer_upsample(&u->b, name, h);
 }
 
@@ -84,6 +94,7 @@ static dmi_value network(builder *u, dmi_value x, dmi_value t, dmi_value labels)
     for (int32_t level = o->levels - 1; level >= 0; level--) h = up_level(u, level, h);
     dmi_weights norm_out = dmi_norm_weights(&u->b, "conv_norm_out", "", o->channels[0]);
     dmi_weights conv_out = dmi_conv_weights(&u->b, "conv_out", "", o->channels[0], o->out_channels, 3, DMI_INIT_PRACTICALLY_ZERO);
+    segment(u);
     h = dmi_layer_norm(&u->b, norm_out, h, DMI_NONE, u->norm, true);
     return dmi_layer_conv3x3(&u->b, conv_out, h, DMI_NONE, DMI_NONE);
 }

@@ -19,6 +19,7 @@ int32_t dmi_graph_create(dmi_host *host, dmi_graph **out, const dmi_kernels *ker
 void dmi_graph_destroy(dmi_graph *graph) {
     if (!graph) return;
     dmi_free(graph->host, graph->arena);
+    dmi_free(graph->host, graph->steps);
     dmi_free(graph->host, graph->values);
     dmi_free(graph->host, graph->nodes);
     dmi_free(graph->host, graph);
@@ -74,7 +75,7 @@ static bool param_used(const dmi_graph *graph, int32_t param) {
 int32_t dmi_graph_append(dmi_graph *graph, dmi_value *out, const dmi_op *op, const dmi_value *inputs, int32_t input_count,
                          const dmi_attributes *attr) {
     dmi_host *host = graph->host;
-    dmi_node node = {.op = op, .output = DMI_NONE};
+    dmi_node node = {.op = op, .output = DMI_NONE, .segment = graph->segment};
     bool gradient = false;
     if (graph->arena) return dmi_fail(host, DMI_ERROR_WRONG_STATE, "%s: the graph is planned already", op->name);
     for (int32_t i = 0; i < DMI_MAX_INPUTS; i++) {
@@ -100,6 +101,8 @@ int32_t dmi_graph_append(dmi_graph *graph, dmi_value *out, const dmi_op *op, con
     return DMI_OK;
 }
 
+void dmi_graph_segment(dmi_graph *graph) { graph->segment++; }
+
 int32_t dmi_graph_plan(dmi_graph *graph, const dmi_value *outputs, int32_t output_count, bool train) {
     if (graph->arena) return dmi_fail(graph->host, DMI_ERROR_WRONG_STATE, "graph: planned already");
     if (train && !graph->params->gradient)
@@ -110,30 +113,31 @@ int32_t dmi_graph_plan(dmi_graph *graph, const dmi_value *outputs, int32_t outpu
     return dmi_alloc_array(graph->host, (void **)&graph->arena, graph->arena_floats, sizeof(float), "network: its plan");
 }
 
-void dmi_graph_forward(dmi_graph *graph) {
+static void run_forward(dmi_graph *graph, dmi_node *node) {
+    node->op->forward(graph, node);
+    if (!node->op->own_laps) dmi_lap_forward(graph, node);
+}
+
+static void run_backward(dmi_graph *graph, dmi_node *node) {
+    for (int32_t k = 0; k < DMI_MAX_INPUTS; k++)
+        if (node->inputs[k] != DMI_NONE && graph->values[node->inputs[k]].kind == DMI_VALUE_PARAM)
+            node->adds[k] = graph->add_to_params;
+    node->op->backward(graph, node);
+    if (!node->op->own_laps) dmi_lap_backward(graph, node);
+}
+
+/* Steps first to end-1. */
+static void run_steps(dmi_graph *graph, int32_t first, int32_t end) {
     dmi_gemm_begin();
     dmi_profile_start(graph->host->profile);
-    for (int32_t i = 0; i < graph->node_count; i++) {
-        graph->nodes[i].op->forward(graph, &graph->nodes[i]);
-        if (!graph->nodes[i].op->own_laps) dmi_lap_forward(graph, &graph->nodes[i]);
-    }
+    for (int32_t i = first; i < end; i++)
+        (graph->steps[i].phase == DMI_BACKWARD ? run_backward : run_forward)(graph, &graph->nodes[graph->steps[i].node]);
     dmi_gemm_end();
 }
 
-void dmi_graph_backward(dmi_graph *graph) {
-    dmi_gemm_begin();
-    dmi_profile_start(graph->host->profile);
-    for (int32_t i = graph->node_count - 1; i >= 0; i--) {
-        dmi_node *node = &graph->nodes[i];
-        if (!dmi_graph_gradient(graph, node->output)) continue;
-        for (int32_t k = 0; k < DMI_MAX_INPUTS; k++)
-            if (node->inputs[k] != DMI_NONE && graph->values[node->inputs[k]].kind == DMI_VALUE_PARAM)
-                node->adds[k] = graph->add_to_params;
-        node->op->backward(graph, node);
-        if (!node->op->own_laps) dmi_lap_backward(graph, node);
-    }
-    dmi_gemm_end();
-}
+void dmi_graph_forward(dmi_graph *graph) { run_steps(graph, 0, graph->node_count); }
+
+void dmi_graph_backward(dmi_graph *graph) { run_steps(graph, graph->node_count, graph->step_count); }
 
 float *dmi_graph_data(const dmi_graph *graph, dmi_value value) {
     if (value == DMI_NONE) return NULL;

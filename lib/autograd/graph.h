@@ -75,6 +75,7 @@ typedef struct dmi_node {
     bool adds[DMI_MAX_INPUTS]; /* planned: backward adds to the gradient of input i, which is there already */
     size_t saved, kept, forward_work, backward_work; /* planned: offsets in the arena */
     uint64_t kept_version; /* of the parameters that `kept` was made from; 0: never made */
+    int32_t segment;       /* that it stands in; 0: none */
 } dmi_node;
 
 /* An operation: one file, one table entry. Forward and backward get only shapes that `infer` accepted. */
@@ -84,9 +85,11 @@ typedef struct dmi_op {
     int32_t (*infer)(const struct dmi_graph *graph, const dmi_node *node, dmi_shape *output);
     /* node->needs, for a graph that will be trained or only run. NULL: nothing needed. */
     void (*needs)(const struct dmi_graph *graph, const dmi_node *node, bool train, dmi_needs *needs);
+    /* The same bits whenever it is run between two changes of inputs and parameters. */
     void (*forward)(struct dmi_graph *graph, dmi_node *node);
     /* Writes, or adds to where node->adds[i], the gradient of every input i for which dmi_graph_gradient is not NULL. */
     void (*backward)(struct dmi_graph *graph, dmi_node *node);
+    bool one_pass; /* forward is no more than a pass over memory: cheaper to run again than its output is to keep */
     /* For the profile: floating-point operations of forward, backward having twice as many. NULL: too few to count. */
     double (*flop)(const struct dmi_graph *graph, const dmi_node *node);
     bool own_laps; /* it tells the profile by itself, part by part */
@@ -104,6 +107,16 @@ typedef struct dmi_value_info {
     size_t gradient_offset;
 } dmi_value_info;
 
+/* What backward makes again in place of keeping it since forward. */
+enum { DMI_RECOMPUTE_NONE = 0, DMI_RECOMPUTE_PASSES = 1, DMI_RECOMPUTE_BLOCKS = 2 };
+
+typedef enum dmi_phase { DMI_FORWARD, DMI_AGAIN, DMI_BACKWARD } dmi_phase; /* AGAIN: another forward, during backward */
+
+typedef struct dmi_step {
+    int32_t node;
+    dmi_phase phase;
+} dmi_step;
+
 typedef struct dmi_graph {
     dmi_host *host;
     const dmi_kernels *kernels;
@@ -112,6 +125,10 @@ typedef struct dmi_graph {
     dmi_node *nodes;
     int32_t value_count, value_capacity, node_count, node_capacity;
     bool train;            /* planned for backward */
+    int32_t recompute;     /* DMI_RECOMPUTE_*, set before the plan; changes no bit of any result */
+    int32_t segment;       /* that nodes are appended to; 0 until one begins */
+    dmi_step *steps;       /* planned: forward of all nodes, then what backward does, in order */
+    int32_t step_count;
     float *arena;          /* NULL until planned */
     size_t arena_floats;
     /* Set before a run: */
@@ -129,6 +146,10 @@ int32_t dmi_graph_param(dmi_graph *graph, dmi_value *out, int32_t param);
 /* Appends a node; the functions of ops.h call this. */
 int32_t dmi_graph_append(dmi_graph *graph, dmi_value *out, const dmi_op *op, const dmi_value *inputs, int32_t input_count,
                          const dmi_attributes *attr);
+
+/* What is appended from here on is one segment, until the next begins. With DMI_RECOMPUTE_BLOCKS what only nodes of the
+ * same segment read is not kept for backward. */
+void dmi_graph_segment(dmi_graph *graph);
 
 /* Places everything for `outputs`, which stay readable after forward (and get gradients, when training), and allocates
  * the arena. Inputs keep their data until the next forward. */

@@ -4,7 +4,7 @@
 
 #include "autograd/graph.h"
 
-/* Sets every offset of the graph and graph->arena_floats. Allocates nothing that stays. */
+/* Sets graph->steps, every offset of the graph and graph->arena_floats. */
 int32_t dmi_plan(dmi_graph *graph, const dmi_value *outputs, int32_t output_count);
 
 #endif

@@ -10,6 +10,9 @@ const dmi_product DMI_KERNEL(product_table) = {
     .multiply_onto = DMI_KERNEL(multiply_onto), .transpose = DMI_KERNEL(transpose),
 };
 
+/* Rows of b that are asked for before they are needed: the weights of small maps come from main memory. */
+enum { AHEAD_ROWS = 128 };
+
 #define TILE_PARAMETERS                                                                                                \
     float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t ldb, int32_t k, const dmi_product_start *start
 
@@ -32,6 +35,7 @@ static inline __attribute__((always_inline)) void tile(TILE_PARAMETERS, int32_t 
     }
     for (int32_t i = 0; i < k; i++) {
         vec b0 = load(b), b1 = load(b + W);
+        prefetch(b, AHEAD_ROWS * ldb), prefetch(b, AHEAD_ROWS * ldb + W);
         b += ldb;
         DMI_UNROLL
         for (int32_t r = 0; r < ROWS; r++) {

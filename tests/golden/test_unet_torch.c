@@ -221,7 +221,7 @@ START_TEST(accumulation) {
     dmi_unet_graph g;
     begin(&f, &cases[_i], dmi_cpu_isa());
     require(&f, dmi_params_allocate_gradient(&f.context->host, &f.unet->params));
-    require(&f, dmi_unet_graph_create(f.unet, &g, f.c->count, true));
+    require(&f, dmi_unet_graph_create(f.unet, &g, f.c->count, true, DM_RECOMPUTE_NONE));
     run_backward(&f, &g);
     g.graph->add_to_params = true;
     run_backward(&f, &g);

@@ -13,7 +13,7 @@ typedef struct bad_option {
 static const bad_option bad_options[] = {
     BAD('i', batch_size, 0, "0"), BAD('i', batch_size, 4097, "4097"), BAD('i', accumulation, 0, "0"),
     BAD('i', accumulation, -1, "-1"), BAD('i', flip, 2, "2"), BAD('i', decay, 3, "3"), BAD('i', average_warmup, -1, "-1"),
-    BAD('i', use_labels, 7, "7"), BAD('i', reserved, 1, "1"),
+    BAD('i', use_labels, 7, "7"), BAD('i', recompute, 3, "3"), BAD('i', recompute, -1, "-1"),
     BAD('d', learning_rate, -1e-9, "-1e-09"), BAD('d', learning_rate, (double)INFINITY, "inf"),
     BAD('d', learning_rate, (double)NAN, ""), BAD('d', learning_rate, 1e300, "1e+300"),
     BAD('d', beta1, 1, "1"), BAD('d', beta1, -0.1, "-0.1"), BAD('d', beta2, 1, "1"), BAD('d', beta2, (double)NAN, ""),

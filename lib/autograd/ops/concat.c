@@ -69,7 +69,7 @@ static void concat_backward(dmi_graph *graph, dmi_node *node) {
 }
 
 static const dmi_op concat_op = {.name = "concat", .infer = concat_infer,
-    .forward = concat_forward, .backward = concat_backward};
+    .forward = concat_forward, .backward = concat_backward, .one_pass = true};
 
 int32_t dmi_concat(dmi_graph *graph, dmi_value *out, dmi_value a, dmi_value b) {
     dmi_value inputs[] = {a, b};

@@ -93,7 +93,7 @@ static void dropout_backward(dmi_graph *graph, dmi_node *node) {
 }
 
 static const dmi_op dropout_op = {.name = "dropout", .infer = dropout_infer, .needs = dropout_needs,
-    .forward = dropout_forward, .backward = dropout_backward};
+    .forward = dropout_forward, .backward = dropout_backward, .one_pass = true};
 
 int32_t dmi_dropout(dmi_graph *graph, dmi_value *out, dmi_value x, float rate) {
     dmi_attributes attr = {.dropout = {.rate = rate, .node = graph->node_count}};

@@ -168,7 +168,7 @@ static void norm_backward(dmi_graph *graph, dmi_node *node) {
 }
 
 static const dmi_op norm_op = {.name = "group_norm", .infer = norm_infer, .needs = norm_needs,
-    .forward = norm_forward, .backward = norm_backward};
+    .forward = norm_forward, .backward = norm_backward, .one_pass = true};
 
 int32_t dmi_group_norm(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value gamma, dmi_value beta,
                        dmi_value scale_shift, int32_t groups, float eps, bool silu) {

@@ -49,7 +49,7 @@ static void silu_backward(dmi_graph *graph, dmi_node *node) {
 }
 
 static const dmi_op silu_op = {.name = "silu", .infer = silu_infer, .needs = silu_needs,
-    .forward = silu_forward, .backward = silu_backward};
+    .forward = silu_forward, .backward = silu_backward, .one_pass = true};
 
 int32_t dmi_silu(dmi_graph *graph, dmi_value *out, dmi_value x) {
     return dmi_graph_append(graph, out, &silu_op, &x, 1, NULL);
