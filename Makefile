@@ -219,11 +219,11 @@ BENCH_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/*.c))
 $(BUILD)/obj/tests/bench/%.o: tests/bench/%.c $(FLAGS_FILE) | need-library need-examples
 	@mkdir -p $(@D)
 	$(SAY) CC $<
-	$(Q)$(CC) $(COMMON) $(INTERNAL) $(CFLAGS) $(call cflags_of,$(LIB_PACKAGES) $(EXAMPLE_PACKAGES)) -c $< -o $@
+	$(Q)$(CC) $(COMMON) $(INTERNAL) -Iexamples $(CFLAGS) $(call cflags_of,$(LIB_PACKAGES) $(EXAMPLE_PACKAGES)) -c $< -o $@
 
-$(BUILD)/bench: $(BENCH_OBJ) $(STATIC)
+$(BUILD)/bench: $(BENCH_OBJ) $(BUILD)/obj/examples/profile_table.o $(STATIC)
 	$(SAY) LD $@
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(BENCH_OBJ) $(STATIC) $(LIB_LIBS) $(call libs_of,$(EXAMPLE_PACKAGES)) -lm -pthread -o $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(BENCH_OBJ) $(BUILD)/obj/examples/profile_table.o $(STATIC) $(LIB_LIBS) $(call libs_of,$(EXAMPLE_PACKAGES)) -lm -pthread -o $@
 
 .PHONY: bench
 bench: deps

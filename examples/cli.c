@@ -77,12 +77,13 @@ static void tell_warning(void *program, int32_t level, const char *message) {
     if (level == DM_LOG_WARNING) fprintf(stderr, "%s: %s\n", (const char *)program, message);
 }
 
-dm_context *open_context(const char *program, int32_t threads, uint64_t memory_limit) {
+dm_context *open_context(const char *program, int32_t threads, uint64_t memory_limit, int32_t profile) {
     dm_context_options options;
     dm_context *context;
     dm_context_options_init(&options, sizeof options);
     options.threads = threads;
     options.memory_limit = memory_limit;
+    options.profile = profile;
     options.log = tell_warning;
     options.log_user = (void *)program;
     int32_t status = dm_context_create(&context, &options);

@@ -18,8 +18,8 @@ int out_of_range(const char *program, const char *option, long long value, long 
 int read_command_line(const char *program, int argc, const char **argv, const struct poptOption *options);
 /* Makes a folder and those above it; tells why not. 0 on success. */
 int make_folder(const char *program, const char *path);
-/* A context, or NULL after telling why not; threads from 0 to 256, memory_limit in bytes, 0: none. */
-dm_context *open_context(const char *program, int32_t threads, uint64_t memory_limit);
+/* A context, or NULL after telling why not; threads from 0 to 256, memory_limit in bytes, 0: none; profile 0 or 1. */
+dm_context *open_context(const char *program, int32_t threads, uint64_t memory_limit, int32_t profile);
 /* What went wrong: the context's text, or the status's where the context has none. */
 const char *error_text(const dm_context *context, int32_t status);
 

@@ -192,7 +192,7 @@ int main(int argc, const char **argv) {
         out_of_range("demo", "threads", threads, 0, 256))
         return 2;
     if (make_folder("demo", out)) return 1;
-    dm_context *context = open_context("demo", threads, 0);
+    dm_context *context = open_context("demo", threads, 0, 0);
     if (!context) return 1;
     signal(SIGINT, on_interrupt);
     int32_t status = demo(context, out, steps, ddpm_steps, (uint64_t)seed);

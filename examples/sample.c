@@ -7,7 +7,10 @@
 
 #include "cli.h"
 #include "picture.h"
+#include "profile_table.h"
 #include "progress.h"
+
+enum { PROFILE_ROWS = 40 };
 
 static dm_sampler *volatile running; /* for the signal handler */
 
@@ -19,7 +22,7 @@ static void on_interrupt(int signal_number) {
 
 typedef struct job {
     char *model, *out, *animation, *each, *weights, *solver, *spacing, *variance;
-    int count, columns, scale, steps, label, threads, no_clip, batch;
+    int count, columns, scale, steps, label, threads, no_clip, batch, profile;
     long long seed;
     double eta;
     progress line;
@@ -92,6 +95,7 @@ static int32_t draw(job *j, dm_context *context, dm_unet *unet, const dm_schedul
         running = NULL;
         double seconds = progress_end(&j->line);
         if (!status) fprintf(stderr, "%d pictures, %s, %d steps, in %s\n", j->count, j->solver, (int)o->steps, duration(seconds, time));
+        if (!status && j->profile) print_profile(stderr, context, 1, seconds, PROFILE_ROWS);
     }
     if (!status) status = write_grid(context, j->out, images, (size_t)j->count, u.height, u.width, u.out_channels, j->columns, j->scale);
     if (!status) printf("%s\n", j->out);
@@ -129,6 +133,7 @@ int main(int argc, const char **argv) {
         {"no-clip", 0, POPT_ARG_NONE, &j.no_clip, 0, "do not clip what the network predicts to [-1, 1]", NULL},
         {"batch", 0, POPT_ARG_INT | shown, &j.batch, 0, "pictures through the network at once; an animation takes all", "N"},
         {"threads", 't', POPT_ARG_INT | shown, &j.threads, 0, "0: one for each processor", "N"},
+        {"profile", 0, POPT_ARG_NONE, &j.profile, 0, "tell at the end where the time went, operation by operation", NULL},
         POPT_AUTOHELP POPT_TABLEEND};
     if (read_command_line("sample", argc, argv, options)) return 2;
     int32_t which = choice("weights", j.weights, weights);
@@ -142,7 +147,7 @@ int main(int argc, const char **argv) {
     for (int square = j.columns < 1; square && j.columns * j.columns < j.count;) j.columns++;
     if (j.each && make_folder("sample", j.each)) return 1;
 
-    dm_context *context = open_context("sample", j.threads, 0);
+    dm_context *context = open_context("sample", j.threads, 0, j.profile);
     dm_unet *unet = NULL;
     dm_schedule *schedule = NULL;
     if (!context) return 1;

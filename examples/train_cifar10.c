@@ -10,6 +10,7 @@
 
 #include "cli.h"
 #include "picture.h"
+#include "profile_table.h"
 #include "progress.h"
 #include "report.h"
 #include "train_options.h"
@@ -26,6 +27,7 @@ static void on_interrupt(int signal_number) {
     if (drawing) dm_sampler_cancel(drawing);
 }
 
+enum { PROFILE_ROWS = 40 };
 enum { TOLD = 1 }; /* beside the library's statuses, which are not positive: a failure that was told already */
 
 /* Everything that one run needs. */
@@ -212,6 +214,11 @@ static int32_t train(session *s) {
     if (status)
         printf("go on with: --resume %s/checkpoint.safetensors --data %s --steps %llu\n", s->o.out, s->o.data,
                (unsigned long long)s->o.steps);
+    double steps = (double)(done - s->line.first);
+    if (s->o.profile && steps > 0) {
+        fprintf(stderr, "\na step of %.4f s, samples and checkpoints included:\n", seconds / steps);
+        print_profile(stderr, s->context, steps, seconds / steps, PROFILE_ROWS);
+    }
     return DM_OK;
 }
 
@@ -244,7 +251,7 @@ int main(int argc, const char **argv) {
     session s = {0};
     if (read_train_options(&s.o, argc, argv)) return 2;
     if (make_folder("train_cifar10", s.o.out)) return 1;
-    s.context = open_context("train_cifar10", s.o.threads, s.o.memory_limit);
+    s.context = open_context("train_cifar10", s.o.threads, s.o.memory_limit, s.o.profile);
     if (!s.context) return 1;
     int32_t status = run(&s);
     if (status && status != TOLD) fprintf(stderr, "\ntrain_cifar10: %s\n", error_text(s.context, status));

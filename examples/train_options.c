@@ -109,6 +109,7 @@ int read_train_options(train_options *o, int argc, const char **argv) {
         {"sample-steps", 0, POPT_ARG_INT | shown, &o->sample_steps, 0, "DDIM steps for them", "N"},
         {"save-every", 0, POPT_ARG_LONGLONG | shown, &g.save_every, 0, "steps between checkpoints; 0: only at the end", "N"},
         {"threads", 't', POPT_ARG_INT | shown, &o->threads, 0, "0: one for each processor", "N"},
+        {"profile", 0, POPT_ARG_NONE, &o->profile, 0, "tell at the end where the time of a step went, operation by operation", NULL},
         {"memory-limit", 0, POPT_ARG_LONGLONG | shown, &g.memory_mb, 0, "the library's memory; 0: no limit", "MB"},
         POPT_TABLEEND};
     struct poptOption network[] = {

@@ -16,6 +16,7 @@ typedef struct train_options {
     int32_t threads;
     int32_t labels;         /* 1: the network gets the dataset's classes */
     uint64_t memory_limit;  /* bytes */
+    int32_t profile;        /* 1: tell at the end where the time of a step went */
 } train_options;
 
 /* 0 where the program shall go on. */
