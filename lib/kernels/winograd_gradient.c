@@ -49,7 +49,10 @@ int32_t DMI_KERNEL(winograd_gradient_transform_tasks)(const dmi_winograd_shape *
     return divide_up(cut_of(s).round_tiles, TASK_TILES);
 }
 
-int32_t DMI_KERNEL(winograd_gradient_product_tasks)(const dmi_winograd_shape *s) { return POINTS * panels_of(s->co); }
+int32_t DMI_KERNEL(winograd_gradient_product_tasks)(const dmi_winograd_shape *s) {
+    (void)s;
+    return POINTS;
+}
 
 int32_t DMI_KERNEL(winograd_gradient_inverse_tasks)(const dmi_winograd_shape *s) {
     return divide_up(s->ci, TASK_ROWS);
@@ -112,13 +115,15 @@ void DMI_KERNEL(winograd_gradient_transform)(const dmi_winograd_shape *s, float 
         transform_dy(s, &c, place_of(s, round * c.round_tiles + t), dy, zeros, d + (size_t)t * PANEL);
 }
 
+/* A task is a position with all its panels, which share V. */
 void DMI_KERNEL(winograd_gradient_product)(const dmi_winograd_shape *s, float *scratch, int32_t round, int32_t task) {
     cut c = cut_of(s);
-    size_t position = (size_t)(task / c.panels), panel = (size_t)(task % c.panels);
-    const float *v = scratch + position * c.v_step;
-    const float *d = scratch + POINTS * c.v_step + position * c.d_step + panel * c.d_panel;
-    float *u = scratch + POINTS * (c.v_step + c.d_step) + position * c.u_step + panel * c.u_panel;
-    DMI_KERNEL(multiply_turned)(u, PANEL, v, c.v_row, d, PANEL, s->ci, PANEL, tiles_of_round(&c, round), round > 0);
+    size_t position = (size_t)task;
+    const float *v = scratch + position * c.v_step, *d = scratch + POINTS * c.v_step + position * c.d_step;
+    float *u = scratch + POINTS * (c.v_step + c.d_step) + position * c.u_step;
+    for (size_t panel = 0; panel < (size_t)c.panels; panel++)
+        DMI_KERNEL(multiply_turned)(u + panel * c.u_panel, PANEL, v, c.v_row, d + panel * c.d_panel, PANEL, s->ci, PANEL,
+                                    tiles_of_round(&c, round), round > 0);
 }
 
 void DMI_KERNEL(winograd_gradient_inverse)(const dmi_winograd_shape *s, float *dw, const float *scratch, bool add,
