@@ -10,8 +10,9 @@ const dmi_product DMI_KERNEL(product_table) = {
     .multiply_onto = DMI_KERNEL(multiply_onto), .transpose = DMI_KERNEL(transpose),
 };
 
-/* Rows of b that are asked for before they are needed: the weights of small maps come from main memory. */
-enum { AHEAD_ROWS = 128 };
+/* Steps of k for which b is asked for in advance, and a too where it is turned: weights and whole activations come from main
+ * memory. One line at a time between the products, or else they would wait for one another. */
+enum { AHEAD = 128 };
 
 #define TILE_PARAMETERS                                                                                                \
     float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t ldb, int32_t k, const dmi_product_start *start
@@ -35,7 +36,10 @@ static inline __attribute__((always_inline)) void tile(TILE_PARAMETERS, int32_t 
     }
     for (int32_t i = 0; i < k; i++) {
         vec b0 = load(b), b1 = load(b + W);
-        prefetch(b, AHEAD_ROWS * ldb), prefetch(b, AHEAD_ROWS * ldb + W);
+        prefetch(b, AHEAD * ldb), prefetch(b, AHEAD * ldb + W);
+        /* Of a in rows, the next tile's: sixteen steps are a line of each row. */
+        if (turned) prefetch(row[0], AHEAD * lda);
+        else prefetch(a, (size_t)(rows + i % 16) * lda + (size_t)(i / 16 * 16));
         b += ldb;
         DMI_UNROLL
         for (int32_t r = 0; r < ROWS; r++) {
@@ -94,12 +98,6 @@ static int32_t next_rows(int32_t left) {
     return (left + count - 1) / count;
 }
 
-/* The lines of the next tile's rows of a are asked for. */
-static void prefetch_rows(const float *a, size_t lda, int32_t rows, int32_t k) {
-    for (int32_t r = 0; r < rows; r++)
-        for (int32_t i = 0; i < k; i += 16) prefetch(a + (size_t)r * lda, (size_t)i);
-}
-
 /* A product, or the part of it that is being made. */
 typedef struct part {
     const float *a, *b;
@@ -116,11 +114,9 @@ static void make_tile(const part *p, float *c, size_t ldc, const float *b, size_
 }
 
 /* PANEL columns of c. */
-static void panel(const part *p, float *c, size_t ldc, const float *b, dmi_product_start start, bool is_first) {
+static void panel(const part *p, float *c, size_t ldc, const float *b, dmi_product_start start) {
     for (int32_t r = 0, step; r < p->rows; r += step) {
         step = next_rows(p->rows - r);
-        if (is_first && !p->turned && r + step < p->rows)
-            prefetch_rows(p->a + (size_t)(r + step) * p->lda, p->lda, next_rows(p->rows - r - step), p->k);
         make_tile(p, c + (size_t)r * ldc, ldc, b, p->ldb, start, r, step);
     }
 }
@@ -156,7 +152,7 @@ static void multiply(float *c, size_t ldc, const float *a, size_t lda, const flo
             dmi_product_start here = start;
             if (here.bias) here.bias += j;
             if (here.from) here.from += j;
-            if (j < whole) panel(&p, c + j, ldc, p.b + j, here, j == 0);
+            if (j < whole) panel(&p, c + j, ldc, p.b + j, here);
             else last_panel(&p, c + j, ldc, p.b + j, here, columns - j);
         }
     }

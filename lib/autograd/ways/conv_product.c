@@ -170,13 +170,14 @@ static void weight_task(void *data, int32_t task, int32_t worker) {
     float *dw = groups > 1 ? job->partial + (size_t)group * dmi_weight_count(s) : job->to;
     dw += ((size_t)tap * ci + (size_t)in) * co + (size_t)out;
     for (int32_t i = 0; i < ins && (groups > 1 || !job->add); i++) memset(dw + (size_t)i * co, 0, (size_t)outs * sizeof *dw);
-    for (int32_t n = s->n * group / groups; n < s->n * (group + 1) / groups; n++) {
-        const float *x = job->x + (size_t)n * dmi_input_floats(s) + in;
-        const float *dy = job->dy + (size_t)n * dmi_output_floats(s) + out;
-        if (dmi_is_plain(s)) {
-            multiply(dw, co, x, ci, dy, co, ins, outs, dmi_output_pixels(s), true);
-            continue;
-        }
+    int32_t first = s->n * group / groups, end = s->n * (group + 1) / groups;
+    const float *x = job->x + (size_t)first * dmi_input_floats(s) + in;
+    const float *dy = job->dy + (size_t)first * dmi_output_floats(s) + out;
+    if (dmi_is_plain(s)) {
+        multiply(dw, co, x, ci, dy, co, ins, outs, (end - first) * dmi_output_pixels(s), true);
+        return;
+    }
+    for (int32_t n = first; n < end; n++, x += dmi_input_floats(s), dy += dmi_output_floats(s)) {
         for (int32_t row = 0; row < s->oh; row++) {
             dmi_run r = dmi_run_of(s, tap, row, 0, s->ow);
             if (r.first == r.end) continue;
