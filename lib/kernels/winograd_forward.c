@@ -5,8 +5,8 @@
 
 /* Blocks are as large as V and one panel's M leave room in a 1 MiB L2, so that reading U is worth it, but not below
  * BLOCK_TILES_LEAST, where the products would wait for U. Their number is rounded so that few threads end together,
- * and below TASKS_LEAST of them the panels are shared out too. */
-enum { BLOCK_FLOATS = 150 * 1024, BLOCK_TILES_LEAST = 24, BLOCK_TILES_MOST = 96, BLOCKS_MULTIPLE = 4, TASKS_LEAST = 8 };
+ * and where there are fewer than workers, the panels are shared out too. */
+enum { BLOCK_FLOATS = 150 * 1024, BLOCK_TILES_LEAST = 24, BLOCK_TILES_MOST = 96, BLOCKS_MULTIPLE = 4 };
 
 typedef struct cut {
     int32_t tiles, block_tiles, blocks;
@@ -25,7 +25,7 @@ static cut cut_of(const dmi_winograd_shape *s) {
     if (c.blocks > 2) c.blocks = round_up(c.blocks, BLOCKS_MULTIPLE);
     c.block_tiles = divide_up(c.tiles, c.blocks);
     c.blocks = divide_up(c.tiles, c.block_tiles);
-    if (c.blocks < TASKS_LEAST) c.splits = divide_up(TASKS_LEAST, c.blocks);
+    if (c.blocks < s->workers) c.splits = divide_up(s->workers, c.blocks);
     if (c.splits > c.panels) c.splits = c.panels;
     c.v_step = position_step((size_t)c.block_tiles * c.v_row);
     c.m_step = position_step((size_t)c.block_tiles * PANEL);
