@@ -7,6 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __AVX__
+#include <immintrin.h>
+#endif
+
 #if defined(__AVX512F__) || defined(__aarch64__)
 #define DMI_TWELVE_ROWS
 enum { ROWS = 12 };
@@ -66,25 +70,44 @@ static inline void end_stores_past(void) {
 #endif
 }
 
-/* Asks for the cache line `floats` behind p, which may lie outside of the array: then nothing happens. */
-static inline void prefetch(const float *p, size_t floats) {
+/* Asks for the cache line `floats` behind p, which may lie outside of the array: then nothing happens. Always inline: gcc
+ * takes such a function for one without any effect, and leaves out its calls where it does not inline them at once. */
+static inline __attribute__((always_inline)) void prefetch(const float *p, size_t floats) {
     __builtin_prefetch((const void *)((uintptr_t)p + floats * sizeof *p));
 }
 
-/* The first `count` floats at p, zeros behind them. */
-static inline vec load_part(const float *p, int32_t count) {
+/* Fewer floats than a vector's, by a mask of their lanes. */
+#if defined(__AVX512F__)
+typedef __mmask16 vec_mask;
+static inline vec_mask first_lanes(int32_t count) { return count > 0 ? (vec_mask)((1u << count) - 1u) : 0; }
+static inline vec load_masked(const float *p, vec_mask mask) { return (vec)_mm512_maskz_loadu_ps(mask, p); }
+static inline void store_masked(float *p, vec v, vec_mask mask) { _mm512_mask_storeu_ps(p, mask, (__m512)v); }
+#elif defined(__AVX__)
+typedef int32_t vec_mask __attribute__((vector_size(sizeof(vec))));
+static inline vec_mask first_lanes(int32_t count) { return (vec_mask){0, 1, 2, 3, 4, 5, 6, 7} < count; }
+static inline vec load_masked(const float *p, vec_mask mask) { return (vec)_mm256_maskload_ps(p, (__m256i)mask); }
+static inline void store_masked(float *p, vec v, vec_mask mask) { _mm256_maskstore_ps(p, (__m256i)mask, (__m256)v); }
+#else
+typedef int32_t vec_mask;
+static inline vec_mask first_lanes(int32_t count) { return count; }
+static inline vec load_masked(const float *p, vec_mask count) {
     vec v = {0};
-    if (count >= W) return load(p);
     for (int32_t i = 0; i < count; i++) v[i] = p[i];
     return v;
 }
+static inline void store_masked(float *p, vec v, vec_mask count) {
+    for (int32_t i = 0; i < count; i++) p[i] = v[i];
+}
+#endif
+
+/* The first `count` floats at p, none where it is below 1, zeros behind them. */
+static inline vec load_part(const float *p, int32_t count) {
+    return count >= W ? load(p) : load_masked(p, first_lanes(count));
+}
 
 static inline void store_part(float *p, vec v, int32_t count) {
-    if (count >= W) {
-        store(p, v);
-        return;
-    }
-    for (int32_t i = 0; i < count; i++) p[i] = v[i];
+    if (count >= W) store(p, v);
+    else store_masked(p, v, first_lanes(count));
 }
 
 #endif

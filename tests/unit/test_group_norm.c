@@ -1,6 +1,8 @@
 /* Group norm: with and without SiLU and the scale and shift of each picture; groups of all sizes. */
 #include "support/gradient.h"
 
+#include "base/cpu.h"
+
 #define EPS 1e-5f
 
 static void build(test_net *net) {
@@ -35,7 +37,8 @@ static void reference(const test_net *net, double *const *v, double *y) {
     }
 }
 
-/* Work is handed out in runs of whole groups of at least 32 channels: 96 / 32 groups is 33, 33 and 30. */
+/* A task is a run of whole groups: 18 of 96 channels in 32 groups and 48 of them in 6, of 64 where there are 16 pictures.
+ * Beyond 4096 pixels backward keeps nothing between its passes. */
 #define NORM .build = build, .reference = reference
 static const test_op cases[] = {
     {.name = "group norm", NORM, .n = 3, .h = 5, .w = 3, .c = 6, .parts = 3},
@@ -43,15 +46,37 @@ static const test_op cases[] = {
     {.name = "group norm, scale and shift", NORM, .n = 3, .h = 5, .w = 3, .c = 6, .parts = 3, .modulation = true},
     {.name = "group norm, scale and shift, SiLU", NORM, .n = 3, .h = 4, .w = 3, .c = 10, .parts = 5, .modulation = true,
      .silu = true},
-    {.name = "group norm of three runs", NORM, .n = 2, .h = 3, .w = 3, .c = 96, .parts = 32, .modulation = true,
+    {.name = "group norm of six runs", NORM, .n = 2, .h = 3, .w = 3, .c = 96, .parts = 32, .modulation = true,
      .silu = true, .samples = 60},
     {.name = "one group", NORM, .n = 2, .h = 3, .w = 4, .c = 70, .parts = 1, .silu = true, .samples = 60},
     {.name = "a group for each channel", NORM, .n = 2, .h = 7, .w = 5, .c = 37, .parts = 37, .silu = true, .samples = 60},
     {.name = "one pixel", NORM, .n = 2, .h = 1, .w = 1, .c = 64, .parts = 4, .modulation = true, .samples = 60},
+    {.name = "group norm of two runs", NORM, .n = 4, .h = 3, .w = 3, .c = 96, .parts = 6, .silu = true, .samples = 60},
+    {.name = "many pictures", NORM, .n = 17, .h = 3, .w = 1, .c = 64, .parts = 4, .silu = true, .samples = 60},
     {.name = "many pixels", NORM, .n = 1, .h = 33, .w = 31, .c = 8, .parts = 2, .silu = true, .samples = 20},
+    {.name = "too many pixels to keep", NORM, .n = 1, .h = 65, .w = 64, .c = 4, .parts = 2, .silu = true, .samples = 10},
 };
 
 START_TEST(test_case) { test_prove(&cases[_i]); }
+END_TEST
+
+/* Two pictures of 1 MiB each are written past the caches, one alone is not. */
+START_TEST(test_large_output) {
+    static const test_op op = {.name = "a large output", NORM, .n = 2, .h = 64, .w = 64, .c = 64, .parts = 32, .silu = true};
+    test_setup setup = {.isa = dmi_cpu_isa(), .threads = 2};
+    test_net *both = test_net_new(&op, setup);
+    setup.n = 1;
+    test_net *alone = test_net_new(&op, setup);
+    size_t count = test_net_count(alone, 0);
+    memcpy(test_net_data(alone, 0), test_net_data(both, 0), count * sizeof(float));
+    test_net_run(both);
+    test_net_run(alone);
+    ck_assert_mem_eq(dmi_graph_data(alone->graph, alone->output), dmi_graph_data(both->graph, both->output),
+                     count * sizeof(float));
+    ck_assert_mem_eq(test_net_gradient(alone, 0), test_net_gradient(both, 0), count * sizeof(float));
+    test_net_end(alone);
+    test_net_end(both);
+}
 END_TEST
 
 Suite *test_group_norm_suite(void);
@@ -59,6 +84,7 @@ Suite *test_group_norm_suite(void) {
     Suite *suite = suite_create("group norm");
     TCase *proofs = tcase_create("proofs");
     tcase_set_timeout(proofs, 30);
+    tcase_add_test(proofs, test_large_output);
     tcase_add_loop_test(proofs, test_case, 0, sizeof cases / sizeof cases[0]);
     suite_add_tcase(suite, proofs);
     return suite;

@@ -2,6 +2,8 @@
  * the naive gradient against finite differences. */
 #include "support/kernels.h"
 
+#include "base/host.h"
+
 Suite *test_kernels_norm_suite(void);
 
 /* Inputs are x [pixels, channels], gain [channels] and offset [channels] in one array. */
@@ -88,6 +90,7 @@ static const norm_shape NORM_SHAPES[] = {
     {.pixels = 17, .channels = 512, .per_group = 16, .c0 = 0, .c1 = 512},
     {.pixels = 3, .channels = 512, .per_group = 512, .c0 = 0, .c1 = 512},
     {.pixels = 64, .channels = 512, .per_group = 128, .c0 = 128, .c1 = 384},
+    {.pixels = 70, .channels = 40, .per_group = 5, .c0 = 0, .c1 = 40},
 };
 
 /* What stands outside the asked channels must stay. */
@@ -108,14 +111,26 @@ static void check_columns(const char *what, const float *got, const double *want
     check_near(what, inside, wanted, count, bound);
 }
 
-/* Values are uniform around `level` with standard deviation 1. A mean is right to a few roundings of its size; what
- * follows is measured from the mean and rstd that were found, so that a large level does not hide other errors. */
-static void norm_case(const dmi_kernels *k, norm_shape s, float level) {
+/* `count` floats from the start of a cache line on. */
+static float *whole_lines(size_t count) {
+    uintptr_t at = (uintptr_t)hold(count * sizeof(float) + DMI_ALIGNMENT);
+    return (float *)((at + DMI_ALIGNMENT - 1) / DMI_ALIGNMENT * DMI_ALIGNMENT);
+}
+
+/* Values are uniform around `level` with standard deviation 1, and rise by `rise` from the first pixel to the last. */
+typedef struct norm_values {
+    float level, rise;
+} norm_values;
+
+/* A mean is right to a few roundings of its size; what follows is measured from the mean and rstd that were found, so that a
+ * large level does not hide other errors. */
+static void norm_case(const dmi_kernels *k, norm_shape s, norm_values v) {
     const size_t channels = (size_t)s.channels, count = (size_t)s.pixels * channels, groups = channels / (size_t)s.per_group;
     const size_t c0 = (size_t)s.c0, width = (size_t)(s.c1 - s.c0);
     const size_t g0 = c0 / (size_t)s.per_group, gn = width / (size_t)s.per_group;
+    const size_t room = (size_t)s.pixels * (size_t)(s.per_group > DMI_NORM_SPAN ? s.per_group : DMI_NORM_SPAN);
     float *inputs = uniform(count + 2 * channels, 8, 1.7320508f);
-    for (size_t i = 0; i < count; i++) inputs[i] += level;
+    for (size_t i = 0; i < count; i++) inputs[i] += v.level + v.rise * (float)(i / channels) / (float)s.pixels;
     const float *x = inputs, *gain = inputs + count, *offset = gain + channels, *dy = uniform(count, 9, 1);
     double *in = widened(inputs, count + 2 * channels), *want = doubles(count), *gradient = doubles(count + 2 * channels);
     double *mean = doubles(groups), *rstd = doubles(groups);
@@ -125,9 +140,9 @@ static void norm_case(const dmi_kernels *k, norm_shape s, float level) {
     float *y = hold(count * sizeof *y), *got_mean = hold(groups * sizeof *y), *got_rstd = hold(groups * sizeof *y);
     for (size_t i = 0; i < count; i++) y[i] = -5;
     k->norm_forward(y, got_mean, got_rstd, x, gain, offset, s.pixels, s.channels, s.per_group, s.c0, s.c1, (float)NORM_EPS,
-                    s.silu);
+                    s.silu, false);
     for (size_t g = g0; g < g0 + gn; g++) {
-        ck_assert_double_le(fabs(got_mean[g] - mean[g]), 2e-7 * (0.5 + level));
+        ck_assert_double_le(fabs(got_mean[g] - mean[g]), 2e-7 * (0.5 + v.level + v.rise));
         ck_assert_double_le(fabs(got_rstd[g] / rstd[g] - 1), 2e-7);
         mean[g] = got_mean[g];
         rstd[g] = got_rstd[g];
@@ -135,11 +150,14 @@ static void norm_case(const dmi_kernels *k, norm_shape s, float level) {
     naive_norm(&s, in, mean, rstd, want);
     check_columns("norm_forward", y, want, -5, &s, 2e-7);
 
-    float *whole = hold(count * sizeof *y), *whole_mean = hold(groups * sizeof *y), *whole_rstd = hold(groups * sizeof *y);
-    k->norm_forward(whole, whole_mean, whole_rstd, x, gain, offset, s.pixels, s.channels, s.per_group, 0, s.channels,
-                    (float)NORM_EPS, s.silu);
-    for (size_t p = 0; p < (size_t)s.pixels; p++) {
-        check_same("norm_forward, uncut", y + p * channels + c0, whole + p * channels + c0, width);
+    /* The same past the caches, from a line's start on and from within one. */
+    float *whole = whole_lines(count + 1), *whole_mean = hold(groups * sizeof *y), *whole_rstd = hold(groups * sizeof *y);
+    for (size_t shift = 0; shift < 2; shift++) {
+        k->norm_forward(whole + shift, whole_mean, whole_rstd, x, gain, offset, s.pixels, s.channels, s.per_group, 0,
+                        s.channels, (float)NORM_EPS, s.silu, true);
+        for (size_t p = 0; p < (size_t)s.pixels; p++) {
+            check_same("norm_forward, uncut", y + p * channels + c0, whole + shift + p * channels + c0, width);
+        }
     }
 
     /* dx of a small group is what is left of larger terms that cancel. */
@@ -147,18 +165,26 @@ static void norm_case(const dmi_kernels *k, norm_shape s, float level) {
     float *dx = hold(count * sizeof *dx), *dgain = uniform(channels, 1, 1), *doffset = uniform(channels, 1, 1);
     for (size_t i = 0; i < count; i++) dx[i] = -5;
     k->norm_backward(dx, dgain, doffset, x, dy, got_mean, got_rstd, gain, offset, s.pixels, s.channels, s.per_group, s.c0,
-                     s.c1, s.silu, false);
+                     s.c1, s.silu, false, false, hold(room * sizeof *dx));
     check_columns("norm_backward: dx", dx, gradient, -5, &s, s.pixels * s.per_group < 8 ? 1e-6 : 3e-7);
     check_near("norm_backward: dgain", dgain + c0, gradient + count + c0, width, 4e-7);
     check_near("norm_backward: doffset", doffset + c0, gradient + count + channels + c0, width, 4e-7);
 
-    float *added = copied(dy, count);
-    k->norm_backward(added, dgain, doffset, x, dy, got_mean, got_rstd, gain, offset, s.pixels, s.channels, s.per_group, s.c0,
-                     s.c1, s.silu, true);
+    k->norm_backward(whole, dgain, doffset, x, dy, whole_mean, whole_rstd, gain, offset, s.pixels, s.channels, s.per_group,
+                     0, s.channels, s.silu, false, true, NULL);
     for (size_t p = 0; p < (size_t)s.pixels; p++) {
-        for (size_t c = c0; c < c0 + width; c++) {
-            size_t i = p * channels + c;
-            ck_assert_float_eq_tol(added[i], dy[i] + dx[i], 1e-6f * (1 + fabsf(dx[i])));
+        check_same("norm_backward, uncut", dx + p * channels + c0, whole + p * channels + c0, width);
+    }
+
+    for (int keep = 0; keep < 2; keep++) {
+        float *added = copied(dy, count);
+        k->norm_backward(added, dgain, doffset, x, dy, got_mean, got_rstd, gain, offset, s.pixels, s.channels, s.per_group,
+                         s.c0, s.c1, s.silu, true, false, keep ? hold(room * sizeof *dx) : NULL);
+        for (size_t p = 0; p < (size_t)s.pixels; p++) {
+            for (size_t c = c0; c < c0 + width; c++) {
+                size_t i = p * channels + c;
+                ck_assert_float_eq_tol(added[i], dy[i] + dx[i], 1e-6f * (1 + fabsf(dx[i])));
+            }
         }
     }
     release();
@@ -171,10 +197,37 @@ START_TEST(group_norm) {
         for (int silu = 0; silu < 2; silu++) {
             norm_shape s = NORM_SHAPES[t];
             s.silu = silu;
-            norm_case(k, s, 0);
-            norm_case(k, s, 100);
+            norm_case(k, s, (norm_values){0, 0});
+            norm_case(k, s, (norm_values){100, 0});
+            norm_case(k, s, (norm_values){3, 100});
         }
     }
+} END_TEST
+
+/* Where exp(-u) over- or underflows SiLU is 0 or u; a value that is not a number makes all of its group so, and no other. */
+START_TEST(silu_at_its_ends) {
+    const dmi_kernels *k = kernels_of(_i);
+    if (!k) return;
+    enum { PIXELS = 5, CHANNELS = 36, PER_GROUP = 4, COUNT = PIXELS * CHANNELS };
+    float *x = uniform(COUNT, 3, 1), *y = hold(COUNT * sizeof *y), *dx = hold(COUNT * sizeof *dx);
+    float mean[CHANNELS / PER_GROUP], rstd[CHANNELS / PER_GROUP];
+    float gain[CHANNELS], offset[CHANNELS], dgain[CHANNELS], doffset[CHANNELS];
+    for (int c = 0; c < CHANNELS; c++) {
+        gain[c] = 1;
+        offset[c] = c % 2 ? 1000 : -1000;
+    }
+    x[0] = NAN;
+    k->norm_forward(y, mean, rstd, x, gain, offset, PIXELS, CHANNELS, PER_GROUP, 0, CHANNELS, 1e-5f, true, false);
+    k->norm_backward(dx, dgain, doffset, x, x, mean, rstd, gain, offset, PIXELS, CHANNELS, PER_GROUP, 0, CHANNELS, true,
+                     false, false, NULL);
+    for (int i = 0; i < COUNT; i++) {
+        int c = i % CHANNELS;
+        bool lost = c < PER_GROUP;
+        double u = (double)(x[i] - mean[c / PER_GROUP]) * rstd[c / PER_GROUP] + offset[c];
+        ck_assert_msg(lost ? isnan(y[i]) : fabs(y[i] - (u < 0 ? 0 : u)) < 1e-3, "y[%d] = %g of %g", i, (double)y[i], u);
+        ck_assert_msg(lost ? isnan(dx[i]) : isfinite(dx[i]), "dx[%d] = %g", i, (double)dx[i]);
+    }
+    release();
 } END_TEST
 
 START_TEST(naive_norm_gradient_is_right) {
@@ -203,6 +256,7 @@ Suite *test_kernels_norm_suite(void) {
     tcase_set_timeout(tests, 20);
     tcase_add_test(tests, naive_norm_gradient_is_right);
     tcase_add_loop_test(tests, group_norm, 0, ISAS);
+    tcase_add_loop_test(tests, silu_at_its_ends, 0, ISAS);
     suite_add_tcase(suite, tests);
     return suite;
 }

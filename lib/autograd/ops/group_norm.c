@@ -5,15 +5,19 @@
 
 enum { X, GAMMA, BETA, SCALE_SHIFT };
 
-/* Channels of a task, at least: two cache lines of each pixel. */
-enum { TASK_CHANNELS = 32 };
+enum {
+    LINE = DMI_ALIGNMENT / (int)sizeof(float),
+    ENOUGH_TASKS = 16,        /* where fewer would come of tasks as wide as the kernels' spans, they are narrower */
+    PAST_FLOATS = 512 * 1024, /* outputs of 2 MiB are written past the caches */
+    DU_FLOATS = 256 * 1024    /* most that backward keeps for a worker: 1 MiB */
+};
 
 typedef struct norm_job {
     const dmi_kernels *kernels;
     int32_t pixels, channels, groups, per_group;
     int32_t task_channels, tasks; /* of one picture */
     float eps;
-    bool silu, add;
+    bool silu, add, past;
     const float *x, *gamma, *beta, *scale_shift;
     float *y, *mean, *rstd;       /* [n, h, w, c], [n, groups] twice */
     float *gain, *offset;         /* [n, c]: gamma (1 + scale), beta (1 + scale) + shift; unused without scale_shift */
@@ -21,6 +25,8 @@ typedef struct norm_job {
     float *dx, *dscale_shift;
     bool adds_scale_shift;
     float *dgain, *doffset;       /* [n, c] */
+    float *du;                    /* [workers, du_floats], or NULL */
+    size_t du_floats;
 } norm_job;
 
 static int32_t norm_infer(const dmi_graph *graph, const dmi_node *node, dmi_shape *output) {
@@ -46,13 +52,32 @@ static int32_t norm_infer(const dmi_graph *graph, const dmi_node *node, dmi_shap
 /* Where x has no gradient, the kernel's dx goes to a place that nobody reads. */
 static bool discards_dx(const dmi_graph *graph, const dmi_node *node) { return !graph->values[node->inputs[X]].gradient; }
 
+/* Channels of a task: whole groups, and whole cache lines if it can be. */
+static int32_t task_channels(dmi_shape x, int32_t per_group) {
+    int32_t least = DMI_NORM_SPAN;
+    while (least > LINE && (int64_t)x.n * x.c < (int64_t)ENOUGH_TASKS * least) least /= 2;
+    int32_t run = (least + per_group - 1) / per_group * per_group;
+    for (int32_t whole = run; whole <= 2 * least; whole += per_group)
+        if (whole % LINE == 0) return whole;
+    return run;
+}
+
+/* What a worker keeps of the gradient ahead of SiLU between the two passes of backward; 0 where it would be too much. */
+static size_t du_floats(dmi_shape x, const dmi_node *node) {
+    int32_t per_group = x.c / node->attr.norm.groups, wide = per_group > DMI_NORM_SPAN ? per_group : DMI_NORM_SPAN;
+    size_t floats = (size_t)x.h * (size_t)x.w * (size_t)wide;
+    return node->attr.norm.silu && floats <= DU_FLOATS ? floats : 0;
+}
+
 static void norm_needs(const dmi_graph *graph, const dmi_node *node, bool train, dmi_needs *needs) {
     dmi_shape x = dmi_input_shape(graph, node, X);
     size_t n = (size_t)x.n, c = (size_t)x.c, modulated = node->inputs[SCALE_SHIFT] != DMI_NONE ? 2 * n * c : 0;
     needs->saved = 2 * n * (size_t)node->attr.norm.groups;
     needs->forward_work = modulated;
     needs->reads = 1u << X | 1u << GAMMA | 1u << BETA | 1u << SCALE_SHIFT;
-    if (train) needs->backward_work = modulated + 2 * n * c + (discards_dx(graph, node) ? dmi_shape_count(x) : 0);
+    if (!train) return;
+    needs->backward_work = modulated + 2 * n * c + (discards_dx(graph, node) ? dmi_shape_count(x) : 0);
+    needs->backward_work += (size_t)dmi_pool_threads(graph->host->pool) * du_floats(x, node);
 }
 
 /* The gain and offset of channels c0 to c1-1 of picture n as arrays over all channels. */
@@ -86,7 +111,7 @@ static void forward_task(void *data, int32_t task, int32_t worker) {
     norm_gain(job, n, c0, c1, &gain, &offset);
     size_t at = (size_t)n * (size_t)job->pixels * (size_t)job->channels, group = (size_t)n * (size_t)job->groups;
     job->kernels->norm_forward(job->y + at, job->mean + group, job->rstd + group, job->x + at, gain, offset, job->pixels,
-                               job->channels, job->per_group, c0, c1, job->eps, job->silu);
+                               job->channels, job->per_group, c0, c1, job->eps, job->silu, job->past);
 }
 
 /* From the gradients of gain and offset those of scale and shift, and this picture's part of those of gamma and beta,
@@ -111,7 +136,6 @@ static void scale_shift_backward(const norm_job *job, int32_t n, int32_t c0, int
 
 static void backward_task(void *data, int32_t task, int32_t worker) {
     const norm_job *job = data;
-    (void)worker;
     int32_t c0, c1, n = norm_range(job, task, &c0, &c1);
     const float *gain, *offset;
     norm_gain(job, n, c0, c1, &gain, &offset);
@@ -119,7 +143,8 @@ static void backward_task(void *data, int32_t task, int32_t worker) {
     size_t row = (size_t)n * (size_t)job->channels;
     job->kernels->norm_backward(job->dx + at, job->dgain + row, job->doffset + row, job->x + at, job->dy + at,
                                 job->mean + group, job->rstd + group, gain, offset, job->pixels, job->channels,
-                                job->per_group, c0, c1, job->silu, job->add);
+                                job->per_group, c0, c1, job->silu, job->add, job->past,
+                                job->du ? job->du + (size_t)worker * job->du_floats : NULL);
     if (job->scale_shift) scale_shift_backward(job, n, c0, c1);
 }
 
@@ -130,8 +155,9 @@ static norm_job norm_job_of(const dmi_graph *graph, const dmi_node *node, float 
     norm_job job = {.kernels = graph->kernels, .pixels = x.h * x.w, .channels = x.c, .groups = node->attr.norm.groups,
                     .eps = node->attr.norm.eps, .silu = node->attr.norm.silu != 0};
     job.per_group = x.c / job.groups;
-    job.task_channels = (TASK_CHANNELS + job.per_group - 1) / job.per_group * job.per_group;
+    job.task_channels = task_channels(x, job.per_group);
     job.tasks = (x.c + job.task_channels - 1) / job.task_channels;
+    job.past = dmi_shape_count(x) >= PAST_FLOATS;
     job.x = dmi_input(graph, node, X);
     job.gamma = dmi_input(graph, node, GAMMA);
     job.beta = dmi_input(graph, node, BETA);
@@ -158,7 +184,10 @@ static void norm_backward(dmi_graph *graph, dmi_node *node) {
     job.doffset = job.dgain + n * c;
     job.dy = dmi_graph_gradient(graph, node->output);
     job.dx = discards_dx(graph, node) ? job.doffset + n * c : dmi_input_gradient(graph, node, X);
+    job.du_floats = du_floats(dmi_input_shape(graph, node, X), node);
+    if (job.du_floats) job.du = job.doffset + n * c + (discards_dx(graph, node) ? n * c * (size_t)job.pixels : 0);
     job.add = !discards_dx(graph, node) && node->adds[X];
+    job.past = job.past && !job.add; /* what is added to has been read into the caches, where the next operation finds it */
     job.dscale_shift = dmi_input_gradient(graph, node, SCALE_SHIFT);
     job.adds_scale_shift = node->adds[SCALE_SHIFT];
     dmi_parallel(graph->host->pool, (int32_t)n * job.tasks, backward_task, &job);
