@@ -18,8 +18,9 @@ static int32_t check(dmi_host *host, const dm_context_options *o) {
                         o->allocate != NULL ? "allocate" : "release", o->allocate != NULL ? "release" : "allocate");
     if (o->profile != 0 && o->profile != 1)
         return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "context: 'profile' is %d; it must be 0 or 1", (int)o->profile);
-    if (o->reserved != 0)
-        return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "context: 'reserved' is %d; it must be 0", (int)o->reserved);
+    if (o->large_pages != 0 && o->large_pages != 1)
+        return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "context: 'large_pages' is %d; it must be 0 or 1",
+                        (int)o->large_pages);
     return DMI_OK;
 }
 
@@ -45,6 +46,7 @@ int32_t dm_context_create(dm_context **out, const dm_context_options *options) {
     host.release = o.release;
     host.allocator_user = o.allocator_user;
     host.limit = o.memory_limit;
+    host.large_pages = o.large_pages != 0;
 
     void *block;
     status = dmi_alloc(&host, &block, sizeof(dm_context), "context");

@@ -48,9 +48,8 @@ static int32_t fail_memory(dmi_host *host, uint64_t size, const char *what) {
                     human_size(wanted, sizeof wanted, size), human_size(used, sizeof used, host->used));
 }
 
-/* Asks for large pages for a block of our own that is worth it: a step walks through all of its arena, and would wait for
- * page tables (1.12 times as fast where its data comes from main memory); and it is the first touch of a page that costs,
- * of a large one as much as of a small one. Where the system has none to give, nothing happens. */
+/* Asks for large pages for a block that is worth it: a step walks through all of its arena, and would wait for page tables.
+ * Where the system has none to give, nothing happens. */
 static void use_large_pages(void *raw, size_t size) {
 #ifdef MADV_HUGEPAGE
     const size_t worth = (size_t)4 << 20;
@@ -68,7 +67,7 @@ static void *take(dmi_host *host, size_t size, bool zero, bool *zeroed) {
     *zeroed = zero && !host->allocate;
     if (host->allocate) return host->allocate(host->allocator_user, size);
     void *raw = zero ? calloc(1, size) : malloc(size);
-    if (raw) use_large_pages(raw, size);
+    if (raw && host->large_pages) use_large_pages(raw, size);
     return raw;
 }
 

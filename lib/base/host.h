@@ -22,6 +22,7 @@ typedef struct dmi_host {
     void *allocator_user;
     void (*log)(void *user, int32_t level, const char *message); /* may be NULL */
     void *log_user;
+    bool large_pages; /* blocks of our own shall have them where they are large */
     uint64_t limit; /* bytes; 0: none */
     uint64_t used, peak, allocations;
     struct dmi_pool *pool;       /* the threads, made by dmi_pool_create */

@@ -12,11 +12,27 @@ typedef struct step {
     float size;          /* rate * correction1 */
 } step;
 
-static inline float updated(float w, float *m, float *v, float g, const step *s) {
+/* In the first step the moments are zero. Were they read, memory that nobody has written would be mapped twice: to be read, and
+ * once more to be written, with all threads waiting. */
+static inline float updated(float w, float *m, float *v, float g, const step *s, const bool first) {
     g *= s->gradient_scale;
-    *m = s->fresh1 * (g - *m) + *m;
-    *v = s->beta2 * *v + (s->fresh2 * g) * g;
+    *m = first ? s->fresh1 * g : s->fresh1 * (g - *m) + *m;
+    *v = first ? (s->fresh2 * g) * g : s->beta2 * *v + (s->fresh2 * g) * g;
     return w * s->shrink - s->size * *m / (sqrtf(*v * s->correction2) + s->eps);
+}
+
+static inline void update(float *restrict w, float *restrict m, float *restrict v, const float *restrict g, const step *s,
+                          size_t n, const bool first) {
+    for (size_t i = 0; i < n; i++) w[i] = updated(w[i], &m[i], &v[i], g[i], s, first);
+}
+
+static inline void update_averaged(float *restrict w, float *restrict m, float *restrict v, float *restrict average,
+                                   const float *restrict g, const step *s, float fresh, size_t n, const bool first) {
+    for (size_t i = 0; i < n; i++) {
+        float next = updated(w[i], &m[i], &v[i], g[i], s, first);
+        w[i] = next;
+        average[i] = fresh * (next - average[i]) + average[i];
+    }
 }
 
 void DMI_KERNEL(adamw)(float *restrict w, float *restrict m, float *restrict v, float *restrict average,
@@ -32,16 +48,12 @@ void DMI_KERNEL(adamw)(float *restrict w, float *restrict m, float *restrict v, 
         .gradient_scale = options->gradient_scale,
         .size = (float)((double)options->rate * options->correction1),
     };
-    if (!average || options->average_decay < 0) {
-        for (size_t i = 0; i < n; i++) w[i] = updated(w[i], &m[i], &v[i], g[i], &s);
-        return;
-    }
+    const bool averages = average && options->average_decay >= 0;
     const float fresh = 1.0f - options->average_decay;
-    for (size_t i = 0; i < n; i++) {
-        float next = updated(w[i], &m[i], &v[i], g[i], &s);
-        w[i] = next;
-        average[i] = fresh * (next - average[i]) + average[i];
-    }
+    if (averages && options->first) update_averaged(w, m, v, average, g, &s, fresh, n, true);
+    else if (averages) update_averaged(w, m, v, average, g, &s, fresh, n, false);
+    else if (options->first) update(w, m, v, g, &s, n, true);
+    else update(w, m, v, g, &s, n, false);
 }
 
 double DMI_KERNEL(sum_squares)(const float *x, size_t n) {

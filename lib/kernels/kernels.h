@@ -26,6 +26,7 @@ typedef struct dmi_adamw {
     float eps, decay;    /* decay is decoupled: w -= rate * decay * w */
     float gradient_scale;/* clip factor, and 1 / accumulation */
     float average_decay; /* in [0, 1): average = d average + (1 - d) w; negative: no average */
+    bool first;          /* the moments are zero, and are written without being read */
 } dmi_adamw;
 
 /* One step of a sampler, for a network's output p:  x0 = x0_x x + x0_prediction p, clipped to [-1, 1] where `clip`;

@@ -31,6 +31,7 @@ dmi_adamw dmi_adamw_at(const dmi_adamw_settings *settings, uint64_t step, double
         .eps = (float)settings->eps, .decay = (float)settings->weight_decay,
         .gradient_scale = (float)scale,
         .average_decay = (float)average_decay(settings, step),
+        .first = step == 1,
     };
 }
 

@@ -137,8 +137,11 @@ START_TEST(what_is_wrong_is_said) {
     options.profile = 2;
     ck_assert_int_eq(dm_context_create(&context, &options), DM_ERROR_INVALID_ARGUMENT);
     options.profile = 0;
-    options.reserved = 1;
+    options.large_pages = 2;
     ck_assert_int_eq(dm_context_create(&context, &options), DM_ERROR_INVALID_ARGUMENT);
+    options.large_pages = 1;
+    ck_assert_int_eq(dm_context_create(&context, &options), DM_OK);
+    dm_context_destroy(context);
 }
 END_TEST
 
