@@ -14,6 +14,7 @@ typedef struct dmi_winograd_shape {
     int32_t ci, co;
     bool upsample;     /* x is [n, h/2, w/2, ci], each pixel doubled both ways */
     bool sum2x2;       /* backward of upsample: y is [n, h/2, w/2, co], each pixel the sum of four */
+    bool read_late;    /* y is not read soon: where it is large, it is written past the caches */
     int32_t workers;   /* that forward should have tasks for; where blocks are too few, each is cut by channels of y, at the
                           price of transforming its input again. No result depends on it */
 } dmi_winograd_shape;

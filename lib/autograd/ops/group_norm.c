@@ -157,7 +157,7 @@ static norm_job norm_job_of(const dmi_graph *graph, const dmi_node *node, float 
     job.per_group = x.c / job.groups;
     job.task_channels = task_channels(x, job.per_group);
     job.tasks = (x.c + job.task_channels - 1) / job.task_channels;
-    job.past = dmi_shape_count(x) >= PAST_FLOATS;
+    job.past = graph->train && dmi_shape_count(x) >= PAST_FLOATS; /* sampling finds it in the caches again */
     job.x = dmi_input(graph, node, X);
     job.gamma = dmi_input(graph, node, GAMMA);
     job.beta = dmi_input(graph, node, BETA);

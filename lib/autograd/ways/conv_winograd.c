@@ -97,6 +97,7 @@ static void forward(const dmi_graph *graph, const dmi_conv_shape *s, float *y, c
     (void)weight;
     winograd_job job = {.kernel = graph->kernels->winograd, .shape = forward_shape(s), .to = y, .x = x, .u = prepared,
                         .epilogue = epilogue, .scratch = work};
+    job.shape.read_late = graph->train;
     job.shape.workers = dmi_pool_threads(graph->host->pool);
     job.scratch_floats = worker_floats(job.kernel, &job.shape);
     dmi_parallel(graph->host->pool, job.kernel->blocks(&job.shape), forward_task, &job);
@@ -110,6 +111,7 @@ static void backward_data(const dmi_graph *graph, const dmi_conv_shape *s, float
     dmi_parallel(graph->host->pool, kernel->turned_tasks(s->ci, s->co), weight_task, &turn);
     winograd_job job = {.kernel = kernel, .shape = data_shape(s), .to = dx, .x = dy, .u = work, .epilogue = &epilogue,
                         .scratch = work + turned_floats(graph->kernels, s)};
+    job.shape.read_late = true;
     job.shape.workers = dmi_pool_threads(graph->host->pool);
     job.scratch_floats = worker_floats(kernel, &job.shape);
     dmi_parallel(graph->host->pool, kernel->blocks(&job.shape), forward_task, &job);
