@@ -30,8 +30,7 @@ static void segment(builder *u) { dmi_graph_segment(u->b.graph); }
 static dmi_value resnet(builder *u, const char *name, dmi_value h, dmi_value skip, int32_t out) {
     dmi_resnet_options options = {out, u->o->time_embedding, u->o->dropout, u->norm};
     segment(u);
-    if (skip != DMI_NONE) h = dmi_layer_concat(&u->b, h, skip);
-    return dmi_layer_resnet(&u->b, name, h, u->time, &options);
+    return dmi_layer_resnet(&u->b, name, h, skip, u->time, &options);
 }
 
 static dmi_value attention(builder *u, const char *name, dmi_value h) {

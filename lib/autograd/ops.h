@@ -15,6 +15,11 @@ int32_t dmi_conv(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value weight
  * optional, is [n, 1, 1, 2c]: norm * (1 + scale) + shift, before SiLU. */
 int32_t dmi_group_norm(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value gamma, dmi_value beta,
                        dmi_value scale_shift, int32_t groups, float eps, bool silu);
+/* Both for the channels of x and x2 side by side, [x, x2], which no copy puts into one tensor; the convolution of kernel 1. */
+int32_t dmi_group_norm_pair(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value x2, dmi_value gamma, dmi_value beta,
+                            dmi_value scale_shift, int32_t groups, float eps, bool silu);
+int32_t dmi_conv_pair(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value x2, dmi_value weight, dmi_value bias,
+                      dmi_value residual);
 /* softmax(q k^T / sqrt(c / heads)) v over the pixels of each picture; q, k, v [n, h, w, c]. */
 int32_t dmi_attention(dmi_graph *graph, dmi_value *out, dmi_value q, dmi_value k, dmi_value v, int32_t heads);
 /* y [n, 1, 1, out] = x [n, 1, 1, in] weight + bias. */

@@ -19,14 +19,13 @@ void DMI_KERNEL(dropout)(float *y, const float *x, const uint32_t *words, uint32
 void DMI_KERNEL(random_words)(uint32_t *words, const uint32_t key[2], const uint32_t counter[4], size_t blocks);
 
 /* ---- norm.c ---- */
-void DMI_KERNEL(norm_forward)(float *y, float *mean, float *rstd, const float *x, const float *gain, const float *offset,
-                              int32_t pixels, int32_t channels, int32_t per_group, int32_t c0, int32_t c1, float eps,
-                              bool silu, bool past);
+void DMI_KERNEL(norm_forward)(float *y, float *mean, float *rstd, const dmi_norm_x *x, const float *gain, const float *offset,
+                              int32_t pixels, int32_t per_group, int32_t c0, int32_t c1, float eps, bool silu, bool past);
 
 /* ---- norm_backward.c ---- */
-void DMI_KERNEL(norm_backward)(float *dx, float *dgain, float *doffset, const float *x, const float *dy, const float *mean,
-                               const float *rstd, const float *gain, const float *offset, int32_t pixels, int32_t channels,
-                               int32_t per_group, int32_t c0, int32_t c1, bool silu, bool add, bool past, float *kept);
+void DMI_KERNEL(norm_backward)(const dmi_norm_x *x, float *dgain, float *doffset, const float *dy, const float *mean,
+                               const float *rstd, const float *gain, const float *offset, int32_t pixels, int32_t per_group,
+                               int32_t c0, int32_t c1, bool silu, bool past, float *kept);
 
 /* ---- softmax.c ---- */
 void DMI_KERNEL(softmax_block)(float *s, float *o, float *most, float *sum, float scale, int32_t keys, int32_t width,

@@ -43,6 +43,15 @@ enum { DMI_SOFTMAX_COLUMNS = 32 };
 /* Channels of a picture that group norm takes at a time, or those of a group where they are more. */
 enum { DMI_NORM_SPAN = 64 };
 
+/* One picture of group norm's input: the channels of two tensors side by side, each [pixels, channels[i]]; mostly there is but
+ * one, and channels[1] is 0. */
+typedef struct dmi_norm_x {
+    const float *x[2];
+    float *dx[2];  /* backward: written, or added to where `add` */
+    bool add[2];
+    int32_t channels[2];
+} dmi_norm_x;
+
 typedef struct dmi_kernels {
     const char *isa;
 
@@ -62,17 +71,16 @@ typedef struct dmi_kernels {
     /* ---- philox.c: `blocks` blocks of four random words from `counter` on, as dmi_philox makes them one by one ---- */
     void (*random_words)(uint32_t *words, const uint32_t key[2], const uint32_t counter[4], size_t blocks);
 
-    /* ---- norm.c, norm_backward.c: one picture x [pixels, channels], whole groups c0 to c1-1 of `per_group` ----
+    /* ---- norm.c, norm_backward.c: one picture [pixels, channels], whole groups c0 to c1-1 of `per_group` ----
      * y = f(gain[c] * (x - mean) * rstd + offset[c]), f = SiLU where `silu`; mean and rstd [groups of the picture].
      * `past`: y or dx is written past the caches where it is made of whole lines. */
-    void (*norm_forward)(float *y, float *mean, float *rstd, const float *x, const float *gain, const float *offset,
-                         int32_t pixels, int32_t channels, int32_t per_group, int32_t c0, int32_t c1, float eps, bool silu,
-                         bool past);
-    /* dx = (+= where add); dgain[c] = sum du * xhat, doffset[c] = sum du, over the pixels, written (not added). `kept` has
+    void (*norm_forward)(float *y, float *mean, float *rstd, const dmi_norm_x *x, const float *gain, const float *offset,
+                         int32_t pixels, int32_t per_group, int32_t c0, int32_t c1, float eps, bool silu, bool past);
+    /* dx; dgain[c] = sum du * xhat, doffset[c] = sum du, over the pixels, written (not added). `kept` has
      * room for pixels * max(DMI_NORM_SPAN, per_group) floats, or is NULL: then the slope of SiLU is computed twice. */
-    void (*norm_backward)(float *dx, float *dgain, float *doffset, const float *x, const float *dy, const float *mean,
-                          const float *rstd, const float *gain, const float *offset, int32_t pixels, int32_t channels,
-                          int32_t per_group, int32_t c0, int32_t c1, bool silu, bool add, bool past, float *kept);
+    void (*norm_backward)(const dmi_norm_x *x, float *dgain, float *doffset, const float *dy, const float *mean,
+                          const float *rstd, const float *gain, const float *offset, int32_t pixels, int32_t per_group,
+                          int32_t c0, int32_t c1, bool silu, bool past, float *kept);
 
     /* ---- softmax.c: attention on panels of DMI_SOFTMAX_COLUMNS columns, row-major and dense ---- */
     /* One step of the running softmax. s [keys, columns] holds scores, a query a column: most = max(most, s),

@@ -85,58 +85,65 @@ static void add_to_groups(group_sums *groups, const channel_sums *sums, const in
 }
 
 /* y of n pixels. The mean is taken off first, for a mean folded into the offset would lose what is small beside it. */
-static inline __attribute__((always_inline)) void apply_to(float *y, const float *x, size_t stride, vec mean, vec scale,
-                                                           vec offset, int32_t count, const bool with_silu, const bool past,
-                                                           const int n) {
+static inline __attribute__((always_inline)) void apply_to(float *y, size_t y_stride, const float *x, size_t stride, vec mean,
+                                                           vec scale, vec offset, int32_t count, const bool with_silu,
+                                                           const bool past, const int n) {
     vec u[ABREAST];
     DMI_SIDE_BY_SIDE u[i] = (load_part(x + (size_t)i * stride, count) - mean) * scale + offset;
     if (with_silu) silu(u, n);
-    DMI_SIDE_BY_SIDE put(y + (size_t)i * stride, u[i], count, past);
+    DMI_SIDE_BY_SIDE put(y + (size_t)i * y_stride, u[i], count, past);
 }
 
-static inline __attribute__((always_inline)) void apply(float *y, const float *x, const affine *a, size_t stride,
-                                                        size_t rows, int32_t c, int32_t count, const bool with_silu,
-                                                        const bool past) {
+static inline __attribute__((always_inline)) void apply(float *y, size_t y_stride, const float *x, const affine *a,
+                                                        size_t stride, size_t rows, int32_t c, int32_t count,
+                                                        const bool with_silu, const bool past) {
     vec mean = load(a->mean + c), scale = load(a->gain + c) * load(a->rstd + c), offset = load(a->offset + c);
     size_t p = 0;
     y += c;
     x += c;
     for (; p + ABREAST <= rows; p += ABREAST)
-        apply_to(y + p * stride, x + p * stride, stride, mean, scale, offset, count, with_silu, past, ABREAST);
-    for (; p < rows; p++) apply_to(y + p * stride, x + p * stride, stride, mean, scale, offset, count, with_silu, past, 1);
+        apply_to(y + p * y_stride, y_stride, x + p * stride, stride, mean, scale, offset, count, with_silu, past, ABREAST);
+    for (; p < rows; p++)
+        apply_to(y + p * y_stride, y_stride, x + p * stride, stride, mean, scale, offset, count, with_silu, past, 1);
 }
 
 static inline __attribute__((always_inline)) void apply_all(float *y, const float *x, const affine *a, const strip *s,
                                                             const bool with_silu, bool past) {
-    past = past && is_lines(y, s->stride);
+    const size_t y_stride = s->whole_stride, x_stride = s->stride;
+    past = past && is_lines(y, y_stride);
     for (size_t p0 = 0; p0 < s->pixels; p0 += BLOCK) {
-        size_t rows = block_end(s, p0) - p0, at = p0 * s->stride;
+        size_t rows = block_end(s, p0) - p0;
+        float *to = y + p0 * y_stride;
+        const float *from = x + p0 * x_stride;
         for (int32_t c = 0; c < s->width; c += W) {
-            if (c + W > s->width) apply(y + at, x + at, a, s->stride, rows, c, s->width - c, with_silu, false);
-            else if (past) apply(y + at, x + at, a, s->stride, rows, c, W, with_silu, true);
-            else apply(y + at, x + at, a, s->stride, rows, c, W, with_silu, false);
+            if (c + W > s->width) apply(to, y_stride, from, a, x_stride, rows, c, s->width - c, with_silu, false);
+            else if (past) apply(to, y_stride, from, a, x_stride, rows, c, W, with_silu, true);
+            else apply(to, y_stride, from, a, x_stride, rows, c, W, with_silu, false);
         }
     }
 }
 
-void DMI_KERNEL(norm_forward)(float *y, float *mean, float *rstd, const float *x, const float *gain, const float *offset,
-                              int32_t pixels, int32_t channels, int32_t per_group, int32_t c0, int32_t c1, float eps,
-                              bool with_silu, bool past) {
+void DMI_KERNEL(norm_forward)(float *y, float *mean, float *rstd, const dmi_norm_x *x, const float *gain, const float *offset,
+                              int32_t pixels, int32_t per_group, int32_t c0, int32_t c1, float eps, bool with_silu,
+                              bool past) {
     const int32_t span = span_channels(per_group);
     const double share = 1.0 / ((double)pixels * per_group);
     int32_t group_of[WIDTH];
     channel_sums sums;
     group_sums groups;
     affine a;
-    strip s = {.stride = (size_t)channels, .pixels = (size_t)pixels};
-    groups_of(group_of, per_group);
+    strip s;
     for (int32_t s0 = c0; s0 < c1; s0 += span) {
         const int32_t s1 = at_most(s0 + span, c1), g0 = s0 / per_group, count = (s1 - s0) / per_group;
         memset(&groups, 0, sizeof groups);
-        for (int32_t g = 0; g < count; g++) groups.near[g] = x[s0 + g * per_group];
-        for (int32_t c = s0; c < s1; c += WIDTH) {
-            s.width = at_most(WIDTH, s1 - c);
-            statistics(&sums, x + c, &s);
+        for (int32_t g = 0; g < count; g++) {
+            s = strip_at(x, 1, s0 + g * per_group, s1);
+            groups.near[g] = x->x[s.part][s.at];
+        }
+        for (int32_t c = s0; c < s1; c += s.width) {
+            s = strip_at(x, (size_t)pixels, c, s1);
+            groups_of(group_of, per_group, c - s0);
+            statistics(&sums, x->x[s.part] + s.at, &s);
             add_to_groups(&groups, &sums, group_of, pixels, s.width);
         }
         for (int32_t g = 0; g < count; g++) {
@@ -144,13 +151,13 @@ void DMI_KERNEL(norm_forward)(float *y, float *mean, float *rstd, const float *x
             mean[g0 + g] = (float)(groups.near[g] + off);
             rstd[g0 + g] = (float)(1.0 / sqrt((variance < 0 ? 0 : variance) + eps));
         }
-        for (int32_t c = s0; c < s1; c += WIDTH) {
-            s.width = at_most(WIDTH, s1 - c);
+        for (int32_t c = s0; c < s1; c += s.width) {
+            s = strip_at(x, (size_t)pixels, c, s1);
+            groups_of(group_of, per_group, c - s0);
             affine_of(&a, group_of, mean + g0, rstd + g0, gain + c, offset + c, s.width);
-            if (with_silu) apply_all(y + c, x + c, &a, &s, true, past);
-            else apply_all(y + c, x + c, &a, &s, false, past);
+            if (with_silu) apply_all(y + c, x->x[s.part] + s.at, &a, &s, true, past);
+            else apply_all(y + c, x->x[s.part] + s.at, &a, &s, false, past);
         }
     }
     if (past) end_stores_past();
 }
-

@@ -131,28 +131,28 @@ static inline __attribute__((always_inline)) void whole_gradient(const backward 
     }
 }
 
-void DMI_KERNEL(norm_backward)(float *dx, float *dgain, float *doffset, const float *x, const float *dy, const float *mean,
-                               const float *rstd, const float *gain, const float *offset, int32_t pixels, int32_t channels,
-                               int32_t per_group, int32_t c0, int32_t c1, bool with_silu, bool add, bool past, float *kept) {
+void DMI_KERNEL(norm_backward)(const dmi_norm_x *x, float *dgain, float *doffset, const float *dy, const float *mean,
+                               const float *rstd, const float *gain, const float *offset, int32_t pixels, int32_t per_group,
+                               int32_t c0, int32_t c1, bool with_silu, bool past, float *kept) {
     const int32_t span = span_channels(per_group);
     const double share = 1.0 / ((double)pixels * per_group);
     int32_t group_of[WIDTH];
     double group_du[WIDTH], group_product[WIDTH];
     affine a;
     backward b;
-    strip s = {.stride = (size_t)channels, .pixels = (size_t)pixels};
-    groups_of(group_of, per_group);
+    strip s;
     for (int32_t s0 = c0; s0 < c1; s0 += span) {
         const int32_t s1 = at_most(s0 + span, c1), g0 = s0 / per_group;
         memset(group_du, 0, sizeof group_du);
         memset(group_product, 0, sizeof group_product);
         b.kept_stride = (size_t)(s1 - s0);
-        for (int32_t c = s0; c < s1; c += WIDTH) {
-            s.width = at_most(WIDTH, s1 - c);
+        for (int32_t c = s0; c < s1; c += s.width) {
+            s = strip_at(x, (size_t)pixels, c, s1);
+            groups_of(group_of, per_group, c - s0);
             affine_of(&a, group_of, mean + g0, rstd + g0, gain + c, offset + c, s.width);
-            b.x = x + c;
+            b.x = x->x[s.part] + s.at;
             b.dy = dy + c;
-            b.dy_stride = s.stride;
+            b.dy_stride = s.whole_stride;
             b.kept = kept ? kept + (c - s0) : NULL;
             if (with_silu && kept) all_gradient_sums(&b, &a, &s, true, true);
             else if (with_silu) all_gradient_sums(&b, &a, &s, true, false);
@@ -165,8 +165,9 @@ void DMI_KERNEL(norm_backward)(float *dx, float *dgain, float *doffset, const fl
             }
         }
         const bool reads_kept = with_silu && kept, again = with_silu && !kept; /* again: from dy */
-        for (int32_t c = s0; c < s1; c += WIDTH) {
-            s.width = at_most(WIDTH, s1 - c);
+        for (int32_t c = s0; c < s1; c += s.width) {
+            s = strip_at(x, (size_t)pixels, c, s1);
+            groups_of(group_of, per_group, c - s0);
             affine_of(&a, group_of, mean + g0, rstd + g0, gain + c, offset + c, s.width);
             memset(b.m1, 0, sizeof b.m1);
             memset(b.m2, 0, sizeof b.m2);
@@ -174,14 +175,17 @@ void DMI_KERNEL(norm_backward)(float *dx, float *dgain, float *doffset, const fl
                 b.m1[i] = (float)(group_du[group_of[i]] * share);
                 b.m2[i] = (float)(group_product[group_of[i]] * share);
             }
-            b.x = x + c;
-            b.dx = dx + c;
+            b.x = x->x[s.part] + s.at;
+            b.dx = x->dx[s.part] + s.at;
             b.dy = reads_kept ? kept + (c - s0) : dy + c;
-            b.dy_stride = reads_kept ? b.kept_stride : s.stride;
-            if (again && add) whole_gradient(&b, &a, &s, true, true, past);
-            else if (again) whole_gradient(&b, &a, &s, true, false, past);
-            else if (add) whole_gradient(&b, &a, &s, false, true, past);
-            else whole_gradient(&b, &a, &s, false, false, past);
+            b.dy_stride = reads_kept ? b.kept_stride : s.whole_stride;
+            const bool add = x->add[s.part];
+            /* What is added to has been read into the caches, where the next operation finds it. */
+            const bool dx_past = past && !add;
+            if (again && add) whole_gradient(&b, &a, &s, true, true, dx_past);
+            else if (again) whole_gradient(&b, &a, &s, true, false, dx_past);
+            else if (add) whole_gradient(&b, &a, &s, false, true, dx_past);
+            else whole_gradient(&b, &a, &s, false, false, dx_past);
         }
     }
     if (past) end_stores_past();

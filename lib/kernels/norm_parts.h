@@ -23,18 +23,29 @@ static inline int32_t span_channels(int32_t per_group) {
     return most > 0 ? most : per_group;
 }
 
-/* The group within a span of each channel of it; where a group is wider than WIDTH it is the span's only one. */
-static inline void groups_of(int32_t *group, int32_t per_group) {
-    for (int32_t i = 0; i < WIDTH; i++) group[i] = i / per_group;
+/* The group within a span of each channel of a strip that begins at the span's channel `first`. */
+static inline void groups_of(int32_t *group, int32_t per_group, int32_t first) {
+    for (int32_t i = 0; i < WIDTH; i++) group[i] = (first + i) / per_group;
 }
 
 static inline int32_t at_most(int32_t a, int32_t b) { return a < b ? a : b; }
 
-/* All pixels of up to WIDTH channels. */
+/* All pixels of up to WIDTH channels, which are of one of the two tensors. */
 typedef struct strip {
-    size_t stride, pixels;
-    int32_t width;
+    size_t stride, pixels; /* of the tensor */
+    size_t whole_stride;   /* of both side by side: of y and of dy */
+    int32_t width, part;   /* part: which of the two */
+    size_t at;             /* the first channel's place in it */
 } strip;
+
+static inline int32_t channels_of(const dmi_norm_x *x) { return x->channels[0] + x->channels[1]; }
+
+/* The strip that begins at channel c of a span that ends before s1. */
+static inline strip strip_at(const dmi_norm_x *x, size_t pixels, int32_t c, int32_t s1) {
+    int32_t border = x->channels[0], part = c >= border, end = !part && s1 > border ? border : s1;
+    return (strip){.stride = (size_t)x->channels[part], .pixels = pixels, .whole_stride = (size_t)channels_of(x),
+                   .width = at_most(WIDTH, end - c), .part = part, .at = (size_t)(part ? c - border : c)};
+}
 
 static inline size_t block_end(const strip *s, size_t p0) { return s->pixels - p0 < BLOCK ? s->pixels : p0 + BLOCK; }
 

@@ -8,8 +8,12 @@ dmi_value dmi_layer_conv3x3(dmi_builder *b, dmi_weights w, dmi_value x, dmi_valu
 }
 
 dmi_value dmi_layer_conv1x1(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value residual) {
+    return dmi_layer_conv1x1_pair(b, w, x, DMI_NONE, residual);
+}
+
+dmi_value dmi_layer_conv1x1_pair(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value x2, dmi_value residual) {
     dmi_value out = DMI_NONE;
-    if (!b->status) b->status = dmi_conv(b->graph, &out, x, w.weight, w.bias, DMI_NONE, residual, 1, 1, 0, false);
+    if (!b->status) b->status = dmi_conv_pair(b->graph, &out, x, x2, w.weight, w.bias, residual);
     return out;
 }
 

@@ -22,6 +22,8 @@ dmi_weights dmi_norm_weights(dmi_builder *b, const char *layer, const char *part
 dmi_value dmi_layer_conv3x3(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value per_image, dmi_value residual);
 /* A linear map of every pixel's channels. */
 dmi_value dmi_layer_conv1x1(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value residual);
+/* On the channels of x and of x2, which may be DMI_NONE, side by side. */
+dmi_value dmi_layer_conv1x1_pair(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value x2, dmi_value residual);
 /* 3x3 with stride 2: half the size. pad 0: zeros below and right only, 1: all around. */
 dmi_value dmi_layer_downsample(dmi_builder *b, const char *name, dmi_value x, int32_t pad);
 /* Nearest neighbour times 2, then 3x3. */
@@ -38,6 +40,9 @@ typedef struct dmi_norm_options {
 } dmi_norm_options;
 
 dmi_value dmi_layer_norm(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value scale_shift, dmi_norm_options options, bool silu);
+/* On the channels of x and of x2, which may be DMI_NONE, side by side. */
+dmi_value dmi_layer_norm_pair(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value x2, dmi_value scale_shift,
+                              dmi_norm_options options, bool silu);
 
 /* ---- resnet.c: the residual block ---- */
 enum { DMI_TIME_ADD = 0, DMI_TIME_SCALE_SHIFT = 1, DMI_TIME_ADD_OUTPUT = 2 }; /* as DM_TIME_* */
@@ -50,7 +55,8 @@ typedef struct dmi_resnet_options {
 } dmi_resnet_options;
 
 /* time: SiLU(time embedding), [n, 1, 1, time_channels]. */
-dmi_value dmi_layer_resnet(dmi_builder *b, const char *name, dmi_value x, dmi_value time, const dmi_resnet_options *options);
+dmi_value dmi_layer_resnet(dmi_builder *b, const char *name, dmi_value x, dmi_value skip, dmi_value time,
+                           const dmi_resnet_options *options);
 
 /* ---- attention.c: x + out(attention(q, k, v of norm(x))); head_size 0: one head ---- */
 dmi_value dmi_layer_attention(dmi_builder *b, const char *name, dmi_value x, int32_t head_size, dmi_norm_options norm);

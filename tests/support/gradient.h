@@ -52,6 +52,7 @@ typedef struct test_op {
     /* y from the values, in the order of their declaration, shaped as in the graph. */
     void (*reference)(const test_net *net, double *const *values, double *y);
     int32_t n, h, w, c;
+    int32_t c2;                       /* channels of a second tensor beside the first */
     int32_t out, kernel, stride, pad; /* convolution; linear and embedding: out */
     int32_t parts;                    /* groups, heads or rows of a table */
     bool upsample, bias, modulation, residual, silu; /* modulation: per_image of a convolution, scale_shift of a norm */

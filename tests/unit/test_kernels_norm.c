@@ -117,6 +117,27 @@ static float *whole_lines(size_t count) {
     return (float *)((at + DMI_ALIGNMENT - 1) / DMI_ALIGNMENT * DMI_ALIGNMENT);
 }
 
+/* A picture's x, dx and whether dx is added to, as one tensor. */
+static dmi_norm_x one_tensor(const float *x, float *dx, bool add, size_t channels) {
+    return (dmi_norm_x){.x = {x}, .dx = {dx}, .add = {add}, .channels = {(int32_t)channels}};
+}
+
+/* The first `border` channels of a picture and the others as tensors of their own. */
+static dmi_norm_x two_tensors(const float *x, const float *dx, size_t pixels, size_t channels, size_t border) {
+    size_t widths[2] = {border, channels - border};
+    dmi_norm_x two = {.channels = {(int32_t)widths[0], (int32_t)widths[1]}};
+    for (size_t i = 0, first = 0; i < 2; first += widths[i++]) {
+        float *part = hold(pixels * widths[i] * sizeof *part), *gradient = hold(pixels * widths[i] * sizeof *part);
+        for (size_t p = 0; p < pixels; p++) {
+            memcpy(part + p * widths[i], x + p * channels + first, widths[i] * sizeof *part);
+            memcpy(gradient + p * widths[i], dx + p * channels + first, widths[i] * sizeof *part);
+        }
+        two.x[i] = part;
+        two.dx[i] = gradient;
+    }
+    return two;
+}
+
 /* Values are uniform around `level` with standard deviation 1, and rise by `rise` from the first pixel to the last. */
 typedef struct norm_values {
     float level, rise;
@@ -139,8 +160,9 @@ static void norm_case(const dmi_kernels *k, norm_shape s, norm_values v) {
 
     float *y = hold(count * sizeof *y), *got_mean = hold(groups * sizeof *y), *got_rstd = hold(groups * sizeof *y);
     for (size_t i = 0; i < count; i++) y[i] = -5;
-    k->norm_forward(y, got_mean, got_rstd, x, gain, offset, s.pixels, s.channels, s.per_group, s.c0, s.c1, (float)NORM_EPS,
-                    s.silu, false);
+    dmi_norm_x one = one_tensor(x, NULL, false, channels);
+    k->norm_forward(y, got_mean, got_rstd, &one, gain, offset, s.pixels, s.per_group, s.c0, s.c1, (float)NORM_EPS, s.silu,
+                    false);
     for (size_t g = g0; g < g0 + gn; g++) {
         ck_assert_double_le(fabs(got_mean[g] - mean[g]), 2e-7 * (0.5 + v.level + v.rise));
         ck_assert_double_le(fabs(got_rstd[g] / rstd[g] - 1), 2e-7);
@@ -153,8 +175,8 @@ static void norm_case(const dmi_kernels *k, norm_shape s, norm_values v) {
     /* The same past the caches, from a line's start on and from within one. */
     float *whole = whole_lines(count + 1), *whole_mean = hold(groups * sizeof *y), *whole_rstd = hold(groups * sizeof *y);
     for (size_t shift = 0; shift < 2; shift++) {
-        k->norm_forward(whole + shift, whole_mean, whole_rstd, x, gain, offset, s.pixels, s.channels, s.per_group, 0,
-                        s.channels, (float)NORM_EPS, s.silu, true);
+        k->norm_forward(whole + shift, whole_mean, whole_rstd, &one, gain, offset, s.pixels, s.per_group, 0, s.channels,
+                        (float)NORM_EPS, s.silu, true);
         for (size_t p = 0; p < (size_t)s.pixels; p++) {
             check_same("norm_forward, uncut", y + p * channels + c0, whole + shift + p * channels + c0, width);
         }
@@ -164,22 +186,25 @@ static void norm_case(const dmi_kernels *k, norm_shape s, norm_values v) {
     naive_norm_gradient(&s, in, mean, rstd, gradient);
     float *dx = hold(count * sizeof *dx), *dgain = uniform(channels, 1, 1), *doffset = uniform(channels, 1, 1);
     for (size_t i = 0; i < count; i++) dx[i] = -5;
-    k->norm_backward(dx, dgain, doffset, x, dy, got_mean, got_rstd, gain, offset, s.pixels, s.channels, s.per_group, s.c0,
-                     s.c1, s.silu, false, false, hold(room * sizeof *dx));
+    one = one_tensor(x, dx, false, channels);
+    k->norm_backward(&one, dgain, doffset, dy, got_mean, got_rstd, gain, offset, s.pixels, s.per_group, s.c0, s.c1, s.silu,
+                     false, hold(room * sizeof *dx));
     check_columns("norm_backward: dx", dx, gradient, -5, &s, s.pixels * s.per_group < 8 ? 1e-6 : 3e-7);
     check_near("norm_backward: dgain", dgain + c0, gradient + count + c0, width, 4e-7);
     check_near("norm_backward: doffset", doffset + c0, gradient + count + channels + c0, width, 4e-7);
 
-    k->norm_backward(whole, dgain, doffset, x, dy, whole_mean, whole_rstd, gain, offset, s.pixels, s.channels, s.per_group,
-                     0, s.channels, s.silu, false, true, NULL);
+    one = one_tensor(x, whole, false, channels);
+    k->norm_backward(&one, dgain, doffset, dy, whole_mean, whole_rstd, gain, offset, s.pixels, s.per_group, 0, s.channels,
+                     s.silu, true, NULL);
     for (size_t p = 0; p < (size_t)s.pixels; p++) {
         check_same("norm_backward, uncut", dx + p * channels + c0, whole + p * channels + c0, width);
     }
 
     for (int keep = 0; keep < 2; keep++) {
         float *added = copied(dy, count);
-        k->norm_backward(added, dgain, doffset, x, dy, got_mean, got_rstd, gain, offset, s.pixels, s.channels, s.per_group,
-                         s.c0, s.c1, s.silu, true, false, keep ? hold(room * sizeof *dx) : NULL);
+        one = one_tensor(x, added, true, channels);
+        k->norm_backward(&one, dgain, doffset, dy, got_mean, got_rstd, gain, offset, s.pixels, s.per_group, s.c0, s.c1, s.silu,
+                         false, keep ? hold(room * sizeof *dx) : NULL);
         for (size_t p = 0; p < (size_t)s.pixels; p++) {
             for (size_t c = c0; c < c0 + width; c++) {
                 size_t i = p * channels + c;
@@ -189,6 +214,58 @@ static void norm_case(const dmi_kernels *k, norm_shape s, norm_values v) {
     }
     release();
 }
+
+/* Two tensors side by side give the bits of one, wherever the border lies: between groups, within one, within a vector. The
+ * second's gradient is added to. */
+static void pair_case(const dmi_kernels *k, norm_shape s, size_t border) {
+    const size_t channels = (size_t)s.channels, pixels = (size_t)s.pixels, count = pixels * channels;
+    const size_t groups = channels / (size_t)s.per_group;
+    const size_t room = pixels * (size_t)(s.per_group > DMI_NORM_SPAN ? s.per_group : DMI_NORM_SPAN);
+    float *x = uniform(count, 21, 1), *dy = uniform(count, 22, 1), *gain = uniform(channels, 23, 1), *offset = uniform(channels, 24, 1);
+    float *y[2], *mean[2], *rstd[2], *dgain[2], *doffset[2], *dx = copied(dy, count);
+    dmi_norm_x two = two_tensors(x, dx, pixels, channels, border), one = one_tensor(x, copied(dx, count), false, channels);
+    dmi_norm_x added = one_tensor(x, copied(dx, count), true, channels);
+    two.add[1] = true;
+    for (int i = 0; i < 2; i++) {
+        y[i] = hold(count * sizeof(float));
+        mean[i] = hold(groups * sizeof(float));
+        rstd[i] = hold(groups * sizeof(float));
+        dgain[i] = hold(channels * sizeof(float));
+        doffset[i] = hold(channels * sizeof(float));
+        k->norm_forward(y[i], mean[i], rstd[i], i ? &two : &one, gain, offset, s.pixels, s.per_group, 0, s.channels, 1e-6f, s.silu,
+                        false);
+        k->norm_backward(i ? &two : &one, dgain[i], doffset[i], dy, mean[i], rstd[i], gain, offset, s.pixels, s.per_group, 0,
+                         s.channels, s.silu, false, hold(room * sizeof(float)));
+    }
+    k->norm_backward(&added, dgain[0], doffset[0], dy, mean[0], rstd[0], gain, offset, s.pixels, s.per_group, 0, s.channels, s.silu,
+                     false, hold(room * sizeof(float)));
+    check_same("pair: y", y[1], y[0], count);
+    check_same("pair: mean", mean[1], mean[0], groups);
+    check_same("pair: rstd", rstd[1], rstd[0], groups);
+    check_same("pair: dgain", dgain[1], dgain[0], channels);
+    check_same("pair: doffset", doffset[1], doffset[0], channels);
+    for (size_t p = 0; p < pixels; p++) {
+        check_same("pair: first dx", two.dx[0] + p * border, one.dx[0] + p * channels, border);
+        check_same("pair: second dx", two.dx[1] + p * (channels - border), added.dx[0] + p * channels + border, channels - border);
+    }
+    release();
+}
+
+START_TEST(channels_side_by_side) {
+    const dmi_kernels *k = kernels_of(_i);
+    if (!k) return;
+    static const struct {
+        int32_t pixels, channels, per_group;
+        size_t border;
+    } cases[] = {{64, 192, 6, 128}, {33, 128, 4, 64}, {7, 96, 3, 64}, {40, 40, 5, 17}, {9, 160, 160, 96}, {16, 320, 10, 1}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        for (int silu = 0; silu < 2; silu++) {
+            norm_shape s = {.pixels = cases[i].pixels, .channels = cases[i].channels, .per_group = cases[i].per_group,
+                            .c1 = cases[i].channels, .silu = silu};
+            pair_case(k, s, cases[i].border);
+        }
+    }
+} END_TEST
 
 START_TEST(group_norm) {
     const dmi_kernels *k = kernels_of(_i);
@@ -217,9 +294,9 @@ START_TEST(silu_at_its_ends) {
         offset[c] = c % 2 ? 1000 : -1000;
     }
     x[0] = NAN;
-    k->norm_forward(y, mean, rstd, x, gain, offset, PIXELS, CHANNELS, PER_GROUP, 0, CHANNELS, 1e-5f, true, false);
-    k->norm_backward(dx, dgain, doffset, x, x, mean, rstd, gain, offset, PIXELS, CHANNELS, PER_GROUP, 0, CHANNELS, true,
-                     false, false, NULL);
+    dmi_norm_x one = one_tensor(x, dx, false, CHANNELS);
+    k->norm_forward(y, mean, rstd, &one, gain, offset, PIXELS, PER_GROUP, 0, CHANNELS, 1e-5f, true, false);
+    k->norm_backward(&one, dgain, doffset, x, mean, rstd, gain, offset, PIXELS, PER_GROUP, 0, CHANNELS, true, false, NULL);
     for (int i = 0; i < COUNT; i++) {
         int c = i % CHANNELS;
         bool lost = c < PER_GROUP;
@@ -257,6 +334,7 @@ Suite *test_kernels_norm_suite(void) {
     tcase_add_test(tests, naive_norm_gradient_is_right);
     tcase_add_loop_test(tests, group_norm, 0, ISAS);
     tcase_add_loop_test(tests, silu_at_its_ends, 0, ISAS);
+    tcase_add_loop_test(tests, channels_side_by_side, 0, ISAS);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -1,9 +1,9 @@
-/* Group norm (Wu and He 2018), with an optional scale and shift of each picture after it (Dhariwal and Nichol 2021,
+/* Group norm (Wu and He 2018) over one tensor, or over the channels of two side by side, with an optional scale and shift of each picture after it (Dhariwal and Nichol 2021,
  * "adaptive group normalization") and an optional SiLU. One task is a run of whole groups of one picture. */
 #include "autograd/ops.h"
 #include "autograd/ops/expect.h"
 
-enum { X, GAMMA, BETA, SCALE_SHIFT };
+enum { X, GAMMA, BETA, SCALE_SHIFT, X2, INPUTS };
 
 enum {
     LINE = DMI_ALIGNMENT / (int)sizeof(float),
@@ -17,20 +17,34 @@ typedef struct norm_job {
     int32_t pixels, channels, groups, per_group;
     int32_t task_channels, tasks; /* of one picture */
     float eps;
-    bool silu, add, past;
-    const float *x, *gamma, *beta, *scale_shift;
+    bool silu, past;
+    dmi_norm_x x;                 /* of all pictures: [n, h, w, channels[i]] */
+    const float *gamma, *beta, *scale_shift;
     float *y, *mean, *rstd;       /* [n, h, w, c], [n, groups] twice */
     float *gain, *offset;         /* [n, c]: gamma (1 + scale), beta (1 + scale) + shift; unused without scale_shift */
     const float *dy;
-    float *dx, *dscale_shift;
+    float *dscale_shift;
     bool adds_scale_shift;
     float *dgain, *doffset;       /* [n, c] */
     float *du;                    /* [workers, du_floats], or NULL */
     size_t du_floats;
 } norm_job;
 
+static const int32_t sides[2] = {X, X2};
+
 static int32_t norm_infer(const dmi_graph *graph, const dmi_node *node, dmi_shape *output) {
-    dmi_shape x = dmi_input_shape(graph, node, X);
+    dmi_shape x = dmi_input_shape(graph, node, X), x2 = dmi_input_shape(graph, node, X2);
+    if (node->inputs[X2] != DMI_NONE) {
+        int32_t status = dmi_expect_shape(graph, node, X2, "x2", dmi_shape_of(x.n, x.h, x.w, x2.c));
+        if (status) return status;
+        if (node->inputs[X] == node->inputs[X2])
+            return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT, "group_norm: x and x2 are the same value, %d",
+                            (int)node->inputs[X]);
+        if (x.c > INT32_MAX / 2 - x2.c)
+            return dmi_fail(graph->host, DMI_ERROR_LIMIT_EXCEEDED, "group_norm: %d and %d channels are too many", (int)x.c,
+                            (int)x2.c);
+        x.c += x2.c;
+    }
     int32_t groups = node->attr.norm.groups;
     if (groups < 1 || x.c % groups)
         return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT, "group_norm: %d groups do not divide %d channels",
@@ -50,7 +64,16 @@ static int32_t norm_infer(const dmi_graph *graph, const dmi_node *node, dmi_shap
 }
 
 /* Where x has no gradient, the kernel's dx goes to a place that nobody reads. */
-static bool discards_dx(const dmi_graph *graph, const dmi_node *node) { return !graph->values[node->inputs[X]].gradient; }
+static bool discards_dx(const dmi_graph *graph, const dmi_node *node, int32_t input) {
+    return node->inputs[input] != DMI_NONE && !graph->values[node->inputs[input]].gradient;
+}
+
+static size_t discarded_floats(const dmi_graph *graph, const dmi_node *node) {
+    size_t floats = 0;
+    for (int32_t i = 0; i < 2; i++)
+        if (discards_dx(graph, node, sides[i])) floats += dmi_shape_count(dmi_input_shape(graph, node, sides[i]));
+    return floats;
+}
 
 /* Channels of a task: whole groups, and whole cache lines if it can be. */
 static int32_t task_channels(dmi_shape x, int32_t per_group) {
@@ -70,13 +93,13 @@ static size_t du_floats(dmi_shape x, const dmi_node *node) {
 }
 
 static void norm_needs(const dmi_graph *graph, const dmi_node *node, bool train, dmi_needs *needs) {
-    dmi_shape x = dmi_input_shape(graph, node, X);
+    dmi_shape x = dmi_graph_shape(graph, node->output);
     size_t n = (size_t)x.n, c = (size_t)x.c, modulated = node->inputs[SCALE_SHIFT] != DMI_NONE ? 2 * n * c : 0;
     needs->saved = 2 * n * (size_t)node->attr.norm.groups;
     needs->forward_work = modulated;
-    needs->reads = 1u << X | 1u << GAMMA | 1u << BETA | 1u << SCALE_SHIFT;
+    needs->reads = 1u << X | 1u << GAMMA | 1u << BETA | 1u << SCALE_SHIFT | 1u << X2;
     if (!train) return;
-    needs->backward_work = modulated + 2 * n * c + (discards_dx(graph, node) ? dmi_shape_count(x) : 0);
+    needs->backward_work = modulated + 2 * n * c + discarded_floats(graph, node);
     needs->backward_work += (size_t)dmi_pool_threads(graph->host->pool) * du_floats(x, node);
 }
 
@@ -103,6 +126,17 @@ static int32_t norm_range(const norm_job *job, int32_t task, int32_t *c0, int32_
     return task / job->tasks;
 }
 
+/* Of picture n. */
+static dmi_norm_x picture_of(const norm_job *job, int32_t n) {
+    dmi_norm_x x = job->x;
+    for (int32_t i = 0; i < 2 && x.channels[i]; i++) {
+        size_t at = (size_t)n * (size_t)job->pixels * (size_t)x.channels[i];
+        x.x[i] += at;
+        if (x.dx[i]) x.dx[i] += at;
+    }
+    return x;
+}
+
 static void forward_task(void *data, int32_t task, int32_t worker) {
     const norm_job *job = data;
     (void)worker;
@@ -110,8 +144,9 @@ static void forward_task(void *data, int32_t task, int32_t worker) {
     const float *gain, *offset;
     norm_gain(job, n, c0, c1, &gain, &offset);
     size_t at = (size_t)n * (size_t)job->pixels * (size_t)job->channels, group = (size_t)n * (size_t)job->groups;
-    job->kernels->norm_forward(job->y + at, job->mean + group, job->rstd + group, job->x + at, gain, offset, job->pixels,
-                               job->channels, job->per_group, c0, c1, job->eps, job->silu, job->past);
+    dmi_norm_x x = picture_of(job, n);
+    job->kernels->norm_forward(job->y + at, job->mean + group, job->rstd + group, &x, gain, offset, job->pixels,
+                               job->per_group, c0, c1, job->eps, job->silu, job->past);
 }
 
 /* From the gradients of gain and offset those of scale and shift, and this picture's part of those of gamma and beta,
@@ -141,16 +176,16 @@ static void backward_task(void *data, int32_t task, int32_t worker) {
     norm_gain(job, n, c0, c1, &gain, &offset);
     size_t at = (size_t)n * (size_t)job->pixels * (size_t)job->channels, group = (size_t)n * (size_t)job->groups;
     size_t row = (size_t)n * (size_t)job->channels;
-    job->kernels->norm_backward(job->dx + at, job->dgain + row, job->doffset + row, job->x + at, job->dy + at,
-                                job->mean + group, job->rstd + group, gain, offset, job->pixels, job->channels,
-                                job->per_group, c0, c1, job->silu, job->add, job->past,
+    dmi_norm_x x = picture_of(job, n);
+    job->kernels->norm_backward(&x, job->dgain + row, job->doffset + row, job->dy + at, job->mean + group, job->rstd + group,
+                                gain, offset, job->pixels, job->per_group, c0, c1, job->silu, job->past,
                                 job->du ? job->du + (size_t)worker * job->du_floats : NULL);
     if (job->scale_shift) scale_shift_backward(job, n, c0, c1);
 }
 
 /* What forward and backward share; `work` holds gain and offset where there is a scale_shift. */
 static norm_job norm_job_of(const dmi_graph *graph, const dmi_node *node, float *work) {
-    dmi_shape x = dmi_input_shape(graph, node, X);
+    dmi_shape x = dmi_graph_shape(graph, node->output);
     size_t n = (size_t)x.n;
     norm_job job = {.kernels = graph->kernels, .pixels = x.h * x.w, .channels = x.c, .groups = node->attr.norm.groups,
                     .eps = node->attr.norm.eps, .silu = node->attr.norm.silu != 0};
@@ -158,7 +193,10 @@ static norm_job norm_job_of(const dmi_graph *graph, const dmi_node *node, float 
     job.task_channels = task_channels(x, job.per_group);
     job.tasks = (x.c + job.task_channels - 1) / job.task_channels;
     job.past = graph->train && dmi_shape_count(x) >= PAST_FLOATS; /* sampling finds it in the caches again */
-    job.x = dmi_input(graph, node, X);
+    for (int32_t i = 0; i < 2; i++) {
+        job.x.x[i] = dmi_input(graph, node, sides[i]);
+        job.x.channels[i] = dmi_input_shape(graph, node, sides[i]).c;
+    }
     job.gamma = dmi_input(graph, node, GAMMA);
     job.beta = dmi_input(graph, node, BETA);
     job.scale_shift = dmi_input(graph, node, SCALE_SHIFT);
@@ -173,21 +211,26 @@ static void norm_forward(dmi_graph *graph, dmi_node *node) {
     bool modulated = node->inputs[SCALE_SHIFT] != DMI_NONE;
     norm_job job = norm_job_of(graph, node, modulated ? dmi_forward_work(graph, node) : NULL);
     job.y = dmi_graph_data(graph, node->output);
-    dmi_parallel(graph->host->pool, dmi_input_shape(graph, node, X).n * job.tasks, forward_task, &job);
+    dmi_parallel(graph->host->pool, dmi_graph_shape(graph, node->output).n * job.tasks, forward_task, &job);
 }
 
 static void norm_backward(dmi_graph *graph, dmi_node *node) {
     float *work = dmi_backward_work(graph, node);
     norm_job job = norm_job_of(graph, node, work);
-    size_t n = (size_t)dmi_input_shape(graph, node, X).n, c = (size_t)job.channels;
+    dmi_shape x = dmi_graph_shape(graph, node->output);
+    size_t n = (size_t)x.n, c = (size_t)job.channels;
     job.dgain = work + (job.scale_shift ? 2 * n * c : 0);
     job.doffset = job.dgain + n * c;
     job.dy = dmi_graph_gradient(graph, node->output);
-    job.dx = discards_dx(graph, node) ? job.doffset + n * c : dmi_input_gradient(graph, node, X);
-    job.du_floats = du_floats(dmi_input_shape(graph, node, X), node);
-    if (job.du_floats) job.du = job.doffset + n * c + (discards_dx(graph, node) ? n * c * (size_t)job.pixels : 0);
-    job.add = !discards_dx(graph, node) && node->adds[X];
-    job.past = job.past && !job.add; /* what is added to has been read into the caches, where the next operation finds it */
+    float *nowhere = job.doffset + n * c;
+    for (int32_t i = 0; i < 2; i++) {
+        bool discards = discards_dx(graph, node, sides[i]);
+        job.x.dx[i] = discards ? nowhere : dmi_input_gradient(graph, node, sides[i]);
+        job.x.add[i] = !discards && node->adds[sides[i]];
+        if (discards) nowhere += dmi_shape_count(dmi_input_shape(graph, node, sides[i]));
+    }
+    job.du_floats = du_floats(x, node);
+    if (job.du_floats) job.du = nowhere;
     job.dscale_shift = dmi_input_gradient(graph, node, SCALE_SHIFT);
     job.adds_scale_shift = node->adds[SCALE_SHIFT];
     dmi_parallel(graph->host->pool, (int32_t)n * job.tasks, backward_task, &job);
@@ -199,9 +242,14 @@ static void norm_backward(dmi_graph *graph, dmi_node *node) {
 static const dmi_op norm_op = {.name = "group_norm", .infer = norm_infer, .needs = norm_needs,
     .forward = norm_forward, .backward = norm_backward, .one_pass = true};
 
+int32_t dmi_group_norm_pair(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value x2, dmi_value gamma, dmi_value beta,
+                            dmi_value scale_shift, int32_t groups, float eps, bool silu) {
+    dmi_value inputs[INPUTS] = {x, gamma, beta, scale_shift, x2};
+    dmi_attributes attr = {.norm = {.groups = groups, .silu = silu, .eps = eps}};
+    return dmi_graph_append(graph, out, &norm_op, inputs, INPUTS, &attr);
+}
+
 int32_t dmi_group_norm(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value gamma, dmi_value beta,
                        dmi_value scale_shift, int32_t groups, float eps, bool silu) {
-    dmi_value inputs[] = {x, gamma, beta, scale_shift};
-    dmi_attributes attr = {.norm = {.groups = groups, .silu = silu, .eps = eps}};
-    return dmi_graph_append(graph, out, &norm_op, inputs, 4, &attr);
+    return dmi_group_norm_pair(graph, out, x, DMI_NONE, gamma, beta, scale_shift, groups, eps, silu);
 }
