@@ -11,7 +11,7 @@
 #include "base/cpu.h"
 
 
-#define SPIN_SECONDS 15e-6
+#define SPIN_SECONDS 100e-6
 
 /* The state's bits: threads inside (the caller not counted), whether the job is open, and the number of the job. */
 #define STATE_INSIDE UINT64_C(0xffff)

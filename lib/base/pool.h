@@ -22,7 +22,7 @@ void dmi_pool_destroy(dmi_host *host);
 int32_t dmi_pool_threads(const dmi_pool *pool);
 
 /* Runs tasks 0 to count-1 and returns when all have ended. The calling thread takes part. Idle threads spin for some
- * ten microseconds, then sleep. Never called from within a task. */
+ * hundred microseconds, then sleep. Never called from within a task. */
 void dmi_parallel(dmi_pool *pool, int32_t count, dmi_task task, void *data);
 
 #endif
