@@ -41,9 +41,9 @@ static int32_t add_up(dm_profile_row *sums, const dm_profile_row *rows, int32_t 
 static void print_row(FILE *to, const dm_profile_row *r, double times, double seconds) {
     fprintf(to, "%-14s %-26s %-26s %7.0f %9.3f %5.1f%%", r->operation, r->part, r->shape, (double)r->calls / times,
             1e3 * r->seconds / times, 100 * r->seconds / times / seconds);
-    if (r->flop > 0) fprintf(to, " %8.1f", 1e-9 * r->flop / r->seconds);
+    if (r->flop > 0 && r->seconds > 0) fprintf(to, " %8.1f", 1e-9 * r->flop / r->seconds);
     else fprintf(to, " %8s", "");
-    fprintf(to, " %7.1f\n", 1e-9 * r->bytes / r->seconds);
+    fprintf(to, " %7.1f\n", r->seconds > 0 ? 1e-9 * r->bytes / r->seconds : 0.0);
 }
 
 static void print_head(FILE *to) {

@@ -145,8 +145,8 @@ DM_API int32_t dm_context_memory(const dm_context *context, uint64_t *used, uint
 /* Threads that compute, the calling one included. */
 DM_API int32_t dm_context_threads(const dm_context *context);
 
-/* Where the time of training and sampling went, in a context made with `profile`: a row for each operation, part of it and
- * shape. It costs two readings of the clock for each of some hundred operations of a step. */
+/* Where the time of training and of a network's forward passes went, in a context made with `profile`: a row for each
+ * operation, part of it and shape; a sampler's own work between the passes is not told. It costs two readings of the clock for each of some hundred operations of a step. */
 typedef struct dm_profile_row {
     uint32_t struct_size;
     int32_t reserved;

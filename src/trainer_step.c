@@ -113,8 +113,10 @@ static int32_t run_step(dm_trainer *trainer, const dm_train_batch *given, dm_tra
     double norm = dmi_gradient_norm(host->pool, trainer->context->kernels, params->gradient, params->floats, trainer->sums);
     bool refused = !isfinite(loss) || !dmi_adamw_takes(norm * dmi_clip_factor(norm, trainer->options.gradient_clip));
     lap(trainer, "gradient norm", 1, params->floats);
-    if (!refused) update_weights(trainer, learning_rate, norm);
-    lap(trainer, "adamw", trainer->average ? 9 : 7, params->floats);
+    if (!refused) {
+        update_weights(trainer, learning_rate, norm);
+        lap(trainer, "adamw", trainer->average ? 9 : 7, params->floats);
+    }
     trainer->progress.steps++;
     trainer->progress.images += (uint64_t)trainer->options.batch_size * (uint64_t)trainer->options.accumulation;
     *stats = (dm_train_stats){

@@ -232,11 +232,33 @@ END_TEST
 #endif
 
 Suite *test_base_suite(void);
+/* Large blocks are zero where they shall be, can be written to their ends, and are given back. */
+START_TEST(blocks_of_large_pages) {
+    static const size_t sizes[] = {(4u << 20) + 1, 16u << 20};
+    dmi_host host = {.large_pages = true};
+    for (size_t i = 0; i < 2; i++) {
+        unsigned char *zeros, *plain;
+        ck_assert_int_eq(dmi_alloc_zero(&host, (void **)&zeros, sizes[i], 1, "zeros"), DMI_OK);
+        ck_assert_int_eq(dmi_alloc(&host, (void **)&plain, sizes[i], "block"), DMI_OK);
+        size_t others = 0;
+        for (size_t k = 0; k < sizes[i]; k++) others += zeros[k] != 0;
+        ck_assert_uint_eq(others, 0);
+        memset(plain, 7, sizes[i]);
+        memset(zeros, 7, sizes[i]);
+        ck_assert(plain[0] == 7 && plain[sizes[i] - 1] == 7 && zeros[sizes[i] - 1] == 7);
+        dmi_free(&host, zeros);
+        dmi_free(&host, plain);
+    }
+    ck_assert_uint_eq(host.used, 0);
+}
+END_TEST
+
 Suite *test_base_suite(void) {
     Suite *suite = suite_create("base");
     TCase *tests = tcase_create("base");
     tcase_add_test(tests, blocks_are_aligned_and_counted);
     tcase_add_test(tests, zeroed_blocks_are_zero);
+    tcase_add_test(tests, blocks_of_large_pages);
     tcase_add_test(tests, the_limit_is_kept);
     tcase_add_test(tests, a_refusing_allocator_is_told);
     tcase_add_test(tests, products_that_overflow_are_refused);
