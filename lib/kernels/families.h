@@ -33,7 +33,6 @@ void DMI_KERNEL(softmax_block)(float *s, float *o, float *most, float *sum, floa
 void DMI_KERNEL(softmax_finish)(float *o, float *lse, const float *most, const float *sum, float scale, int32_t width,
                                 int32_t queries);
 void DMI_KERNEL(softmax_gradient)(float *s, float *dp, const float *lse, const float *delta, float scale, int32_t rows);
-void DMI_KERNEL(softmax_again)(float *s, const float *lse, float scale, int32_t rows, int32_t columns);
 void DMI_KERNEL(rows_to_panel)(float *panel, const float *x, size_t stride, int32_t rows, int32_t width);
 void DMI_KERNEL(panel_to_rows)(float *y, size_t stride, const float *panel, int32_t rows, int32_t width, bool add);
 void DMI_KERNEL(row_dot)(float *delta, const float *a, size_t sa, const float *b, size_t sb, int32_t rows, int32_t columns);

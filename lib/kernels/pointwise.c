@@ -2,20 +2,26 @@
 #include "kernels/column_sums.h"
 #include "kernels/families.h"
 #include "kernels/vector_math.h"
+#include "kernels/vector_silu.h"
 
+/* One vector at a time: the arrays are short, those of the time embedding. */
 void DMI_KERNEL(silu_forward)(float *y, const float *x, size_t n) {
-    DMI_ELEMENTWISE
-    for (size_t i = 0; i < n; i++) y[i] = dmi_silu(x[i]);
+    for (size_t i = 0; i < n; i += W) {
+        int32_t count = n - i < W ? (int32_t)(n - i) : W;
+        vec u = load_part(x + i, count);
+        silu(&u, 1);
+        store_part(y + i, u, count);
+    }
 }
 
 void DMI_KERNEL(silu_backward)(float *dx, const float *x, const float *dy, size_t n, bool add) {
-    if (add) {
-        DMI_ELEMENTWISE
-        for (size_t i = 0; i < n; i++) dx[i] += dy[i] * dmi_silu_slope(x[i]);
-        return;
+    for (size_t i = 0; i < n; i += W) {
+        int32_t count = n - i < W ? (int32_t)(n - i) : W;
+        vec u = load_part(x + i, count);
+        silu_slope(&u, 1);
+        vec result = load_part(dy + i, count) * u;
+        store_part(dx + i, add ? load_part(dx + i, count) + result : result, count);
     }
-    DMI_ELEMENTWISE
-    for (size_t i = 0; i < n; i++) dx[i] = dy[i] * dmi_silu_slope(x[i]);
 }
 
 void DMI_KERNEL(add)(float *y, const float *a, const float *b, size_t n) {

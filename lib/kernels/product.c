@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "kernels/vector.h"
+#include "kernels/turn.h"
 
 const dmi_product DMI_KERNEL(product_table) = {
     .multiply = DMI_KERNEL(multiply), .multiply_turned = DMI_KERNEL(multiply_turned),
@@ -177,30 +177,7 @@ void DMI_KERNEL(multiply_onto)(float *c, size_t ldc, const float *a, size_t lda,
     multiply(c, ldc, a, lda, b, ldb, rows, columns, k, *start, false);
 }
 
-typedef float four __attribute__((vector_size(16)));
-typedef float four_anywhere __attribute__((vector_size(16), aligned(4), may_alias));
-
-static void transpose_square(float *to, size_t to_stride, const float *from, size_t from_stride) {
-    four a = *(const four_anywhere *)from, b = *(const four_anywhere *)(from + from_stride);
-    four c = *(const four_anywhere *)(from + 2 * from_stride), d = *(const four_anywhere *)(from + 3 * from_stride);
-    four ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), ab_high = __builtin_shufflevector(a, b, 2, 6, 3, 7);
-    four cd = __builtin_shufflevector(c, d, 0, 4, 1, 5), cd_high = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-    *(four_anywhere *)to = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
-    *(four_anywhere *)(to + to_stride) = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
-    *(four_anywhere *)(to + 2 * to_stride) = __builtin_shufflevector(ab_high, cd_high, 0, 1, 4, 5);
-    *(four_anywhere *)(to + 3 * to_stride) = __builtin_shufflevector(ab_high, cd_high, 2, 3, 6, 7);
-}
-
 void DMI_KERNEL(transpose)(float *to, size_t to_stride, const float *from, size_t from_stride, int32_t rows,
                            int32_t columns) {
-    for (size_t i = 0; i < (size_t)rows; i += 4) {
-        for (size_t j = 0; j < (size_t)columns; j += 4) {
-            if (i + 4 <= (size_t)rows && j + 4 <= (size_t)columns) {
-                transpose_square(to + j * to_stride + i, to_stride, from + i * from_stride + j, from_stride);
-                continue;
-            }
-            for (size_t r = i; r < i + 4 && r < (size_t)rows; r++)
-                for (size_t c = j; c < j + 4 && c < (size_t)columns; c++) to[c * to_stride + r] = from[r * from_stride + c];
-        }
-    }
+    dmi_turn_over(to, to_stride, from, from_stride, rows, columns, false);
 }

@@ -1,10 +1,12 @@
 /* The softmax of attention, on panels of DMI_SOFTMAX_COLUMNS columns that stand in L1 between two products: forward one key
  * a row and one query a column, so that maxima and sums are vectors, never reduced across lanes; and in backward the
  * probabilities again with the gradient of the scores, one query a row. Also dot products of rows. */
+#include <math.h>
+#include <string.h>
+
 #include "kernels/families.h"
 #include "kernels/product.h"
 #include "kernels/turn.h"
-#include "kernels/vector_math.h"
 #include "kernels/vector_sums.h"
 
 enum { COLUMNS = DMI_SOFTMAX_COLUMNS };
@@ -105,51 +107,13 @@ void DMI_KERNEL(softmax_gradient)(float *s, float *dp, const float *lse, const f
     }
 }
 
-void DMI_KERNEL(softmax_again)(float *s, const float *lse, float scale, int32_t rows, int32_t columns) {
-    for (int32_t r = 0; r < rows; r++, s += columns)
-        for (int32_t i = 0; i < columns; i++) s[i] = dmi_exp(scale * s[i] - lse[r]);
-}
-
 void DMI_KERNEL(rows_to_panel)(float *panel, const float *x, size_t stride, int32_t rows, int32_t width) {
-    int32_t whole_rows = rows / W * W, whole = width / W * W;
     if (rows < COLUMNS) memset(panel, 0, (size_t)width * COLUMNS * sizeof *panel);
-    for (int32_t r = 0; r < whole_rows; r += W) {
-        for (int32_t i = 0; i < whole; i += W) {
-            vec square[W];
-            DMI_UNROLL
-            for (int32_t k = 0; k < W; k++) square[k] = load(x + (size_t)(r + k) * stride + i);
-            dmi_turn(square);
-            DMI_UNROLL
-            for (int32_t k = 0; k < W; k++) store(panel + (size_t)(i + k) * COLUMNS + r, square[k]);
-        }
-    }
-    DMI_KERNEL(transpose)(panel + whole * COLUMNS, COLUMNS, x + whole, stride, whole_rows, width - whole);
-    DMI_KERNEL(transpose)(panel + whole_rows, COLUMNS, x + (size_t)whole_rows * stride, stride, rows - whole_rows, width);
-}
-
-/* Elements beyond the whole squares. */
-static void panel_to_rows(float *y, size_t stride, const float *panel, int32_t rows, int32_t width, bool add) {
-    for (int32_t r = 0; r < rows; r++, y += stride)
-        for (int32_t i = 0; i < width; i++) y[i] = add ? y[i] + panel[i * COLUMNS + r] : panel[i * COLUMNS + r];
+    dmi_turn_over(panel, COLUMNS, x, stride, rows, width, false);
 }
 
 void DMI_KERNEL(panel_to_rows)(float *y, size_t stride, const float *panel, int32_t rows, int32_t width, bool add) {
-    int32_t whole_rows = rows / W * W, whole = width / W * W;
-    for (int32_t r = 0; r < whole_rows; r += W) {
-        for (int32_t i = 0; i < whole; i += W) {
-            vec square[W];
-            DMI_UNROLL
-            for (int32_t k = 0; k < W; k++) square[k] = load(panel + (size_t)(i + k) * COLUMNS + r);
-            dmi_turn(square);
-            DMI_UNROLL
-            for (int32_t k = 0; k < W; k++) {
-                float *to = y + (size_t)(r + k) * stride + i;
-                store(to, add ? load(to) + square[k] : square[k]);
-            }
-        }
-    }
-    panel_to_rows(y + whole, stride, panel + whole * COLUMNS, whole_rows, width - whole, add);
-    panel_to_rows(y + (size_t)whole_rows * stride, stride, panel + whole_rows, rows - whole_rows, width, add);
+    dmi_turn_over(y, stride, panel, COLUMNS, width, rows, add);
 }
 
 void DMI_KERNEL(row_dot)(float *delta, const float *a, size_t sa, const float *b, size_t sb, int32_t rows, int32_t columns) {

@@ -21,7 +21,6 @@ const dmi_kernels DMI_KERNEL(table) = {
     .softmax_block = DMI_KERNEL(softmax_block),
     .softmax_finish = DMI_KERNEL(softmax_finish),
     .softmax_gradient = DMI_KERNEL(softmax_gradient),
-    .softmax_again = DMI_KERNEL(softmax_again),
     .rows_to_panel = DMI_KERNEL(rows_to_panel),
     .panel_to_rows = DMI_KERNEL(panel_to_rows),
     .row_dot = DMI_KERNEL(row_dot),

@@ -1,6 +1,8 @@
-/* A square of W by W floats turned over in registers. */
+/* Matrices turned over, a square of W by W floats at a time in registers. */
 #ifndef DMI_KERNELS_TURN_H
 #define DMI_KERNELS_TURN_H
+
+#include <stdbool.h>
 
 #include "kernels/vector.h"
 
@@ -43,6 +45,31 @@ static inline __attribute__((always_inline)) void dmi_turn(vec *x) {
     dmi_turn_bit(x);
     if (W >= 8) dmi_turn_bit(x);
     if (W >= 16) dmi_turn_bit(x);
+}
+
+/* One square of `high` rows and `wide` columns; constants where it is whole, so that it stays in registers. */
+static inline __attribute__((always_inline)) void dmi_turn_square(float *to, size_t to_stride, const float *from,
+                                                                  size_t from_stride, int32_t high, int32_t wide, bool add) {
+    vec square[W] = {{0}};
+    DMI_UNROLL
+    for (int32_t k = 0; k < high; k++) square[k] = load_part(from + (size_t)k * from_stride, wide);
+    dmi_turn(square);
+    DMI_UNROLL
+    for (int32_t k = 0; k < wide; k++, to += to_stride) store_part(to, add ? load_part(to, high) + square[k] : square[k], high);
+}
+
+/* to [columns, rows] = (or += where `add`) from [rows, columns] turned over, with row strides. */
+static inline void dmi_turn_over(float *to, size_t to_stride, const float *from, size_t from_stride, int32_t rows,
+                                 int32_t columns, bool add) {
+    for (int32_t i = 0; i < rows; i += W) {
+        for (int32_t j = 0; j < columns; j += W) {
+            const float *in = from + (size_t)i * from_stride + j;
+            float *out = to + (size_t)j * to_stride + i;
+            int32_t high = rows - i < W ? rows - i : W, wide = columns - j < W ? columns - j : W;
+            if (high == W && wide == W) dmi_turn_square(out, to_stride, in, from_stride, W, W, add);
+            else dmi_turn_square(out, to_stride, in, from_stride, high, wide, add);
+        }
+    }
 }
 
 #endif

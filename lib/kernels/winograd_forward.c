@@ -121,13 +121,9 @@ static void write_tile(const dmi_winograd_shape *s, const tile_window *window, i
     }
 }
 
-/* Outputs of this many floats (2 MiB) are written past the caches. Measured on a whole step: 1, 2, 4 MiB and never take 395,
- * 385, 395 and 405 ms. */
-enum { PAST_FLOATS = 512 * 1024 };
-
 static bool goes_past(const dmi_winograd_shape *s, const float *y) {
     size_t floats = ((size_t)s->n * (size_t)s->h * (size_t)s->w * (size_t)s->co) >> (s->sum2x2 ? 2 : 0);
-    return s->read_late && floats >= PAST_FLOATS && s->co % W == 0 && (uintptr_t)y % sizeof(vec) == 0;
+    return s->read_late && floats >= DMI_PAST_FLOATS && s->co % W == 0 && (uintptr_t)y % sizeof(vec) == 0;
 }
 
 void DMI_KERNEL(winograd_forward)(const dmi_winograd_shape *s, float *y, const float *x, const float *u,

@@ -52,10 +52,10 @@ static int pictures_for(int size, int at_32) {
 }
 
 static void choose_settings(bench_options *o, const setting *given, bool quick) {
-    static const setting issue[] = {{64, 16, 32, 0, 0}, {128, 4, 32, 0, 0}, {32, 64, 32, 0, 0}, {64, 4, 64, 0, 0}};
+    static const setting usual[] = {{64, 16, 32, 0, 0}, {128, 4, 32, 0, 0}, {32, 64, 32, 0, 0}, {64, 4, 64, 0, 0}};
     bool one = given->base || given->batch || given->size || o->mode != BENCH_COMPARE;
-    o->setting_count = one || quick ? 1 : (int)(sizeof issue / sizeof *issue);
-    memcpy(o->settings, issue, sizeof issue);
+    o->setting_count = one || quick ? 1 : (int)(sizeof usual / sizeof *usual);
+    memcpy(o->settings, usual, sizeof usual);
     for (int i = 0; i < o->setting_count; i++) {
         setting *s = &o->settings[i];
         if (given->base) s->base = given->base;

@@ -470,3 +470,19 @@ void test_prove(const test_op *op) {
     threads(op);
     if (!op->random) inference(op);
 }
+
+void test_prove_alone(const test_op *op) {
+    test_setup setup = {.n = 2, .isa = dmi_cpu_isa(), .threads = 2};
+    test_net *both = test_net_new(op, setup);
+    setup.n = 1;
+    test_net *alone = test_net_new(op, setup);
+    size_t count = test_net_count(alone, 0), bytes = count * sizeof(float);
+    memcpy(test_net_data(alone, 0), test_net_data(both, 0), bytes);
+    test_net_run(both);
+    test_net_run(alone);
+    size_t y_bytes = dmi_shape_count(dmi_graph_shape(alone->graph, alone->output)) * sizeof(float);
+    ck_assert_mem_eq(dmi_graph_data(alone->graph, alone->output), dmi_graph_data(both->graph, both->output), y_bytes);
+    ck_assert_mem_eq(test_net_gradient(alone, 0), test_net_gradient(both, 0), bytes);
+    test_net_end(alone);
+    test_net_end(both);
+}

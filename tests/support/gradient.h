@@ -81,5 +81,8 @@ void test_net_run(test_net *net);
  * alone and in a batch of three, with one to three threads, and planned without backward. A failure's text names the case
  * and the value by number. */
 void test_prove(const test_op *op);
+/* The first picture of two has the bits, forward and of value 0's gradient, that it has alone: for sizes at which one picture
+ * is small enough for a way that two are too large for. */
+void test_prove_alone(const test_op *op);
 
 #endif

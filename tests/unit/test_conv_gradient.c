@@ -1,8 +1,6 @@
 /* Convolution as an operation: every way to compute it, with what is added to its result, and all of its gradients. */
 #include "support/gradient.h"
 
-#include "base/cpu.h"
-
 static int32_t out_side(const test_op *op, int32_t side) {
     return (side * (op->upsample ? 2 : 1) + op->stride - 1) / op->stride;
 }
@@ -84,19 +82,7 @@ END_TEST
 START_TEST(large_outputs) {
     static const test_op op = {.name = "a large output", CONV, .n = 2, .h = 64, .w = 64, .c = 64, .out = 64, .kernel = 3,
                                .stride = 1, .pad = 1};
-    test_setup setup = {.isa = dmi_cpu_isa(), .threads = 2};
-    test_net *both = test_net_new(&op, setup);
-    setup.n = 1;
-    test_net *alone = test_net_new(&op, setup);
-    size_t count = test_net_count(alone, 0);
-    memcpy(test_net_data(alone, 0), test_net_data(both, 0), count * sizeof(float));
-    test_net_run(both);
-    test_net_run(alone);
-    ck_assert_mem_eq(dmi_graph_data(alone->graph, alone->output), dmi_graph_data(both->graph, both->output),
-                     count * sizeof(float));
-    ck_assert_mem_eq(test_net_gradient(alone, 0), test_net_gradient(both, 0), count * sizeof(float));
-    test_net_end(alone);
-    test_net_end(both);
+    test_prove_alone(&op);
 }
 END_TEST
 

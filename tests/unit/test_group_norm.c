@@ -1,8 +1,6 @@
 /* Group norm: with and without SiLU and the scale and shift of each picture; groups of all sizes. */
 #include "support/gradient.h"
 
-#include "base/cpu.h"
-
 #define EPS 1e-5f
 
 static void build(test_net *net) {
@@ -63,19 +61,7 @@ END_TEST
 /* Two pictures of 1 MiB each are written past the caches, one alone is not. */
 START_TEST(test_large_output) {
     static const test_op op = {.name = "a large output", NORM, .n = 2, .h = 64, .w = 64, .c = 64, .parts = 32, .silu = true};
-    test_setup setup = {.isa = dmi_cpu_isa(), .threads = 2};
-    test_net *both = test_net_new(&op, setup);
-    setup.n = 1;
-    test_net *alone = test_net_new(&op, setup);
-    size_t count = test_net_count(alone, 0);
-    memcpy(test_net_data(alone, 0), test_net_data(both, 0), count * sizeof(float));
-    test_net_run(both);
-    test_net_run(alone);
-    ck_assert_mem_eq(dmi_graph_data(alone->graph, alone->output), dmi_graph_data(both->graph, both->output),
-                     count * sizeof(float));
-    ck_assert_mem_eq(test_net_gradient(alone, 0), test_net_gradient(both, 0), count * sizeof(float));
-    test_net_end(alone);
-    test_net_end(both);
+    test_prove_alone(&op);
 }
 END_TEST
 

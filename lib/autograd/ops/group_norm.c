@@ -8,7 +8,6 @@ enum { X, GAMMA, BETA, SCALE_SHIFT, X2, INPUTS };
 enum {
     LINE = DMI_ALIGNMENT / (int)sizeof(float),
     ENOUGH_TASKS = 16,        /* where fewer would come of tasks as wide as the kernels' spans, they are narrower */
-    PAST_FLOATS = 512 * 1024, /* outputs of 2 MiB are written past the caches */
     DU_FLOATS = 256 * 1024    /* most that backward keeps for a worker: 1 MiB */
 };
 
@@ -192,7 +191,7 @@ static norm_job norm_job_of(const dmi_graph *graph, const dmi_node *node, float 
     job.per_group = x.c / job.groups;
     job.task_channels = task_channels(x, job.per_group);
     job.tasks = (x.c + job.task_channels - 1) / job.task_channels;
-    job.past = graph->train && dmi_shape_count(x) >= PAST_FLOATS; /* sampling finds it in the caches again */
+    job.past = graph->train && dmi_shape_count(x) >= DMI_PAST_FLOATS; /* sampling finds it in the caches again */
     for (int32_t i = 0; i < 2; i++) {
         job.x.x[i] = dmi_input(graph, node, sides[i]);
         job.x.channels[i] = dmi_input_shape(graph, node, sides[i]).c;
