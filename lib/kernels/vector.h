@@ -51,6 +51,18 @@ enum { PANEL = 2 * W };
 static inline vec load(const float *p) { return *(const vec_anywhere *)p; }
 static inline void store(float *p, vec v) { *(vec_anywhere *)p = v; }
 
+/* The vector at p, in a register: gcc reads memory anew for each use of a loaded value that can stand in an instruction, and
+ * where many stores are under way, each read may wait for one that has the same place in another page. */
+static inline __attribute__((always_inline)) vec load_once(const float *p) {
+    vec v = load(p);
+#if defined(__AVX512F__)
+    __asm__("" : "+v"(v));
+#elif defined(__SSE__)
+    __asm__("" : "+x"(v));
+#endif
+    return v;
+}
+
 /* Writes a whole cache line past the caches, where the instruction set can and vectors are lines: what will not be read
  * soon then costs half the traffic, as its old contents need not be fetched. p is aligned to the vector. */
 static inline void store_past(float *p, vec v) {

@@ -45,17 +45,12 @@ typedef struct dmi_winograd {
                     int32_t block, float *scratch);
 
     /* ---- weight gradient: dw [3, 3, ci, co] = (+=) ..., x as in forward, dy [n, h, w, co] ----
-     * Rounds, cut by the shape so that `gradient_floats` stays small: in each, transform tasks fill the scratch, then
-     * product tasks add up dU; at the end, inverse tasks turn dU into dw. Each phase ends before the next begins. */
-    size_t (*gradient_floats)(const dmi_winograd_shape *shape); /* shared by all workers */
-    int32_t (*gradient_rounds)(const dmi_winograd_shape *shape);
-    int32_t (*gradient_transform_tasks)(const dmi_winograd_shape *shape);
-    int32_t (*gradient_product_tasks)(const dmi_winograd_shape *shape);
-    int32_t (*gradient_inverse_tasks)(const dmi_winograd_shape *shape);
-    void (*gradient_transform)(const dmi_winograd_shape *shape, float *scratch, const float *x, const float *dy,
-                               int32_t round, int32_t task);
-    void (*gradient_product)(const dmi_winograd_shape *shape, float *scratch, int32_t round, int32_t task);
-    void (*gradient_inverse)(const dmi_winograd_shape *shape, float *dw, const float *scratch, bool add, int32_t task);
+     * Tasks, cut by the shape alone; those of one group of tiles, `tasks / groups` in a row, make one dw together. */
+    int32_t (*gradient_groups)(const dmi_winograd_shape *shape);
+    int32_t (*gradient_tasks)(const dmi_winograd_shape *shape);
+    size_t (*gradient_floats)(const dmi_winograd_shape *shape); /* scratch of one worker */
+    void (*gradient)(const dmi_winograd_shape *shape, float *dw, const float *x, const float *dy, bool add, int32_t task,
+                     float *scratch);
 } dmi_winograd;
 
 #endif

@@ -133,7 +133,7 @@ void DMI_KERNEL(winograd_forward)(const dmi_winograd_shape *s, float *y, const f
     int32_t tiles = c.tiles - first < c.block_tiles ? c.tiles - first : c.block_tiles;
     float *v = scratch, *m = v + POINTS * c.v_step;
     bool past = goes_past(s, y);
-    DMI_KERNEL(winograd_input)(s, first, tiles, x, v, c.v_row, c.v_step);
+    DMI_KERNEL(winograd_input)(s, first, tiles, 0, s->ci, x, v, c.v_row, c.v_step);
     for (int32_t panel = c.panels * split / c.splits; panel < c.panels * (split + 1) / c.splits; panel++) {
         for (int32_t p = 0; p < POINTS; p++) {
             const float *weights = u + ((size_t)panel * POINTS + (size_t)p) * weight_step(s->ci);

@@ -38,10 +38,10 @@ static inline size_t row_step(int32_t channels) {
 /* U: [panel][position][in][PANEL] */
 static inline size_t weight_step(int32_t ci) { return position_step((size_t)ci * PANEL); }
 
-/* v[position * step + t * row + c] = B^T d B for the 6x6 pixels of tiles first to first + tiles - 1 and all channels of x;
- * whole vectors are written. Pixels outside the picture are zero. */
-void DMI_KERNEL(winograd_input)(const dmi_winograd_shape *s, int32_t first, int32_t tiles, const float *x, float *v,
-                                size_t row, size_t step);
+/* v[position * step + t * row + c - c0] = B^T d B for the 6x6 pixels of tiles first to first + tiles - 1 and channels c0 to
+ * c1 - 1 of x; whole vectors are written. Pixels outside the picture are zero. */
+void DMI_KERNEL(winograd_input)(const dmi_winograd_shape *s, int32_t first, int32_t tiles, int32_t c0, int32_t c1,
+                                const float *x, float *v, size_t row, size_t step);
 
 /* The functions of the table, in winograd_weights.c, winograd_forward.c and winograd_gradient.c. */
 size_t DMI_KERNEL(winograd_weight_floats)(int32_t ci, int32_t co);
@@ -53,15 +53,10 @@ int32_t DMI_KERNEL(winograd_blocks)(const dmi_winograd_shape *s);
 size_t DMI_KERNEL(winograd_block_floats)(const dmi_winograd_shape *s);
 void DMI_KERNEL(winograd_forward)(const dmi_winograd_shape *s, float *y, const float *x, const float *u,
                                   const dmi_epilogue *epilogue, int32_t block, float *scratch);
+int32_t DMI_KERNEL(winograd_gradient_groups)(const dmi_winograd_shape *s);
+int32_t DMI_KERNEL(winograd_gradient_tasks)(const dmi_winograd_shape *s);
 size_t DMI_KERNEL(winograd_gradient_floats)(const dmi_winograd_shape *s);
-int32_t DMI_KERNEL(winograd_gradient_rounds)(const dmi_winograd_shape *s);
-int32_t DMI_KERNEL(winograd_gradient_transform_tasks)(const dmi_winograd_shape *s);
-int32_t DMI_KERNEL(winograd_gradient_product_tasks)(const dmi_winograd_shape *s);
-int32_t DMI_KERNEL(winograd_gradient_inverse_tasks)(const dmi_winograd_shape *s);
-void DMI_KERNEL(winograd_gradient_transform)(const dmi_winograd_shape *s, float *scratch, const float *x, const float *dy,
-                                             int32_t round, int32_t task);
-void DMI_KERNEL(winograd_gradient_product)(const dmi_winograd_shape *s, float *scratch, int32_t round, int32_t task);
-void DMI_KERNEL(winograd_gradient_inverse)(const dmi_winograd_shape *s, float *dw, const float *scratch, bool add,
-                                           int32_t task);
+void DMI_KERNEL(winograd_gradient)(const dmi_winograd_shape *s, float *dw, const float *x, const float *dy, bool add,
+                                   int32_t task, float *scratch);
 
 #endif

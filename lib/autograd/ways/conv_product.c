@@ -4,13 +4,14 @@
 
 #include <string.h>
 
+#include "autograd/ways/parts.h"
 #include "autograd/ways/taps.h"
 #include "kernels/product.h"
 
 /* A task's pixels and channels: its part of x and of y stays in L2. Of dw, a task has a block of both kinds of channels. */
 enum { TASK_PIXELS = 64, TASK_CHANNELS = 128, BLOCK_IN = 64, BLOCK_OUT = 128 };
 /* The weight gradient's tasks, at least, where groups of pictures can give them. */
-enum { TASKS_LEAST = 16, GROUPS_MOST = 8, SUM_FLOATS = 4096 };
+enum { TASKS_LEAST = 16, GROUPS_MOST = 8 };
 
 typedef struct product_job {
     const dmi_kernels *kernels;
@@ -21,7 +22,6 @@ typedef struct product_job {
     const dmi_epilogue *epilogue;
     bool add;
     float *partial;        /* [groups][taps][ci][co] */
-    int32_t groups;
 } product_job;
 
 static bool suits(const dmi_conv_shape *s) { return !s->upsample; }
@@ -189,16 +189,6 @@ static void weight_task(void *data, int32_t task, int32_t worker) {
     }
 }
 
-/* The groups' parts of a run of floats of dw. */
-static void sum_task(void *data, int32_t task, int32_t worker) {
-    const product_job *job = data;
-    (void)worker;
-    size_t count = dmi_weight_count(job->shape), at = (size_t)task * SUM_FLOATS;
-    size_t floats = count - at < SUM_FLOATS ? count - at : SUM_FLOATS;
-    for (int32_t g = 0; g < job->groups; g++)
-        job->kernels->copy_rows(job->to + at, floats, job->partial + (size_t)g * count + at, floats, 1, floats, job->add || g > 0);
-}
-
 /* ---- the way ---- */
 
 static size_t weight_floats(const dmi_kernels *k, const dmi_conv_shape *s) {
@@ -240,8 +230,7 @@ static void backward_weight(const dmi_graph *graph, const dmi_conv_shape *s, flo
     int32_t groups = groups_of(s);
     product_job job = {.kernels = graph->kernels, .shape = s, .to = dw, .x = x, .dy = dy, .add = add, .partial = work};
     dmi_parallel(graph->host->pool, groups * blocks_of(s), weight_task, &job);
-    job.groups = groups;
-    if (groups > 1) dmi_parallel(graph->host->pool, (int32_t)((dmi_weight_count(s) + SUM_FLOATS - 1) / SUM_FLOATS), sum_task, &job);
+    if (groups > 1) dmi_sum_parts(graph, dw, work, groups, dmi_weight_count(s), add);
 }
 
 const dmi_conv_way dmi_conv_product = {

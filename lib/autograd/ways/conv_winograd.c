@@ -2,6 +2,7 @@
  * have very few channels its vectors would be empty; one such side (the first and the last layer) is still worth it. */
 #include "autograd/conv.h"
 
+#include "autograd/ways/parts.h"
 #include "autograd/ways/taps.h"
 
 enum { CHANNELS_LEAST = 16 };
@@ -15,7 +16,7 @@ typedef struct winograd_job {
     bool turned, add;
     float *scratch;
     size_t scratch_floats; /* of one worker */
-    int32_t round;
+    int32_t groups;        /* of the weight gradient's tasks; of each, dw is a part */
 } winograd_job;
 
 static bool suits(const dmi_conv_shape *s) {
@@ -43,6 +44,18 @@ static size_t turned_floats(const dmi_kernels *k, const dmi_conv_shape *s) {
     return dmi_lines(k->winograd->weight_floats(s->co, s->ci));
 }
 
+static size_t gradient_floats(const dmi_winograd *kernel, const dmi_winograd_shape *shape) {
+    return dmi_lines(kernel->gradient_floats(shape));
+}
+
+static size_t weight_count(const dmi_winograd_shape *shape) { return 9 * (size_t)shape->ci * (size_t)shape->co; }
+
+/* The groups' weight gradients, where there is more than one. */
+static size_t part_floats(const dmi_winograd *kernel, const dmi_winograd_shape *shape) {
+    int32_t groups = kernel->gradient_groups(shape);
+    return groups > 1 ? dmi_lines((size_t)groups * weight_count(shape)) : 0;
+}
+
 static size_t forward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32_t threads) {
     dmi_winograd_shape shape = forward_shape(s);
     return worker_floats(k->winograd, &shape) * (size_t)threads;
@@ -51,7 +64,7 @@ static size_t forward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32_
 static size_t backward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32_t threads) {
     dmi_winograd_shape forward = forward_shape(s), data = data_shape(s);
     size_t for_data = turned_floats(k, s) + worker_floats(k->winograd, &data) * (size_t)threads;
-    size_t for_weight = k->winograd->gradient_floats(&forward);
+    size_t for_weight = part_floats(k->winograd, &forward) + gradient_floats(k->winograd, &forward) * (size_t)threads;
     return for_data > for_weight ? for_data : for_weight;
 }
 
@@ -69,22 +82,11 @@ static void forward_task(void *data, int32_t task, int32_t worker) {
                          job->scratch + (size_t)worker * job->scratch_floats);
 }
 
-static void transform_task(void *data, int32_t task, int32_t worker) {
+static void gradient_task(void *data, int32_t task, int32_t worker) {
     const winograd_job *job = data;
-    (void)worker;
-    job->kernel->gradient_transform(&job->shape, job->scratch, job->x, job->dy, job->round, task);
-}
-
-static void product_task(void *data, int32_t task, int32_t worker) {
-    const winograd_job *job = data;
-    (void)worker;
-    job->kernel->gradient_product(&job->shape, job->scratch, job->round, task);
-}
-
-static void inverse_task(void *data, int32_t task, int32_t worker) {
-    const winograd_job *job = data;
-    (void)worker;
-    job->kernel->gradient_inverse(&job->shape, job->to, job->scratch, job->add, task);
+    size_t part = (size_t)(task / (job->kernel->gradient_tasks(&job->shape) / job->groups));
+    job->kernel->gradient(&job->shape, job->to + part * weight_count(&job->shape), job->x, job->dy, job->add, task,
+                          job->scratch + (size_t)worker * job->scratch_floats);
 }
 
 static void prepare(const dmi_graph *graph, const dmi_conv_shape *s, float *prepared, const float *weight) {
@@ -119,14 +121,14 @@ static void backward_data(const dmi_graph *graph, const dmi_conv_shape *s, float
 
 static void backward_weight(const dmi_graph *graph, const dmi_conv_shape *s, float *dw, const float *x, const float *dy,
                             bool add, float *work) {
-    winograd_job job = {.kernel = graph->kernels->winograd, .shape = forward_shape(s), .to = dw, .x = x, .dy = dy,
-                        .add = add, .scratch = work};
-    int32_t rounds = job.kernel->gradient_rounds(&job.shape);
-    for (job.round = 0; job.round < rounds; job.round++) {
-        dmi_parallel(graph->host->pool, job.kernel->gradient_transform_tasks(&job.shape), transform_task, &job);
-        dmi_parallel(graph->host->pool, job.kernel->gradient_product_tasks(&job.shape), product_task, &job);
-    }
-    dmi_parallel(graph->host->pool, job.kernel->gradient_inverse_tasks(&job.shape), inverse_task, &job);
+    const dmi_winograd *kernel = graph->kernels->winograd;
+    winograd_job job = {.kernel = kernel, .shape = forward_shape(s), .to = dw, .x = x, .dy = dy, .add = add};
+    job.groups = kernel->gradient_groups(&job.shape);
+    job.scratch = work + part_floats(kernel, &job.shape);
+    job.scratch_floats = gradient_floats(kernel, &job.shape);
+    if (job.groups > 1) job.to = work, job.add = false;
+    dmi_parallel(graph->host->pool, kernel->gradient_tasks(&job.shape), gradient_task, &job);
+    if (job.groups > 1) dmi_sum_parts(graph, dw, work, job.groups, weight_count(&job.shape), add);
 }
 
 const dmi_conv_way dmi_conv_winograd = {
