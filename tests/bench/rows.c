@@ -83,7 +83,7 @@ static void sgemm_row(row *r, const comparison *c) {
     for (int i = 0; i < machine.count; i++) machine.value[i] = c->sgemm;
     r->ours = summarise(&ours);
     r->peer = summarise(&machine);
-    snprintf(r->peer_mode, sizeof r->peer_mode, "SGEMM");
+    snprintf(r->peer_mode, sizeof r->peer_mode, "%s", c->sgemm_of ? c->sgemm_of : "SGEMM");
     divide(r, &ours, &machine);
 }
 
