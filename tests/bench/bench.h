@@ -62,8 +62,8 @@ typedef struct comparison {
     int peer_count;
     double gflop;         /* of a forward pass of the batch */
     double parameters;
-    double sgemm;         /* GFLOP/s, the best of all rounds and of both BLAS */
-    const char *sgemm_of; /* whose that was */
+    series sgemm;         /* the machine's rate round by round, GFLOP/s; the best of them counts */
+    const char *sgemm_of; /* whose */
     double others;        /* processors that other programs kept busy meanwhile */
     char peer_version[64];
     char modes[128];      /* the storage of the peers' modes */

@@ -76,20 +76,14 @@ static void start_peers(comparison *c, const bench_options *o) {
 
 /* ---- rounds ---- */
 
-static void note_sgemm(comparison *c, double rate, const char *blas) {
-    if (rate <= c->sgemm) return;
-    c->sgemm = rate;
-    c->sgemm_of = blas;
-}
-
-/* Of the BLAS that is linked here and of PyTorch's: either may lack kernels for this processor. */
+/* By the BLAS that is linked here and by PyTorch's, the faster: either may lack kernels for this processor. */
 static void measure_sgemm(comparison *c, dm_context *context) {
-    note_sgemm(c, sgemm_rate(context), "SGEMM");
-    for (int i = 0; i < c->peer_count; i++) {
-        if (!coprocess_running(&c->peers[i].process)) continue;
-        note_sgemm(c, coprocess_ask(&c->peers[i].process, "sgemm", "gflops"), "SGEMM, torch");
-        return;
+    double rate = sgemm_rate(context), theirs = -1;
+    for (int i = 0; i < c->peer_count && theirs < 0; i++) {
+        if (coprocess_running(&c->peers[i].process)) theirs = coprocess_ask(&c->peers[i].process, "sgemm", "gflops");
     }
+    c->sgemm_of = theirs > rate ? "SGEMM, torch" : "SGEMM";
+    c->sgemm.value[c->sgemm.count++] = theirs > rate ? theirs : rate;
 }
 
 /* Asks `count` parties `request` in turn, `runs` times after `warm` rounds that are not counted, into the series at
@@ -104,7 +98,7 @@ static void rounds(comparison *c, party *const *who, int count, const char *requ
             if (seconds >= 0 && round > 0) s->value[s->count++] = seconds;
             if (coprocess_running(&who[i]->process)) usleep(REST_US);
         }
-        if (sgemm) measure_sgemm(c, sgemm);
+        if (sgemm && round > 0) measure_sgemm(c, sgemm);
     }
 }
 

@@ -72,6 +72,11 @@ static void print_table(const comparison *c, const row rows[FIGURES]) {
     printf("%-32s%-29s%-29s%-14s%6s %-17s %s\n", "", "ours",
            c->peer_version[0] ? c->peer_version : "(no PyTorch)", "", "ratio", "", "target");
     for (int i = 0; i < FIGURES; i++) print_row(&rows[i]);
+    summary machine = summarise(&c->sgemm);
+    if (machine.count) {
+        printf("the machine itself ran SGEMM at %.0f to %.0f GFLOP/s, the median %.0f, from round to round\n", machine.low,
+               machine.high, machine.median);
+    }
     if (c->others > BUSY) {
         printf("NOT A RESULT: other programs kept %.2f processors busy meanwhile, which costs PyTorch more than us\n",
                c->others);

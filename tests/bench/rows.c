@@ -80,7 +80,7 @@ static series rates(const series *times, double work) {
 
 static void sgemm_row(row *r, const comparison *c) {
     series ours = rates(&c->ours.step, 3 * c->gflop), machine = {.count = ours.count};
-    for (int i = 0; i < machine.count; i++) machine.value[i] = c->sgemm;
+    for (int i = 0; i < machine.count; i++) machine.value[i] = summarise(&c->sgemm).high;
     r->ours = summarise(&ours);
     r->peer = summarise(&machine);
     snprintf(r->peer_mode, sizeof r->peer_mode, "%s", c->sgemm_of ? c->sgemm_of : "SGEMM");

@@ -283,6 +283,10 @@ START_TEST(many_tiles) {
         run_weight(&g, &dmi_conv_winograd, &f.s, f.y, f.x, f.dy, false);
         run_weight(&g, &dmi_conv_im2col, &f.s, f.before, f.x, f.dy, false);
         test_close(f.y, f.before, f.w_count, BOUND_WINOGRAD + BOUND_IM2COL);
+        run_weight(&g, &dmi_conv_winograd, &f.s, f.y, f.x, f.dy, true); /* the groups' sum added to what is there */
+        for (size_t i = 0; i < f.w_count; i++) f.before[i] *= 2;
+        test_close(f.y, f.before, f.w_count, BOUND_WINOGRAD + BOUND_IM2COL);
+        thread_case(&f, &g, &dmi_conv_winograd);
     }
     dmi_gemm_end();
     fixture_end(&f);
