@@ -7,7 +7,7 @@
 #include "kernels/product.h"
 #include "kernels/winograd_parts.h"
 
-/* With ROUND_TILES, V and D of a block take 1.1 MB and dU 0.6 MB of a 2 MiB L2; fewer tiles make the products short chains
+/* With ROUND_TILES, V and D of a block take 1.0 MB and dU 0.6 MB of a 2 MiB L2; fewer tiles make the products short chains
  * that read and write dU more often. A group has GROUP_TILES at least, since each brings its dU back, and groups make no more
  * than TASKS_MOST tasks. All of it follows from the shape, and so do the bits. */
 enum { BLOCK_IN = 64, BLOCK_OUT = 64, ROUND_TILES = 48, GROUP_TILES = 128, TASKS_MOST = 32 };
