@@ -52,10 +52,12 @@ static inline __attribute__((always_inline)) void dmi_turn_square(float *to, siz
                                                                   size_t from_stride, int32_t high, int32_t wide, bool add) {
     vec square[W] = {{0}};
     DMI_UNROLL
-    for (int32_t k = 0; k < high; k++) square[k] = load_part(from + (size_t)k * from_stride, wide);
+    for (int32_t k = 0; k < W; k++)
+        if (k < high) square[k] = load_part(from + (size_t)k * from_stride, wide);
     dmi_turn(square);
     DMI_UNROLL
-    for (int32_t k = 0; k < wide; k++, to += to_stride) store_part(to, add ? load_part(to, high) + square[k] : square[k], high);
+    for (int32_t k = 0; k < W; k++, to += to_stride)
+        if (k < wide) store_part(to, add ? load_part(to, high) + square[k] : square[k], high);
 }
 
 /* to [columns, rows] = (or += where `add`) from [rows, columns] turned over, with row strides. */
