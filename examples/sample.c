@@ -95,7 +95,7 @@ static int32_t draw(job *j, dm_context *context, dm_unet *unet, const dm_schedul
         running = NULL;
         double seconds = progress_end(&j->line);
         if (!status) fprintf(stderr, "%d pictures, %s, %d steps, in %s\n", j->count, j->solver, (int)o->steps, duration(seconds, time));
-        if (!status && j->profile) print_profile(stderr, context, 1, seconds, PROFILE_ROWS);
+        if (!status && j->profile) print_profile(stderr, context, 1, seconds, PROFILE_ROWS, NULL);
     }
     if (!status) status = write_grid(context, j->out, images, (size_t)j->count, u.height, u.width, u.out_channels, j->columns, j->scale);
     if (!status) printf("%s\n", j->out);

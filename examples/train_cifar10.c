@@ -217,7 +217,7 @@ static int32_t train(session *s) {
     double steps = (double)(done - s->line.first);
     if (s->o.profile && steps > 0) {
         fprintf(stderr, "\na step of %.4f s, samples and checkpoints included:\n", seconds / steps);
-        print_profile(stderr, s->context, steps, seconds / steps, PROFILE_ROWS);
+        print_profile(stderr, s->context, steps, seconds / steps, PROFILE_ROWS, NULL);
     }
     return DM_OK;
 }

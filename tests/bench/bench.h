@@ -75,6 +75,13 @@ void compare(comparison *c, const bench_options *o, const setting *set, dm_conte
 /* SGEMM's rate with one product on each thread, the best of several, in GFLOP/s. */
 double sgemm_rate(dm_context *context);
 
+/* The limits of a context's machine on all its threads: the rate of products whose operands are in the caches, GFLOP/s, and
+ * what a copy through main memory reads and writes, GB/s. A run takes some 20 ms and shows the machine of that moment. */
+typedef struct limit_probe limit_probe;
+limit_probe *limit_probe_create(dm_context *context);
+void limit_probe_run(limit_probe *probe, double *gflops, double *gbs);
+void limit_probe_destroy(limit_probe *probe);
+
 /* Prints the table, and appends its rows to the array. */
 void report(const comparison *c, json_t *rows);
 /* Ends the program where the file cannot be written. */

@@ -21,7 +21,7 @@ static const char MANUAL[] =
     "  make bench BENCH_OPTIONS='--base 128 --batch 4 --modes channels_last,compile'\n"
     "  build/bench --no-peer                          ours alone\n"
     "  build/bench --sweep                            cost against batch and area, to sweep.json for plot.py\n"
-    "  build/bench --profile --base 64 --batch 16     where the time of a step goes\n";
+    "  build/bench --profile --base 64 --batch 16     where the time of a step goes, and the least that it could take\n";
 
 static void refuse(const char *text, const char *value) {
     fprintf(stderr, "bench: %s%s%s; --help tells more\n", value ? value : "", value ? ": " : "", text);

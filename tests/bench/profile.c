@@ -1,4 +1,4 @@
-/* Where the time of a training step goes: the library's own profile. */
+/* Where the time of a training step goes: the library's own profile, beside what the machine could do. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -10,15 +10,27 @@ enum { ROWS_SHOWN = 60 };
 
 int profile_main(const bench_options *o) {
     subject s;
+    series step = {.count = o->runs}, gflops = step, gbs = step;
     subject_create(&s, &o->settings[0], true, true);
+    limit_probe *probe = limit_probe_create(s.context);
     subject_step(&s);
     subject_check(dm_context_profile_reset(s.context), s.context);
-    double start = dmi_seconds();
-    for (int i = 0; i < o->runs; i++) subject_step(&s);
-    double step = (dmi_seconds() - start) / o->runs;
-    printf("%s\nbase %d, batch %d, %dx%d, %d threads: a step of %.4f s, the mean of %d\n", dm_build_info(), s.set.base,
-           s.set.batch, s.set.size, s.set.size, s.set.threads, step, o->runs);
-    subject_check(print_profile(stdout, s.context, o->runs, step, ROWS_SHOWN), s.context);
+    double sum = 0;
+    /* The limits between the steps: shared machines change their speed. */
+    for (int i = 0; i < o->runs; i++) {
+        limit_probe_run(probe, &gflops.value[i], &gbs.value[i]);
+        double start = dmi_seconds();
+        subject_step(&s);
+        sum += step.value[i] = dmi_seconds() - start;
+    }
+    summary steps = summarise(&step), products = summarise(&gflops), copies = summarise(&gbs);
+    printf("%s\nbase %d, batch %d, %dx%d, %d threads: a step of %.4f s, the mean of %d (%.4f to %.4f)\n", dm_build_info(),
+           s.set.base, s.set.batch, s.set.size, s.set.size, s.set.threads, sum / o->runs, o->runs, steps.low, steps.high);
+    printf("limits, measured before each step: products from the caches %.0f GFLOP/s (%.0f to %.0f), copies through main memory "
+           "%.1f GB/s (%.1f to %.1f)\n", products.median, products.low, products.high, copies.median, copies.low, copies.high);
+    machine_limits limits = {.gflops = products.median, .gbs = copies.median};
+    subject_check(print_profile(stdout, s.context, o->runs, sum / o->runs, ROWS_SHOWN, &limits), s.context);
+    limit_probe_destroy(probe);
     subject_destroy(&s);
     return EXIT_SUCCESS;
 }
