@@ -14,8 +14,14 @@ const dmi_product DMI_KERNEL(product_table) = {
  * memory. One line at a time between the products, or else they would wait for one another. */
 enum { AHEAD = 128 };
 
+/* What a tile asks for of b: `floats` behind it to begin with, and `step` more at each step of k. */
+typedef struct lookout {
+    size_t floats, step;
+} lookout;
+
 #define TILE_PARAMETERS                                                                                                \
-    float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t ldb, int32_t k, const dmi_product_start *start
+    float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t ldb, int32_t k,                           \
+        const dmi_product_start *start, lookout ahead
 
 typedef void tile_function(TILE_PARAMETERS);
 
@@ -34,9 +40,11 @@ static inline __attribute__((always_inline)) void tile(TILE_PARAMETERS, int32_t 
         DMI_UNROLL
         for (int32_t r = 0; r < rows; r++) prefetch(c + (size_t)r * ldc, 0), prefetch(c + (size_t)r * ldc, W);
     }
+    const float *next = (const float *)((uintptr_t)b + ahead.floats * sizeof *b);
     for (int32_t i = 0; i < k; i++) {
         vec b0 = load(b), b1 = load(b + W);
-        prefetch(b, AHEAD * ldb), prefetch(b, AHEAD * ldb + W);
+        prefetch(next, 0), prefetch(next, W);
+        next = (const float *)((uintptr_t)next + ahead.step * sizeof *b);
         /* Of a in rows, the next tile's: sixteen steps are a line of each row. */
         if (turned) prefetch(row[0], AHEAD * lda);
         else prefetch(a, (size_t)(rows + i % 16) * lda + (size_t)(i / 16 * 16));
@@ -73,9 +81,9 @@ static inline __attribute__((always_inline)) void tile(TILE_PARAMETERS, int32_t 
     }
 }
 
-#define TILE(rows)                                                                                           \
-    static void tile_##rows(TILE_PARAMETERS) { tile(c, ldc, a, lda, b, ldb, k, start, rows, false); }        \
-    static void tile_turned_##rows(TILE_PARAMETERS) { tile(c, ldc, a, lda, b, ldb, k, start, rows, true); }
+#define TILE(rows)                                                                                                     \
+    static void tile_##rows(TILE_PARAMETERS) { tile(c, ldc, a, lda, b, ldb, k, start, ahead, rows, false); }           \
+    static void tile_turned_##rows(TILE_PARAMETERS) { tile(c, ldc, a, lda, b, ldb, k, start, ahead, rows, true); }
 TILE(1) TILE(2) TILE(3) TILE(4) TILE(5) TILE(6)
 #ifdef DMI_TWELVE_ROWS
 TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12)
@@ -108,16 +116,22 @@ typedef struct part {
 
 /* The tile of the part's rows from `row` on, `rows` of them: begun with what stands before them. */
 static void make_tile(const part *p, float *c, size_t ldc, const float *b, size_t ldb, dmi_product_start start, int32_t row,
-                      int32_t rows) {
+                      int32_t rows, lookout ahead) {
     if (start.from) start.from += (size_t)row * start.from_stride;
-    tiles[p->turned][rows](c, ldc, p->a + (size_t)row * (p->turned ? 1 : p->lda), p->lda, b, ldb, p->k, &start);
+    tiles[p->turned][rows](c, ldc, p->a + (size_t)row * (p->turned ? 1 : p->lda), p->lda, b, ldb, p->k, &start, ahead);
 }
 
-/* PANEL columns of c. */
+/* PANEL columns of c. Where b's rows follow each other, so does the next b, as at Winograd's next position: the panel's tiles
+ * ask for it each in part, since the first alone, asking for all, would wait for memory. */
 static void panel(const part *p, float *c, size_t ldc, const float *b, dmi_product_start start) {
+    const bool is_block = p->ldb == PANEL;
+    const size_t tiles_of_panel = (size_t)(p->rows + ROWS - 1) / ROWS, block = (size_t)p->k * PANEL;
+    lookout ahead = {.floats = AHEAD * p->ldb, .step = p->ldb};
+    if (is_block) ahead = (lookout){.floats = block, .step = PANEL / tiles_of_panel};
     for (int32_t r = 0, step; r < p->rows; r += step) {
         step = next_rows(p->rows - r);
-        make_tile(p, c + (size_t)r * ldc, ldc, b, p->ldb, start, r, step);
+        make_tile(p, c + (size_t)r * ldc, ldc, b, p->ldb, start, r, step, ahead);
+        if (is_block) ahead.floats += block / tiles_of_panel;
     }
 }
 
@@ -131,7 +145,7 @@ static void last_panel(const part *p, float *c, size_t ldc, const float *b, dmi_
     }
     for (int32_t r = 0, step; r < p->rows; r += step) {
         step = next_rows(p->rows - r);
-        make_tile(p, result, PANEL, widened, PANEL, nothing, r, step);
+        make_tile(p, result, PANEL, widened, PANEL, nothing, r, step, (lookout){0});
         for (int32_t i = 0; i < step; i++) {
             float *to = c + (size_t)(r + i) * ldc;
             const float *from = start.from ? start.from + (size_t)(r + i) * start.from_stride : NULL;
