@@ -10,10 +10,10 @@
 typedef struct dmi_unet_graph {
     dmi_graph *graph;
     int32_t batch;
-    dmi_value x;      /* [batch, h, w, in_channels] */
+    dmi_value x;      /* [batch, h, w, in_channels], twice as many with self_conditioning */
     dmi_value t;      /* [batch, 1, 1, 1] timesteps as floats */
     dmi_value labels; /* [batch, 1, 1, 1] as floats, DMI_NONE without classes; options.classes means none */
-    dmi_value output; /* [batch, h, w, out_channels] */
+    dmi_value output; /* [batch, h, w, out_channels], likewise with learned_variance */
 } dmi_unet_graph;
 
 struct dm_unet {

@@ -22,13 +22,22 @@ static const dmi_meta option_table[] = {
     OPTION(DMI_META_I32, 1, downsample_padding), OPTION(DMI_META_I32, 1, classes), OPTION(DMI_META_I32, 1, prediction),
 };
 
+/* Of options that older files don't know; those mean the defaults. */
+static const dmi_meta later_table[] = {
+    OPTION(DMI_META_I32, 1, learned_variance), OPTION(DMI_META_I32, 1, self_conditioning), OPTION(DMI_META_F32, 1, sigma_data),
+};
+enum { LATER_COUNT = sizeof later_table / sizeof *later_table };
+
 int32_t dmi_unet_write_options(dmi_host *host, dmi_safetensors_writer *writer, const dm_unet_options *options) {
-    return dmi_meta_write(host, writer, option_table, sizeof option_table / sizeof *option_table, options);
+    int32_t status = dmi_meta_write(host, writer, option_table, sizeof option_table / sizeof *option_table, options);
+    return status ? status : dmi_meta_write(host, writer, later_table, LATER_COUNT, options);
 }
 
 int32_t dmi_unet_read_options(dmi_host *host, const dmi_safetensors *file, dm_unet_options *options) {
     *options = dmi_unet_default_options();
     int32_t status = dmi_meta_read(host, file, option_table, sizeof option_table / sizeof *option_table, options);
+    if (!status && dmi_safetensors_metadata(file, later_table[0].key))
+        status = dmi_meta_read(host, file, later_table, LATER_COUNT, options);
     if (!status) status = dmi_unet_check_options(host, options);
     if (status != DM_ERROR_INVALID_ARGUMENT) return status;
     /* A value out of its range is the file's fault here, not the caller's. */
@@ -44,6 +53,9 @@ const char *dmi_unet_options_difference(const dm_unet_options *a, const dm_unet_
         if (memcmp((const char *)a + option->offset, (const char *)b + option->offset, count * VALUE_SIZE))
             return option->key + strlen("unet.");
     }
+    for (size_t i = 0; i < LATER_COUNT; i++)
+        if (memcmp((const char *)a + later_table[i].offset, (const char *)b + later_table[i].offset, VALUE_SIZE))
+            return later_table[i].key + strlen("unet.");
     return NULL;
 }
 

@@ -15,7 +15,9 @@ enum {
     DMI_STREAM_FLIP = 5,      /* likewise */
     DMI_STREAM_DROPOUT = 6,   /* index = step and node */
     DMI_STREAM_SAMPLE = 7,    /* sampling noise: index = solver step */
-    DMI_STREAM_PICTURE = 8    /* the built-in pictures: index = picture */
+    DMI_STREAM_PICTURE = 8,   /* the built-in pictures: index = picture */
+    DMI_STREAM_KEEP = 9,      /* noise on what a mask keeps: index = solver step */
+    DMI_STREAM_BACK = 10      /* noise to go back to an earlier step: likewise */
 };
 
 typedef struct dmi_random {

@@ -53,8 +53,17 @@ void DMI_KERNEL(combine)(float *y, float a, const float *x, float b, const float
 void DMI_KERNEL(from_u8)(float *y, const uint8_t *x, int32_t h, int32_t w, int32_t c, bool flip);
 
 /* ---- solver.c ---- */
-void DMI_KERNEL(solver_update)(float *x, float *x0, const float *prediction, const float *z, const dmi_solver_update *step,
-                               size_t n);
+void DMI_KERNEL(solver_input)(float *input, double factor, const double *x, size_t n);
+void DMI_KERNEL(solver_read)(double *y, double of_x, const double *x, double of_output, const float *output, double limit,
+                             size_t n);
+void DMI_KERNEL(solver_threshold)(double *y, double limit, size_t n);
+void DMI_KERNEL(solver_sum)(double *y, const double *const *terms, const double *factors, int32_t count, const float *z,
+                            double of_z, size_t n);
+void DMI_KERNEL(solver_spread)(float *z, const float *output, float range, size_t n);
+void DMI_KERNEL(solver_keep)(double *x, const float *mask, const float *image, double signal, const float *z, double noise,
+                             size_t pixels, size_t channels);
+void DMI_KERNEL(moments)(double *mean, double *variance, const float *x, size_t n);
+double DMI_KERNEL(solver_quantile)(double *scratch, const double *x, double share, size_t n);
 
 /* ---- adamw.c ---- */
 void DMI_KERNEL(adamw)(float *w, float *m, float *v, float *average, const float *g, const dmi_adamw *options, size_t n);

@@ -29,14 +29,6 @@ typedef struct dmi_adamw {
     bool first;          /* the moments are zero, and are written without being read */
 } dmi_adamw;
 
-/* One step of a sampler, for a network's output p:  x0 = x0_x x + x0_prediction p, clipped to [-1, 1] where `clip`;
- * x = keep x + start x0 + prediction p + noise z. */
-typedef struct dmi_solver_update {
-    float x0_x, x0_prediction;
-    float keep, start, prediction, noise;
-    bool clip;
-} dmi_solver_update;
-
 /* Columns of a panel of attention: whole vectors, and whole panels of a product, of every instruction set. */
 enum { DMI_SOFTMAX_COLUMNS = 32 };
 
@@ -123,10 +115,24 @@ typedef struct dmi_kernels {
     /* y = x / 127.5 - 1, mirrored left to right where `flip`; [h, w, c] */
     void (*from_u8)(float *y, const uint8_t *x, int32_t h, int32_t w, int32_t c, bool flip);
 
-    /* ---- solver.c: one picture of n floats ---- */
-    /* x in place, and the x0 on the way; z may be NULL where nothing is added */
-    void (*solver_update)(float *x, float *x0, const float *prediction, const float *z, const dmi_solver_update *step,
-                          size_t n);
+    /* ---- solver.c: one picture of n values; y may be one of the inputs ---- */
+    void (*solver_input)(float *input, double factor, const double *x, size_t n); /* factor * x */
+    /* of_x * x + of_output * output, clipped to [-limit, limit] */
+    void (*solver_read)(double *y, double of_x, const double *x, double of_output, const float *output, double limit, size_t n);
+    /* clipped to [-limit, limit], and divided by limit */
+    void (*solver_threshold)(double *y, double limit, size_t n);
+    /* the sum over k of factors[k] * terms[k], and of_z * z, where z is not NULL */
+    void (*solver_sum)(double *y, const double *const *terms, const double *factors, int32_t count, const float *z, double of_z,
+                       size_t n);
+    /* z *= exp(range / 2 * (output + 1) / 2): noise of a learned variance */
+    void (*solver_spread)(float *z, const float *output, float range, size_t n);
+    /* x = mask x + (1 - mask) (signal image + noise z), [pixels, channels] with a mask [pixels] */
+    void (*solver_keep)(double *x, const float *mask, const float *image, double signal, const float *z, double noise,
+                        size_t pixels, size_t channels);
+    /* The mean of n values and of their squared distance from it. */
+    void (*moments)(double *mean, double *variance, const float *x, size_t n);
+    /* The value below which the share of |x| lies, in a straight line between neighbours; no x is NaN. */
+    double (*solver_quantile)(double *scratch, const double *x, double share, size_t n);
 
     /* ---- adamw.c: a range of the flat parameter block ---- */
     void (*adamw)(float *w, float *m, float *v, float *average, const float *g, const dmi_adamw *options, size_t n);

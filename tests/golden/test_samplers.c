@@ -193,8 +193,11 @@ START_TEST(diffusers_pictures) {
     schedule_options.kind = c->schedule;
     dm_schedule *schedule;
     ok(context, dm_schedule_create(&schedule, context, &schedule_options));
-    dm_sampler_options o = c->options;
-    o.struct_size = sizeof o;
+    dm_sampler_options o, wanted = c->options;
+    ok(context, dm_sampler_options_init(&o, sizeof o));
+    o.solver = wanted.solver, o.steps = wanted.steps, o.spacing = wanted.spacing, o.steps_offset = wanted.steps_offset;
+    o.variance = wanted.variance, o.clip = wanted.clip, o.rederive_eps = wanted.rederive_eps, o.eta = wanted.eta;
+    o.final_alpha_one = wanted.final_alpha_one, o.timesteps = wanted.timesteps;
     o.batch_size = PICTURES;
     dm_sampler *sampler;
     ok(context, dm_sampler_create_with_denoiser(&sampler, context, schedule, network, NULL, c->prediction, 8, 8, 3, &o));
