@@ -94,8 +94,6 @@ int32_t dmi_run_ask_noise(const dmi_run *run, float *noise);
 
 /* sampler_predict.c: the network's answer to `input`, guided, in `output` (and `variance`). */
 int32_t dmi_run_predict(const dmi_run *run, const dmi_stage *stage);
-/* Whether the stage's step is guided. */
-bool dmi_run_is_guided(const dmi_run *run);
 
 /* sampler_stage.c */
 int32_t dmi_run_stage(dmi_run *run, const dmi_stage *stage);

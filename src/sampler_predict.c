@@ -4,10 +4,12 @@
 
 #include "sampler.h"
 
-bool dmi_run_is_guided(const dmi_run *run) {
-    const dm_sampler *s = run->sampler;
+/* Whether the question of a stage is within the interval. */
+static bool is_guided(const dm_sampler *s, const dmi_stage *stage) {
     const dm_sampler_options *o = &s->options;
-    double at = s->timesteps[run->step] / s->schedule->steps;
+    double t = dmi_schedule_has_betas(s->schedule) ? stage->at.time
+                                                   : dmi_schedule_timestep_of_sigma(s->schedule, dmi_level_sigma(stage->at));
+    double at = t / s->schedule->steps;
     return o->guidance != 1 && at >= o->guidance_begin && at <= o->guidance_end;
 }
 
@@ -75,7 +77,7 @@ static void part_task(void *data, int32_t task, int32_t worker) {
 
 int32_t dmi_run_predict(const dmi_run *run, const dmi_stage *stage) {
     dm_sampler *s = run->sampler;
-    guide_job job = {.run = run, .size = s->unet ? run->size : run->count, .guided = dmi_run_is_guided(run)};
+    guide_job job = {.run = run, .size = s->unet ? run->size : run->count, .guided = is_guided(s, stage)};
     if (job.guided) double_up(run, job.size);
     int32_t status = ask(run, stage->at.time, job.guided ? 2 * job.size : job.size);
     if (!status) dmi_parallel(s->context->host.pool, (int32_t)run->count, part_task, &job);
