@@ -67,7 +67,10 @@ int32_t dmi_sampler_reserve(dm_sampler *s, size_t size) {
         s->buffers.capacity = size;
     }
     /* The network's own memory for so many: the steps then allocate nothing. */
+    const dm_sampler_options *o = &s->options;
     dmi_unet_graph *graph;
-    if (s->unet) status = dmi_unet_forward_graph(s->unet, &graph, s->options.guidance != 1 ? 2 * size : size);
-    return status;
+    if (!s->unet) return status;
+    if (o->guidance == 1) return dmi_unet_forward_graph(s->unet, &graph, size);
+    bool always = o->guidance_begin == 0 && o->guidance_end == 1;
+    return always ? dmi_unet_forward_graph(s->unet, &graph, 2 * size) : dmi_unet_forward_graphs(s->unet, size, 2 * size);
 }

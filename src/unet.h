@@ -21,6 +21,7 @@ struct dm_unet {
     dm_unet_options options;
     dmi_params params;
     dmi_unet_graph forward; /* of the last batch size that was run; graph is NULL before */
+    dmi_unet_graph beside;  /* of a second one that a sampler goes to and fro with; graph is NULL where there is none */
     bool trained;           /* a trainer holds it */
 };
 
@@ -31,6 +32,8 @@ int32_t dmi_unet_graph_create(dm_unet *unet, dmi_unet_graph *out, int32_t batch,
 void dmi_unet_graph_destroy(dmi_unet_graph *graph);
 /* The network for `count` pictures in unet->forward, which is made anew where its batch size differs. */
 int32_t dmi_unet_forward_graph(dm_unet *unet, dmi_unet_graph **out, size_t count);
+/* Both graphs, for a sampler that asks now for one count and now for the other. */
+int32_t dmi_unet_forward_graphs(dm_unet *unet, size_t count, size_t beside);
 /* dm_unet_forward with one timestep for all. */
 int32_t dmi_unet_denoise(dm_unet *unet, float *output, const float *x_t, float timestep, const int32_t *labels, size_t count);
 

@@ -129,6 +129,36 @@ START_TEST(network_halves) {
 }
 END_TEST
 
+static int32_t count_allocations(void *user, int32_t step, int32_t steps, const float *x, const float *x_0, size_t first,
+                                 size_t count) {
+    uint64_t *seen = user;
+    (void)steps, (void)x, (void)x_0, (void)first, (void)count;
+    ok(dm_context_memory(context, NULL, NULL, &seen[step == 1 ? 0 : 1]));
+    return 0;
+}
+
+/* Guided in some steps and not in others, the network goes to and fro between two sizes of batch, both planned before. */
+START_TEST(interval_allocates_nothing) {
+    static float got[COUNT * PICTURE];
+    dm_unet *unet = network_of(4);
+    dm_sampler_options o = test_sampler_options(DM_SOLVER_DDIM, 6, DM_SPACING_TRAILING);
+    o.guidance = 3;
+    o.guidance_begin = 0.3;
+    o.guidance_end = 0.7;
+    dm_sampler *sampler;
+    ok(dm_sampler_create(&sampler, unet, schedule, &o));
+    dm_sampler_request r = test_sampler_request(COUNT);
+    uint64_t seen[2] = {0, 1};
+    r.labels = labels_of;
+    r.progress = count_allocations;
+    r.progress_user = seen;
+    ok(dm_sampler_run(sampler, &r, got, COUNT * PICTURE));
+    ck_assert_uint_eq(seen[0], seen[1]);
+    dm_sampler_destroy(sampler);
+    dm_unet_destroy(unet);
+}
+END_TEST
+
 START_TEST(guidance_refused) {
     dm_sampler_options o = test_sampler_options(DM_SOLVER_DDIM, 4, DM_SPACING_TRAILING);
     dm_sampler *sampler;
@@ -170,6 +200,7 @@ Suite *test_guidance_suite(void) {
     tcase_set_timeout(tcase, 30);
     tcase_add_loop_test(tcase, guided_as_by_hand, 0, (int)(sizeof cases / sizeof cases[0]));
     tcase_add_test(tcase, network_halves);
+    tcase_add_test(tcase, interval_allocates_nothing);
     tcase_add_test(tcase, guidance_refused);
     suite_add_tcase(suite, tcase);
     return suite;
