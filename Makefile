@@ -29,7 +29,7 @@ INTERNAL = -fvisibility=hidden -Ilib -Isrc -Iinclude
 # BLIS comes without a pkg-config file on Debian: then the compiler must find it by itself.
 BLAS_PACKAGE := $(shell $(PKG_CONFIG) --exists $(BLAS) 2>/dev/null && echo $(BLAS))
 LIB_PACKAGES := $(if $(filter blis,$(BLAS)),$(BLAS_PACKAGE),$(BLAS)) zlib jansson
-EXAMPLE_PACKAGES := popt
+EXAMPLE_PACKAGES := popt libpng
 TEST_PACKAGES := check
 BLAS_DEFINE := -DDMI_BLAS_$(shell echo $(BLAS) | tr a-z A-Z)
 cflags_of = $(shell $(PKG_CONFIG) --cflags $(1) 2>/dev/null)

@@ -621,6 +621,9 @@ DM_API int32_t dm_sampler_steps(const dm_sampler *sampler);
 DM_API int32_t dm_sampler_timesteps(const dm_sampler *sampler, int32_t *timesteps, size_t count);
 /* Fills images [count, h, w, c]; `elements` must be their number of floats in all. */
 DM_API int32_t dm_sampler_run(dm_sampler *sampler, const dm_sampler_request *request, float *images, size_t elements);
+/* What a run of that request begins with, x_T: to be changed, or gone between (dm_interpolate), and be a later request's
+ * `start`. The network is not asked. */
+DM_API int32_t dm_sampler_begin(dm_sampler *sampler, const dm_sampler_request *request, float *noise, size_t elements);
 /* The way back, from pictures to the noise that DDIM makes them of (Song, Meng and Ermon 2021, sec. 4.3): noise [count, h, w, c]
  * from the request's `image`, to be a later request's `start`. It keeps most of the picture, not all, and more with more
  * steps. Of DDIM with eta 0. */

@@ -81,6 +81,7 @@ typedef struct dmi_run {
     size_t size;    /* pictures that go through the network: those after `count` repeat earlier ones, for its sake */
     int32_t step;   /* of the path */
     int32_t visit;  /* steps gone through, with those that are repeated: the address of their noise. 0: before the first */
+    bool only_begins;   /* no step is done */
     int32_t remembered; /* stages that are in the memory, or have been */
 } dmi_run;
 

@@ -156,7 +156,7 @@ static int32_t run_batch(dmi_run *run, int32_t first, float *images) {
     if (status) return status;
     keep(run, run->levels[first]);
     status = check_cancelled(run);
-    if (!status) status = run_all(run, first);
+    if (!status && !run->only_begins) status = run_all(run, first);
     if (status) return status;
     size_t floats = run->count * s->elements;
     s->context->kernels->solver_input(images + run->first * s->elements, 1, s->buffers.x, floats);
@@ -184,18 +184,23 @@ int32_t dmi_run_end(dm_sampler *sampler, int32_t status) {
     return status;
 }
 
-static int32_t sample(dm_sampler *s, const dm_sampler_request *request, float *images, size_t elements) {
+static int32_t sample(dm_sampler *s, const dm_sampler_request *request, bool only_begins, float *images, size_t elements) {
     dm_sampler_request r = dmi_request_defaults;
     int32_t status = dmi_options_read(&s->context->host, &r, sizeof r, request, "dm_sampler_request");
     if (!status) status = dmi_request_check(s, &r, images, elements);
     if (status) return status;
     int32_t first = dmi_request_first(s, &r);
     if (s->planned_first != first) dmi_sampler_plan_stages(s, first);
-    dmi_run run = {.sampler = s, .request = &r, .stages = s->stages, .begins = s->begins, .levels = s->levels};
+    dmi_run run = {.sampler = s, .request = &r, .stages = s->stages, .begins = s->begins, .levels = s->levels, .only_begins = only_begins};
     return dmi_run_batches(&run, first, images);
 }
 
 int32_t dm_sampler_run(dm_sampler *sampler, const dm_sampler_request *request, float *images, size_t elements) {
     if (!sampler) return DM_ERROR_INVALID_ARGUMENT;
-    return dmi_run_end(sampler, sample(sampler, request, images, elements));
+    return dmi_run_end(sampler, sample(sampler, request, false, images, elements));
+}
+
+int32_t dm_sampler_begin(dm_sampler *sampler, const dm_sampler_request *request, float *noise, size_t elements) {
+    if (!sampler) return DM_ERROR_INVALID_ARGUMENT;
+    return dmi_run_end(sampler, sample(sampler, request, true, noise, elements));
 }

@@ -150,6 +150,25 @@ START_TEST(there_and_back) {
 }
 END_TEST
 
+/* A run that begins with what dm_sampler_begin gives is the run of that request. */
+START_TEST(begin_is_the_beginning) {
+    for (int32_t random = DM_RANDOM_PHILOX; random <= DM_RANDOM_TORCH; random++) {
+        dm_sampler_options o = test_sampler_options(DM_SOLVER_EULER, 5, DM_SPACING_LINSPACE);
+        dm_sampler *sampler = test_sampler_of(test_wave, NULL, DM_PREDICT_V, &o);
+        float noise[TOTAL], want[TOTAL], got[TOTAL];
+        dm_sampler_request r = test_sampler_request(COUNT);
+        r.seed = 7;
+        r.random = random;
+        ok(dm_sampler_run(sampler, &r, want, TOTAL));
+        ok(dm_sampler_begin(sampler, &r, noise, TOTAL));
+        r.start = noise;
+        ok(dm_sampler_run(sampler, &r, got, TOTAL));
+        ck_assert_mem_eq(got, want, sizeof got);
+        dm_sampler_destroy(sampler);
+    }
+}
+END_TEST
+
 START_TEST(on_the_arc) {
     const float a[] = {1, 0, 0}, b[] = {0, 2, 0}, c[] = {0.5f, 0, 0};
     float out[3];
@@ -213,6 +232,7 @@ Suite *test_editing_suite(void) {
     tcase_add_loop_test(tcase, mask_keeps, 0, DM_SOLVER_DEIS + 1);
     tcase_add_test(tcase, repaint_goes_back);
     tcase_add_test(tcase, there_and_back);
+    tcase_add_test(tcase, begin_is_the_beginning);
     tcase_add_test(tcase, on_the_arc);
     tcase_add_test(tcase, editing_refused);
     suite_add_tcase(suite, tcase);
