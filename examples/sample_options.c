@@ -123,6 +123,7 @@ int read_sample_options(sample_options *o, int argc, const char **argv) {
     s->clip = !no_clip;
     s->batch_size = o->animation ? o->count : batch;
     if (o->which < 0 || o->torch < 0 || s->solver < 0 || s->spacing < 0 || s->variance < 0 || s->grid < 0) return 1;
+    if (check(o)) return 1;
     for (int square = o->columns < 1; square && o->columns * o->columns < o->count;) o->columns++;
-    return check(o);
+    return 0;
 }
