@@ -31,8 +31,9 @@ static int32_t create_batch(dm_trainer *trainer, const dm_dataset *dataset) {
         .context = trainer->context, .schedule = trainer->schedule, .dataset = dataset,
         .seed = o->seed, .count = o->batch_size,
         .height = u->height, .width = u->width, .channels = u->in_channels,
-        .prediction = u->prediction, .classes = u->classes,
-        .flip = o->flip, .use_labels = o->use_labels && u->classes > 0,
+        .prediction = u->prediction, .sigma_data = (double)u->sigma_data, .classes = u->classes,
+        .flip = o->flip, .use_labels = o->use_labels && u->classes > 0, .self_conditioning = u->self_conditioning,
+        .crop_padding = o->crop_padding, .label_dropout = o->label_dropout,
     };
     return dmi_batch_create(&trainer->batch);
 }
@@ -47,6 +48,7 @@ static int32_t allocate_blocks(dm_trainer *trainer) {
     if (!status)
         status = dmi_alloc_array(host, (void **)&trainer->sums, chunks > pictures ? chunks : pictures, sizeof(double),
                                  "trainer: partial sums");
+    if (!status) status = dmi_alloc_array(host, (void **)&trainer->terms, pictures, sizeof(dmi_loss_term), "trainer: weights of losses");
     if (status || trainer->options.average_decay == 0) return status;
     status = dmi_alloc_array(host, (void **)&trainer->average, floats, sizeof(float), "trainer: average of the weights");
     if (!status) memcpy(trainer->average, params->data, floats * sizeof(float));
@@ -94,6 +96,7 @@ int32_t dm_trainer_create(dm_trainer **out, dm_unet *unet, const dm_schedule *sc
     dm_trainer_options full = dmi_trainer_default_options();
     int32_t status = dmi_options_read(host, &full, sizeof full, options, "dm_trainer_options");
     if (!status) status = dmi_trainer_check_options(host, &full);
+    if (!status) status = dmi_trainer_check_model(host, &unet->options, schedule, &full);
     dm_trainer *trainer = NULL;
     if (!status) status = dmi_trainer_new(&trainer, unet, schedule, dataset, &full);
     if (!status) status = dmi_trainer_plan(trainer);
@@ -111,6 +114,7 @@ void dm_trainer_destroy(dm_trainer *trainer) {
     dmi_unet_graph_destroy(&trainer->train);
     dmi_batch_destroy(&trainer->batch);
     dmi_free(host, trainer->average);
+    dmi_free(host, trainer->terms);
     dmi_free(host, trainer->sums);
     dmi_free(host, trainer->moment2);
     dmi_free(host, trainer->moment1);

@@ -125,7 +125,9 @@ static int32_t read_trainer(dm_trainer **out, dm_unet *unet, const dm_dataset *d
     dm_schedule *schedule;
     status = dmi_schedule_read(&schedule, unet->context, file);
     if (status) return status;
-    status = dmi_trainer_new(out, unet, schedule, dataset, &options);
+    status = dmi_trainer_check_model(host, &unet->options, schedule, &options);
+    if (status) status = dmi_fail(host, DM_ERROR_BAD_FORMAT, "%s: %s", dmi_safetensors_from(file), host->error);
+    if (!status) status = dmi_trainer_new(out, unet, schedule, dataset, &options);
     dm_schedule_destroy(schedule);
     if (status) return status;
     (*out)->progress = progress;
