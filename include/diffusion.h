@@ -400,6 +400,18 @@ enum {
     DM_RECOMPUTE_BLOCKS = 2  /* and the inside of residual blocks and attention (Chen et al. 2016) */
 };
 
+/* Which levels of noise are trained on. */
+enum {
+    DM_TIMESTEPS_UNIFORM = 0,      /* any timestep as likely as another */
+    DM_TIMESTEPS_LOSS_AWARE = 1,   /* likely as the root of the mean square of a timestep's last 10 losses, with a uniform share of
+                                      0.001; what is drawn more often counts less, so that the gradient's mean stays the same.
+                                      Uniform until each timestep has 10 losses (Nichol and Dhariwal 2021, sec. 3.3) */
+    DM_TIMESTEPS_LOGIT_NORMAL = 2, /* flow: u = 1 / (1 + exp(-n)), n normal with logit_mean and logit_std, in place of (t+1)/T: any
+                                      level between 0 and 1, shifted by flow_shift (Esser et al. 2024, eq. 19) */
+    DM_TIMESTEPS_LOG_NORMAL = 3    /* EDM: ln(sigma) normal with log_sigma_mean and log_sigma_std: any level above 0, those beyond
+                                      sigma_min and sigma_max too (Karras et al. 2022, table 1) */
+};
+
 /* What is made of the error d of an element. */
 enum {
     DM_LOSS_SQUARES = 0, /* d^2 */
@@ -436,11 +448,15 @@ typedef struct dm_trainer_options {
     double final_rate;         /* what is left of learning_rate at decay_steps, as a fraction; 0 */
     int32_t use_labels;        /* 1: the dataset's labels reach a network that has classes; 1 */
     int32_t recompute;         /* DM_RECOMPUTE_NONE */
+    int32_t timestep_sampling; /* DM_TIMESTEPS_UNIFORM */
     int32_t loss;              /* DM_LOSS_SQUARES */
     int32_t loss_weight;       /* DM_LOSS_WEIGHT_SIMPLE; of a hybrid loss it is that of d^2 */
     int32_t crop_padding;      /* the dataset's pictures are padded by so many pixels all around, by reflection (without repeating
                                   the edge), and cut out again at random; below the height and width; 0 */
-    int32_t reserved;          /* 0 */
+    double logit_mean;         /* of DM_TIMESTEPS_LOGIT_NORMAL, -100 to 100; 0 */
+    double logit_std;          /* above 0, at most 100; 1 */
+    double log_sigma_mean;     /* of DM_TIMESTEPS_LOG_NORMAL, -10 to 10; -1.2 */
+    double log_sigma_std;      /* above 0, at most 5; 1.2 */
     double huber_delta;        /* 1e-6 to 1e6; 0.1 */
     double bound_lambda;       /* of DM_LOSS_HYBRID, 0 to 1000; 0.001, with which the bound's terms count T / 1000 */
     double min_snr_gamma;      /* above 0, at most 1e6; 5 */
@@ -473,7 +489,7 @@ typedef struct dm_train_batch {
     const float *images;       /* [count, height, width, channels] in [-1, 1] */
     const int32_t *labels;     /* [count], or NULL */
     const float *noise;        /* like images; NULL: drawn from the trainer's seed */
-    const int32_t *timesteps;  /* [count], 0 to T-1; NULL: drawn likewise */
+    const int32_t *timesteps;  /* [count], 0 to T-1; NULL: drawn likewise, as timestep_sampling says */
 } dm_train_batch;
 
 /* Called after every step of dm_trainer_run; non-zero stops it with DM_ERROR_CANCELLED. */

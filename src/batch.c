@@ -69,11 +69,6 @@ static bool is_flipped(const dmi_batch *batch, uint64_t position) {
     return batch->flip && (bits & 1) != 0;
 }
 
-static int32_t draw_timestep(const dmi_batch *batch, uint64_t position) {
-    dmi_random at = dmi_random_at(batch->seed, DMI_STREAM_TIMESTEP, position);
-    return (int32_t)dmi_random_below(&at, 0, (uint32_t)batch->schedule->steps);
-}
-
 /* Whether something that happens at this rate happens to index `index` of the stream. */
 static bool happens(const dmi_batch *batch, double rate, uint32_t stream, uint64_t index) {
     float drawn;
@@ -145,9 +140,9 @@ static void draw_picture(void *data, int32_t i, int32_t worker) {
     size_t n = b->elements;
     float *scratch = b->scratch + (size_t)worker * DMI_BATCH_SCRATCH * n;
     const float *x_0 = clean_picture(job, i, scratch), *noise = noise_of(job, i, scratch + n);
-    int32_t t = job->given && job->given->timesteps ? job->given->timesteps[i]
-                                                    : draw_timestep(b, job->position + (uint64_t)i);
-    dmi_drawn drawn = {.level = dmi_schedule_level(b->schedule, t), .timestep = t};
+    dmi_drawn_level at = job->given && job->given->timesteps ? dmi_timesteps_given(b->timesteps, job->given->timesteps[i])
+                                                          : dmi_timesteps_draw(b->timesteps, job->position + (uint64_t)i);
+    dmi_drawn drawn = {.level = at.level, .timestep = at.timestep, .importance = at.importance};
     drawn.reading = dmi_reading_at(drawn.level, b->prediction, b->sigma_data);
     dmi_mixture target = dmi_loss_target(drawn.level, b->prediction, b->sigma_data);
     add_noise(job, i, &drawn, x_0, noise, scratch + 2 * n);

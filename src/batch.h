@@ -5,20 +5,22 @@
 
 #include "dataset.h"
 #include "solver.h"
+#include "timesteps.h"
 #include "unet.h"
 
 /* How noisy a picture was made. */
 typedef struct dmi_drawn {
     dmi_level level;
     dmi_reading reading;  /* of the network's output there */
-    int32_t timestep;
+    int32_t timestep;     /* or DMI_TIMESTEP_BETWEEN */
+    double importance;
 } dmi_drawn;
 
 enum { DMI_BATCH_SCRATCH = 3 };
 
 typedef struct dmi_batch {
     dm_context *context;
-    const dm_schedule *schedule;
+    const dmi_timesteps *timesteps;
     const dm_dataset *dataset;  /* NULL: every batch is the caller's */
     uint64_t seed;
     int32_t count;              /* pictures */

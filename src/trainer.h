@@ -15,6 +15,12 @@ typedef struct dmi_progress {
     uint64_t images;  /* steps * batch_size * accumulation */
 } dmi_progress;
 
+/* A picture of the step under way: its losses are forgotten where the step is refused. */
+typedef struct dmi_noted {
+    int32_t timestep;
+    double loss;
+} dmi_noted;
+
 struct dm_trainer {
     dm_context *context;
     dm_unet *unet;
@@ -26,6 +32,8 @@ struct dm_trainer {
     float *average;             /* likewise; NULL where average_decay is 0 */
     double *sums;               /* of pictures' losses, then of chunks' gradients */
     dmi_loss_term *terms;       /* [batch_size] */
+    dmi_timesteps timesteps;
+    dmi_noted *noted;           /* [batch_size * accumulation]; NULL where timesteps are not drawn by their losses */
     dmi_progress progress;
     atomic_int cancelled;       /* set by dm_trainer_cancel, cleared where DM_ERROR_CANCELLED is returned */
 };

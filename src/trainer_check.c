@@ -56,8 +56,19 @@ static int32_t check_pictures(dmi_host *host, const dm_unet_options *unet, const
     return DM_OK;
 }
 
+static int32_t check_timesteps(dmi_host *host, const dm_schedule *schedule, const dm_trainer_options *o) {
+    char kind[64];
+    snprintf(kind, sizeof kind, "the schedule's 'kind' %d", (int)schedule->options.kind);
+    if (o->timestep_sampling == DM_TIMESTEPS_LOGIT_NORMAL && schedule->options.kind != DM_SCHEDULE_FLOW)
+        return refuse(host, "'timestep_sampling' 2 (logit-normal)", kind, "it draws levels of the flow schedule (4)");
+    if (o->timestep_sampling == DM_TIMESTEPS_LOG_NORMAL && schedule->options.kind != DM_SCHEDULE_EDM)
+        return refuse(host, "'timestep_sampling' 3 (log-normal)", kind, "it draws sigmas of EDM's schedule (5)");
+    return DM_OK;
+}
+
 int32_t dmi_trainer_check_model(dmi_host *host, const dm_unet_options *unet, const dm_schedule *schedule, const dm_trainer_options *o) {
     int32_t status = dmi_schedule_check_prediction(host, "trainer", schedule, unet->prediction);
     if (!status) status = check_loss(host, unet, o);
+    if (!status) status = check_timesteps(host, schedule, o);
     return status ? status : check_pictures(host, unet, o);
 }

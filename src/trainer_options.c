@@ -1,5 +1,6 @@
 /* A trainer's options: defaults, what makes sense, and how files write them. */
 #include <float.h>
+#include <math.h>
 #include <string.h>
 
 #include "options.h"
@@ -18,6 +19,7 @@ dm_trainer_options dmi_trainer_default_options(void) {
         .decay = DM_DECAY_NONE,
         .use_labels = 1,
         .recompute = DM_RECOMPUTE_NONE,
+        .logit_std = 1, .log_sigma_mean = -1.2, .log_sigma_std = 1.2,
         .huber_delta = 0.1, .bound_lambda = 0.001,
         .min_snr_gamma = 5, .p2_k = 1, .p2_gamma = 1,
         .self_conditioning_rate = 0.5,
@@ -43,10 +45,10 @@ static const whole_rule whole_rules[] = {
     {"average_warmup", offsetof(dm_trainer_options, average_warmup), 0, 1},
     {"use_labels", offsetof(dm_trainer_options, use_labels), 0, 1},
     {"recompute", offsetof(dm_trainer_options, recompute), DM_RECOMPUTE_NONE, DM_RECOMPUTE_BLOCKS},
+    {"timestep_sampling", offsetof(dm_trainer_options, timestep_sampling), DM_TIMESTEPS_UNIFORM, DM_TIMESTEPS_LOG_NORMAL},
     {"loss", offsetof(dm_trainer_options, loss), DM_LOSS_SQUARES, DM_LOSS_HYBRID},
     {"loss_weight", offsetof(dm_trainer_options, loss_weight), DM_LOSS_WEIGHT_SIMPLE, DM_LOSS_WEIGHT_BOUND},
     {"crop_padding", offsetof(dm_trainer_options, crop_padding), 0, 65535},
-    {"reserved", offsetof(dm_trainer_options, reserved), 0, 0},
 };
 
 /* Compared after rounding to a float, as the optimiser computes with floats: a beta that rounds to 1 divides by 0. */
@@ -68,6 +70,10 @@ static const real_rule real_rules[] = {
     {"gradient_clip", offsetof(dm_trainer_options, gradient_clip), 0, FLT_MAX, "a finite number, at least 0"},
     {"average_decay", offsetof(dm_trainer_options, average_decay), 0, BELOW_ONE, "at least 0 and below 1"},
     {"final_rate", offsetof(dm_trainer_options, final_rate), 0, 1, "0 to 1"},
+    {"logit_mean", offsetof(dm_trainer_options, logit_mean), -100, 100, "-100 to 100"},
+    {"log_sigma_mean", offsetof(dm_trainer_options, log_sigma_mean), -10, 10, "-10 to 10"},
+    {"logit_std", offsetof(dm_trainer_options, logit_std), FLT_MIN, 100, "above 0 and at most 100"},
+    {"log_sigma_std", offsetof(dm_trainer_options, log_sigma_std), FLT_MIN, 5, "above 0 and at most 5"},
     {"huber_delta", offsetof(dm_trainer_options, huber_delta), 1e-6f, 1e6f, "1e-6 to 1e6"},
     {"bound_lambda", offsetof(dm_trainer_options, bound_lambda), 0, 1000, "0 to 1000"},
     {"min_snr_gamma", offsetof(dm_trainer_options, min_snr_gamma), FLT_MIN, 1e6f, "above 0 and at most 1e6"},
@@ -86,7 +92,8 @@ static int32_t check_whole(dmi_host *host, const whole_rule *rule, const dm_trai
 static int32_t check_real(dmi_host *host, const real_rule *rule, const dm_trainer_options *options) {
     double value;
     memcpy(&value, (const char *)options + rule->offset, sizeof value);
-    if (value >= 0 && value <= (double)FLT_MAX && (float)value >= rule->least && (float)value <= rule->most) return DM_OK;
+    bool signed_right = value >= 0 || rule->least < 0;
+    if (signed_right && fabs(value) <= (double)FLT_MAX && (float)value >= rule->least && (float)value <= rule->most) return DM_OK;
     return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: '%s' is %.9g; it must be %s", rule->name, value, rule->range);
 }
 
@@ -117,6 +124,8 @@ static const dmi_meta recompute_table[] = {OPTION(DMI_META_I32, 1, recompute)};
 /* Of options that older files don't know either. */
 static const dmi_meta later_table[] = {
     OPTION(DMI_META_I32, 1, loss), OPTION(DMI_META_I32, 1, loss_weight),
+    OPTION(DMI_META_I32, 1, timestep_sampling), OPTION(DMI_META_F64, 1, logit_mean), OPTION(DMI_META_F64, 1, logit_std),
+    OPTION(DMI_META_F64, 1, log_sigma_mean), OPTION(DMI_META_F64, 1, log_sigma_std),
     OPTION(DMI_META_F64, 1, huber_delta), OPTION(DMI_META_F64, 1, bound_lambda), OPTION(DMI_META_F64, 1, min_snr_gamma),
     OPTION(DMI_META_F64, 1, p2_k), OPTION(DMI_META_F64, 1, p2_gamma),
     OPTION(DMI_META_I32, 1, crop_padding), OPTION(DMI_META_F64, 1, label_dropout),

@@ -30,7 +30,7 @@ static void set_terms(dm_trainer *trainer) {
         const dmi_drawn *drawn = &batch->drawn[i];
         dmi_loss_term *term = &trainer->terms[i];
         term->weight = dmi_loss_weight(o, trainer->schedule, drawn->level, drawn->timestep, batch->prediction);
-        term->importance = 1;
+        term->importance = drawn->importance;
         if (o->loss == DM_LOSS_HYBRID) term->bound = dmi_loss_bound(trainer->schedule, drawn->timestep);
     }
 }
@@ -55,6 +55,14 @@ static void compute_loss(dm_trainer *trainer, double *sum) {
                          trainer->sums);
 }
 
+/* What is to be remembered of the pass where the step is not refused. */
+static void note_losses(dm_trainer *trainer, int32_t pass) {
+    const dmi_batch *batch = &trainer->batch;
+    for (int32_t i = 0; trainer->noted && i < batch->count; i++)
+        trainer->noted[(size_t)pass * (size_t)batch->count + (size_t)i] =
+            (dmi_noted){.timestep = batch->drawn[i].timestep, .loss = trainer->sums[i] / (double)batch->elements};
+}
+
 static int32_t run_pass(dm_trainer *trainer, int32_t pass, const dm_train_batch *given, double *sum) {
     const dm_trainer_options *o = &trainer->options;
     dmi_batch *batch = &trainer->batch;
@@ -75,6 +83,7 @@ static int32_t run_pass(dm_trainer *trainer, int32_t pass, const dm_train_batch 
     }
     dmi_graph_forward(graph);
     compute_loss(trainer, sum);
+    note_losses(trainer, pass);
     dmi_trainer_lap(trainer, "loss", 3, floats);
     dmi_graph_backward(graph);
     return DM_OK;
@@ -84,6 +93,7 @@ int32_t dmi_trainer_gradients(dm_trainer *trainer, const dm_train_batch *given, 
     const dmi_batch *batch = &trainer->batch;
     int32_t passes = trainer->options.accumulation;
     double sum = 0;
+    dmi_timesteps_begin(&trainer->timesteps);
     for (int32_t pass = 0; pass < passes; pass++) {
         dm_train_batch part = {0};
         if (given) part = part_of(given, batch, pass);

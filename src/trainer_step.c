@@ -36,6 +36,14 @@ static void update_weights(dm_trainer *trainer, double learning_rate, double nor
     params->version++;
 }
 
+/* The losses of a step that was not refused, of which timesteps are drawn from now on. */
+static void keep_losses(dm_trainer *trainer) {
+    const dm_trainer_options *o = &trainer->options;
+    size_t count = (size_t)o->batch_size * (size_t)o->accumulation;
+    for (size_t i = 0; trainer->noted && i < count; i++)
+        dmi_timesteps_note(&trainer->timesteps, trainer->noted[i].timestep, trainer->noted[i].loss);
+}
+
 static double epoch_of(const dm_trainer *trainer) {
     const dm_dataset *dataset = trainer->batch.dataset;
     return dataset ? (double)trainer->progress.images / (double)dataset->count : 0;
@@ -55,6 +63,7 @@ static int32_t run_step(dm_trainer *trainer, const dm_train_batch *given, dm_tra
     dmi_trainer_lap(trainer, "gradient norm", 1, params->floats);
     if (!refused) {
         update_weights(trainer, learning_rate, norm);
+        keep_losses(trainer);
         dmi_trainer_lap(trainer, "adamw", trainer->average ? 9 : 7, params->floats);
     }
     trainer->progress.steps++;
