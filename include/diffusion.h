@@ -384,8 +384,9 @@ DM_API const char *dm_dataset_class_name(const dm_dataset *dataset, int32_t labe
 DM_API void dm_dataset_destroy(dm_dataset *dataset);
 
 /* ---- Trainer -------------------------------------------------------------------------------------------
- * Algorithm 1 of Ho et al. (2020): mean squared error between what the network predicts and its target, at
- * uniformly drawn timesteps; AdamW (Loshchilov and Hutter 2019); a moving average of the weights. */
+ * Algorithm 1 of Ho et al. (2020): the error of what the network predicts, by default its mean square, at levels of noise that
+ * are drawn, by default uniformly from the timesteps; AdamW (Loshchilov and Hutter 2019); moving averages of the weights.
+ * Target and input follow from the schedule and from the network's 'prediction'. */
 
 typedef struct dm_trainer dm_trainer;
 
@@ -397,6 +398,34 @@ enum {
     DM_RECOMPUTE_NONE = 0,
     DM_RECOMPUTE_PASSES = 1, /* what takes one pass over memory: group norms, concatenations, dropout */
     DM_RECOMPUTE_BLOCKS = 2  /* and the inside of residual blocks and attention (Chen et al. 2016) */
+};
+
+/* Which levels of noise are trained on. */
+enum {
+    DM_TIMESTEPS_UNIFORM = 0,      /* any timestep as likely as another */
+    DM_TIMESTEPS_LOSS_AWARE = 1,   /* likely as the root of the mean square of a timestep's last 10 losses, with a uniform share of
+                                      0.001; what is drawn more often counts less, so that the gradient's mean stays the same.
+                                      Uniform until each timestep has 10 losses (Nichol and Dhariwal 2021, sec. 3.3) */
+    DM_TIMESTEPS_LOGIT_NORMAL = 2, /* flow: u = 1 / (1 + exp(-n)), n normal with logit_mean and logit_std, in place of (t+1)/T: any
+                                      level between 0 and 1, shifted by flow_shift (Esser et al. 2024, eq. 19) */
+    DM_TIMESTEPS_LOG_NORMAL = 3    /* EDM: ln(sigma) normal with log_sigma_mean and log_sigma_std: any level above 0, those beyond
+                                      sigma_min and sigma_max too (Karras et al. 2022, table 1) */
+};
+
+/* What is made of the error d of an element. */
+enum {
+    DM_LOSS_SQUARES = 0, /* d^2 */
+    DM_LOSS_HUBER = 1,   /* 2 delta^2 (sqrt(1 + (d/delta)^2) - 1), delta = huber_delta: d^2 where d is small, 2 delta |d| where large */
+    DM_LOSS_HYBRID = 2   /* networks with learned_variance, and only these: d^2 of eps, and bound_lambda times T times the term of the
+                            variational bound in bits, whose gradient goes to the variance alone (Nichol and Dhariwal 2021, eq. 16) */
+};
+
+/* What a picture's loss is multiplied by. SNR is signal^2 / noise^2. Under DM_PREDICT_EDM it is 1, as in Karras et al. (2022). */
+enum {
+    DM_LOSS_WEIGHT_SIMPLE = 0,  /* 1 (Ho et al. 2020, eq. 14) */
+    DM_LOSS_WEIGHT_MIN_SNR = 1, /* min(SNR, min_snr_gamma) of the error of x_0, whatever is predicted (Hang et al. 2023) */
+    DM_LOSS_WEIGHT_P2 = 2,      /* 1 / (p2_k + SNR)^p2_gamma of the error of eps, likewise (Choi et al. 2022) */
+    DM_LOSS_WEIGHT_BOUND = 3    /* eps: beta / (2 alpha noise^2), the bound's, of a variance of beta (Ho et al. 2020, eq. 12) */
 };
 
 typedef struct dm_trainer_options {
@@ -419,6 +448,25 @@ typedef struct dm_trainer_options {
     double final_rate;         /* what is left of learning_rate at decay_steps, as a fraction; 0 */
     int32_t use_labels;        /* 1: the dataset's labels reach a network that has classes; 1 */
     int32_t recompute;         /* DM_RECOMPUTE_NONE */
+    int32_t timestep_sampling; /* DM_TIMESTEPS_UNIFORM */
+    int32_t loss;              /* DM_LOSS_SQUARES */
+    int32_t loss_weight;       /* DM_LOSS_WEIGHT_SIMPLE; of a hybrid loss it is that of d^2 */
+    int32_t crop_padding;      /* the dataset's pictures are padded by so many pixels all around, by reflection (without repeating
+                                  the edge), and cut out again at random; below the height and width; 0 */
+    double logit_mean;         /* of DM_TIMESTEPS_LOGIT_NORMAL, -100 to 100; 0 */
+    double logit_std;          /* above 0, at most 100; 1 */
+    double log_sigma_mean;     /* of DM_TIMESTEPS_LOG_NORMAL, -10 to 10; -1.2 */
+    double log_sigma_std;      /* above 0, at most 5; 1.2 */
+    double huber_delta;        /* 1e-6 to 1e6; 0.1 */
+    double bound_lambda;       /* of DM_LOSS_HYBRID, 0 to 1000; 0.001, with which the bound's terms count T / 1000 */
+    double min_snr_gamma;      /* above 0, at most 1e6; 5 */
+    double p2_k;               /* above 0, at most 1e6; 1 */
+    double p2_gamma;           /* 0 to 10; 1 */
+    double label_dropout;      /* at this rate a picture's label gives way to "no class", for classifier-free guidance (Ho and
+                                  Salimans 2022); 0 to 1; 0 */
+    double self_conditioning_rate; /* networks with self_conditioning: this share of the passes first asks the network without a
+                                  gradient, and gives it the x_0 that it saw, clipped to [-1, 1], the second time; one draw for
+                                  all pictures of a pass; the others get 0 (Chen, Zhang and Hinton 2023); 0 to 1; 0.5 */
 } dm_trainer_options;
 
 typedef struct dm_train_stats {
@@ -427,7 +475,7 @@ typedef struct dm_train_stats {
     uint64_t step;             /* steps done, this one included */
     uint64_t images;           /* pictures seen in all steps so far */
     double epoch;              /* images / size of the dataset */
-    double loss;               /* mean squared error of this step */
+    double loss;               /* of this step: by default the mean squared error, else as the options make and weigh it */
     double gradient_norm;      /* before clipping */
     double learning_rate;
     double seconds;            /* that the step took */
@@ -441,7 +489,7 @@ typedef struct dm_train_batch {
     const float *images;       /* [count, height, width, channels] in [-1, 1] */
     const int32_t *labels;     /* [count], or NULL */
     const float *noise;        /* like images; NULL: drawn from the trainer's seed */
-    const int32_t *timesteps;  /* [count], 0 to T-1; NULL: drawn likewise */
+    const int32_t *timesteps;  /* [count], 0 to T-1; NULL: drawn likewise, as timestep_sampling says */
 } dm_train_batch;
 
 /* Called after every step of dm_trainer_run; non-zero stops it with DM_ERROR_CANCELLED. */

@@ -37,6 +37,9 @@ bool dmi_schedule_has_betas(const dm_schedule *schedule);
  * like. `owner` begins the message. */
 int32_t dmi_schedule_check_prediction(dmi_host *host, const char *owner, const dm_schedule *schedule, int32_t prediction);
 
+/* One value of a series (DM_SERIES_*) of dm_schedule_get. */
+double dmi_schedule_value(const dm_schedule *schedule, int32_t series, int32_t t);
+
 /* A copy in `context`, which may be another than the schedule's, that shares nothing. */
 int32_t dmi_schedule_copy(dm_schedule **out, dm_context *context, const dm_schedule *schedule);
 /* As metadata of a file, keys "schedule.*" (the caller's betas as a JSON list of %.17g numbers), and back. */

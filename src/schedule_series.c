@@ -86,6 +86,8 @@ static double (*const series_at[])(const dm_schedule *s, int32_t t) = {
 };
 enum { SERIES_COUNT = sizeof series_at / sizeof series_at[0] };
 
+double dmi_schedule_value(const dm_schedule *schedule, int32_t series, int32_t t) { return series_at[series](schedule, t); }
+
 int32_t dm_schedule_get(const dm_schedule *schedule, int32_t series, double *values, size_t count) {
     if (!schedule) return DM_ERROR_INVALID_ARGUMENT;
     dmi_host *host = &schedule->context->host;

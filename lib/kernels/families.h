@@ -47,10 +47,18 @@ void DMI_KERNEL(linear_backward_w)(float *dw, const float *x, const float *dy, i
 
 /* ---- loss.c ---- */
 double DMI_KERNEL(mse)(float *gradient, const float *prediction, const float *target, float factor, size_t n);
+double DMI_KERNEL(huber)(float *gradient, const float *prediction, const float *target, float factor, float delta, size_t n);
+
+/* ---- bound.c ---- */
+double DMI_KERNEL(bound)(float *gradient, const float *output, const float *target, const float *input, size_t input_channels,
+                         const dmi_bound *at, size_t pixels, size_t channels);
 
 /* ---- diffuse.c ---- */
 void DMI_KERNEL(combine)(float *y, float a, const float *x, float b, const float *z, size_t n);
 void DMI_KERNEL(from_u8)(float *y, const uint8_t *x, int32_t h, int32_t w, int32_t c, bool flip);
+void DMI_KERNEL(shift)(float *y, const float *x, int32_t h, int32_t w, int32_t c, int32_t down, int32_t right);
+void DMI_KERNEL(self_condition)(float *input, float of_x, const float *output, float of_output, size_t output_channels,
+                                size_t pixels, size_t channels);
 
 /* ---- solver.c ---- */
 void DMI_KERNEL(solver_input)(float *input, double factor, const double *x, size_t n);

@@ -29,6 +29,16 @@ typedef struct dmi_adamw {
     bool first;          /* the moments are zero, and are written without being read */
 } dmi_adamw;
 
+/* The term of the variational bound at one timestep (Ho et al. 2020, eq. 5), with a learned variance (Nichol and Dhariwal 2021,
+ * eq. 15). */
+typedef struct dmi_bound {
+    double low, high;     /* the ends between which the variance is interpolated, in logarithms: the posterior's, and beta */
+    double error;         /* what an error of eps is multiplied by to be one of the mean */
+    double signal, noise; /* x_t = signal x_0 + noise eps; the decoder's */
+    double factor;        /* of the gradient */
+    bool decoder;         /* the last step, to a picture in bytes, in place of a Gaussian's */
+} dmi_bound;
+
 /* Columns of a panel of attention: whole vectors, and whole panels of a product, of every instruction set. */
 enum { DMI_SOFTMAX_COLUMNS = 32 };
 
@@ -105,15 +115,28 @@ typedef struct dmi_kernels {
     void (*linear_backward_w)(float *dw, const float *x, const float *dy, int32_t n, int32_t in, int32_t out, int32_t i0,
                               int32_t i1, bool add);
 
-    /* ---- loss.c ---- */
+    /* ---- loss.c, bound.c: one picture ---- */
     /* sum of (p - t)^2 over n floats, in double, chunks in order; gradient[i] = factor * (p - t) */
     double (*mse)(float *gradient, const float *prediction, const float *target, float factor, size_t n);
+    /* the same of 2 d^2 / (1 + r), r = sqrt(1 + (d/delta)^2), d = p - t: gradient[i] = factor * d / r */
+    double (*huber)(float *gradient, const float *prediction, const float *target, float factor, float delta, size_t n);
+    /* The term's sum over a picture in nats. output [pixels, 2 channels]: eps, then where the variance lies; target [pixels,
+     * channels]: eps; x_t: the first channels of input [pixels, input_channels]. gradient [like output]: of the second half
+     * alone, the first is left as it is. */
+    double (*bound)(float *gradient, const float *output, const float *target, const float *input, size_t input_channels,
+                    const dmi_bound *at, size_t pixels, size_t channels);
 
     /* ---- diffuse.c: one picture of n floats ---- */
     /* y = a * x + b * z: x_t, v, and every solver's update */
     void (*combine)(float *y, float a, const float *x, float b, const float *z, size_t n);
     /* y = x / 127.5 - 1, mirrored left to right where `flip`; [h, w, c] */
     void (*from_u8)(float *y, const uint8_t *x, int32_t h, int32_t w, int32_t c, bool flip);
+    /* y[r][q] = x[r + down][q + right], past the edges mirrored at the outermost pixel; |down| < h, |right| < w; [h, w, c] */
+    void (*shift)(float *y, const float *x, int32_t h, int32_t w, int32_t c, int32_t down, int32_t right);
+    /* Of input [pixels, 2 channels] the second half: of_x times the first + of_output times the first channels of output
+     * [pixels, output_channels], clipped to [-1, 1]. */
+    void (*self_condition)(float *input, float of_x, const float *output, float of_output, size_t output_channels, size_t pixels,
+                           size_t channels);
 
     /* ---- solver.c: one picture of n values; y may be one of the inputs ---- */
     void (*solver_input)(float *input, double factor, const double *x, size_t n); /* factor * x */
