@@ -684,6 +684,45 @@ DM_API int32_t dm_interpolate(float *out, const float *a, const float *b, double
 DM_API void dm_sampler_cancel(dm_sampler *sampler);
 DM_API void dm_sampler_destroy(dm_sampler *sampler);
 
+/* ---- Evaluation ----------------------------------------------------------------------------------------
+ * How well a network knows pictures that it may not have been trained on: the variational bound on their likelihood (Ho et al.
+ * 2020, eq. 5), in bits for each of a picture's values, and the error of what it predicts by quarters of the timesteps. */
+
+typedef struct dm_evaluation_options {
+    uint32_t struct_size;
+    int32_t batch_size;     /* pictures through the network at once, 1 to 4096; 16 */
+    uint64_t first;         /* the dataset's pictures from this one on; 0 */
+    uint64_t count;         /* how many; 0: all that follow; 256 */
+    uint64_t seed;          /* 0 */
+    int32_t timesteps;      /* of each picture, beside the first: one from each of so many equal stretches of the T - 1 others, for an
+                               estimate without bias; 0: all of them; 20 */
+    int32_t variance;       /* of the steps, DM_VARIANCE_*; DM_VARIANCE_FIXED_LARGE */
+    int32_t clip;           /* 1: the x_0 that the network sees is clipped to [-1, 1]; 1 */
+    int32_t use_labels;     /* 1: the dataset's labels reach a network that has classes; 1 */
+} dm_evaluation_options;
+
+typedef struct dm_evaluation {
+    uint32_t struct_size;
+    int32_t reserved;
+    uint64_t pictures;
+    double bits;            /* a value: what all of the terms come to. Of schedules with betas; else NaN, like the terms */
+    double standard_error;  /* of that, by how pictures differ; 0 of a single one */
+    double prior_bits;      /* L_T: what is left of the picture in x_T */
+    double step_bits;       /* L_1 to L_(T-1) */
+    double decoder_bits;    /* L_0: from the last step to bytes */
+    double loss[4];         /* mean squared error of what the network predicts, at the first quarter of the timesteps (the cleanest) to
+                               the last */
+} dm_evaluation;
+
+/* Called after each batch with the questions to the network done and in all; non-zero stops with DM_ERROR_CANCELLED. */
+typedef int32_t (*dm_evaluation_progress)(void *user, uint64_t done, uint64_t all);
+
+DM_API int32_t dm_evaluation_options_init(dm_evaluation_options *options, size_t size);
+/* result->struct_size must be set. A picture's part depends on the seed and its place in the dataset alone. progress may be NULL. */
+DM_API int32_t dm_unet_evaluate(dm_unet *unet, const dm_schedule *schedule, const dm_dataset *dataset,
+                                const dm_evaluation_options *options, dm_evaluation_progress progress, void *user,
+                                dm_evaluation *result);
+
 /* ---- Pictures ------------------------------------------------------------------------------------------
  * uint8_t [height, width, channels] with 1 channel (grey), 3 (RGB) or 4 (RGBA). */
 
