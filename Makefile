@@ -129,7 +129,7 @@ $(SHARED_LINKS): $(SHARED)
 
 # ---- examples: only the public header, only the shared library ----
 
-EXAMPLES := demo train_cifar10 sample distance
+EXAMPLES := demo train_cifar10 sample distance evaluate
 EXAMPLE_BIN := $(EXAMPLES:%=$(BUILD)/%)
 EXAMPLE_COMMON := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out $(EXAMPLES:%=examples/%.c),$(wildcard examples/*.c)))
 
