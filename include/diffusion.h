@@ -308,8 +308,11 @@ typedef struct dm_unet_options {
 
 /* Which of a checkpoint's weights to load. */
 enum {
-    DM_WEIGHTS_AVERAGE = 0, /* the moving average where the file has one, else the trained weights */
-    DM_WEIGHTS_TRAINED = 1  /* the weights as the last step left them */
+    DM_WEIGHTS_AVERAGE = 0,   /* the moving average where the file has one, else the trained weights */
+    DM_WEIGHTS_TRAINED = 1,   /* the weights as the last step left them */
+    DM_WEIGHTS_AVERAGE_1 = 2, /* the further averages, more_decays[0] to [2] or more_half_lives[0] to [2] of the trainer */
+    DM_WEIGHTS_AVERAGE_2 = 3,
+    DM_WEIGHTS_AVERAGE_3 = 4
 };
 
 typedef struct dm_tensor_info {
@@ -428,6 +431,12 @@ enum {
     DM_LOSS_WEIGHT_BOUND = 3    /* eps: beta / (2 alpha noise^2), the bound's, of a variance of beta (Ho et al. 2020, eq. 12) */
 };
 
+/* What weight_decay is. */
+enum {
+    DM_OPTIMIZER_ADAMW = 0, /* the weights shrink by learning_rate * weight_decay in each step (Loshchilov and Hutter 2019) */
+    DM_OPTIMIZER_ADAM = 1   /* L2: weight_decay times the weights is added to the gradients, after clipping (Kingma and Ba 2015) */
+};
+
 typedef struct dm_trainer_options {
     uint32_t struct_size;
     int32_t batch_size;        /* pictures in one pass, 1 to 4096; 64 */
@@ -451,8 +460,10 @@ typedef struct dm_trainer_options {
     int32_t timestep_sampling; /* DM_TIMESTEPS_UNIFORM */
     int32_t loss;              /* DM_LOSS_SQUARES */
     int32_t loss_weight;       /* DM_LOSS_WEIGHT_SIMPLE; of a hybrid loss it is that of d^2 */
+    int32_t optimizer;         /* DM_OPTIMIZER_ADAMW */
     int32_t crop_padding;      /* the dataset's pictures are padded by so many pixels all around, by reflection (without repeating
                                   the edge), and cut out again at random; below the height and width; 0 */
+    int32_t reserved;          /* 0 */
     double logit_mean;         /* of DM_TIMESTEPS_LOGIT_NORMAL, -100 to 100; 0 */
     double logit_std;          /* above 0, at most 100; 1 */
     double log_sigma_mean;     /* of DM_TIMESTEPS_LOG_NORMAL, -10 to 10; -1.2 */
@@ -467,6 +478,12 @@ typedef struct dm_trainer_options {
     double self_conditioning_rate; /* networks with self_conditioning: this share of the passes first asks the network without a
                                   gradient, and gives it the x_0 that it saw, clipped to [-1, 1], the second time; one draw for
                                   all pictures of a pass; the others get 0 (Chen, Zhang and Hinton 2023); 0 to 1; 0.5 */
+    double average_half_life;  /* in pictures, in place of average_decay, which must be 0 then: decay 0.5^(pictures a step /
+                                  half-life) (Karras et al. 2022); 0: none */
+    double average_rampup;     /* half-lives are at most this times the pictures seen before the step, so that early weights are
+                                  forgotten; 0: they are not limited; 0.05 */
+    double more_decays[3];     /* further averages: as average_decay, with average_warmup; 0: none */
+    double more_half_lives[3]; /* or as average_half_life; of each average one of both; 0: none */
 } dm_trainer_options;
 
 typedef struct dm_train_stats {
@@ -521,7 +538,11 @@ DM_API uint64_t dm_trainer_steps_done(const dm_trainer *trainer);
 DM_API int32_t dm_trainer_set_learning_rate(dm_trainer *trainer, double learning_rate);
 /* Copies the moving average of the weights into `target`, a network of the same options that this trainer does not train. */
 DM_API int32_t dm_trainer_get_average(const dm_trainer *trainer, dm_unet *target);
-/* One safetensors file with everything: weights, average, both moments, step, seed, place in the data, options. */
+/* The same of one of several: 0 is that of average_decay or average_half_life, 1 to 3 are those of more_decays[0] to [2] or
+ * more_half_lives[0] to [2]. DM_ERROR_WRONG_STATE where that one is not kept. */
+DM_API int32_t dm_trainer_get_average_at(const dm_trainer *trainer, int32_t index, dm_unet *target);
+/* One safetensors file with everything: weights, averages, both moments, the losses that timesteps are drawn by, step, seed,
+ * place in the data, options. */
 DM_API int32_t dm_trainer_save(const dm_trainer *trainer, const char *path);
 /* Makes the current run, or where there is none the next call that has a step to do, return DM_ERROR_CANCELLED after the
  * step under way. It stands until a call has returned that. Safe in a signal handler. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "optim/chunks.h"
+#include "options.h"
 
 /* ---- making ---- */
 
@@ -62,9 +63,12 @@ static int32_t allocate_blocks(dm_trainer *trainer) {
         status = dmi_alloc_array(host, (void **)&trainer->sums, chunks > pictures ? chunks : pictures, sizeof(double),
                                  "trainer: partial sums");
     if (!status) status = dmi_alloc_array(host, (void **)&trainer->terms, pictures, sizeof(dmi_loss_term), "trainer: weights of losses");
-    if (status || trainer->options.average_decay == 0) return status;
-    status = dmi_alloc_array(host, (void **)&trainer->average, floats, sizeof(float), "trainer: average of the weights");
-    if (!status) memcpy(trainer->average, params->data, floats * sizeof(float));
+    for (int32_t i = 0; !status && i < DMI_AVERAGES; i++) {
+        dmi_average average;
+        if (!dmi_trainer_average(&trainer->options, i, &average)) continue;
+        status = dmi_alloc_array(host, (void **)&trainer->averages[i], floats, sizeof(float), "trainer: average of the weights");
+        if (!status) memcpy(trainer->averages[i], params->data, floats * sizeof(float));
+    }
     return status;
 }
 
@@ -127,7 +131,7 @@ void dm_trainer_destroy(dm_trainer *trainer) {
     dmi_host *host = &trainer->context->host;
     dmi_unet_graph_destroy(&trainer->train);
     dmi_batch_destroy(&trainer->batch);
-    dmi_free(host, trainer->average);
+    for (int32_t i = 0; i < DMI_AVERAGES; i++) dmi_free(host, trainer->averages[i]);
     dmi_free(host, trainer->noted);
     dmi_timesteps_destroy(&trainer->timesteps);
     dmi_free(host, trainer->terms);
@@ -159,20 +163,29 @@ int32_t dm_trainer_set_learning_rate(dm_trainer *trainer, double learning_rate) 
     return status;
 }
 
-int32_t dm_trainer_get_average(const dm_trainer *trainer, dm_unet *target) {
+int32_t dm_trainer_get_average_at(const dm_trainer *trainer, int32_t index, dm_unet *target) {
     if (!trainer) return DM_ERROR_INVALID_ARGUMENT;
     dmi_host *host = &trainer->context->host;
+    int32_t status = dmi_check_range(host, "trainer", "index", index, 0, DMI_AVERAGES - 1);
+    if (status) return status;
     if (!target) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: 'target' is NULL");
     if (target == trainer->unet)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: 'target' is the network that it trains; give it another");
-    if (!trainer->average)
-        return dmi_fail(host, DM_ERROR_WRONG_STATE, "trainer: 'average_decay' is 0, so no average is kept");
+    if (!trainer->averages[index] && index == 0)
+        return dmi_fail(host, DM_ERROR_WRONG_STATE, "trainer: 'average_decay' is 0 and 'average_half_life' too, so no average is kept");
+    if (!trainer->averages[index])
+        return dmi_fail(host, DM_ERROR_WRONG_STATE, "trainer: 'more_decays[%d]' is 0 and 'more_half_lives[%d]' too, so there is no average %d",
+                        (int)index - 1, (int)index - 1, (int)index);
     const char *other = dmi_unet_options_difference(&trainer->unet->options, &target->options);
     if (other)
         return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
                         "trainer: 'target' differs in '%s' from the network that is trained; all options must be the same",
                         other);
-    memcpy(target->params.data, trainer->average, target->params.floats * sizeof(float));
+    memcpy(target->params.data, trainer->averages[index], target->params.floats * sizeof(float));
     target->params.version++;
     return DM_OK;
+}
+
+int32_t dm_trainer_get_average(const dm_trainer *trainer, dm_unet *target) {
+    return dm_trainer_get_average_at(trainer, 0, target);
 }

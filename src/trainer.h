@@ -7,6 +7,7 @@
 #include "batch.h"
 #include "loss.h"
 #include "metadata.h"
+#include "optim/average.h"
 
 /* How far a run has come. Positions in the data, random numbers and the learning rate all follow from it. */
 typedef struct dmi_progress {
@@ -29,7 +30,7 @@ struct dm_trainer {
     dmi_unet_graph train;
     dmi_batch batch;
     float *moment1, *moment2;   /* laid out like the network's parameters */
-    float *average;             /* likewise; NULL where average_decay is 0 */
+    float *averages[DMI_AVERAGES]; /* likewise; NULL: none is kept. The first is average_decay's or average_half_life's */
     double *sums;               /* of pictures' losses, then of chunks' gradients */
     dmi_loss_term *terms;       /* [batch_size] */
     dmi_timesteps timesteps;
@@ -46,6 +47,9 @@ int32_t dmi_trainer_check_options(dmi_host *host, const dm_trainer_options *opti
 /* As metadata "trainer.*" of a file, and back. */
 int32_t dmi_trainer_write_options(dmi_host *host, dmi_safetensors_writer *writer, const dm_trainer_options *options);
 int32_t dmi_trainer_read_options(dmi_host *host, const dmi_safetensors *file, dm_trainer_options *options);
+
+/* Average `index` of DMI_AVERAGES as the options have it; false: none is to be kept. */
+bool dmi_trainer_average(const dm_trainer_options *options, int32_t index, dmi_average *average);
 
 /* ---- trainer_check.c ---- */
 

@@ -9,6 +9,25 @@ static int32_t refuse(dmi_host *host, const char *one, const char *other, const 
     return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: %s and %s don't go together: %s", one, other, why);
 }
 
+/* Of each average one: by its decay or by its half-life. */
+static int32_t check_averages(dmi_host *host, const dm_trainer_options *o) {
+    for (int32_t i = 0; i < DMI_AVERAGES; i++) {
+        dmi_average average;
+        char decay[64], half_life[64];
+        dmi_trainer_average(o, i, &average);
+        if (!(average.decay > 0 && average.half_life > 0)) continue;
+        if (i == 0) {
+            snprintf(decay, sizeof decay, "'average_decay' %g", average.decay);
+            snprintf(half_life, sizeof half_life, "'average_half_life' %g", average.half_life);
+        } else {
+            snprintf(decay, sizeof decay, "'more_decays[%d]' %g", (int)i - 1, average.decay);
+            snprintf(half_life, sizeof half_life, "'more_half_lives[%d]' %g", (int)i - 1, average.half_life);
+        }
+        return refuse(host, half_life, decay, "an average is kept by one of them, and the other is 0");
+    }
+    return DM_OK;
+}
+
 int32_t dmi_trainer_check_pairs(dmi_host *host, const dm_trainer_options *o) {
     char text[64];
     if (o->decay != DM_DECAY_NONE && o->decay_steps <= o->warmup_steps)
@@ -23,7 +42,7 @@ int32_t dmi_trainer_check_pairs(dmi_host *host, const dm_trainer_options *o) {
         snprintf(text, sizeof text, "'label_dropout' %g", o->label_dropout);
         return refuse(host, text, "'use_labels' 0", "no label is used that could be dropped");
     }
-    return DM_OK;
+    return check_averages(host, o);
 }
 
 static int32_t check_loss(dmi_host *host, const dm_unet_options *unet, const dm_trainer_options *o) {

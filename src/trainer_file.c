@@ -21,14 +21,14 @@ typedef struct named_block {
     float *block; /* NULL: none is kept */
 } named_block;
 
-enum { BLOCK_COUNT = 4 };
+enum { BLOCK_COUNT = 3 + DMI_AVERAGES };
 
 /* The blocks of a trainer; the weights are to stand in `weights`. */
 static void list_blocks(const dm_trainer *trainer, float *weights, named_block blocks[BLOCK_COUNT]) {
     blocks[0] = (named_block){"", weights};
-    blocks[1] = (named_block){"average.", trainer->average};
-    blocks[2] = (named_block){"adam_m.", trainer->moment1};
-    blocks[3] = (named_block){"adam_v.", trainer->moment2};
+    blocks[1] = (named_block){"adam_m.", trainer->moment1};
+    blocks[2] = (named_block){"adam_v.", trainer->moment2};
+    for (int32_t i = 0; i < DMI_AVERAGES; i++) blocks[3 + i] = (named_block){dmi_average_prefixes[i], trainer->averages[i]};
 }
 
 /* Tensors that are no network's: the losses that timesteps are drawn by. */

@@ -23,12 +23,22 @@ dm_trainer_options dmi_trainer_default_options(void) {
         .huber_delta = 0.1, .bound_lambda = 0.001,
         .min_snr_gamma = 5, .p2_k = 1, .p2_gamma = 1,
         .self_conditioning_rate = 0.5,
+        .average_rampup = 0.05,
     };
 }
 
 int32_t dm_trainer_options_init(dm_trainer_options *options, size_t size) {
     dm_trainer_options defaults = dmi_trainer_default_options();
     return dmi_options_write(NULL, options, size, &defaults, sizeof defaults, "dm_trainer_options");
+}
+
+bool dmi_trainer_average(const dm_trainer_options *o, int32_t index, dmi_average *average) {
+    bool first = index == 0;
+    *average = (dmi_average){
+        .decay = first ? o->average_decay : o->more_decays[index - 1], .warmup = o->average_warmup,
+        .half_life = first ? o->average_half_life : o->more_half_lives[index - 1], .rampup = o->average_rampup,
+    };
+    return average->decay > 0 || average->half_life > 0;
 }
 
 typedef struct whole_rule {
@@ -48,6 +58,8 @@ static const whole_rule whole_rules[] = {
     {"timestep_sampling", offsetof(dm_trainer_options, timestep_sampling), DM_TIMESTEPS_UNIFORM, DM_TIMESTEPS_LOG_NORMAL},
     {"loss", offsetof(dm_trainer_options, loss), DM_LOSS_SQUARES, DM_LOSS_HYBRID},
     {"loss_weight", offsetof(dm_trainer_options, loss_weight), DM_LOSS_WEIGHT_SIMPLE, DM_LOSS_WEIGHT_BOUND},
+    {"optimizer", offsetof(dm_trainer_options, optimizer), DM_OPTIMIZER_ADAMW, DM_OPTIMIZER_ADAM},
+    {"reserved", offsetof(dm_trainer_options, reserved), 0, 0},
     {"crop_padding", offsetof(dm_trainer_options, crop_padding), 0, 65535},
 };
 
@@ -81,6 +93,14 @@ static const real_rule real_rules[] = {
     {"p2_gamma", offsetof(dm_trainer_options, p2_gamma), 0, 10, "0 to 10"},
     {"label_dropout", offsetof(dm_trainer_options, label_dropout), 0, 1, "0 to 1"},
     {"self_conditioning_rate", offsetof(dm_trainer_options, self_conditioning_rate), 0, 1, "0 to 1"},
+    {"average_half_life", offsetof(dm_trainer_options, average_half_life), 0, FLT_MAX, "a finite number, at least 0"},
+    {"average_rampup", offsetof(dm_trainer_options, average_rampup), 0, FLT_MAX, "a finite number, at least 0"},
+    {"more_decays[0]", offsetof(dm_trainer_options, more_decays[0]), 0, BELOW_ONE, "at least 0 and below 1"},
+    {"more_decays[1]", offsetof(dm_trainer_options, more_decays[1]), 0, BELOW_ONE, "at least 0 and below 1"},
+    {"more_decays[2]", offsetof(dm_trainer_options, more_decays[2]), 0, BELOW_ONE, "at least 0 and below 1"},
+    {"more_half_lives[0]", offsetof(dm_trainer_options, more_half_lives[0]), 0, FLT_MAX, "a finite number, at least 0"},
+    {"more_half_lives[1]", offsetof(dm_trainer_options, more_half_lives[1]), 0, FLT_MAX, "a finite number, at least 0"},
+    {"more_half_lives[2]", offsetof(dm_trainer_options, more_half_lives[2]), 0, FLT_MAX, "a finite number, at least 0"},
 };
 
 static int32_t check_whole(dmi_host *host, const whole_rule *rule, const dm_trainer_options *options) {
@@ -123,13 +143,15 @@ static const dmi_meta recompute_table[] = {OPTION(DMI_META_I32, 1, recompute)};
 
 /* Of options that older files don't know either. */
 static const dmi_meta later_table[] = {
-    OPTION(DMI_META_I32, 1, loss), OPTION(DMI_META_I32, 1, loss_weight),
-    OPTION(DMI_META_I32, 1, timestep_sampling), OPTION(DMI_META_F64, 1, logit_mean), OPTION(DMI_META_F64, 1, logit_std),
+    OPTION(DMI_META_I32, 1, timestep_sampling), OPTION(DMI_META_I32, 1, loss), OPTION(DMI_META_I32, 1, loss_weight),
+    OPTION(DMI_META_I32, 1, optimizer), OPTION(DMI_META_I32, 1, crop_padding),
+    OPTION(DMI_META_F64, 1, logit_mean), OPTION(DMI_META_F64, 1, logit_std),
     OPTION(DMI_META_F64, 1, log_sigma_mean), OPTION(DMI_META_F64, 1, log_sigma_std),
     OPTION(DMI_META_F64, 1, huber_delta), OPTION(DMI_META_F64, 1, bound_lambda), OPTION(DMI_META_F64, 1, min_snr_gamma),
     OPTION(DMI_META_F64, 1, p2_k), OPTION(DMI_META_F64, 1, p2_gamma),
-    OPTION(DMI_META_I32, 1, crop_padding), OPTION(DMI_META_F64, 1, label_dropout),
-    OPTION(DMI_META_F64, 1, self_conditioning_rate),
+    OPTION(DMI_META_F64, 1, label_dropout), OPTION(DMI_META_F64, 1, self_conditioning_rate),
+    OPTION(DMI_META_F64, 1, average_half_life), OPTION(DMI_META_F64, 1, average_rampup),
+    OPTION(DMI_META_F64, DMI_AVERAGES - 1, more_decays), OPTION(DMI_META_F64, DMI_AVERAGES - 1, more_half_lives),
 };
 enum { LATER_COUNT = sizeof later_table / sizeof *later_table };
 

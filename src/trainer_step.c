@@ -18,18 +18,43 @@ static double next_rate(const dm_trainer *trainer) {
     return dmi_rate_at(&rate, trainer->progress.steps + 1);
 }
 
+static uint64_t pictures_of_step(const dm_trainer_options *o) { return (uint64_t)o->batch_size * (uint64_t)o->accumulation; }
+
+/* The norm of what goes into the moments, at most: L2 adds to the clipped gradients. */
+static double norm_of_moments(const dm_trainer *trainer, double norm) {
+    const dm_trainer_options *o = &trainer->options;
+    const dmi_params *params = &trainer->unet->params;
+    double clipped = norm * dmi_clip_factor(norm, o->gradient_clip);
+    if (o->optimizer != DM_OPTIMIZER_ADAM || o->weight_decay == 0) return clipped;
+    return clipped + o->weight_decay * dmi_gradient_norm(trainer->context->host.pool, trainer->context->kernels, params->data,
+                                                         params->floats, trainer->sums);
+}
+
+/* Averages that are kept. */
+static size_t averages_of(const dm_trainer *trainer) {
+    size_t count = 0;
+    for (int32_t i = 0; i < DMI_AVERAGES; i++) count += trainer->averages[i] != NULL;
+    return count;
+}
+
 static void update_weights(dm_trainer *trainer, double learning_rate, double norm) {
     const dm_trainer_options *o = &trainer->options;
     dmi_params *params = &trainer->unet->params;
     dmi_adamw_blocks blocks = {
-        .weights = params->data, .moment1 = trainer->moment1, .moment2 = trainer->moment2, .average = trainer->average,
+        .weights = params->data, .moment1 = trainer->moment1, .moment2 = trainer->moment2,
         .gradient = params->gradient, .floats = params->floats,
     };
     dmi_adamw_settings settings = {
         .beta1 = o->beta1, .beta2 = o->beta2, .eps = o->adam_eps, .weight_decay = o->weight_decay,
-        .average_decay = o->average_decay, .average_warmup = o->average_warmup,
+        .l2 = o->optimizer == DM_OPTIMIZER_ADAM,
     };
     trainer->progress.applied++;
+    for (int32_t i = 0; i < DMI_AVERAGES; i++) {
+        dmi_average average;
+        if (!dmi_trainer_average(o, i, &average)) continue;
+        blocks.averages[i] = trainer->averages[i];
+        blocks.average_decays[i] = (float)dmi_average_decay(&average, trainer->progress.applied, pictures_of_step(o), trainer->progress.images);
+    }
     dmi_adamw step =
         dmi_adamw_at(&settings, trainer->progress.applied, learning_rate, dmi_clip_factor(norm, o->gradient_clip));
     dmi_adamw_step(trainer->context->host.pool, trainer->context->kernels, &blocks, &step);
@@ -39,7 +64,7 @@ static void update_weights(dm_trainer *trainer, double learning_rate, double nor
 /* The losses of a step that was not refused, of which timesteps are drawn from now on. */
 static void keep_losses(dm_trainer *trainer) {
     const dm_trainer_options *o = &trainer->options;
-    size_t count = (size_t)o->batch_size * (size_t)o->accumulation;
+    size_t count = (size_t)pictures_of_step(o);
     for (size_t i = 0; trainer->noted && i < count; i++)
         dmi_timesteps_note(&trainer->timesteps, trainer->noted[i].timestep, trainer->noted[i].loss);
 }
@@ -59,15 +84,15 @@ static int32_t run_step(dm_trainer *trainer, const dm_train_batch *given, dm_tra
     if (status) return status;
     dmi_profile_start(host->profile);
     double norm = dmi_gradient_norm(host->pool, trainer->context->kernels, params->gradient, params->floats, trainer->sums);
-    bool refused = !isfinite(loss) || !dmi_adamw_takes(norm * dmi_clip_factor(norm, trainer->options.gradient_clip));
+    bool refused = !isfinite(loss) || !dmi_adamw_takes(norm_of_moments(trainer, norm));
     dmi_trainer_lap(trainer, "gradient norm", 1, params->floats);
     if (!refused) {
         update_weights(trainer, learning_rate, norm);
         keep_losses(trainer);
-        dmi_trainer_lap(trainer, "adamw", trainer->average ? 9 : 7, params->floats);
+        dmi_trainer_lap(trainer, "adamw", 7 + 2 * averages_of(trainer), params->floats);
     }
     trainer->progress.steps++;
-    trainer->progress.images += (uint64_t)trainer->options.batch_size * (uint64_t)trainer->options.accumulation;
+    trainer->progress.images += pictures_of_step(&trainer->options);
     *stats = (dm_train_stats){
         .struct_size = sizeof *stats, .refused = refused,
         .step = trainer->progress.steps, .images = trainer->progress.images, .epoch = epoch_of(trainer),

@@ -169,18 +169,34 @@ int32_t dm_unet_save(const dm_unet *unet, const dm_schedule *schedule, const cha
     return status;
 }
 
+const char *const dmi_average_prefixes[DMI_AVERAGES] = {"average.", "average_1.", "average_2.", "average_3."};
+
+/* *prefix is that of the weights that were asked for. */
+static int32_t choose_weights(dmi_host *host, const dmi_safetensors *file, int32_t weights, const char **prefix) {
+    char name[64];
+    *prefix = "";
+    if (weights == DM_WEIGHTS_TRAINED) return DM_OK;
+    int32_t index = weights == DM_WEIGHTS_AVERAGE ? 0 : weights - DM_WEIGHTS_AVERAGE_1 + 1;
+    snprintf(name, sizeof name, "%sconv_in.weight", dmi_average_prefixes[index]);
+    bool there = dmi_safetensors_find(file, name);
+    if (there) *prefix = dmi_average_prefixes[index];
+    if (there || index == 0) return DM_OK;
+    return dmi_fail(host, DM_ERROR_NOT_FOUND, "%s: it has no average %d of the weights: there is no tensor '%s'",
+                    dmi_safetensors_from(file), (int)index, name);
+}
+
 /* The network in an open file. */
 static int32_t load(dm_unet **out, dm_context *context, const dmi_safetensors *file, int32_t weights) {
     dmi_host *host = &context->host;
     dm_unet_options options;
+    const char *prefix;
     int32_t status = dmi_format_check(host, file, false);
     if (!status) status = dmi_unet_read_options(host, file, &options);
+    if (!status) status = choose_weights(host, file, weights, &prefix);
     if (status) return status;
     dm_unet *unet;
     status = dmi_unet_new(&unet, context, &options);
     if (status) return status;
-    bool average = weights == DM_WEIGHTS_AVERAGE && dmi_safetensors_find(file, "average.conv_in.weight");
-    const char *prefix = average ? "average." : "";
     /* Before the memory that the options ask for: they may lie, the tensors are there in full. */
     status = check_block(host, file, unet, prefix);
     if (!status) status = dmi_params_allocate(host, &unet->params);
@@ -200,9 +216,10 @@ static int32_t check_load(dm_unet **out, dm_context *context, const void *source
     if (!context) return DM_ERROR_INVALID_ARGUMENT;
     if (!out) return dmi_fail(&context->host, DM_ERROR_INVALID_ARGUMENT, "unet: 'out' is NULL");
     if (!source) return dmi_fail(&context->host, DM_ERROR_INVALID_ARGUMENT, "unet: what to load from is NULL");
-    if (weights == DM_WEIGHTS_AVERAGE || weights == DM_WEIGHTS_TRAINED) return DM_OK;
+    if (weights >= DM_WEIGHTS_AVERAGE && weights <= DM_WEIGHTS_AVERAGE_3) return DM_OK;
     return dmi_fail(&context->host, DM_ERROR_INVALID_ARGUMENT,
-                    "unet: 'weights' is %d; it must be DM_WEIGHTS_AVERAGE or DM_WEIGHTS_TRAINED", (int)weights);
+                    "unet: 'weights' is %d; it must be DM_WEIGHTS_AVERAGE (0), DM_WEIGHTS_TRAINED (1), or from DM_WEIGHTS_AVERAGE_1 "
+                    "(2) to DM_WEIGHTS_AVERAGE_3 (4)", (int)weights);
 }
 
 int32_t dm_unet_load(dm_unet **out, dm_context *context, const char *path, int32_t weights) {

@@ -74,7 +74,8 @@ void DMI_KERNEL(moments)(double *mean, double *variance, const float *x, size_t 
 double DMI_KERNEL(solver_quantile)(double *scratch, const double *x, double share, size_t n);
 
 /* ---- adamw.c ---- */
-void DMI_KERNEL(adamw)(float *w, float *m, float *v, float *average, const float *g, const dmi_adamw *options, size_t n);
+void DMI_KERNEL(adamw)(float *w, float *m, float *v, float *average, float *g, const dmi_adamw *options, size_t n);
+void DMI_KERNEL(average)(float *average, const float *w, float decay, size_t n);
 double DMI_KERNEL(sum_squares)(const float *x, size_t n);
 bool DMI_KERNEL(all_finite)(const float *x, size_t n);
 

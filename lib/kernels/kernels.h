@@ -25,6 +25,7 @@ typedef struct dmi_adamw {
     float correction2;   /* 1 / (1 - beta2^step) */
     float eps, decay;    /* decay is decoupled: w -= rate * decay * w */
     float gradient_scale;/* clip factor, and 1 / accumulation */
+    float l2;            /* Adam with L2 in place of AdamW: the scaled gradients grow by l2 * w, and are written */
     float average_decay; /* in [0, 1): average = d average + (1 - d) w; negative: no average */
     bool first;          /* the moments are zero, and are written without being read */
 } dmi_adamw;
@@ -158,7 +159,8 @@ typedef struct dmi_kernels {
     double (*solver_quantile)(double *scratch, const double *x, double share, size_t n);
 
     /* ---- adamw.c: a range of the flat parameter block ---- */
-    void (*adamw)(float *w, float *m, float *v, float *average, const float *g, const dmi_adamw *options, size_t n);
+    void (*adamw)(float *w, float *m, float *v, float *average, float *g, const dmi_adamw *options, size_t n);
+    void (*average)(float *average, const float *w, float decay, size_t n); /* average = decay average + (1 - decay) w */
     double (*sum_squares)(const float *x, size_t n); /* in double */
     bool (*all_finite)(const float *x, size_t n);
 

@@ -43,6 +43,7 @@ const dmi_kernels DMI_KERNEL(table) = {
     .moments = DMI_KERNEL(moments),
     .solver_quantile = DMI_KERNEL(solver_quantile),
     .adamw = DMI_KERNEL(adamw),
+    .average = DMI_KERNEL(average),
     .sum_squares = DMI_KERNEL(sum_squares),
     .all_finite = DMI_KERNEL(all_finite),
     .product = &DMI_KERNEL(product_table),

@@ -103,7 +103,7 @@ bool training_unchanged(const training *t, const float *weights) {
 
 float *training_state(const training *t, size_t *floats) {
     size_t n = t->unet->params.floats;
-    const float *blocks[] = {t->unet->params.data, t->trainer->moment1, t->trainer->moment2, t->trainer->average};
+    const float *blocks[] = {t->unet->params.data, t->trainer->moment1, t->trainer->moment2, t->trainer->averages[0]};
     float *state = malloc(4 * n * sizeof *state);
     ck_assert_ptr_nonnull(state);
     for (size_t i = 0; i < 4; i++) memcpy(state + i * n, blocks[i], n * sizeof *state);

@@ -143,6 +143,25 @@ START_TEST(passes_look_twice_at_the_rate) {
 }
 END_TEST
 
+/* On every instruction set: the second half of the rows, clipped; what is not a number stays so; the first half is left alone. */
+START_TEST(self_condition_follows_the_loop) {
+    enum { PIXELS = 11, C = 3, OUT = 6 };
+    for (int isa = 0; isa < ISAS && kernels_of(isa); isa++) {
+        float *rows = uniform(PIXELS * 2 * C, 1, 1), *before = copied(rows, PIXELS * 2 * C), *output = uniform(PIXELS * OUT, 2, 1);
+        output[OUT + 1] = NAN;
+        kernels_of(isa)->self_condition(rows, 1.5f, output, -0.75f, OUT, PIXELS, C);
+        for (size_t p = 0; p < PIXELS; p++)
+            for (size_t k = 0; k < C; k++) {
+                double want = 1.5 * before[p * 2 * C + k] - 0.75 * output[p * OUT + k], got = rows[p * 2 * C + C + k];
+                ck_assert(rows[p * 2 * C + k] == before[p * 2 * C + k]);
+                if (isnan(want)) ck_assert(isnan(got));
+                else ck_assert_double_eq_tol(got, fmin(fmax(want, -1), 1), 3e-7);
+            }
+        release();
+    }
+}
+END_TEST
+
 /* Parts a graph's input into x_t and what stands at its side. */
 static void part_input(const training *t, float *x, float *side) {
     enum { C = TRAINING_CHANNELS };
@@ -265,6 +284,7 @@ Suite *test_training_options_suite(void) {
     tcase_add_test(tcase, shift_follows_the_loop);
     tcase_add_test(tcase, crops_are_anywhere_within_the_padding);
     tcase_add_test(tcase, passes_look_twice_at_the_rate);
+    tcase_add_test(tcase, self_condition_follows_the_loop);
     tcase_add_loop_test(tcase, the_network_sees_what_it_saw, 0, 4);
     tcase_add_test(tcase, the_same_bits_with_any_threads);
     tcase_add_loop_test(tcase, what_does_not_go_together, 0, (int)(sizeof refusals / sizeof *refusals));
