@@ -21,7 +21,7 @@ static void draw_data(uint64_t step, float *images) {
     }
 }
 
-static dm_unet *train(int32_t prediction, const dm_schedule *own) {
+static dm_unet *train(int32_t prediction, int32_t sampling, const dm_schedule *own) {
     dm_unet_options u;
     dm_trainer_options t;
     dm_unet *unet;
@@ -39,6 +39,7 @@ static dm_unet *train(int32_t prediction, const dm_schedule *own) {
     ok(dm_unet_create(&unet, context, &u, 1));
     ok(dm_trainer_options_init(&t, sizeof t));
     t.batch_size = BATCH;
+    t.timestep_sampling = sampling;
     t.learning_rate = 3e-3;
     t.decay = DM_DECAY_COSINE;
     t.decay_steps = TRAINED;
@@ -78,28 +79,55 @@ static void check_pictures(const char *name, const float *got) {
     ck_assert_msg(fabs(sqrt(inner) - grain) < 0.03, "%s: grain %.3f, not %.2f", name, sqrt(inner), grain);
 }
 
-static void check_solvers(dm_unet *unet, const dm_schedule *own, int32_t from, int32_t to) {
+static void check_solver(dm_unet *unet, const dm_schedule *own, int32_t solver) {
     static float got[DRAWN * PLANE];
-    for (int32_t solver = from; solver <= to; solver++) {
-        bool by_sigma = solver >= DM_SOLVER_EULER && solver <= DM_SOLVER_DEIS;
-        dm_sampler_options o = test_sampler_options(solver, solver == DM_SOLVER_DDPM ? 250 : 40, by_sigma ? DM_SPACING_LINSPACE : DM_SPACING_TRAILING);
-        if (by_sigma) o.grid = DM_GRID_KARRAS;
-        o.clip = 0;
-        o.batch_size = 128;
-        dm_sampler *sampler;
-        ok(dm_sampler_create(&sampler, unet, own, &o));
-        dm_sampler_request r = test_sampler_request(DRAWN);
-        r.seed = 1000;
-        ok(dm_sampler_run(sampler, &r, got, DRAWN * PLANE));
-        check_pictures(dm_solver_name(solver), got);
-        dm_sampler_destroy(sampler);
-    }
+    bool by_sigma = solver >= DM_SOLVER_EULER && solver <= DM_SOLVER_DEIS, with_betas = own == schedule;
+    dm_sampler_options o = test_sampler_options(solver, solver == DM_SOLVER_DDPM ? 250 : 40, by_sigma ? DM_SPACING_LINSPACE : DM_SPACING_TRAILING);
+    if (by_sigma && with_betas) o.grid = DM_GRID_KARRAS;
+    o.clip = 0;
+    o.batch_size = 128;
+    dm_sampler *sampler;
+    ok(dm_sampler_create(&sampler, unet, own, &o));
+    dm_sampler_request r = test_sampler_request(DRAWN);
+    r.seed = 1000;
+    ok(dm_sampler_run(sampler, &r, got, DRAWN * PLANE));
+    check_pictures(dm_solver_name(solver), got);
+    dm_sampler_destroy(sampler);
 }
 
 START_TEST(solvers_with_betas) {
-    dm_unet *unet = train(DM_PREDICT_V, schedule);
-    check_solvers(unet, schedule, DM_SOLVER_DDPM, DM_SOLVER_DEIS);
+    dm_unet *unet = train(DM_PREDICT_V, DM_TIMESTEPS_UNIFORM, schedule);
+    for (int32_t solver = DM_SOLVER_DDPM; solver <= DM_SOLVER_DEIS; solver++) check_solver(unet, schedule, solver);
     dm_unet_destroy(unet);
+}
+END_TEST
+
+static dm_schedule *schedule_of(int32_t kind) {
+    dm_schedule_options o;
+    dm_schedule *s;
+    ok(dm_schedule_options_init(&o, sizeof o));
+    o.kind = kind;
+    ok(dm_schedule_create(&s, context, &o));
+    return s;
+}
+
+START_TEST(solvers_on_flow) {
+    static const int32_t solvers[] = {DM_SOLVER_FLOW_EULER, DM_SOLVER_FLOW_HEUN, DM_SOLVER_DDIM, DM_SOLVER_DPMPP, DM_SOLVER_UNIPC};
+    dm_schedule *flow = schedule_of(DM_SCHEDULE_FLOW);
+    dm_unet *unet = train(DM_PREDICT_FLOW, DM_TIMESTEPS_LOGIT_NORMAL, flow);
+    for (size_t i = 0; i < sizeof solvers / sizeof *solvers; i++) check_solver(unet, flow, solvers[i]);
+    dm_unet_destroy(unet);
+    dm_schedule_destroy(flow);
+}
+END_TEST
+
+START_TEST(solvers_of_edm) {
+    static const int32_t solvers[] = {DM_SOLVER_EULER, DM_SOLVER_HEUN, DM_SOLVER_DPM2, DM_SOLVER_LMS, DM_SOLVER_DPMPP, DM_SOLVER_UNIPC, DM_SOLVER_DEIS};
+    dm_schedule *edm = schedule_of(DM_SCHEDULE_EDM);
+    dm_unet *unet = train(DM_PREDICT_EDM, DM_TIMESTEPS_LOG_NORMAL, edm);
+    for (size_t i = 0; i < sizeof solvers / sizeof *solvers; i++) check_solver(unet, edm, solvers[i]);
+    dm_unet_destroy(unet);
+    dm_schedule_destroy(edm);
 }
 END_TEST
 
@@ -111,6 +139,8 @@ Suite *test_trained_mixture_suite(void) {
     tcase_add_checked_fixture(tcase, test_sampling_setup, test_sampling_teardown);
     tcase_set_timeout(tcase, 120);
     tcase_add_test(tcase, solvers_with_betas);
+    tcase_add_test(tcase, solvers_on_flow);
+    tcase_add_test(tcase, solvers_of_edm);
     suite_add_tcase(suite, tcase);
     return suite;
 }
