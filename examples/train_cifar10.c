@@ -48,7 +48,10 @@ typedef struct session {
 static void path_in(const session *s, const char *name, char path[1200]) { snprintf(path, 1200, "%s/%s", s->o.out, name); }
 
 static int32_t open_data(session *s) {
-    if (!strcmp(s->o.data, "builtin")) return dm_dataset_open_builtin(&s->dataset, s->context, s->o.unet.height, 50000, 1);
+    if (!strcmp(s->o.data, "builtin")) {
+        int32_t size = s->o.size && !s->o.resume ? s->o.size : s->o.unet.height;
+        return dm_dataset_open_builtin(&s->dataset, s->context, size, 50000, 1);
+    }
     fprintf(stderr, "reading %s\n", s->o.data);
     return dm_dataset_open_cifar10(&s->dataset, s->context, s->o.data, DM_SPLIT_TRAIN);
 }

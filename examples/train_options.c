@@ -99,6 +99,7 @@ int read_train_options(train_options *o, int argc, const char **argv) {
     struct poptOption run[] = {
         {"data", 'd', POPT_ARG_STRING, &o->data, 0,
          "cifar-10-binary.tar.gz, a folder of its .bin files, or 'builtin': pictures that the library draws (default: builtin)", "PATH"},
+        {"size", 0, POPT_ARG_INT, &o->size, 0, "of built-in pictures, 16 to 64 pixels each way (default: 32)", "N"},
         {"out", 'o', POPT_ARG_STRING, &o->out, 0,
          "folder for checkpoint, samples, loss.csv and report.html (default: out/train, or that of --resume's checkpoint)", "DIR"},
         {"resume", 'r', POPT_ARG_STRING, &o->resume, 0, "go on from a checkpoint, which brings network, schedule and trainer options; give --data and --steps", "FILE"},
@@ -168,6 +169,7 @@ int read_train_options(train_options *o, int argc, const char **argv) {
         long long value, least, most;
     } ranges[] = {
         {"steps", g.steps, 0, LLONG_MAX},
+        {"size", o->size ? o->size : 16, 16, 64},
         {"sample-every", g.sample_every, 0, LLONG_MAX},
         {"samples", o->samples, 0, 65536},
         {"sample-steps", o->sample_steps, 0, INT_MAX},
