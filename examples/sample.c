@@ -112,11 +112,11 @@ static int32_t draw(job *j, dm_context *context, dm_unet *unet, const dm_schedul
 int main(int argc, const char **argv) {
     job j = {.out = "samples.png", .weights = "average", .solver = "ddim", .spacing = "trailing", .variance = "large",
              .count = 16, .columns = 0, .scale = 4, .steps = 0, .label = -1, .seed = 1, .batch = 16};
-    static const char *const weights[] = {"average", "trained", NULL};
+    static const char *const weights[] = {"average", "trained", "average-1", "average-2", "average-3", NULL};
     const int shown = POPT_ARGFLAG_SHOW_DEFAULT;
     struct poptOption options[] = {
         {"model", 'm', POPT_ARG_STRING, &j.model, 0, "checkpoint or network, a safetensors file (needed)", "FILE"},
-        {"weights", 0, POPT_ARG_STRING | shown, &j.weights, 0, "of a checkpoint: average or trained", "WHICH"},
+        {"weights", 0, POPT_ARG_STRING | shown, &j.weights, 0, "of a checkpoint: average, trained, or one of more averages, average-1 to average-3", "WHICH"},
         {"out", 'o', POPT_ARG_STRING | shown, &j.out, 0, "the grid", "PNG"},
         {"animation", 'a', POPT_ARG_STRING, &j.animation, 0, "an animated PNG of the run, of what the network sees in the noise", "PNG"},
         {"each", 0, POPT_ARG_STRING, &j.each, 0, "folder for every picture as a file", "DIR"},
