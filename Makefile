@@ -204,7 +204,7 @@ check-blas: $(BUILD)/run_tests
 # What allocates, reads files or has threads; the proofs of kernels, which are arithmetic by the hour here, are left out. Fair
 # scheduling, since the pool's threads wait for one another.
 VALGRIND_SUITES := base file random pool metadata options safetensors targz png image dataset cifar10 context schedule graph \
-	trainer_options solver sampler batch trainer trainer_run checkpoint plan recompute unet unet_file bad_input
+	trainer_options loss loss_weights timestep_sampling training_options averages solver sampler batch trainer trainer_run checkpoint plan recompute unet unet_file bad_input
 .PHONY: valgrind
 valgrind: $(BUILD)/run_tests
 	@failed=; for suite in $(VALGRIND_SUITES); do DM_TEST_BUILD=$(BUILD) CK_RUN_SUITE=$$suite CK_FORK=no CK_TIMEOUT_MULTIPLIER=50 \

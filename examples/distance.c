@@ -122,11 +122,11 @@ int main(int argc, const char **argv) {
     for (int32_t i = 0; i < dm_solver_count() && i < 63; i++) names[i] = dm_solver_name(i);
     static const char *const grids[] = {"timesteps", "karras", "exponential", NULL};
     static const char *const spacings[] = {"leading", "trailing", "linspace", NULL}, *const variances[] = {"small", "large", "learned", NULL};
-    static const char *const weights[] = {"average", "trained", NULL};
+    static const char *const weights[] = {"average", "trained", "average-1", "average-2", "average-3", NULL};
     const int shown = POPT_ARGFLAG_SHOW_DEFAULT;
     struct poptOption options[] = {
         {"model", 'm', POPT_ARG_STRING, &j.model, 0, "checkpoint or network, a safetensors file (needed)", "FILE"},
-        {"weights", 0, POPT_ARG_STRING | shown, &j.weights, 0, "of a checkpoint: average or trained", "WHICH"},
+        {"weights", 0, POPT_ARG_STRING | shown, &j.weights, 0, "of a checkpoint: average, trained, or one of more averages, average-1 to average-3", "WHICH"},
         {"data", 'd', POPT_ARG_STRING | shown, &j.data, 0, "what it has learned from: CIFAR-10's archive or folder, or builtin", "PATH"},
         {"count", 'n', POPT_ARG_INT | shown, &j.count, 0, "pictures of each side", "N"},
         {"real", 0, POPT_ARG_NONE, &j.real, 0, "pictures of the data in place of samples: the figure that is best", NULL},

@@ -31,11 +31,11 @@ int main(int argc, const char **argv) {
     char *model = NULL, *data = "builtin", *weight = "average", *variance = "large";
     int count = 256, timesteps = 20, batch = 16, threads = 0, no_clip = 0;
     long long first = 0, seed = 0;
-    static const char *const weights[] = {"average", "trained", NULL}, *const variances[] = {"small", "large", "learned", NULL};
+    static const char *const weights[] = {"average", "trained", "average-1", "average-2", "average-3", NULL}, *const variances[] = {"small", "large", "learned", NULL};
     const int shown = POPT_ARGFLAG_SHOW_DEFAULT;
     struct poptOption options[] = {
         {"model", 'm', POPT_ARG_STRING, &model, 0, "checkpoint or network, a safetensors file (needed)", "FILE"},
-        {"weights", 0, POPT_ARG_STRING | shown, &weight, 0, "of a checkpoint: average or trained", "WHICH"},
+        {"weights", 0, POPT_ARG_STRING | shown, &weight, 0, "of a checkpoint: average, trained, or one of more averages, average-1 to average-3", "WHICH"},
         {"data", 'd', POPT_ARG_STRING | shown, &data, 0, "CIFAR-10's archive or folder, of which its test pictures, or builtin: others than those for training", "PATH"},
         {"first", 0, POPT_ARG_LONGLONG | shown, &first, 0, "picture to begin with", "N"},
         {"count", 'n', POPT_ARG_INT | shown, &count, 0, "pictures; 0: all", "N"},

@@ -12,7 +12,7 @@ enum { SOLVERS_MOST = 64 };
 static const char *const spacings[] = {"leading", "trailing", "linspace", NULL};
 static const char *const variances[] = {"small", "large", "learned", NULL};
 static const char *const grids[] = {"timesteps", "karras", "exponential", NULL};
-static const char *const weight_words[] = {"average", "trained", NULL};
+static const char *const weight_words[] = {"average", "trained", "average-1", "average-2", "average-3", NULL};
 static const char *const randoms[] = {"philox", "torch", NULL};
 
 int32_t usual_steps(int32_t solver, int32_t timesteps) {
@@ -72,7 +72,7 @@ int read_sample_options(sample_options *o, int argc, const char **argv) {
     const int shown = POPT_ARGFLAG_SHOW_DEFAULT;
     struct poptOption options[] = {
         {"model", 'm', POPT_ARG_STRING, &o->model, 0, "checkpoint or network, a safetensors file (needed)", "FILE"},
-        {"weights", 0, POPT_ARG_STRING | shown, &o->weights, 0, "of a checkpoint: average or trained", "WHICH"},
+        {"weights", 0, POPT_ARG_STRING | shown, &o->weights, 0, "of a checkpoint: average, trained, or one of more averages, average-1 to average-3", "WHICH"},
         {"out", 'o', POPT_ARG_STRING | shown, &o->out, 0, "the grid", "PNG"},
         {"animation", 'a', POPT_ARG_STRING, &o->animation, 0, "an animated PNG of the run, of what the network sees in the noise", "PNG"},
         {"each", 0, POPT_ARG_STRING, &o->each, 0, "folder for every picture as a file", "DIR"},

@@ -437,6 +437,8 @@ enum {
     DM_OPTIMIZER_ADAM = 1   /* L2: weight_decay times the weights is added to the gradients, after clipping (Kingma and Ba 2015) */
 };
 
+enum { DM_MORE_AVERAGES = 3 };
+
 typedef struct dm_trainer_options {
     uint32_t struct_size;
     int32_t batch_size;        /* pictures in one pass, 1 to 4096; 64 */

@@ -32,6 +32,8 @@ int32_t dm_trainer_options_init(dm_trainer_options *options, size_t size) {
     return dmi_options_write(NULL, options, size, &defaults, sizeof defaults, "dm_trainer_options");
 }
 
+_Static_assert((int)DM_MORE_AVERAGES == (int)DMI_AVERAGES - 1, "the optimiser has as many averages as the options");
+
 bool dmi_trainer_average(const dm_trainer_options *o, int32_t index, dmi_average *average) {
     bool first = index == 0;
     *average = (dmi_average){
@@ -151,7 +153,7 @@ static const dmi_meta later_table[] = {
     OPTION(DMI_META_F64, 1, p2_k), OPTION(DMI_META_F64, 1, p2_gamma),
     OPTION(DMI_META_F64, 1, label_dropout), OPTION(DMI_META_F64, 1, self_conditioning_rate),
     OPTION(DMI_META_F64, 1, average_half_life), OPTION(DMI_META_F64, 1, average_rampup),
-    OPTION(DMI_META_F64, DMI_AVERAGES - 1, more_decays), OPTION(DMI_META_F64, DMI_AVERAGES - 1, more_half_lives),
+    OPTION(DMI_META_F64, DM_MORE_AVERAGES, more_decays), OPTION(DMI_META_F64, DM_MORE_AVERAGES, more_half_lives),
 };
 enum { LATER_COUNT = sizeof later_table / sizeof *later_table };
 
