@@ -29,7 +29,7 @@ INTERNAL = -fvisibility=hidden -Ilib -Isrc -Iinclude
 # BLIS comes without a pkg-config file on Debian: then the compiler must find it by itself.
 BLAS_PACKAGE := $(shell $(PKG_CONFIG) --exists $(BLAS) 2>/dev/null && echo $(BLAS))
 LIB_PACKAGES := $(if $(filter blis,$(BLAS)),$(BLAS_PACKAGE),$(BLAS)) zlib jansson
-EXAMPLE_PACKAGES := popt
+EXAMPLE_PACKAGES := popt libpng
 TEST_PACKAGES := check
 BLAS_DEFINE := -DDMI_BLAS_$(shell echo $(BLAS) | tr a-z A-Z)
 cflags_of = $(shell $(PKG_CONFIG) --cflags $(1) 2>/dev/null)
@@ -129,7 +129,7 @@ $(SHARED_LINKS): $(SHARED)
 
 # ---- examples: only the public header, only the shared library ----
 
-EXAMPLES := demo train_cifar10 sample
+EXAMPLES := demo train_cifar10 sample distance evaluate
 EXAMPLE_BIN := $(EXAMPLES:%=$(BUILD)/%)
 EXAMPLE_COMMON := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out $(EXAMPLES:%=examples/%.c),$(wildcard examples/*.c)))
 
@@ -204,7 +204,7 @@ check-blas: $(BUILD)/run_tests
 # What allocates, reads files or has threads; the proofs of kernels, which are arithmetic by the hour here, are left out. Fair
 # scheduling, since the pool's threads wait for one another.
 VALGRIND_SUITES := base file random pool metadata options safetensors targz png image dataset cifar10 context schedule graph \
-	trainer_options solver sampler batch trainer trainer_run checkpoint plan recompute unet unet_file bad_input
+	trainer_options loss loss_weights timestep_sampling training_options averages solver sampler batch trainer trainer_run checkpoint plan recompute unet unet_file bad_input
 .PHONY: valgrind
 valgrind: $(BUILD)/run_tests
 	@failed=; for suite in $(VALGRIND_SUITES); do DM_TEST_BUILD=$(BUILD) CK_RUN_SUITE=$$suite CK_FORK=no CK_TIMEOUT_MULTIPLIER=50 \

@@ -36,6 +36,21 @@ int32_t number_list(const char *option, const char *text, int32_t *values, int32
     return -1;
 }
 
+int32_t real_list(const char *option, const char *text, double *values, int32_t most) {
+    int32_t count = 0;
+    memset(values, 0, (size_t)most * sizeof *values);
+    for (const char *p = text; count < most;) {
+        char *end;
+        double v = strtod(p, &end);
+        if (end == p || (*end && *end != ',')) break;
+        values[count++] = v;
+        if (!*end) return count;
+        p = end + 1;
+    }
+    fprintf(stderr, "--%s is '%s'; it must be up to %d numbers with commas between, as in 0.99,0.999\n", option, text, (int)most);
+    return -1;
+}
+
 int out_of_range(const char *program, const char *option, long long value, long long least, long long most) {
     if (value >= least && value <= most) return 0;
     fprintf(stderr, "%s: --%s is %lld; it must be from %lld to %lld\n", program, option, value, least, most);

@@ -12,6 +12,8 @@ int32_t choice(const char *option, const char *word, const char *const *words);
 /* "64,128,128" into values, of which the rest becomes 0; a single number counts for all `wanted`. Returns how many were
  * given, or -1 after telling what is wrong. */
 int32_t number_list(const char *option, const char *text, int32_t *values, int32_t most, int32_t wanted);
+/* "0.99,0.999" into values likewise. */
+int32_t real_list(const char *option, const char *text, double *values, int32_t most);
 /* 1, after telling so, where `value` is not from `least` to `most`. */
 int out_of_range(const char *program, const char *option, long long value, long long least, long long most);
 /* Reads the command line; tells what is wrong with it. 0 where the program shall go on. */

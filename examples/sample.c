@@ -7,8 +7,10 @@
 
 #include "cli.h"
 #include "picture.h"
+#include "picture_read.h"
 #include "profile_table.h"
 #include "progress.h"
+#include "sample_options.h"
 
 enum { PROFILE_ROWS = 40 };
 
@@ -21,10 +23,14 @@ static void on_interrupt(int signal_number) {
 }
 
 typedef struct job {
-    char *model, *out, *animation, *each, *weights, *solver, *spacing, *variance;
-    int count, columns, scale, steps, label, threads, no_clip, batch, profile;
-    long long seed;
-    double eta;
+    const sample_options *o;
+    dm_context *context;
+    dm_unet *unet;
+    dm_schedule *schedule;
+    dm_unet_options u;
+    size_t elements;          /* of one picture */
+    float *images, *image, *mask, *start;
+    int32_t *labels;
     progress line;
     film_reel film;
 } job;
@@ -32,131 +38,163 @@ typedef struct job {
 static int32_t on_step(void *user, int32_t step, int32_t steps, const float *x_t, const float *x_0, size_t first, size_t count) {
     job *j = user;
     progress_update(&j->line, (uint64_t)first * (uint64_t)steps + (uint64_t)step * count, "");
-    return j->animation ? film_progress(&j->film, step, steps, x_t, x_0, first, count) : 0;
+    return j->film.frames ? film_progress(&j->film, step, steps, x_t, x_0, first, count) : 0;
 }
 
-static int32_t set_solver(const job *j, dm_sampler_options *o) {
-    static const char *const solvers[] = {"ddpm", "ddim", NULL};
-    static const char *const spacings[] = {"leading", "trailing", "linspace", NULL};
-    static const char *const variances[] = {"small", "large", NULL};
-    dm_sampler_options_init(o, sizeof *o);
-    o->solver = choice("solver", j->solver, solvers);
-    o->spacing = choice("spacing", j->spacing, spacings);
-    o->variance = choice("variance", j->variance, variances);
-    o->eta = j->eta;
-    o->steps = j->steps;
-    o->clip = !j->no_clip;
-    o->batch_size = j->batch;
-    return o->solver < 0 || o->spacing < 0 || o->variance < 0;
-}
-
-static int32_t write_each(const job *j, dm_context *context, const dm_unet_options *u, const float *images) {
-    size_t elements = (size_t)u->height * (size_t)u->width * (size_t)u->out_channels;
-    uint8_t *pixels = malloc(elements);
+static int32_t write_each(const job *j) {
+    uint8_t *pixels = malloc(j->elements);
     char path[1200];
     int32_t status = pixels ? DM_OK : DM_ERROR_OUT_OF_MEMORY;
-    for (int i = 0; !status && i < j->count; i++) {
-        snprintf(path, sizeof path, "%s/%05d.png", j->each, i);
-        status = dm_image_to_u8(pixels, images + (size_t)i * elements, elements);
-        if (!status) status = dm_image_write_png(context, path, pixels, u->height, u->width, u->out_channels);
+    for (int i = 0; !status && i < j->o->count; i++) {
+        snprintf(path, sizeof path, "%s/%05d.png", j->o->each, i);
+        status = dm_image_to_u8(pixels, j->images + (size_t)i * j->elements, j->elements);
+        if (!status) status = dm_image_write_png(j->context, path, pixels, j->u.height, j->u.width, j->u.out_channels);
     }
     free(pixels);
     return status;
 }
 
-static int32_t draw(job *j, dm_context *context, dm_unet *unet, const dm_schedule *schedule, dm_sampler_options *o) {
-    dm_unet_options u;
-    dm_sampler_request request;
-    dm_sampler *sampler = NULL;
-    char time[32];
-    int32_t status = dm_unet_get_options(unet, &u, sizeof u);
-    if (status) return status;
-    if (!o->steps) o->steps = o->solver == DM_SOLVER_DDPM ? dm_schedule_steps(schedule) : 50;
-    size_t elements = (size_t)j->count * (size_t)u.height * (size_t)u.width * (size_t)u.out_channels;
-    float *images = malloc(elements * sizeof *images);
-    int32_t *labels = malloc((size_t)j->count * sizeof *labels);
-    status = images && labels ? DM_OK : DM_ERROR_OUT_OF_MEMORY;
-    dm_sampler_request_init(&request, sizeof request);
-    request.count = (uint64_t)j->count;
-    request.seed = (uint64_t)j->seed;
-    request.progress = on_step;
-    request.progress_user = j;
-    for (int i = 0; !status && i < j->count; i++) labels[i] = j->label >= 0 ? j->label : u.classes ? i % u.classes : -1;
-    if (u.classes || j->label >= 0) request.labels = labels;
-    if (!status && j->animation && !film_begin(&j->film, (size_t)j->count, u.height, u.width, u.out_channels, j->columns, j->scale, o->steps, 40))
-        status = DM_ERROR_OUT_OF_MEMORY;
-    if (!status) status = dm_sampler_create(&sampler, unet, schedule, o);
-    if (!status) {
-        running = sampler;
-        signal(SIGINT, on_interrupt);
-        progress_begin(&j->line, "sampling", 0, (uint64_t)j->count * (uint64_t)o->steps);
-        status = dm_sampler_run(sampler, &request, images, elements);
-        signal(SIGINT, SIG_DFL);
-        running = NULL;
-        double seconds = progress_end(&j->line);
-        if (!status) fprintf(stderr, "%d pictures, %s, %d steps, in %s\n", j->count, j->solver, (int)o->steps, duration(seconds, time));
-        if (!status && j->profile) print_profile(stderr, context, 1, seconds, PROFILE_ROWS, NULL);
+/* The picture and the mask, once for each picture that is drawn. 0 on success. */
+static int read_files(job *j) {
+    const sample_options *o = j->o;
+    size_t pixels = (size_t)j->u.height * (size_t)j->u.width;
+    if (o->image && read_picture("sample", o->image, j->image, j->u.height, j->u.width, j->u.in_channels)) return 1;
+    if (o->mask && read_mask("sample", o->mask, j->mask, j->u.height, j->u.width)) return 1;
+    for (size_t i = 1; i < (size_t)o->count; i++) {
+        if (o->image) memcpy(j->image + i * j->elements, j->image, j->elements * sizeof *j->image);
+        if (o->mask) memcpy(j->mask + i * pixels, j->mask, pixels * sizeof *j->mask);
     }
-    if (!status) status = write_grid(context, j->out, images, (size_t)j->count, u.height, u.width, u.out_channels, j->columns, j->scale);
-    if (!status) printf("%s\n", j->out);
-    if (!status && j->animation) status = film_write(&j->film, context, j->animation);
-    if (!status && j->animation) printf("%s\n", j->animation);
-    if (!status && j->each) status = write_each(j, context, &u, images);
+    return 0;
+}
+
+static int32_t draw_noise(const job *j, dm_sampler *sampler, uint64_t seed, size_t count, float *noise) {
+    dm_sampler_request r;
+    dm_sampler_request_init(&r, sizeof r);
+    r.count = count;
+    r.seed = seed;
+    r.random = j->o->torch;
+    r.labels = j->labels;
+    return dm_sampler_begin(sampler, &r, noise, count * j->elements);
+}
+
+/* Where pictures begin that lie between two seeds, or around the noise that a picture comes from. */
+static int32_t prepare_start(job *j, dm_sampler *sampler) {
+    const sample_options *o = j->o;
+    size_t n = j->elements, count = (size_t)o->count;
+    int32_t status = DM_OK;
+    if (o->between >= 0) {
+        float *ends = malloc(2 * n * sizeof *ends);
+        if (!ends) return DM_ERROR_OUT_OF_MEMORY;
+        status = draw_noise(j, sampler, (uint64_t)o->seed, 1, ends);
+        if (!status) status = draw_noise(j, sampler, (uint64_t)o->between, 1, ends + n);
+        for (size_t i = 0; !status && i < count; i++)
+            status = dm_interpolate(j->start + i * n, ends, ends + n, count > 1 ? (double)i / (double)(count - 1) : 0, n);
+        free(ends);
+        return status;
+    }
+    dm_sampler_request r;
+    dm_sampler_request_init(&r, sizeof r);
+    r.image = j->image;
+    r.labels = j->labels;
+    r.count = 1;
+    status = dm_sampler_invert(sampler, &r, j->images, n);
+    if (!status) status = draw_noise(j, sampler, (uint64_t)o->seed, count, j->start);
+    for (size_t i = 0; !status && i < count; i++) {
+        /* The first is the picture itself, as it comes back. */
+        double weight = i == 0 ? 0 : o->vary;
+        status = dm_interpolate(j->start + i * n, j->images, j->start + i * n, weight, n);
+    }
+    return status;
+}
+
+static int32_t run(job *j, dm_sampler *sampler, int32_t steps) {
+    const sample_options *o = j->o;
+    char time[32];
+    dm_sampler_request r;
+    dm_sampler_request_init(&r, sizeof r);
+    r.count = (uint64_t)o->count;
+    r.seed = (uint64_t)o->seed;
+    r.random = o->torch;
+    r.labels = j->labels;
+    r.progress = on_step;
+    r.progress_user = j;
+    if (o->strength > 0) r.strength = o->strength;
+    if (o->strength > 0 || o->mask) r.image = j->image;
+    if (o->mask) r.mask = j->mask;
+    r.repaint_times = o->repaint;
+    if (j->start) r.start = j->start;
+    running = sampler;
+    signal(SIGINT, on_interrupt);
+    int32_t status = j->start ? prepare_start(j, sampler) : DM_OK;
+    int32_t left = o->strength > 0 ? (int32_t)(o->strength * steps + 0.5) : steps;
+    progress_begin(&j->line, "sampling", 0, (uint64_t)o->count * (uint64_t)(left < 1 ? 1 : left) * (uint64_t)o->repaint);
+    if (!status) status = dm_sampler_run(sampler, &r, j->images, (size_t)o->count * j->elements);
+    signal(SIGINT, SIG_DFL);
+    running = NULL;
+    double seconds = progress_end(&j->line);
+    if (status) return status;
+    fprintf(stderr, "%d pictures, %s, %d steps, in %s\n", o->count, dm_solver_name(o->sampler.solver), (int)steps, duration(seconds, time));
+    return o->profile ? print_profile(stderr, j->context, 1, seconds, PROFILE_ROWS, NULL) : DM_OK;
+}
+
+static int32_t allocate(job *j) {
+    const sample_options *o = j->o;
+    size_t count = (size_t)o->count, floats = count * j->elements, pixels = (size_t)j->u.height * (size_t)j->u.width;
+    int starts = o->between >= 0 || o->vary >= 0;
+    j->images = malloc(floats * sizeof *j->images);
+    if (o->image) j->image = malloc(floats * sizeof *j->image);
+    if (o->mask) j->mask = malloc(count * pixels * sizeof *j->mask);
+    if (starts) j->start = malloc(floats * sizeof *j->start);
+    if (j->u.classes || o->label >= 0) j->labels = malloc(count * sizeof *j->labels);
+    if (!j->images || (o->image && !j->image) || (o->mask && !j->mask) || (starts && !j->start) || ((j->u.classes || o->label >= 0) && !j->labels))
+        return DM_ERROR_OUT_OF_MEMORY;
+    for (size_t i = 0; j->labels && i < count; i++) j->labels[i] = o->label >= 0 ? o->label : (int32_t)(i % (size_t)j->u.classes);
+    return DM_OK;
+}
+
+static int32_t draw(job *j) {
+    const sample_options *o = j->o;
+    dm_sampler_options s = o->sampler;
+    dm_sampler *sampler = NULL;
+    int32_t status = dm_unet_get_options(j->unet, &j->u, sizeof j->u);
+    if (status) return status;
+    j->elements = (size_t)j->u.height * (size_t)j->u.width * (size_t)j->u.out_channels;
+    s.steps = o->steps ? o->steps : usual_steps(s.solver, dm_schedule_steps(j->schedule));
+    status = allocate(j);
+    if (!status && read_files(j)) return DM_ERROR_CANCELLED;
+    if (!status) status = dm_sampler_create(&sampler, j->unet, j->schedule, &s);
+    if (!status && o->animation &&
+        !film_begin(&j->film, (size_t)o->count, j->u.height, j->u.width, j->u.out_channels, o->columns, o->scale, s.steps, 40))
+        status = DM_ERROR_OUT_OF_MEMORY;
+    if (!status) status = run(j, sampler, s.steps);
+    if (!status)
+        status = write_grid(j->context, o->out, j->images, (size_t)o->count, j->u.height, j->u.width, j->u.out_channels, o->columns, o->scale);
+    if (!status) printf("%s\n", o->out);
+    if (!status && o->animation) status = film_write(&j->film, j->context, o->animation);
+    if (!status && o->animation) printf("%s\n", o->animation);
+    if (!status && o->each) status = write_each(j);
     film_end(&j->film);
     dm_sampler_destroy(sampler);
-    free(labels);
-    free(images);
     return status;
 }
 
 int main(int argc, const char **argv) {
-    job j = {.out = "samples.png", .weights = "average", .solver = "ddim", .spacing = "trailing", .variance = "large",
-             .count = 16, .columns = 0, .scale = 4, .steps = 0, .label = -1, .seed = 1, .batch = 16};
-    static const char *const weights[] = {"average", "trained", NULL};
-    const int shown = POPT_ARGFLAG_SHOW_DEFAULT;
-    struct poptOption options[] = {
-        {"model", 'm', POPT_ARG_STRING, &j.model, 0, "checkpoint or network, a safetensors file (needed)", "FILE"},
-        {"weights", 0, POPT_ARG_STRING | shown, &j.weights, 0, "of a checkpoint: average or trained", "WHICH"},
-        {"out", 'o', POPT_ARG_STRING | shown, &j.out, 0, "the grid", "PNG"},
-        {"animation", 'a', POPT_ARG_STRING, &j.animation, 0, "an animated PNG of the run, of what the network sees in the noise", "PNG"},
-        {"each", 0, POPT_ARG_STRING, &j.each, 0, "folder for every picture as a file", "DIR"},
-        {"count", 'n', POPT_ARG_INT | shown, &j.count, 0, "pictures", "N"},
-        {"columns", 0, POPT_ARG_INT | shown, &j.columns, 0, "pictures in a row; 0: a square", "N"},
-        {"scale", 0, POPT_ARG_INT | shown, &j.scale, 0, "how many times each is enlarged", "N"},
-        {"seed", 's', POPT_ARG_LONGLONG | shown, &j.seed, 0, "picture i has this seed plus i", "N"},
-        {"class", 'c', POPT_ARG_INT | shown, &j.label, 0, "of networks with classes; -1: all in turn", "N"},
-        {"solver", 0, POPT_ARG_STRING | shown, &j.solver, 0, "ddim: few steps; ddpm: all of them, more varied", "NAME"},
-        {"steps", 0, POPT_ARG_INT | shown, &j.steps, 0, "0: 50 for ddim, all for ddpm", "N"},
-        {"eta", 0, POPT_ARG_DOUBLE | shown, &j.eta, 0, "ddim: noise added at each step, from 0 to 1", "X"},
-        {"spacing", 0, POPT_ARG_STRING | shown, &j.spacing, 0, "of the timesteps: leading, trailing or linspace", "WAY"},
-        {"variance", 0, POPT_ARG_STRING | shown, &j.variance, 0, "ddpm: small (posterior) or large (beta)", "WHICH"},
-        {"no-clip", 0, POPT_ARG_NONE, &j.no_clip, 0, "do not clip what the network predicts to [-1, 1]", NULL},
-        {"batch", 0, POPT_ARG_INT | shown, &j.batch, 0, "pictures through the network at once; an animation takes all", "N"},
-        {"threads", 't', POPT_ARG_INT | shown, &j.threads, 0, "0: one for each processor", "N"},
-        {"profile", 0, POPT_ARG_NONE, &j.profile, 0, "tell at the end where the time went, operation by operation", NULL},
-        POPT_AUTOHELP POPT_TABLEEND};
-    if (read_command_line("sample", argc, argv, options)) return 2;
-    int32_t which = choice("weights", j.weights, weights);
-    dm_sampler_options o;
-    if (!j.model) fprintf(stderr, "sample: --model is missing (--help lists the options)\n");
-    if (!j.model || which < 0 || set_solver(&j, &o)) return 2;
-    if (out_of_range("sample", "count", j.count, 1, 65536) || out_of_range("sample", "columns", j.columns, 0, 65536) ||
-        out_of_range("sample", "scale", j.scale, 1, 64) || out_of_range("sample", "threads", j.threads, 0, 256))
-        return 2;
-    if (j.animation) o.batch_size = j.count;
-    for (int square = j.columns < 1; square && j.columns * j.columns < j.count;) j.columns++;
-    if (j.each && make_folder("sample", j.each)) return 1;
-
-    dm_context *context = open_context("sample", j.threads, 0, j.profile);
-    dm_unet *unet = NULL;
-    dm_schedule *schedule = NULL;
-    if (!context) return 1;
-    int32_t status = dm_unet_load(&unet, context, j.model, which);
-    if (!status) status = dm_schedule_load(&schedule, context, j.model);
-    if (!status) status = draw(&j, context, unet, schedule, &o);
-    if (status) fprintf(stderr, "sample: %s\n", error_text(context, status));
-    dm_unet_destroy(unet);
-    dm_schedule_destroy(schedule);
-    dm_context_destroy(context);
+    sample_options o;
+    if (read_sample_options(&o, argc, argv)) return 2;
+    if (o.each && make_folder("sample", o.each)) return 1;
+    job j = {.o = &o, .context = open_context("sample", o.threads, 0, o.profile)};
+    if (!j.context) return 1;
+    int32_t status = dm_unet_load(&j.unet, j.context, o.model, o.which);
+    if (!status) status = dm_schedule_load(&j.schedule, j.context, o.model);
+    if (!status) status = draw(&j);
+    if (status && *dm_context_error(j.context)) fprintf(stderr, "sample: %s\n", error_text(j.context, status));
+    free(j.labels);
+    free(j.images);
+    free(j.image);
+    free(j.mask);
+    free(j.start);
+    dm_unet_destroy(j.unet);
+    dm_schedule_destroy(j.schedule);
+    dm_context_destroy(j.context);
     return status ? 1 : 0;
 }

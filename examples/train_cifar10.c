@@ -48,7 +48,10 @@ typedef struct session {
 static void path_in(const session *s, const char *name, char path[1200]) { snprintf(path, 1200, "%s/%s", s->o.out, name); }
 
 static int32_t open_data(session *s) {
-    if (!strcmp(s->o.data, "builtin")) return dm_dataset_open_builtin(&s->dataset, s->context, s->o.unet.height, 50000, 1);
+    if (!strcmp(s->o.data, "builtin")) {
+        int32_t size = s->o.size && !s->o.resume ? s->o.size : s->o.unet.height;
+        return dm_dataset_open_builtin(&s->dataset, s->context, size, 50000, 1);
+    }
     fprintf(stderr, "reading %s\n", s->o.data);
     return dm_dataset_open_cifar10(&s->dataset, s->context, s->o.data, DM_SPLIT_TRAIN);
 }
@@ -73,7 +76,7 @@ static int32_t open_trainer(session *s) {
         if (!status) status = dm_unet_create(&s->unet, s->context, &s->o.unet, s->o.trainer.seed);
         if (!status) status = dm_trainer_create(&s->trainer, s->unet, s->schedule, s->dataset, &s->o.trainer);
     }
-    if (!status && s->o.trainer.average_decay > 0) status = dm_unet_create(&s->average, s->context, &s->o.unet, 0);
+    if (!status && (s->o.trainer.average_decay > 0 || s->o.trainer.average_half_life > 0)) status = dm_unet_create(&s->average, s->context, &s->o.unet, 0);
     return status;
 }
 
@@ -155,13 +158,15 @@ static int32_t write_samples(session *s, uint64_t step) {
 }
 
 static int write_page(const session *s) {
-    static const char *const predictions[] = {"noise (eps)", "picture (x0)", "v"};
+    static const char *const predictions[] = {"noise (eps)", "picture (x0)", "v", "velocity (flow)", "F (edm)"};
     char facts[1024], path[1200];
+    double half_life = s->o.trainer.average_half_life;
     snprintf(facts, sizeof facts,
              "data\t%s\nnetwork\t%.2f million parameters, width %d, %d levels, predicts %s\nbatch\t%d\nlearning rate\t%g\n"
-             "average\t%g\nsteps\t%llu of %llu\nloss\t%.5f (running mean)\nspeed\t%.1f images/s on %d threads\n",
+             "average\t%s %g\nsteps\t%llu of %llu\nloss\t%.5f (running mean)\nspeed\t%.1f images/s on %d threads\n",
              s->o.data, 1e-6 * (double)dm_unet_parameter_count(s->unet), (int)s->o.unet.channels[0], (int)s->o.unet.levels,
-             predictions[s->o.unet.prediction], (int)s->batch, s->o.trainer.learning_rate, s->o.trainer.average_decay,
+             predictions[s->o.unet.prediction], (int)s->batch, s->o.trainer.learning_rate,
+             half_life > 0 ? "half-life" : "decay", half_life > 0 ? half_life : s->o.trainer.average_decay,
              (unsigned long long)dm_trainer_steps_done(s->trainer), (unsigned long long)s->o.steps, s->loss, s->rate,
              (int)dm_context_threads(s->context));
     path_in(s, "report.html", path);

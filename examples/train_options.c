@@ -14,16 +14,21 @@ enum { NOT_GIVEN = -987654321 };
 
 typedef struct given {
     char *preset, *channels, *blocks, *attention, *time, *padding, *prediction, *schedule, *decay, *recompute;
-    int groups, head_size, time_channels, cos_first, mid_attention, timesteps;
-    double dropout, norm_eps, frequency_shift, beta_start, beta_end;
+    char *timestep_sampling, *loss, *loss_weight, *optimizer, *more_decays, *more_half_lives;
+    int groups, head_size, time_channels, cos_first, mid_attention, learned_variance, self_conditioning, timesteps;
+    double dropout, norm_eps, frequency_shift, sigma_data, beta_start, beta_end;
     long long steps, seed, warmup, decay_steps, sample_every, save_every, memory_mb;
 } given;
 
 static const char *const presets[] = {"tiny", "small", "ddpm-cifar10", NULL};
 static const char *const time_ways[] = {"add", "scale-shift", "add-output", NULL};
 static const char *const paddings[] = {"bottom-right", "all", NULL};
-static const char *const predictions[] = {"eps", "x0", "v", NULL};
-static const char *const schedules[] = {"linear", "cosine", NULL};
+static const char *const predictions[] = {"eps", "x0", "v", "flow", "edm", NULL};
+static const char *const schedules[] = {"linear", "cosine", "scaled-linear", "sigmoid", "flow", "edm", NULL};
+static const char *const samplings[] = {"uniform", "loss-aware", "logit-normal", "log-normal", NULL};
+static const char *const losses[] = {"squares", "huber", "hybrid", NULL};
+static const char *const loss_weights[] = {"simple", "min-snr", "p2", "bound", NULL};
+static const char *const optimizers[] = {"adamw", "adam", NULL};
 static const char *const decays[] = {"none", "linear", "cosine", NULL};
 static const char *const recomputes[] = {"none", "passes", "blocks", NULL};
 
@@ -59,13 +64,28 @@ static int set_network(dm_unet_options *u, const given *g) {
     if (g->dropout != NOT_GIVEN) u->dropout = (float)g->dropout;
     if (g->norm_eps != NOT_GIVEN) u->norm_eps = (float)g->norm_eps;
     if (g->frequency_shift != NOT_GIVEN) u->time_frequency_shift = (float)g->frequency_shift;
+    if (g->sigma_data != NOT_GIVEN) u->sigma_data = (float)g->sigma_data;
+    u->learned_variance = g->learned_variance;
+    u->self_conditioning = g->self_conditioning;
     return 0;
+}
+
+static int set_trainer(dm_trainer_options *t, const given *g) {
+    if (g->more_decays && real_list("more-decays", g->more_decays, t->more_decays, DM_MORE_AVERAGES) < 0) return 1;
+    if (g->more_half_lives && real_list("more-half-lives", g->more_half_lives, t->more_half_lives, DM_MORE_AVERAGES) < 0) return 1;
+    return set_choice(&t->decay, "decay", g->decay, decays) || set_choice(&t->recompute, "recompute", g->recompute, recomputes) ||
+           set_choice(&t->timestep_sampling, "timestep-sampling", g->timestep_sampling, samplings) ||
+           set_choice(&t->loss, "loss", g->loss, losses) || set_choice(&t->loss_weight, "loss-weight", g->loss_weight, loss_weights) ||
+           set_choice(&t->optimizer, "optimizer", g->optimizer, optimizers);
 }
 
 /* What a checkpoint brings can't be given again; what it does not hold must be. */
 static int check_resume(const train_options *o, const given *g, given nothing, const dm_trainer_options *defaults) {
+    dm_schedule_options schedule;
+    dm_schedule_options_init(&schedule, sizeof schedule);
     nothing.steps = g->steps, nothing.sample_every = g->sample_every, nothing.save_every = g->save_every, nothing.memory_mb = g->memory_mb;
-    if (memcmp(g, &nothing, sizeof nothing) || memcmp(&o->trainer, defaults, sizeof *defaults) || o->labels) {
+    if (memcmp(g, &nothing, sizeof nothing) || memcmp(&o->trainer, defaults, sizeof *defaults) ||
+        memcmp(&o->schedule, &schedule, sizeof schedule) || o->labels) {
         fprintf(stderr, "train_cifar10: --resume brings the options of network, schedule and trainer: leave them out\n");
         return 1;
     }
@@ -84,11 +104,13 @@ static char *folder_of(const char *path) {
 
 int read_train_options(train_options *o, int argc, const char **argv) {
     given g = {.groups = NOT_GIVEN, .head_size = NOT_GIVEN, .time_channels = NOT_GIVEN, .cos_first = NOT_GIVEN,
-               .mid_attention = NOT_GIVEN, .dropout = NOT_GIVEN, .norm_eps = NOT_GIVEN, .frequency_shift = NOT_GIVEN};
+               .mid_attention = NOT_GIVEN, .dropout = NOT_GIVEN, .norm_eps = NOT_GIVEN, .frequency_shift = NOT_GIVEN,
+               .sigma_data = NOT_GIVEN};
     *o = (train_options){.samples = 16, .sample_steps = 50};
     dm_schedule_options_init(&o->schedule, sizeof o->schedule);
     dm_trainer_options_init(&o->trainer, sizeof o->trainer);
     dm_trainer_options *t = &o->trainer;
+    dm_schedule_options *s = &o->schedule;
     g.timesteps = o->schedule.timesteps, g.beta_start = o->schedule.beta_start, g.beta_end = o->schedule.beta_end;
     g.sample_every = 500, g.save_every = 500;
     const int shown = POPT_ARGFLAG_SHOW_DEFAULT;
@@ -99,6 +121,7 @@ int read_train_options(train_options *o, int argc, const char **argv) {
     struct poptOption run[] = {
         {"data", 'd', POPT_ARG_STRING, &o->data, 0,
          "cifar-10-binary.tar.gz, a folder of its .bin files, or 'builtin': pictures that the library draws (default: builtin)", "PATH"},
+        {"size", 0, POPT_ARG_INT, &o->size, 0, "of built-in pictures, 16 to 64 pixels each way (default: 32)", "N"},
         {"out", 'o', POPT_ARG_STRING, &o->out, 0,
          "folder for checkpoint, samples, loss.csv and report.html (default: out/train, or that of --resume's checkpoint)", "DIR"},
         {"resume", 'r', POPT_ARG_STRING, &o->resume, 0, "go on from a checkpoint, which brings network, schedule and trainer options; give --data and --steps", "FILE"},
@@ -128,29 +151,59 @@ int read_train_options(train_options *o, int argc, const char **argv) {
         {"cos-first", 0, POPT_ARG_INT, &g.cos_first, 0, "0: sinusoids as [sin, cos]; 1: [cos, sin]", "N"},
         {"padding", 0, POPT_ARG_STRING, &g.padding, 0, "of the downsampler: bottom-right or all", "WAY"},
         {"labels", 0, POPT_ARG_NONE, &o->labels, 0, "the network learns the classes", NULL},
-        {"prediction", 0, POPT_ARG_STRING, &g.prediction, 0, "eps, x0 or v (for short runs)", "TYPE"},
+        {"prediction", 0, POPT_ARG_STRING, &g.prediction, 0, "eps, x0, v (for short runs), flow or edm (with the schedules of that name)", "TYPE"},
+        {"learned-variance", 0, POPT_ARG_NONE, &g.learned_variance, 0, "the network learns the variance of DDPM's steps; with --loss hybrid", NULL},
+        {"self-conditioning", 0, POPT_ARG_NONE, &g.self_conditioning, 0, "the network sees the picture that it saw before", NULL},
+        {"sigma-data", 0, POPT_ARG_DOUBLE, &g.sigma_data, 0, "edm: the standard deviation of the pictures", "X"},
         POPT_TABLEEND};
     struct poptOption schedule[] = {
-        {"schedule", 0, POPT_ARG_STRING, &g.schedule, 0, "linear (the default) or cosine", "KIND"},
+        {"schedule", 0, POPT_ARG_STRING, &g.schedule, 0, "linear (the default), cosine, scaled-linear, sigmoid, flow or edm", "KIND"},
         {"timesteps", 'T', POPT_ARG_INT | shown, &g.timesteps, 0, "of the diffusion", "N"},
-        {"beta-start", 0, POPT_ARG_DOUBLE | shown, &g.beta_start, 0, "of the linear schedule", "X"},
-        {"beta-end", 0, POPT_ARG_DOUBLE | shown, &g.beta_end, 0, "of the linear schedule", "X"},
+        {"beta-start", 0, POPT_ARG_DOUBLE | shown, &g.beta_start, 0, "of the linear, scaled-linear and sigmoid schedule", "X"},
+        {"beta-end", 0, POPT_ARG_DOUBLE | shown, &g.beta_end, 0, "likewise", "X"},
+        {"scale-betas", 0, POPT_ARG_NONE, &s->scale_betas, 0, "likewise: both times 1000 / timesteps", NULL},
+        {"zero-terminal-snr", 0, POPT_ARG_NONE, &s->zero_terminal_snr, 0, "the last timestep is noise alone; for x0 and v", NULL},
+        {"flow-shift", 0, POPT_ARG_DOUBLE | shown, &s->flow_shift, 0, "flow: above 1, more of the way is noisy", "X"},
+        {"sigma-min", 0, POPT_ARG_DOUBLE | shown, &s->sigma_min, 0, "edm: the least noise", "X"},
+        {"sigma-max", 0, POPT_ARG_DOUBLE | shown, &s->sigma_max, 0, "edm: the most noise", "X"},
+        {"rho", 0, POPT_ARG_DOUBLE | shown, &s->rho, 0, "edm: how the steps lie between them", "X"},
         POPT_TABLEEND};
     struct poptOption trainer[] = {
         {"batch", 'b', POPT_ARG_INT | shown, &t->batch_size, 0, "pictures in one pass", "N"},
         {"accumulation", 0, POPT_ARG_INT | shown, &t->accumulation, 0, "passes in one step", "N"},
+        {"timestep-sampling", 0, POPT_ARG_STRING, &g.timestep_sampling, 0,
+         "levels of noise: uniform (the default), loss-aware, logit-normal (flow) or log-normal (edm)", "WAY"},
+        {"logit-mean", 0, POPT_ARG_DOUBLE | shown, &t->logit_mean, 0, "of logit-normal levels", "X"},
+        {"logit-std", 0, POPT_ARG_DOUBLE | shown, &t->logit_std, 0, "of logit-normal levels", "X"},
+        {"log-sigma-mean", 0, POPT_ARG_DOUBLE | shown, &t->log_sigma_mean, 0, "of log-normal levels", "X"},
+        {"log-sigma-std", 0, POPT_ARG_DOUBLE | shown, &t->log_sigma_std, 0, "of log-normal levels", "X"},
+        {"loss", 0, POPT_ARG_STRING, &g.loss, 0, "squares (the default), huber, or hybrid (with --learned-variance)", "KIND"},
+        {"huber-delta", 0, POPT_ARG_DOUBLE | shown, &t->huber_delta, 0, "huber: the error above which squares give way", "X"},
+        {"bound-lambda", 0, POPT_ARG_DOUBLE | shown, &t->bound_lambda, 0, "hybrid: what the variational bound counts", "X"},
+        {"loss-weight", 0, POPT_ARG_STRING, &g.loss_weight, 0, "by level of noise: simple (the default), min-snr, p2 or bound", "KIND"},
+        {"min-snr-gamma", 0, POPT_ARG_DOUBLE | shown, &t->min_snr_gamma, 0, "min-snr: the largest weight", "X"},
+        {"p2-k", 0, POPT_ARG_DOUBLE | shown, &t->p2_k, 0, "p2: 1 / (k + SNR)^gamma", "X"},
+        {"p2-gamma", 0, POPT_ARG_DOUBLE | shown, &t->p2_gamma, 0, "p2: likewise", "X"},
+        {"label-dropout", 0, POPT_ARG_DOUBLE | shown, &t->label_dropout, 0, "share of labels that are dropped, for guidance; with --labels", "X"},
+        {"self-conditioning-rate", 0, POPT_ARG_DOUBLE | shown, &t->self_conditioning_rate, 0, "share of passes that look twice", "X"},
+        {"crop-padding", 0, POPT_ARG_INT | shown, &t->crop_padding, 0, "pictures are padded by so many pixels and cut out again at random", "N"},
+        {"optimizer", 0, POPT_ARG_STRING, &g.optimizer, 0, "adamw (the default), or adam: --weight-decay is added to the gradient", "KIND"},
         {"lr", 'l', POPT_ARG_DOUBLE | shown, &t->learning_rate, 0, "learning rate", "X"},
         {"warmup", 0, POPT_ARG_LONGLONG | shown, &g.warmup, 0, "steps in which the rate rises", "N"},
         {"decay", 0, POPT_ARG_STRING, &g.decay, 0, "how the rate falls after that: none (the default), linear or cosine", "KIND"},
         {"decay-steps", 0, POPT_ARG_LONGLONG | shown, &g.decay_steps, 0, "step at which the fall ends", "N"},
         {"final-rate", 0, POPT_ARG_DOUBLE | shown, &t->final_rate, 0, "what is left of the rate then, as a fraction", "X"},
-        {"beta1", 0, POPT_ARG_DOUBLE | shown, &t->beta1, 0, "of AdamW", "X"},
-        {"beta2", 0, POPT_ARG_DOUBLE | shown, &t->beta2, 0, "of AdamW", "X"},
-        {"adam-eps", 0, POPT_ARG_DOUBLE | shown, &t->adam_eps, 0, "of AdamW", "X"},
-        {"weight-decay", 0, POPT_ARG_DOUBLE | shown, &t->weight_decay, 0, "of AdamW", "X"},
+        {"beta1", 0, POPT_ARG_DOUBLE | shown, &t->beta1, 0, "of the optimizer", "X"},
+        {"beta2", 0, POPT_ARG_DOUBLE | shown, &t->beta2, 0, "of the optimizer", "X"},
+        {"adam-eps", 0, POPT_ARG_DOUBLE | shown, &t->adam_eps, 0, "of the optimizer", "X"},
+        {"weight-decay", 0, POPT_ARG_DOUBLE | shown, &t->weight_decay, 0, "of the optimizer", "X"},
         {"clip", 0, POPT_ARG_DOUBLE | shown, &t->gradient_clip, 0, "largest norm of the gradient; 0: no clipping", "X"},
         {"average", 0, POPT_ARG_DOUBLE | shown, &t->average_decay, 0, "decay of the weights' moving average; 0: none", "X"},
         {"average-warmup", 0, POPT_ARG_INT | shown, &t->average_warmup, 0, "1: the average follows fast at first", "N"},
+        {"average-half-life", 0, POPT_ARG_DOUBLE | shown, &t->average_half_life, 0, "of the average in pictures; with --average 0", "X"},
+        {"average-rampup", 0, POPT_ARG_DOUBLE | shown, &t->average_rampup, 0, "half-lives are at most this times the pictures so far", "X"},
+        {"more-decays", 0, POPT_ARG_STRING, &g.more_decays, 0, "up to 3 more averages, as in 0.99,0.999", "LIST"},
+        {"more-half-lives", 0, POPT_ARG_STRING, &g.more_half_lives, 0, "or of half-lives; in both lists, 0 where the other has it", "LIST"},
         {"flip", 0, POPT_ARG_NONE, &t->flip, 0, "mirror half of the pictures", NULL},
         {"recompute", 0, POPT_ARG_STRING, &g.recompute, 0, "to train in less memory, slower, with the same result: none (the default), passes or blocks", "WHAT"},
         {"seed", 0, POPT_ARG_LONGLONG | shown, &g.seed, 0, "the same seed gives the same network, bit for bit", "N"},
@@ -168,6 +221,7 @@ int read_train_options(train_options *o, int argc, const char **argv) {
         long long value, least, most;
     } ranges[] = {
         {"steps", g.steps, 0, LLONG_MAX},
+        {"size", o->size ? o->size : 16, 16, 64},
         {"sample-every", g.sample_every, 0, LLONG_MAX},
         {"samples", o->samples, 0, 65536},
         {"sample-steps", o->sample_steps, 0, INT_MAX},
@@ -192,6 +246,5 @@ int read_train_options(train_options *o, int argc, const char **argv) {
     t->warmup_steps = (uint64_t)g.warmup, t->decay_steps = (uint64_t)g.decay_steps, t->seed = (uint64_t)g.seed;
     o->schedule.timesteps = g.timesteps, o->schedule.beta_start = g.beta_start, o->schedule.beta_end = g.beta_end;
     if (!o->steps && o->epochs == 0) o->epochs = 100;
-    return set_network(&o->unet, &g) || set_choice(&o->schedule.kind, "schedule", g.schedule, schedules) ||
-           set_choice(&t->decay, "decay", g.decay, decays) || set_choice(&t->recompute, "recompute", g.recompute, recomputes);
+    return set_network(&o->unet, &g) || set_choice(&s->kind, "schedule", g.schedule, schedules) || set_trainer(t, &g);
 }

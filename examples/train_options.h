@@ -13,6 +13,7 @@ typedef struct train_options {
     double epochs;
     uint64_t sample_every, save_every; /* steps; 0: only at the end */
     int32_t samples, sample_steps;
+    int32_t size;           /* of built-in pictures; 0: the usual one */
     int32_t threads;
     int32_t labels;         /* 1: the network gets the dataset's classes */
     uint64_t memory_limit;  /* bytes */

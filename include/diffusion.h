@@ -167,28 +167,45 @@ DM_API int32_t dm_context_profile_reset(dm_context *context);
 DM_API void dm_context_destroy(dm_context *context);
 
 /* ---- Schedule ------------------------------------------------------------------------------------------
- * The forward process q(x_t | x_0) = N(sqrt(alpha_cumprod_t) x_0, (1 - alpha_cumprod_t) I) of Ho et al.
- * (2020, eq. 4), for timesteps 0 to T-1. All series are computed and kept in double precision. */
+ * The way from picture to noise: x_t = signal_t x_0 + noise_t eps, eps standard normal, for timesteps 0 to T-1. With betas
+ * it is q(x_t | x_0) = N(sqrt(a_t) x_0, (1 - a_t) I) of Ho et al. (2020, eq. 4), a the running product of 1 - beta, written
+ * alpha_cumprod below. Everything is computed and kept in double precision. */
 
 typedef struct dm_schedule dm_schedule;
 
 enum {
-    DM_SCHEDULE_LINEAR = 0, /* beta from beta_start to beta_end in equal steps (Ho et al. 2020, sec. 4) */
-    DM_SCHEDULE_COSINE = 1  /* beta_t = min(1 - f((t+1)/T)/f(t/T), 0.999), f(u) = cos^2((u+0.008)/1.008 pi/2)
-                               (Nichol and Dhariwal 2021, eq. 17) */
+    DM_SCHEDULE_LINEAR = 0,        /* beta from beta_start to beta_end in equal steps (Ho et al. 2020, sec. 4) */
+    DM_SCHEDULE_COSINE = 1,        /* beta_t = min(1 - f((t+1)/T)/f(t/T), 0.999), f(u) = cos^2((u+0.008)/1.008 pi/2)
+                                      (Nichol and Dhariwal 2021, eq. 17) */
+    DM_SCHEDULE_SCALED_LINEAR = 2, /* sqrt(beta) in equal steps (Rombach et al. 2022) */
+    DM_SCHEDULE_SIGMOID = 3,       /* beta = beta_start + (beta_end - beta_start) sigmoid(u), u from -6 to 6 in equal steps
+                                      (Xu et al. 2022, GeoDiff) */
+    DM_SCHEDULE_FLOW = 4,          /* the straight line: signal 1 - s, noise s, at s = f u / (1 + (f-1) u), u = (t+1)/T and
+                                      f = flow_shift (Lipman et al. 2023; Esser et al. 2024, eq. 23). The network is told s T */
+    DM_SCHEDULE_EDM = 5            /* signal 1, noise sigma from sigma_min to sigma_max, sigma^(1/rho) in equal steps (Karras et
+                                      al. 2022, eq. 5). The network is told ln(sigma)/4, and must predict DM_PREDICT_EDM */
 };
 
 typedef struct dm_schedule_options {
     uint32_t struct_size;
     int32_t kind;       /* DM_SCHEDULE_LINEAR */
     int32_t timesteps;  /* T: 1 to 100000; 1000 */
+    int32_t zero_terminal_snr; /* of kinds with betas: 1: rescaled so that the last timestep is noise alone, where eps says
+                           nothing: for networks that predict x_0 or v (Lin et al. 2024, algorithm 1); 0 */
+    double beta_start;  /* linear, scaled linear and sigmoid, in (0, 1); 1e-4 */
+    double beta_end;    /* likewise; 0.02 */
+    int32_t scale_betas;/* of these kinds: 1: both are multiplied by 1000 / T, so that a shorter chain ends as noisy (Nichol and
+                           Dhariwal 2021); 0 */
     int32_t reserved;   /* 0 */
-    double beta_start;  /* linear only, in (0, 1); 1e-4 */
-    double beta_end;    /* linear only, in (0, 1); 0.02 */
+    double flow_shift;  /* flow: above 0; 1 */
+    double sigma_min;   /* EDM: above 0; 0.002 */
+    double sigma_max;   /* EDM: above sigma_min; 80 */
+    double rho;         /* EDM: 1 to 100; 7 */
 } dm_schedule_options;
 
 /* The series that dm_schedule_get reads; each has T values. `a` stands for alpha_cumprod, a_prev for that of
- * the timestep before (1 for t = 0). */
+ * the timestep before (1 for t = 0). Of flow and EDM, a is signal^2 / (signal^2 + noise^2), and what follows from it is of the
+ * process with betas that is the same but for a factor of x_t. */
 enum {
     DM_SERIES_BETA = 0,
     DM_SERIES_ALPHA = 1,                        /* 1 - beta */
@@ -202,7 +219,10 @@ enum {
     DM_SERIES_POSTERIOR_MEAN_X0 = 8,            /* sqrt(a_prev) beta / (1 - a): eq. 7's factor of x_0 */
     DM_SERIES_POSTERIOR_MEAN_XT = 9,            /* sqrt(alpha) (1 - a_prev) / (1 - a): eq. 7's factor of x_t */
     DM_SERIES_SNR = 10,                         /* a / (1 - a) */
-    DM_SERIES_SIGMA = 11                        /* sqrt((1 - a) / a) */
+    DM_SERIES_SIGMA = 11,                       /* sqrt((1 - a) / a) */
+    DM_SERIES_SIGNAL = 12,                      /* x_t = signal x_0 + noise eps */
+    DM_SERIES_NOISE = 13,
+    DM_SERIES_TIME = 14                         /* what the network is told: t, or as the kind says */
 };
 
 DM_API int32_t dm_schedule_options_init(dm_schedule_options *options, size_t size);
@@ -215,7 +235,7 @@ DM_API int32_t dm_schedule_load(dm_schedule **out, dm_context *context, const ch
 DM_API int32_t dm_schedule_steps(const dm_schedule *schedule);
 /* Copies one series into values, whose `count` must be T. */
 DM_API int32_t dm_schedule_get(const dm_schedule *schedule, int32_t series, double *values, size_t count);
-/* x_t = sqrt(a_t) x_0 + sqrt(1 - a_t) noise. x_t, x_start and noise hold count * elements floats, and
+/* x_t = signal_t x_0 + noise_t noise. x_t, x_start and noise hold count * elements floats, and
  * timesteps `count` integers from 0 to T-1, one for each picture. x_t may be x_start or noise. */
 DM_API int32_t dm_schedule_add_noise(const dm_schedule *schedule, float *x_t, const float *x_start, const float *noise,
                                      const int32_t *timesteps, size_t count, size_t elements);
@@ -239,7 +259,9 @@ enum {
 enum {
     DM_PREDICT_EPS = 0, /* the noise (Ho et al. 2020, eq. 14) */
     DM_PREDICT_X0 = 1,  /* the clean picture */
-    DM_PREDICT_V = 2    /* v = sqrt(a) eps - sqrt(1-a) x_0 (Salimans and Ho 2022, appendix D) */
+    DM_PREDICT_V = 2,   /* v = sqrt(a) eps - sqrt(1-a) x_0 (Salimans and Ho 2022, appendix D) */
+    DM_PREDICT_FLOW = 3,/* eps - x_0, the velocity on the straight line (Lipman et al. 2023, eq. 23) */
+    DM_PREDICT_EDM = 4  /* F in x_0 = c_skip x + c_out F(c_in x) (Karras et al. 2022, eq. 7); the network gets c_in x */
 };
 
 /* How the time embedding enters a residual block. */
@@ -276,12 +298,21 @@ typedef struct dm_unet_options {
     int32_t downsample_padding;   /* DM_PAD_BOTTOM_RIGHT */
     int32_t classes;              /* labels 0 to classes-1, and `classes` for "no class"; 0: no labels */
     int32_t prediction;           /* DM_PREDICT_EPS */
+    int32_t learned_variance;     /* 1: the network has 2 out_channels; the second half says where the variance of DDPM's steps lies
+                                     (Nichol and Dhariwal 2021, eq. 15); 0 */
+    int32_t self_conditioning;    /* 1: it takes 2 in_channels, the second half being the x_0 that it saw before, or 0 (Chen, Zhang
+                                     and Hinton 2023); 0 */
+    float sigma_data;             /* of DM_PREDICT_EDM: the standard deviation of the pictures; 0.5 */
+    int32_t reserved;             /* 0 */
 } dm_unet_options;
 
 /* Which of a checkpoint's weights to load. */
 enum {
-    DM_WEIGHTS_AVERAGE = 0, /* the moving average where the file has one, else the trained weights */
-    DM_WEIGHTS_TRAINED = 1  /* the weights as the last step left them */
+    DM_WEIGHTS_AVERAGE = 0,   /* the moving average where the file has one, else the trained weights */
+    DM_WEIGHTS_TRAINED = 1,   /* the weights as the last step left them */
+    DM_WEIGHTS_AVERAGE_1 = 2, /* the further averages, more_decays[0] to [2] or more_half_lives[0] to [2] of the trainer */
+    DM_WEIGHTS_AVERAGE_2 = 3,
+    DM_WEIGHTS_AVERAGE_3 = 4
 };
 
 typedef struct dm_tensor_info {
@@ -313,8 +344,9 @@ DM_API int32_t dm_unet_tensor_info(const dm_unet *unet, size_t index, dm_tensor_
 /* One parameter by name, as [out, in, 3, 3], [out, in] or [n]; `count` must be its number of elements. */
 DM_API int32_t dm_unet_tensor_get(const dm_unet *unet, const char *name, float *values, size_t count);
 DM_API int32_t dm_unet_tensor_set(dm_unet *unet, const char *name, const float *values, size_t count);
-/* output [count, height, width, out_channels] for x_t [count, height, width, in_channels] and one timestep for
- * each picture: floats, since models conditioned on sigma need them. labels, `count` of them, may be NULL where
+/* output [count, height, width, out_channels] for x_t [count, height, width, in_channels] (twice as many channels out with
+ * learned_variance, and in with self_conditioning) and one timestep for each picture: floats, since models conditioned on
+ * sigma need them (DM_SERIES_TIME). labels, `count` of them, may be NULL where
  * the network has no classes, or to say "no class". No dropout. The first call with a new count allocates. */
 DM_API int32_t dm_unet_forward(dm_unet *unet, float *output, const float *x_t, const float *timesteps,
                                const int32_t *labels, size_t count);
@@ -355,8 +387,9 @@ DM_API const char *dm_dataset_class_name(const dm_dataset *dataset, int32_t labe
 DM_API void dm_dataset_destroy(dm_dataset *dataset);
 
 /* ---- Trainer -------------------------------------------------------------------------------------------
- * Algorithm 1 of Ho et al. (2020): mean squared error between what the network predicts and its target, at
- * uniformly drawn timesteps; AdamW (Loshchilov and Hutter 2019); a moving average of the weights. */
+ * Algorithm 1 of Ho et al. (2020): the error of what the network predicts, by default its mean square, at levels of noise that
+ * are drawn, by default uniformly from the timesteps; AdamW (Loshchilov and Hutter 2019); moving averages of the weights.
+ * Target and input follow from the schedule and from the network's 'prediction'. */
 
 typedef struct dm_trainer dm_trainer;
 
@@ -369,6 +402,42 @@ enum {
     DM_RECOMPUTE_PASSES = 1, /* what takes one pass over memory: group norms, concatenations, dropout */
     DM_RECOMPUTE_BLOCKS = 2  /* and the inside of residual blocks and attention (Chen et al. 2016) */
 };
+
+/* Which levels of noise are trained on. */
+enum {
+    DM_TIMESTEPS_UNIFORM = 0,      /* any timestep as likely as another */
+    DM_TIMESTEPS_LOSS_AWARE = 1,   /* likely as the root of the mean square of a timestep's last 10 losses, with a uniform share of
+                                      0.001; what is drawn more often counts less, so that the gradient's mean stays the same.
+                                      Uniform until each timestep has 10 losses (Nichol and Dhariwal 2021, sec. 3.3) */
+    DM_TIMESTEPS_LOGIT_NORMAL = 2, /* flow: u = 1 / (1 + exp(-n)), n normal with logit_mean and logit_std, in place of (t+1)/T: any
+                                      level between 0 and 1, shifted by flow_shift (Esser et al. 2024, eq. 19) */
+    DM_TIMESTEPS_LOG_NORMAL = 3    /* EDM: ln(sigma) normal with log_sigma_mean and log_sigma_std: any level above 0, those beyond
+                                      sigma_min and sigma_max too (Karras et al. 2022, table 1) */
+};
+
+/* What is made of the error d of an element. */
+enum {
+    DM_LOSS_SQUARES = 0, /* d^2 */
+    DM_LOSS_HUBER = 1,   /* 2 delta^2 (sqrt(1 + (d/delta)^2) - 1), delta = huber_delta: d^2 where d is small, 2 delta |d| where large */
+    DM_LOSS_HYBRID = 2   /* networks with learned_variance, and only these: d^2 of eps, and bound_lambda times T times the term of the
+                            variational bound in bits, whose gradient goes to the variance alone (Nichol and Dhariwal 2021, eq. 16) */
+};
+
+/* What a picture's loss is multiplied by. SNR is signal^2 / noise^2. Under DM_PREDICT_EDM it is 1, as in Karras et al. (2022). */
+enum {
+    DM_LOSS_WEIGHT_SIMPLE = 0,  /* 1 (Ho et al. 2020, eq. 14) */
+    DM_LOSS_WEIGHT_MIN_SNR = 1, /* min(SNR, min_snr_gamma) of the error of x_0, whatever is predicted (Hang et al. 2023) */
+    DM_LOSS_WEIGHT_P2 = 2,      /* 1 / (p2_k + SNR)^p2_gamma of the error of eps, likewise (Choi et al. 2022) */
+    DM_LOSS_WEIGHT_BOUND = 3    /* eps: beta / (2 alpha noise^2), the bound's, of a variance of beta (Ho et al. 2020, eq. 12) */
+};
+
+/* What weight_decay is. */
+enum {
+    DM_OPTIMIZER_ADAMW = 0, /* the weights shrink by learning_rate * weight_decay in each step (Loshchilov and Hutter 2019) */
+    DM_OPTIMIZER_ADAM = 1   /* L2: weight_decay times the weights is added to the gradients, after clipping (Kingma and Ba 2015) */
+};
+
+enum { DM_MORE_AVERAGES = 3 };
 
 typedef struct dm_trainer_options {
     uint32_t struct_size;
@@ -390,6 +459,33 @@ typedef struct dm_trainer_options {
     double final_rate;         /* what is left of learning_rate at decay_steps, as a fraction; 0 */
     int32_t use_labels;        /* 1: the dataset's labels reach a network that has classes; 1 */
     int32_t recompute;         /* DM_RECOMPUTE_NONE */
+    int32_t timestep_sampling; /* DM_TIMESTEPS_UNIFORM */
+    int32_t loss;              /* DM_LOSS_SQUARES */
+    int32_t loss_weight;       /* DM_LOSS_WEIGHT_SIMPLE; of a hybrid loss it is that of d^2 */
+    int32_t optimizer;         /* DM_OPTIMIZER_ADAMW */
+    int32_t crop_padding;      /* the dataset's pictures are padded by so many pixels all around, by reflection (without repeating
+                                  the edge), and cut out again at random; below the height and width; 0 */
+    int32_t reserved;          /* 0 */
+    double logit_mean;         /* of DM_TIMESTEPS_LOGIT_NORMAL, -100 to 100; 0 */
+    double logit_std;          /* above 0, at most 100; 1 */
+    double log_sigma_mean;     /* of DM_TIMESTEPS_LOG_NORMAL, -10 to 10; -1.2 */
+    double log_sigma_std;      /* above 0, at most 5; 1.2 */
+    double huber_delta;        /* 1e-6 to 1e6; 0.1 */
+    double bound_lambda;       /* of DM_LOSS_HYBRID, 0 to 1000; 0.001, with which the bound's terms count T / 1000 */
+    double min_snr_gamma;      /* above 0, at most 1e6; 5 */
+    double p2_k;               /* above 0, at most 1e6; 1 */
+    double p2_gamma;           /* 0 to 10; 1 */
+    double label_dropout;      /* at this rate a picture's label gives way to "no class", for classifier-free guidance (Ho and
+                                  Salimans 2022); 0 to 1; 0 */
+    double self_conditioning_rate; /* networks with self_conditioning: this share of the passes first asks the network without a
+                                  gradient, and gives it the x_0 that it saw, clipped to [-1, 1], the second time; one draw for
+                                  all pictures of a pass; the others get 0 (Chen, Zhang and Hinton 2023); 0 to 1; 0.5 */
+    double average_half_life;  /* in pictures, in place of average_decay, which must be 0 then: decay 0.5^(pictures a step /
+                                  half-life) (Karras et al. 2022); 0: none */
+    double average_rampup;     /* half-lives are at most this times the pictures seen before the step, so that early weights are
+                                  forgotten; 0: they are not limited; 0.05 */
+    double more_decays[3];     /* further averages: as average_decay, with average_warmup; 0: none */
+    double more_half_lives[3]; /* or as average_half_life; of each average one of both; 0: none */
 } dm_trainer_options;
 
 typedef struct dm_train_stats {
@@ -398,7 +494,7 @@ typedef struct dm_train_stats {
     uint64_t step;             /* steps done, this one included */
     uint64_t images;           /* pictures seen in all steps so far */
     double epoch;              /* images / size of the dataset */
-    double loss;               /* mean squared error of this step */
+    double loss;               /* of this step: by default the mean squared error, else as the options make and weigh it */
     double gradient_norm;      /* before clipping */
     double learning_rate;
     double seconds;            /* that the step took */
@@ -412,7 +508,7 @@ typedef struct dm_train_batch {
     const float *images;       /* [count, height, width, channels] in [-1, 1] */
     const int32_t *labels;     /* [count], or NULL */
     const float *noise;        /* like images; NULL: drawn from the trainer's seed */
-    const int32_t *timesteps;  /* [count], 0 to T-1; NULL: drawn likewise */
+    const int32_t *timesteps;  /* [count], 0 to T-1; NULL: drawn likewise, as timestep_sampling says */
 } dm_train_batch;
 
 /* Called after every step of dm_trainer_run; non-zero stops it with DM_ERROR_CANCELLED. */
@@ -444,7 +540,11 @@ DM_API uint64_t dm_trainer_steps_done(const dm_trainer *trainer);
 DM_API int32_t dm_trainer_set_learning_rate(dm_trainer *trainer, double learning_rate);
 /* Copies the moving average of the weights into `target`, a network of the same options that this trainer does not train. */
 DM_API int32_t dm_trainer_get_average(const dm_trainer *trainer, dm_unet *target);
-/* One safetensors file with everything: weights, average, both moments, step, seed, place in the data, options. */
+/* The same of one of several: 0 is that of average_decay or average_half_life, 1 to 3 are those of more_decays[0] to [2] or
+ * more_half_lives[0] to [2]. DM_ERROR_WRONG_STATE where that one is not kept. */
+DM_API int32_t dm_trainer_get_average_at(const dm_trainer *trainer, int32_t index, dm_unet *target);
+/* One safetensors file with everything: weights, averages, both moments, the losses that timesteps are drawn by, step, seed,
+ * place in the data, options. */
 DM_API int32_t dm_trainer_save(const dm_trainer *trainer, const char *path);
 /* Makes the current run, or where there is none the next call that has a step to do, return DM_ERROR_CANCELLED after the
  * step under way. It stands until a call has returned that. Safe in a signal handler. */
@@ -455,9 +555,25 @@ DM_API void dm_trainer_destroy(dm_trainer *trainer);
 
 typedef struct dm_sampler dm_sampler;
 
+/* How a sampler goes from one level of noise to the next. dm_solver_advice says when to use which. The number of times that
+ * the network is asked is that of the steps, but where it is told. */
 enum {
-    DM_SOLVER_DDPM = 0, /* ancestral sampling (Ho et al. 2020, algorithm 2), over all or fewer timesteps */
-    DM_SOLVER_DDIM = 1  /* Song, Meng and Ermon (2021), eq. 12; deterministic where eta is 0 */
+    DM_SOLVER_DDPM = 0,            /* ancestral sampling (Ho et al. 2020, algorithm 2), over all or fewer timesteps */
+    DM_SOLVER_DDIM = 1,            /* Song, Meng and Ermon (2021), eq. 12; deterministic where eta is 0 */
+    DM_SOLVER_PNDM = 2,            /* Liu et al. (2022): Runge-Kutta at the first 3 steps, then as PLMS; asks 9 times more */
+    DM_SOLVER_PLMS = 3,            /* the same with a second-order start; asks once more */
+    DM_SOLVER_EULER = 4,           /* Karras et al. (2022), algorithm 2 without its second half */
+    DM_SOLVER_EULER_ANCESTRAL = 5, /* a step of Euler's below the next level, and noise up to it (k-diffusion) */
+    DM_SOLVER_HEUN = 6,            /* Karras et al. (2022), algorithms 1 and 2; asks 2 n - 1 times */
+    DM_SOLVER_DPM2 = 7,            /* the midpoint rule over log sigma (Lu et al. 2022, DPM-Solver-2); asks 2 n - 1 times */
+    DM_SOLVER_LMS = 8,             /* linear multistep over sigma, order 1 to 4 (k-diffusion) */
+    DM_SOLVER_DPMPP = 9,           /* DPM-Solver++ (Lu et al. 2022), multistep, order 1 to 3 */
+    DM_SOLVER_DPMPP_SINGLE = 10,   /* the same, singlestep: its steps are the times that the network is asked */
+    DM_SOLVER_DPMPP_SDE = 11,      /* the same for the stochastic equation, multistep, order 1 to 2 */
+    DM_SOLVER_UNIPC = 12,          /* Zhao et al. (2023), UniPC-p with B(h) = exp(h) - 1, order 1 to 3 */
+    DM_SOLVER_DEIS = 13,           /* Zhang and Chen (2023), tAB-DEIS in log rho, order 1 to 3 */
+    DM_SOLVER_FLOW_EULER = 14,     /* Euler's steps along the line of the flow schedule (Lipman et al. 2023) */
+    DM_SOLVER_FLOW_HEUN = 15       /* Heun's; asks 2 n - 1 times */
 };
 
 /* Which n of the T timesteps are visited, from the noisiest down. */
@@ -470,7 +586,16 @@ enum {
 
 enum {
     DM_VARIANCE_FIXED_SMALL = 0, /* the posterior's variance */
-    DM_VARIANCE_FIXED_LARGE = 1  /* beta_t (of the respaced steps), as DDPM samples CIFAR-10 */
+    DM_VARIANCE_FIXED_LARGE = 1, /* beta_t (of the respaced steps), as DDPM samples CIFAR-10 */
+    DM_VARIANCE_LEARNED = 2      /* between the two, in logarithms, as the network says (Nichol and Dhariwal 2021, eq. 15);
+                                    needs a network with learned_variance */
+};
+
+/* Between the same two ends, the sigma = noise / signal that steps go through. */
+enum {
+    DM_GRID_TIMESTEPS = 0,  /* those of the timesteps that `spacing` chooses */
+    DM_GRID_KARRAS = 1,     /* sigma^(1/rho) in equal steps (Karras et al. 2022, eq. 5) */
+    DM_GRID_EXPONENTIAL = 2 /* log sigma in equal steps */
 };
 
 typedef struct dm_sampler_options {
@@ -481,11 +606,30 @@ typedef struct dm_sampler_options {
     int32_t steps_offset;     /* added to leading timesteps; 0 */
     int32_t variance;         /* DDPM: DM_VARIANCE_FIXED_LARGE */
     int32_t clip;             /* 1: the predicted x_0 is clipped to [-1, 1] at every step; 1 */
-    int32_t rederive_eps;     /* DDIM: 1: eps is derived again from the clipped x_0; 0: it stays as predicted; 0 */
-    int32_t final_alpha_one;  /* DDIM: 1: the last step goes to alpha_cumprod 1; 0: to alpha_cumprod[0]; 1 */
+    int32_t rederive_eps;     /* DDIM: 1: eps is derived again from the clipped x_0; 0: it stays as predicted; 0. Of solvers from
+                                 Euler on it always is */
+    int32_t final_alpha_one;  /* 1: the last step goes to the clean picture; 0: to timestep 0's level of noise; 1. Not DDPM */
     int32_t batch_size;       /* pictures that go through the network at once, 1 to 4096; 16 */
     double eta;               /* DDIM: 0, the default, deterministic; 1, as noisy as DDPM */
     const int32_t *timesteps; /* custom spacing: `steps` of them, strictly falling; copied */
+    int32_t order;            /* of solvers that have one: 1 to 3, LMS 4; 0, the default: 2, LMS 4 */
+    int32_t lower_order_final;/* multistep solvers: 1: the order falls to 1 towards the last of fewer than 15 steps; 1 */
+    int32_t grid;             /* solvers from Euler on, but the singlestep one: DM_GRID_TIMESTEPS */
+    int32_t reserved;         /* 0 */
+    double rho;               /* Karras's grid: 1 to 100; 7 */
+    double churn;             /* Euler, Heun: S_churn of Karras et al. 2022, algorithm 2: noise added before each step; 0 */
+    double churn_min;         /* where sigma is at least this; 0 */
+    double churn_max;         /* and at most this; 1e300 */
+    double churn_noise;       /* S_noise; 1 */
+    double guidance;          /* classifier-free (Ho and Salimans 2022): output = without class + guidance * (with - without);
+                                 1, the default: none. Both halves go through the network in one batch */
+    double guidance_rescale;  /* 0 to 1: how far the guided output is brought back to the spread of that with the class (Lin
+                                 et al. 2024, eq. 15, 16); 0 */
+    double guidance_begin;    /* it is guided where t / T is from guidance_begin to guidance_end, 0 clean and 1 noise */
+    double guidance_end;      /* (Kynkaanniemi et al. 2024); 0 and 1 */
+    double threshold;         /* dynamic thresholding (Saharia et al. 2022): this quantile of |x_0|, at least 1, is the limit, by
+                                 which x_0 is divided after; 0: none; needs clip; 0 */
+    double threshold_max;     /* but at most this; 1e300 */
 } dm_sampler_options;
 
 /* Called after each step with the number of steps done and in all, for the pictures first to first + count - 1 of the
@@ -500,9 +644,16 @@ typedef int32_t (*dm_noise_source)(void *user, int32_t step, float *noise, size_
 typedef int32_t (*dm_denoiser)(void *user, float *output, const float *x_t, float timestep, const int32_t *labels,
                                size_t count, size_t elements);
 
+/* Where noise comes from. */
+enum {
+    DM_RANDOM_PHILOX = 0, /* Philox 4x32-10 (Salmon et al. 2011): the same for any batch, order and thread */
+    DM_RANDOM_TORCH = 1   /* PyTorch's CPU generator: picture i is what torch.Generator().manual_seed(seed + i) and
+                             torch.randn((1, c, h, w)) at each use of noise give there */
+};
+
 typedef struct dm_sampler_request {
     uint32_t struct_size;
-    int32_t reserved;         /* 0 */
+    int32_t random;           /* DM_RANDOM_PHILOX */
     uint64_t count;           /* pictures, 1 to 65536 */
     uint64_t seed;            /* picture i has the seed `seed` + i, and is the same alone and in any batch */
     const uint64_t *seeds;    /* [count], in place of seed + i; or NULL */
@@ -512,7 +663,21 @@ typedef struct dm_sampler_request {
     void *noise_user;
     dm_sampler_progress progress; /* or NULL */
     void *progress_user;
+    const float *image;       /* [count, h, w, c] in [-1, 1]: what is begun from with `strength`, what `mask` keeps, or what
+                                 dm_sampler_invert takes to noise; or NULL */
+    const float *mask;        /* [count, h, w] in [0, 1]: 1 where it is to be drawn, 0 where it stays as in `image`; or NULL */
+    double strength;          /* above 0, at most 1: the share of the steps, the last ones, that `image` goes through after as
+                                 much noise has been added to it (SDEdit, Meng et al. 2022); 1: all, from noise alone */
+    int32_t repaint_times;    /* with a mask: how often each stretch of steps is gone through (RePaint, Lugmayr et al. 2022,
+                                 algorithm 1), 1 to 100; of solvers without a memory; 1 */
+    int32_t repaint_jump;     /* steps of a stretch; 10 */
 } dm_sampler_request;
+
+/* The number of solvers, which are 0 to this - 1. Of each its name, "ddim", and in one line when to use it; NULL where there
+ * is no such solver. They live for ever. */
+DM_API int32_t dm_solver_count(void);
+DM_API const char *dm_solver_name(int32_t solver);
+DM_API const char *dm_solver_advice(int32_t solver);
 
 DM_API int32_t dm_sampler_options_init(dm_sampler_options *options, size_t size);
 /* Samples with `unet`, and follows what it predicts. Both unet and schedule must outlive the sampler. */
@@ -522,15 +687,64 @@ DM_API int32_t dm_sampler_create_with_denoiser(dm_sampler **out, dm_context *con
                                                dm_denoiser denoiser, void *user, int32_t prediction, int32_t height,
                                                int32_t width, int32_t channels, const dm_sampler_options *options);
 DM_API int32_t dm_sampler_request_init(dm_sampler_request *request, size_t size);
-/* The timesteps that it visits, in their order; `count` must be dm_sampler_steps. */
+/* The timesteps that it visits, in their order, rounded to whole ones; `count` must be dm_sampler_steps. */
 DM_API int32_t dm_sampler_steps(const dm_sampler *sampler);
 DM_API int32_t dm_sampler_timesteps(const dm_sampler *sampler, int32_t *timesteps, size_t count);
 /* Fills images [count, h, w, c]; `elements` must be their number of floats in all. */
 DM_API int32_t dm_sampler_run(dm_sampler *sampler, const dm_sampler_request *request, float *images, size_t elements);
+/* What a run of that request begins with, x_T: to be changed, or gone between (dm_interpolate), and be a later request's
+ * `start`. The network is not asked. */
+DM_API int32_t dm_sampler_begin(dm_sampler *sampler, const dm_sampler_request *request, float *noise, size_t elements);
+/* The way back, from pictures to the noise that DDIM makes them of (Song, Meng and Ermon 2021, sec. 4.3): noise [count, h, w, c]
+ * from the request's `image`, to be a later request's `start`. It keeps most of the picture, not all, and more with more
+ * steps. Of DDIM with eta 0. */
+DM_API int32_t dm_sampler_invert(dm_sampler *sampler, const dm_sampler_request *request, float *noise, size_t elements);
+/* Between two pictures of noise, on the arc (Shoemake 1985): out = sin((1-w) u)/sin u a + sin(w u)/sin u b, u the angle
+ * between them, w from 0 to 1. Where they are nearly parallel, on the line. out may be a or b. */
+DM_API int32_t dm_interpolate(float *out, const float *a, const float *b, double weight, size_t elements);
 /* Makes the current run, or where there is none the next call that has a step to do, return DM_ERROR_CANCELLED after the
  * step under way. It stands until a call has returned that. Safe in a signal handler. */
 DM_API void dm_sampler_cancel(dm_sampler *sampler);
 DM_API void dm_sampler_destroy(dm_sampler *sampler);
+
+/* ---- Evaluation ----------------------------------------------------------------------------------------
+ * How well a network knows pictures that it may not have been trained on: the variational bound on their likelihood (Ho et al.
+ * 2020, eq. 5), in bits for each of a picture's values, and the error of what it predicts by quarters of the timesteps. */
+
+typedef struct dm_evaluation_options {
+    uint32_t struct_size;
+    int32_t batch_size;     /* pictures through the network at once, 1 to 4096; 16 */
+    uint64_t first;         /* the dataset's pictures from this one on; 0 */
+    uint64_t count;         /* how many; 0: all that follow; 256 */
+    uint64_t seed;          /* 0 */
+    int32_t timesteps;      /* of each picture, beside the first: one from each of so many equal stretches of the T - 1 others, for an
+                               estimate without bias; 0: all of them; 20 */
+    int32_t variance;       /* of the steps, DM_VARIANCE_*; DM_VARIANCE_FIXED_LARGE */
+    int32_t clip;           /* 1: the x_0 that the network sees is clipped to [-1, 1]; 1 */
+    int32_t use_labels;     /* 1: the dataset's labels reach a network that has classes; 1 */
+} dm_evaluation_options;
+
+typedef struct dm_evaluation {
+    uint32_t struct_size;
+    int32_t reserved;
+    uint64_t pictures;
+    double bits;            /* a value: what all of the terms come to. Of schedules with betas; else NaN, like the terms */
+    double standard_error;  /* of that, by how pictures differ; 0 of a single one */
+    double prior_bits;      /* L_T: what is left of the picture in x_T */
+    double step_bits;       /* L_1 to L_(T-1) */
+    double decoder_bits;    /* L_0: from the last step to bytes */
+    double loss[4];         /* mean squared error of what the network predicts, at the first quarter of the timesteps (the cleanest) to
+                               the last */
+} dm_evaluation;
+
+/* Called after each batch with the questions to the network done and in all; non-zero stops with DM_ERROR_CANCELLED. */
+typedef int32_t (*dm_evaluation_progress)(void *user, uint64_t done, uint64_t all);
+
+DM_API int32_t dm_evaluation_options_init(dm_evaluation_options *options, size_t size);
+/* result->struct_size must be set. A picture's part depends on the seed and its place in the dataset alone. progress may be NULL. */
+DM_API int32_t dm_unet_evaluate(dm_unet *unet, const dm_schedule *schedule, const dm_dataset *dataset,
+                                const dm_evaluation_options *options, dm_evaluation_progress progress, void *user,
+                                dm_evaluation *result);
 
 /* ---- Pictures ------------------------------------------------------------------------------------------
  * uint8_t [height, width, channels] with 1 channel (grey), 3 (RGB) or 4 (RGBA). */

@@ -10,13 +10,15 @@ int32_t dmi_batch_create(dmi_batch *batch) {
     dmi_host *host = &batch->context->host;
     size_t count = (size_t)batch->count, workers = (size_t)dmi_pool_threads(host->pool), floats;
     batch->elements = (size_t)batch->height * (size_t)batch->width * (size_t)batch->channels;
-    if (!dmi_mul(batch->elements, count > 2 * workers ? count : 2 * workers, &floats))
+    size_t pictures = DMI_BATCH_SCRATCH * workers;
+    if (!dmi_mul(batch->elements, count > pictures ? count : pictures, &floats))
         return dmi_fail(host, DM_ERROR_LIMIT_EXCEEDED, "trainer: %zu pictures of %zu floats are too large", count,
                         batch->elements);
-    int32_t status = dmi_alloc_array(host, (void **)&batch->scratch, 2 * workers * batch->elements, sizeof(float),
+    int32_t status = dmi_alloc_array(host, (void **)&batch->scratch, pictures * batch->elements, sizeof(float),
                                      "trainer: scratch for pictures");
     if (!status)
         status = dmi_alloc_array(host, (void **)&batch->target, count * batch->elements, sizeof(float), "trainer: targets");
+    if (!status) status = dmi_alloc_array(host, (void **)&batch->drawn, count, sizeof(dmi_drawn), "trainer: levels of noise");
     if (status || !batch->dataset) return status;
     status = dmi_alloc_array(host, (void **)&batch->pixels, count, batch->elements, "trainer: pictures");
     if (!status)
@@ -33,6 +35,7 @@ void dmi_batch_destroy(dmi_batch *batch) {
     dmi_free(host, batch->labels);
     dmi_free(host, batch->indices);
     dmi_free(host, batch->pixels);
+    dmi_free(host, batch->drawn);
     dmi_free(host, batch->target);
     dmi_free(host, batch->scratch);
 }
@@ -66,19 +69,33 @@ static bool is_flipped(const dmi_batch *batch, uint64_t position) {
     return batch->flip && (bits & 1) != 0;
 }
 
-static int32_t draw_timestep(const dmi_batch *batch, uint64_t position) {
-    dmi_random at = dmi_random_at(batch->seed, DMI_STREAM_TIMESTEP, position);
-    return (int32_t)dmi_random_below(&at, 0, (uint32_t)batch->schedule->steps);
+/* Whether something that happens at this rate happens to index `index` of the stream. */
+static bool happens(const dmi_batch *batch, double rate, uint32_t stream, uint64_t index) {
+    float drawn;
+    dmi_random at = dmi_random_at(batch->seed, stream, index);
+    dmi_random_uniform(&at, &drawn, 1);
+    return (double)drawn < rate;
 }
 
-/* x_0 [elements], in `scratch` where the picture is the dataset's. */
+/* Where the picture is cut out of itself with a padded border. */
+static void crop(const dmi_batch *b, uint64_t position, float *y, const float *x) {
+    dmi_random at = dmi_random_at(b->seed, DMI_STREAM_CROP, position);
+    uint32_t places = 2 * (uint32_t)b->crop_padding + 1;
+    int32_t down = (int32_t)dmi_random_below(&at, 0, places) - b->crop_padding;
+    int32_t right = (int32_t)dmi_random_below(&at, 1, places) - b->crop_padding;
+    b->context->kernels->shift(y, x, b->height, b->width, b->channels, down, right);
+}
+
+/* x_0 [elements], in `scratch` [DMI_BATCH_SCRATCH, elements] where the picture is the dataset's. */
 static const float *clean_picture(const draw_job *job, int32_t i, float *scratch) {
     const dmi_batch *b = job->batch;
     size_t at = (size_t)i * b->elements;
     if (job->given) return job->given->images + at;
     if (job->reads) read_picture(b, i);
-    b->context->kernels->from_u8(scratch, b->pixels + at, b->height, b->width, b->channels,
-                                 is_flipped(b, job->position + (uint64_t)i));
+    uint64_t position = job->position + (uint64_t)i;
+    float *whole = b->crop_padding > 0 ? scratch + b->elements : scratch; /* the noise comes later */
+    b->context->kernels->from_u8(whole, b->pixels + at, b->height, b->width, b->channels, is_flipped(b, position));
+    if (b->crop_padding > 0) crop(b, position, scratch, whole);
     return scratch;
 }
 
@@ -97,23 +114,41 @@ static float label_row(const draw_job *job, int32_t i) {
     int32_t label = -1;
     if (job->given && job->given->labels) label = job->given->labels[i];
     if (!job->given && b->use_labels) label = b->labels[i];
-    return (float)(label < 0 ? b->classes : label);
+    bool dropped = b->label_dropout > 0 && happens(b, b->label_dropout, DMI_STREAM_LABEL, job->position + (uint64_t)i);
+    return (float)(label < 0 || dropped ? b->classes : label);
+}
+
+/* x_t = signal x_0 + noise eps, of which the network gets a multiple, and at its side 0 in place of an x_0 seen before. */
+static void add_noise(const draw_job *job, int32_t i, const dmi_drawn *drawn, const float *x_0, const float *noise, float *scratch) {
+    const dmi_batch *b = job->batch;
+    const dmi_kernels *kernels = b->context->kernels;
+    size_t n = b->elements, c = (size_t)b->channels;
+    float of_x_0 = (float)(drawn->reading.input * drawn->level.signal), of_noise = (float)(drawn->reading.input * drawn->level.noise);
+    if (!b->self_conditioning) {
+        kernels->combine(job->x_t + (size_t)i * n, of_x_0, x_0, of_noise, noise, n);
+        return;
+    }
+    float *input = job->x_t + (size_t)i * 2 * n;
+    kernels->combine(scratch, of_x_0, x_0, of_noise, noise, n);
+    memset(input, 0, 2 * n * sizeof *input);
+    kernels->copy_rows(input, 2 * c, scratch, c, n / c, c, false);
 }
 
 static void draw_picture(void *data, int32_t i, int32_t worker) {
     const draw_job *job = data;
     const dmi_batch *b = job->batch;
-    size_t n = b->elements, at = (size_t)i * n;
-    float *scratch = b->scratch + (size_t)worker * 2 * n;
+    size_t n = b->elements;
+    float *scratch = b->scratch + (size_t)worker * DMI_BATCH_SCRATCH * n;
     const float *x_0 = clean_picture(job, i, scratch), *noise = noise_of(job, i, scratch + n);
-    int32_t t = job->given && job->given->timesteps ? job->given->timesteps[i]
-                                                    : draw_timestep(b, job->position + (uint64_t)i);
-    dmi_mixture noised = dmi_loss_noised(b->schedule->alpha_cumprod[t]);
-    dmi_mixture target = dmi_loss_target(b->prediction, b->schedule->alpha_cumprod[t]);
-    /* The noise is added: x_t = sqrt(a_t) x_0 + sqrt(1 - a_t) eps (Ho et al. 2020, eq. 4). */
-    b->context->kernels->combine(job->x_t + at, noised.image, x_0, noised.noise, noise, n);
-    b->context->kernels->combine(b->target + at, target.image, x_0, target.noise, noise, n);
-    job->t[i] = (float)t;
+    dmi_drawn_level at = job->given && job->given->timesteps ? dmi_timesteps_given(b->timesteps, job->given->timesteps[i])
+                                                          : dmi_timesteps_draw(b->timesteps, job->position + (uint64_t)i);
+    dmi_drawn drawn = {.level = at.level, .timestep = at.timestep, .importance = at.importance};
+    drawn.reading = dmi_reading_at(drawn.level, b->prediction, b->sigma_data);
+    dmi_mixture target = dmi_loss_target(drawn.level, b->prediction, b->sigma_data);
+    add_noise(job, i, &drawn, x_0, noise, scratch + 2 * n);
+    b->context->kernels->combine(b->target + (size_t)i * n, (float)target.image, x_0, (float)target.noise, noise, n);
+    b->drawn[i] = drawn;
+    job->t[i] = (float)drawn.level.time;
     if (job->labels) job->labels[i] = label_row(job, i);
 }
 
@@ -150,4 +185,34 @@ int32_t dmi_batch_draw(dmi_batch *batch, const dmi_unet_graph *graph, uint64_t p
     dmi_parallel(batch->context->host.pool, batch->count, draw_picture, &job);
     if (!given) status = check_reading(batch);
     return status;
+}
+
+/* ---- self-conditioning ---- */
+
+bool dmi_batch_looks_twice(const dmi_batch *batch, double rate, uint64_t pass) {
+    return batch->self_conditioning && happens(batch, rate, DMI_STREAM_SELF, pass);
+}
+
+typedef struct look_job {
+    const dmi_batch *batch;
+    float *input;
+    const float *output;
+    size_t output_channels;
+} look_job;
+
+static void look_again(void *data, int32_t i, int32_t worker) {
+    const look_job *job = data;
+    const dmi_batch *b = job->batch;
+    const dmi_reading *r = &b->drawn[i].reading;
+    size_t c = (size_t)b->channels, pixels = b->elements / c;
+    (void)worker;
+    b->context->kernels->self_condition(job->input + (size_t)i * 2 * b->elements, (float)(r->x0_x / r->input),
+                                        job->output + (size_t)i * pixels * job->output_channels, (float)r->x0_output,
+                                        job->output_channels, pixels, c);
+}
+
+void dmi_batch_show(const dmi_batch *batch, const dmi_unet_graph *graph, int32_t output_channels) {
+    look_job job = {.batch = batch, .input = dmi_graph_data(graph->graph, graph->x),
+                    .output = dmi_graph_data(graph->graph, graph->output), .output_channels = (size_t)output_channels};
+    dmi_parallel(batch->context->host.pool, batch->count, look_again, &job);
 }

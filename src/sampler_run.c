@@ -1,252 +1,206 @@
-/* The run: noise to pictures, batch by batch. A picture depends on its own seed, label and start alone, so neither the
- * batch that it is in nor the number of threads changes a bit of it. */
+/* The run: noise to pictures, batch by batch. A picture depends on its own seed, label and image alone, so neither the batch
+ * that it is in nor the number of threads changes a bit of it. */
+#include <math.h>
 #include <string.h>
 
 #include "base/random.h"
 #include "sampler.h"
 
-enum { COUNT_MOST = 65536 };
+/* ---- the beginning ---- */
 
-/* What a task can find wrong with its picture. */
-enum { FAULT_NONE = 0, FAULT_OUTPUT = 1, FAULT_NOISE = 2, FAULT_PICTURE = 3 };
-
-static const dm_sampler_request request_defaults = {.struct_size = sizeof(dm_sampler_request), .count = 1};
-
-int32_t dm_sampler_request_init(dm_sampler_request *request, size_t size) {
-    return dmi_options_write(NULL, request, size, &request_defaults, sizeof request_defaults, "dm_sampler_request");
+/* What standard normal noise is multiplied by to be x where there is no picture: a process with betas keeps the variance 1,
+ * of which x at the first level lacks the picture's share. */
+static double start_factor(const dmi_run *run) {
+    const dm_sampler *s = run->sampler;
+    bool by_sigma = s->solver->between && s->options.spacing != DM_SPACING_LEADING;
+    return dmi_schedule_has_betas(s->schedule) && !by_sigma ? 1 : run->levels[run->step].noise;
 }
 
-/* ---- before the run ---- */
-
-static int32_t check_labels(const dm_sampler *s, const dm_sampler_request *r) {
-    dmi_host *host = &s->context->host;
-    if (!r->labels || !s->unet) return DM_OK;
-    int32_t classes = s->unet->options.classes;
-    if (classes == 0)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: labels were given, but the network has no classes");
-    for (uint64_t i = 0; i < r->count; i++)
-        if (r->labels[i] < -1 || r->labels[i] > classes)
-            return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                            "sampler: the label of picture %llu is %d; it must be 0 to %d, or -1 for none",
-                            (unsigned long long)i, (int)r->labels[i], (int)classes - 1);
-    return DM_OK;
-}
-
-static int32_t check_request(const dm_sampler *s, const dm_sampler_request *r, const float *images, size_t elements) {
-    dmi_host *host = &s->context->host;
-    if (r->reserved != 0)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: the request's 'reserved' is %d; it must be 0",
-                        (int)r->reserved);
-    if (r->count < 1 || r->count > COUNT_MOST)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: the request's 'count' is %llu; it must be 1 to %d",
-                        (unsigned long long)r->count, (int)COUNT_MOST);
-    if (!images) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: 'images' is NULL");
-    size_t total;
-    if (!dmi_mul((size_t)r->count, s->elements, &total) || elements != total)
-        return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
-                        "sampler: 'elements' is %zu; %llu pictures of %d x %d x %d have another number", elements,
-                        (unsigned long long)r->count, (int)s->height, (int)s->width, (int)s->channels);
-    if (r->start)
-        for (uint64_t i = 0; i < r->count; i++)
-            if (!s->context->kernels->all_finite(r->start + i * s->elements, s->elements))
-                return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: 'start' of picture %llu has infinities or NaN",
-                                (unsigned long long)i);
-    return check_labels(s, r);
-}
-
-void dmi_sampler_release(dm_sampler *s) {
-    dmi_host *host = &s->context->host;
-    dmi_free(host, s->x);
-    dmi_free(host, s->x_0);
-    dmi_free(host, s->output);
-    dmi_free(host, s->noise);
-    dmi_free(host, s->labels);
-    dmi_free(host, s->faults);
-    s->x = s->x_0 = s->output = s->noise = NULL;
-    s->labels = NULL;
-    s->faults = NULL;
-    s->capacity = 0;
-}
-
-/* Room for `size` pictures at once, and the network's own for so many: the steps then allocate nothing. */
-static int32_t reserve(dm_sampler *s, size_t size) {
-    dmi_host *host = &s->context->host;
-    int32_t status = DM_OK;
-    if (s->capacity < size) {
-        dmi_sampler_release(s);
-        size_t picture = s->elements * sizeof(float);
-        status = dmi_alloc_array(host, (void **)&s->x, size, picture, "sampler: x_t");
-        if (!status) status = dmi_alloc_array(host, (void **)&s->x_0, size, picture, "sampler: x_0");
-        if (!status) status = dmi_alloc_array(host, (void **)&s->output, size, picture, "sampler: the network's output");
-        if (!status) status = dmi_alloc_array(host, (void **)&s->noise, size, picture, "sampler: noise");
-        if (!status) status = dmi_alloc_array(host, (void **)&s->labels, size, sizeof *s->labels, "sampler: labels");
-        if (!status) status = dmi_alloc_array(host, (void **)&s->faults, size, sizeof *s->faults, "sampler: faults");
-        if (status) {
-            dmi_sampler_release(s);
-            return status;
-        }
-        s->capacity = size;
-    }
-    dmi_unet_graph *graph;
-    if (s->unet) status = dmi_unet_forward_graph(s->unet, &graph, size);
-    return status;
-}
-
-/* ---- one batch ---- */
-
-typedef struct batch {
-    dm_sampler *sampler;
-    const dm_sampler_request *request;
-    size_t first;  /* its first picture */
-    size_t count;  /* pictures that are wanted of it */
-    size_t size;   /* pictures that go through the network: those after `count` repeat earlier ones, for its sake */
-    int32_t step;  /* 0 is the noise that sampling starts from, then 1 to steps */
-} batch;
-
-static void draw(const batch *b, size_t i, float *noise) {
-    const dm_sampler_request *r = b->request;
-    uint64_t seed = r->seeds ? r->seeds[b->first + i] : r->seed + b->first + i;
-    dmi_random at = dmi_random_at(seed, DMI_STREAM_SAMPLE, (uint64_t)b->step);
-    dmi_random_normal(&at, noise, b->sampler->elements);
-}
-
-static void draw_start_task(void *data, int32_t task, int32_t worker) {
-    (void)worker;
-    const batch *b = data;
-    draw(b, (size_t)task, b->sampler->x + (size_t)task * b->sampler->elements);
-}
-
-static void update_task(void *data, int32_t task, int32_t worker) {
-    (void)worker;
-    const batch *b = data;
-    dm_sampler *s = b->sampler;
+static void begin_task(void *data, int32_t task, int32_t worker) {
+    const dmi_run *run = data;
+    const dm_sampler *s = run->sampler;
+    const dm_sampler_request *r = run->request;
+    const dmi_sampler_buffers *b = &s->buffers;
     const dmi_kernels *kernels = s->context->kernels;
-    const dmi_solver_update *update = &s->updates[b->step - 1];
-    size_t i = (size_t)task, n = s->elements;
-    float *x = s->x + i * n, *noise = s->noise + i * n;
-    const float *output = s->output + i * n;
-    bool noisy = update->noise != 0;
-    if (noisy && !b->request->noise) draw(b, i, noise);
-    s->faults[i] = FAULT_NONE;
-    if (!kernels->all_finite(output, n)) {
-        s->faults[i] = FAULT_OUTPUT;
-    } else if (noisy && b->request->noise && !kernels->all_finite(noise, n)) {
-        s->faults[i] = FAULT_NOISE;
-    } else {
-        kernels->solver_update(x, s->x_0 + i * n, output, noisy ? noise : NULL, update, n);
-        if (!kernels->all_finite(x, n)) s->faults[i] = FAULT_PICTURE;
+    size_t i = (size_t)task, n = s->elements, at = i * n, given = (run->first + i) * n;
+    float *noise = b->noise + at, *x = b->shown_x + at;
+    (void)worker;
+    if (r->random == DM_RANDOM_TORCH) dmi_torch_seed(&b->torch[i], r->seeds ? r->seeds[run->first + i] : r->seed + run->first + i);
+    if (!r->start && !r->noise) dmi_run_draw(run, i, DMI_STREAM_SAMPLE, noise);
+    if (r->start) memcpy(x, r->start + given, n * sizeof *x);
+    else if (r->strength < 1) /* The noise is added to the picture that is begun from. */
+        kernels->combine(x, (float)run->levels[run->step].signal, r->image + given, (float)run->levels[run->step].noise, noise, n);
+    else kernels->scale(x, noise, (float)start_factor(run), n);
+    kernels->solver_sum(b->x + at, NULL, NULL, 0, x, 1, n);
+    memset(b->shown_x_0 + at, 0, n * sizeof *b->shown_x_0);
+}
+
+/* x, the labels, and what the network saw before: nothing. */
+static int32_t begin(dmi_run *run) {
+    dm_sampler *s = run->sampler;
+    const dm_sampler_request *r = run->request;
+    dmi_sampler_buffers *b = &s->buffers;
+    if (r->noise && !r->start) {
+        int32_t status = dmi_run_ask_noise(run, b->noise);
+        if (status) return status;
     }
-}
-
-static int32_t first_fault(const batch *b) {
-    static const char *const what[] = {
-        [FAULT_OUTPUT] = "the network's output", [FAULT_NOISE] = "the noise", [FAULT_PICTURE] = "the picture"};
-    const dm_sampler *s = b->sampler;
-    for (size_t i = 0; i < b->count; i++)
-        if (s->faults[i] != FAULT_NONE)
-            return dmi_fail(&s->context->host, DM_ERROR_NOT_FINITE,
-                            "sampler: %s is infinite or not a number in picture %zu at step %d of %d (timestep %d)",
-                            what[s->faults[i]], b->first + i, (int)b->step, (int)s->options.steps,
-                            (int)s->timesteps[b->step - 1]);
-    return DM_OK;
-}
-
-static int32_t ask_noise(const batch *b, float *noise) {
-    const dm_sampler *s = b->sampler;
-    int32_t answer = b->request->noise(b->request->noise_user, b->step, noise, b->first, b->count, s->elements);
-    if (!answer) return DM_OK;
-    return dmi_fail(&s->context->host, DM_ERROR_CALLBACK_FAILED, "sampler: the noise source returned %d at step %d of %d",
-                    (int)answer, (int)b->step, (int)s->options.steps);
-}
-
-/* x_T and the labels. */
-static int32_t begin(batch *b) {
-    dm_sampler *s = b->sampler;
-    const dm_sampler_request *r = b->request;
-    size_t n = s->elements;
-    int32_t status = DM_OK;
-    b->step = 0;
-    if (r->start) memcpy(s->x, r->start + b->first * n, b->count * n * sizeof(float));
-    else if (r->noise) status = ask_noise(b, s->x);
-    else dmi_parallel(s->context->host.pool, (int32_t)b->count, draw_start_task, b);
-    if (status) return status;
-    if (!s->context->kernels->all_finite(s->x, b->count * n))
+    dmi_parallel(s->context->host.pool, (int32_t)run->count, begin_task, run);
+    if (!s->context->kernels->all_finite(b->shown_x, run->count * s->elements))
         return dmi_fail(&s->context->host, DM_ERROR_NOT_FINITE,
-                        "sampler: the noise to start from is infinite or not a number in pictures %zu to %zu", b->first,
-                        b->first + b->count - 1);
-    if (r->labels) memcpy(s->labels, r->labels + b->first, b->count * sizeof(int32_t));
-    for (size_t i = b->count; i < b->size; i++) {
-        memcpy(s->x + i * n, s->x + (i - b->count) * n, n * sizeof(float));
-        if (r->labels) s->labels[i] = s->labels[i - b->count];
-    }
+                        "sampler: the noise to start from is infinite or not a number in pictures %zu to %zu", run->first,
+                        run->first + run->count - 1);
+    for (size_t i = 0; r->labels && i < run->size; i++) b->labels[i] = r->labels[run->first + i % run->count];
     return DM_OK;
 }
 
-static int32_t predict(const batch *b, int32_t timestep) {
-    dm_sampler *s = b->sampler;
-    const int32_t *labels = b->request->labels ? s->labels : NULL;
-    if (s->unet) return dmi_unet_denoise(s->unet, s->output, s->x, (float)timestep, labels, b->size);
-    int32_t answer = s->denoiser(s->denoiser_user, s->output, s->x, (float)timestep, labels, b->count, s->elements);
-    if (!answer) return DM_OK;
-    return dmi_fail(&s->context->host, DM_ERROR_CALLBACK_FAILED, "sampler: the denoiser returned %d at step %d of %d",
-                    (int)answer, (int)b->step, (int)s->options.steps);
+/* ---- what a mask keeps, and going back ---- */
+
+typedef struct level_job {
+    const dmi_run *run;
+    dmi_level from, to;
+} level_job;
+
+static void keep_task(void *data, int32_t task, int32_t worker) {
+    const level_job *job = data;
+    const dmi_run *run = job->run;
+    const dm_sampler *s = run->sampler;
+    const dm_sampler_request *r = run->request;
+    size_t i = (size_t)task, n = s->elements, pixels = n / (size_t)s->channels, picture = run->first + i;
+    float *noise = s->buffers.noise + i * n;
+    (void)worker;
+    if (job->to.noise > 0) dmi_run_draw(run, i, DMI_STREAM_KEEP, noise);
+    s->context->kernels->solver_keep(s->buffers.x + i * n, r->mask + picture * pixels, r->image + picture * n, job->to.signal, noise,
+                                     job->to.noise, pixels, (size_t)s->channels);
 }
 
-static int32_t check_cancelled(const batch *b) {
-    dm_sampler *s = b->sampler;
+/* What is kept of the request's image takes its place, as noisy as x is at that level (Lugmayr et al. 2022, eq. 8). */
+static void keep(const dmi_run *run, dmi_level level) {
+    level_job job = {.run = run, .to = level};
+    if (run->request->mask) dmi_parallel(run->sampler->context->host.pool, (int32_t)run->count, keep_task, &job);
+}
+
+static void back_task(void *data, int32_t task, int32_t worker) {
+    const level_job *job = data;
+    const dm_sampler *s = job->run->sampler;
+    const dmi_kernels *kernels = s->context->kernels;
+    size_t i = (size_t)task, n = s->elements;
+    double *x = s->buffers.x + i * n;
+    float *noise = s->buffers.noise + i * n;
+    (void)worker;
+    dmi_run_draw(job->run, i, DMI_STREAM_BACK, noise);
+    const double *terms[] = {x};
+    double factor = job->to.signal / job->from.signal;
+    kernels->solver_sum(x, terms, &factor, 1, noise, sqrt(dmi_variance_between(job->to, job->from)), n);
+}
+
+/* From the level reached to one that is noisier (Lugmayr et al. 2022, eq. 9). */
+static void go_back(const dmi_run *run, dmi_level from, dmi_level to) {
+    level_job job = {.run = run, .from = from, .to = to};
+    dmi_parallel(run->sampler->context->host.pool, (int32_t)run->count, back_task, &job);
+}
+
+/* ---- the steps ---- */
+
+static int32_t check_cancelled(const dmi_run *run) {
+    dm_sampler *s = run->sampler;
     if (!atomic_load(&s->cancelled)) return DM_OK;
     return dmi_fail(&s->context->host, DM_ERROR_CANCELLED, "sampler: cancelled after step %d of %d, at picture %zu",
-                    (int)b->step, (int)s->options.steps, b->first);
+                    (int)run->step, (int)s->options.steps, run->first);
 }
 
-static int32_t run_step(batch *b) {
-    dm_sampler *s = b->sampler;
-    const dm_sampler_request *r = b->request;
-    int32_t status = predict(b, s->timesteps[b->step - 1]);
-    if (!status && r->noise && s->updates[b->step - 1].noise != 0) status = ask_noise(b, s->noise);
-    if (status) return status;
-    dmi_parallel(s->context->host.pool, (int32_t)b->count, update_task, b);
-    status = first_fault(b);
-    if (status || !r->progress) return status;
-    int32_t answer = r->progress(r->progress_user, b->step, s->options.steps, s->x, s->x_0, b->first, b->count);
+static int32_t report(const dmi_run *run, int32_t all) {
+    const dm_sampler *s = run->sampler;
+    const dm_sampler_request *r = run->request;
+    if (!r->progress) return DM_OK;
+    int32_t answer = r->progress(r->progress_user, run->visit, all, s->buffers.shown_x, s->buffers.shown_x_0, run->first, run->count);
     if (!answer) return DM_OK;
-    return dmi_fail(&s->context->host, DM_ERROR_CANCELLED, "sampler: the progress callback returned %d after step %d of %d",
-                    (int)answer, (int)b->step, (int)s->options.steps);
+    return dmi_fail(&s->context->host, DM_ERROR_CANCELLED, "sampler: the progress callback returned %d after step %d of %d", (int)answer,
+                    (int)run->visit, (int)all);
 }
 
-static int32_t run_batch(batch *b, float *images) {
-    dm_sampler *s = b->sampler;
-    int32_t status = begin(b);
-    if (!status) status = check_cancelled(b);
-    while (!status && b->step < s->options.steps) {
-        b->step++;
-        status = run_step(b);
-        if (!status) status = check_cancelled(b);
+/* Steps from..to-1; `all` is how many there are in the whole run. */
+static int32_t run_steps(dmi_run *run, int32_t from, int32_t to, int32_t all) {
+    int32_t status = DM_OK;
+    for (run->step = from; !status && run->step < to;) {
+        run->visit++;
+        for (int32_t k = run->begins[run->step]; !status && k < run->begins[run->step + 1]; k++)
+            status = dmi_run_stage(run, &run->stages[k]);
+        if (status) break;
+        run->step++;
+        keep(run, run->levels[run->step]);
+        status = report(run, all);
+        if (!status) status = check_cancelled(run);
     }
-    if (!status) memcpy(images + b->first * s->elements, s->x, b->count * s->elements * sizeof(float));
     return status;
 }
 
-static int32_t run(dm_sampler *s, const dm_sampler_request *request, float *images, size_t elements) {
-    dm_sampler_request r = request_defaults;
-    int32_t status = dmi_options_read(&s->context->host, &r, sizeof r, request, "dm_sampler_request");
-    if (!status) status = check_request(s, &r, images, elements);
+/* All of them, in stretches that are gone through several times where the request wants it. */
+static int32_t run_all(dmi_run *run, int32_t first) {
+    const dm_sampler_request *r = run->request;
+    int32_t steps = run->sampler->options.steps, jump = r->repaint_times > 1 ? r->repaint_jump : steps - first;
+    int32_t all = (steps - first) * r->repaint_times, status = DM_OK;
+    for (int32_t from = first, to; !status && from < steps; from = to) {
+        to = steps - from < jump ? steps : from + jump;
+        for (int32_t time = 0; !status && time < r->repaint_times; time++) {
+            if (time > 0) go_back(run, run->levels[to], run->levels[from]);
+            status = run_steps(run, from, to, all);
+        }
+    }
+    return status;
+}
+
+static int32_t run_batch(dmi_run *run, int32_t first, float *images) {
+    dm_sampler *s = run->sampler;
+    run->step = first;
+    int32_t status = begin(run);
     if (status) return status;
-    /* Batches of one size, since the network is planned for one. */
-    size_t count = (size_t)r.count, most = (size_t)s->options.batch_size;
+    keep(run, run->levels[first]);
+    status = check_cancelled(run);
+    if (!status && !run->only_begins) status = run_all(run, first);
+    if (status) return status;
+    size_t floats = run->count * s->elements;
+    s->context->kernels->solver_input(images + run->first * s->elements, 1, s->buffers.x, floats);
+    return DM_OK;
+}
+
+/* Batches of one size, since the network is planned for one. */
+int32_t dmi_run_batches(dmi_run *run, int32_t first, float *images) {
+    dm_sampler *s = run->sampler;
+    size_t count = (size_t)run->request->count, most = (size_t)s->options.batch_size;
     size_t batches = (count + most - 1) / most, size = (count + batches - 1) / batches;
-    status = reserve(s, size);
-    for (size_t first = 0; !status && first < count; first += size) {
-        batch b = {.sampler = s, .request = &r, .first = first, .size = size};
-        b.count = count - first < size ? count - first : size;
-        status = run_batch(&b, images);
+    int32_t status = dmi_sampler_reserve(s, size);
+    for (size_t at = 0; !status && at < count; at += size) {
+        dmi_run batch = *run;
+        batch.first = at;
+        batch.size = size;
+        batch.count = count - at < size ? count - at : size;
+        status = run_batch(&batch, first, images);
     }
     return status;
+}
+
+int32_t dmi_run_end(dm_sampler *sampler, int32_t status) {
+    if (status == DM_ERROR_CANCELLED) atomic_store(&sampler->cancelled, 0);
+    return status;
+}
+
+static int32_t sample(dm_sampler *s, const dm_sampler_request *request, bool only_begins, float *images, size_t elements) {
+    dm_sampler_request r = dmi_request_defaults;
+    int32_t status = dmi_options_read(&s->context->host, &r, sizeof r, request, "dm_sampler_request");
+    if (!status) status = dmi_request_check(s, &r, images, elements);
+    if (status) return status;
+    int32_t first = dmi_request_first(s, &r);
+    if (s->planned_first != first) dmi_sampler_plan_stages(s, first);
+    dmi_run run = {.sampler = s, .request = &r, .stages = s->stages, .begins = s->begins, .levels = s->levels, .only_begins = only_begins};
+    return dmi_run_batches(&run, first, images);
 }
 
 int32_t dm_sampler_run(dm_sampler *sampler, const dm_sampler_request *request, float *images, size_t elements) {
     if (!sampler) return DM_ERROR_INVALID_ARGUMENT;
-    int32_t status = run(sampler, request, images, elements);
-    if (status == DM_ERROR_CANCELLED) atomic_store(&sampler->cancelled, 0);
-    return status;
+    return dmi_run_end(sampler, sample(sampler, request, false, images, elements));
+}
+
+int32_t dm_sampler_begin(dm_sampler *sampler, const dm_sampler_request *request, float *noise, size_t elements) {
+    if (!sampler) return DM_ERROR_INVALID_ARGUMENT;
+    return dmi_run_end(sampler, sample(sampler, request, true, noise, elements));
 }

@@ -1,14 +1,16 @@
-/* The forward process: betas, their running product, and the series that follow from the two (Ho et al. 2020;
- * Nichol and Dhariwal 2021). Everything is computed and kept in double. */
+/* Schedules and how they are made: betas and their running product (Ho et al. 2020; Nichol and Dhariwal 2021), in double. Of
+ * the processes that have none, flow and EDM, they are those of the process that is the same but for a factor of x_t. */
 #include "schedule.h"
 
 #include <math.h>
 #include <string.h>
 
+#include "options.h"
+
 static const double cosine_offset = 0.008, cosine_beta_most = 0.999;
-/* What stands for a variance of 0 where a logarithm is asked for. */
-static const double variance_least = 1e-20;
 static const double pi = 3.14159265358979323846;
+/* The length of the chain that beta_start and beta_end were chosen for, and the sigmoid's two ends. */
+static const double usual_timesteps = 1000, sigmoid_end = 6;
 
 static const dm_schedule_options defaults = {
     .struct_size = sizeof(dm_schedule_options),
@@ -16,6 +18,10 @@ static const dm_schedule_options defaults = {
     .timesteps = 1000,
     .beta_start = 1e-4,
     .beta_end = 0.02,
+    .flow_shift = 1,
+    .sigma_min = 0.002,
+    .sigma_max = 80,
+    .rho = 7,
 };
 
 int32_t dm_schedule_options_init(dm_schedule_options *options, size_t size) {
@@ -52,10 +58,35 @@ static void accumulate(dm_schedule *schedule) {
     }
 }
 
+/* Element t of T in equal steps from first to last. */
+static double equal_steps(double first, double last, int32_t t, int32_t steps) {
+    return t == 0 ? first : first + (last - first) * t / (steps - 1);
+}
+
+static double beta_factor(const dm_schedule_options *o) {
+    return o->scale_betas ? usual_timesteps / o->timesteps : 1;
+}
+
 static void linear_betas(double *beta, const dm_schedule_options *o) {
-    beta[0] = o->beta_start;
-    for (int32_t t = 1; t < o->timesteps; t++)
-        beta[t] = o->beta_start + (o->beta_end - o->beta_start) * t / (o->timesteps - 1);
+    double factor = beta_factor(o);
+    for (int32_t t = 0; t < o->timesteps; t++)
+        beta[t] = factor * equal_steps(o->beta_start, o->beta_end, t, o->timesteps);
+}
+
+static void scaled_linear_betas(double *beta, const dm_schedule_options *o) {
+    double factor = beta_factor(o);
+    for (int32_t t = 0; t < o->timesteps; t++) {
+        double root = equal_steps(sqrt(o->beta_start), sqrt(o->beta_end), t, o->timesteps);
+        beta[t] = factor * root * root;
+    }
+}
+
+static void sigmoid_betas(double *beta, const dm_schedule_options *o) {
+    double factor = beta_factor(o);
+    for (int32_t t = 0; t < o->timesteps; t++) {
+        double u = equal_steps(-sigmoid_end, sigmoid_end, t, o->timesteps);
+        beta[t] = factor * (o->beta_start + (o->beta_end - o->beta_start) / (1 + exp(-u)));
+    }
 }
 
 /* Nichol and Dhariwal 2021, eq. 17. */
@@ -72,28 +103,112 @@ static void cosine_betas(double *beta, const dm_schedule_options *o) {
     }
 }
 
+/* The betas whose running product is that of flow's and EDM's levels: 1 - a_t / a_(t-1). */
+static void betas_of_levels(dm_schedule *s) {
+    double before = 1;
+    for (int32_t t = 0; t < s->steps; t++) {
+        dmi_level level = dmi_schedule_level(s, t);
+        double signal = level.signal * level.signal, noise = level.noise * level.noise;
+        s->alpha_cumprod[t] = signal / (signal + noise);
+        s->beta[t] = 1 - s->alpha_cumprod[t] / before;
+        before = s->alpha_cumprod[t];
+    }
+}
+
+/* Lin et al. 2024, algorithm 1: sqrt(a) is shifted so that it ends at 0, and stretched so that it begins where it did. */
+static void rescale_to_zero_snr(dm_schedule *s) {
+    int32_t last = s->steps - 1;
+    double first_root = sqrt(s->alpha_cumprod[0]), last_root = sqrt(s->alpha_cumprod[last]), before = 1;
+    for (int32_t t = 0; t <= last; t++) {
+        double root = (sqrt(s->alpha_cumprod[t]) - last_root) * first_root / (first_root - last_root);
+        s->alpha_cumprod[t] = t == last ? 0 : root * root;
+        s->beta[t] = 1 - s->alpha_cumprod[t] / before;
+        before = s->alpha_cumprod[t];
+    }
+}
+
 /* Written so that what is not a number fails too. */
 static bool inside_unit(double x) {
     return x > 0 && x < 1;
 }
 
-static int32_t check_options(dmi_host *host, const dm_schedule_options *o) {
-    if (o->kind != DM_SCHEDULE_LINEAR && o->kind != DM_SCHEDULE_COSINE)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'kind' is %d; it must be 0 (linear) or 1 (cosine)",
-                        (int)o->kind);
-    if (o->timesteps < 1 || o->timesteps > DMI_SCHEDULE_STEPS_MOST)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'timesteps' is %d; it must be 1 to %d",
-                        (int)o->timesteps, (int)DMI_SCHEDULE_STEPS_MOST);
-    if (o->reserved != 0)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'reserved' is %d; it must be 0", (int)o->reserved);
-    if (o->kind == DM_SCHEDULE_COSINE) return DM_OK;
+static bool uses_beta_range(int32_t kind) {
+    return kind == DM_SCHEDULE_LINEAR || kind == DM_SCHEDULE_SCALED_LINEAR || kind == DM_SCHEDULE_SIGMOID;
+}
+
+static bool has_betas(int32_t kind) { return kind != DM_SCHEDULE_FLOW && kind != DM_SCHEDULE_EDM; }
+
+bool dmi_schedule_has_betas(const dm_schedule *schedule) { return has_betas(schedule->options.kind); }
+
+static int32_t check_beta_range(dmi_host *host, const dm_schedule_options *o) {
+    double factor = beta_factor(o);
     if (!inside_unit(o->beta_start))
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'beta_start' is %g; it must be above 0 and below 1",
                         o->beta_start);
     if (!inside_unit(o->beta_end))
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'beta_end' is %g; it must be above 0 and below 1",
                         o->beta_end);
-    return DM_OK;
+    if (inside_unit(factor * o->beta_start) && inside_unit(factor * o->beta_end)) return DM_OK;
+    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                    "schedule: 'scale_betas' with %d 'timesteps' multiplies the betas by %g, to %g and %g; they must stay below 1",
+                    (int)o->timesteps, factor, factor * o->beta_start, factor * o->beta_end);
+}
+
+static int32_t check_levels(dmi_host *host, const dm_schedule_options *o) {
+    if (o->zero_terminal_snr)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "schedule: 'zero_terminal_snr' and 'kind' %d don't go together: only schedules with betas are rescaled",
+                        (int)o->kind);
+    if (o->kind == DM_SCHEDULE_FLOW) {
+        if (o->flow_shift > 0 && o->flow_shift <= 1e6) return DM_OK;
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'flow_shift' is %g; it must be above 0, at most 1e6",
+                        o->flow_shift);
+    }
+    if (!(o->sigma_min >= 1e-6 && o->sigma_min <= 1e6))
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'sigma_min' is %g; it must be 1e-6 to 1e6", o->sigma_min);
+    if (!(o->sigma_max > o->sigma_min && o->sigma_max <= 1e6))
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'sigma_max' is %g; it must be above 'sigma_min' (%g), at most 1e6",
+                        o->sigma_max, o->sigma_min);
+    if (o->rho >= 1 && o->rho <= 100) return DM_OK;
+    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'rho' is %g; it must be 1 to 100", o->rho);
+}
+
+static int32_t check_options(dmi_host *host, const dm_schedule_options *o) {
+    if (o->kind < DM_SCHEDULE_LINEAR || o->kind > DM_SCHEDULE_EDM)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "schedule: 'kind' is %d; it must be 0 (linear), 1 (cosine), 2 (scaled linear), 3 (sigmoid), 4 (flow) or 5 (EDM)",
+                        (int)o->kind);
+    if (o->timesteps < 1 || o->timesteps > DMI_SCHEDULE_STEPS_MOST)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'timesteps' is %d; it must be 1 to %d",
+                        (int)o->timesteps, (int)DMI_SCHEDULE_STEPS_MOST);
+    if (o->reserved != 0)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'reserved' is %d; it must be 0", (int)o->reserved);
+    int32_t status = dmi_check_range(host, "schedule", "zero_terminal_snr", o->zero_terminal_snr, 0, 1);
+    if (!status) status = dmi_check_range(host, "schedule", "scale_betas", o->scale_betas, 0, 1);
+    if (status) return status;
+    if (o->zero_terminal_snr && o->timesteps < 2)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "schedule: 'zero_terminal_snr' and 'timesteps' %d don't go together: rescaling needs 2 at least",
+                        (int)o->timesteps);
+    if (o->scale_betas && !uses_beta_range(o->kind))
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "schedule: 'scale_betas' and 'kind' %d don't go together: it has no beta_start and beta_end", (int)o->kind);
+    if (!has_betas(o->kind)) return check_levels(host, o);
+    return uses_beta_range(o->kind) ? check_beta_range(host, o) : DM_OK;
+}
+
+static void fill(dm_schedule *s) {
+    static void (*const betas_of[])(double *, const dm_schedule_options *) = {
+        [DM_SCHEDULE_LINEAR] = linear_betas, [DM_SCHEDULE_COSINE] = cosine_betas,
+        [DM_SCHEDULE_SCALED_LINEAR] = scaled_linear_betas, [DM_SCHEDULE_SIGMOID] = sigmoid_betas,
+    };
+    if (!has_betas(s->options.kind)) {
+        betas_of_levels(s);
+        return;
+    }
+    betas_of[s->options.kind](s->beta, &s->options);
+    accumulate(s);
+    if (s->options.zero_terminal_snr) rescale_to_zero_snr(s);
 }
 
 int32_t dm_schedule_create(dm_schedule **out, dm_context *context, const dm_schedule_options *options) {
@@ -107,9 +222,7 @@ int32_t dm_schedule_create(dm_schedule **out, dm_context *context, const dm_sche
     dm_schedule *schedule;
     if (!status) status = schedule_new(&schedule, context, &full);
     if (status) return status;
-    if (full.kind == DM_SCHEDULE_LINEAR) linear_betas(schedule->beta, &full);
-    else cosine_betas(schedule->beta, &full);
-    accumulate(schedule);
+    fill(schedule);
     *out = schedule;
     return DM_OK;
 }
@@ -155,118 +268,4 @@ void dm_schedule_destroy(dm_schedule *schedule) {
     dmi_free(host, schedule->beta);
     dmi_free(host, schedule->alpha_cumprod);
     dmi_free(host, schedule);
-}
-
-/* ---- reading ---- */
-
-int32_t dm_schedule_steps(const dm_schedule *schedule) {
-    return schedule ? schedule->steps : 0;
-}
-
-static double alpha_cumprod_before(const dm_schedule *s, int32_t t) {
-    return t > 0 ? s->alpha_cumprod[t - 1] : 1;
-}
-
-static double beta_at(const dm_schedule *s, int32_t t) {
-    return s->beta[t];
-}
-
-static double alpha_at(const dm_schedule *s, int32_t t) {
-    return 1 - s->beta[t];
-}
-
-static double alpha_cumprod_at(const dm_schedule *s, int32_t t) {
-    return s->alpha_cumprod[t];
-}
-
-static double sqrt_alpha_cumprod_at(const dm_schedule *s, int32_t t) {
-    return sqrt(s->alpha_cumprod[t]);
-}
-
-static double sqrt_one_minus_alpha_cumprod_at(const dm_schedule *s, int32_t t) {
-    return sqrt(1 - s->alpha_cumprod[t]);
-}
-
-/* Betas below 1e-16 leave alpha_cumprod at 1; then x_t is x_0 already, and the posterior is that one point. */
-static double posterior_variance_at(const dm_schedule *s, int32_t t) {
-    double noise = 1 - s->alpha_cumprod[t];
-    return noise > 0 ? s->beta[t] * (1 - alpha_cumprod_before(s, t)) / noise : 0;
-}
-
-static double posterior_log_variance_at(const dm_schedule *s, int32_t t) {
-    double variance = posterior_variance_at(s, t > 0 || s->steps == 1 ? t : 1);
-    return log(variance > 0 ? variance : variance_least);
-}
-
-static double posterior_mean_x0_at(const dm_schedule *s, int32_t t) {
-    double noise = 1 - s->alpha_cumprod[t];
-    return noise > 0 ? sqrt(alpha_cumprod_before(s, t)) * s->beta[t] / noise : 1;
-}
-
-static double posterior_mean_xt_at(const dm_schedule *s, int32_t t) {
-    double noise = 1 - s->alpha_cumprod[t];
-    return noise > 0 ? sqrt(1 - s->beta[t]) * (1 - alpha_cumprod_before(s, t)) / noise : 0;
-}
-
-static double snr_at(const dm_schedule *s, int32_t t) {
-    return s->alpha_cumprod[t] / (1 - s->alpha_cumprod[t]);
-}
-
-static double sigma_at(const dm_schedule *s, int32_t t) {
-    return sqrt((1 - s->alpha_cumprod[t]) / s->alpha_cumprod[t]);
-}
-
-static double (*const series_at[])(const dm_schedule *s, int32_t t) = {
-    [DM_SERIES_BETA] = beta_at,
-    [DM_SERIES_ALPHA] = alpha_at,
-    [DM_SERIES_ALPHA_CUMPROD] = alpha_cumprod_at,
-    [DM_SERIES_ALPHA_CUMPROD_PREV] = alpha_cumprod_before,
-    [DM_SERIES_SQRT_ALPHA_CUMPROD] = sqrt_alpha_cumprod_at,
-    [DM_SERIES_SQRT_ONE_MINUS_ALPHA_CUMPROD] = sqrt_one_minus_alpha_cumprod_at,
-    [DM_SERIES_POSTERIOR_VARIANCE] = posterior_variance_at,
-    [DM_SERIES_POSTERIOR_LOG_VARIANCE] = posterior_log_variance_at,
-    [DM_SERIES_POSTERIOR_MEAN_X0] = posterior_mean_x0_at,
-    [DM_SERIES_POSTERIOR_MEAN_XT] = posterior_mean_xt_at,
-    [DM_SERIES_SNR] = snr_at,
-    [DM_SERIES_SIGMA] = sigma_at,
-};
-enum { SERIES_COUNT = sizeof series_at / sizeof series_at[0] };
-
-int32_t dm_schedule_get(const dm_schedule *schedule, int32_t series, double *values, size_t count) {
-    if (!schedule) return DM_ERROR_INVALID_ARGUMENT;
-    dmi_host *host = &schedule->context->host;
-    if (series < 0 || series >= SERIES_COUNT)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'series' is %d; it must be 0 to %d", (int)series,
-                        (int)SERIES_COUNT - 1);
-    if (!values) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'values' is NULL");
-    if (count != (size_t)schedule->steps)
-        return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH, "schedule: 'count' is %zu; it must be the number of timesteps, %d",
-                        count, (int)schedule->steps);
-    for (int32_t t = 0; t < schedule->steps; t++) values[t] = series_at[series](schedule, t);
-    return DM_OK;
-}
-
-/* On the calling thread alone: a schedule may be shared between threads, while the context's pool may not. */
-int32_t dm_schedule_add_noise(const dm_schedule *schedule, float *x_t, const float *x_start, const float *noise,
-                              const int32_t *timesteps, size_t count, size_t elements) {
-    if (!schedule) return DM_ERROR_INVALID_ARGUMENT;
-    dmi_host *host = &schedule->context->host;
-    if (!x_t || !x_start || !noise || !timesteps)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: add_noise: '%s' is NULL",
-                        !x_t ? "x_t" : !x_start ? "x_start" : !noise ? "noise" : "timesteps");
-    size_t total;
-    if (!dmi_mul(count, elements, &total) || !dmi_mul(total, sizeof(float), &total))
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: add_noise: %zu pictures of %zu floats are too many",
-                        count, elements);
-    for (size_t i = 0; i < count; i++)
-        if (timesteps[i] < 0 || timesteps[i] >= schedule->steps)
-            return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: add_noise: timestep %zu is %d; it must be 0 to %d",
-                            i, (int)timesteps[i], (int)schedule->steps - 1);
-    for (size_t i = 0; i < count; i++) {
-        float signal = (float)sqrt_alpha_cumprod_at(schedule, timesteps[i]);
-        float share = (float)sqrt_one_minus_alpha_cumprod_at(schedule, timesteps[i]);
-        size_t at = i * elements;
-        schedule->context->kernels->combine(x_t + at, signal, x_start + at, share, noise + at, elements);
-    }
-    return DM_OK;
 }

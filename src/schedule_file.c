@@ -1,5 +1,5 @@
-/* A schedule as metadata of a safetensors file, and back. Linear and cosine schedules are written as their options, a
- * schedule of the caller's as the list of its betas. */
+/* A schedule as metadata of a safetensors file, and back. Schedules are written as their options, one of the
+ * caller's as the list of its betas. */
 #include <string.h>
 
 #include "metadata.h"
@@ -14,6 +14,17 @@ static const dmi_meta options_table[] = {
     {"schedule.beta_end", DMI_META_F64, 1, offsetof(dm_schedule_options, beta_end)},
 };
 enum { OPTIONS_COUNT = sizeof options_table / sizeof options_table[0] };
+
+/* Of kinds and options that older files don't know; those mean the defaults. */
+static const dmi_meta later_table[] = {
+    {"schedule.zero_terminal_snr", DMI_META_I32, 1, offsetof(dm_schedule_options, zero_terminal_snr)},
+    {"schedule.scale_betas", DMI_META_I32, 1, offsetof(dm_schedule_options, scale_betas)},
+    {"schedule.flow_shift", DMI_META_F64, 1, offsetof(dm_schedule_options, flow_shift)},
+    {"schedule.sigma_min", DMI_META_F64, 1, offsetof(dm_schedule_options, sigma_min)},
+    {"schedule.sigma_max", DMI_META_F64, 1, offsetof(dm_schedule_options, sigma_max)},
+    {"schedule.rho", DMI_META_F64, 1, offsetof(dm_schedule_options, rho)},
+};
+enum { LATER_COUNT = sizeof later_table / sizeof later_table[0] };
 
 /* Room for one beta: 17 digits, sign, point and exponent are 24 characters; a comma or bracket follows. */
 enum { BETA_SIZE = 32 };
@@ -33,6 +44,7 @@ static int32_t format_betas(dmi_host *host, char **out, const double *beta, int3
 
 int32_t dmi_schedule_write(dmi_host *host, dmi_safetensors_writer *writer, const dm_schedule *schedule) {
     int32_t status = dmi_meta_write(host, writer, options_table, OPTIONS_COUNT, &schedule->options);
+    if (!status) status = dmi_meta_write(host, writer, later_table, LATER_COUNT, &schedule->options);
     if (status || schedule->options.kind != DMI_SCHEDULE_CUSTOM) return status;
     char *text;
     status = format_betas(host, &text, schedule->beta, schedule->steps);
@@ -85,6 +97,8 @@ int32_t dmi_schedule_read(dm_schedule **out, dm_context *context, const dmi_safe
     dm_schedule_options options;
     int32_t status = dm_schedule_options_init(&options, sizeof options);
     if (!status) status = dmi_meta_read(host, file, options_table, OPTIONS_COUNT, &options);
+    if (!status && dmi_safetensors_metadata(file, later_table[0].key))
+        status = dmi_meta_read(host, file, later_table, LATER_COUNT, &options);
     if (!status)
         status = options.kind == DMI_SCHEDULE_CUSTOM ? read_betas(out, context, file, options.timesteps)
                                              : dm_schedule_create(out, context, &options);

@@ -1,23 +1,29 @@
-/* Ancestral sampling (Ho et al. 2020, algorithm 2), over all timesteps or fewer: a jump from t to an earlier timestep is
- * one step of the shorter chain whose alpha is a_t / a_prev (Nichol and Dhariwal 2021, sec. 4). */
+/* Ho et al. (2020), algorithm 2: the posterior q(x_next | x, x_0) of eq. 6 and 7, between any two levels of noise. */
 #include <math.h>
 
 #include "solver.h"
 
-static void ddpm_step(const dm_schedule *schedule, const dm_sampler_options *options, const int32_t *timesteps,
-                      int32_t count, int32_t i, dmi_solver_step *out) {
-    bool last = i + 1 == count;
-    double a = schedule->alpha_cumprod[timesteps[i]];
-    double a_prev = last ? 1 : schedule->alpha_cumprod[timesteps[i + 1]];
-    /* Extreme betas make a_prev 0 (pure noise stays what it is) or leave a at 1 (x_t is x_0 already). */
-    double alpha = a_prev > 0 ? a / a_prev : 1;
-    double beta = 1 - alpha;
-    *out = (dmi_solver_step){.start = 1};
-    if (a >= 1) return;
-    double posterior = beta * (1 - a_prev) / (1 - a); /* eq. 7 */
-    out->keep = sqrt(alpha) * (1 - a_prev) / (1 - a);
-    out->start = sqrt(a_prev) * beta / (1 - a);
-    if (!last) out->noise = sqrt(options->variance == DM_VARIANCE_FIXED_SMALL ? posterior : beta);
+/* With b the variance between the two, beta where all timesteps are visited: the mean is
+ * (signal_from / signal_to) noise_to^2 / noise^2 x + signal_to b / noise^2 x_0, the variance b noise_to^2 / noise^2. */
+static int32_t step(const dmi_path *path, int32_t i, dmi_stage *stages) {
+    dmi_level from = path->levels[i], to = path->levels[i + 1];
+    double noise = from.noise * from.noise, kept = to.noise * to.noise;
+    double beta = dmi_variance_between(from, to), posterior = noise > 0 ? beta * kept / noise : 0;
+    stages[0] = dmi_stage_at(path, i);
+    dmi_sum *move = &stages[0].move;
+    if (noise == 0) {
+        *move = dmi_sum_straight(to);
+        return 1;
+    }
+    move->of[DMI_X] = from.signal / to.signal * kept / noise;
+    move->of[DMI_X0] = to.signal * beta / noise;
+    if (i == path->steps - 1 || !(posterior > 0)) return 1;
+    move->noise = sqrt(path->options->variance == DM_VARIANCE_FIXED_LARGE ? beta : posterior);
+    if (path->options->variance == DM_VARIANCE_LEARNED) stages[0].noise_range = log(beta / posterior);
+    return 1;
 }
 
-const dmi_solver dmi_solver_ddpm = {DM_SOLVER_DDPM, "ddpm", ddpm_step};
+const dmi_solver dmi_solver_ddpm = {
+    .name = "ddpm", .advice = "the reference: all timesteps, varied pictures, slow; below 100 steps others do better",
+    .stages = 1, .to_clean = true, .step = step,
+};

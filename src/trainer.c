@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "optim/chunks.h"
+#include "options.h"
 
 /* ---- making ---- */
 
@@ -28,13 +29,27 @@ static int32_t create_batch(dm_trainer *trainer, const dm_dataset *dataset) {
     const dm_unet_options *u = &trainer->unet->options;
     const dm_trainer_options *o = &trainer->options;
     trainer->batch = (dmi_batch){
-        .context = trainer->context, .schedule = trainer->schedule, .dataset = dataset,
+        .context = trainer->context, .timesteps = &trainer->timesteps, .dataset = dataset,
         .seed = o->seed, .count = o->batch_size,
         .height = u->height, .width = u->width, .channels = u->in_channels,
-        .prediction = u->prediction, .classes = u->classes,
-        .flip = o->flip, .use_labels = o->use_labels && u->classes > 0,
+        .prediction = u->prediction, .sigma_data = (double)u->sigma_data, .classes = u->classes,
+        .flip = o->flip, .use_labels = o->use_labels && u->classes > 0, .self_conditioning = u->self_conditioning,
+        .crop_padding = o->crop_padding, .label_dropout = o->label_dropout,
     };
     return dmi_batch_create(&trainer->batch);
+}
+
+static int32_t create_timesteps(dm_trainer *trainer) {
+    const dm_trainer_options *o = &trainer->options;
+    bool log_normal = o->timestep_sampling == DM_TIMESTEPS_LOG_NORMAL;
+    trainer->timesteps = (dmi_timesteps){
+        .context = trainer->context, .schedule = trainer->schedule, .sampling = o->timestep_sampling, .seed = o->seed,
+        .mean = log_normal ? o->log_sigma_mean : o->logit_mean, .deviation = log_normal ? o->log_sigma_std : o->logit_std,
+    };
+    int32_t status = dmi_timesteps_create(&trainer->timesteps);
+    if (status || o->timestep_sampling != DM_TIMESTEPS_LOSS_AWARE) return status;
+    return dmi_alloc_array(&trainer->context->host, (void **)&trainer->noted, (size_t)o->batch_size * (size_t)o->accumulation,
+                           sizeof(dmi_noted), "trainer: losses of a step");
 }
 
 /* Blocks of the optimiser, laid out like the parameters. */
@@ -47,9 +62,13 @@ static int32_t allocate_blocks(dm_trainer *trainer) {
     if (!status)
         status = dmi_alloc_array(host, (void **)&trainer->sums, chunks > pictures ? chunks : pictures, sizeof(double),
                                  "trainer: partial sums");
-    if (status || trainer->options.average_decay == 0) return status;
-    status = dmi_alloc_array(host, (void **)&trainer->average, floats, sizeof(float), "trainer: average of the weights");
-    if (!status) memcpy(trainer->average, params->data, floats * sizeof(float));
+    if (!status) status = dmi_alloc_array(host, (void **)&trainer->terms, pictures, sizeof(dmi_loss_term), "trainer: weights of losses");
+    for (int32_t i = 0; !status && i < DMI_AVERAGES; i++) {
+        dmi_average average;
+        if (!dmi_trainer_average(&trainer->options, i, &average)) continue;
+        status = dmi_alloc_array(host, (void **)&trainer->averages[i], floats, sizeof(float), "trainer: average of the weights");
+        if (!status) memcpy(trainer->averages[i], params->data, floats * sizeof(float));
+    }
     return status;
 }
 
@@ -70,6 +89,7 @@ int32_t dmi_trainer_new(dm_trainer **out, dm_unet *unet, const dm_schedule *sche
     status = dmi_schedule_copy(&trainer->schedule, unet->context, schedule);
     if (!status) status = dmi_params_allocate_gradient(host, &unet->params);
     if (!status) status = allocate_blocks(trainer);
+    if (!status) status = create_timesteps(trainer);
     if (!status) status = create_batch(trainer, dataset);
     if (status) {
         dm_trainer_destroy(trainer);
@@ -94,6 +114,7 @@ int32_t dm_trainer_create(dm_trainer **out, dm_unet *unet, const dm_schedule *sc
     dm_trainer_options full = dmi_trainer_default_options();
     int32_t status = dmi_options_read(host, &full, sizeof full, options, "dm_trainer_options");
     if (!status) status = dmi_trainer_check_options(host, &full);
+    if (!status) status = dmi_trainer_check_model(host, &unet->options, schedule, &full);
     dm_trainer *trainer = NULL;
     if (!status) status = dmi_trainer_new(&trainer, unet, schedule, dataset, &full);
     if (!status) status = dmi_trainer_plan(trainer);
@@ -110,7 +131,10 @@ void dm_trainer_destroy(dm_trainer *trainer) {
     dmi_host *host = &trainer->context->host;
     dmi_unet_graph_destroy(&trainer->train);
     dmi_batch_destroy(&trainer->batch);
-    dmi_free(host, trainer->average);
+    for (int32_t i = 0; i < DMI_AVERAGES; i++) dmi_free(host, trainer->averages[i]);
+    dmi_free(host, trainer->noted);
+    dmi_timesteps_destroy(&trainer->timesteps);
+    dmi_free(host, trainer->terms);
     dmi_free(host, trainer->sums);
     dmi_free(host, trainer->moment2);
     dmi_free(host, trainer->moment1);
@@ -139,20 +163,29 @@ int32_t dm_trainer_set_learning_rate(dm_trainer *trainer, double learning_rate) 
     return status;
 }
 
-int32_t dm_trainer_get_average(const dm_trainer *trainer, dm_unet *target) {
+int32_t dm_trainer_get_average_at(const dm_trainer *trainer, int32_t index, dm_unet *target) {
     if (!trainer) return DM_ERROR_INVALID_ARGUMENT;
     dmi_host *host = &trainer->context->host;
+    int32_t status = dmi_check_range(host, "trainer", "index", index, 0, DMI_AVERAGES - 1);
+    if (status) return status;
     if (!target) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: 'target' is NULL");
     if (target == trainer->unet)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: 'target' is the network that it trains; give it another");
-    if (!trainer->average)
-        return dmi_fail(host, DM_ERROR_WRONG_STATE, "trainer: 'average_decay' is 0, so no average is kept");
+    if (!trainer->averages[index] && index == 0)
+        return dmi_fail(host, DM_ERROR_WRONG_STATE, "trainer: 'average_decay' is 0 and 'average_half_life' too, so no average is kept");
+    if (!trainer->averages[index])
+        return dmi_fail(host, DM_ERROR_WRONG_STATE, "trainer: 'more_decays[%d]' is 0 and 'more_half_lives[%d]' too, so there is no average %d",
+                        (int)index - 1, (int)index - 1, (int)index);
     const char *other = dmi_unet_options_difference(&trainer->unet->options, &target->options);
     if (other)
         return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
                         "trainer: 'target' differs in '%s' from the network that is trained; all options must be the same",
                         other);
-    memcpy(target->params.data, trainer->average, target->params.floats * sizeof(float));
+    memcpy(target->params.data, trainer->averages[index], target->params.floats * sizeof(float));
     target->params.version++;
     return DM_OK;
+}
+
+int32_t dm_trainer_get_average(const dm_trainer *trainer, dm_unet *target) {
+    return dm_trainer_get_average_at(trainer, 0, target);
 }

@@ -5,7 +5,9 @@
 #include <stdatomic.h>
 
 #include "batch.h"
+#include "loss.h"
 #include "metadata.h"
+#include "optim/average.h"
 
 /* How far a run has come. Positions in the data, random numbers and the learning rate all follow from it. */
 typedef struct dmi_progress {
@@ -13,6 +15,12 @@ typedef struct dmi_progress {
     uint64_t applied; /* that changed the weights: Adam's own count */
     uint64_t images;  /* steps * batch_size * accumulation */
 } dmi_progress;
+
+/* A picture of the step under way: its losses are forgotten where the step is refused. */
+typedef struct dmi_noted {
+    int32_t timestep;
+    double loss;
+} dmi_noted;
 
 struct dm_trainer {
     dm_context *context;
@@ -22,8 +30,11 @@ struct dm_trainer {
     dmi_unet_graph train;
     dmi_batch batch;
     float *moment1, *moment2;   /* laid out like the network's parameters */
-    float *average;             /* likewise; NULL where average_decay is 0 */
+    float *averages[DMI_AVERAGES]; /* likewise; NULL: none is kept. The first is average_decay's or average_half_life's */
     double *sums;               /* of pictures' losses, then of chunks' gradients */
+    dmi_loss_term *terms;       /* [batch_size] */
+    dmi_timesteps timesteps;
+    dmi_noted *noted;           /* [batch_size * accumulation]; NULL where timesteps are not drawn by their losses */
     dmi_progress progress;
     atomic_int cancelled;       /* set by dm_trainer_cancel, cleared where DM_ERROR_CANCELLED is returned */
 };
@@ -31,11 +42,28 @@ struct dm_trainer {
 /* ---- trainer_options.c ---- */
 
 dm_trainer_options dmi_trainer_default_options(void);
-/* Refuses by name and value what cannot be trained with. */
+/* Refuses by name and value what cannot be trained with, whatever the network. */
 int32_t dmi_trainer_check_options(dmi_host *host, const dm_trainer_options *options);
 /* As metadata "trainer.*" of a file, and back. */
 int32_t dmi_trainer_write_options(dmi_host *host, dmi_safetensors_writer *writer, const dm_trainer_options *options);
 int32_t dmi_trainer_read_options(dmi_host *host, const dmi_safetensors *file, dm_trainer_options *options);
+
+/* Average `index` of DMI_AVERAGES as the options have it; false: none is to be kept. */
+bool dmi_trainer_average(const dm_trainer_options *options, int32_t index, dmi_average *average);
+
+/* ---- trainer_check.c ---- */
+
+/* Refuses options that don't go together, of checked ranges; and those that the network or the schedule does not go with. */
+int32_t dmi_trainer_check_pairs(dmi_host *host, const dm_trainer_options *options);
+int32_t dmi_trainer_check_model(dmi_host *host, const dm_unet_options *unet, const dm_schedule *schedule,
+                                const dm_trainer_options *options);
+
+/* ---- trainer_pass.c ---- */
+
+/* The gradients of a step's pictures, the dataset's or the caller's, and their loss. */
+int32_t dmi_trainer_gradients(dm_trainer *trainer, const dm_train_batch *given, double *loss);
+/* Ends a lap of the profile that reads and writes `blocks` blocks of `floats`. */
+void dmi_trainer_lap(const dm_trainer *trainer, const char *name, size_t blocks, size_t floats);
 
 /* ---- trainer.c ---- */
 

@@ -1,5 +1,6 @@
 /* Checkpoints: one safetensors file with the weights, their average and both moments as tensors, and everything else as
  * metadata. Random numbers and the order of the data follow from the seed and the count of steps, so they need no saving. */
+#include <float.h>
 #include <string.h>
 
 #include "trainer.h"
@@ -20,17 +21,52 @@ typedef struct named_block {
     float *block; /* NULL: none is kept */
 } named_block;
 
-enum { BLOCK_COUNT = 4 };
+enum { BLOCK_COUNT = 3 + DMI_AVERAGES };
 
 /* The blocks of a trainer; the weights are to stand in `weights`. */
 static void list_blocks(const dm_trainer *trainer, float *weights, named_block blocks[BLOCK_COUNT]) {
     blocks[0] = (named_block){"", weights};
-    blocks[1] = (named_block){"average.", trainer->average};
-    blocks[2] = (named_block){"adam_m.", trainer->moment1};
-    blocks[3] = (named_block){"adam_v.", trainer->moment2};
+    blocks[1] = (named_block){"adam_m.", trainer->moment1};
+    blocks[2] = (named_block){"adam_v.", trainer->moment2};
+    for (int32_t i = 0; i < DMI_AVERAGES; i++) blocks[3 + i] = (named_block){dmi_average_prefixes[i], trainer->averages[i]};
+}
+
+/* Tensors that are no network's: the losses that timesteps are drawn by. */
+typedef struct loss_tensor {
+    const char *name;
+    int32_t rank;
+    int64_t shape[2];
+    size_t count;
+    float *values;
+} loss_tensor;
+
+enum { LOSS_TENSORS = 2 };
+
+/* False where none are kept. */
+static bool list_losses(const dm_trainer *trainer, loss_tensor tensors[LOSS_TENSORS]) {
+    const dmi_timesteps *t = &trainer->timesteps;
+    int64_t steps = trainer->schedule->steps;
+    tensors[0] = (loss_tensor){"timesteps.losses", 2, {steps, DMI_LOSSES_KEPT}, (size_t)steps * DMI_LOSSES_KEPT, t->losses};
+    tensors[1] = (loss_tensor){"timesteps.counts", 1, {steps, 1}, (size_t)steps, t->counts};
+    return t->losses != NULL;
 }
 
 /* ---- saving ---- */
+
+static void fill_plain(const void *layout, const float *values, float *out, size_t count) {
+    (void)layout;
+    memcpy(out, values, count * sizeof *out);
+}
+
+static int32_t write_losses(dmi_host *host, dmi_safetensors_writer *writer, const dm_trainer *trainer) {
+    loss_tensor tensors[LOSS_TENSORS];
+    int32_t status = DM_OK;
+    bool kept = list_losses(trainer, tensors);
+    for (size_t i = 0; kept && !status && i < LOSS_TENSORS; i++)
+        status = dmi_safetensors_add(host, writer, tensors[i].name, tensors[i].rank, tensors[i].shape, fill_plain, NULL, tensors[i].values);
+    return status;
+}
+
 
 static int32_t write_metadata(dmi_host *host, dmi_safetensors_writer *writer, const dm_trainer *trainer) {
     const dm_dataset *dataset = trainer->batch.dataset;
@@ -56,6 +92,7 @@ int32_t dm_trainer_save(const dm_trainer *trainer, const char *path) {
     for (size_t i = 0; !status && i < BLOCK_COUNT; i++)
         if (blocks[i].block)
             status = dmi_unet_write_block(host, writer, trainer->unet, blocks[i].prefix, blocks[i].block);
+    if (!status) status = write_losses(host, writer, trainer);
     if (!status) status = dmi_safetensors_write(host, writer, path);
     dmi_safetensors_free(host, writer);
     return status;
@@ -112,6 +149,42 @@ static int32_t read_blocks(dmi_host *host, const dmi_safetensors *file, const dm
     return DM_OK;
 }
 
+static int32_t read_loss_tensor(dmi_host *host, const dmi_safetensors *file, const loss_tensor *tensor) {
+    const char *from = dmi_safetensors_from(file);
+    const dmi_safetensors_entry *e = dmi_safetensors_find(file, tensor->name);
+    if (!e)
+        return dmi_fail(host, DM_ERROR_NOT_FOUND, "%s: there is no tensor '%s', which 'timestep_sampling' 1 goes on from", from, tensor->name);
+    bool same = !strcmp(e->dtype, "F32") && e->rank == tensor->rank;
+    for (int32_t k = 0; same && k < e->rank; k++) same = e->shape[k] == tensor->shape[k];
+    if (!same)
+        return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH, "%s: tensor '%s' must be of floats, a row for each of %lld timesteps", from,
+                        tensor->name, (long long)tensor->shape[0]);
+    return dmi_safetensors_read(host, file, e, tensor->values);
+}
+
+/* Counts are array places later on, and losses make probabilities. */
+static int32_t check_losses(dmi_host *host, const dmi_safetensors *file, const loss_tensor *losses, const loss_tensor *counts) {
+    for (size_t i = 0; i < counts->count; i++) {
+        float count = counts->values[i];
+        if (!(count >= 0 && count <= DMI_LOSSES_KEPT && count == (float)(int32_t)count))
+            return dmi_fail(host, DM_ERROR_BAD_FORMAT, "%s: timestep %zu has %g losses; it must be 0 to %d", dmi_safetensors_from(file), i,
+                            (double)count, (int)DMI_LOSSES_KEPT);
+    }
+    for (size_t i = 0; i < losses->count; i++)
+        if (!(losses->values[i] >= 0 && losses->values[i] <= FLT_MAX))
+            return dmi_fail(host, DM_ERROR_BAD_FORMAT, "%s: a loss of timestep %zu is %g", dmi_safetensors_from(file), i / DMI_LOSSES_KEPT,
+                            (double)losses->values[i]);
+    return DM_OK;
+}
+
+static int32_t read_losses(dmi_host *host, const dmi_safetensors *file, const dm_trainer *trainer) {
+    loss_tensor tensors[LOSS_TENSORS];
+    if (!list_losses(trainer, tensors)) return DM_OK;
+    int32_t status = DM_OK;
+    for (size_t i = 0; !status && i < LOSS_TENSORS; i++) status = read_loss_tensor(host, file, &tensors[i]);
+    return status ? status : check_losses(host, file, &tensors[0], &tensors[1]);
+}
+
 /* The file's trainer without its graph; *out is NULL on failure. */
 static int32_t read_trainer(dm_trainer **out, dm_unet *unet, const dm_dataset *dataset, const dmi_safetensors *file) {
     dmi_host *host = &unet->context->host;
@@ -125,12 +198,15 @@ static int32_t read_trainer(dm_trainer **out, dm_unet *unet, const dm_dataset *d
     dm_schedule *schedule;
     status = dmi_schedule_read(&schedule, unet->context, file);
     if (status) return status;
-    status = dmi_trainer_new(out, unet, schedule, dataset, &options);
+    status = dmi_trainer_check_model(host, &unet->options, schedule, &options);
+    if (status) status = dmi_fail(host, DM_ERROR_BAD_FORMAT, "%s: %s", dmi_safetensors_from(file), host->error);
+    if (!status) status = dmi_trainer_new(out, unet, schedule, dataset, &options);
     dm_schedule_destroy(schedule);
     if (status) return status;
     (*out)->progress = progress;
     status = check_dataset(host, file, dataset);
     if (!status) status = read_blocks(host, file, *out);
+    if (!status) status = read_losses(host, file, *out);
     if (!status) return DM_OK;
     dm_trainer_destroy(*out);
     *out = NULL;

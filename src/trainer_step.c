@@ -2,72 +2,12 @@
 #include <math.h>
 
 #include "base/profile.h"
-#include "loss.h"
 #include "optim/adamw.h"
 #include "optim/clip.h"
 #include "optim/rate.h"
 #include "trainer.h"
 
 enum { REFUSED_MOST = 10 };
-
-/* ---- the gradients ---- */
-
-/* The part of the caller's batch for one pass. */
-static dm_train_batch pass_of(const dm_train_batch *given, const dmi_batch *batch, int32_t pass) {
-    dm_train_batch part = *given;
-    size_t at = (size_t)pass * (size_t)batch->count;
-    part.images += at * batch->elements;
-    if (part.labels) part.labels += at;
-    if (part.noise) part.noise += at * batch->elements;
-    if (part.timesteps) part.timesteps += at;
-    return part;
-}
-
-/* Ends a lap of the profile that reads and writes `blocks` blocks of `floats`. */
-static void lap(const dm_trainer *trainer, const char *name, size_t blocks, size_t floats) {
-    dmi_work work = {.name = name, .bytes = (double)blocks * (double)floats * sizeof(float)};
-    dmi_profile_lap(trainer->context->host.profile, &work);
-}
-
-/* One pass forward and backward; *squares grows by its squared error. */
-static int32_t run_pass(dm_trainer *trainer, int32_t pass, const dm_train_batch *given, double *squares) {
-    const dm_trainer_options *o = &trainer->options;
-    dmi_batch *batch = &trainer->batch;
-    dmi_graph *graph = trainer->train.graph;
-    uint64_t number = trainer->progress.steps * (uint64_t)o->accumulation + (uint64_t)pass;
-    size_t floats = batch->elements * (size_t)batch->count;
-    dmi_profile_start(trainer->context->host.profile);
-    int32_t status = dmi_batch_draw(batch, &trainer->train, number * (uint64_t)o->batch_size, given);
-    if (status) return status;
-    lap(trainer, "batch", 3, floats);
-    graph->dropout_seed = o->seed;
-    graph->dropout_step = number;
-    graph->add_to_params = pass > 0;
-    dmi_graph_forward(graph);
-    double values = (double)batch->elements * batch->count * o->accumulation;
-    const float *output = dmi_graph_data(graph, trainer->train.output);
-    float *gradient = dmi_graph_gradient(graph, trainer->train.output);
-    *squares += dmi_loss_squares(trainer->context->host.pool, trainer->context->kernels, gradient, output, batch->target,
-                                 (float)(2 / values), batch->count, batch->elements, trainer->sums);
-    lap(trainer, "loss", 3, floats);
-    dmi_graph_backward(graph);
-    return DM_OK;
-}
-
-/* All passes; *loss is the mean squared error over them. */
-static int32_t compute_gradients(dm_trainer *trainer, const dm_train_batch *given, double *loss) {
-    const dmi_batch *batch = &trainer->batch;
-    int32_t passes = trainer->options.accumulation;
-    double squares = 0;
-    for (int32_t pass = 0; pass < passes; pass++) {
-        dm_train_batch part = {0};
-        if (given) part = pass_of(given, batch, pass);
-        int32_t status = run_pass(trainer, pass, given ? &part : NULL, &squares);
-        if (status) return status;
-    }
-    *loss = squares / ((double)batch->elements * batch->count * passes);
-    return DM_OK;
-}
 
 /* ---- the weights ---- */
 
@@ -78,22 +18,55 @@ static double next_rate(const dm_trainer *trainer) {
     return dmi_rate_at(&rate, trainer->progress.steps + 1);
 }
 
+static uint64_t pictures_of_step(const dm_trainer_options *o) { return (uint64_t)o->batch_size * (uint64_t)o->accumulation; }
+
+/* The norm of what goes into the moments, at most: L2 adds to the clipped gradients. */
+static double norm_of_moments(const dm_trainer *trainer, double norm) {
+    const dm_trainer_options *o = &trainer->options;
+    const dmi_params *params = &trainer->unet->params;
+    double clipped = norm * dmi_clip_factor(norm, o->gradient_clip);
+    if (o->optimizer != DM_OPTIMIZER_ADAM || o->weight_decay == 0) return clipped;
+    return clipped + o->weight_decay * dmi_gradient_norm(trainer->context->host.pool, trainer->context->kernels, params->data,
+                                                         params->floats, trainer->sums);
+}
+
+/* Averages that are kept. */
+static size_t averages_of(const dm_trainer *trainer) {
+    size_t count = 0;
+    for (int32_t i = 0; i < DMI_AVERAGES; i++) count += trainer->averages[i] != NULL;
+    return count;
+}
+
 static void update_weights(dm_trainer *trainer, double learning_rate, double norm) {
     const dm_trainer_options *o = &trainer->options;
     dmi_params *params = &trainer->unet->params;
     dmi_adamw_blocks blocks = {
-        .weights = params->data, .moment1 = trainer->moment1, .moment2 = trainer->moment2, .average = trainer->average,
+        .weights = params->data, .moment1 = trainer->moment1, .moment2 = trainer->moment2,
         .gradient = params->gradient, .floats = params->floats,
     };
     dmi_adamw_settings settings = {
         .beta1 = o->beta1, .beta2 = o->beta2, .eps = o->adam_eps, .weight_decay = o->weight_decay,
-        .average_decay = o->average_decay, .average_warmup = o->average_warmup,
+        .l2 = o->optimizer == DM_OPTIMIZER_ADAM,
     };
     trainer->progress.applied++;
+    for (int32_t i = 0; i < DMI_AVERAGES; i++) {
+        dmi_average average;
+        if (!dmi_trainer_average(o, i, &average)) continue;
+        blocks.averages[i] = trainer->averages[i];
+        blocks.average_decays[i] = (float)dmi_average_decay(&average, trainer->progress.applied, pictures_of_step(o), trainer->progress.images);
+    }
     dmi_adamw step =
         dmi_adamw_at(&settings, trainer->progress.applied, learning_rate, dmi_clip_factor(norm, o->gradient_clip));
     dmi_adamw_step(trainer->context->host.pool, trainer->context->kernels, &blocks, &step);
     params->version++;
+}
+
+/* The losses of a step that was not refused, of which timesteps are drawn from now on. */
+static void keep_losses(dm_trainer *trainer) {
+    const dm_trainer_options *o = &trainer->options;
+    size_t count = (size_t)pictures_of_step(o);
+    for (size_t i = 0; trainer->noted && i < count; i++)
+        dmi_timesteps_note(&trainer->timesteps, trainer->noted[i].timestep, trainer->noted[i].loss);
 }
 
 static double epoch_of(const dm_trainer *trainer) {
@@ -107,18 +80,19 @@ static int32_t run_step(dm_trainer *trainer, const dm_train_batch *given, dm_tra
     dmi_host *host = &trainer->context->host;
     const dmi_params *params = &trainer->unet->params;
     double start = dmi_seconds(), loss, learning_rate = next_rate(trainer);
-    int32_t status = compute_gradients(trainer, given, &loss);
+    int32_t status = dmi_trainer_gradients(trainer, given, &loss);
     if (status) return status;
     dmi_profile_start(host->profile);
     double norm = dmi_gradient_norm(host->pool, trainer->context->kernels, params->gradient, params->floats, trainer->sums);
-    bool refused = !isfinite(loss) || !dmi_adamw_takes(norm * dmi_clip_factor(norm, trainer->options.gradient_clip));
-    lap(trainer, "gradient norm", 1, params->floats);
+    bool refused = !isfinite(loss) || !dmi_adamw_takes(norm_of_moments(trainer, norm));
+    dmi_trainer_lap(trainer, "gradient norm", 1, params->floats);
     if (!refused) {
         update_weights(trainer, learning_rate, norm);
-        lap(trainer, "adamw", trainer->average ? 9 : 7, params->floats);
+        keep_losses(trainer);
+        dmi_trainer_lap(trainer, "adamw", 7 + 2 * averages_of(trainer), params->floats);
     }
     trainer->progress.steps++;
-    trainer->progress.images += (uint64_t)trainer->options.batch_size * (uint64_t)trainer->options.accumulation;
+    trainer->progress.images += pictures_of_step(&trainer->options);
     *stats = (dm_train_stats){
         .struct_size = sizeof *stats, .refused = refused,
         .step = trainer->progress.steps, .images = trainer->progress.images, .epoch = epoch_of(trainer),

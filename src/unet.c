@@ -61,6 +61,7 @@ void dm_unet_destroy(dm_unet *unet) {
     if (!unet) return;
     dmi_host *host = &unet->context->host;
     dmi_unet_graph_destroy(&unet->forward);
+    dmi_unet_graph_destroy(&unet->beside);
     dmi_params_free(host, &unet->params);
     dmi_free(host, unet);
 }
@@ -88,13 +89,26 @@ int32_t dmi_unet_forward_graph(dm_unet *unet, dmi_unet_graph **out, size_t count
     *out = NULL;
     if (count < 1 || count > 65536)
         return dmi_fail(&unet->context->host, DM_ERROR_INVALID_ARGUMENT, "unet: %zu pictures at once; it must be from 1 to 65536", count);
+    if (unet->beside.batch == (int32_t)count) {
+        *out = &unet->beside;
+        return DM_OK;
+    }
     if (unet->forward.batch != (int32_t)count) {
+        dmi_unet_graph_destroy(&unet->beside);
         dmi_unet_graph_destroy(&unet->forward);
         int32_t status = dmi_unet_graph_create(unet, &unet->forward, (int32_t)count, false, DM_RECOMPUTE_NONE);
         if (status) return status;
     }
     *out = &unet->forward;
     return DM_OK;
+}
+
+int32_t dmi_unet_forward_graphs(dm_unet *unet, size_t count, size_t beside) {
+    dmi_unet_graph *graph;
+    if (unet->beside.batch == (int32_t)beside && unet->forward.batch == (int32_t)count) return DM_OK;
+    dmi_unet_graph_destroy(&unet->beside);
+    int32_t status = dmi_unet_forward_graph(unet, &graph, count);
+    return status ? status : dmi_unet_graph_create(unet, &unet->beside, (int32_t)beside, false, DM_RECOMPUTE_NONE);
 }
 
 /* A label as the embedding's row: the last one means "no class". */

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "layers/layers.h"
+#include "unet_options.h"
 
 enum { MAX_SKIPS = DM_MAX_LEVELS * 17 + 1, MAX_LAYER_NAME = 64 };
 
@@ -83,7 +84,7 @@ static dmi_value up_level(builder *u, int32_t level, dmi_value h) {
 /* Everything between the inputs and the output. */
 static dmi_value network(builder *u, dmi_value x, dmi_value t, dmi_value labels) {
     const dm_unet_options *o = u->o;
-    dmi_weights conv_in = dmi_conv_weights(&u->b, "conv_in", "", o->in_channels, o->channels[0], 3, DMI_INIT_FAN_AVERAGE);
+    dmi_weights conv_in = dmi_conv_weights(&u->b, "conv_in", "", dmi_unet_channels_in(o), o->channels[0], 3, DMI_INIT_FAN_AVERAGE);
     dmi_time_options time = {o->channels[0], o->time_channels ? o->time_channels : 4 * o->channels[0], o->time_frequency_shift,
                              o->time_cos_first, o->classes};
     u->time = dmi_layer_time_embedding(&u->b, t, labels, &time);
@@ -92,7 +93,7 @@ static dmi_value network(builder *u, dmi_value x, dmi_value t, dmi_value labels)
     h = middle(u, h);
     for (int32_t level = o->levels - 1; level >= 0; level--) h = up_level(u, level, h);
     dmi_weights norm_out = dmi_norm_weights(&u->b, "conv_norm_out", "", o->channels[0]);
-    dmi_weights conv_out = dmi_conv_weights(&u->b, "conv_out", "", o->channels[0], o->out_channels, 3, DMI_INIT_PRACTICALLY_ZERO);
+    dmi_weights conv_out = dmi_conv_weights(&u->b, "conv_out", "", o->channels[0], dmi_unet_channels_out(o), 3, DMI_INIT_PRACTICALLY_ZERO);
     segment(u);
     h = dmi_layer_norm(&u->b, norm_out, h, DMI_NONE, u->norm, true);
     return dmi_layer_conv3x3(&u->b, conv_out, h, DMI_NONE, DMI_NONE);
@@ -102,7 +103,7 @@ int32_t dmi_unet_build(dmi_graph *graph, const dm_unet_options *o, int32_t batch
     builder u = {.b = {.graph = graph, .train = train}, .o = o, .norm = {o->norm_groups, o->norm_eps}};
     int32_t status;
     *out = (dmi_unet_graph){.graph = graph, .batch = batch, .labels = DMI_NONE};
-    status = dmi_graph_input(graph, &out->x, dmi_shape_of(batch, o->height, o->width, o->in_channels), false);
+    status = dmi_graph_input(graph, &out->x, dmi_shape_of(batch, o->height, o->width, dmi_unet_channels_in(o)), false);
     if (!status) status = dmi_graph_input(graph, &out->t, dmi_shape_of(batch, 1, 1, 1), false);
     if (!status && o->classes) status = dmi_graph_input(graph, &out->labels, dmi_shape_of(batch, 1, 1, 1), false);
     if (status) return status;

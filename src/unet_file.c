@@ -22,13 +22,22 @@ static const dmi_meta option_table[] = {
     OPTION(DMI_META_I32, 1, downsample_padding), OPTION(DMI_META_I32, 1, classes), OPTION(DMI_META_I32, 1, prediction),
 };
 
+/* Of options that older files don't know; those mean the defaults. */
+static const dmi_meta later_table[] = {
+    OPTION(DMI_META_I32, 1, learned_variance), OPTION(DMI_META_I32, 1, self_conditioning), OPTION(DMI_META_F32, 1, sigma_data),
+};
+enum { LATER_COUNT = sizeof later_table / sizeof *later_table };
+
 int32_t dmi_unet_write_options(dmi_host *host, dmi_safetensors_writer *writer, const dm_unet_options *options) {
-    return dmi_meta_write(host, writer, option_table, sizeof option_table / sizeof *option_table, options);
+    int32_t status = dmi_meta_write(host, writer, option_table, sizeof option_table / sizeof *option_table, options);
+    return status ? status : dmi_meta_write(host, writer, later_table, LATER_COUNT, options);
 }
 
 int32_t dmi_unet_read_options(dmi_host *host, const dmi_safetensors *file, dm_unet_options *options) {
     *options = dmi_unet_default_options();
     int32_t status = dmi_meta_read(host, file, option_table, sizeof option_table / sizeof *option_table, options);
+    if (!status && dmi_safetensors_metadata(file, later_table[0].key))
+        status = dmi_meta_read(host, file, later_table, LATER_COUNT, options);
     if (!status) status = dmi_unet_check_options(host, options);
     if (status != DM_ERROR_INVALID_ARGUMENT) return status;
     /* A value out of its range is the file's fault here, not the caller's. */
@@ -44,6 +53,9 @@ const char *dmi_unet_options_difference(const dm_unet_options *a, const dm_unet_
         if (memcmp((const char *)a + option->offset, (const char *)b + option->offset, count * VALUE_SIZE))
             return option->key + strlen("unet.");
     }
+    for (size_t i = 0; i < LATER_COUNT; i++)
+        if (memcmp((const char *)a + later_table[i].offset, (const char *)b + later_table[i].offset, VALUE_SIZE))
+            return later_table[i].key + strlen("unet.");
     return NULL;
 }
 
@@ -157,18 +169,34 @@ int32_t dm_unet_save(const dm_unet *unet, const dm_schedule *schedule, const cha
     return status;
 }
 
+const char *const dmi_average_prefixes[DMI_AVERAGES] = {"average.", "average_1.", "average_2.", "average_3."};
+
+/* *prefix is that of the weights that were asked for. */
+static int32_t choose_weights(dmi_host *host, const dmi_safetensors *file, int32_t weights, const char **prefix) {
+    char name[64];
+    *prefix = "";
+    if (weights == DM_WEIGHTS_TRAINED) return DM_OK;
+    int32_t index = weights == DM_WEIGHTS_AVERAGE ? 0 : weights - DM_WEIGHTS_AVERAGE_1 + 1;
+    snprintf(name, sizeof name, "%sconv_in.weight", dmi_average_prefixes[index]);
+    bool there = dmi_safetensors_find(file, name);
+    if (there) *prefix = dmi_average_prefixes[index];
+    if (there || index == 0) return DM_OK;
+    return dmi_fail(host, DM_ERROR_NOT_FOUND, "%s: it has no average %d of the weights: there is no tensor '%s'",
+                    dmi_safetensors_from(file), (int)index, name);
+}
+
 /* The network in an open file. */
 static int32_t load(dm_unet **out, dm_context *context, const dmi_safetensors *file, int32_t weights) {
     dmi_host *host = &context->host;
     dm_unet_options options;
+    const char *prefix;
     int32_t status = dmi_format_check(host, file, false);
     if (!status) status = dmi_unet_read_options(host, file, &options);
+    if (!status) status = choose_weights(host, file, weights, &prefix);
     if (status) return status;
     dm_unet *unet;
     status = dmi_unet_new(&unet, context, &options);
     if (status) return status;
-    bool average = weights == DM_WEIGHTS_AVERAGE && dmi_safetensors_find(file, "average.conv_in.weight");
-    const char *prefix = average ? "average." : "";
     /* Before the memory that the options ask for: they may lie, the tensors are there in full. */
     status = check_block(host, file, unet, prefix);
     if (!status) status = dmi_params_allocate(host, &unet->params);
@@ -188,9 +216,10 @@ static int32_t check_load(dm_unet **out, dm_context *context, const void *source
     if (!context) return DM_ERROR_INVALID_ARGUMENT;
     if (!out) return dmi_fail(&context->host, DM_ERROR_INVALID_ARGUMENT, "unet: 'out' is NULL");
     if (!source) return dmi_fail(&context->host, DM_ERROR_INVALID_ARGUMENT, "unet: what to load from is NULL");
-    if (weights == DM_WEIGHTS_AVERAGE || weights == DM_WEIGHTS_TRAINED) return DM_OK;
+    if (weights >= DM_WEIGHTS_AVERAGE && weights <= DM_WEIGHTS_AVERAGE_3) return DM_OK;
     return dmi_fail(&context->host, DM_ERROR_INVALID_ARGUMENT,
-                    "unet: 'weights' is %d; it must be DM_WEIGHTS_AVERAGE or DM_WEIGHTS_TRAINED", (int)weights);
+                    "unet: 'weights' is %d; it must be DM_WEIGHTS_AVERAGE (0), DM_WEIGHTS_TRAINED (1), or from DM_WEIGHTS_AVERAGE_1 "
+                    "(2) to DM_WEIGHTS_AVERAGE_3 (4)", (int)weights);
 }
 
 int32_t dm_unet_load(dm_unet **out, dm_context *context, const char *path, int32_t weights) {

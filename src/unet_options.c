@@ -20,6 +20,7 @@ dm_unet_options dmi_unet_default_options(void) {
         .time_frequency_shift = 1.0f,
         .downsample_padding = DM_PAD_BOTTOM_RIGHT,
         .prediction = DM_PREDICT_EPS,
+        .sigma_data = 0.5f,
     };
 }
 
@@ -100,7 +101,10 @@ int32_t dmi_unet_check_options(dmi_host *host, const dm_unet_options *o) {
         {"time_cos_first", o->time_cos_first, 0, 1},
         {"downsample_padding", o->downsample_padding, DM_PAD_BOTTOM_RIGHT, DM_PAD_ALL},
         {"classes", o->classes, 0, 1000000},
-        {"prediction", o->prediction, DM_PREDICT_EPS, DM_PREDICT_V},
+        {"prediction", o->prediction, DM_PREDICT_EPS, DM_PREDICT_EDM},
+        {"learned_variance", o->learned_variance, 0, 1},
+        {"self_conditioning", o->self_conditioning, 0, 1},
+        {"reserved", o->reserved, 0, 0},
     };
     int32_t status;
     for (size_t i = 0; i < sizeof ranges / sizeof *ranges; i++)
@@ -117,6 +121,12 @@ int32_t dmi_unet_check_options(dmi_host *host, const dm_unet_options *o) {
     if (!(o->norm_eps > 0 && o->norm_eps <= 1))
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "unet: 'norm_eps' is %g; it must be above 0 and at most 1",
                         (double)o->norm_eps);
+    if (o->prediction == DM_PREDICT_EDM && !(o->sigma_data >= 1e-3f && o->sigma_data <= 1e3f))
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "unet: 'sigma_data' is %g; it must be 1e-3 to 1e3", (double)o->sigma_data);
+    if (o->learned_variance && o->prediction != DM_PREDICT_EPS)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "unet: 'learned_variance' and 'prediction' %d don't go together: a variance is learned beside eps (0)",
+                        (int)o->prediction);
     if (!(o->dropout >= 0 && o->dropout < 1))
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "unet: 'dropout' is %g; it must be from 0 to below 1",
                         (double)o->dropout);

@@ -15,7 +15,12 @@ enum {
     DMI_STREAM_FLIP = 5,      /* likewise */
     DMI_STREAM_DROPOUT = 6,   /* index = step and node */
     DMI_STREAM_SAMPLE = 7,    /* sampling noise: index = solver step */
-    DMI_STREAM_PICTURE = 8    /* the built-in pictures: index = picture */
+    DMI_STREAM_PICTURE = 8,   /* the built-in pictures: index = picture */
+    DMI_STREAM_KEEP = 9,      /* noise on what a mask keeps: index = solver step */
+    DMI_STREAM_BACK = 10,     /* noise to go back to an earlier step: likewise */
+    DMI_STREAM_CROP = 11,     /* index = position in the whole run */
+    DMI_STREAM_LABEL = 12,    /* labels that are dropped: likewise */
+    DMI_STREAM_SELF = 13      /* self-conditioning: index = pass of the whole run */
 };
 
 typedef struct dmi_random {

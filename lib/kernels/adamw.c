@@ -35,8 +35,19 @@ static inline void update_averaged(float *restrict w, float *restrict m, float *
     }
 }
 
+static inline void add_weights(float *restrict g, float scale, float l2, const float *restrict w, size_t n) {
+    for (size_t i = 0; i < n; i++) g[i] = scale * g[i] + l2 * w[i];
+}
+
+void DMI_KERNEL(average)(float *restrict average, const float *restrict w, float decay, size_t n) {
+    const float fresh = 1.0f - decay;
+    for (size_t i = 0; i < n; i++) average[i] = fresh * (w[i] - average[i]) + average[i];
+}
+
 void DMI_KERNEL(adamw)(float *restrict w, float *restrict m, float *restrict v, float *restrict average,
-                       const float *restrict g, const dmi_adamw *options, size_t n) {
+                       float *restrict g, const dmi_adamw *options, size_t n) {
+    const bool l2 = options->l2 > 0;
+    if (l2) add_weights(g, options->gradient_scale, options->l2, w, n);
     const step s = {
         .shrink = (float)(1.0 - (double)options->rate * options->decay),
         .beta1 = options->beta1,
@@ -45,7 +56,7 @@ void DMI_KERNEL(adamw)(float *restrict w, float *restrict m, float *restrict v, 
         .fresh2 = 1.0f - options->beta2,
         .correction2 = options->correction2,
         .eps = options->eps,
-        .gradient_scale = options->gradient_scale,
+        .gradient_scale = l2 ? 1 : options->gradient_scale,
         .size = (float)((double)options->rate * options->correction1),
     };
     const bool averages = average && options->average_decay >= 0;

@@ -47,17 +47,35 @@ void DMI_KERNEL(linear_backward_w)(float *dw, const float *x, const float *dy, i
 
 /* ---- loss.c ---- */
 double DMI_KERNEL(mse)(float *gradient, const float *prediction, const float *target, float factor, size_t n);
+double DMI_KERNEL(huber)(float *gradient, const float *prediction, const float *target, float factor, float delta, size_t n);
+
+/* ---- bound.c ---- */
+double DMI_KERNEL(bound)(float *gradient, const float *output, const float *target, const float *input, size_t input_channels,
+                         const dmi_bound *at, size_t pixels, size_t channels);
 
 /* ---- diffuse.c ---- */
 void DMI_KERNEL(combine)(float *y, float a, const float *x, float b, const float *z, size_t n);
 void DMI_KERNEL(from_u8)(float *y, const uint8_t *x, int32_t h, int32_t w, int32_t c, bool flip);
+void DMI_KERNEL(shift)(float *y, const float *x, int32_t h, int32_t w, int32_t c, int32_t down, int32_t right);
+void DMI_KERNEL(self_condition)(float *input, float of_x, const float *output, float of_output, size_t output_channels,
+                                size_t pixels, size_t channels);
 
 /* ---- solver.c ---- */
-void DMI_KERNEL(solver_update)(float *x, float *x0, const float *prediction, const float *z, const dmi_solver_update *step,
-                               size_t n);
+void DMI_KERNEL(solver_input)(float *input, double factor, const double *x, size_t n);
+void DMI_KERNEL(solver_read)(double *y, double of_x, const double *x, double of_output, const float *output, double limit,
+                             size_t n);
+void DMI_KERNEL(solver_threshold)(double *y, double limit, size_t n);
+void DMI_KERNEL(solver_sum)(double *y, const double *const *terms, const double *factors, int32_t count, const float *z,
+                            double of_z, size_t n);
+void DMI_KERNEL(solver_spread)(float *z, const float *output, float range, size_t n);
+void DMI_KERNEL(solver_keep)(double *x, const float *mask, const float *image, double signal, const float *z, double noise,
+                             size_t pixels, size_t channels);
+void DMI_KERNEL(moments)(double *mean, double *variance, const float *x, size_t n);
+double DMI_KERNEL(solver_quantile)(double *scratch, const double *x, double share, size_t n);
 
 /* ---- adamw.c ---- */
-void DMI_KERNEL(adamw)(float *w, float *m, float *v, float *average, const float *g, const dmi_adamw *options, size_t n);
+void DMI_KERNEL(adamw)(float *w, float *m, float *v, float *average, float *g, const dmi_adamw *options, size_t n);
+void DMI_KERNEL(average)(float *average, const float *w, float decay, size_t n);
 double DMI_KERNEL(sum_squares)(const float *x, size_t n);
 bool DMI_KERNEL(all_finite)(const float *x, size_t n);
 

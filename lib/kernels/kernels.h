@@ -25,17 +25,20 @@ typedef struct dmi_adamw {
     float correction2;   /* 1 / (1 - beta2^step) */
     float eps, decay;    /* decay is decoupled: w -= rate * decay * w */
     float gradient_scale;/* clip factor, and 1 / accumulation */
+    float l2;            /* Adam with L2 in place of AdamW: the scaled gradients grow by l2 * w, and are written */
     float average_decay; /* in [0, 1): average = d average + (1 - d) w; negative: no average */
     bool first;          /* the moments are zero, and are written without being read */
 } dmi_adamw;
 
-/* One step of a sampler, for a network's output p:  x0 = x0_x x + x0_prediction p, clipped to [-1, 1] where `clip`;
- * x = keep x + start x0 + prediction p + noise z. */
-typedef struct dmi_solver_update {
-    float x0_x, x0_prediction;
-    float keep, start, prediction, noise;
-    bool clip;
-} dmi_solver_update;
+/* The term of the variational bound at one timestep (Ho et al. 2020, eq. 5), with a learned variance (Nichol and Dhariwal 2021,
+ * eq. 15). */
+typedef struct dmi_bound {
+    double low, high;     /* the ends between which the variance is interpolated, in logarithms: the posterior's, and beta */
+    double error;         /* what an error of eps is multiplied by to be one of the mean */
+    double signal, noise; /* x_t = signal x_0 + noise eps; the decoder's */
+    double factor;        /* of the gradient */
+    bool decoder;         /* the last step, to a picture in bytes, in place of a Gaussian's */
+} dmi_bound;
 
 /* Columns of a panel of attention: whole vectors, and whole panels of a product, of every instruction set. */
 enum { DMI_SOFTMAX_COLUMNS = 32 };
@@ -113,23 +116,51 @@ typedef struct dmi_kernels {
     void (*linear_backward_w)(float *dw, const float *x, const float *dy, int32_t n, int32_t in, int32_t out, int32_t i0,
                               int32_t i1, bool add);
 
-    /* ---- loss.c ---- */
+    /* ---- loss.c, bound.c: one picture ---- */
     /* sum of (p - t)^2 over n floats, in double, chunks in order; gradient[i] = factor * (p - t) */
     double (*mse)(float *gradient, const float *prediction, const float *target, float factor, size_t n);
+    /* the same of 2 d^2 / (1 + r), r = sqrt(1 + (d/delta)^2), d = p - t: gradient[i] = factor * d / r */
+    double (*huber)(float *gradient, const float *prediction, const float *target, float factor, float delta, size_t n);
+    /* The term's sum over a picture in nats. output [pixels, 2 channels]: eps, then where the variance lies; target [pixels,
+     * channels]: eps; x_t: the first channels of input [pixels, input_channels]. gradient [like output]: of the second half
+     * alone, the first is left as it is. */
+    double (*bound)(float *gradient, const float *output, const float *target, const float *input, size_t input_channels,
+                    const dmi_bound *at, size_t pixels, size_t channels);
 
     /* ---- diffuse.c: one picture of n floats ---- */
     /* y = a * x + b * z: x_t, v, and every solver's update */
     void (*combine)(float *y, float a, const float *x, float b, const float *z, size_t n);
     /* y = x / 127.5 - 1, mirrored left to right where `flip`; [h, w, c] */
     void (*from_u8)(float *y, const uint8_t *x, int32_t h, int32_t w, int32_t c, bool flip);
+    /* y[r][q] = x[r + down][q + right], past the edges mirrored at the outermost pixel; |down| < h, |right| < w; [h, w, c] */
+    void (*shift)(float *y, const float *x, int32_t h, int32_t w, int32_t c, int32_t down, int32_t right);
+    /* Of input [pixels, 2 channels] the second half: of_x times the first + of_output times the first channels of output
+     * [pixels, output_channels], clipped to [-1, 1]. */
+    void (*self_condition)(float *input, float of_x, const float *output, float of_output, size_t output_channels, size_t pixels,
+                           size_t channels);
 
-    /* ---- solver.c: one picture of n floats ---- */
-    /* x in place, and the x0 on the way; z may be NULL where nothing is added */
-    void (*solver_update)(float *x, float *x0, const float *prediction, const float *z, const dmi_solver_update *step,
-                          size_t n);
+    /* ---- solver.c: one picture of n values; y may be one of the inputs ---- */
+    void (*solver_input)(float *input, double factor, const double *x, size_t n); /* factor * x */
+    /* of_x * x + of_output * output, clipped to [-limit, limit] */
+    void (*solver_read)(double *y, double of_x, const double *x, double of_output, const float *output, double limit, size_t n);
+    /* clipped to [-limit, limit], and divided by limit */
+    void (*solver_threshold)(double *y, double limit, size_t n);
+    /* the sum over k of factors[k] * terms[k], and of_z * z, where z is not NULL */
+    void (*solver_sum)(double *y, const double *const *terms, const double *factors, int32_t count, const float *z, double of_z,
+                       size_t n);
+    /* z *= exp(range / 2 * (output + 1) / 2): noise of a learned variance */
+    void (*solver_spread)(float *z, const float *output, float range, size_t n);
+    /* x = mask x + (1 - mask) (signal image + noise z), [pixels, channels] with a mask [pixels] */
+    void (*solver_keep)(double *x, const float *mask, const float *image, double signal, const float *z, double noise,
+                        size_t pixels, size_t channels);
+    /* The mean of n values and of their squared distance from it. */
+    void (*moments)(double *mean, double *variance, const float *x, size_t n);
+    /* The value below which the share of |x| lies, in a straight line between neighbours; no x is NaN. */
+    double (*solver_quantile)(double *scratch, const double *x, double share, size_t n);
 
     /* ---- adamw.c: a range of the flat parameter block ---- */
-    void (*adamw)(float *w, float *m, float *v, float *average, const float *g, const dmi_adamw *options, size_t n);
+    void (*adamw)(float *w, float *m, float *v, float *average, float *g, const dmi_adamw *options, size_t n);
+    void (*average)(float *average, const float *w, float decay, size_t n); /* average = decay average + (1 - decay) w */
     double (*sum_squares)(const float *x, size_t n); /* in double */
     bool (*all_finite)(const float *x, size_t n);
 

@@ -1,31 +1,96 @@
-/* One step of a sampler for one picture: the x_0 that the network's output stands for, its clipping, and the move to the
- * next timestep, with what each pixel needs held in registers. */
+/* What a sampler does to one picture of n values, whose state is in double: solvers take differences of nearly equal pictures,
+ * and EDM's state is 80 times the picture. Networks take and give floats. */
 #include <math.h>
 
 #include "kernels/families.h"
 #include "kernels/vector_math.h"
 
-/* Comparisons that let NaN through: the sampler looks for it afterwards. */
-static inline float clipped(float x, float limit) {
-    x = x > limit ? limit : x;
-    return x < -limit ? -limit : x;
+void DMI_KERNEL(solver_input)(float *input, double factor, const double *x, size_t n) {
+    DMI_ELEMENTWISE
+    for (size_t i = 0; i < n; i++) input[i] = (float)(factor * x[i]);
 }
 
-void DMI_KERNEL(solver_update)(float *x, float *x0, const float *prediction, const float *z, const dmi_solver_update *step,
-                               size_t n) {
-    const dmi_solver_update u = *step;
-    const float limit = u.clip ? 1.0f : INFINITY;
-    if (!z) {
-        DMI_ELEMENTWISE
-        for (size_t i = 0; i < n; i++) {
-            x0[i] = clipped(u.x0_x * x[i] + u.x0_prediction * prediction[i], limit);
-            x[i] = u.keep * x[i] + u.start * x0[i] + u.prediction * prediction[i];
-        }
-        return;
-    }
+/* Comparisons that let NaN through: the sampler looks for it afterwards. */
+void DMI_KERNEL(solver_read)(double *y, double of_x, const double *x, double of_output, const float *output, double limit,
+                             size_t n) {
     DMI_ELEMENTWISE
     for (size_t i = 0; i < n; i++) {
-        x0[i] = clipped(u.x0_x * x[i] + u.x0_prediction * prediction[i], limit);
-        x[i] = u.keep * x[i] + u.start * x0[i] + u.prediction * prediction[i] + u.noise * z[i];
+        double v = of_x * x[i] + of_output * output[i];
+        v = v > limit ? limit : v;
+        y[i] = v < -limit ? -limit : v;
     }
+}
+
+void DMI_KERNEL(solver_threshold)(double *y, double limit, size_t n) {
+    DMI_ELEMENTWISE
+    for (size_t i = 0; i < n; i++) {
+        double v = y[i] > limit ? limit : y[i];
+        y[i] = (v < -limit ? -limit : v) / limit;
+    }
+}
+
+void DMI_KERNEL(solver_sum)(double *y, const double *const *terms, const double *factors, int32_t count, const float *z,
+                            double of_z, size_t n) {
+    enum { BLOCK = 64 };
+    for (size_t at = 0; at < n; at += BLOCK) {
+        size_t length = n - at < BLOCK ? n - at : BLOCK;
+        double sum[BLOCK] = {0};
+        for (int32_t k = 0; k < count; k++) {
+            const double *term = terms[k] + at, factor = factors[k];
+            for (size_t i = 0; i < length; i++) sum[i] += factor * term[i];
+        }
+        for (size_t i = 0; z && i < length; i++) sum[i] += of_z * z[at + i];
+        memcpy(y + at, sum, length * sizeof *y);
+    }
+}
+
+void DMI_KERNEL(solver_spread)(float *z, const float *output, float range, size_t n) {
+    for (size_t i = 0; i < n; i++) z[i] *= expf(0.25f * (output[i] + 1) * range);
+}
+
+void DMI_KERNEL(solver_keep)(double *x, const float *mask, const float *image, double signal, const float *z, double noise,
+                             size_t pixels, size_t channels) {
+    for (size_t p = 0; p < pixels; p++) {
+        double drawn = mask[p];
+        for (size_t i = p * channels; i < (p + 1) * channels; i++)
+            x[i] = drawn * x[i] + (1 - drawn) * (signal * image[i] + noise * z[i]);
+    }
+}
+
+void DMI_KERNEL(moments)(double *mean, double *variance, const float *x, size_t n) {
+    double sum = 0, squares = 0;
+    for (size_t i = 0; i < n; i++) sum += x[i];
+    *mean = sum / (double)n;
+    for (size_t i = 0; i < n; i++) squares += (x[i] - *mean) * (x[i] - *mean);
+    *variance = squares / (double)n;
+}
+
+/* Hoare's selection: afterwards x[k] is what sorting would put there, nothing before it is larger and nothing behind smaller. */
+static void select(double *x, size_t n, size_t k) {
+    size_t low = 0, high = n - 1;
+    while (low < high) {
+        double pivot = x[low + (high - low) / 2];
+        size_t i = low, j = high;
+        for (;;) {
+            while (x[i] < pivot) i++;
+            while (pivot < x[j]) j--;
+            if (i >= j) break;
+            double swap = x[i];
+            x[i++] = x[j], x[j--] = swap;
+        }
+        /* x[low..j] <= pivot <= x[j+1..high] */
+        if (k <= j) high = j;
+        else low = j + 1;
+    }
+}
+
+double DMI_KERNEL(solver_quantile)(double *scratch, const double *x, double share, size_t n) {
+    double at = share * (double)(n - 1), part = at - floor(at);
+    size_t k = (size_t)at;
+    for (size_t i = 0; i < n; i++) scratch[i] = fabs(x[i]);
+    select(scratch, n, k);
+    double value = scratch[k], next = INFINITY;
+    if (part == 0 || k + 1 == n) return value;
+    for (size_t i = k + 1; i < n; i++) next = scratch[i] < next ? scratch[i] : next;
+    return value + part * (next - value);
 }

@@ -1,8 +1,8 @@
 /* DDPM and DDIM against diffusers: the figures of its own tests, and whole pictures that make_samplers.py had it make. */
+#include "base/torch_random.h"
 #include "diffusion.h"
 #include "io/safetensors.h"
 #include "support/support.h"
-#include "support/torch_random.h"
 
 enum { PICTURES = 4, ELEMENTS = 3 * 8 * 8, TOTAL = PICTURES * ELEMENTS };
 
@@ -33,7 +33,7 @@ static int32_t dummy(void *user, float *output, const float *x_t, float timestep
 static int32_t torch_noise(void *user, int32_t step, float *noise, size_t first, size_t count, size_t elements) {
     (void)step;
     ck_assert_uint_eq(first, 0);
-    test_torch_randn(user, noise, count * elements);
+    dmi_torch_randn(user, noise, count * elements);
     return 0;
 }
 
@@ -52,8 +52,8 @@ static void check_figures(const dm_sampler_options *options, double sum, double 
     ok(context, dm_sampler_create_with_denoiser(&sampler, context, schedule, dummy, NULL, DM_PREDICT_EPS, 8, 8, 3, options));
     float start[TOTAL], images[TOTAL];
     deterministic_sample(start);
-    test_torch torch;
-    test_torch_seed(&torch, 0);
+    dmi_torch torch;
+    dmi_torch_seed(&torch, 0);
     dm_sampler_request request;
     ok(context, dm_sampler_request_init(&request, sizeof request));
     request.count = PICTURES;
@@ -96,9 +96,9 @@ END_TEST
 START_TEST(torch_random_numbers) {
     static const float want[] = {-1.1258f, -1.1524f, -0.2506f, -0.4339f};
     float got[16];
-    test_torch torch;
-    test_torch_seed(&torch, 0);
-    test_torch_randn(&torch, got, 16);
+    dmi_torch torch;
+    dmi_torch_seed(&torch, 0);
+    dmi_torch_randn(&torch, got, 16);
     for (int i = 0; i < 4; i++) ck_assert_float_eq_tol(got[i], want[i], 5e-5f);
 }
 END_TEST
@@ -193,8 +193,11 @@ START_TEST(diffusers_pictures) {
     schedule_options.kind = c->schedule;
     dm_schedule *schedule;
     ok(context, dm_schedule_create(&schedule, context, &schedule_options));
-    dm_sampler_options o = c->options;
-    o.struct_size = sizeof o;
+    dm_sampler_options o, wanted = c->options;
+    ok(context, dm_sampler_options_init(&o, sizeof o));
+    o.solver = wanted.solver, o.steps = wanted.steps, o.spacing = wanted.spacing, o.steps_offset = wanted.steps_offset;
+    o.variance = wanted.variance, o.clip = wanted.clip, o.rederive_eps = wanted.rederive_eps, o.eta = wanted.eta;
+    o.final_alpha_one = wanted.final_alpha_one, o.timesteps = wanted.timesteps;
     o.batch_size = PICTURES;
     dm_sampler *sampler;
     ok(context, dm_sampler_create_with_denoiser(&sampler, context, schedule, network, NULL, c->prediction, 8, 8, 3, &o));

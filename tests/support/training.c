@@ -5,7 +5,8 @@
 #include "trainer.h"
 
 training_setup training_default(void) {
-    training_setup setup = {.threads = 1, .dataset = true, .prediction = DM_PREDICT_EPS};
+    training_setup setup = {.threads = 1, .dataset = true, .prediction = DM_PREDICT_EPS, .sigma_data = 0.5f};
+    ck_assert_int_eq(dm_schedule_options_init(&setup.schedule, sizeof setup.schedule), DM_OK);
     ck_assert_int_eq(dm_trainer_options_init(&setup.options, sizeof setup.options), DM_OK);
     setup.options.batch_size = 4;
     setup.options.learning_rate = 1e-3;
@@ -47,6 +48,9 @@ static void make_unet(training *t, const training_setup *setup) {
     o.prediction = setup->prediction;
     o.classes = setup->classes;
     o.dropout = setup->dropout;
+    o.learned_variance = setup->learned_variance;
+    o.self_conditioning = setup->self_conditioning;
+    o.sigma_data = setup->sigma_data;
     training_require(t, dm_unet_create(&t->unet, t->context, &o, 3));
 }
 
@@ -56,7 +60,7 @@ void training_prepare(training *t, const training_setup *setup) {
     ck_assert_int_eq(dm_context_options_init(&o, sizeof o), DM_OK);
     o.threads = setup->threads;
     ck_assert_int_eq(dm_context_create(&t->context, &o), DM_OK);
-    training_require(t, dm_schedule_create(&t->schedule, t->context, NULL));
+    training_require(t, dm_schedule_create(&t->schedule, t->context, &setup->schedule));
     if (setup->dataset)
         training_require(t, dm_dataset_from_memory(&t->dataset, t->context, training_pixels(), training_labels(),
                                                    TRAINING_PICTURES, TRAINING_SIDE, TRAINING_SIDE, TRAINING_CHANNELS));
@@ -99,7 +103,7 @@ bool training_unchanged(const training *t, const float *weights) {
 
 float *training_state(const training *t, size_t *floats) {
     size_t n = t->unet->params.floats;
-    const float *blocks[] = {t->unet->params.data, t->trainer->moment1, t->trainer->moment2, t->trainer->average};
+    const float *blocks[] = {t->unet->params.data, t->trainer->moment1, t->trainer->moment2, t->trainer->averages[0]};
     float *state = malloc(4 * n * sizeof *state);
     ck_assert_ptr_nonnull(state);
     for (size_t i = 0; i < 4; i++) memcpy(state + i * n, blocks[i], n * sizeof *state);

@@ -20,8 +20,9 @@ enum {
 typedef struct training_setup {
     int32_t threads;
     bool dataset; /* the one in memory; false: none */
-    int32_t prediction, classes;
-    float dropout;
+    int32_t prediction, classes, learned_variance, self_conditioning;
+    float dropout, sigma_data;
+    dm_schedule_options schedule;
     dm_trainer_options options;
 } training_setup;
 

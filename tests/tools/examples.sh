@@ -49,8 +49,25 @@ train="$train --lr 1e-3 --samples 4 --sample-steps 3 --sample-every 0 --save-eve
         --resume "$out/seven/checkpoint.safetensors" >"$out/seven.txt" 2>&1 ||
         fail "--resume failed: $(cat "$out/seven.txt")"
 }
+# Flow and EDM, labels that are dropped, several averages; and a hybrid loss: trained, resumed and sampled with each average.
+other="$train --sample-steps 3 --labels --label-dropout 0.2"
+flow="--schedule flow --prediction flow --timestep-sampling logit-normal --loss huber --crop-padding 2 --average 0 --average-half-life 20"
+edm="--schedule edm --prediction edm --timestep-sampling log-normal --self-conditioning --optimizer adam --more-decays 0.5,0.9"
+hybrid="--learned-variance --loss hybrid --loss-weight min-snr --timestep-sampling loss-aware --timesteps 20"
+for kind in flow edm hybrid; do
+    case $kind in flow) options=$flow ;; edm) options=$edm ;; *) options=$hybrid ;; esac
+    # shellcheck disable=SC2086
+    $other $options --steps 4 --out "$out/$kind" >"$out/$kind.txt" 2>&1 || fail "train_cifar10 $options failed: $(cat "$out/$kind.txt")"
+    is_png "$out/$kind/samples-000004.png"
+    "$build/train_cifar10" --data builtin --steps 6 --samples 0 --resume "$out/$kind/checkpoint.safetensors" >"$out/$kind.txt" 2>&1 ||
+        fail "--resume of $kind failed: $(cat "$out/$kind.txt")"
+done
+"$build/sample" --model "$out/edm/checkpoint.safetensors" --weights average-2 --count 1 --steps 3 --out "$out/second.png" >"$out/second.txt" 2>&1 ||
+    fail "sample --weights average-2 failed: $(cat "$out/second.txt")"
+is_png "$out/second.png"
+
 # What a checkpoint brings can't be given again, what it does not hold must be, and steps that are done are not done again.
-for wrong in "--steps 20" "--data builtin" "--data builtin --steps 20 --lr 1" "--data builtin --steps 20 --groups 4" "--data builtin --steps 12"; do
+for wrong in "--steps 20" "--data builtin" "--data builtin --steps 20 --lr 1" "--data builtin --steps 20 --groups 4" "--data builtin --steps 20 --loss huber" "--data builtin --steps 20 --rho 5" "--data builtin --steps 12"; do
     # shellcheck disable=SC2086
     if "$build/train_cifar10" $wrong --resume "$out/seven/checkpoint.safetensors" >"$out/wrong.txt" 2>&1; then fail "--resume was taken with $wrong"; fi
     grep -q -e --steps -e 'leave them out' "$out/wrong.txt" || fail "--resume with $wrong is not told: $(cat "$out/wrong.txt")"
@@ -88,6 +105,9 @@ refuses '--threads is 257' "$build/train_cifar10" --threads 257 --out "$out/bad"
 refuses '--epochs is nan' "$build/train_cifar10" --epochs nan --out "$out/bad"
 refuses '--epochs is inf' "$build/train_cifar10" --epochs inf --out "$out/bad"
 refuses '--sample-steps is 50' "$build/train_cifar10" --timesteps 20 --out "$out/bad"
+refuses "'average_half_life' 9 and 'average_decay' 0.9999" "$build/train_cifar10" --average-half-life 9 --steps 1 --out "$out/bad"
+refuses "'loss' 2 (hybrid) and the network's 'learned_variance' 0" "$build/train_cifar10" --loss hybrid --steps 1 --out "$out/bad"
+refuses "--more-decays is '0.9,x'" "$build/train_cifar10" --more-decays 0.9,x --steps 1 --out "$out/bad"
 refuses '--samples is 65537' "$build/train_cifar10" --samples 65537 --out "$out/bad"
 refuses '--scale is 0' "$build/sample" --model "$out/whole/checkpoint.safetensors" --scale 0 --out "$out/bad.png"
 refuses '--columns is -1' "$build/sample" --model "$out/whole/checkpoint.safetensors" --columns -1 --out "$out/bad.png"

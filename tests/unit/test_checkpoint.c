@@ -229,7 +229,7 @@ START_TEST(networks_load_from_checkpoints) {
     ck_assert(training_unchanged(&t, unet->params.data));
     dm_unet_destroy(unet);
     training_require(&t, dm_unet_load(&unet, t.context, in_folder(folder, "file"), DM_WEIGHTS_AVERAGE));
-    if (t.trainer->average) {
+    if (t.trainer->averages[0]) {
         training_require(&t, dm_trainer_get_average(t.trainer, target.unet));
         ck_assert(training_unchanged(&target, unet->params.data));
         ck_assert(!training_unchanged(&t, unet->params.data));

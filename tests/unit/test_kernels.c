@@ -329,7 +329,7 @@ START_TEST(adamw) {
         float *w = uniform(n, 23, 1), *m = uniform(n, 24, 0), *v = uniform(n, 25, 0), *average = copied(w, n);
         double *want = widened(w, n), *want_m = doubles(n), *want_v = doubles(n), *want_average = widened(w, n);
         for (int step = 1; step <= 5; step++) {
-            const float *g = uniform(n, 30 + (uint64_t)step, 2);
+            float *g = uniform(n, 30 + (uint64_t)step, 2);
             dmi_adamw o = {.rate = 0.01f, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f, .decay = 0.1f};
             o.gradient_scale = 0.25f;
             o.average_decay = averaged ? 0.99f : -1.0f;

@@ -9,7 +9,7 @@
 #include "support/support.h"
 
 /* Two whole chunks and a part, which no vector width divides. */
-enum { FLOATS = 2 * DMI_CHUNK + 1237, STEPS = 20 };
+enum { FLOATS = 2 * DMI_CHUNK + 1237, STEPS = 20, PICTURES = 8 };
 
 static float *zeros(size_t count) {
     float *values = calloc(count, sizeof *values);
@@ -23,16 +23,16 @@ static const dmi_kernels *kernels(void) { return dmi_kernels_for(dmi_cpu_isa());
 
 typedef struct adamw_case {
     dmi_adamw_settings settings;
+    dmi_average average; /* a decay below 0: none */
     double rate, scale;
-    bool average;
 } adamw_case;
 
 static const adamw_case adamw_cases[] = {
-    {{.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0, .average_decay = 0.9999}, 1e-3, 1, false},
-    {{.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.1, .average_decay = 0.95, .average_warmup = true}, 1e-2,
-     0.25, true},
-    {{.beta1 = 0.8, .beta2 = 0.95, .eps = 1e-3, .weight_decay = 0.01, .average_decay = 0.5}, 1e-2, 3, true},
-    {{.beta1 = 0, .beta2 = 0, .eps = 1e-2, .weight_decay = 0, .average_decay = 0}, 1e-2, 1, true},
+    {{.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0}, {.decay = -1}, 1e-3, 1},
+    {{.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.1}, {.decay = 0.95, .warmup = true}, 1e-2, 0.25},
+    {{.beta1 = 0.8, .beta2 = 0.95, .eps = 1e-3, .weight_decay = 0.01}, {.decay = 0.5}, 1e-2, 3},
+    {{.beta1 = 0, .beta2 = 0, .eps = 1e-2, .weight_decay = 0}, {.decay = 0}, 1e-2, 1},
+    {{.beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .weight_decay = 0.3, .l2 = true}, {.half_life = 30, .rampup = 0.2}, 1e-2, 0.5},
 };
 enum { ADAMW_CASES = sizeof adamw_cases / sizeof *adamw_cases };
 
@@ -52,12 +52,15 @@ static void blocks_free(blocks *b) {
     free(b->weights), free(b->moment1), free(b->moment2), free(b->average), free(b->gradient), free(b->start);
 }
 
+static bool averages(const adamw_case *c) { return c->average.decay >= 0; }
+
 static void run_ours(blocks *b, const adamw_case *c, int32_t threads) {
     dmi_host *host = test_host_new(threads);
     dmi_adamw_blocks all = {.weights = b->weights, .moment1 = b->moment1, .moment2 = b->moment2,
-                            .average = c->average ? b->average : NULL, .gradient = b->gradient, .floats = FLOATS};
+                            .averages = {averages(c) ? b->average : NULL}, .gradient = b->gradient, .floats = FLOATS};
     for (uint64_t step = 1; step <= STEPS; step++) {
         dmi_adamw at = dmi_adamw_at(&c->settings, step, c->rate, c->scale);
+        all.average_decays[0] = (float)dmi_average_decay(&c->average, step, PICTURES, (step - 1) * PICTURES);
         test_fill(b->gradient, FLOATS, 100 + step, 1);
         dmi_adamw_step(host->pool, kernels(), &all, &at);
     }
@@ -72,15 +75,16 @@ static void run_reference(const blocks *b, const adamw_case *c, double *weights,
     ck_assert(m && v);
     for (size_t i = 0; i < FLOATS; i++) weights[i] = average[i] = b->start[i];
     for (int32_t step = 1; step <= STEPS; step++) {
-        double decay = c->settings.average_decay;
-        if (c->settings.average_warmup && decay > (1.0 + step) / (10.0 + step)) decay = (1.0 + step) / (10.0 + step);
+        double decay = c->average.decay, half_life = fmin(c->average.half_life, c->average.rampup * PICTURES * (step - 1));
+        if (c->average.warmup && decay > (1.0 + step) / (10.0 + step)) decay = (1.0 + step) / (10.0 + step);
+        if (c->average.half_life > 0) decay = pow(0.5, PICTURES / fmax(half_life, 1e-8)); /* as in EDM's training loop */
         test_fill(gradient, FLOATS, 100 + (uint64_t)step, 1);
         for (size_t i = 0; i < FLOATS; i++) {
-            double g = (double)gradient[i] * c->scale;
+            double g = (double)gradient[i] * c->scale + (c->settings.l2 ? c->settings.weight_decay * weights[i] : 0);
             m[i] = beta1 * m[i] + (1 - beta1) * g;
             v[i] = beta2 * v[i] + (1 - beta2) * g * g;
             double step1 = m[i] / (1 - pow(beta1, step)), step2 = v[i] / (1 - pow(beta2, step));
-            weights[i] -= c->rate * (c->settings.weight_decay * weights[i] + step1 / (sqrt(step2) + c->settings.eps));
+            weights[i] -= c->rate * ((c->settings.l2 ? 0 : c->settings.weight_decay) * weights[i] + step1 / (sqrt(step2) + c->settings.eps));
             average[i] = decay * average[i] + (1 - decay) * weights[i];
         }
     }
@@ -108,7 +112,7 @@ START_TEST(adamw_follows_the_loop) {
     run_ours(&b, c, 2);
     run_reference(&b, c, weights, average);
     ck_assert_double_le(movement_error(b.weights, weights, b.start), rounding / c->rate);
-    if (c->average) ck_assert_double_le(movement_error(b.average, average, b.start), rounding / c->rate);
+    if (averages(c)) ck_assert_double_le(movement_error(b.average, average, b.start), rounding / c->rate);
     else ck_assert_mem_eq(b.average, b.start, FLOATS * sizeof(float));
     free(weights), free(average);
     blocks_free(&b);
@@ -150,7 +154,7 @@ START_TEST(zeros_stay_zeros) {
     memset(b.average, 0, FLOATS * sizeof(float));
     dmi_host *host = test_host_new(1);
     dmi_adamw at = dmi_adamw_at(&adamw_cases[1].settings, 1, 1e-2, 0.5);
-    dmi_adamw_blocks all = {.weights = b.weights, .moment1 = b.moment1, .moment2 = b.moment2, .average = b.average,
+    dmi_adamw_blocks all = {.weights = b.weights, .moment1 = b.moment1, .moment2 = b.moment2, .averages = {b.average},
                             .gradient = b.gradient, .floats = FLOATS};
     dmi_adamw_step(host->pool, kernels(), &all, &at);
     for (size_t i = 0; i < FLOATS; i++) ck_assert(b.weights[i] == 0 && b.average[i] == 0 && b.moment2[i] == 0);

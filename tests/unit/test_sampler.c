@@ -260,7 +260,7 @@ START_TEST(options_refused) {
         dm_sampler_options change; /* over the defaults, where not 0 */
         const char *text;
     } bad[] = {
-        {{.solver = 2}, "'solver' is 2"},
+        {{.solver = DM_SOLVER_FLOW_HEUN + 1}, "'solver' is 16"},
         {{.solver = -1}, "'solver' is -1"},
         {{.steps = 1001}, "'steps' is 1001"},
         {{.steps = -1}, "'steps' is -1"},
@@ -271,7 +271,7 @@ START_TEST(options_refused) {
         {{.spacing = DM_SPACING_CUSTOM, .steps = 2, .timesteps = negative}, "timestep 1 of the list is -1"},
         {{.timesteps = negative}, "'spacing' is 1"},
         {{.steps_offset = 1}, "only leading"},
-        {{.variance = 2}, "'variance' is 2"},
+        {{.variance = 3}, "'variance' is 3"},
         {{.clip = 2}, "'clip' is 2"},
         {{.rederive_eps = -1}, "'rederive_eps' is -1"},
         {{.final_alpha_one = 3}, "'final_alpha_one' is 3"},
@@ -303,7 +303,7 @@ START_TEST(options_refused) {
     o.eta = 0.5;
     fails(DM_ERROR_INVALID_ARGUMENT,
           dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL, 0, 8, 8, 3, &o),
-          "only the DDIM solver");
+          "'eta' and the solver ddpm don't go together");
     o = test_sampler_options(DM_SOLVER_DDIM, 10, DM_SPACING_LEADING);
     o.steps_offset = 100;
     fails(DM_ERROR_INVALID_ARGUMENT,
@@ -312,7 +312,7 @@ START_TEST(options_refused) {
     static const struct {
         int32_t prediction, height, width, channels;
         const char *text;
-    } shapes[] = {{3, 8, 8, 3, "'prediction' is 3"}, {0, 0, 8, 3, "'height' is 0"}, {0, 8, -8, 3, "'width' is -8"},
+    } shapes[] = {{5, 8, 8, 3, "'prediction' is 5"}, {0, 0, 8, 3, "'height' is 0"}, {0, 8, -8, 3, "'width' is -8"},
                   {0, 8, 8, 0, "'channels' is 0"}, {0, 65537, 8, 3, "'height' is 65537"}};
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
         fails(DM_ERROR_INVALID_ARGUMENT,
@@ -341,8 +341,8 @@ START_TEST(requests_refused) {
     int32_t timesteps[1];
     fails(DM_ERROR_SHAPE_MISMATCH, dm_sampler_timesteps(sampler, timesteps, 1), "'count' is 1");
     fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, NULL, 2 * ELEMENTS), "'images' is NULL");
-    r.reserved = 1;
-    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, images, 2 * ELEMENTS), "'reserved' is 1");
+    r.random = 2;
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, images, 2 * ELEMENTS), "'random' is 2");
     dm_sampler_destroy(sampler);
 }
 END_TEST

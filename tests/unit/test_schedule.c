@@ -215,6 +215,82 @@ START_TEST(noise_added) {
 }
 END_TEST
 
+/* ---- the later kinds ---- */
+
+static dm_schedule *schedule_with(dm_schedule_options change) {
+    dm_schedule *schedule;
+    change.struct_size = sizeof change;
+    ck_assert_msg(dm_schedule_create(&schedule, context, &change) == DM_OK, "%s", dm_context_error(context));
+    return schedule;
+}
+
+static void check_series(dm_schedule *schedule, int32_t series, int32_t t, double want) {
+    int32_t count = dm_schedule_steps(schedule);
+    double *values = malloc((size_t)count * sizeof *values);
+    ck_assert_int_eq(dm_schedule_get(schedule, series, values, (size_t)count), DM_OK);
+    ck_assert_msg(fabs(values[t] - want) <= 1e-9 * fabs(want) + 1e-15, "series %d at %d is %.12g, not %.12g", (int)series, (int)t,
+                  values[t], want);
+    free(values);
+}
+
+START_TEST(kinds_with_betas) {
+    dm_schedule *s = schedule_with((dm_schedule_options){
+        .kind = DM_SCHEDULE_SCALED_LINEAR, .timesteps = 1000, .beta_start = 0.00085, .beta_end = 0.012});
+    check_series(s, DM_SERIES_BETA, 0, 0.00085);
+    check_series(s, DM_SERIES_BETA, 500, pow(sqrt(0.00085) + (sqrt(0.012) - sqrt(0.00085)) * 500 / 999, 2));
+    check_series(s, DM_SERIES_BETA, 999, 0.012);
+    dm_schedule_destroy(s);
+    s = schedule_with((dm_schedule_options){.kind = DM_SCHEDULE_SIGMOID, .timesteps = 1000, .beta_start = 1e-4, .beta_end = 0.02});
+    check_series(s, DM_SERIES_BETA, 0, 1e-4 + 0.0199 / (1 + exp(6)));
+    check_series(s, DM_SERIES_BETA, 999, 1e-4 + 0.0199 / (1 + exp(-6)));
+    dm_schedule_destroy(s);
+    s = schedule_with((dm_schedule_options){.timesteps = 250, .beta_start = 1e-4, .beta_end = 0.02, .scale_betas = 1});
+    check_series(s, DM_SERIES_BETA, 0, 4e-4);
+    check_series(s, DM_SERIES_BETA, 249, 0.08);
+    dm_schedule_destroy(s);
+}
+END_TEST
+
+/* sqrt(a) ends at 0, begins where it did, and stays in proportion. */
+START_TEST(zero_terminal_snr) {
+    dm_schedule *plain = schedule_of(DM_SCHEDULE_LINEAR, 1000);
+    dm_schedule *s = schedule_with((dm_schedule_options){.timesteps = 1000, .zero_terminal_snr = 1, .beta_start = 1e-4, .beta_end = 0.02});
+    double before[1000], after[1000], beta[1000];
+    ck_assert_int_eq(dm_schedule_get(plain, DM_SERIES_SQRT_ALPHA_CUMPROD, before, 1000), DM_OK);
+    ck_assert_int_eq(dm_schedule_get(s, DM_SERIES_SQRT_ALPHA_CUMPROD, after, 1000), DM_OK);
+    ck_assert_int_eq(dm_schedule_get(s, DM_SERIES_BETA, beta, 1000), DM_OK);
+    ck_assert_double_eq_tol(after[0], before[0], 1e-15);
+    ck_assert_double_eq(after[999], 0);
+    ck_assert_double_eq(beta[999], 1);
+    for (int t = 1; t < 999; t++)
+        ck_assert_double_eq_tol(after[t] / after[0], (before[t] - before[999]) / (before[0] - before[999]), 1e-12);
+    dm_schedule_destroy(plain);
+    dm_schedule_destroy(s);
+}
+END_TEST
+
+START_TEST(flow_and_edm) {
+    dm_schedule *s = schedule_with((dm_schedule_options){.kind = DM_SCHEDULE_FLOW, .timesteps = 100, .flow_shift = 3});
+    check_series(s, DM_SERIES_NOISE, 99, 1);
+    check_series(s, DM_SERIES_SIGNAL, 99, 0);
+    check_series(s, DM_SERIES_NOISE, 49, 3 * 0.5 / (1 + 2 * 0.5));
+    check_series(s, DM_SERIES_TIME, 49, 75);
+    check_series(s, DM_SERIES_SIGMA, 49, 3);
+    dm_schedule_destroy(s);
+    /* Karras et al. 2022: 18 steps from 80 to 0.002 go by 57.586, 40.7856, 28.3746 ... 0.0075, in single precision there. */
+    static const double want[] = {80, 57.586, 40.7856, 28.3746};
+    s = schedule_with((dm_schedule_options){.kind = DM_SCHEDULE_EDM, .timesteps = 18, .sigma_min = 0.002, .sigma_max = 80, .rho = 7});
+    double sigma[18];
+    ck_assert_int_eq(dm_schedule_get(s, DM_SERIES_SIGMA, sigma, 18), DM_OK);
+    for (int i = 0; i < 4; i++) ck_assert_double_eq_tol(sigma[17 - i], want[i], 1e-3);
+    ck_assert_double_eq_tol(sigma[1], 0.0075, 1e-4);
+    check_series(s, DM_SERIES_NOISE, 0, 0.002);
+    check_series(s, DM_SERIES_SIGNAL, 17, 1);
+    check_series(s, DM_SERIES_TIME, 17, log(80.0) / 4);
+    dm_schedule_destroy(s);
+}
+END_TEST
+
 /* ---- what is refused ---- */
 
 START_TEST(options_refused) {
@@ -222,11 +298,20 @@ START_TEST(options_refused) {
         dm_schedule_options options;
         const char *text;
     } bad[] = {
-        {{.kind = 2, .timesteps = 10, .beta_start = 0.1, .beta_end = 0.1}, "'kind' is 2"},
+        {{.kind = 6, .timesteps = 10, .beta_start = 0.1, .beta_end = 0.1}, "'kind' is 6"},
         {{.kind = -1, .timesteps = 10, .beta_start = 0.1, .beta_end = 0.1}, "'kind' is -1"},
         {{.timesteps = 0, .beta_start = 0.1, .beta_end = 0.1}, "'timesteps' is 0"},
         {{.timesteps = 100001, .beta_start = 0.1, .beta_end = 0.1}, "'timesteps' is 100001"},
         {{.timesteps = 10, .reserved = 7, .beta_start = 0.1, .beta_end = 0.1}, "'reserved' is 7"},
+        {{.timesteps = 10, .zero_terminal_snr = 2, .beta_start = 0.1, .beta_end = 0.1}, "'zero_terminal_snr' is 2"},
+        {{.timesteps = 1, .zero_terminal_snr = 1, .beta_start = 0.1, .beta_end = 0.1}, "'zero_terminal_snr' and 'timesteps' 1 don't"},
+        {{.timesteps = 10, .scale_betas = 1, .beta_start = 0.1, .beta_end = 0.2}, "'scale_betas' with 10 'timesteps'"},
+        {{.kind = DM_SCHEDULE_COSINE, .timesteps = 10, .scale_betas = 1}, "'scale_betas' and 'kind' 1 don't"},
+        {{.kind = DM_SCHEDULE_FLOW, .timesteps = 10}, "'flow_shift' is 0"},
+        {{.kind = DM_SCHEDULE_FLOW, .timesteps = 10, .flow_shift = 1, .zero_terminal_snr = 1}, "'zero_terminal_snr' and 'kind' 4 don't"},
+        {{.kind = DM_SCHEDULE_EDM, .timesteps = 10, .sigma_max = 1, .rho = 7}, "'sigma_min' is 0"},
+        {{.kind = DM_SCHEDULE_EDM, .timesteps = 10, .sigma_min = 2, .sigma_max = 1, .rho = 7}, "'sigma_max' is 1"},
+        {{.kind = DM_SCHEDULE_EDM, .timesteps = 10, .sigma_min = 1, .sigma_max = 2}, "'rho' is 0"},
         {{.timesteps = 10, .beta_start = 0, .beta_end = 0.1}, "'beta_start' is 0"},
         {{.timesteps = 10, .beta_start = NAN, .beta_end = 0.1}, "'beta_start' is"},
         {{.timesteps = 10, .beta_start = 0.1, .beta_end = 1}, "'beta_end' is 1"},
@@ -258,7 +343,7 @@ START_TEST(calls_refused) {
     dm_schedule *schedule = schedule_of(DM_SCHEDULE_LINEAR, 10);
     double values[10];
     ck_assert_int_eq(dm_schedule_get(schedule, -1, values, 10), DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dm_schedule_get(schedule, 12, values, 10), DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_schedule_get(schedule, 15, values, 10), DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dm_schedule_get(schedule, 0, values, 9), DM_ERROR_SHAPE_MISMATCH);
     ck_assert_int_eq(dm_schedule_get(schedule, 0, NULL, 10), DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dm_schedule_get(NULL, 0, values, 10), DM_ERROR_INVALID_ARGUMENT);
@@ -390,6 +475,9 @@ Suite *test_schedule_suite(void) {
     tcase_add_test(tcase, extreme_betas);
     tcase_add_test(tcase, betas_of_the_caller);
     tcase_add_test(tcase, noise_added);
+    tcase_add_test(tcase, kinds_with_betas);
+    tcase_add_test(tcase, zero_terminal_snr);
+    tcase_add_test(tcase, flow_and_edm);
     tcase_add_test(tcase, options_refused);
     tcase_add_test(tcase, calls_refused);
     tcase_add_test(tcase, files);

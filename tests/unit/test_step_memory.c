@@ -33,11 +33,13 @@ static dm_context *context_of(test_allocator *allocator, int32_t threads, int32_
 }
 
 /* The test network for square pictures, as the built-in ones are. */
-static dm_unet *unet_of(dm_context *context, float dropout) {
+static dm_unet *unet_of(dm_context *context, float dropout, int32_t new_ones) {
     dm_unet_options o = network_options();
     dm_unet *unet;
     o.height = o.width = SIDE;
     o.dropout = dropout;
+    o.learned_variance = o.self_conditioning = new_ones == 1;
+    if (new_ones) o.prediction = new_ones == 2 ? DM_PREDICT_FLOW : DM_PREDICT_EPS;
     test_accepted(context, dm_unet_create(&unet, context, &o, 1));
     return unet;
 }
@@ -70,16 +72,40 @@ typedef struct variant {
     int32_t threads, profile, accumulation, flip, use_labels;
     float dropout;
     double average, clip;
+    int32_t new_ones; /* 1: the options of the loss, of timesteps, pictures and averages; 2: those of flow */
 } variant;
 
 /* The built-in pictures have more classes than the network. */
 static const variant variants[] = {
-    {"plain", MEMORY, 1, 0, 1, 0, 0, 0, 0, 0},
-    {"all options", MEMORY, 2, 0, 3, 1, 1, 0.3f, 0.99, 1},
-    {"all options, profiled", CALLBACK, 3, 1, 2, 1, 1, 0.3f, 0.99, 1},
-    {"built-in pictures", BUILTIN, 2, 0, 2, 0, 0, 0.1f, 0.9999, 0},
+    {"plain", MEMORY, 1, 0, 1, 0, 0, 0, 0, 0, 0},
+    {"all options", MEMORY, 2, 0, 3, 1, 1, 0.3f, 0.99, 1, 0},
+    {"all options, profiled", CALLBACK, 3, 1, 2, 1, 1, 0.3f, 0.99, 1, 0},
+    {"built-in pictures", BUILTIN, 2, 0, 2, 0, 0, 0.1f, 0.9999, 0, 0},
+    {"hybrid loss", MEMORY, 2, 1, 2, 1, 1, 0.1f, 0, 1, 1},
+    {"flow", MEMORY, 2, 0, 1, 1, 0, 0, 0.99, 1, 2},
 };
 enum { VARIANTS = sizeof variants / sizeof *variants };
+
+/* Timesteps are few, so that they are drawn by their losses before the test ends. */
+static void set_new_ones(int32_t which, dm_trainer_options *o, dm_schedule_options *schedule) {
+    if (which == 1) {
+        schedule->timesteps = 3;
+        schedule->beta_end = 0.5;
+        o->loss = DM_LOSS_HYBRID;
+        o->loss_weight = DM_LOSS_WEIGHT_MIN_SNR;
+        o->timestep_sampling = DM_TIMESTEPS_LOSS_AWARE;
+        o->optimizer = DM_OPTIMIZER_ADAM;
+        o->weight_decay = 0.01;
+        o->crop_padding = 3;
+        o->label_dropout = 0.5;
+        o->average_half_life = 100;
+        o->more_decays[0] = 0.9;
+    } else if (which == 2) {
+        schedule->kind = DM_SCHEDULE_FLOW;
+        o->timestep_sampling = DM_TIMESTEPS_LOGIT_NORMAL;
+        o->loss = DM_LOSS_HUBER;
+    }
+}
 
 /* One step in each way that there is, in turn. */
 static int32_t step(dm_trainer *trainer, const dm_train_batch *batch, int32_t time) {
@@ -94,19 +120,22 @@ START_TEST(steps_of_training) {
     const variant *v = &variants[_i];
     test_allocator allocator;
     dm_context *context = context_of(&allocator, v->threads, v->profile);
-    dm_unet *unet = unet_of(context, v->dropout);
+    dm_unet *unet = unet_of(context, v->dropout, v->new_ones);
     dm_dataset *dataset = dataset_of(context, v->dataset);
     dm_schedule *schedule;
+    dm_schedule_options so;
     dm_trainer_options o;
     dm_trainer *trainer;
-    test_accepted(context, dm_schedule_create(&schedule, context, NULL));
     test_accepted(context, dm_trainer_options_init(&o, sizeof o));
+    test_accepted(context, dm_schedule_options_init(&so, sizeof so));
     o.batch_size = 3;
     o.accumulation = v->accumulation;
     o.flip = v->flip;
     o.use_labels = v->use_labels;
     o.average_decay = v->average;
     o.gradient_clip = v->clip;
+    set_new_ones(v->new_ones, &o, &so);
+    test_accepted(context, dm_schedule_create(&schedule, context, &so));
     test_accepted(context, dm_trainer_create(&trainer, unet, schedule, dataset, &o));
     dm_train_batch batch = {.struct_size = sizeof batch, .count = (uint64_t)(3 * v->accumulation), .images = images};
     mark before = mark_of(&allocator);
@@ -115,7 +144,7 @@ START_TEST(steps_of_training) {
         check_quiet(&allocator, before, v->name, i);
     }
     /* A look at the network between steps plans its forward pass, once. */
-    float y[ELEMENTS], t = 1;
+    float y[2 * ELEMENTS], t = 1;
     for (int32_t i = 0; i < STEPS; i++) {
         test_accepted(context, dm_unet_forward(unet, y, images, &t, NULL, 1));
         if (i == 0) before = mark_of(&allocator);
@@ -141,7 +170,7 @@ START_TEST(forward_passes) {
     float bias[16] = {0};
     test_allocator allocator;
     dm_context *context = context_of(&allocator, 1 + _i, _i);
-    dm_unet *unet = unet_of(context, 0);
+    dm_unet *unet = unet_of(context, 0, 0);
     test_accepted(context, dm_unet_forward(unet, y, x, t, classes, 3));
     const mark before = mark_of(&allocator);
     for (int32_t i = 0; i < STEPS; i++) {
@@ -184,7 +213,7 @@ START_TEST(steps_of_sampling) {
     static float images[SAMPLES * ELEMENTS];
     test_allocator allocator;
     dm_context *context = context_of(&allocator, 2, 0);
-    dm_unet *unet = unet_of(context, 0);
+    dm_unet *unet = unet_of(context, 0, 0);
     dm_schedule *schedule;
     dm_sampler *sampler;
     dm_sampler_options o;

@@ -199,7 +199,7 @@ START_TEST(average_needs_a_fitting_target) {
     setup = training_default();
     setup.options.average_decay = 0;
     training_begin(&t, &setup);
-    ck_assert_ptr_null(t.trainer->average);
+    ck_assert_ptr_null(t.trainer->averages[0]);
     training_prepare(&target, &setup);
     training_require(&t, dm_trainer_step(t.trainer, NULL));
     training_expect(&t, dm_trainer_get_average(t.trainer, target.unet), DM_ERROR_WRONG_STATE, "'average_decay' is 0");

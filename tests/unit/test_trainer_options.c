@@ -21,6 +21,14 @@ static const bad_option bad_options[] = {
     BAD('d', adam_eps, 1e-60, "1e-60"), BAD('d', weight_decay, -1, "-1"), BAD('d', gradient_clip, -1, "-1"),
     BAD('d', gradient_clip, (double)NAN, ""), BAD('d', average_decay, 1, "1"), BAD('d', average_decay, -0.5, "-0.5"),
     BAD('d', final_rate, 1.5, "1.5"), BAD('d', final_rate, -1, "-1"),
+    BAD('i', timestep_sampling, 4, "4"), BAD('d', logit_mean, -101, "-101"), BAD('d', logit_std, 0, "0"),
+    BAD('d', log_sigma_mean, (double)NAN, ""), BAD('d', log_sigma_std, 6, "6"), BAD('d', learning_rate, -1e-60, "-1e-60"),
+    BAD('i', optimizer, 2, "2"), BAD('i', reserved, 1, "1"), BAD('d', average_half_life, -1, "-1"),
+    BAD('d', average_rampup, (double)INFINITY, "inf"), BAD('d', more_decays[1], 1, "1"), BAD('d', more_half_lives[2], -2, "-2"),
+    BAD('i', loss, 3, "3"), BAD('i', loss_weight, -1, "-1"), BAD('i', crop_padding, -1, "-1"),
+    BAD('d', huber_delta, 0, "0"), BAD('d', huber_delta, 1e7, "10000000"), BAD('d', bound_lambda, -1, "-1"),
+    BAD('d', min_snr_gamma, 0, "0"), BAD('d', p2_k, 0, "0"), BAD('d', p2_gamma, 11, "11"), BAD('d', label_dropout, 1.5, "1.5"),
+    BAD('d', self_conditioning_rate, -0.5, "-0.5"), BAD('d', self_conditioning_rate, (double)NAN, ""),
 };
 
 START_TEST(bad_options_are_named) {

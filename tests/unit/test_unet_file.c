@@ -92,7 +92,7 @@ START_TEST(arguments_of_load_and_save) {
     test_refused(context, dm_unet_load(&loaded, context, path, DM_WEIGHTS_AVERAGE), DM_ERROR_NOT_FOUND, path);
     ck_assert_ptr_null(loaded);
     test_refused(context, dm_unet_load(&loaded, context, NULL, DM_WEIGHTS_AVERAGE), bad, "unet|NULL");
-    test_refused(context, dm_unet_load(&loaded, context, path, 2), bad, "'weights' is 2");
+    test_refused(context, dm_unet_load(&loaded, context, path, 5), bad, "'weights' is 5");
     test_refused(context, dm_unet_load_memory(&loaded, context, path, 8, -1), bad, "'weights' is -1");
     test_refused(context, dm_unet_load_memory(&loaded, context, NULL, 8, 0), bad, "unet|NULL");
     test_refused(context, dm_unet_load_memory(&loaded, context, path, 0, 0), DM_ERROR_BAD_FORMAT, "memory|0 bytes");

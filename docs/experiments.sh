@@ -1,0 +1,76 @@
+#!/bin/sh
+# The experiments of docs/experiments.md, one after another: trains four networks on built-in pictures, draws from them, and writes
+# tables and pictures.  experiments.sh BUILD OUT [STEPS]   (from the root; half an hour or so on two cores with 3000 steps)
+set -eu
+build=$1
+out=$2
+steps=${3:-3000}
+images=$out/images
+mkdir -p "$images"
+
+# What all have in common: 16x16 pictures, a small network that predicts v, and the same order of data and noise.
+train() {
+    name=$1
+    shift
+    [ -s "$out/$name/checkpoint.safetensors" ] ||
+        "$build/train_cifar10" --size 16 --preset tiny --prediction v --batch 64 --lr 1e-3 --decay cosine --decay-steps "$steps" \
+            --average 0.999 --steps "$steps" --sample-every 0 --save-every 0 --out "$out/$name" "$@"
+    cp "$out/$name/loss.csv" "$images/$name.csv"
+}
+draw() {
+    name=$1 file=$2
+    shift 2
+    "$build/sample" --model "$out/$name/checkpoint.safetensors" --out "$images/$file.png" --scale 3 --batch 64 "$@" >/dev/null
+}
+# A row of a table: distance to the data, with what it took.
+distance() {
+    name=$1 table=$2
+    shift 2
+    "$build/distance" --model "$out/$name/checkpoint.safetensors" --count 1024 --table "$out/$table.csv" "$@"
+}
+
+rm -f "$out"/*.csv
+
+# 1. Cosine against linear, at equal steps.
+train cosine --schedule cosine
+train linear --schedule linear
+for schedule in cosine linear; do
+    draw $schedule "schedule-$schedule" --count 32 --columns 16 --steps 50
+    distance $schedule schedules --solver ddim --steps 50
+    "$build/evaluate" --model "$out/$schedule/checkpoint.safetensors" --count 256 >"$out/bound-$schedule.txt"
+done
+distance cosine schedules --real
+
+# 2. Attention on and off: at half the size and in the middle.
+train attention --schedule cosine --attention 0,1,0 --mid-attention 1
+train plain --schedule cosine --attention 0,0,0 --mid-attention 0
+for network in attention plain; do
+    draw $network "attention-$network" --count 32 --columns 16 --steps 50
+    distance $network attention --solver ddim --steps 50
+    "$build/evaluate" --model "$out/$network/checkpoint.safetensors" --count 256 >"$out/bound-$network.txt"
+done
+
+# 3. Classes with guidance: a row of eight pictures for each of five classes.
+train classes --schedule cosine --labels --label-dropout 0.1
+for guidance in 1 2 4; do
+    files=
+    for class in 0 1 2 3 4; do
+        draw classes "guidance-$guidance-$class" --count 8 --columns 8 --class $class --guidance $guidance --steps 50
+        files="$files $images/guidance-$guidance-$class.png"
+    done
+    distance classes guidance --solver ddim --steps 50 --guidance $guidance
+done
+
+# 4. Solvers and numbers of steps against DDPM at all of its 1000.
+distance cosine solvers --solver ddpm --steps 1000
+for steps_of_it in 5 10 20 50 100; do
+    for solver in ddim dpmpp unipc; do
+        distance cosine solvers --solver $solver --steps $steps_of_it
+    done
+done
+distance cosine solvers --real
+draw cosine solver-ddpm --solver ddpm --steps 1000 --count 16 --columns 16
+for solver in ddim dpmpp unipc; do
+    for steps_of_it in 5 10 20 50; do draw cosine "solver-$solver-$steps_of_it" --solver $solver --steps $steps_of_it --count 16 --columns 16; done
+done
+echo "tables: $out/*.csv; pictures: $images"

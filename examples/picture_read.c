@@ -1,0 +1,50 @@
+#include "picture_read.h"
+
+#include <diffusion.h>
+#include <png.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Pixels [height, width, channels], or NULL after telling why not. */
+static uint8_t *read_pixels(const char *program, const char *path, int32_t height, int32_t width, int32_t channels) {
+    png_image image = {.version = PNG_IMAGE_VERSION};
+    uint8_t *pixels = NULL;
+    if (!png_image_begin_read_from_file(&image, path)) {
+        fprintf(stderr, "%s: %s: %s\n", program, path, image.message);
+    } else if (image.width != (png_uint_32)width || image.height != (png_uint_32)height) {
+        fprintf(stderr, "%s: %s is %u x %u pixels; the network's pictures are %d x %d\n", program, path, (unsigned)image.width,
+                (unsigned)image.height, (int)width, (int)height);
+    } else {
+        image.format = channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
+        png_color white = {255, 255, 255}; /* behind what is transparent */
+        pixels = malloc(PNG_IMAGE_SIZE(image));
+        if (!pixels || !png_image_finish_read(&image, &white, pixels, 0, NULL)) {
+            fprintf(stderr, "%s: %s: %s\n", program, path, pixels ? image.message : "out of memory");
+            free(pixels);
+            pixels = NULL;
+        }
+    }
+    png_image_free(&image);
+    return pixels;
+}
+
+int read_picture(const char *program, const char *path, float *picture, int32_t height, int32_t width, int32_t channels) {
+    if (channels != 1 && channels != 3) {
+        fprintf(stderr, "%s: %s: the network's pictures have %d channels; a PNG is read as 1 or 3\n", program, path, (int)channels);
+        return 1;
+    }
+    uint8_t *pixels = read_pixels(program, path, height, width, channels);
+    if (!pixels) return 1;
+    dm_image_from_u8(picture, pixels, (size_t)height * (size_t)width * (size_t)channels);
+    free(pixels);
+    return 0;
+}
+
+int read_mask(const char *program, const char *path, float *mask, int32_t height, int32_t width) {
+    uint8_t *pixels = read_pixels(program, path, height, width, 1);
+    if (!pixels) return 1;
+    for (int32_t i = 0; i < height * width; i++) mask[i] = (float)pixels[i] / 255;
+    free(pixels);
+    return 0;
+}

@@ -1,0 +1,240 @@
+/* Sampling from pictures: a start between noise and picture, what a mask keeps, going back on steps, and the way back to noise. */
+#include "support/sampling.h"
+
+enum { COUNT = 2, TOTAL = COUNT * ELEMENTS, CALLS_MOST = 400 };
+
+/* A network that knows the answer, x_0 = `x_0`, and writes down when it was asked. */
+typedef struct oracle {
+    float x_0;
+    int32_t calls;
+    float timestep[CALLS_MOST];
+    float seen[TOTAL]; /* the first question */
+} oracle;
+
+static int32_t ask(void *user, float *output, const float *x, float timestep, const int32_t *labels, size_t count, size_t elements) {
+    oracle *o = user;
+    (void)labels;
+    if (o->calls == 0) memcpy(o->seen, x, count * elements * sizeof *x);
+    o->timestep[o->calls++] = timestep;
+    for (size_t i = 0; i < count * elements; i++) output[i] = o->x_0;
+    return 0;
+}
+
+static void fill_images(float *images) {
+    for (int i = 0; i < TOTAL; i++) images[i] = (float)(i % 7) / 4 - 0.7f;
+}
+
+/* The last 5 of 10 steps, begun from the picture with the noise of their first timestep. */
+START_TEST(strength) {
+    for (int32_t solver = 0; solver <= DM_SOLVER_DEIS; solver++) {
+        oracle o = {.x_0 = 0.25f};
+        dm_sampler_options options = test_sampler_options(solver, 10, DM_SPACING_TRAILING);
+        dm_sampler *sampler = test_sampler_of(ask, &o, DM_PREDICT_X0, &options);
+        float image[TOTAL], got[TOTAL];
+        fill_images(image);
+        dm_sampler_request r = test_sampler_request(COUNT);
+        r.image = image;
+        r.strength = 0.5;
+        ok(dm_sampler_run(sampler, &r, got, TOTAL));
+        ck_assert_float_eq(o.timestep[0], 499);
+        double a = alpha_cumprod[499], mean = 0, square = 0;
+        for (int i = 0; i < TOTAL; i++) {
+            double noise = (o.seen[i] - sqrt(a) * image[i]) / sqrt(1 - a);
+            mean += noise / TOTAL, square += noise * noise / TOTAL;
+            ck_assert_msg(fabsf(got[i] - 0.25f) < 2e-5f, "%s: %g", dm_solver_name(solver), (double)got[i]);
+        }
+        /* 96 numbers: 4 standard errors. */
+        ck_assert_double_lt(fabs(mean), 0.41);
+        ck_assert_double_lt(fabs(square - 1), 0.58);
+        dm_sampler_destroy(sampler);
+    }
+}
+END_TEST
+
+/* What the mask keeps is the picture at the end, to float's precision, and as noisy as the rest on the way. */
+START_TEST(mask_keeps) {
+    oracle o = {.x_0 = 0.9f};
+    dm_sampler_options options = test_sampler_options(_i, 20, DM_SPACING_TRAILING);
+    dm_sampler *sampler = test_sampler_of(ask, &o, DM_PREDICT_X0, &options);
+    float image[TOTAL], mask[COUNT * SIDE * SIDE], got[TOTAL];
+    fill_images(image);
+    for (int i = 0; i < COUNT * SIDE * SIDE; i++) mask[i] = (float)(i % 3) / 2;
+    dm_sampler_request r = test_sampler_request(COUNT);
+    r.image = image;
+    r.mask = mask;
+    ok(dm_sampler_run(sampler, &r, got, TOTAL));
+    for (int i = 0; i < TOTAL; i++) {
+        float m = mask[i / CHANNELS], want = m * 0.9f + (1 - m) * image[i];
+        /* In between, solvers whose memory is of eps carry on with slopes of pixels that were changed under them. */
+        bool remembers_eps = _i == DM_SOLVER_PNDM || _i == DM_SOLVER_PLMS || _i == DM_SOLVER_LMS;
+        if (m == 0) ck_assert_float_eq(got[i], image[i]);
+        else if (m == 1 || !remembers_eps) ck_assert_float_eq_tol(got[i], want, 2e-5f);
+    }
+    dm_sampler_destroy(sampler);
+}
+END_TEST
+
+/* 12 steps in stretches of 5, 5 and 2, each three times. */
+START_TEST(repaint_goes_back) {
+    oracle o = {.x_0 = 0.1f};
+    dm_sampler_options options = test_sampler_options(DM_SOLVER_DDPM, 12, DM_SPACING_TRAILING);
+    dm_sampler *sampler = test_sampler_of(ask, &o, DM_PREDICT_X0, &options);
+    int32_t timesteps[12], call = 0;
+    ok(dm_sampler_timesteps(sampler, timesteps, 12));
+    float image[TOTAL], mask[COUNT * SIDE * SIDE], got[TOTAL], other[TOTAL];
+    fill_images(image);
+    for (int i = 0; i < COUNT * SIDE * SIDE; i++) mask[i] = (float)(i % 2);
+    dm_sampler_request r = test_sampler_request(COUNT);
+    r.image = image;
+    r.mask = mask;
+    r.repaint_times = 3;
+    r.repaint_jump = 5;
+    ok(dm_sampler_run(sampler, &r, got, TOTAL));
+    ck_assert_int_eq(o.calls, 36);
+    for (int from = 0; from < 12; from += 5)
+        for (int time = 0; time < 3; time++)
+            for (int i = from; i < from + 5 && i < 12; i++) ck_assert_float_eq(o.timestep[call++], (float)timesteps[i]);
+    /* The second picture is the same alone. */
+    o.calls = 0;
+    r.count = 1;
+    r.seed = 1;
+    r.image = image + ELEMENTS;
+    r.mask = mask + SIDE * SIDE;
+    ok(dm_sampler_run(sampler, &r, other, ELEMENTS));
+    ck_assert_mem_eq(other, got + ELEMENTS, ELEMENTS * sizeof *got);
+    dm_sampler_destroy(sampler);
+}
+END_TEST
+
+/* ---- the way back ---- */
+
+/* E[x_0 | x] of pixels N(0.1, 0.4^2), as eps. */
+static int32_t gauss(void *user, float *output, const float *x, float timestep, const int32_t *labels, size_t count, size_t elements) {
+    (void)user, (void)labels;
+    double a = alpha_cumprod[(int)timestep], gain = 0.16 * sqrt(a) / (0.16 * a + 1 - a);
+    for (size_t i = 0; i < count * elements; i++) {
+        double x0 = 0.1 + gain * (x[i] - sqrt(a) * 0.1);
+        output[i] = (float)((x[i] - sqrt(a) * x0) / sqrt(1 - a));
+    }
+    return 0;
+}
+
+static double invert_error(int32_t steps) {
+    dm_sampler_options o = test_sampler_options(DM_SOLVER_DDIM, steps, DM_SPACING_TRAILING);
+    o.clip = 0;
+    dm_sampler *sampler = test_sampler_of(gauss, NULL, DM_PREDICT_EPS, &o);
+    float image[TOTAL], noise[TOTAL], got[TOTAL];
+    fill_images(image);
+    dm_sampler_request r = test_sampler_request(COUNT);
+    r.image = image;
+    ok(dm_sampler_invert(sampler, &r, noise, TOTAL));
+    /* What the exact way makes of it: the same quantile of x_T. */
+    double a = alpha_cumprod[999];
+    for (int i = 0; i < TOTAL; i++) {
+        double want = sqrt(a) * 0.1 + sqrt(0.16 * a + 1 - a) * (image[i] - 0.1) / 0.4;
+        if (steps >= 500) ck_assert_double_eq_tol(noise[i], want, 0.02);
+    }
+    r = test_sampler_request(COUNT);
+    r.start = noise;
+    ok(dm_sampler_run(sampler, &r, got, TOTAL));
+    dm_sampler_destroy(sampler);
+    double worst = 0;
+    for (int i = 0; i < TOTAL; i++) worst = fmax(worst, fabs(got[i] - image[i]));
+    return worst;
+}
+
+/* There and back is exact up to what both ways take for straight: the more steps, the less is lost. */
+START_TEST(there_and_back) {
+    double coarse = invert_error(50), fine = invert_error(500);
+    ck_assert_msg(fine < 0.01 && coarse > 2 * fine, "%g with 50 steps, %g with 500", coarse, fine);
+}
+END_TEST
+
+/* A run that begins with what dm_sampler_begin gives is the run of that request. */
+START_TEST(begin_is_the_beginning) {
+    for (int32_t random = DM_RANDOM_PHILOX; random <= DM_RANDOM_TORCH; random++) {
+        dm_sampler_options o = test_sampler_options(DM_SOLVER_EULER, 5, DM_SPACING_LINSPACE);
+        dm_sampler *sampler = test_sampler_of(test_wave, NULL, DM_PREDICT_V, &o);
+        float noise[TOTAL], want[TOTAL], got[TOTAL];
+        dm_sampler_request r = test_sampler_request(COUNT);
+        r.seed = 7;
+        r.random = random;
+        ok(dm_sampler_run(sampler, &r, want, TOTAL));
+        ok(dm_sampler_begin(sampler, &r, noise, TOTAL));
+        r.start = noise;
+        ok(dm_sampler_run(sampler, &r, got, TOTAL));
+        ck_assert_mem_eq(got, want, sizeof got);
+        dm_sampler_destroy(sampler);
+    }
+}
+END_TEST
+
+START_TEST(on_the_arc) {
+    const float a[] = {1, 0, 0}, b[] = {0, 2, 0}, c[] = {0.5f, 0, 0};
+    float out[3];
+    ck_assert_int_eq(dm_interpolate(out, a, b, 0.5, 3), DM_OK);
+    ck_assert_float_eq_tol(out[0], (float)sqrt(0.5), 1e-6f);
+    ck_assert_float_eq_tol(out[1], 2 * (float)sqrt(0.5), 1e-6f);
+    ck_assert_int_eq(dm_interpolate(out, a, b, 0, 3), DM_OK);
+    ck_assert_float_eq_tol(out[0], 1, 1e-7f);
+    ck_assert_float_eq_tol(out[1], 0, 1e-7f);
+    ck_assert_int_eq(dm_interpolate(out, a, c, 0.5, 3), DM_OK); /* parallel: on the line */
+    ck_assert_float_eq_tol(out[0], 0.75f, 1e-7f);
+    ck_assert_int_eq(dm_interpolate(out, a, b, 1.5, 3), DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_interpolate(out, a, b, NAN, 3), DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_interpolate(NULL, a, b, 0.5, 3), DM_ERROR_INVALID_ARGUMENT);
+}
+END_TEST
+
+START_TEST(editing_refused) {
+    float image[ELEMENTS] = {0}, mask[SIDE * SIDE] = {0}, got[ELEMENTS];
+    dm_sampler_options o = test_sampler_options(DM_SOLVER_DPMPP, 10, DM_SPACING_TRAILING);
+    dm_sampler *sampler = test_sampler_of(test_wave, NULL, DM_PREDICT_V, &o);
+    dm_sampler_request r = test_sampler_request(1);
+    r.strength = 0.5;
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS), "'strength' 0.5 and a request without 'image' don't");
+    r.image = r.start = image;
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS), "'strength' 0.5 and 'start' don't go together");
+    r.start = NULL;
+    r.strength = 0;
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS), "'strength' is 0");
+    r.strength = 1;
+    r.image = NULL;
+    r.mask = mask;
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS), "'mask' and a request without 'image' don't");
+    r.image = image;
+    mask[5] = 1.5f;
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS), "the mask of picture 0 is 1.5 at pixel (1, 1)");
+    mask[5] = 1;
+    r.repaint_times = 2;
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS), "'repaint_times' 2 and the solver dpmpp don't");
+    r.mask = NULL;
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS), "'repaint_times' 2 and a request without 'mask' don't");
+    r.repaint_times = 1;
+    image[3] = NAN;
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS), "'image' of picture 0");
+    image[3] = 0;
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_invert(sampler, &r, got, ELEMENTS), "invert and the solver dpmpp");
+    r.image = NULL;
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_invert(sampler, &r, got, ELEMENTS), "the request has no 'image'");
+    dm_sampler_destroy(sampler);
+}
+END_TEST
+
+Suite *test_editing_suite(void);
+
+Suite *test_editing_suite(void) {
+    Suite *suite = suite_create("editing");
+    TCase *tcase = tcase_create("editing");
+    tcase_add_checked_fixture(tcase, test_sampling_setup, test_sampling_teardown);
+    tcase_set_timeout(tcase, 20);
+    tcase_add_test(tcase, strength);
+    tcase_add_loop_test(tcase, mask_keeps, 0, DM_SOLVER_DEIS + 1);
+    tcase_add_test(tcase, repaint_goes_back);
+    tcase_add_test(tcase, there_and_back);
+    tcase_add_test(tcase, begin_is_the_beginning);
+    tcase_add_test(tcase, on_the_arc);
+    tcase_add_test(tcase, editing_refused);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

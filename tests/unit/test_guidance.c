@@ -1,0 +1,207 @@
+/* Classifier-free guidance: against a denoiser that guides by itself, and against the network asked half by half. */
+#include "support/sampling.h"
+
+enum { COUNT = 3, TOTAL = COUNT * ELEMENTS };
+
+static const int32_t labels_of[COUNT] = {1, 0, 2};
+
+/* eps of a "network" with classes; -1 is none. */
+static float answer(float x, float timestep, int32_t label) { return sinf(2 * x + 0.001f * timestep + 0.7f * (float)label); }
+
+typedef struct asked {
+    size_t most, least;   /* pictures in one question */
+    float guidance, rescale, begin, end; /* for by_itself */
+} asked;
+
+static int32_t labelled(void *user, float *output, const float *x, float timestep, const int32_t *labels, size_t count,
+                        size_t elements) {
+    asked *a = user;
+    if (count > a->most) a->most = count;
+    if (count < a->least) a->least = count;
+    for (size_t i = 0; i < count * elements; i++) output[i] = answer(x[i], timestep, labels[i / elements]);
+    return 0;
+}
+
+static double deviation(const float *x, size_t n) {
+    double sum = 0, squares = 0;
+    for (size_t i = 0; i < n; i++) sum += x[i];
+    for (size_t i = 0; i < n; i++) squares += (x[i] - sum / (double)n) * (x[i] - sum / (double)n);
+    return sqrt(squares / (double)n);
+}
+
+/* The formulas of the header, picture by picture. */
+static int32_t by_itself(void *user, float *output, const float *x, float timestep, const int32_t *labels, size_t count,
+                         size_t elements) {
+    const asked *a = user;
+    bool guided = timestep >= 1000 * a->begin && timestep <= 1000 * a->end;
+    for (size_t n = 0; n < count; n++) {
+        float *out = output + n * elements, with[ELEMENTS];
+        const float *in = x + n * elements;
+        for (size_t i = 0; i < elements; i++) {
+            with[i] = answer(in[i], timestep, labels[n]);
+            out[i] = guided ? answer(in[i], timestep, -1) + a->guidance * (with[i] - answer(in[i], timestep, -1)) : with[i];
+        }
+        double ratio = guided ? deviation(with, elements) / deviation(out, elements) : 1;
+        for (size_t i = 0; i < elements; i++) out[i] = (float)(a->rescale * ratio * out[i] + (1 - a->rescale) * out[i]);
+    }
+    return 0;
+}
+
+static const asked cases[] = {
+    {0, 99, 3, 0, 0, 1}, {0, 99, 0, 0, 0, 1}, {0, 99, -1.5f, 0, 0, 1}, {0, 99, 4, 0.7f, 0, 1}, {0, 99, 3, 0, 0.25f, 0.7f},
+};
+
+START_TEST(guided_as_by_hand) {
+    static const int32_t solvers[] = {DM_SOLVER_DDIM, DM_SOLVER_DPMPP, DM_SOLVER_HEUN};
+    for (int k = 0; k < 3; k++) {
+        asked one = cases[_i], two = cases[_i];
+        dm_sampler_options o = test_sampler_options(solvers[k], 12, DM_SPACING_TRAILING);
+        dm_sampler *hand = test_sampler_of(by_itself, &one, DM_PREDICT_V, &o);
+        o.guidance = two.guidance;
+        o.guidance_rescale = two.rescale;
+        o.guidance_begin = two.begin;
+        o.guidance_end = two.end;
+        dm_sampler *sampler = test_sampler_of(labelled, &two, DM_PREDICT_V, &o);
+        float want[TOTAL], got[TOTAL];
+        dm_sampler_request r = test_sampler_request(COUNT);
+        r.labels = labels_of;
+        ok(dm_sampler_run(hand, &r, want, TOTAL));
+        ok(dm_sampler_run(sampler, &r, got, TOTAL));
+        /* Both round the output to a float, in different orders; guided so, this network doubles a difference at each step. */
+        for (int i = 0; i < TOTAL; i++) ck_assert_float_eq_tol(got[i], want[i], 1e-4f);
+        ck_assert_uint_eq(two.most, 2 * COUNT);
+        ck_assert_uint_eq(two.least, two.begin > 0 ? COUNT : 2 * COUNT);
+        dm_sampler_destroy(hand);
+        dm_sampler_destroy(sampler);
+    }
+}
+END_TEST
+
+/* ---- with a network ---- */
+
+enum { PICTURE = 16 * 16 * 3 };
+
+static dm_unet *network_of(int32_t classes) {
+    dm_unet_options u;
+    dm_unet *unet;
+    ok(dm_unet_options_preset(&u, sizeof u, DM_PRESET_TINY));
+    u.height = u.width = 16;
+    u.classes = classes;
+    u.prediction = DM_PREDICT_V;
+    ok(dm_unet_create(&unet, context, &u, 3));
+    return unet;
+}
+
+/* The network itself, asked for each half. */
+static int32_t half_by_half(void *user, float *output, const float *x, float timestep, const int32_t *labels, size_t count,
+                            size_t elements) {
+    static float without[COUNT * PICTURE];
+    float times[COUNT];
+    for (size_t i = 0; i < count; i++) times[i] = timestep;
+    if (dm_unet_forward(user, output, x, times, labels, count)) return 1;
+    if (dm_unet_forward(user, without, x, times, NULL, count)) return 1;
+    for (size_t i = 0; i < count * elements; i++) output[i] = without[i] + 3 * (output[i] - without[i]);
+    return 0;
+}
+
+START_TEST(network_halves) {
+    static float want[COUNT * PICTURE], got[COUNT * PICTURE], alone[PICTURE];
+    dm_unet *unet = network_of(4);
+    dm_sampler_options o = test_sampler_options(DM_SOLVER_DDIM, 4, DM_SPACING_TRAILING);
+    dm_sampler *hand, *sampler;
+    ok(dm_sampler_create_with_denoiser(&hand, context, schedule, half_by_half, unet, DM_PREDICT_V, 16, 16, 3, &o));
+    o.guidance = 3;
+    ok(dm_sampler_create(&sampler, unet, schedule, &o));
+    dm_sampler_request r = test_sampler_request(COUNT);
+    r.labels = labels_of;
+    ok(dm_sampler_run(hand, &r, want, COUNT * PICTURE));
+    ok(dm_sampler_run(sampler, &r, got, COUNT * PICTURE));
+    for (int i = 0; i < COUNT * PICTURE; i++) ck_assert_float_eq_tol(got[i], want[i], 2e-5f);
+    /* A picture is the same alone and in a batch, to the bit. */
+    r.count = 1;
+    r.labels = &labels_of[1];
+    r.seed = 1;
+    ok(dm_sampler_run(sampler, &r, alone, PICTURE));
+    ck_assert_mem_eq(alone, got + PICTURE, sizeof alone);
+    dm_sampler_destroy(hand);
+    dm_sampler_destroy(sampler);
+    dm_unet_destroy(unet);
+}
+END_TEST
+
+static int32_t count_allocations(void *user, int32_t step, int32_t steps, const float *x, const float *x_0, size_t first,
+                                 size_t count) {
+    uint64_t *seen = user;
+    (void)steps, (void)x, (void)x_0, (void)first, (void)count;
+    ok(dm_context_memory(context, NULL, NULL, &seen[step == 1 ? 0 : 1]));
+    return 0;
+}
+
+/* Guided in some steps and not in others, the network goes to and fro between two sizes of batch, both planned before. */
+START_TEST(interval_allocates_nothing) {
+    static float got[COUNT * PICTURE];
+    dm_unet *unet = network_of(4);
+    dm_sampler_options o = test_sampler_options(DM_SOLVER_DDIM, 6, DM_SPACING_TRAILING);
+    o.guidance = 3;
+    o.guidance_begin = 0.3;
+    o.guidance_end = 0.7;
+    dm_sampler *sampler;
+    ok(dm_sampler_create(&sampler, unet, schedule, &o));
+    dm_sampler_request r = test_sampler_request(COUNT);
+    uint64_t seen[2] = {0, 1};
+    r.labels = labels_of;
+    r.progress = count_allocations;
+    r.progress_user = seen;
+    ok(dm_sampler_run(sampler, &r, got, COUNT * PICTURE));
+    ck_assert_uint_eq(seen[0], seen[1]);
+    dm_sampler_destroy(sampler);
+    dm_unet_destroy(unet);
+}
+END_TEST
+
+START_TEST(guidance_refused) {
+    dm_sampler_options o = test_sampler_options(DM_SOLVER_DDIM, 4, DM_SPACING_TRAILING);
+    dm_sampler *sampler;
+    dm_unet *unet = network_of(0);
+    o.guidance = 2;
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_create(&sampler, unet, schedule, &o), "'guidance' 2 and the network don't go together");
+    dm_unet_destroy(unet);
+    o.guidance = 1;
+    o.guidance_rescale = 0.5;
+    fails(DM_ERROR_INVALID_ARGUMENT,
+          dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL, DM_PREDICT_V, SIDE, SIDE, CHANNELS, &o),
+          "'guidance_rescale' 0.5 and 'guidance' 1 don't go together");
+    o.guidance = NAN;
+    fails(DM_ERROR_INVALID_ARGUMENT,
+          dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL, DM_PREDICT_V, SIDE, SIDE, CHANNELS, &o),
+          "'guidance' is nan");
+    o.guidance = 2;
+    o.guidance_rescale = 0;
+    o.guidance_begin = 0.6;
+    o.guidance_end = 0.5;
+    fails(DM_ERROR_INVALID_ARGUMENT,
+          dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL, DM_PREDICT_V, SIDE, SIDE, CHANNELS, &o),
+          "'guidance_end' is 0.5");
+    o.guidance_begin = 0;
+    float images[ELEMENTS];
+    sampler = test_sampler_of(test_wave, NULL, DM_PREDICT_V, &o);
+    dm_sampler_request r = test_sampler_request(1);
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, images, ELEMENTS), "a request without labels don't go together");
+    dm_sampler_destroy(sampler);
+}
+END_TEST
+
+Suite *test_guidance_suite(void);
+
+Suite *test_guidance_suite(void) {
+    Suite *suite = suite_create("guidance");
+    TCase *tcase = tcase_create("guidance");
+    tcase_add_checked_fixture(tcase, test_sampling_setup, test_sampling_teardown);
+    tcase_set_timeout(tcase, 30);
+    tcase_add_loop_test(tcase, guided_as_by_hand, 0, (int)(sizeof cases / sizeof cases[0]));
+    tcase_add_test(tcase, network_halves);
+    tcase_add_test(tcase, interval_allocates_nothing);
+    tcase_add_test(tcase, guidance_refused);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}

@@ -1,0 +1,146 @@
+/* A small network trained on a mixture of two Gaussians, and drawn from by every solver: the mean and spread of each of the two,
+ * and their weights, come out near those of the data. Pictures of 4x4 pixels: a level of +0.5 or -0.4, that varies from picture to picture, and a
+ * grain of each pixel's own. */
+#include "base/random.h"
+#include "support/sampling.h"
+
+enum { PLANE = 16, BATCH = 64, TRAINED = 1200, DRAWN = 512 };
+
+static const double weight = 0.7, level[2] = {0.5, -0.4}, level_spread = 0.1, grain = 0.1;
+
+static void draw_data(uint64_t step, float *images) {
+    dmi_random at = dmi_random_at(77, DMI_STREAM_PICTURE, step);
+    static float normal[BATCH * (PLANE + 1)], uniform[BATCH];
+    dmi_random_normal(&at, normal, BATCH * (PLANE + 1));
+    at = dmi_random_at(78, DMI_STREAM_PICTURE, step);
+    dmi_random_uniform(&at, uniform, BATCH);
+    for (int n = 0; n < BATCH; n++) {
+        const float *z = normal + n * (PLANE + 1);
+        double base = level[uniform[n] >= weight] + level_spread * z[PLANE];
+        for (int i = 0; i < PLANE; i++) images[n * PLANE + i] = (float)(base + grain * z[i]);
+    }
+}
+
+static dm_unet *train(int32_t prediction, int32_t sampling, const dm_schedule *own) {
+    dm_unet_options u;
+    dm_trainer_options t;
+    dm_unet *unet;
+    dm_trainer *trainer;
+    static float images[BATCH * PLANE];
+    ok(dm_unet_options_init(&u, sizeof u));
+    u.height = u.width = 4;
+    u.in_channels = u.out_channels = 1;
+    u.levels = 1;
+    u.channels[0] = 32;
+    u.blocks[0] = 1;
+    u.attention[1] = u.mid_attention = 0;
+    u.norm_groups = 4;
+    u.prediction = prediction;
+    ok(dm_unet_create(&unet, context, &u, 1));
+    ok(dm_trainer_options_init(&t, sizeof t));
+    t.batch_size = BATCH;
+    t.timestep_sampling = sampling;
+    t.learning_rate = 3e-3;
+    t.decay = DM_DECAY_COSINE;
+    t.decay_steps = TRAINED;
+    t.average_decay = 0.99;
+    ok(dm_trainer_create(&trainer, unet, own, NULL, &t));
+    for (uint64_t step = 0; step < TRAINED; step++) {
+        draw_data(step, images);
+        dm_train_batch batch = {.struct_size = sizeof batch, .count = BATCH, .images = images};
+        ok(dm_trainer_step_batch(trainer, &batch, NULL));
+    }
+    dm_unet *average;
+    ok(dm_unet_create(&average, context, &u, 1));
+    ok(dm_trainer_get_average(trainer, average));
+    dm_trainer_destroy(trainer);
+    dm_unet_destroy(unet);
+    return average;
+}
+
+/* What the pictures' means tell: the weight of the upper mode, and of each its mean and spread. */
+static void check_pictures(const char *name, const float *got) {
+    double count[2] = {0}, sum[2] = {0}, square[2] = {0}, inner = 0;
+    for (int n = 0; n < DRAWN; n++) {
+        double mean = 0;
+        for (int i = 0; i < PLANE; i++) mean += got[n * PLANE + i] / (double)PLANE;
+        int k = mean < 0.05;
+        count[k]++, sum[k] += mean, square[k] += mean * mean;
+        for (int i = 0; i < PLANE; i++) inner += pow(got[n * PLANE + i] - mean, 2) / (DRAWN * (PLANE - 1.0));
+    }
+    /* 4 standard errors of 512 pictures are 0.081; the network is a small one, trained for seconds. */
+    ck_assert_msg(fabs(count[0] / DRAWN - weight) < 0.13, "%s: weight %.3f, not %.2f", name, count[0] / DRAWN, weight);
+    for (int k = 0; k < 2; k++) {
+        double mean = sum[k] / count[k], spread = sqrt(square[k] / count[k] - mean * mean);
+        double want = sqrt(level_spread * level_spread + grain * grain / PLANE);
+        ck_assert_msg(fabs(mean - level[k]) < 0.05, "%s: mean %d is %.3f, not %.2f", name, k, mean, level[k]);
+        ck_assert_msg(fabs(spread - want) < 0.05, "%s: spread %d is %.3f, not %.3f", name, k, spread, want);
+    }
+    ck_assert_msg(fabs(sqrt(inner) - grain) < 0.03, "%s: grain %.3f, not %.2f", name, sqrt(inner), grain);
+}
+
+static void check_solver(dm_unet *unet, const dm_schedule *own, int32_t solver) {
+    static float got[DRAWN * PLANE];
+    bool by_sigma = solver >= DM_SOLVER_EULER && solver <= DM_SOLVER_DEIS, with_betas = own == schedule;
+    dm_sampler_options o = test_sampler_options(solver, solver == DM_SOLVER_DDPM ? 250 : 40, by_sigma ? DM_SPACING_LINSPACE : DM_SPACING_TRAILING);
+    if (by_sigma && with_betas) o.grid = DM_GRID_KARRAS;
+    o.clip = 0;
+    o.batch_size = 128;
+    dm_sampler *sampler;
+    ok(dm_sampler_create(&sampler, unet, own, &o));
+    dm_sampler_request r = test_sampler_request(DRAWN);
+    r.seed = 1000;
+    ok(dm_sampler_run(sampler, &r, got, DRAWN * PLANE));
+    check_pictures(dm_solver_name(solver), got);
+    dm_sampler_destroy(sampler);
+}
+
+START_TEST(solvers_with_betas) {
+    dm_unet *unet = train(DM_PREDICT_V, DM_TIMESTEPS_UNIFORM, schedule);
+    for (int32_t solver = DM_SOLVER_DDPM; solver <= DM_SOLVER_DEIS; solver++) check_solver(unet, schedule, solver);
+    dm_unet_destroy(unet);
+}
+END_TEST
+
+static dm_schedule *schedule_of(int32_t kind) {
+    dm_schedule_options o;
+    dm_schedule *s;
+    ok(dm_schedule_options_init(&o, sizeof o));
+    o.kind = kind;
+    ok(dm_schedule_create(&s, context, &o));
+    return s;
+}
+
+START_TEST(solvers_on_flow) {
+    static const int32_t solvers[] = {DM_SOLVER_FLOW_EULER, DM_SOLVER_FLOW_HEUN, DM_SOLVER_DDIM, DM_SOLVER_DPMPP, DM_SOLVER_UNIPC};
+    dm_schedule *flow = schedule_of(DM_SCHEDULE_FLOW);
+    dm_unet *unet = train(DM_PREDICT_FLOW, DM_TIMESTEPS_LOGIT_NORMAL, flow);
+    for (size_t i = 0; i < sizeof solvers / sizeof *solvers; i++) check_solver(unet, flow, solvers[i]);
+    dm_unet_destroy(unet);
+    dm_schedule_destroy(flow);
+}
+END_TEST
+
+START_TEST(solvers_of_edm) {
+    static const int32_t solvers[] = {DM_SOLVER_EULER, DM_SOLVER_HEUN, DM_SOLVER_DPM2, DM_SOLVER_LMS, DM_SOLVER_DPMPP, DM_SOLVER_UNIPC, DM_SOLVER_DEIS};
+    dm_schedule *edm = schedule_of(DM_SCHEDULE_EDM);
+    dm_unet *unet = train(DM_PREDICT_EDM, DM_TIMESTEPS_LOG_NORMAL, edm);
+    for (size_t i = 0; i < sizeof solvers / sizeof *solvers; i++) check_solver(unet, edm, solvers[i]);
+    dm_unet_destroy(unet);
+    dm_schedule_destroy(edm);
+}
+END_TEST
+
+Suite *test_trained_mixture_suite(void);
+
+Suite *test_trained_mixture_suite(void) {
+    Suite *suite = suite_create("trained_mixture");
+    TCase *tcase = tcase_create("trained_mixture");
+    tcase_add_checked_fixture(tcase, test_sampling_setup, test_sampling_teardown);
+    tcase_set_timeout(tcase, 120);
+    tcase_add_test(tcase, solvers_with_betas);
+    tcase_add_test(tcase, solvers_on_flow);
+    tcase_add_test(tcase, solvers_of_edm);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
