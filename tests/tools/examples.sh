@@ -81,7 +81,25 @@ grep -q 'data:image/png;base64,iVBOR' "$out/whole/report.html" || fail "report.h
     --each "$out/each" >"$out/sample.txt" 2>&1 || fail "sample failed: $(cat "$out/sample.txt")"
 for file in grid run each/00000 each/00002; do is_png "$out/$file.png"; done
 
-for program in demo train_cifar10 sample; do
+"$build/sample" --model "$out/whole/checkpoint.safetensors" --count 4 --steps 2 --out "$out/grid262.png" >/dev/null 2>&1
+# Steering: each writes a grid. The words of $way are meant to be split.
+from="--image $out/each/00000.png"
+for way in "--solver unipc --random torch" "--solver heun --grid karras --churn 5" "$from --strength 0.5" "$from --vary 0.3" "--between 7" \
+    "$from --mask $out/each/00001.png --solver ddpm --repaint 2"; do
+    rm -f "$out/steered.png"
+    # shellcheck disable=SC2086
+    "$build/sample" --model "$out/whole/checkpoint.safetensors" --count 2 --steps 4 --out "$out/steered.png" $way >"$out/sample.txt" 2>&1 ||
+        fail "sample $way failed: $(cat "$out/sample.txt")"
+    is_png "$out/steered.png"
+done
+"$build/sample" --help | grep -q '^  unipc  *the fewest steps' || fail "sample --help does not say when to use which solver"
+"$build/evaluate" --model "$out/whole/checkpoint.safetensors" --count 2 --timesteps 2 >"$out/evaluate.txt" 2>&1 || fail "evaluate failed: $(cat "$out/evaluate.txt")"
+grep -q '^bits a value' "$out/evaluate.txt" || fail "evaluate tells no bits: $(cat "$out/evaluate.txt")"
+"$build/distance" --model "$out/whole/checkpoint.safetensors" --count 4 --steps 2 --table "$out/distance.csv" >"$out/distance.txt" 2>&1 ||
+    fail "distance failed: $(cat "$out/distance.txt")"
+grep -q '^ddim,2,' "$out/distance.csv" || fail "distance writes no row: $(cat "$out/distance.csv")"
+
+for program in demo train_cifar10 sample distance evaluate; do
     "$build/$program" --help | grep -q default || fail "$program --help tells no defaults"
     if "$build/$program" --no-such-option >/dev/null 2>&1; then fail "$program takes an option that it does not have"; fi
 done
@@ -109,6 +127,10 @@ refuses "'average_half_life' 9 and 'average_decay' 0.9999" "$build/train_cifar10
 refuses "'loss' 2 (hybrid) and the network's 'learned_variance' 0" "$build/train_cifar10" --loss hybrid --steps 1 --out "$out/bad"
 refuses "--more-decays is '0.9,x'" "$build/train_cifar10" --more-decays 0.9,x --steps 1 --out "$out/bad"
 refuses '--samples is 65537' "$build/train_cifar10" --samples 65537 --out "$out/bad"
+refuses 'guidance.*no classes' "$build/sample" --model "$out/whole/checkpoint.safetensors" --guidance 2 --out "$out/bad.png"
+refuses 'strength.*no --image' "$build/sample" --model "$out/whole/checkpoint.safetensors" --strength 0.5 --out "$out/bad.png"
+refuses 'flow_euler.*flow schedule' "$build/sample" --model "$out/whole/checkpoint.safetensors" --solver flow_euler --out "$out/bad.png"
+refuses '262 x 262 pixels' "$build/sample" --model "$out/whole/checkpoint.safetensors" --image "$out/grid262.png" --strength 0.5 --out "$out/bad.png"
 refuses '--scale is 0' "$build/sample" --model "$out/whole/checkpoint.safetensors" --scale 0 --out "$out/bad.png"
 refuses '--columns is -1' "$build/sample" --model "$out/whole/checkpoint.safetensors" --columns -1 --out "$out/bad.png"
 refuses '--threads is -1' "$build/sample" --model "$out/whole/checkpoint.safetensors" --threads -1 --out "$out/bad.png"
