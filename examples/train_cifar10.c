@@ -76,7 +76,8 @@ static int32_t open_trainer(session *s) {
         if (!status) status = dm_unet_create(&s->unet, s->context, &s->o.unet, s->o.trainer.seed);
         if (!status) status = dm_trainer_create(&s->trainer, s->unet, s->schedule, s->dataset, &s->o.trainer);
     }
-    if (!status && (s->o.trainer.average_decay > 0 || s->o.trainer.average_half_life > 0)) status = dm_unet_create(&s->average, s->context, &s->o.unet, 0);
+    if (!status && (s->o.trainer.average_decay > 0 || s->o.trainer.average_half_life > 0))
+        status = dm_unet_create(&s->average, s->context, &s->o.unet, 0);
     return status;
 }
 

@@ -44,9 +44,9 @@ typedef struct dmi_batch {
 int32_t dmi_batch_create(dmi_batch *batch);
 void dmi_batch_destroy(dmi_batch *batch);
 
-/* Writes x_t (and 0 for what the network saw before), times and labels to the graph's inputs, the target and what was drawn, for the pictures at `position` of the run and
- * after: those of `given`, which is valid and has `count`, or where it is NULL the dataset's. Fails where the dataset does,
- * or gives a label that the network has not. */
+/* Writes x_t (and 0 for what the network saw before), times and labels to the graph's inputs, the target and what was drawn, for
+ * the pictures at `position` of the run and after: those of `given`, which is valid and has `count`, or where it is NULL the
+ * dataset's. Fails where the dataset does, or gives a label that the network has not. */
 int32_t dmi_batch_draw(dmi_batch *batch, const dmi_unet_graph *graph, uint64_t position, const dm_train_batch *given);
 
 /* Self-conditioning (Chen, Zhang and Hinton 2023): whether the network is asked twice in the pass of that number; and, after the

@@ -174,8 +174,8 @@ int32_t dm_trainer_get_average_at(const dm_trainer *trainer, int32_t index, dm_u
     if (!trainer->averages[index] && index == 0)
         return dmi_fail(host, DM_ERROR_WRONG_STATE, "trainer: 'average_decay' is 0 and 'average_half_life' too, so no average is kept");
     if (!trainer->averages[index])
-        return dmi_fail(host, DM_ERROR_WRONG_STATE, "trainer: 'more_decays[%d]' is 0 and 'more_half_lives[%d]' too, so there is no average %d",
-                        (int)index - 1, (int)index - 1, (int)index);
+        return dmi_fail(host, DM_ERROR_WRONG_STATE, "trainer: 'more_decays[%d]' is 0 and 'more_half_lives[%d]' too, so there is no average %d", (int)index - 1,
+                        (int)index - 1, (int)index);
     const char *other = dmi_unet_options_difference(&trainer->unet->options, &target->options);
     if (other)
         return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,

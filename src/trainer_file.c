@@ -153,7 +153,8 @@ static int32_t read_loss_tensor(dmi_host *host, const dmi_safetensors *file, con
     const char *from = dmi_safetensors_from(file);
     const dmi_safetensors_entry *e = dmi_safetensors_find(file, tensor->name);
     if (!e)
-        return dmi_fail(host, DM_ERROR_NOT_FOUND, "%s: there is no tensor '%s', which 'timestep_sampling' 1 goes on from", from, tensor->name);
+        return dmi_fail(host, DM_ERROR_NOT_FOUND, "%s: there is no tensor '%s', which 'timestep_sampling' 1 goes on from", from,
+                        tensor->name);
     bool same = !strcmp(e->dtype, "F32") && e->rank == tensor->rank;
     for (int32_t k = 0; same && k < e->rank; k++) same = e->shape[k] == tensor->shape[k];
     if (!same)

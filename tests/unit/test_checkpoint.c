@@ -38,13 +38,25 @@ static training_setup everything(void) {
     return setup;
 }
 
+/* And what eps with a learned variance can have besides. */
+static training_setup hybrid(void) {
+    training_setup setup = everything();
+    setup.prediction = DM_PREDICT_EPS;
+    setup.learned_variance = setup.self_conditioning = 1;
+    setup.options.loss = DM_LOSS_HYBRID;
+    setup.options.loss_weight = DM_LOSS_WEIGHT_P2;
+    setup.options.label_dropout = 0.3;
+    setup.options.crop_padding = 2;
+    return setup;
+}
+
 static training_setup no_average(void) {
     training_setup setup = training_default();
     setup.options.average_decay = 0;
     return setup;
 }
 
-static training_setup (*const setups[])(void) = {training_default, everything, no_average};
+static training_setup (*const setups[])(void) = {training_default, everything, hybrid, no_average};
 enum { SETUPS = sizeof setups / sizeof *setups };
 
 /* 50 steps at once on one thread; and 30, saved and resumed by another process, so to say, on two or three threads. */
