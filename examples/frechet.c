@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { N = FRECHET_FEATURES, BATCH = 16 };
+enum { CHANNELS = FRECHET_CHANNELS, N = FRECHET_FEATURES, BATCH = 16 };
 
 struct frechet_features {
     dm_context *context;
@@ -46,7 +46,7 @@ int32_t frechet_create(frechet_features **out, dm_context *context, int32_t heig
     u.height = height;
     u.width = width;
     u.in_channels = channels;
-    u.out_channels = N;
+    u.out_channels = CHANNELS;
     u.levels = 3;
     for (int i = 0; i < 3; i++) u.channels[i] = 32 << i, u.blocks[i] = 1, u.attention[i] = 0;
     u.channels[3] = u.blocks[3] = 0;
@@ -54,7 +54,7 @@ int32_t frechet_create(frechet_features **out, dm_context *context, int32_t heig
     f->context = context;
     f->pixels = (size_t)height * (size_t)width;
     f->elements = f->pixels * (size_t)channels;
-    f->answer = malloc(BATCH * f->pixels * N * sizeof *f->answer);
+    f->answer = malloc(BATCH * f->pixels * CHANNELS * sizeof *f->answer);
     int32_t status = f->answer ? dm_unet_create(&f->unet, context, &u, 1) : DM_ERROR_OUT_OF_MEMORY;
     return status ? status : randomise(f->unet);
 }
@@ -66,11 +66,17 @@ void frechet_destroy(frechet_features *f) {
     free(f);
 }
 
-/* The mean of each channel over the pixels. */
-static void pool(double *mean, const float *answer, size_t pixels) {
-    memset(mean, 0, N * sizeof *mean);
+/* The mean of each channel over the pixels, then the standard deviation of each. */
+static void pool(double *feature, const float *answer, size_t pixels) {
+    memset(feature, 0, N * sizeof *feature);
+    double *mean = feature, *square = feature + CHANNELS;
     for (size_t p = 0; p < pixels; p++)
-        for (int c = 0; c < N; c++) mean[c] += answer[p * N + (size_t)c] / (double)pixels;
+        for (int c = 0; c < CHANNELS; c++) {
+            double value = answer[p * CHANNELS + (size_t)c];
+            mean[c] += value / (double)pixels;
+            square[c] += value * value / (double)pixels;
+        }
+    for (int c = 0; c < CHANNELS; c++) square[c] = sqrt(square[c] > mean[c] * mean[c] ? square[c] - mean[c] * mean[c] : 0);
 }
 
 int32_t frechet_add(frechet_features *f, frechet_set *set, const float *images, size_t count) {
@@ -81,7 +87,7 @@ int32_t frechet_add(frechet_features *f, frechet_set *set, const float *images, 
         if (status) return status;
         for (size_t n = 0; n < size; n++) {
             double feature[N];
-            pool(feature, f->answer + n * f->pixels * N, f->pixels);
+            pool(feature, f->answer + n * f->pixels * CHANNELS, f->pixels);
             set->count++;
             for (int i = 0; i < N; i++) {
                 set->sum[i] += feature[i];
@@ -102,7 +108,7 @@ static void covariance(matrix c, double *mean, const frechet_set *s) {
         for (int j = 0; j < N; j++) c[i][j] = s->product[i][j] / s->count - mean[i] * mean[j];
 }
 
-/* Jacobi's rotations (Golub and Van Loan, sec. 8.5): a becomes diagonal, v its eigenvectors as columns. For 64 rows that is
+/* Jacobi's rotations (Golub and Van Loan, sec. 8.5): a becomes diagonal, v its eigenvectors as columns. For 128 rows that is
  * quick enough, and needs no LAPACK, which BLIS does not bring. */
 static void diagonalise(matrix a, matrix v) {
     enum { SWEEPS = 30 };
