@@ -148,7 +148,10 @@ static int32_t allocate(job *j) {
     if (j->u.classes || o->label >= 0) j->labels = malloc(count * sizeof *j->labels);
     if (!j->images || (o->image && !j->image) || (o->mask && !j->mask) || (starts && !j->start) || ((j->u.classes || o->label >= 0) && !j->labels))
         return DM_ERROR_OUT_OF_MEMORY;
-    for (size_t i = 0; j->labels && i < count; i++) j->labels[i] = o->label >= 0 ? o->label : (int32_t)(i % (size_t)j->u.classes);
+    for (size_t i = 0; j->labels && i < count; i++) {
+        size_t turn = o->label == ROW_OF_EACH ? i / (size_t)o->columns : i;
+        j->labels[i] = o->label >= 0 ? o->label : (int32_t)(turn % (size_t)j->u.classes);
+    }
     return DM_OK;
 }
 

@@ -57,11 +57,11 @@ static int check(const sample_options *o) {
     }
     return out_of_range("sample", "count", o->count, 1, 65536) || out_of_range("sample", "columns", o->columns, 0, 65536) ||
            out_of_range("sample", "scale", o->scale, 1, 64) || out_of_range("sample", "threads", o->threads, 0, 256) ||
-           out_of_range("sample", "repaint", o->repaint, 1, 100);
+           out_of_range("sample", "class", o->label, ROW_OF_EACH, INT32_MAX) || out_of_range("sample", "repaint", o->repaint, 1, 100);
 }
 
 int read_sample_options(sample_options *o, int argc, const char **argv) {
-    *o = (sample_options){.out = "samples.png", .weights = "average", .count = 16, .scale = 4, .label = -1, .seed = 1, .vary = -1,
+    *o = (sample_options){.out = "samples.png", .weights = "average", .count = 16, .scale = 4, .label = ALL_IN_TURN, .seed = 1, .vary = -1,
                           .between = -1, .repaint = 1};
     dm_sampler_options *s = &o->sampler;
     dm_sampler_options_init(s, sizeof *s);
@@ -81,7 +81,7 @@ int read_sample_options(sample_options *o, int argc, const char **argv) {
         {"scale", 0, POPT_ARG_INT | shown, &o->scale, 0, "how many times each is enlarged", "N"},
         {"seed", 's', POPT_ARG_LONGLONG | shown, &o->seed, 0, "picture i has this seed plus i", "N"},
         {"random", 0, POPT_ARG_STRING | shown, &random, 0, "numbers: philox, or torch for what a seed gives in PyTorch", "SOURCE"},
-        {"class", 'c', POPT_ARG_INT | shown, &o->label, 0, "of networks with classes; -1: all in turn", "N"},
+        {"class", 'c', POPT_ARG_INT | shown, &o->label, 0, "of networks with classes; -1: all in turn; -2: a row of each", "N"},
         {"guidance", 'g', POPT_ARG_DOUBLE | shown, &s->guidance, 0, "towards the class: 1 is none, 2 to 4 is usual", "X"},
         {"guidance-rescale", 0, POPT_ARG_DOUBLE | shown, &s->guidance_rescale, 0, "brings the contrast back, 0 to 1; 0.7 is usual", "X"},
         {"guidance-begin", 0, POPT_ARG_DOUBLE | shown, &s->guidance_begin, 0, "only where t / T is from here", "X"},

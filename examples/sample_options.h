@@ -4,6 +4,8 @@
 
 #include <diffusion.h>
 
+enum { ALL_IN_TURN = -1, ROW_OF_EACH = -2 }; /* in place of a label */
+
 typedef struct sample_options {
     char *model, *out, *animation, *each, *weights;
     int32_t which;             /* DM_WEIGHTS_* */
