@@ -1,10 +1,11 @@
 #!/bin/sh
 # The experiments of docs/experiments.md, one after another: trains four networks on built-in pictures, draws from them, and writes
-# tables and pictures.  experiments.sh BUILD OUT [STEPS]   (from the root; an hour or so on two cores with 2000 steps)
+# tables and pictures.  experiments.sh BUILD OUT [STEPS [COUNT]]   (from the root; an hour or so on two cores with 2000 steps)
 set -eu
 build=$1
 out=$2
 steps=${3:-2000}
+count=${4:-512} # pictures of a distance
 images=$out/images
 mkdir -p "$images"
 
@@ -26,7 +27,7 @@ draw() {
 distance() {
     name=$1 table=$2
     shift 2
-    "$build/distance" --model "$out/$name/checkpoint.safetensors" --count 1024 --table "$out/$table.csv" "$@"
+    "$build/distance" --model "$out/$name/checkpoint.safetensors" --count "$count" --table "$out/$table.csv" "$@"
 }
 
 rm -f "$out"/*.csv
