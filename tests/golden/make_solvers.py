@@ -143,10 +143,18 @@ def run(case, scheduler, *, by_sigma=False, prediction="epsilon", outside=False,
         answer = scheduler.step(output, t, x, **of_step)
         x = answer.prev_sample
         if step == (steps + 1) // 2:
-            middle = getattr(answer, "pred_original_sample", None)
+            middle = x_0_of(scheduler, answer)
     if by_sigma:
         x = x / math.sqrt(1 + float(scheduler.sigmas[-1]) ** 2)
     finish(case, steps, x, middle)
+
+
+def x_0_of(scheduler, answer):
+    """That the scheduler told, or keeps for later steps; DEIS keeps eps, and PNDM and flow's see none."""
+    if hasattr(answer, "pred_original_sample"):
+        return answer.pred_original_sample
+    keeps = hasattr(scheduler, "model_outputs") and not isinstance(scheduler, DEISMultistepScheduler)
+    return scheduler.model_outputs[-1] if keeps else None
 
 
 def level_sigma(scheduler, k):
@@ -166,8 +174,8 @@ def times_of(scheduler, sigmas):
 # ---- PNDM, PLMS ----
 
 
-def pndm(case, steps, prediction="epsilon", kind="linear", keep=False, plms=False):
-    scheduler = PNDMScheduler(trained_betas=betas_of(kind), skip_prk_steps=plms, set_alpha_to_one=not keep)
+def pndm(case, steps, prediction="epsilon", kind="linear", keep=False, plms=False, **config):
+    scheduler = PNDMScheduler(trained_betas=betas_of(kind), skip_prk_steps=plms, set_alpha_to_one=not keep, **config)
     scheduler.set_timesteps(steps)
     run(case, scheduler, prediction=prediction, outside=True)
 
@@ -179,6 +187,7 @@ for name, plms in (("pndm", False), ("plms", True)):
     pndm(f"{name}-keep", 20, keep=True, plms=plms)
     pndm(f"{name}-cosine", 10, "v_prediction", "squaredcos_cap_v2", plms=plms)
     pndm(f"{name}-scaled", 20, kind="scaled_linear", plms=plms)
+    pndm(f"{name}-trailing", 10, kind="sigmoid", plms=plms, timestep_spacing="trailing")
 
 
 # ---- Euler, Euler ancestral, Heun, DPM2, LMS: by sigma ----
@@ -344,6 +353,7 @@ for name, scheduler_class in (("dpmpp", Multistep), ("single", Single), ("unipc"
         by_lambda(f"{name}-trailing", scheduler_class, 12, "sample", "sigmoid", **TRAILING)
     by_lambda(f"{name}-flow", scheduler_class, 9, "flow_prediction", flow=1.0)
     by_lambda(f"{name}-flow-shift", scheduler_class, 9, "flow_prediction", flow=3.0, solver_order=3)
+by_lambda("sde-zero", Multistep, 12, V, "zero", **SDE, **TRAILING)
 by_lambda("dpmpp-zero", Multistep, 12, V, "zero", **TRAILING)
 by_lambda("dpmpp-keep-short", Multistep, 12, solver_order=3, **KEEP)
 
@@ -437,13 +447,15 @@ guided("guided-rescaled", 20, 4.0, 0.7)
 def edm(case, scheduler, steps):
     scheduler.set_timesteps(steps)
     scheduler.set_begin_index(0)
-    x = start_of(80.0)
+    x, middle = start_of(80.0), None
     for k, t in enumerate(scheduler.timesteps, 1):
         output = network(scheduler.scale_model_input(x, t), t)
         give_noise(scheduler, noise_of(k))
         answer = scheduler.step(output, t, x)
         x = answer.prev_sample
-    finish(case, steps, x)
+        if k == (steps + 1) // 2:
+            middle = x_0_of(scheduler, answer)
+    finish(case, steps, x, middle)
 
 
 def karras_algorithm_2(case, denoised, sigmas, start, heun, churn=0.0, low=0.0, high=math.inf, s_noise=1.0):
