@@ -16,6 +16,7 @@ Where conventions differ, and neither is wrong, diffusers is given the library's
 - What a scheduler doesn't take as a prediction, and what PNDM mixes of several levels before it converts it, is
   converted to eps before it gets it (outside=True).
 - With zero terminal SNR, DPM-Solver has 2^-24 for a signal squared of 0, and Euler likewise; see there.
+- After it, UniPC begins anew (see UniPCAfterNoise).
 What diffusers gets wrong is put right here: the factor 2 of DPM-Solver++'s third order (see third_order), and churn, where
 it asks the network before the noise is added (so that is from the paper, see karras_algorithm_2).
 """
@@ -30,8 +31,8 @@ from diffusers import (DDIMInverseScheduler, DDIMScheduler, DDPMScheduler, DEISM
                        EDMEulerScheduler, EulerAncestralDiscreteScheduler, EulerDiscreteScheduler,
                        FlowMatchEulerDiscreteScheduler, FlowMatchHeunDiscreteScheduler, HeunDiscreteScheduler,
                        KDPM2DiscreteScheduler, LMSDiscreteScheduler, PNDMScheduler, UniPCMultistepScheduler)
-from diffusers.utils import logging
 from diffusers.schedulers.scheduling_ddim import rescale_zero_terminal_snr
+from diffusers.utils import logging
 from safetensors.numpy import save_file
 
 import formula
@@ -118,8 +119,8 @@ def give_noise(scheduler, noise):
     module.randn_tensor = lambda *_, **__: noise
 
 
-def run(case, scheduler, *, by_sigma=False, prediction="epsilon", outside=False, times=None, start=1.0, stages=1, flow=False,
-        **of_step):
+def run(case, scheduler, *, by_sigma=False, prediction="epsilon", outside=False, times=None, start=1.0, stages=1,
+        flow=False, **of_step):
     """`scheduler` with its timesteps set. times: what the network is told, in place of them."""
     times = scheduler.timesteps if times is None else times
     assert len(times) == len(scheduler.timesteps)
@@ -217,7 +218,8 @@ def by_sigma(case, scheduler_class, steps, prediction="epsilon", kind="linear", 
     sigma = float(scheduler.sigmas[0])
     noise = 1.0 if config.get("timestep_spacing") == "leading" else sigma / math.sqrt(1 + sigma * sigma)
     of_step = {} if order is None else {"order": order}
-    run(case, scheduler, by_sigma=True, prediction=prediction, outside=outside, times=times, start=noise, stages=stages, **of_step)
+    run(case, scheduler, by_sigma=True, prediction=prediction, outside=outside, times=times, start=noise, stages=stages,
+        **of_step)
 
 
 by_sigma("euler-eps", EulerDiscreteScheduler, 12)
@@ -296,6 +298,18 @@ class EDMMultistep(EDMDPMSolverMultistepScheduler):
     multistep_dpm_solver_third_order_update = third_order
 
 
+class UniPCAfterNoise(UniPCMultistepScheduler):
+    """After noise alone, where lambda is infinite and no polynomial goes through its x_0, it begins anew: that step isn't
+    corrected, and the next is of first order. Diffusers' own way, with 2^-24 for the signal squared, ends 4e-4 away after 12
+    steps, of which 2e-4 is the signal's."""
+
+    def step(self, *args, **kwargs):
+        answer = super().step(*args, **kwargs)
+        if self.step_index == 1:
+            self.lower_order_nums = 0
+        return answer
+
+
 def by_lambda(case, scheduler_class, steps, prediction="epsilon", kind="linear", flow=None, **config):
     config.setdefault("final_sigmas_type", "zero")
     if scheduler_class is DEISMultistepScheduler:  # it has timestep 0's level at the end, and no option
@@ -354,6 +368,7 @@ for name, scheduler_class in (("dpmpp", Multistep), ("single", Single), ("unipc"
     by_lambda(f"{name}-flow", scheduler_class, 9, "flow_prediction", flow=1.0)
     by_lambda(f"{name}-flow-shift", scheduler_class, 9, "flow_prediction", flow=3.0, solver_order=3)
 by_lambda("sde-zero", Multistep, 12, V, "zero", **SDE, **TRAILING)
+by_lambda("unipc-zero", UniPCAfterNoise, 12, V, "zero", disable_corrector=[0], **TRAILING)
 by_lambda("dpmpp-zero", Multistep, 12, V, "zero", **TRAILING)
 by_lambda("dpmpp-keep-short", Multistep, 12, solver_order=3, **KEEP)
 
@@ -415,7 +430,7 @@ by_timesteps("ddim-threshold", DDIMScheduler, 20, **THRESHOLD)
 by_timesteps("ddpm-scaled", DDPMScheduler, 20, kind="scaled_linear", variance_type="fixed_small")
 by_timesteps("ddpm-sigmoid", DDPMScheduler, 20, V, "sigmoid", variance_type="fixed_large")
 by_timesteps("ddpm-threshold", DDPMScheduler, 20, variance_type="fixed_small", **THRESHOLD)
-by_timesteps("ddpm-zero", DDPMScheduler, 20, V, "zero", variance_type="fixed_small", timestep_spacing="leading", steps_offset=49)
+by_timesteps("ddpm-zero", DDPMScheduler, 20, V, "zero", variance_type="fixed_small", steps_offset=49, **LEADING)
 by_timesteps("back-eps", DDIMInverseScheduler, 20, clip_sample=False)
 by_timesteps("back-clip", DDIMInverseScheduler, 20)
 by_timesteps("back-v", DDIMInverseScheduler, 20, V, clip_sample=False, **TRAILING)
