@@ -89,7 +89,7 @@ int read_sample_options(sample_options *o, int argc, const char **argv) {
         {"solver", 0, POPT_ARG_STRING | shown, &solver, 0, "see below", "NAME"},
         {"steps", 0, POPT_ARG_INT | shown, &o->steps, 0, "0: as is usual with the solver", "N"},
         {"order", 0, POPT_ARG_INT | shown, &order, 0, "of lms, dpmpp, dpmpp_single, dpmpp_sde, unipc, deis; 0: the usual one", "N"},
-        {"grid", 0, POPT_ARG_STRING | shown, &grid, 0, "from euler on: timesteps, karras or exponential", "WAY"},
+        {"grid", 0, POPT_ARG_STRING | shown, &grid, 0, "from euler to deis: timesteps, karras or exponential", "WAY"},
         {"spacing", 0, POPT_ARG_STRING | shown, &spacing, 0, "of the timesteps: leading, trailing or linspace", "WAY"},
         {"eta", 0, POPT_ARG_DOUBLE | shown, &s->eta, 0, "ddim: noise added at each step, from 0 to 1", "X"},
         {"churn", 0, POPT_ARG_DOUBLE | shown, &s->churn, 0, "euler, heun: noise added before each step, 0 to 80", "X"},

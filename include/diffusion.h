@@ -612,9 +612,10 @@ typedef struct dm_sampler_options {
     int32_t batch_size;       /* pictures that go through the network at once, 1 to 4096; 16 */
     double eta;               /* DDIM: 0, the default, deterministic; 1, as noisy as DDPM */
     const int32_t *timesteps; /* custom spacing: `steps` of them, strictly falling; copied */
-    int32_t order;            /* of solvers that have one: 1 to 3, LMS 4; 0, the default: 2, LMS 4 */
-    int32_t lower_order_final;/* multistep solvers: 1: the order falls to 1 towards the last of fewer than 15 steps; 1 */
-    int32_t grid;             /* solvers from Euler on, but the singlestep one: DM_GRID_TIMESTEPS */
+    int32_t order;            /* of solvers that have one: 1 to 3, of the stochastic one 2, of LMS 4; 0, the default: 2, LMS 4 */
+    int32_t lower_order_final;/* 1: the order falls to 1 towards the last step: of DPM-Solver++ and DEIS in runs of fewer than 15 steps, of
+                                 UniPC and the singlestep one always; 1 */
+    int32_t grid;             /* solvers from Euler to DEIS: DM_GRID_TIMESTEPS */
     int32_t reserved;         /* 0 */
     double rho;               /* Karras's grid: 1 to 100; 7 */
     double churn;             /* Euler, Heun: S_churn of Karras et al. 2022, algorithm 2: noise added before each step; 0 */

@@ -1,266 +1,449 @@
-"""data/solvers.safetensors: the final pictures of every solver as diffusers has them, for the cases that test_solvers.c lists
-again, "<case>/x"; and where the scheduler's timesteps are none of the library's spacings, "<case>/timesteps", which the test gives
-to the library as its own list.
+"""data/solvers.safetensors: what diffusers' schedulers make of one start, for every solver of the library and the options
+that test_solvers.c lists again. Of each case: "<case>/x", the final pictures, and, where the scheduler tells it,
+"<case>/x0", the x_0 predicted at the end of the step in the middle.
 
-The start is fill("solvers/start") * 2, as x = signal x_0 + noise eps at the first level; schedulers that keep x / signal get that.
-The noise of step i is fill("solvers/noise<i>") * sqrt(3). The network is 0.98 x (t + 1) / (t + 2) of what it is given.
+Diffusers works in double here: in its modules float32 is float64 (InDouble). The network alone is in single precision, as in
+the library: it takes x and t as floats and gives floats, of  0.9 x (t + 1) / (t + 2) + 0.1 sin(3 x + 0.01 t + label),
+computed in double. So both sides should agree to the last bit of a float or two.
 
-Diffusers' tables are float32; alphas_cumprod is replaced by the same in double where a scheduler takes it, but sigmas are rounded
-to float32 again by set_timesteps. Heun's run of EDM with churn is written out here, from Karras et al. 2022, algorithm 2. The third-order
-update of DPM-Solver++ gets the factor 2 that it lacks (see src/solver_dpmpp.c); its distance to the published one is printed.
+The start is fill("solvers/start") * 2, multiplied by the first level's noise where the solver goes by sigma; the noise of
+step i, 1 for the first, is fill("solvers/noise<i>") * sqrt(3), whose variance is 1.
+
+Where conventions differ, and neither is wrong, diffusers is given the library's:
+- Schedulers that go by sigma hold x / signal; the start and what comes out are multiplied.
+- The network is told the time that belongs to sigma: diffusers truncates that of some grids to whole numbers and rounds
+  others. The library rounds it for solvers that go by timesteps, and leaves it for those that go between them.
+- What a scheduler doesn't take as a prediction, and what PNDM mixes of several levels before it converts it, is
+  converted to eps before it gets it (outside=True).
+- With zero terminal SNR, DPM-Solver has 2^-24 for a signal squared of 0, and Euler likewise; see there.
+- After it, UniPC begins anew (see UniPCAfterNoise).
+What diffusers gets wrong is put right here: the factor 2 of DPM-Solver++'s third order (see third_order), and churn, where
+it asks the network before the noise is added (so that is from the paper, see karras_algorithm_2).
 """
-import inspect
 import math
-import textwrap
 from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import (DDIMInverseScheduler, DDIMScheduler, DDPMScheduler, DEISMultistepScheduler, DPMSolverMultistepScheduler,
-                       DPMSolverSinglestepScheduler, EDMDPMSolverMultistepScheduler, EDMEulerScheduler, EulerAncestralDiscreteScheduler,
-                       EulerDiscreteScheduler, FlowMatchEulerDiscreteScheduler, FlowMatchHeunDiscreteScheduler, HeunDiscreteScheduler,
+from diffusers import (DDIMInverseScheduler, DDIMScheduler, DDPMScheduler, DEISMultistepScheduler,
+                       DPMSolverMultistepScheduler, DPMSolverSinglestepScheduler, EDMDPMSolverMultistepScheduler,
+                       EDMEulerScheduler, EulerAncestralDiscreteScheduler, EulerDiscreteScheduler,
+                       FlowMatchEulerDiscreteScheduler, FlowMatchHeunDiscreteScheduler, HeunDiscreteScheduler,
                        KDPM2DiscreteScheduler, LMSDiscreteScheduler, PNDMScheduler, UniPCMultistepScheduler)
-from diffusers.schedulers import (scheduling_ddpm, scheduling_dpmsolver_multistep, scheduling_edm_euler,
-                                  scheduling_euler_ancestral_discrete)
 from safetensors.numpy import save_file
 
-import formula
+import unet_torch
 
-SHAPE = (2, 3, 4, 4)
-PREDICTIONS = {"eps": "epsilon", "x0": "sample", "v": "v_prediction"}
-NOISY = [scheduling_ddpm, scheduling_dpmsolver_multistep, scheduling_edm_euler, scheduling_euler_ancestral_discrete]
-DDPM = {"beta_start": 1e-4, "beta_end": 0.02}  # two schedulers have other defaults
-results = {}
+from diffusers_runs import *
+
+# ---- PNDM, PLMS ----
 
 
-def draw(name, scale):
-    return torch.from_numpy(formula.fill(name, SHAPE, scale)).double()
-
-
-def network(x, t):
-    return 0.98 * x * (float(t) + 1) / (float(t) + 2)
-
-
-def noise_of_step(i):
-    noise = draw(f"solvers/noise{i}", math.sqrt(3))
-    for module in NOISY:
-        module.randn_tensor = lambda *_, **__: noise
-
-
-def in_double(scheduler):
-    scheduler.alphas_cumprod = torch.cumprod(1 - betas_of(scheduler.config), 0)
-    scheduler.betas = betas_of(scheduler.config)
-    scheduler.alphas = 1 - scheduler.betas
-    scheduler.alpha_t = torch.sqrt(scheduler.alphas_cumprod)
-    scheduler.sigma_t = torch.sqrt(1 - scheduler.alphas_cumprod)
-    scheduler.lambda_t = torch.log(scheduler.alpha_t) - torch.log(scheduler.sigma_t)
-    scheduler.one = torch.tensor(1.0, dtype=torch.float64)
-    if getattr(scheduler, "final_alpha_cumprod", None) is not None:
-        scheduler.final_alpha_cumprod = scheduler.one if scheduler.config.set_alpha_to_one else scheduler.alphas_cumprod[0]
-    if getattr(scheduler, "initial_alpha_cumprod", None) is not None:
-        scheduler.initial_alpha_cumprod = scheduler.one if scheduler.config.set_alpha_to_one else scheduler.alphas_cumprod[0]
-
-
-def betas_of(config):
-    steps = config.num_train_timesteps
-    low, high = config.beta_start, config.beta_end
-    if config.beta_schedule == "linear":
-        betas = torch.linspace(low, high, steps, dtype=torch.float64)
-    elif config.beta_schedule == "scaled_linear":
-        betas = torch.linspace(low**0.5, high**0.5, steps, dtype=torch.float64) ** 2
-    elif config.beta_schedule == "sigmoid":
-        betas = torch.sigmoid(torch.linspace(-6, 6, steps, dtype=torch.float64)) * (high - low) + low
-    else:
-        def signal(u):
-            return math.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
-        betas = torch.tensor([min(1 - signal((t + 1) / steps) / signal(t / steps), 0.999) for t in range(steps)], dtype=torch.float64)
-    if getattr(config, "rescale_betas_zero_snr", False):
-        root = torch.sqrt(torch.cumprod(1 - betas, 0))
-        first, last = root[0].clone(), root[-1].clone()
-        a = ((root - last) * first / (first - last)) ** 2
-        betas = 1 - torch.cat([a[:1], a[1:] / a[:-1]])
-    return betas
-
-
-def keep(case, x):
-    results[f"{case}/x"] = x.reshape(-1).numpy().astype(np.float32)
-    print(f"{case}: |x| {float(x.abs().mean()):.6f}")
-
-
-def keep_timesteps(case, scheduler):
-    results[f"{case}/timesteps"] = np.array([float(t) for t in scheduler.timesteps], dtype=np.float32)
-
-
-def in_x(case, scheduler, steps, own_list=True, start=None, **of_step):
-    """Schedulers whose state is x."""
-    in_double(scheduler)
+def pndm(case, steps, prediction="epsilon", kind="linear", keep=False, plms=False, **config):
+    scheduler = PNDMScheduler(trained_betas=betas_of(kind), skip_prk_steps=plms, set_alpha_to_one=not keep, **config)
     scheduler.set_timesteps(steps)
-    x = draw("solvers/start", 2.0) if start is None else start
-    for i, t in enumerate(scheduler.timesteps, 1):
-        noise_of_step(i)
-        x = scheduler.step(network(x, t), t, x, **of_step).prev_sample
-    keep(case, x)
-    if own_list:
-        keep_timesteps(case, scheduler)
+    run(case, scheduler, prediction=prediction, outside=True)
 
 
-def in_sigma(case, scheduler, steps, **of_step):
-    """Schedulers whose state is x / signal. Some take no prediction of x_0."""
-    try:
-        run_in_sigma(case, scheduler, steps, **of_step)
-    except NotImplementedError:
-        print(f"{case}: not implemented by diffusers")
+for name, plms in (("pndm", False), ("plms", True)):
+    pndm(f"{name}-eps", 10, plms=plms)
+    pndm(f"{name}-x0", 10, "sample", plms=plms)
+    pndm(f"{name}-v", 20, "v_prediction", plms=plms)
+    pndm(f"{name}-keep", 20, keep=True, plms=plms)
+    pndm(f"{name}-cosine", 10, "v_prediction", "squaredcos_cap_v2", plms=plms)
+    pndm(f"{name}-scaled", 20, kind="scaled_linear", plms=plms)
+    pndm(f"{name}-trailing", 10, kind="sigmoid", plms=plms, timestep_spacing="trailing")
 
 
-def run_in_sigma(case, scheduler, steps, **of_step):
-    in_double(scheduler)
+# ---- Euler, Euler ancestral, Heun, DPM2, LMS: by sigma ----
+
+KARRAS, EXPONENTIAL = {"use_karras_sigmas": True}, {"use_exponential_sigmas": True}
+LEADING, TRAILING = {"timestep_spacing": "leading"}, {"timestep_spacing": "trailing"}
+KEEP = {"final_sigmas_type": "sigma_min"}
+V = "v_prediction"
+
+
+def by_sigma(case, scheduler_class, steps, prediction="epsilon", kind="linear", outside=False, order=None, stages=1, **config):
+    told, grid = "epsilon" if outside else prediction, {}
+    if scheduler_class is EulerAncestralDiscreteScheduler:  # it has no grids, and gets Euler's
+        grid = {name: config.pop(name) for name in (*KARRAS, *EXPONENTIAL) if name in config}
+    scheduler = scheduler_class(trained_betas=betas_of(kind), prediction_type=told, **config)
+    if kind == "zero":
+        # Where diffusers has 2^-24, a sigma of 4096, to be finite: one so large that the rest is below a float's last bit.
+        scheduler.alphas_cumprod[-1] = 1e-16
     scheduler.set_timesteps(steps)
+    if grid:
+        euler = EulerDiscreteScheduler(trained_betas=betas_of(kind), **grid)
+        euler.set_timesteps(steps)
+        scheduler.sigmas, scheduler.timesteps = euler.sigmas, euler.timesteps
+    times = scheduler.timesteps
+    if scheduler_class is KDPM2DiscreteScheduler and config.get("use_karras_sigmas"):  # it rounds those on the grid
+        times = times_of(scheduler, [level_sigma(scheduler, k) for k in range(len(times))])
     sigma = float(scheduler.sigmas[0])
-    x = draw("solvers/start", 2.0) * math.sqrt(sigma**2 + 1)
-    i, first = 0, True
-    for t in scheduler.timesteps:
-        first = getattr(scheduler, "state_in_first_order", True)
-        if first:
-            i += 1
-            noise_of_step(i)
-        output = network(scheduler.scale_model_input(x, t), t)
-        x = scheduler.step(output, t, x, **of_step).prev_sample
-    keep(case, x / math.sqrt(float(scheduler.sigmas[-1]) ** 2 + 1))
+    noise = 1.0 if config.get("timestep_spacing") == "leading" else sigma / math.sqrt(1 + sigma * sigma)
+    of_step = {} if order is None else {"order": order}
+    run(case, scheduler, by_sigma=True, prediction=prediction, outside=outside, times=times, start=noise, stages=stages,
+        **of_step)
 
 
-def third_order():
-    """DPMSolverMultistepScheduler with the factor 2."""
-    source = textwrap.dedent(inspect.getsource(DPMSolverMultistepScheduler.multistep_dpm_solver_third_order_update))
-    lacking = "(1.0 / (r0 + r1)) * (D1_0 - D1_1)"
-    assert source.count(lacking) == 1
-    space = dict(vars(scheduling_dpmsolver_multistep))
-    exec(source.replace(lacking, "2 * " + lacking), space)
-
-    class ThirdOrder(DPMSolverMultistepScheduler):
-        multistep_dpm_solver_third_order_update = space["multistep_dpm_solver_third_order_update"]
-
-    return ThirdOrder
-
-
-# Not Euler with churn: there the network is asked before the noise is added, which is not Karras's algorithm. That is below.
-for name, kind in PREDICTIONS.items():
-    common = {"prediction_type": kind}
-    if name == "eps":  # it averages the v of several levels, and takes it for the v of one
-        in_x("pndm-eps", PNDMScheduler(skip_prk_steps=False, set_alpha_to_one=True), 10, own_list=False)
-        in_x("plms-eps", PNDMScheduler(skip_prk_steps=True, set_alpha_to_one=True), 10, own_list=False)
-    in_sigma(f"euler-{name}", EulerDiscreteScheduler(timestep_spacing="linspace", **common), 10)
-    in_sigma(f"ancestral-{name}", EulerAncestralDiscreteScheduler(timestep_spacing="trailing", **common), 10)
-    in_sigma(f"heun-{name}", HeunDiscreteScheduler(**DDPM, timestep_spacing="linspace", **common), 10)
-    in_sigma(f"dpm2-{name}", KDPM2DiscreteScheduler(**DDPM, timestep_spacing="linspace", **common), 10)
-    in_sigma(f"lms-{name}", LMSDiscreteScheduler(timestep_spacing="linspace", **common), 10)
-    for order in (1, 2, 3):
-        multi = third_order() if order == 3 else DPMSolverMultistepScheduler
-        in_x(f"dpmpp{order}-{name}", multi(solver_order=order, **common), 10)
-        in_x(f"dpmpp{order}-long-{name}", multi(solver_order=order, lower_order_final=False, **common), 20)
-        in_x(f"single{order}-{name}", DPMSolverSinglestepScheduler(solver_order=order, final_sigmas_type="zero", **common), 11)
-        in_x(f"unipc{order}-{name}", UniPCMultistepScheduler(solver_order=order, solver_type="bh2", **common), 10)
-        in_x(f"deis{order}-{name}", DEISMultistepScheduler(solver_order=order, **common), 10)
-        if order < 3:
-            in_x(f"sde{order}-{name}", DPMSolverMultistepScheduler(solver_order=order, algorithm_type="sde-dpmsolver++", **common), 10)
-
-in_x("dpmpp3-published", DPMSolverMultistepScheduler(solver_order=3, lower_order_final=False), 20)
-apart = np.abs(results.pop("dpmpp3-published/x") - results["dpmpp3-long-eps/x"])
-results.pop("dpmpp3-published/timesteps")
-print(f"DPM-Solver++ of order 3, published and with its factor 2, 20 steps: {apart.max():.2e} apart at the most")
-
-in_sigma("euler-karras", EulerDiscreteScheduler(timestep_spacing="linspace", use_karras_sigmas=True), 10)
-in_sigma("euler-exponential", EulerDiscreteScheduler(timestep_spacing="linspace", use_exponential_sigmas=True), 10)
-in_sigma("euler-kept", EulerDiscreteScheduler(timestep_spacing="leading", final_sigmas_type="sigma_min"), 10)
-in_sigma("euler-cosine", EulerDiscreteScheduler(timestep_spacing="trailing", beta_schedule="squaredcos_cap_v2",
-                                                prediction_type="v_prediction"), 10)
-in_sigma("heun-karras", HeunDiscreteScheduler(**DDPM, timestep_spacing="linspace", use_karras_sigmas=True), 10)
-in_sigma("dpm2-karras", KDPM2DiscreteScheduler(**DDPM, timestep_spacing="linspace", use_karras_sigmas=True), 10)
-in_sigma("lms-karras", LMSDiscreteScheduler(timestep_spacing="linspace", use_karras_sigmas=True), 10)
-in_x("dpmpp2-karras", DPMSolverMultistepScheduler(use_karras_sigmas=True), 10, own_list=False)
-in_x("dpmpp2-kept", DPMSolverMultistepScheduler(final_sigmas_type="sigma_min"), 10)
-in_x("unipc2-karras", UniPCMultistepScheduler(use_karras_sigmas=True), 10, own_list=False)
-in_x("ddim-scaled", DDIMScheduler(beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, clip_sample=False,
-                                  prediction_type="v_prediction"), 10, own_list=False)
-in_x("ddim-terminal", DDIMScheduler(rescale_betas_zero_snr=True, timestep_spacing="trailing", clip_sample=False,
-                                    prediction_type="v_prediction"), 10, own_list=False)
-in_x("ddim-threshold", DDIMScheduler(thresholding=True, dynamic_thresholding_ratio=0.9, sample_max_value=1.5), 10, own_list=False)
-in_x("ddpm-sigmoid", DDPMScheduler(beta_schedule="sigmoid", variance_type="fixed_small", prediction_type="v_prediction"), 20,
-     own_list=False)
-in_x("inversion", DDIMInverseScheduler(clip_sample=False), 10, own_list=False)
-in_x("inversion-v", DDIMInverseScheduler(clip_sample=False, prediction_type="v_prediction"), 10, own_list=False)
+by_sigma("euler-eps", EulerDiscreteScheduler, 12)
+by_sigma("euler-x0", EulerDiscreteScheduler, 12, "sample")
+by_sigma("euler-v", EulerDiscreteScheduler, 12, V)
+by_sigma("euler-leading", EulerDiscreteScheduler, 12, steps_offset=1, **LEADING)
+by_sigma("euler-trailing", EulerDiscreteScheduler, 12, **TRAILING)
+by_sigma("euler-karras", EulerDiscreteScheduler, 12, **KARRAS)
+by_sigma("euler-exponential", EulerDiscreteScheduler, 12, V, **EXPONENTIAL)
+by_sigma("euler-keep", EulerDiscreteScheduler, 12, **KEEP, **TRAILING)
+by_sigma("euler-cosine", EulerDiscreteScheduler, 12, V, "squaredcos_cap_v2")
+by_sigma("euler-scaled", EulerDiscreteScheduler, 12, kind="scaled_linear")
+by_sigma("euler-sigmoid", EulerDiscreteScheduler, 12, kind="sigmoid")
+by_sigma("euler-zero", EulerDiscreteScheduler, 12, V, "zero", **TRAILING)
+by_sigma("ancestral-eps", EulerAncestralDiscreteScheduler, 12)
+by_sigma("ancestral-x0", EulerAncestralDiscreteScheduler, 12, "sample", outside=True)
+by_sigma("ancestral-v", EulerAncestralDiscreteScheduler, 12, V)
+by_sigma("ancestral-trailing", EulerAncestralDiscreteScheduler, 20, **TRAILING)
+by_sigma("ancestral-karras", EulerAncestralDiscreteScheduler, 12, **KARRAS)
+by_sigma("ancestral-exponential", EulerAncestralDiscreteScheduler, 12, V, **EXPONENTIAL)
+by_sigma("ancestral-zero", EulerAncestralDiscreteScheduler, 12, V, "zero", **TRAILING)
+by_sigma("heun-eps", HeunDiscreteScheduler, 8, stages=2)
+by_sigma("heun-x0", HeunDiscreteScheduler, 8, "sample", stages=2)
+by_sigma("heun-v", HeunDiscreteScheduler, 8, V, stages=2)
+by_sigma("heun-karras", HeunDiscreteScheduler, 8, stages=2, **KARRAS)
+by_sigma("heun-exponential", HeunDiscreteScheduler, 8, V, stages=2, **EXPONENTIAL)
+by_sigma("heun-clip", HeunDiscreteScheduler, 8, stages=2, clip_sample=True)
+by_sigma("heun-cosine", HeunDiscreteScheduler, 8, V, "squaredcos_cap_v2", stages=2, **TRAILING)
+by_sigma("dpm2-eps", KDPM2DiscreteScheduler, 8, stages=2)
+by_sigma("dpm2-x0", KDPM2DiscreteScheduler, 8, "sample", outside=True, stages=2)
+by_sigma("dpm2-v", KDPM2DiscreteScheduler, 8, V, stages=2)
+by_sigma("dpm2-karras", KDPM2DiscreteScheduler, 8, stages=2, **KARRAS)
+by_sigma("dpm2-exponential", KDPM2DiscreteScheduler, 8, V, stages=2, **EXPONENTIAL)
+by_sigma("dpm2-trailing", KDPM2DiscreteScheduler, 8, kind="scaled_linear", stages=2, **TRAILING)
+for order in (1, 2, 3, 4):
+    by_sigma(f"lms-{order}", LMSDiscreteScheduler, 12, order=order)
+by_sigma("lms-x0", LMSDiscreteScheduler, 12, "sample")
+by_sigma("lms-v", LMSDiscreteScheduler, 12, V)
+by_sigma("lms-karras", LMSDiscreteScheduler, 12, **KARRAS)
+by_sigma("lms-exponential", LMSDiscreteScheduler, 12, V, **EXPONENTIAL)
+by_sigma("lms-cosine", LMSDiscreteScheduler, 20, V, "squaredcos_cap_v2", **LEADING)
 
 
-def flow(case, scheduler, **timesteps):
-    scheduler.set_timesteps(**timesteps)
-    x = draw("solvers/start", 2.0)
-    for t in scheduler.timesteps:
-        x = scheduler.step(network(x, t), t, x).prev_sample.double()
-    keep(case, x)
+# ---- DPM-Solver++, UniPC, DEIS ----
 
 
-flow("flow-euler", FlowMatchEulerDiscreteScheduler(), num_inference_steps=10)
-flow("flow-euler-shift", FlowMatchEulerDiscreteScheduler(shift=3.0), sigmas=np.linspace(1, 1 / 1000, 10).tolist())
-flow("flow-heun", FlowMatchHeunDiscreteScheduler(), num_inference_steps=10)
+def third_order(self, model_output_list, *args, sample=None, noise=None, **kwargs):
+    """DPM-Solver++'s third multistep order. With a = (m0 - m1) / r0 and b = (m1 - m2) / r1 the second divided difference of
+    x_0 over lambda, times h^2, is 2 (a - b) / (r0 + r1); diffusers (0.42) and the authors' code lack the 2, and so fall to
+    second order (tests/unit/test_solver_order.c)."""
+    levels = [self._sigma_to_alpha_sigma_t(self.sigmas[self.step_index + k]) for k in (1, 0, -1, -2)]
+    (alpha, sigma), (_, sigma0) = levels[:2]
+    to, l0, l1, l2 = (torch.log(a) - torch.log(s) for a, s in levels)
+    m0, m1, m2 = model_output_list[-1], model_output_list[-2], model_output_list[-3]
+    h = to - l0
+    r0, r1 = (l0 - l1) / h, (l1 - l2) / h
+    a, b = (m0 - m1) / r0, (m1 - m2) / r1
+    d1, d2 = a + r0 / (r0 + r1) * (a - b), 2 * (a - b) / (r0 + r1)
+    left = torch.exp(-h) - 1
+    return sigma / sigma0 * sample - alpha * left * m0 + alpha * (left / h + 1) * d1 - alpha * ((left + h) / h**2 - 0.5) * d2
 
 
-def edm(case, scheduler, steps, **of_step):
-    scheduler.set_timesteps(steps)
-    x = draw("solvers/start", 2.0) * float(scheduler.sigmas[0])
-    for i, t in enumerate(scheduler.timesteps, 1):
-        noise_of_step(i)
-        x = scheduler.step(network(scheduler.scale_model_input(x, t), t), t, x, **of_step).prev_sample
-    keep(case, x)
+def from_noise_alone(self, sigma):
+    """The limit that diffusers' formula misses, inf * 0, so that the signal may be exactly 0."""
+    if torch.isinf(sigma):
+        return torch.tensor(0.0), torch.tensor(1.0)
+    alpha = 1 / (sigma**2 + 1) ** 0.5
+    return alpha, sigma * alpha
 
 
-edm("edm-euler", EDMEulerScheduler(sigma_min=0.002, sigma_max=80.0, sigma_data=0.5, prediction_type="epsilon"), 10)
-edm("edm-dpmpp2", EDMDPMSolverMultistepScheduler(sigma_min=0.002, sigma_max=80.0, sigma_data=0.5, prediction_type="epsilon",
-                                                solver_order=2), 10)
+class Multistep(DPMSolverMultistepScheduler):
+    multistep_dpm_solver_third_order_update = third_order
 
 
-def edm_heun(case, steps, churn=0.0, least=0.0, most=math.inf, s_noise=1.0):
-    def denoise(x, sigma):
-        root = math.sqrt(sigma**2 + 0.25)
-        return 0.25 / root**2 * x + sigma * 0.5 / root * network(x / root, math.log(sigma) / 4)
-
-    sigmas = [(80 ** (1 / 7) + i / (steps - 1) * (0.002 ** (1 / 7) - 80 ** (1 / 7))) ** 7 for i in range(steps)] + [0.0]
-    x = draw("solvers/start", 2.0) * sigmas[0]
-    for i, (now, after) in enumerate(zip(sigmas[:-1], sigmas[1:]), 1):
-        gamma = min(churn / steps, math.sqrt(2) - 1) if least <= now <= most else 0
-        raised = now * (1 + gamma)
-        if gamma > 0:
-            x = x + math.sqrt(raised**2 - now**2) * s_noise * draw(f"solvers/noise{i}", math.sqrt(3))
-        slope = (x - denoise(x, raised)) / raised
-        there = x + (after - raised) * slope
-        if after > 0:
-            there = x + (after - raised) * (slope + (there - denoise(there, after)) / after) / 2
-        x = there
-    keep(case, x)
+class EDMMultistep(EDMDPMSolverMultistepScheduler):
+    multistep_dpm_solver_third_order_update = third_order
 
 
-edm_heun("edm-heun", 18)
-edm_heun("edm-heun-churn", 18, churn=10.0, least=0.05, most=50.0, s_noise=1.003)
+class UniPCAfterNoise(UniPCMultistepScheduler):
+    """After noise alone, where lambda is infinite and no polynomial goes through its x_0, it begins anew: that step isn't
+    corrected, and the next is of first order. Diffusers' own way, with 2^-24 for the signal squared, ends 4e-4 away after 12
+    steps, of which 2e-4 is the signal's."""
+
+    def step(self, *args, **kwargs):
+        answer = super().step(*args, **kwargs)
+        if self.step_index == 1:
+            self.lower_order_nums = 0
+        return answer
 
 
-
-def as_torch(case, steps, seed):
-    """DDPM with a generator for each picture, as a list of generators does in diffusers; pictures as [h, w, c]."""
-    pictures = []
-    for i in range(SHAPE[0]):
-        generator = torch.Generator().manual_seed(seed + i)
-        scheduler = DDPMScheduler(variance_type="fixed_large", prediction_type="v_prediction", timestep_spacing="leading")
-        in_double(scheduler)
+def by_lambda(case, scheduler_class, steps, prediction="epsilon", kind="linear", flow=None, **config):
+    config.setdefault("final_sigmas_type", "zero")
+    if scheduler_class is DEISMultistepScheduler:  # it has timestep 0's level at the end, and no option
+        del config["final_sigmas_type"]
+    if flow:
+        config.update(use_flow_sigmas=True, flow_shift=flow)
+    scheduler = scheduler_class(trained_betas=betas_of(kind), prediction_type=prediction, **config)
+    if kind == "zero":
+        scheduler.alphas_cumprod[-1] = 0
+        scheduler._sigma_to_alpha_sigma_t = from_noise_alone.__get__(scheduler)
+    if flow and scheduler_class is UniPCMultistepScheduler:  # else it begins at 1 - 1e-6
+        scheduler.set_timesteps(sigmas=(0.999 * np.arange(steps, 0, -1) / steps))
+    else:
         scheduler.set_timesteps(steps)
-        x = torch.randn((1, *SHAPE[1:]), generator=generator).double()
+    times = scheduler.timesteps
+    if flow:
+        times = scheduler.sigmas[:-1] * T
+        if scheduler_class is DEISMultistepScheduler:  # it repeats the last; here too timestep 0's level is the end
+            scheduler.sigmas[-1] = flow / T / (1 + (flow - 1) / T)
+    elif config.get("use_karras_sigmas") or config.get("use_exponential_sigmas"):
+        times = times_of(scheduler, scheduler.sigmas[:-1]).round()
+    run(case, scheduler, prediction=prediction, times=times, start=float(scheduler.sigmas[0]) if flow else 1.0)
+
+
+SDE = {"algorithm_type": "sde-dpmsolver++"}
+LATE = {"lower_order_final": False}
+THRESHOLD = {"thresholding": True, "dynamic_thresholding_ratio": 0.9, "sample_max_value": 1.6}
+Single, UniPC, DEIS = DPMSolverSinglestepScheduler, UniPCMultistepScheduler, DEISMultistepScheduler
+
+for order in (1, 2, 3):
+    by_lambda(f"dpmpp-{order}", Multistep, 12, solver_order=order)
+    by_lambda(f"dpmpp-{order}-x0", Multistep, 20, "sample", solver_order=order)
+    by_lambda(f"dpmpp-{order}-v", Multistep, 20, V, solver_order=order, **KEEP)
+    by_lambda(f"single-{order}", Single, 12, solver_order=order)
+    by_lambda(f"single-{order}-x0", Single, 13, "sample", solver_order=order)
+    by_lambda(f"single-{order}-v", Single, 11, V, solver_order=order)
+    by_lambda(f"single-{order}-keep", Single, 12, solver_order=order, **KEEP, **LATE)
+    by_lambda(f"unipc-{order}", UniPC, 10, solver_order=order)
+    by_lambda(f"unipc-{order}-x0", UniPC, 10, "sample", solver_order=order)
+    by_lambda(f"unipc-{order}-v", UniPC, 16, V, solver_order=order, **KEEP, **LATE)
+    by_lambda(f"deis-{order}", DEIS, 12, solver_order=order)
+    by_lambda(f"deis-{order}-x0", DEIS, 12, "sample", solver_order=order)
+    by_lambda(f"deis-{order}-v", DEIS, 20, V, solver_order=order, **LATE)
+for order in (1, 2):
+    by_lambda(f"sde-{order}", Multistep, 12, solver_order=order, **SDE)
+    by_lambda(f"sde-{order}-x0", Multistep, 20, "sample", solver_order=order, **SDE)
+    by_lambda(f"sde-{order}-v", Multistep, 12, V, solver_order=order, **SDE, **KEEP)
+by_lambda("sde-karras", Multistep, 12, **SDE, **KARRAS)
+for name, scheduler_class in (("dpmpp", Multistep), ("single", Single), ("unipc", UniPC), ("deis", DEIS)):
+    by_lambda(f"{name}-karras", scheduler_class, 12, **KARRAS)
+    by_lambda(f"{name}-exponential", scheduler_class, 12, V, **EXPONENTIAL)
+    by_lambda(f"{name}-cosine", scheduler_class, 12, V, "squaredcos_cap_v2")
+    by_lambda(f"{name}-threshold", scheduler_class, 12, **THRESHOLD)
+    if scheduler_class is not Single:
+        by_lambda(f"{name}-trailing", scheduler_class, 12, "sample", "sigmoid", **TRAILING)
+    by_lambda(f"{name}-flow", scheduler_class, 9, "flow_prediction", flow=1.0)
+    by_lambda(f"{name}-flow-shift", scheduler_class, 9, "flow_prediction", flow=3.0, solver_order=3)
+by_lambda("sde-zero", Multistep, 12, V, "zero", **SDE, **TRAILING)
+by_lambda("unipc-zero", UniPCAfterNoise, 12, V, "zero", disable_corrector=[0], **TRAILING)
+by_lambda("dpmpp-zero", Multistep, 12, V, "zero", **TRAILING)
+by_lambda("dpmpp-keep-short", Multistep, 12, solver_order=3, **KEEP)
+
+
+def gap_of_third_orders(steps):
+    theirs, ours = ({} for _ in range(2))
+    for out, scheduler_class in ((theirs, DPMSolverMultistepScheduler), (ours, Multistep)):
+        scheduler = scheduler_class(trained_betas=betas_of("linear"), solver_order=3, final_sigmas_type="zero")
+        scheduler.set_timesteps(steps)
+        scheduler.set_begin_index(0)
+        x = start_of(1.0)
         for t in scheduler.timesteps:
-            noise = torch.randn((1, *SHAPE[1:]), generator=generator).double() if t > 0 else 0 * x
-            scheduling_ddpm.randn_tensor = lambda *_, **__: noise
             x = scheduler.step(network(x, t), t, x).prev_sample
-        pictures.append(x.permute(0, 2, 3, 1))
-    keep(case, torch.cat(pictures))
+        out["x"] = x
+    return float((theirs["x"] - ours["x"]).norm() / ours["x"].norm())
 
 
-as_torch("torch-ddpm", 20, 5)
-for count in (5, 16, 37):
-    results[f"torch-randn-{count}/x"] = torch.randn(count, generator=torch.Generator().manual_seed(2**32 + 7)).numpy()
+print(f"diffusers' own third order is {gap_of_third_orders(20):.2g} from the one put right after 20 steps")
+
+
+# ---- flow ----
+
+
+def flow_euler(case, steps, shift, x0=False):
+    scheduler = FlowMatchEulerDiscreteScheduler(shift=shift)
+    scheduler.set_timesteps(sigmas=np.arange(steps, 0, -1) / steps)
+    run(case, scheduler, outside=x0, flow=True)
+
+
+def flow_heun(case, steps, shift):
+    scheduler = FlowMatchHeunDiscreteScheduler(shift=shift)
+    scheduler.sigma_min = 1 / T  # it would shift the least sigma twice
+    scheduler.set_timesteps(steps)
+    run(case, scheduler, stages=2)
+
+
+flow_euler("flow-euler", 10, 1.0)
+flow_euler("flow-euler-shift", 20, 3.0)
+flow_euler("flow-euler-x0", 20, 3.0, x0=True)
+flow_heun("flow-heun", 8, 1.0)
+flow_heun("flow-heun-shift", 8, 3.0)
+
+
+# ---- DDIM and DDPM on the other schedules, and the way back ----
+
+
+def by_timesteps(case, scheduler_class, steps, prediction="epsilon", kind="linear", eta=None, **config):
+    scheduler = scheduler_class(trained_betas=betas_of(kind), prediction_type=prediction, **config)
+    scheduler.set_timesteps(steps)
+    of_step = {} if eta is None else {"eta": eta}
+    run(case, scheduler, prediction=prediction, **of_step)
+
+
+by_timesteps("ddim-scaled", DDIMScheduler, 20, kind="scaled_linear")
+by_timesteps("ddim-sigmoid", DDIMScheduler, 20, kind="sigmoid", eta=0.5)
+by_timesteps("ddim-zero", DDIMScheduler, 20, V, "zero", **TRAILING)
+by_timesteps("ddim-zero-x0", DDIMScheduler, 20, "sample", "zero", eta=1.0, clip_sample=False, **TRAILING)
+by_timesteps("ddim-threshold", DDIMScheduler, 20, **THRESHOLD)
+by_timesteps("ddpm-scaled", DDPMScheduler, 20, kind="scaled_linear", variance_type="fixed_small")
+by_timesteps("ddpm-sigmoid", DDPMScheduler, 20, V, "sigmoid", variance_type="fixed_large")
+by_timesteps("ddpm-threshold", DDPMScheduler, 20, variance_type="fixed_small", **THRESHOLD)
+by_timesteps("ddpm-zero", DDPMScheduler, 20, V, "zero", variance_type="fixed_small", steps_offset=49, **LEADING)
+by_timesteps("back-eps", DDIMInverseScheduler, 20, clip_sample=False)
+by_timesteps("back-clip", DDIMInverseScheduler, 20)
+by_timesteps("back-v", DDIMInverseScheduler, 20, V, clip_sample=False, **TRAILING)
+by_timesteps("back-x0", DDIMInverseScheduler, 20, "sample", clip_sample=False, set_alpha_to_one=False)
+
+
+def guided(case, steps, guidance, rescale):
+    """The rescaling is rescale_noise_cfg of diffusers' pipelines (Lin et al. 2024, sec. 3.4)."""
+    scheduler = DDIMScheduler(trained_betas=betas_of("linear"), prediction_type=V)
+    scheduler.set_timesteps(steps)
+    x = start_of(1.0)
+    for t in scheduler.timesteps:
+        label = torch.arange(1, SHAPE[0] + 1).reshape(-1, 1, 1, 1)  # picture 0 has label 1
+        with_class, without = network(x, t, label), network(x, t, -1)
+        output = without + guidance * (with_class - without)
+        ratio = with_class.std(dim=(1, 2, 3), keepdim=True) / output.std(dim=(1, 2, 3), keepdim=True)
+        output = rescale * (output * ratio) + (1 - rescale) * output
+        x = scheduler.step(output, t, x).prev_sample
+    finish(case, steps, x)
+
+
+guided("guided", 20, 4.0, 0.0)
+guided("guided-rescaled", 20, 4.0, 0.7)
+
+
+# ---- EDM ----
+
+
+def edm(case, scheduler, steps):
+    scheduler.set_timesteps(steps)
+    scheduler.set_begin_index(0)
+    x, middle = start_of(80.0), None
+    for k, t in enumerate(scheduler.timesteps, 1):
+        output = network(scheduler.scale_model_input(x, t), t)
+        give_noise(scheduler, noise_of(k))
+        answer = scheduler.step(output, t, x)
+        x = answer.prev_sample
+        if k == (steps + 1) // 2:
+            middle = x_0_of(scheduler, answer)
+    finish(case, steps, x, middle)
+
+
+def karras_algorithm_2(case, denoised, sigmas, start, heun, churn=0.0, low=0.0, high=math.inf, s_noise=1.0):
+    """Karras et al. (2022), algorithm 2 as printed, from sigmas that end with 0; without `heun`, without its lines 7 and 8."""
+    steps, x = len(sigmas) - 1, start
+    for i in range(steps):
+        gamma = min(churn / steps, math.sqrt(2) - 1) if low <= sigmas[i] <= high else 0.0
+        raised = sigmas[i] + gamma * sigmas[i]
+        x = x + math.sqrt(raised**2 - sigmas[i] ** 2) * s_noise * noise_of(i + 1)
+        slope = (x - denoised(x, raised)) / raised
+        after = x + (sigmas[i + 1] - raised) * slope
+        if heun and sigmas[i + 1] != 0:
+            there = (after - denoised(after, sigmas[i + 1])) / sigmas[i + 1]
+            after = x + (sigmas[i + 1] - raised) * (0.5 * slope + 0.5 * there)
+        x = after
+    finish(case, steps, x)
+
+
+def edm_denoised(x, sigma):
+    """Table 1."""
+    both = sigma**2 + SIGMA_DATA**2
+    output = network(x / math.sqrt(both), math.log(sigma) / 4)
+    return SIGMA_DATA**2 / both * x + sigma * SIGMA_DATA / math.sqrt(both) * output
+
+
+def edm_sigmas(steps, low=0.002, high=80.0, rho=7.0):
+    ramp = np.arange(steps) / (steps - 1)
+    return [*map(float, (high ** (1 / rho) + ramp * (low ** (1 / rho) - high ** (1 / rho))) ** rho), 0.0]
+
+
+edm("edm-euler", EDMEulerScheduler(), 12)
+edm("edm-euler-exponential", EDMEulerScheduler(sigma_schedule="exponential"), 12)
+for order in (1, 2, 3):
+    edm(f"edm-dpmpp-{order}", EDMMultistep(solver_order=order), 12)
+edm("edm-dpmpp-exponential", EDMMultistep(sigma_schedule="exponential"), 20)
+edm("edm-sde", EDMMultistep(algorithm_type="sde-dpmsolver++"), 18)
+karras_algorithm_2("edm-heun", edm_denoised, edm_sigmas(18), start_of(80.0), True)
+karras_algorithm_2("edm-heun-churn", edm_denoised, edm_sigmas(18), start_of(80.0), True, 5.0, 0.05, 50.0, 1.003)
+karras_algorithm_2("edm-heun-most", edm_denoised, edm_sigmas(12), start_of(80.0), True, 40.0)
+karras_algorithm_2("edm-euler-churn", edm_denoised, edm_sigmas(18), start_of(80.0), False, 5.0, 0.05, 50.0, 1.003)
+
+
+def churn_with_betas(case, heun):
+    scheduler = EulerDiscreteScheduler(trained_betas=betas_of("linear"))
+    scheduler.set_timesteps(12)
+    sigmas = [float(s) for s in scheduler.sigmas]
+    # Between timesteps sigma goes in a straight line on the way there, and its logarithm on the way back.
+    known = dict(zip(sigmas, scheduler.timesteps))
+
+    def denoised(x, sigma):
+        t = known[sigma] if sigma in known else times_of(scheduler, [sigma])[0]
+        return x - sigma * network(x / math.sqrt(1 + sigma * sigma), t)
+
+    signal = 1 / math.sqrt(1 + sigmas[0] ** 2)
+    karras_algorithm_2(case, denoised, sigmas, start_of(sigmas[0] * signal) / signal, heun, 3.0, 0.1, 100.0, 1.01)
+
+
+churn_with_betas("euler-churn", False)
+churn_with_betas("heun-churn", True)
+
+
+# ---- PyTorch's random numbers ----
+
+
+def torch_random(case, count, shape, seed):
+    """DDPM of 20 steps, each picture from a generator of its own, [n, h, w, c] in the end."""
+    pictures = []
+    for i in range(count):
+        generator = torch.Generator().manual_seed(seed + i)
+        scheduler = DDPMScheduler(trained_betas=betas_of("linear"), variance_type="fixed_large")
+        scheduler.set_timesteps(20)
+        x = torch.randn((1, *shape), generator=generator, dtype=torch.float32).double()
+        for t in scheduler.timesteps:
+            if t > 0:
+                give_noise(scheduler, torch.randn((1, *shape), generator=generator, dtype=torch.float32).double())
+            x = scheduler.step(network(x, t), t, x).prev_sample
+        pictures.append(x.permute(0, 2, 3, 1).contiguous())
+    finish(case, 20, torch.cat(pictures))
+
+
+torch_random("torch", 2, (3, 8, 8), 5)
+torch_random("torch-odd", 2, (3, 5, 7), 0)
+torch_random("torch-few", 3, (3, 2, 2), 1 << 32 | 7)
+
+
+# ---- a learned variance ----
+
+
+def learned_variance(case, steps):
+    """A small network of unet_torch.py, in double, since a denoiser of the caller's has no variance to tell."""
+    model = unet_torch.make(unet_torch.Options(height=8, width=8, out_channels=6, channels=[8, 16], blocks=[1, 1],
+                                               attention=[0, 1], norm_groups=4))
+    scheduler = DDPMScheduler(trained_betas=betas_of("linear"), variance_type="learned_range")
+    scheduler.set_timesteps(steps)
+
+    def as_torch(pictures):
+        return pictures.reshape(SHAPE[0], *SHAPE[2:], SHAPE[1]).permute(0, 3, 1, 2)
+
+    x, spread = as_torch(start_of(1.0)), []
+    for i, t in enumerate(scheduler.timesteps, 1):
+        with torch.no_grad():
+            output = model(x, torch.full((len(x),), float(t)))
+        spread.append(float(output[:, 3:].std()))
+        give_noise(scheduler, as_torch(noise_of(i)))
+        x = scheduler.step(output, t, x).prev_sample
+    print(f"{case}: the learned variance spreads by {min(spread):.2f} to {max(spread):.2f} of its range's half")
+    finish(case, steps, x.permute(0, 2, 3, 1).contiguous())
+
+
+learned_variance("learned", 10)
 
 save_file(results, str(Path(__file__).parent / "data" / "solvers.safetensors"))

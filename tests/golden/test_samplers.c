@@ -1,7 +1,9 @@
-/* DDPM and DDIM against diffusers: the figures of its own tests, and whole pictures that make_samplers.py had it make. */
+/* Against diffusers: the figures of its own tests, and whole pictures of DDPM and DDIM that make_samplers.py had it make. Those
+ * of the other solvers are in test_solvers.c. */
 #include "base/torch_random.h"
 #include "diffusion.h"
 #include "io/safetensors.h"
+#include "solver.h"
 #include "support/support.h"
 
 enum { PICTURES = 4, ELEMENTS = 3 * 8 * 8, TOTAL = PICTURES * ELEMENTS };
@@ -43,15 +45,29 @@ static void deterministic_sample(float *start) {
         for (int i = 0; i < ELEMENTS; i++) start[n * ELEMENTS + i] = (float)(i * PICTURES + n) / TOTAL;
 }
 
-/* `exact` is the sum that the same run of diffusers gives with its tables and state in double. */
-static void check_figures(const dm_sampler_options *options, double sum, double mean, double exact) {
+/* Published, from tables in float32, with the tolerances of those tests; a sum of 0: there is none. `exact` is the sum that the
+ * same run of diffusers gives with its tables and state in double. */
+static void check_figure(const float *images, double sum, double mean, double exact) {
+    double total = 0;
+    for (int i = 0; i < TOTAL; i++) total += fabs(images[i]);
+    ck_assert_msg(sum == 0 || fabs(total - sum) < 1e-2, "the sum is %.6f, not %.6f", total, sum);
+    ck_assert_msg(fabs(total / TOTAL - mean) < 1e-3, "the mean is %.7f, not %.7f", total / TOTAL, mean);
+    /* What is left is the rounding of what the network gets and gives: 6e-8 a step, and for EDM, which measures 1e-6, more
+     * where the time is near -1 and t / (t + 1) multiplies its rounding. */
+    ck_assert_msg(fabs(total - exact) < 2e-6 * exact, "the sum is %.6f, not %.6f", total, exact);
+}
+
+/* schedule_options may be NULL; the start is multiplied by `spread`. */
+static void check_figures(const dm_sampler_options *options, const dm_schedule_options *schedule_options, int32_t prediction,
+                          double spread, double sum, double mean, double exact) {
     dm_context *context = context_new();
     dm_schedule *schedule;
     dm_sampler *sampler;
-    ok(context, dm_schedule_create(&schedule, context, NULL));
-    ok(context, dm_sampler_create_with_denoiser(&sampler, context, schedule, dummy, NULL, DM_PREDICT_EPS, 8, 8, 3, options));
+    ok(context, dm_schedule_create(&schedule, context, schedule_options));
+    ok(context, dm_sampler_create_with_denoiser(&sampler, context, schedule, dummy, NULL, prediction, 8, 8, 3, options));
     float start[TOTAL], images[TOTAL];
     deterministic_sample(start);
+    for (int i = 0; i < TOTAL; i++) start[i] = (float)(spread * start[i]);
     dmi_torch torch;
     dmi_torch_seed(&torch, 0);
     dm_sampler_request request;
@@ -61,13 +77,7 @@ static void check_figures(const dm_sampler_options *options, double sum, double 
     request.noise = torch_noise;
     request.noise_user = &torch;
     ok(context, dm_sampler_run(sampler, &request, images, TOTAL));
-    double total = 0;
-    for (int i = 0; i < TOTAL; i++) total += fabs(images[i]);
-    /* Published, from tables in float32, with the tolerances of those tests. */
-    ck_assert_msg(fabs(total - sum) < 1e-2, "the sum is %.6f, not %.6f", total, sum);
-    ck_assert_msg(fabs(total / TOTAL - mean) < 1e-3, "the mean is %.7f, not %.7f", total / TOTAL, mean);
-    /* What is left is the rounding of x_t to float: 6e-8 a step. */
-    ck_assert_msg(fabs(total - exact) < 1e-6 * exact, "the sum is %.6f, not %.6f", total, exact);
+    check_figure(images, sum, mean, exact);
     dm_sampler_destroy(sampler);
     dm_schedule_destroy(schedule);
     dm_context_destroy(context);
@@ -79,7 +89,7 @@ START_TEST(diffusers_ddpm_figures) {
     o.solver = DM_SOLVER_DDPM;
     o.steps = 1000;
     o.variance = DM_VARIANCE_FIXED_SMALL;
-    check_figures(&o, 258.9606, 0.3372, 258.9590527);
+    check_figures(&o, NULL, DM_PREDICT_EPS, 1, 258.9606, 0.3372, 258.9590527);
 }
 END_TEST
 
@@ -88,7 +98,106 @@ START_TEST(diffusers_ddim_figures) {
     dm_sampler_options_init(&o, sizeof o);
     o.steps = 10;
     o.spacing = DM_SPACING_LEADING;
-    check_figures(&o, 172.0067, 0.223967, 172.0065222);
+    check_figures(&o, NULL, DM_PREDICT_EPS, 1, 172.0067, 0.223967, 172.0065222);
+}
+END_TEST
+
+/* Eleven timesteps from 999 to 0, without the last; timestep 0's level at the end. */
+static const int32_t ten_of_eleven[] = {999, 899, 799, 699, 599, 500, 400, 300, 200, 100};
+
+static dm_sampler_options few_steps(int32_t solver) {
+    dm_sampler_options o;
+    dm_sampler_options_init(&o, sizeof o);
+    o.solver = solver;
+    o.steps = 10;
+    o.spacing = DM_SPACING_CUSTOM;
+    o.timesteps = ten_of_eleven;
+    o.order = 2;
+    o.clip = 0;
+    o.final_alpha_one = 0;
+    return o;
+}
+
+START_TEST(diffusers_dpmpp_figures) {
+    dm_sampler_options o = few_steps(DM_SOLVER_DPMPP);
+    o.lower_order_final = 0;
+    check_figures(&o, NULL, DM_PREDICT_EPS, 1, 0, 0.3301, 253.5528790);
+}
+END_TEST
+
+START_TEST(diffusers_unipc_figures) {
+    dm_sampler_options o = few_steps(DM_SOLVER_UNIPC);
+    check_figures(&o, NULL, DM_PREDICT_EPS, 1, 0, 0.2464, 189.2316532);
+}
+END_TEST
+
+START_TEST(diffusers_edm_euler_figures) {
+    dm_schedule_options s;
+    dm_schedule_options_init(&s, sizeof s);
+    s.kind = DM_SCHEDULE_EDM;
+    s.timesteps = 256;
+    dm_sampler_options o;
+    dm_sampler_options_init(&o, sizeof o);
+    o.solver = DM_SOLVER_EULER;
+    o.steps = 10;
+    o.spacing = DM_SPACING_LINSPACE;
+    o.clip = 0;
+    check_figures(&o, &s, DM_PREDICT_EDM, sqrt(80 * 80 + 1), 34.1855, 0.044, 34.1854943);
+}
+END_TEST
+
+/* In these tests of diffusers' the scaled sample, x as it stands here, is also taken for the one to go on from, x / signal:
+ * so x comes out of the question multiplied by its signal. The sampler doesn't do that, and its stages are gone through here. */
+static void check_scaled_twice(const dmi_solver *solver, double sum, double mean, double exact) {
+    enum { STEPS = 10, TIMESTEPS = 1100 };
+    dm_context *context = context_new();
+    dm_schedule_options so;
+    dm_schedule *schedule;
+    ok(context, dm_schedule_options_init(&so, sizeof so));
+    so.timesteps = TIMESTEPS;
+    ok(context, dm_schedule_create(&schedule, context, &so));
+    dm_sampler_options o;
+    dm_sampler_options_init(&o, sizeof o);
+    dmi_level levels[STEPS + 1];
+    double timesteps[STEPS + 1];
+    for (int i = 0; i < STEPS; i++) {
+        timesteps[i] = (TIMESTEPS - 1.0) * (STEPS - 1 - i) / (STEPS - 1);
+        levels[i] = dmi_schedule_level(schedule, timesteps[i]);
+    }
+    levels[STEPS] = (dmi_level){.signal = 1};
+    timesteps[STEPS] = -1;
+    dmi_path path = {.schedule = schedule, .options = &o, .levels = levels, .timesteps = timesteps, .steps = STEPS};
+    float images[TOTAL], noise[TOTAL], asked[TOTAL], output[TOTAL];
+    double x[TOTAL];
+    deterministic_sample(images);
+    for (int i = 0; i < TOTAL; i++) x[i] = dmi_level_sigma(levels[0]) * levels[0].signal * images[i];
+    dmi_torch torch;
+    dmi_torch_seed(&torch, 0);
+    for (int k = 0; k < STEPS; k++) {
+        dmi_stage stage;
+        ck_assert_int_eq(solver->step(&path, k, &stage), 1);
+        ck_assert(stage.before_noise == 0 && !stage.corrects);
+        dmi_reading reading = dmi_reading_at(stage.at, DM_PREDICT_EPS, 0);
+        dmi_torch_randn(&torch, noise, TOTAL);
+        for (int i = 0; i < TOTAL; i++) asked[i] = (float)x[i];
+        dummy(NULL, output, asked, (float)stage.at.time, NULL, PICTURES, ELEMENTS);
+        for (int i = 0; i < TOTAL; i++) {
+            double taken = x[i] * stage.at.signal;
+            double x_0 = reading.x0_x * taken + reading.x0_output * output[i];
+            double eps = reading.eps_x * taken + reading.eps_output * output[i];
+            const dmi_sum *move = &stage.move;
+            x[i] = move->of[DMI_X] * taken + move->of[DMI_X0] * x_0 + move->of[DMI_EPS] * eps + move->noise * noise[i];
+        }
+    }
+    for (int i = 0; i < TOTAL; i++) images[i] = (float)x[i];
+    check_figure(images, sum, mean, exact);
+    dm_schedule_destroy(schedule);
+    dm_context_destroy(context);
+}
+
+START_TEST(diffusers_euler_figures) {
+    check_scaled_twice(&dmi_solver_euler, 10.0807, 0.0131, 10.0806681);
+    check_scaled_twice(&dmi_solver_euler_ancestral, 152.3192, 0.1983, 152.3192723);
 }
 END_TEST
 
@@ -229,6 +338,10 @@ Suite *test_samplers_suite(void) {
     tcase_add_test(tcase, torch_random_numbers);
     tcase_add_test(tcase, diffusers_ddpm_figures);
     tcase_add_test(tcase, diffusers_ddim_figures);
+    tcase_add_test(tcase, diffusers_dpmpp_figures);
+    tcase_add_test(tcase, diffusers_unipc_figures);
+    tcase_add_test(tcase, diffusers_edm_euler_figures);
+    tcase_add_test(tcase, diffusers_euler_figures);
     tcase_add_loop_test(tcase, diffusers_pictures, 0, CASE_COUNT);
     suite_add_tcase(suite, tcase);
     return suite;
