@@ -247,7 +247,9 @@ error-report: deps
 # A folder below PREFIX, as pkg-config writes it: ${prefix}/lib. The mark keeps the match at the beginning.
 below_prefix = $(subst ^,,$(subst ^$(PREFIX)/,$${prefix}/,^$(1)))
 
-# Ends with telling the loader, where this is the machine that shall use the library.
+INSTALLED := sample evaluate distance
+
+# Ends with telling the loader, where it looks into LIBDIR at all.
 .PHONY: install uninstall
 install: library examples
 	install -d "$(DESTDIR)$(INCLUDEDIR)" "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(BINDIR)"
@@ -259,13 +261,14 @@ install: library examples
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(call below_prefix,$(LIBDIR))|' -e 's|@INCLUDEDIR@|$(call below_prefix,$(INCLUDEDIR))|' \
 	-e 's|@VERSION@|$(VERSION)|' -e 's|@PRIVATE@|$(LIB_LIBS)|' pkgconfig/diffusion.pc.in > "$(DESTDIR)$(LIBDIR)/pkgconfig/diffusion.pc"
 	install -m 755 $(BUILD)/train_cifar10 "$(DESTDIR)$(BINDIR)/diffusion-train-cifar10"
-	install -m 755 $(BUILD)/sample "$(DESTDIR)$(BINDIR)/diffusion-sample"
-	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && [ "$$(uname)" = Linux ] && command -v $(LDCONFIG) >/dev/null 2>&1; then \
+	for program in $(INSTALLED); do install -m 755 "$(BUILD)/$$program" "$(DESTDIR)$(BINDIR)/diffusion-$$program" || exit 1; done
+	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && $(LDCONFIG) -N -v 2>/dev/null | grep -q -e '^$(LIBDIR):' -e '^$(LIBDIR:/usr/%=/%):'; then \
 	echo $(LDCONFIG); $(LDCONFIG) || true; fi
 
 uninstall:
 	rm -f "$(DESTDIR)$(INCLUDEDIR)/diffusion.h" "$(DESTDIR)$(LIBDIR)/libdiffusion.a" "$(DESTDIR)$(LIBDIR)"/libdiffusion.so* \
-	"$(DESTDIR)$(LIBDIR)/pkgconfig/diffusion.pc" "$(DESTDIR)$(BINDIR)/diffusion-train-cifar10" "$(DESTDIR)$(BINDIR)/diffusion-sample"
+	"$(DESTDIR)$(LIBDIR)/pkgconfig/diffusion.pc" "$(DESTDIR)$(BINDIR)/diffusion-train-cifar10"
+	for program in $(INSTALLED); do rm -f "$(DESTDIR)$(BINDIR)/diffusion-$$program"; done
 
 .PHONY: clean help
 clean:

@@ -7,17 +7,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
-int32_t choice(const char *option, const char *word, const char *const *words) {
+int32_t choice(const char *program, const char *option, const char *word, const char *const *words) {
     for (int32_t i = 0; words[i]; i++)
         if (!strcmp(word, words[i])) return i;
-    fprintf(stderr, "--%s is '%s'; it must be one of:", option, word);
+    fprintf(stderr, "%s: --%s is '%s'; it must be one of:", program, option, word);
     for (int32_t i = 0; words[i]; i++) fprintf(stderr, " %s", words[i]);
     fprintf(stderr, "\n");
     return -1;
 }
 
-int32_t number_list(const char *option, const char *text, int32_t *values, int32_t most, int32_t wanted) {
+int32_t number_list(const char *program, const char *option, const char *text, int32_t *values, int32_t most,
+                    int32_t wanted) {
     int32_t count = 0;
     memset(values, 0, (size_t)most * sizeof *values);
     for (const char *p = text; count < most;) {
@@ -32,11 +34,12 @@ int32_t number_list(const char *option, const char *text, int32_t *values, int32
         }
         p = end + 1;
     }
-    fprintf(stderr, "--%s is '%s'; it must be up to %d numbers with commas between, as in 64,128,128\n", option, text, (int)most);
+    fprintf(stderr, "%s: --%s is '%s'; it must be up to %d numbers with commas between, as in 64,128,128\n", program, option, text,
+            (int)most);
     return -1;
 }
 
-int32_t real_list(const char *option, const char *text, double *values, int32_t most) {
+int32_t real_list(const char *program, const char *option, const char *text, double *values, int32_t most) {
     int32_t count = 0;
     memset(values, 0, (size_t)most * sizeof *values);
     for (const char *p = text; count < most;) {
@@ -47,7 +50,8 @@ int32_t real_list(const char *option, const char *text, double *values, int32_t 
         if (!*end) return count;
         p = end + 1;
     }
-    fprintf(stderr, "--%s is '%s'; it must be up to %d numbers with commas between, as in 0.99,0.999\n", option, text, (int)most);
+    fprintf(stderr, "%s: --%s is '%s'; it must be up to %d numbers with commas between, as in 0.99,0.999\n", program, option, text,
+            (int)most);
     return -1;
 }
 
@@ -57,11 +61,26 @@ int out_of_range(const char *program, const char *option, long long value, long 
     return 1;
 }
 
-int read_command_line(const char *program, int argc, const char **argv, const struct poptOption *options) {
+/* What popt complains of, with the option where popt names the value alone. */
+static const char *complaint(poptContext arguments, int argc, const char **argv, const char **option) {
+    const char *bad = poptBadOption(arguments, 0);
+    *option = "";
+    for (int i = 1; i < argc; i++)
+        if (*bad != '-' && !strcmp(argv[i], bad) && argv[i - 1][0] == '-') *option = argv[i - 1];
+        else if (*bad != '-' && strchr(argv[i], '=') && !strcmp(strchr(argv[i], '=') + 1, bad)) bad = argv[i];
+    return bad;
+}
+
+int read_command_line(const char *program, int argc, const char **argv, const struct poptOption *options, int *marked) {
     poptContext arguments = poptGetContext(program, argc, argv, options, 0);
-    int result = poptGetNextOpt(arguments);
+    int result, mark = 0;
+    while ((result = poptGetNextOpt(arguments)) >= 0) mark = result;
+    if (marked) *marked = mark;
     const char *extra = result == -1 ? poptPeekArg(arguments) : NULL;
-    if (result < -1) fprintf(stderr, "%s: %s: %s (--help lists the options)\n", program, poptBadOption(arguments, 0), poptStrerror(result));
+    if (result < -1) {
+        const char *option, *bad = complaint(arguments, argc, argv, &option);
+        fprintf(stderr, "%s: %s%s%s: %s (--help lists the options)\n", program, option, *option ? " " : "", bad, poptStrerror(result));
+    }
     if (extra) fprintf(stderr, "%s: '%s' is no option (--help lists them)\n", program, extra);
     int bad = result < -1 || extra;
     poptFreeContext(arguments);
@@ -86,6 +105,20 @@ int make_folder(const char *program, const char *path) {
     }
     fprintf(stderr, "%s: %s: %s\n", program, path, strerror(errno));
     return 1;
+}
+
+int no_png(const char *program, const char *option, const char *path) {
+    struct stat is;
+    size_t length = strlen(path);
+    const char *slash = strrchr(path, '/'), *why = NULL;
+    char folder[1024] = ".";
+    if (slash) snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+    if (length < 5 || strcmp(path + length - 4, ".png")) why = "its name must end in .png, since it will be a PNG";
+    else if (!stat(path, &is) && S_ISDIR(is.st_mode)) why = "that is a folder";
+    else if (stat(folder, &is)) why = "there is no such folder to write it to";
+    else if (access(folder, W_OK | X_OK)) why = "its folder cannot be written to";
+    if (why) fprintf(stderr, "%s: --%s is '%s'; %s\n", program, option, path, why);
+    return why != NULL;
 }
 
 static void tell_warning(void *program, int32_t level, const char *message) {

@@ -8,16 +8,20 @@
 #include <stdint.h>
 
 /* The place of `word` in a list that ends with NULL, or -1 after telling which words there are. */
-int32_t choice(const char *option, const char *word, const char *const *words);
+int32_t choice(const char *program, const char *option, const char *word, const char *const *words);
 /* "64,128,128" into values, of which the rest becomes 0; a single number counts for all `wanted`. Returns how many were
  * given, or -1 after telling what is wrong. */
-int32_t number_list(const char *option, const char *text, int32_t *values, int32_t most, int32_t wanted);
+int32_t number_list(const char *program, const char *option, const char *text, int32_t *values, int32_t most,
+                    int32_t wanted);
 /* "0.99,0.999" into values likewise. */
-int32_t real_list(const char *option, const char *text, double *values, int32_t most);
+int32_t real_list(const char *program, const char *option, const char *text, double *values, int32_t most);
 /* 1, after telling so, where `value` is not from `least` to `most`. */
 int out_of_range(const char *program, const char *option, long long value, long long least, long long most);
-/* Reads the command line; tells what is wrong with it. 0 where the program shall go on. */
-int read_command_line(const char *program, int argc, const char **argv, const struct poptOption *options);
+/* Reads the command line; tells what is wrong with it. 0 where the program shall go on. *marked, unless it is NULL, becomes the
+ * `val` of the last option given that has one, else 0. */
+int read_command_line(const char *program, int argc, const char **argv, const struct poptOption *options, int *marked);
+/* 1, after telling why, where no PNG can be written to `path`, the value of an option. */
+int no_png(const char *program, const char *option, const char *path);
 /* Makes a folder and those above it; tells why not. 0 on success. */
 int make_folder(const char *program, const char *path);
 /* A context, or NULL after telling why not; threads from 0 to 256, memory_limit in bytes, 0: none; profile 0 or 1. */

@@ -187,7 +187,7 @@ int main(int argc, const char **argv) {
         {"threads", 't', POPT_ARG_INT | POPT_ARGFLAG_SHOW_DEFAULT, &threads, 0, "threads; 0: one for each processor", "N"},
         {"seed", 0, POPT_ARG_INT | POPT_ARGFLAG_SHOW_DEFAULT, &seed, 0, "the same seed gives the same pictures", "N"},
         POPT_AUTOHELP POPT_TABLEEND};
-    if (read_command_line("demo", argc, argv, options)) return 2;
+    if (read_command_line("demo", argc, argv, options, NULL)) return 2;
     if (out_of_range("demo", "steps", steps, 1, INT_MAX) || out_of_range("demo", "ddpm-steps", ddpm_steps, 1, TIMESTEPS) ||
         out_of_range("demo", "threads", threads, 0, 256))
         return 2;

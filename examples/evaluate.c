@@ -46,11 +46,11 @@ int main(int argc, const char **argv) {
         {"batch", 0, POPT_ARG_INT | shown, &batch, 0, "pictures through the network at once", "N"},
         {"threads", 't', POPT_ARG_INT | shown, &threads, 0, "0: one for each processor", "N"},
         POPT_AUTOHELP POPT_TABLEEND};
-    if (read_command_line("evaluate", argc, argv, options)) return 2;
-    int32_t which = choice("weights", weight, weights);
+    if (read_command_line("evaluate", argc, argv, options, NULL)) return 2;
+    int32_t which = choice("evaluate", "weights", weight, weights);
     dm_evaluation_options o;
     dm_evaluation_options_init(&o, sizeof o);
-    o.variance = choice("variance", variance, variances);
+    o.variance = choice("evaluate", "variance", variance, variances);
     if (!model) fprintf(stderr, "evaluate: --model is missing (--help lists the options)\n");
     if (!model || which < 0 || o.variance < 0) return 2;
     if (out_of_range("evaluate", "first", first, 0, INT32_MAX) || out_of_range("evaluate", "count", count, 0, INT32_MAX) ||

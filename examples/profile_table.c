@@ -80,6 +80,9 @@ int32_t print_profile(FILE *to, const dm_context *context, double times, double 
         double told = 0, least = 0;
         qsort(rows, (size_t)count, sizeof *rows, dearest);
         qsort(sums, (size_t)kinds, sizeof *sums, dearest);
+        if (times > 1) fprintf(to, "\nBy operation and part, calls and ms of one step, the mean of %.0f.", times);
+        else fprintf(to, "\nBy operation and part.");
+        fprintf(to, " To x, to weights: the gradient's way there; winograd: in 4x4 tiles, its GFLOP/s counted as if without.");
         print_head(to, limits);
         for (int32_t i = 0; i < kinds; i++) {
             print_row(to, &sums[i], times, seconds, limits);
@@ -88,7 +91,7 @@ int32_t print_profile(FILE *to, const dm_context *context, double times, double 
         for (int32_t i = 0; limits && i < count; i++) least += least_seconds(&rows[i], limits) / times;
         fprintf(to, "%-14s %-26s %-26s %7s %9.3f %5.1f%%", "all of these", "", "", "", 1e3 * told, 100 * told / seconds);
         if (limits) fprintf(to, " %26.3f %5.0f%%", 1e3 * least, told > 0 ? 100 * least / told : 0.0);
-        fputc('\n', to);
+        fprintf(to, "\n\nThe same by shape, the dearest first:");
         print_head(to, limits);
         for (int32_t i = 0; i < count && i < most; i++) print_row(to, &rows[i], times, seconds, limits);
         if (count > most) fprintf(to, "... and %d more\n", (int)(count - most));

@@ -41,7 +41,11 @@ void progress_update(progress *p, uint64_t done, const char *detail) {
     fprintf(stderr, "\r%s [%s] %llu/%llu  %s  %s left \033[K", p->label, bar, (unsigned long long)done, (unsigned long long)p->total, detail, left);
 }
 
-double progress_end(progress *p) {
+void progress_clear(const progress *p) {
     if (p->terminal) fprintf(stderr, "\r\033[K");
+}
+
+double progress_end(progress *p) {
+    progress_clear(p);
     return seconds_now() - p->began;
 }

@@ -14,6 +14,8 @@ typedef struct progress {
 void progress_begin(progress *p, const char *label, uint64_t first, uint64_t total);
 /* detail: "loss 0.0312  812 images/s", or "". */
 void progress_update(progress *p, uint64_t done, const char *detail);
+/* Takes the line away, so that something else can be told; the next update brings it back. */
+void progress_clear(const progress *p);
 /* Leaves the line and returns the seconds since the beginning. */
 double progress_end(progress *p);
 

@@ -23,7 +23,7 @@ static void on_interrupt(int signal_number) {
 }
 
 typedef struct job {
-    const sample_options *o;
+    sample_options *o;
     dm_context *context;
     dm_unet *unet;
     dm_schedule *schedule;
@@ -120,7 +120,7 @@ static int32_t run(job *j, dm_sampler *sampler, int32_t steps) {
     r.progress_user = j;
     if (o->strength > 0) r.strength = o->strength;
     if (o->strength > 0 || o->mask) r.image = j->image;
-    if (o->mask) r.mask = j->mask;
+    if (o->mask) r.mask = j->mask, r.mask_elements = r.count * (uint64_t)j->u.height * (uint64_t)j->u.width;
     r.repaint_times = o->repaint;
     if (j->start) r.start = j->start;
     running = sampler;
@@ -156,11 +156,13 @@ static int32_t allocate(job *j) {
 }
 
 static int32_t draw(job *j) {
-    const sample_options *o = j->o;
-    dm_sampler_options s = o->sampler;
+    sample_options *o = j->o;
     dm_sampler *sampler = NULL;
     int32_t status = dm_unet_get_options(j->unet, &j->u, sizeof j->u);
     if (status) return status;
+    settle_grid(o, j->u.classes);
+    dm_sampler_options s = o->sampler;
+    if (o->animation) s.batch_size = o->count;
     j->elements = (size_t)j->u.height * (size_t)j->u.width * (size_t)j->u.out_channels;
     s.steps = o->steps ? o->steps : usual_steps(s.solver, dm_schedule_steps(j->schedule));
     status = allocate(j);

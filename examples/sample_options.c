@@ -55,13 +55,14 @@ static int check(const sample_options *o) {
         fprintf(stderr, "sample: --vary is %g; it must be from 0 to 1\n", o->vary);
         return 1;
     }
-    return out_of_range("sample", "count", o->count, 1, 65536) || out_of_range("sample", "columns", o->columns, 0, 65536) ||
+    if (no_png("sample", "out", o->out) || (o->animation && no_png("sample", "animation", o->animation))) return 1;
+    return out_of_range("sample", "count", o->count, 0, 65536) || out_of_range("sample", "columns", o->columns, 0, 65536) ||
            out_of_range("sample", "scale", o->scale, 1, 64) || out_of_range("sample", "threads", o->threads, 0, 256) ||
            out_of_range("sample", "class", o->label, ROW_OF_EACH, INT32_MAX) || out_of_range("sample", "repaint", o->repaint, 1, 100);
 }
 
 int read_sample_options(sample_options *o, int argc, const char **argv) {
-    *o = (sample_options){.out = "samples.png", .weights = "average", .count = 16, .scale = 4, .label = ALL_IN_TURN, .seed = 1, .vary = -1,
+    *o = (sample_options){.out = "samples.png", .weights = "average", .scale = 4, .label = ALL_IN_TURN, .seed = 1, .vary = -1,
                           .between = -1, .repaint = 1};
     dm_sampler_options *s = &o->sampler;
     dm_sampler_options_init(s, sizeof *s);
@@ -76,13 +77,13 @@ int read_sample_options(sample_options *o, int argc, const char **argv) {
         {"out", 'o', POPT_ARG_STRING | shown, &o->out, 0, "the grid", "PNG"},
         {"animation", 'a', POPT_ARG_STRING, &o->animation, 0, "an animated PNG of the run, of what the network sees in the noise", "PNG"},
         {"each", 0, POPT_ARG_STRING, &o->each, 0, "folder for every picture as a file", "DIR"},
-        {"count", 'n', POPT_ARG_INT | shown, &o->count, 0, "pictures", "N"},
+        {"count", 'n', POPT_ARG_INT | shown, &o->count, 0, "pictures; 0: 16, or with --class -2 a row of 8 of each", "N"},
         {"columns", 0, POPT_ARG_INT | shown, &o->columns, 0, "pictures in a row; 0: a square", "N"},
         {"scale", 0, POPT_ARG_INT | shown, &o->scale, 0, "how many times each is enlarged", "N"},
         {"seed", 's', POPT_ARG_LONGLONG | shown, &o->seed, 0, "picture i has this seed plus i", "N"},
         {"random", 0, POPT_ARG_STRING | shown, &random, 0, "numbers: philox, or torch for what a seed gives in PyTorch", "SOURCE"},
         {"class", 'c', POPT_ARG_INT | shown, &o->label, 0, "of networks with classes; -1: all in turn; -2: a row of each", "N"},
-        {"guidance", 'g', POPT_ARG_DOUBLE | shown, &s->guidance, 0, "towards the class: 1 is none, 2 to 4 is usual", "X"},
+        {"guidance", 'g', POPT_ARG_DOUBLE | shown, &s->guidance, 0, "towards the class: 1 is none, 2 to 4 is usual; of networks trained with --label-dropout", "X"},
         {"guidance-rescale", 0, POPT_ARG_DOUBLE | shown, &s->guidance_rescale, 0, "brings the contrast back, 0 to 1; 0.7 is usual", "X"},
         {"guidance-begin", 0, POPT_ARG_DOUBLE | shown, &s->guidance_begin, 0, "only where t / T is from here", "X"},
         {"guidance-end", 0, POPT_ARG_DOUBLE | shown, &s->guidance_end, 0, "to here; 1 is noise, 0 the picture", "X"},
@@ -94,6 +95,7 @@ int read_sample_options(sample_options *o, int argc, const char **argv) {
         {"eta", 0, POPT_ARG_DOUBLE | shown, &s->eta, 0, "ddim: noise added at each step, from 0 to 1", "X"},
         {"churn", 0, POPT_ARG_DOUBLE | shown, &s->churn, 0, "euler, heun: noise added before each step, 0 to 80", "X"},
         {"variance", 0, POPT_ARG_STRING | shown, &variance, 0, "ddpm: small (posterior), large (beta) or learned", "WHICH"},
+        {"stale-eps", 0, POPT_ARG_NONE, &o->stale_eps, 0, "ddim: eps stays as predicted where x_0 is clipped, as diffusers has it", NULL},
         {"no-clip", 0, POPT_ARG_NONE, &no_clip, 0, "do not clip what the network predicts to [-1, 1]", NULL},
         {"threshold", 0, POPT_ARG_DOUBLE | shown, &s->threshold, 0, "dynamic thresholding at this quantile; 0.995 with much guidance", "X"},
         {"image", 0, POPT_ARG_STRING, &o->image, 0, "a picture to begin from, with --strength, --mask or --vary", "PNG"},
@@ -108,22 +110,30 @@ int read_sample_options(sample_options *o, int argc, const char **argv) {
         POPT_AUTOHELP POPT_TABLEEND};
     for (int i = 1; i < argc; i++)
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-?")) atexit(print_solvers);
-    if (read_command_line("sample", argc, argv, options)) return 1;
+    if (read_command_line("sample", argc, argv, options, NULL)) return 1;
     if (!o->model) {
         fprintf(stderr, "sample: --model is missing (--help lists the options)\n");
         return 1;
     }
-    o->which = choice("weights", o->weights, weight_words);
-    o->torch = choice("random", random, randoms);
-    s->solver = choice("solver", solver, names);
-    s->spacing = choice("spacing", spacing, spacings);
-    s->variance = choice("variance", variance, variances);
-    s->grid = choice("grid", grid, grids);
+    o->which = choice("sample", "weights", o->weights, weight_words);
+    o->torch = choice("sample", "random", random, randoms);
+    s->solver = choice("sample", "solver", solver, names);
+    s->spacing = choice("sample", "spacing", spacing, spacings);
+    s->variance = choice("sample", "variance", variance, variances);
+    s->grid = choice("sample", "grid", grid, grids);
     s->order = order;
     s->clip = !no_clip;
-    s->batch_size = o->animation ? o->count : batch;
+    s->batch_size = batch;
+    s->rederive_eps = s->solver == DM_SOLVER_DDIM && !o->stale_eps;
     if (o->which < 0 || o->torch < 0 || s->solver < 0 || s->spacing < 0 || s->variance < 0 || s->grid < 0) return 1;
-    if (check(o)) return 1;
+    return check(o);
+}
+
+void settle_grid(sample_options *o, int32_t classes) {
+    if (o->label == ROW_OF_EACH && classes > 0) {
+        if (!o->columns) o->columns = o->count ? (o->count + classes - 1) / classes : 8;
+        if (!o->count) o->count = o->columns * classes;
+    }
+    if (!o->count) o->count = 16;
     for (int square = o->columns < 1; square && o->columns * o->columns < o->count;) o->columns++;
-    return 0;
 }

@@ -107,7 +107,8 @@ static int32_t on_step(void *user, const dm_train_stats *t) {
     session *s = user;
     char detail[128];
     if (t->refused) {
-        fprintf(stderr, "\nstep %llu: the loss or a gradient was not finite; the weights were left alone\n", (unsigned long long)t->step);
+        progress_clear(&s->line);
+        fprintf(stderr, "step %llu: the loss or a gradient was not finite; the weights were left alone\n", (unsigned long long)t->step);
         return 0;
     }
     double rate = s->batch / t->seconds;
@@ -247,7 +248,7 @@ static int32_t run(session *s) {
                 (unsigned long long)done, (unsigned long long)s->o.steps);
         return TOLD;
     }
-    if (open_csv(s, done)) return TOLD;
+    if (make_folder("train_cifar10", s->o.out) || open_csv(s, done)) return TOLD;
     status = train(s);
     fclose(s->csv);
     return status;
@@ -256,11 +257,10 @@ static int32_t run(session *s) {
 int main(int argc, const char **argv) {
     session s = {0};
     if (read_train_options(&s.o, argc, argv)) return 2;
-    if (make_folder("train_cifar10", s.o.out)) return 1;
     s.context = open_context("train_cifar10", s.o.threads, s.o.memory_limit, s.o.profile);
     if (!s.context) return 1;
     int32_t status = run(&s);
-    if (status && status != TOLD) fprintf(stderr, "\ntrain_cifar10: %s\n", error_text(s.context, status));
+    if (status && status != TOLD) fprintf(stderr, "train_cifar10: %s\n", error_text(s.context, status));
     dm_trainer_destroy(s.trainer);
     dm_unet_destroy(s.average);
     dm_unet_destroy(s.unet);

@@ -35,7 +35,7 @@ static const char *const recomputes[] = {"none", "passes", "blocks", NULL};
 /* Sets *target to the place of the word; leaves it where no word was given. */
 static int set_choice(int32_t *target, const char *option, const char *word, const char *const *words) {
     if (!word) return 0;
-    int32_t place = choice(option, word, words);
+    int32_t place = choice("train_cifar10", option, word, words);
     if (place >= 0) *target = place;
     return place < 0;
 }
@@ -45,14 +45,14 @@ static int set_network(dm_unet_options *u, const given *g) {
     if (set_choice(&preset, "preset", g->preset, presets)) return 1;
     dm_unet_options_preset(u, sizeof *u, preset);
     if (g->channels) {
-        int32_t levels = number_list("channels", g->channels, u->channels, DM_MAX_LEVELS, 0);
+        int32_t levels = number_list("train_cifar10", "channels", g->channels, u->channels, DM_MAX_LEVELS, 0);
         if (levels < 0) return 1;
         for (int32_t i = 0; i < levels; i++)
             if (!u->blocks[i]) u->blocks[i] = u->blocks[0];
         u->levels = levels;
     }
-    if (g->blocks && number_list("blocks", g->blocks, u->blocks, DM_MAX_LEVELS, u->levels) < 0) return 1;
-    if (g->attention && number_list("attention", g->attention, u->attention, DM_MAX_LEVELS, 0) < 0) return 1;
+    if (g->blocks && number_list("train_cifar10", "blocks", g->blocks, u->blocks, DM_MAX_LEVELS, u->levels) < 0) return 1;
+    if (g->attention && number_list("train_cifar10", "attention", g->attention, u->attention, DM_MAX_LEVELS, 0) < 0) return 1;
     if (set_choice(&u->time_embedding, "time", g->time, time_ways)) return 1;
     if (set_choice(&u->downsample_padding, "padding", g->padding, paddings)) return 1;
     if (set_choice(&u->prediction, "prediction", g->prediction, predictions)) return 1;
@@ -71,22 +71,33 @@ static int set_network(dm_unet_options *u, const given *g) {
 }
 
 static int set_trainer(dm_trainer_options *t, const given *g) {
-    if (g->more_decays && real_list("more-decays", g->more_decays, t->more_decays, DM_MORE_AVERAGES) < 0) return 1;
-    if (g->more_half_lives && real_list("more-half-lives", g->more_half_lives, t->more_half_lives, DM_MORE_AVERAGES) < 0) return 1;
+    if (g->more_decays && real_list("train_cifar10", "more-decays", g->more_decays, t->more_decays, DM_MORE_AVERAGES) < 0) return 1;
+    if (g->more_half_lives && real_list("train_cifar10", "more-half-lives", g->more_half_lives, t->more_half_lives, DM_MORE_AVERAGES) < 0) return 1;
     return set_choice(&t->decay, "decay", g->decay, decays) || set_choice(&t->recompute, "recompute", g->recompute, recomputes) ||
            set_choice(&t->timestep_sampling, "timestep-sampling", g->timestep_sampling, samplings) ||
            set_choice(&t->loss, "loss", g->loss, losses) || set_choice(&t->loss_weight, "loss-weight", g->loss_weight, loss_weights) ||
            set_choice(&t->optimizer, "optimizer", g->optimizer, optimizers);
 }
 
-/* What a checkpoint brings can't be given again; what it does not hold must be. */
-static int check_resume(const train_options *o, const given *g, given nothing, const dm_trainer_options *defaults) {
-    dm_schedule_options schedule;
-    dm_schedule_options_init(&schedule, sizeof schedule);
-    nothing.steps = g->steps, nothing.sample_every = g->sample_every, nothing.save_every = g->save_every, nothing.memory_mb = g->memory_mb;
-    if (memcmp(g, &nothing, sizeof nothing) || memcmp(&o->trainer, defaults, sizeof *defaults) ||
-        memcmp(&o->schedule, &schedule, sizeof schedule) || o->labels) {
-        fprintf(stderr, "train_cifar10: --resume brings the options of network, schedule and trainer: leave them out\n");
+/* Numbers a table's options on from `mark`, so that reading the command line tells if one of them was given. Returns the last. */
+static int mark_options(struct poptOption *table, int mark) {
+    for (; table->longName; table++) table->val = ++mark;
+    return mark;
+}
+
+static const char *marked_option(const struct poptOption *const *tables, int count, int mark) {
+    for (int i = 0; i < count; i++)
+        for (const struct poptOption *o = tables[i]; o->longName; o++)
+            if (o->val == mark) return o->longName;
+    return "";
+}
+
+/* What a checkpoint brings can't be given again; what it does not hold must be. `brought`: such an option that was given, or NULL. */
+static int check_resume(const train_options *o, const given *g, const char *brought) {
+    if (!brought && o->size) brought = "size";
+    if (brought) {
+        fprintf(stderr, "train_cifar10: --resume and --%s don't go together: the checkpoint brings the options of network, schedule and "
+                "trainer, and the pictures' size; leave it out\n", brought);
         return 1;
     }
     if (o->data && (g->steps || o->epochs > 0)) return 0;
@@ -114,9 +125,6 @@ int read_train_options(train_options *o, int argc, const char **argv) {
     g.timesteps = o->schedule.timesteps, g.beta_start = o->schedule.beta_start, g.beta_end = o->schedule.beta_end;
     g.sample_every = 500, g.save_every = 500;
     const int shown = POPT_ARGFLAG_SHOW_DEFAULT;
-
-    const given nothing = g;
-    const dm_trainer_options defaults = *t;
 
     struct poptOption run[] = {
         {"data", 'd', POPT_ARG_STRING, &o->data, 0,
@@ -214,7 +222,9 @@ int read_train_options(train_options *o, int argc, const char **argv) {
         {NULL, 0, POPT_ARG_INCLUDE_TABLE, schedule, 0, "The noise schedule:", NULL},
         {NULL, 0, POPT_ARG_INCLUDE_TABLE, trainer, 0, "The trainer (the tutorial's settings are --preset small --batch 64 --lr 1e-4):", NULL},
         POPT_AUTOHELP POPT_TABLEEND};
-    if (read_command_line("train_cifar10", argc, argv, all)) return 1;
+    const struct poptOption *const brought[] = {network, schedule, trainer};
+    int mark = mark_options(trainer, mark_options(schedule, mark_options(network, 0)));
+    if (read_command_line("train_cifar10", argc, argv, all, &mark)) return 1;
 
     const struct {
         const char *name;
@@ -238,7 +248,11 @@ int read_train_options(train_options *o, int argc, const char **argv) {
         fprintf(stderr, "train_cifar10: --epochs is %g; it must be from 0 to %d\n", o->epochs, MOST_EPOCHS);
         return 1;
     }
-    if (o->resume && check_resume(o, &g, nothing, &defaults)) return 1;
+    if (g.steps && o->epochs > 0) {
+        fprintf(stderr, "train_cifar10: --steps %lld and --epochs %g don't go together: each says how far to go\n", g.steps, o->epochs);
+        return 1;
+    }
+    if (o->resume && check_resume(o, &g, mark ? marked_option(brought, 3, mark) : NULL)) return 1;
     if (!o->data) o->data = "builtin";
     if (!o->out) o->out = o->resume ? folder_of(o->resume) : "out/train";
     o->steps = (uint64_t)g.steps, o->sample_every = (uint64_t)g.sample_every, o->save_every = (uint64_t)g.save_every;

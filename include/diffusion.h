@@ -607,7 +607,7 @@ typedef struct dm_sampler_options {
     int32_t variance;         /* DDPM: DM_VARIANCE_FIXED_LARGE */
     int32_t clip;             /* 1: the predicted x_0 is clipped to [-1, 1] at every step; 1 */
     int32_t rederive_eps;     /* DDIM: 1: eps is derived again from the clipped x_0; 0: it stays as predicted; 0. Of solvers from
-                                 Euler on it always is */
+                                 Euler on it always is. With guidance it is wanted: what is clipped would stay as noise */
     int32_t final_alpha_one;  /* 1: the last step goes to the clean picture; 0: to timestep 0's level of noise; 1. Not DDPM */
     int32_t batch_size;       /* pictures that go through the network at once, 1 to 4096; 16 */
     double eta;               /* DDIM: 0, the default, deterministic; 1, as noisy as DDPM */
@@ -616,7 +616,8 @@ typedef struct dm_sampler_options {
     int32_t lower_order_final;/* 1: the order falls to 1 towards the last step: of DPM-Solver++ and DEIS in runs of fewer than 15 steps, of
                                  UniPC and the singlestep one always; 1 */
     int32_t grid;             /* solvers from Euler to DEIS: DM_GRID_TIMESTEPS */
-    int32_t reserved;         /* 0 */
+    int32_t prediction;       /* what the caller takes the network to predict, DM_PREDICT_*: a network of another kind is refused;
+                                 -1, the default: what it does predict */
     double rho;               /* Karras's grid: 1 to 100; 7 */
     double churn;             /* Euler, Heun: S_churn of Karras et al. 2022, algorithm 2: noise added before each step; 0 */
     double churn_min;         /* where sigma is at least this; 0 */
@@ -672,6 +673,7 @@ typedef struct dm_sampler_request {
     int32_t repaint_times;    /* with a mask: how often each stretch of steps is gone through (RePaint, Lugmayr et al. 2022,
                                  algorithm 1), 1 to 100; of solvers without a memory; 1 */
     int32_t repaint_jump;     /* steps of a stretch; 10 */
+    uint64_t mask_elements;   /* floats of `mask`: count * h * w, without channels; needed with it */
 } dm_sampler_request;
 
 /* The number of solvers, which are 0 to this - 1. Of each its name, "ddim", and in one line when to use it; NULL where there

@@ -15,6 +15,7 @@ const dm_sampler_options dmi_sampler_defaults = {
     .clip = 1,
     .final_alpha_one = 1,
     .batch_size = 16,
+    .prediction = -1,
     .lower_order_final = 1,
     .rho = 7,
     .churn_max = 1e300,
@@ -34,12 +35,12 @@ static int32_t check_real(dmi_host *host, const char *name, double value, double
     return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: '%s' is %g; it must be from %g to %g", name, value, least, most);
 }
 
-static int32_t check_ranges(dmi_host *host, const dm_sampler_options *o, int32_t total) {
+static int32_t check_ranges(dmi_host *host, const dm_sampler_options *o) {
     const struct {
         const char *name;
         int32_t value, least, most;
     } whole[] = {
-        {"steps", o->steps, 1, total},
+        {"steps", o->steps, 1, DMI_SCHEDULE_STEPS_MOST},
         {"variance", o->variance, DM_VARIANCE_FIXED_SMALL, DM_VARIANCE_LEARNED},
         {"clip", o->clip, 0, 1},
         {"rederive_eps", o->rederive_eps, 0, 1},
@@ -47,7 +48,7 @@ static int32_t check_ranges(dmi_host *host, const dm_sampler_options *o, int32_t
         {"batch_size", o->batch_size, 1, BATCH_MOST},
         {"lower_order_final", o->lower_order_final, 0, 1},
         {"grid", o->grid, DM_GRID_TIMESTEPS, DM_GRID_EXPONENTIAL},
-        {"reserved", o->reserved, 0, 0},
+        {"prediction", o->prediction, -1, DM_PREDICT_EDM},
         {"solver", o->solver, 0, dm_solver_count() - 1},
     };
     const struct {
@@ -98,10 +99,18 @@ static int32_t check_solver(dmi_host *host, const dmi_solver *solver, const dm_s
     return DM_OK;
 }
 
+static const char *const predictions[] = {"eps", "x0", "v", "flow", "edm"}; /* by DM_PREDICT_* */
+
 /* What the network or the schedule cannot do. */
 static int32_t check_model(const dm_sampler *s, const dm_sampler_options *o) {
     dmi_host *host = &s->context->host;
     const dmi_solver *solver = dmi_solver_find(o->solver);
+    if (o->steps > s->schedule->steps)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: 'steps' %d and the schedule's 'timesteps' %d don't go together: it has "
+                        "no more levels of noise than these", (int)o->steps, (int)s->schedule->steps);
+    if (o->prediction >= 0 && o->prediction != s->prediction)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: 'prediction' %d (%s) and the network don't go together: it predicts %s",
+                        (int)o->prediction, predictions[o->prediction], predictions[s->prediction]);
     if (solver->needs_flow && s->schedule->options.kind != DM_SCHEDULE_FLOW)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: the solver %s and the schedule's 'kind' %d don't go together: it needs the "
                         "flow schedule", solver->name, (int)s->schedule->options.kind);
@@ -122,7 +131,7 @@ static int32_t check_model(const dm_sampler *s, const dm_sampler_options *o) {
 
 int32_t dmi_sampler_check_options(const dm_sampler *s, const dm_sampler_options *o) {
     dmi_host *host = &s->context->host;
-    int32_t status = check_ranges(host, o, s->schedule->steps);
-    if (!status) status = check_solver(host, dmi_solver_find(o->solver), o);
-    return status ? status : check_model(s, o);
+    int32_t status = check_ranges(host, o);
+    if (!status) status = check_model(s, o);
+    return status ? status : check_solver(host, dmi_solver_find(o->solver), o);
 }

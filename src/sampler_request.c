@@ -48,6 +48,22 @@ static int32_t check_mask(const dm_sampler *s, const dm_sampler_request *r) {
     return DM_OK;
 }
 
+/* That the mask has a size which goes with the pictures, as far as the request tells it. */
+static int32_t check_mask_size(const dm_sampler *s, const dm_sampler_request *r) {
+    dmi_host *host = &s->context->host;
+    size_t pixels = (size_t)s->height * (size_t)s->width;
+    if (!r->mask && r->mask_elements)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: 'mask_elements' %llu and a request without 'mask' don't go together",
+                        (unsigned long long)r->mask_elements);
+    if (r->mask && !r->image)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: a 'mask' and a request without 'image' don't go together");
+    if (r->mask && r->mask_elements != r->count * pixels)
+        return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH, "sampler: 'mask_elements' %llu and the pictures don't go together: the mask of %llu "
+                        "pictures of %d x %d has %llu, one for each pixel", (unsigned long long)r->mask_elements,
+                        (unsigned long long)r->count, (int)s->height, (int)s->width, (unsigned long long)(r->count * pixels));
+    return DM_OK;
+}
+
 /* Where a picture is begun from, and what is kept of it. */
 static int32_t check_image(const dm_sampler *s, const dm_sampler_request *r) {
     dmi_host *host = &s->context->host;
@@ -64,9 +80,8 @@ static int32_t check_image(const dm_sampler *s, const dm_sampler_request *r) {
     if (s->options.steps - first < s->solver->steps_least)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: 'strength' %g and the solver %s don't go together: it leaves %d steps, of "
                         "which it needs %d", r->strength, s->solver->name, (int)(s->options.steps - first), (int)s->solver->steps_least);
-    if (r->mask && !r->image)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: a 'mask' and a request without 'image' don't go together");
-    int32_t status = dmi_check_range(host, "sampler", "repaint_times", r->repaint_times, 1, REPAINT_MOST);
+    int32_t status = check_mask_size(s, r);
+    if (!status) status = dmi_check_range(host, "sampler", "repaint_times", r->repaint_times, 1, REPAINT_MOST);
     if (!status) status = dmi_check_range(host, "sampler", "repaint_jump", r->repaint_jump, 1, DMI_SCHEDULE_STEPS_MOST);
     if (status) return status;
     if (r->repaint_times > 1 && !r->mask)

@@ -62,15 +62,18 @@ for kind in flow edm hybrid; do
     "$build/train_cifar10" --data builtin --steps 6 --samples 0 --resume "$out/$kind/checkpoint.safetensors" >"$out/$kind.txt" 2>&1 ||
         fail "--resume of $kind failed: $(cat "$out/$kind.txt")"
 done
+"$build/sample" --model "$out/edm/checkpoint.safetensors" --class -2 --columns 2 --steps 2 --out "$out/rows.png" >"$out/rows.txt" 2>&1 ||
+    fail "sample --class -2 failed: $(cat "$out/rows.txt")"
+grep -q '^20 pictures' "$out/rows.txt" || fail "--class -2 --columns 2 is not two of each of ten classes: $(cat "$out/rows.txt")"
 "$build/sample" --model "$out/edm/checkpoint.safetensors" --weights average-2 --count 1 --steps 3 --out "$out/second.png" >"$out/second.txt" 2>&1 ||
     fail "sample --weights average-2 failed: $(cat "$out/second.txt")"
 is_png "$out/second.png"
 
 # What a checkpoint brings can't be given again, what it does not hold must be, and steps that are done are not done again.
-for wrong in "--steps 20" "--data builtin" "--data builtin --steps 20 --lr 1" "--data builtin --steps 20 --groups 4" "--data builtin --steps 20 --loss huber" "--data builtin --steps 20 --rho 5" "--data builtin --steps 12"; do
+for wrong in "--steps 20" "--data builtin" "--data builtin --steps 20 --lr 1e-4" "--data builtin --steps 20 --size 32" "--data builtin --steps 20 --groups 4" "--data builtin --steps 20 --loss huber" "--data builtin --steps 20 --rho 5" "--data builtin --steps 12"; do
     # shellcheck disable=SC2086
     if "$build/train_cifar10" $wrong --resume "$out/seven/checkpoint.safetensors" >"$out/wrong.txt" 2>&1; then fail "--resume was taken with $wrong"; fi
-    grep -q -e --steps -e 'leave them out' "$out/wrong.txt" || fail "--resume with $wrong is not told: $(cat "$out/wrong.txt")"
+    grep -q -e --steps -e 'leave it out' "$out/wrong.txt" || fail "--resume with $wrong is not told: $(cat "$out/wrong.txt")"
 done
 cmp "$out/whole/checkpoint.safetensors" "$out/seven/checkpoint.safetensors" || fail "7 steps, a resume and 5 more are not 12 steps"
 [ "$(wc -l <"$out/seven/loss.csv")" = 13 ] || fail "loss.csv of the resumed run does not have 12 steps"
@@ -131,7 +134,14 @@ refuses 'guidance.*no classes' "$build/sample" --model "$out/whole/checkpoint.sa
 refuses 'strength.*no --image' "$build/sample" --model "$out/whole/checkpoint.safetensors" --strength 0.5 --out "$out/bad.png"
 refuses 'flow_euler.*flow schedule' "$build/sample" --model "$out/whole/checkpoint.safetensors" --solver flow_euler --out "$out/bad.png"
 refuses '262 x 262 pixels' "$build/sample" --model "$out/whole/checkpoint.safetensors" --image "$out/grid262.png" --strength 0.5 --out "$out/bad.png"
+refuses "'steps' 1001 and the schedule's 'timesteps' 1000" "$build/sample" --model "$out/whole/checkpoint.safetensors" --steps 1001 --out "$out/bad.png"
+refuses '--steps 3 and --epochs 2' "$build/train_cifar10" --steps 3 --epochs 2 --out "$out/bad"
+refuses '--steps abc' "$build/sample" --steps abc
+refuses "sample: --solver is 'foo'" "$build/sample" --model "$out/whole/checkpoint.safetensors" --solver foo
+refuses 'must end in .png' "$build/sample" --model "$out/whole/checkpoint.safetensors" --out "$out/bad.jpg"
+refuses 'no such folder' "$build/sample" --model "$out/whole/checkpoint.safetensors" --out "$out/absent/bad.png"
 refuses '--scale is 0' "$build/sample" --model "$out/whole/checkpoint.safetensors" --scale 0 --out "$out/bad.png"
 refuses '--columns is -1' "$build/sample" --model "$out/whole/checkpoint.safetensors" --columns -1 --out "$out/bad.png"
 refuses '--threads is -1' "$build/sample" --model "$out/whole/checkpoint.safetensors" --threads -1 --out "$out/bad.png"
+[ ! -e "$out/bad" ] || fail "a run that was refused left its folder"
 echo "examples: ok"

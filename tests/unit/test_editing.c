@@ -62,6 +62,7 @@ START_TEST(mask_keeps) {
     dm_sampler_request r = test_sampler_request(COUNT);
     r.image = image;
     r.mask = mask;
+    r.mask_elements = sizeof mask / sizeof *mask;
     ok(dm_sampler_run(sampler, &r, got, TOTAL));
     for (int i = 0; i < TOTAL; i++) {
         float m = mask[i / CHANNELS], want = m * 0.9f + (1 - m) * image[i];
@@ -87,6 +88,7 @@ START_TEST(repaint_goes_back) {
     dm_sampler_request r = test_sampler_request(COUNT);
     r.image = image;
     r.mask = mask;
+    r.mask_elements = sizeof mask / sizeof *mask;
     r.repaint_times = 3;
     r.repaint_jump = 5;
     ok(dm_sampler_run(sampler, &r, got, TOTAL));
@@ -100,6 +102,7 @@ START_TEST(repaint_goes_back) {
     r.seed = 1;
     r.image = image + ELEMENTS;
     r.mask = mask + SIDE * SIDE;
+    r.mask_elements = SIDE * SIDE;
     ok(dm_sampler_run(sampler, &r, other, ELEMENTS));
     ck_assert_mem_eq(other, got + ELEMENTS, ELEMENTS * sizeof *got);
     dm_sampler_destroy(sampler);
@@ -203,12 +206,18 @@ START_TEST(editing_refused) {
     r.mask = mask;
     fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS), "'mask' and a request without 'image' don't");
     r.image = image;
+    fails(DM_ERROR_SHAPE_MISMATCH, dm_sampler_run(sampler, &r, got, ELEMENTS), "'mask_elements' 0 and the pictures don't go together");
+    r.mask_elements = ELEMENTS;
+    fails(DM_ERROR_SHAPE_MISMATCH, dm_sampler_run(sampler, &r, got, ELEMENTS), "the mask of 1 pictures of 4 x 4 has 16, one for each pixel");
+    r.mask_elements = SIDE * SIDE;
     mask[5] = 1.5f;
     fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS), "the mask of picture 0 is 1.5 at pixel (1, 1)");
     mask[5] = 1;
     r.repaint_times = 2;
     fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS), "'repaint_times' 2 and the solver dpmpp don't");
     r.mask = NULL;
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS), "'mask_elements' 16 and a request without 'mask' don't");
+    r.mask_elements = 0;
     fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS), "'repaint_times' 2 and a request without 'mask' don't");
     r.repaint_times = 1;
     image[3] = NAN;

@@ -262,7 +262,8 @@ START_TEST(options_refused) {
     } bad[] = {
         {{.solver = DM_SOLVER_FLOW_HEUN + 1}, "'solver' is 16"},
         {{.solver = -1}, "'solver' is -1"},
-        {{.steps = 1001}, "'steps' is 1001"},
+        {{.steps = 1001}, "'steps' 1001 and the schedule's 'timesteps' 1000 don't go together"},
+        {{.steps = 100001}, "'steps' is 100001"},
         {{.steps = -1}, "'steps' is -1"},
         {{.spacing = 4}, "'spacing' is 4"},
         {{.spacing = DM_SPACING_CUSTOM, .steps = 2}, "'timesteps' is NULL"},
@@ -309,6 +310,13 @@ START_TEST(options_refused) {
     fails(DM_ERROR_INVALID_ARGUMENT,
           dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL, 0, 8, 8, 3, &o),
           "'steps_offset' is 100");
+    o = test_sampler_options(DM_SOLVER_DDIM, 10, DM_SPACING_TRAILING);
+    o.prediction = DM_PREDICT_EPS;
+    fails(DM_ERROR_INVALID_ARGUMENT,
+          dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL, DM_PREDICT_V, 8, 8, 3, &o),
+          "'prediction' 0 (eps) and the network don't go together: it predicts v");
+    ok(dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL, DM_PREDICT_EPS, 8, 8, 3, &o));
+    dm_sampler_destroy(sampler);
     static const struct {
         int32_t prediction, height, width, channels;
         const char *text;
