@@ -79,7 +79,8 @@ int read_command_line(const char *program, int argc, const char **argv, const st
     const char *extra = result == -1 ? poptPeekArg(arguments) : NULL;
     if (result < -1) {
         const char *option, *bad = complaint(arguments, argc, argv, &option);
-        fprintf(stderr, "%s: %s%s%s: %s (--help lists the options)\n", program, option, *option ? " " : "", bad, poptStrerror(result));
+        fprintf(stderr, "%s: %s%s%s: %s (--help lists the options)\n", program, option, *option ? " " : "", bad,
+                poptStrerror(result));
     }
     if (extra) fprintf(stderr, "%s: '%s' is no option (--help lists them)\n", program, extra);
     int bad = result < -1 || extra;

@@ -129,7 +129,9 @@ static int32_t sample(dm_unet *unet, const dm_schedule *schedule, int32_t solver
     drawing = NULL;
     dm_sampler_destroy(sampler);
     if (!status) status = write_grid(context, path, images, PICTURES, SIZE, SIZE, 3, CLASSES, SCALE);
-    if (!status) printf("sampled  %d pictures with %s, %d steps, in %s: %s\n", PICTURES, name, (int)steps, duration(seconds, time), path);
+    if (!status)
+        printf("sampled  %d pictures with %s, %d steps, in %s: %s\n", PICTURES, name, (int)steps, duration(seconds, time),
+               path);
     return status;
 }
 

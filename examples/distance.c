@@ -1,5 +1,5 @@
-/* How far the pictures that a network draws are from those it has learned from: see frechet.h. Appends a row to a table, so that solvers and
- * numbers of steps can be compared. */
+/* How far the pictures that a network draws are from those it has learned from: see frechet.h. Appends a row to a table, so
+ * that solvers and numbers of steps can be compared. */
 #include <diffusion.h>
 #include <math.h>
 #include <stdio.h>
@@ -56,7 +56,8 @@ static int32_t on_step(void *user, int32_t step, int32_t steps, const float *x_t
 }
 
 /* Pictures of all classes in turn. *seconds: for drawing them. */
-static int32_t add_samples(job *j, dm_unet *unet, dm_schedule *schedule, frechet_features *f, frechet_set *set, int turn, double *seconds) {
+static int32_t add_samples(job *j, dm_unet *unet, dm_schedule *schedule, frechet_features *f, frechet_set *set, int turn,
+                           double *seconds) {
     size_t count = (size_t)j->count;
     float *images = malloc(count * j->elements * sizeof *images);
     int32_t *labels = malloc(count * sizeof *labels);
@@ -110,8 +111,8 @@ static int32_t measure(job *j, dm_unet *unet, dm_schedule *schedule) {
     int32_t status = dm_unet_get_options(unet, &u, sizeof u);
     if (!status) status = open_data(j, u.height);
     if (!status && (j->height != u.height || j->width != u.width || j->channels != u.out_channels)) {
-        fprintf(stderr, "distance: the data's pictures are %d x %d x %d, the network's %d x %d x %d\n", (int)j->height, (int)j->width,
-                (int)j->channels, (int)u.height, (int)u.width, (int)u.out_channels);
+        fprintf(stderr, "distance: the data's pictures are %d x %d x %d, the network's %d x %d x %d\n", (int)j->height,
+                (int)j->width, (int)j->channels, (int)u.height, (int)u.width, (int)u.out_channels);
         return DM_ERROR_SHAPE_MISMATCH;
     }
     if (!j->sampler.steps) j->sampler.steps = usual_steps(j->sampler.solver, dm_schedule_steps(schedule));
@@ -119,7 +120,8 @@ static int32_t measure(job *j, dm_unet *unet, dm_schedule *schedule) {
     if (!status) status = add_data(j, f, &wanted, 0);
     for (int turn = 0; !status && turn < j->repeat; turn++) {
         got = (frechet_set){0};
-        status = j->real ? add_data(j, f, &got, (uint64_t)j->count * (uint64_t)(turn + 1)) : add_samples(j, unet, schedule, f, &got, turn, &seconds);
+        status = j->real ? add_data(j, f, &got, (uint64_t)j->count * (uint64_t)(turn + 1))
+                         : add_samples(j, unet, schedule, f, &got, turn, &seconds);
         if (!status) distance[turn] = frechet_distance(&wanted, &got);
     }
     if (!status) status = tell(j, j->real ? "data" : j->solver, j->real ? 0 : j->sampler.steps, seconds / j->repeat, distance);
@@ -128,14 +130,15 @@ static int32_t measure(job *j, dm_unet *unet, dm_schedule *schedule) {
 }
 
 int main(int argc, const char **argv) {
-    job j = {.data = "builtin", .solver = "ddim", .grid = "timesteps", .spacing = "trailing", .variance = "large", .weights = "average",
-             .count = 1024, .batch = 64, .seed = 1000, .repeat = 1};
+    job j = {.data = "builtin", .solver = "ddim", .grid = "timesteps", .spacing = "trailing", .variance = "large",
+             .weights = "average", .count = 1024, .batch = 64, .seed = 1000, .repeat = 1};
     dm_sampler_options_init(&j.sampler, sizeof j.sampler);
     int steps = 0, stale_eps = 0;
     const char *names[64] = {NULL};
     for (int32_t i = 0; i < dm_solver_count() && i < 63; i++) names[i] = dm_solver_name(i);
     static const char *const grids[] = {"timesteps", "karras", "exponential", NULL};
-    static const char *const spacings[] = {"leading", "trailing", "linspace", NULL}, *const variances[] = {"small", "large", "learned", NULL};
+    static const char *const spacings[] = {"leading", "trailing", "linspace", NULL};
+    static const char *const variances[] = {"small", "large", "learned", NULL};
     static const char *const weights[] = {"average", "trained", "average-1", "average-2", "average-3", NULL};
     const int shown = POPT_ARGFLAG_SHOW_DEFAULT;
     struct poptOption options[] = {
@@ -171,8 +174,12 @@ int main(int argc, const char **argv) {
     j.sampler.batch_size = j.batch;
     j.sampler.rederive_eps = j.sampler.solver == DM_SOLVER_DDIM && !stale_eps;
     if (!j.model) fprintf(stderr, "distance: --model is missing (--help lists the options)\n");
-    if (!j.model || which < 0 || j.sampler.solver < 0 || j.sampler.grid < 0 || j.sampler.spacing < 0 || j.sampler.variance < 0) return 2;
-    if (out_of_range("distance", "repeat", j.repeat, 1, MOST_TURNS) || out_of_range("distance", "count", j.count, 2, 65536) || out_of_range("distance", "threads", j.threads, 0, 256)) return 2;
+    if (!j.model || which < 0 || j.sampler.solver < 0 || j.sampler.grid < 0 || j.sampler.spacing < 0 ||
+        j.sampler.variance < 0)
+        return 2;
+    if (out_of_range("distance", "repeat", j.repeat, 1, MOST_TURNS) ||
+        out_of_range("distance", "count", j.count, 2, 65536) || out_of_range("distance", "threads", j.threads, 0, 256))
+        return 2;
     j.context = open_context("distance", j.threads, 0, 0);
     if (!j.context) return 1;
     dm_unet *unet = NULL;

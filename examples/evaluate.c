@@ -18,7 +18,8 @@ static int32_t on_batch(void *user, uint64_t done, uint64_t all) {
 static void print(const dm_evaluation *r) {
     if (!isnan(r->bits)) {
         printf("bits a value     %8.4f +- %.4f, of %llu pictures\n", r->bits, r->standard_error, (unsigned long long)r->pictures);
-        printf("  decoder (L_0)  %8.4f\n  steps          %8.4f\n  prior (L_T)    %8.5f\n", r->decoder_bits, r->step_bits, r->prior_bits);
+        printf("  decoder (L_0)  %8.4f\n  steps          %8.4f\n  prior (L_T)    %8.5f\n", r->decoder_bits, r->step_bits,
+               r->prior_bits);
     } else {
         printf("the schedule has no betas, and so no bound\n");
     }
@@ -31,7 +32,8 @@ int main(int argc, const char **argv) {
     char *model = NULL, *data = "builtin", *weight = "average", *variance = "large";
     int count = 256, timesteps = 20, batch = 16, threads = 0, no_clip = 0;
     long long first = 0, seed = 0;
-    static const char *const weights[] = {"average", "trained", "average-1", "average-2", "average-3", NULL}, *const variances[] = {"small", "large", "learned", NULL};
+    static const char *const weights[] = {"average", "trained", "average-1", "average-2", "average-3", NULL},
+                             *const variances[] = {"small", "large", "learned", NULL};
     const int shown = POPT_ARGFLAG_SHOW_DEFAULT;
     struct poptOption options[] = {
         {"model", 'm', POPT_ARG_STRING, &model, 0, "checkpoint or network, a safetensors file (needed)", "FILE"},

@@ -45,7 +45,8 @@ int32_t write_dataset_grid(dm_context *context, const char *path, const dm_datas
 int film_begin(film_reel *f, size_t count, int32_t height, int32_t width, int32_t channels, int32_t columns, int32_t scale,
                int32_t steps, int32_t frames) {
     int32_t grid_height, grid_width;
-    *f = (film_reel){.height = height, .width = width, .channels = channels, .columns = columns, .scale = scale, .count = count, .steps = steps};
+    *f = (film_reel){.height = height, .width = width, .channels = channels, .columns = columns, .scale = scale,
+                     .count = count, .steps = steps};
     f->every = steps > frames ? steps / frames : 1;
     if (dm_image_grid_size(count, height, width, columns, scale, GAP, &grid_height, &grid_width)) return 0;
     f->frame_bytes = (size_t)grid_height * (size_t)grid_width * (size_t)channels;

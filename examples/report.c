@@ -27,7 +27,8 @@ static void read_losses(curve *c, const char *folder) {
         if (sscanf(line, "%lf,%lf", &step, &loss) != 2) continue;
         if (c->count == room) {
             room = room ? 2 * room : 1024;
-            double *steps = realloc(c->step, room * sizeof *steps), *losses = steps ? realloc(c->loss, room * sizeof *losses) : NULL;
+            double *steps = realloc(c->step, room * sizeof *steps),
+                   *losses = steps ? realloc(c->loss, room * sizeof *losses) : NULL;
             if (steps) c->step = steps;
             if (losses) c->loss = losses;
             if (!losses) break;
@@ -97,12 +98,14 @@ static void write_curve(FILE *f, const curve *c) {
             double value = digit * pow(10, decade), y = place_y(&a, value);
             if (y < TOP || y > HEIGHT - BOTTOM) continue;
             int named = a.y1 - a.y0 < 0.7 || digit == 1 || digit == 2 || digit == 5;
-            fprintf(f, "<line x1='%d' x2='%d' y1='%.1f' y2='%.1f' stroke='%s'/>\n", LEFT, WIDTH - 10, y, y, named ? "#d8dbe2" : "#eef0f4");
+            fprintf(f, "<line x1='%d' x2='%d' y1='%.1f' y2='%.1f' stroke='%s'/>\n", LEFT, WIDTH - 10, y, y,
+                    named ? "#d8dbe2" : "#eef0f4");
             if (named) fprintf(f, "<text x='%d' y='%.1f' text-anchor='end'>%g</text>\n", LEFT - 6, y + 4, value);
         }
     for (int i = 0; i <= 5; i++) {
         double step = a.x0 + (a.x1 - a.x0) * i / 5;
-        fprintf(f, "<text x='%.1f' y='%d' text-anchor='%s'>%.0f</text>\n", place_x(&a, step), HEIGHT - 10, i == 5 ? "end" : "middle", step);
+        fprintf(f, "<text x='%.1f' y='%d' text-anchor='%s'>%.0f</text>\n", place_x(&a, step), HEIGHT - 10,
+                i == 5 ? "end" : "middle", step);
     }
     write_line(f, &a, c, 0, "stroke='#b9cdf0' stroke-width='1'");
     write_line(f, &a, c, 0.98, "stroke='#2456a6' stroke-width='2'");
@@ -167,9 +170,11 @@ static void write_facts(FILE *f, const char *facts) {
 
 static const char style[] =
     "body{font:16px/1.5 system-ui,sans-serif;color:#1c2330;max-width:900px;margin:2rem auto;padding:0 1rem}"
-    "h1{font-size:1.6rem}h2{font-size:1.15rem;margin-top:2rem}svg{width:100%;height:auto}svg text{font-size:11px;fill:#5a6473}"
+    "h1{font-size:1.6rem}h2{font-size:1.15rem;margin-top:2rem}svg{width:100%;height:auto}svg "
+    "text{font-size:11px;fill:#5a6473}"
     "table{border-collapse:collapse}th{text-align:left;font-weight:600;padding:.15rem 1.5rem .15rem 0;vertical-align:top}"
-    ".grids{display:flex;flex-wrap:wrap;gap:1.25rem}figure{margin:0}figure img{display:block;max-width:100%;image-rendering:pixelated}"
+    ".grids{display:flex;flex-wrap:wrap;gap:1.25rem}figure{margin:0}figure "
+    "img{display:block;max-width:100%;image-rendering:pixelated}"
     "figcaption,.note{color:#5a6473;font-size:.85rem}";
 
 int write_report(const char *path, const char *folder, const char *title, const char *facts) {

@@ -133,7 +133,8 @@ static int32_t run(job *j, dm_sampler *sampler, int32_t steps) {
     running = NULL;
     double seconds = progress_end(&j->line);
     if (status) return status;
-    fprintf(stderr, "%d pictures, %s, %d steps, in %s\n", o->count, dm_solver_name(o->sampler.solver), (int)steps, duration(seconds, time));
+    fprintf(stderr, "%d pictures, %s, %d steps, in %s\n", o->count, dm_solver_name(o->sampler.solver), (int)steps,
+            duration(seconds, time));
     return o->profile ? print_profile(stderr, j->context, 1, seconds, PROFILE_ROWS, NULL) : DM_OK;
 }
 
@@ -146,7 +147,8 @@ static int32_t allocate(job *j) {
     if (o->mask) j->mask = malloc(count * pixels * sizeof *j->mask);
     if (starts) j->start = malloc(floats * sizeof *j->start);
     if (j->u.classes || o->label >= 0) j->labels = malloc(count * sizeof *j->labels);
-    if (!j->images || (o->image && !j->image) || (o->mask && !j->mask) || (starts && !j->start) || ((j->u.classes || o->label >= 0) && !j->labels))
+    if (!j->images || (o->image && !j->image) || (o->mask && !j->mask) || (starts && !j->start) ||
+        ((j->u.classes || o->label >= 0) && !j->labels))
         return DM_ERROR_OUT_OF_MEMORY;
     for (size_t i = 0; j->labels && i < count; i++) {
         size_t turn = o->label == ROW_OF_EACH ? i / (size_t)o->columns : i;
@@ -173,7 +175,8 @@ static int32_t draw(job *j) {
         status = DM_ERROR_OUT_OF_MEMORY;
     if (!status) status = run(j, sampler, s.steps);
     if (!status)
-        status = write_grid(j->context, o->out, j->images, (size_t)o->count, j->u.height, j->u.width, j->u.out_channels, o->columns, o->scale);
+        status = write_grid(j->context, o->out, j->images, (size_t)o->count, j->u.height, j->u.width, j->u.out_channels,
+                            o->columns, o->scale);
     if (!status) printf("%s\n", o->out);
     if (!status && o->animation) status = film_write(&j->film, j->context, o->animation);
     if (!status && o->animation) printf("%s\n", o->animation);

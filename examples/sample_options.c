@@ -37,7 +37,8 @@ static void print_solvers(void) {
 /* What contradicts itself, before anything is read. */
 static int check(const sample_options *o) {
     const char *a = NULL, *b = NULL;
-    if ((o->strength > 0 || o->vary >= 0 || o->mask) && !o->image) a = o->mask ? "mask" : o->vary >= 0 ? "vary" : "strength", b = "no --image";
+    if ((o->strength > 0 || o->vary >= 0 || o->mask) && !o->image)
+        a = o->mask ? "mask" : o->vary >= 0 ? "vary" : "strength", b = "no --image";
     else if (o->vary >= 0 && o->strength > 0) a = "vary", b = "--strength";
     else if (o->vary >= 0 && o->mask) a = "vary", b = "--mask";
     else if (o->between >= 0 && o->image) a = "between", b = "--image";
@@ -58,7 +59,8 @@ static int check(const sample_options *o) {
     if (no_png("sample", "out", o->out) || (o->animation && no_png("sample", "animation", o->animation))) return 1;
     return out_of_range("sample", "count", o->count, 0, 65536) || out_of_range("sample", "columns", o->columns, 0, 65536) ||
            out_of_range("sample", "scale", o->scale, 1, 64) || out_of_range("sample", "threads", o->threads, 0, 256) ||
-           out_of_range("sample", "class", o->label, ROW_OF_EACH, INT32_MAX) || out_of_range("sample", "repaint", o->repaint, 1, 100);
+           out_of_range("sample", "class", o->label, ROW_OF_EACH, INT32_MAX) ||
+           out_of_range("sample", "repaint", o->repaint, 1, 100);
 }
 
 int read_sample_options(sample_options *o, int argc, const char **argv) {

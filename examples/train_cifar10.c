@@ -69,7 +69,9 @@ static int32_t open_trainer(session *s) {
     } else {
         int32_t classes = 0;
         status = open_data(s);
-        if (!status) status = dm_dataset_size(s->dataset, NULL, &s->o.unet.height, &s->o.unet.width, &s->o.unet.in_channels, &classes);
+        if (!status)
+            status =
+                dm_dataset_size(s->dataset, NULL, &s->o.unet.height, &s->o.unet.width, &s->o.unet.in_channels, &classes);
         s->o.unet.out_channels = s->o.unet.in_channels;
         if (s->o.labels) s->o.unet.classes = classes;
         if (!status) status = dm_schedule_create(&s->schedule, s->context, &s->o.schedule);
@@ -108,13 +110,15 @@ static int32_t on_step(void *user, const dm_train_stats *t) {
     char detail[128];
     if (t->refused) {
         progress_clear(&s->line);
-        fprintf(stderr, "step %llu: the loss or a gradient was not finite; the weights were left alone\n", (unsigned long long)t->step);
+        fprintf(stderr, "step %llu: the loss or a gradient was not finite; the weights were left alone\n",
+                (unsigned long long)t->step);
         return 0;
     }
     double rate = s->batch / t->seconds;
     s->loss = s->loss > 0 ? 0.98 * s->loss + 0.02 * t->loss : t->loss;
     s->rate = s->rate > 0 ? 0.9 * s->rate + 0.1 * rate : rate;
-    fprintf(s->csv, "%llu,%.7g,%.7g,%.7g,%.4f\n", (unsigned long long)t->step, t->loss, t->gradient_norm, t->learning_rate, t->seconds);
+    fprintf(s->csv, "%llu,%.7g,%.7g,%.7g,%.4f\n", (unsigned long long)t->step, t->loss, t->gradient_norm, t->learning_rate,
+            t->seconds);
     snprintf(detail, sizeof detail, "epoch %.2f  loss %.4f  %.0f images/s", t->epoch, s->loss, s->rate);
     progress_update(&s->line, t->step, detail);
     return 0;
@@ -123,7 +127,8 @@ static int32_t on_step(void *user, const dm_train_stats *t) {
 /* A grid of samples from the average (or the weights, where none is kept): samples-<step>.png. */
 static int32_t write_samples(session *s, uint64_t step) {
     dm_unet *from = s->average ? s->average : s->unet;
-    size_t count = (size_t)s->o.samples, elements = count * (size_t)s->o.unet.height * (size_t)s->o.unet.width * (size_t)s->o.unet.in_channels;
+    size_t count = (size_t)s->o.samples,
+           elements = count * (size_t)s->o.unet.height * (size_t)s->o.unet.width * (size_t)s->o.unet.in_channels;
     char name[64], path[1200];
     if (!count) return DM_OK;
     float *images = malloc(elements * sizeof *images);
@@ -196,7 +201,8 @@ static int32_t train(session *s) {
     signal(SIGINT, on_interrupt);
     progress_begin(&s->line, "training", done, s->o.steps);
     while (!status && done < s->o.steps) {
-        uint64_t grid = next_multiple(done, s->o.sample_every, s->o.steps), checkpoint = next_multiple(done, s->o.save_every, s->o.steps);
+        uint64_t grid = next_multiple(done, s->o.sample_every, s->o.steps),
+                 checkpoint = next_multiple(done, s->o.save_every, s->o.steps);
         status = dm_trainer_run(s->trainer, grid < checkpoint ? grid : checkpoint, on_step, s);
         done = dm_trainer_steps_done(s->trainer);
         if (status && status != DM_ERROR_CANCELLED) break;
@@ -216,8 +222,8 @@ static int32_t train(session *s) {
     training = NULL;
     double seconds = progress_end(&s->line);
     if (status && status != DM_ERROR_CANCELLED) return status;
-    printf("%s after %llu of %llu steps and %s, loss %.4f: see %s/report.html\n", status ? "stopped" : "done", (unsigned long long)done,
-           (unsigned long long)s->o.steps, duration(seconds, text), s->loss, s->o.out);
+    printf("%s after %llu of %llu steps and %s, loss %.4f: see %s/report.html\n", status ? "stopped" : "done",
+           (unsigned long long)done, (unsigned long long)s->o.steps, duration(seconds, text), s->loss, s->o.out);
     if (status)
         printf("go on with: --resume %s/checkpoint.safetensors --data %s --steps %llu\n", s->o.out, s->o.data,
                (unsigned long long)s->o.steps);

@@ -72,10 +72,14 @@ static int set_network(dm_unet_options *u, const given *g) {
 
 static int set_trainer(dm_trainer_options *t, const given *g) {
     if (g->more_decays && real_list("train_cifar10", "more-decays", g->more_decays, t->more_decays, DM_MORE_AVERAGES) < 0) return 1;
-    if (g->more_half_lives && real_list("train_cifar10", "more-half-lives", g->more_half_lives, t->more_half_lives, DM_MORE_AVERAGES) < 0) return 1;
-    return set_choice(&t->decay, "decay", g->decay, decays) || set_choice(&t->recompute, "recompute", g->recompute, recomputes) ||
+    if (g->more_half_lives &&
+        real_list("train_cifar10", "more-half-lives", g->more_half_lives, t->more_half_lives, DM_MORE_AVERAGES) < 0)
+        return 1;
+    return set_choice(&t->decay, "decay", g->decay, decays) ||
+           set_choice(&t->recompute, "recompute", g->recompute, recomputes) ||
            set_choice(&t->timestep_sampling, "timestep-sampling", g->timestep_sampling, samplings) ||
-           set_choice(&t->loss, "loss", g->loss, losses) || set_choice(&t->loss_weight, "loss-weight", g->loss_weight, loss_weights) ||
+           set_choice(&t->loss, "loss", g->loss, losses) ||
+           set_choice(&t->loss_weight, "loss-weight", g->loss_weight, loss_weights) ||
            set_choice(&t->optimizer, "optimizer", g->optimizer, optimizers);
 }
 
@@ -92,12 +96,16 @@ static const char *marked_option(const struct poptOption *const *tables, int cou
     return "";
 }
 
-/* What a checkpoint brings can't be given again; what it does not hold must be. `brought`: such an option that was given, or NULL. */
+/* What a checkpoint brings can't be given again; what it does not hold must be. `brought`: such an option that was given, or
+ * NULL. */
 static int check_resume(const train_options *o, const given *g, const char *brought) {
     if (!brought && o->size) brought = "size";
     if (brought) {
-        fprintf(stderr, "train_cifar10: --resume and --%s don't go together: the checkpoint brings the options of network, schedule and "
-                "trainer, and the pictures' size; leave it out\n", brought);
+        fprintf(stderr,
+                "train_cifar10: --resume and --%s don't go together: the checkpoint brings the options of network, schedule "
+                "and "
+                "trainer, and the pictures' size; leave it out\n",
+                brought);
         return 1;
     }
     if (o->data && (g->steps || o->epochs > 0)) return 0;
@@ -126,23 +134,31 @@ int read_train_options(train_options *o, int argc, const char **argv) {
     g.sample_every = 500, g.save_every = 500;
     const int shown = POPT_ARGFLAG_SHOW_DEFAULT;
 
-    struct poptOption run[] = {
-        {"data", 'd', POPT_ARG_STRING, &o->data, 0,
-         "cifar-10-binary.tar.gz, a folder of its .bin files, or 'builtin': pictures that the library draws (default: builtin)", "PATH"},
-        {"size", 0, POPT_ARG_INT, &o->size, 0, "of built-in pictures, 16 to 64 pixels each way (default: 32)", "N"},
-        {"out", 'o', POPT_ARG_STRING, &o->out, 0,
-         "folder for checkpoint, samples, loss.csv and report.html (default: out/train, or that of --resume's checkpoint)", "DIR"},
-        {"resume", 'r', POPT_ARG_STRING, &o->resume, 0, "go on from a checkpoint, which brings network, schedule and trainer options; give --data and --steps", "FILE"},
-        {"steps", 's', POPT_ARG_LONGLONG | shown, &g.steps, 0, "steps in all; 0: as --epochs says", "N"},
-        {"epochs", 'e', POPT_ARG_DOUBLE, &o->epochs, 0, "times through the data (100, where --steps is not given either)", "X"},
-        {"sample-every", 0, POPT_ARG_LONGLONG | shown, &g.sample_every, 0, "steps between grids of samples; 0: only at the end", "N"},
-        {"samples", 0, POPT_ARG_INT | shown, &o->samples, 0, "pictures in a grid", "N"},
-        {"sample-steps", 0, POPT_ARG_INT | shown, &o->sample_steps, 0, "DDIM steps for them", "N"},
-        {"save-every", 0, POPT_ARG_LONGLONG | shown, &g.save_every, 0, "steps between checkpoints; 0: only at the end", "N"},
-        {"threads", 't', POPT_ARG_INT | shown, &o->threads, 0, "0: one for each processor", "N"},
-        {"profile", 0, POPT_ARG_NONE, &o->profile, 0, "tell at the end where the time of a step went, operation by operation", NULL},
-        {"memory-limit", 0, POPT_ARG_LONGLONG | shown, &g.memory_mb, 0, "the library's memory; 0: no limit", "MB"},
-        POPT_TABLEEND};
+    struct poptOption run[] =
+        {{"data", 'd', POPT_ARG_STRING, &o->data, 0,
+          "cifar-10-binary.tar.gz, a folder of its .bin files, or 'builtin': pictures that the library draws (default: "
+          "builtin)",
+          "PATH"},
+         {"size", 0, POPT_ARG_INT, &o->size, 0, "of built-in pictures, 16 to 64 pixels each way (default: 32)", "N"},
+         {"out", 'o', POPT_ARG_STRING, &o->out, 0,
+          "folder for checkpoint, samples, loss.csv and report.html (default: out/train, or that of --resume's checkpoint)",
+          "DIR"},
+         {"resume", 'r', POPT_ARG_STRING, &o->resume, 0,
+          "go on from a checkpoint, which brings network, schedule and trainer options; give --data and --steps", "FILE"},
+         {"steps", 's', POPT_ARG_LONGLONG | shown, &g.steps, 0, "steps in all; 0: as --epochs says", "N"},
+         {"epochs", 'e', POPT_ARG_DOUBLE, &o->epochs, 0, "times through the data (100, where --steps is not given either)",
+          "X"},
+         {"sample-every", 0, POPT_ARG_LONGLONG | shown, &g.sample_every, 0,
+          "steps between grids of samples; 0: only at the end", "N"},
+         {"samples", 0, POPT_ARG_INT | shown, &o->samples, 0, "pictures in a grid", "N"},
+         {"sample-steps", 0, POPT_ARG_INT | shown, &o->sample_steps, 0, "DDIM steps for them", "N"},
+         {"save-every", 0, POPT_ARG_LONGLONG | shown, &g.save_every, 0, "steps between checkpoints; 0: only at the end",
+          "N"},
+         {"threads", 't', POPT_ARG_INT | shown, &o->threads, 0, "0: one for each processor", "N"},
+         {"profile", 0, POPT_ARG_NONE, &o->profile, 0,
+          "tell at the end where the time of a step went, operation by operation", NULL},
+         {"memory-limit", 0, POPT_ARG_LONGLONG | shown, &g.memory_mb, 0, "the library's memory; 0: no limit", "MB"},
+         POPT_TABLEEND};
     struct poptOption network[] = {
         {"preset", 'p', POPT_ARG_STRING, &g.preset, 0, "tiny, small (the default) or ddpm-cifar10; the options below change it", "NAME"},
         {"channels", 0, POPT_ARG_STRING, &g.channels, 0, "width of each level, as in 64,128,128,128", "LIST"},
@@ -249,7 +265,8 @@ int read_train_options(train_options *o, int argc, const char **argv) {
         return 1;
     }
     if (g.steps && o->epochs > 0) {
-        fprintf(stderr, "train_cifar10: --steps %lld and --epochs %g don't go together: each says how far to go\n", g.steps, o->epochs);
+        fprintf(stderr, "train_cifar10: --steps %lld and --epochs %g don't go together: each says how far to go\n", g.steps,
+                o->epochs);
         return 1;
     }
     if (o->resume && check_resume(o, &g, mark ? marked_option(brought, 3, mark) : NULL)) return 1;

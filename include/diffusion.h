@@ -146,7 +146,8 @@ DM_API int32_t dm_context_memory(const dm_context *context, uint64_t *used, uint
 DM_API int32_t dm_context_threads(const dm_context *context);
 
 /* Where the time of training and of a network's forward passes went, in a context made with `profile`: a row for each
- * operation, part of it and shape; a sampler's own work between the passes is not told. It costs two readings of the clock for each of some hundred operations of a step. */
+ * operation, part of it and shape; a sampler's own work between the passes is not told. It costs two readings of the clock for
+ * each of some hundred operations of a step. */
 typedef struct dm_profile_row {
     uint32_t struct_size;
     int32_t reserved;
@@ -418,9 +419,11 @@ enum {
 /* What is made of the error d of an element. */
 enum {
     DM_LOSS_SQUARES = 0, /* d^2 */
-    DM_LOSS_HUBER = 1,   /* 2 delta^2 (sqrt(1 + (d/delta)^2) - 1), delta = huber_delta: d^2 where d is small, 2 delta |d| where large */
-    DM_LOSS_HYBRID = 2   /* networks with learned_variance, and only these: d^2 of eps, and bound_lambda times T times the term of the
-                            variational bound in bits, whose gradient goes to the variance alone (Nichol and Dhariwal 2021, eq. 16) */
+    DM_LOSS_HUBER = 1,   /* 2 delta^2 (sqrt(1 + (d/delta)^2) - 1), delta = huber_delta: d^2 where d is small, 2 delta |d|
+                            where it is large */
+    DM_LOSS_HYBRID = 2   /* networks with learned_variance, and only these: d^2 of eps, and bound_lambda times T times the
+                            term of the variational bound in bits, whose gradient goes to the variance alone (Nichol and
+                            Dhariwal 2021, eq. 16) */
 };
 
 /* What a picture's loss is multiplied by. SNR is signal^2 / noise^2. Under DM_PREDICT_EDM it is 1, as in Karras et al. (2022). */
@@ -613,8 +616,8 @@ typedef struct dm_sampler_options {
     double eta;               /* DDIM: 0, the default, deterministic; 1, as noisy as DDPM */
     const int32_t *timesteps; /* custom spacing: `steps` of them, strictly falling; copied */
     int32_t order;            /* of solvers that have one: 1 to 3, of the stochastic one 2, of LMS 4; 0, the default: 2, LMS 4 */
-    int32_t lower_order_final;/* 1: the order falls to 1 towards the last step: of DPM-Solver++ and DEIS in runs of fewer than 15 steps, of
-                                 UniPC and the singlestep one always; 1 */
+    int32_t lower_order_final;/* 1: the order falls to 1 towards the last step: of DPM-Solver++ and DEIS in runs of fewer than
+                                 15 steps, of UniPC and the singlestep one always; 1 */
     int32_t grid;             /* solvers from Euler to DEIS: DM_GRID_TIMESTEPS */
     int32_t prediction;       /* what the caller takes the network to predict, DM_PREDICT_*: a network of another kind is refused;
                                  -1, the default: what it does predict */
@@ -720,8 +723,8 @@ typedef struct dm_evaluation_options {
     uint64_t first;         /* the dataset's pictures from this one on; 0 */
     uint64_t count;         /* how many; 0: all that follow; 256 */
     uint64_t seed;          /* 0 */
-    int32_t timesteps;      /* of each picture, beside the first: one from each of so many equal stretches of the T - 1 others, for an
-                               estimate without bias; 0: all of them; 20 */
+    int32_t timesteps;      /* of each picture, beside the first: one from each of so many equal stretches of the T - 1
+                               others, for an estimate without bias; 0: all of them; 20 */
     int32_t variance;       /* of the steps, DM_VARIANCE_*; DM_VARIANCE_FIXED_LARGE */
     int32_t clip;           /* 1: the x_0 that the network sees is clipped to [-1, 1]; 1 */
     int32_t use_labels;     /* 1: the dataset's labels reach a network that has classes; 1 */
@@ -736,15 +739,16 @@ typedef struct dm_evaluation {
     double prior_bits;      /* L_T: what is left of the picture in x_T */
     double step_bits;       /* L_1 to L_(T-1) */
     double decoder_bits;    /* L_0: from the last step to bytes */
-    double loss[4];         /* mean squared error of what the network predicts, at the first quarter of the timesteps (the cleanest) to
-                               the last */
+    double loss[4];         /* mean squared error of what the network predicts, at the first quarter of the timesteps (the
+                               cleanest) to the last */
 } dm_evaluation;
 
 /* Called after each batch with the questions to the network done and in all; non-zero stops with DM_ERROR_CANCELLED. */
 typedef int32_t (*dm_evaluation_progress)(void *user, uint64_t done, uint64_t all);
 
 DM_API int32_t dm_evaluation_options_init(dm_evaluation_options *options, size_t size);
-/* result->struct_size must be set. A picture's part depends on the seed and its place in the dataset alone. progress may be NULL. */
+/* result->struct_size must be set. A picture's part depends on the seed and its place in the dataset alone. progress may be
+ * NULL. */
 DM_API int32_t dm_unet_evaluate(dm_unet *unet, const dm_schedule *schedule, const dm_dataset *dataset,
                                 const dm_evaluation_options *options, dm_evaluation_progress progress, void *user,
                                 dm_evaluation *result);

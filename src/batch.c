@@ -119,11 +119,13 @@ static float label_row(const draw_job *job, int32_t i) {
 }
 
 /* x_t = signal x_0 + noise eps, of which the network gets a multiple, and at its side 0 in place of an x_0 seen before. */
-static void add_noise(const draw_job *job, int32_t i, const dmi_drawn *drawn, const float *x_0, const float *noise, float *scratch) {
+static void add_noise(const draw_job *job, int32_t i, const dmi_drawn *drawn, const float *x_0, const float *noise,
+                      float *scratch) {
     const dmi_batch *b = job->batch;
     const dmi_kernels *kernels = b->context->kernels;
     size_t n = b->elements, c = (size_t)b->channels;
-    float of_x_0 = (float)(drawn->reading.input * drawn->level.signal), of_noise = (float)(drawn->reading.input * drawn->level.noise);
+    float of_x_0 = (float)(drawn->reading.input * drawn->level.signal),
+          of_noise = (float)(drawn->reading.input * drawn->level.noise);
     if (!b->self_conditioning) {
         kernels->combine(job->x_t + (size_t)i * n, of_x_0, x_0, of_noise, noise, n);
         return;

@@ -150,7 +150,8 @@ static void answer_task(void *data, int32_t task, int32_t worker) {
 static int32_t read_batch(evaluation *e) {
     dmi_host *host = &e->context->host;
     for (int32_t i = 0; !e->dataset->concurrent && i < e->count; i++) {
-        int32_t status = e->dataset->read(e->dataset, e->o.first + e->first + (size_t)i, e->pixels + (size_t)i * e->n, &e->labels[i]);
+        int32_t status =
+            e->dataset->read(e->dataset, e->o.first + e->first + (size_t)i, e->pixels + (size_t)i * e->n, &e->labels[i]);
         if (status) return status;
     }
     memset(e->statuses, 0, (size_t)e->count * sizeof *e->statuses);
@@ -160,7 +161,8 @@ static int32_t read_batch(evaluation *e) {
         if (e->statuses[i]) return e->statuses[i];
         if (!classes || !e->o.use_labels) e->labels[i] = -1;
         if (e->labels[i] >= -1 && (e->labels[i] < classes || classes == 0)) continue;
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "evaluate: picture %zu of the dataset has label %d; the network has %d classes",
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "evaluate: picture %zu of the dataset has label %d; the network has %d classes",
                         (size_t)e->o.first + e->first + (size_t)i, (int)e->labels[i], (int)classes);
     }
     return DM_OK;
@@ -176,8 +178,10 @@ static int32_t ask(evaluation *e) {
     dmi_parallel(pool, e->count, answer_task, e);
     for (int32_t i = 0; i < e->count; i++)
         if (e->statuses[i])
-            return dmi_fail(&e->context->host, DM_ERROR_NOT_FINITE, "evaluate: the network's output is infinite or not a number for picture %zu at "
-                            "timestep %d", (size_t)e->o.first + e->first + (size_t)i, (int)e->timesteps[i]);
+            return dmi_fail(&e->context->host, DM_ERROR_NOT_FINITE,
+                            "evaluate: the network's output is infinite or not a number for picture %zu at "
+                            "timestep %d",
+                            (size_t)e->o.first + e->first + (size_t)i, (int)e->timesteps[i]);
     return DM_OK;
 }
 
@@ -216,8 +220,9 @@ static int32_t run(evaluation *e, dm_evaluation_progress progress, void *user) {
             done += (uint64_t)e->count;
             int32_t answer = !status && progress ? progress(user, done, all) : 0;
             if (answer)
-                status = dmi_fail(&e->context->host, DM_ERROR_CANCELLED, "evaluate: the progress callback returned %d after %llu of %llu questions",
-                                  (int)answer, (unsigned long long)done, (unsigned long long)all);
+                status = dmi_fail(&e->context->host, DM_ERROR_CANCELLED,
+                                  "evaluate: the progress callback returned %d after %llu of %llu questions", (int)answer,
+                                  (unsigned long long)done, (unsigned long long)all);
         }
         if (!status) gather(e);
     }
@@ -240,14 +245,18 @@ static int32_t check(evaluation *e) {
     if (status) return status;
     if (o->variance == DM_VARIANCE_LEARNED && !u->learned_variance)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "evaluate: 'variance' 2 (learned) and the network don't go together: it was made without 'learned_variance'");
+                        "evaluate: 'variance' 2 (learned) and the network don't go together: it was made without "
+                        "'learned_variance'");
     if (e->dataset->height != u->height || e->dataset->width != u->width || e->dataset->channels != u->in_channels ||
         u->in_channels != u->out_channels)
-        return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH, "evaluate: the dataset's pictures are %d x %d x %d, the network's %d x %d x %d in and "
-                        "%d out", (int)e->dataset->height, (int)e->dataset->width, (int)e->dataset->channels, (int)u->height,
+        return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
+                        "evaluate: the dataset's pictures are %d x %d x %d, the network's %d x %d x %d in and "
+                        "%d out",
+                        (int)e->dataset->height, (int)e->dataset->width, (int)e->dataset->channels, (int)u->height,
                         (int)u->width, (int)u->in_channels, (int)u->out_channels);
     if (o->first >= e->dataset->count || o->count > e->dataset->count - o->first)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "evaluate: 'first' %llu and 'count' %llu don't go together with a dataset of %llu pictures",
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "evaluate: 'first' %llu and 'count' %llu don't go together with a dataset of %llu pictures",
                         (unsigned long long)o->first, (unsigned long long)o->count, (unsigned long long)e->dataset->count);
     if (o->count == 0) o->count = e->dataset->count - o->first;
     if (o->count < (uint64_t)o->batch_size) o->batch_size = (int32_t)o->count;
@@ -280,17 +289,19 @@ static int32_t allocate(evaluation *e) {
 
 static void release(evaluation *e) {
     dmi_host *host = &e->context->host;
-    void *const blocks[] = {e->pixels, e->x_0, e->x_t, e->noise, e->target, e->input, e->output, e->eps, e->gradient, e->time, e->wide,
-                            e->other, e->labels, e->timesteps, e->statuses, e->sums};
+    void *const blocks[] = {e->pixels,   e->x_0,  e->x_t,  e->noise, e->target, e->input,     e->output,   e->eps,
+                            e->gradient, e->time, e->wide, e->other, e->labels, e->timesteps, e->statuses, e->sums};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) dmi_free(host, blocks[i]);
 }
 
-int32_t dm_unet_evaluate(dm_unet *unet, const dm_schedule *schedule, const dm_dataset *dataset, const dm_evaluation_options *options,
-                         dm_evaluation_progress progress, void *user, dm_evaluation *result) {
+int32_t dm_unet_evaluate(dm_unet *unet, const dm_schedule *schedule, const dm_dataset *dataset,
+                         const dm_evaluation_options *options, dm_evaluation_progress progress, void *user,
+                         dm_evaluation *result) {
     if (!unet) return DM_ERROR_INVALID_ARGUMENT;
     dmi_host *host = &unet->context->host;
     if (!schedule || !dataset || !result)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "evaluate: '%s' is NULL", !schedule ? "schedule" : !dataset ? "dataset" : "result");
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "evaluate: '%s' is NULL",
+                        !schedule ? "schedule" : !dataset ? "dataset" : "result");
     const dm_unet_options *u = &unet->options;
     evaluation e = {.context = unet->context, .unet = unet, .schedule = schedule, .dataset = dataset, .o = defaults,
                     .n = (size_t)u->height * (size_t)u->width * (size_t)u->in_channels, .channels = (size_t)u->in_channels,

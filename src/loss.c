@@ -32,7 +32,8 @@ static double hybrid(const loss_job *job, int32_t picture, int32_t worker, doubl
     dmi_bound bound = term->bound;
     bound.factor = l->bound_factor * term->importance / l->values;
     const float *input = job->input + (size_t)picture * pixels * l->input_channels;
-    return term->weight * error + l->bound_factor * kernels->bound(gradient, output, target, input, l->input_channels, &bound, pixels, c);
+    return term->weight * error +
+           l->bound_factor * kernels->bound(gradient, output, target, input, l->input_channels, &bound, pixels, c);
 }
 
 static void picture_loss(void *data, int32_t picture, int32_t worker) {

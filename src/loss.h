@@ -16,8 +16,10 @@ typedef struct dmi_mixture {
 
 /* What the network shall predict; `prediction` is DM_PREDICT_*, sigma_data EDM's. */
 dmi_mixture dmi_loss_target(dmi_level level, int32_t prediction, double sigma_data);
-/* What a picture's loss is multiplied by, as options->loss_weight says. `t` is the timestep, which only the bound's weight needs. */
-double dmi_loss_weight(const dm_trainer_options *options, const dm_schedule *schedule, dmi_level level, int32_t t, int32_t prediction);
+/* What a picture's loss is multiplied by, as options->loss_weight says. `t` is the timestep, which only the bound's weight
+ * needs. */
+double dmi_loss_weight(const dm_trainer_options *options, const dm_schedule *schedule, dmi_level level, int32_t t,
+                       int32_t prediction);
 /* The term of the variational bound at timestep t of a schedule with betas, for eps; its `factor` is left to the caller. */
 dmi_bound dmi_loss_bound(const dm_schedule *schedule, int32_t t);
 

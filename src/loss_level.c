@@ -1,5 +1,6 @@
-/* Targets and weights of the loss at a level of noise. Where the literature gives a weight for the error of x_0 or of eps, it is
- * carried over to what the network predicts by dmi_reading: an error d of the output is x0_output d in x_0 and eps_output d in eps. */
+/* Targets and weights of the loss at a level of noise. Where the literature gives a weight for the error of x_0 or of eps,
+ * it is carried over to what the network predicts by dmi_reading: an error d of the output is x0_output d in x_0 and
+ * eps_output d in eps. */
 #include <math.h>
 
 #include "loss.h"

@@ -34,7 +34,8 @@ static int32_t use_grid(dm_sampler *s) {
     double first = dmi_level_sigma(s->levels[0]), last = dmi_level_sigma(s->levels[o->steps - 1]);
     if (!isfinite(first))
         return dmi_fail(&s->context->host, DM_ERROR_INVALID_ARGUMENT,
-                        "sampler: 'grid' %d and the schedule don't go together: at timestep %g it is noise alone, and sigma infinite",
+                        "sampler: 'grid' %d and the schedule don't go together: at timestep %g it is noise alone, and sigma "
+                        "infinite",
                         (int)o->grid, s->timesteps[0]);
     for (int32_t i = 0; i < o->steps; i++) {
         double sigma = sigma_on_grid(o, first, last, i);

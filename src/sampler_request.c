@@ -33,8 +33,8 @@ static int32_t check_labels(const dm_sampler *s, const dm_sampler_request *r) {
 static int32_t check_pictures(const dm_sampler *s, const char *name, const float *pictures, uint64_t count, size_t elements) {
     for (uint64_t i = 0; pictures && i < count; i++)
         if (!s->context->kernels->all_finite(pictures + i * elements, elements))
-            return dmi_fail(&s->context->host, DM_ERROR_INVALID_ARGUMENT, "sampler: '%s' of picture %llu has infinities or NaN", name,
-                            (unsigned long long)i);
+            return dmi_fail(&s->context->host, DM_ERROR_INVALID_ARGUMENT,
+                            "sampler: '%s' of picture %llu has infinities or NaN", name, (unsigned long long)i);
     return DM_OK;
 }
 
@@ -43,8 +43,9 @@ static int32_t check_mask(const dm_sampler *s, const dm_sampler_request *r) {
     size_t pixels = (size_t)s->height * (size_t)s->width;
     for (size_t i = 0; i < (size_t)r->count * pixels; i++)
         if (!(r->mask[i] >= 0 && r->mask[i] <= 1))
-            return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: the mask of picture %zu is %g at pixel (%zu, %zu); it must be 0 to 1",
-                            i / pixels, (double)r->mask[i], i % pixels / (size_t)s->width, i % pixels % (size_t)s->width);
+            return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                            "sampler: the mask of picture %zu is %g at pixel (%zu, %zu); it must be 0 to 1", i / pixels,
+                            (double)r->mask[i], i % pixels / (size_t)s->width, i % pixels % (size_t)s->width);
     return DM_OK;
 }
 
@@ -53,14 +54,17 @@ static int32_t check_mask_size(const dm_sampler *s, const dm_sampler_request *r)
     dmi_host *host = &s->context->host;
     size_t pixels = (size_t)s->height * (size_t)s->width;
     if (!r->mask && r->mask_elements)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: 'mask_elements' %llu and a request without 'mask' don't go together",
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "sampler: 'mask_elements' %llu and a request without 'mask' don't go together",
                         (unsigned long long)r->mask_elements);
     if (r->mask && !r->image)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: a 'mask' and a request without 'image' don't go together");
     if (r->mask && r->mask_elements != r->count * pixels)
-        return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH, "sampler: 'mask_elements' %llu and the pictures don't go together: the mask of %llu "
-                        "pictures of %d x %d has %llu, one for each pixel", (unsigned long long)r->mask_elements,
-                        (unsigned long long)r->count, (int)s->height, (int)s->width, (unsigned long long)(r->count * pixels));
+        return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
+                        "sampler: 'mask_elements' %llu and the pictures don't go together: the mask of %llu "
+                        "pictures of %d x %d has %llu, one for each pixel",
+                        (unsigned long long)r->mask_elements, (unsigned long long)r->count, (int)s->height, (int)s->width,
+                        (unsigned long long)(r->count * pixels));
     return DM_OK;
 }
 
@@ -74,22 +78,26 @@ static int32_t check_image(const dm_sampler *s, const dm_sampler_request *r) {
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: 'strength' %g and a request without 'image' don't go together",
                         r->strength);
     if (r->strength < 1 && r->start)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: 'strength' %g and 'start' don't go together: each says what to begin from",
-                        r->strength);
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "sampler: 'strength' %g and 'start' don't go together: each says what to begin from", r->strength);
     int32_t first = dmi_request_first(s, r);
     if (s->options.steps - first < s->solver->steps_least)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: 'strength' %g and the solver %s don't go together: it leaves %d steps, of "
-                        "which it needs %d", r->strength, s->solver->name, (int)(s->options.steps - first), (int)s->solver->steps_least);
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "sampler: 'strength' %g and the solver %s don't go together: it leaves %d steps, of "
+                        "which it needs %d",
+                        r->strength, s->solver->name, (int)(s->options.steps - first), (int)s->solver->steps_least);
     int32_t status = check_mask_size(s, r);
     if (!status) status = dmi_check_range(host, "sampler", "repaint_times", r->repaint_times, 1, REPAINT_MOST);
     if (!status) status = dmi_check_range(host, "sampler", "repaint_jump", r->repaint_jump, 1, DMI_SCHEDULE_STEPS_MOST);
     if (status) return status;
     if (r->repaint_times > 1 && !r->mask)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: 'repaint_times' %d and a request without 'mask' don't go together",
-                        (int)r->repaint_times);
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "sampler: 'repaint_times' %d and a request without 'mask' don't go together", (int)r->repaint_times);
     if (r->repaint_times > 1 && s->solver->multistep)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: 'repaint_times' %d and the solver %s don't go together: it builds on the "
-                        "steps before, which would be gone back on", (int)r->repaint_times, s->solver->name);
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "sampler: 'repaint_times' %d and the solver %s don't go together: it builds on the "
+                        "steps before, which would be gone back on",
+                        (int)r->repaint_times, s->solver->name);
     status = check_pictures(s, "image", r->image, r->count, s->elements);
     return status || !r->mask ? status : check_mask(s, r);
 }

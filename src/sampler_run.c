@@ -69,8 +69,8 @@ static void keep_task(void *data, int32_t task, int32_t worker) {
     float *noise = s->buffers.noise + i * n;
     (void)worker;
     if (job->to.noise > 0) dmi_run_draw(run, i, DMI_STREAM_KEEP, noise);
-    s->context->kernels->solver_keep(s->buffers.x + i * n, r->mask + picture * pixels, r->image + picture * n, job->to.signal, noise,
-                                     job->to.noise, pixels, (size_t)s->channels);
+    s->context->kernels->solver_keep(s->buffers.x + i * n, r->mask + picture * pixels, r->image + picture * n,
+                                     job->to.signal, noise, job->to.noise, pixels, (size_t)s->channels);
 }
 
 /* What is kept of the request's image takes its place, as noisy as x is at that level (Lugmayr et al. 2022, eq. 8). */
@@ -112,10 +112,11 @@ static int32_t report(const dmi_run *run, int32_t all) {
     const dm_sampler *s = run->sampler;
     const dm_sampler_request *r = run->request;
     if (!r->progress) return DM_OK;
-    int32_t answer = r->progress(r->progress_user, run->visit, all, s->buffers.shown_x, s->buffers.shown_x_0, run->first, run->count);
+    int32_t answer =
+        r->progress(r->progress_user, run->visit, all, s->buffers.shown_x, s->buffers.shown_x_0, run->first, run->count);
     if (!answer) return DM_OK;
-    return dmi_fail(&s->context->host, DM_ERROR_CANCELLED, "sampler: the progress callback returned %d after step %d of %d", (int)answer,
-                    (int)run->visit, (int)all);
+    return dmi_fail(&s->context->host, DM_ERROR_CANCELLED, "sampler: the progress callback returned %d after step %d of %d",
+                    (int)answer, (int)run->visit, (int)all);
 }
 
 /* Steps from..to-1; `all` is how many there are in the whole run. */

@@ -167,8 +167,9 @@ static int32_t check_levels(dmi_host *host, const dm_schedule_options *o) {
     if (!(o->sigma_min >= 1e-6 && o->sigma_min <= 1e6))
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'sigma_min' is %g; it must be 1e-6 to 1e6", o->sigma_min);
     if (!(o->sigma_max > o->sigma_min && o->sigma_max <= 1e6))
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'sigma_max' is %g; it must be above 'sigma_min' (%g), at most 1e6",
-                        o->sigma_max, o->sigma_min);
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "schedule: 'sigma_max' is %g; it must be above 'sigma_min' (%g), at most 1e6", o->sigma_max,
+                        o->sigma_min);
     if (o->rho >= 1 && o->rho <= 100) return DM_OK;
     return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'rho' is %g; it must be 1 to 100", o->rho);
 }
@@ -176,7 +177,8 @@ static int32_t check_levels(dmi_host *host, const dm_schedule_options *o) {
 static int32_t check_options(dmi_host *host, const dm_schedule_options *o) {
     if (o->kind < DM_SCHEDULE_LINEAR || o->kind > DM_SCHEDULE_EDM)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "schedule: 'kind' is %d; it must be 0 (linear), 1 (cosine), 2 (scaled linear), 3 (sigmoid), 4 (flow) or 5 (EDM)",
+                        "schedule: 'kind' is %d; it must be 0 (linear), 1 (cosine), 2 (scaled linear), 3 (sigmoid), 4 "
+                        "(flow) or 5 (EDM)",
                         (int)o->kind);
     if (o->timesteps < 1 || o->timesteps > DMI_SCHEDULE_STEPS_MOST)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'timesteps' is %d; it must be 1 to %d",

@@ -82,6 +82,7 @@ int32_t dmi_schedule_check_prediction(dmi_host *host, const char *owner, const d
     else if (prediction == DM_PREDICT_EPS && (kind == DM_SCHEDULE_FLOW || schedule->options.zero_terminal_snr))
         why = "at the last timestep, which is noise alone, eps says nothing about x_0";
     if (!why) return DM_OK;
-    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "%s: the network's 'prediction' %d and the schedule's 'kind' %d%s don't go together: %s",
-                    owner, (int)prediction, (int)kind, schedule->options.zero_terminal_snr ? " with 'zero_terminal_snr'" : "", why);
+    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                    "%s: the network's 'prediction' %d and the schedule's 'kind' %d%s don't go together: %s", owner,
+                    (int)prediction, (int)kind, schedule->options.zero_terminal_snr ? " with 'zero_terminal_snr'" : "", why);
 }

@@ -37,5 +37,6 @@ static int32_t step(const dmi_path *path, int32_t i, dmi_stage *stages) {
 
 const dmi_solver dmi_solver_deis = {
     .name = "deis", .advice = "few steps: 10 to 25, one question each; close to dpmpp",
-    .order = 2, .order_most = 3, .stages = 1, .memory = 2, .multistep = true, .keeps_eps = true, .rederives = true, .has_grid = true, .step = step,
+    .order = 2, .order_most = 3, .stages = 1, .memory = 2, .multistep = true, .keeps_eps = true,
+    .rederives = true, .has_grid = true, .step = step,
 };

@@ -23,7 +23,8 @@ static int32_t step(const dmi_path *path, int32_t i, dmi_stage *stages) {
     stages[0] = dmi_stage_at(path, i);
     stages[0].remembers = true;
     stages[0].remember[1] = 1;
-    for (int32_t k = i; k >= path->first && count < path->order && dmi_level_has_signal(path->levels[k]) && (k == i || dmi_falls(path, k)); k--)
+    for (int32_t k = i; k >= path->first && count < path->order && dmi_level_has_signal(path->levels[k]) &&
+                        (k == i || dmi_falls(path, k)); k--)
         sigmas[count++] = dmi_level_sigma(path->levels[k]);
     if (count == 0) {
         stages[0].move = dmi_sum_straight(to);
@@ -38,5 +39,6 @@ static int32_t step(const dmi_path *path, int32_t i, dmi_stage *stages) {
 
 const dmi_solver dmi_solver_lms = {
     .name = "lms", .advice = "20 to 50 steps, deterministic, one question a step; dpmpp is steadier",
-    .order = 4, .order_most = 4, .stages = 1, .memory = 3, .multistep = true, .keeps_eps = true, .rederives = true, .has_grid = true, .between = true, .step = step,
+    .order = 4, .order_most = 4, .stages = 1, .memory = 3, .multistep = true, .keeps_eps = true,
+    .rederives = true, .has_grid = true, .between = true, .step = step,
 };

@@ -87,7 +87,8 @@ static dmi_reading read_v(dmi_level at) {
 /* Lipman et al. 2023: the output is eps - x_0. */
 static dmi_reading read_flow(dmi_level at) {
     double all = at.signal + at.noise;
-    return (dmi_reading){.x0_x = 1 / all, .x0_output = -at.noise / all, .eps_x = 1 / all, .eps_output = at.signal / all, .input = 1};
+    return (dmi_reading){.x0_x = 1 / all, .x0_output = -at.noise / all, .eps_x = 1 / all,
+                         .eps_output = at.signal / all, .input = 1};
 }
 
 /* Karras et al. 2022, table 1. There the signal is 1. */

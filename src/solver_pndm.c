@@ -89,7 +89,8 @@ static int32_t plms_step(const dmi_path *path, int32_t i, dmi_stage *stages) {
 
 const dmi_solver dmi_solver_pndm = {
     .name = "pndm", .advice = "as plms with a costlier, more exact start; asks the network 9 times more",
-    .stages = 4, .memory = DMI_MEMORY_MOST, .multistep = true, .keeps_eps = true, .rederives = true, .steps_least = RUNGE_KUTTA_STEPS + 1, .step = pndm_step,
+    .stages = 4, .memory = DMI_MEMORY_MOST, .multistep = true, .keeps_eps = true, .rederives = true,
+    .steps_least = RUNGE_KUTTA_STEPS + 1, .step = pndm_step,
 };
 
 const dmi_solver dmi_solver_plms = {

@@ -73,5 +73,6 @@ static int32_t step(const dmi_path *path, int32_t i, dmi_stage *stages) {
 
 const dmi_solver dmi_solver_unipc = {
     .name = "unipc", .advice = "the fewest steps: 5 to 15, one question each",
-    .order = 2, .order_most = ORDER_MOST, .stages = 1, .memory = 3, .multistep = true, .rederives = true, .has_grid = true, .step = step,
+    .order = 2, .order_most = ORDER_MOST, .stages = 1, .memory = 3, .multistep = true,
+    .rederives = true, .has_grid = true, .step = step,
 };

@@ -62,7 +62,9 @@ static int32_t allocate_blocks(dm_trainer *trainer) {
     if (!status)
         status = dmi_alloc_array(host, (void **)&trainer->sums, chunks > pictures ? chunks : pictures, sizeof(double),
                                  "trainer: partial sums");
-    if (!status) status = dmi_alloc_array(host, (void **)&trainer->terms, pictures, sizeof(dmi_loss_term), "trainer: weights of losses");
+    if (!status)
+        status = dmi_alloc_array(host, (void **)&trainer->terms, pictures, sizeof(dmi_loss_term),
+                                 "trainer: weights of losses");
     for (int32_t i = 0; !status && i < DMI_AVERAGES; i++) {
         dmi_average average;
         if (!dmi_trainer_average(&trainer->options, i, &average)) continue;
@@ -172,10 +174,12 @@ int32_t dm_trainer_get_average_at(const dm_trainer *trainer, int32_t index, dm_u
     if (target == trainer->unet)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: 'target' is the network that it trains; give it another");
     if (!trainer->averages[index] && index == 0)
-        return dmi_fail(host, DM_ERROR_WRONG_STATE, "trainer: 'average_decay' is 0 and 'average_half_life' too, so no average is kept");
+        return dmi_fail(host, DM_ERROR_WRONG_STATE,
+                        "trainer: 'average_decay' is 0 and 'average_half_life' too, so no average is kept");
     if (!trainer->averages[index])
-        return dmi_fail(host, DM_ERROR_WRONG_STATE, "trainer: 'more_decays[%d]' is 0 and 'more_half_lives[%d]' too, so there is no average %d", (int)index - 1,
-                        (int)index - 1, (int)index);
+        return dmi_fail(host, DM_ERROR_WRONG_STATE,
+                        "trainer: 'more_decays[%d]' is 0 and 'more_half_lives[%d]' too, so there is no average %d",
+                        (int)index - 1, (int)index - 1, (int)index);
     const char *other = dmi_unet_options_difference(&trainer->unet->options, &target->options);
     if (other)
         return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,

@@ -50,7 +50,8 @@ static int32_t check_loss(dmi_host *host, const dm_unet_options *unet, const dm_
     snprintf(prediction, sizeof prediction, "the network's 'prediction' %d", (int)unet->prediction);
     snprintf(text, sizeof text, "'loss' %d", (int)o->loss);
     if (o->loss == DM_LOSS_HYBRID && !unet->learned_variance)
-        return refuse(host, "'loss' 2 (hybrid)", "the network's 'learned_variance' 0", "its bound is of a variance that is learned");
+        return refuse(host, "'loss' 2 (hybrid)", "the network's 'learned_variance' 0",
+                      "its bound is of a variance that is learned");
     if (o->loss != DM_LOSS_HYBRID && unet->learned_variance)
         return refuse(host, text, "the network's 'learned_variance' 1", "the variance learns from a hybrid loss (2) alone");
     snprintf(text, sizeof text, "'loss_weight' %d", (int)o->loss_weight);
@@ -85,7 +86,8 @@ static int32_t check_timesteps(dmi_host *host, const dm_schedule *schedule, cons
     return DM_OK;
 }
 
-int32_t dmi_trainer_check_model(dmi_host *host, const dm_unet_options *unet, const dm_schedule *schedule, const dm_trainer_options *o) {
+int32_t dmi_trainer_check_model(dmi_host *host, const dm_unet_options *unet, const dm_schedule *schedule,
+                                const dm_trainer_options *o) {
     int32_t status = dmi_schedule_check_prediction(host, "trainer", schedule, unet->prediction);
     if (!status) status = check_loss(host, unet, o);
     if (!status) status = check_timesteps(host, schedule, o);

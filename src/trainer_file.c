@@ -63,7 +63,8 @@ static int32_t write_losses(dmi_host *host, dmi_safetensors_writer *writer, cons
     int32_t status = DM_OK;
     bool kept = list_losses(trainer, tensors);
     for (size_t i = 0; kept && !status && i < LOSS_TENSORS; i++)
-        status = dmi_safetensors_add(host, writer, tensors[i].name, tensors[i].rank, tensors[i].shape, fill_plain, NULL, tensors[i].values);
+        status = dmi_safetensors_add(host, writer, tensors[i].name, tensors[i].rank, tensors[i].shape, fill_plain, NULL,
+                                     tensors[i].values);
     return status;
 }
 
@@ -168,13 +169,13 @@ static int32_t check_losses(dmi_host *host, const dmi_safetensors *file, const l
     for (size_t i = 0; i < counts->count; i++) {
         float count = counts->values[i];
         if (!(count >= 0 && count <= DMI_LOSSES_KEPT && count == (float)(int32_t)count))
-            return dmi_fail(host, DM_ERROR_BAD_FORMAT, "%s: timestep %zu has %g losses; it must be 0 to %d", dmi_safetensors_from(file), i,
-                            (double)count, (int)DMI_LOSSES_KEPT);
+            return dmi_fail(host, DM_ERROR_BAD_FORMAT, "%s: timestep %zu has %g losses; it must be 0 to %d",
+                            dmi_safetensors_from(file), i, (double)count, (int)DMI_LOSSES_KEPT);
     }
     for (size_t i = 0; i < losses->count; i++)
         if (!(losses->values[i] >= 0 && losses->values[i] <= FLT_MAX))
-            return dmi_fail(host, DM_ERROR_BAD_FORMAT, "%s: a loss of timestep %zu is %g", dmi_safetensors_from(file), i / DMI_LOSSES_KEPT,
-                            (double)losses->values[i]);
+            return dmi_fail(host, DM_ERROR_BAD_FORMAT, "%s: a loss of timestep %zu is %g", dmi_safetensors_from(file),
+                            i / DMI_LOSSES_KEPT, (double)losses->values[i]);
     return DM_OK;
 }
 

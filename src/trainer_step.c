@@ -207,7 +207,8 @@ static int32_t step_of_run(dm_trainer *trainer, dm_train_callback callback, void
     if (*refused < REFUSED_MOST) return DM_OK;
     return dmi_fail(host, DM_ERROR_NOT_FINITE,
                     "trainer: %d steps in a row were refused; the last is step %llu: its loss is %g, the norm of its "
-                    "gradients %g. A lower 'learning_rate' often helps", (int)*refused, (unsigned long long)stats.step, stats.loss, stats.gradient_norm);
+                    "gradients %g. A lower 'learning_rate' often helps",
+                    (int)*refused, (unsigned long long)stats.step, stats.loss, stats.gradient_norm);
 }
 
 int32_t dm_trainer_run(dm_trainer *trainer, uint64_t steps, dm_train_callback callback, void *user) {

@@ -88,7 +88,8 @@ void dmi_unet_graph_destroy(dmi_unet_graph *graph) {
 int32_t dmi_unet_forward_graph(dm_unet *unet, dmi_unet_graph **out, size_t count) {
     *out = NULL;
     if (count < 1 || count > 65536)
-        return dmi_fail(&unet->context->host, DM_ERROR_INVALID_ARGUMENT, "unet: %zu pictures at once; it must be from 1 to 65536", count);
+        return dmi_fail(&unet->context->host, DM_ERROR_INVALID_ARGUMENT,
+                        "unet: %zu pictures at once; it must be from 1 to 65536", count);
     if (unet->beside.batch == (int32_t)count) {
         *out = &unet->beside;
         return DM_OK;
@@ -115,8 +116,8 @@ int32_t dmi_unet_forward_graphs(dm_unet *unet, size_t count, size_t beside) {
 static int32_t set_label(dm_unet *unet, float *row, const int32_t *labels, size_t i) {
     int32_t classes = unet->options.classes, label = labels ? labels[i] : -1;
     if (label < -1 || label > classes)
-        return dmi_fail(&unet->context->host, DM_ERROR_INVALID_ARGUMENT, "unet: label %zu is %d; the network has %d classes (-1 means none)", i,
-                        (int)label, (int)classes);
+        return dmi_fail(&unet->context->host, DM_ERROR_INVALID_ARGUMENT,
+                        "unet: label %zu is %d; the network has %d classes (-1 means none)", i, (int)label, (int)classes);
     if (row) *row = (float)(label < 0 ? classes : label);
     return DM_OK;
 }
@@ -140,7 +141,8 @@ static int32_t run(dm_unet *unet, float *output, const float *x_t, const float *
     return DM_OK;
 }
 
-int32_t dm_unet_forward(dm_unet *unet, float *output, const float *x_t, const float *timesteps, const int32_t *labels, size_t count) {
+int32_t dm_unet_forward(dm_unet *unet, float *output, const float *x_t, const float *timesteps, const int32_t *labels,
+                        size_t count) {
     if (!unet) return DM_ERROR_INVALID_ARGUMENT;
     if (!output || !x_t || !timesteps)
         return dmi_fail(&unet->context->host, DM_ERROR_INVALID_ARGUMENT, "unet: '%s' is NULL",

@@ -93,7 +93,8 @@ static dmi_value network(builder *u, dmi_value x, dmi_value t, dmi_value labels)
     h = middle(u, h);
     for (int32_t level = o->levels - 1; level >= 0; level--) h = up_level(u, level, h);
     dmi_weights norm_out = dmi_norm_weights(&u->b, "conv_norm_out", "", o->channels[0]);
-    dmi_weights conv_out = dmi_conv_weights(&u->b, "conv_out", "", o->channels[0], dmi_unet_channels_out(o), 3, DMI_INIT_PRACTICALLY_ZERO);
+    dmi_weights conv_out =
+        dmi_conv_weights(&u->b, "conv_out", "", o->channels[0], dmi_unet_channels_out(o), 3, DMI_INIT_PRACTICALLY_ZERO);
     segment(u);
     h = dmi_layer_norm(&u->b, norm_out, h, DMI_NONE, u->norm, true);
     return dmi_layer_conv3x3(&u->b, conv_out, h, DMI_NONE, DMI_NONE);

@@ -218,8 +218,9 @@ static int32_t check_load(dm_unet **out, dm_context *context, const void *source
     if (!source) return dmi_fail(&context->host, DM_ERROR_INVALID_ARGUMENT, "unet: what to load from is NULL");
     if (weights >= DM_WEIGHTS_AVERAGE && weights <= DM_WEIGHTS_AVERAGE_3) return DM_OK;
     return dmi_fail(&context->host, DM_ERROR_INVALID_ARGUMENT,
-                    "unet: 'weights' is %d; it must be DM_WEIGHTS_AVERAGE (0), DM_WEIGHTS_TRAINED (1), or from DM_WEIGHTS_AVERAGE_1 "
-                    "(2) to DM_WEIGHTS_AVERAGE_3 (4)", (int)weights);
+                    "unet: 'weights' is %d; it must be DM_WEIGHTS_AVERAGE (0), DM_WEIGHTS_TRAINED (1), or from "
+                    "DM_WEIGHTS_AVERAGE_1 (2) to DM_WEIGHTS_AVERAGE_3 (4)",
+                    (int)weights);
 }
 
 int32_t dm_unet_load(dm_unet **out, dm_context *context, const char *path, int32_t weights) {

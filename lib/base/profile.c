@@ -16,8 +16,8 @@ int32_t dmi_profile_create(dmi_host *host, dmi_profile **out) {
 void dmi_profile_destroy(dmi_host *host, dmi_profile *profile) { dmi_free(host, profile); }
 
 static bool is_same(const dmi_work *a, const dmi_work *b) {
-    return a->name == b->name && a->way == b->way && a->part == b->part && a->n == b->n && a->h == b->h && a->w == b->w && a->in == b->in &&
-           a->out == b->out;
+    return a->name == b->name && a->way == b->way && a->part == b->part && a->n == b->n && a->h == b->h && a->w == b->w &&
+           a->in == b->in && a->out == b->out;
 }
 
 static dmi_profile_row *row_of(dmi_profile *profile, const dmi_work *work) {

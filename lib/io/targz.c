@@ -209,7 +209,8 @@ static int32_t read_header(dmi_host *host, dmi_targz *tar, tar_header *header, b
     int32_t status = dmi_stream_read(host, tar->stream, header, BLOCK, &got);
     if (status != DMI_OK) return status;
     if (got < BLOCK && first)
-        return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: no tar, plain or gzip, or truncated: the archive stops at byte %zu of its first header",
+        return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
+                        "%s: no tar, plain or gzip, or truncated: the archive stops at byte %zu of its first header",
                         path_of(tar), got);
     if (got < BLOCK) {
         return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: truncated: the archive stops at byte %llu without its end mark",

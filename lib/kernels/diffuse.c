@@ -35,7 +35,8 @@ void DMI_KERNEL(shift)(float *y, const float *x, int32_t h, int32_t w, int32_t c
     size_t depth = (size_t)c, row = (size_t)w * depth;
     for (int32_t r = 0; r < h; r++, y += row) {
         const float *from = x + (size_t)mirrored(r + down, h) * row;
-        for (int32_t q = 0; q < w; q++) memcpy(y + (size_t)q * depth, from + (size_t)mirrored(q + right, w) * depth, depth * sizeof *y);
+        for (int32_t q = 0; q < w; q++)
+            memcpy(y + (size_t)q * depth, from + (size_t)mirrored(q + right, w) * depth, depth * sizeof *y);
     }
 }
 

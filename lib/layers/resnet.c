@@ -4,7 +4,8 @@
 
 dmi_value dmi_layer_resnet(dmi_builder *b, const char *name, dmi_value x, dmi_value skip, dmi_value time,
                            const dmi_resnet_options *options) {
-    int32_t in = dmi_builder_shape(b, x).c + (skip != DMI_NONE ? dmi_builder_shape(b, skip).c : 0), out = options->out, time_channels = dmi_builder_shape(b, time).c;
+    int32_t in = dmi_builder_shape(b, x).c + (skip != DMI_NONE ? dmi_builder_shape(b, skip).c : 0), out = options->out,
+            time_channels = dmi_builder_shape(b, time).c;
     bool scale_shift = options->time_embedding == DMI_TIME_SCALE_SHIFT;
 
     dmi_weights norm1 = dmi_norm_weights(b, name, "norm1", in);

@@ -62,7 +62,8 @@ END_TEST
 START_TEST(kernels_follow_the_loop) {
     enum { N = 197 };
     for (int isa = 0; isa < ISAS && kernels_of(isa); isa++) {
-        float *w = uniform(N, 1, 1), *average = uniform(N, 2, 1), *g = uniform(N, 3, 1), *m = uniform(N, 4, 0), *v = uniform(N, 5, 0);
+        float *w = uniform(N, 1, 1), *average = uniform(N, 2, 1), *g = uniform(N, 3, 1), *m = uniform(N, 4, 0),
+              *v = uniform(N, 5, 0);
         double *want = doubles(N), *want_m = doubles(N);
         for (size_t i = 0; i < N; i++) want[i] = 0.8f * (double)average[i] + (1 - 0.8f) * (double)w[i];
         for (size_t i = 0; i < N; i++) want_m[i] = (1 - 0.9f) * (0.25 * g[i] + 0.5 * w[i]);
@@ -191,7 +192,8 @@ START_TEST(l2_is_added_after_clipping) {
             memcpy(gradient, t.unet->params.gradient, floats * sizeof *gradient);
         } else scale = 0.01 / stats.gradient_norm;
         double share = 1.0 - (double)0.9f;
-        for (size_t i = 0; i < floats; i++) want[i] = (float)(share * (scale * gradient[i] + setup.options.weight_decay * before[i]));
+        for (size_t i = 0; i < floats; i++)
+            want[i] = (float)(share * (scale * gradient[i] + setup.options.weight_decay * before[i]));
         test_close(t.trainer->moment1, want, floats, 1e-6);
         free(before);
         free(want);

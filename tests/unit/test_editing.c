@@ -11,7 +11,8 @@ typedef struct oracle {
     float seen[TOTAL]; /* the first question */
 } oracle;
 
-static int32_t ask(void *user, float *output, const float *x, float timestep, const int32_t *labels, size_t count, size_t elements) {
+static int32_t ask(void *user, float *output, const float *x, float timestep, const int32_t *labels, size_t count,
+                   size_t elements) {
     oracle *o = user;
     (void)labels;
     if (o->calls == 0) memcpy(o->seen, x, count * elements * sizeof *x);
@@ -112,7 +113,8 @@ END_TEST
 /* ---- the way back ---- */
 
 /* E[x_0 | x] of pixels N(0.1, 0.4^2), as eps. */
-static int32_t gauss(void *user, float *output, const float *x, float timestep, const int32_t *labels, size_t count, size_t elements) {
+static int32_t gauss(void *user, float *output, const float *x, float timestep, const int32_t *labels, size_t count,
+                     size_t elements) {
     (void)user, (void)labels;
     double a = alpha_cumprod[(int)timestep], gain = 0.16 * sqrt(a) / (0.16 * a + 1 - a);
     for (size_t i = 0; i < count * elements; i++) {
@@ -195,7 +197,8 @@ START_TEST(editing_refused) {
     dm_sampler *sampler = test_sampler_of(test_wave, NULL, DM_PREDICT_V, &o);
     dm_sampler_request r = test_sampler_request(1);
     r.strength = 0.5;
-    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS), "'strength' 0.5 and a request without 'image' don't");
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS),
+          "'strength' 0.5 and a request without 'image' don't");
     r.image = r.start = image;
     fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS), "'strength' 0.5 and 'start' don't go together");
     r.start = NULL;
@@ -206,9 +209,11 @@ START_TEST(editing_refused) {
     r.mask = mask;
     fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS), "'mask' and a request without 'image' don't");
     r.image = image;
-    fails(DM_ERROR_SHAPE_MISMATCH, dm_sampler_run(sampler, &r, got, ELEMENTS), "'mask_elements' 0 and the pictures don't go together");
+    fails(DM_ERROR_SHAPE_MISMATCH, dm_sampler_run(sampler, &r, got, ELEMENTS),
+          "'mask_elements' 0 and the pictures don't go together");
     r.mask_elements = ELEMENTS;
-    fails(DM_ERROR_SHAPE_MISMATCH, dm_sampler_run(sampler, &r, got, ELEMENTS), "the mask of 1 pictures of 4 x 4 has 16, one for each pixel");
+    fails(DM_ERROR_SHAPE_MISMATCH, dm_sampler_run(sampler, &r, got, ELEMENTS),
+          "the mask of 1 pictures of 4 x 4 has 16, one for each pixel");
     r.mask_elements = SIDE * SIDE;
     mask[5] = 1.5f;
     fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS), "the mask of picture 0 is 1.5 at pixel (1, 1)");
@@ -216,9 +221,11 @@ START_TEST(editing_refused) {
     r.repaint_times = 2;
     fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS), "'repaint_times' 2 and the solver dpmpp don't");
     r.mask = NULL;
-    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS), "'mask_elements' 16 and a request without 'mask' don't");
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS),
+          "'mask_elements' 16 and a request without 'mask' don't");
     r.mask_elements = 0;
-    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS), "'repaint_times' 2 and a request without 'mask' don't");
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS),
+          "'repaint_times' 2 and a request without 'mask' don't");
     r.repaint_times = 1;
     image[3] = NAN;
     fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS), "'image' of picture 0");

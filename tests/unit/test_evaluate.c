@@ -59,7 +59,8 @@ typedef struct bound {
 } bound;
 
 /* All in double, from betas on: Ho et al. 2020, eq. 5, 7, 10 and 13. */
-static bound naive(dm_unet *unet, const dm_schedule *own, const dm_evaluation_options *o, int32_t prediction, bool learned, bool classes) {
+static bound naive(dm_unet *unet, const dm_schedule *own, const dm_evaluation_options *o, int32_t prediction, bool learned,
+                   bool classes) {
     double beta[T], a[T], a_prev = 1;
     bound b = {0};
     int32_t asked[4] = {0};
@@ -183,18 +184,21 @@ START_TEST(evaluations_refused) {
     o.count = 0;
     fails(DM_ERROR_INVALID_ARGUMENT, dm_unet_evaluate(unet, own, dataset, &o, NULL, NULL, &got), "'timesteps' is 20");
     o.timesteps = 3;
-    fails(DM_ERROR_INVALID_ARGUMENT, dm_unet_evaluate(unet, own, dataset, &o, NULL, NULL, &got), "picture 2 of the dataset has label 2");
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_unet_evaluate(unet, own, dataset, &o, NULL, NULL, &got),
+          "picture 2 of the dataset has label 2");
     o.use_labels = 0;
     uint64_t most = 7;
     o.batch_size = 4;
     fails(DM_ERROR_CANCELLED, dm_unet_evaluate(unet, own, dataset, &o, stop_at, &most, &got), "returned 1 after 8 of 28 questions");
     o.variance = DM_VARIANCE_LEARNED;
-    fails(DM_ERROR_INVALID_ARGUMENT, dm_unet_evaluate(unet, own, dataset, &o, NULL, NULL, &got), "'variance' 2 (learned) and the network don't");
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_unet_evaluate(unet, own, dataset, &o, NULL, NULL, &got),
+          "'variance' 2 (learned) and the network don't");
     o.variance = DM_VARIANCE_FIXED_LARGE;
     o.first = 5;
     o.count = 3;
     fails(DM_ERROR_INVALID_ARGUMENT, dm_unet_evaluate(unet, own, dataset, &o, NULL, NULL, &got), "'first' 5 and 'count' 3 don't");
-    fails(DM_ERROR_INVALID_ARGUMENT, dm_unet_evaluate(unet, flow, dataset, &o, NULL, NULL, &got), "'prediction' 2 and the schedule's 'kind' 4");
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_unet_evaluate(unet, flow, dataset, &o, NULL, NULL, &got),
+          "'prediction' 2 and the schedule's 'kind' 4");
     fails(DM_ERROR_INVALID_ARGUMENT, dm_unet_evaluate(unet, own, NULL, &o, NULL, NULL, &got), "'dataset' is NULL");
     dm_dataset_destroy(dataset);
     dm_schedule_destroy(own);

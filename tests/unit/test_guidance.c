@@ -164,7 +164,8 @@ START_TEST(guidance_refused) {
     dm_sampler *sampler;
     dm_unet *unet = network_of(0);
     o.guidance = 2;
-    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_create(&sampler, unet, schedule, &o), "'guidance' 2 and the network don't go together");
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_create(&sampler, unet, schedule, &o),
+          "'guidance' 2 and the network don't go together");
     dm_unet_destroy(unet);
     o.guidance = 1;
     o.guidance_rescale = 0.5;

@@ -221,7 +221,8 @@ static void pair_case(const dmi_kernels *k, norm_shape s, size_t border) {
     const size_t channels = (size_t)s.channels, pixels = (size_t)s.pixels, count = pixels * channels;
     const size_t groups = channels / (size_t)s.per_group;
     const size_t room = pixels * (size_t)(s.per_group > DMI_NORM_SPAN ? s.per_group : DMI_NORM_SPAN);
-    float *x = uniform(count, 21, 1), *dy = uniform(count, 22, 1), *gain = uniform(channels, 23, 1), *offset = uniform(channels, 24, 1);
+    float *x = uniform(count, 21, 1), *dy = uniform(count, 22, 1), *gain = uniform(channels, 23, 1),
+          *offset = uniform(channels, 24, 1);
     float *y[2], *mean[2], *rstd[2], *dgain[2], *doffset[2], *dx = copied(dy, count);
     dmi_norm_x two = two_tensors(x, dx, pixels, channels, border), one = one_tensor(x, copied(dx, count), false, channels);
     dmi_norm_x added = one_tensor(x, copied(dx, count), true, channels);

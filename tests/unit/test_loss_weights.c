@@ -34,7 +34,8 @@ static training_setup setup_of(const level_case *c) {
 }
 
 /* Signal, noise and the network's time at t; *input is what x_t is multiplied by. */
-static void level_of(const training *t, const level_case *c, int32_t step, double *signal, double *noise, double *time, double *input) {
+static void level_of(const training *t, const level_case *c, int32_t step, double *signal, double *noise, double *time,
+                     double *input) {
     *input = 1;
     if (c->kind == DM_SCHEDULE_FLOW) {
         double u = (step + 1.0) / T;
@@ -104,7 +105,8 @@ START_TEST(samplers_read_the_target_as_the_picture) {
         dmi_level level = dmi_schedule_level(t.schedule, given.timesteps[i / TRAINING_ELEMENTS]);
         dmi_reading r = dmi_reading_at(level, c->prediction, (double)sigma_data);
         double x_0 = r.x0_x * x[i] / r.input + r.x0_output * t.trainer->batch.target[i];
-        ck_assert_double_eq_tol(x_0, given.images[i], 1e-5 * (1 + dmi_level_sigma(level)) * (c->prediction == DM_PREDICT_EPS ? 1 : 0.1));
+        ck_assert_double_eq_tol(x_0, given.images[i],
+                                1e-5 * (1 + dmi_level_sigma(level)) * (c->prediction == DM_PREDICT_EPS ? 1 : 0.1));
     }
     training_end(&t);
 }
@@ -118,8 +120,9 @@ static double weight_of(int32_t kind, const level_case *c, double signal, double
     if (kind == DM_LOSS_WEIGHT_MIN_SNR)
         return c->prediction == DM_PREDICT_EPS ? least / snr : c->prediction == DM_PREDICT_X0 ? least
              : c->prediction == DM_PREDICT_V ? least / (snr + 1) : least * noise * noise;
-    if (kind == DM_LOSS_WEIGHT_P2) /* of eps; errors of x_0, v and eps - x_0 are sqrt(snr), signal and signal times as large in eps */
-        return pow(0.5 + snr, -1.5) * (c->prediction == DM_PREDICT_EPS ? 1 : c->prediction == DM_PREDICT_X0 ? snr : signal * signal);
+    /* Of eps: errors of x_0, v and eps - x_0 are sqrt(snr), signal and signal times as large in eps. */
+    double in_eps = c->prediction == DM_PREDICT_EPS ? 1 : c->prediction == DM_PREDICT_X0 ? snr : signal * signal;
+    if (kind == DM_LOSS_WEIGHT_P2) return pow(0.5 + snr, -1.5) * in_eps;
     return kind == DM_LOSS_WEIGHT_BOUND ? beta * beta / (2 * beta * (1 - beta) * noise * noise) : 1;
 }
 

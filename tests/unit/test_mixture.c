@@ -59,11 +59,12 @@ static const struct {
     int32_t steps;
     double spread;
 } of_solver[] = {
-    [DM_SOLVER_DDPM] = {1000, 0.01}, [DM_SOLVER_DDIM] = {100, 0.05}, [DM_SOLVER_PNDM] = {40, 0.02}, [DM_SOLVER_PLMS] = {40, 0.02},
-    [DM_SOLVER_EULER] = {100, 0.05}, [DM_SOLVER_EULER_ANCESTRAL] = {200, 0.05}, [DM_SOLVER_HEUN] = {30, 0.02},
-    [DM_SOLVER_DPM2] = {30, 0.02}, [DM_SOLVER_LMS] = {40, 0.02}, [DM_SOLVER_DPMPP] = {30, 0.02}, [DM_SOLVER_DPMPP_SINGLE] = {30, 0.03},
-    [DM_SOLVER_DPMPP_SDE] = {60, 0.03}, [DM_SOLVER_UNIPC] = {20, 0.02}, [DM_SOLVER_DEIS] = {30, 0.02},
-    [DM_SOLVER_FLOW_EULER] = {100, 0.05}, [DM_SOLVER_FLOW_HEUN] = {40, 0.02},
+    [DM_SOLVER_DDPM] = {1000, 0.01},    [DM_SOLVER_DDIM] = {100, 0.05},        [DM_SOLVER_PNDM] = {40, 0.02},
+    [DM_SOLVER_PLMS] = {40, 0.02},      [DM_SOLVER_EULER] = {100, 0.05},       [DM_SOLVER_EULER_ANCESTRAL] = {200, 0.05},
+    [DM_SOLVER_HEUN] = {30, 0.02},      [DM_SOLVER_DPM2] = {30, 0.02},         [DM_SOLVER_LMS] = {40, 0.02},
+    [DM_SOLVER_DPMPP] = {30, 0.02},     [DM_SOLVER_DPMPP_SINGLE] = {30, 0.03}, [DM_SOLVER_DPMPP_SDE] = {60, 0.03},
+    [DM_SOLVER_UNIPC] = {20, 0.02},     [DM_SOLVER_DEIS] = {30, 0.02},         [DM_SOLVER_FLOW_EULER] = {100, 0.05},
+    [DM_SOLVER_FLOW_HEUN] = {40, 0.02},
 };
 
 static dm_schedule *schedule_for(int32_t solver) {
@@ -105,7 +106,8 @@ START_TEST(right_distribution) {
     }
     for (int k = 0; k < 2; k++) {
         double share = count[k] / POINTS, off = 4 * sqrt(weight[0] * weight[1] / POINTS);
-        ck_assert_msg(fabs(share - weight[k]) < off + 0.01, "%s: weight %d is %.4f, not %.2f", dm_solver_name(_i), k, share, weight[k]);
+        ck_assert_msg(fabs(share - weight[k]) < off + 0.01, "%s: weight %d is %.4f, not %.2f", dm_solver_name(_i), k, share,
+                      weight[k]);
         for (int i = 0; i < PLANE; i++) {
             double of_mean = 4 * deviation / sqrt(count[k]), of_variance = 4 * deviation * deviation * sqrt(2 / count[k]);
             ck_assert_msg(fabs(mean[k][i] / count[k] - centre[k][i]) < of_mean + 0.005, "%s: mean %d of %d is %.4f, not %.2f",

@@ -84,7 +84,8 @@ static void run_reference(const blocks *b, const adamw_case *c, double *weights,
             m[i] = beta1 * m[i] + (1 - beta1) * g;
             v[i] = beta2 * v[i] + (1 - beta2) * g * g;
             double step1 = m[i] / (1 - pow(beta1, step)), step2 = v[i] / (1 - pow(beta2, step));
-            weights[i] -= c->rate * ((c->settings.l2 ? 0 : c->settings.weight_decay) * weights[i] + step1 / (sqrt(step2) + c->settings.eps));
+            weights[i] -= c->rate * ((c->settings.l2 ? 0 : c->settings.weight_decay) * weights[i] +
+                                     step1 / (sqrt(step2) + c->settings.eps));
             average[i] = decay * average[i] + (1 - decay) * weights[i];
         }
     }

@@ -254,7 +254,8 @@ END_TEST
 /* sqrt(a) ends at 0, begins where it did, and stays in proportion. */
 START_TEST(zero_terminal_snr) {
     dm_schedule *plain = schedule_of(DM_SCHEDULE_LINEAR, 1000);
-    dm_schedule *s = schedule_with((dm_schedule_options){.timesteps = 1000, .zero_terminal_snr = 1, .beta_start = 1e-4, .beta_end = 0.02});
+    dm_schedule *s = schedule_with(
+        (dm_schedule_options){.timesteps = 1000, .zero_terminal_snr = 1, .beta_start = 1e-4, .beta_end = 0.02});
     double before[1000], after[1000], beta[1000];
     ck_assert_int_eq(dm_schedule_get(plain, DM_SERIES_SQRT_ALPHA_CUMPROD, before, 1000), DM_OK);
     ck_assert_int_eq(dm_schedule_get(s, DM_SERIES_SQRT_ALPHA_CUMPROD, after, 1000), DM_OK);
@@ -279,7 +280,8 @@ START_TEST(flow_and_edm) {
     dm_schedule_destroy(s);
     /* Karras et al. 2022: 18 steps from 80 to 0.002 go by 57.586, 40.7856, 28.3746 ... 0.0075, in single precision there. */
     static const double want[] = {80, 57.586, 40.7856, 28.3746};
-    s = schedule_with((dm_schedule_options){.kind = DM_SCHEDULE_EDM, .timesteps = 18, .sigma_min = 0.002, .sigma_max = 80, .rho = 7});
+    s = schedule_with(
+        (dm_schedule_options){.kind = DM_SCHEDULE_EDM, .timesteps = 18, .sigma_min = 0.002, .sigma_max = 80, .rho = 7});
     double sigma[18];
     ck_assert_int_eq(dm_schedule_get(s, DM_SERIES_SIGMA, sigma, 18), DM_OK);
     for (int i = 0; i < 4; i++) ck_assert_double_eq_tol(sigma[17 - i], want[i], 1e-3);

@@ -53,7 +53,8 @@ END_TEST
 /* ---- coefficients ---- */
 
 /* Step i of a solver over whole timesteps, `count` of them, to the clean picture. */
-static dmi_stage step_of(const dmi_solver *solver, const dm_sampler_options *o, const int32_t *timesteps, int32_t count, int32_t i) {
+static dmi_stage step_of(const dmi_solver *solver, const dm_sampler_options *o, const int32_t *timesteps, int32_t count,
+                         int32_t i) {
     dmi_level levels[1001];
     double t[1001];
     dmi_stage stages[4];
@@ -127,7 +128,9 @@ START_TEST(predictions_agree) {
         for (int i = 1; i < 40; i++) {
             double share = i / 40.0, sigma = 0.01 * pow(1.25, i);
             dmi_level with_betas = {.signal = sqrt(1 - share), .noise = sqrt(share)}, line = {.signal = 1 - share, .noise = share};
-            dmi_level level = kind == DM_PREDICT_EDM ? (dmi_level){.signal = 1, .noise = sigma} : kind == DM_PREDICT_FLOW ? line : with_betas;
+            dmi_level level = kind == DM_PREDICT_EDM    ? (dmi_level){.signal = 1, .noise = sigma}
+                              : kind == DM_PREDICT_FLOW ? line
+                                                        : with_betas;
             double x = level.signal * x0 + level.noise * eps, both = sigma * sigma + data * data;
             const double given[] = {
                 [DM_PREDICT_EPS] = eps, [DM_PREDICT_X0] = x0, [DM_PREDICT_V] = level.signal * eps - level.noise * x0,

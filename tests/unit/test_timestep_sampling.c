@@ -18,7 +18,12 @@ static void begin(int32_t kind, int32_t sampling, double flow_shift, double mean
     o.timesteps = T;
     o.flow_shift = flow_shift;
     ck_assert_int_eq(dm_schedule_create(&schedule, context, &o), DM_OK);
-    timesteps = (dmi_timesteps){.context = context, .schedule = schedule, .sampling = sampling, .seed = 9, .mean = mean, .deviation = deviation};
+    timesteps = (dmi_timesteps){.context = context,
+                                .schedule = schedule,
+                                .sampling = sampling,
+                                .seed = 9,
+                                .mean = mean,
+                                .deviation = deviation};
     ck_assert_int_eq(dmi_timesteps_create(&timesteps), DM_OK);
     dmi_timesteps_begin(&timesteps);
 }
@@ -201,7 +206,8 @@ START_TEST(losses_are_those_of_the_pictures) {
     const float counts[] = {1, 0, 2, 0, 1};
     ck_assert_mem_eq(t.trainer->timesteps.counts, counts, sizeof counts);
     for (int32_t i = 0; i < 4; i++) {
-        double squares = 0, weight = dmi_loss_weight(&setup.options, t.schedule, dmi_schedule_level(t.schedule, at[i]), at[i], DM_PREDICT_EPS);
+        double squares = 0, weight = dmi_loss_weight(&setup.options, t.schedule, dmi_schedule_level(t.schedule, at[i]),
+                                                     at[i], DM_PREDICT_EPS);
         for (int32_t k = 0; k < TRAINING_ELEMENTS; k++) squares += pow(given.noise[i * TRAINING_ELEMENTS + k], 2);
         float got = t.trainer->timesteps.losses[at[i] * DMI_LOSSES_KEPT + (i == 2)];
         ck_assert_double_eq_tol(got / (weight * squares / TRAINING_ELEMENTS), 1, 1e-4); /* the output is practically nothing */

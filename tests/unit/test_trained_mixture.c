@@ -1,6 +1,6 @@
-/* A small network trained on a mixture of two Gaussians, and drawn from by every solver: the mean and spread of each of the two,
- * and their weights, come out near those of the data. Pictures of 4x4 pixels: a level of +0.5 or -0.4, that varies from picture to picture, and a
- * grain of each pixel's own. */
+/* A small network trained on a mixture of two Gaussians, and drawn from by every solver: the mean and spread of each of the
+ * two, and their weights, come out near those of the data. Pictures of 4x4 pixels: a level of +0.5 or -0.4, that varies from
+ * picture to picture, and a grain of each pixel's own. */
 #include "base/random.h"
 #include "support/sampling.h"
 
@@ -82,7 +82,8 @@ static void check_covariance(const char *name, const float *got, int mode, doubl
             double want = level_spread * level_spread + (i == j ? grain * grain : 0);
             off += pow(square[i][j] - want, 2), all += want * want;
         }
-    ck_assert_msg(sqrt(off / all) < COVARIANCE_OFF, "%s: the covariance of mode %d is off by %.3f of its norm", name, mode, sqrt(off / all));
+    ck_assert_msg(sqrt(off / all) < COVARIANCE_OFF, "%s: the covariance of mode %d is off by %.3f of its norm", name, mode,
+                  sqrt(off / all));
 }
 
 /* What the pictures' means tell: the weight of the upper mode, and of each its mean and spread. */
@@ -110,7 +111,8 @@ static void check_pictures(const char *name, const float *got) {
 static void check_solver(dm_unet *unet, const dm_schedule *own, int32_t solver) {
     static float got[DRAWN * PLANE];
     bool by_sigma = solver >= DM_SOLVER_EULER && solver <= DM_SOLVER_DEIS, with_betas = own == schedule;
-    dm_sampler_options o = test_sampler_options(solver, solver == DM_SOLVER_DDPM ? 250 : 40, by_sigma ? DM_SPACING_LINSPACE : DM_SPACING_TRAILING);
+    dm_sampler_options o = test_sampler_options(solver, solver == DM_SOLVER_DDPM ? 250 : 40,
+                                                by_sigma ? DM_SPACING_LINSPACE : DM_SPACING_TRAILING);
     if (by_sigma && with_betas) o.grid = DM_GRID_KARRAS;
     o.clip = 0;
     o.batch_size = 128;
@@ -150,7 +152,8 @@ START_TEST(solvers_on_flow) {
 END_TEST
 
 START_TEST(solvers_of_edm) {
-    static const int32_t solvers[] = {DM_SOLVER_EULER, DM_SOLVER_HEUN, DM_SOLVER_DPM2, DM_SOLVER_LMS, DM_SOLVER_DPMPP, DM_SOLVER_UNIPC, DM_SOLVER_DEIS};
+    static const int32_t solvers[] = {DM_SOLVER_EULER, DM_SOLVER_HEUN,  DM_SOLVER_DPM2, DM_SOLVER_LMS,
+                                      DM_SOLVER_DPMPP, DM_SOLVER_UNIPC, DM_SOLVER_DEIS};
     dm_schedule *edm = schedule_of(DM_SCHEDULE_EDM);
     dm_unet *unet = train(DM_PREDICT_EDM, DM_TIMESTEPS_LOG_NORMAL, edm);
     for (size_t i = 0; i < sizeof solvers / sizeof *solvers; i++) check_solver(unet, edm, solvers[i]);

@@ -98,7 +98,8 @@ START_TEST(crops_are_anywhere_within_the_padding) {
         training_require(&t, dm_trainer_step(t.trainer, NULL));
         for (int32_t i = 0; i < BATCH; i++) {
             int32_t down, right;
-            ck_assert_msg(find_shift(t.trainer->batch.target + i * TRAINING_ELEMENTS, t.trainer->batch.indices[i], PADDING, &down, &right),
+            ck_assert_msg(find_shift(t.trainer->batch.target + i * TRAINING_ELEMENTS, t.trainer->batch.indices[i], PADDING,
+                                     &down, &right),
                           "picture %d of step %d is no crop", (int)i, (int)step);
             sums[0] += down, sums[1] += right;
             const int32_t reached[4] = {down, -down, right, -right};
