@@ -31,6 +31,10 @@
  * Arrays are the caller's, and are not kept after the call returns unless the function says so.
  * Out parameters come first and are set to NULL on failure. Every destroy accepts NULL.
  *
+ * Options. A parameter of a way that was not chosen (rho without Karras's grid, huber_delta without Huber's
+ * loss) has no effect; a few are checked for their range all the same. Options that contradict each other are
+ * refused, and the error's text names both.
+ *
  * Files. What the library writes is complete or not there: on failure the name keeps what stood under it.
  * A file that is replaced hands on its permissions; through a symbolic link, the file that it leads to is
  * replaced, and the link stays.
