@@ -1,12 +1,12 @@
 #!/bin/sh
 # The experiments of docs/experiments.md, one after another: trains four networks on built-in pictures, draws from them, and writes
-# tables and pictures.  experiments.sh BUILD OUT [STEPS [COUNT [REPEAT]]]   (from the root; one to two hours on two cores with 4000 steps)
+# tables and pictures.  experiments.sh BUILD OUT [STEPS [COUNT [REPEAT]]]   (from the root; some 70 minutes on two cores with 4000 steps)
 set -eu
 build=$1
 out=$2
 steps=${3:-4000}
-count=${4:-512} # pictures of a distance
-repeat=${5:-3}  # distances of a row
+count=${4:-2048} # pictures of a distance
+repeat=${5:-2} # distances of a row
 images=$out/images
 mkdir -p "$images"
 

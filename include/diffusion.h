@@ -613,8 +613,9 @@ typedef struct dm_sampler_options {
     int32_t steps_offset;     /* added to leading timesteps; 0 */
     int32_t variance;         /* DDPM: DM_VARIANCE_FIXED_LARGE */
     int32_t clip;             /* 1: the predicted x_0 is clipped to [-1, 1] at every step; 1 */
-    int32_t rederive_eps;     /* DDIM: 1: eps is derived again from the clipped x_0; 0: it stays as predicted; 0. Of solvers from
-                                 Euler on it always is. With guidance it is wanted: what is clipped would stay as noise */
+    int32_t rederive_eps;     /* DDIM: 1: eps is derived again from the clipped x_0; 0: it stays as predicted; -1, the default:
+                                 it stays unless there is guidance, which is clipped much, and what is clipped would stay as
+                                 noise. Of solvers from Euler on it always is */
     int32_t final_alpha_one;  /* 1: the last step goes to the clean picture; 0: to timestep 0's level of noise; 1. Not DDPM */
     int32_t batch_size;       /* pictures that go through the network at once, 1 to 4096; 16 */
     double eta;               /* DDIM: 0, the default, deterministic; 1, as noisy as DDPM */

@@ -95,8 +95,9 @@ void dmi_sampler_plan_stages(dm_sampler *s, int32_t first) {
 
 dmi_reading dmi_sampler_reading(const dm_sampler *s, const dmi_stage *stage) {
     dmi_reading r = dmi_reading_at(stage->at, s->prediction, s->sigma_data);
-    bool clips = s->options.clip, rederives = s->solver->rederives || s->options.rederive_eps;
-    if (clips && rederives) {
+    const dm_sampler_options *o = &s->options;
+    bool rederives = s->solver->rederives || (o->rederive_eps < 0 ? o->guidance != 1 : o->rederive_eps == 1);
+    if (o->clip && rederives) {
         /* From x_0 as it is after clipping. */
         dmi_reading again = dmi_reading_at(stage->at, DM_PREDICT_X0, s->sigma_data);
         r.eps_x = again.eps_x;

@@ -285,6 +285,7 @@ static dm_sampler_options options_of(const solver_case *c, int32_t *timesteps) {
     if (c->churn > 0) o.churn = c->churn, o.churn_min = c->churn_min;
     if (c->churn_max > 0) o.churn_max = c->churn_max, o.churn_noise = c->churn_noise;
     if (c->threshold) o.threshold = 0.9, o.threshold_max = 1.6;
+    o.rederive_eps = 0; /* diffusers' default */
     if (c->guided) o.guidance = 4, o.guidance_rescale = c->guidance_rescale;
     if (c->spacing != DM_SPACING_CUSTOM) return o;
     /* Flow's timestep t is where u = (t + 1) / 1000. */

@@ -56,6 +56,7 @@ START_TEST(guided_as_by_hand) {
     for (int k = 0; k < 3; k++) {
         asked one = cases[_i], two = cases[_i];
         dm_sampler_options o = test_sampler_options(solvers[k], 12, DM_SPACING_TRAILING);
+        o.rederive_eps = 1; /* as it is with guidance, of which the sampler by hand knows nothing */
         dm_sampler *hand = test_sampler_of(by_itself, &one, DM_PREDICT_V, &o);
         o.guidance = two.guidance;
         o.guidance_rescale = two.rescale;
@@ -73,6 +74,28 @@ START_TEST(guided_as_by_hand) {
         ck_assert_uint_eq(two.least, two.begin > 0 ? COUNT : 2 * COUNT);
         dm_sampler_destroy(hand);
         dm_sampler_destroy(sampler);
+    }
+}
+END_TEST
+
+/* DDIM's eps follows the clipped x_0 where there is guidance, unless the caller says otherwise, and else stays. */
+START_TEST(eps_follows_where_guided) {
+    for (int guided = 0; guided < 2; guided++) {
+        float got[3][TOTAL];
+        asked a = cases[0];
+        for (int32_t way = -1; way <= 1; way++) {
+            dm_sampler_options o = test_sampler_options(DM_SOLVER_DDIM, 12, DM_SPACING_TRAILING);
+            ck_assert_int_eq(o.rederive_eps, -1);
+            o.rederive_eps = way;
+            if (guided) o.guidance = 4;
+            dm_sampler *sampler = test_sampler_of(labelled, &a, DM_PREDICT_V, &o);
+            dm_sampler_request r = test_sampler_request(COUNT);
+            r.labels = labels_of;
+            ok(dm_sampler_run(sampler, &r, got[way + 1], TOTAL));
+            dm_sampler_destroy(sampler);
+        }
+        ck_assert_mem_eq(got[0], got[1 + guided], sizeof got[0]);
+        ck_assert_mem_ne(got[0], got[2 - guided], sizeof got[0]);
     }
 }
 END_TEST
@@ -109,6 +132,7 @@ START_TEST(network_halves) {
     dm_unet *unet = network_of(4);
     dm_sampler_options o = test_sampler_options(DM_SOLVER_DDIM, 4, DM_SPACING_TRAILING);
     dm_sampler *hand, *sampler;
+    o.rederive_eps = 1;
     ok(dm_sampler_create_with_denoiser(&hand, context, schedule, half_by_half, unet, DM_PREDICT_V, 16, 16, 3, &o));
     o.guidance = 3;
     ok(dm_sampler_create(&sampler, unet, schedule, &o));
@@ -200,6 +224,7 @@ Suite *test_guidance_suite(void) {
     tcase_add_checked_fixture(tcase, test_sampling_setup, test_sampling_teardown);
     tcase_set_timeout(tcase, 30);
     tcase_add_loop_test(tcase, guided_as_by_hand, 0, (int)(sizeof cases / sizeof cases[0]));
+    tcase_add_test(tcase, eps_follows_where_guided);
     tcase_add_test(tcase, network_halves);
     tcase_add_test(tcase, interval_allocates_nothing);
     tcase_add_test(tcase, guidance_refused);

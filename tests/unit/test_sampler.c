@@ -274,7 +274,7 @@ START_TEST(options_refused) {
         {{.steps_offset = 1}, "only leading"},
         {{.variance = 3}, "'variance' is 3"},
         {{.clip = 2}, "'clip' is 2"},
-        {{.rederive_eps = -1}, "'rederive_eps' is -1"},
+        {{.rederive_eps = -2}, "'rederive_eps' is -2"},
         {{.final_alpha_one = 3}, "'final_alpha_one' is 3"},
         {{.batch_size = 4097}, "'batch_size' is 4097"},
         {{.batch_size = -1}, "'batch_size' is -1"},
