@@ -162,6 +162,10 @@ static int32_t draw(job *j) {
     dm_sampler *sampler = NULL;
     int32_t status = dm_unet_get_options(j->unet, &j->u, sizeof j->u);
     if (status) return status;
+    if (o->label == ROW_OF_EACH && !j->u.classes) {
+        fprintf(stderr, "sample: --class -2 and %s don't go together: the network has no classes, and so no rows\n", o->model);
+        return DM_ERROR_CANCELLED; /* the context has no text for it */
+    }
     settle_grid(o, j->u.classes);
     dm_sampler_options s = o->sampler;
     if (o->animation) s.batch_size = o->count;

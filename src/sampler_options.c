@@ -103,8 +103,6 @@ static int32_t check_solver(dmi_host *host, const dmi_solver *solver, const dm_s
     return DM_OK;
 }
 
-static const char *const predictions[] = {"eps", "x0", "v", "flow", "edm"}; /* by DM_PREDICT_* */
-
 /* What the network or the schedule cannot do. */
 static int32_t check_model(const dm_sampler *s, const dm_sampler_options *o) {
     dmi_host *host = &s->context->host;
@@ -117,17 +115,16 @@ static int32_t check_model(const dm_sampler *s, const dm_sampler_options *o) {
     if (o->prediction >= 0 && o->prediction != s->prediction)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                         "sampler: 'prediction' %d (%s) and the network don't go together: it predicts %s",
-                        (int)o->prediction, predictions[o->prediction], predictions[s->prediction]);
+                        (int)o->prediction, dmi_prediction_name(o->prediction), dmi_prediction_name(s->prediction));
     if (solver->needs_flow && s->schedule->options.kind != DM_SCHEDULE_FLOW)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "sampler: the solver %s and the schedule's 'kind' %d don't go together: it needs the "
-                        "flow schedule",
-                        solver->name, (int)s->schedule->options.kind);
+                        "sampler: the solver %s and the schedule's 'kind' %d (%s) don't go together: it needs the flow schedule",
+                        solver->name, (int)s->schedule->options.kind, dmi_schedule_name(s->schedule));
     if ((o->solver == DM_SOLVER_PNDM) && !dmi_schedule_has_betas(s->schedule))
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "sampler: the solver pndm and the schedule's 'kind' %d don't go together: it needs "
-                        "timesteps with betas",
-                        (int)s->schedule->options.kind);
+                        "sampler: the solver pndm and the schedule's 'kind' %d (%s) don't go together: it needs timesteps with "
+                        "betas",
+                        (int)s->schedule->options.kind, dmi_schedule_name(s->schedule));
     if (o->variance == DM_VARIANCE_LEARNED && !(s->unet && s->unet->options.learned_variance))
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                         "sampler: 'variance' 2 (learned) and the network don't go together: it was "

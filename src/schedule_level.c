@@ -72,6 +72,19 @@ dmi_level dmi_schedule_level_of_sigma(const dm_schedule *s, double sigma) {
     return with_betas(sigma, dmi_schedule_timestep_of_sigma(s, sigma));
 }
 
+const char *dmi_prediction_name(int32_t prediction) {
+    static const char *const names[] = {[DM_PREDICT_EPS] = "eps", [DM_PREDICT_X0] = "x0", [DM_PREDICT_V] = "v",
+                                        [DM_PREDICT_FLOW] = "flow", [DM_PREDICT_EDM] = "edm"};
+    return names[prediction];
+}
+
+const char *dmi_schedule_name(const dm_schedule *schedule) {
+    static const char *const names[] = {
+        [DM_SCHEDULE_LINEAR] = "linear", [DM_SCHEDULE_COSINE] = "cosine", [DM_SCHEDULE_SCALED_LINEAR] = "scaled linear",
+        [DM_SCHEDULE_SIGMOID] = "sigmoid", [DM_SCHEDULE_FLOW] = "flow", [DM_SCHEDULE_EDM] = "EDM"};
+    return schedule->options.kind == DMI_SCHEDULE_CUSTOM ? "the caller's betas" : names[schedule->options.kind];
+}
+
 int32_t dmi_schedule_check_prediction(dmi_host *host, const char *owner, const dm_schedule *schedule, int32_t prediction) {
     int32_t kind = schedule->options.kind;
     const char *why = NULL;
@@ -83,6 +96,7 @@ int32_t dmi_schedule_check_prediction(dmi_host *host, const char *owner, const d
         why = "at the last timestep, which is noise alone, eps says nothing about x_0";
     if (!why) return DM_OK;
     return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                    "%s: the network's 'prediction' %d and the schedule's 'kind' %d%s don't go together: %s", owner,
-                    (int)prediction, (int)kind, schedule->options.zero_terminal_snr ? " with 'zero_terminal_snr'" : "", why);
+                    "%s: the network's 'prediction' %d (%s) and the schedule's 'kind' %d (%s)%s don't go together: %s", owner,
+                    (int)prediction, dmi_prediction_name(prediction), (int)kind, dmi_schedule_name(schedule),
+                    schedule->options.zero_terminal_snr ? " with 'zero_terminal_snr'" : "", why);
 }

@@ -47,7 +47,8 @@ int32_t dmi_trainer_check_pairs(dmi_host *host, const dm_trainer_options *o) {
 
 static int32_t check_loss(dmi_host *host, const dm_unet_options *unet, const dm_trainer_options *o) {
     char text[64], prediction[64];
-    snprintf(prediction, sizeof prediction, "the network's 'prediction' %d", (int)unet->prediction);
+    snprintf(prediction, sizeof prediction, "the network's 'prediction' %d (%s)", (int)unet->prediction,
+             dmi_prediction_name(unet->prediction));
     snprintf(text, sizeof text, "'loss' %d", (int)o->loss);
     if (o->loss == DM_LOSS_HYBRID && !unet->learned_variance)
         return refuse(host, "'loss' 2 (hybrid)", "the network's 'learned_variance' 0",
@@ -78,7 +79,7 @@ static int32_t check_pictures(dmi_host *host, const dm_unet_options *unet, const
 
 static int32_t check_timesteps(dmi_host *host, const dm_schedule *schedule, const dm_trainer_options *o) {
     char kind[64];
-    snprintf(kind, sizeof kind, "the schedule's 'kind' %d", (int)schedule->options.kind);
+    snprintf(kind, sizeof kind, "the schedule's 'kind' %d (%s)", (int)schedule->options.kind, dmi_schedule_name(schedule));
     if (o->timestep_sampling == DM_TIMESTEPS_LOGIT_NORMAL && schedule->options.kind != DM_SCHEDULE_FLOW)
         return refuse(host, "'timestep_sampling' 2 (logit-normal)", kind, "it draws levels of the flow schedule (4)");
     if (o->timestep_sampling == DM_TIMESTEPS_LOG_NORMAL && schedule->options.kind != DM_SCHEDULE_EDM)

@@ -131,6 +131,7 @@ refuses "'loss' 2 (hybrid) and the network's 'learned_variance' 0" "$build/train
 refuses "--more-decays is '0.9,x'" "$build/train_cifar10" --more-decays 0.9,x --steps 1 --out "$out/bad"
 refuses '--samples is 65537' "$build/train_cifar10" --samples 65537 --out "$out/bad"
 refuses 'guidance.*no classes' "$build/sample" --model "$out/whole/checkpoint.safetensors" --guidance 2 --out "$out/bad.png"
+refuses 'class -2.*no classes' "$build/sample" --model "$out/whole/checkpoint.safetensors" --class -2 --out "$out/bad.png"
 refuses 'strength.*no --image' "$build/sample" --model "$out/whole/checkpoint.safetensors" --strength 0.5 --out "$out/bad.png"
 refuses 'flow_euler.*flow schedule' "$build/sample" --model "$out/whole/checkpoint.safetensors" --solver flow_euler --out "$out/bad.png"
 refuses '262 x 262 pixels' "$build/sample" --model "$out/whole/checkpoint.safetensors" --image "$out/grid262.png" --strength 0.5 --out "$out/bad.png"

@@ -198,7 +198,7 @@ START_TEST(evaluations_refused) {
     o.count = 3;
     fails(DM_ERROR_INVALID_ARGUMENT, dm_unet_evaluate(unet, own, dataset, &o, NULL, NULL, &got), "'first' 5 and 'count' 3 don't");
     fails(DM_ERROR_INVALID_ARGUMENT, dm_unet_evaluate(unet, flow, dataset, &o, NULL, NULL, &got),
-          "'prediction' 2 and the schedule's 'kind' 4");
+          "'prediction' 2 (v) and the schedule's 'kind' 4 (flow)");
     fails(DM_ERROR_INVALID_ARGUMENT, dm_unet_evaluate(unet, own, NULL, &o, NULL, NULL, &got), "'dataset' is NULL");
     dm_dataset_destroy(dataset);
     dm_schedule_destroy(own);
