@@ -23,7 +23,7 @@ static void spread_timesteps(dm_sampler *s) {
 
 /* Element i of `steps` from `first` to `last`, evenly after `root` has been taken (1: of the logarithms, see below). */
 static double sigma_on_grid(const dm_sampler_options *o, double first, double last, int32_t i) {
-    double part = o->steps > 1 ? (double)i / (o->steps - 1) : 0;
+    double part = (double)i / (o->steps - 1);
     if (o->grid == DM_GRID_EXPONENTIAL) return exp(log(first) + part * (log(last) - log(first)));
     double high = pow(first, 1 / o->rho), low = pow(last, 1 / o->rho);
     return pow(high + part * (low - high), o->rho);
@@ -37,7 +37,8 @@ static int32_t use_grid(dm_sampler *s) {
                         "sampler: 'grid' %d and the schedule don't go together: at timestep %g it is noise alone, and sigma "
                         "infinite",
                         (int)o->grid, s->timesteps[0]);
-    for (int32_t i = 0; i < o->steps; i++) {
+    /* The ends stay as they are: rounded, the last could lie beyond where the run ends. */
+    for (int32_t i = 1; i < o->steps - 1; i++) {
         double sigma = sigma_on_grid(o, first, last, i);
         s->levels[i] = dmi_schedule_level_of_sigma(s->schedule, sigma);
         s->timesteps[i] = dmi_schedule_timestep_of_sigma(s->schedule, sigma);
@@ -64,6 +65,9 @@ int32_t dmi_sampler_plan_levels(dm_sampler *s) {
     if (!status && o->grid != DM_GRID_TIMESTEPS) status = use_grid(s);
     if (status) return status;
     bool clean = o->final_alpha_one || s->solver->to_clean;
+    if (!clean && !dmi_level_has_signal(dmi_schedule_level(s->schedule, 0)))
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: 'final_alpha_one' 0 and the schedule's 'timesteps' %d don't go "
+                        "together: timestep 0, where the run would end, is noise alone", (int)s->schedule->steps);
     s->levels[o->steps] = clean ? (dmi_level){.signal = 1} : dmi_schedule_level(s->schedule, 0);
     s->timesteps[o->steps] = clean ? -1 : 0;
     return DM_OK;

@@ -13,8 +13,9 @@ static dmi_level with_betas(double sigma, double time) {
     return (dmi_level){.signal = signal, .noise = isinf(sigma) ? 1 : sigma * signal, .time = time};
 }
 
-static dmi_level flow_level(const dm_schedule *s, double share) {
-    return (dmi_level){.signal = 1 - share, .noise = share, .time = share * s->steps};
+/* signal + noise = 1. Neither is made of the other, which near 1 would leave rounding alone of it. */
+static dmi_level flow_level(const dm_schedule *s, double signal, double noise) {
+    return (dmi_level){.signal = signal, .noise = noise, .time = noise * s->steps};
 }
 
 static dmi_level edm_level(double sigma) { return (dmi_level){.signal = 1, .noise = sigma, .time = log(sigma) / 4}; }
@@ -30,7 +31,8 @@ static double edm_sigma(const dm_schedule *s, double t) {
 dmi_level dmi_schedule_level(const dm_schedule *s, double t) {
     if (s->options.kind == DM_SCHEDULE_FLOW) {
         double u = (t + 1) / s->steps, shift = s->options.flow_shift;
-        return flow_level(s, shift * u / (1 + (shift - 1) * u));
+        double all = 1 + (shift - 1) * u;
+        return flow_level(s, (1 - u) / all, u < 1 ? shift * u / all : 1);
     }
     if (s->options.kind == DM_SCHEDULE_EDM) return edm_level(edm_sigma(s, t));
     int32_t below = (int32_t)t;
@@ -67,7 +69,7 @@ double dmi_schedule_timestep_of_sigma(const dm_schedule *s, double sigma) {
 }
 
 dmi_level dmi_schedule_level_of_sigma(const dm_schedule *s, double sigma) {
-    if (s->options.kind == DM_SCHEDULE_FLOW) return flow_level(s, isinf(sigma) ? 1 : sigma / (1 + sigma));
+    if (s->options.kind == DM_SCHEDULE_FLOW) return flow_level(s, 1 / (1 + sigma), isinf(sigma) ? 1 : sigma / (1 + sigma));
     if (s->options.kind == DM_SCHEDULE_EDM) return edm_level(sigma);
     return with_betas(sigma, dmi_schedule_timestep_of_sigma(s, sigma));
 }

@@ -68,7 +68,7 @@ static int32_t sde_step(const dmi_path *path, int32_t i, dmi_stage *stages) {
     dmi_sum *move = &stages[0].move;
     move->of[DMI_X] = s.to.noise / s.from.noise * s.left;
     move->of[DMI_X0] = grown;
-    move->noise = s.to.noise * sqrt(1 - s.left * s.left);
+    move->noise = s.to.noise * sqrt(fmax(1 - s.left * s.left, 0)); /* of a step that leads nowhere, left may round above 1 */
     if (order == 2) add_difference(move, DMI_X0, DMI_MEMORY, 0.5 * grown * inverse_ratio(path, i, s.h));
     return 1;
 }

@@ -30,7 +30,7 @@ static int32_t ancestral_step(const dmi_path *path, int32_t i, dmi_stage *stages
     double ratio = to.noise * from.signal / (to.signal * from.noise); /* of the two sigmas */
     stages[0] = dmi_stage_at(path, i);
     stages[0].move = dmi_sum_straight((dmi_level){.signal = to.signal, .noise = to.noise * ratio});
-    stages[0].move.noise = to.noise * sqrt(1 - ratio * ratio);
+    stages[0].move.noise = to.noise * sqrt(fmax(1 - ratio * ratio, 0));
     return 1;
 }
 

@@ -22,7 +22,7 @@ double dmi_sum_along(dmi_sum *sum, int32_t x, dmi_level from, dmi_level to) {
 
 double dmi_variance_between(dmi_level from, dmi_level to) {
     double left = from.signal / to.signal;
-    return from.noise * from.noise - left * left * to.noise * to.noise;
+    return fmax(from.noise * from.noise - left * left * to.noise * to.noise, 0); /* rounding may go below, where they are equal */
 }
 
 bool dmi_falls(const dmi_path *path, int32_t i) {
