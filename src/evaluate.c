@@ -100,8 +100,9 @@ static void ask_task(void *data, int32_t i, int32_t worker) {
     e->time[i] = (float)level.time;
 }
 
-/* eps as follows from the x_0 that the network sees, clipped where asked, beside where the variance lies: [pixels, 2 channels]. */
-static void read_eps(evaluation *e, size_t i, const float *prediction, dmi_level level) {
+/* The x_0 that the network sees, clipped where asked, or the eps that follows from it, beside where the variance lies: [pixels, 2
+ * channels]. */
+static void read_guess(evaluation *e, size_t i, const float *prediction, dmi_level level, bool as_x_0) {
     const dmi_kernels *kernels = e->context->kernels;
     size_t n = e->n, at = i * n, c = e->channels;
     double *x_0 = e->wide + at, *x = e->other + at;
@@ -110,17 +111,22 @@ static void read_eps(evaluation *e, size_t i, const float *prediction, dmi_level
     kernels->solver_sum(x, NULL, NULL, 0, e->x_t + at, 1, n);
     kernels->solver_read(x_0, r.x0_x, x, r.x0_output, prediction, e->o.clip ? 1 : INFINITY, n);
     const double *terms[] = {x, x_0}, factors[] = {again.eps_x, again.eps_output};
-    kernels->solver_sum(x, terms, factors, 2, NULL, 0, n);
-    kernels->solver_input(e->gradient + 2 * at, 1, x, n); /* which is written over below */
+    if (!as_x_0) kernels->solver_sum(x, terms, factors, 2, NULL, 0, n);
+    kernels->solver_input(e->gradient + 2 * at, 1, as_x_0 ? x_0 : x, n); /* which is written over below */
     kernels->copy_rows(e->eps + 2 * at, 2 * c, e->gradient + 2 * at, c, n / c, c, false);
 }
 
 static void add_bound(evaluation *e, size_t i, const float *prediction, int32_t t) {
     dmi_bound bound = dmi_loss_bound(e->schedule, t);
+    dmi_level level = dmi_schedule_level(e->schedule, t);
     size_t n = e->n, at = i * n;
+    /* Where x_t is noise alone no eps follows from x_0, and the mean's error is that of x_0 times its share (eq. 7). */
+    bool as_x_0 = t > 0 && !dmi_level_has_signal(level);
+    const float *truth = as_x_0 ? e->x_0 : e->noise;
+    if (as_x_0) bound.error = dmi_schedule_value(e->schedule, DM_SERIES_POSTERIOR_MEAN_X0, t);
     bound.factor = 0;
-    read_eps(e, i, prediction, dmi_schedule_level(e->schedule, t));
-    double nats = e->context->kernels->bound(e->gradient + 2 * at, e->eps + 2 * at, e->noise + at, e->x_t + at, e->channels, &bound,
+    read_guess(e, i, prediction, level, as_x_0);
+    double nats = e->context->kernels->bound(e->gradient + 2 * at, e->eps + 2 * at, truth + at, e->x_t + at, e->channels, &bound,
                                              n / e->channels, e->channels);
     if (e->question == 0) e->sums[i].decoder = nats;
     else e->sums[i].steps += nats;
