@@ -648,7 +648,8 @@ typedef struct dm_sampler_options {
 typedef int32_t (*dm_sampler_progress)(void *user, int32_t step, int32_t steps, const float *x_t, const float *x_0,
                                        size_t first, size_t count);
 /* Writes the noise for one step of pictures first to first + count - 1, `elements` floats each, in place of the
- * library's. step 0 is the noise that sampling starts from, step i that which step i adds. */
+ * library's. step 0 is the noise that sampling starts from, step i that which step i adds. What a mask keeps, and RePaint's way
+ * back, take the library's all the same. */
 typedef int32_t (*dm_noise_source)(void *user, int32_t step, float *noise, size_t first, size_t count, size_t elements);
 /* A network of the caller's: output like x_t, for pictures that all stand at one timestep. */
 typedef int32_t (*dm_denoiser)(void *user, float *output, const float *x_t, float timestep, const int32_t *labels,
