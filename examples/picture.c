@@ -50,14 +50,15 @@ int film_begin(film_reel *f, size_t count, int32_t height, int32_t width, int32_
     f->every = steps > frames ? steps / frames : 1;
     if (dm_image_grid_size(count, height, width, columns, scale, GAP, &grid_height, &grid_width)) return 0;
     f->frame_bytes = (size_t)grid_height * (size_t)grid_width * (size_t)channels;
-    f->frames = malloc(f->frame_bytes * (size_t)(steps / f->every + 2));
+    f->room = steps / f->every + 2;
+    f->frames = malloc(f->frame_bytes * (size_t)f->room);
     return f->frames != NULL;
 }
 
 int32_t film_progress(void *user, int32_t step, int32_t steps, const float *x_t, const float *x_0, size_t first, size_t count) {
     film_reel *f = user;
     (void)x_t;
-    if ((step % f->every && step != steps) || first != 0 || count != f->count) return 0;
+    if ((step % f->every && step != steps) || first != 0 || count != f->count || f->frame_count == f->room) return 0;
     size_t elements = count * (size_t)f->height * (size_t)f->width * (size_t)f->channels;
     uint8_t *pixels = malloc(elements);
     if (!pixels) return 1;

@@ -17,7 +17,7 @@ typedef struct film_reel {
     size_t count;         /* pictures */
     int32_t steps, every; /* a frame every so many steps */
     uint8_t *frames;      /* what was drawn */
-    int32_t frame_count;
+    int32_t frame_count, room;
     size_t frame_bytes;
 } film_reel;
 

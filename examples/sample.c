@@ -166,6 +166,11 @@ static int32_t draw(job *j) {
         fprintf(stderr, "sample: --class -2 and %s don't go together: the network has no classes, and so no rows\n", o->model);
         return DM_ERROR_CANCELLED; /* the context has no text for it */
     }
+    if (j->u.in_channels != j->u.out_channels) {
+        fprintf(stderr, "sample: %s takes %d channels and gives %d: it does not draw pictures\n", o->model, (int)j->u.in_channels,
+                (int)j->u.out_channels);
+        return DM_ERROR_CANCELLED; /* the context has no text for it */
+    }
     settle_grid(o, j->u.classes);
     dm_sampler_options s = o->sampler;
     if (o->animation) s.batch_size = o->count;
@@ -175,7 +180,7 @@ static int32_t draw(job *j) {
     if (!status && read_files(j)) return DM_ERROR_CANCELLED;
     if (!status) status = dm_sampler_create(&sampler, j->unet, j->schedule, &s);
     if (!status && o->animation &&
-        !film_begin(&j->film, (size_t)o->count, j->u.height, j->u.width, j->u.out_channels, o->columns, o->scale, s.steps, 40))
+        !film_begin(&j->film, (size_t)o->count, j->u.height, j->u.width, j->u.out_channels, o->columns, o->scale, s.steps * o->repaint, 40))
         status = DM_ERROR_OUT_OF_MEMORY;
     if (!status) status = run(j, sampler, s.steps);
     if (!status)

@@ -38,15 +38,15 @@ typedef struct guide_job {
     bool guided;
 } guide_job;
 
-/* Ho and Salimans 2022, eq. 6, with their w + 1; Lin et al. 2024, eq. 15 and 16. */
+/* Ho and Salimans 2022, eq. 6, with their w + 1; Lin et al. 2024, eq. 15 and 16. output may be `with`. */
 static void guide(const dm_sampler *s, float *output, const float *with, const float *without) {
     const dmi_kernels *kernels = s->context->kernels;
     const dm_sampler_options *o = &s->options;
     size_t n = s->elements;
+    double mean, wanted, is;
+    if (o->guidance_rescale > 0) kernels->moments(&mean, &wanted, with, n);
     kernels->combine(output, (float)o->guidance, with, (float)(1 - o->guidance), without, n);
     if (!(o->guidance_rescale > 0)) return;
-    double mean, wanted, is;
-    kernels->moments(&mean, &wanted, with, n);
     kernels->moments(&mean, &is, output, n);
     if (is > 0) kernels->scale(output, output, (float)(o->guidance_rescale * sqrt(wanted / is) + 1 - o->guidance_rescale), n);
 }

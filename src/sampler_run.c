@@ -71,6 +71,7 @@ static void keep_task(void *data, int32_t task, int32_t worker) {
     if (job->to.noise > 0) dmi_run_draw(run, i, DMI_STREAM_KEEP, noise);
     s->context->kernels->solver_keep(s->buffers.x + i * n, r->mask + picture * pixels, r->image + picture * n,
                                      job->to.signal, noise, job->to.noise, pixels, (size_t)s->channels);
+    s->context->kernels->solver_input(s->buffers.shown_x + i * n, 1, s->buffers.x + i * n, n);
 }
 
 /* What is kept of the request's image takes its place, as noisy as x is at that level (Lugmayr et al. 2022, eq. 8). */
@@ -156,7 +157,7 @@ static int32_t run_batch(dmi_run *run, int32_t first, float *images) {
     int32_t status = begin(run);
     if (status) return status;
     keep(run, run->levels[first]);
-    status = check_cancelled(run);
+    if (!run->only_begins) status = check_cancelled(run);
     if (!status && !run->only_begins) status = run_all(run, first);
     if (status) return status;
     size_t floats = run->count * s->elements;

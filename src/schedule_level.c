@@ -31,7 +31,7 @@ static double edm_sigma(const dm_schedule *s, double t) {
 dmi_level dmi_schedule_level(const dm_schedule *s, double t) {
     if (s->options.kind == DM_SCHEDULE_FLOW) {
         double u = (t + 1) / s->steps, shift = s->options.flow_shift;
-        double all = 1 + (shift - 1) * u;
+        double all = (1 - u) + shift * u;
         return flow_level(s, (1 - u) / all, u < 1 ? shift * u / all : 1);
     }
     if (s->options.kind == DM_SCHEDULE_EDM) return edm_level(edm_sigma(s, t));
@@ -65,7 +65,7 @@ double dmi_schedule_timestep_of_sigma(const dm_schedule *s, double sigma) {
     }
     double below = log(sigma_of(s->alpha_cumprod[low])), above = log(sigma_of(s->alpha_cumprod[high]));
     /* Betas may be so small that neighbours are equal, and the last sigma may be infinite. */
-    return above > below ? low + (log(sigma) - below) / (above - below) : low;
+    return above > below && isfinite(below) ? low + (log(sigma) - below) / (above - below) : low;
 }
 
 dmi_level dmi_schedule_level_of_sigma(const dm_schedule *s, double sigma) {

@@ -88,7 +88,8 @@ for file in grid run each/00000 each/00002; do is_png "$out/$file.png"; done
 # Steering: each writes a grid. The words of $way are meant to be split.
 from="--image $out/each/00000.png"
 for way in "--solver unipc --random torch" "--solver heun --grid karras --churn 5" "$from --strength 0.5" "$from --vary 0.3" "--between 7" \
-    "$from --mask $out/each/00001.png --solver ddpm --repaint 2"; do
+    "$from --mask $out/each/00001.png --solver ddpm --repaint 2" \
+    "$from --mask $out/each/00001.png --repaint 30 --animation $out/steered-run.png"; do
     rm -f "$out/steered.png"
     # shellcheck disable=SC2086
     "$build/sample" --model "$out/whole/checkpoint.safetensors" --count 2 --steps 4 --out "$out/steered.png" $way >"$out/sample.txt" 2>&1 ||

@@ -153,6 +153,32 @@ START_TEST(network_halves) {
 }
 END_TEST
 
+/* The rescaling is at work beside a learned variance too: with it, all of the spread comes from the half with the class. */
+START_TEST(rescaled_with_learned_variance) {
+    static float got[2][COUNT * PICTURE];
+    dm_unet_options u;
+    dm_unet *unet;
+    ok(dm_unet_options_preset(&u, sizeof u, DM_PRESET_TINY));
+    u.height = u.width = 16;
+    u.classes = 4;
+    u.learned_variance = 1;
+    ok(dm_unet_create(&unet, context, &u, 3));
+    for (int k = 0; k < 2; k++) {
+        dm_sampler_options o = test_sampler_options(DM_SOLVER_DDIM, 4, DM_SPACING_TRAILING);
+        o.guidance = 6;
+        o.guidance_rescale = k;
+        dm_sampler *sampler;
+        ok(dm_sampler_create(&sampler, unet, schedule, &o));
+        dm_sampler_request r = test_sampler_request(COUNT);
+        r.labels = labels_of;
+        ok(dm_sampler_run(sampler, &r, got[k], COUNT * PICTURE));
+        dm_sampler_destroy(sampler);
+    }
+    ck_assert_mem_ne(got[0], got[1], sizeof got[0]);
+    dm_unet_destroy(unet);
+}
+END_TEST
+
 static int32_t count_allocations(void *user, int32_t step, int32_t steps, const float *x, const float *x_0, size_t first,
                                  size_t count) {
     uint64_t *seen = user;
@@ -226,6 +252,7 @@ Suite *test_guidance_suite(void) {
     tcase_add_loop_test(tcase, guided_as_by_hand, 0, (int)(sizeof cases / sizeof cases[0]));
     tcase_add_test(tcase, eps_follows_where_guided);
     tcase_add_test(tcase, network_halves);
+    tcase_add_test(tcase, rescaled_with_learned_variance);
     tcase_add_test(tcase, interval_allocates_nothing);
     tcase_add_test(tcase, guidance_refused);
     suite_add_tcase(suite, tcase);
