@@ -170,11 +170,11 @@ static void write_facts(FILE *f, const char *facts) {
 
 static const char style[] =
     "body{font:16px/1.5 system-ui,sans-serif;color:#1c2330;max-width:900px;margin:2rem auto;padding:0 1rem}"
-    "h1{font-size:1.6rem}h2{font-size:1.15rem;margin-top:2rem}svg{width:100%;height:auto}svg "
-    "text{font-size:11px;fill:#5a6473}"
+    "h1{font-size:1.6rem}h2{font-size:1.15rem;margin-top:2rem}svg{width:100%;height:auto}"
+    "svg text{font-size:11px;fill:#5a6473}"
     "table{border-collapse:collapse}th{text-align:left;font-weight:600;padding:.15rem 1.5rem .15rem 0;vertical-align:top}"
-    ".grids{display:flex;flex-wrap:wrap;gap:1.25rem}figure{margin:0}figure "
-    "img{display:block;max-width:100%;image-rendering:pixelated}"
+    ".grids{display:flex;flex-wrap:wrap;gap:1.25rem}figure{margin:0}"
+    "figure img{display:block;max-width:100%;image-rendering:pixelated}"
     "figcaption,.note{color:#5a6473;font-size:.85rem}";
 
 int write_report(const char *path, const char *folder, const char *title, const char *facts) {

@@ -180,7 +180,8 @@ static int32_t draw(job *j) {
     if (!status && read_files(j)) return DM_ERROR_CANCELLED;
     if (!status) status = dm_sampler_create(&sampler, j->unet, j->schedule, &s);
     if (!status && o->animation &&
-        !film_begin(&j->film, (size_t)o->count, j->u.height, j->u.width, j->u.out_channels, o->columns, o->scale, s.steps * o->repaint, 40))
+        !film_begin(&j->film, (size_t)o->count, j->u.height, j->u.width, j->u.out_channels, o->columns, o->scale,
+                    s.steps * o->repaint, 40))
         status = DM_ERROR_OUT_OF_MEMORY;
     if (!status) status = run(j, sampler, s.steps);
     if (!status)

@@ -102,8 +102,7 @@ static int check_resume(const train_options *o, const given *g, const char *brou
     if (!brought && o->size) brought = "size";
     if (brought) {
         fprintf(stderr,
-                "train_cifar10: --resume and --%s don't go together: the checkpoint brings the options of network, schedule "
-                "and "
+                "train_cifar10: --resume and --%s don't go together: the checkpoint brings the options of network, schedule and "
                 "trainer, and the pictures' size; leave it out\n",
                 brought);
         return 1;
@@ -134,31 +133,23 @@ int read_train_options(train_options *o, int argc, const char **argv) {
     g.sample_every = 500, g.save_every = 500;
     const int shown = POPT_ARGFLAG_SHOW_DEFAULT;
 
-    struct poptOption run[] =
-        {{"data", 'd', POPT_ARG_STRING, &o->data, 0,
-          "cifar-10-binary.tar.gz, a folder of its .bin files, or 'builtin': pictures that the library draws (default: "
-          "builtin)",
-          "PATH"},
-         {"size", 0, POPT_ARG_INT, &o->size, 0, "of built-in pictures, 16 to 64 pixels each way (default: 32)", "N"},
-         {"out", 'o', POPT_ARG_STRING, &o->out, 0,
-          "folder for checkpoint, samples, loss.csv and report.html (default: out/train, or that of --resume's checkpoint)",
-          "DIR"},
-         {"resume", 'r', POPT_ARG_STRING, &o->resume, 0,
-          "go on from a checkpoint, which brings network, schedule and trainer options; give --data and --steps", "FILE"},
-         {"steps", 's', POPT_ARG_LONGLONG | shown, &g.steps, 0, "steps in all; 0: as --epochs says", "N"},
-         {"epochs", 'e', POPT_ARG_DOUBLE, &o->epochs, 0, "times through the data (100, where --steps is not given either)",
-          "X"},
-         {"sample-every", 0, POPT_ARG_LONGLONG | shown, &g.sample_every, 0,
-          "steps between grids of samples; 0: only at the end", "N"},
-         {"samples", 0, POPT_ARG_INT | shown, &o->samples, 0, "pictures in a grid", "N"},
-         {"sample-steps", 0, POPT_ARG_INT | shown, &o->sample_steps, 0, "DDIM steps for them", "N"},
-         {"save-every", 0, POPT_ARG_LONGLONG | shown, &g.save_every, 0, "steps between checkpoints; 0: only at the end",
-          "N"},
-         {"threads", 't', POPT_ARG_INT | shown, &o->threads, 0, "0: one for each processor", "N"},
-         {"profile", 0, POPT_ARG_NONE, &o->profile, 0,
-          "tell at the end where the time of a step went, operation by operation", NULL},
-         {"memory-limit", 0, POPT_ARG_LONGLONG | shown, &g.memory_mb, 0, "the library's memory; 0: no limit", "MB"},
-         POPT_TABLEEND};
+    struct poptOption run[] = {
+        {"data", 'd', POPT_ARG_STRING, &o->data, 0,
+         "cifar-10-binary.tar.gz, a folder of its .bin files, or 'builtin': pictures that the library draws (default: builtin)", "PATH"},
+        {"size", 0, POPT_ARG_INT, &o->size, 0, "of built-in pictures, 16 to 64 pixels each way (default: 32)", "N"},
+        {"out", 'o', POPT_ARG_STRING, &o->out, 0,
+         "folder for checkpoint, samples, loss.csv and report.html (default: out/train, or that of --resume's checkpoint)", "DIR"},
+        {"resume", 'r', POPT_ARG_STRING, &o->resume, 0, "go on from a checkpoint, which brings network, schedule and trainer options; give --data and --steps", "FILE"},
+        {"steps", 's', POPT_ARG_LONGLONG | shown, &g.steps, 0, "steps in all; 0: as --epochs says", "N"},
+        {"epochs", 'e', POPT_ARG_DOUBLE, &o->epochs, 0, "times through the data (100, where --steps is not given either)", "X"},
+        {"sample-every", 0, POPT_ARG_LONGLONG | shown, &g.sample_every, 0, "steps between grids of samples; 0: only at the end", "N"},
+        {"samples", 0, POPT_ARG_INT | shown, &o->samples, 0, "pictures in a grid", "N"},
+        {"sample-steps", 0, POPT_ARG_INT | shown, &o->sample_steps, 0, "DDIM steps for them", "N"},
+        {"save-every", 0, POPT_ARG_LONGLONG | shown, &g.save_every, 0, "steps between checkpoints; 0: only at the end", "N"},
+        {"threads", 't', POPT_ARG_INT | shown, &o->threads, 0, "0: one for each processor", "N"},
+        {"profile", 0, POPT_ARG_NONE, &o->profile, 0, "tell at the end where the time of a step went, operation by operation", NULL},
+        {"memory-limit", 0, POPT_ARG_LONGLONG | shown, &g.memory_mb, 0, "the library's memory; 0: no limit", "MB"},
+        POPT_TABLEEND};
     struct poptOption network[] = {
         {"preset", 'p', POPT_ARG_STRING, &g.preset, 0, "tiny, small (the default) or ddpm-cifar10; the options below change it", "NAME"},
         {"channels", 0, POPT_ARG_STRING, &g.channels, 0, "width of each level, as in 64,128,128,128", "LIST"},

@@ -185,8 +185,7 @@ static int32_t ask(evaluation *e) {
     for (int32_t i = 0; i < e->count; i++)
         if (e->statuses[i])
             return dmi_fail(&e->context->host, DM_ERROR_NOT_FINITE,
-                            "evaluate: the network's output is infinite or not a number for picture %zu at "
-                            "timestep %d",
+                            "evaluate: the network's output is infinite or not a number for picture %zu at timestep %d",
                             (size_t)e->o.first + e->first + (size_t)i, (int)e->timesteps[i]);
     return DM_OK;
 }
@@ -256,8 +255,7 @@ static int32_t check(evaluation *e) {
     if (e->dataset->height != u->height || e->dataset->width != u->width || e->dataset->channels != u->in_channels ||
         u->in_channels != u->out_channels)
         return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
-                        "evaluate: the dataset's pictures are %d x %d x %d, the network's %d x %d x %d in and "
-                        "%d out",
+                        "evaluate: the dataset's pictures are %d x %d x %d, the network's %d x %d x %d in and %d out",
                         (int)e->dataset->height, (int)e->dataset->width, (int)e->dataset->channels, (int)u->height,
                         (int)u->width, (int)u->in_channels, (int)u->out_channels);
     if (o->first >= e->dataset->count || o->count > e->dataset->count - o->first)

@@ -15,7 +15,7 @@ typedef struct dmi_sampler_buffers {
     double *x, *saved, *x_0, *eps;     /* [capacity, n] */
     double *memory[DMI_MEMORY_MOST];   /* likewise, as many as the solver has */
     double *scratch;                   /* [capacity, n], with dynamic thresholding; else NULL */
-    float *input; /* [halves, capacity, n], with what it saw before at its side in a self-conditioned network */
+    float *input;                      /* [halves, capacity, n], what it saw before at its side where self-conditioned */
     float *answer;                     /* [halves, capacity, n], with the learned variance at its side where there is one */
     float *output, *variance;          /* [capacity, n]: the two, parted and guided; variance may be NULL */
     float *noise;                      /* [capacity, n] */

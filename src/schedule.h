@@ -33,11 +33,11 @@ double dmi_schedule_timestep_of_sigma(const dm_schedule *schedule, double sigma)
 dmi_level dmi_schedule_level_of_sigma(const dm_schedule *schedule, double sigma);
 /* Whether the process is made of betas, so that signal^2 + noise^2 = 1. */
 bool dmi_schedule_has_betas(const dm_schedule *schedule);
-/* Refuses what cannot go together: eps where the last timestep has no signal, EDM's schedule with another prediction and the
- * like. `owner` begins the message. */
 /* What messages call them: "v" and "flow". */
 const char *dmi_prediction_name(int32_t prediction);
 const char *dmi_schedule_name(const dm_schedule *schedule);
+/* Refuses what cannot go together: eps where the last timestep has no signal, EDM's schedule with another prediction and the
+ * like. `owner` begins the message. */
 int32_t dmi_schedule_check_prediction(dmi_host *host, const char *owner, const dm_schedule *schedule, int32_t prediction);
 
 /* One value of a series (DM_SERIES_*) of dm_schedule_get. */

@@ -128,14 +128,8 @@ static void fill_hybrid(hybrid *h, const dm_schedule *schedule, int32_t t) {
 }
 
 static double run_hybrid(hybrid *h, const dm_context *context) {
-    dmi_loss loss = {.kernels = context->kernels,
-                     .kind = DM_LOSS_HYBRID,
-                     .bound_factor = lambda / log(2),
-                     .values = values,
-                     .pictures = PICTURES,
-                     .elements = N,
-                     .channels = CHANNELS,
-                     .input_channels = 2 * CHANNELS,
+    dmi_loss loss = {.kernels = context->kernels, .kind = DM_LOSS_HYBRID, .bound_factor = lambda / log(2), .values = values,
+                     .pictures = PICTURES, .elements = N, .channels = CHANNELS, .input_channels = 2 * CHANNELS,
                      .scratch = h->scratch};
     return dmi_loss_run(context->host.pool, &loss, h->terms, h->gradient, h->output, h->eps, h->input, h->losses);
 }
@@ -174,8 +168,8 @@ START_TEST(hybrid_follows_the_loop) {
             shares[i] = share;
             got[i] = gradient[in_rows(i) + CHANNELS];
         }
-        check_near("the bound's gradient", got, slopes, N,
-                   2e-5); /* x_0 comes back from floats, the loop's difference loses digits */
+        /* x_0 comes back from floats, and the loop's difference loses digits. */
+        check_near("the bound's gradient", got, slopes, N, 2e-5);
         for (size_t i = 0; i < N; i++) {
             slopes[i] = h.terms[k].importance * h.terms[k].weight * 2 * (guess[i] - eps[i]) / values;
             squares += (guess[i] - eps[i]) * (guess[i] - eps[i]);
@@ -217,14 +211,8 @@ START_TEST(weights_and_importances_count) {
     dmi_loss_term terms[PICTURES] = {{.weight = 1, .importance = 1},
                                      {.weight = 3, .importance = 0.5},
                                      {.weight = 0, .importance = 7}};
-    dmi_loss loss = {.kernels = context->kernels,
-                     .kind = _i,
-                     .huber_delta = 0.2,
-                     .values = values,
-                     .pictures = PICTURES,
-                     .elements = N,
-                     .channels = CHANNELS,
-                     .input_channels = CHANNELS};
+    dmi_loss loss = {.kernels = context->kernels, .kind = _i, .huber_delta = 0.2, .values = values, .pictures = PICTURES,
+                     .elements = N, .channels = CHANNELS, .input_channels = CHANNELS};
     test_fill(output, PICTURES * N, 1, 1);
     test_fill(target, PICTURES * N, 2, 1);
     double sum = dmi_loss_run(context->host.pool, &loss, terms, gradient, output, target, NULL, losses);

@@ -18,11 +18,7 @@ static void begin(int32_t kind, int32_t sampling, double flow_shift, double mean
     o.timesteps = T;
     o.flow_shift = flow_shift;
     ck_assert_int_eq(dm_schedule_create(&schedule, context, &o), DM_OK);
-    timesteps = (dmi_timesteps){.context = context,
-                                .schedule = schedule,
-                                .sampling = sampling,
-                                .seed = 9,
-                                .mean = mean,
+    timesteps = (dmi_timesteps){.context = context, .schedule = schedule, .sampling = sampling, .seed = 9, .mean = mean,
                                 .deviation = deviation};
     ck_assert_int_eq(dmi_timesteps_create(&timesteps), DM_OK);
     dmi_timesteps_begin(&timesteps);
