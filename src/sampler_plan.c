@@ -59,10 +59,11 @@ int32_t dmi_sampler_plan_levels(dm_sampler *s) {
         status = dmi_alloc_array(host, (void **)&s->stages, (size_t)o->steps * (size_t)s->solver->stages, sizeof *s->stages,
                                  "sampler: stages");
     if (status) return status;
+    status = whole_timesteps(s);
+    if (status) return status;
     if (s->solver->between && o->spacing == DM_SPACING_LINSPACE) spread_timesteps(s);
-    else status = whole_timesteps(s);
-    for (int32_t i = 0; !status && i < o->steps; i++) s->levels[i] = dmi_schedule_level(s->schedule, s->timesteps[i]);
-    if (!status && o->grid != DM_GRID_TIMESTEPS) status = use_grid(s);
+    for (int32_t i = 0; i < o->steps; i++) s->levels[i] = dmi_schedule_level(s->schedule, s->timesteps[i]);
+    if (o->grid != DM_GRID_TIMESTEPS) status = use_grid(s);
     if (status) return status;
     bool clean = o->final_alpha_one || s->solver->to_clean;
     if (!clean && !dmi_level_has_signal(dmi_schedule_level(s->schedule, 0)))

@@ -90,8 +90,11 @@ static void back_task(void *data, int32_t task, int32_t worker) {
     (void)worker;
     dmi_run_draw(job->run, i, DMI_STREAM_BACK, noise);
     const double *terms[] = {x};
-    double factor = job->to.signal / job->from.signal;
-    kernels->solver_sum(x, terms, &factor, 1, noise, sqrt(dmi_variance_between(job->to, job->from)), n);
+    /* From what is noise alone there is nothing to carry back. */
+    bool any = dmi_level_has_signal(job->from);
+    double factor = any ? job->to.signal / job->from.signal : 0;
+    double added = any ? sqrt(dmi_variance_between(job->to, job->from)) : job->to.noise;
+    kernels->solver_sum(x, terms, &factor, 1, noise, added, n);
 }
 
 /* From the level reached to one that is noisier (Lugmayr et al. 2022, eq. 9). */
@@ -155,10 +158,11 @@ static int32_t run_batch(dmi_run *run, int32_t first, float *images) {
     dm_sampler *s = run->sampler;
     run->step = first;
     int32_t status = begin(run);
-    if (status) return status;
-    keep(run, run->levels[first]);
-    if (!run->only_begins) status = check_cancelled(run);
-    if (!status && !run->only_begins) status = run_all(run, first);
+    if (!status && !run->only_begins) {
+        keep(run, run->levels[first]);
+        status = check_cancelled(run);
+        if (!status) status = run_all(run, first);
+    }
     if (status) return status;
     size_t floats = run->count * s->elements;
     s->context->kernels->solver_input(images + run->first * s->elements, 1, s->buffers.x, floats);

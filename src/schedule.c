@@ -115,16 +115,23 @@ static void betas_of_levels(dm_schedule *s) {
     }
 }
 
-/* Lin et al. 2024, algorithm 1: sqrt(a) is shifted so that it ends at 0, and stretched so that it begins where it did. */
-static void rescale_to_zero_snr(dm_schedule *s) {
+/* Lin et al. 2024, algorithm 1: sqrt(a) is shifted so that it ends at 0, and stretched so that it begins where it did. Betas
+ * too small to make a fall, or so large that it has reached 0 before the end, leave nothing to stretch. */
+static int32_t rescale_to_zero_snr(dm_schedule *s) {
     int32_t last = s->steps - 1;
     double first_root = sqrt(s->alpha_cumprod[0]), last_root = sqrt(s->alpha_cumprod[last]), before = 1;
+    if (!(s->alpha_cumprod[last - 1] > s->alpha_cumprod[last] && first_root > last_root))
+        return dmi_fail(&s->context->host, DM_ERROR_INVALID_ARGUMENT,
+                        "schedule: 'zero_terminal_snr' and the betas don't go together: alpha_cumprod, %g at timestep 0, is %g "
+                        "at timestep %d and %g at %d; it must fall to its last", s->alpha_cumprod[0],
+                        s->alpha_cumprod[last - 1], (int)last - 1, s->alpha_cumprod[last], (int)last);
     for (int32_t t = 0; t <= last; t++) {
         double root = (sqrt(s->alpha_cumprod[t]) - last_root) * first_root / (first_root - last_root);
         s->alpha_cumprod[t] = t == last ? 0 : root * root;
         s->beta[t] = 1 - s->alpha_cumprod[t] / before;
         before = s->alpha_cumprod[t];
     }
+    return DM_OK;
 }
 
 /* Written so that what is not a number fails too. */
@@ -199,18 +206,18 @@ static int32_t check_options(dmi_host *host, const dm_schedule_options *o) {
     return uses_beta_range(o->kind) ? check_beta_range(host, o) : DM_OK;
 }
 
-static void fill(dm_schedule *s) {
+static int32_t fill(dm_schedule *s) {
     static void (*const betas_of[])(double *, const dm_schedule_options *) = {
         [DM_SCHEDULE_LINEAR] = linear_betas, [DM_SCHEDULE_COSINE] = cosine_betas,
         [DM_SCHEDULE_SCALED_LINEAR] = scaled_linear_betas, [DM_SCHEDULE_SIGMOID] = sigmoid_betas,
     };
     if (!has_betas(s->options.kind)) {
         betas_of_levels(s);
-        return;
+        return DM_OK;
     }
     betas_of[s->options.kind](s->beta, &s->options);
     accumulate(s);
-    if (s->options.zero_terminal_snr) rescale_to_zero_snr(s);
+    return s->options.zero_terminal_snr ? rescale_to_zero_snr(s) : DM_OK;
 }
 
 int32_t dm_schedule_create(dm_schedule **out, dm_context *context, const dm_schedule_options *options) {
@@ -224,7 +231,11 @@ int32_t dm_schedule_create(dm_schedule **out, dm_context *context, const dm_sche
     dm_schedule *schedule;
     if (!status) status = schedule_new(&schedule, context, &full);
     if (status) return status;
-    fill(schedule);
+    status = fill(schedule);
+    if (status) {
+        dm_schedule_destroy(schedule);
+        return status;
+    }
     *out = schedule;
     return DM_OK;
 }

@@ -56,12 +56,11 @@ static double posterior_mean_xt_at(const dm_schedule *s, int32_t t) {
 }
 
 static double snr_at(const dm_schedule *s, int32_t t) {
-    return s->alpha_cumprod[t] / (1 - s->alpha_cumprod[t]);
+    dmi_level level = dmi_schedule_level(s, t);
+    return level.signal * level.signal / (level.noise * level.noise);
 }
 
-static double sigma_at(const dm_schedule *s, int32_t t) {
-    return sqrt((1 - s->alpha_cumprod[t]) / s->alpha_cumprod[t]);
-}
+static double sigma_at(const dm_schedule *s, int32_t t) { return dmi_level_sigma(dmi_schedule_level(s, t)); }
 
 static double signal_at(const dm_schedule *s, int32_t t) { return dmi_schedule_level(s, t).signal; }
 static double noise_at(const dm_schedule *s, int32_t t) { return dmi_schedule_level(s, t).noise; }

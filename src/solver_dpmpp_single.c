@@ -19,9 +19,11 @@ static int32_t step(const dmi_path *path, int32_t i, dmi_stage *stages) {
     const dmi_level *l = path->levels;
     int32_t order = order_of(i - path->first, path->steps - path->first, path->order, path->options->lower_order_final,
                              l[path->steps].noise == 0);
-    /* The group began order - 1 steps ago; without a signal there, it began here. */
-    while (order > 1 && !dmi_level_has_signal(l[i - order + 1])) order--;
-    dmi_level from = l[i - order + 1], to = l[i + 1];
+    /* The group began order - 1 steps ago, but after those without a signal, and after one that went nowhere. */
+    int32_t begun = i, first = dmi_falls(path, i) ? i - order + 1 : i;
+    while (begun > first && dmi_level_has_signal(l[begun - 1]) && dmi_falls(path, begun - 1)) begun--;
+    order = i - begun + 1;
+    dmi_level from = l[begun], to = l[i + 1];
     double left = from.signal / from.noise * (to.noise / to.signal), grown = to.signal * (1 - left);
     stages[0] = dmi_stage_at(path, i);
     stages[0].saves = order == 1;
@@ -34,10 +36,10 @@ static int32_t step(const dmi_path *path, int32_t i, dmi_stage *stages) {
         return 1;
     }
     /* From the x_0 at the group's beginning, and the difference that this step's makes to it (eq. 4.1 and 4.2). */
-    int32_t begun = DMI_MEMORY + order - 2;
+    int32_t at_first = DMI_MEMORY + order - 2;
     double h = difference(to, from), r = difference(l[i], from) / h;
     double slope = order == 2 ? 0.5 * grown / r : to.signal * ((left - 1) / h + 1) / r;
-    move->of[begun] = grown - slope;
+    move->of[at_first] = grown - slope;
     move->of[DMI_X0] = slope;
     return 1;
 }

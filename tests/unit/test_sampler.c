@@ -310,6 +310,15 @@ START_TEST(options_refused) {
     fails(DM_ERROR_INVALID_ARGUMENT,
           dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL, 0, 8, 8, 3, &o),
           "'steps_offset' is 100");
+    /* Evenly spread timesteps between the whole ones take neither. */
+    o = test_sampler_options(DM_SOLVER_EULER, 10, DM_SPACING_LINSPACE);
+    o.steps_offset = 1;
+    fails(DM_ERROR_INVALID_ARGUMENT,
+          dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL, 0, 8, 8, 3, &o), "only leading");
+    o.steps_offset = 0;
+    o.timesteps = rising;
+    fails(DM_ERROR_INVALID_ARGUMENT,
+          dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL, 0, 8, 8, 3, &o), "'spacing' is 2");
     o = test_sampler_options(DM_SOLVER_DDIM, 10, DM_SPACING_TRAILING);
     o.prediction = DM_PREDICT_EPS;
     fails(DM_ERROR_INVALID_ARGUMENT,

@@ -145,14 +145,18 @@ START_TEST(predictions_agree) {
 }
 END_TEST
 
-/* Betas so small that alpha_cumprod stays 1, so large that it ends at 0, and one timestep only. */
+/* Betas so small that alpha_cumprod stays 1, so large that it ends at 0, both in turns, and one timestep only. */
 START_TEST(extreme_schedules_stay_finite) {
     enum { COUNT = 400, SOLVERS = DM_SOLVER_DEIS + 1 };
-    static const double values[] = {1e-300, 1e-17, 0.5, 0.999999999};
+    /* Of stretches of 20 timesteps, a step each: the first is of one, the second of the two after it. */
+    static const double values[][2] = {{1e-300, 1e-300}, {1e-17, 1e-17}, {0.5, 0.5}, {0.999999999, 0.999999999}, {0.01, 1e-17},
+                                       {1e-17, 0.01}};
+    enum { VALUES = sizeof values / sizeof values[0] };
     double betas[COUNT];
-    for (int i = 0; i < 4 * SOLVERS * 3 * 2; i++) {
-        for (int t = 0; t < COUNT; t++) betas[t] = values[i % 4];
-        int32_t solver = i / 4 % SOLVERS, prediction = i / 4 / SOLVERS % 3, short_one = i / 4 / SOLVERS / 3;
+    for (int i = 0; i < VALUES * SOLVERS * 3 * 2; i++) {
+        const double *value = values[i % VALUES];
+        for (int t = 0; t < COUNT; t++) betas[t] = value[t / 20 % 3 != 0];
+        int32_t solver = i / VALUES % SOLVERS, prediction = i / VALUES / SOLVERS % 3, short_one = i / VALUES / SOLVERS / 3;
         if (solver == DM_SOLVER_PNDM && short_one) continue; /* it needs 4 steps */
         dm_schedule *extreme;
         ok(dm_schedule_create_from_betas(&extreme, context, betas, short_one ? 1 : COUNT));
@@ -163,8 +167,8 @@ START_TEST(extreme_schedules_stay_finite) {
                                            &o));
         float images[ELEMENTS];
         int32_t status = dm_sampler_run(sampler, NULL, images, ELEMENTS);
-        ck_assert_msg(status == DM_OK, "%s, prediction %d, betas of %g: %s", dm_solver_name(solver), (int)prediction, values[i % 4],
-                      dm_context_error(context));
+        ck_assert_msg(status == DM_OK, "%s, prediction %d, betas of %g and %g: %s", dm_solver_name(solver), (int)prediction,
+                      value[0], value[1], dm_context_error(context));
         dm_sampler_destroy(sampler);
         dm_schedule_destroy(extreme);
     }
