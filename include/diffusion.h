@@ -452,11 +452,11 @@ typedef struct dm_trainer_options {
     int32_t accumulation;      /* passes whose gradients make one step, 1 to 4096; 1 */
     int32_t flip;              /* 1: half of the pictures are mirrored left to right; 0 */
     uint64_t seed;             /* 0 */
-    double learning_rate;      /* 1e-4 */
+    double learning_rate;      /* 0 to 1e6; 1e-4 */
     double beta1;              /* 0.9 */
     double beta2;              /* 0.999 */
     double adam_eps;           /* 1e-8 */
-    double weight_decay;       /* decoupled; 0 */
+    double weight_decay;       /* decoupled, at most 1 / learning_rate then; 0 to 1e6; 0 */
     double gradient_clip;      /* largest norm of all gradients together; 0: no clipping; 1 */
     double average_decay;      /* of the moving average of the weights; 0: none is kept; 0.9999 */
     uint64_t warmup_steps;     /* the rate rises linearly over these; 0 */
@@ -483,12 +483,13 @@ typedef struct dm_trainer_options {
     double p2_k;               /* above 0, at most 1e6; 1 */
     double p2_gamma;           /* 0 to 10; 1 */
     double label_dropout;      /* at this rate a picture's label gives way to "no class", for classifier-free guidance (Ho and
-                                  Salimans 2022); 0 to 1; 0 */
+                                  Salimans 2022); of pictures that have labels; 0 to 1; 0 */
     double self_conditioning_rate; /* networks with self_conditioning: this share of the passes first asks the network without a
                                   gradient, and gives it the x_0 that it saw, clipped to [-1, 1], the second time; one draw for
                                   all pictures of a pass; the others get 0 (Chen, Zhang and Hinton 2023); 0 to 1; 0.5 */
     double average_half_life;  /* in pictures, in place of average_decay, which must be 0 then: decay 0.5^(pictures a step /
-                                  half-life) (Karras et al. 2022); 0: none */
+                                  half-life) (Karras et al. 2022); at most some 1e7 times those pictures, beyond which a float stands
+                                  still; 0: none */
     double average_rampup;     /* half-lives are at most this times the pictures seen before the step, so that early weights are
                                   forgotten; 0: they are not limited; 0.05 */
     double more_decays[3];     /* further averages: as average_decay, with average_warmup; 0: none */
@@ -727,11 +728,13 @@ typedef struct dm_evaluation_options {
     uint32_t struct_size;
     int32_t batch_size;     /* pictures through the network at once, 1 to 4096; 16 */
     uint64_t first;         /* the dataset's pictures from this one on; 0 */
-    uint64_t count;         /* how many; 0: all that follow; 256 */
+    uint64_t count;         /* at most; 0: all that follow; 256 */
     uint64_t seed;          /* 0 */
-    int32_t timesteps;      /* of each picture, beside the first: one from each of so many equal stretches of the T - 1
-                               others, for an estimate without bias; 0: all of them; 20 */
-    int32_t variance;       /* of the steps, DM_VARIANCE_*; DM_VARIANCE_FIXED_LARGE */
+    int32_t timesteps;      /* of each picture at most, beside the first: one from each of so many stretches of the T - 1
+                               others, which counts for its stretch: an estimate without bias; 0: all of them; 20 */
+    int32_t variance;       /* of the steps, DM_VARIANCE_*, also of a network that has learned one: DM_VARIANCE_LEARNED must be
+                               asked for. Of the last step, L_0, both fixed ones are the posterior's, as in Ho et al.;
+                               DM_VARIANCE_FIXED_LARGE */
     int32_t clip;           /* 1: the x_0 that the network sees is clipped to [-1, 1]; 1 */
     int32_t use_labels;     /* 1: the dataset's labels reach a network that has classes; 1 */
 } dm_evaluation_options;
@@ -746,15 +749,16 @@ typedef struct dm_evaluation {
     double step_bits;       /* L_1 to L_(T-1) */
     double decoder_bits;    /* L_0: from the last step to bytes */
     double loss[4];         /* mean squared error of what the network predicts, at the first quarter of the timesteps (the
-                               cleanest) to the last */
+                               cleanest) to the last; NaN of a quarter of which nothing was asked */
 } dm_evaluation;
 
 /* Called after each batch with the questions to the network done and in all; non-zero stops with DM_ERROR_CANCELLED. */
 typedef int32_t (*dm_evaluation_progress)(void *user, uint64_t done, uint64_t all);
 
 DM_API int32_t dm_evaluation_options_init(dm_evaluation_options *options, size_t size);
-/* result->struct_size must be set. A picture's part depends on the seed and its place in the dataset alone. progress may be
- * NULL. */
+/* result->struct_size must be set. A picture's part depends on the seed, its place in the dataset and how many timesteps are
+ * asked, not on its batch. A self-conditioned network is shown 0 for the x_0 that it saw before. The dataset must be of the
+ * network's context. progress may be NULL. */
 DM_API int32_t dm_unet_evaluate(dm_unet *unet, const dm_schedule *schedule, const dm_dataset *dataset,
                                 const dm_evaluation_options *options, dm_evaluation_progress progress, void *user,
                                 dm_evaluation *result);

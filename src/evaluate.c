@@ -10,7 +10,7 @@
 #include "unet.h"
 #include "unet_options.h"
 
-enum { BATCH_MOST = 4096, QUARTERS = 4 };
+enum { BATCH_MOST = 4096, TIMESTEPS_MOST = 100000, QUARTERS = 4 };
 
 static const dm_evaluation_options defaults = {
     .struct_size = sizeof(dm_evaluation_options), .batch_size = 16, .count = 256, .timesteps = 20,
@@ -23,8 +23,7 @@ int32_t dm_evaluation_options_init(dm_evaluation_options *options, size_t size) 
 
 /* One picture's sums; the bound's terms in nats of the whole picture. */
 typedef struct picture_sums {
-    double prior, decoder, steps, squares[QUARTERS];
-    int32_t asked[QUARTERS];
+    double prior, decoder, steps, squares[QUARTERS], asked[QUARTERS]; /* the timesteps that the questions stand for */
 } picture_sums;
 
 typedef struct evaluation {
@@ -68,13 +67,18 @@ static void read_task(void *data, int32_t i, int32_t worker) {
                               last.signal * last.signal * kernels->sum_squares(e->x_0 + at, e->n));
 }
 
-/* Question 0 is of the first timestep, whose term the estimate would miss most; question k of one of the k-th stretch. */
-static int32_t timestep_of(const evaluation *e, int32_t i) {
-    if (e->question == 0) return 0;
+/* Question 0 is of the first timestep, whose term the estimate would miss most; question k of one of the k-th stretch. Gives how
+ * many timesteps it stands for, from *low on: stretches may differ by one. */
+static int32_t stretch(const evaluation *e, int32_t *low) {
     int64_t others = e->schedule->steps - 1, stretches = e->questions - 1, k = e->question - 1;
-    int64_t low = 1 + others * k / stretches, high = 1 + others * (k + 1) / stretches;
-    dmi_random at = dmi_random_at(e->o.seed, DMI_STREAM_TIMESTEP, e->o.first + e->first + (size_t)i);
-    return (int32_t)(low + dmi_random_below(&at, (uint64_t)e->question, (uint32_t)(high - low)));
+    *low = e->question ? (int32_t)(1 + others * k / stretches) : 0;
+    return e->question ? (int32_t)(1 + others * (k + 1) / stretches) - *low : 1;
+}
+
+static int32_t timestep_of(const evaluation *e, int32_t i) {
+    int32_t low, size = stretch(e, &low);
+    dmi_random at = dmi_random_at(e->o.seed, DMI_STREAM_ASKED, e->o.first + e->first + (size_t)i);
+    return low + (int32_t)dmi_random_below(&at, (uint64_t)e->question, (uint32_t)size);
 }
 
 static void ask_task(void *data, int32_t i, int32_t worker) {
@@ -90,7 +94,7 @@ static void ask_task(void *data, int32_t i, int32_t worker) {
     (void)worker;
     /* A sequence of its own for each question of each picture. */
     uint64_t place = (e->o.first + e->first + (size_t)i) * (uint64_t)e->questions + (uint64_t)e->question;
-    dmi_random from = dmi_random_at(e->o.seed, DMI_STREAM_NOISE, place & ((UINT64_C(1) << 56) - 1));
+    dmi_random from = dmi_random_at(e->o.seed, DMI_STREAM_HELD, place & ((UINT64_C(1) << 56) - 1));
     dmi_random_normal(&from, noise, n);
     kernels->combine(e->x_t + at, (float)level.signal, e->x_0 + at, (float)level.noise, noise, n);
     kernels->combine(e->target + at, (float)target.image, e->x_0 + at, (float)target.noise, noise, n);
@@ -116,7 +120,7 @@ static void read_guess(evaluation *e, size_t i, const float *prediction, dmi_lev
     kernels->copy_rows(e->eps + 2 * at, 2 * c, e->gradient + 2 * at, c, n / c, c, false);
 }
 
-static void add_bound(evaluation *e, size_t i, const float *prediction, int32_t t) {
+static void add_bound(evaluation *e, size_t i, const float *prediction, int32_t t, double stands_for) {
     dmi_bound bound = dmi_loss_bound(e->schedule, t);
     dmi_level level = dmi_schedule_level(e->schedule, t);
     size_t n = e->n, at = i * n;
@@ -125,18 +129,22 @@ static void add_bound(evaluation *e, size_t i, const float *prediction, int32_t 
     const float *truth = as_x_0 ? e->x_0 : e->noise;
     if (as_x_0) bound.error = dmi_schedule_value(e->schedule, DM_SERIES_POSTERIOR_MEAN_X0, t);
     bound.factor = 0;
+    /* The last step's variance is never beta, which would blur what the bytes are read from, but the posterior's, as Ho et al.
+     * and Nichol and Dhariwal compute their figures. */
+    if (t == 0 && e->o.variance == DM_VARIANCE_FIXED_LARGE) bound.high = bound.low;
     read_guess(e, i, prediction, level, as_x_0);
     double nats = e->context->kernels->bound(e->gradient + 2 * at, e->eps + 2 * at, truth + at, e->x_t + at, e->channels, &bound,
                                              n / e->channels, e->channels);
     if (e->question == 0) e->sums[i].decoder = nats;
-    else e->sums[i].steps += nats;
+    else e->sums[i].steps += stands_for * nats;
 }
 
 static void answer_task(void *data, int32_t task, int32_t worker) {
     evaluation *e = data;
     const dmi_kernels *kernels = e->context->kernels;
     size_t i = (size_t)task, n = e->n, at = i * n, c = e->channels;
-    int32_t t = e->timesteps[i];
+    int32_t t = e->timesteps[i], low;
+    double stands_for = stretch(e, &low);
     const float *output = e->output + at * e->wide_out;
     float *prediction = e->input + at * e->wide_in; /* the network has read it */
     (void)worker;
@@ -144,11 +152,9 @@ static void answer_task(void *data, int32_t task, int32_t worker) {
     if (e->o.variance == DM_VARIANCE_LEARNED) kernels->copy_rows(e->eps + 2 * at + c, 2 * c, output + c, 2 * c, n / c, c, false);
     e->statuses[i] = kernels->all_finite(output, n * e->wide_out) ? DM_OK : DM_ERROR_NOT_FINITE;
     int32_t quarter = (int32_t)((int64_t)t * QUARTERS / e->schedule->steps);
-    if (e->question > 0 || e->questions == 1) {
-        e->sums[i].squares[quarter] += kernels->mse(e->gradient + 2 * at, prediction, e->target + at, 0, n) / (double)n;
-        e->sums[i].asked[quarter]++;
-    }
-    if (e->has_bound) add_bound(e, i, prediction, t);
+    e->sums[i].squares[quarter] += stands_for * kernels->mse(e->gradient + 2 * at, prediction, e->target + at, 0, n) / (double)n;
+    e->sums[i].asked[quarter] += stands_for;
+    if (e->has_bound) add_bound(e, i, prediction, t, stands_for);
 }
 
 /* ---- batches ---- */
@@ -192,10 +198,8 @@ static int32_t ask(evaluation *e) {
 
 /* The batch's pictures, in order. */
 static void gather(evaluation *e) {
-    double share = e->questions > 1 ? (double)(e->schedule->steps - 1) / (e->questions - 1) : 0;
     for (int32_t i = 0; i < e->count; i++) {
         picture_sums *s = &e->sums[i];
-        s->steps *= share;
         double bits = (s->prior + s->steps + s->decoder) / (log(2) * (double)e->n);
         e->sum += bits;
         e->squares += bits * bits;
@@ -211,7 +215,7 @@ static void write_result(const evaluation *e, dm_evaluation *r) {
                          .step_bits = unit * e->all.steps, .decoder_bits = unit * e->all.decoder};
     r->bits = r->prior_bits + r->step_bits + r->decoder_bits;
     r->standard_error = e->has_bound ? sqrt((variance > 0 ? variance : 0) / count) : NAN;
-    for (int32_t q = 0; q < QUARTERS; q++) r->loss[q] = e->all.asked[q] ? e->all.squares[q] / e->all.asked[q] : NAN;
+    for (int32_t q = 0; q < QUARTERS; q++) r->loss[q] = e->all.asked[q] > 0 ? e->all.squares[q] / e->all.asked[q] : NAN;
 }
 
 static int32_t run(evaluation *e, dm_evaluation_progress progress, void *user) {
@@ -242,7 +246,7 @@ static int32_t check(evaluation *e) {
     dm_evaluation_options *o = &e->o;
     int32_t most = e->schedule->steps - 1;
     int32_t status = dmi_check_range(host, "evaluate", "batch_size", o->batch_size, 1, BATCH_MOST);
-    if (!status) status = dmi_check_range(host, "evaluate", "timesteps", o->timesteps, 0, most);
+    if (!status) status = dmi_check_range(host, "evaluate", "timesteps", o->timesteps, 0, TIMESTEPS_MOST);
     if (!status) status = dmi_check_range(host, "evaluate", "variance", o->variance, DM_VARIANCE_FIXED_SMALL, DM_VARIANCE_LEARNED);
     if (!status) status = dmi_check_range(host, "evaluate", "clip", o->clip, 0, 1);
     if (!status) status = dmi_check_range(host, "evaluate", "use_labels", o->use_labels, 0, 1);
@@ -258,13 +262,12 @@ static int32_t check(evaluation *e) {
                         "evaluate: the dataset's pictures are %d x %d x %d, the network's %d x %d x %d in and %d out",
                         (int)e->dataset->height, (int)e->dataset->width, (int)e->dataset->channels, (int)u->height,
                         (int)u->width, (int)u->in_channels, (int)u->out_channels);
-    if (o->first >= e->dataset->count || o->count > e->dataset->count - o->first)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "evaluate: 'first' %llu and 'count' %llu don't go together with a dataset of %llu pictures",
-                        (unsigned long long)o->first, (unsigned long long)o->count, (unsigned long long)e->dataset->count);
-    if (o->count == 0) o->count = e->dataset->count - o->first;
+    if (o->first >= e->dataset->count)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "evaluate: 'first' is %llu; the dataset has %llu pictures",
+                        (unsigned long long)o->first, (unsigned long long)e->dataset->count);
+    if (o->count == 0 || o->count > e->dataset->count - o->first) o->count = e->dataset->count - o->first;
     if (o->count < (uint64_t)o->batch_size) o->batch_size = (int32_t)o->count;
-    e->questions = 1 + (o->timesteps ? o->timesteps : most);
+    e->questions = 1 + (o->timesteps && o->timesteps < most ? o->timesteps : most);
     e->has_bound = dmi_schedule_has_betas(e->schedule);
     return DM_OK;
 }
@@ -306,6 +309,8 @@ int32_t dm_unet_evaluate(dm_unet *unet, const dm_schedule *schedule, const dm_da
     if (!schedule || !dataset || !result)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "evaluate: '%s' is NULL",
                         !schedule ? "schedule" : !dataset ? "dataset" : "result");
+    if (dataset->context != unet->context)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "evaluate: the dataset is of another context than the network");
     const dm_unet_options *u = &unet->options;
     evaluation e = {.context = unet->context, .unet = unet, .schedule = schedule, .dataset = dataset, .o = defaults,
                     .n = (size_t)u->height * (size_t)u->width * (size_t)u->in_channels, .channels = (size_t)u->in_channels,

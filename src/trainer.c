@@ -8,7 +8,7 @@
 
 /* ---- making ---- */
 
-static int32_t check_parts(const dm_unet *unet, const dm_dataset *dataset) {
+static int32_t check_parts(const dm_unet *unet, const dm_dataset *dataset, const dm_trainer_options *o) {
     dmi_host *host = &unet->context->host;
     const dm_unet_options *u = &unet->options;
     if (unet->trained) return dmi_fail(host, DM_ERROR_WRONG_STATE, "trainer: the network has a trainer already");
@@ -19,6 +19,14 @@ static int32_t check_parts(const dm_unet *unet, const dm_dataset *dataset) {
     if (!dataset) return DM_OK;
     if (dataset->context != unet->context)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: the dataset is of another context than the network");
+    if (u->classes && o->use_labels && dataset->classes > u->classes)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: the dataset has %d classes, the network %d",
+                        (int)dataset->classes, (int)u->classes);
+    /* What a program's own reader will give is not known before. */
+    if (o->label_dropout > 0 && dataset->concurrent && dataset->classes == 0)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "trainer: 'label_dropout' %g and the dataset don't go together: its pictures have no labels",
+                        o->label_dropout);
     if (dataset->height == u->height && dataset->width == u->width && dataset->channels == u->in_channels) return DM_OK;
     return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
                     "trainer: the dataset's pictures are %d x %d x %d, the network's %d x %d x %d", (int)dataset->height,
@@ -77,7 +85,7 @@ static int32_t allocate_blocks(dm_trainer *trainer) {
 int32_t dmi_trainer_new(dm_trainer **out, dm_unet *unet, const dm_schedule *schedule, const dm_dataset *dataset,
                         const dm_trainer_options *options) {
     dmi_host *host = &unet->context->host;
-    int32_t status = check_parts(unet, dataset);
+    int32_t status = check_parts(unet, dataset, options);
     if (status) return status;
     dm_trainer *trainer;
     *out = NULL;

@@ -1,4 +1,5 @@
 /* What of a trainer's options, its network and its schedule does not go together. */
+#include <float.h>
 #include <stdio.h>
 
 #include "solver.h"
@@ -15,6 +16,14 @@ static int32_t check_averages(dmi_host *host, const dm_trainer_options *o) {
         dmi_average average;
         char decay[64], half_life[64];
         dmi_trainer_average(o, i, &average);
+        double taken = dmi_average_fresh(&average, UINT64_MAX, (uint64_t)o->batch_size * (uint64_t)o->accumulation, UINT64_MAX);
+        if (average.half_life > 0 && (float)taken < FLT_EPSILON / 2) {
+            char name[32] = "average_half_life";
+            if (i > 0) snprintf(name, sizeof name, "more_half_lives[%d]", (int)i - 1);
+            return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                            "trainer: '%s' is %g; a step would change %.2g of the average, and floats stand still below 6e-8", name,
+                            average.half_life, taken);
+        }
         if (!(average.decay > 0 && average.half_life > 0)) continue;
         if (i == 0) {
             snprintf(decay, sizeof decay, "'average_decay' %g", average.decay);
@@ -37,6 +46,12 @@ int32_t dmi_trainer_check_pairs(dmi_host *host, const dm_trainer_options *o) {
     if (o->loss != DM_LOSS_SQUARES && o->loss_weight == DM_LOSS_WEIGHT_BOUND) {
         snprintf(text, sizeof text, "'loss' %d (%s)", (int)o->loss, o->loss == DM_LOSS_HUBER ? "Huber" : "hybrid");
         return refuse(host, "'loss_weight' 3 (bound)", text, "it is the weight of squares in a bound without a learned variance");
+    }
+    if (o->optimizer == DM_OPTIMIZER_ADAMW && o->learning_rate * o->weight_decay > 1) {
+        char rate[64];
+        snprintf(text, sizeof text, "'weight_decay' %g", o->weight_decay);
+        snprintf(rate, sizeof rate, "'learning_rate' %g", o->learning_rate);
+        return refuse(host, text, rate, "a step takes their product, which is above 1, from 1 of the weights");
     }
     if (o->label_dropout > 0 && !o->use_labels) {
         snprintf(text, sizeof text, "'label_dropout' %g", o->label_dropout);

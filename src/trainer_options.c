@@ -76,13 +76,13 @@ typedef struct real_rule {
 #define BELOW_ONE (1 - FLT_EPSILON / 2)
 
 static const real_rule real_rules[] = {
-    {"learning_rate", offsetof(dm_trainer_options, learning_rate), 0, FLT_MAX, "a finite number, at least 0"},
-    {"beta1", offsetof(dm_trainer_options, beta1), 0, BELOW_ONE, "at least 0 and below 1"},
-    {"beta2", offsetof(dm_trainer_options, beta2), 0, BELOW_ONE, "at least 0 and below 1"},
+    {"learning_rate", offsetof(dm_trainer_options, learning_rate), 0, 1e6f, "0 to 1e6"},
+    {"beta1", offsetof(dm_trainer_options, beta1), 0, BELOW_ONE, "0 to 0.99999994, a float's last below 1"},
+    {"beta2", offsetof(dm_trainer_options, beta2), 0, BELOW_ONE, "0 to 0.99999994, a float's last below 1"},
     {"adam_eps", offsetof(dm_trainer_options, adam_eps), FLT_MIN, FLT_MAX, "a finite number, at least 1.2e-38"},
-    {"weight_decay", offsetof(dm_trainer_options, weight_decay), 0, FLT_MAX, "a finite number, at least 0"},
+    {"weight_decay", offsetof(dm_trainer_options, weight_decay), 0, 1e6f, "0 to 1e6"},
     {"gradient_clip", offsetof(dm_trainer_options, gradient_clip), 0, FLT_MAX, "a finite number, at least 0"},
-    {"average_decay", offsetof(dm_trainer_options, average_decay), 0, BELOW_ONE, "at least 0 and below 1"},
+    {"average_decay", offsetof(dm_trainer_options, average_decay), 0, BELOW_ONE, "0 to 0.99999994, a float's last below 1"},
     {"final_rate", offsetof(dm_trainer_options, final_rate), 0, 1, "0 to 1"},
     {"logit_mean", offsetof(dm_trainer_options, logit_mean), -100, 100, "-100 to 100"},
     {"log_sigma_mean", offsetof(dm_trainer_options, log_sigma_mean), -10, 10, "-10 to 10"},
@@ -97,9 +97,9 @@ static const real_rule real_rules[] = {
     {"self_conditioning_rate", offsetof(dm_trainer_options, self_conditioning_rate), 0, 1, "0 to 1"},
     {"average_half_life", offsetof(dm_trainer_options, average_half_life), 0, FLT_MAX, "a finite number, at least 0"},
     {"average_rampup", offsetof(dm_trainer_options, average_rampup), 0, FLT_MAX, "a finite number, at least 0"},
-    {"more_decays[0]", offsetof(dm_trainer_options, more_decays[0]), 0, BELOW_ONE, "at least 0 and below 1"},
-    {"more_decays[1]", offsetof(dm_trainer_options, more_decays[1]), 0, BELOW_ONE, "at least 0 and below 1"},
-    {"more_decays[2]", offsetof(dm_trainer_options, more_decays[2]), 0, BELOW_ONE, "at least 0 and below 1"},
+    {"more_decays[0]", offsetof(dm_trainer_options, more_decays[0]), 0, BELOW_ONE, "0 to 0.99999994, a float's last below 1"},
+    {"more_decays[1]", offsetof(dm_trainer_options, more_decays[1]), 0, BELOW_ONE, "0 to 0.99999994, a float's last below 1"},
+    {"more_decays[2]", offsetof(dm_trainer_options, more_decays[2]), 0, BELOW_ONE, "0 to 0.99999994, a float's last below 1"},
     {"more_half_lives[0]", offsetof(dm_trainer_options, more_half_lives[0]), 0, FLT_MAX, "a finite number, at least 0"},
     {"more_half_lives[1]", offsetof(dm_trainer_options, more_half_lives[1]), 0, FLT_MAX, "a finite number, at least 0"},
     {"more_half_lives[2]", offsetof(dm_trainer_options, more_half_lives[2]), 0, FLT_MAX, "a finite number, at least 0"},
@@ -116,7 +116,7 @@ static int32_t check_real(dmi_host *host, const real_rule *rule, const dm_traine
     memcpy(&value, (const char *)options + rule->offset, sizeof value);
     bool signed_right = value >= 0 || rule->least < 0;
     if (signed_right && fabs(value) <= (double)FLT_MAX && (float)value >= rule->least && (float)value <= rule->most) return DM_OK;
-    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: '%s' is %.9g; it must be %s", rule->name, value, rule->range);
+    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: '%s' is %.15g; it must be %s", rule->name, value, rule->range);
 }
 
 int32_t dmi_trainer_check_options(dmi_host *host, const dm_trainer_options *options) {

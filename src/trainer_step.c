@@ -53,8 +53,8 @@ static void update_weights(dm_trainer *trainer, double learning_rate, double nor
         dmi_average average;
         if (!dmi_trainer_average(o, i, &average)) continue;
         blocks.averages[i] = trainer->averages[i];
-        blocks.average_decays[i] =
-            (float)dmi_average_decay(&average, trainer->progress.applied, pictures_of_step(o), trainer->progress.images);
+        blocks.average_fresh[i] =
+            (float)dmi_average_fresh(&average, trainer->progress.applied, pictures_of_step(o), trainer->progress.images);
     }
     dmi_adamw step =
         dmi_adamw_at(&settings, trainer->progress.applied, learning_rate, dmi_clip_factor(norm, o->gradient_clip));

@@ -20,7 +20,9 @@ enum {
     DMI_STREAM_BACK = 10,     /* noise to go back to an earlier step: likewise */
     DMI_STREAM_CROP = 11,     /* index = position in the whole run */
     DMI_STREAM_LABEL = 12,    /* labels that are dropped: likewise */
-    DMI_STREAM_SELF = 13      /* self-conditioning: index = pass of the whole run */
+    DMI_STREAM_SELF = 13,     /* self-conditioning: index = pass of the whole run */
+    DMI_STREAM_ASKED = 14,    /* timesteps of an evaluation: index = picture */
+    DMI_STREAM_HELD = 15      /* its noise: index = picture and question */
 };
 
 typedef struct dmi_random {

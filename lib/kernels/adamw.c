@@ -39,8 +39,7 @@ static inline void add_weights(float *restrict g, float scale, float l2, const f
     for (size_t i = 0; i < n; i++) g[i] = scale * g[i] + l2 * w[i];
 }
 
-void DMI_KERNEL(average)(float *restrict average, const float *restrict w, float decay, size_t n) {
-    const float fresh = 1.0f - decay;
+void DMI_KERNEL(average)(float *restrict average, const float *restrict w, float fresh, size_t n) {
     for (size_t i = 0; i < n; i++) average[i] = fresh * (w[i] - average[i]) + average[i];
 }
 
@@ -59,8 +58,8 @@ void DMI_KERNEL(adamw)(float *restrict w, float *restrict m, float *restrict v, 
         .gradient_scale = l2 ? 1 : options->gradient_scale,
         .size = (float)((double)options->rate * options->correction1),
     };
-    const bool averages = average && options->average_decay >= 0;
-    const float fresh = 1.0f - options->average_decay;
+    const bool averages = average && options->average_fresh > 0;
+    const float fresh = options->average_fresh;
     if (averages && options->first) update_averaged(w, m, v, average, g, &s, fresh, n, true);
     else if (averages) update_averaged(w, m, v, average, g, &s, fresh, n, false);
     else if (options->first) update(w, m, v, g, &s, n, true);

@@ -11,6 +11,9 @@ static const double probability_least = 1e-12; /* as in improved-diffusion: belo
 static double above(double x) { return 0.5 * erfc(x * 0.70710678118654752440); }
 static double density(double x) { return 0.39894228040143267794 * exp(-0.5 * x * x); }
 
+/* x density(x), whose limit is 0: density is 0 beyond 39 already. */
+static double pull(double x) { return x > -40 && x < 40 ? x * density(x) : 0; }
+
 /* KL between the posterior, of variance exp(low), and a Gaussian of variance exp(log_variance) whose mean is off by `error`
  * (Ho et al. 2020, eq. 10); *slope is its derivative by log_variance. */
 static double divergence(double low, double log_variance, double error, double *slope) {
@@ -28,7 +31,7 @@ static double decoder(double x, double log_variance, double off, double *slope) 
     double a = mirrored ? -high : low, b = mirrored ? -low : high;
     double probability = first ? above(-high) : last ? above(low) : above(a) - above(b);
     /* Of z density(z), which falls to 0 on the open sides: d z / d log_variance is -z / 2. */
-    double change = 0.5 * ((last ? 0 : high * density(high)) - (first ? 0 : low * density(low)));
+    double change = 0.5 * ((last ? 0 : pull(high)) - (first ? 0 : pull(low)));
     *slope = probability > probability_least ? change / probability : 0;
     return -log(probability > probability_least ? probability : probability_least);
 }

@@ -26,7 +26,7 @@ typedef struct dmi_adamw {
     float eps, decay;    /* decay is decoupled: w -= rate * decay * w */
     float gradient_scale;/* clip factor, and 1 / accumulation */
     float l2;            /* Adam with L2 in place of AdamW: the scaled gradients grow by l2 * w, and are written */
-    float average_decay; /* in [0, 1): average = d average + (1 - d) w; negative: no average */
+    float average_fresh; /* in (0, 1]: average += fresh (w - average); 0: no average */
     bool first;          /* the moments are zero, and are written without being read */
 } dmi_adamw;
 
@@ -160,7 +160,7 @@ typedef struct dmi_kernels {
 
     /* ---- adamw.c: a range of the flat parameter block ---- */
     void (*adamw)(float *w, float *m, float *v, float *average, float *g, const dmi_adamw *options, size_t n);
-    void (*average)(float *average, const float *w, float decay, size_t n); /* average = decay average + (1 - decay) w */
+    void (*average)(float *average, const float *w, float fresh, size_t n); /* average += fresh (w - average) */
     double (*sum_squares)(const float *x, size_t n); /* in double */
     bool (*all_finite)(const float *x, size_t n);
 

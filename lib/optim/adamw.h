@@ -12,7 +12,7 @@ typedef struct dmi_adamw_blocks {
     float *weights;
     float *moment1, *moment2;
     float *averages[DMI_AVERAGES];       /* NULL: none */
-    float average_decays[DMI_AVERAGES];  /* of this step */
+    float average_fresh[DMI_AVERAGES];   /* the weights' shares in this step */
     float *gradient;                     /* of no use afterwards */
     size_t floats;
 } dmi_adamw_blocks;

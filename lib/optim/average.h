@@ -1,4 +1,4 @@
-/* How fast a moving average of the weights forgets: average = d average + (1 - d) weights, with another d for each step. */
+/* How fast a moving average of the weights forgets: average = d average + (1 - d) weights, with another decay d for each step. */
 #ifndef DMI_OPTIM_AVERAGE_H
 #define DMI_OPTIM_AVERAGE_H
 
@@ -15,7 +15,7 @@ typedef struct dmi_average {
     double rampup;    /* the half-life is at most this times the pictures before the step; 0: not limited */
 } dmi_average;
 
-/* d of step `step`, counted from 1, which sees `pictures` after `before` others. */
-double dmi_average_decay(const dmi_average *average, uint64_t step, uint64_t pictures, uint64_t before);
+/* 1 - d, the share of the weights, of step `step`, counted from 1, which sees `pictures` after `before` others. */
+double dmi_average_fresh(const dmi_average *average, uint64_t step, uint64_t pictures, uint64_t before);
 
 #endif

@@ -67,9 +67,9 @@ START_TEST(kernels_follow_the_loop) {
         double *want = doubles(N), *want_m = doubles(N);
         for (size_t i = 0; i < N; i++) want[i] = 0.8f * (double)average[i] + (1 - 0.8f) * (double)w[i];
         for (size_t i = 0; i < N; i++) want_m[i] = (1 - 0.9f) * (0.25 * g[i] + 0.5 * w[i]);
-        kernels_of(isa)->average(average, w, 0.8f, N);
+        kernels_of(isa)->average(average, w, 0.2f, N);
         dmi_adamw o = {.rate = 0.01f, .beta1 = 0.9f, .beta2 = 0.99f, .correction1 = 10, .correction2 = 100, .eps = 1e-8f,
-                       .gradient_scale = 0.25f, .l2 = 0.5f, .average_decay = -1, .first = true};
+                       .gradient_scale = 0.25f, .l2 = 0.5f, .first = true};
         kernels_of(isa)->adamw(w, m, v, NULL, g, &o, N);
         check_near("average", average, want, N, 2e-7);
         check_near("l2", m, want_m, N, 3e-7);
@@ -210,11 +210,12 @@ START_TEST(l2_that_overflows_is_refused) {
     float large[WEIGHTS];
     training_setup setup = training_default();
     setup.options.optimizer = DM_OPTIMIZER_ADAM;
-    setup.options.weight_decay = 1e30;
-    for (int32_t i = 0; i < WEIGHTS; i++) large[i] = 1;
+    setup.options.weight_decay = _i ? 1e6 : 0; /* without, the step is taken */
+    for (int32_t i = 0; i < WEIGHTS; i++) large[i] = 1e12f;
     training_begin(&t, &setup);
     training_require(&t, dm_unet_tensor_set(t.unet, "conv_in.weight", large, WEIGHTS));
-    training_expect(&t, dm_trainer_step(t.trainer, NULL), DM_ERROR_NOT_FINITE, "refused");
+    if (_i) training_expect(&t, dm_trainer_step(t.trainer, NULL), DM_ERROR_NOT_FINITE, "refused");
+    else training_require(&t, dm_trainer_step(t.trainer, NULL));
     training_end(&t);
 }
 END_TEST
@@ -233,6 +234,10 @@ START_TEST(of_each_average_one) {
     setup.options.more_half_lives[2] = 7;
     training_expect(&t, dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options), DM_ERROR_INVALID_ARGUMENT,
                     "'more_half_lives[2]' 7|'more_decays[2]' 0.5|don't go together");
+    setup.options.more_decays[2] = 0;
+    setup.options.more_half_lives[2] = 1e9;
+    training_expect(&t, dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options), DM_ERROR_INVALID_ARGUMENT,
+                    "'more_half_lives[2]' is 1e+09|stand still");
     setup.options.more_half_lives[2] = 0;
     training_require(&t, dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options));
     training_require(&t, dm_trainer_step(t.trainer, NULL));
@@ -251,7 +256,7 @@ Suite *test_averages_suite(void) {
     tcase_add_test(tcase, networks_load_with_each_average);
     tcase_add_test(tcase, files_of_before);
     tcase_add_test(tcase, l2_is_added_after_clipping);
-    tcase_add_test(tcase, l2_that_overflows_is_refused);
+    tcase_add_loop_test(tcase, l2_that_overflows_is_refused, 0, 2);
     tcase_add_test(tcase, of_each_average_one);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -169,21 +169,6 @@ START_TEST(passes_take_their_parts) {
 }
 END_TEST
 
-START_TEST(label_outside_the_classes) {
-    training t;
-    training_setup setup = training_default();
-    setup.classes = TRAINING_CLASSES - 1;
-    setup.options.batch_size = TRAINING_PICTURES;
-    training_begin(&t, &setup);
-    float *weights = training_weights(&t);
-    training_expect(&t, dm_trainer_step(t.trainer, NULL), DM_ERROR_INVALID_ARGUMENT, "picture |has label 3|3 classes");
-    ck_assert_uint_eq(dm_trainer_steps_done(t.trainer), 0);
-    ck_assert(training_unchanged(&t, weights));
-    free(weights);
-    training_end(&t);
-}
-END_TEST
-
 /* ---- datasets that fail ---- */
 
 typedef struct source {
@@ -253,6 +238,43 @@ START_TEST(failed_reading_changes_nothing) {
     free(state);
     training_end(&t);
     training_end(&sound);
+}
+END_TEST
+
+/* Known before the first step of the library's own datasets, and of a program's own when the picture is read. */
+START_TEST(label_outside_the_classes) {
+    training t;
+    source s = {.fail_at = -1};
+    training_setup setup = training_default();
+    setup.classes = TRAINING_CLASSES - 1;
+    setup.options.batch_size = TRAINING_PICTURES;
+    training_prepare(&t, &setup);
+    training_expect(&t, dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options), DM_ERROR_INVALID_ARGUMENT,
+                    "has 4 classes, the network 3");
+    training_end(&t);
+    begin_with_source(&t, setup, &s);
+    float *weights = training_weights(&t);
+    training_expect(&t, dm_trainer_step(t.trainer, NULL), DM_ERROR_INVALID_ARGUMENT, "picture |has label 3|3 classes");
+    ck_assert_uint_eq(dm_trainer_steps_done(t.trainer), 0);
+    ck_assert(training_unchanged(&t, weights));
+    free(weights);
+    training_end(&t);
+}
+END_TEST
+
+/* Dropping labels of pictures that have none. */
+START_TEST(dropout_without_labels) {
+    training t;
+    training_setup setup = training_default();
+    setup.classes = TRAINING_CLASSES;
+    setup.dataset = false;
+    setup.options.label_dropout = 0.1;
+    training_prepare(&t, &setup);
+    training_require(&t, dm_dataset_from_memory(&t.dataset, t.context, training_pixels(), NULL, TRAINING_PICTURES, TRAINING_SIDE,
+                                                TRAINING_SIDE, TRAINING_CHANNELS));
+    training_expect(&t, dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options), DM_ERROR_INVALID_ARGUMENT,
+                    "'label_dropout' 0.1|its pictures have no labels");
+    training_end(&t);
 }
 END_TEST
 
@@ -343,6 +365,7 @@ Suite *test_batch_suite(void) {
     tcase_add_test(tcase, passes_take_their_parts);
     tcase_add_test(tcase, accumulation_takes_the_next_pictures);
     tcase_add_test(tcase, label_outside_the_classes);
+    tcase_add_test(tcase, dropout_without_labels);
     tcase_add_test(tcase, failed_reading_changes_nothing);
     tcase_add_test(tcase, shapes_must_agree);
     tcase_add_test(tcase, dataset_of_another_context);

@@ -60,7 +60,7 @@ static void run_ours(blocks *b, const adamw_case *c, int32_t threads) {
                             .averages = {averages(c) ? b->average : NULL}, .gradient = b->gradient, .floats = FLOATS};
     for (uint64_t step = 1; step <= STEPS; step++) {
         dmi_adamw at = dmi_adamw_at(&c->settings, step, c->rate, c->scale);
-        all.average_decays[0] = (float)dmi_average_decay(&c->average, step, PICTURES, (step - 1) * PICTURES);
+        all.average_fresh[0] = (float)dmi_average_fresh(&c->average, step, PICTURES, (step - 1) * PICTURES);
         test_fill(b->gradient, FLOATS, 100 + step, 1);
         dmi_adamw_step(host->pool, kernels(), &all, &at);
     }
@@ -104,6 +104,15 @@ static double movement_error(const float *got, const double *want, const float *
 
 /* A weight of size 1 is rounded to some 3e-8 in each step, which moves it by about the rate. */
 static const double rounding = 5e-8;
+
+/* A share of 1e-7 keeps its digits, which it would lose as 1 less a float. */
+START_TEST(shares_have_all_their_digits) {
+    dmi_average slow = {.half_life = 1e9}, nearly = {.decay = 1 - 1e-6};
+    double want = log(2) * PICTURES / 1e9;
+    ck_assert_double_eq_tol(dmi_average_fresh(&slow, 10, PICTURES, 0), want, 1e-8 * want);
+    ck_assert_double_eq_tol(dmi_average_fresh(&nearly, 10, PICTURES, 0), 1e-6, 1e-16);
+}
+END_TEST
 
 START_TEST(adamw_follows_the_loop) {
     const adamw_case *c = &adamw_cases[_i];
@@ -261,6 +270,7 @@ Suite *test_optim_suite(void) {
     Suite *suite = suite_create("optim");
     TCase *tcase = tcase_create("optim");
     tcase_add_loop_test(tcase, adamw_follows_the_loop, 0, ADAMW_CASES);
+    tcase_add_test(tcase, shares_have_all_their_digits);
     tcase_add_test(tcase, adamw_is_the_same_with_any_threads);
     tcase_add_test(tcase, first_step_has_the_rate_s_size);
     tcase_add_test(tcase, zeros_stay_zeros);
