@@ -56,12 +56,12 @@ bound plain
 
 # 3. Classes with guidance: a row of eight pictures for each of the ten classes.
 for guidance in 1 2 4; do
-    draw classes guidance-$guidance --columns 8 --class -2 --guidance $guidance --solver dpmpp --steps 25
+    draw classes guidance-$guidance --columns 8 --class rows --guidance $guidance --solver dpmpp --steps 25
     distance classes guidance --solver dpmpp --steps 25 --guidance $guidance
 done
 # What clipping does to DDIM where eps is not derived again from the clipped x_0.
-draw classes guidance-stale --columns 8 --class -2 --guidance 4 --steps 50 --stale-eps
-draw classes guidance-ddim --columns 8 --class -2 --guidance 4 --steps 50
+draw classes guidance-stale --columns 8 --class rows --guidance 4 --steps 50 --stale-eps
+draw classes guidance-ddim --columns 8 --class rows --guidance 4 --steps 50
 
 # 4. Solvers and numbers of steps against DDPM at all of its 1000.
 for steps_of_it in 5 10 20 50 100; do

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,8 +89,30 @@ int read_command_line(const char *program, int argc, const char **argv, const st
     return bad;
 }
 
+int is_given(int argc, const char **argv, const char *option) {
+    size_t length = strlen(option);
+    for (int i = 1; i < argc; i++)
+        if (!strncmp(argv[i], "--", 2) && !strncmp(argv[i] + 2, option, length) &&
+            (!argv[i][2 + length] || argv[i][2 + length] == '='))
+            return 1;
+    return 0;
+}
+
+int has_unused(const char *program, int argc, const char **argv, const use_rule *rules, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (rules[i].used || !is_given(argc, argv, rules[i].option)) continue;
+        fprintf(stderr, "%s: --%s does nothing without %s (--help lists the options)\n", program, rules[i].option, rules[i].with);
+        return 1;
+    }
+    return 0;
+}
+
 int make_folder(const char *program, const char *path) {
     char part[1024];
+    if (!*path) {
+        fprintf(stderr, "%s: a folder has no name: ''\n", program);
+        return 1;
+    }
     if (snprintf(part, sizeof part, "%s", path) < (int)sizeof part) {
         int bad = 0;
         for (char *p = part + 1; !bad; p++)
@@ -140,7 +163,9 @@ dm_context *open_context(const char *program, int32_t threads, uint64_t memory_l
     return context;
 }
 
-const char *error_text(const dm_context *context, int32_t status) {
+void tell_error(const char *program, const dm_context *context, int32_t status) {
     const char *text = dm_context_error(context);
-    return *text ? text : dm_status_message(status);
+    size_t length = strlen(program);
+    bool named = !strncmp(text, program, length) && text[length] == ':'; /* the library's own word for it is the program's */
+    fprintf(stderr, "%s%s%s\n", named ? "" : program, named ? "" : ": ", *text ? text : dm_status_message(status));
 }

@@ -22,11 +22,21 @@ int out_of_range(const char *program, const char *option, long long value, long 
 int read_command_line(const char *program, int argc, const char **argv, const struct poptOption *options, int *marked);
 /* 1, after telling why, where no PNG can be written to `path`, the value of an option. */
 int no_png(const char *program, const char *option, const char *path);
+/* An option that does nothing without another: `used` tells whether that one, `with` in words, is there. */
+typedef struct use_rule {
+    const char *option;
+    int used;
+    const char *with;
+} use_rule;
+/* 1, after telling so, where the command line has an option that does nothing. */
+int has_unused(const char *program, int argc, const char **argv, const use_rule *rules, size_t count);
+/* 1 where the command line has --option. */
+int is_given(int argc, const char **argv, const char *option);
 /* Makes a folder and those above it; tells why not. 0 on success. */
 int make_folder(const char *program, const char *path);
 /* A context, or NULL after telling why not; threads from 0 to 256, memory_limit in bytes, 0: none; profile 0 or 1. */
 dm_context *open_context(const char *program, int32_t threads, uint64_t memory_limit, int32_t profile);
-/* What went wrong: the context's text, or the status's where the context has none. */
-const char *error_text(const dm_context *context, int32_t status);
+/* Tells what went wrong: the context's text, or the status's where the context has none. */
+void tell_error(const char *program, const dm_context *context, int32_t status);
 
 #endif

@@ -73,6 +73,7 @@ static int32_t train(dm_unet *unet, dm_unet *average, const dm_schedule *schedul
     o.decay = DM_DECAY_COSINE;
     o.decay_steps = (uint64_t)steps > 100 ? (uint64_t)steps : 101;
     o.average_decay = 0.995;
+    o.label_dropout = 0.1; /* so that `sample --guidance` has a picture of no class to lead away from */
     int32_t status = dm_trainer_create(&trainer, unet, schedule, dataset, &o);
     if (!status) {
         training = trainer;
@@ -198,7 +199,7 @@ int main(int argc, const char **argv) {
     if (!context) return 1;
     signal(SIGINT, on_interrupt);
     int32_t status = demo(context, out, steps, ddpm_steps, (uint64_t)seed);
-    if (status) fprintf(stderr, "demo: %s\n", error_text(context, status));
+    if (status) tell_error("demo", context, status);
     dm_context_destroy(context);
     return status ? 1 : 0;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "data.h"
 #include "frechet.h"
 #include "progress.h"
 #include "sample_options.h"
@@ -19,16 +20,16 @@ typedef struct job {
     long long seed;
     dm_sampler_options sampler;
     dm_context *context;
-    dm_dataset *dataset;
+    data_source source;
     int32_t height, width, channels, classes;
     size_t elements;
     progress line;
 } job;
 
 static int32_t open_data(job *j, int32_t size) {
-    int32_t status = !strcmp(j->data, "builtin") ? dm_dataset_open_builtin(&j->dataset, j->context, size, 1u << 30, 1)
-                                                 : dm_dataset_open_cifar10(&j->dataset, j->context, j->data, DM_SPLIT_TRAIN);
-    if (!status) status = dm_dataset_size(j->dataset, NULL, &j->height, &j->width, &j->channels, &j->classes);
+    builtin_data builtin = {.size = size, .count = 1u << 30, .seed = 1};
+    int32_t status = data_open(&j->source, j->context, "distance", j->data, DM_SPLIT_TRAIN, builtin);
+    if (!status) status = dm_dataset_size(j->source.dataset, NULL, &j->height, &j->width, &j->channels, &j->classes);
     j->elements = (size_t)j->height * (size_t)j->width * (size_t)j->channels;
     return status;
 }
@@ -39,7 +40,7 @@ static int32_t add_data(job *j, frechet_features *f, frechet_set *set, uint64_t 
     float *picture = malloc(j->elements * sizeof *picture);
     int32_t status = pixels && picture ? DM_OK : DM_ERROR_OUT_OF_MEMORY;
     for (uint64_t i = 0; !status && i < (uint64_t)j->count; i++) {
-        status = dm_dataset_get(j->dataset, first + i, pixels, j->elements, NULL);
+        status = dm_dataset_get(j->source.dataset, first + i, pixels, j->elements, NULL);
         if (!status) status = dm_image_from_u8(picture, pixels, j->elements);
         if (!status) status = frechet_add(f, set, picture, 1);
     }
@@ -144,7 +145,7 @@ int main(int argc, const char **argv) {
     struct poptOption options[] = {
         {"model", 'm', POPT_ARG_STRING, &j.model, 0, "checkpoint or network, a safetensors file (needed)", "FILE"},
         {"weights", 0, POPT_ARG_STRING | shown, &j.weights, 0, "of a checkpoint: average, trained, or one of more averages, average-1 to average-3", "WHICH"},
-        {"data", 'd', POPT_ARG_STRING | shown, &j.data, 0, "what it has learned from: CIFAR-10's archive or folder, or builtin", "PATH"},
+        {"data", 'd', POPT_ARG_STRING | shown, &j.data, 0, "what it has learned from: CIFAR-10's archive or folder, a folder of PNGs, or builtin", "PATH"},
         {"count", 'n', POPT_ARG_INT | shown, &j.count, 0, "pictures of each side", "N"},
         {"repeat", 0, POPT_ARG_INT | shown, &j.repeat, 0, "draw so often, each time other pictures, for a mean and its spread", "N"},
         {"real", 0, POPT_ARG_NONE, &j.real, 0, "pictures of the data in place of samples: the figure that is best", NULL},
@@ -187,10 +188,10 @@ int main(int argc, const char **argv) {
     int32_t status = dm_unet_load(&unet, j.context, j.model, which);
     if (!status) status = dm_schedule_load(&schedule, j.context, j.model);
     if (!status) status = measure(&j, unet, schedule);
-    if (status && *dm_context_error(j.context)) fprintf(stderr, "distance: %s\n", error_text(j.context, status));
+    if (status && *dm_context_error(j.context)) tell_error("distance", j.context, status);
     dm_unet_destroy(unet);
     dm_schedule_destroy(schedule);
-    dm_dataset_destroy(j.dataset);
+    data_close(&j.source);
     dm_context_destroy(j.context);
     return status ? 1 : 0;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "data.h"
 #include "progress.h"
 
 static int32_t on_batch(void *user, uint64_t done, uint64_t all) {
@@ -38,10 +39,10 @@ int main(int argc, const char **argv) {
     struct poptOption options[] = {
         {"model", 'm', POPT_ARG_STRING, &model, 0, "checkpoint or network, a safetensors file (needed)", "FILE"},
         {"weights", 0, POPT_ARG_STRING | shown, &weight, 0, "of a checkpoint: average, trained, or one of more averages, average-1 to average-3", "WHICH"},
-        {"data", 'd', POPT_ARG_STRING | shown, &data, 0, "CIFAR-10's archive or folder, of which its test pictures, or builtin: others than those for training", "PATH"},
+        {"data", 'd', POPT_ARG_STRING | shown, &data, 0, "CIFAR-10's archive or folder, of which its test pictures, a folder of PNGs, or builtin: others than those for training", "PATH"},
         {"first", 0, POPT_ARG_LONGLONG | shown, &first, 0, "picture to begin with", "N"},
-        {"count", 'n', POPT_ARG_INT | shown, &count, 0, "pictures; 0: all", "N"},
-        {"timesteps", 0, POPT_ARG_INT | shown, &timesteps, 0, "of each picture, drawn evenly; 0: all, for the exact bound", "N"},
+        {"count", 'n', POPT_ARG_INT | shown, &count, 0, "pictures at most; 0: all", "N"},
+        {"timesteps", 0, POPT_ARG_INT | shown, &timesteps, 0, "of each picture at most, drawn evenly; 0: all, for the exact bound", "N"},
         {"variance", 0, POPT_ARG_STRING | shown, &variance, 0, "of the steps: small (posterior), large (beta) or learned", "WHICH"},
         {"no-clip", 0, POPT_ARG_NONE, &no_clip, 0, "do not clip what the network sees to [-1, 1]", NULL},
         {"seed", 's', POPT_ARG_LONGLONG | shown, &seed, 0, "of noise and timesteps", "N"},
@@ -65,7 +66,7 @@ int main(int argc, const char **argv) {
     if (!context) return 1;
     dm_unet *unet = NULL;
     dm_schedule *schedule = NULL;
-    dm_dataset *dataset = NULL;
+    data_source source = {0};
     dm_unet_options u;
     dm_evaluation result = {.struct_size = sizeof result};
     progress line;
@@ -74,16 +75,18 @@ int main(int argc, const char **argv) {
     if (!status) status = dm_unet_get_options(unet, &u, sizeof u);
     if (!status) status = dm_schedule_load(&schedule, context, model);
     if (!status)
-        status = strcmp(data, "builtin") ? dm_dataset_open_cifar10(&dataset, context, data, DM_SPLIT_TEST)
-                                         : dm_dataset_open_builtin(&dataset, context, u.height, 10000, 2);
-    if (!status) status = dm_dataset_size(dataset, &held, NULL, NULL, NULL, NULL);
-    uint64_t pictures = o.count ? o.count : held - (o.first < held ? o.first : held);
-    int32_t asked = timesteps ? timesteps : dm_schedule_steps(schedule) - 1;
+        status = data_open(&source, context, "evaluate", data, DM_SPLIT_TEST,
+                           (builtin_data){.size = u.height, .count = 10000, .seed = 2});
+    if (!status) status = dm_dataset_size(source.dataset, &held, NULL, NULL, NULL, NULL);
+    uint64_t pictures = held - (o.first < held ? o.first : held);
+    if (o.count && o.count < pictures) pictures = o.count;
+    int32_t asked = dm_schedule_steps(schedule) - 1;
+    if (timesteps && timesteps < asked) asked = timesteps;
     if (!status) progress_begin(&line, "evaluating", 0, pictures * (uint64_t)(1 + asked));
-    if (!status) status = dm_unet_evaluate(unet, schedule, dataset, &o, on_batch, &line, &result);
+    if (!status) status = dm_unet_evaluate(unet, schedule, source.dataset, &o, on_batch, &line, &result);
     if (!status) progress_end(&line), print(&result);
-    if (status) fprintf(stderr, "evaluate: %s\n", error_text(context, status));
-    dm_dataset_destroy(dataset);
+    if (status && status != DATA_TOLD) tell_error("evaluate", context, status);
+    data_close(&source);
     dm_unet_destroy(unet);
     dm_schedule_destroy(schedule);
     dm_context_destroy(context);

@@ -6,15 +6,26 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Pixels [height, width, channels], or NULL after telling why not. */
-static uint8_t *read_pixels(const char *program, const char *path, int32_t height, int32_t width, int32_t channels) {
+static const char network[] = "the network's pictures are";
+
+int picture_size(const char *program, const char *path, int32_t *height, int32_t *width, int32_t *channels) {
+    png_image image = {.version = PNG_IMAGE_VERSION};
+    int bad = !png_image_begin_read_from_file(&image, path);
+    if (bad) fprintf(stderr, "%s: %s: %s\n", program, path, image.message);
+    *height = (int32_t)image.height, *width = (int32_t)image.width;
+    *channels = image.format & PNG_FORMAT_FLAG_COLOR ? 3 : 1;
+    png_image_free(&image);
+    return bad;
+}
+
+uint8_t *read_pixels(const char *program, const char *path, int32_t height, int32_t width, int32_t channels, const char *whose) {
     png_image image = {.version = PNG_IMAGE_VERSION};
     uint8_t *pixels = NULL;
     if (!png_image_begin_read_from_file(&image, path)) {
         fprintf(stderr, "%s: %s: %s\n", program, path, image.message);
     } else if (image.width != (png_uint_32)width || image.height != (png_uint_32)height) {
-        fprintf(stderr, "%s: %s is %u x %u pixels; the network's pictures are %d x %d\n", program, path, (unsigned)image.width,
-                (unsigned)image.height, (int)width, (int)height);
+        fprintf(stderr, "%s: %s is %u x %u pixels; %s %d x %d\n", program, path, (unsigned)image.width,
+                (unsigned)image.height, whose, (int)width, (int)height);
     } else {
         image.format = channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
         png_color white = {255, 255, 255}; /* behind what is transparent */
@@ -34,7 +45,7 @@ int read_picture(const char *program, const char *path, float *picture, int32_t 
         fprintf(stderr, "%s: %s: the network's pictures have %d channels; a PNG is read as 1 or 3\n", program, path, (int)channels);
         return 1;
     }
-    uint8_t *pixels = read_pixels(program, path, height, width, channels);
+    uint8_t *pixels = read_pixels(program, path, height, width, channels, network);
     if (!pixels) return 1;
     dm_image_from_u8(picture, pixels, (size_t)height * (size_t)width * (size_t)channels);
     free(pixels);
@@ -42,7 +53,7 @@ int read_picture(const char *program, const char *path, float *picture, int32_t 
 }
 
 int read_mask(const char *program, const char *path, float *mask, int32_t height, int32_t width) {
-    uint8_t *pixels = read_pixels(program, path, height, width, 1);
+    uint8_t *pixels = read_pixels(program, path, height, width, 1, network);
     if (!pixels) return 1;
     for (int32_t i = 0; i < height * width; i++) mask[i] = (float)pixels[i] / 255;
     free(pixels);

@@ -1,6 +1,7 @@
 /* Draws pictures with a trained network: a grid, single files, or an animation of how they come out of the noise. */
 #include <diffusion.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -146,13 +147,15 @@ static int32_t allocate(job *j) {
     if (o->image) j->image = malloc(floats * sizeof *j->image);
     if (o->mask) j->mask = malloc(count * pixels * sizeof *j->mask);
     if (starts) j->start = malloc(floats * sizeof *j->start);
-    if (j->u.classes || o->label >= 0) j->labels = malloc(count * sizeof *j->labels);
+    if (j->u.classes) j->labels = malloc(count * sizeof *j->labels);
     if (!j->images || (o->image && !j->image) || (o->mask && !j->mask) || (starts && !j->start) ||
-        ((j->u.classes || o->label >= 0) && !j->labels))
+        (j->u.classes && !j->labels))
         return DM_ERROR_OUT_OF_MEMORY;
     for (size_t i = 0; j->labels && i < count; i++) {
         size_t turn = o->label == ROW_OF_EACH ? i / (size_t)o->columns : i;
-        j->labels[i] = o->label >= 0 ? o->label : (int32_t)(turn % (size_t)j->u.classes);
+        j->labels[i] = o->label >= 0          ? o->label
+                       : o->label == NO_CLASS ? -1
+                                              : (int32_t)(turn % (size_t)j->u.classes);
     }
     return DM_OK;
 }
@@ -162,9 +165,17 @@ static int32_t draw(job *j) {
     dm_sampler *sampler = NULL;
     int32_t status = dm_unet_get_options(j->unet, &j->u, sizeof j->u);
     if (status) return status;
-    if (o->label == ROW_OF_EACH && !j->u.classes) {
-        fprintf(stderr, "sample: --class -2 and %s don't go together: the network has no classes, and so no rows\n", o->model);
+    if (!j->u.classes ? o->label != ALL_IN_TURN : o->label >= j->u.classes) {
+        fprintf(stderr, "sample: --class %s and %s don't go together: the network has %s", o->class_word, o->model,
+                j->u.classes ? "" : "no classes\n");
+        if (j->u.classes) fprintf(stderr, "%d classes, 0 to %d\n", (int)j->u.classes, (int)j->u.classes - 1);
         return DM_ERROR_CANCELLED; /* the context has no text for it */
+    }
+    /* What is gone through from picture to picture shall not be their classes. */
+    bool steered = o->between >= 0 || o->image;
+    if (steered && j->u.classes && !o->class_word) {
+        o->label = 0;
+        fprintf(stderr, "all of class 0 (--class N for another, --class turn for all)\n");
     }
     if (j->u.in_channels != j->u.out_channels) {
         fprintf(stderr, "sample: %s takes %d channels and gives %d: it does not draw pictures\n", o->model, (int)j->u.in_channels,
@@ -205,7 +216,7 @@ int main(int argc, const char **argv) {
     int32_t status = dm_unet_load(&j.unet, j.context, o.model, o.which);
     if (!status) status = dm_schedule_load(&j.schedule, j.context, o.model);
     if (!status) status = draw(&j);
-    if (status && *dm_context_error(j.context)) fprintf(stderr, "sample: %s\n", error_text(j.context, status));
+    if (status && *dm_context_error(j.context)) tell_error("sample", j.context, status);
     free(j.labels);
     free(j.images);
     free(j.image);

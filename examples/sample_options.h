@@ -4,15 +4,16 @@
 
 #include <diffusion.h>
 
-enum { ALL_IN_TURN = -1, ROW_OF_EACH = -2 }; /* in place of a label */
+enum { ALL_IN_TURN = -1, ROW_OF_EACH = -2, NO_CLASS = -3 }; /* in place of a label */
 
 typedef struct sample_options {
     char *model, *out, *animation, *each, *weights;
     int32_t which;             /* DM_WEIGHTS_* */
     int count, columns, scale, label, threads, profile;
     long long seed;
+    char *class_word;          /* as it was given, or NULL */
     char *image, *mask;        /* PNGs, or NULL */
-    double strength;           /* 0: not given */
+    double strength;           /* negative: not given */
     double vary;               /* negative: not given */
     long long between;         /* negative: not given */
     int repaint, steps;        /* steps 0: the solver's usual number */

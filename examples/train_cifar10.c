@@ -1,4 +1,4 @@
-/* Trains a diffusion model on CIFAR-10 (or the library's own pictures) from the command line. While it runs, the folder
+/* Trains a diffusion model on CIFAR-10, a folder of PNGs or the library's own pictures from the command line. While it runs, the folder
  * --out fills with a checkpoint, grids of samples, loss.csv and a report to open in a browser. Ctrl-C saves and stops;
  * --resume goes on from there, bit for bit. */
 #include <diffusion.h>
@@ -9,10 +9,12 @@
 #include <string.h>
 
 #include "cli.h"
+#include "data.h"
 #include "picture.h"
 #include "profile_table.h"
 #include "progress.h"
 #include "report.h"
+#include "sample_options.h"
 #include "train_options.h"
 
 /* For the signal handler. */
@@ -28,13 +30,13 @@ static void on_interrupt(int signal_number) {
 }
 
 enum { PROFILE_ROWS = 40 };
-enum { TOLD = 1 }; /* beside the library's statuses, which are not positive: a failure that was told already */
+enum { TOLD = DATA_TOLD }; /* a failure that was told already */
 
 /* Everything that one run needs. */
 typedef struct session {
     train_options o;
     dm_context *context;
-    dm_dataset *dataset;
+    data_source data;
     dm_schedule *schedule;
     dm_unet *unet, *average;
     dm_trainer *trainer;
@@ -48,12 +50,8 @@ typedef struct session {
 static void path_in(const session *s, const char *name, char path[1200]) { snprintf(path, 1200, "%s/%s", s->o.out, name); }
 
 static int32_t open_data(session *s) {
-    if (!strcmp(s->o.data, "builtin")) {
-        int32_t size = s->o.size && !s->o.resume ? s->o.size : s->o.unet.height;
-        return dm_dataset_open_builtin(&s->dataset, s->context, size, 50000, 1);
-    }
-    fprintf(stderr, "reading %s\n", s->o.data);
-    return dm_dataset_open_cifar10(&s->dataset, s->context, s->o.data, DM_SPLIT_TRAIN);
+    builtin_data builtin = {.size = s->o.size && !s->o.resume ? s->o.size : s->o.unet.height, .count = 50000, .seed = 1};
+    return data_open(&s->data, s->context, "train_cifar10", s->o.data, DM_SPLIT_TRAIN, builtin);
 }
 
 /* A new network and trainer, or those of a checkpoint. */
@@ -64,19 +62,19 @@ static int32_t open_trainer(session *s) {
         if (!status) status = dm_schedule_load(&s->schedule, s->context, s->o.resume);
         if (!status) status = dm_unet_get_options(s->unet, &s->o.unet, sizeof s->o.unet);
         if (!status) status = open_data(s);
-        if (!status) status = dm_trainer_resume(&s->trainer, s->unet, s->dataset, s->o.resume);
+        if (!status) status = dm_trainer_resume(&s->trainer, s->unet, s->data.dataset, s->o.resume);
         if (!status) status = dm_trainer_get_options(s->trainer, &s->o.trainer, sizeof s->o.trainer);
     } else {
         int32_t classes = 0;
         status = open_data(s);
         if (!status)
             status =
-                dm_dataset_size(s->dataset, NULL, &s->o.unet.height, &s->o.unet.width, &s->o.unet.in_channels, &classes);
+                dm_dataset_size(s->data.dataset, NULL, &s->o.unet.height, &s->o.unet.width, &s->o.unet.in_channels, &classes);
         s->o.unet.out_channels = s->o.unet.in_channels;
         if (s->o.labels) s->o.unet.classes = classes;
         if (!status) status = dm_schedule_create(&s->schedule, s->context, &s->o.schedule);
         if (!status) status = dm_unet_create(&s->unet, s->context, &s->o.unet, s->o.trainer.seed);
-        if (!status) status = dm_trainer_create(&s->trainer, s->unet, s->schedule, s->dataset, &s->o.trainer);
+        if (!status) status = dm_trainer_create(&s->trainer, s->unet, s->schedule, s->data.dataset, &s->o.trainer);
     }
     if (!status && (s->o.trainer.average_decay > 0 || s->o.trainer.average_half_life > 0))
         status = dm_unet_create(&s->average, s->context, &s->o.unet, 0);
@@ -225,8 +223,9 @@ static int32_t train(session *s) {
     printf("%s after %llu of %llu steps and %s, loss %.4f: see %s/report.html\n", status ? "stopped" : "done",
            (unsigned long long)done, (unsigned long long)s->o.steps, duration(seconds, text), s->loss, s->o.out);
     if (status)
-        printf("go on with: --resume %s/checkpoint.safetensors --data %s --steps %llu\n", s->o.out, s->o.data,
-               (unsigned long long)s->o.steps);
+        printf("go on with: %s --resume %s/checkpoint.safetensors --data %s --steps %llu\n"
+               "(and --samples, --save-every or --threads as before: they are the run's, not the checkpoint's)\n",
+               s->o.program, s->o.out, s->o.data, (unsigned long long)s->o.steps);
     double steps = (double)(done - s->line.first);
     if (s->o.profile && steps > 0) {
         fprintf(stderr, "\na step of %.4f s, samples and checkpoints included:\n", seconds / steps);
@@ -239,10 +238,11 @@ static int32_t run(session *s) {
     int32_t status = open_trainer(s);
     uint64_t count;
     if (status) return status;
+    if (!s->o.sample_steps) s->o.sample_steps = usual_steps(DM_SOLVER_DDIM, dm_schedule_steps(s->schedule));
     if (s->o.samples && out_of_range("train_cifar10", "sample-steps", s->o.sample_steps, 1, dm_schedule_steps(s->schedule)))
         return TOLD;
     s->batch = s->o.trainer.batch_size * s->o.trainer.accumulation;
-    dm_dataset_size(s->dataset, &count, NULL, NULL, NULL, NULL);
+    dm_dataset_size(s->data.dataset, &count, NULL, NULL, NULL, NULL);
     if (!s->o.steps) s->o.steps = (uint64_t)(s->o.epochs * (double)count / s->batch + 0.5);
     if (!s->o.steps) s->o.steps = 1;
     fprintf(stderr, "%.2f million parameters, %llu pictures (%s), %llu steps of %d, %d threads; see %s/\n",
@@ -266,12 +266,12 @@ int main(int argc, const char **argv) {
     s.context = open_context("train_cifar10", s.o.threads, s.o.memory_limit, s.o.profile);
     if (!s.context) return 1;
     int32_t status = run(&s);
-    if (status && status != TOLD) fprintf(stderr, "train_cifar10: %s\n", error_text(s.context, status));
+    if (status && status != TOLD) tell_error("train_cifar10", s.context, status);
     dm_trainer_destroy(s.trainer);
     dm_unet_destroy(s.average);
     dm_unet_destroy(s.unet);
     dm_schedule_destroy(s.schedule);
-    dm_dataset_destroy(s.dataset);
+    data_close(&s.data);
     dm_context_destroy(s.context);
     return status ? 1 : 0;
 }

@@ -120,11 +120,44 @@ static char *folder_of(const char *path) {
     return *folder ? folder : "/";
 }
 
+/* What was given but does nothing. */
+static int has_no_use(const train_options *o, int argc, const char **argv) {
+    const dm_trainer_options *t = &o->trainer;
+    int betas = o->schedule.kind != DM_SCHEDULE_COSINE && o->schedule.kind < DM_SCHEDULE_FLOW;
+    int edm = o->schedule.kind == DM_SCHEDULE_EDM, logit = t->timestep_sampling == DM_TIMESTEPS_LOGIT_NORMAL;
+    int sigmas = t->timestep_sampling == DM_TIMESTEPS_LOG_NORMAL, huber = t->loss == DM_LOSS_HUBER;
+    int half_life = t->average_half_life > 0 || t->more_half_lives[0] > 0 || t->more_half_lives[1] > 0 || t->more_half_lives[2] > 0;
+    const use_rule rules[] = {
+        {"decay-steps", t->decay != DM_DECAY_NONE, "--decay"},
+        {"final-rate", t->decay != DM_DECAY_NONE, "--decay"},
+        {"huber-delta", huber, "--loss huber"},
+        {"bound-lambda", t->loss == DM_LOSS_HYBRID, "--loss hybrid"},
+        {"min-snr-gamma", t->loss_weight == DM_LOSS_WEIGHT_MIN_SNR, "--loss-weight min-snr"},
+        {"p2-k", t->loss_weight == DM_LOSS_WEIGHT_P2, "--loss-weight p2"},
+        {"p2-gamma", t->loss_weight == DM_LOSS_WEIGHT_P2, "--loss-weight p2"},
+        {"logit-mean", logit, "--timestep-sampling logit-normal"},
+        {"logit-std", logit, "--timestep-sampling logit-normal"},
+        {"log-sigma-mean", sigmas, "--timestep-sampling log-normal"},
+        {"log-sigma-std", sigmas, "--timestep-sampling log-normal"},
+        {"self-conditioning-rate", o->unet.self_conditioning, "--self-conditioning"},
+        {"sigma-data", o->unet.prediction == DM_PREDICT_EDM, "--prediction edm"},
+        {"average-rampup", half_life, "--average-half-life or --more-half-lives"},
+        {"beta-start", betas, "a linear, scaled-linear or sigmoid --schedule"},
+        {"beta-end", betas, "a linear, scaled-linear or sigmoid --schedule"},
+        {"flow-shift", o->schedule.kind == DM_SCHEDULE_FLOW, "--schedule flow"},
+        {"sigma-min", edm, "--schedule edm"},
+        {"sigma-max", edm, "--schedule edm"},
+        {"rho", edm, "--schedule edm"},
+        {"size", !strcmp(o->data, "builtin"), "--data builtin"},
+    };
+    return has_unused("train_cifar10", argc, argv, rules, sizeof rules / sizeof *rules);
+}
+
 int read_train_options(train_options *o, int argc, const char **argv) {
     given g = {.groups = NOT_GIVEN, .head_size = NOT_GIVEN, .time_channels = NOT_GIVEN, .cos_first = NOT_GIVEN,
                .mid_attention = NOT_GIVEN, .dropout = NOT_GIVEN, .norm_eps = NOT_GIVEN, .frequency_shift = NOT_GIVEN,
                .sigma_data = NOT_GIVEN};
-    *o = (train_options){.samples = 16, .sample_steps = 50};
+    *o = (train_options){.samples = 16, .program = argv[0]};
     dm_schedule_options_init(&o->schedule, sizeof o->schedule);
     dm_trainer_options_init(&o->trainer, sizeof o->trainer);
     dm_trainer_options *t = &o->trainer;
@@ -135,7 +168,7 @@ int read_train_options(train_options *o, int argc, const char **argv) {
 
     struct poptOption run[] = {
         {"data", 'd', POPT_ARG_STRING, &o->data, 0,
-         "cifar-10-binary.tar.gz, a folder of its .bin files, or 'builtin': pictures that the library draws (default: builtin)", "PATH"},
+         "cifar-10-binary.tar.gz, a folder of its .bin files, a folder of PNGs (of folders: a class each), or 'builtin': pictures that the library draws (default: builtin)", "PATH"},
         {"size", 0, POPT_ARG_INT, &o->size, 0, "of built-in pictures, 16 to 64 pixels each way (default: 32)", "N"},
         {"out", 'o', POPT_ARG_STRING, &o->out, 0,
          "folder for checkpoint, samples, loss.csv and report.html (default: out/train, or that of --resume's checkpoint)", "DIR"},
@@ -144,7 +177,7 @@ int read_train_options(train_options *o, int argc, const char **argv) {
         {"epochs", 'e', POPT_ARG_DOUBLE, &o->epochs, 0, "times through the data (100, where --steps is not given either)", "X"},
         {"sample-every", 0, POPT_ARG_LONGLONG | shown, &g.sample_every, 0, "steps between grids of samples; 0: only at the end", "N"},
         {"samples", 0, POPT_ARG_INT | shown, &o->samples, 0, "pictures in a grid", "N"},
-        {"sample-steps", 0, POPT_ARG_INT | shown, &o->sample_steps, 0, "DDIM steps for them", "N"},
+        {"sample-steps", 0, POPT_ARG_INT | shown, &o->sample_steps, 0, "DDIM steps for them; 0: 50, or what timesteps there are", "N"},
         {"save-every", 0, POPT_ARG_LONGLONG | shown, &g.save_every, 0, "steps between checkpoints; 0: only at the end", "N"},
         {"threads", 't', POPT_ARG_INT | shown, &o->threads, 0, "0: one for each processor", "N"},
         {"profile", 0, POPT_ARG_NONE, &o->profile, 0, "tell at the end where the time of a step went, operation by operation", NULL},
@@ -268,5 +301,6 @@ int read_train_options(train_options *o, int argc, const char **argv) {
     t->warmup_steps = (uint64_t)g.warmup, t->decay_steps = (uint64_t)g.decay_steps, t->seed = (uint64_t)g.seed;
     o->schedule.timesteps = g.timesteps, o->schedule.beta_start = g.beta_start, o->schedule.beta_end = g.beta_end;
     if (!o->steps && o->epochs == 0) o->epochs = 100;
-    return set_network(&o->unet, &g) || set_choice(&s->kind, "schedule", g.schedule, schedules) || set_trainer(t, &g);
+    if (set_network(&o->unet, &g) || set_choice(&s->kind, "schedule", g.schedule, schedules) || set_trainer(t, &g)) return 1;
+    return !o->resume && has_no_use(o, argc, argv);
 }

@@ -616,14 +616,14 @@ typedef struct dm_sampler_options {
     int32_t clip;             /* 1: the predicted x_0 is clipped to [-1, 1] at every step; 1 */
     int32_t rederive_eps;     /* DDIM: 1: eps is derived again from the clipped x_0; 0: it stays as predicted; -1, the default:
                                  it stays unless there is guidance, which is clipped much, and what is clipped would stay as
-                                 noise. Of solvers from Euler on it always is */
+                                 noise. All other solvers derive it again, always */
     int32_t final_alpha_one;  /* 1: the last step goes to the clean picture; 0: to timestep 0's level of noise; 1. Not DDPM */
     int32_t batch_size;       /* pictures that go through the network at once, 1 to 4096; 16 */
     double eta;               /* DDIM: 0, the default, deterministic; 1, as noisy as DDPM */
     const int32_t *timesteps; /* custom spacing: `steps` of them, strictly falling; copied */
     int32_t order;            /* of solvers that have one: 1 to 3, of the stochastic one 2, of LMS 4; 0, the default: 2, LMS 4 */
-    int32_t lower_order_final;/* 1: the order falls to 1 towards the last step: of DPM-Solver++ and DEIS in runs of fewer than
-                                 15 steps, of UniPC and the singlestep one always; 1 */
+    int32_t lower_order_final;/* 1: the order falls to 1 towards the last step: of DPM-Solver++ and DEIS in samplers of fewer
+                                 than 15 steps, of UniPC and the singlestep one always; 1 */
     int32_t grid;             /* solvers from Euler to DEIS: DM_GRID_TIMESTEPS */
     int32_t prediction;       /* what the caller takes the network to predict, DM_PREDICT_*: a network of another kind is refused;
                                  -1, the default: what it does predict */
@@ -669,8 +669,9 @@ typedef struct dm_sampler_request {
     uint64_t count;           /* pictures, 1 to 65536 */
     uint64_t seed;            /* picture i has the seed `seed` + i, and is the same alone and in any batch */
     const uint64_t *seeds;    /* [count], in place of seed + i; or NULL */
-    const int32_t *labels;    /* [count]; NULL: no class */
-    const float *start;       /* [count, h, w, c]: x_T in place of drawn noise; or NULL */
+    const int32_t *labels;    /* [count], of each picture its class or -1, no class; NULL: no class */
+    const float *start;       /* [count, h, w, c]: x_T in place of drawn noise, of which then nothing is drawn, so that with
+                                 DM_RANDOM_TORCH later noise is what the beginning would have been; or NULL */
     dm_noise_source noise;    /* or NULL */
     void *noise_user;
     dm_sampler_progress progress; /* or NULL */
@@ -710,7 +711,8 @@ DM_API int32_t dm_sampler_run(dm_sampler *sampler, const dm_sampler_request *req
 DM_API int32_t dm_sampler_begin(dm_sampler *sampler, const dm_sampler_request *request, float *noise, size_t elements);
 /* The way back, from pictures to the noise that DDIM makes them of (Song, Meng and Ermon 2021, sec. 4.3): noise [count, h, w, c]
  * from the request's `image`, to be a later request's `start`. It keeps most of the picture, not all, and more with more
- * steps. Of DDIM with eta 0. */
+ * steps; of networks that predict eps more than of others, which are asked at a level that x has not reached yet, as in diffusers.
+ * Of DDIM with eta 0. */
 DM_API int32_t dm_sampler_invert(dm_sampler *sampler, const dm_sampler_request *request, float *noise, size_t elements);
 /* Between two pictures of noise, on the arc (Shoemake 1985): out = sin((1-w) u)/sin u a + sin(w u)/sin u b, u the angle
  * between them, w from 0 to 1. Where they are nearly parallel, on the line. out may be a or b. */

@@ -49,6 +49,22 @@ train="$train --lr 1e-3 --samples 4 --sample-steps 3 --sample-every 0 --save-eve
         --resume "$out/seven/checkpoint.safetensors" >"$out/seven.txt" 2>&1 ||
         fail "--resume failed: $(cat "$out/seven.txt")"
 }
+# A folder of PNGs, of folders that are its classes; and more timesteps for samples than there are, unless they are asked for.
+mkdir -p "$out/own/a" "$out/own/b" "$out/own/none"
+"$build/sample" --model "$out/whole/checkpoint.safetensors" --count 6 --steps 1 --out "$out/own.png" --each "$out/own/a" >/dev/null 2>&1
+cp "$out/own/a/0000"[012].png "$out/own/b"
+own="--data $out/own --channels 16,16 --groups 4 --blocks 1 --attention 0,0 --mid-attention 0 --batch 4 --labels --label-dropout 0.1"
+# shellcheck disable=SC2086
+"$build/train_cifar10" $own --timesteps 10 --steps 2 --samples 4 --out "$out/trained-own" >"$out/own.txt" 2>&1 ||
+    fail "train_cifar10 on a folder of PNGs failed: $(cat "$out/own.txt")"
+grep -q '^9 pictures of 32 x 32, in colour, in 2 classes' "$out/own.txt" || fail "the folder's pictures are not all read: $(cat "$out/own.txt")"
+for class in rows turn none 1; do
+    "$build/sample" --model "$out/trained-own/checkpoint.safetensors" --class $class --steps 2 --count 2 --out "$out/class.png" >"$out/own.txt" 2>&1 ||
+        fail "sample --class $class failed: $(cat "$out/own.txt")"
+done
+"$build/sample" --model "$out/trained-own/checkpoint.safetensors" --between 9 --steps 2 --out "$out/class.png" >"$out/own.txt" 2>&1 &&
+    grep -q '^all of class 0' "$out/own.txt" || fail "sample --between changes classes: $(cat "$out/own.txt")"
+"$build/evaluate" --model "$out/trained-own/checkpoint.safetensors" --data "$out/own" >"$out/own.txt" 2>&1 || fail "evaluate --data of PNGs failed: $(cat "$out/own.txt")"
 # Flow and EDM, labels that are dropped, several averages; and a hybrid loss: trained, resumed and sampled with each average.
 other="$train --sample-steps 3 --labels --label-dropout 0.2"
 flow="--schedule flow --prediction flow --timestep-sampling logit-normal --loss huber --crop-padding 2 --average 0 --average-half-life 20"
@@ -101,6 +117,9 @@ done
 grep -q '^bits a value' "$out/evaluate.txt" || fail "evaluate tells no bits: $(cat "$out/evaluate.txt")"
 "$build/distance" --model "$out/whole/checkpoint.safetensors" --count 4 --steps 2 --table "$out/distance.csv" >"$out/distance.txt" 2>&1 ||
     fail "distance failed: $(cat "$out/distance.txt")"
+"$build/distance" --model "$out/whole/checkpoint.safetensors" --count 4 --steps 2 --repeat 2 >"$out/distance.txt" 2>&1 ||
+    fail "distance --repeat failed: $(cat "$out/distance.txt")"
+grep -q 'one draw, of 2' "$out/distance.txt" || fail "distance --repeat tells no spread: $(cat "$out/distance.txt")"
 grep -q '^ddim,2,' "$out/distance.csv" || fail "distance writes no row: $(cat "$out/distance.csv")"
 
 for program in demo train_cifar10 sample distance evaluate; do
@@ -126,7 +145,7 @@ refuses '--threads is 999' "$build/demo" --threads 999 --out "$out/bad"
 refuses '--threads is 257' "$build/train_cifar10" --threads 257 --out "$out/bad"
 refuses '--epochs is nan' "$build/train_cifar10" --epochs nan --out "$out/bad"
 refuses '--epochs is inf' "$build/train_cifar10" --epochs inf --out "$out/bad"
-refuses '--sample-steps is 50' "$build/train_cifar10" --timesteps 20 --out "$out/bad"
+refuses '--sample-steps is 50' "$build/train_cifar10" --timesteps 20 --sample-steps 50 --out "$out/bad"
 refuses "'average_half_life' 9 and 'average_decay' 0.9999" "$build/train_cifar10" --average-half-life 9 --steps 1 --out "$out/bad"
 refuses "'loss' 2 (hybrid) and the network's 'learned_variance' 0" "$build/train_cifar10" --loss hybrid --steps 1 --out "$out/bad"
 refuses "--more-decays is '0.9,x'" "$build/train_cifar10" --more-decays 0.9,x --steps 1 --out "$out/bad"
@@ -142,6 +161,17 @@ refuses '--steps abc' "$build/sample" --steps abc
 refuses "sample: --solver is 'foo'" "$build/sample" --model "$out/whole/checkpoint.safetensors" --solver foo
 refuses 'must end in .png' "$build/sample" --model "$out/whole/checkpoint.safetensors" --out "$out/bad.jpg"
 refuses 'no such folder' "$build/sample" --model "$out/whole/checkpoint.safetensors" --out "$out/absent/bad.png"
+refuses "must be a number from 0 on, turn, rows or none" "$build/sample" --model "$out/flow/checkpoint.safetensors" --class cat --out "$out/bad.png"
+refuses '--class 10 and.*10 classes, 0 to 9' "$build/sample" --model "$out/flow/checkpoint.safetensors" --class 10 --solver flow_euler --out "$out/bad.png"
+refuses '--variance does nothing without --solver ddpm' "$build/sample" --model "$out/whole/checkpoint.safetensors" --variance small --out "$out/bad.png"
+refuses '--between is -3' "$build/sample" --model "$out/whole/checkpoint.safetensors" --between=-3 --out "$out/bad.png"
+refuses '--strength is 0' "$build/sample" --model "$out/whole/checkpoint.safetensors" --image "$out/grid262.png" --strength 0 --out "$out/bad.png"
+refuses '--strength is -1' "$build/sample" --model "$out/whole/checkpoint.safetensors" --image "$out/grid262.png" --strength=-1 --out "$out/bad.png"
+refuses '--out and --animation are both' "$build/sample" --model "$out/whole/checkpoint.safetensors" --animation "$out/bad.png" --out "$out/bad.png"
+refuses 'a folder has no name' "$build/sample" --model "$out/whole/checkpoint.safetensors" --each '' --out "$out/bad.png"
+refuses '--huber-delta does nothing without --loss huber' "$build/train_cifar10" --huber-delta 1 --steps 1 --out "$out/bad"
+refuses '--decay-steps does nothing without --decay' "$build/train_cifar10" --decay-steps 9 --steps 1 --out "$out/bad"
+refuses 'a folder of PNGs' "$build/train_cifar10" --data "$out/absent" --steps 1 --out "$out/bad"
 refuses '--scale is 0' "$build/sample" --model "$out/whole/checkpoint.safetensors" --scale 0 --out "$out/bad.png"
 refuses '--columns is -1' "$build/sample" --model "$out/whole/checkpoint.safetensors" --columns -1 --out "$out/bad.png"
 refuses '--threads is -1' "$build/sample" --model "$out/whole/checkpoint.safetensors" --threads -1 --out "$out/bad.png"

@@ -209,6 +209,18 @@ START_TEST(interval_allocates_nothing) {
 }
 END_TEST
 
+START_TEST(more_channels_in_than_out) {
+    dm_unet_options u;
+    dm_unet *unet;
+    dm_sampler *sampler;
+    ok(dm_unet_options_preset(&u, sizeof u, DM_PRESET_TINY));
+    u.in_channels = 6;
+    ok(dm_unet_create(&unet, context, &u, 1));
+    fails(DM_ERROR_SHAPE_MISMATCH, dm_sampler_create(&sampler, unet, schedule, NULL), "6 channels");
+    dm_unet_destroy(unet);
+}
+END_TEST
+
 START_TEST(guidance_refused) {
     dm_sampler_options o = test_sampler_options(DM_SOLVER_DDIM, 4, DM_SPACING_TRAILING);
     dm_sampler *sampler;
@@ -255,6 +267,7 @@ Suite *test_guidance_suite(void) {
     tcase_add_test(tcase, rescaled_with_learned_variance);
     tcase_add_test(tcase, interval_allocates_nothing);
     tcase_add_test(tcase, guidance_refused);
+    tcase_add_test(tcase, more_channels_in_than_out);
     suite_add_tcase(suite, tcase);
     return suite;
 }

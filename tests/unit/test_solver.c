@@ -175,6 +175,32 @@ START_TEST(extreme_schedules_stay_finite) {
 }
 END_TEST
 
+/* A flow that is practically all noise or all picture, and a grid over a chain whose first level has no noise. */
+START_TEST(extreme_grids_stay_finite) {
+    static const double few[] = {1e-17, 0.1, 0.2, 0.3}, shifts[] = {1e-17, 1e-3, 1e3};
+    float images[ELEMENTS];
+    for (size_t i = 0; i <= sizeof shifts / sizeof *shifts; i++) {
+        bool chain = i == sizeof shifts / sizeof *shifts;
+        dm_schedule *extreme;
+        dm_schedule_options flow;
+        ok(dm_schedule_options_init(&flow, sizeof flow));
+        flow.kind = DM_SCHEDULE_FLOW;
+        if (!chain) flow.flow_shift = shifts[i];
+        if (chain) ok(dm_schedule_create_from_betas(&extreme, context, few, 4));
+        else ok(dm_schedule_create(&extreme, context, &flow));
+        dm_sampler_options o = test_sampler_options(chain ? DM_SOLVER_EULER : DM_SOLVER_FLOW_EULER, 4, DM_SPACING_TRAILING);
+        if (chain) o.grid = DM_GRID_KARRAS;
+        dm_sampler *sampler;
+        ok(dm_sampler_create_with_denoiser(&sampler, context, extreme, test_wave, NULL,
+                                           chain ? DM_PREDICT_EPS : DM_PREDICT_FLOW, SIDE, SIDE, CHANNELS, &o));
+        int32_t status = dm_sampler_run(sampler, NULL, images, ELEMENTS);
+        ck_assert_msg(status == DM_OK, "%s: %s", chain ? "chain" : "flow", dm_context_error(context));
+        dm_sampler_destroy(sampler);
+        dm_schedule_destroy(extreme);
+    }
+}
+END_TEST
+
 /* ---- a distribution whose exact denoiser is known: every pixel N(mean, deviation^2) ---- */
 
 static const double gauss_mean = 0.2, gauss_deviation = 0.3;
@@ -267,6 +293,7 @@ Suite *test_solver_suite(void) {
     tcase_add_test(tcase, steps_are_the_posterior);
     tcase_add_test(tcase, predictions_agree);
     tcase_add_test(tcase, extreme_schedules_stay_finite);
+    tcase_add_test(tcase, extreme_grids_stay_finite);
     tcase_add_loop_test(tcase, ddim_on_a_gaussian, DM_PREDICT_EPS, DM_PREDICT_V + 1);
     tcase_add_loop_test(tcase, noisy_solvers_on_a_gaussian, 0, 3);
     suite_add_tcase(suite, tcase);
