@@ -31,7 +31,7 @@ distance() {
     "$build/distance" --model "$out/$name/checkpoint.safetensors" --count "$count" --repeat "$repeat" --table "$out/$table.csv" "$@"
 }
 bound() {
-    "$build/evaluate" --model "$out/$1/checkpoint.safetensors" --count 256 >"$out/bound-$1.txt"
+    "$build/evaluate" --model "$out/$1/checkpoint.safetensors" --count 256 --timesteps 0 >"$out/bound-$1.txt"
 }
 
 # The network attends at half the size and in the middle; "plain" does not.
