@@ -71,6 +71,10 @@ static int32_t open_trainer(session *s) {
             status =
                 dm_dataset_size(s->data.dataset, NULL, &s->o.unet.height, &s->o.unet.width, &s->o.unet.in_channels, &classes);
         s->o.unet.out_channels = s->o.unet.in_channels;
+        if (!status && s->o.labels && !classes) {
+            fprintf(stderr, "train_cifar10: --labels and %s don't go together: its pictures are of no class\n", s->o.data);
+            return TOLD;
+        }
         if (s->o.labels) s->o.unet.classes = classes;
         if (!status) status = dm_schedule_create(&s->schedule, s->context, &s->o.schedule);
         if (!status) status = dm_unet_create(&s->unet, s->context, &s->o.unet, s->o.trainer.seed);

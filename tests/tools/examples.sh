@@ -170,6 +170,7 @@ refuses '--strength is -1' "$build/sample" --model "$out/whole/checkpoint.safete
 refuses '--out and --animation are both' "$build/sample" --model "$out/whole/checkpoint.safetensors" --animation "$out/bad.png" --out "$out/bad.png"
 refuses 'a folder has no name' "$build/sample" --model "$out/whole/checkpoint.safetensors" --each '' --out "$out/bad.png"
 refuses '--huber-delta does nothing without --loss huber' "$build/train_cifar10" --huber-delta 1 --steps 1 --out "$out/bad"
+refuses '--labels and .* of no class' "$build/train_cifar10" --labels --data "$out/each" --steps 1 --out "$out/bad"
 refuses '--decay-steps does nothing without --decay' "$build/train_cifar10" --decay-steps 9 --steps 1 --out "$out/bad"
 refuses 'a folder of PNGs' "$build/train_cifar10" --data "$out/absent" --steps 1 --out "$out/bad"
 refuses '--scale is 0' "$build/sample" --model "$out/whole/checkpoint.safetensors" --scale 0 --out "$out/bad.png"
