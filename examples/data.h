@@ -18,9 +18,8 @@ typedef struct builtin_data {
     uint64_t count, seed;
 } builtin_data;
 
-/* `path`: "builtin"; CIFAR-10's archive or folder, of which `split`; or a folder with PNGs of one size, all grey or all in colour as
- * the first one, where
- * each folder in it that has PNGs is a class, in the order of their names. Gives a status or DATA_TOLD. */
+/* `path`: "builtin"; CIFAR-10's archive or folder, of which `split`; or a folder with PNGs of one size, grey or in colour as the
+ * first one, where each folder in it that has PNGs is a class, in the order of their names. Gives a status or DATA_TOLD. */
 int32_t data_open(data_source *data, dm_context *context, const char *program, const char *path, int32_t split,
                   builtin_data builtin);
 void data_close(data_source *data);
