@@ -25,6 +25,17 @@ static void fill_images(float *images) {
     for (int i = 0; i < TOTAL; i++) images[i] = (float)(i % 7) / 4 - 0.7f;
 }
 
+/* A request with a picture and a mask, every `period`-th pixel of which is kept. */
+static dm_sampler_request masked(float *image, float *mask, int period) {
+    dm_sampler_request r = test_sampler_request(COUNT);
+    fill_images(image);
+    for (int i = 0; i < COUNT * SIDE * SIDE; i++) mask[i] = (float)(i % period) / (float)(period - 1);
+    r.image = image;
+    r.mask = mask;
+    r.mask_elements = COUNT * SIDE * SIDE;
+    return r;
+}
+
 /* The last 5 of 10 steps, begun from the picture with the noise of their first timestep. */
 START_TEST(strength) {
     for (int32_t solver = 0; solver <= DM_SOLVER_DEIS; solver++) {
@@ -58,12 +69,7 @@ START_TEST(mask_keeps) {
     dm_sampler_options options = test_sampler_options(_i, 20, DM_SPACING_TRAILING);
     dm_sampler *sampler = test_sampler_of(ask, &o, DM_PREDICT_X0, &options);
     float image[TOTAL], mask[COUNT * SIDE * SIDE], got[TOTAL];
-    fill_images(image);
-    for (int i = 0; i < COUNT * SIDE * SIDE; i++) mask[i] = (float)(i % 3) / 2;
-    dm_sampler_request r = test_sampler_request(COUNT);
-    r.image = image;
-    r.mask = mask;
-    r.mask_elements = sizeof mask / sizeof *mask;
+    dm_sampler_request r = masked(image, mask, 3);
     ok(dm_sampler_run(sampler, &r, got, TOTAL));
     for (int i = 0; i < TOTAL; i++) {
         float m = mask[i / CHANNELS], want = m * 0.9f + (1 - m) * image[i];
@@ -84,12 +90,7 @@ START_TEST(repaint_goes_back) {
     int32_t timesteps[12], call = 0;
     ok(dm_sampler_timesteps(sampler, timesteps, 12));
     float image[TOTAL], mask[COUNT * SIDE * SIDE], got[TOTAL], other[TOTAL];
-    fill_images(image);
-    for (int i = 0; i < COUNT * SIDE * SIDE; i++) mask[i] = (float)(i % 2);
-    dm_sampler_request r = test_sampler_request(COUNT);
-    r.image = image;
-    r.mask = mask;
-    r.mask_elements = sizeof mask / sizeof *mask;
+    dm_sampler_request r = masked(image, mask, 2);
     r.repaint_times = 3;
     r.repaint_jump = 5;
     ok(dm_sampler_run(sampler, &r, got, TOTAL));
@@ -200,12 +201,7 @@ START_TEST(progress_shows_the_kept) {
     dm_sampler_options options = test_sampler_options(DM_SOLVER_DDIM, 20, DM_SPACING_TRAILING);
     dm_sampler *sampler = test_sampler_of(ask, &o, DM_PREDICT_X0, &options);
     float image[TOTAL], mask[SIDE * SIDE * COUNT], got[TOTAL], last[TOTAL] = {0};
-    fill_images(image);
-    for (int i = 0; i < COUNT * SIDE * SIDE; i++) mask[i] = (float)(i % 2);
-    dm_sampler_request r = test_sampler_request(COUNT);
-    r.image = image;
-    r.mask = mask;
-    r.mask_elements = sizeof mask / sizeof *mask;
+    dm_sampler_request r = masked(image, mask, 2);
     r.progress = see_kept;
     r.progress_user = last;
     ok(dm_sampler_run(sampler, &r, got, TOTAL));
@@ -227,12 +223,7 @@ START_TEST(repaint_from_noise_alone) {
     dm_sampler *sampler;
     ok(dm_sampler_create_with_denoiser(&sampler, context, steep, ask, &o, DM_PREDICT_X0, SIDE, SIDE, CHANNELS, &options));
     float image[TOTAL], mask[COUNT * SIDE * SIDE], got[TOTAL];
-    fill_images(image);
-    for (int i = 0; i < COUNT * SIDE * SIDE; i++) mask[i] = (float)(i % 2);
-    dm_sampler_request r = test_sampler_request(COUNT);
-    r.image = image;
-    r.mask = mask;
-    r.mask_elements = sizeof mask / sizeof *mask;
+    dm_sampler_request r = masked(image, mask, 2);
     r.repaint_times = 2;
     r.repaint_jump = 2;
     ok(dm_sampler_run(sampler, &r, got, TOTAL));
