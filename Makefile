@@ -78,7 +78,7 @@ ISA_DEFINES := $(ISAS:%=-DDMI_HAVE_ISA_%)
 
 ONCE := lib/kernels/gemm.c lib/kernels/select.c
 KERNEL_SRC := $(filter-out $(ONCE),$(wildcard lib/kernels/*.c))
-LIB_SRC := $(filter-out $(KERNEL_SRC),$(wildcard lib/*/*.c lib/*/*/*.c src/*.c))
+LIB_SRC := $(filter-out $(KERNEL_SRC),$(wildcard lib/*/*.c lib/*/*/*.c src/*.c src/*/*.c src/*/*/*.c))
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/%.o) $(foreach i,$(ISAS),$(KERNEL_SRC:%.c=$(BUILD)/obj/%.$(i).o))
 
 STATIC := $(BUILD)/libdiffusion.a

@@ -2,7 +2,7 @@
 #ifndef DM_SRC_DATASET_H
 #define DM_SRC_DATASET_H
 
-#include "context.h"
+#include "core/context.h"
 
 /* The most pictures: where dmi_random_at's sequences end. */
 #define DMI_DATASET_MOST (UINT64_C(1) << 56)

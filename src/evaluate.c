@@ -6,7 +6,7 @@
 #include "base/random.h"
 #include "dataset.h"
 #include "loss.h"
-#include "options.h"
+#include "core/options.h"
 #include "unet.h"
 #include "unet_options.h"
 

@@ -1,7 +1,7 @@
 /* The sampler's life: its options are checked, and the way is worked out, when it is made. The run is in sampler_run.c. */
 #include "sampler.h"
 
-#include "options.h"
+#include "core/options.h"
 
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "dm_sampler_cancel must be safe in a signal handler");
 

@@ -1,7 +1,7 @@
 /* A sampler's options: defaults, what makes sense, and what goes together. */
 #include <math.h>
 
-#include "options.h"
+#include "core/options.h"
 #include "sampler.h"
 
 enum { BATCH_MOST = 4096 };

@@ -1,7 +1,7 @@
 /* A request's defaults, and what of it makes no sense. */
 #include "sampler.h"
 
-#include "options.h"
+#include "core/options.h"
 
 enum { COUNT_MOST = 65536, REPAINT_MOST = 100 };
 

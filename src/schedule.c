@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "options.h"
+#include "core/options.h"
 
 static const double cosine_offset = 0.008, cosine_beta_most = 0.999;
 static const double pi = 3.14159265358979323846;

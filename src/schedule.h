@@ -2,7 +2,7 @@
 #ifndef DM_SRC_SCHEDULE_H
 #define DM_SRC_SCHEDULE_H
 
-#include "context.h"
+#include "core/context.h"
 #include "io/safetensors.h"
 
 /* The most timesteps, and the `kind` of a schedule whose betas are the caller's. */

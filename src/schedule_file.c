@@ -2,7 +2,7 @@
  * caller's as the list of its betas. */
 #include <string.h>
 
-#include "metadata.h"
+#include "core/metadata.h"
 #include "schedule.h"
 
 static const char betas_key[] = "schedule.betas";

@@ -2,7 +2,7 @@
 #ifndef DM_SRC_SPACING_H
 #define DM_SRC_SPACING_H
 
-#include "context.h"
+#include "core/context.h"
 
 /* Fills timesteps [options->steps] for T = total timesteps, the noisiest first, strictly falling. Checks 'steps',
  * 'spacing', 'steps_offset' and 'timesteps'; the caller has checked that steps is 1 to total. */

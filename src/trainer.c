@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "optim/chunks.h"
-#include "options.h"
+#include "core/options.h"
 
 /* ---- making ---- */
 

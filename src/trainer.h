@@ -6,7 +6,7 @@
 
 #include "batch.h"
 #include "loss.h"
-#include "metadata.h"
+#include "core/metadata.h"
 #include "optim/average.h"
 
 /* How far a run has come. Positions in the data, random numbers and the learning rate all follow from it. */

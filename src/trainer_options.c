@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "options.h"
+#include "core/options.h"
 #include "trainer.h"
 
 enum { COUNT_MOST = 4096 };

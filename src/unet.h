@@ -3,7 +3,7 @@
 #define DM_SRC_UNET_H
 
 #include "autograd/graph.h"
-#include "context.h"
+#include "core/context.h"
 #include "io/safetensors.h"
 #include "optim/average.h"
 

@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "metadata.h"
+#include "core/metadata.h"
 #include "schedule.h"
 #include "unet.h"
 #include "unet_options.h"

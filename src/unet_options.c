@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "options.h"
+#include "core/options.h"
 #include "unet.h"
 
 dm_unet_options dmi_unet_default_options(void) {

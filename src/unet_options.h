@@ -2,7 +2,7 @@
 #ifndef DM_SRC_UNET_OPTIONS_H
 #define DM_SRC_UNET_OPTIONS_H
 
-#include "context.h"
+#include "core/context.h"
 
 /* Refuses what cannot be built. */
 int32_t dmi_unet_check_options(dmi_host *host, const dm_unet_options *options);

@@ -11,7 +11,7 @@
 #include "base/host.h"
 #include "base/pool.h"
 #include "bench.h"
-#include "context.h"
+#include "core/context.h"
 #include "kernels/product.h"
 
 /* A product as convolutions make them, 64 KiB in all; and a copy far larger than the caches. */

@@ -4,7 +4,7 @@
 
 #include "base/pool.h"
 #include "bench.h"
-#include "context.h"
+#include "core/context.h"
 #include "kernels/gemm.h"
 
 typedef struct products {

@@ -1,5 +1,5 @@
 /* Huber's and the hybrid loss with their gradients against PyTorch's autograd: the outputs of make_losses.py. */
-#include "context.h"
+#include "core/context.h"
 #include "diffusion.h"
 #include "golden/golden.h"
 #include "loss.h"

@@ -2,7 +2,7 @@
 #ifndef DM_TESTS_SAMPLING_H
 #define DM_TESTS_SAMPLING_H
 
-#include "context.h"
+#include "core/context.h"
 #include "diffusion.h"
 #include "support/support.h"
 

@@ -1,5 +1,5 @@
 /* Versions, statuses, and the context's life, limits and hooks. */
-#include "context.h"
+#include "core/context.h"
 
 #include "support/allocator.h"
 #include "support/support.h"

@@ -1,5 +1,5 @@
 /* Numbers that do not depend on the locale, and structs to metadata and back. */
-#include "metadata.h"
+#include "core/metadata.h"
 
 #include <float.h>
 #include <locale.h>

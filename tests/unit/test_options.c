@@ -1,5 +1,5 @@
 /* Option structs of older, equal and newer versions. */
-#include "context.h"
+#include "core/context.h"
 #include "support/support.h"
 
 typedef struct small {

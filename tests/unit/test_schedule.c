@@ -1,7 +1,7 @@
 /* The forward process: known figures, identities between the series, extreme betas, files, and what is refused. */
-#include "context.h"
+#include "core/context.h"
 #include "diffusion.h"
-#include "metadata.h"
+#include "core/metadata.h"
 #include "schedule.h"
 #include "support/support.h"
 

@@ -1,7 +1,7 @@
 /* The network through its public functions: options, tensors, seeds, running it. Its arithmetic is proven against PyTorch
  * in tests/golden/, its files and its memory in test_unet_file.c. */
 #include "base/cpu.h"
-#include "context.h"
+#include "core/context.h"
 #include "diffusion.h"
 #include "support/allocator.h"
 #include "support/network.h"

@@ -1,9 +1,9 @@
 /* The reading and writing of option structs across versions: each begins with its size, later versions only append. */
-#include "options.h"
+#include "core/options.h"
 
 #include <string.h>
 
-#include "context.h"
+#include "core/context.h"
 
 /* No struct will come near this; a larger size is a struct_size that was never set. */
 enum { DMI_OPTIONS_MAX = 4096 };

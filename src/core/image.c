@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "context.h"
+#include "core/context.h"
 #include "io/png.h"
 
 int32_t dm_image_to_u8(uint8_t *pixels, const float *images, size_t count) {

@@ -1,6 +1,6 @@
 /* Option structs as metadata. printf and strtod follow the decimal point of the host's locale, which the library must
  * neither change nor depend on, so numbers pass through a pair of functions that put the point right. */
-#include "metadata.h"
+#include "core/metadata.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "context.h"
+#include "core/context.h"
 
 static int32_t check(const dm_context *context) {
     if (!context) return DM_ERROR_INVALID_ARGUMENT;

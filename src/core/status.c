@@ -5,7 +5,7 @@
 
 #include "base/cpu.h"
 #include "base/status.h"
-#include "context.h"
+#include "core/context.h"
 #include "kernels/gemm.h"
 
 #define DMI_TEXT2(x) #x

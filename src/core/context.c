@@ -1,5 +1,5 @@
 /* The context: the host's memory, threads and log, checked once when it is made, and the kernels for this processor. */
-#include "context.h"
+#include "core/context.h"
 
 #include <string.h>
 
