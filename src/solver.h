@@ -4,7 +4,7 @@
 #ifndef DM_SRC_SOLVER_H
 #define DM_SRC_SOLVER_H
 
-#include "schedule.h"
+#include "diffusion/schedule.h"
 
 /* What a sum is made of. The memory holds what the network made of x at stages before, the latest first. */
 enum { DMI_X, DMI_SAVED, DMI_X0, DMI_EPS, DMI_MEMORY, DMI_MEMORY_MOST = 9, DMI_TERMS = DMI_MEMORY + DMI_MEMORY_MOST };

@@ -3,7 +3,7 @@
 #ifndef DM_SRC_TIMESTEPS_H
 #define DM_SRC_TIMESTEPS_H
 
-#include "schedule.h"
+#include "diffusion/schedule.h"
 
 enum {
     DMI_TIMESTEP_BETWEEN = -1, /* a level that is no timestep's */

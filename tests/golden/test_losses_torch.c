@@ -3,7 +3,7 @@
 #include "diffusion.h"
 #include "golden/golden.h"
 #include "loss.h"
-#include "schedule.h"
+#include "diffusion/schedule.h"
 
 enum { PICTURES = 3, PIXELS = 25, CHANNELS = 3, N = PIXELS * CHANNELS, ALL = PICTURES * N };
 

@@ -4,7 +4,7 @@
 
 #include "diffusion.h"
 #include "loss.h"
-#include "schedule.h"
+#include "diffusion/schedule.h"
 #include "support/refusal.h"
 
 enum { PICTURES = 3, PIXELS = 25, CHANNELS = 3, N = PIXELS * CHANNELS };

@@ -2,7 +2,7 @@
 #include "core/context.h"
 #include "diffusion.h"
 #include "core/metadata.h"
-#include "schedule.h"
+#include "diffusion/schedule.h"
 #include "support/support.h"
 
 static dm_context *context;

@@ -1,7 +1,7 @@
 /* What is read of a schedule: its series (Ho et al. 2020), and pictures with noise added. */
 #include <math.h>
 
-#include "schedule.h"
+#include "diffusion/schedule.h"
 
 /* What stands for a variance of 0 where a logarithm is asked for. */
 static const double variance_least = 1e-20;

@@ -1,7 +1,7 @@
 /* Levels of noise on a schedule's way, at whole timesteps, between them, and by sigma = noise / signal. */
 #include <math.h>
 
-#include "schedule.h"
+#include "diffusion/schedule.h"
 
 double dmi_level_sigma(dmi_level level) { return level.noise / level.signal; }
 

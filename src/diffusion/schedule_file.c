@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "core/metadata.h"
-#include "schedule.h"
+#include "diffusion/schedule.h"
 
 static const char betas_key[] = "schedule.betas";
 

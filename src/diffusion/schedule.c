@@ -1,6 +1,6 @@
 /* Schedules and how they are made: betas and their running product (Ho et al. 2020; Nichol and Dhariwal 2021), in double. Of
  * the processes that have none, flow and EDM, they are those of the process that is the same but for a factor of x_t. */
-#include "schedule.h"
+#include "diffusion/schedule.h"
 
 #include <math.h>
 #include <string.h>
