@@ -6,7 +6,7 @@
 #include "dataset.h"
 #include "solver.h"
 #include "timesteps.h"
-#include "unet.h"
+#include "unet/unet.h"
 
 /* How noisy a picture was made. */
 typedef struct dmi_drawn {

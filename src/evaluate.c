@@ -7,8 +7,8 @@
 #include "dataset.h"
 #include "loss.h"
 #include "core/options.h"
-#include "unet.h"
-#include "unet_options.h"
+#include "unet/unet.h"
+#include "unet/options.h"
 
 enum { BATCH_MOST = 4096, TIMESTEPS_MOST = 100000, QUARTERS = 4 };
 

@@ -6,7 +6,7 @@
 
 #include "base/torch_random.h"
 #include "solver.h"
-#include "unet.h"
+#include "unet/unet.h"
 
 /* What there is of each picture of a batch, n = height * width * channels values each. Made by the first run that needs so
  * many pictures, and kept. */

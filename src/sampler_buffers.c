@@ -2,7 +2,7 @@
 #include <string.h>
 
 #include "sampler.h"
-#include "unet_options.h"
+#include "unet/options.h"
 
 void dmi_sampler_release(dm_sampler *s) {
     dmi_host *host = &s->context->host;

@@ -4,7 +4,7 @@
 
 #include "base/profile.h"
 #include "trainer.h"
-#include "unet_options.h"
+#include "unet/options.h"
 
 /* The part of the caller's batch for one pass. */
 static dm_train_batch part_of(const dm_train_batch *given, const dmi_batch *batch, int32_t pass) {

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "autograd/graph.h"
-#include "unet.h"
+#include "unet/unet.h"
 
 void subject_check(int32_t status, const dm_context *context) {
     if (!status) return;

@@ -1,7 +1,7 @@
 /* Training against PyTorch: the twenty steps of make_train.py, through the public calls. */
 #include "diffusion.h"
 #include "golden/golden.h"
-#include "unet.h"
+#include "unet/unet.h"
 
 enum { STEPS = 20, BATCH = 4, TIMESTEPS = 1000, HEIGHT = 8, WIDTH = 8, CHANNELS = 3 };
 enum { FLOATS = BATCH * HEIGHT * WIDTH * CHANNELS };

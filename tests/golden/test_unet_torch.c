@@ -3,8 +3,8 @@
 #include "base/cpu.h"
 #include "diffusion.h"
 #include "golden/golden.h"
-#include "unet.h"
-#include "unet_build.h"
+#include "unet/unet.h"
+#include "unet/build.h"
 
 /* What limits these: PyTorch's side is exact. Ours adds up roundings of 6e-8 through some 20 to 60 layers, and Winograd's
  * of 1e-6 in wide 3x3 convolutions; group norms rescale them and residual blocks average them out. Outputs measure 8e-7, and

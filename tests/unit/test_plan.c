@@ -6,8 +6,8 @@
 #include "support/network.h"
 #include "support/refusal.h"
 #include "support/training.h"
-#include "unet.h"
-#include "unet_build.h"
+#include "unet/unet.h"
+#include "unet/build.h"
 
 /* ---- lives ---- */
 

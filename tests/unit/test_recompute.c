@@ -6,7 +6,7 @@
 #include "support/refusal.h"
 #include "support/training.h"
 #include "trainer.h"
-#include "unet.h"
+#include "unet/unet.h"
 
 enum { DEGREES = DM_RECOMPUTE_BLOCKS + 1 };
 

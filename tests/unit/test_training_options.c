@@ -4,7 +4,7 @@
 #include "support/kernels.h"
 #include "support/training.h"
 #include "trainer.h"
-#include "unet_options.h"
+#include "unet/options.h"
 
 static const float *input(const training *t, dmi_value value) { return dmi_graph_data(t->trainer->train.graph, value); }
 

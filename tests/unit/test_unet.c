@@ -7,7 +7,7 @@
 #include "support/network.h"
 #include "support/refusal.h"
 #include "support/support.h"
-#include "unet.h"
+#include "unet/unet.h"
 
 /* ---- options ---- */
 

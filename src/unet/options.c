@@ -1,10 +1,10 @@
 /* A network's options: defaults, presets and what makes sense. */
-#include "unet_options.h"
+#include "unet/options.h"
 
 #include <math.h>
 
 #include "core/options.h"
-#include "unet.h"
+#include "unet/unet.h"
 
 dm_unet_options dmi_unet_default_options(void) {
     return (dm_unet_options){

@@ -4,8 +4,8 @@
 
 #include "core/metadata.h"
 #include "diffusion/schedule.h"
-#include "unet.h"
-#include "unet_options.h"
+#include "unet/unet.h"
+#include "unet/options.h"
 
 #define OPTION(type, count, member) {"unet." #member, type, count, offsetof(dm_unet_options, member)}
 

@@ -1,11 +1,11 @@
 /* The U-Net of Ho et al. (2020, appendix B) as a graph: down, middle, up, with every level's outputs kept as skips. This
  * one function is the network's definition: it declares the parameters and builds the graph of every batch size. */
-#include "unet_build.h"
+#include "unet/build.h"
 
 #include <stdio.h>
 
 #include "layers/layers.h"
-#include "unet_options.h"
+#include "unet/options.h"
 
 enum { MAX_SKIPS = DM_MAX_LEVELS * 17 + 1, MAX_LAYER_NAME = 64 };
 

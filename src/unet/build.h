@@ -2,7 +2,7 @@
 #ifndef DM_SRC_UNET_BUILD_H
 #define DM_SRC_UNET_BUILD_H
 
-#include "unet.h"
+#include "unet/unet.h"
 
 /* Writes the network for `batch` pictures into an empty graph; where the graph's parameters are not allocated yet, they
  * are declared. */

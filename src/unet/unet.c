@@ -1,11 +1,11 @@
 /* The U-Net: its life, its graphs and its parameters. The network itself is written down in unet_build.c. */
-#include "unet.h"
+#include "unet/unet.h"
 
 #include <string.h>
 
 #include "layers/layers.h"
-#include "unet_build.h"
-#include "unet_options.h"
+#include "unet/build.h"
+#include "unet/options.h"
 
 /* Declares the parameters by building the network once, for one picture. */
 static int32_t declare(dm_unet *unet) {
