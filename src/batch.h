@@ -3,7 +3,7 @@
 #ifndef DM_SRC_BATCH_H
 #define DM_SRC_BATCH_H
 
-#include "dataset.h"
+#include "dataset/dataset.h"
 #include "solver.h"
 #include "timesteps.h"
 #include "unet/unet.h"

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/random.h"
-#include "dataset.h"
+#include "dataset/dataset.h"
 #include "loss.h"
 #include "core/options.h"
 #include "unet/unet.h"

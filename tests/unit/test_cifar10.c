@@ -3,7 +3,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
-#include "dataset.h"
+#include "dataset/dataset.h"
 #include "support/allocator.h"
 #include "support/cifar10.h"
 #include "support/support.h"

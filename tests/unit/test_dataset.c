@@ -1,5 +1,5 @@
 /* Datasets: the built-in pictures and the caller's own; CIFAR-10's files are in test_cifar10.c. */
-#include "dataset.h"
+#include "dataset/dataset.h"
 
 #include "support/allocator.h"
 #include "support/support.h"

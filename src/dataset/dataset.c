@@ -1,5 +1,5 @@
 /* What all datasets share: their life, and the checks of their public functions. */
-#include "dataset.h"
+#include "dataset/dataset.h"
 
 int32_t dmi_dataset_new(dm_dataset **out, dm_context *context) {
     void *block;

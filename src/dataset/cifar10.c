@@ -4,7 +4,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "dataset.h"
+#include "dataset/dataset.h"
 #include "io/file.h"
 #include "io/targz.h"
 

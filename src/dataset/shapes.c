@@ -1,6 +1,6 @@
 /* The built-in shapes. Each is a signed distance, negative inside, in units of the shape's radius, with y pointing down;
  * a pixel's share of the shape is its centre's distance to the edge, cut to a width of one pixel. */
-#include "shapes.h"
+#include "dataset/shapes.h"
 
 #include <math.h>
 #include <stdbool.h>

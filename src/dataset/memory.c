@@ -1,7 +1,7 @@
 /* Datasets whose pictures are the caller's: an array in memory, or a callback. */
 #include <string.h>
 
-#include "dataset.h"
+#include "dataset/dataset.h"
 
 enum { MAX_SIDE = 65536, MAX_CHANNELS = 64 };
 

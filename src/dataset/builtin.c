@@ -1,7 +1,7 @@
 /* The built-in pictures: a dataset without a file, drawn as it is read. All of picture i follows from (seed, i). */
 #include "base/random.h"
-#include "dataset.h"
-#include "shapes.h"
+#include "dataset/dataset.h"
+#include "dataset/shapes.h"
 
 enum { MIN_SIZE = 16, MAX_SIZE = 64 };
 
