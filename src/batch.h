@@ -4,7 +4,7 @@
 #define DM_SRC_BATCH_H
 
 #include "dataset/dataset.h"
-#include "solver.h"
+#include "sample/solver.h"
 #include "timesteps.h"
 #include "unet/unet.h"
 

@@ -5,7 +5,7 @@
 
 #include "base/pool.h"
 #include "kernels/kernels.h"
-#include "solver.h"
+#include "sample/solver.h"
 
 /* image * x_0 + noise * eps */
 typedef struct dmi_mixture {

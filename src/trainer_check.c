@@ -2,7 +2,7 @@
 #include <float.h>
 #include <stdio.h>
 
-#include "solver.h"
+#include "sample/solver.h"
 #include "trainer.h"
 
 /* Two that don't go together, as "'loss' 2 (hybrid)" and "the network's 'learned_variance' 0", and why. */

@@ -3,7 +3,7 @@
 #include "base/torch_random.h"
 #include "diffusion.h"
 #include "io/safetensors.h"
-#include "solver.h"
+#include "sample/solver.h"
 #include "support/support.h"
 
 enum { PICTURES = 4, ELEMENTS = 3 * 8 * 8, TOTAL = PICTURES * ELEMENTS };

@@ -1,5 +1,5 @@
 /* Solvers: which timesteps are visited, the coefficients of each step, and distributions whose exact denoiser is known. */
-#include "solver.h"
+#include "sample/solver.h"
 
 #include "support/sampling.h"
 

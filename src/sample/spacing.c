@@ -1,5 +1,5 @@
 /* Which of the schedule's timesteps a sampler visits. Integers throughout, so that no rounding error decides a tie. */
-#include "spacing.h"
+#include "sample/spacing.h"
 
 /* n / d rounded to the nearest integer, half to even. */
 static int32_t divide_round(int64_t n, int64_t d) {

@@ -1,7 +1,7 @@
 /* The memory of a sampler's batches. */
 #include <string.h>
 
-#include "sampler.h"
+#include "sample/sampler.h"
 #include "unet/options.h"
 
 void dmi_sampler_release(dm_sampler *s) {

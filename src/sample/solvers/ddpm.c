@@ -1,7 +1,7 @@
 /* Ho et al. (2020), algorithm 2: the posterior q(x_next | x, x_0) of eq. 6 and 7, between any two levels of noise. */
 #include <math.h>
 
-#include "solver.h"
+#include "sample/solver.h"
 
 /* With b the variance between the two, beta where all timesteps are visited: the mean is
  * (signal_from / signal_to) noise_to^2 / noise^2 x + signal_to b / noise^2 x_0, the variance b noise_to^2 / noise^2. */

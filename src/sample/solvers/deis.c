@@ -2,7 +2,7 @@
  * integral over rho is known in closed form. */
 #include <math.h>
 
-#include "solver.h"
+#include "sample/solver.h"
 
 /* The integral of log(x) - c, or of its product with log(x) - d, up to x = rho; both are 0 at 0. */
 static double integral1(double rho, double c) { return rho > 0 ? rho * (log(rho) - 1 - c) : 0; }

@@ -2,7 +2,7 @@
 #include <math.h>
 
 #include "core/options.h"
-#include "sampler.h"
+#include "sample/sampler.h"
 
 enum { BATCH_MOST = 4096 };
 

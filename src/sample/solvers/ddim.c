@@ -1,7 +1,7 @@
 /* Denoising diffusion implicit models (Song, Meng and Ermon 2021), and their way back. */
 #include <math.h>
 
-#include "solver.h"
+#include "sample/solver.h"
 
 /* Eq. 12 and 16: straight on, with the share sigma of the noise drawn anew. */
 static int32_t step(const dmi_path *path, int32_t i, dmi_stage *stages) {

@@ -1,7 +1,7 @@
 /* Where a run's noise comes from: addressed by picture and step, from PyTorch's generator, or from the caller. */
 #include "base/random.h"
 #include "kernels/product.h"
-#include "sampler.h"
+#include "sample/sampler.h"
 
 /* PyTorch's tensors are [c, h, w]. */
 static void draw_as_torch(const dmi_run *run, size_t i, float *noise) {

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/random.h"
-#include "sampler.h"
+#include "sample/sampler.h"
 
 /* ---- the beginning ---- */
 

@@ -1,5 +1,5 @@
 /* The sampler's life: its options are checked, and the way is worked out, when it is made. The run is in sampler_run.c. */
-#include "sampler.h"
+#include "sample/sampler.h"
 
 #include "core/options.h"
 

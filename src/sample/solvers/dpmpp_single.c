@@ -1,6 +1,6 @@
 /* DPM-Solver++ (Lu et al. 2022), singlestep (algorithm 1): groups of steps of order 1, 2 and 3, all from the x with which their
  * group began. Steps of the path are the points in between, so that the number of questions is that of the steps. */
-#include "solver.h"
+#include "sample/solver.h"
 
 /* The order of step `at` of `count`: 1, 2, 3, 1, 2, 3 ..., cut so that the last step is of order 1. */
 static int32_t order_of(int32_t at, int32_t count, int32_t most, bool falls, bool ends_clean) {

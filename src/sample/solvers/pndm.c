@@ -1,6 +1,6 @@
 /* Pseudo numerical methods (Liu et al. 2022): a slope is a weighted mean of eps, along which x goes from one level to
  * another (eq. 11). */
-#include "solver.h"
+#include "sample/solver.h"
 
 /* Adams and Bashforth's weights by the number of slopes known, the latest first (eq. 12). */
 static const double weights[4][4] = {

@@ -1,7 +1,7 @@
 /* What solvers share: sums that several use, and how a network's output is read as x_0 and eps. */
 #include <math.h>
 
-#include "solver.h"
+#include "sample/solver.h"
 
 dmi_stage dmi_stage_at(const dmi_path *path, int32_t i) { return (dmi_stage){.at = path->levels[i], .ends_step = true}; }
 

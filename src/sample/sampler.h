@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 
 #include "base/torch_random.h"
-#include "solver.h"
+#include "sample/solver.h"
 #include "unet/unet.h"
 
 /* What there is of each picture of a batch, n = height * width * channels values each. Made by the first run that needs so

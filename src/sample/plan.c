@@ -1,8 +1,8 @@
 /* The way from noise to the picture, worked out in double before the run: timesteps, levels of noise, and the solver's stages. */
 #include <math.h>
 
-#include "sampler.h"
-#include "spacing.h"
+#include "sample/sampler.h"
+#include "sample/spacing.h"
 
 static int32_t whole_timesteps(dm_sampler *s) {
     dmi_host *host = &s->context->host;

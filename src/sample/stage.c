@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/random.h"
-#include "sampler.h"
+#include "sample/sampler.h"
 
 typedef struct stage_job {
     dmi_run *run;

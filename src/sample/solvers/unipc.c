@@ -2,7 +2,7 @@
  * it (UniC) and to predict the next (UniP). */
 #include <math.h>
 
-#include "solver.h"
+#include "sample/solver.h"
 
 enum { ORDER_MOST = 3 };
 

@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "sampler.h"
+#include "sample/sampler.h"
 
 /* Whether the question of a stage is within the interval. */
 static bool is_guided(const dm_sampler *s, const dmi_stage *stage) {

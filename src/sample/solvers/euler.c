@@ -2,7 +2,7 @@
  * flow schedule's line. x_0 and eps stay as the network sees them, so in all of them x goes straight on. */
 #include <math.h>
 
-#include "solver.h"
+#include "sample/solver.h"
 
 static const double gamma_most = 0.41421356237309503; /* sqrt(2) - 1 */
 

@@ -2,7 +2,7 @@
  * and the midpoint rule over log sigma (DPM-Solver-2, Lu et al. 2022). The step to the clean picture is Euler's. */
 #include <math.h>
 
-#include "solver.h"
+#include "sample/solver.h"
 
 static bool is_first_order(const dmi_path *path, int32_t i) {
     return path->levels[i + 1].noise == 0 || !dmi_level_has_signal(path->levels[i]);

@@ -1,7 +1,7 @@
 /* Linear multistep over sigma (k-diffusion): the slope is the polynomial through the last eps, integrated exactly. */
 #include <math.h>
 
-#include "solver.h"
+#include "sample/solver.h"
 
 /* The integral from `from` to `to` of the polynomial of `count` points that is 1 at points[one] and 0 at the others: Gauss's
  * rule of two points is exact up to degree 3. */

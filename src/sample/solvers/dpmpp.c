@@ -2,7 +2,7 @@
  * the polynomial through its last values. For the ordinary equation (algorithm 2) and the stochastic one (appendix B.6). */
 #include <math.h>
 
-#include "solver.h"
+#include "sample/solver.h"
 
 /* A step of h in lambda from level i. `left` is exp(-h), also where h is infinite. */
 typedef struct lambda_step {

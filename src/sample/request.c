@@ -1,5 +1,5 @@
 /* A request's defaults, and what of it makes no sense. */
-#include "sampler.h"
+#include "sample/sampler.h"
 
 #include "core/options.h"
 

@@ -1,5 +1,5 @@
 /* The solvers that there are. */
-#include "solver.h"
+#include "sample/solver.h"
 
 static const dmi_solver *const solvers[] = {
     [DM_SOLVER_DDPM] = &dmi_solver_ddpm,

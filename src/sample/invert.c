@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "sampler.h"
+#include "sample/sampler.h"
 
 /* Turns the sampler's way round, in memory of its own: the path from the clean picture to the first level. */
 static int32_t plan_back(dm_sampler *s, dmi_run *run, dmi_level **levels, dmi_stage **stages, int32_t **begins) {
