@@ -5,7 +5,7 @@
 
 #include "base/random.h"
 #include "dataset/dataset.h"
-#include "loss.h"
+#include "train/loss.h"
 #include "core/options.h"
 #include "unet/unet.h"
 #include "unet/options.h"

@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "error/convolve.h"
-#include "trainer.h"
+#include "train/trainer.h"
 
 enum { BATCH = 2, SIZE = 32, MAX_LAYERS = 128 };
 enum { WINOGRAD, DIRECT, WAYS };

@@ -2,7 +2,7 @@
 #include "core/context.h"
 #include "diffusion.h"
 #include "golden/golden.h"
-#include "loss.h"
+#include "train/loss.h"
 #include "diffusion/schedule.h"
 
 enum { PICTURES = 3, PIXELS = 25, CHANNELS = 3, N = PIXELS * CHANNELS, ALL = PICTURES * N };

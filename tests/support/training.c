@@ -2,7 +2,7 @@
 #include "support/training.h"
 
 #include "support/refusal.h"
-#include "trainer.h"
+#include "train/trainer.h"
 
 training_setup training_default(void) {
     training_setup setup = {.threads = 1, .dataset = true, .prediction = DM_PREDICT_EPS, .sigma_data = 0.5f};

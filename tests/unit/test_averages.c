@@ -2,7 +2,7 @@
  * weights that a run goes through; in files; and what is refused. */
 #include "support/kernels.h"
 #include "support/training.h"
-#include "trainer.h"
+#include "train/trainer.h"
 
 enum { STEPS = 6, COUNT = 4 };
 

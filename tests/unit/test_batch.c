@@ -2,7 +2,7 @@
  * what is said where they do not fit. */
 #include "base/random.h"
 #include "support/training.h"
-#include "trainer.h"
+#include "train/trainer.h"
 
 /* ---- what is drawn ---- */
 

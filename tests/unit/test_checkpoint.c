@@ -1,7 +1,7 @@
 /* Checkpoints: a run that is saved and resumed goes on bit for bit, and a file that is not right changes nothing. */
 #include "io/safetensors.h"
 #include "support/training.h"
-#include "trainer.h"
+#include "train/trainer.h"
 
 /* A path in the test's folder; valid until the fourth call after. */
 static const char *in_folder(const char *folder, const char *name) {

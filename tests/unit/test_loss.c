@@ -3,7 +3,7 @@
 #include "support/kernels.h"
 
 #include "diffusion.h"
-#include "loss.h"
+#include "train/loss.h"
 #include "diffusion/schedule.h"
 #include "support/refusal.h"
 

@@ -1,7 +1,7 @@
 /* Trainers on every kind of schedule and for everything that a network may predict: what it gets, what it shall say, and what its
  * error counts, against the papers' formulas in double precision; and what is refused. */
 #include "support/training.h"
-#include "trainer.h"
+#include "train/trainer.h"
 
 typedef struct level_case {
     int32_t kind, prediction, zero_terminal_snr;

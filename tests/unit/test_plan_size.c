@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "support/support.h"
-#include "trainer.h"
+#include "train/trainer.h"
 
 /* Within a tenth: stacks, code that is read in and what BLAS keeps (some 2 MB for each thread that multiplies) come on top;
  * what is planned and never written would be missing. Plans are above 100 MB so that neither hides in the other. */

@@ -5,7 +5,7 @@
 #include "support/network.h"
 #include "support/refusal.h"
 #include "support/training.h"
-#include "trainer.h"
+#include "train/trainer.h"
 #include "unet/unet.h"
 
 enum { DEGREES = DM_RECOMPUTE_BLOCKS + 1 };

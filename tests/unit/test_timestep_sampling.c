@@ -2,7 +2,7 @@
  * whose timesteps are drawn by their losses, which go on bit for bit. */
 #include "base/random.h"
 #include "support/training.h"
-#include "trainer.h"
+#include "train/trainer.h"
 
 enum { T = 20, DRAWS = 20000 };
 

@@ -1,6 +1,6 @@
 /* The trainer: what a step does to the weights and their average, and its life. */
 #include "support/training.h"
-#include "trainer.h"
+#include "train/trainer.h"
 
 /* ---- learning ---- */
 

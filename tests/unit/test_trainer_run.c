@@ -1,6 +1,6 @@
 /* Steps that are refused because something is not finite, and how runs begin and end. */
 #include "support/training.h"
-#include "trainer.h"
+#include "train/trainer.h"
 
 /* ---- what is not finite ---- */
 

@@ -3,7 +3,7 @@
 #include "base/random.h"
 #include "support/kernels.h"
 #include "support/training.h"
-#include "trainer.h"
+#include "train/trainer.h"
 #include "unet/options.h"
 
 static const float *input(const training *t, dmi_value value) { return dmi_graph_data(t->trainer->train.graph, value); }

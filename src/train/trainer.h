@@ -4,8 +4,8 @@
 
 #include <stdatomic.h>
 
-#include "batch.h"
-#include "loss.h"
+#include "train/batch.h"
+#include "train/loss.h"
 #include "core/metadata.h"
 #include "optim/average.h"
 

@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "sample/solver.h"
-#include "trainer.h"
+#include "train/trainer.h"
 
 /* Two that don't go together, as "'loss' 2 (hybrid)" and "the network's 'learned_variance' 0", and why. */
 static int32_t refuse(dmi_host *host, const char *one, const char *other, const char *why) {

@@ -1,5 +1,5 @@
 /* The trainer: its life, and what can be asked of it between steps. */
-#include "trainer.h"
+#include "train/trainer.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* See loss.h. */
-#include "loss.h"
+#include "train/loss.h"
 
 typedef struct loss_job {
     const dmi_loss *loss;

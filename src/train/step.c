@@ -5,7 +5,7 @@
 #include "optim/adamw.h"
 #include "optim/clip.h"
 #include "optim/rate.h"
-#include "trainer.h"
+#include "train/trainer.h"
 
 enum { REFUSED_MOST = 10 };
 

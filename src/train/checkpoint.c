@@ -3,7 +3,7 @@
 #include <float.h>
 #include <string.h>
 
-#include "trainer.h"
+#include "train/trainer.h"
 
 static const dmi_meta progress_table[] = {
     {"trainer.steps", DMI_META_U64, 1, offsetof(dmi_progress, steps)},

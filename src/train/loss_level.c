@@ -3,7 +3,7 @@
  * eps_output d in eps. */
 #include <math.h>
 
-#include "loss.h"
+#include "train/loss.h"
 
 /* Karras et al. 2022, eq. 8: (x_0 - c_skip x) / c_out with table 1's factors, where the signal is 1. Multiplied out, since
  * 1 - c_skip would lose digits at small sigma. */

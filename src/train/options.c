@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "core/options.h"
-#include "trainer.h"
+#include "train/trainer.h"
 
 enum { COUNT_MOST = 4096 };
 

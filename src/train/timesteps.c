@@ -1,5 +1,5 @@
 /* See timesteps.h. */
-#include "timesteps.h"
+#include "train/timesteps.h"
 
 #include <float.h>
 #include <math.h>

@@ -5,7 +5,7 @@
 
 #include "dataset/dataset.h"
 #include "sample/solver.h"
-#include "timesteps.h"
+#include "train/timesteps.h"
 #include "unet/unet.h"
 
 /* How noisy a picture was made. */

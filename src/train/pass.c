@@ -3,7 +3,7 @@
 #include <math.h>
 
 #include "base/profile.h"
-#include "trainer.h"
+#include "train/trainer.h"
 #include "unet/options.h"
 
 /* The part of the caller's batch for one pass. */

@@ -1,10 +1,10 @@
 /* See batch.h. */
-#include "batch.h"
+#include "train/batch.h"
 
 #include <string.h>
 
 #include "base/random.h"
-#include "loss.h"
+#include "train/loss.h"
 
 int32_t dmi_batch_create(dmi_batch *batch) {
     dmi_host *host = &batch->context->host;
