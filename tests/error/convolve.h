@@ -3,7 +3,7 @@
 #ifndef DM_TESTS_ERROR_CONVOLVE_H
 #define DM_TESTS_ERROR_CONVOLVE_H
 
-#include "autograd/conv.h"
+#include "autograd/conv/conv.h"
 
 enum { FORWARD, DATA, WEIGHT, DIRECTIONS };
 

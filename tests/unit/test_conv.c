@@ -1,7 +1,7 @@
 /* The ways to compute a convolution against plain loops in double, in all directions and on every instruction set that
  * the machine has; the Winograd kernels, the convolution's operation in a graph, and that results depend neither on the
  * batch nor on the number of threads. */
-#include "autograd/conv.h"
+#include "autograd/conv/conv.h"
 #include "autograd/ops.h"
 #include "base/cpu.h"
 #include "kernels/gemm.h"

@@ -1,6 +1,6 @@
 /* Convolution of kernel 1 or 3: the operation. How it is computed is a way, see autograd/conv.h; here are its shapes, its
  * memory, and the gradients of what is added to its output. */
-#include "autograd/conv.h"
+#include "autograd/conv/conv.h"
 #include "autograd/laps.h"
 #include "autograd/ops.h"
 #include "autograd/ops/expect.h"

@@ -1,10 +1,10 @@
 /* Convolution as matrix products (im2col): each output pixel's k x k x ci inputs become a row of a matrix. A product never
  * reaches over two pictures, because BLAS may round rows differently when there are more of them. */
-#include "autograd/conv.h"
+#include "autograd/conv/conv.h"
 
 #include <string.h>
 
-#include "autograd/ways/taps.h"
+#include "autograd/conv/taps.h"
 #include "kernels/gemm.h"
 
 /* Floats of a piece's matrix, so that it stays in L2, and its pixels at most. */

@@ -1,11 +1,11 @@
 /* Convolution as a product for every tap of the kernel and run of pixels, read and written where they stand: for kernel 1
  * and for stride 2, which Winograd does not do. Nothing is copied but the weights, turned over for the data gradient. */
-#include "autograd/conv.h"
+#include "autograd/conv/conv.h"
 
 #include <string.h>
 
-#include "autograd/ways/parts.h"
-#include "autograd/ways/taps.h"
+#include "autograd/conv/partition.h"
+#include "autograd/conv/taps.h"
 #include "kernels/product.h"
 
 /* A task's pixels and channels: its part of x and of y stays in L2. Of dw, a task has a block of both kinds of channels. */

@@ -1,5 +1,5 @@
 /* See parts.h. A task is a run of floats, which stays in L1 while the groups are added to it. */
-#include "autograd/ways/parts.h"
+#include "autograd/conv/partition.h"
 
 enum { TASK_FLOATS = 4096 };
 

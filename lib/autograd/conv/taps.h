@@ -3,7 +3,7 @@
 #ifndef DMI_AUTOGRAD_WAYS_TAPS_H
 #define DMI_AUTOGRAD_WAYS_TAPS_H
 
-#include "autograd/conv.h"
+#include "autograd/conv/conv.h"
 
 static inline int32_t dmi_smaller(int32_t a, int32_t b) { return a < b ? a : b; }
 static inline int32_t dmi_larger(int32_t a, int32_t b) { return a > b ? a : b; }

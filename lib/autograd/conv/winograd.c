@@ -1,9 +1,9 @@
 /* Convolution by Winograd's F(4x4, 3x3), see kernels/winograd.h: here its phases become tasks. Where both sides
  * have very few channels its vectors would be empty; one such side (the first and the last layer) is still worth it. */
-#include "autograd/conv.h"
+#include "autograd/conv/conv.h"
 
-#include "autograd/ways/parts.h"
-#include "autograd/ways/taps.h"
+#include "autograd/conv/partition.h"
+#include "autograd/conv/taps.h"
 
 enum { CHANNELS_LEAST = 16 };
 
