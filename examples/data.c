@@ -47,8 +47,8 @@ static void add(found *f, const char *path, int32_t label) {
     if (!f->failed) f->count++;
 }
 
-/* The PNGs of a folder, and where `deeper` those of the folders in it, of which each is a class. By name, so that the same folder
- * is the same dataset everywhere. */
+/* The PNGs of a folder, and where `deeper` those of the folders in it, of which each is a class. By
+ * name, so that the same folder is the same dataset everywhere. */
 static void search(found *f, const char *folder, int32_t label, int deeper) {
     struct dirent **entries;
     int count = scandir(folder, &entries, NULL, alphasort);
@@ -77,7 +77,8 @@ static void forget(found *f) {
 }
 
 /* All of them, of the first one's size. */
-static int32_t read_all(data_source *data, dm_context *context, const char *program, const found *f) {
+static int32_t read_all(data_source *data, dm_context *context, const char *program,
+                        const found *f) {
     int32_t height, width, channels;
     if (picture_size(program, f->paths[0], &height, &width, &channels)) return DATA_TOLD;
     size_t each = (size_t)height * (size_t)width * (size_t)channels;
@@ -86,22 +87,25 @@ static int32_t read_all(data_source *data, dm_context *context, const char *prog
     if (!data->pixels || !data->labels) return DM_ERROR_OUT_OF_MEMORY;
     memcpy(data->labels, f->labels, f->count * sizeof *data->labels);
     for (size_t i = 0; i < f->count; i++) {
-        uint8_t *pixels = read_pixels(program, f->paths[i], height, width, channels, "the first picture is");
+        uint8_t *pixels =
+            read_pixels(program, f->paths[i], height, width, channels, "the first picture is");
         if (!pixels) return DATA_TOLD;
         memcpy(data->pixels + i * each, pixels, each);
         free(pixels);
     }
-    fprintf(stderr, "%zu pictures of %d x %d, %s, in %d classes\n", f->count, (int)height, (int)width,
-            channels == 1 ? "grey" : "in colour", (int)f->classes);
-    return dm_dataset_from_memory(&data->dataset, context, data->pixels, f->classes ? data->labels : NULL, f->count, height, width,
+    fprintf(stderr, "%zu pictures of %d x %d, %s, in %d classes\n", f->count, (int)height,
+            (int)width, channels == 1 ? "grey" : "in colour", (int)f->classes);
+    return dm_dataset_from_memory(&data->dataset, context, data->pixels,
+                                  f->classes ? data->labels : NULL, f->count, height, width,
                                   channels);
 }
 
-int32_t data_open(data_source *data, dm_context *context, const char *program, const char *path, int32_t split,
-                  builtin_data builtin) {
+int32_t data_open(data_source *data, dm_context *context, const char *program, const char *path,
+                  int32_t split, builtin_data builtin) {
     *data = (data_source){0};
     if (!strcmp(path, "builtin"))
-        return dm_dataset_open_builtin(&data->dataset, context, builtin.size, builtin.count, builtin.seed);
+        return dm_dataset_open_builtin(&data->dataset, context, builtin.size, builtin.count,
+                                       builtin.seed);
     fprintf(stderr, "reading %s\n", path);
     found f = {0};
     search(&f, path, -1, 1);
@@ -109,7 +113,9 @@ int32_t data_open(data_source *data, dm_context *context, const char *program, c
                      : f.count ? read_all(data, context, program, &f)
                                : dm_dataset_open_cifar10(&data->dataset, context, path, split);
     if (status && !f.count)
-        fprintf(stderr, "%s: --data takes builtin, CIFAR-10's archive or folder, or a folder of PNGs (of folders: a class each)\n",
+        fprintf(stderr,
+                "%s: --data takes builtin, CIFAR-10's archive or folder, or a folder of PNGs (of "
+                "folders: a class each)\n",
                 program);
     forget(&f);
     return status;

@@ -4,7 +4,9 @@
 
 #include <diffusion.h>
 
-enum { DATA_TOLD = 1 }; /* beside the library's statuses, which are not positive: a failure that was told already */
+enum {
+    DATA_TOLD = 1
+}; /* beside the library's statuses, which are not positive: a failure that was told already */
 
 typedef struct data_source {
     dm_dataset *dataset;
@@ -18,10 +20,11 @@ typedef struct builtin_data {
     uint64_t count, seed;
 } builtin_data;
 
-/* `path`: "builtin"; CIFAR-10's archive or folder, of which `split`; or a folder with PNGs of one size, grey or in colour as the
- * first one, where each folder in it that has PNGs is a class, in the order of their names. Gives a status or DATA_TOLD. */
-int32_t data_open(data_source *data, dm_context *context, const char *program, const char *path, int32_t split,
-                  builtin_data builtin);
+/* `path`: "builtin"; CIFAR-10's archive or folder, of which `split`; or a folder with PNGs of one
+ * size, grey or in colour as the first one, where each folder in it that has PNGs is a class, in
+ * the order of their names. Gives a status or DATA_TOLD. */
+int32_t data_open(data_source *data, dm_context *context, const char *program, const char *path,
+                  int32_t split, builtin_data builtin);
 void data_close(data_source *data);
 
 #endif

@@ -1,5 +1,5 @@
-/* How far the pictures that a network draws are from those it has learned from: see frechet.h. Appends a row to a table, so
- * that solvers and numbers of steps can be compared. */
+/* How far the pictures that a network draws are from those it has learned from: see frechet.h.
+ * Appends a row to a table, so that solvers and numbers of steps can be compared. */
 #include <diffusion.h>
 #include <math.h>
 #include <stdio.h>
@@ -28,8 +28,11 @@ typedef struct job {
 
 static int32_t open_data(job *j, int32_t size) {
     builtin_data builtin = {.size = size, .count = 1u << 30, .seed = 1};
-    int32_t status = data_open(&j->source, j->context, "distance", j->data, DM_SPLIT_TRAIN, builtin);
-    if (!status) status = dm_dataset_size(j->source.dataset, NULL, &j->height, &j->width, &j->channels, &j->classes);
+    int32_t status =
+        data_open(&j->source, j->context, "distance", j->data, DM_SPLIT_TRAIN, builtin);
+    if (!status)
+        status = dm_dataset_size(j->source.dataset, NULL, &j->height, &j->width, &j->channels,
+                                 &j->classes);
     j->elements = (size_t)j->height * (size_t)j->width * (size_t)j->channels;
     return status;
 }
@@ -49,7 +52,8 @@ static int32_t add_data(job *j, frechet_features *f, frechet_set *set, uint64_t 
     return status;
 }
 
-static int32_t on_step(void *user, int32_t step, int32_t steps, const float *x_t, const float *x_0, size_t first, size_t count) {
+static int32_t on_step(void *user, int32_t step, int32_t steps, const float *x_t, const float *x_0,
+                       size_t first, size_t count) {
     job *j = user;
     (void)x_t, (void)x_0;
     progress_update(&j->line, (uint64_t)first * (uint64_t)steps + (uint64_t)step * count, "");
@@ -57,21 +61,23 @@ static int32_t on_step(void *user, int32_t step, int32_t steps, const float *x_t
 }
 
 /* Pictures of all classes in turn. *seconds: for drawing them. */
-static int32_t add_samples(job *j, dm_unet *unet, dm_schedule *schedule, frechet_features *f, frechet_set *set, int turn,
-                           double *seconds) {
+static int32_t add_samples(job *j, dm_unet *unet, dm_schedule *schedule, frechet_features *f,
+                           frechet_set *set, int turn, double *seconds) {
     size_t count = (size_t)j->count;
     float *images = malloc(count * j->elements * sizeof *images);
     int32_t *labels = malloc(count * sizeof *labels);
     dm_unet_options u;
     dm_sampler *sampler = NULL;
     dm_sampler_request r;
-    int32_t status = images && labels ? dm_unet_get_options(unet, &u, sizeof u) : DM_ERROR_OUT_OF_MEMORY;
+    int32_t status =
+        images && labels ? dm_unet_get_options(unet, &u, sizeof u) : DM_ERROR_OUT_OF_MEMORY;
     dm_sampler_request_init(&r, sizeof r);
     r.count = count;
     r.seed = (uint64_t)j->seed + (uint64_t)turn * count;
     r.progress = on_step;
     r.progress_user = j;
-    for (size_t i = 0; !status && u.classes && i < count; i++) labels[i] = (int32_t)(i % (size_t)u.classes);
+    for (size_t i = 0; !status && u.classes && i < count; i++)
+        labels[i] = (int32_t)(i % (size_t)u.classes);
     if (!status && u.classes) r.labels = labels;
     if (!status) status = dm_sampler_create(&sampler, unet, schedule, &j->sampler);
     progress_begin(&j->line, "sampling", 0, count * (uint64_t)j->sampler.steps);
@@ -85,7 +91,8 @@ static int32_t add_samples(job *j, dm_unet *unet, dm_schedule *schedule, frechet
 }
 
 /* seconds: of one turn; distance: [repeat]. */
-static int32_t tell(const job *j, const char *name, int32_t steps, double seconds, const double *distance) {
+static int32_t tell(const job *j, const char *name, int32_t steps, double seconds,
+                    const double *distance) {
     double mean = 0, square = 0;
     for (int i = 0; i < j->repeat; i++) mean += distance[i] / j->repeat;
     for (int i = 0; i < j->repeat; i++) square += (distance[i] - mean) * (distance[i] - mean);
@@ -100,7 +107,8 @@ static int32_t tell(const job *j, const char *name, int32_t steps, double second
         fprintf(stderr, "distance: %s cannot be written\n", j->table);
         return DM_ERROR_IO;
     }
-    fprintf(file, "%s,%d,%g,%.2f,%.4f,%.4f\n", name, (int)steps, j->sampler.guidance, seconds, mean, spread);
+    fprintf(file, "%s,%d,%g,%.2f,%.4f,%.4f\n", name, (int)steps, j->sampler.guidance, seconds, mean,
+            spread);
     return fclose(file) ? DM_ERROR_IO : DM_OK;
 }
 
@@ -111,12 +119,16 @@ static int32_t measure(job *j, dm_unet *unet, dm_schedule *schedule) {
     double seconds = 0, distance[MOST_TURNS];
     int32_t status = dm_unet_get_options(unet, &u, sizeof u);
     if (!status) status = open_data(j, u.height);
-    if (!status && (j->height != u.height || j->width != u.width || j->channels != u.out_channels)) {
-        fprintf(stderr, "distance: the data's pictures are %d x %d x %d, the network's %d x %d x %d\n", (int)j->height,
-                (int)j->width, (int)j->channels, (int)u.height, (int)u.width, (int)u.out_channels);
+    if (!status &&
+        (j->height != u.height || j->width != u.width || j->channels != u.out_channels)) {
+        fprintf(stderr,
+                "distance: the data's pictures are %d x %d x %d, the network's %d x %d x %d\n",
+                (int)j->height, (int)j->width, (int)j->channels, (int)u.height, (int)u.width,
+                (int)u.out_channels);
         return DM_ERROR_SHAPE_MISMATCH;
     }
-    if (!j->sampler.steps) j->sampler.steps = usual_steps(j->sampler.solver, dm_schedule_steps(schedule));
+    if (!j->sampler.steps)
+        j->sampler.steps = usual_steps(j->sampler.solver, dm_schedule_steps(schedule));
     if (!status) status = frechet_create(&f, j->context, j->height, j->width, j->channels);
     if (!status) status = add_data(j, f, &wanted, 0);
     for (int turn = 0; !status && turn < j->repeat; turn++) {
@@ -125,14 +137,24 @@ static int32_t measure(job *j, dm_unet *unet, dm_schedule *schedule) {
                          : add_samples(j, unet, schedule, f, &got, turn, &seconds);
         if (!status) distance[turn] = frechet_distance(&wanted, &got);
     }
-    if (!status) status = tell(j, j->real ? "data" : j->solver, j->real ? 0 : j->sampler.steps, seconds / j->repeat, distance);
+    if (!status)
+        status = tell(j, j->real ? "data" : j->solver, j->real ? 0 : j->sampler.steps,
+                      seconds / j->repeat, distance);
     frechet_destroy(f);
     return status;
 }
 
 int main(int argc, const char **argv) {
-    job j = {.data = "builtin", .solver = "ddim", .grid = "timesteps", .spacing = "trailing", .variance = "large",
-             .weights = "average", .count = 1024, .batch = 64, .seed = 1000, .repeat = 1};
+    job j = {.data = "builtin",
+             .solver = "ddim",
+             .grid = "timesteps",
+             .spacing = "trailing",
+             .variance = "large",
+             .weights = "average",
+             .count = 1024,
+             .batch = 64,
+             .seed = 1000,
+             .repeat = 1};
     dm_sampler_options_init(&j.sampler, sizeof j.sampler);
     int steps = 0, stale_eps = 0;
     const char *names[64] = {NULL};
@@ -140,27 +162,42 @@ int main(int argc, const char **argv) {
     static const char *const grids[] = {"timesteps", "karras", "exponential", NULL};
     static const char *const spacings[] = {"leading", "trailing", "linspace", NULL};
     static const char *const variances[] = {"small", "large", "learned", NULL};
-    static const char *const weights[] = {"average", "trained", "average-1", "average-2", "average-3", NULL};
+    static const char *const weights[] = {"average",   "trained",   "average-1",
+                                          "average-2", "average-3", NULL};
     const int shown = POPT_ARGFLAG_SHOW_DEFAULT;
     struct poptOption options[] = {
-        {"model", 'm', POPT_ARG_STRING, &j.model, 0, "checkpoint or network, a safetensors file (needed)", "FILE"},
-        {"weights", 0, POPT_ARG_STRING | shown, &j.weights, 0, "of a checkpoint: average, trained, or one of more averages, average-1 to average-3", "WHICH"},
-        {"data", 'd', POPT_ARG_STRING | shown, &j.data, 0, "what it has learned from: CIFAR-10's archive or folder, a folder of PNGs, or builtin", "PATH"},
+        {"model", 'm', POPT_ARG_STRING, &j.model, 0,
+         "checkpoint or network, a safetensors file (needed)", "FILE"},
+        {"weights", 0, POPT_ARG_STRING | shown, &j.weights, 0,
+         "of a checkpoint: average, trained, or one of more averages, average-1 to average-3",
+         "WHICH"},
+        {"data", 'd', POPT_ARG_STRING | shown, &j.data, 0,
+         "what it has learned from: CIFAR-10's archive or folder, a folder of PNGs, or builtin",
+         "PATH"},
         {"count", 'n', POPT_ARG_INT | shown, &j.count, 0, "pictures of each side", "N"},
-        {"repeat", 0, POPT_ARG_INT | shown, &j.repeat, 0, "draw so often, each time other pictures, for a mean and its spread", "N"},
-        {"real", 0, POPT_ARG_NONE, &j.real, 0, "pictures of the data in place of samples: the figure that is best", NULL},
-        {"table", 0, POPT_ARG_STRING, &j.table, 0, "append solver, steps, guidance, seconds, distance and its spread", "CSV"},
+        {"repeat", 0, POPT_ARG_INT | shown, &j.repeat, 0,
+         "draw so often, each time other pictures, for a mean and its spread", "N"},
+        {"real", 0, POPT_ARG_NONE, &j.real, 0,
+         "pictures of the data in place of samples: the figure that is best", NULL},
+        {"table", 0, POPT_ARG_STRING, &j.table, 0,
+         "append solver, steps, guidance, seconds, distance and its spread", "CSV"},
         {"seed", 's', POPT_ARG_LONGLONG | shown, &j.seed, 0, "picture i has this seed plus i", "N"},
         {"solver", 0, POPT_ARG_STRING | shown, &j.solver, 0, "sample --help lists them", "NAME"},
         {"steps", 0, POPT_ARG_INT | shown, &steps, 0, "0: as is usual with the solver", "N"},
-        {"order", 0, POPT_ARG_INT | shown, &j.order, 0, "of solvers that have one; 0: the usual one", "N"},
+        {"order", 0, POPT_ARG_INT | shown, &j.order, 0,
+         "of solvers that have one; 0: the usual one", "N"},
         {"grid", 0, POPT_ARG_STRING | shown, &j.grid, 0, "timesteps, karras or exponential", "WAY"},
-        {"spacing", 0, POPT_ARG_STRING | shown, &j.spacing, 0, "leading, trailing or linspace", "WAY"},
-        {"variance", 0, POPT_ARG_STRING | shown, &j.variance, 0, "ddpm: small, large or learned", "WHICH"},
-        {"guidance", 'g', POPT_ARG_DOUBLE | shown, &j.sampler.guidance, 0, "towards the class", "X"},
-        {"stale-eps", 0, POPT_ARG_NONE, &stale_eps, 0, "ddim: eps stays as predicted where x_0 is clipped", NULL},
+        {"spacing", 0, POPT_ARG_STRING | shown, &j.spacing, 0, "leading, trailing or linspace",
+         "WAY"},
+        {"variance", 0, POPT_ARG_STRING | shown, &j.variance, 0, "ddpm: small, large or learned",
+         "WHICH"},
+        {"guidance", 'g', POPT_ARG_DOUBLE | shown, &j.sampler.guidance, 0, "towards the class",
+         "X"},
+        {"stale-eps", 0, POPT_ARG_NONE, &stale_eps, 0,
+         "ddim: eps stays as predicted where x_0 is clipped", NULL},
         {"no-clip", 0, POPT_ARG_NONE, &j.no_clip, 0, "do not clip what the network predicts", NULL},
-        {"batch", 0, POPT_ARG_INT | shown, &j.batch, 0, "pictures through the network at once", "N"},
+        {"batch", 0, POPT_ARG_INT | shown, &j.batch, 0, "pictures through the network at once",
+         "N"},
         {"threads", 't', POPT_ARG_INT | shown, &j.threads, 0, "0: one for each processor", "N"},
         POPT_AUTOHELP POPT_TABLEEND};
     if (read_command_line("distance", argc, argv, options, NULL)) return 2;
@@ -175,11 +212,12 @@ int main(int argc, const char **argv) {
     j.sampler.batch_size = j.batch;
     j.sampler.rederive_eps = j.sampler.solver == DM_SOLVER_DDIM && !stale_eps;
     if (!j.model) fprintf(stderr, "distance: --model is missing (--help lists the options)\n");
-    if (!j.model || which < 0 || j.sampler.solver < 0 || j.sampler.grid < 0 || j.sampler.spacing < 0 ||
-        j.sampler.variance < 0)
+    if (!j.model || which < 0 || j.sampler.solver < 0 || j.sampler.grid < 0 ||
+        j.sampler.spacing < 0 || j.sampler.variance < 0)
         return 2;
     if (out_of_range("distance", "repeat", j.repeat, 1, MOST_TURNS) ||
-        out_of_range("distance", "count", j.count, 2, 65536) || out_of_range("distance", "threads", j.threads, 0, 256))
+        out_of_range("distance", "count", j.count, 2, 65536) ||
+        out_of_range("distance", "threads", j.threads, 0, 256))
         return 2;
     j.context = open_context("distance", j.threads, 0, 0);
     if (!j.context) return 1;

@@ -13,7 +13,8 @@ struct frechet_features {
     float *answer;
 };
 
-/* Half of a step of SplitMix64 (Steele et al. 2014) for each weight: numbers that follow from the place alone. */
+/* Half of a step of SplitMix64 (Steele et al. 2014) for each weight: numbers that follow from the
+ * place alone. */
 static float weight_at(uint64_t tensor, uint64_t element) {
     uint64_t z = tensor * 0x9E3779B97F4A7C15u + element * 0xBF58476D1CE4E5B9u + 0x94D049BB133111EBu;
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
@@ -21,7 +22,8 @@ static float weight_at(uint64_t tensor, uint64_t element) {
     return (float)((double)((z ^ (z >> 31)) >> 11) * 0x1p-52 - 1);
 }
 
-/* Every weight uniform with the variance 1 / fan-in, so that activations keep their size; norms and biases stay as they are. */
+/* Every weight uniform with the variance 1 / fan-in, so that activations keep their size; norms and
+ * biases stay as they are. */
 static int32_t randomise(dm_unet *unet) {
     for (size_t i = 0; i < dm_unet_tensor_count(unet); i++) {
         dm_tensor_info info = {.struct_size = sizeof info};
@@ -38,7 +40,8 @@ static int32_t randomise(dm_unet *unet) {
     return DM_OK;
 }
 
-int32_t frechet_create(frechet_features **out, dm_context *context, int32_t height, int32_t width, int32_t channels) {
+int32_t frechet_create(frechet_features **out, dm_context *context, int32_t height, int32_t width,
+                       int32_t channels) {
     dm_unet_options u;
     frechet_features *f = *out = calloc(1, sizeof *f);
     if (!f) return DM_ERROR_OUT_OF_MEMORY;
@@ -76,14 +79,16 @@ static void pool(double *feature, const float *answer, size_t pixels) {
             mean[c] += value / (double)pixels;
             square[c] += value * value / (double)pixels;
         }
-    for (int c = 0; c < CHANNELS; c++) square[c] = sqrt(square[c] > mean[c] * mean[c] ? square[c] - mean[c] * mean[c] : 0);
+    for (int c = 0; c < CHANNELS; c++)
+        square[c] = sqrt(square[c] > mean[c] * mean[c] ? square[c] - mean[c] * mean[c] : 0);
 }
 
 int32_t frechet_add(frechet_features *f, frechet_set *set, const float *images, size_t count) {
     static const float times[BATCH] = {0};
     for (size_t first = 0; first < count; first += BATCH) {
         size_t size = count - first < BATCH ? count - first : BATCH;
-        int32_t status = dm_unet_forward(f->unet, f->answer, images + first * f->elements, times, NULL, size);
+        int32_t status =
+            dm_unet_forward(f->unet, f->answer, images + first * f->elements, times, NULL, size);
         if (status) return status;
         for (size_t n = 0; n < size; n++) {
             double feature[N];
@@ -108,8 +113,8 @@ static void covariance(matrix c, double *mean, const frechet_set *s) {
         for (int j = 0; j < N; j++) c[i][j] = s->product[i][j] / s->count - mean[i] * mean[j];
 }
 
-/* Jacobi's rotations (Golub and Van Loan, sec. 8.5): a becomes diagonal, v its eigenvectors as columns. For 128 rows that is
- * quick enough, and needs no LAPACK, which BLIS does not bring. */
+/* Jacobi's rotations (Golub and Van Loan, sec. 8.5): a becomes diagonal, v its eigenvectors as
+ * columns. For 128 rows that is quick enough, and needs no LAPACK, which BLIS does not bring. */
 static void diagonalise(matrix a, matrix v) {
     enum { SWEEPS = 30 };
     for (int i = 0; i < N; i++)
@@ -119,7 +124,8 @@ static void diagonalise(matrix a, matrix v) {
             for (int q = p + 1; q < N; q++) {
                 if (fabs(a[p][q]) < 1e-300) continue;
                 double theta = (a[q][q] - a[p][p]) / (2 * a[p][q]);
-                double t = (theta < 0 ? -1 : 1) / (fabs(theta) + sqrt(theta * theta + 1)), c = 1 / sqrt(t * t + 1), s = t * c;
+                double t = (theta < 0 ? -1 : 1) / (fabs(theta) + sqrt(theta * theta + 1)),
+                       c = 1 / sqrt(t * t + 1), s = t * c;
                 for (int k = 0; k < N; k++) {
                     double x = a[k][p], y = a[k][q];
                     a[k][p] = c * x - s * y, a[k][q] = s * x + c * y;

@@ -8,7 +8,8 @@
 
 static const char network[] = "the network's pictures are";
 
-int picture_size(const char *program, const char *path, int32_t *height, int32_t *width, int32_t *channels) {
+int picture_size(const char *program, const char *path, int32_t *height, int32_t *width,
+                 int32_t *channels) {
     png_image image = {.version = PNG_IMAGE_VERSION};
     int bad = !png_image_begin_read_from_file(&image, path);
     if (bad) fprintf(stderr, "%s: %s: %s\n", program, path, image.message);
@@ -18,20 +19,22 @@ int picture_size(const char *program, const char *path, int32_t *height, int32_t
     return bad;
 }
 
-uint8_t *read_pixels(const char *program, const char *path, int32_t height, int32_t width, int32_t channels, const char *whose) {
+uint8_t *read_pixels(const char *program, const char *path, int32_t height, int32_t width,
+                     int32_t channels, const char *whose) {
     png_image image = {.version = PNG_IMAGE_VERSION};
     uint8_t *pixels = NULL;
     if (!png_image_begin_read_from_file(&image, path)) {
         fprintf(stderr, "%s: %s: %s\n", program, path, image.message);
     } else if (image.width != (png_uint_32)width || image.height != (png_uint_32)height) {
-        fprintf(stderr, "%s: %s is %u x %u pixels; %s %d x %d\n", program, path, (unsigned)image.width,
-                (unsigned)image.height, whose, (int)width, (int)height);
+        fprintf(stderr, "%s: %s is %u x %u pixels; %s %d x %d\n", program, path,
+                (unsigned)image.width, (unsigned)image.height, whose, (int)width, (int)height);
     } else {
         image.format = channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
         png_color white = {255, 255, 255}; /* behind what is transparent */
         pixels = malloc(PNG_IMAGE_SIZE(image));
         if (!pixels || !png_image_finish_read(&image, &white, pixels, 0, NULL)) {
-            fprintf(stderr, "%s: %s: %s\n", program, path, pixels ? image.message : "out of memory");
+            fprintf(stderr, "%s: %s: %s\n", program, path,
+                    pixels ? image.message : "out of memory");
             free(pixels);
             pixels = NULL;
         }
@@ -40,9 +43,12 @@ uint8_t *read_pixels(const char *program, const char *path, int32_t height, int3
     return pixels;
 }
 
-int read_picture(const char *program, const char *path, float *picture, int32_t height, int32_t width, int32_t channels) {
+int read_picture(const char *program, const char *path, float *picture, int32_t height,
+                 int32_t width, int32_t channels) {
     if (channels != 1 && channels != 3) {
-        fprintf(stderr, "%s: %s: the network's pictures have %d channels; a PNG is read as 1 or 3\n", program, path, (int)channels);
+        fprintf(stderr,
+                "%s: %s: the network's pictures have %d channels; a PNG is read as 1 or 3\n",
+                program, path, (int)channels);
         return 1;
     }
     uint8_t *pixels = read_pixels(program, path, height, width, channels, network);

@@ -22,7 +22,11 @@ const char *duration(double seconds, char text[32]) {
 }
 
 void progress_begin(progress *p, const char *label, uint64_t first, uint64_t total) {
-    *p = (progress){.label = label, .first = first, .total = total, .began = seconds_now(), .terminal = isatty(STDERR_FILENO)};
+    *p = (progress){.label = label,
+                    .first = first,
+                    .total = total,
+                    .began = seconds_now(),
+                    .terminal = isatty(STDERR_FILENO)};
 }
 
 void progress_update(progress *p, uint64_t done, const char *detail) {
@@ -31,16 +35,19 @@ void progress_update(progress *p, uint64_t done, const char *detail) {
     p->shown = now;
     char left[32];
     double share = p->total ? (double)done / (double)p->total : 1;
-    duration(done > p->first ? (now - p->began) / (double)(done - p->first) * (double)(p->total - done) : 0, left);
+    duration(done > p->first
+                 ? (now - p->began) / (double)(done - p->first) * (double)(p->total - done)
+                 : 0,
+             left);
     if (!p->terminal) {
-        fprintf(stderr, "%s %llu/%llu  %s  %s left\n", p->label, (unsigned long long)done, (unsigned long long)p->total,
-                detail, left);
+        fprintf(stderr, "%s %llu/%llu  %s  %s left\n", p->label, (unsigned long long)done,
+                (unsigned long long)p->total, detail, left);
         return;
     }
     char bar[BAR + 1] = {0};
     for (int i = 0; i < BAR; i++) bar[i] = i < (int)(share * BAR) ? '#' : '.';
-    fprintf(stderr, "\r%s [%s] %llu/%llu  %s  %s left \033[K", p->label, bar, (unsigned long long)done,
-            (unsigned long long)p->total, detail, left);
+    fprintf(stderr, "\r%s [%s] %llu/%llu  %s  %s left \033[K", p->label, bar,
+            (unsigned long long)done, (unsigned long long)p->total, detail, left);
 }
 
 void progress_clear(const progress *p) {

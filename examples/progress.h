@@ -1,4 +1,5 @@
-/* A progress line with the time left: redrawn on a terminal, a plain line now and then elsewhere. */
+/* A progress line with the time left: redrawn on a terminal, a plain line now and then
+ * elsewhere. */
 #ifndef EXAMPLES_PROGRESS_H
 #define EXAMPLES_PROGRESS_H
 

@@ -64,12 +64,15 @@ typedef struct axes {
     double x0, x1, y0, y1; /* steps, and log10 of the loss */
 } axes;
 
-static double place_x(const axes *a, double step) { return LEFT + (step - a->x0) / (a->x1 - a->x0) * (WIDTH - LEFT - 10); }
+static double place_x(const axes *a, double step) {
+    return LEFT + (step - a->x0) / (a->x1 - a->x0) * (WIDTH - LEFT - 10);
+}
 static double place_y(const axes *a, double loss) {
     return TOP + (a->y1 - log10(loss)) / (a->y1 - a->y0) * (HEIGHT - TOP - BOTTOM);
 }
 
-static void write_line(FILE *f, const axes *a, const curve *c, double smoothing, const char *style) {
+static void write_line(FILE *f, const axes *a, const curve *c, double smoothing,
+                       const char *style) {
     size_t stride = c->count / POINTS + 1;
     double mean = 0, weight = 0;
     fprintf(f, "<polyline fill='none' %s points='", style);
@@ -77,7 +80,8 @@ static void write_line(FILE *f, const axes *a, const curve *c, double smoothing,
         if (!(c->loss[i] > 0) || !isfinite(c->loss[i])) continue;
         mean = smoothing * mean + (1 - smoothing) * c->loss[i];
         weight = smoothing * weight + (1 - smoothing);
-        if (i % stride == 0 || i + 1 == c->count) fprintf(f, "%.1f,%.1f ", place_x(a, c->step[i]), place_y(a, mean / weight));
+        if (i % stride == 0 || i + 1 == c->count)
+            fprintf(f, "%.1f,%.1f ", place_x(a, c->step[i]), place_y(a, mean / weight));
     }
     fprintf(f, "'/>\n");
 }
@@ -92,24 +96,28 @@ static void write_curve(FILE *f, const curve *c) {
     }
     if (!isfinite(a.y0)) return;
     if (a.y1 - a.y0 < 0.1) a.y1 = a.y0 + 0.1;
-    fprintf(f, "<h2>Loss</h2>\n<svg viewBox='0 0 %d %d' role='img' aria-label='loss over steps'>\n", WIDTH, HEIGHT);
+    fprintf(f, "<h2>Loss</h2>\n<svg viewBox='0 0 %d %d' role='img' aria-label='loss over steps'>\n",
+            WIDTH, HEIGHT);
     for (double decade = floor(a.y0); decade <= a.y1; decade++)
         for (int digit = 1; digit < 10; digit++) {
             double value = digit * pow(10, decade), y = place_y(&a, value);
             if (y < TOP || y > HEIGHT - BOTTOM) continue;
             int named = a.y1 - a.y0 < 0.7 || digit == 1 || digit == 2 || digit == 5;
-            fprintf(f, "<line x1='%d' x2='%d' y1='%.1f' y2='%.1f' stroke='%s'/>\n", LEFT, WIDTH - 10, y, y,
-                    named ? "#d8dbe2" : "#eef0f4");
-            if (named) fprintf(f, "<text x='%d' y='%.1f' text-anchor='end'>%g</text>\n", LEFT - 6, y + 4, value);
+            fprintf(f, "<line x1='%d' x2='%d' y1='%.1f' y2='%.1f' stroke='%s'/>\n", LEFT,
+                    WIDTH - 10, y, y, named ? "#d8dbe2" : "#eef0f4");
+            if (named)
+                fprintf(f, "<text x='%d' y='%.1f' text-anchor='end'>%g</text>\n", LEFT - 6, y + 4,
+                        value);
         }
     for (int i = 0; i <= 5; i++) {
         double step = a.x0 + (a.x1 - a.x0) * i / 5;
-        fprintf(f, "<text x='%.1f' y='%d' text-anchor='%s'>%.0f</text>\n", place_x(&a, step), HEIGHT - 10,
-                i == 5 ? "end" : "middle", step);
+        fprintf(f, "<text x='%.1f' y='%d' text-anchor='%s'>%.0f</text>\n", place_x(&a, step),
+                HEIGHT - 10, i == 5 ? "end" : "middle", step);
     }
     write_line(f, &a, c, 0, "stroke='#b9cdf0' stroke-width='1'");
     write_line(f, &a, c, 0.98, "stroke='#2456a6' stroke-width='2'");
-    fprintf(f, "</svg>\n<p class='note'>Pale: every step. Dark: running mean over some 50 steps. The scale is logarithmic.</p>\n");
+    fprintf(f, "</svg>\n<p class='note'>Pale: every step. Dark: running mean over some 50 steps. "
+               "The scale is logarithmic.</p>\n");
 }
 
 /* ---- pictures, inside the page ---- */
@@ -121,8 +129,10 @@ static int write_base64(FILE *out, const char *path) {
     FILE *f = fopen(path, "rb");
     if (!f) return 1;
     while ((got = fread(in, 1, 3, f)) > 0) {
-        unsigned bits = (unsigned)in[0] << 16 | (got > 1 ? (unsigned)in[1] << 8 : 0) | (got > 2 ? in[2] : 0u);
-        for (size_t i = 0; i < 4; i++) putc(i <= got ? digits[bits >> (18 - 6 * i) & 63] : '=', out);
+        unsigned bits =
+            (unsigned)in[0] << 16 | (got > 1 ? (unsigned)in[1] << 8 : 0) | (got > 2 ? in[2] : 0u);
+        for (size_t i = 0; i < 4; i++)
+            putc(i <= got ? digits[bits >> (18 - 6 * i) & 63] : '=', out);
     }
     fclose(f);
     return 0;
@@ -146,11 +156,10 @@ static void write_grids(FILE *f, const char *folder) {
 }
 
 static void write_escaped(FILE *f, const char *text, size_t length) {
-    for (size_t i = 0; i < length; i++)
-        switch (text[i]) {
-        case '<': fputs("&lt;", f); break;
-        case '&': fputs("&amp;", f); break;
-        default: putc(text[i], f);
+    for (size_t i = 0; i < length; i++) switch (text[i]) {
+            case '<': fputs("&lt;", f); break;
+            case '&': fputs("&amp;", f); break;
+            default: putc(text[i], f);
         }
 }
 
@@ -169,10 +178,12 @@ static void write_facts(FILE *f, const char *facts) {
 }
 
 static const char style[] =
-    "body{font:16px/1.5 system-ui,sans-serif;color:#1c2330;max-width:900px;margin:2rem auto;padding:0 1rem}"
+    "body{font:16px/1.5 system-ui,sans-serif;color:#1c2330;max-width:900px;margin:2rem "
+    "auto;padding:0 1rem}"
     "h1{font-size:1.6rem}h2{font-size:1.15rem;margin-top:2rem}svg{width:100%;height:auto}"
     "svg text{font-size:11px;fill:#5a6473}"
-    "table{border-collapse:collapse}th{text-align:left;font-weight:600;padding:.15rem 1.5rem .15rem 0;vertical-align:top}"
+    "table{border-collapse:collapse}th{text-align:left;font-weight:600;padding:.15rem 1.5rem "
+    ".15rem 0;vertical-align:top}"
     ".grids{display:flex;flex-wrap:wrap;gap:1.25rem}figure{margin:0}"
     "figure img{display:block;max-width:100%;image-rendering:pixelated}"
     "figcaption,.note{color:#5a6473;font-size:.85rem}";
@@ -187,8 +198,11 @@ int write_report(const char *path, const char *folder, const char *title, const 
         return 1;
     }
     read_losses(&c, folder);
-    fprintf(f, "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
-               "<title>%s</title><style>%s</style></head><body>\n<h1>%s</h1>\n", title, style, title);
+    fprintf(f,
+            "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><meta name='viewport' "
+            "content='width=device-width'>"
+            "<title>%s</title><style>%s</style></head><body>\n<h1>%s</h1>\n",
+            title, style, title);
     write_facts(f, facts);
     write_curve(f, &c);
     write_grids(f, folder);

@@ -1,4 +1,5 @@
-/* Draws pictures with a trained network: a grid, single files, or an animation of how they come out of the noise. */
+/* Draws pictures with a trained network: a grid, single files, or an animation of how they come out
+ * of the noise. */
 #include <diffusion.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -29,14 +30,15 @@ typedef struct job {
     dm_unet *unet;
     dm_schedule *schedule;
     dm_unet_options u;
-    size_t elements;          /* of one picture */
+    size_t elements; /* of one picture */
     float *images, *image, *mask, *start;
     int32_t *labels;
     progress line;
     film_reel film;
 } job;
 
-static int32_t on_step(void *user, int32_t step, int32_t steps, const float *x_t, const float *x_0, size_t first, size_t count) {
+static int32_t on_step(void *user, int32_t step, int32_t steps, const float *x_t, const float *x_0,
+                       size_t first, size_t count) {
     job *j = user;
     progress_update(&j->line, (uint64_t)first * (uint64_t)steps + (uint64_t)step * count, "");
     return j->film.frames ? film_progress(&j->film, step, steps, x_t, x_0, first, count) : 0;
@@ -49,7 +51,9 @@ static int32_t write_each(const job *j) {
     for (int i = 0; !status && i < j->o->count; i++) {
         snprintf(path, sizeof path, "%s/%05d.png", j->o->each, i);
         status = dm_image_to_u8(pixels, j->images + (size_t)i * j->elements, j->elements);
-        if (!status) status = dm_image_write_png(j->context, path, pixels, j->u.height, j->u.width, j->u.out_channels);
+        if (!status)
+            status = dm_image_write_png(j->context, path, pixels, j->u.height, j->u.width,
+                                        j->u.out_channels);
     }
     free(pixels);
     return status;
@@ -59,7 +63,9 @@ static int32_t write_each(const job *j) {
 static int read_files(job *j) {
     const sample_options *o = j->o;
     size_t pixels = (size_t)j->u.height * (size_t)j->u.width;
-    if (o->image && read_picture("sample", o->image, j->image, j->u.height, j->u.width, j->u.in_channels)) return 1;
+    if (o->image &&
+        read_picture("sample", o->image, j->image, j->u.height, j->u.width, j->u.in_channels))
+        return 1;
     if (o->mask && read_mask("sample", o->mask, j->mask, j->u.height, j->u.width)) return 1;
     for (size_t i = 1; i < (size_t)o->count; i++) {
         if (o->image) memcpy(j->image + i * j->elements, j->image, j->elements * sizeof *j->image);
@@ -68,7 +74,8 @@ static int read_files(job *j) {
     return 0;
 }
 
-static int32_t draw_noise(const job *j, dm_sampler *sampler, uint64_t seed, size_t count, float *noise) {
+static int32_t draw_noise(const job *j, dm_sampler *sampler, uint64_t seed, size_t count,
+                          float *noise) {
     dm_sampler_request r;
     dm_sampler_request_init(&r, sizeof r);
     r.count = count;
@@ -78,7 +85,8 @@ static int32_t draw_noise(const job *j, dm_sampler *sampler, uint64_t seed, size
     return dm_sampler_begin(sampler, &r, noise, count * j->elements);
 }
 
-/* Where pictures begin that lie between two seeds, or around the noise that a picture comes from. */
+/* Where pictures begin that lie between two seeds, or around the noise that a picture comes
+ * from. */
 static int32_t prepare_start(job *j, dm_sampler *sampler) {
     const sample_options *o = j->o;
     size_t n = j->elements, count = (size_t)o->count;
@@ -89,7 +97,8 @@ static int32_t prepare_start(job *j, dm_sampler *sampler) {
         status = draw_noise(j, sampler, (uint64_t)o->seed, 1, ends);
         if (!status) status = draw_noise(j, sampler, (uint64_t)o->between, 1, ends + n);
         for (size_t i = 0; !status && i < count; i++)
-            status = dm_interpolate(j->start + i * n, ends, ends + n, count > 1 ? (double)i / (double)(count - 1) : 0, n);
+            status = dm_interpolate(j->start + i * n, ends, ends + n,
+                                    count > 1 ? (double)i / (double)(count - 1) : 0, n);
         free(ends);
         return status;
     }
@@ -121,27 +130,30 @@ static int32_t run(job *j, dm_sampler *sampler, int32_t steps) {
     r.progress_user = j;
     if (o->strength > 0) r.strength = o->strength;
     if (o->strength > 0 || o->mask) r.image = j->image;
-    if (o->mask) r.mask = j->mask, r.mask_elements = r.count * (uint64_t)j->u.height * (uint64_t)j->u.width;
+    if (o->mask)
+        r.mask = j->mask, r.mask_elements = r.count * (uint64_t)j->u.height * (uint64_t)j->u.width;
     r.repaint_times = o->repaint;
     if (j->start) r.start = j->start;
     running = sampler;
     signal(SIGINT, on_interrupt);
     int32_t status = j->start ? prepare_start(j, sampler) : DM_OK;
     int32_t left = o->strength > 0 ? (int32_t)(o->strength * steps + 0.5) : steps;
-    progress_begin(&j->line, "sampling", 0, (uint64_t)o->count * (uint64_t)(left < 1 ? 1 : left) * (uint64_t)o->repaint);
+    progress_begin(&j->line, "sampling", 0,
+                   (uint64_t)o->count * (uint64_t)(left < 1 ? 1 : left) * (uint64_t)o->repaint);
     if (!status) status = dm_sampler_run(sampler, &r, j->images, (size_t)o->count * j->elements);
     signal(SIGINT, SIG_DFL);
     running = NULL;
     double seconds = progress_end(&j->line);
     if (status) return status;
-    fprintf(stderr, "%d pictures, %s, %d steps, in %s\n", o->count, dm_solver_name(o->sampler.solver), (int)steps,
-            duration(seconds, time));
+    fprintf(stderr, "%d pictures, %s, %d steps, in %s\n", o->count,
+            dm_solver_name(o->sampler.solver), (int)steps, duration(seconds, time));
     return o->profile ? print_profile(stderr, j->context, 1, seconds, PROFILE_ROWS, NULL) : DM_OK;
 }
 
 static int32_t allocate(job *j) {
     const sample_options *o = j->o;
-    size_t count = (size_t)o->count, floats = count * j->elements, pixels = (size_t)j->u.height * (size_t)j->u.width;
+    size_t count = (size_t)o->count, floats = count * j->elements,
+           pixels = (size_t)j->u.height * (size_t)j->u.width;
     int starts = o->between >= 0 || o->vary >= 0;
     j->images = malloc(floats * sizeof *j->images);
     if (o->image) j->image = malloc(floats * sizeof *j->image);
@@ -166,9 +178,10 @@ static int32_t draw(job *j) {
     int32_t status = dm_unet_get_options(j->unet, &j->u, sizeof j->u);
     if (status) return status;
     if (!j->u.classes ? o->label != ALL_IN_TURN : o->label >= j->u.classes) {
-        fprintf(stderr, "sample: --class %s and %s don't go together: the network has %s", o->class_word, o->model,
-                j->u.classes ? "" : "no classes\n");
-        if (j->u.classes) fprintf(stderr, "%d classes, 0 to %d\n", (int)j->u.classes, (int)j->u.classes - 1);
+        fprintf(stderr, "sample: --class %s and %s don't go together: the network has %s",
+                o->class_word, o->model, j->u.classes ? "" : "no classes\n");
+        if (j->u.classes)
+            fprintf(stderr, "%d classes, 0 to %d\n", (int)j->u.classes, (int)j->u.classes - 1);
         return DM_ERROR_CANCELLED; /* the context has no text for it */
     }
     /* What is gone through from picture to picture shall not be their classes. */
@@ -178,8 +191,8 @@ static int32_t draw(job *j) {
         fprintf(stderr, "all of class 0 (--class N for another, --class turn for all)\n");
     }
     if (j->u.in_channels != j->u.out_channels) {
-        fprintf(stderr, "sample: %s takes %d channels and gives %d: it does not draw pictures\n", o->model, (int)j->u.in_channels,
-                (int)j->u.out_channels);
+        fprintf(stderr, "sample: %s takes %d channels and gives %d: it does not draw pictures\n",
+                o->model, (int)j->u.in_channels, (int)j->u.out_channels);
         return DM_ERROR_CANCELLED; /* the context has no text for it */
     }
     settle_grid(o, j->u.classes);
@@ -191,13 +204,13 @@ static int32_t draw(job *j) {
     if (!status && read_files(j)) return DM_ERROR_CANCELLED;
     if (!status) status = dm_sampler_create(&sampler, j->unet, j->schedule, &s);
     if (!status && o->animation &&
-        !film_begin(&j->film, (size_t)o->count, j->u.height, j->u.width, j->u.out_channels, o->columns, o->scale,
-                    s.steps * o->repaint, 40))
+        !film_begin(&j->film, (size_t)o->count, j->u.height, j->u.width, j->u.out_channels,
+                    o->columns, o->scale, s.steps * o->repaint, 40))
         status = DM_ERROR_OUT_OF_MEMORY;
     if (!status) status = run(j, sampler, s.steps);
     if (!status)
-        status = write_grid(j->context, o->out, j->images, (size_t)o->count, j->u.height, j->u.width, j->u.out_channels,
-                            o->columns, o->scale);
+        status = write_grid(j->context, o->out, j->images, (size_t)o->count, j->u.height,
+                            j->u.width, j->u.out_channels, o->columns, o->scale);
     if (!status) printf("%s\n", o->out);
     if (!status && o->animation) status = film_write(&j->film, j->context, o->animation);
     if (!status && o->animation) printf("%s\n", o->animation);

@@ -1,5 +1,7 @@
-/* Trains a diffusion model on CIFAR-10, a folder of PNGs or the library's own pictures from the command line. While it runs, the folder
- * --out fills with a checkpoint, grids of samples, loss.csv and a report to open in a browser. Ctrl-C saves and stops;
+/* Trains a diffusion model on CIFAR-10, a folder of PNGs or the library's own pictures from the
+ * command line. While it runs, the folder
+ * --out fills with a checkpoint, grids of samples, loss.csv and a report to open in a browser.
+ * Ctrl-C saves and stops;
  * --resume goes on from there, bit for bit. */
 #include <diffusion.h>
 #include <errno.h>
@@ -21,8 +23,8 @@
 static dm_trainer *volatile training;
 static dm_sampler *volatile drawing;
 
-/* The first Ctrl-C stops after the step under way and saves, a second one ends the program. The trainer's part sticks, so that
- * it also counts between two runs. */
+/* The first Ctrl-C stops after the step under way and saves, a second one ends the program. The
+ * trainer's part sticks, so that it also counts between two runs. */
 static void on_interrupt(int signal_number) {
     signal(signal_number, SIG_DFL);
     if (training) dm_trainer_cancel(training);
@@ -47,10 +49,14 @@ typedef struct session {
     int32_t batch;
 } session;
 
-static void path_in(const session *s, const char *name, char path[1200]) { snprintf(path, 1200, "%s/%s", s->o.out, name); }
+static void path_in(const session *s, const char *name, char path[1200]) {
+    snprintf(path, 1200, "%s/%s", s->o.out, name);
+}
 
 static int32_t open_data(session *s) {
-    builtin_data builtin = {.size = s->o.size && !s->o.resume ? s->o.size : s->o.unet.height, .count = 50000, .seed = 1};
+    builtin_data builtin = {.size = s->o.size && !s->o.resume ? s->o.size : s->o.unet.height,
+                            .count = 50000,
+                            .seed = 1};
     return data_open(&s->data, s->context, "train_cifar10", s->o.data, DM_SPLIT_TRAIN, builtin);
 }
 
@@ -63,29 +69,36 @@ static int32_t open_trainer(session *s) {
         if (!status) status = dm_unet_get_options(s->unet, &s->o.unet, sizeof s->o.unet);
         if (!status) status = open_data(s);
         if (!status) status = dm_trainer_resume(&s->trainer, s->unet, s->data.dataset, s->o.resume);
-        if (!status) status = dm_trainer_get_options(s->trainer, &s->o.trainer, sizeof s->o.trainer);
+        if (!status)
+            status = dm_trainer_get_options(s->trainer, &s->o.trainer, sizeof s->o.trainer);
     } else {
         int32_t classes = 0;
         status = open_data(s);
         if (!status)
-            status =
-                dm_dataset_size(s->data.dataset, NULL, &s->o.unet.height, &s->o.unet.width, &s->o.unet.in_channels, &classes);
+            status = dm_dataset_size(s->data.dataset, NULL, &s->o.unet.height, &s->o.unet.width,
+                                     &s->o.unet.in_channels, &classes);
         s->o.unet.out_channels = s->o.unet.in_channels;
         if (!status && s->o.labels && !classes) {
-            fprintf(stderr, "train_cifar10: --labels and %s don't go together: its pictures are of no class\n", s->o.data);
+            fprintf(
+                stderr,
+                "train_cifar10: --labels and %s don't go together: its pictures are of no class\n",
+                s->o.data);
             return TOLD;
         }
         if (s->o.labels) s->o.unet.classes = classes;
         if (!status) status = dm_schedule_create(&s->schedule, s->context, &s->o.schedule);
         if (!status) status = dm_unet_create(&s->unet, s->context, &s->o.unet, s->o.trainer.seed);
-        if (!status) status = dm_trainer_create(&s->trainer, s->unet, s->schedule, s->data.dataset, &s->o.trainer);
+        if (!status)
+            status = dm_trainer_create(&s->trainer, s->unet, s->schedule, s->data.dataset,
+                                       &s->o.trainer);
     }
     if (!status && (s->o.trainer.average_decay > 0 || s->o.trainer.average_half_life > 0))
         status = dm_unet_create(&s->average, s->context, &s->o.unet, 0);
     return status;
 }
 
-/* loss.csv, cut back to the checkpoint's step where the run is resumed. The old one stays until the new one is whole. */
+/* loss.csv, cut back to the checkpoint's step where the run is resumed. The old one stays until the
+ * new one is whole. */
 static int open_csv(session *s, uint64_t steps_done) {
     char path[1200], part[1200], line[256];
     path_in(s, "loss.csv", path);
@@ -112,16 +125,18 @@ static int32_t on_step(void *user, const dm_train_stats *t) {
     char detail[128];
     if (t->refused) {
         progress_clear(&s->line);
-        fprintf(stderr, "step %llu: the loss or a gradient was not finite; the weights were left alone\n",
+        fprintf(stderr,
+                "step %llu: the loss or a gradient was not finite; the weights were left alone\n",
                 (unsigned long long)t->step);
         return 0;
     }
     double rate = s->batch / t->seconds;
     s->loss = s->loss > 0 ? 0.98 * s->loss + 0.02 * t->loss : t->loss;
     s->rate = s->rate > 0 ? 0.9 * s->rate + 0.1 * rate : rate;
-    fprintf(s->csv, "%llu,%.7g,%.7g,%.7g,%.4f\n", (unsigned long long)t->step, t->loss, t->gradient_norm, t->learning_rate,
-            t->seconds);
-    snprintf(detail, sizeof detail, "epoch %.2f  loss %.4f  %.0f images/s", t->epoch, s->loss, s->rate);
+    fprintf(s->csv, "%llu,%.7g,%.7g,%.7g,%.4f\n", (unsigned long long)t->step, t->loss,
+            t->gradient_norm, t->learning_rate, t->seconds);
+    snprintf(detail, sizeof detail, "epoch %.2f  loss %.4f  %.0f images/s", t->epoch, s->loss,
+             s->rate);
     progress_update(&s->line, t->step, detail);
     return 0;
 }
@@ -129,8 +144,9 @@ static int32_t on_step(void *user, const dm_train_stats *t) {
 /* A grid of samples from the average (or the weights, where none is kept): samples-<step>.png. */
 static int32_t write_samples(session *s, uint64_t step) {
     dm_unet *from = s->average ? s->average : s->unet;
-    size_t count = (size_t)s->o.samples,
-           elements = count * (size_t)s->o.unet.height * (size_t)s->o.unet.width * (size_t)s->o.unet.in_channels;
+    size_t count = (size_t)s->o.samples, elements = count * (size_t)s->o.unet.height *
+                                                    (size_t)s->o.unet.width *
+                                                    (size_t)s->o.unet.in_channels;
     char name[64], path[1200];
     if (!count) return DM_OK;
     float *images = malloc(elements * sizeof *images);
@@ -158,8 +174,8 @@ static int32_t write_samples(session *s, uint64_t step) {
     int32_t columns = 1;
     while ((size_t)columns * (size_t)columns < count) columns++;
     if (!status)
-        status = write_grid(s->context, path, images, count, s->o.unet.height, s->o.unet.width, s->o.unet.in_channels, columns,
-                            s->o.unet.height < 64 ? 3 : 1);
+        status = write_grid(s->context, path, images, count, s->o.unet.height, s->o.unet.width,
+                            s->o.unet.in_channels, columns, s->o.unet.height < 64 ? 3 : 1);
     dm_sampler_destroy(sampler);
     free(labels);
     free(images);
@@ -167,17 +183,21 @@ static int32_t write_samples(session *s, uint64_t step) {
 }
 
 static int write_page(const session *s) {
-    static const char *const predictions[] = {"noise (eps)", "picture (x0)", "v", "velocity (flow)", "F (edm)"};
+    static const char *const predictions[] = {"noise (eps)", "picture (x0)", "v", "velocity (flow)",
+                                              "F (edm)"};
     char facts[1024], path[1200];
     double half_life = s->o.trainer.average_half_life;
     snprintf(facts, sizeof facts,
-             "data\t%s\nnetwork\t%.2f million parameters, width %d, %d levels, predicts %s\nbatch\t%d\nlearning rate\t%g\n"
-             "average\t%s %g\nsteps\t%llu of %llu\nloss\t%.5f (running mean)\nspeed\t%.1f images/s on %d threads\n",
-             s->o.data, 1e-6 * (double)dm_unet_parameter_count(s->unet), (int)s->o.unet.channels[0], (int)s->o.unet.levels,
-             predictions[s->o.unet.prediction], (int)s->batch, s->o.trainer.learning_rate,
-             half_life > 0 ? "half-life" : "decay", half_life > 0 ? half_life : s->o.trainer.average_decay,
-             (unsigned long long)dm_trainer_steps_done(s->trainer), (unsigned long long)s->o.steps, s->loss, s->rate,
-             (int)dm_context_threads(s->context));
+             "data\t%s\nnetwork\t%.2f million parameters, width %d, %d levels, predicts "
+             "%s\nbatch\t%d\nlearning rate\t%g\n"
+             "average\t%s %g\nsteps\t%llu of %llu\nloss\t%.5f (running mean)\nspeed\t%.1f images/s "
+             "on %d threads\n",
+             s->o.data, 1e-6 * (double)dm_unet_parameter_count(s->unet), (int)s->o.unet.channels[0],
+             (int)s->o.unet.levels, predictions[s->o.unet.prediction], (int)s->batch,
+             s->o.trainer.learning_rate, half_life > 0 ? "half-life" : "decay",
+             half_life > 0 ? half_life : s->o.trainer.average_decay,
+             (unsigned long long)dm_trainer_steps_done(s->trainer), (unsigned long long)s->o.steps,
+             s->loss, s->rate, (int)dm_context_threads(s->context));
     path_in(s, "report.html", path);
     fflush(s->csv);
     return write_report(path, s->o.out, "Training a diffusion model", facts);
@@ -224,11 +244,13 @@ static int32_t train(session *s) {
     training = NULL;
     double seconds = progress_end(&s->line);
     if (status && status != DM_ERROR_CANCELLED) return status;
-    printf("%s after %llu of %llu steps and %s, loss %.4f: see %s/report.html\n", status ? "stopped" : "done",
-           (unsigned long long)done, (unsigned long long)s->o.steps, duration(seconds, text), s->loss, s->o.out);
+    printf("%s after %llu of %llu steps and %s, loss %.4f: see %s/report.html\n",
+           status ? "stopped" : "done", (unsigned long long)done, (unsigned long long)s->o.steps,
+           duration(seconds, text), s->loss, s->o.out);
     if (status)
         printf("go on with: %s --resume %s/checkpoint.safetensors --data %s --steps %llu\n"
-               "(and --samples, --save-every or --threads as before: they are the run's, not the checkpoint's)\n",
+               "(and --samples, --save-every or --threads as before: they are the run's, not the "
+               "checkpoint's)\n",
                s->o.program, s->o.out, s->o.data, (unsigned long long)s->o.steps);
     double steps = (double)(done - s->line.first);
     if (s->o.profile && steps > 0) {
@@ -242,20 +264,25 @@ static int32_t run(session *s) {
     int32_t status = open_trainer(s);
     uint64_t count;
     if (status) return status;
-    if (!s->o.sample_steps) s->o.sample_steps = usual_steps(DM_SOLVER_DDIM, dm_schedule_steps(s->schedule));
-    if (s->o.samples && out_of_range("train_cifar10", "sample-steps", s->o.sample_steps, 1, dm_schedule_steps(s->schedule)))
+    if (!s->o.sample_steps)
+        s->o.sample_steps = usual_steps(DM_SOLVER_DDIM, dm_schedule_steps(s->schedule));
+    if (s->o.samples && out_of_range("train_cifar10", "sample-steps", s->o.sample_steps, 1,
+                                     dm_schedule_steps(s->schedule)))
         return TOLD;
     s->batch = s->o.trainer.batch_size * s->o.trainer.accumulation;
     dm_dataset_size(s->data.dataset, &count, NULL, NULL, NULL, NULL);
     if (!s->o.steps) s->o.steps = (uint64_t)(s->o.epochs * (double)count / s->batch + 0.5);
     if (!s->o.steps) s->o.steps = 1;
-    fprintf(stderr, "%.2f million parameters, %llu pictures (%s), %llu steps of %d, %d threads; see %s/\n",
-            1e-6 * (double)dm_unet_parameter_count(s->unet), (unsigned long long)count, s->o.data, (unsigned long long)s->o.steps,
-            (int)s->batch, (int)dm_context_threads(s->context), s->o.out);
+    fprintf(stderr,
+            "%.2f million parameters, %llu pictures (%s), %llu steps of %d, %d threads; see %s/\n",
+            1e-6 * (double)dm_unet_parameter_count(s->unet), (unsigned long long)count, s->o.data,
+            (unsigned long long)s->o.steps, (int)s->batch, (int)dm_context_threads(s->context),
+            s->o.out);
     uint64_t done = dm_trainer_steps_done(s->trainer);
     if (done >= s->o.steps) {
-        fprintf(stderr, "train_cifar10: %s has %llu steps done; --steps, how many in all, is %llu\n", s->o.resume,
-                (unsigned long long)done, (unsigned long long)s->o.steps);
+        fprintf(stderr,
+                "train_cifar10: %s has %llu steps done; --steps, how many in all, is %llu\n",
+                s->o.resume, (unsigned long long)done, (unsigned long long)s->o.steps);
         return TOLD;
     }
     if (make_folder("train_cifar10", s->o.out) || open_csv(s, done)) return TOLD;

@@ -7,7 +7,8 @@
 #include "autograd/plan.h"
 #include "kernels/gemm.h"
 
-int32_t dmi_graph_create(dmi_host *host, dmi_graph **out, const dmi_kernels *kernels, dmi_params *params) {
+int32_t dmi_graph_create(dmi_host *host, dmi_graph **out, const dmi_kernels *kernels,
+                         dmi_params *params) {
     int32_t status = dmi_alloc_zero(host, (void **)out, 1, sizeof(dmi_graph), "graph");
     if (status) return status;
     (*out)->host = host;
@@ -26,7 +27,8 @@ void dmi_graph_destroy(dmi_graph *graph) {
 }
 
 /* Makes room for one more item in a list that doubles. */
-static int32_t reserve(dmi_host *host, void **items, int32_t *capacity, int32_t count, size_t item) {
+static int32_t reserve(dmi_host *host, void **items, int32_t *capacity, int32_t count,
+                       size_t item) {
     if (count < *capacity) return DMI_OK;
     int32_t larger = *capacity ? 2 * *capacity : 64;
     void *moved;
@@ -39,15 +41,22 @@ static int32_t reserve(dmi_host *host, void **items, int32_t *capacity, int32_t 
     return DMI_OK;
 }
 
-static int32_t add_value(dmi_graph *graph, dmi_value *out, dmi_value_kind kind, dmi_shape shape, bool gradient) {
+static int32_t add_value(dmi_graph *graph, dmi_value *out, dmi_value_kind kind, dmi_shape shape,
+                         bool gradient) {
     if (!dmi_shape_valid(shape))
-        return dmi_fail(graph->host, DMI_ERROR_LIMIT_EXCEEDED, "graph: a tensor of %d x %d x %d x %d is too large", (int)shape.n,
+        return dmi_fail(graph->host, DMI_ERROR_LIMIT_EXCEEDED,
+                        "graph: a tensor of %d x %d x %d x %d is too large", (int)shape.n,
                         (int)shape.h, (int)shape.w, (int)shape.c);
-    int32_t status = reserve(graph->host, (void **)&graph->values, &graph->value_capacity, graph->value_count,
-                             sizeof(dmi_value_info));
+    int32_t status = reserve(graph->host, (void **)&graph->values, &graph->value_capacity,
+                             graph->value_count, sizeof(dmi_value_info));
     if (status) return status;
-    graph->values[graph->value_count] = (dmi_value_info){.kind = kind, .shape = shape, .gradient = gradient, .param = -1,
-        .shares = DMI_NONE, .data_offset = SIZE_MAX, .gradient_offset = SIZE_MAX};
+    graph->values[graph->value_count] = (dmi_value_info){.kind = kind,
+                                                         .shape = shape,
+                                                         .gradient = gradient,
+                                                         .param = -1,
+                                                         .shares = DMI_NONE,
+                                                         .data_offset = SIZE_MAX,
+                                                         .gradient_offset = SIZE_MAX};
     *out = graph->value_count++;
     return DMI_OK;
 }
@@ -57,7 +66,8 @@ int32_t dmi_graph_input(dmi_graph *graph, dmi_value *out, dmi_shape shape, bool 
 }
 
 int32_t dmi_graph_param(dmi_graph *graph, dmi_value *out, int32_t param) {
-    int32_t status = add_value(graph, out, DMI_VALUE_PARAM, graph->params->items[param].inside, true);
+    int32_t status =
+        add_value(graph, out, DMI_VALUE_PARAM, graph->params->items[param].inside, true);
     if (!status) graph->values[*out].param = param;
     return status;
 }
@@ -67,33 +77,38 @@ static bool param_used(const dmi_graph *graph, int32_t param) {
     for (int32_t i = 0; i < graph->node_count; i++)
         for (int32_t k = 0; k < DMI_MAX_INPUTS; k++) {
             dmi_value v = graph->nodes[i].inputs[k];
-            if (v != DMI_NONE && graph->values[v].kind == DMI_VALUE_PARAM && graph->values[v].param == param) return true;
+            if (v != DMI_NONE && graph->values[v].kind == DMI_VALUE_PARAM &&
+                graph->values[v].param == param)
+                return true;
         }
     return false;
 }
 
-int32_t dmi_graph_append(dmi_graph *graph, dmi_value *out, const dmi_op *op, const dmi_value *inputs, int32_t input_count,
-                         const dmi_attributes *attr) {
+int32_t dmi_graph_append(dmi_graph *graph, dmi_value *out, const dmi_op *op,
+                         const dmi_value *inputs, int32_t input_count, const dmi_attributes *attr) {
     dmi_host *host = graph->host;
     dmi_node node = {.op = op, .output = DMI_NONE, .segment = graph->segment};
     bool gradient = false;
-    if (graph->arena) return dmi_fail(host, DMI_ERROR_WRONG_STATE, "%s: the graph is planned already", op->name);
+    if (graph->arena)
+        return dmi_fail(host, DMI_ERROR_WRONG_STATE, "%s: the graph is planned already", op->name);
     for (int32_t i = 0; i < DMI_MAX_INPUTS; i++) {
         node.inputs[i] = i < input_count ? inputs[i] : DMI_NONE;
         if (node.inputs[i] == DMI_NONE) continue;
         if (node.inputs[i] < 0 || node.inputs[i] >= graph->value_count)
-            return dmi_fail(host, DMI_ERROR_INTERNAL, "%s: input %d is value %d of %d", op->name, (int)i, (int)node.inputs[i],
-                            (int)graph->value_count);
+            return dmi_fail(host, DMI_ERROR_INTERNAL, "%s: input %d is value %d of %d", op->name,
+                            (int)i, (int)node.inputs[i], (int)graph->value_count);
         const dmi_value_info *v = &graph->values[node.inputs[i]];
         if (v->kind == DMI_VALUE_PARAM && param_used(graph, v->param))
-            return dmi_fail(host, DMI_ERROR_INTERNAL, "%s: parameter '%s' has a user already", op->name,
-                            graph->params->items[v->param].name);
+            return dmi_fail(host, DMI_ERROR_INTERNAL, "%s: parameter '%s' has a user already",
+                            op->name, graph->params->items[v->param].name);
         gradient = gradient || v->gradient;
     }
     if (attr) node.attr = *attr;
     dmi_shape shape;
     int32_t status = op->infer(graph, &node, &shape);
-    if (!status) status = reserve(host, (void **)&graph->nodes, &graph->node_capacity, graph->node_count, sizeof(dmi_node));
+    if (!status)
+        status = reserve(host, (void **)&graph->nodes, &graph->node_capacity, graph->node_count,
+                         sizeof(dmi_node));
     if (!status) status = add_value(graph, &node.output, DMI_VALUE_ACTIVATION, shape, gradient);
     if (status) return status;
     graph->nodes[graph->node_count++] = node;
@@ -103,14 +118,17 @@ int32_t dmi_graph_append(dmi_graph *graph, dmi_value *out, const dmi_op *op, con
 
 void dmi_graph_segment(dmi_graph *graph) { graph->segment++; }
 
-int32_t dmi_graph_plan(dmi_graph *graph, const dmi_value *outputs, int32_t output_count, bool train) {
+int32_t dmi_graph_plan(dmi_graph *graph, const dmi_value *outputs, int32_t output_count,
+                       bool train) {
     if (graph->arena) return dmi_fail(graph->host, DMI_ERROR_WRONG_STATE, "graph: planned already");
     if (train && !graph->params->gradient)
-        return dmi_fail(graph->host, DMI_ERROR_INTERNAL, "graph: the parameters have no gradients to train with");
+        return dmi_fail(graph->host, DMI_ERROR_INTERNAL,
+                        "graph: the parameters have no gradients to train with");
     graph->train = train;
     int32_t status = dmi_plan(graph, outputs, output_count);
     if (status) return status;
-    return dmi_alloc_array(graph->host, (void **)&graph->arena, graph->arena_floats, sizeof(float), "network: its plan");
+    return dmi_alloc_array(graph->host, (void **)&graph->arena, graph->arena_floats, sizeof(float),
+                           "network: its plan");
 }
 
 static void run_forward(dmi_graph *graph, dmi_node *node) {
@@ -131,25 +149,31 @@ static void run_steps(dmi_graph *graph, int32_t first, int32_t end) {
     dmi_gemm_begin();
     dmi_profile_start(graph->host->profile);
     for (int32_t i = first; i < end; i++)
-        (graph->steps[i].phase == DMI_BACKWARD ? run_backward : run_forward)(graph, &graph->nodes[graph->steps[i].node]);
+        (graph->steps[i].phase == DMI_BACKWARD
+             ? run_backward
+             : run_forward)(graph, &graph->nodes[graph->steps[i].node]);
     dmi_gemm_end();
 }
 
 void dmi_graph_forward(dmi_graph *graph) { run_steps(graph, 0, graph->node_count); }
 
-void dmi_graph_backward(dmi_graph *graph) { run_steps(graph, graph->node_count, graph->step_count); }
+void dmi_graph_backward(dmi_graph *graph) {
+    run_steps(graph, graph->node_count, graph->step_count);
+}
 
 float *dmi_graph_data(const dmi_graph *graph, dmi_value value) {
     if (value == DMI_NONE) return NULL;
     const dmi_value_info *v = &graph->values[value];
-    if (v->kind == DMI_VALUE_PARAM) return graph->params->data + graph->params->items[v->param].offset;
+    if (v->kind == DMI_VALUE_PARAM)
+        return graph->params->data + graph->params->items[v->param].offset;
     return graph->arena + v->data_offset;
 }
 
 float *dmi_graph_gradient(const dmi_graph *graph, dmi_value value) {
     if (value == DMI_NONE || !graph->train) return NULL;
     const dmi_value_info *v = &graph->values[value];
-    if (v->kind == DMI_VALUE_PARAM) return graph->params->gradient + graph->params->items[v->param].offset;
+    if (v->kind == DMI_VALUE_PARAM)
+        return graph->params->gradient + graph->params->items[v->param].offset;
     return v->gradient_offset == SIZE_MAX ? NULL : graph->arena + v->gradient_offset;
 }
 

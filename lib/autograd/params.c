@@ -14,7 +14,8 @@ void dmi_params_init(dmi_params *params) {
 static int32_t grow(dmi_host *host, dmi_params *params) {
     int32_t capacity = params->capacity ? 2 * params->capacity : 64;
     void *items;
-    int32_t status = dmi_alloc_array(host, &items, (size_t)capacity, sizeof(dmi_param), "parameters: the list");
+    int32_t status =
+        dmi_alloc_array(host, &items, (size_t)capacity, sizeof(dmi_param), "parameters: the list");
     if (status) return status;
     if (params->count) memcpy(items, params->items, (size_t)params->count * sizeof(dmi_param));
     dmi_free(host, params->items);
@@ -23,19 +24,24 @@ static int32_t grow(dmi_host *host, dmi_params *params) {
     return DMI_OK;
 }
 
-int32_t dmi_params_add(dmi_host *host, dmi_params *params, int32_t *index, const char *name, int32_t rank,
-                       const int64_t *shape, bool plain) {
-    if (strlen(name) >= DMI_MAX_NAME) return dmi_fail(host, DMI_ERROR_INTERNAL, "parameter name '%s' is too long", name);
-    if (dmi_params_find(params, name) >= 0) return dmi_fail(host, DMI_ERROR_INTERNAL, "parameter '%s' is there already", name);
-    if (rank != 1 && rank != 2 && rank != 4) return dmi_fail(host, DMI_ERROR_INTERNAL, "parameter '%s': rank %d", name, (int)rank);
+int32_t dmi_params_add(dmi_host *host, dmi_params *params, int32_t *index, const char *name,
+                       int32_t rank, const int64_t *shape, bool plain) {
+    if (strlen(name) >= DMI_MAX_NAME)
+        return dmi_fail(host, DMI_ERROR_INTERNAL, "parameter name '%s' is too long", name);
+    if (dmi_params_find(params, name) >= 0)
+        return dmi_fail(host, DMI_ERROR_INTERNAL, "parameter '%s' is there already", name);
+    if (rank != 1 && rank != 2 && rank != 4)
+        return dmi_fail(host, DMI_ERROR_INTERNAL, "parameter '%s': rank %d", name, (int)rank);
     size_t count = 1;
     for (int32_t i = 0; i < rank; i++) {
         if (shape[i] < 1 || shape[i] > INT32_MAX || !dmi_mul(count, (size_t)shape[i], &count))
-            return dmi_fail(host, DMI_ERROR_LIMIT_EXCEEDED, "parameter '%s': side %d is %lld", name, (int)i, (long long)shape[i]);
+            return dmi_fail(host, DMI_ERROR_LIMIT_EXCEEDED, "parameter '%s': side %d is %lld", name,
+                            (int)i, (long long)shape[i]);
     }
     size_t end;
     if (!dmi_add(params->floats, count, &end) || !dmi_add(end, PARAM_ALIGNMENT, &end))
-        return dmi_fail(host, DMI_ERROR_LIMIT_EXCEEDED, "parameter '%s' makes the parameters too large", name);
+        return dmi_fail(host, DMI_ERROR_LIMIT_EXCEEDED,
+                        "parameter '%s' makes the parameters too large", name);
     if (params->count == params->capacity) {
         int32_t status = grow(host, params);
         if (status) return status;
@@ -51,19 +57,22 @@ int32_t dmi_params_add(dmi_host *host, dmi_params *params, int32_t *index, const
     else p->inside = plain ? dmi_shape_of(1, 1, rows, columns) : dmi_shape_of(k, k, columns, rows);
     p->offset = params->floats;
     p->count = count;
-    params->floats = (params->floats + count + PARAM_ALIGNMENT - 1) / PARAM_ALIGNMENT * PARAM_ALIGNMENT;
+    params->floats =
+        (params->floats + count + PARAM_ALIGNMENT - 1) / PARAM_ALIGNMENT * PARAM_ALIGNMENT;
     params->elements += count;
     *index = params->count++;
     return DMI_OK;
 }
 
 int32_t dmi_params_allocate(dmi_host *host, dmi_params *params) {
-    return dmi_alloc_zero(host, (void **)&params->data, params->floats, sizeof(float), "parameters");
+    return dmi_alloc_zero(host, (void **)&params->data, params->floats, sizeof(float),
+                          "parameters");
 }
 
 int32_t dmi_params_allocate_gradient(dmi_host *host, dmi_params *params) {
     if (params->gradient) return DMI_OK;
-    return dmi_alloc_zero(host, (void **)&params->gradient, params->floats, sizeof(float), "gradients of the parameters");
+    return dmi_alloc_zero(host, (void **)&params->gradient, params->floats, sizeof(float),
+                          "gradients of the parameters");
 }
 
 void dmi_params_free_gradient(dmi_host *host, dmi_params *params) {
@@ -95,7 +104,8 @@ void dmi_params_export(const dmi_param *param, const float *block, float *out) {
     size_t taps = (size_t)param->shape[2] * (size_t)param->shape[3];
     for (size_t o = 0; o < rows; o++)
         for (size_t i = 0; i < columns; i++)
-            for (size_t k = 0; k < taps; k++) out[(o * columns + i) * taps + k] = inside[(k * columns + i) * rows + o];
+            for (size_t k = 0; k < taps; k++)
+                out[(o * columns + i) * taps + k] = inside[(k * columns + i) * rows + o];
 }
 
 void dmi_params_import(const dmi_param *param, float *block, const float *in) {
@@ -108,5 +118,6 @@ void dmi_params_import(const dmi_param *param, float *block, const float *in) {
     size_t taps = (size_t)param->shape[2] * (size_t)param->shape[3];
     for (size_t o = 0; o < rows; o++)
         for (size_t i = 0; i < columns; i++)
-            for (size_t k = 0; k < taps; k++) inside[(k * columns + i) * rows + o] = in[(o * columns + i) * taps + k];
+            for (size_t k = 0; k < taps; k++)
+                inside[(k * columns + i) * rows + o] = in[(o * columns + i) * taps + k];
 }

@@ -1,9 +1,12 @@
-/* Greedy: one buffer after another gets the lowest address that is free for all of its lives. What comes first fits best,
- * and which order is best depends on the network; two are tried, and the smaller arena is taken:
+/* Greedy: one buffer after another gets the lowest address that is free for all of its lives. What
+ * comes first fits best, and which order is best depends on the network; two are tried, and the
+ * smaller arena is taken:
  *
- * - the largest first (Pisarchyk and Lee 2020, "Efficient memory management for deep neural net inference", sec. 5);
- * - first what is in use at the fullest moment, below which no arena can be, those of the longest life at the bottom: they
- *   lie without a gap, so that all is well if the others, the largest first, find room around them. */
+ * - the largest first (Pisarchyk and Lee 2020, "Efficient memory management for deep neural net
+ * inference", sec. 5);
+ * - first what is in use at the fullest moment, below which no arena can be, those of the longest
+ * life at the bottom: they lie without a gap, so that all is well if the others, the largest first,
+ * find room around them. */
 #include "autograd/place.h"
 
 #include <stdlib.h>
@@ -28,7 +31,8 @@ static bool meet(const dmi_buffer *a, const dmi_buffer *b) {
 static int larger_first(const void *a, const void *b) {
     const dmi_buffer *x = a, *y = b;
     if (x->floats != y->floats) return x->floats < y->floats ? 1 : -1;
-    if (x->lives[0].first != y->lives[0].first) return x->lives[0].first < y->lives[0].first ? -1 : 1;
+    if (x->lives[0].first != y->lives[0].first)
+        return x->lives[0].first < y->lives[0].first ? -1 : 1;
     return x->number < y->number ? -1 : 1;
 }
 
@@ -65,8 +69,10 @@ static void find_fullest(dmi_buffer *buffers, int32_t count) {
     for (int32_t i = 0; i < count; i++) buffers[i].at_fullest = lives_at(&buffers[i], fullest);
 }
 
-/* The lowest address where `b` meets none of the buffers placed before it, which `order` lists by address. */
-static size_t lowest_place(const dmi_buffer *buffers, const int32_t *order, int32_t placed, const dmi_buffer *b) {
+/* The lowest address where `b` meets none of the buffers placed before it, which `order` lists by
+ * address. */
+static size_t lowest_place(const dmi_buffer *buffers, const int32_t *order, int32_t placed,
+                           const dmi_buffer *b) {
     size_t at = 0;
     for (int32_t i = 0; i < placed; i++) {
         const dmi_buffer *other = &buffers[order[i]];

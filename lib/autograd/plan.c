@@ -1,6 +1,7 @@
-/* The planner. The moments of a run are its steps (steps.h). Everything that a run needs in memory is a buffer; a walk over
- * the steps finds its life, from the moment that writes it to the last that reads it, and place.c gives it a place. What
- * backward makes again lives twice: from forward to its last reader there, and from its second making on. */
+/* The planner. The moments of a run are its steps (steps.h). Everything that a run needs in memory
+ * is a buffer; a walk over the steps finds its life, from the moment that writes it to the last
+ * that reads it, and place.c gives it a place. What backward makes again lives twice: from forward
+ * to its last reader there, and from its second making on. */
 #include "autograd/plan.h"
 
 #include "autograd/place.h"
@@ -19,21 +20,26 @@ typedef struct plan {
     int32_t output_count;
     dmi_buffer *buffers;
     int32_t count;
-    int32_t end; /* a moment after all others */
+    int32_t end;                   /* a moment after all others */
     lives *data, *work, *gradient; /* [values]; of a node's memory, at the place of its output */
 } plan;
 
 static const lives never = {{{0, -1}, {0, -1}}};
 
 /* A life begins at a moment, and goes on to a later one. */
-static void begin(lives *l, int32_t moment) { l->of[dmi_alive(l->of[0])] = (dmi_life){moment, moment}; }
+static void begin(lives *l, int32_t moment) {
+    l->of[dmi_alive(l->of[0])] = (dmi_life){moment, moment};
+}
 static void go_on(lives *l, int32_t moment) { l->of[dmi_alive(l->of[1])].last = moment; }
 
 static void add_buffer(plan *p, size_t floats, lives l, size_t *place) {
     *place = SIZE_MAX;
     if (!floats || !dmi_alive(l.of[0])) return;
     floats = (floats + FLOATS_ALIGNED - 1) / FLOATS_ALIGNED * FLOATS_ALIGNED;
-    p->buffers[p->count] = (dmi_buffer){.floats = floats, .lives = {l.of[0], l.of[1]}, .place = place, .number = p->count};
+    p->buffers[p->count] = (dmi_buffer){.floats = floats,
+                                        .lives = {l.of[0], l.of[1]},
+                                        .place = place,
+                                        .number = p->count};
     p->count++;
 }
 
@@ -41,7 +47,8 @@ static void forget(const plan *p, lives *of) {
     for (dmi_value v = 0; v < p->graph->value_count; v++) of[v] = never;
 }
 
-/* Values: written by their node, read by others and by backward; inputs and outputs stay to the end. */
+/* Values: written by their node, read by others and by backward; inputs and outputs stay to the
+ * end. */
 static void data_buffers(plan *p) {
     dmi_graph *g = p->graph;
     forget(p, p->data);
@@ -53,16 +60,20 @@ static void data_buffers(plan *p) {
         if (!backward) begin(&p->data[n->output], moment);
         else if (n->needs.reads & DMI_READS_OUTPUT) go_on(&p->data[n->output], moment);
         for (int32_t k = 0; k < DMI_MAX_INPUTS; k++)
-            if (n->inputs[k] != DMI_NONE && (!backward || n->needs.reads >> k & 1)) go_on(&p->data[n->inputs[k]], moment);
+            if (n->inputs[k] != DMI_NONE && (!backward || n->needs.reads >> k & 1))
+                go_on(&p->data[n->inputs[k]], moment);
     }
     for (dmi_value v = 0; v < g->value_count; v++) {
         dmi_value_info *info = &g->values[v];
-        if (info->kind == DMI_VALUE_INPUT || dmi_is_output(v, p->outputs, p->output_count)) go_on(&p->data[v], p->end);
-        if (info->kind != DMI_VALUE_PARAM) add_buffer(p, dmi_shape_count(info->shape), p->data[v], &info->data_offset);
+        if (info->kind == DMI_VALUE_INPUT || dmi_is_output(v, p->outputs, p->output_count))
+            go_on(&p->data[v], p->end);
+        if (info->kind != DMI_VALUE_PARAM)
+            add_buffer(p, dmi_shape_count(info->shape), p->data[v], &info->data_offset);
     }
 }
 
-/* What nodes need besides: `saved` from forward to backward, workspaces for a moment, `kept` for ever. */
+/* What nodes need besides: `saved` from forward to backward, workspaces for a moment, `kept` for
+ * ever. */
 static void node_buffers(plan *p) {
     dmi_graph *g = p->graph;
     lives *saved = p->data, *forward = p->work, *backward = p->gradient;
@@ -96,22 +107,24 @@ static dmi_value gradient_root(const dmi_graph *g, dmi_value v) {
     return v;
 }
 
-/* Whether input k's gradient is a plain copy of the output's (a residual), which nobody needs any more: then it takes over
- * its memory. */
+/* Whether input k's gradient is a plain copy of the output's (a residual), which nobody needs any
+ * more: then it takes over its memory. */
 static bool may_share(const plan *p, const dmi_node *n, int32_t k) {
     for (int32_t j = 0; j < DMI_MAX_INPUTS; j++)
         if (j != k && n->inputs[j] == n->inputs[k]) return false;
     return k == n->needs.passes && !dmi_is_output(n->output, p->outputs, p->output_count);
 }
 
-/* The first node that reaches a gradient in backward writes it, the others add, and the one that made the value reads it. */
+/* The first node that reaches a gradient in backward writes it, the others add, and the one that
+ * made the value reads it. */
 static void gradient_buffers(plan *p) {
     dmi_graph *g = p->graph;
     lives *l = p->gradient;
     forget(p, l);
     for (dmi_value v = 0; v < g->value_count; v++) g->values[v].shares = DMI_NONE;
     for (int32_t i = 0; i < p->output_count && g->train; i++) /* the caller writes these */
-        if (g->values[p->outputs[i]].gradient) l[p->outputs[i]].of[0] = (dmi_life){g->node_count, p->end};
+        if (g->values[p->outputs[i]].gradient)
+            l[p->outputs[i]].of[0] = (dmi_life){g->node_count, p->end};
     for (int32_t moment = 0; moment < g->step_count; moment++) {
         if (g->steps[moment].phase != DMI_BACKWARD) continue;
         dmi_node *n = &g->nodes[g->steps[moment].node];
@@ -119,7 +132,8 @@ static void gradient_buffers(plan *p) {
         if (own->of[0].last < moment) go_on(own, moment);
         for (int32_t k = 0; k < DMI_MAX_INPUTS; k++) {
             dmi_value v = n->inputs[k];
-            if (v == DMI_NONE || !g->values[v].gradient || g->values[v].kind == DMI_VALUE_PARAM) continue;
+            if (v == DMI_NONE || !g->values[v].gradient || g->values[v].kind == DMI_VALUE_PARAM)
+                continue;
             n->adds[k] = dmi_alive(l[v].of[0]);
             if (n->adds[k]) continue;
             begin(&l[v], moment);
@@ -134,12 +148,14 @@ static void gradient_buffers(plan *p) {
     }
 }
 
-/* The plan's size is a sum of checked sizes only if no product overflowed: refuse what could not be addressed. */
+/* The plan's size is a sum of checked sizes only if no product overflowed: refuse what could not be
+ * addressed. */
 static int32_t check_total(const plan *p) {
     size_t total = 0;
     for (int32_t i = 0; i < p->count; i++)
         if (!dmi_add(total, p->buffers[i].floats, &total) || total > SIZE_MAX / (4 * sizeof(float)))
-            return dmi_fail(p->graph->host, DMI_ERROR_LIMIT_EXCEEDED, "network: its plan is too large to be addressed");
+            return dmi_fail(p->graph->host, DMI_ERROR_LIMIT_EXCEEDED,
+                            "network: its plan is too large to be addressed");
     return DMI_OK;
 }
 
@@ -153,9 +169,11 @@ int32_t dmi_plan(dmi_graph *g, const dmi_value *outputs, int32_t output_count) {
         if (n->op->needs) n->op->needs(g, n, g->train, &n->needs);
     }
     int32_t status = dmi_plan_steps(g, outputs, output_count);
-    if (!status) status = dmi_alloc_array(g->host, (void **)&p.buffers, most, sizeof *p.buffers, "planner");
+    if (!status)
+        status = dmi_alloc_array(g->host, (void **)&p.buffers, most, sizeof *p.buffers, "planner");
     if (!status) status = dmi_alloc_array(g->host, (void **)&order, most, sizeof *order, "planner");
-    if (!status) status = dmi_alloc_array(g->host, (void **)&p.data, 3 * values, sizeof *p.data, "planner");
+    if (!status)
+        status = dmi_alloc_array(g->host, (void **)&p.data, 3 * values, sizeof *p.data, "planner");
     if (status) goto out;
     p.work = p.data + values;
     p.gradient = p.work + values;
@@ -167,7 +185,8 @@ int32_t dmi_plan(dmi_graph *g, const dmi_value *outputs, int32_t output_count) {
     if (status) goto out;
     g->arena_floats = dmi_place(p.buffers, p.count, order);
     for (dmi_value v = 0; v < g->value_count; v++)
-        if (g->values[v].shares != DMI_NONE) g->values[v].gradient_offset = g->values[gradient_root(g, v)].gradient_offset;
+        if (g->values[v].shares != DMI_NONE)
+            g->values[v].gradient_offset = g->values[gradient_root(g, v)].gradient_offset;
 out:
     dmi_free(g->host, p.data);
     dmi_free(g->host, order);

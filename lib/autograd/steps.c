@@ -5,9 +5,10 @@
 
 typedef struct plan {
     dmi_graph *graph;
-    int32_t *maker;  /* [values] the node that makes it, or -1 */
-    bool *wanted;    /* [values] its gradient is computed */
-    bool *again;     /* [values] not kept, and to be made again where backward reads it; false once that is planned */
+    int32_t *maker; /* [values] the node that makes it, or -1 */
+    bool *wanted;   /* [values] its gradient is computed */
+    bool *again; /* [values] not kept, and to be made again where backward reads it; false once that
+                    is planned */
 } plan;
 
 bool dmi_is_output(dmi_value value, const dmi_value *outputs, int32_t count) {
@@ -16,19 +17,22 @@ bool dmi_is_output(dmi_value value, const dmi_value *outputs, int32_t count) {
     return false;
 }
 
-/* Gradients spread from the outputs to all that they were made of, as far as something there asks for one. */
+/* Gradients spread from the outputs to all that they were made of, as far as something there asks
+ * for one. */
 static void find_wanted(plan *p, const dmi_value *outputs, int32_t output_count) {
     const dmi_graph *g = p->graph;
-    for (int32_t i = 0; i < output_count; i++) p->wanted[outputs[i]] = g->values[outputs[i]].gradient;
+    for (int32_t i = 0; i < output_count; i++)
+        p->wanted[outputs[i]] = g->values[outputs[i]].gradient;
     for (int32_t i = g->node_count - 1; i >= 0; i--) {
         const dmi_node *n = &g->nodes[i];
         for (int32_t k = 0; p->wanted[n->output] && k < DMI_MAX_INPUTS; k++)
-            if (n->inputs[k] != DMI_NONE) p->wanted[n->inputs[k]] = g->values[n->inputs[k]].gradient;
+            if (n->inputs[k] != DMI_NONE)
+                p->wanted[n->inputs[k]] = g->values[n->inputs[k]].gradient;
     }
 }
 
-/* From DMI_RECOMPUTE_PASSES on what one pass over memory makes; from DMI_RECOMPUTE_BLOCKS on all that never leaves its
- * segment. The outputs are the caller's. */
+/* From DMI_RECOMPUTE_PASSES on what one pass over memory makes; from DMI_RECOMPUTE_BLOCKS on all
+ * that never leaves its segment. The outputs are the caller's. */
 static void find_again(plan *p, const dmi_value *outputs, int32_t output_count) {
     const dmi_graph *g = p->graph;
     for (int32_t i = 0; i < g->node_count; i++) {
@@ -36,7 +40,8 @@ static void find_again(plan *p, const dmi_value *outputs, int32_t output_count) 
         p->again[n->output] = g->recompute >= DMI_RECOMPUTE_BLOCKS && n->segment > 0;
         for (int32_t k = 0; k < DMI_MAX_INPUTS; k++) {
             dmi_value v = n->inputs[k];
-            if (v != DMI_NONE && p->maker[v] >= 0 && g->nodes[p->maker[v]].segment != n->segment) p->again[v] = false;
+            if (v != DMI_NONE && p->maker[v] >= 0 && g->nodes[p->maker[v]].segment != n->segment)
+                p->again[v] = false;
         }
     }
     for (int32_t i = 0; i < g->node_count; i++) {
@@ -46,7 +51,9 @@ static void find_again(plan *p, const dmi_value *outputs, int32_t output_count) 
     }
 }
 
-static void add_step(dmi_graph *g, int32_t node, dmi_phase phase) { g->steps[g->step_count++] = (dmi_step){node, phase}; }
+static void add_step(dmi_graph *g, int32_t node, dmi_phase phase) {
+    g->steps[g->step_count++] = (dmi_step){node, phase};
+}
 
 /* Sees to it that the value is there from now on. */
 static void bring(plan *p, dmi_value value) {
@@ -73,13 +80,18 @@ static void write_steps(plan *p) {
 
 int32_t dmi_plan_steps(dmi_graph *g, const dmi_value *outputs, int32_t output_count) {
     plan p = {.graph = g};
-    size_t values = (size_t)g->value_count, most = 3 * (size_t)g->node_count; /* forward, again, backward */
+    size_t values = (size_t)g->value_count,
+           most = 3 * (size_t)g->node_count; /* forward, again, backward */
     dmi_free(g->host, g->steps);
     g->steps = NULL;
-    int32_t status = dmi_alloc_array(g->host, (void **)&g->steps, most, sizeof *g->steps, "graph: its steps");
-    if (!status) status = dmi_alloc_array(g->host, (void **)&p.maker, values, sizeof *p.maker, "planner");
-    if (!status) status = dmi_alloc_zero(g->host, (void **)&p.wanted, values, sizeof *p.wanted, "planner");
-    if (!status) status = dmi_alloc_zero(g->host, (void **)&p.again, values, sizeof *p.again, "planner");
+    int32_t status =
+        dmi_alloc_array(g->host, (void **)&g->steps, most, sizeof *g->steps, "graph: its steps");
+    if (!status)
+        status = dmi_alloc_array(g->host, (void **)&p.maker, values, sizeof *p.maker, "planner");
+    if (!status)
+        status = dmi_alloc_zero(g->host, (void **)&p.wanted, values, sizeof *p.wanted, "planner");
+    if (!status)
+        status = dmi_alloc_zero(g->host, (void **)&p.again, values, sizeof *p.again, "planner");
     if (!status) {
         for (dmi_value v = 0; v < g->value_count; v++) p.maker[v] = -1;
         for (int32_t i = 0; i < g->node_count; i++) p.maker[g->nodes[i].output] = i;

@@ -1,5 +1,5 @@
-/* The instruction set, from CPUID and from what the operating system saves on a switch of threads; and the number of
- * processors, from the affinity mask. */
+/* The instruction set, from CPUID and from what the operating system saves on a switch of threads;
+ * and the number of processors, from the affinity mask. */
 #include "base/cpu.h"
 
 #include <sched.h>
@@ -15,14 +15,17 @@
 /* Only what the levels add to the baseline and a compiler may use: x86-64 psABI, table 3.1. */
 enum {
     OSXSAVE = BIT(27),
-    V3_LEAF1_ECX = BIT(0) | BIT(9) | BIT(12) | BIT(13) | BIT(19) | BIT(20) /* SSE3, SSSE3, FMA, CMPXCHG16B, SSE4.1, SSE4.2 */
-                   | BIT(22) | BIT(23) | OSXSAVE | BIT(28) | BIT(29),      /* MOVBE, POPCNT, AVX, F16C */
-    V3_LEAF7_EBX = BIT(3) | BIT(5) | BIT(8),                               /* BMI1, AVX2, BMI2 */
-    V3_LEAF80000001_ECX = BIT(0) | BIT(5)                                  /* LAHF, LZCNT */
+    V3_LEAF1_ECX = BIT(0) | BIT(9) | BIT(12) | BIT(13) | BIT(19) |
+                   BIT(20) /* SSE3, SSSE3, FMA, CMPXCHG16B, SSE4.1, SSE4.2 */
+                   | BIT(22) | BIT(23) | OSXSAVE | BIT(28) | BIT(29), /* MOVBE, POPCNT, AVX, F16C */
+    V3_LEAF7_EBX = BIT(3) | BIT(5) | BIT(8),                          /* BMI1, AVX2, BMI2 */
+    V3_LEAF80000001_ECX = BIT(0) | BIT(5)                             /* LAHF, LZCNT */
 };
-static const uint32_t v4_leaf7_ebx = BIT(16) | BIT(17) | BIT(28) | BIT(30) | BIT(31); /* AVX-512 F, DQ, CD, BW, VL */
+static const uint32_t v4_leaf7_ebx =
+    BIT(16) | BIT(17) | BIT(28) | BIT(30) | BIT(31); /* AVX-512 F, DQ, CD, BW, VL */
 
-/* Bits of XCR0: the halves of the registers that the operating system saves on a switch of threads. */
+/* Bits of XCR0: the halves of the registers that the operating system saves on a switch of
+ * threads. */
 enum { XCR0_AVX = 0x06, XCR0_AVX512 = 0xe6 };
 
 static bool has(uint32_t word, uint32_t bits) { return (word & bits) == bits; }
@@ -32,7 +35,8 @@ int32_t dmi_cpu_level(const dmi_cpu_words *words) {
         !has(words->leaf80000001_ecx, V3_LEAF80000001_ECX) || !has(words->xcr0, XCR0_AVX)) {
         return DMI_ISA_BASE;
     }
-    return has(words->leaf7_ebx, v4_leaf7_ebx) && has(words->xcr0, XCR0_AVX512) ? DMI_ISA_V4 : DMI_ISA_V3;
+    return has(words->leaf7_ebx, v4_leaf7_ebx) && has(words->xcr0, XCR0_AVX512) ? DMI_ISA_V4
+                                                                                : DMI_ISA_V3;
 }
 
 dmi_cpu_words dmi_cpu_read(void) {

@@ -11,7 +11,8 @@ enum {
 };
 
 #if defined(__x86_64__)
-/* What the processor says of itself, 0 where it does not know the leaf, and what the operating system saves. */
+/* What the processor says of itself, 0 where it does not know the leaf, and what the operating
+ * system saves. */
 typedef struct dmi_cpu_words {
     uint32_t leaf1_ecx, leaf7_ebx, leaf80000001_ecx; /* of CPUID */
     uint32_t xcr0;                                   /* of XGETBV; 0 where CPUID has no OSXSAVE */

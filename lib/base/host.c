@@ -1,5 +1,6 @@
-/* Memory with a limit, error texts, the log, checked arithmetic and the clock. A block is what the allocator gave, then
- * slack up to the alignment, then a note of where it began and how long it was, then what the caller sees. */
+/* Memory with a limit, error texts, the log, checked arithmetic and the clock. A block is what the
+ * allocator gave, then slack up to the alignment, then a note of where it began and how long it
+ * was, then what the caller sees. */
 #include "base/host.h"
 
 #include <stdarg.h>
@@ -37,32 +38,37 @@ static const char *human_size(char *text, size_t capacity, uint64_t bytes) {
 
 static int32_t fail_limit(dmi_host *host, uint64_t size, const char *what) {
     char wanted[32], limit[32], used[32];
-    return dmi_fail(host, DMI_ERROR_LIMIT_EXCEEDED, "%s: %s would pass the memory limit of %s (%s in use)", what,
-                    human_size(wanted, sizeof wanted, size), human_size(limit, sizeof limit, host->limit),
+    return dmi_fail(host, DMI_ERROR_LIMIT_EXCEEDED,
+                    "%s: %s would pass the memory limit of %s (%s in use)", what,
+                    human_size(wanted, sizeof wanted, size),
+                    human_size(limit, sizeof limit, host->limit),
                     human_size(used, sizeof used, host->used));
 }
 
 static int32_t fail_memory(dmi_host *host, uint64_t size, const char *what) {
     char wanted[32], used[32];
     return dmi_fail(host, DMI_ERROR_OUT_OF_MEMORY, "%s: no memory for %s (%s in use)", what,
-                    human_size(wanted, sizeof wanted, size), human_size(used, sizeof used, host->used));
+                    human_size(wanted, sizeof wanted, size),
+                    human_size(used, sizeof used, host->used));
 }
 
-/* Asks for large pages for a block that is worth it: a step walks through all of its arena, and would wait for page tables.
- * Where the system has none to give, nothing happens. */
+/* Asks for large pages for a block that is worth it: a step walks through all of its arena, and
+ * would wait for page tables. Where the system has none to give, nothing happens. */
 static void use_large_pages(void *raw, size_t size) {
 #ifdef MADV_HUGEPAGE
     const size_t worth = (size_t)4 << 20;
     long page = sysconf(_SC_PAGESIZE);
     if (size < worth || page <= 0) return;
     size_t into = (size_t)(-(uintptr_t)raw % (uintptr_t)page);
-    madvise((unsigned char *)raw + into, (size - into) / (size_t)page * (size_t)page, MADV_HUGEPAGE);
+    madvise((unsigned char *)raw + into, (size - into) / (size_t)page * (size_t)page,
+            MADV_HUGEPAGE);
 #else
     (void)raw, (void)size;
 #endif
 }
 
-/* The host's allocator, or ours; *zeroed: the memory is known to be zero, without having been touched. */
+/* The host's allocator, or ours; *zeroed: the memory is known to be zero, without having been
+ * touched. */
 static void *take(dmi_host *host, size_t size, bool zero, bool *zeroed) {
     *zeroed = zero && !host->allocate;
     if (host->allocate) return host->allocate(host->allocator_user, size);
@@ -95,19 +101,24 @@ static int32_t allocate(dmi_host *host, void **out, size_t size, bool zero, cons
     return DMI_OK;
 }
 
-int32_t dmi_alloc(dmi_host *host, void **out, size_t size, const char *what) { return allocate(host, out, size, false, what); }
+int32_t dmi_alloc(dmi_host *host, void **out, size_t size, const char *what) {
+    return allocate(host, out, size, false, what);
+}
 
-static int32_t allocate_array(dmi_host *host, void **out, size_t count, size_t element, bool zero, const char *what) {
+static int32_t allocate_array(dmi_host *host, void **out, size_t count, size_t element, bool zero,
+                              const char *what) {
     size_t size;
     *out = NULL;
     if (!dmi_mul(count, element, &size)) {
-        return dmi_fail(host, DMI_ERROR_OUT_OF_MEMORY, "%s: %zu elements of %zu bytes are more than can be addressed", what,
-                        count, element);
+        return dmi_fail(host, DMI_ERROR_OUT_OF_MEMORY,
+                        "%s: %zu elements of %zu bytes are more than can be addressed", what, count,
+                        element);
     }
     return allocate(host, out, size, zero, what);
 }
 
-int32_t dmi_alloc_array(dmi_host *host, void **out, size_t count, size_t element, const char *what) {
+int32_t dmi_alloc_array(dmi_host *host, void **out, size_t count, size_t element,
+                        const char *what) {
     return allocate_array(host, out, count, element, false, what);
 }
 

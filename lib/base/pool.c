@@ -1,5 +1,6 @@
-/* The thread pool. One word of state opens a job and counts the threads inside it: a thread that wakes too late finds the
- * job closed and is not waited for. Threads spin a little before they sleep, since the next job mostly comes at once. */
+/* The thread pool. One word of state opens a job and counts the threads inside it: a thread that
+ * wakes too late finds the job closed and is not waited for. Threads spin a little before they
+ * sleep, since the next job mostly comes at once. */
 #include "base/pool.h"
 
 #include <pthread.h>
@@ -10,10 +11,10 @@
 
 #include "base/cpu.h"
 
-
 #define SPIN_SECONDS 100e-6
 
-/* The state's bits: threads inside (the caller not counted), whether the job is open, and the number of the job. */
+/* The state's bits: threads inside (the caller not counted), whether the job is open, and the
+ * number of the job. */
 #define STATE_INSIDE UINT64_C(0xffff)
 #define STATE_OPEN UINT64_C(0x10000)
 #define STATE_JOB_SHIFT 32
@@ -37,10 +38,10 @@ struct dmi_pool {
     bool spins;
     dmi_parallel_for parallel_for;
     void *user;
-    worker *workers;      /* those of index 1 to threads - 1 */
+    worker *workers; /* those of index 1 to threads - 1 */
     pthread_mutex_t mutex;
-    pthread_cond_t wake;  /* to workers: a job is open, or stop */
-    pthread_cond_t done;  /* to the caller: the last worker has left */
+    pthread_cond_t wake; /* to workers: a job is open, or stop */
+    pthread_cond_t done; /* to the caller: the last worker has left */
     atomic_bool stop;
     atomic_int sleepers;
     atomic_bool caller_sleeps;
@@ -89,8 +90,8 @@ static void leave(dmi_pool *pool) {
     pthread_mutex_unlock(&pool->mutex);
 }
 
-/* Spins, then sleeps. Both sides order their stores and loads of `state` and `sleepers` sequentially, so that either
- * the caller sees the sleeper or the sleeper sees the job. */
+/* Spins, then sleeps. Both sides order their stores and loads of `state` and `sleepers`
+ * sequentially, so that either the caller sees the sleeper or the sleeper sees the job. */
 static void wait_for_job(dmi_pool *pool, uint32_t seen) {
     if (pool->spins) {
         double end = dmi_seconds() + SPIN_SECONDS;
@@ -124,7 +125,9 @@ static void *worker_main(void *argument) {
     return NULL;
 }
 
-static bool is_empty(const dmi_pool *pool) { return (atomic_load(&pool->state) & STATE_INSIDE) == 0; }
+static bool is_empty(const dmi_pool *pool) {
+    return (atomic_load(&pool->state) & STATE_INSIDE) == 0;
+}
 
 static void wait_until_empty(dmi_pool *pool) {
     if (pool->spins) {
@@ -168,7 +171,8 @@ static void run_host_runner(void *data, int32_t index) { take_tasks(data, index)
 
 static void run_on_host(dmi_pool *pool, int32_t count, dmi_task task, void *data) {
     job j = {.task = task, .data = data, .count = count, .next = 0};
-    pool->parallel_for(pool->user, count < pool->threads ? count : pool->threads, run_host_runner, &j);
+    pool->parallel_for(pool->user, count < pool->threads ? count : pool->threads, run_host_runner,
+                       &j);
 }
 
 void dmi_parallel(dmi_pool *pool, int32_t count, dmi_task task, void *data) {
@@ -181,8 +185,8 @@ void dmi_parallel(dmi_pool *pool, int32_t count, dmi_task task, void *data) {
     }
 }
 
-/* Signals are the host's business: its handlers shall run on its own threads. Faults stay, as they are of the thread that
- * causes them, and so does the profiler's clock. */
+/* Signals are the host's business: its handlers shall run on its own threads. Faults stay, as they
+ * are of the thread that causes them, and so does the profiler's clock. */
 static void signals_to_block(sigset_t *set) {
     static const int kept[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPROF};
     sigfillset(set);
@@ -206,10 +210,11 @@ static int start_workers(dmi_pool *pool) {
     return error;
 }
 
-int32_t dmi_pool_create(dmi_host *host, int32_t threads, dmi_parallel_for parallel_for, void *user) {
+int32_t dmi_pool_create(dmi_host *host, int32_t threads, dmi_parallel_for parallel_for,
+                        void *user) {
     if (threads < 0 || threads > DMI_THREADS_MOST) {
-        return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "context: 'threads' is %d; it must be 0 to %d", threads,
-                        DMI_THREADS_MOST);
+        return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT,
+                        "context: 'threads' is %d; it must be 0 to %d", threads, DMI_THREADS_MOST);
     }
     int32_t processors = dmi_cpu_count();
     if (threads == 0) threads = processors < DMI_THREADS_MOST ? processors : DMI_THREADS_MOST;
@@ -225,7 +230,9 @@ int32_t dmi_pool_create(dmi_host *host, int32_t threads, dmi_parallel_for parall
     }
     pool->workers = block;
     pool->threads = threads;
-    pool->spins = threads <= processors; /* else a spinning thread would hold the processor that another needs */
+    pool->spins =
+        threads <=
+        processors; /* else a spinning thread would hold the processor that another needs */
     pool->parallel_for = parallel_for;
     pool->user = user;
     pthread_mutex_init(&pool->mutex, NULL);
@@ -239,8 +246,8 @@ int32_t dmi_pool_create(dmi_host *host, int32_t threads, dmi_parallel_for parall
         int32_t reached = pool->started + 1;
         dmi_pool_destroy(host);
         char reason[128];
-        return dmi_fail(host, DMI_ERROR_THREAD, "thread %d of %d could not be started: %s", reached + 1, threads,
-                        dmi_errno_text(error, reason, sizeof reason));
+        return dmi_fail(host, DMI_ERROR_THREAD, "thread %d of %d could not be started: %s",
+                        reached + 1, threads, dmi_errno_text(error, reason, sizeof reason));
     }
     return DMI_OK;
 }

@@ -16,8 +16,8 @@ int32_t dmi_profile_create(dmi_host *host, dmi_profile **out) {
 void dmi_profile_destroy(dmi_host *host, dmi_profile *profile) { dmi_free(host, profile); }
 
 static bool is_same(const dmi_work *a, const dmi_work *b) {
-    return a->name == b->name && a->way == b->way && a->part == b->part && a->n == b->n && a->h == b->h && a->w == b->w &&
-           a->in == b->in && a->out == b->out;
+    return a->name == b->name && a->way == b->way && a->part == b->part && a->n == b->n &&
+           a->h == b->h && a->w == b->w && a->in == b->in && a->out == b->out;
 }
 
 static dmi_profile_row *row_of(dmi_profile *profile, const dmi_work *work) {
@@ -55,7 +55,9 @@ void dmi_profile_lap(dmi_profile *profile, const dmi_work *work) {
 
 int32_t dmi_profile_rows(const dmi_profile *profile) { return profile ? profile->count : 0; }
 
-const dmi_profile_row *dmi_profile_row_at(const dmi_profile *profile, int32_t index) { return &profile->rows[index]; }
+const dmi_profile_row *dmi_profile_row_at(const dmi_profile *profile, int32_t index) {
+    return &profile->rows[index];
+}
 
 void dmi_profile_reset(dmi_profile *profile) {
     if (profile) profile->count = 0;

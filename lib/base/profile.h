@@ -1,6 +1,7 @@
-/* The profile: where the time goes, by operation. A run is a chain of laps; each lap's time is ascribed to a row, which is
- * an operation, a part of it and a shape. Rows are made as they come up, in memory that is there from the start; where
- * they run out, the last one takes what is left. A NULL profile is one that is switched off, and costs a comparison. */
+/* The profile: where the time goes, by operation. A run is a chain of laps; each lap's time is
+ * ascribed to a row, which is an operation, a part of it and a shape. Rows are made as they come
+ * up, in memory that is there from the start; where they run out, the last one takes what is left.
+ * A NULL profile is one that is switched off, and costs a comparison. */
 #ifndef DMI_BASE_PROFILE_H
 #define DMI_BASE_PROFILE_H
 
@@ -8,12 +9,12 @@
 
 /* What a lap was spent on. The names live for ever: rows are told apart by their addresses. */
 typedef struct dmi_work {
-    const char *name; /* "conv" */
-    const char *way;  /* "winograd"; NULL: there is but one */
-    const char *part; /* "forward"; NULL: the whole */
+    const char *name;         /* "conv" */
+    const char *way;          /* "winograd"; NULL: there is but one */
+    const char *part;         /* "forward"; NULL: the whole */
     int32_t n, h, w, in, out; /* of the output, with the channels that come in */
-    double flop;      /* of the plain algorithm: a fast one may need fewer */
-    double bytes;     /* that it must read and write at the least */
+    double flop;              /* of the plain algorithm: a fast one may need fewer */
+    double bytes;             /* that it must read and write at the least */
 } dmi_work;
 
 typedef struct dmi_profile_row {

@@ -1,11 +1,14 @@
-/* Philox, and what is made from its numbers. Only additions, multiplications, divisions and square roots of IEEE floats are
- * used, no libm, so that a number is the same on every machine. */
+/* Philox, and what is made from its numbers. Only additions, multiplications, divisions and square
+ * roots of IEEE floats are used, no libm, so that a number is the same on every machine. */
 #include "base/random.h"
 
 #include <math.h>
 #include <string.h>
 
-enum { ROUNDS = 10, CHUNK = 64 }; /* blocks made at a time, so that the compiler can make vectors of them */
+enum {
+    ROUNDS = 10,
+    CHUNK = 64
+}; /* blocks made at a time, so that the compiler can make vectors of them */
 
 static const uint32_t multiplier[2] = {0xD2511F53u, 0xCD9E8D57u};
 static const uint32_t weyl[2] = {0x9E3779B9u, 0xBB67AE85u};
@@ -39,7 +42,8 @@ dmi_random dmi_random_at(uint64_t seed, uint32_t stream, uint64_t index) {
 
 static void block_at(const dmi_random *at, uint64_t block, uint32_t out[4]) {
     const uint64_t first = ((uint64_t)at->counter[1] << 32 | at->counter[0]) + block;
-    const uint32_t counter[4] = {(uint32_t)first, (uint32_t)(first >> 32), at->counter[2], at->counter[3]};
+    const uint32_t counter[4] = {(uint32_t)first, (uint32_t)(first >> 32), at->counter[2],
+                                 at->counter[3]};
     dmi_philox(at->key, counter, out);
 }
 
@@ -58,7 +62,8 @@ void dmi_random_uniform(const dmi_random *at, float *out, size_t count) {
     for (size_t done = 0; done < count; done += 4 * CHUNK) {
         const size_t wanted = count - done < 4 * CHUNK ? count - done : 4 * CHUNK;
         for (uint32_t k = 0; 4 * k < wanted; k++) block_at(at, done / 4 + k, bits + 4 * k);
-        for (size_t k = 0; k < wanted; k++) out[done + k] = (float)(int32_t)(bits[k] >> 8) * 0x1p-24f;
+        for (size_t k = 0; k < wanted; k++)
+            out[done + k] = (float)(int32_t)(bits[k] >> 8) * 0x1p-24f;
     }
 }
 
@@ -74,26 +79,29 @@ static float float_of(uint32_t bits) {
     return x;
 }
 
-/* sqrt(-2 ln u) for u = (the upper 31 bits + 1/2) / 2^31, a float; at most 6.66. ln u = e ln 2 + ln m with m in
- * [sqrt(1/2), sqrt 2), and ln m = 2 artanh s, s = (m - 1) / (m + 1), |s| < 0.172: the series' first left-out term is below
- * 1e-9 of it. */
+/* sqrt(-2 ln u) for u = (the upper 31 bits + 1/2) / 2^31, a float; at most 6.66. ln u = e ln 2 + ln
+ * m with m in [sqrt(1/2), sqrt 2), and ln m = 2 artanh s, s = (m - 1) / (m + 1), |s| < 0.172: the
+ * series' first left-out term is below 1e-9 of it. */
 static float radius(uint32_t bits) {
     const float u = (float)(int32_t)(bits >> 1) * 0x1p-31f + 0x1p-32f;
     const uint32_t pattern = bits_of(u), root_half = 0x3f3504f3u;
     const int32_t e = (int32_t)(pattern - root_half) >> 23;
     const float m = float_of(pattern - ((uint32_t)e << 23));
     const float s = (m - 1.0f) / (m + 1.0f), q = s * s;
-    const float series = s * q * (2.0f / 3.0f + q * (2.0f / 5.0f + q * (2.0f / 7.0f + q * (2.0f / 9.0f))));
+    const float series =
+        s * q * (2.0f / 3.0f + q * (2.0f / 5.0f + q * (2.0f / 7.0f + q * (2.0f / 9.0f))));
     const float log_u = (float)e * 0.693147181f + (2.0f * s + series);
     return sqrtf(-2.0f * log_u);
 }
 
-/* Cosine and sine of the angle bits / 2^32 turns. The nearest quarter turn is taken off exactly, in integers; the rest is
- * at most pi/4, where the Taylor series' first left-out terms are below 3e-9. */
+/* Cosine and sine of the angle bits / 2^32 turns. The nearest quarter turn is taken off exactly, in
+ * integers; the rest is at most pi/4, where the Taylor series' first left-out terms are below
+ * 3e-9. */
 static void cosine_sine(uint32_t bits, float *cosine, float *sine) {
     const uint32_t quarter = (bits + 0x20000000u) >> 30;
     const float x = (float)(int32_t)(bits - (quarter << 30)) * (1.57079633f * 0x1p-30f), q = x * x;
-    const float s = x + x * q * (-1.0f / 6 + q * (1.0f / 120 + q * (-1.0f / 5040 + q * (1.0f / 362880))));
+    const float s =
+        x + x * q * (-1.0f / 6 + q * (1.0f / 120 + q * (-1.0f / 5040 + q * (1.0f / 362880))));
     const float c4 = 1.0f / 24 + q * (-1.0f / 720 + q * (1.0f / 40320 + q * (-1.0f / 3628800)));
     const float c = 1.0f + q * (-0.5f + q * c4);
     const uint32_t swap = 0u - (quarter & 1u);
@@ -102,9 +110,10 @@ static void cosine_sine(uint32_t bits, float *cosine, float *sine) {
     *sine = float_of(((bits_of(c) & swap) | (bits_of(s) & ~swap)) ^ sine_sign);
 }
 
-/* Normals from pairs of numbers: first[k] for the radius, second[k] for the angle. Always whole chunks, so that no value
- * depends on how many were asked for. */
-static void box_muller(const uint32_t first[2 * CHUNK], const uint32_t second[2 * CHUNK], float out[4 * CHUNK]) {
+/* Normals from pairs of numbers: first[k] for the radius, second[k] for the angle. Always whole
+ * chunks, so that no value depends on how many were asked for. */
+static void box_muller(const uint32_t first[2 * CHUNK], const uint32_t second[2 * CHUNK],
+                       float out[4 * CHUNK]) {
     float x[2 * CHUNK], y[2 * CHUNK];
     for (int k = 0; k < 2 * CHUNK; k++) {
         const float r = radius(first[k]);
@@ -147,15 +156,17 @@ uint32_t dmi_random_below(const dmi_random *at, uint64_t element, uint32_t bound
     return (uint32_t)((uint64_t)block[element % 4] * bound >> 32);
 }
 
-/* Two halves of together the fewest bits that hold `count`, each in turn XORed with a function of the other; what falls
- * outside [0, count) goes through again, which happens less than every second time. */
+/* Two halves of together the fewest bits that hold `count`, each in turn XORed with a function of
+ * the other; what falls outside [0, count) goes through again, which happens less than every second
+ * time. */
 uint64_t dmi_random_permute(uint64_t seed, uint64_t index, uint64_t position, uint64_t count) {
     enum { FEISTEL_ROUNDS = 8 };
     if (count <= 1) return 0;
     uint32_t bits = 1;
     while (bits < 64 && (count - 1) >> bits != 0) bits++;
     const uint32_t low_bits = (bits + 1) / 2, high_bits = bits - low_bits;
-    const uint64_t low_mask = (UINT64_C(1) << low_bits) - 1, high_mask = (UINT64_C(1) << high_bits) - 1;
+    const uint64_t low_mask = (UINT64_C(1) << low_bits) - 1,
+                   high_mask = (UINT64_C(1) << high_bits) - 1;
 
     const dmi_random at = dmi_random_at(seed, DMI_STREAM_SHUFFLE, index);
     uint64_t value = position;
@@ -163,9 +174,13 @@ uint64_t dmi_random_permute(uint64_t seed, uint64_t index, uint64_t position, ui
         uint64_t low = value & low_mask, high = value >> low_bits & high_mask;
         for (uint32_t round = 0; round < FEISTEL_ROUNDS; round += 2) {
             uint32_t mixed[4];
-            dmi_philox(at.key, (const uint32_t[4]){(uint32_t)high, round, at.counter[2], at.counter[3]}, mixed);
+            dmi_philox(at.key,
+                       (const uint32_t[4]){(uint32_t)high, round, at.counter[2], at.counter[3]},
+                       mixed);
             low ^= mixed[0] & low_mask;
-            dmi_philox(at.key, (const uint32_t[4]){(uint32_t)low, round + 1, at.counter[2], at.counter[3]}, mixed);
+            dmi_philox(at.key,
+                       (const uint32_t[4]){(uint32_t)low, round + 1, at.counter[2], at.counter[3]},
+                       mixed);
             high ^= mixed[0] & high_mask;
         }
         value = high << low_bits | low;

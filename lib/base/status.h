@@ -1,4 +1,5 @@
-/* The engine's statuses. Their values are those of the public header; src/core/status.c asserts that they agree. */
+/* The engine's statuses. Their values are those of the public header; src/core/status.c asserts
+ * that they agree. */
 #ifndef DMI_BASE_STATUS_H
 #define DMI_BASE_STATUS_H
 

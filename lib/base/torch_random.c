@@ -7,7 +7,8 @@ enum { N = 624, M = 397, BLOCK = 16 };
 
 void dmi_torch_seed(dmi_torch *g, uint64_t seed) {
     g->state[0] = (uint32_t)seed;
-    for (uint32_t i = 1; i < N; i++) g->state[i] = 1812433253u * (g->state[i - 1] ^ (g->state[i - 1] >> 30)) + i;
+    for (uint32_t i = 1; i < N; i++)
+        g->state[i] = 1812433253u * (g->state[i - 1] ^ (g->state[i - 1] >> 30)) + i;
     g->next = N;
     g->has_spare = false;
 }

@@ -1,5 +1,6 @@
-/* The random numbers of PyTorch's CPU generator: MT19937 (Matsumoto and Nishimura 1998), and normal numbers made of them as
- * torch.randn does for float32. They come in one order, unlike those of random.h. */
+/* The random numbers of PyTorch's CPU generator: MT19937 (Matsumoto and Nishimura 1998), and normal
+ * numbers made of them as torch.randn does for float32. They come in one order, unlike those of
+ * random.h. */
 #ifndef DMI_BASE_TORCH_RANDOM_H
 #define DMI_BASE_TORCH_RANDOM_H
 

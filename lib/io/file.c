@@ -1,4 +1,5 @@
-/* Files. A new one grows under a temporary name in the same folder, where renaming it to its own is one step. */
+/* Files. A new one grows under a temporary name in the same folder, where renaming it to its own is
+ * one step. */
 #include "io/file.h"
 
 #include <errno.h>
@@ -22,7 +23,8 @@ struct dmi_file_writer {
 
 static int32_t fail_errno(dmi_host *host, int error, const char *doing, const char *path) {
     char reason[128];
-    return dmi_fail(host, DMI_ERROR_IO, "%s: cannot %s: %s", path, doing, dmi_errno_text(error, reason, sizeof reason));
+    return dmi_fail(host, DMI_ERROR_IO, "%s: cannot %s: %s", path, doing,
+                    dmi_errno_text(error, reason, sizeof reason));
 }
 
 static void free_writer(dmi_host *host, dmi_file_writer *writer) {
@@ -31,12 +33,15 @@ static void free_writer(dmi_host *host, dmi_file_writer *writer) {
     dmi_free(host, writer);
 }
 
-/* Creates the temporary file with the permissions `mode`, less the umask. On failure errno says why. */
+/* Creates the temporary file with the permissions `mode`, less the umask. On failure errno says
+ * why. */
 static bool create_temporary(dmi_file_writer *writer, mode_t mode) {
-    const uint64_t seed = (uint64_t)getpid() << 32 ^ (uint64_t)(dmi_seconds() * 1e9) ^ (uint64_t)(uintptr_t)writer;
+    const uint64_t seed =
+        (uint64_t)getpid() << 32 ^ (uint64_t)(dmi_seconds() * 1e9) ^ (uint64_t)(uintptr_t)writer;
     const dmi_random names = dmi_random_at(seed, 0, 0);
     for (uint64_t attempt = 0; attempt < NAME_ATTEMPTS; attempt++) {
-        sprintf(writer->temporary, "%s.%08x.tmp", writer->path, (unsigned)dmi_random_below(&names, attempt, UINT32_MAX));
+        sprintf(writer->temporary, "%s.%08x.tmp", writer->path,
+                (unsigned)dmi_random_below(&names, attempt, UINT32_MAX));
         writer->descriptor = open(writer->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
         if (writer->descriptor >= 0) return true;
         if (errno != EEXIST) return false;
@@ -46,9 +51,11 @@ static bool create_temporary(dmi_file_writer *writer, mode_t mode) {
 
 static int32_t begin(dmi_host *host, dmi_file_writer **out, const char *path) {
     const size_t length = strlen(path);
-    if (length == 0) return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "the path of the file to write is empty");
+    if (length == 0)
+        return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "the path of the file to write is empty");
 
-    /* A device or folder of that name is never replaced by a file; a file hands its permissions on. */
+    /* A device or folder of that name is never replaced by a file; a file hands its permissions
+     * on. */
     struct stat before;
     const bool replaces = stat(path, &before) == 0;
     if (replaces && !S_ISREG(before.st_mode)) {
@@ -109,8 +116,8 @@ int32_t dmi_file_write(dmi_host *host, dmi_file_writer *writer, const void *byte
     return DMI_OK;
 }
 
-/* Makes the new name itself last through a loss of power. Some file systems cannot, which is no failure: the file is whole
- * under either name. */
+/* Makes the new name itself last through a loss of power. Some file systems cannot, which is no
+ * failure: the file is whole under either name. */
 static void sync_folder(char *path) {
     char *slash = strrchr(path, '/');
     const char *folder = ".";
@@ -129,7 +136,8 @@ static void sync_folder(char *path) {
 int32_t dmi_file_commit(dmi_host *host, dmi_file_writer *writer) {
     int32_t status = DMI_OK;
     if (writer->failed) {
-        status = dmi_fail(host, DMI_ERROR_IO, "%s: cannot finish: an earlier write failed", writer->path);
+        status = dmi_fail(host, DMI_ERROR_IO, "%s: cannot finish: an earlier write failed",
+                          writer->path);
     } else if (fsync(writer->descriptor) != 0 && errno != EINVAL && errno != EROFS) {
         status = fail_errno(host, errno, "sync", writer->path);
     }
@@ -155,17 +163,18 @@ void dmi_file_abandon(dmi_host *host, dmi_file_writer *writer) {
     free_writer(host, writer);
 }
 
-int32_t dmi_file_read_at(dmi_host *host, int descriptor, const char *path, void *bytes, size_t size, size_t offset) {
+int32_t dmi_file_read_at(dmi_host *host, int descriptor, const char *path, void *bytes, size_t size,
+                         size_t offset) {
     size_t done = 0;
     while (done < size) {
         const size_t left = size - done;
-        ssize_t got = pread(descriptor, (uint8_t *)bytes + done, left < MAX_AT_ONCE ? left : MAX_AT_ONCE,
-                            (off_t)(offset + done));
+        ssize_t got = pread(descriptor, (uint8_t *)bytes + done,
+                            left < MAX_AT_ONCE ? left : MAX_AT_ONCE, (off_t)(offset + done));
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return fail_errno(host, errno, "read", path);
         if (got == 0) {
-            return dmi_fail(host, DMI_ERROR_IO, "%s: ended at byte %zu of %zu while it was read", path, offset + done,
-                            offset + size);
+            return dmi_fail(host, DMI_ERROR_IO, "%s: ended at byte %zu of %zu while it was read",
+                            path, offset + done, offset + size);
         }
         done += (size_t)got;
     }
@@ -175,7 +184,8 @@ int32_t dmi_file_read_at(dmi_host *host, int descriptor, const char *path, void 
 static int32_t check_regular(dmi_host *host, int descriptor, const char *path, size_t *size) {
     struct stat about;
     if (fstat(descriptor, &about) != 0) return fail_errno(host, errno, "read", path);
-    if (!S_ISREG(about.st_mode)) return dmi_fail(host, DMI_ERROR_IO, "%s: cannot read: not a regular file", path);
+    if (!S_ISREG(about.st_mode))
+        return dmi_fail(host, DMI_ERROR_IO, "%s: cannot read: not a regular file", path);
     if ((uint64_t)about.st_size > SIZE_MAX) {
         return dmi_fail(host, DMI_ERROR_OUT_OF_MEMORY, "%s: larger than can be addressed", path);
     }
@@ -187,7 +197,8 @@ int32_t dmi_file_open(dmi_host *host, const char *path, int *descriptor, size_t 
     *size = 0;
     /* Without O_NONBLOCK opening a pipe would wait for its writer. */
     *descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (*descriptor < 0 && errno == ENOENT) return dmi_fail(host, DMI_ERROR_NOT_FOUND, "%s: no such file", path);
+    if (*descriptor < 0 && errno == ENOENT)
+        return dmi_fail(host, DMI_ERROR_NOT_FOUND, "%s: no such file", path);
     if (*descriptor < 0) return fail_errno(host, errno, "open", path);
     const int32_t status = check_regular(host, *descriptor, path, size);
     if (status == DMI_OK) return DMI_OK;

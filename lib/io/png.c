@@ -1,5 +1,6 @@
-/* PNG (ISO/IEC 15948) and its animation chunks acTL, fcTL and fdAT (third edition). Each row is filtered in the five ways,
- * and the one whose result has the smallest sum of absolute values is kept, as the standard suggests. */
+/* PNG (ISO/IEC 15948) and its animation chunks acTL, fcTL and fdAT (third edition). Each row is
+ * filtered in the five ways, and the one whose result has the smallest sum of absolute values is
+ * kept, as the standard suggests. */
 #include "io/png.h"
 
 #include <stdlib.h>
@@ -17,7 +18,7 @@ enum {
     ACTL_SIZE = 8,
     FCTL_SIZE = 26,
     SEQUENCE_SIZE = 4, /* before the data of fdAT */
-    MAX_DELAY = 65535 /* what a frame can hold, in ms */
+    MAX_DELAY = 65535  /* what a frame can hold, in ms */
 };
 
 #define MAX_CHUNK ((size_t)INT32_MAX)
@@ -30,9 +31,9 @@ typedef struct picture {
 typedef struct writer {
     uint8_t *out;
     size_t capacity, size;
-    bool full;          /* something did not fit; nothing more is written */
-    uint32_t sequence;  /* of the next fcTL or fdAT */
-    uint8_t *filtered;  /* [FILTERS][1 + stride] */
+    bool full;            /* something did not fit; nothing more is written */
+    uint32_t sequence;    /* of the next fcTL or fdAT */
+    uint8_t *filtered;    /* [FILTERS][1 + stride] */
     const uint8_t *zeros; /* [stride], the row above the first */
     z_stream stream;
     dmi_zlib_memory memory;
@@ -75,7 +76,8 @@ static void end_chunk(writer *w, size_t start) {
 }
 
 static void put_ihdr(writer *w, const picture *p) {
-    static const uint8_t colour_type[] = {0, 0, 0, 2, 6}; /* by channels: grey, RGB, RGB and alpha */
+    static const uint8_t colour_type[] = {0, 0, 0, 2,
+                                          6}; /* by channels: grey, RGB, RGB and alpha */
     const uint8_t rest[] = {8, colour_type[p->channels], 0, 0, 0};
     const size_t start = begin_chunk(w, "IHDR");
     put_u32(w, (uint32_t)p->width);
@@ -92,8 +94,12 @@ static void put_actl(writer *w, int32_t frames) {
 }
 
 static void put_fctl(writer *w, const picture *p, int32_t delay_ms) {
-    const uint8_t rest[] = {(uint8_t)(delay_ms >> 8), (uint8_t)delay_ms, 1000 >> 8, 1000 & 0xff, /* seconds, as a fraction */
-                            0, 0}; /* the frame stays for the next, and replaces what was there */
+    const uint8_t rest[] = {(uint8_t)(delay_ms >> 8),
+                            (uint8_t)delay_ms,
+                            1000 >> 8,
+                            1000 & 0xff, /* seconds, as a fraction */
+                            0,
+                            0}; /* the frame stays for the next, and replaces what was there */
     const size_t start = begin_chunk(w, "fcTL");
     put_u32(w, w->sequence++);
     put_u32(w, (uint32_t)p->width);
@@ -106,22 +112,26 @@ static void put_fctl(writer *w, const picture *p, int32_t delay_ms) {
 
 /* ---- pixels ---- */
 
-/* The predictor of filter 4: that of left, above and above left which is nearest to left + above - above left. */
+/* The predictor of filter 4: that of left, above and above left which is nearest to left + above -
+ * above left. */
 static uint8_t paeth(int left, int above, int corner) {
-    const int to_left = abs(above - corner), to_above = abs(left - corner), to_corner = abs(left + above - 2 * corner);
+    const int to_left = abs(above - corner), to_above = abs(left - corner),
+              to_corner = abs(left + above - 2 * corner);
     if (to_left <= to_above && to_left <= to_corner) return (uint8_t)left;
     return (uint8_t)(to_above <= to_corner ? above : corner);
 }
 
 /* One row in all five ways, each with its filter's number in front. */
-static void filter_row(uint8_t *filtered, const uint8_t *row, const uint8_t *above, size_t stride, size_t channels) {
+static void filter_row(uint8_t *filtered, const uint8_t *row, const uint8_t *above, size_t stride,
+                       size_t channels) {
     uint8_t *way[FILTERS];
     for (int f = 0; f < FILTERS; f++) {
         way[f] = filtered + (size_t)f * (1 + stride);
         *way[f]++ = (uint8_t)f;
     }
     for (size_t i = 0; i < stride; i++) {
-        const uint8_t left = i < channels ? 0 : row[i - channels], corner = i < channels ? 0 : above[i - channels];
+        const uint8_t left = i < channels ? 0 : row[i - channels],
+                      corner = i < channels ? 0 : above[i - channels];
         way[0][i] = row[i];
         way[1][i] = (uint8_t)(row[i] - left);
         way[2][i] = (uint8_t)(row[i] - above[i]);
@@ -156,7 +166,8 @@ static void put_pixels(writer *w, const picture *p, const uint8_t *pixels) {
     int result = Z_OK;
     for (int32_t y = 0; y < p->height && result == Z_OK; y++) {
         const uint8_t *row = pixels + (size_t)y * p->stride;
-        filter_row(w->filtered, row, y > 0 ? row - p->stride : w->zeros, p->stride, (size_t)p->channels);
+        filter_row(w->filtered, row, y > 0 ? row - p->stride : w->zeros, p->stride,
+                   (size_t)p->channels);
         z->next_in = best_filter(w->filtered, p->stride);
         z->avail_in = (uInt)(1 + p->stride);
         result = deflate(z, y + 1 < p->height ? Z_NO_FLUSH : Z_FINISH);
@@ -166,8 +177,8 @@ static void put_pixels(writer *w, const picture *p, const uint8_t *pixels) {
     w->size += room - z->avail_out;
 }
 
-static void put_all(writer *w, const picture *p, const uint8_t *pixels, int32_t frames, int32_t delay_ms,
-                    int32_t last_delay_ms) {
+static void put_all(writer *w, const picture *p, const uint8_t *pixels, int32_t frames,
+                    int32_t delay_ms, int32_t last_delay_ms) {
     static const uint8_t signature[SIGNATURE_SIZE] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
     const size_t frame_size = (size_t)p->height * p->stride;
     put(w, signature, sizeof signature);
@@ -190,27 +201,33 @@ static void put_all(writer *w, const picture *p, const uint8_t *pixels, int32_t 
 /* ---- the functions of the header ---- */
 
 size_t dmi_png_bound(int32_t frames, int32_t height, int32_t width, int32_t channels) {
-    if (frames < 1 || height < 1 || width < 1 || (channels != 1 && channels != 3 && channels != 4)) return 0;
+    if (frames < 1 || height < 1 || width < 1 || (channels != 1 && channels != 3 && channels != 4))
+        return 0;
     size_t filtered, all;
-    if (!dmi_mul((size_t)height, 1 + (size_t)width * (size_t)channels, &filtered) || filtered > MAX_CHUNK / 2) return 0;
+    if (!dmi_mul((size_t)height, 1 + (size_t)width * (size_t)channels, &filtered) ||
+        filtered > MAX_CHUNK / 2)
+        return 0;
     const size_t chunk = CHUNK_FRAME + SEQUENCE_SIZE + compressBound(filtered);
     if (!dmi_mul((size_t)frames + 1, CHUNK_FRAME + FCTL_SIZE + chunk, &all)) return 0;
-    const size_t once = SIGNATURE_SIZE + (CHUNK_FRAME + IHDR_SIZE) + (CHUNK_FRAME + ACTL_SIZE) + CHUNK_FRAME;
+    const size_t once =
+        SIGNATURE_SIZE + (CHUNK_FRAME + IHDR_SIZE) + (CHUNK_FRAME + ACTL_SIZE) + CHUNK_FRAME;
     return dmi_add(all, once, &all) ? all : 0;
 }
 
 static int32_t check_delay(dmi_host *host, const char *name, int32_t delay_ms) {
     if (delay_ms >= 0 && delay_ms <= MAX_DELAY) return DMI_OK;
-    return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "image: '%s' is %d; it must be 0 to %d", name, (int)delay_ms,
-                    MAX_DELAY);
+    return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "image: '%s' is %d; it must be 0 to %d", name,
+                    (int)delay_ms, MAX_DELAY);
 }
 
-int32_t dmi_png_encode(dmi_host *host, uint8_t *out, size_t capacity, size_t *size, const uint8_t *pixels, int32_t frames,
-                       int32_t height, int32_t width, int32_t channels, int32_t delay_ms, int32_t last_delay_ms) {
+int32_t dmi_png_encode(dmi_host *host, uint8_t *out, size_t capacity, size_t *size,
+                       const uint8_t *pixels, int32_t frames, int32_t height, int32_t width,
+                       int32_t channels, int32_t delay_ms, int32_t last_delay_ms) {
     *size = 0;
     if (dmi_png_bound(frames, height, width, channels) == 0) {
-        return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "png: %d pictures of %d x %d with %d channels cannot be written",
-                        frames, height, width, channels);
+        return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT,
+                        "png: %d pictures of %d x %d with %d channels cannot be written", frames,
+                        height, width, channels);
     }
     int32_t status = check_delay(host, "delay_ms", delay_ms);
     if (status == DMI_OK) status = check_delay(host, "last_delay_ms", last_delay_ms);
@@ -229,25 +246,29 @@ int32_t dmi_png_encode(dmi_host *host, uint8_t *out, size_t capacity, size_t *si
         deflateEnd(&w.stream);
     } else {
         status = w.memory.status;
-        if (status == DMI_OK) status = dmi_fail(host, DMI_ERROR_INTERNAL, "png: zlib does not start");
+        if (status == DMI_OK)
+            status = dmi_fail(host, DMI_ERROR_INTERNAL, "png: zlib does not start");
     }
     dmi_free(host, rows);
     if (status != DMI_OK) return status;
     if (w.full) {
-        return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "png: the buffer of %zu bytes is too small", capacity);
+        return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT,
+                        "png: the buffer of %zu bytes is too small", capacity);
     }
     *size = w.size;
     return DMI_OK;
 }
 
-int32_t dmi_png_write(dmi_host *host, const char *path, const uint8_t *pixels, int32_t frames, int32_t height,
-                      int32_t width, int32_t channels, int32_t delay_ms, int32_t last_delay_ms) {
+int32_t dmi_png_write(dmi_host *host, const char *path, const uint8_t *pixels, int32_t frames,
+                      int32_t height, int32_t width, int32_t channels, int32_t delay_ms,
+                      int32_t last_delay_ms) {
     const size_t bound = dmi_png_bound(frames, height, width, channels);
     void *encoded;
     size_t size;
     int32_t status = dmi_alloc(host, &encoded, bound, path);
     if (status != DMI_OK) return status;
-    status = dmi_png_encode(host, encoded, bound, &size, pixels, frames, height, width, channels, delay_ms, last_delay_ms);
+    status = dmi_png_encode(host, encoded, bound, &size, pixels, frames, height, width, channels,
+                            delay_ms, last_delay_ms);
     dmi_file_writer *file = NULL;
     if (status == DMI_OK) status = dmi_file_begin(host, &file, path);
     if (status == DMI_OK) status = dmi_file_write(host, file, encoded, size);

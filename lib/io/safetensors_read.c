@@ -1,5 +1,6 @@
-/* safetensors, reading. The file is taken for hostile: nothing of it is used before it is checked. The JSON header is parsed
- * by jansson, whose own small allocations are outside the host's count, and is kept for its strings. */
+/* safetensors, reading. The file is taken for hostile: nothing of it is used before it is checked.
+ * The JSON header is parsed by jansson, whose own small allocations are outside the host's count,
+ * and is kept for its strings. */
 #include "io/safetensors.h"
 
 #include <jansson.h>
@@ -8,7 +9,11 @@
 
 #include "io/file.h"
 
-enum { LENGTH_BYTES = 8, MAX_HEADER = 8000000 /* parsed, it takes some 16 times that */, MAX_RANK = 8 };
+enum {
+    LENGTH_BYTES = 8,
+    MAX_HEADER = 8000000 /* parsed, it takes some 16 times that */,
+    MAX_RANK = 8
+};
 
 struct dmi_safetensors {
     char *from;
@@ -29,8 +34,9 @@ typedef struct element_type {
 } element_type;
 
 static const element_type element_types[] = {
-    {"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8}, {"BOOL", 1}, {"U8", 1},      {"I8", 1},      {"U16", 2},     {"I16", 2},
-    {"U32", 4}, {"I32", 4}, {"U64", 8},  {"I64", 8}, {"C64", 8},  {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"F8_E8M0", 1},
+    {"F32", 4}, {"F16", 2}, {"BF16", 2},    {"F64", 8},     {"BOOL", 1},    {"U8", 1},
+    {"I8", 1},  {"U16", 2}, {"I16", 2},     {"U32", 4},     {"I32", 4},     {"U64", 8},
+    {"I64", 8}, {"C64", 8}, {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"F8_E8M0", 1},
 };
 
 static const element_type *find_type(const char *name) {
@@ -46,29 +52,33 @@ static uint64_t load_u64(const uint8_t *bytes) {
     return value;
 }
 
-static int32_t read_bytes(dmi_host *host, const dmi_safetensors *file, void *out, size_t size, size_t offset) {
-    if (file->descriptor >= 0) return dmi_file_read_at(host, file->descriptor, file->from, out, size, offset);
+static int32_t read_bytes(dmi_host *host, const dmi_safetensors *file, void *out, size_t size,
+                          size_t offset) {
+    if (file->descriptor >= 0)
+        return dmi_file_read_at(host, file->descriptor, file->from, out, size, offset);
     if (size > 0) memcpy(out, file->bytes + offset, size);
     return DMI_OK;
 }
 
 static int32_t parse_json(dmi_host *host, dmi_safetensors *file, const char *text, size_t length) {
     if (length == 0 || text[0] != '{') {
-        return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: not a safetensors file: the header does not begin with '{'",
+        return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
+                        "%s: not a safetensors file: the header does not begin with '{'",
                         file->from);
     }
     json_error_t error;
     file->header = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
     if (file->header != NULL) return DMI_OK;
     const bool memory = json_error_code(&error) == json_error_out_of_memory;
-    return dmi_fail(host, memory ? DMI_ERROR_OUT_OF_MEMORY : DMI_ERROR_BAD_FORMAT, "%s: header, byte %d: %s", file->from,
-                    error.position, error.text);
+    return dmi_fail(host, memory ? DMI_ERROR_OUT_OF_MEMORY : DMI_ERROR_BAD_FORMAT,
+                    "%s: header, byte %d: %s", file->from, error.position, error.text);
 }
 
 /* Sets header and data_start. */
 static int32_t parse_header(dmi_host *host, dmi_safetensors *file) {
     if (file->size < LENGTH_BYTES) {
-        return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: not a safetensors file: it has only %zu bytes", file->from,
+        return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
+                        "%s: not a safetensors file: it has only %zu bytes", file->from,
                         file->size);
     }
     uint8_t first[LENGTH_BYTES];
@@ -76,11 +86,13 @@ static int32_t parse_header(dmi_host *host, dmi_safetensors *file) {
     if (status != DMI_OK) return status;
     const uint64_t length = load_u64(first);
     if (length > MAX_HEADER) {
-        return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: not a safetensors file: the header's length is %llu, above %d",
+        return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
+                        "%s: not a safetensors file: the header's length is %llu, above %d",
                         file->from, (unsigned long long)length, MAX_HEADER);
     }
     if (length > file->size - LENGTH_BYTES) {
-        return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: the header's length is %llu, but only %zu bytes follow", file->from,
+        return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
+                        "%s: the header's length is %llu, but only %zu bytes follow", file->from,
                         (unsigned long long)length, file->size - LENGTH_BYTES);
     }
     void *text;
@@ -95,41 +107,48 @@ static int32_t parse_header(dmi_host *host, dmi_safetensors *file) {
 
 static int32_t check_metadata(dmi_host *host, const dmi_safetensors *file, json_t *metadata) {
     if (!json_is_object(metadata)) {
-        return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: '__metadata__' is not an object", file->from);
+        return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: '__metadata__' is not an object",
+                        file->from);
     }
     const char *key;
     json_t *value;
     json_object_foreach(metadata, key, value) {
         if (!json_is_string(value)) {
-            return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: metadata '%s' is not a string", file->from, key);
+            return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: metadata '%s' is not a string",
+                            file->from, key);
         }
     }
     return DMI_OK;
 }
 
 /* Sets rank, shape and size. */
-static int32_t parse_shape(dmi_host *host, const dmi_safetensors *file, dmi_safetensors_entry *entry, const json_t *shape,
-                           size_t element_size) {
+static int32_t parse_shape(dmi_host *host, const dmi_safetensors *file,
+                           dmi_safetensors_entry *entry, const json_t *shape, size_t element_size) {
     if (!json_is_array(shape)) {
-        return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: tensor '%s': 'shape' is missing or not an array", file->from,
+        return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
+                        "%s: tensor '%s': 'shape' is missing or not an array", file->from,
                         entry->name);
     }
     const size_t rank = json_array_size(shape);
     if (rank > MAX_RANK) {
-        return dmi_fail(host, DMI_ERROR_UNSUPPORTED, "%s: tensor '%s' has %zu dimensions; at most %d are supported",
-                        file->from, entry->name, rank, MAX_RANK);
+        return dmi_fail(host, DMI_ERROR_UNSUPPORTED,
+                        "%s: tensor '%s' has %zu dimensions; at most %d are supported", file->from,
+                        entry->name, rank, MAX_RANK);
     }
     entry->rank = (int32_t)rank;
     entry->size = element_size;
     for (size_t i = 0; i < rank; i++) {
         const json_t *side = json_array_get(shape, i);
         if (!json_is_integer(side) || json_integer_value(side) < 0) {
-            return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: tensor '%s': shape[%zu] is not a whole number from 0 on",
+            return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
+                            "%s: tensor '%s': shape[%zu] is not a whole number from 0 on",
                             file->from, entry->name, i);
         }
         entry->shape[i] = json_integer_value(side);
-        if ((uint64_t)entry->shape[i] > SIZE_MAX || !dmi_mul(entry->size, (size_t)entry->shape[i], &entry->size)) {
-            return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: tensor '%s': its size overflows at shape[%zu], which is %lld",
+        if ((uint64_t)entry->shape[i] > SIZE_MAX ||
+            !dmi_mul(entry->size, (size_t)entry->shape[i], &entry->size)) {
+            return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
+                            "%s: tensor '%s': its size overflows at shape[%zu], which is %lld",
                             file->from, entry->name, i, (long long)entry->shape[i]);
         }
     }
@@ -137,41 +156,49 @@ static int32_t parse_shape(dmi_host *host, const dmi_safetensors *file, dmi_safe
 }
 
 /* Sets offset; needs size. */
-static int32_t parse_offsets(dmi_host *host, const dmi_safetensors *file, dmi_safetensors_entry *entry,
-                             const json_t *offsets) {
+static int32_t parse_offsets(dmi_host *host, const dmi_safetensors *file,
+                             dmi_safetensors_entry *entry, const json_t *offsets) {
     const json_t *first = json_array_get(offsets, 0), *last = json_array_get(offsets, 1);
     if (json_array_size(offsets) != 2 || !json_is_integer(first) || !json_is_integer(last)) {
-        return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: tensor '%s': 'data_offsets' is not a pair of whole numbers",
+        return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
+                        "%s: tensor '%s': 'data_offsets' is not a pair of whole numbers",
                         file->from, entry->name);
     }
     const long long begin = json_integer_value(first), end = json_integer_value(last);
     const size_t available = file->size - file->data_start;
     if (begin < 0 || end < begin || (unsigned long long)end > available) {
-        return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: tensor '%s': data_offsets %lld to %lld pass the data's %zu "
+        return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
+                        "%s: tensor '%s': data_offsets %lld to %lld pass the data's %zu "
                         "bytes: the file is cut short, or its header wrong",
                         file->from, entry->name, begin, end, available);
     }
     if ((unsigned long long)(end - begin) != entry->size) {
-        return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: tensor '%s': data_offsets %lld to %lld hold %lld bytes, shape and "
-                        "dtype %s make %zu", file->from, entry->name, begin, end, end - begin, entry->dtype, entry->size);
+        return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
+                        "%s: tensor '%s': data_offsets %lld to %lld hold %lld bytes, shape and "
+                        "dtype %s make %zu",
+                        file->from, entry->name, begin, end, end - begin, entry->dtype,
+                        entry->size);
     }
     entry->offset = (size_t)begin;
     return DMI_OK;
 }
 
-static int32_t parse_entry(dmi_host *host, const dmi_safetensors *file, dmi_safetensors_entry *entry, const char *name,
-                           const json_t *value) {
+static int32_t parse_entry(dmi_host *host, const dmi_safetensors *file,
+                           dmi_safetensors_entry *entry, const char *name, const json_t *value) {
     entry->name = name;
     if (!json_is_object(value)) {
-        return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: tensor '%s' is not described by an object", file->from, name);
+        return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: tensor '%s' is not described by an object",
+                        file->from, name);
     }
     const char *dtype = json_string_value(json_object_get(value, "dtype"));
     if (dtype == NULL) {
-        return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: tensor '%s': 'dtype' is missing or not a string", file->from, name);
+        return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
+                        "%s: tensor '%s': 'dtype' is missing or not a string", file->from, name);
     }
     const element_type *type = find_type(dtype);
     if (type == NULL) {
-        return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: tensor '%s': unknown dtype '%s'", file->from, name, dtype);
+        return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: tensor '%s': unknown dtype '%s'",
+                        file->from, name, dtype);
     }
     entry->dtype = type->name;
     int32_t status = parse_shape(host, file, entry, json_object_get(value, "shape"), type->size);
@@ -197,8 +224,10 @@ static int32_t check_tiling(dmi_host *host, const dmi_safetensors *file) {
     for (size_t i = 0; i < file->count; i++) {
         const dmi_safetensors_entry *entry = &file->entries[i];
         if (entry->offset != reached) {
-            return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: tensor '%s' begins at byte %zu of the data, but %s ends at "
-                            "byte %zu: there is %s", file->from, entry->name, entry->offset,
+            return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
+                            "%s: tensor '%s' begins at byte %zu of the data, but %s ends at "
+                            "byte %zu: there is %s",
+                            file->from, entry->name, entry->offset,
                             i > 0 ? file->entries[i - 1].name : "the header", reached,
                             entry->offset < reached ? "an overlap" : "a gap");
         }
@@ -206,7 +235,8 @@ static int32_t check_tiling(dmi_host *host, const dmi_safetensors *file) {
     }
     const size_t left = file->size - file->data_start - reached;
     if (left != 0) {
-        return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: %zu bytes follow the last tensor", file->from, left);
+        return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: %zu bytes follow the last tensor",
+                        file->from, left);
     }
     return DMI_OK;
 }
@@ -242,7 +272,8 @@ static int32_t parse(dmi_host *host, dmi_safetensors *file) {
 }
 
 /* Takes source->descriptor over, whatever comes of it; source has it, bytes and size. */
-static int32_t open_source(dmi_host *host, dmi_safetensors **out, const dmi_safetensors *source, const char *from) {
+static int32_t open_source(dmi_host *host, dmi_safetensors **out, const dmi_safetensors *source,
+                           const char *from) {
     void *block;
     int32_t status = dmi_alloc(host, &block, sizeof(dmi_safetensors), from);
     if (status != DMI_OK) {
@@ -271,19 +302,23 @@ int32_t dmi_safetensors_open(dmi_host *host, dmi_safetensors **out, const char *
     return status == DMI_OK ? open_source(host, out, &source, path) : status;
 }
 
-int32_t dmi_safetensors_parse(dmi_host *host, dmi_safetensors **out, const void *bytes, size_t size, const char *from) {
+int32_t dmi_safetensors_parse(dmi_host *host, dmi_safetensors **out, const void *bytes, size_t size,
+                              const char *from) {
     *out = NULL;
     const dmi_safetensors source = {.descriptor = -1, .bytes = bytes, .size = size};
     return open_source(host, out, &source, from);
 }
 
-int32_t dmi_safetensors_read(dmi_host *host, const dmi_safetensors *file, const dmi_safetensors_entry *entry, void *out) {
+int32_t dmi_safetensors_read(dmi_host *host, const dmi_safetensors *file,
+                             const dmi_safetensors_entry *entry, void *out) {
     return read_bytes(host, file, out, entry->size, file->data_start + entry->offset);
 }
 
 size_t dmi_safetensors_count(const dmi_safetensors *file) { return file->count; }
 
-const dmi_safetensors_entry *dmi_safetensors_at(const dmi_safetensors *file, size_t index) { return &file->entries[index]; }
+const dmi_safetensors_entry *dmi_safetensors_at(const dmi_safetensors *file, size_t index) {
+    return &file->entries[index];
+}
 
 const dmi_safetensors_entry *dmi_safetensors_find(const dmi_safetensors *file, const char *name) {
     size_t low = 0, high = file->count;

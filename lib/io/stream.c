@@ -1,4 +1,5 @@
-/* See stream.h. zlib is driven by hand: its file functions take a file that stops early for one that ends. */
+/* See stream.h. zlib is driven by hand: its file functions take a file that stops early for one
+ * that ends. */
 #include "io/stream.h"
 
 #include <errno.h>
@@ -15,8 +16,8 @@ struct dmi_stream {
     char *path;
     int descriptor;
     bool gzipped;
-    bool ended;           /* of a gzip file: all its members have been read and their checksums agree */
-    uint8_t *input;       /* [INPUT_SIZE], as read from the file */
+    bool ended;     /* of a gzip file: all its members have been read and their checksums agree */
+    uint8_t *input; /* [INPUT_SIZE], as read from the file */
     uint64_t file_offset; /* bytes read from the file */
     uint64_t offset;      /* bytes given */
     z_stream zlib;        /* next_in and avail_in say what is left of input, in plain files too */
@@ -31,7 +32,8 @@ static int32_t refill(dmi_host *host, dmi_stream *stream) {
         if (got < 0) {
             char reason[128];
             return dmi_fail(host, DMI_ERROR_IO, "%s: cannot read after byte %llu: %s", stream->path,
-                            (unsigned long long)stream->file_offset, dmi_errno_text(errno, reason, sizeof reason));
+                            (unsigned long long)stream->file_offset,
+                            dmi_errno_text(errno, reason, sizeof reason));
         }
         if (got == 0) return DMI_OK;
         stream->file_offset += (uint64_t)got;
@@ -42,7 +44,8 @@ static int32_t refill(dmi_host *host, dmi_stream *stream) {
 }
 
 /* Up to `size` bytes, fewer only at the end of the file. */
-static int32_t read_plain(dmi_host *host, dmi_stream *stream, uint8_t *bytes, size_t size, size_t *got) {
+static int32_t read_plain(dmi_host *host, dmi_stream *stream, uint8_t *bytes, size_t size,
+                          size_t *got) {
     z_stream *z = &stream->zlib;
     *got = 0;
     while (*got < size) {
@@ -80,22 +83,27 @@ static int32_t fail_inflate(dmi_host *host, const dmi_stream *stream, int result
     const char *reason = stream->zlib.msg != NULL ? stream->zlib.msg : "unknown error";
     const unsigned long long place = stream->file_offset - stream->zlib.avail_in;
     if (result == Z_MEM_ERROR && stream->memory.status != DMI_OK) return stream->memory.status;
-    if (strcmp(reason, "incorrect data check") == 0 || strcmp(reason, "incorrect length check") == 0) {
-        return dmi_fail(host, DMI_ERROR_CHECKSUM, "%s: gzip, byte %llu: the contents do not match their checksum",
+    if (strcmp(reason, "incorrect data check") == 0 ||
+        strcmp(reason, "incorrect length check") == 0) {
+        return dmi_fail(host, DMI_ERROR_CHECKSUM,
+                        "%s: gzip, byte %llu: the contents do not match their checksum",
                         stream->path, place);
     }
-    return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: gzip, byte %llu: %s", stream->path, place, reason);
+    return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: gzip, byte %llu: %s", stream->path, place,
+                    reason);
 }
 
 /* Up to `size` bytes, fewer only at the proper end of the gzip stream. */
-static int32_t read_gzip(dmi_host *host, dmi_stream *stream, uint8_t *bytes, size_t size, size_t *got) {
+static int32_t read_gzip(dmi_host *host, dmi_stream *stream, uint8_t *bytes, size_t size,
+                         size_t *got) {
     z_stream *z = &stream->zlib;
     *got = 0;
     while (*got < size && !stream->ended) {
         int32_t status = refill(host, stream);
         if (status != DMI_OK) return status;
         if (z->avail_in == 0) {
-            return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: truncated: the file ends at byte %llu, within the gzip stream",
+            return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
+                            "%s: truncated: the file ends at byte %llu, within the gzip stream",
                             stream->path, (unsigned long long)stream->file_offset);
         }
         const size_t room = size - *got < MAX_AT_ONCE ? size - *got : MAX_AT_ONCE;
@@ -132,12 +140,17 @@ static int32_t open_file(dmi_host *host, dmi_stream *stream) {
     struct stat about;
     char reason[128];
     const char *path = stream->path;
-    stream->descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* without O_NONBLOCK opening a pipe would wait */
-    if (stream->descriptor < 0 && errno == ENOENT) return dmi_fail(host, DMI_ERROR_NOT_FOUND, "%s: no such file", path);
+    stream->descriptor =
+        open(path,
+             O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* without O_NONBLOCK opening a pipe would wait */
+    if (stream->descriptor < 0 && errno == ENOENT)
+        return dmi_fail(host, DMI_ERROR_NOT_FOUND, "%s: no such file", path);
     if (stream->descriptor < 0 || fstat(stream->descriptor, &about) != 0) {
-        return dmi_fail(host, DMI_ERROR_IO, "%s: cannot open: %s", path, dmi_errno_text(errno, reason, sizeof reason));
+        return dmi_fail(host, DMI_ERROR_IO, "%s: cannot open: %s", path,
+                        dmi_errno_text(errno, reason, sizeof reason));
     }
-    if (!S_ISREG(about.st_mode)) return dmi_fail(host, DMI_ERROR_IO, "%s: cannot read: not a regular file", path);
+    if (!S_ISREG(about.st_mode))
+        return dmi_fail(host, DMI_ERROR_IO, "%s: cannot read: not a regular file", path);
 
     int32_t status = refill(host, stream);
     if (status != DMI_OK) return status;

@@ -10,7 +10,8 @@
 typedef struct dmi_stream dmi_stream;
 
 int32_t dmi_stream_open(dmi_host *host, dmi_stream **out, const char *path);
-/* Up to `size` bytes; *got is fewer only at the proper end, where a gzip file's checksums have been found to agree. */
+/* Up to `size` bytes; *got is fewer only at the proper end, where a gzip file's checksums have been
+ * found to agree. */
 int32_t dmi_stream_read(dmi_host *host, dmi_stream *stream, void *bytes, size_t size, size_t *got);
 /* Bytes given so far. */
 uint64_t dmi_stream_offset(const dmi_stream *stream);

@@ -10,23 +10,25 @@ enum { BLOCK = 512, MAX_NAME = 1 << 16, MAX_PAX = 1 << 20 };
 
 struct dmi_targz {
     dmi_stream *stream;
-    uint64_t left;    /* bytes of the current member not read yet */
-    uint32_t padding; /* after them */
-    char *name;       /* of the current member, in [MAX_NAME + 1] */
+    uint64_t left;               /* bytes of the current member not read yet */
+    uint32_t padding;            /* after them */
+    char *name;                  /* of the current member, in [MAX_NAME + 1] */
     bool name_given, size_given; /* by a header that stands before the member's own */
     uint64_t given_size;
-    bool ended;       /* the end mark has been read */
+    bool ended; /* the end mark has been read */
 };
 
 /* ---- exact numbers of bytes ---- */
 
 static const char *path_of(const dmi_targz *tar) { return dmi_stream_path(tar->stream); }
 
-static int32_t read_exactly(dmi_host *host, dmi_targz *tar, void *bytes, size_t size, const char *what) {
+static int32_t read_exactly(dmi_host *host, dmi_targz *tar, void *bytes, size_t size,
+                            const char *what) {
     size_t got;
     int32_t status = dmi_stream_read(host, tar->stream, bytes, size, &got);
     if (status != DMI_OK || got == size) return status;
-    return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: truncated: the archive ends at byte %llu, within %s", path_of(tar),
+    return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
+                    "%s: truncated: the archive ends at byte %llu, within %s", path_of(tar),
                     (unsigned long long)dmi_stream_offset(tar->stream), what);
 }
 
@@ -63,7 +65,8 @@ _Static_assert(sizeof(tar_header) == BLOCK, "a header is one block");
 
 static int32_t fail_header(dmi_host *host, const dmi_targz *tar, int32_t status, const char *what) {
     const uint64_t place = dmi_stream_offset(tar->stream) - BLOCK;
-    return dmi_fail(host, status, "%s: tar header at byte %llu: %s", path_of(tar), (unsigned long long)place, what);
+    return dmi_fail(host, status, "%s: tar header at byte %llu: %s", path_of(tar),
+                    (unsigned long long)place, what);
 }
 
 /* Octal digits with blanks around, or GNU's binary numbers, whose first bit is set. */
@@ -81,13 +84,15 @@ static bool parse_number(const char *field, size_t width, uint64_t *out) {
     }
     size_t i = 0;
     while (i < width && bytes[i] == ' ') i++;
-    for (; i < width && bytes[i] >= '0' && bytes[i] <= '7'; i++) value = value << 3 | (uint64_t)(bytes[i] - '0');
+    for (; i < width && bytes[i] >= '0' && bytes[i] <= '7'; i++)
+        value = value << 3 | (uint64_t)(bytes[i] - '0');
     if (i < width && bytes[i] != ' ' && bytes[i] != '\0') return false;
     *out = value;
     return true;
 }
 
-/* The sum of all bytes, those of the checksum taken as blanks; some old writers summed signed ones. */
+/* The sum of all bytes, those of the checksum taken as blanks; some old writers summed signed
+ * ones. */
 static bool checksum_agrees(const tar_header *header) {
     uint64_t noted;
     if (!parse_number(header->checksum, sizeof header->checksum, &noted)) return false;
@@ -114,15 +119,19 @@ static uint32_t padding_of(uint64_t size) { return (uint32_t)((BLOCK - size % BL
 
 static void copy_name(dmi_targz *tar, const tar_header *header) {
     int prefix = 0;
-    if (memcmp(header->magic, "ustar", 6) == 0) prefix = (int)strnlen(header->prefix, sizeof header->prefix);
-    snprintf(tar->name, MAX_NAME + 1, "%.*s%s%.*s", prefix, header->prefix, prefix > 0 ? "/" : "", (int)sizeof header->name,
-             header->name);
+    if (memcmp(header->magic, "ustar", 6) == 0)
+        prefix = (int)strnlen(header->prefix, sizeof header->prefix);
+    snprintf(tar->name, MAX_NAME + 1, "%.*s%s%.*s", prefix, header->prefix, prefix > 0 ? "/" : "",
+             (int)sizeof header->name, header->name);
 }
 
 /* The data of an extra header, with a zero behind it, for dmi_free. */
-static int32_t read_extra(dmi_host *host, dmi_targz *tar, uint64_t size, uint64_t most, char **out) {
+static int32_t read_extra(dmi_host *host, dmi_targz *tar, uint64_t size, uint64_t most,
+                          char **out) {
     *out = NULL;
-    if (size > most) return fail_header(host, tar, DMI_ERROR_BAD_FORMAT, "its name or its attributes are too long");
+    if (size > most)
+        return fail_header(host, tar, DMI_ERROR_BAD_FORMAT,
+                           "its name or its attributes are too long");
     void *text;
     int32_t status = dmi_alloc_zero(host, &text, (size_t)size + 1, 1, path_of(tar));
     if (status != DMI_OK) return status;
@@ -161,7 +170,8 @@ static bool parse_decimal(const char *text, uint64_t *out) {
     return *text == '\0';
 }
 
-/* pax records, "LENGTH KEY=VALUE\n", the length that of the whole record. Of the keys only path and size matter. */
+/* pax records, "LENGTH KEY=VALUE\n", the length that of the whole record. Of the keys only path and
+ * size matter. */
 static int32_t apply_pax(dmi_host *host, dmi_targz *tar, char *text, size_t size) {
     size_t at = 0;
     while (at < size) {
@@ -169,7 +179,8 @@ static int32_t apply_pax(dmi_host *host, dmi_targz *tar, char *text, size_t size
         while (start < size && text[start] >= '0' && text[start] <= '9' && length <= size) {
             length = 10 * length + (size_t)(text[start++] - '0');
         }
-        const bool framed = start < size && text[start] == ' ' && length > start + 1 - at && length <= size - at;
+        const bool framed =
+            start < size && text[start] == ' ' && length > start + 1 - at && length <= size - at;
         if (!framed || text[at + length - 1] != '\n') {
             return fail_header(host, tar, DMI_ERROR_BAD_FORMAT, "malformed pax attributes");
         }
@@ -177,15 +188,19 @@ static int32_t apply_pax(dmi_host *host, dmi_targz *tar, char *text, size_t size
         text[at + length - 1] = '\0';
         at += length;
         char *equals = strchr(key, '=');
-        if (equals == NULL) return fail_header(host, tar, DMI_ERROR_BAD_FORMAT, "a pax attribute without '='");
+        if (equals == NULL)
+            return fail_header(host, tar, DMI_ERROR_BAD_FORMAT, "a pax attribute without '='");
         *equals = '\0';
         const char *value = equals + 1;
-        if (strncmp(key, "GNU.sparse.", 11) == 0) return fail_header(host, tar, DMI_ERROR_UNSUPPORTED, "sparse file");
+        if (strncmp(key, "GNU.sparse.", 11) == 0)
+            return fail_header(host, tar, DMI_ERROR_UNSUPPORTED, "sparse file");
         if (strcmp(key, "path") == 0) {
-            if (strlen(value) > MAX_NAME) return fail_header(host, tar, DMI_ERROR_BAD_FORMAT, "its name is too long");
+            if (strlen(value) > MAX_NAME)
+                return fail_header(host, tar, DMI_ERROR_BAD_FORMAT, "its name is too long");
             give_name(tar, value);
         } else if (strcmp(key, "size") == 0) {
-            if (!parse_decimal(value, &tar->given_size)) return fail_header(host, tar, DMI_ERROR_BAD_FORMAT, "bad pax size");
+            if (!parse_decimal(value, &tar->given_size))
+                return fail_header(host, tar, DMI_ERROR_BAD_FORMAT, "bad pax size");
             tar->size_given = true;
         }
     }
@@ -210,16 +225,19 @@ static int32_t read_header(dmi_host *host, dmi_targz *tar, tar_header *header, b
     if (status != DMI_OK) return status;
     if (got < BLOCK && first)
         return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
-                        "%s: no tar, plain or gzip, or truncated: the archive stops at byte %zu of its first header",
+                        "%s: no tar, plain or gzip, or truncated: the archive stops at byte %zu of "
+                        "its first header",
                         path_of(tar), got);
     if (got < BLOCK) {
-        return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: truncated: the archive stops at byte %llu without its end mark",
+        return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
+                        "%s: truncated: the archive stops at byte %llu without its end mark",
                         path_of(tar), (unsigned long long)dmi_stream_offset(tar->stream));
     }
     if (is_zero(header)) {
         status = read_exactly(host, tar, header, BLOCK, "its end mark");
         if (status != DMI_OK) return status;
-        if (!is_zero(header)) return fail_header(host, tar, DMI_ERROR_BAD_FORMAT, "it follows half an end mark");
+        if (!is_zero(header))
+            return fail_header(host, tar, DMI_ERROR_BAD_FORMAT, "it follows half an end mark");
         *found = false;
         return DMI_OK;
     }
@@ -231,13 +249,15 @@ static int32_t read_header(dmi_host *host, dmi_targz *tar, tar_header *header, b
 }
 
 /* Sets the current member from its header, and passes over what is not a regular file. */
-static int32_t begin_member(dmi_host *host, dmi_targz *tar, const tar_header *header, uint64_t size, bool *regular) {
+static int32_t begin_member(dmi_host *host, dmi_targz *tar, const tar_header *header, uint64_t size,
+                            bool *regular) {
     if (!tar->name_given) copy_name(tar, header);
     if (tar->size_given) size = tar->given_size;
     tar->name_given = tar->size_given = false;
     const char type = header->type;
     if (type == 'S') return fail_header(host, tar, DMI_ERROR_UNSUPPORTED, "sparse file");
-    if (type >= '1' && type <= '6') size = 0; /* links, devices and folders have no data, whatever the size says */
+    if (type >= '1' && type <= '6')
+        size = 0; /* links, devices and folders have no data, whatever the size says */
     tar->left = size;
     tar->padding = padding_of(size);
     const size_t length = strlen(tar->name);
@@ -273,7 +293,8 @@ int32_t dmi_targz_next(dmi_host *host, dmi_targz *tar, dmi_targz_member *member,
             status = read_pax(host, tar, size);
         } else if (header.type == 'K' || header.type == 'g') {
             status = skip(host, tar, size, "a long link or attributes of all");
-            if (status == DMI_OK) status = skip(host, tar, padding_of(size), "a long link or attributes of all");
+            if (status == DMI_OK)
+                status = skip(host, tar, padding_of(size), "a long link or attributes of all");
         } else {
             status = begin_member(host, tar, &header, size, &regular);
         }
@@ -289,7 +310,8 @@ int32_t dmi_targz_next(dmi_host *host, dmi_targz *tar, dmi_targz_member *member,
 
 int32_t dmi_targz_read(dmi_host *host, dmi_targz *tar, void *bytes, size_t size) {
     if (size > tar->left) {
-        return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: '%s' has only %llu more bytes, where %zu are needed", path_of(tar),
+        return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
+                        "%s: '%s' has only %llu more bytes, where %zu are needed", path_of(tar),
                         tar->name, (unsigned long long)tar->left, size);
     }
     tar->left -= size;

@@ -1,4 +1,5 @@
-/* tar, plain or gzipped (told by its first bytes), read from front to back through zlib without unpacking to disk. */
+/* tar, plain or gzipped (told by its first bytes), read from front to back through zlib without
+ * unpacking to disk. */
 #ifndef DMI_IO_TARGZ_H
 #define DMI_IO_TARGZ_H
 
@@ -15,8 +16,8 @@ typedef struct dmi_targz_member {
 } dmi_targz_member;
 
 int32_t dmi_targz_open(dmi_host *host, dmi_targz **out, const char *path);
-/* The next regular file. *found is false at the archive's proper end; an archive that just stops, or whose gzip
- * checksum or tar header checksum is wrong, is an error that names path and place. */
+/* The next regular file. *found is false at the archive's proper end; an archive that just stops,
+ * or whose gzip checksum or tar header checksum is wrong, is an error that names path and place. */
 int32_t dmi_targz_next(dmi_host *host, dmi_targz *tar, dmi_targz_member *member, bool *found);
 /* Exactly `size` bytes of the current member. */
 int32_t dmi_targz_read(dmi_host *host, dmi_targz *tar, void *bytes, size_t size);

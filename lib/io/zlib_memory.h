@@ -8,7 +8,8 @@
 
 typedef struct dmi_zlib_memory {
     dmi_host *host;
-    int32_t status; /* of the last allocation: what Z_MEM_ERROR stands for, the host's error text being set */
+    int32_t status; /* of the last allocation: what Z_MEM_ERROR stands for, the host's error text
+                       being set */
 } dmi_zlib_memory;
 
 /* Zeroes `stream` and makes it allocate from `memory`, which must outlive it. */

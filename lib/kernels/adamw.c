@@ -1,19 +1,20 @@
-/* AdamW (Loshchilov and Hutter 2019, algorithm 2, in PyTorch's order) and the moving average of the weights in one pass over
- * the flat parameter block, and what is asked of the gradient before it: its sum of squares, and whether it is finite. */
+/* AdamW (Loshchilov and Hutter 2019, algorithm 2, in PyTorch's order) and the moving average of the
+ * weights in one pass over the flat parameter block, and what is asked of the gradient before it:
+ * its sum of squares, and whether it is finite. */
 #include "kernels/double_sums.h"
 #include "kernels/families.h"
 #include "kernels/vector_math.h"
 
 /* The same for every element, computed once in double. */
 typedef struct step {
-    float shrink;        /* 1 - rate * decay */
+    float shrink; /* 1 - rate * decay */
     float beta1, beta2, fresh1, fresh2;
     float correction2, eps, gradient_scale;
-    float size;          /* rate * correction1 */
+    float size; /* rate * correction1 */
 } step;
 
-/* In the first step the moments are zero. Were they read, memory that nobody has written would be mapped twice: to be read, and
- * once more to be written, with all threads waiting. */
+/* In the first step the moments are zero. Were they read, memory that nobody has written would be
+ * mapped twice: to be read, and once more to be written, with all threads waiting. */
 static inline float updated(float w, float *m, float *v, float g, const step *s, const bool first) {
     g *= s->gradient_scale;
     *m = first ? s->fresh1 * g : s->fresh1 * (g - *m) + *m;
@@ -21,13 +22,14 @@ static inline float updated(float w, float *m, float *v, float g, const step *s,
     return w * s->shrink - s->size * *m / (sqrtf(*v * s->correction2) + s->eps);
 }
 
-static inline void update(float *restrict w, float *restrict m, float *restrict v, const float *restrict g, const step *s,
-                          size_t n, const bool first) {
+static inline void update(float *restrict w, float *restrict m, float *restrict v,
+                          const float *restrict g, const step *s, size_t n, const bool first) {
     for (size_t i = 0; i < n; i++) w[i] = updated(w[i], &m[i], &v[i], g[i], s, first);
 }
 
-static inline void update_averaged(float *restrict w, float *restrict m, float *restrict v, float *restrict average,
-                                   const float *restrict g, const step *s, float fresh, size_t n, const bool first) {
+static inline void update_averaged(float *restrict w, float *restrict m, float *restrict v,
+                                   float *restrict average, const float *restrict g, const step *s,
+                                   float fresh, size_t n, const bool first) {
     for (size_t i = 0; i < n; i++) {
         float next = updated(w[i], &m[i], &v[i], g[i], s, first);
         w[i] = next;
@@ -35,7 +37,8 @@ static inline void update_averaged(float *restrict w, float *restrict m, float *
     }
 }
 
-static inline void add_weights(float *restrict g, float scale, float l2, const float *restrict w, size_t n) {
+static inline void add_weights(float *restrict g, float scale, float l2, const float *restrict w,
+                               size_t n) {
     for (size_t i = 0; i < n; i++) g[i] = scale * g[i] + l2 * w[i];
 }
 
@@ -43,8 +46,9 @@ void DMI_KERNEL(average)(float *restrict average, const float *restrict w, float
     for (size_t i = 0; i < n; i++) average[i] = fresh * (w[i] - average[i]) + average[i];
 }
 
-void DMI_KERNEL(adamw)(float *restrict w, float *restrict m, float *restrict v, float *restrict average,
-                       float *restrict g, const dmi_adamw *options, size_t n) {
+void DMI_KERNEL(adamw)(float *restrict w, float *restrict m, float *restrict v,
+                       float *restrict average, float *restrict g, const dmi_adamw *options,
+                       size_t n) {
     const bool l2 = options->l2 > 0;
     if (l2) add_weights(g, options->gradient_scale, options->l2, w, n);
     const step s = {

@@ -1,5 +1,5 @@
-/* Sums of columns: floats over a few rows, then doubles, so that the error does not grow with the number of rows and a
- * large common value does not swamp small differences. */
+/* Sums of columns: floats over a few rows, then doubles, so that the error does not grow with the
+ * number of rows and a large common value does not swamp small differences. */
 #ifndef DMI_KERNELS_COLUMN_SUMS_H
 #define DMI_KERNELS_COLUMN_SUMS_H
 
@@ -7,13 +7,14 @@
 #include <string.h>
 
 enum {
-    DMI_COLUMNS = 64,  /* columns at a time: the sums stay in L1, and a cache line of x is read once */
+    DMI_COLUMNS =
+        64, /* columns at a time: the sums stay in L1, and a cache line of x is read once */
     DMI_FLOAT_ROWS = 32 /* rows summed in float */
 };
 
 /* total[c] = sum over rows of x[row * stride + c], columns at most DMI_COLUMNS. */
-static inline void dmi_column_sums(double *restrict total, const float *restrict x, size_t stride, size_t rows,
-                                   size_t columns) {
+static inline void dmi_column_sums(double *restrict total, const float *restrict x, size_t stride,
+                                   size_t rows, size_t columns) {
     float part[DMI_COLUMNS];
     memset(total, 0, columns * sizeof *total);
     for (size_t r0 = 0; r0 < rows; r0 += DMI_FLOAT_ROWS) {

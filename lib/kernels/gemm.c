@@ -1,4 +1,5 @@
-/* See gemm.h. The count below is the process's, as the setting that it guards is: BLAS has one number of threads. */
+/* See gemm.h. The count below is the process's, as the setting that it guards is: BLAS has one
+ * number of threads. */
 #include "kernels/gemm.h"
 
 #include <pthread.h>
@@ -14,7 +15,7 @@
 #endif
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static int32_t holders;       /* begins without their end */
+static int32_t holders; /* begins without their end */
 static int32_t threads_before;
 
 #if defined(DMI_BLAS_BLIS)
@@ -30,9 +31,10 @@ static void set_threads(int32_t threads) { openblas_set_num_threads(threads); }
 const char *dmi_gemm_name(void) { return "OpenBLAS"; }
 const char *dmi_gemm_version(void) { return openblas_get_config() + sizeof "OpenBLAS"; }
 
-/* What is loaded may be any of OpenBLAS's variants. The sequential one shares its buffers without a lock, so its products must
- * not overlap. The one on OpenMP asks OpenMP for the number of threads, which every thread has for itself: it is set around
- * each product, since the products of a task would else run on several threads, with other bits. */
+/* What is loaded may be any of OpenBLAS's variants. The sequential one shares its buffers without a
+ * lock, so its products must not overlap. The one on OpenMP asks OpenMP for the number of threads,
+ * which every thread has for itself: it is set around each product, since the products of a task
+ * would else run on several threads, with other bits. */
 static void set_threads_of_this_one(int32_t threads) {
     pthread_mutex_lock(&mutex);
     set_threads(threads);
@@ -67,10 +69,10 @@ void dmi_gemm_end(void) {
     pthread_mutex_unlock(&mutex);
 }
 
-void dmi_gemm(bool ta, bool tb, int32_t m, int32_t n, int32_t k, const float *a, int32_t lda, const float *b, int32_t ldb,
-              bool add, float *c, int32_t ldc) {
+void dmi_gemm(bool ta, bool tb, int32_t m, int32_t n, int32_t k, const float *a, int32_t lda,
+              const float *b, int32_t ldb, bool add, float *c, int32_t ldc) {
     single_thread_begin();
-    cblas_sgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, m, n, k, 1.0f, a, lda, b, ldb,
-                add ? 1.0f : 0.0f, c, ldc);
+    cblas_sgemm(CblasRowMajor, ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, m, n,
+                k, 1.0f, a, lda, b, ldb, add ? 1.0f : 0.0f, c, ldc);
     single_thread_end();
 }

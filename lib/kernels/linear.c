@@ -1,5 +1,5 @@
-/* Products of vectors with a matrix w [in, out], forward and both gradients. A sum over rows of w, or over the batch, is
- * taken in order for each column, so how the work is cut changes no bit. */
+/* Products of vectors with a matrix w [in, out], forward and both gradients. A sum over rows of w,
+ * or over the batch, is taken in order for each column, so how the work is cut changes no bit. */
 #include "kernels/families.h"
 #include "kernels/vector_sums.h"
 
@@ -9,8 +9,8 @@ enum {
 };
 
 /* sum[c] += sum over k of a[k * sa] * b[k * sb + c], k in order; width at most COLUMNS. */
-static inline void multiply_add(float *restrict sum, const float *restrict a, size_t sa, const float *restrict b, size_t sb,
-                                size_t count, size_t width) {
+static inline void multiply_add(float *restrict sum, const float *restrict a, size_t sa,
+                                const float *restrict b, size_t sb, size_t count, size_t width) {
     size_t k = 0;
     for (; k + 4 <= count; k += 4, a += 4 * sa, b += 4 * sb) {
         const float a0 = a[0], a1 = a[sa], a2 = a[2 * sa], a3 = a[3 * sa];
@@ -26,19 +26,20 @@ static inline void multiply_add(float *restrict sum, const float *restrict a, si
     }
 }
 
-void DMI_KERNEL(linear_forward)(float *y, const float *x, const float *w, const float *bias, int32_t in, int32_t out,
-                                int32_t o0, int32_t o1) {
+void DMI_KERNEL(linear_forward)(float *y, const float *x, const float *w, const float *bias,
+                                int32_t in, int32_t out, int32_t o0, int32_t o1) {
     float sum[COLUMNS];
     for (int32_t o = o0; o < o1; o += COLUMNS) {
         size_t width = (size_t)(o1 - o < COLUMNS ? o1 - o : COLUMNS);
         memset(sum, 0, sizeof sum);
         multiply_add(sum, x, 1, w + o, (size_t)out, (size_t)in, width);
-        for (size_t c = 0; c < width; c++) y[(size_t)o + c] = bias ? sum[c] + bias[(size_t)o + c] : sum[c];
+        for (size_t c = 0; c < width; c++)
+            y[(size_t)o + c] = bias ? sum[c] + bias[(size_t)o + c] : sum[c];
     }
 }
 
-void DMI_KERNEL(linear_backward_x)(float *dx, const float *dy, const float *w, int32_t out, int32_t i0, int32_t i1,
-                                   bool add) {
+void DMI_KERNEL(linear_backward_x)(float *dx, const float *dy, const float *w, int32_t out,
+                                   int32_t i0, int32_t i1, bool add) {
     for (int32_t i = i0; i < i1; i++) {
         float sum = dmi_dot(dy, w + (size_t)i * (size_t)out, (size_t)out);
         dx[i] = add ? dx[i] + sum : sum;
@@ -46,8 +47,8 @@ void DMI_KERNEL(linear_backward_x)(float *dx, const float *dy, const float *w, i
 }
 
 /* Two vectors of columns of `rows` rows of dw. */
-static inline void block_of_gradient(float *dw, const float *x, const float *dy, size_t n, size_t in, size_t out,
-                                     const int rows, bool add) {
+static inline void block_of_gradient(float *dw, const float *x, const float *dy, size_t n,
+                                     size_t in, size_t out, const int rows, bool add) {
     vec sum[ROWS_OF_W][2] = {{{0}}};
     for (size_t k = 0; k < n; k++, x += in, dy += out) {
         const vec left = load(dy), right = load(dy + W);
@@ -62,9 +63,10 @@ static inline void block_of_gradient(float *dw, const float *x, const float *dy,
     }
 }
 
-void DMI_KERNEL(linear_backward_w)(float *dw, const float *x, const float *dy, int32_t n, int32_t in, int32_t out,
-                                   int32_t i0, int32_t i1, bool add) {
-    const size_t batch = (size_t)n, rows_in = (size_t)in, columns = (size_t)out, whole = columns - columns % (2 * W);
+void DMI_KERNEL(linear_backward_w)(float *dw, const float *x, const float *dy, int32_t n,
+                                   int32_t in, int32_t out, int32_t i0, int32_t i1, bool add) {
+    const size_t batch = (size_t)n, rows_in = (size_t)in, columns = (size_t)out,
+                 whole = columns - columns % (2 * W);
     float last[2 * W];
     for (int32_t i = i0; i < i1;) {
         const int rows = i1 - i < ROWS_OF_W ? 1 : ROWS_OF_W;

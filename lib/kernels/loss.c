@@ -3,7 +3,8 @@
 #include "kernels/families.h"
 #include "kernels/vector_math.h"
 
-double DMI_KERNEL(mse)(float *gradient, const float *prediction, const float *target, float factor, size_t n) {
+double DMI_KERNEL(mse)(float *gradient, const float *prediction, const float *target, float factor,
+                       size_t n) {
     double lane[DMI_SUM_LANES] = {0};
     float difference[DMI_SUM_LANES];
     for (size_t i = 0; i < n; i += DMI_SUM_LANES) {
@@ -16,8 +17,10 @@ double DMI_KERNEL(mse)(float *gradient, const float *prediction, const float *ta
     return dmi_sum_double_lanes(lane);
 }
 
-/* Without the difference of a root and 1, which would lose small errors' digits; in double, where no square overflows. */
-double DMI_KERNEL(huber)(float *gradient, const float *prediction, const float *target, float factor, float delta, size_t n) {
+/* Without the difference of a root and 1, which would lose small errors' digits; in double, where
+ * no square overflows. */
+double DMI_KERNEL(huber)(float *gradient, const float *prediction, const float *target,
+                         float factor, float delta, size_t n) {
     double lane[DMI_SUM_LANES] = {0};
     const double sharp = 1 / (double)delta;
     for (size_t i = 0; i < n; i += DMI_SUM_LANES) {

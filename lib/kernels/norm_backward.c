@@ -1,9 +1,11 @@
-/* The gradient of group normalisation (Wu and He 2018) of one picture, with SiLU where it was asked. A span is read once for
- * the sums over the pixels, in float over a block and then in double, and again for dx; what SiLU makes of dy is kept in
- * between where there is room, as its slope costs more than the memory. */
+/* The gradient of group normalisation (Wu and He 2018) of one picture, with SiLU where it was
+ * asked. A span is read once for the sums over the pixels, in float over a block and then in
+ * double, and again for dx; what SiLU makes of dy is kept in between where there is room, as its
+ * slope costs more than the memory. */
 #include "kernels/norm_parts.h"
 
-/* What a pass reads and writes of a strip. The second may read in place of dy, and without SiLU, what the first has kept. */
+/* What a pass reads and writes of a strip. The second may read in place of dy, and without SiLU,
+ * what the first has kept. */
 typedef struct backward {
     const float *x, *dy;
     float *kept, *dx;
@@ -18,13 +20,16 @@ typedef struct affine_vectors {
 } affine_vectors;
 
 static inline affine_vectors vectors_at(const affine *a, int32_t c) {
-    return (affine_vectors){load(a->mean + c), load(a->rstd + c), load(a->gain + c), load(a->offset + c)};
+    return (affine_vectors){load(a->mean + c), load(a->rstd + c), load(a->gain + c),
+                            load(a->offset + c)};
 }
 
 /* xhat of n pixels, and the gradient at u = gain xhat + offset: dy by the slope of SiLU, or dy. */
-static inline __attribute__((always_inline)) void through_silu(vec *du, vec *xhat, const float *x, size_t stride,
-                                                               const float *dy, size_t dy_stride, affine_vectors a,
-                                                               int32_t count, const bool with_silu, const int n) {
+static inline __attribute__((always_inline)) void through_silu(vec *du, vec *xhat, const float *x,
+                                                               size_t stride, const float *dy,
+                                                               size_t dy_stride, affine_vectors a,
+                                                               int32_t count, const bool with_silu,
+                                                               const int n) {
     DMI_SIDE_BY_SIDE xhat[i] = (load_part(x + (size_t)i * stride, count) - a.mean) * a.rstd;
     if (!with_silu) {
         DMI_SIDE_BY_SIDE du[i] = load_part(dy + (size_t)i * dy_stride, count);
@@ -36,9 +41,11 @@ static inline __attribute__((always_inline)) void through_silu(vec *du, vec *xha
 }
 
 /* Of n pixels, added to the sums of du and of du xhat; du itself is kept where `keep`. */
-static inline __attribute__((always_inline)) void add_gradients(const backward *b, affine_vectors a, const strip *s,
-                                                                size_t p, int32_t c, int32_t count, const bool with_silu,
-                                                                const bool keep, vec *sum, vec *product, const int n) {
+static inline __attribute__((always_inline)) void add_gradients(const backward *b, affine_vectors a,
+                                                                const strip *s, size_t p, int32_t c,
+                                                                int32_t count, const bool with_silu,
+                                                                const bool keep, vec *sum,
+                                                                vec *product, const int n) {
     const float *x = b->x + p * s->stride + c, *dy = b->dy + p * b->dy_stride + c;
     vec du[ABREAST], xhat[ABREAST];
     DMI_SIDE_BY_SIDE prefetch(x, (BLOCK + (size_t)i) * s->stride);
@@ -51,8 +58,10 @@ static inline __attribute__((always_inline)) void add_gradients(const backward *
 }
 
 /* Sums of du and of du xhat over a block, and du itself where `keep`. */
-static inline __attribute__((always_inline)) void gradient_sums(backward *b, const affine *a, const strip *s, size_t p0,
-                                                                size_t p1, int32_t c, int32_t count, const bool with_silu,
+static inline __attribute__((always_inline)) void gradient_sums(backward *b, const affine *a,
+                                                                const strip *s, size_t p0,
+                                                                size_t p1, int32_t c, int32_t count,
+                                                                const bool with_silu,
                                                                 const bool keep) {
     affine_vectors constants = vectors_at(a, c);
     vec sum[ABREAST] = {{0}}, product[ABREAST] = {{0}};
@@ -60,7 +69,8 @@ static inline __attribute__((always_inline)) void gradient_sums(backward *b, con
     size_t p = p0;
     for (; p + ABREAST <= p1; p += ABREAST)
         add_gradients(b, constants, s, p, c, count, with_silu, keep, sum, product, ABREAST);
-    for (; p < p1; p++) add_gradients(b, constants, s, p, c, count, with_silu, keep, sum, product, 1);
+    for (; p < p1; p++)
+        add_gradients(b, constants, s, p, c, count, with_silu, keep, sum, product, 1);
     for (int i = 1; i < ABREAST; i++) {
         sum[0] += sum[i];
         product[0] += product[i];
@@ -71,8 +81,10 @@ static inline __attribute__((always_inline)) void gradient_sums(backward *b, con
     for (int32_t i = 0; i < W; i++) b->product[c + i] += product_lanes[i];
 }
 
-static inline __attribute__((always_inline)) void all_gradient_sums(backward *b, const affine *a, const strip *s,
-                                                                    const bool with_silu, const bool keep) {
+static inline __attribute__((always_inline)) void all_gradient_sums(backward *b, const affine *a,
+                                                                    const strip *s,
+                                                                    const bool with_silu,
+                                                                    const bool keep) {
     memset(b->du, 0, sizeof b->du);
     memset(b->product, 0, sizeof b->product);
     for (size_t p0 = 0; p0 < s->pixels; p0 += BLOCK) {
@@ -90,17 +102,18 @@ typedef struct gradient_vectors {
 } gradient_vectors;
 
 /* dx of n pixels. */
-static inline __attribute__((always_inline)) void gradient_of(const backward *b, affine_vectors a, gradient_vectors g,
-                                                              const strip *s, size_t p, int32_t c, int32_t count,
-                                                              const bool with_silu, const bool add, const bool past,
-                                                              const int n) {
+static inline __attribute__((always_inline)) void gradient_of(const backward *b, affine_vectors a,
+                                                              gradient_vectors g, const strip *s,
+                                                              size_t p, int32_t c, int32_t count,
+                                                              const bool with_silu, const bool add,
+                                                              const bool past, const int n) {
     float *dx = b->dx + p * s->stride + c;
     vec du[ABREAST], xhat[ABREAST];
     if (add) {
         DMI_SIDE_BY_SIDE prefetch(dx, (BLOCK + (size_t)i) * s->stride);
     }
-    through_silu(du, xhat, b->x + p * s->stride + c, s->stride, b->dy + p * b->dy_stride + c, b->dy_stride, a, count,
-                 with_silu, n);
+    through_silu(du, xhat, b->x + p * s->stride + c, s->stride, b->dy + p * b->dy_stride + c,
+                 b->dy_stride, a, count, with_silu, n);
     DMI_SIDE_BY_SIDE du[i] = du[i] * g.by_du - (xhat[i] * g.by_xhat + g.constant);
     if (add) {
         DMI_SIDE_BY_SIDE du[i] += load_part(dx + (size_t)i * s->stride, count);
@@ -108,18 +121,23 @@ static inline __attribute__((always_inline)) void gradient_of(const backward *b,
     DMI_SIDE_BY_SIDE put(dx + (size_t)i * s->stride, du[i], count, past);
 }
 
-static inline __attribute__((always_inline)) void gradient(const backward *b, const affine *a, const strip *s, size_t p0,
-                                                           size_t p1, int32_t c, int32_t count, const bool with_silu,
-                                                           const bool add, const bool past) {
+static inline __attribute__((always_inline)) void gradient(const backward *b, const affine *a,
+                                                           const strip *s, size_t p0, size_t p1,
+                                                           int32_t c, int32_t count,
+                                                           const bool with_silu, const bool add,
+                                                           const bool past) {
     affine_vectors v = vectors_at(a, c);
     gradient_vectors g = {v.gain * v.rstd, load(b->m2 + c) * v.rstd, load(b->m1 + c) * v.rstd};
     size_t p = p0;
-    for (; p + ABREAST <= p1; p += ABREAST) gradient_of(b, v, g, s, p, c, count, with_silu, add, past, ABREAST);
+    for (; p + ABREAST <= p1; p += ABREAST)
+        gradient_of(b, v, g, s, p, c, count, with_silu, add, past, ABREAST);
     for (; p < p1; p++) gradient_of(b, v, g, s, p, c, count, with_silu, add, past, 1);
 }
 
-static inline __attribute__((always_inline)) void whole_gradient(const backward *b, const affine *a, const strip *s,
-                                                                 const bool with_silu, const bool add, bool past) {
+static inline __attribute__((always_inline)) void whole_gradient(const backward *b, const affine *a,
+                                                                 const strip *s,
+                                                                 const bool with_silu,
+                                                                 const bool add, bool past) {
     past = past && is_lines(b->dx, s->stride);
     for (size_t p0 = 0; p0 < s->pixels; p0 += BLOCK) {
         size_t p1 = block_end(s, p0);
@@ -131,9 +149,10 @@ static inline __attribute__((always_inline)) void whole_gradient(const backward 
     }
 }
 
-void DMI_KERNEL(norm_backward)(const dmi_norm_x *x, float *dgain, float *doffset, const float *dy, const float *mean,
-                               const float *rstd, const float *gain, const float *offset, int32_t pixels, int32_t per_group,
-                               int32_t c0, int32_t c1, bool with_silu, bool past, float *kept) {
+void DMI_KERNEL(norm_backward)(const dmi_norm_x *x, float *dgain, float *doffset, const float *dy,
+                               const float *mean, const float *rstd, const float *gain,
+                               const float *offset, int32_t pixels, int32_t per_group, int32_t c0,
+                               int32_t c1, bool with_silu, bool past, float *kept) {
     const int32_t span = span_channels(per_group);
     const double share = 1.0 / ((double)pixels * per_group);
     int32_t group_of[WIDTH];

@@ -1,5 +1,6 @@
-/* What group norm's forward and backward share. Channels are taken in spans of whole groups, those of a span in strips of at
- * most WIDTH, and a strip by blocks of pixels and W channels at a time. */
+/* What group norm's forward and backward share. Channels are taken in spans of whole groups, those
+ * of a span in strips of at most WIDTH, and a strip by blocks of pixels and W channels at a
+ * time. */
 #ifndef DMI_KERNELS_NORM_PARTS_H
 #define DMI_KERNELS_NORM_PARTS_H
 
@@ -11,10 +12,12 @@
 enum {
     WIDTH = DMI_NORM_SPAN, /* channels at a time */
     WHOLE = 16,            /* floats of the widest vector */
-    BLOCK = 32             /* pixels summed in float; what is read from main memory is asked for a block ahead */
+    BLOCK =
+        32 /* pixels summed in float; what is read from main memory is asked for a block ahead */
 };
 
-/* Channels of a span: whole groups, at most WIDTH channels and whole vectors if it can be; one group where it is wider. */
+/* Channels of a span: whole groups, at most WIDTH channels and whole vectors if it can be; one
+ * group where it is wider. */
 static inline int32_t span_channels(int32_t per_group) {
     int32_t most = WIDTH / per_group * per_group;
     for (int32_t span = most; span > 0; span -= per_group) {
@@ -43,20 +46,28 @@ static inline int32_t channels_of(const dmi_norm_x *x) { return x->channels[0] +
 /* The strip that begins at channel c of a span that ends before s1. */
 static inline strip strip_at(const dmi_norm_x *x, size_t pixels, int32_t c, int32_t s1) {
     int32_t border = x->channels[0], part = c >= border, end = !part && s1 > border ? border : s1;
-    return (strip){.stride = (size_t)x->channels[part], .pixels = pixels, .whole_stride = (size_t)channels_of(x),
-                   .width = at_most(WIDTH, end - c), .part = part, .at = (size_t)(part ? c - border : c)};
+    return (strip){.stride = (size_t)x->channels[part],
+                   .pixels = pixels,
+                   .whole_stride = (size_t)channels_of(x),
+                   .width = at_most(WIDTH, end - c),
+                   .part = part,
+                   .at = (size_t)(part ? c - border : c)};
 }
 
-static inline size_t block_end(const strip *s, size_t p0) { return s->pixels - p0 < BLOCK ? s->pixels : p0 + BLOCK; }
+static inline size_t block_end(const strip *s, size_t p0) {
+    return s->pixels - p0 < BLOCK ? s->pixels : p0 + BLOCK;
+}
 
 /* Each channel's share of its group's figures. */
 typedef struct affine {
     float mean[WIDTH], rstd[WIDTH], gain[WIDTH], offset[WIDTH];
 } affine;
 
-/* mean and rstd from the span's first group, gain and offset from the first of the `width` channels. */
-static inline void affine_of(affine *a, const int32_t *group_of, const float *mean, const float *rstd, const float *gain,
-                      const float *offset, int32_t width) {
+/* mean and rstd from the span's first group, gain and offset from the first of the `width`
+ * channels. */
+static inline void affine_of(affine *a, const int32_t *group_of, const float *mean,
+                             const float *rstd, const float *gain, const float *offset,
+                             int32_t width) {
     memset(a, 0, sizeof *a);
     for (int32_t c = 0; c < width; c++) {
         a->mean[c] = mean[group_of[c]];
@@ -67,9 +78,12 @@ static inline void affine_of(affine *a, const int32_t *group_of, const float *me
 }
 
 /* Whole vectors can be written past the caches where they are lines. */
-static inline bool is_lines(const float *y, size_t stride) { return (uintptr_t)y % sizeof(vec) == 0 && stride % W == 0; }
+static inline bool is_lines(const float *y, size_t stride) {
+    return (uintptr_t)y % sizeof(vec) == 0 && stride % W == 0;
+}
 
-static inline __attribute__((always_inline)) void put(float *y, vec value, int32_t count, bool past) {
+static inline __attribute__((always_inline)) void put(float *y, vec value, int32_t count,
+                                                      bool past) {
     if (past) store_past(y, value);
     else store_part(y, value, count);
 }

@@ -1,5 +1,5 @@
-/* Random words, many blocks of Philox 4x32-10 (Salmon et al. 2011) at a time: the sequence of base/random.h, whose
- * dmi_philox makes one block. */
+/* Random words, many blocks of Philox 4x32-10 (Salmon et al. 2011) at a time: the sequence of
+ * base/random.h, whose dmi_philox makes one block. */
 #include <string.h>
 
 #include "kernels/families.h"
@@ -8,7 +8,8 @@
 #include <immintrin.h>
 #endif
 
-/* Lanes of 64 bits, of which the lower 32 are the word; the upper are left to be anything until the end. */
+/* Lanes of 64 bits, of which the lower 32 are the word; the upper are left to be anything until the
+ * end. */
 #if defined(__AVX512F__)
 enum { LANES = 8 };
 #elif defined(__AVX2__)
@@ -16,11 +17,16 @@ enum { LANES = 4 };
 #else
 enum { LANES = 2 };
 #endif
-enum { SETS = 2, BLOCKS = SETS * LANES, ROUNDS = 10 }; /* two sets of vectors, as a product takes five cycles */
+enum {
+    SETS = 2,
+    BLOCKS = SETS * LANES,
+    ROUNDS = 10
+}; /* two sets of vectors, as a product takes five cycles */
 
 typedef uint64_t lanes __attribute__((vector_size(8 * LANES)));
 
-/* The products of the lower halves, 64 bits each: one instruction, which compilers do not find by themselves. */
+/* The products of the lower halves, 64 bits each: one instruction, which compilers do not find by
+ * themselves. */
 static inline lanes product(lanes a, lanes b) {
 #if defined(__AVX512F__)
     return (lanes)_mm512_mul_epu32((__m512i)a, (__m512i)b);
@@ -33,12 +39,14 @@ static inline lanes product(lanes a, lanes b) {
 #endif
 }
 
-void DMI_KERNEL(random_words)(uint32_t *words, const uint32_t key[2], const uint32_t counter[4], size_t blocks) {
+void DMI_KERNEL(random_words)(uint32_t *words, const uint32_t key[2], const uint32_t counter[4],
+                              size_t blocks) {
     const lanes by0 = (lanes){0} + 0xD2511F53u, by1 = (lanes){0} + 0xCD9E8D57u;
     const uint64_t first = (uint64_t)counter[1] << 32 | counter[0];
     for (size_t done = 0; done < blocks; done += BLOCKS, words += 4 * BLOCKS) {
         lanes c0[SETS], c1[SETS], c2[SETS], c3[SETS];
-        uint32_t k0 = key[0], k1 = key[1], part[4 * BLOCKS], *out = blocks - done < BLOCKS ? part : words;
+        uint32_t k0 = key[0], k1 = key[1], part[4 * BLOCKS],
+                 *out = blocks - done < BLOCKS ? part : words;
         for (int s = 0; s < SETS; s++) {
             uint64_t number[LANES];
             for (int l = 0; l < LANES; l++) number[l] = first + done + (size_t)(s * LANES + l);

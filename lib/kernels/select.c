@@ -1,4 +1,5 @@
-/* The choice of a table of kernels: the best one compiled in that is not above what is asked for. */
+/* The choice of a table of kernels: the best one compiled in that is not above what is asked
+ * for. */
 #include "base/cpu.h"
 #include "kernels/kernels.h"
 

@@ -1,6 +1,7 @@
-/* The softmax of attention, on panels of DMI_SOFTMAX_COLUMNS columns that stand in L1 between two products: forward one key
- * a row and one query a column, so that maxima and sums are vectors, never reduced across lanes; and in backward the
- * probabilities again with the gradient of the scores, one query a row. Also dot products of rows. */
+/* The softmax of attention, on panels of DMI_SOFTMAX_COLUMNS columns that stand in L1 between two
+ * products: forward one key a row and one query a column, so that maxima and sums are vectors,
+ * never reduced across lanes; and in backward the probabilities again with the gradient of the
+ * scores, one query a row. Also dot products of rows. */
 #include <math.h>
 #include <string.h>
 
@@ -13,10 +14,11 @@ enum { COLUMNS = DMI_SOFTMAX_COLUMNS };
 
 static inline vec all(float x) { return (vec){0} + x; }
 
-/* x = k + r with |r| <= 1/2; adding 1.5 * 2^23 + 127 rounds to an integer and leaves k + 127 in the low bits, which are the
- * exponent of 2^k: 0 for k = -127. 2^r = 1 + r q(r), q the minimax polynomial for the relative error, which is 2e-9.
- * Relative error of 2^(factor * x) in all below 1e-7 beyond that of factor * x; for factor * x from -127, where it is 0, to
- * 127; not a number stays so. */
+/* x = k + r with |r| <= 1/2; adding 1.5 * 2^23 + 127 rounds to an integer and leaves k + 127 in the
+ * low bits, which are the exponent of 2^k: 0 for k = -127. 2^r = 1 + r q(r), q the minimax
+ * polynomial for the relative error, which is 2e-9. Relative error of 2^(factor * x) in all below
+ * 1e-7 beyond that of factor * x; for factor * x from -127, where it is 0, to 127; not a number
+ * stays so. */
 static inline vec power_of_two(vec x, float factor) {
     typedef uint32_t bits __attribute__((vector_size(sizeof(vec))));
     const float shift = 12582912.0f + 127.0f;
@@ -67,8 +69,8 @@ static vec column_powers(float *s, vec most, float factor, size_t rows) {
     return (sum[0] + sum[1]) + (sum[2] + sum[3]);
 }
 
-void DMI_KERNEL(softmax_block)(float *s, float *o, float *most, float *sum, float scale, int32_t keys, int32_t width,
-                               bool first) {
+void DMI_KERNEL(softmax_block)(float *s, float *o, float *most, float *sum, float scale,
+                               int32_t keys, int32_t width, bool first) {
     float factor = base_two(scale);
     for (int32_t at = 0; at < COLUMNS; at += W) {
         vec top = column_largest(s + at, (size_t)keys), before = load(most + at);
@@ -81,20 +83,23 @@ void DMI_KERNEL(softmax_block)(float *s, float *o, float *most, float *sum, floa
         }
         vec kept = power_of_two(before - top, factor);
         store(sum + at, load(sum + at) * kept + added);
-        for (size_t i = 0; i < (size_t)width; i++) store(o + i * COLUMNS + at, load(o + i * COLUMNS + at) * kept);
+        for (size_t i = 0; i < (size_t)width; i++)
+            store(o + i * COLUMNS + at, load(o + i * COLUMNS + at) * kept);
     }
 }
 
-void DMI_KERNEL(softmax_finish)(float *o, float *lse, const float *most, const float *sum, float scale, int32_t width,
-                                int32_t queries) {
+void DMI_KERNEL(softmax_finish)(float *o, float *lse, const float *most, const float *sum,
+                                float scale, int32_t width, int32_t queries) {
     for (int32_t at = 0; at < COLUMNS; at += W) {
         vec inverse = 1.0f / load(sum + at);
-        for (size_t i = 0; i < (size_t)width; i++) store(o + i * COLUMNS + at, load(o + i * COLUMNS + at) * inverse);
+        for (size_t i = 0; i < (size_t)width; i++)
+            store(o + i * COLUMNS + at, load(o + i * COLUMNS + at) * inverse);
     }
     for (int32_t i = 0; i < queries; i++) lse[i] = most[i] + logf(sum[i]) / scale;
 }
 
-void DMI_KERNEL(softmax_gradient)(float *s, float *dp, const float *lse, const float *delta, float scale, int32_t rows) {
+void DMI_KERNEL(softmax_gradient)(float *s, float *dp, const float *lse, const float *delta,
+                                  float scale, int32_t rows) {
     float factor = base_two(scale);
     for (int32_t r = 0; r < rows; r++, s += COLUMNS, dp += COLUMNS) {
         vec l = all(lse[r]), d = all(delta[r]);
@@ -107,18 +112,22 @@ void DMI_KERNEL(softmax_gradient)(float *s, float *dp, const float *lse, const f
     }
 }
 
-void DMI_KERNEL(rows_to_panel)(float *panel, const float *x, size_t stride, int32_t rows, int32_t width) {
+void DMI_KERNEL(rows_to_panel)(float *panel, const float *x, size_t stride, int32_t rows,
+                               int32_t width) {
     if (rows < COLUMNS) memset(panel, 0, (size_t)width * COLUMNS * sizeof *panel);
     dmi_turn_over(panel, COLUMNS, x, stride, rows, width, false);
 }
 
-void DMI_KERNEL(panel_to_rows)(float *y, size_t stride, const float *panel, int32_t rows, int32_t width, bool add) {
+void DMI_KERNEL(panel_to_rows)(float *y, size_t stride, const float *panel, int32_t rows,
+                               int32_t width, bool add) {
     dmi_turn_over(y, stride, panel, COLUMNS, width, rows, add);
 }
 
-void DMI_KERNEL(row_dot)(float *delta, const float *a, size_t sa, const float *b, size_t sb, int32_t rows, int32_t columns) {
+void DMI_KERNEL(row_dot)(float *delta, const float *a, size_t sa, const float *b, size_t sb,
+                         int32_t rows, int32_t columns) {
     if (columns >= W) {
-        for (int32_t r = 0; r < rows; r++, a += sa, b += sb) delta[r] = dmi_dot(a, b, (size_t)columns);
+        for (int32_t r = 0; r < rows; r++, a += sa, b += sb)
+            delta[r] = dmi_dot(a, b, (size_t)columns);
         return;
     }
     for (int32_t r = 0; r < rows; r++, a += sa, b += sb) {

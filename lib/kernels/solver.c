@@ -1,5 +1,6 @@
-/* What a sampler does to one picture of n values, whose state is in double: solvers take differences of nearly equal pictures,
- * and EDM's state is 80 times the picture. Networks take and give floats. */
+/* What a sampler does to one picture of n values, whose state is in double: solvers take
+ * differences of nearly equal pictures, and EDM's state is 80 times the picture. Networks take and
+ * give floats. */
 #include <math.h>
 
 #include "kernels/families.h"
@@ -11,8 +12,8 @@ void DMI_KERNEL(solver_input)(float *input, double factor, const double *x, size
 }
 
 /* Comparisons that let NaN through: the sampler looks for it afterwards. */
-void DMI_KERNEL(solver_read)(double *y, double of_x, const double *x, double of_output, const float *output, double limit,
-                             size_t n) {
+void DMI_KERNEL(solver_read)(double *y, double of_x, const double *x, double of_output,
+                             const float *output, double limit, size_t n) {
     DMI_ELEMENTWISE
     for (size_t i = 0; i < n; i++) {
         double v = of_x * x[i] + of_output * output[i];
@@ -29,8 +30,8 @@ void DMI_KERNEL(solver_threshold)(double *y, double limit, size_t n) {
     }
 }
 
-void DMI_KERNEL(solver_sum)(double *y, const double *const *terms, const double *factors, int32_t count, const float *z,
-                            double of_z, size_t n) {
+void DMI_KERNEL(solver_sum)(double *y, const double *const *terms, const double *factors,
+                            int32_t count, const float *z, double of_z, size_t n) {
     enum { BLOCK = 64 };
     for (size_t at = 0; at < n; at += BLOCK) {
         size_t length = n - at < BLOCK ? n - at : BLOCK;
@@ -48,8 +49,8 @@ void DMI_KERNEL(solver_spread)(float *z, const float *output, float range, size_
     for (size_t i = 0; i < n; i++) z[i] *= expf(0.25f * (output[i] + 1) * range);
 }
 
-void DMI_KERNEL(solver_keep)(double *x, const float *mask, const float *image, double signal, const float *z, double noise,
-                             size_t pixels, size_t channels) {
+void DMI_KERNEL(solver_keep)(double *x, const float *mask, const float *image, double signal,
+                             const float *z, double noise, size_t pixels, size_t channels) {
     for (size_t p = 0; p < pixels; p++) {
         double drawn = mask[p];
         for (size_t i = p * channels; i < (p + 1) * channels; i++)
@@ -65,7 +66,8 @@ void DMI_KERNEL(moments)(double *mean, double *variance, const float *x, size_t 
     *variance = squares / (double)n;
 }
 
-/* Hoare's selection: afterwards x[k] is what sorting would put there, nothing before it is larger and nothing behind smaller. */
+/* Hoare's selection: afterwards x[k] is what sorting would put there, nothing before it is larger
+ * and nothing behind smaller. */
 static void select(double *x, size_t n, size_t k) {
     size_t low = 0, high = n - 1;
     while (low < high) {

@@ -19,7 +19,8 @@ static inline vec dmi_zip_low(vec a, vec b) {
 
 static inline vec dmi_zip_high(vec a, vec b) {
 #if defined(__AVX512F__)
-    return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+    return __builtin_shufflevector(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15,
+                                   31);
 #elif defined(__AVX__)
     return __builtin_shufflevector(a, b, 4, 12, 5, 13, 6, 14, 7, 15);
 #else
@@ -27,7 +28,8 @@ static inline vec dmi_zip_high(vec a, vec b) {
 #endif
 }
 
-/* Row i and row i + W / 2 become rows 2i and 2i + 1: one bit of the row's number changes places with one of the lane's. */
+/* Row i and row i + W / 2 become rows 2i and 2i + 1: one bit of the row's number changes places
+ * with one of the lane's. */
 static inline __attribute__((always_inline)) void dmi_turn_bit(vec *x) {
     vec y[W];
     DMI_UNROLL
@@ -47,9 +49,12 @@ static inline __attribute__((always_inline)) void dmi_turn(vec *x) {
     if (W >= 16) dmi_turn_bit(x);
 }
 
-/* One square of `high` rows and `wide` columns; constants where it is whole, so that it stays in registers. */
-static inline __attribute__((always_inline)) void dmi_turn_square(float *to, size_t to_stride, const float *from,
-                                                                  size_t from_stride, int32_t high, int32_t wide, bool add) {
+/* One square of `high` rows and `wide` columns; constants where it is whole, so that it stays in
+ * registers. */
+static inline __attribute__((always_inline)) void dmi_turn_square(float *to, size_t to_stride,
+                                                                  const float *from,
+                                                                  size_t from_stride, int32_t high,
+                                                                  int32_t wide, bool add) {
     vec square[W] = {{0}};
     DMI_UNROLL
     for (int32_t k = 0; k < W; k++)
@@ -61,8 +66,8 @@ static inline __attribute__((always_inline)) void dmi_turn_square(float *to, siz
 }
 
 /* to [columns, rows] = (or += where `add`) from [rows, columns] turned over, with row strides. */
-static inline void dmi_turn_over(float *to, size_t to_stride, const float *from, size_t from_stride, int32_t rows,
-                                 int32_t columns, bool add) {
+static inline void dmi_turn_over(float *to, size_t to_stride, const float *from, size_t from_stride,
+                                 int32_t rows, int32_t columns, bool add) {
     for (int32_t i = 0; i < rows; i += W) {
         for (int32_t j = 0; j < columns; j += W) {
             const float *in = from + (size_t)i * from_stride + j;

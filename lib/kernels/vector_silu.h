@@ -1,5 +1,6 @@
-/* SiLU and its derivative for several vectors side by side. One value takes a chain of some twenty operations that wait for
- * each other; written side by side, chains fill each other's waits, which a processor cannot arrange from further apart. */
+/* SiLU and its derivative for several vectors side by side. One value takes a chain of some twenty
+ * operations that wait for each other; written side by side, chains fill each other's waits, which
+ * a processor cannot arrange from further apart. */
 #ifndef DMI_KERNELS_VECTOR_SILU_H
 #define DMI_KERNELS_VECTOR_SILU_H
 
@@ -35,11 +36,13 @@ static inline vec within(vec v, float low, float high) {
 #endif
 }
 
-/* e[i] = 1 + exp(-u[i]); infinity for u < -88.37, where k = 128 is the exponent of infinity. x = -u = k ln 2 + r with |r| <=
- * ln 2 / 2. Adding 1.5 * 2^23 rounds to an integer, which then stands in the low bits. ln 2 is taken off in two parts, the
- * first of 9 bits so that its product with k is exact. exp(r) = 1 + r + r^2 q(r), q the minimax polynomial of degree 4 for
- * the relative error, which is 4e-9. */
-static inline __attribute__((always_inline)) void one_plus_exp_minus(vec *e, const vec *u, const int n) {
+/* e[i] = 1 + exp(-u[i]); infinity for u < -88.37, where k = 128 is the exponent of infinity. x = -u
+ * = k ln 2 + r with |r| <= ln 2 / 2. Adding 1.5 * 2^23 rounds to an integer, which then stands in
+ * the low bits. ln 2 is taken off in two parts, the first of 9 bits so that its product with k is
+ * exact. exp(r) = 1 + r + r^2 q(r), q the minimax polynomial of degree 4 for the relative error,
+ * which is 4e-9. */
+static inline __attribute__((always_inline)) void one_plus_exp_minus(vec *e, const vec *u,
+                                                                     const int n) {
     typedef uint32_t words __attribute__((vector_size(sizeof(vec))));
     const float shift = 12582912.0f;
     vec x[ABREAST], shifted[ABREAST], whole[ABREAST], r[ABREAST], q[ABREAST];

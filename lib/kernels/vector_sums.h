@@ -1,5 +1,6 @@
-/* Sums and maxima over many floats, which a compiler may not reorder by itself: one partial result a lane, the lanes then
- * combined as a tree. The order is fixed by the instruction set and the count, so the bits depend on the terms alone. */
+/* Sums and maxima over many floats, which a compiler may not reorder by itself: one partial result
+ * a lane, the lanes then combined as a tree. The order is fixed by the instruction set and the
+ * count, so the bits depend on the terms alone. */
 #ifndef DMI_KERNELS_VECTOR_SUMS_H
 #define DMI_KERNELS_VECTOR_SUMS_H
 
@@ -7,7 +8,8 @@
 
 #include "kernels/vector.h"
 
-/* The upper half of the lanes joins the lower: with constant halves each step is one instruction or two. */
+/* The upper half of the lanes joins the lower: with constant halves each step is one instruction or
+ * two. */
 static inline void dmi_add_half(float *lanes, const int half) {
     for (int i = 0; i < half; i++) lanes[i] += lanes[i + half];
 }
@@ -29,7 +31,8 @@ static inline vec dmi_larger(vec a, vec b) {
 }
 
 static inline void dmi_larger_half(float *lanes, const int half) {
-    for (int i = 0; i < half; i++) lanes[i] = lanes[i + half] > lanes[i] ? lanes[i + half] : lanes[i];
+    for (int i = 0; i < half; i++)
+        lanes[i] = lanes[i + half] > lanes[i] ? lanes[i + half] : lanes[i];
 }
 
 static inline float dmi_largest_lane(vec v) {

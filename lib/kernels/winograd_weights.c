@@ -1,11 +1,12 @@
-/* U = G g G^T for every pair of channels, in the panels that product.h reads: [panel of out][position][in][PANEL]. Columns
- * behind the last channel are zero. */
+/* U = G g G^T for every pair of channels, in the panels that product.h reads: [panel of
+ * out][position][in][PANEL]. Columns behind the last channel are zero. */
 #include <string.h>
 
 #include "kernels/product.h"
 #include "kernels/winograd_parts.h"
 
-/* Rows of w that a task reads: whole rows, one after another, since w mostly comes from main memory. */
+/* Rows of w that a task reads: whole rows, one after another, since w mostly comes from main
+ * memory. */
 enum { TASK_ROWS = 16, AHEAD_ROWS = 2 };
 
 size_t DMI_KERNEL(winograd_weight_floats)(int32_t ci, int32_t co) {
@@ -31,7 +32,8 @@ static void transform(float *u, size_t step, const vec *g) {
     for (int32_t j = 0; j < TILE_IN; j++) {
         weight_1d(result, 1, rows[j][0], rows[j][1], rows[j][2]);
         DMI_UNROLL
-        for (int32_t k = 0; k < TILE_IN; k++) store(u + (size_t)(j * TILE_IN + k) * step, result[k]);
+        for (int32_t k = 0; k < TILE_IN; k++)
+            store(u + (size_t)(j * TILE_IN + k) * step, result[k]);
     }
 }
 
@@ -46,35 +48,45 @@ void DMI_KERNEL(winograd_weights)(float *u, const float *w, int32_t ci, int32_t 
                 g[k] = load_part(from, co - out);
                 prefetch(from, AHEAD_ROWS * (size_t)co);
             }
-            transform(u + (size_t)(out / PANEL) * POINTS * step + (size_t)in * PANEL + (size_t)(out % PANEL), step, g);
+            transform(u + (size_t)(out / PANEL) * POINTS * step + (size_t)in * PANEL +
+                          (size_t)(out % PANEL),
+                      step, g);
         }
     }
 }
 
 /* to [W][W] = `from` turned over, as far as it has rows and columns, and zeros. */
-static void transpose_square(float *to, const float *from, size_t stride, int32_t rows, int32_t columns) {
+static void transpose_square(float *to, const float *from, size_t stride, int32_t rows,
+                             int32_t columns) {
     if (rows < W || columns < W) memset(to, 0, W * W * sizeof *to);
-    if (rows > 0) DMI_KERNEL(transpose)(to, W, from, stride, rows < W ? rows : W, columns < W ? columns : W);
+    if (rows > 0)
+        DMI_KERNEL(transpose)(to, W, from, stride, rows < W ? rows : W, columns < W ? columns : W);
 }
 
-/* Here the convolution's inputs are w's outputs: its panels run over ci, its products' depth over co. A task is one vector of
- * ci; the last one also fills its panel with zeros. */
-void DMI_KERNEL(winograd_weights_turned)(float *u, const float *w, int32_t ci, int32_t co, int32_t task) {
+/* Here the convolution's inputs are w's outputs: its panels run over ci, its products' depth over
+ * co. A task is one vector of ci; the last one also fills its panel with zeros. */
+void DMI_KERNEL(winograd_weights_turned)(float *u, const float *w, int32_t ci, int32_t co,
+                                         int32_t task) {
     size_t step = weight_step(co), tap = (size_t)ci * (size_t)co;
     int32_t out = task * W, end = task + 1 < divide_up(ci, W) ? out + W : panels_of(ci) * PANEL;
     for (; out < end; out += W) {
         for (int32_t in = 0; in < co; in += W) {
             float square[9][W * W];
             for (int32_t k = 0; k < 9; k++)
-                transpose_square(square[8 - k], w + (size_t)k * tap + (size_t)(out < ci ? out : 0) * (size_t)co + (size_t)in,
+                transpose_square(square[8 - k],
+                                 w + (size_t)k * tap + (size_t)(out < ci ? out : 0) * (size_t)co +
+                                     (size_t)in,
                                  (size_t)co, ci - out, co - in);
             for (int32_t i = 0; i < W && in + i < co; i++) {
                 vec g[9];
                 for (int32_t k = 0; k < 9; k++) {
                     g[k] = load(square[k] + i * W);
-                    prefetch(w + (size_t)k * tap + (size_t)in + W, (size_t)(out + i) * (size_t)co); /* of the next square */
+                    prefetch(w + (size_t)k * tap + (size_t)in + W,
+                             (size_t)(out + i) * (size_t)co); /* of the next square */
                 }
-                transform(u + (size_t)(out / PANEL) * POINTS * step + (size_t)(in + i) * PANEL + (size_t)(out % PANEL), step, g);
+                transform(u + (size_t)(out / PANEL) * POINTS * step + (size_t)(in + i) * PANEL +
+                              (size_t)(out % PANEL),
+                          step, g);
             }
         }
     }

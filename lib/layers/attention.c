@@ -1,7 +1,9 @@
-/* Self-attention over the pixels of each picture (Vaswani et al. 2017; Ho et al. 2020, appendix B). */
+/* Self-attention over the pixels of each picture (Vaswani et al. 2017; Ho et al. 2020, appendix
+ * B). */
 #include "layers/layers.h"
 
-dmi_value dmi_layer_attention(dmi_builder *b, const char *name, dmi_value x, int32_t head_size, dmi_norm_options norm) {
+dmi_value dmi_layer_attention(dmi_builder *b, const char *name, dmi_value x, int32_t head_size,
+                              dmi_norm_options norm) {
     int32_t c = dmi_builder_shape(b, x).c;
     dmi_weights norm_weights = dmi_norm_weights(b, name, "group_norm", c);
     dmi_weights to_q = dmi_linear_weights(b, name, "to_q", c, c, DMI_INIT_FAN_AVERAGE);
@@ -14,6 +16,7 @@ dmi_value dmi_layer_attention(dmi_builder *b, const char *name, dmi_value x, int
     dmi_value k = dmi_layer_conv1x1(b, to_k, h, DMI_NONE);
     dmi_value v = dmi_layer_conv1x1(b, to_v, h, DMI_NONE);
     dmi_value attended = DMI_NONE;
-    if (!b->status) b->status = dmi_attention(b->graph, &attended, q, k, v, head_size ? c / head_size : 1);
+    if (!b->status)
+        b->status = dmi_attention(b->graph, &attended, q, k, v, head_size ? c / head_size : 1);
     return dmi_layer_conv1x1(b, to_out, attended, x);
 }

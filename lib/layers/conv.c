@@ -1,9 +1,12 @@
 /* Convolutions and what else needs no options: each appends one operation. */
 #include "layers/layers.h"
 
-dmi_value dmi_layer_conv3x3(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value per_image, dmi_value residual) {
+dmi_value dmi_layer_conv3x3(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value per_image,
+                            dmi_value residual) {
     dmi_value out = DMI_NONE;
-    if (!b->status) b->status = dmi_conv(b->graph, &out, x, w.weight, w.bias, per_image, residual, 3, 1, 1, false);
+    if (!b->status)
+        b->status =
+            dmi_conv(b->graph, &out, x, w.weight, w.bias, per_image, residual, 3, 1, 1, false);
     return out;
 }
 
@@ -11,7 +14,8 @@ dmi_value dmi_layer_conv1x1(dmi_builder *b, dmi_weights w, dmi_value x, dmi_valu
     return dmi_layer_conv1x1_pair(b, w, x, DMI_NONE, residual);
 }
 
-dmi_value dmi_layer_conv1x1_pair(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value x2, dmi_value residual) {
+dmi_value dmi_layer_conv1x1_pair(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value x2,
+                                 dmi_value residual) {
     dmi_value out = DMI_NONE;
     if (!b->status) b->status = dmi_conv_pair(b->graph, &out, x, x2, w.weight, w.bias, residual);
     return out;
@@ -21,7 +25,9 @@ dmi_value dmi_layer_downsample(dmi_builder *b, const char *name, dmi_value x, in
     int32_t c = dmi_builder_shape(b, x).c;
     dmi_value out = DMI_NONE;
     dmi_weights w = dmi_conv_weights(b, name, "conv", c, c, 3, DMI_INIT_FAN_AVERAGE);
-    if (!b->status) b->status = dmi_conv(b->graph, &out, x, w.weight, w.bias, DMI_NONE, DMI_NONE, 3, 2, pad, false);
+    if (!b->status)
+        b->status =
+            dmi_conv(b->graph, &out, x, w.weight, w.bias, DMI_NONE, DMI_NONE, 3, 2, pad, false);
     return out;
 }
 
@@ -29,7 +35,9 @@ dmi_value dmi_layer_upsample(dmi_builder *b, const char *name, dmi_value x) {
     int32_t c = dmi_builder_shape(b, x).c;
     dmi_value out = DMI_NONE;
     dmi_weights w = dmi_conv_weights(b, name, "conv", c, c, 3, DMI_INIT_FAN_AVERAGE);
-    if (!b->status) b->status = dmi_conv(b->graph, &out, x, w.weight, w.bias, DMI_NONE, DMI_NONE, 3, 1, 1, true);
+    if (!b->status)
+        b->status =
+            dmi_conv(b->graph, &out, x, w.weight, w.bias, DMI_NONE, DMI_NONE, 3, 1, 1, true);
     return out;
 }
 

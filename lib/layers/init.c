@@ -1,5 +1,6 @@
-/* Initial weights (Ho et al. 2020 use variance scaling with fan average, uniform). A tensor's numbers depend on the seed and
- * on its place among the tensors alone, so tensors are drawn by as many threads as there are. */
+/* Initial weights (Ho et al. 2020 use variance scaling with fan average, uniform). A tensor's
+ * numbers depend on the seed and on its place among the tensors alone, so tensors are drawn by as
+ * many threads as there are. */
 #include "layers/layers.h"
 
 #include <math.h>
@@ -13,15 +14,18 @@ static float fan_average_bound(const dmi_param *p) {
 }
 
 /* dmi_random_uniform's numbers, many at a time. */
-static void draw_uniform(const dmi_kernels *kernels, float *w, size_t count, const dmi_random *at, float bound) {
+static void draw_uniform(const dmi_kernels *kernels, float *w, size_t count, const dmi_random *at,
+                         float bound) {
     enum { BLOCKS = 256 };
     uint32_t words[4 * BLOCKS];
     for (size_t done = 0; done < count; done += 4 * BLOCKS) {
         size_t wanted = count - done < 4 * BLOCKS ? count - done : 4 * BLOCKS;
         uint64_t block = ((uint64_t)at->counter[1] << 32 | at->counter[0]) + done / 4;
-        const uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32), at->counter[2], at->counter[3]};
+        const uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32), at->counter[2],
+                                     at->counter[3]};
         kernels->random_words(words, at->key, counter, (wanted + 3) / 4);
-        for (size_t i = 0; i < wanted; i++) w[done + i] = bound * (2 * ((float)(int32_t)(words[i] >> 8) * 0x1p-24f) - 1);
+        for (size_t i = 0; i < wanted; i++)
+            w[done + i] = bound * (2 * ((float)(int32_t)(words[i] >> 8) * 0x1p-24f) - 1);
     }
 }
 
@@ -38,15 +42,20 @@ static void draw_task(void *data, int32_t task, int32_t worker) {
     float *w = job->params->data + p->offset;
     dmi_random at = dmi_random_at(job->seed, DMI_STREAM_INIT, (uint64_t)task);
     switch (p->init) {
-    case DMI_INIT_FAN_AVERAGE: draw_uniform(job->kernels, w, p->count, &at, fan_average_bound(p)); break;
-    case DMI_INIT_PRACTICALLY_ZERO: draw_uniform(job->kernels, w, p->count, &at, 1e-5f * fan_average_bound(p)); break;
-    case DMI_INIT_NORMAL: dmi_random_normal(&at, w, p->count); break;
-    default:
-        for (size_t k = 0; k < p->count; k++) w[k] = p->init == DMI_INIT_ONES ? 1.0f : 0.0f;
+        case DMI_INIT_FAN_AVERAGE:
+            draw_uniform(job->kernels, w, p->count, &at, fan_average_bound(p));
+            break;
+        case DMI_INIT_PRACTICALLY_ZERO:
+            draw_uniform(job->kernels, w, p->count, &at, 1e-5f * fan_average_bound(p));
+            break;
+        case DMI_INIT_NORMAL: dmi_random_normal(&at, w, p->count); break;
+        default:
+            for (size_t k = 0; k < p->count; k++) w[k] = p->init == DMI_INIT_ONES ? 1.0f : 0.0f;
     }
 }
 
-void dmi_params_draw(dmi_params *params, dmi_pool *pool, const dmi_kernels *kernels, uint64_t seed) {
+void dmi_params_draw(dmi_params *params, dmi_pool *pool, const dmi_kernels *kernels,
+                     uint64_t seed) {
     draw_job job = {.kernels = kernels, .params = params, .seed = seed};
     dmi_parallel(pool, params->count, draw_task, &job);
     params->version++;

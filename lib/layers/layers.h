@@ -1,5 +1,5 @@
-/* The layers of a diffusion U-Net. A layer first asks for its weights, in the order in which files list them, then
- * computes. Shapes are NHWC; names are those of diffusers' state dict. */
+/* The layers of a diffusion U-Net. A layer first asks for its weights, in the order in which files
+ * list them, then computes. Shapes are NHWC; names are those of diffusers' state dict. */
 #ifndef DMI_LAYERS_LAYERS_H
 #define DMI_LAYERS_LAYERS_H
 
@@ -11,19 +11,23 @@ typedef struct dmi_weights {
 } dmi_weights;
 
 /* ---- weights.c: "<layer>.<part>.weight" and ".bias" ---- */
-dmi_weights dmi_conv_weights(dmi_builder *b, const char *layer, const char *part, int32_t in, int32_t out, int32_t kernel,
+dmi_weights dmi_conv_weights(dmi_builder *b, const char *layer, const char *part, int32_t in,
+                             int32_t out, int32_t kernel,
                              int32_t init); /* [out, in, kernel, kernel] */
-dmi_weights dmi_linear_weights(dmi_builder *b, const char *layer, const char *part, int32_t in, int32_t out,
-                               int32_t init); /* [out, in] */
-dmi_weights dmi_norm_weights(dmi_builder *b, const char *layer, const char *part, int32_t channels); /* [channels] */
+dmi_weights dmi_linear_weights(dmi_builder *b, const char *layer, const char *part, int32_t in,
+                               int32_t out, int32_t init); /* [out, in] */
+dmi_weights dmi_norm_weights(dmi_builder *b, const char *layer, const char *part,
+                             int32_t channels); /* [channels] */
 
 /* ---- conv.c ---- */
 /* 3x3, stride 1, same size; per_image [n, 1, 1, out] and residual may be DMI_NONE. */
-dmi_value dmi_layer_conv3x3(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value per_image, dmi_value residual);
+dmi_value dmi_layer_conv3x3(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value per_image,
+                            dmi_value residual);
 /* A linear map of every pixel's channels. */
 dmi_value dmi_layer_conv1x1(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value residual);
 /* On the channels of x and of x2, which may be DMI_NONE, side by side. */
-dmi_value dmi_layer_conv1x1_pair(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value x2, dmi_value residual);
+dmi_value dmi_layer_conv1x1_pair(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value x2,
+                                 dmi_value residual);
 /* 3x3 with stride 2: half the size. pad 0: zeros below and right only, 1: all around. */
 dmi_value dmi_layer_downsample(dmi_builder *b, const char *name, dmi_value x, int32_t pad);
 /* Nearest neighbour times 2, then 3x3. */
@@ -39,10 +43,11 @@ typedef struct dmi_norm_options {
     float eps;
 } dmi_norm_options;
 
-dmi_value dmi_layer_norm(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value scale_shift, dmi_norm_options options, bool silu);
+dmi_value dmi_layer_norm(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value scale_shift,
+                         dmi_norm_options options, bool silu);
 /* On the channels of x and of x2, which may be DMI_NONE, side by side. */
-dmi_value dmi_layer_norm_pair(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value x2, dmi_value scale_shift,
-                              dmi_norm_options options, bool silu);
+dmi_value dmi_layer_norm_pair(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value x2,
+                              dmi_value scale_shift, dmi_norm_options options, bool silu);
 
 /* ---- resnet.c: the residual block ---- */
 enum { DMI_TIME_ADD = 0, DMI_TIME_SCALE_SHIFT = 1, DMI_TIME_ADD_OUTPUT = 2 }; /* as DM_TIME_* */
@@ -55,11 +60,12 @@ typedef struct dmi_resnet_options {
 } dmi_resnet_options;
 
 /* time: SiLU(time embedding), [n, 1, 1, time_channels]. */
-dmi_value dmi_layer_resnet(dmi_builder *b, const char *name, dmi_value x, dmi_value skip, dmi_value time,
-                           const dmi_resnet_options *options);
+dmi_value dmi_layer_resnet(dmi_builder *b, const char *name, dmi_value x, dmi_value skip,
+                           dmi_value time, const dmi_resnet_options *options);
 
 /* ---- attention.c: x + out(attention(q, k, v of norm(x))); head_size 0: one head ---- */
-dmi_value dmi_layer_attention(dmi_builder *b, const char *name, dmi_value x, int32_t head_size, dmi_norm_options norm);
+dmi_value dmi_layer_attention(dmi_builder *b, const char *name, dmi_value x, int32_t head_size,
+                              dmi_norm_options norm);
 
 /* ---- embedding.c ---- */
 typedef struct dmi_time_options {
@@ -67,11 +73,12 @@ typedef struct dmi_time_options {
     int32_t channels;  /* of the embedding */
     float shift;       /* of the frequencies */
     int32_t cos_first;
-    int32_t classes;   /* 0: no labels; else a table of classes + 1 rows, the last for "no class" */
+    int32_t classes; /* 0: no labels; else a table of classes + 1 rows, the last for "no class" */
 } dmi_time_options;
 
 /* SiLU(embedding of t [n, 1, 1, 1], plus that of labels [n, 1, 1, 1]). */
-dmi_value dmi_layer_time_embedding(dmi_builder *b, dmi_value t, dmi_value labels, const dmi_time_options *options);
+dmi_value dmi_layer_time_embedding(dmi_builder *b, dmi_value t, dmi_value labels,
+                                   const dmi_time_options *options);
 
 /* ---- init.c ---- */
 /* Draws every parameter from (seed, its place in the list) as its `init` says. */

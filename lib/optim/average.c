@@ -3,10 +3,11 @@
 
 #include <math.h>
 
-/* Karras et al. 2022, as their training loop has it: d = 0.5^(pictures / half-life), the half-life ramped up by the pictures so
- * far. As 1 - d, which has all its digits however near d is to 1. */
+/* Karras et al. 2022, as their training loop has it: d = 0.5^(pictures / half-life), the half-life
+ * ramped up by the pictures so far. As 1 - d, which has all its digits however near d is to 1. */
 static double by_half_life(const dmi_average *a, uint64_t pictures, uint64_t before) {
-    double half_life = a->rampup > 0 ? fmin(a->half_life, a->rampup * (double)before) : a->half_life;
+    double half_life =
+        a->rampup > 0 ? fmin(a->half_life, a->rampup * (double)before) : a->half_life;
     return half_life > 0 ? -expm1(-log(2) * (double)pictures / half_life) : 1;
 }
 

@@ -19,7 +19,8 @@ static void sum_chunk(void *data, int32_t chunk, int32_t worker) {
     job->sums[chunk] = job->kernels->sum_squares(gradient, dmi_chunk_size(job->floats, chunk));
 }
 
-double dmi_gradient_norm(dmi_pool *pool, const dmi_kernels *kernels, const float *gradient, size_t floats, double *sums) {
+double dmi_gradient_norm(dmi_pool *pool, const dmi_kernels *kernels, const float *gradient,
+                         size_t floats, double *sums) {
     norm_job job = {.kernels = kernels, .gradient = gradient, .floats = floats, .sums = sums};
     int32_t chunks = dmi_chunk_count(floats);
     dmi_parallel(pool, chunks, sum_chunk, &job);

@@ -11,9 +11,12 @@ static double left(int32_t decay, double passed) {
 }
 
 double dmi_rate_at(const dmi_rate *rate, uint64_t step) {
-    if (step < rate->warmup_steps) return rate->learning_rate * (double)step / (double)rate->warmup_steps;
+    if (step < rate->warmup_steps)
+        return rate->learning_rate * (double)step / (double)rate->warmup_steps;
     if (rate->decay == DMI_DECAY_NONE) return rate->learning_rate;
     if (step >= rate->decay_steps) return rate->learning_rate * rate->final_rate;
-    double passed = (double)(step - rate->warmup_steps) / (double)(rate->decay_steps - rate->warmup_steps);
-    return rate->learning_rate * (rate->final_rate + (1 - rate->final_rate) * left(rate->decay, passed));
+    double passed =
+        (double)(step - rate->warmup_steps) / (double)(rate->decay_steps - rate->warmup_steps);
+    return rate->learning_rate *
+           (rate->final_rate + (1 - rate->final_rate) * left(rate->decay, passed));
 }

@@ -1,5 +1,6 @@
-/* Shapes. Every tensor of the engine is NHWC: pictures [n, h, w, c], vectors [n, 1, 1, c], tokens [n, h, w, c] seen as
- * [n, h*w, c]. Four numbers are enough for diffusion, and no operation needs to guess a layout. */
+/* Shapes. Every tensor of the engine is NHWC: pictures [n, h, w, c], vectors [n, 1, 1, c], tokens
+ * [n, h, w, c] seen as [n, h*w, c]. Four numbers are enough for diffusion, and no operation needs
+ * to guess a layout. */
 #ifndef DMI_TENSOR_SHAPE_H
 #define DMI_TENSOR_SHAPE_H
 

@@ -1,4 +1,5 @@
-/* The context: the host's memory, threads and log, checked once when it is made, and the kernels for this processor. */
+/* The context: the host's memory, threads and log, checked once when it is made, and the kernels
+ * for this processor. */
 #include "core/context.h"
 
 #include <string.h>
@@ -14,13 +15,16 @@ int32_t dm_context_options_init(dm_context_options *options, size_t size) {
 
 static int32_t check(dmi_host *host, const dm_context_options *o) {
     if ((o->allocate == NULL) != (o->release == NULL))
-        return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "context: '%s' is set and '%s' is not; set both or neither",
-                        o->allocate != NULL ? "allocate" : "release", o->allocate != NULL ? "release" : "allocate");
+        return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT,
+                        "context: '%s' is set and '%s' is not; set both or neither",
+                        o->allocate != NULL ? "allocate" : "release",
+                        o->allocate != NULL ? "release" : "allocate");
     if (o->profile != 0 && o->profile != 1)
-        return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "context: 'profile' is %d; it must be 0 or 1", (int)o->profile);
+        return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT,
+                        "context: 'profile' is %d; it must be 0 or 1", (int)o->profile);
     if (o->large_pages != 0 && o->large_pages != 1)
-        return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "context: 'large_pages' is %d; it must be 0 or 1",
-                        (int)o->large_pages);
+        return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT,
+                        "context: 'large_pages' is %d; it must be 0 or 1", (int)o->large_pages);
     return DMI_OK;
 }
 
@@ -69,7 +73,8 @@ const char *dm_context_error(const dm_context *context) {
     return context != NULL ? context->host.error : "";
 }
 
-int32_t dm_context_memory(const dm_context *context, uint64_t *used, uint64_t *peak, uint64_t *allocations) {
+int32_t dm_context_memory(const dm_context *context, uint64_t *used, uint64_t *peak,
+                          uint64_t *allocations) {
     if (context == NULL) return DM_ERROR_INVALID_ARGUMENT;
     if (used != NULL) *used = context->host.used;
     if (peak != NULL) *peak = context->host.peak;

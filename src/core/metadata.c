@@ -1,5 +1,6 @@
-/* Option structs as metadata. printf and strtod follow the decimal point of the host's locale, which the library must
- * neither change nor depend on, so numbers pass through a pair of functions that put the point right. */
+/* Option structs as metadata. printf and strtod follow the decimal point of the host's locale,
+ * which the library must neither change nor depend on, so numbers pass through a pair of functions
+ * that put the point right. */
 #include "core/metadata.h"
 
 #include <errno.h>
@@ -12,9 +13,7 @@
 /* The longest number is a double with 17 digits: 24 characters. An array has at most 32 of them. */
 enum { NUMBER_SIZE = 32, TEXT_SIZE = 32 * NUMBER_SIZE };
 
-static bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
+static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 size_t dmi_meta_format_double(char *out, size_t size, double value, int digits) {
     char text[64];
@@ -36,7 +35,8 @@ size_t dmi_meta_format_double(char *out, size_t size, double value, int digits) 
     return n;
 }
 
-/* The end of [+-] digits [. digits] [e [+-] digits] at the start of text; text itself where there is no number. */
+/* The end of [+-] digits [. digits] [e [+-] digits] at the start of text; text itself where there
+ * is no number. */
 static const char *number_end(const char *text, const char **point) {
     const char *c = text;
     *point = NULL;
@@ -67,7 +67,9 @@ bool dmi_meta_parse_double(const char *text, const char **end, double *value) {
     /* "0.5" in the host's locale: what stands between 0 and 5 is its decimal point. */
     const int printed = snprintf(half, sizeof half, "%.1f", 0.5);
     const size_t length = (size_t)(stop - text);
-    if (length == 0 || printed < 3 || (size_t)printed >= sizeof half || length + sizeof half > sizeof copy) return false;
+    if (length == 0 || printed < 3 || (size_t)printed >= sizeof half ||
+        length + sizeof half > sizeof copy)
+        return false;
     const size_t before = point != NULL ? (size_t)(point - text) : length;
     const size_t width = point != NULL ? (size_t)printed - 2 : 0;
     memcpy(copy, text, before);
@@ -172,8 +174,8 @@ static const value_type types[] = {
 
 /* ---- whole structs ---- */
 
-int32_t dmi_meta_write(dmi_host *host, dmi_safetensors_writer *writer, const dmi_meta *table, size_t count,
-                       const void *from) {
+int32_t dmi_meta_write(dmi_host *host, dmi_safetensors_writer *writer, const dmi_meta *table,
+                       size_t count, const void *from) {
     for (size_t i = 0; i < count; i++) {
         const dmi_meta *meta = &table[i];
         const value_type *type = &types[meta->type];
@@ -184,7 +186,8 @@ int32_t dmi_meta_write(dmi_host *host, dmi_safetensors_writer *writer, const dmi
             const uint8_t *member = (const uint8_t *)from + meta->offset + (size_t)k * type->size;
             const size_t n = type->format(text + length, sizeof text - length, member);
             if (n == 0)
-                return dmi_fail(host, DMI_ERROR_INTERNAL, "metadata: value %d of '%s' cannot be written", k, meta->key);
+                return dmi_fail(host, DMI_ERROR_INTERNAL,
+                                "metadata: value %d of '%s' cannot be written", k, meta->key);
             length += n;
         }
         text[length] = 0;
@@ -203,19 +206,23 @@ static bool parse_list(const char *text, const dmi_meta *meta, uint8_t *to) {
     return *text == 0;
 }
 
-int32_t dmi_meta_read(dmi_host *host, const dmi_safetensors *file, const dmi_meta *table, size_t count, void *to) {
+int32_t dmi_meta_read(dmi_host *host, const dmi_safetensors *file, const dmi_meta *table,
+                      size_t count, void *to) {
     for (size_t i = 0; i < count; i++) {
         const dmi_meta *meta = &table[i];
         const char *text = dmi_safetensors_metadata(file, meta->key);
         if (text == NULL)
-            return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: its metadata has no '%s'", dmi_safetensors_from(file),
-                            meta->key);
+            return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: its metadata has no '%s'",
+                            dmi_safetensors_from(file), meta->key);
         if (parse_list(text, meta, (uint8_t *)to + meta->offset)) continue;
         if (meta->count == 1)
-            return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: metadata '%s' is \"%.60s\"; it must be %s",
+            return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
+                            "%s: metadata '%s' is \"%.60s\"; it must be %s",
                             dmi_safetensors_from(file), meta->key, text, types[meta->type].name);
-        return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: metadata '%s' is \"%.60s\"; it must be a list of %d, each %s",
-                        dmi_safetensors_from(file), meta->key, text, meta->count, types[meta->type].name);
+        return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
+                        "%s: metadata '%s' is \"%.60s\"; it must be a list of %d, each %s",
+                        dmi_safetensors_from(file), meta->key, text, meta->count,
+                        types[meta->type].name);
     }
     return DMI_OK;
 }
@@ -231,7 +238,8 @@ int32_t dmi_format_write(dmi_host *host, dmi_safetensors_writer *writer, const c
     char version[NUMBER_SIZE];
     snprintf(version, sizeof version, "%d", FORMAT_VERSION);
     const int32_t status = dmi_safetensors_add_metadata(host, writer, "format", format);
-    return status != DMI_OK ? status : dmi_safetensors_add_metadata(host, writer, "format_version", version);
+    return status != DMI_OK ? status
+                            : dmi_safetensors_add_metadata(host, writer, "format_version", version);
 }
 
 static int32_t check_kind(dmi_host *host, const dmi_safetensors *file, bool training) {
@@ -241,22 +249,26 @@ static int32_t check_kind(dmi_host *host, const dmi_safetensors *file, bool trai
     if (checkpoint || (unet && !training)) return DMI_OK;
     if (unet)
         return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
-                        "%s: it holds a network without training state; load it with dm_unet_load and begin a new trainer",
+                        "%s: it holds a network without training state; load it with dm_unet_load "
+                        "and begin a new trainer",
                         from);
-    return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: no %s of this library: its metadata 'format' is '%.60s', not '%s'",
-                    from, training ? "checkpoint" : "network", its != NULL ? its : "",
+    return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
+                    "%s: no %s of this library: its metadata 'format' is '%.60s', not '%s'", from,
+                    training ? "checkpoint" : "network", its != NULL ? its : "",
                     training ? dmi_format_checkpoint : dmi_format_unet);
 }
 
 int32_t dmi_format_check(dmi_host *host, const dmi_safetensors *file, bool training) {
     const int32_t status = check_kind(host, file, training);
     if (status != DMI_OK) return status;
-    const char *from = dmi_safetensors_from(file), *version = dmi_safetensors_metadata(file, "format_version"), *end = NULL;
+    const char *from = dmi_safetensors_from(file),
+               *version = dmi_safetensors_metadata(file, "format_version"), *end = NULL;
     int32_t number = 0;
     if (version == NULL || !parse_i32(version, &end, (uint8_t *)&number) || *end != 0 || number < 1)
-        return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: its metadata 'format_version' is '%.60s'", from,
-                        version != NULL ? version : "");
+        return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: its metadata 'format_version' is '%.60s'",
+                        from, version != NULL ? version : "");
     if (number <= FORMAT_VERSION) return DMI_OK;
-    return dmi_fail(host, DMI_ERROR_UNSUPPORTED_VERSION, "%s: its format_version is %d; this library reads up to %d", from,
-                    (int)number, FORMAT_VERSION);
+    return dmi_fail(host, DMI_ERROR_UNSUPPORTED_VERSION,
+                    "%s: its format_version is %d; this library reads up to %d", from, (int)number,
+                    FORMAT_VERSION);
 }

@@ -16,7 +16,9 @@ int32_t dm_context_profile_rows(const dm_context *context, int32_t *rows) {
     if (rows) *rows = 0;
     int32_t status = check(context);
     if (status) return status;
-    if (!rows) return dmi_fail((dmi_host *)&context->host, DM_ERROR_INVALID_ARGUMENT, "profile: 'rows' is NULL");
+    if (!rows)
+        return dmi_fail((dmi_host *)&context->host, DM_ERROR_INVALID_ARGUMENT,
+                        "profile: 'rows' is NULL");
     *rows = dmi_profile_rows(context->host.profile);
     return DM_OK;
 }
@@ -24,12 +26,16 @@ int32_t dm_context_profile_rows(const dm_context *context, int32_t *rows) {
 static void describe(dm_profile_row *out, const dmi_profile_row *row) {
     const dmi_work *w = &row->work;
     const char *way = w->way ? w->way : "", *part = w->part ? w->part : "";
-    *out = (dm_profile_row){.struct_size = sizeof *out, .calls = row->laps, .seconds = row->seconds, .flop = w->flop,
+    *out = (dm_profile_row){.struct_size = sizeof *out,
+                            .calls = row->laps,
+                            .seconds = row->seconds,
+                            .flop = w->flop,
                             .bytes = w->bytes};
     snprintf(out->operation, sizeof out->operation, "%s", w->name);
     snprintf(out->part, sizeof out->part, "%s%s%s", way, *way && *part ? " " : "", part);
     if (w->n > 0)
-        snprintf(out->shape, sizeof out->shape, "%dx%dx%d, %d to %d", (int)w->n, (int)w->h, (int)w->w, (int)w->in, (int)w->out);
+        snprintf(out->shape, sizeof out->shape, "%dx%dx%d, %d to %d", (int)w->n, (int)w->h,
+                 (int)w->w, (int)w->in, (int)w->out);
 }
 
 int32_t dm_context_profile_row(const dm_context *context, int32_t index, dm_profile_row *row) {
@@ -43,7 +49,8 @@ int32_t dm_context_profile_row(const dm_context *context, int32_t index, dm_prof
     if (found) describe(&full, dmi_profile_row_at(context->host.profile, index));
     status = dmi_options_write(host, row, row->struct_size, &full, sizeof full, "dm_profile_row");
     if (status || found) return status;
-    return dmi_fail(host, DM_ERROR_NOT_FOUND, "profile: row %d; there are %d", (int)index, (int)rows);
+    return dmi_fail(host, DM_ERROR_NOT_FOUND, "profile: row %d; there are %d", (int)index,
+                    (int)rows);
 }
 
 int32_t dm_context_profile_reset(dm_context *context) {

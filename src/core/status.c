@@ -1,5 +1,6 @@
-/* Version, build and the statuses' names. The engine has its own copy of the status values, and knows nothing of the
- * public header; here both are in sight, so here it is asserted that they agree. */
+/* Version, build and the statuses' names. The engine has its own copy of the status values, and
+ * knows nothing of the public header; here both are in sight, so here it is asserted that they
+ * agree. */
 #include <pthread.h>
 #include <stdio.h>
 
@@ -10,9 +11,11 @@
 
 #define DMI_TEXT2(x) #x
 #define DMI_TEXT(x) DMI_TEXT2(x)
-#define DMI_VERSION DMI_TEXT(DM_VERSION_MAJOR) "." DMI_TEXT(DM_VERSION_MINOR) "." DMI_TEXT(DM_VERSION_PATCH)
+#define DMI_VERSION                                                                                \
+    DMI_TEXT(DM_VERSION_MAJOR) "." DMI_TEXT(DM_VERSION_MINOR) "." DMI_TEXT(DM_VERSION_PATCH)
 
-#define SAME(name) _Static_assert((int)DMI_##name == (int)DM_##name, "DMI_" #name " differs from DM_" #name)
+#define SAME(name)                                                                                 \
+    _Static_assert((int)DMI_##name == (int)DM_##name, "DMI_" #name " differs from DM_" #name)
 SAME(OK);
 SAME(ERROR_INVALID_ARGUMENT);
 SAME(ERROR_OUT_OF_MEMORY);
@@ -62,21 +65,15 @@ static const status_text *text_of(int32_t status) {
     return status <= 0 && status > -count ? &texts[-status] : &unknown;
 }
 
-const char *dm_status_name(int32_t status) {
-    return text_of(status)->name;
-}
+const char *dm_status_name(int32_t status) { return text_of(status)->name; }
 
-const char *dm_status_message(int32_t status) {
-    return text_of(status)->message;
-}
+const char *dm_status_message(int32_t status) { return text_of(status)->message; }
 
 uint32_t dm_version(void) {
     return DM_VERSION_MAJOR * 1000000 + DM_VERSION_MINOR * 1000 + DM_VERSION_PATCH;
 }
 
-const char *dm_version_string(void) {
-    return DMI_VERSION;
-}
+const char *dm_version_string(void) { return DMI_VERSION; }
 
 #if defined(__clang__)
 #define DMI_COMPILER "clang " __clang_version__
@@ -89,8 +86,9 @@ const char *dm_version_string(void) {
 static char build_info[256]; /* written once, by compose_build_info */
 
 static void compose_build_info(void) {
-    snprintf(build_info, sizeof build_info, "libdiffusion %s, %s, %s %s, kernels %s", DMI_VERSION, DMI_COMPILER,
-             dmi_gemm_name(), dmi_gemm_version(), dmi_kernels_for(dmi_cpu_isa())->isa);
+    snprintf(build_info, sizeof build_info, "libdiffusion %s, %s, %s %s, kernels %s", DMI_VERSION,
+             DMI_COMPILER, dmi_gemm_name(), dmi_gemm_version(),
+             dmi_kernels_for(dmi_cpu_isa())->isa);
 }
 
 const char *dm_build_info(void) {

@@ -1,5 +1,6 @@
-/* CIFAR-10's binary version, from the archive as it is published or from a folder. A record is a label and 32 x 32
- * pixels in three planes; it is kept as [32, 32, 3], in one block for each file that it came from. */
+/* CIFAR-10's binary version, from the archive as it is published or from a folder. A record is a
+ * label and 32 x 32 pixels in three planes; it is kept as [32, 32, 3], in one block for each file
+ * that it came from. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -13,8 +14,8 @@ enum {
     PLANE = SIDE * SIDE,
     PICTURE = 3 * PLANE,
     RECORD = 1 + PICTURE,
-    BATCHES = 5,      /* data_batch_1.bin to data_batch_5.bin */
-    AT_ONCE = 64,     /* records read from an archive in one go */
+    BATCHES = 5,  /* data_batch_1.bin to data_batch_5.bin */
+    AT_ONCE = 64, /* records read from an archive in one go */
     PATH_SIZE = 4096
 };
 
@@ -28,11 +29,12 @@ typedef struct cifar_part {
     uint8_t *labels; /* [count] */
 } cifar_part;
 
-/* A split: its file names are those that it looks for, its parts what it found, in the order of their numbers. */
+/* A split: its file names are those that it looks for, its parts what it found, in the order of
+ * their numbers. */
 typedef struct cifar_state {
     int32_t split;
-    int32_t part_count;     /* 5, or 1 for the test split */
-    bool python_version;    /* a file of the pickled version was seen, which is the usual mistake */
+    int32_t part_count;  /* 5, or 1 for the test split */
+    bool python_version; /* a file of the pickled version was seen, which is the usual mistake */
     cifar_part parts[BATCHES];
 } cifar_state;
 
@@ -43,16 +45,19 @@ static void part_name(char *name, size_t size, int32_t split, int32_t part) {
 
 /* ---- one file ---- */
 
-static int32_t part_start(dmi_host *host, cifar_part *part, const char *path, const char *name, uint64_t size) {
+static int32_t part_start(dmi_host *host, cifar_part *part, const char *path, const char *name,
+                          uint64_t size) {
     if (part->pixels != NULL)
         return dmi_fail(host, DM_ERROR_BAD_FORMAT, "cifar10: '%s' holds %s twice", path, name);
     if (size == 0 || size % RECORD != 0 || size > SIZE_MAX)
         return dmi_fail(host, DM_ERROR_BAD_FORMAT,
-                        "cifar10: '%s': %s has %llu bytes; it must be a multiple of %d, a label and 32 x 32 x 3 pixels each",
+                        "cifar10: '%s': %s has %llu bytes; it must be a multiple of %d, a label "
+                        "and 32 x 32 x 3 pixels each",
                         path, name, (unsigned long long)size, RECORD);
     void *block;
     part->count = size / RECORD;
-    int32_t status = dmi_alloc_array(host, &block, (size_t)part->count, PICTURE, "cifar10 pictures");
+    int32_t status =
+        dmi_alloc_array(host, &block, (size_t)part->count, PICTURE, "cifar10 pictures");
     part->pixels = block;
     if (status != DMI_OK) return status;
     status = dmi_alloc_array(host, &block, (size_t)part->count, 1, "cifar10 labels");
@@ -61,13 +66,14 @@ static int32_t part_start(dmi_host *host, cifar_part *part, const char *path, co
 }
 
 /* Records `first` to first + count - 1 from the file's bytes. */
-static int32_t part_decode(dmi_host *host, cifar_part *part, const char *path, const char *name, const uint8_t *records,
-                           uint64_t first, uint64_t count) {
+static int32_t part_decode(dmi_host *host, cifar_part *part, const char *path, const char *name,
+                           const uint8_t *records, uint64_t first, uint64_t count) {
     for (uint64_t i = 0; i < count; i++) {
         const uint8_t *record = records + i * RECORD;
         if (record[0] > 9)
-            return dmi_fail(host, DM_ERROR_BAD_FORMAT, "cifar10: '%s': %s: record %llu has label %d; it must be 0 to 9",
-                            path, name, (unsigned long long)(first + i), record[0]);
+            return dmi_fail(host, DM_ERROR_BAD_FORMAT,
+                            "cifar10: '%s': %s: record %llu has label %d; it must be 0 to 9", path,
+                            name, (unsigned long long)(first + i), record[0]);
         part->labels[first + i] = record[0];
         uint8_t *pixels = part->pixels + (first + i) * PICTURE;
         for (int32_t p = 0; p < PLANE; p++)
@@ -78,8 +84,8 @@ static int32_t part_decode(dmi_host *host, cifar_part *part, const char *path, c
 
 /* ---- the archive ---- */
 
-static int32_t read_member(dmi_host *host, dmi_targz *tar, cifar_part *part, const char *path, const char *name,
-                           uint64_t size, uint8_t *records) {
+static int32_t read_member(dmi_host *host, dmi_targz *tar, cifar_part *part, const char *path,
+                           const char *name, uint64_t size, uint8_t *records) {
     int32_t status = part_start(host, part, path, name, size);
     for (uint64_t first = 0; status == DMI_OK && first < part->count; first += AT_ONCE) {
         const uint64_t count = part->count - first < AT_ONCE ? part->count - first : AT_ONCE;
@@ -89,7 +95,8 @@ static int32_t read_member(dmi_host *host, dmi_targz *tar, cifar_part *part, con
     return status;
 }
 
-static int32_t read_members(dmi_host *host, dmi_targz *tar, cifar_state *state, const char *path, uint8_t *records) {
+static int32_t read_members(dmi_host *host, dmi_targz *tar, cifar_state *state, const char *path,
+                            uint8_t *records) {
     for (;;) {
         dmi_targz_member member;
         bool found;
@@ -178,20 +185,26 @@ static int32_t check_parts(dmi_host *host, const cifar_state *state, const char 
     char name[32], other[32];
     part_name(name, sizeof name, state->split, missing);
     if (present == 0 && state->python_version)
-        return dmi_fail(host, DM_ERROR_BAD_FORMAT,
-                        "cifar10: '%s' is the Python version of CIFAR-10; the binary version is needed "
-                        "(cifar-10-binary.tar.gz)", path);
-    if (present == 0) return dmi_fail(host, DM_ERROR_NOT_FOUND, "cifar10: '%s' holds no %s", path, name);
+        return dmi_fail(
+            host, DM_ERROR_BAD_FORMAT,
+            "cifar10: '%s' is the Python version of CIFAR-10; the binary version is needed "
+            "(cifar-10-binary.tar.gz)",
+            path);
+    if (present == 0)
+        return dmi_fail(host, DM_ERROR_NOT_FOUND, "cifar10: '%s' holds no %s", path, name);
     part_name(other, sizeof other, state->split, highest);
     if (highest >= present)
-        return dmi_fail(host, DM_ERROR_NOT_FOUND, "cifar10: '%s' holds %s but no %s", path, other, name);
+        return dmi_fail(host, DM_ERROR_NOT_FOUND, "cifar10: '%s' holds %s but no %s", path, other,
+                        name);
     if (present < state->part_count)
-        dmi_log(host, DM_LOG_WARNING, "cifar10: '%s' holds %d of the %d training files; %s is the first that is missing",
+        dmi_log(host, DM_LOG_WARNING,
+                "cifar10: '%s' holds %d of the %d training files; %s is the first that is missing",
                 path, present, state->part_count, name);
     return DMI_OK;
 }
 
-static int32_t read_picture(const dm_dataset *dataset, uint64_t index, uint8_t *pixels, int32_t *label) {
+static int32_t read_picture(const dm_dataset *dataset, uint64_t index, uint8_t *pixels,
+                            int32_t *label) {
     const cifar_state *state = dataset->state;
     const cifar_part *part = state->parts;
     while (index >= part->count) index -= part++->count;
@@ -231,14 +244,16 @@ static int32_t fill(dm_dataset *dataset, const char *path, int32_t split) {
     return DMI_OK;
 }
 
-int32_t dm_dataset_open_cifar10(dm_dataset **out, dm_context *context, const char *path, int32_t split) {
+int32_t dm_dataset_open_cifar10(dm_dataset **out, dm_context *context, const char *path,
+                                int32_t split) {
     if (out != NULL) *out = NULL;
     if (context == NULL) return DM_ERROR_INVALID_ARGUMENT;
     dmi_host *host = &context->host;
     if (out == NULL) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "cifar10: 'out' is NULL");
     if (path == NULL) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "cifar10: 'path' is NULL");
     if (split != DM_SPLIT_TRAIN && split != DM_SPLIT_TEST)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "cifar10: 'split' is %d; it must be %d (train) or %d (test)", split,
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "cifar10: 'split' is %d; it must be %d (train) or %d (test)", split,
                         DM_SPLIT_TRAIN, DM_SPLIT_TEST);
     dm_dataset *dataset;
     int32_t status = dmi_dataset_new(&dataset, context);

@@ -12,8 +12,8 @@ struct dm_dataset {
     uint64_t count;
     int32_t height, width, channels, classes;
     const char *const *class_names; /* [classes], or NULL */
-    /* Pixels of one picture, and its label (-1: none) where label is not NULL. Sources of the library's
-     * own never fail and may be called from several tasks at once. */
+    /* Pixels of one picture, and its label (-1: none) where label is not NULL. Sources of the
+     * library's own never fail and may be called from several tasks at once. */
     int32_t (*read)(const dm_dataset *dataset, uint64_t index, uint8_t *pixels, int32_t *label);
     void (*close)(dm_dataset *dataset); /* frees what `state` holds; may be NULL */
     bool concurrent;                    /* read may be called from tasks */

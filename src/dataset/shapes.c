@@ -1,5 +1,6 @@
-/* The built-in shapes. Each is a signed distance, negative inside, in units of the shape's radius, with y pointing down;
- * a pixel's share of the shape is its centre's distance to the edge, cut to a width of one pixel. */
+/* The built-in shapes. Each is a signed distance, negative inside, in units of the shape's radius,
+ * with y pointing down; a pixel's share of the shape is its centre's distance to the edge, cut to a
+ * width of one pixel. */
 #include "dataset/shapes.h"
 
 #include <math.h>
@@ -21,18 +22,46 @@ typedef struct polygon {
     point points[12];
 } polygon;
 
-static const polygon square = {4, 0.2f, {{-0.63f, -0.63f}, {0.63f, -0.63f}, {0.63f, 0.63f}, {-0.63f, 0.63f}}};
+static const polygon square = {
+    4, 0.2f, {{-0.63f, -0.63f}, {0.63f, -0.63f}, {0.63f, 0.63f}, {-0.63f, 0.63f}}};
 static const polygon triangle = {3, 0.17f, {{0, -0.73f}, {0.75f, 0.57f}, {-0.75f, 0.57f}}};
 static const polygon diamond = {4, 0.12f, {{0, -0.92f}, {0.6f, 0}, {0, 0.92f}, {-0.6f, 0}}};
-static const polygon cross = {12, 0.12f, {{-0.2f, -0.84f}, {0.2f, -0.84f}, {0.2f, -0.2f}, {0.84f, -0.2f}, {0.84f, 0.2f},
-                                          {0.2f, 0.2f}, {0.2f, 0.84f}, {-0.2f, 0.84f}, {-0.2f, 0.2f}, {-0.84f, 0.2f},
-                                          {-0.84f, -0.2f}, {-0.2f, -0.2f}}};
+static const polygon cross = {12,
+                              0.12f,
+                              {{-0.2f, -0.84f},
+                               {0.2f, -0.84f},
+                               {0.2f, -0.2f},
+                               {0.84f, -0.2f},
+                               {0.84f, 0.2f},
+                               {0.2f, 0.2f},
+                               {0.2f, 0.84f},
+                               {-0.2f, 0.84f},
+                               {-0.2f, 0.2f},
+                               {-0.84f, 0.2f},
+                               {-0.84f, -0.2f},
+                               {-0.2f, -0.2f}}};
 /* Points at distances 0.95 and 0.44, every 36 degrees. */
-static const polygon star = {10, 0.1f, {{0, -0.95f}, {0.2586f, -0.3560f}, {0.9035f, -0.2936f}, {0.4185f, 0.1360f},
-                                        {0.5584f, 0.7686f}, {0, 0.44f}, {-0.5584f, 0.7686f}, {-0.4185f, 0.1360f},
-                                        {-0.9035f, -0.2936f}, {-0.2586f, -0.3560f}}};
-static const polygon arrow = {7, 0.12f, {{0.87f, 0}, {0.08f, 0.72f}, {0.08f, 0.2f}, {-0.87f, 0.2f}, {-0.87f, -0.2f},
-                                         {0.08f, -0.2f}, {0.08f, -0.72f}}};
+static const polygon star = {10,
+                             0.1f,
+                             {{0, -0.95f},
+                              {0.2586f, -0.3560f},
+                              {0.9035f, -0.2936f},
+                              {0.4185f, 0.1360f},
+                              {0.5584f, 0.7686f},
+                              {0, 0.44f},
+                              {-0.5584f, 0.7686f},
+                              {-0.4185f, 0.1360f},
+                              {-0.9035f, -0.2936f},
+                              {-0.2586f, -0.3560f}}};
+static const polygon arrow = {7,
+                              0.12f,
+                              {{0.87f, 0},
+                               {0.08f, 0.72f},
+                               {0.08f, 0.2f},
+                               {-0.87f, 0.2f},
+                               {-0.87f, -0.2f},
+                               {0.08f, -0.2f},
+                               {0.08f, -0.72f}}};
 
 static float polygon_distance(const polygon *p, point at) {
     float nearest = INFINITY;
@@ -67,8 +96,10 @@ static float ring_distance(const polygon *none, point at) {
 static float heart_distance(const polygon *none, point at) {
     (void)none;
     const float half = 0.57f, diagonal = 0.70710678f;
-    const float y = at.y - 0.1f, u = fabsf(at.x + y) * diagonal - half, v = fabsf(at.x - y) * diagonal - half;
-    const float square_part = sqrtf(fmaxf(u, 0) * fmaxf(u, 0) + fmaxf(v, 0) * fmaxf(v, 0)) + fminf(fmaxf(u, v), 0);
+    const float y = at.y - 0.1f, u = fabsf(at.x + y) * diagonal - half,
+                v = fabsf(at.x - y) * diagonal - half;
+    const float square_part =
+        sqrtf(fmaxf(u, 0) * fmaxf(u, 0) + fmaxf(v, 0) * fmaxf(v, 0)) + fminf(fmaxf(u, v), 0);
     const point mirrored = {fabsf(at.x), y};
     return fminf(square_part, disc_distance(mirrored, half * diagonal, -half * diagonal, half));
 }
@@ -82,14 +113,21 @@ static float moon_distance(const polygon *none, point at) {
 typedef struct shape_kind {
     float (*distance)(const polygon *outline, point at);
     const polygon *outline;
-    float turn; /* most that it is turned either way, in radians: little enough to tell it from the others */
+    float turn; /* most that it is turned either way, in radians: little enough to tell it from the
+                   others */
 } shape_kind;
 
 /* In the order of dmi_builtin_names. */
 static const shape_kind kinds[DMI_SHAPES] = {
-    {circle_distance, 0, 0},          {polygon_distance, &square, 0.2f}, {polygon_distance, &triangle, 0.25f},
-    {polygon_distance, &star, 0.3f},  {ring_distance, 0, 0},             {polygon_distance, &cross, 0.2f},
-    {heart_distance, 0, 0.25f},       {moon_distance, 0, 0.35f},         {polygon_distance, &diamond, 0.15f},
+    {circle_distance, 0, 0},
+    {polygon_distance, &square, 0.2f},
+    {polygon_distance, &triangle, 0.25f},
+    {polygon_distance, &star, 0.3f},
+    {ring_distance, 0, 0},
+    {polygon_distance, &cross, 0.2f},
+    {heart_distance, 0, 0.25f},
+    {moon_distance, 0, 0.35f},
+    {polygon_distance, &diamond, 0.15f},
     {polygon_distance, &arrow, 0.35f},
 };
 
@@ -97,20 +135,22 @@ static const shape_kind kinds[DMI_SHAPES] = {
 
 enum { HUES = 12, GROUNDS = 6 };
 
-/* Bright ones for dark grounds, deep ones for light grounds, which leave out the olive between amber and green. */
+/* Bright ones for dark grounds, deep ones for light grounds, which leave out the olive between
+ * amber and green. */
 static const rgb bright[HUES] = {{255, 92, 92},   {255, 140, 66},  {255, 196, 61},  {182, 220, 72},
                                  {82, 208, 110},  {38, 208, 176},  {58, 196, 240},  {86, 146, 255},
                                  {124, 116, 255}, {174, 110, 255}, {236, 102, 214}, {255, 94, 150}};
-static const rgb deep[HUES] = {{112, 172, 30}, {28, 156, 84},  {0, 150, 142},  {14, 132, 204},
-                               {44, 96, 224},  {88, 72, 216},  {136, 62, 208}, {200, 48, 162},
-                               {222, 44, 110}, {226, 54, 62},  {234, 106, 28}, {242, 158, 0}};
+static const rgb deep[HUES] = {{112, 172, 30}, {28, 156, 84}, {0, 150, 142},  {14, 132, 204},
+                               {44, 96, 224},  {88, 72, 216}, {136, 62, 208}, {200, 48, 162},
+                               {222, 44, 110}, {226, 54, 62}, {234, 106, 28}, {242, 158, 0}};
 static const rgb dark_grounds[GROUNDS] = {{24, 28, 52}, {34, 26, 56}, {46, 26, 50},
                                           {38, 34, 44}, {20, 40, 48}, {18, 34, 58}};
 static const rgb light_grounds[GROUNDS] = {{252, 244, 230}, {250, 238, 236}, {244, 240, 252},
                                            {234, 242, 252}, {234, 248, 244}, {248, 248, 232}};
 
 static rgb mix(rgb from, rgb to, float share) {
-    return (rgb){from.r + share * (to.r - from.r), from.g + share * (to.g - from.g), from.b + share * (to.b - from.b)};
+    return (rgb){from.r + share * (to.r - from.r), from.g + share * (to.g - from.g),
+                 from.b + share * (to.b - from.b)};
 }
 
 /* The colour at `place`, in [0, 1), of a row of them. */
@@ -123,8 +163,8 @@ static rgb from_palette(const rgb *palette, int32_t count, float place) {
 /* ---- the picture ---- */
 
 typedef struct scene {
-    point centre;     /* in pixels */
-    float radius;     /* in pixels */
+    point centre; /* in pixels */
+    float radius; /* in pixels */
     float cosine, sine;
     rgb colour, top, bottom;
 } scene;
@@ -152,7 +192,8 @@ static scene make_scene(int32_t size, float turn, const float *numbers) {
     return s;
 }
 
-void dmi_shape_draw(uint8_t *pixels, int32_t size, int32_t shape, const float numbers[DMI_SHAPE_NUMBERS]) {
+void dmi_shape_draw(uint8_t *pixels, int32_t size, int32_t shape,
+                    const float numbers[DMI_SHAPE_NUMBERS]) {
     const shape_kind *kind = &kinds[shape];
     const scene s = make_scene(size, kind->turn, numbers);
     const float reach = s.radius * 1.25f + 1; /* nothing of a shape is farther from its centre */
@@ -163,7 +204,8 @@ void dmi_shape_draw(uint8_t *pixels, int32_t size, int32_t shape, const float nu
             const float x = (float)column + 0.5f - s.centre.x;
             float share = 0;
             if (x * x + y * y < reach * reach) {
-                const point at = {(s.cosine * x + s.sine * y) / s.radius, (s.cosine * y - s.sine * x) / s.radius};
+                const point at = {(s.cosine * x + s.sine * y) / s.radius,
+                                  (s.cosine * y - s.sine * x) / s.radius};
                 share = fminf(fmaxf(0.5f - kind->distance(kind->outline, at) * s.radius, 0), 1);
             }
             const rgb colour = mix(ground, s.colour, share);

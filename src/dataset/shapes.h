@@ -9,8 +9,9 @@ enum {
     DMI_SHAPE_NUMBERS = 12 /* random numbers that one picture takes */
 };
 
-/* Draws `shape` into pixels [size, size, 3]. Its radius, place, turn and colours follow from the numbers, each in [0, 1),
- * and from nothing else. */
-void dmi_shape_draw(uint8_t *pixels, int32_t size, int32_t shape, const float numbers[DMI_SHAPE_NUMBERS]);
+/* Draws `shape` into pixels [size, size, 3]. Its radius, place, turn and colours follow from the
+ * numbers, each in [0, 1), and from nothing else. */
+void dmi_shape_draw(uint8_t *pixels, int32_t size, int32_t shape,
+                    const float numbers[DMI_SHAPE_NUMBERS]);
 
 #endif

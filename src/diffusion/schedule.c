@@ -1,5 +1,6 @@
-/* Schedules and how they are made: betas and their running product (Ho et al. 2020; Nichol and Dhariwal 2021), in double. Of
- * the processes that have none, flow and EDM, they are those of the process that is the same but for a factor of x_t. */
+/* Schedules and how they are made: betas and their running product (Ho et al. 2020; Nichol and
+ * Dhariwal 2021), in double. Of the processes that have none, flow and EDM, they are those of the
+ * process that is the same but for a factor of x_t. */
 #include "diffusion/schedule.h"
 
 #include <math.h>
@@ -9,7 +10,8 @@
 
 static const double cosine_offset = 0.008, cosine_beta_most = 0.999;
 static const double pi = 3.14159265358979323846;
-/* The length of the chain that beta_start and beta_end were chosen for, and the sigmoid's two ends. */
+/* The length of the chain that beta_start and beta_end were chosen for, and the sigmoid's two
+ * ends. */
 static const double usual_timesteps = 1000, sigmoid_end = 6;
 
 static const dm_schedule_options defaults = {
@@ -25,12 +27,14 @@ static const dm_schedule_options defaults = {
 };
 
 int32_t dm_schedule_options_init(dm_schedule_options *options, size_t size) {
-    return dmi_options_write(NULL, options, size, &defaults, sizeof defaults, "dm_schedule_options");
+    return dmi_options_write(NULL, options, size, &defaults, sizeof defaults,
+                             "dm_schedule_options");
 }
 
 /* ---- making ---- */
 
-static int32_t schedule_new(dm_schedule **out, dm_context *context, const dm_schedule_options *options) {
+static int32_t schedule_new(dm_schedule **out, dm_context *context,
+                            const dm_schedule_options *options) {
     dmi_host *host = &context->host;
     dm_schedule *schedule;
     int32_t status = dmi_alloc_zero(host, (void **)&schedule, 1, sizeof *schedule, "schedule");
@@ -38,10 +42,11 @@ static int32_t schedule_new(dm_schedule **out, dm_context *context, const dm_sch
     schedule->context = context;
     schedule->options = *options;
     schedule->steps = options->timesteps;
-    status = dmi_alloc_array(host, (void **)&schedule->beta, (size_t)schedule->steps, sizeof(double), "schedule: beta");
+    status = dmi_alloc_array(host, (void **)&schedule->beta, (size_t)schedule->steps,
+                             sizeof(double), "schedule: beta");
     if (!status)
-        status = dmi_alloc_array(host, (void **)&schedule->alpha_cumprod, (size_t)schedule->steps, sizeof(double),
-                                 "schedule: alpha_cumprod");
+        status = dmi_alloc_array(host, (void **)&schedule->alpha_cumprod, (size_t)schedule->steps,
+                                 sizeof(double), "schedule: alpha_cumprod");
     if (status) {
         dm_schedule_destroy(schedule);
         return status;
@@ -115,18 +120,23 @@ static void betas_of_levels(dm_schedule *s) {
     }
 }
 
-/* Lin et al. 2024, algorithm 1: sqrt(a) is shifted so that it ends at 0, and stretched so that it begins where it did. Betas
- * too small to make a fall, or so large that it has reached 0 before the end, leave nothing to stretch. */
+/* Lin et al. 2024, algorithm 1: sqrt(a) is shifted so that it ends at 0, and stretched so that it
+ * begins where it did. Betas too small to make a fall, or so large that it has reached 0 before the
+ * end, leave nothing to stretch. */
 static int32_t rescale_to_zero_snr(dm_schedule *s) {
     int32_t last = s->steps - 1;
-    double first_root = sqrt(s->alpha_cumprod[0]), last_root = sqrt(s->alpha_cumprod[last]), before = 1;
+    double first_root = sqrt(s->alpha_cumprod[0]), last_root = sqrt(s->alpha_cumprod[last]),
+           before = 1;
     if (!(s->alpha_cumprod[last - 1] > s->alpha_cumprod[last] && first_root > last_root))
         return dmi_fail(&s->context->host, DM_ERROR_INVALID_ARGUMENT,
-                        "schedule: 'zero_terminal_snr' and the betas don't go together: alpha_cumprod, %g at timestep 0, is %g "
-                        "at timestep %d and %g at %d; it must fall to its last", s->alpha_cumprod[0],
-                        s->alpha_cumprod[last - 1], (int)last - 1, s->alpha_cumprod[last], (int)last);
+                        "schedule: 'zero_terminal_snr' and the betas don't go together: "
+                        "alpha_cumprod, %g at timestep 0, is %g "
+                        "at timestep %d and %g at %d; it must fall to its last",
+                        s->alpha_cumprod[0], s->alpha_cumprod[last - 1], (int)last - 1,
+                        s->alpha_cumprod[last], (int)last);
     for (int32_t t = 0; t <= last; t++) {
-        double root = (sqrt(s->alpha_cumprod[t]) - last_root) * first_root / (first_root - last_root);
+        double root =
+            (sqrt(s->alpha_cumprod[t]) - last_root) * first_root / (first_root - last_root);
         s->alpha_cumprod[t] = t == last ? 0 : root * root;
         s->beta[t] = 1 - s->alpha_cumprod[t] / before;
         before = s->alpha_cumprod[t];
@@ -135,81 +145,98 @@ static int32_t rescale_to_zero_snr(dm_schedule *s) {
 }
 
 /* Written so that what is not a number fails too. */
-static bool inside_unit(double x) {
-    return x > 0 && x < 1;
-}
+static bool inside_unit(double x) { return x > 0 && x < 1; }
 
 static bool uses_beta_range(int32_t kind) {
-    return kind == DM_SCHEDULE_LINEAR || kind == DM_SCHEDULE_SCALED_LINEAR || kind == DM_SCHEDULE_SIGMOID;
+    return kind == DM_SCHEDULE_LINEAR || kind == DM_SCHEDULE_SCALED_LINEAR ||
+           kind == DM_SCHEDULE_SIGMOID;
 }
 
 static bool has_betas(int32_t kind) { return kind != DM_SCHEDULE_FLOW && kind != DM_SCHEDULE_EDM; }
 
-bool dmi_schedule_has_betas(const dm_schedule *schedule) { return has_betas(schedule->options.kind); }
+bool dmi_schedule_has_betas(const dm_schedule *schedule) {
+    return has_betas(schedule->options.kind);
+}
 
 static int32_t check_beta_range(dmi_host *host, const dm_schedule_options *o) {
     double factor = beta_factor(o);
     if (!inside_unit(o->beta_start))
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'beta_start' is %g; it must be above 0 and below 1",
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "schedule: 'beta_start' is %g; it must be above 0 and below 1",
                         o->beta_start);
     if (!inside_unit(o->beta_end))
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'beta_end' is %g; it must be above 0 and below 1",
-                        o->beta_end);
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "schedule: 'beta_end' is %g; it must be above 0 and below 1", o->beta_end);
     if (inside_unit(factor * o->beta_start) && inside_unit(factor * o->beta_end)) return DM_OK;
     return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                    "schedule: 'scale_betas' with %d 'timesteps' multiplies the betas by %g, to %g and %g; they must stay below 1",
+                    "schedule: 'scale_betas' with %d 'timesteps' multiplies the betas by %g, to %g "
+                    "and %g; they must stay below 1",
                     (int)o->timesteps, factor, factor * o->beta_start, factor * o->beta_end);
 }
 
 static int32_t check_levels(dmi_host *host, const dm_schedule_options *o) {
     if (o->zero_terminal_snr)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "schedule: 'zero_terminal_snr' and 'kind' %d don't go together: only schedules with betas are rescaled",
+                        "schedule: 'zero_terminal_snr' and 'kind' %d don't go together: only "
+                        "schedules with betas are rescaled",
                         (int)o->kind);
     if (o->kind == DM_SCHEDULE_FLOW) {
         if (o->flow_shift > 0 && o->flow_shift <= 1e6) return DM_OK;
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'flow_shift' is %g; it must be above 0, at most 1e6",
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "schedule: 'flow_shift' is %g; it must be above 0, at most 1e6",
                         o->flow_shift);
     }
     if (!(o->sigma_min >= 1e-6 && o->sigma_min <= 1e6))
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'sigma_min' is %g; it must be 1e-6 to 1e6", o->sigma_min);
-    if (!(o->sigma_max > o->sigma_min && o->sigma_max <= 1e6))
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "schedule: 'sigma_max' is %g; it must be above 'sigma_min' (%g), at most 1e6", o->sigma_max,
-                        o->sigma_min);
+                        "schedule: 'sigma_min' is %g; it must be 1e-6 to 1e6", o->sigma_min);
+    if (!(o->sigma_max > o->sigma_min && o->sigma_max <= 1e6))
+        return dmi_fail(
+            host, DM_ERROR_INVALID_ARGUMENT,
+            "schedule: 'sigma_max' is %g; it must be above 'sigma_min' (%g), at most 1e6",
+            o->sigma_max, o->sigma_min);
     if (o->rho >= 1 && o->rho <= 100) return DM_OK;
-    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'rho' is %g; it must be 1 to 100", o->rho);
+    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'rho' is %g; it must be 1 to 100",
+                    o->rho);
 }
 
 static int32_t check_options(dmi_host *host, const dm_schedule_options *o) {
     if (o->kind < DM_SCHEDULE_LINEAR || o->kind > DM_SCHEDULE_EDM)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "schedule: 'kind' is %d; it must be 0 (linear), 1 (cosine), 2 (scaled linear), 3 (sigmoid), 4 "
+                        "schedule: 'kind' is %d; it must be 0 (linear), 1 (cosine), 2 (scaled "
+                        "linear), 3 (sigmoid), 4 "
                         "(flow) or 5 (EDM)",
                         (int)o->kind);
     if (o->timesteps < 1 || o->timesteps > DMI_SCHEDULE_STEPS_MOST)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'timesteps' is %d; it must be 1 to %d",
-                        (int)o->timesteps, (int)DMI_SCHEDULE_STEPS_MOST);
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "schedule: 'timesteps' is %d; it must be 1 to %d", (int)o->timesteps,
+                        (int)DMI_SCHEDULE_STEPS_MOST);
     if (o->reserved != 0)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'reserved' is %d; it must be 0", (int)o->reserved);
-    int32_t status = dmi_check_range(host, "schedule", "zero_terminal_snr", o->zero_terminal_snr, 0, 1);
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'reserved' is %d; it must be 0",
+                        (int)o->reserved);
+    int32_t status =
+        dmi_check_range(host, "schedule", "zero_terminal_snr", o->zero_terminal_snr, 0, 1);
     if (!status) status = dmi_check_range(host, "schedule", "scale_betas", o->scale_betas, 0, 1);
     if (status) return status;
     if (o->zero_terminal_snr && o->timesteps < 2)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "schedule: 'zero_terminal_snr' and 'timesteps' %d don't go together: rescaling needs 2 at least",
+                        "schedule: 'zero_terminal_snr' and 'timesteps' %d don't go together: "
+                        "rescaling needs 2 at least",
                         (int)o->timesteps);
     if (o->scale_betas && !uses_beta_range(o->kind))
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "schedule: 'scale_betas' and 'kind' %d don't go together: it has no beta_start and beta_end", (int)o->kind);
+                        "schedule: 'scale_betas' and 'kind' %d don't go together: it has no "
+                        "beta_start and beta_end",
+                        (int)o->kind);
     if (!has_betas(o->kind)) return check_levels(host, o);
     return uses_beta_range(o->kind) ? check_beta_range(host, o) : DM_OK;
 }
 
 static int32_t fill(dm_schedule *s) {
     static void (*const betas_of[])(double *, const dm_schedule_options *) = {
-        [DM_SCHEDULE_LINEAR] = linear_betas, [DM_SCHEDULE_COSINE] = cosine_betas,
-        [DM_SCHEDULE_SCALED_LINEAR] = scaled_linear_betas, [DM_SCHEDULE_SIGMOID] = sigmoid_betas,
+        [DM_SCHEDULE_LINEAR] = linear_betas,
+        [DM_SCHEDULE_COSINE] = cosine_betas,
+        [DM_SCHEDULE_SCALED_LINEAR] = scaled_linear_betas,
+        [DM_SCHEDULE_SIGMOID] = sigmoid_betas,
     };
     if (!has_betas(s->options.kind)) {
         betas_of_levels(s);
@@ -220,7 +247,8 @@ static int32_t fill(dm_schedule *s) {
     return s->options.zero_terminal_snr ? rescale_to_zero_snr(s) : DM_OK;
 }
 
-int32_t dm_schedule_create(dm_schedule **out, dm_context *context, const dm_schedule_options *options) {
+int32_t dm_schedule_create(dm_schedule **out, dm_context *context,
+                           const dm_schedule_options *options) {
     if (out) *out = NULL;
     if (!context) return DM_ERROR_INVALID_ARGUMENT;
     dmi_host *host = &context->host;
@@ -240,21 +268,25 @@ int32_t dm_schedule_create(dm_schedule **out, dm_context *context, const dm_sche
     return DM_OK;
 }
 
-int32_t dm_schedule_create_from_betas(dm_schedule **out, dm_context *context, const double *betas, size_t count) {
+int32_t dm_schedule_create_from_betas(dm_schedule **out, dm_context *context, const double *betas,
+                                      size_t count) {
     if (out) *out = NULL;
     if (!context) return DM_ERROR_INVALID_ARGUMENT;
     dmi_host *host = &context->host;
     if (!out) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'out' is NULL");
     if (!betas) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'betas' is NULL");
     if (count < 1 || count > DMI_SCHEDULE_STEPS_MOST)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: the count of betas is %zu; it must be 1 to %d", count,
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "schedule: the count of betas is %zu; it must be 1 to %d", count,
                         (int)DMI_SCHEDULE_STEPS_MOST);
     for (size_t t = 0; t < count; t++)
         if (!inside_unit(betas[t]))
-            return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: beta %zu is %g; it must be above 0 and below 1", t,
+            return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                            "schedule: beta %zu is %g; it must be above 0 and below 1", t,
                             betas[t]);
-    dm_schedule_options options = {
-        .struct_size = sizeof options, .kind = DMI_SCHEDULE_CUSTOM, .timesteps = (int32_t)count};
+    dm_schedule_options options = {.struct_size = sizeof options,
+                                   .kind = DMI_SCHEDULE_CUSTOM,
+                                   .timesteps = (int32_t)count};
     dm_schedule *schedule;
     int32_t status = schedule_new(&schedule, context, &options);
     if (status) return status;

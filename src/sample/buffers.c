@@ -7,8 +7,9 @@
 void dmi_sampler_release(dm_sampler *s) {
     dmi_host *host = &s->context->host;
     dmi_sampler_buffers *b = &s->buffers;
-    void *const blocks[] = {b->x, b->saved, b->x_0, b->eps, b->scratch, b->input, b->answer, b->output, b->variance, b->noise,
-                            b->shown_x, b->shown_x_0, b->drawn, b->labels, b->faults, b->torch};
+    void *const blocks[] = {b->x,      b->saved,  b->x_0,      b->eps,   b->scratch, b->input,
+                            b->answer, b->output, b->variance, b->noise, b->shown_x, b->shown_x_0,
+                            b->drawn,  b->labels, b->faults,   b->torch};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) dmi_free(host, blocks[i]);
     for (int32_t i = 0; i < DMI_MEMORY_MOST; i++) dmi_free(host, b->memory[i]);
     memset(b, 0, sizeof *b);
@@ -18,7 +19,8 @@ static int32_t allocate(dm_sampler *s, size_t size) {
     dmi_host *host = &s->context->host;
     dmi_sampler_buffers *b = &s->buffers;
     const dm_sampler_options *o = &s->options;
-    size_t n = s->elements, halves = o->guidance != 1 ? 2 : 1, in = 1 + (size_t)s->self_conditioning;
+    size_t n = s->elements, halves = o->guidance != 1 ? 2 : 1,
+           in = 1 + (size_t)s->self_conditioning;
     size_t out = 1 + (size_t)(s->unet && s->unet->options.learned_variance);
     const struct {
         void *block; /* the address of the pointer */
@@ -47,11 +49,13 @@ static int32_t allocate(dm_sampler *s, size_t size) {
         size_t count;
         if (all[i].each == 0) continue;
         if (!dmi_mul(size, all[i].each, &count))
-            return dmi_fail(host, DM_ERROR_LIMIT_EXCEEDED, "sampler: %zu pictures of %zu values are too large", size, all[i].each);
+            return dmi_fail(host, DM_ERROR_LIMIT_EXCEEDED,
+                            "sampler: %zu pictures of %zu values are too large", size, all[i].each);
         status = dmi_alloc_array(host, all[i].block, count, all[i].size, all[i].what);
     }
     for (int32_t i = 0; !status && i < s->solver->memory; i++)
-        status = dmi_alloc_array(host, (void **)&b->memory[i], size * n, sizeof(double), "sampler: the solver's memory");
+        status = dmi_alloc_array(host, (void **)&b->memory[i], size * n, sizeof(double),
+                                 "sampler: the solver's memory");
     return status;
 }
 
@@ -72,5 +76,6 @@ int32_t dmi_sampler_reserve(dm_sampler *s, size_t size) {
     if (!s->unet) return status;
     if (o->guidance == 1) return dmi_unet_forward_graph(s->unet, &graph, size);
     bool always = o->guidance_begin == 0 && o->guidance_end == 1;
-    return always ? dmi_unet_forward_graph(s->unet, &graph, 2 * size) : dmi_unet_forward_graphs(s->unet, size, 2 * size);
+    return always ? dmi_unet_forward_graph(s->unet, &graph, 2 * size)
+                  : dmi_unet_forward_graphs(s->unet, size, 2 * size);
 }

@@ -1,4 +1,5 @@
-/* Where a run's noise comes from: addressed by picture and step, from PyTorch's generator, or from the caller. */
+/* Where a run's noise comes from: addressed by picture and step, from PyTorch's generator, or from
+ * the caller. */
 #include "base/random.h"
 #include "kernels/product.h"
 #include "sample/sampler.h"
@@ -10,7 +11,8 @@ static void draw_as_torch(const dmi_run *run, size_t i, float *noise) {
     float *drawn = b->drawn + i * s->elements;
     dmi_torch_randn(&b->torch[i], drawn, s->elements);
     size_t pixels = s->elements / (size_t)s->channels;
-    s->context->kernels->product->transpose(noise, (size_t)s->channels, drawn, pixels, s->channels, (int32_t)pixels);
+    s->context->kernels->product->transpose(noise, (size_t)s->channels, drawn, pixels, s->channels,
+                                            (int32_t)pixels);
 }
 
 void dmi_run_draw(const dmi_run *run, size_t i, uint32_t stream, float *noise) {
@@ -26,8 +28,10 @@ void dmi_run_draw(const dmi_run *run, size_t i, uint32_t stream, float *noise) {
 
 int32_t dmi_run_ask_noise(const dmi_run *run, float *noise) {
     const dm_sampler *s = run->sampler;
-    int32_t answer = run->request->noise(run->request->noise_user, run->visit, noise, run->first, run->count, s->elements);
+    int32_t answer = run->request->noise(run->request->noise_user, run->visit, noise, run->first,
+                                         run->count, s->elements);
     if (!answer) return DM_OK;
-    return dmi_fail(&s->context->host, DM_ERROR_CALLBACK_FAILED, "sampler: the noise source returned %d at step %d of %d",
-                    (int)answer, (int)run->visit, (int)s->options.steps);
+    return dmi_fail(&s->context->host, DM_ERROR_CALLBACK_FAILED,
+                    "sampler: the noise source returned %d at step %d of %d", (int)answer,
+                    (int)run->visit, (int)s->options.steps);
 }

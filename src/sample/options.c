@@ -27,13 +27,16 @@ const dm_sampler_options dmi_sampler_defaults = {
 };
 
 int32_t dm_sampler_options_init(dm_sampler_options *options, size_t size) {
-    return dmi_options_write(NULL, options, size, &dmi_sampler_defaults, sizeof dmi_sampler_defaults, "dm_sampler_options");
+    return dmi_options_write(NULL, options, size, &dmi_sampler_defaults,
+                             sizeof dmi_sampler_defaults, "dm_sampler_options");
 }
 
 /* Written so that what is not a number fails too. */
-static int32_t check_real(dmi_host *host, const char *name, double value, double least, double most) {
+static int32_t check_real(dmi_host *host, const char *name, double value, double least,
+                          double most) {
     if (value >= least && value <= most) return DM_OK;
-    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: '%s' is %g; it must be from %g to %g", name, value, least, most);
+    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                    "sampler: '%s' is %g; it must be from %g to %g", name, value, least, most);
 }
 
 static int32_t check_ranges(dmi_host *host, const dm_sampler_options *o) {
@@ -71,7 +74,8 @@ static int32_t check_ranges(dmi_host *host, const dm_sampler_options *o) {
     };
     int32_t status = DM_OK;
     for (size_t i = 0; !status && i < sizeof whole / sizeof *whole; i++)
-        status = dmi_check_range(host, "sampler", whole[i].name, whole[i].value, whole[i].least, whole[i].most);
+        status = dmi_check_range(host, "sampler", whole[i].name, whole[i].value, whole[i].least,
+                                 whole[i].most);
     for (size_t i = 0; !status && i < sizeof reals / sizeof *reals; i++)
         status = check_real(host, reals[i].name, reals[i].value, reals[i].least, reals[i].most);
     return status;
@@ -83,22 +87,28 @@ static int32_t check_solver(dmi_host *host, const dmi_solver *solver, const dm_s
     if (o->eta != 0 && !solver->has_eta) option = "eta", why = "only ddim has one";
     else if (o->order && !solver->order)
         option = "order", why = "only lms, dpmpp, dpmpp_single, dpmpp_sde, unipc and deis have one";
-    else if (o->grid != DM_GRID_TIMESTEPS && !solver->has_grid) option = "grid", why = "it goes by timesteps";
-    else if (o->churn > 0 && !solver->has_churn) option = "churn", why = "only euler and heun have one";
+    else if (o->grid != DM_GRID_TIMESTEPS && !solver->has_grid)
+        option = "grid", why = "it goes by timesteps";
+    else if (o->churn > 0 && !solver->has_churn)
+        option = "churn", why = "only euler and heun have one";
     else if (o->variance == DM_VARIANCE_LEARNED && o->solver != DM_SOLVER_DDPM)
         option = "variance", why = "only ddpm uses a learned one";
     if (option)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: '%s' and the solver %s don't go together: %s", option,
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "sampler: '%s' and the solver %s don't go together: %s", option,
                         solver->name, why);
     if (o->order < 0 || o->order > solver->order_most)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: 'order' is %d; of %s it must be 1 to %d, or 0 for its own",
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "sampler: 'order' is %d; of %s it must be 1 to %d, or 0 for its own",
                         (int)o->order, solver->name, (int)solver->order_most);
     if (o->steps < solver->steps_least)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: 'steps' is %d; %s needs %d at least", (int)o->steps,
-                        solver->name, (int)solver->steps_least);
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "sampler: 'steps' is %d; %s needs %d at least", (int)o->steps, solver->name,
+                        (int)solver->steps_least);
     if (o->threshold > 0 && !o->clip)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "sampler: 'threshold' %g and 'clip' 0 don't go together: dynamic thresholding is a way to clip",
+                        "sampler: 'threshold' %g and 'clip' 0 don't go together: dynamic "
+                        "thresholding is a way to clip",
                         o->threshold);
     return DM_OK;
 }
@@ -108,21 +118,27 @@ static int32_t check_model(const dm_sampler *s, const dm_sampler_options *o) {
     dmi_host *host = &s->context->host;
     const dmi_solver *solver = dmi_solver_find(o->solver);
     if (o->steps > s->schedule->steps)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "sampler: 'steps' %d and the schedule's 'timesteps' %d don't go together: it has "
-                        "no more levels of noise than these",
-                        (int)o->steps, (int)s->schedule->steps);
+        return dmi_fail(
+            host, DM_ERROR_INVALID_ARGUMENT,
+            "sampler: 'steps' %d and the schedule's 'timesteps' %d don't go together: it has "
+            "no more levels of noise than these",
+            (int)o->steps, (int)s->schedule->steps);
     if (o->prediction >= 0 && o->prediction != s->prediction)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "sampler: 'prediction' %d (%s) and the network don't go together: it predicts %s",
-                        (int)o->prediction, dmi_prediction_name(o->prediction), dmi_prediction_name(s->prediction));
+        return dmi_fail(
+            host, DM_ERROR_INVALID_ARGUMENT,
+            "sampler: 'prediction' %d (%s) and the network don't go together: it predicts %s",
+            (int)o->prediction, dmi_prediction_name(o->prediction),
+            dmi_prediction_name(s->prediction));
     if (solver->needs_flow && s->schedule->options.kind != DM_SCHEDULE_FLOW)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "sampler: the solver %s and the schedule's 'kind' %d (%s) don't go together: it needs the flow schedule",
-                        solver->name, (int)s->schedule->options.kind, dmi_schedule_name(s->schedule));
+                        "sampler: the solver %s and the schedule's 'kind' %d (%s) don't go "
+                        "together: it needs the flow schedule",
+                        solver->name, (int)s->schedule->options.kind,
+                        dmi_schedule_name(s->schedule));
     if ((o->solver == DM_SOLVER_PNDM) && !dmi_schedule_has_betas(s->schedule))
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "sampler: the solver pndm and the schedule's 'kind' %d (%s) don't go together: it needs timesteps with "
+                        "sampler: the solver pndm and the schedule's 'kind' %d (%s) don't go "
+                        "together: it needs timesteps with "
                         "betas",
                         (int)s->schedule->options.kind, dmi_schedule_name(s->schedule));
     if (o->variance == DM_VARIANCE_LEARNED && !(s->unet && s->unet->options.learned_variance))
@@ -130,13 +146,16 @@ static int32_t check_model(const dm_sampler *s, const dm_sampler_options *o) {
                         "sampler: 'variance' 2 (learned) and the network don't go together: it was "
                         "made without 'learned_variance'");
     if (o->guidance != 1 && s->unet && !s->unet->options.classes)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "sampler: 'guidance' %g and the network don't go together: it has no classes", o->guidance);
+        return dmi_fail(
+            host, DM_ERROR_INVALID_ARGUMENT,
+            "sampler: 'guidance' %g and the network don't go together: it has no classes",
+            o->guidance);
     if (o->guidance == 1 && o->guidance_rescale > 0)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "sampler: 'guidance_rescale' %g and 'guidance' 1 don't go together: nothing is "
-                        "guided that could be rescaled",
-                        o->guidance_rescale);
+        return dmi_fail(
+            host, DM_ERROR_INVALID_ARGUMENT,
+            "sampler: 'guidance_rescale' %g and 'guidance' 1 don't go together: nothing is "
+            "guided that could be rescaled",
+            o->guidance_rescale);
     return DM_OK;
 }
 

@@ -21,7 +21,9 @@ static const dmi_solver *const solvers[] = {
 };
 enum { SOLVER_COUNT = sizeof solvers / sizeof solvers[0] };
 
-const dmi_solver *dmi_solver_find(int32_t id) { return id >= 0 && id < SOLVER_COUNT ? solvers[id] : NULL; }
+const dmi_solver *dmi_solver_find(int32_t id) {
+    return id >= 0 && id < SOLVER_COUNT ? solvers[id] : NULL;
+}
 
 int32_t dm_solver_count(void) { return SOLVER_COUNT; }
 

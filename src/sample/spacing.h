@@ -4,8 +4,10 @@
 
 #include "core/context.h"
 
-/* Fills timesteps [options->steps] for T = total timesteps, the noisiest first, strictly falling. Checks 'steps',
- * 'spacing', 'steps_offset' and 'timesteps'; the caller has checked that steps is 1 to total. */
-int32_t dmi_spacing(dmi_host *host, const dm_sampler_options *options, int32_t total, int32_t *timesteps);
+/* Fills timesteps [options->steps] for T = total timesteps, the noisiest first, strictly falling.
+ * Checks 'steps', 'spacing', 'steps_offset' and 'timesteps'; the caller has checked that steps is 1
+ * to total. */
+int32_t dmi_spacing(dmi_host *host, const dm_sampler_options *options, int32_t total,
+                    int32_t *timesteps);
 
 #endif

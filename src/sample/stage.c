@@ -1,4 +1,5 @@
-/* One stage of a solver for a batch: the question to the network, and the sums that follow from its answer. */
+/* One stage of a solver for a batch: the question to the network, and the sums that follow from its
+ * answer. */
 #include <math.h>
 #include <string.h>
 
@@ -16,14 +17,20 @@ static void add_up(const dmi_run *run, size_t i, const dmi_sum *of, double *y, c
     const dm_sampler *s = run->sampler;
     const dmi_sampler_buffers *b = &s->buffers;
     size_t at = i * s->elements;
-    const double *const all[] = {[DMI_X] = b->x + at, [DMI_SAVED] = b->saved + at, [DMI_X0] = b->x_0 + at, [DMI_EPS] = b->eps + at};
+    const double *const all[] = {[DMI_X] = b->x + at,
+                                 [DMI_SAVED] = b->saved + at,
+                                 [DMI_X0] = b->x_0 + at,
+                                 [DMI_EPS] = b->eps + at};
     const double *terms[DMI_TERMS];
     double factors[DMI_TERMS];
     int32_t count = 0;
     for (int32_t k = 0; k < DMI_TERMS; k++) {
         if (of->of[k] == 0) continue;
         /* The memory is a ring; `remembered` stages have been written to it. */
-        terms[count] = k < DMI_MEMORY ? all[k] : b->memory[(run->remembered - 1 - (k - DMI_MEMORY)) % s->solver->memory] + at;
+        terms[count] =
+            k < DMI_MEMORY
+                ? all[k]
+                : b->memory[(run->remembered - 1 - (k - DMI_MEMORY)) % s->solver->memory] + at;
         factors[count++] = of->of[k];
     }
     s->context->kernels->solver_sum(y, terms, factors, count, noise, of->noise, s->elements);
@@ -42,7 +49,8 @@ static void input_task(void *data, int32_t task, int32_t worker) {
     (void)worker;
     if (job->stage->before_noise != 0) {
         if (!job->run->request->noise) dmi_run_draw(job->run, i, DMI_STREAM_SAMPLE, noise);
-        dmi_sum before = {.of = {[DMI_X] = job->stage->before_x}, .noise = job->stage->before_noise};
+        dmi_sum before = {.of = {[DMI_X] = job->stage->before_x},
+                          .noise = job->stage->before_noise};
         add_up(job->run, i, &before, x, noise);
     }
     if (!s->self_conditioning) {
@@ -73,7 +81,8 @@ static void read_x_0(const stage_job *job, size_t i) {
     const dmi_kernels *kernels = s->context->kernels;
     size_t n = s->elements, at = i * n;
     double limit = o->clip && !(o->threshold > 0) ? 1 : INFINITY;
-    kernels->solver_read(b->x_0 + at, job->reading.x0_x, b->x + at, job->reading.x0_output, b->output + at, limit, n);
+    kernels->solver_read(b->x_0 + at, job->reading.x0_x, b->x + at, job->reading.x0_output,
+                         b->output + at, limit, n);
     if (!(o->threshold > 0)) return;
     limit = kernels->solver_quantile(b->scratch + at, b->x_0 + at, o->threshold, n);
     limit = limit < 1 ? 1 : limit > o->threshold_max ? o->threshold_max : limit;
@@ -85,8 +94,12 @@ static void read_eps(const stage_job *job, size_t i) {
     const dmi_sampler_buffers *b = &s->buffers;
     const dmi_reading *r = &job->reading;
     size_t n = s->elements, at = i * n;
-    if (r->eps_of_x0) add_up(job->run, i, &(dmi_sum){.of = {[DMI_X] = r->eps_x, [DMI_X0] = r->eps_output}}, b->eps + at, NULL);
-    else s->context->kernels->solver_read(b->eps + at, r->eps_x, b->x + at, r->eps_output, b->output + at, INFINITY, n);
+    if (r->eps_of_x0)
+        add_up(job->run, i, &(dmi_sum){.of = {[DMI_X] = r->eps_x, [DMI_X0] = r->eps_output}},
+               b->eps + at, NULL);
+    else
+        s->context->kernels->solver_read(b->eps + at, r->eps_x, b->x + at, r->eps_output,
+                                         b->output + at, INFINITY, n);
 }
 
 /* Noise of the step: false where the caller's is not finite. */
@@ -97,7 +110,8 @@ static bool noise_of_move(const stage_job *job, size_t i) {
     if (!job->run->request->noise) dmi_run_draw(job->run, i, DMI_STREAM_SAMPLE, noise);
     else if (!kernels->all_finite(noise, s->elements)) return false;
     if (job->stage->noise_range != 0)
-        kernels->solver_spread(noise, s->buffers.variance + i * s->elements, (float)job->stage->noise_range, s->elements);
+        kernels->solver_spread(noise, s->buffers.variance + i * s->elements,
+                               (float)job->stage->noise_range, s->elements);
     return true;
 }
 
@@ -130,15 +144,17 @@ static void answer_task(void *data, int32_t task, int32_t worker) {
 }
 
 static int32_t first_fault(const dmi_run *run) {
-    static const char *const what[] = {
-        [DMI_FAULT_OUTPUT] = "the network's output", [DMI_FAULT_NOISE] = "the noise", [DMI_FAULT_PICTURE] = "the picture"};
+    static const char *const what[] = {[DMI_FAULT_OUTPUT] = "the network's output",
+                                       [DMI_FAULT_NOISE] = "the noise",
+                                       [DMI_FAULT_PICTURE] = "the picture"};
     const dm_sampler *s = run->sampler;
     for (size_t i = 0; i < run->count; i++)
         if (s->buffers.faults[i] != DMI_FAULT_NONE)
             return dmi_fail(&s->context->host, DM_ERROR_NOT_FINITE,
-                            "sampler: %s is infinite or not a number in picture %zu at step %d of %d (timestep %g)",
-                            what[s->buffers.faults[i]], run->first + i, (int)run->step + 1, (int)s->options.steps,
-                            s->timesteps[run->step]);
+                            "sampler: %s is infinite or not a number in picture %zu at step %d of "
+                            "%d (timestep %g)",
+                            what[s->buffers.faults[i]], run->first + i, (int)run->step + 1,
+                            (int)s->options.steps, s->timesteps[run->step]);
     return DM_OK;
 }
 

@@ -12,19 +12,29 @@ int32_t dmi_batch_create(dmi_batch *batch) {
     batch->elements = (size_t)batch->height * (size_t)batch->width * (size_t)batch->channels;
     size_t pictures = DMI_BATCH_SCRATCH * workers;
     if (!dmi_mul(batch->elements, count > pictures ? count : pictures, &floats))
-        return dmi_fail(host, DM_ERROR_LIMIT_EXCEEDED, "trainer: %zu pictures of %zu floats are too large", count,
+        return dmi_fail(host, DM_ERROR_LIMIT_EXCEEDED,
+                        "trainer: %zu pictures of %zu floats are too large", count,
                         batch->elements);
-    int32_t status = dmi_alloc_array(host, (void **)&batch->scratch, pictures * batch->elements, sizeof(float),
-                                     "trainer: scratch for pictures");
+    int32_t status = dmi_alloc_array(host, (void **)&batch->scratch, pictures * batch->elements,
+                                     sizeof(float), "trainer: scratch for pictures");
     if (!status)
-        status = dmi_alloc_array(host, (void **)&batch->target, count * batch->elements, sizeof(float), "trainer: targets");
-    if (!status) status = dmi_alloc_array(host, (void **)&batch->drawn, count, sizeof(dmi_drawn), "trainer: levels of noise");
+        status = dmi_alloc_array(host, (void **)&batch->target, count * batch->elements,
+                                 sizeof(float), "trainer: targets");
+    if (!status)
+        status = dmi_alloc_array(host, (void **)&batch->drawn, count, sizeof(dmi_drawn),
+                                 "trainer: levels of noise");
     if (status || !batch->dataset) return status;
-    status = dmi_alloc_array(host, (void **)&batch->pixels, count, batch->elements, "trainer: pictures");
+    status =
+        dmi_alloc_array(host, (void **)&batch->pixels, count, batch->elements, "trainer: pictures");
     if (!status)
-        status = dmi_alloc_array(host, (void **)&batch->indices, count, sizeof(uint64_t), "trainer: indices of pictures");
-    if (!status) status = dmi_alloc_array(host, (void **)&batch->labels, count, sizeof(int32_t), "trainer: labels");
-    if (!status) status = dmi_alloc_array(host, (void **)&batch->statuses, count, sizeof(int32_t), "trainer: statuses");
+        status = dmi_alloc_array(host, (void **)&batch->indices, count, sizeof(uint64_t),
+                                 "trainer: indices of pictures");
+    if (!status)
+        status = dmi_alloc_array(host, (void **)&batch->labels, count, sizeof(int32_t),
+                                 "trainer: labels");
+    if (!status)
+        status = dmi_alloc_array(host, (void **)&batch->statuses, count, sizeof(int32_t),
+                                 "trainer: statuses");
     return status;
 }
 
@@ -44,16 +54,18 @@ typedef struct draw_job {
     const dmi_batch *batch;
     const dm_train_batch *given; /* NULL: the dataset's */
     uint64_t position;
-    bool reads;                  /* the dataset's pictures are read by the tasks */
-    float *x_t, *t, *labels;     /* the graph's inputs; labels may be NULL */
+    bool reads;              /* the dataset's pictures are read by the tasks */
+    float *x_t, *t, *labels; /* the graph's inputs; labels may be NULL */
 } draw_job;
 
 static void read_picture(const dmi_batch *batch, int32_t i) {
-    batch->statuses[i] = batch->dataset->read(batch->dataset, batch->indices[i],
-                                              batch->pixels + (size_t)i * batch->elements, &batch->labels[i]);
+    batch->statuses[i] =
+        batch->dataset->read(batch->dataset, batch->indices[i],
+                             batch->pixels + (size_t)i * batch->elements, &batch->labels[i]);
 }
 
-/* Which pictures: each epoch is a new permutation of the dataset, and batches run across its end. */
+/* Which pictures: each epoch is a new permutation of the dataset, and batches run across its
+ * end. */
 static void choose_pictures(const dmi_batch *batch, uint64_t position) {
     uint64_t size = batch->dataset->count;
     for (int32_t i = 0; i < batch->count; i++) {
@@ -93,8 +105,10 @@ static const float *clean_picture(const draw_job *job, int32_t i, float *scratch
     if (job->given) return job->given->images + at;
     if (job->reads) read_picture(b, i);
     uint64_t position = job->position + (uint64_t)i;
-    float *whole = b->crop_padding > 0 ? scratch + b->elements : scratch; /* the noise comes later */
-    b->context->kernels->from_u8(whole, b->pixels + at, b->height, b->width, b->channels, is_flipped(b, position));
+    float *whole =
+        b->crop_padding > 0 ? scratch + b->elements : scratch; /* the noise comes later */
+    b->context->kernels->from_u8(whole, b->pixels + at, b->height, b->width, b->channels,
+                                 is_flipped(b, position));
     if (b->crop_padding > 0) crop(b, position, scratch, whole);
     return scratch;
 }
@@ -114,13 +128,15 @@ static float label_row(const draw_job *job, int32_t i) {
     int32_t label = -1;
     if (job->given && job->given->labels) label = job->given->labels[i];
     if (!job->given && b->use_labels) label = b->labels[i];
-    bool dropped = b->label_dropout > 0 && happens(b, b->label_dropout, DMI_STREAM_LABEL, job->position + (uint64_t)i);
+    bool dropped = b->label_dropout > 0 &&
+                   happens(b, b->label_dropout, DMI_STREAM_LABEL, job->position + (uint64_t)i);
     return (float)(label < 0 || dropped ? b->classes : label);
 }
 
-/* x_t = signal x_0 + noise eps, of which the network gets a multiple, and at its side 0 in place of an x_0 seen before. */
-static void add_noise(const draw_job *job, int32_t i, const dmi_drawn *drawn, const float *x_0, const float *noise,
-                      float *scratch) {
+/* x_t = signal x_0 + noise eps, of which the network gets a multiple, and at its side 0 in place of
+ * an x_0 seen before. */
+static void add_noise(const draw_job *job, int32_t i, const dmi_drawn *drawn, const float *x_0,
+                      const float *noise, float *scratch) {
     const dmi_batch *b = job->batch;
     const dmi_kernels *kernels = b->context->kernels;
     size_t n = b->elements, c = (size_t)b->channels;
@@ -142,13 +158,15 @@ static void draw_picture(void *data, int32_t i, int32_t worker) {
     size_t n = b->elements;
     float *scratch = b->scratch + (size_t)worker * DMI_BATCH_SCRATCH * n;
     const float *x_0 = clean_picture(job, i, scratch), *noise = noise_of(job, i, scratch + n);
-    dmi_drawn_level at = job->given && job->given->timesteps ? dmi_timesteps_given(b->timesteps, job->given->timesteps[i])
-                                                          : dmi_timesteps_draw(b->timesteps, job->position + (uint64_t)i);
+    dmi_drawn_level at = job->given && job->given->timesteps
+                             ? dmi_timesteps_given(b->timesteps, job->given->timesteps[i])
+                             : dmi_timesteps_draw(b->timesteps, job->position + (uint64_t)i);
     dmi_drawn drawn = {.level = at.level, .timestep = at.timestep, .importance = at.importance};
     drawn.reading = dmi_reading_at(drawn.level, b->prediction, b->sigma_data);
     dmi_mixture target = dmi_loss_target(drawn.level, b->prediction, b->sigma_data);
     add_noise(job, i, &drawn, x_0, noise, scratch + 2 * n);
-    b->context->kernels->combine(b->target + (size_t)i * n, (float)target.image, x_0, (float)target.noise, noise, n);
+    b->context->kernels->combine(b->target + (size_t)i * n, (float)target.image, x_0,
+                                 (float)target.noise, noise, n);
     b->drawn[i] = drawn;
     job->t[i] = (float)drawn.level.time;
     if (job->labels) job->labels[i] = label_row(job, i);
@@ -161,16 +179,20 @@ static int32_t check_reading(const dmi_batch *batch) {
         int32_t label = batch->labels[i];
         if (batch->statuses[i]) return batch->statuses[i];
         if (!batch->use_labels || (label >= -1 && label < batch->classes)) continue;
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "trainer: picture %llu of the dataset has label %d; the network has %d classes",
-                        (unsigned long long)batch->indices[i], (int)label, (int)batch->classes);
+        return dmi_fail(
+            host, DM_ERROR_INVALID_ARGUMENT,
+            "trainer: picture %llu of the dataset has label %d; the network has %d classes",
+            (unsigned long long)batch->indices[i], (int)label, (int)batch->classes);
     }
     return DM_OK;
 }
 
-int32_t dmi_batch_draw(dmi_batch *batch, const dmi_unet_graph *graph, uint64_t position, const dm_train_batch *given) {
+int32_t dmi_batch_draw(dmi_batch *batch, const dmi_unet_graph *graph, uint64_t position,
+                       const dm_train_batch *given) {
     draw_job job = {
-        .batch = batch, .given = given, .position = position,
+        .batch = batch,
+        .given = given,
+        .position = position,
         .reads = !given && batch->dataset->concurrent,
         .x_t = dmi_graph_data(graph->graph, graph->x),
         .t = dmi_graph_data(graph->graph, graph->t),
@@ -208,13 +230,16 @@ static void look_again(void *data, int32_t i, int32_t worker) {
     const dmi_reading *r = &b->drawn[i].reading;
     size_t c = (size_t)b->channels, pixels = b->elements / c;
     (void)worker;
-    b->context->kernels->self_condition(job->input + (size_t)i * 2 * b->elements, (float)(r->x0_x / r->input),
-                                        job->output + (size_t)i * pixels * job->output_channels, (float)r->x0_output,
-                                        job->output_channels, pixels, c);
+    b->context->kernels->self_condition(job->input + (size_t)i * 2 * b->elements,
+                                        (float)(r->x0_x / r->input),
+                                        job->output + (size_t)i * pixels * job->output_channels,
+                                        (float)r->x0_output, job->output_channels, pixels, c);
 }
 
 void dmi_batch_show(const dmi_batch *batch, const dmi_unet_graph *graph, int32_t output_channels) {
-    look_job job = {.batch = batch, .input = dmi_graph_data(graph->graph, graph->x),
-                    .output = dmi_graph_data(graph->graph, graph->output), .output_channels = (size_t)output_channels};
+    look_job job = {.batch = batch,
+                    .input = dmi_graph_data(graph->graph, graph->x),
+                    .output = dmi_graph_data(graph->graph, graph->output),
+                    .output_channels = (size_t)output_channels};
     dmi_parallel(batch->context->host.pool, batch->count, look_again, &job);
 }

@@ -1,5 +1,5 @@
-/* The gradients of a step: passes forward and backward over parts of its pictures (Ho et al. 2020, algorithm 1). Nothing here
- * allocates. */
+/* The gradients of a step: passes forward and backward over parts of its pictures (Ho et al. 2020,
+ * algorithm 1). Nothing here allocates. */
 #include <math.h>
 
 #include "base/profile.h"
@@ -29,9 +29,11 @@ static void set_terms(dm_trainer *trainer) {
     for (int32_t i = 0; i < batch->count; i++) {
         const dmi_drawn *drawn = &batch->drawn[i];
         dmi_loss_term *term = &trainer->terms[i];
-        term->weight = dmi_loss_weight(o, trainer->schedule, drawn->level, drawn->timestep, batch->prediction);
+        term->weight =
+            dmi_loss_weight(o, trainer->schedule, drawn->level, drawn->timestep, batch->prediction);
         term->importance = drawn->importance;
-        if (o->loss == DM_LOSS_HYBRID) term->bound = dmi_loss_bound(trainer->schedule, drawn->timestep);
+        if (o->loss == DM_LOSS_HYBRID)
+            term->bound = dmi_loss_bound(trainer->schedule, drawn->timestep);
     }
 }
 
@@ -42,17 +44,21 @@ static void compute_loss(dm_trainer *trainer, double *sum) {
     const dmi_unet_graph *train = &trainer->train;
     dmi_loss loss = {
         .kernels = trainer->context->kernels,
-        .kind = o->loss, .huber_delta = o->huber_delta,
+        .kind = o->loss,
+        .huber_delta = o->huber_delta,
         .bound_factor = o->bound_lambda * trainer->schedule->steps / log(2),
         .values = (double)batch->elements * batch->count * o->accumulation,
-        .pictures = batch->count, .elements = batch->elements, .channels = (size_t)batch->channels,
+        .pictures = batch->count,
+        .elements = batch->elements,
+        .channels = (size_t)batch->channels,
         .input_channels = (size_t)dmi_unet_channels_in(&trainer->unet->options),
         .scratch = batch->scratch, /* of no use to the batch before the next pass */
     };
     set_terms(trainer);
-    *sum += dmi_loss_run(trainer->context->host.pool, &loss, trainer->terms, dmi_graph_gradient(train->graph, train->output),
-                         dmi_graph_data(train->graph, train->output), batch->target, dmi_graph_data(train->graph, train->x),
-                         trainer->sums);
+    *sum += dmi_loss_run(trainer->context->host.pool, &loss, trainer->terms,
+                         dmi_graph_gradient(train->graph, train->output),
+                         dmi_graph_data(train->graph, train->output), batch->target,
+                         dmi_graph_data(train->graph, train->x), trainer->sums);
 }
 
 /* What is to be remembered of the pass where the step is not refused. */
@@ -60,17 +66,20 @@ static void note_losses(dm_trainer *trainer, int32_t pass) {
     const dmi_batch *batch = &trainer->batch;
     for (int32_t i = 0; trainer->noted && i < batch->count; i++)
         trainer->noted[(size_t)pass * (size_t)batch->count + (size_t)i] =
-            (dmi_noted){.timestep = batch->drawn[i].timestep, .loss = trainer->sums[i] / (double)batch->elements};
+            (dmi_noted){.timestep = batch->drawn[i].timestep,
+                        .loss = trainer->sums[i] / (double)batch->elements};
 }
 
-static int32_t run_pass(dm_trainer *trainer, int32_t pass, const dm_train_batch *given, double *sum) {
+static int32_t run_pass(dm_trainer *trainer, int32_t pass, const dm_train_batch *given,
+                        double *sum) {
     const dm_trainer_options *o = &trainer->options;
     dmi_batch *batch = &trainer->batch;
     dmi_graph *graph = trainer->train.graph;
     uint64_t number = trainer->progress.steps * (uint64_t)o->accumulation + (uint64_t)pass;
     size_t floats = batch->elements * (size_t)batch->count;
     dmi_profile_start(trainer->context->host.profile);
-    int32_t status = dmi_batch_draw(batch, &trainer->train, number * (uint64_t)o->batch_size, given);
+    int32_t status =
+        dmi_batch_draw(batch, &trainer->train, number * (uint64_t)o->batch_size, given);
     if (status) return status;
     dmi_trainer_lap(trainer, "batch", 3, floats);
     graph->dropout_seed = o->seed;

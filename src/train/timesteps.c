@@ -14,11 +14,17 @@ int32_t dmi_timesteps_create(dmi_timesteps *s) {
     if (s->sampling != DM_TIMESTEPS_LOSS_AWARE) return DM_OK;
     dmi_host *host = &s->context->host;
     size_t steps = (size_t)s->schedule->steps;
-    int32_t status =
-        dmi_alloc_zero(host, (void **)&s->losses, steps * DMI_LOSSES_KEPT, sizeof(float), "trainer: losses of timesteps");
-    if (!status) status = dmi_alloc_zero(host, (void **)&s->counts, steps, sizeof(float), "trainer: counts of losses");
-    if (!status) status = dmi_alloc_zero(host, (void **)&s->shares, steps, sizeof(double), "trainer: shares of timesteps");
-    if (!status) status = dmi_alloc_zero(host, (void **)&s->below, steps, sizeof(double), "trainer: sums of shares");
+    int32_t status = dmi_alloc_zero(host, (void **)&s->losses, steps * DMI_LOSSES_KEPT,
+                                    sizeof(float), "trainer: losses of timesteps");
+    if (!status)
+        status = dmi_alloc_zero(host, (void **)&s->counts, steps, sizeof(float),
+                                "trainer: counts of losses");
+    if (!status)
+        status = dmi_alloc_zero(host, (void **)&s->shares, steps, sizeof(double),
+                                "trainer: shares of timesteps");
+    if (!status)
+        status = dmi_alloc_zero(host, (void **)&s->below, steps, sizeof(double),
+                                "trainer: sums of shares");
     return status;
 }
 
@@ -62,7 +68,8 @@ void dmi_timesteps_begin(dmi_timesteps *s) {
 void dmi_timesteps_note(dmi_timesteps *s, int32_t timestep, double loss) {
     if (!s->losses) return;
     float *losses = s->losses + (size_t)timestep * DMI_LOSSES_KEPT, *count = &s->counts[timestep];
-    if (*count == DMI_LOSSES_KEPT) memmove(losses, losses + 1, (DMI_LOSSES_KEPT - 1) * sizeof *losses);
+    if (*count == DMI_LOSSES_KEPT)
+        memmove(losses, losses + 1, (DMI_LOSSES_KEPT - 1) * sizeof *losses);
     else *count += 1;
     losses[(size_t)*count - 1] = (float)fmin(fmax(loss, 0), (double)FLT_MAX);
 }
@@ -81,7 +88,9 @@ static int32_t timestep_at(const dmi_timesteps *s, double share) {
 /* ---- drawing ---- */
 
 dmi_drawn_level dmi_timesteps_given(const dmi_timesteps *s, int32_t timestep) {
-    return (dmi_drawn_level){.level = dmi_schedule_level(s->schedule, timestep), .timestep = timestep, .importance = 1};
+    return (dmi_drawn_level){.level = dmi_schedule_level(s->schedule, timestep),
+                             .timestep = timestep,
+                             .importance = 1};
 }
 
 /* In [0, 1), with 53 bits. */

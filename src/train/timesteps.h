@@ -1,5 +1,6 @@
-/* Which levels of noise a trainer trains on. A picture's level depends on the seed, on its position in the whole run, and, where
- * timesteps are drawn by their losses, on the losses before the step. */
+/* Which levels of noise a trainer trains on. A picture's level depends on the seed, on its position
+ * in the whole run, and, where timesteps are drawn by their losses, on the losses before the
+ * step. */
 #ifndef DM_SRC_TIMESTEPS_H
 #define DM_SRC_TIMESTEPS_H
 
@@ -13,19 +14,20 @@ enum {
 typedef struct dmi_timesteps {
     dm_context *context;
     const dm_schedule *schedule;
-    int32_t sampling;          /* DM_TIMESTEPS_* */
+    int32_t sampling; /* DM_TIMESTEPS_* */
     uint64_t seed;
-    double mean, deviation;    /* of the normal number behind a logit-normal or log-normal level */
+    double mean, deviation; /* of the normal number behind a logit-normal or log-normal level */
     /* Loss-aware; else NULL. */
-    float *losses;             /* [T, DMI_LOSSES_KEPT], the oldest first */
-    float *counts;             /* [T] how many of them there are; whole numbers, as floats for the sake of files */
-    double *shares;            /* [T] a timestep's probability */
-    double *below;             /* [T] the sum of those up to and with it */
-    bool warm;                 /* there are shares; else any timestep is as likely as another */
+    float *losses; /* [T, DMI_LOSSES_KEPT], the oldest first */
+    float *
+        counts; /* [T] how many of them there are; whole numbers, as floats for the sake of files */
+    double *shares; /* [T] a timestep's probability */
+    double *below;  /* [T] the sum of those up to and with it */
+    bool warm;      /* there are shares; else any timestep is as likely as another */
 } dmi_timesteps;
 
-/* A level, its timestep or DMI_TIMESTEP_BETWEEN, and what the picture's loss is multiplied by so that the mean over what is drawn
- * is that over uniform timesteps. */
+/* A level, its timestep or DMI_TIMESTEP_BETWEEN, and what the picture's loss is multiplied by so
+ * that the mean over what is drawn is that over uniform timesteps. */
 typedef struct dmi_drawn_level {
     dmi_level level;
     int32_t timestep;

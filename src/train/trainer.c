@@ -3,46 +3,65 @@
 
 #include <string.h>
 
-#include "optim/chunks.h"
 #include "core/options.h"
+#include "optim/chunks.h"
 
 /* ---- making ---- */
 
-static int32_t check_parts(const dm_unet *unet, const dm_dataset *dataset, const dm_trainer_options *o) {
+static int32_t check_parts(const dm_unet *unet, const dm_dataset *dataset,
+                           const dm_trainer_options *o) {
     dmi_host *host = &unet->context->host;
     const dm_unet_options *u = &unet->options;
-    if (unet->trained) return dmi_fail(host, DM_ERROR_WRONG_STATE, "trainer: the network has a trainer already");
+    if (unet->trained)
+        return dmi_fail(host, DM_ERROR_WRONG_STATE, "trainer: the network has a trainer already");
     if (u->in_channels != u->out_channels)
-        return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
-                        "trainer: the network has %d channels in and %d out; training needs as many out as in",
-                        (int)u->in_channels, (int)u->out_channels);
+        return dmi_fail(
+            host, DM_ERROR_SHAPE_MISMATCH,
+            "trainer: the network has %d channels in and %d out; training needs as many out as in",
+            (int)u->in_channels, (int)u->out_channels);
     if (!dataset) return DM_OK;
     if (dataset->context != unet->context)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: the dataset is of another context than the network");
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "trainer: the dataset is of another context than the network");
     if (u->classes && o->use_labels && dataset->classes > u->classes)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: the dataset has %d classes, the network %d",
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "trainer: the dataset has %d classes, the network %d",
                         (int)dataset->classes, (int)u->classes);
     /* What a program's own reader will give is not known before. */
     if (o->label_dropout > 0 && dataset->concurrent && dataset->classes == 0)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "trainer: 'label_dropout' %g and the dataset don't go together: its pictures have no labels",
+                        "trainer: 'label_dropout' %g and the dataset don't go together: its "
+                        "pictures have no labels",
                         o->label_dropout);
-    if (dataset->height == u->height && dataset->width == u->width && dataset->channels == u->in_channels) return DM_OK;
+    if (dataset->height == u->height && dataset->width == u->width &&
+        dataset->channels == u->in_channels)
+        return DM_OK;
     return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
-                    "trainer: the dataset's pictures are %d x %d x %d, the network's %d x %d x %d", (int)dataset->height,
-                    (int)dataset->width, (int)dataset->channels, (int)u->height, (int)u->width, (int)u->in_channels);
+                    "trainer: the dataset's pictures are %d x %d x %d, the network's %d x %d x %d",
+                    (int)dataset->height, (int)dataset->width, (int)dataset->channels,
+                    (int)u->height, (int)u->width, (int)u->in_channels);
 }
 
 static int32_t create_batch(dm_trainer *trainer, const dm_dataset *dataset) {
     const dm_unet_options *u = &trainer->unet->options;
     const dm_trainer_options *o = &trainer->options;
     trainer->batch = (dmi_batch){
-        .context = trainer->context, .timesteps = &trainer->timesteps, .dataset = dataset,
-        .seed = o->seed, .count = o->batch_size,
-        .height = u->height, .width = u->width, .channels = u->in_channels,
-        .prediction = u->prediction, .sigma_data = (double)u->sigma_data, .classes = u->classes,
-        .flip = o->flip, .use_labels = o->use_labels && u->classes > 0, .self_conditioning = u->self_conditioning,
-        .crop_padding = o->crop_padding, .label_dropout = o->label_dropout,
+        .context = trainer->context,
+        .timesteps = &trainer->timesteps,
+        .dataset = dataset,
+        .seed = o->seed,
+        .count = o->batch_size,
+        .height = u->height,
+        .width = u->width,
+        .channels = u->in_channels,
+        .prediction = u->prediction,
+        .sigma_data = (double)u->sigma_data,
+        .classes = u->classes,
+        .flip = o->flip,
+        .use_labels = o->use_labels && u->classes > 0,
+        .self_conditioning = u->self_conditioning,
+        .crop_padding = o->crop_padding,
+        .label_dropout = o->label_dropout,
     };
     return dmi_batch_create(&trainer->batch);
 }
@@ -51,39 +70,50 @@ static int32_t create_timesteps(dm_trainer *trainer) {
     const dm_trainer_options *o = &trainer->options;
     bool log_normal = o->timestep_sampling == DM_TIMESTEPS_LOG_NORMAL;
     trainer->timesteps = (dmi_timesteps){
-        .context = trainer->context, .schedule = trainer->schedule, .sampling = o->timestep_sampling, .seed = o->seed,
-        .mean = log_normal ? o->log_sigma_mean : o->logit_mean, .deviation = log_normal ? o->log_sigma_std : o->logit_std,
+        .context = trainer->context,
+        .schedule = trainer->schedule,
+        .sampling = o->timestep_sampling,
+        .seed = o->seed,
+        .mean = log_normal ? o->log_sigma_mean : o->logit_mean,
+        .deviation = log_normal ? o->log_sigma_std : o->logit_std,
     };
     int32_t status = dmi_timesteps_create(&trainer->timesteps);
     if (status || o->timestep_sampling != DM_TIMESTEPS_LOSS_AWARE) return status;
-    return dmi_alloc_array(&trainer->context->host, (void **)&trainer->noted, (size_t)o->batch_size * (size_t)o->accumulation,
-                           sizeof(dmi_noted), "trainer: losses of a step");
+    return dmi_alloc_array(&trainer->context->host, (void **)&trainer->noted,
+                           (size_t)o->batch_size * (size_t)o->accumulation, sizeof(dmi_noted),
+                           "trainer: losses of a step");
 }
 
 /* Blocks of the optimiser, laid out like the parameters. */
 static int32_t allocate_blocks(dm_trainer *trainer) {
     dmi_host *host = &trainer->context->host;
     const dmi_params *params = &trainer->unet->params;
-    size_t floats = params->floats, chunks = (size_t)dmi_chunk_count(floats), pictures = (size_t)trainer->options.batch_size;
-    int32_t status = dmi_alloc_zero(host, (void **)&trainer->moment1, floats, sizeof(float), "trainer: first moments");
-    if (!status) status = dmi_alloc_zero(host, (void **)&trainer->moment2, floats, sizeof(float), "trainer: second moments");
+    size_t floats = params->floats, chunks = (size_t)dmi_chunk_count(floats),
+           pictures = (size_t)trainer->options.batch_size;
+    int32_t status = dmi_alloc_zero(host, (void **)&trainer->moment1, floats, sizeof(float),
+                                    "trainer: first moments");
     if (!status)
-        status = dmi_alloc_array(host, (void **)&trainer->sums, chunks > pictures ? chunks : pictures, sizeof(double),
-                                 "trainer: partial sums");
+        status = dmi_alloc_zero(host, (void **)&trainer->moment2, floats, sizeof(float),
+                                "trainer: second moments");
+    if (!status)
+        status =
+            dmi_alloc_array(host, (void **)&trainer->sums, chunks > pictures ? chunks : pictures,
+                            sizeof(double), "trainer: partial sums");
     if (!status)
         status = dmi_alloc_array(host, (void **)&trainer->terms, pictures, sizeof(dmi_loss_term),
                                  "trainer: weights of losses");
     for (int32_t i = 0; !status && i < DMI_AVERAGES; i++) {
         dmi_average average;
         if (!dmi_trainer_average(&trainer->options, i, &average)) continue;
-        status = dmi_alloc_array(host, (void **)&trainer->averages[i], floats, sizeof(float), "trainer: average of the weights");
+        status = dmi_alloc_array(host, (void **)&trainer->averages[i], floats, sizeof(float),
+                                 "trainer: average of the weights");
         if (!status) memcpy(trainer->averages[i], params->data, floats * sizeof(float));
     }
     return status;
 }
 
-int32_t dmi_trainer_new(dm_trainer **out, dm_unet *unet, const dm_schedule *schedule, const dm_dataset *dataset,
-                        const dm_trainer_options *options) {
+int32_t dmi_trainer_new(dm_trainer **out, dm_unet *unet, const dm_schedule *schedule,
+                        const dm_dataset *dataset, const dm_trainer_options *options) {
     dmi_host *host = &unet->context->host;
     int32_t status = check_parts(unet, dataset, options);
     if (status) return status;
@@ -114,13 +144,14 @@ int32_t dmi_trainer_plan(dm_trainer *trainer) {
                                  trainer->options.recompute);
 }
 
-int32_t dm_trainer_create(dm_trainer **out, dm_unet *unet, const dm_schedule *schedule, const dm_dataset *dataset,
-                          const dm_trainer_options *options) {
+int32_t dm_trainer_create(dm_trainer **out, dm_unet *unet, const dm_schedule *schedule,
+                          const dm_dataset *dataset, const dm_trainer_options *options) {
     if (out) *out = NULL;
     if (!unet) return DM_ERROR_INVALID_ARGUMENT;
     dmi_host *host = &unet->context->host;
     if (!out || !schedule)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: '%s' is NULL", out ? "schedule" : "out");
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: '%s' is NULL",
+                        out ? "schedule" : "out");
     dm_trainer_options full = dmi_trainer_default_options();
     int32_t status = dmi_options_read(host, &full, sizeof full, options, "dm_trainer_options");
     if (!status) status = dmi_trainer_check_options(host, &full);
@@ -156,13 +187,16 @@ void dm_trainer_destroy(dm_trainer *trainer) {
 
 /* ---- between steps ---- */
 
-int32_t dm_trainer_get_options(const dm_trainer *trainer, dm_trainer_options *options, size_t size) {
+int32_t dm_trainer_get_options(const dm_trainer *trainer, dm_trainer_options *options,
+                               size_t size) {
     if (!trainer) return DM_ERROR_INVALID_ARGUMENT;
-    return dmi_options_write(&trainer->context->host, options, size, &trainer->options, sizeof trainer->options,
-                             "dm_trainer_options");
+    return dmi_options_write(&trainer->context->host, options, size, &trainer->options,
+                             sizeof trainer->options, "dm_trainer_options");
 }
 
-uint64_t dm_trainer_steps_done(const dm_trainer *trainer) { return trainer ? trainer->progress.steps : 0; }
+uint64_t dm_trainer_steps_done(const dm_trainer *trainer) {
+    return trainer ? trainer->progress.steps : 0;
+}
 
 int32_t dm_trainer_set_learning_rate(dm_trainer *trainer, double learning_rate) {
     if (!trainer) return DM_ERROR_INVALID_ARGUMENT;
@@ -180,18 +214,22 @@ int32_t dm_trainer_get_average_at(const dm_trainer *trainer, int32_t index, dm_u
     if (status) return status;
     if (!target) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: 'target' is NULL");
     if (target == trainer->unet)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: 'target' is the network that it trains; give it another");
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "trainer: 'target' is the network that it trains; give it another");
     if (!trainer->averages[index] && index == 0)
-        return dmi_fail(host, DM_ERROR_WRONG_STATE,
-                        "trainer: 'average_decay' is 0 and 'average_half_life' too, so no average is kept");
+        return dmi_fail(
+            host, DM_ERROR_WRONG_STATE,
+            "trainer: 'average_decay' is 0 and 'average_half_life' too, so no average is kept");
     if (!trainer->averages[index])
         return dmi_fail(host, DM_ERROR_WRONG_STATE,
-                        "trainer: 'more_decays[%d]' is 0 and 'more_half_lives[%d]' too, so there is no average %d",
+                        "trainer: 'more_decays[%d]' is 0 and 'more_half_lives[%d]' too, so there "
+                        "is no average %d",
                         (int)index - 1, (int)index - 1, (int)index);
     const char *other = dmi_unet_options_difference(&trainer->unet->options, &target->options);
     if (other)
         return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
-                        "trainer: 'target' differs in '%s' from the network that is trained; all options must be the same",
+                        "trainer: 'target' differs in '%s' from the network that is trained; all "
+                        "options must be the same",
                         other);
     memcpy(target->params.data, trainer->averages[index], target->params.floats * sizeof(float));
     target->params.version++;

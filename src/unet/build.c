@@ -1,5 +1,6 @@
-/* The U-Net of Ho et al. (2020, appendix B) as a graph: down, middle, up, with every level's outputs kept as skips. This
- * one function is the network's definition: it declares the parameters and builds the graph of every batch size. */
+/* The U-Net of Ho et al. (2020, appendix B) as a graph: down, middle, up, with every level's
+ * outputs kept as skips. This one function is the network's definition: it declares the parameters
+ * and builds the graph of every batch size. */
 #include "unet/build.h"
 
 #include <stdio.h>
@@ -9,10 +10,14 @@
 
 enum { MAX_SKIPS = DM_MAX_LEVELS * 17 + 1, MAX_LAYER_NAME = 64 };
 
-_Static_assert((int)DMI_RECOMPUTE_NONE == DM_RECOMPUTE_NONE && (int)DMI_RECOMPUTE_PASSES == DM_RECOMPUTE_PASSES &&
-               (int)DMI_RECOMPUTE_BLOCKS == DM_RECOMPUTE_BLOCKS, "the engine's names agree with the public ones");
-_Static_assert((int)DMI_TIME_ADD == DM_TIME_ADD && (int)DMI_TIME_SCALE_SHIFT == DM_TIME_SCALE_SHIFT &&
-               (int)DMI_TIME_ADD_OUTPUT == DM_TIME_ADD_OUTPUT, "the engine's names agree with the public ones");
+_Static_assert((int)DMI_RECOMPUTE_NONE == DM_RECOMPUTE_NONE &&
+                   (int)DMI_RECOMPUTE_PASSES == DM_RECOMPUTE_PASSES &&
+                   (int)DMI_RECOMPUTE_BLOCKS == DM_RECOMPUTE_BLOCKS,
+               "the engine's names agree with the public ones");
+_Static_assert((int)DMI_TIME_ADD == DM_TIME_ADD &&
+                   (int)DMI_TIME_SCALE_SHIFT == DM_TIME_SCALE_SHIFT &&
+                   (int)DMI_TIME_ADD_OUTPUT == DM_TIME_ADD_OUTPUT,
+               "the engine's names agree with the public ones");
 
 /* What the parts of the network share while it is written down. */
 typedef struct builder {
@@ -24,7 +29,8 @@ typedef struct builder {
     int32_t skip_count;
 } builder;
 
-/* Each layer is a segment of its own, whose inside a trainer may make again in backward in place of keeping it. */
+/* Each layer is a segment of its own, whose inside a trainer may make again in backward in place of
+ * keeping it. */
 static void segment(builder *u) { dmi_graph_segment(u->b.graph); }
 
 /* On h, or on [h, skip]. */
@@ -65,7 +71,8 @@ static dmi_value middle(builder *u, dmi_value h) {
     return resnet(u, "mid_block.resnets.1", h, DMI_NONE, c);
 }
 
-/* One block more than on the way down, each on [hidden, skip]; then twice the size. Files count these from the middle. */
+/* One block more than on the way down, each on [hidden, skip]; then twice the size. Files count
+ * these from the middle. */
 static dmi_value up_level(builder *u, int32_t level, dmi_value h) {
     char name[MAX_LAYER_NAME];
     int32_t place = u->o->levels - 1 - level;
@@ -84,29 +91,37 @@ static dmi_value up_level(builder *u, int32_t level, dmi_value h) {
 /* Everything between the inputs and the output. */
 static dmi_value network(builder *u, dmi_value x, dmi_value t, dmi_value labels) {
     const dm_unet_options *o = u->o;
-    dmi_weights conv_in = dmi_conv_weights(&u->b, "conv_in", "", dmi_unet_channels_in(o), o->channels[0], 3, DMI_INIT_FAN_AVERAGE);
-    dmi_time_options time = {o->channels[0], o->time_channels ? o->time_channels : 4 * o->channels[0], o->time_frequency_shift,
-                             o->time_cos_first, o->classes};
+    dmi_weights conv_in = dmi_conv_weights(&u->b, "conv_in", "", dmi_unet_channels_in(o),
+                                           o->channels[0], 3, DMI_INIT_FAN_AVERAGE);
+    dmi_time_options time = {o->channels[0],
+                             o->time_channels ? o->time_channels : 4 * o->channels[0],
+                             o->time_frequency_shift, o->time_cos_first, o->classes};
     u->time = dmi_layer_time_embedding(&u->b, t, labels, &time);
     dmi_value h = push_skip(u, dmi_layer_conv3x3(&u->b, conv_in, x, DMI_NONE, DMI_NONE));
     for (int32_t level = 0; level < o->levels; level++) h = down_level(u, level, h);
     h = middle(u, h);
     for (int32_t level = o->levels - 1; level >= 0; level--) h = up_level(u, level, h);
     dmi_weights norm_out = dmi_norm_weights(&u->b, "conv_norm_out", "", o->channels[0]);
-    dmi_weights conv_out =
-        dmi_conv_weights(&u->b, "conv_out", "", o->channels[0], dmi_unet_channels_out(o), 3, DMI_INIT_PRACTICALLY_ZERO);
+    dmi_weights conv_out = dmi_conv_weights(&u->b, "conv_out", "", o->channels[0],
+                                            dmi_unet_channels_out(o), 3, DMI_INIT_PRACTICALLY_ZERO);
     segment(u);
     h = dmi_layer_norm(&u->b, norm_out, h, DMI_NONE, u->norm, true);
     return dmi_layer_conv3x3(&u->b, conv_out, h, DMI_NONE, DMI_NONE);
 }
 
-int32_t dmi_unet_build(dmi_graph *graph, const dm_unet_options *o, int32_t batch, bool train, dmi_unet_graph *out) {
-    builder u = {.b = {.graph = graph, .train = train}, .o = o, .norm = {o->norm_groups, o->norm_eps}};
+int32_t dmi_unet_build(dmi_graph *graph, const dm_unet_options *o, int32_t batch, bool train,
+                       dmi_unet_graph *out) {
+    builder u = {.b = {.graph = graph, .train = train},
+                 .o = o,
+                 .norm = {o->norm_groups, o->norm_eps}};
     int32_t status;
     *out = (dmi_unet_graph){.graph = graph, .batch = batch, .labels = DMI_NONE};
-    status = dmi_graph_input(graph, &out->x, dmi_shape_of(batch, o->height, o->width, dmi_unet_channels_in(o)), false);
+    status =
+        dmi_graph_input(graph, &out->x,
+                        dmi_shape_of(batch, o->height, o->width, dmi_unet_channels_in(o)), false);
     if (!status) status = dmi_graph_input(graph, &out->t, dmi_shape_of(batch, 1, 1, 1), false);
-    if (!status && o->classes) status = dmi_graph_input(graph, &out->labels, dmi_shape_of(batch, 1, 1, 1), false);
+    if (!status && o->classes)
+        status = dmi_graph_input(graph, &out->labels, dmi_shape_of(batch, 1, 1, 1), false);
     if (status) return status;
     out->output = network(&u, out->x, out->t, out->labels);
     return u.b.status;

@@ -10,7 +10,11 @@ int32_t dmi_unet_check_options(dmi_host *host, const dm_unet_options *options);
 dm_unet_options dmi_unet_default_options(void);
 
 /* Channels of the network's tensors, which may hold more than a picture. */
-static inline int32_t dmi_unet_channels_in(const dm_unet_options *o) { return o->in_channels * (1 + o->self_conditioning); }
-static inline int32_t dmi_unet_channels_out(const dm_unet_options *o) { return o->out_channels * (1 + o->learned_variance); }
+static inline int32_t dmi_unet_channels_in(const dm_unet_options *o) {
+    return o->in_channels * (1 + o->self_conditioning);
+}
+static inline int32_t dmi_unet_channels_out(const dm_unet_options *o) {
+    return o->out_channels * (1 + o->learned_variance);
+}
 
 #endif

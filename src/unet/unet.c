@@ -1,4 +1,5 @@
-/* The U-Net: its life, its graphs and its parameters. The network itself is written down in unet_build.c. */
+/* The U-Net: its life, its graphs and its parameters. The network itself is written down in
+ * unet_build.c. */
 #include "unet/unet.h"
 
 #include <string.h>
@@ -11,7 +12,8 @@
 static int32_t declare(dm_unet *unet) {
     dmi_graph *graph;
     dmi_unet_graph built;
-    int32_t status = dmi_graph_create(&unet->context->host, &graph, unet->context->kernels, &unet->params);
+    int32_t status =
+        dmi_graph_create(&unet->context->host, &graph, unet->context->kernels, &unet->params);
     if (status) return status;
     status = dmi_unet_build(graph, &unet->options, 1, false, &built);
     dmi_graph_destroy(graph);
@@ -35,7 +37,8 @@ int32_t dmi_unet_new(dm_unet **out, dm_context *context, const dm_unet_options *
     return DM_OK;
 }
 
-int32_t dm_unet_create(dm_unet **out, dm_context *context, const dm_unet_options *options, uint64_t seed) {
+int32_t dm_unet_create(dm_unet **out, dm_context *context, const dm_unet_options *options,
+                       uint64_t seed) {
     if (out) *out = NULL;
     if (!context) return DM_ERROR_INVALID_ARGUMENT;
     dmi_host *host = &context->host;
@@ -66,10 +69,12 @@ void dm_unet_destroy(dm_unet *unet) {
     dmi_free(host, unet);
 }
 
-int32_t dmi_unet_graph_create(dm_unet *unet, dmi_unet_graph *out, int32_t batch, bool train, int32_t recompute) {
+int32_t dmi_unet_graph_create(dm_unet *unet, dmi_unet_graph *out, int32_t batch, bool train,
+                              int32_t recompute) {
     dmi_graph *graph;
     memset(out, 0, sizeof *out);
-    int32_t status = dmi_graph_create(&unet->context->host, &graph, unet->context->kernels, &unet->params);
+    int32_t status =
+        dmi_graph_create(&unet->context->host, &graph, unet->context->kernels, &unet->params);
     if (status) return status;
     graph->recompute = recompute;
     status = dmi_unet_build(graph, &unet->options, batch, train, out);
@@ -97,7 +102,8 @@ int32_t dmi_unet_forward_graph(dm_unet *unet, dmi_unet_graph **out, size_t count
     if (unet->forward.batch != (int32_t)count) {
         dmi_unet_graph_destroy(&unet->beside);
         dmi_unet_graph_destroy(&unet->forward);
-        int32_t status = dmi_unet_graph_create(unet, &unet->forward, (int32_t)count, false, DM_RECOMPUTE_NONE);
+        int32_t status =
+            dmi_unet_graph_create(unet, &unet->forward, (int32_t)count, false, DM_RECOMPUTE_NONE);
         if (status) return status;
     }
     *out = &unet->forward;
@@ -106,10 +112,13 @@ int32_t dmi_unet_forward_graph(dm_unet *unet, dmi_unet_graph **out, size_t count
 
 int32_t dmi_unet_forward_graphs(dm_unet *unet, size_t count, size_t beside) {
     dmi_unet_graph *graph;
-    if (unet->beside.batch == (int32_t)beside && unet->forward.batch == (int32_t)count) return DM_OK;
+    if (unet->beside.batch == (int32_t)beside && unet->forward.batch == (int32_t)count)
+        return DM_OK;
     dmi_unet_graph_destroy(&unet->beside);
     int32_t status = dmi_unet_forward_graph(unet, &graph, count);
-    return status ? status : dmi_unet_graph_create(unet, &unet->beside, (int32_t)beside, false, DM_RECOMPUTE_NONE);
+    return status ? status
+                  : dmi_unet_graph_create(unet, &unet->beside, (int32_t)beside, false,
+                                          DM_RECOMPUTE_NONE);
 }
 
 /* A label as the embedding's row: the last one means "no class". */
@@ -117,46 +126,53 @@ static int32_t set_label(dm_unet *unet, float *row, const int32_t *labels, size_
     int32_t classes = unet->options.classes, label = labels ? labels[i] : -1;
     if (label < -1 || label > classes)
         return dmi_fail(&unet->context->host, DM_ERROR_INVALID_ARGUMENT,
-                        "unet: label %zu is %d; the network has %d classes (-1 means none)", i, (int)label, (int)classes);
+                        "unet: label %zu is %d; the network has %d classes (-1 means none)", i,
+                        (int)label, (int)classes);
     if (row) *row = (float)(label < 0 ? classes : label);
     return DM_OK;
 }
 
-static int32_t run(dm_unet *unet, float *output, const float *x_t, const float *timesteps, size_t stride, const int32_t *labels,
-                   size_t count) {
+static int32_t run(dm_unet *unet, float *output, const float *x_t, const float *timesteps,
+                   size_t stride, const int32_t *labels, size_t count) {
     dmi_unet_graph *f;
     int32_t status = dmi_unet_forward_graph(unet, &f, count);
     if (status) return status;
     if (labels && !unet->options.classes)
-        return dmi_fail(&unet->context->host, DM_ERROR_INVALID_ARGUMENT, "unet: labels were given, but the network has no classes");
+        return dmi_fail(&unet->context->host, DM_ERROR_INVALID_ARGUMENT,
+                        "unet: labels were given, but the network has no classes");
     float *t = dmi_graph_data(f->graph, f->t), *rows = dmi_graph_data(f->graph, f->labels);
     for (size_t i = 0; i < count; i++) {
         t[i] = timesteps[i * stride];
         if (rows && (status = set_label(unet, &rows[i], labels, i))) return status;
     }
-    size_t in = dmi_shape_count(dmi_graph_shape(f->graph, f->x)), n = dmi_shape_count(dmi_graph_shape(f->graph, f->output));
+    size_t in = dmi_shape_count(dmi_graph_shape(f->graph, f->x)),
+           n = dmi_shape_count(dmi_graph_shape(f->graph, f->output));
     memcpy(dmi_graph_data(f->graph, f->x), x_t, in * sizeof(float));
     dmi_graph_forward(f->graph);
     memcpy(output, dmi_graph_data(f->graph, f->output), n * sizeof(float));
     return DM_OK;
 }
 
-int32_t dm_unet_forward(dm_unet *unet, float *output, const float *x_t, const float *timesteps, const int32_t *labels,
-                        size_t count) {
+int32_t dm_unet_forward(dm_unet *unet, float *output, const float *x_t, const float *timesteps,
+                        const int32_t *labels, size_t count) {
     if (!unet) return DM_ERROR_INVALID_ARGUMENT;
     if (!output || !x_t || !timesteps)
         return dmi_fail(&unet->context->host, DM_ERROR_INVALID_ARGUMENT, "unet: '%s' is NULL",
-                        !output ? "output" : !x_t ? "x_t" : "timesteps");
+                        !output ? "output"
+                        : !x_t  ? "x_t"
+                                : "timesteps");
     return run(unet, output, x_t, timesteps, 1, labels, count);
 }
 
-int32_t dmi_unet_denoise(dm_unet *unet, float *output, const float *x_t, float timestep, const int32_t *labels, size_t count) {
+int32_t dmi_unet_denoise(dm_unet *unet, float *output, const float *x_t, float timestep,
+                         const int32_t *labels, size_t count) {
     return run(unet, output, x_t, &timestep, 0, labels, count);
 }
 
 int32_t dm_unet_get_options(const dm_unet *unet, dm_unet_options *options, size_t size) {
     if (!unet) return DM_ERROR_INVALID_ARGUMENT;
-    return dmi_options_write(&unet->context->host, options, size, &unet->options, sizeof unet->options, "dm_unet_options");
+    return dmi_options_write(&unet->context->host, options, size, &unet->options,
+                             sizeof unet->options, "dm_unet_options");
 }
 
 uint64_t dm_unet_parameter_count(const dm_unet *unet) { return unet ? unet->params.elements : 0; }
@@ -168,22 +184,31 @@ int32_t dm_unet_tensor_info(const dm_unet *unet, size_t index, dm_tensor_info *i
     dmi_host *host = &unet->context->host;
     if (!info) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "unet: 'info' is NULL");
     if (index >= (size_t)unet->params.count)
-        return dmi_fail(host, DM_ERROR_NOT_FOUND, "unet: tensor %zu; there are %d", index, (int)unet->params.count);
+        return dmi_fail(host, DM_ERROR_NOT_FOUND, "unet: tensor %zu; there are %d", index,
+                        (int)unet->params.count);
     const dmi_param *p = &unet->params.items[index];
-    dm_tensor_info full = {.struct_size = sizeof full, .rank = p->rank, .elements = p->count, .name = p->name};
+    dm_tensor_info full = {.struct_size = sizeof full,
+                           .rank = p->rank,
+                           .elements = p->count,
+                           .name = p->name};
     memcpy(full.shape, p->shape, sizeof full.shape);
     return dmi_options_write(host, info, info->struct_size, &full, sizeof full, "dm_tensor_info");
 }
 
-/* The parameter of that name, whose number of elements must be `count`; values are where they go to or come from. */
-static int32_t find_tensor(const dm_unet *unet, const char *name, const float *values, size_t count, const dmi_param **out) {
+/* The parameter of that name, whose number of elements must be `count`; values are where they go to
+ * or come from. */
+static int32_t find_tensor(const dm_unet *unet, const char *name, const float *values, size_t count,
+                           const dmi_param **out) {
     dmi_host *host = &unet->context->host;
-    if (!name || !values) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "unet: '%s' is NULL", name ? "values" : "name");
+    if (!name || !values)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "unet: '%s' is NULL",
+                        name ? "values" : "name");
     int32_t index = dmi_params_find(&unet->params, name);
     if (index < 0) return dmi_fail(host, DM_ERROR_NOT_FOUND, "unet: there is no tensor '%s'", name);
     *out = &unet->params.items[index];
     if ((*out)->count == count) return DM_OK;
-    return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH, "unet: tensor '%s' has %zu elements, not %zu", name, (*out)->count, count);
+    return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH, "unet: tensor '%s' has %zu elements, not %zu",
+                    name, (*out)->count, count);
 }
 
 int32_t dm_unet_tensor_get(const dm_unet *unet, const char *name, float *values, size_t count) {

@@ -1,4 +1,5 @@
-/* Speed of libdiffusion beside PyTorch: `bench --help` and docs/performance.md. This file is the order of events. */
+/* Speed of libdiffusion beside PyTorch: `bench --help` and docs/performance.md. This file is the
+ * order of events. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -15,8 +16,11 @@ static int compare_main(bench_options *o) {
     subject_check(dm_context_create(&context, &options), NULL);
     coprocess_guard();
     printf("%s\n", dm_build_info());
-    printf("medians of %d rounds, ours and theirs in turn (smallest to largest); ratio: ours over theirs\n", o->runs);
-    if (!o->python) printf("without PyTorch; make bench PYTHON=... names a python3 that can import torch\n");
+    printf("medians of %d rounds, ours and theirs in turn (smallest to largest); ratio: ours over "
+           "theirs\n",
+           o->runs);
+    if (!o->python)
+        printf("without PyTorch; make bench PYTHON=... names a python3 that can import torch\n");
     fflush(stdout);
     time_t start = time(NULL);
     for (int i = 0; c && i < o->setting_count; i++) {

@@ -16,14 +16,14 @@ typedef struct bench_options {
     bench_mode mode;
     setting settings[SETTINGS_MOST];
     int setting_count;
-    int runs;               /* rounds of every phase */
-    int ddim_runs;          /* 0: as `runs`, but 3 where a run takes long */
-    const char *modes;      /* of PyTorch, with commas; NULL: chosen by the setting */
-    char *python;           /* NULL: no peer */
-    char *peer;             /* the script */
+    int runs;          /* rounds of every phase */
+    int ddim_runs;     /* 0: as `runs`, but 3 where a run takes long */
+    const char *modes; /* of PyTorch, with commas; NULL: chosen by the setting */
+    char *python;      /* NULL: no peer */
+    char *peer;        /* the script */
     char *json;
-    char folder[512];       /* where the program lies; logs go there */
-    char program[512];      /* for starting it again */
+    char folder[512];  /* where the program lies; logs go there */
+    char program[512]; /* for starting it again */
 } bench_options;
 
 /* Ends the program on a wrong option, and on --help. */
@@ -47,26 +47,27 @@ summary summarise(const series *s);
 /* One side of the comparison. */
 typedef struct party {
     coprocess process;
-    const char *mode;  /* PyTorch's; NULL: ours */
+    const char *mode; /* PyTorch's; NULL: ours */
     char name[64], log[560];
     series step, forward, ddim;
-    series startup;    /* from before the fork until the first step has ended */
-    double memory_mb;  /* the most that was resident in training; 0: unknown */
-    double import_mb;  /* PyTorch's: what of it was there before the network was made */
+    series startup;   /* from before the fork until the first step has ended */
+    double memory_mb; /* the most that was resident in training; 0: unknown */
+    double import_mb; /* PyTorch's: what of it was there before the network was made */
 } party;
 
 typedef struct comparison {
     setting set;
-    party ours, one, two; /* with all threads, with one, with two; `one` or `two` stays empty where it is `ours` */
+    party ours, one, two; /* with all threads, with one, with two; `one` or `two` stays empty where
+                             it is `ours` */
     party peers[MODES_MOST];
     int peer_count;
-    double gflop;         /* of a forward pass of the batch */
+    double gflop; /* of a forward pass of the batch */
     double parameters;
     series sgemm;         /* the machine's rate round by round, GFLOP/s; the best of them counts */
     const char *sgemm_of; /* whose */
     double others;        /* processors that other programs kept busy meanwhile */
     char peer_version[64];
-    char modes[128];      /* the storage of the peers' modes */
+    char modes[128]; /* the storage of the peers' modes */
 } comparison;
 
 /* Measures one setting, all sides in turn. sgemm: the context that measures the machine. */
@@ -75,8 +76,9 @@ void compare(comparison *c, const bench_options *o, const setting *set, dm_conte
 /* SGEMM's rate with one product on each thread, the best of several, in GFLOP/s. */
 double sgemm_rate(dm_context *context);
 
-/* The limits of a context's machine on all its threads: the rate of products whose operands are in the caches, GFLOP/s, and
- * what a copy through main memory reads and writes, GB/s. A run takes some 20 ms and shows the machine of that moment. */
+/* The limits of a context's machine on all its threads: the rate of products whose operands are in
+ * the caches, GFLOP/s, and what a copy through main memory reads and writes, GB/s. A run takes some
+ * 20 ms and shows the machine of that moment. */
 typedef struct limit_probe limit_probe;
 limit_probe *limit_probe_create(dm_context *context);
 void limit_probe_run(limit_probe *probe, double *gflops, double *gbs);

@@ -1,6 +1,7 @@
-/* The rounds: all sides of the comparison stay alive and are asked in turn, so that each round has ours and theirs within
- * seconds of each other and what else the machine does meets both. Training comes first and memory is read after it, then
- * forward passes, then DDIM, then fresh processes for the start. */
+/* The rounds: all sides of the comparison stay alive and are asked in turn, so that each round has
+ * ours and theirs within seconds of each other and what else the machine does meets both. Training
+ * comes first and memory is read after it, then forward passes, then DDIM, then fresh processes for
+ * the start. */
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,16 +11,18 @@
 #include "bench.h"
 #include "load.h"
 
-/* Between two answers: the threads of the one that has answered are asleep before the next is asked (OpenMP's and BLAS's
- * spin for a while in the hope of more work). */
+/* Between two answers: the threads of the one that has answered are asleep before the next is asked
+ * (OpenMP's and BLAS's spin for a while in the hope of more work). */
 enum { REST_US = 100000 };
 
-/* Modes of PyTorch that are slower than its best by more than this in a short DDIM run are spared the long ones. */
+/* Modes of PyTorch that are slower than its best by more than this in a short DDIM run are spared
+ * the long ones. */
 static const double CLOSE = 1.15;
 
 static void tell(const comparison *c, const char *what, int round, int rounds) {
     if (!isatty(STDERR_FILENO)) return;
-    fprintf(stderr, "\r\033[Kbase %d, batch %d, %dx%d: %s", c->set.base, c->set.batch, c->set.size, c->set.size, what);
+    fprintf(stderr, "\r\033[Kbase %d, batch %d, %dx%d: %s", c->set.base, c->set.batch, c->set.size,
+            c->set.size, what);
     if (rounds) fprintf(stderr, ", round %d of %d", round, rounds);
 }
 
@@ -37,26 +40,33 @@ static json_t *start(party *p, const bench_options *o, const setting *set, doubl
     snprintf(size, sizeof size, "%d", set->size);
     snprintf(threads, sizeof threads, "%d", set->threads);
     snprintf(pictures, sizeof pictures, "%d", set->pictures);
-    const char *ours[] = {o->program, "--worker", "--base", base, "--batch", batch, "--size", size, "--threads", threads,
-                          "--pictures", pictures, NULL};
-    const char *theirs[] = {o->python, o->peer, "--base", base, "--batch", batch, "--size", size, "--threads", threads,
-                            "--pictures", pictures, "--mode", p->mode, NULL};
-    return coprocess_start(&p->process, p->name, (char *const *)(p->mode ? theirs : ours), *p->log ? p->log : NULL, seconds);
+    const char *ours[] = {o->program,   "--worker", "--base", base,        "--batch",
+                          batch,        "--size",   size,     "--threads", threads,
+                          "--pictures", pictures,   NULL};
+    const char *theirs[] = {o->python,    o->peer,  "--base", base,        "--batch",
+                            batch,        "--size", size,     "--threads", threads,
+                            "--pictures", pictures, "--mode", p->mode,     NULL};
+    return coprocess_start(&p->process, p->name, (char *const *)(p->mode ? theirs : ours),
+                           *p->log ? p->log : NULL, seconds);
 }
 
 static void start_ours(party *p, const bench_options *o, const setting *set, int threads) {
     setting changed = *set;
     double seconds;
     changed.threads = threads;
-    snprintf(p->name, sizeof p->name, "libdiffusion, %d thread%s", threads, threads == 1 ? "" : "s");
+    snprintf(p->name, sizeof p->name, "libdiffusion, %d thread%s", threads,
+             threads == 1 ? "" : "s");
     json_t *ready = start(p, o, &changed, &seconds);
     if (!ready) exit(EXIT_FAILURE);
     json_decref(ready);
 }
 
 static void start_peers(comparison *c, const bench_options *o) {
-    bool first = c->set.base == 64 && c->set.batch == 16 && c->set.size == 32; /* compiling takes minutes: once, unasked */
-    const char *modes = o->modes ? o->modes : first ? "eager,channels_last,compile" : "eager,channels_last";
+    bool first = c->set.base == 64 && c->set.batch == 16 &&
+                 c->set.size == 32; /* compiling takes minutes: once, unasked */
+    const char *modes = o->modes ? o->modes
+                        : first  ? "eager,channels_last,compile"
+                                 : "eager,channels_last";
     double seconds;
     if (!o->python) return;
     snprintf(c->modes, sizeof c->modes, "%s", modes);
@@ -76,11 +86,13 @@ static void start_peers(comparison *c, const bench_options *o) {
 
 /* ---- rounds ---- */
 
-/* By the BLAS that is linked here and by PyTorch's, the faster: either may lack kernels for this processor. */
+/* By the BLAS that is linked here and by PyTorch's, the faster: either may lack kernels for this
+ * processor. */
 static void measure_sgemm(comparison *c, dm_context *context) {
     double rate = sgemm_rate(context), theirs = -1;
     for (int i = 0; i < c->peer_count && theirs < 0; i++) {
-        if (coprocess_running(&c->peers[i].process)) theirs = coprocess_ask(&c->peers[i].process, "sgemm", "gflops");
+        if (coprocess_running(&c->peers[i].process))
+            theirs = coprocess_ask(&c->peers[i].process, "sgemm", "gflops");
     }
     const char *blas = theirs > rate ? "SGEMM, torch" : "SGEMM";
     if (theirs > rate) rate = theirs;
@@ -88,10 +100,10 @@ static void measure_sgemm(comparison *c, dm_context *context) {
     c->sgemm.value[c->sgemm.count++] = rate;
 }
 
-/* Asks `count` parties `request` in turn, `runs` times after `warm` rounds that are not counted, into the series at
- * `offset`. */
-static void rounds(comparison *c, party *const *who, int count, const char *request, size_t offset, int warm, int runs,
-                   dm_context *sgemm) {
+/* Asks `count` parties `request` in turn, `runs` times after `warm` rounds that are not counted,
+ * into the series at `offset`. */
+static void rounds(comparison *c, party *const *who, int count, const char *request, size_t offset,
+                   int warm, int runs, dm_context *sgemm) {
     for (int round = 1 - warm; round <= runs; round++) {
         tell(c, request, round, runs);
         for (int i = 0; i < count; i++) {
@@ -104,7 +116,8 @@ static void rounds(comparison *c, party *const *who, int count, const char *requ
     }
 }
 
-/* A short DDIM run of each, for warming up; then only the modes that stand near their best take part. */
+/* A short DDIM run of each, for warming up; then only the modes that stand near their best take
+ * part. */
 static int near_best(comparison *c, party **who, int count, const char *request) {
     double seconds[MODES_MOST + 3], best = -1;
     int kept = 1;
@@ -131,7 +144,9 @@ static void compare_networks(comparison *c) {
         double gflop = coprocess_ask(&p->process, "info", "gflop") * c->set.batch;
         if (!coprocess_running(&p->process)) continue;
         if (parameters != c->parameters || gflop < 0.99 * c->gflop || gflop > 1.01 * c->gflop) {
-            fprintf(stderr, "bench: not the same network: %.0f parameters and %.2f GFLOP here, %.0f and %.2f in %s\n",
+            fprintf(stderr,
+                    "bench: not the same network: %.0f parameters and %.2f GFLOP here, %.0f and "
+                    "%.2f in %s\n",
                     c->parameters, c->gflop, parameters, gflop, p->name);
         }
     }
@@ -157,7 +172,9 @@ static void measure_starts(comparison *c, const bench_options *o) {
 
 void compare(comparison *c, const bench_options *o, const setting *set, dm_context *sgemm) {
     party *all[MODES_MOST + 3];
-    int count = 0, ddim_runs = o->ddim_runs ? o->ddim_runs : set->base > 64 && o->runs > 3 ? 3 : o->runs;
+    int count = 0, ddim_runs = o->ddim_runs                    ? o->ddim_runs
+                               : set->base > 64 && o->runs > 3 ? 3
+                                                               : o->runs;
     char request[32];
     memset(c, 0, sizeof *c);
     c->set = *set;
@@ -176,7 +193,8 @@ void compare(comparison *c, const bench_options *o, const setting *set, dm_conte
     for (int i = 0; i < sides; i++) {
         double mb = coprocess_ask(&all[i]->process, "memory", "mb");
         all[i]->memory_mb = mb > 0 ? mb : 0;
-        if (all[i]->mode) all[i]->import_mb = coprocess_ask(&all[i]->process, "memory", "import_mb");
+        if (all[i]->mode)
+            all[i]->import_mb = coprocess_ask(&all[i]->process, "memory", "import_mb");
     }
     coprocess_stop(&c->one.process);
     coprocess_stop(&c->two.process);

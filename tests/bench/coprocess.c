@@ -1,4 +1,5 @@
-/* Processes on pipes. Each is the head of a process group of its own, so that what it starts in turn ends with it. */
+/* Processes on pipes. Each is the head of a process group of its own, so that what it starts in
+ * turn ends with it. */
 #include "coprocess.h"
 
 #include <errno.h>
@@ -107,7 +108,8 @@ static bool read_line(coprocess *p, char line[sizeof(((coprocess *)0)->text)]) {
             memmove(p->text, end + 1, p->used);
             return true;
         }
-        if (p->used == sizeof p->text) return give_up(p, "wrote a line that is too long", false), false;
+        if (p->used == sizeof p->text)
+            return give_up(p, "wrote a line that is too long", false), false;
         struct pollfd wait = {.fd = p->from, .events = POLLIN};
         int left = (int)(1000 * (PATIENCE_S - (dmi_seconds() - start)));
         int ready = left > 0 ? poll(&wait, 1, left) : 0;
@@ -154,7 +156,8 @@ static void become(char *const argv[], const int in[2], const int out[2], const 
     _exit(127);
 }
 
-json_t *coprocess_start(coprocess *p, const char *name, char *const argv[], const char *log, double *seconds) {
+json_t *coprocess_start(coprocess *p, const char *name, char *const argv[], const char *log,
+                        double *seconds) {
     int in[2], out[2];
     sigset_t all, before;
     memset(p, 0, sizeof *p);

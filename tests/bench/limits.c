@@ -1,5 +1,6 @@
-/* The machine's limits as the profile needs them: our own product where all is in the caches next to the core, and a copy
- * through main memory that does not fetch what it overwrites. Both on all threads, one pass of each. */
+/* The machine's limits as the profile needs them: our own product where all is in the caches next
+ * to the core, and a copy through main memory that does not fetch what it overwrites. Both on all
+ * threads, one pass of each. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,16 +24,25 @@ struct limit_probe {
     float *block; /* of each thread a, b, c, then from and to */
 };
 
-enum { A = ROWS_OF_A * DEPTH, B = DEPTH * COLUMNS, C = ROWS_OF_A * COLUMNS, SMALL = A + B + C, OF_THREAD = SMALL + 2 * COPIED };
+enum {
+    A = ROWS_OF_A * DEPTH,
+    B = DEPTH * COLUMNS,
+    C = ROWS_OF_A * COLUMNS,
+    SMALL = A + B + C,
+    OF_THREAD = SMALL + 2 * COPIED
+};
 
-static float *of_thread(const limit_probe *p, int32_t task) { return p->block + (size_t)task * OF_THREAD; }
+static float *of_thread(const limit_probe *p, int32_t task) {
+    return p->block + (size_t)task * OF_THREAD;
+}
 
 static void multiply_task(void *data, int32_t task, int32_t worker) {
     const limit_probe *p = data;
     float *a = of_thread(p, task), *b = a + A, *c = b + B;
     (void)worker;
     for (int i = 0; i < PRODUCTS; i++)
-        p->context->kernels->product->multiply(c, COLUMNS, a, DEPTH, b, COLUMNS, ROWS_OF_A, COLUMNS, DEPTH, false);
+        p->context->kernels->product->multiply(c, COLUMNS, a, DEPTH, b, COLUMNS, ROWS_OF_A, COLUMNS,
+                                               DEPTH, false);
 }
 
 static void copy_task(void *data, int32_t task, int32_t worker) {

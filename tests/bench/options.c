@@ -10,21 +10,30 @@
 
 static const char MANUAL[] =
     "\n\n"
-    "Measures libdiffusion beside PyTorch: a training step, a forward pass, a DDIM run of 50 steps, peak memory,\n"
-    "the rate of a step over SGEMM's, two threads over one, and the start. Both sides are processes that stay alive\n"
-    "and are asked in turn; each figure is a median over --runs rounds, in brackets its extremes, and a ratio is\n"
-    "ours over the best of PyTorch's modes. The table goes to the screen, all of it to bench.json beside the\n"
+    "Measures libdiffusion beside PyTorch: a training step, a forward pass, a DDIM run of 50 "
+    "steps, peak memory,\n"
+    "the rate of a step over SGEMM's, two threads over one, and the start. Both sides are "
+    "processes that stay alive\n"
+    "and are asked in turn; each figure is a median over --runs rounds, in brackets its extremes, "
+    "and a ratio is\n"
+    "ours over the best of PyTorch's modes. The table goes to the screen, all of it to bench.json "
+    "beside the\n"
     "program. Nothing else should run meanwhile: the table says so where something did.\n\n"
-    "  make bench                                     the four settings of docs/performance.md; 15 minutes or so\n"
+    "  make bench                                     the four settings of docs/performance.md; 15 "
+    "minutes or so\n"
     "  make bench PYTHON=/path/to/python3             with a Python that can import torch\n"
-    "  make bench BENCH_OPTIONS='--quick'             the first setting in few runs: a look, no result\n"
+    "  make bench BENCH_OPTIONS='--quick'             the first setting in few runs: a look, no "
+    "result\n"
     "  make bench BENCH_OPTIONS='--base 128 --batch 4 --modes channels_last,compile'\n"
     "  build/bench --no-peer                          ours alone\n"
-    "  build/bench --sweep                            cost against batch and area, to sweep.json for plot.py\n"
-    "  build/bench --profile --base 64 --batch 16     where the time of a step goes, and the least that it could take\n";
+    "  build/bench --sweep                            cost against batch and area, to sweep.json "
+    "for plot.py\n"
+    "  build/bench --profile --base 64 --batch 16     where the time of a step goes, and the least "
+    "that it could take\n";
 
 static void refuse(const char *text, const char *value) {
-    fprintf(stderr, "bench: %s%s%s; --help tells more\n", value ? value : "", value ? ": " : "", text);
+    fprintf(stderr, "bench: %s%s%s; --help tells more\n", value ? value : "", value ? ": " : "",
+            text);
     exit(2);
 }
 
@@ -52,7 +61,10 @@ static int pictures_for(int size, int at_32) {
 }
 
 static void choose_settings(bench_options *o, const setting *given, bool quick) {
-    static const setting usual[] = {{64, 16, 32, 0, 0}, {128, 4, 32, 0, 0}, {32, 64, 32, 0, 0}, {64, 4, 64, 0, 0}};
+    static const setting usual[] = {{64, 16, 32, 0, 0},
+                                    {128, 4, 32, 0, 0},
+                                    {32, 64, 32, 0, 0},
+                                    {64, 4, 64, 0, 0}};
     bool one = given->base || given->batch || given->size || o->mode != BENCH_COMPARE;
     o->setting_count = one || quick ? 1 : (int)(sizeof usual / sizeof *usual);
     memcpy(o->settings, usual, sizeof usual);
@@ -72,22 +84,32 @@ void bench_options_read(bench_options *o, int argc, char **argv) {
     char *modes = NULL;
     memset(o, 0, sizeof *o);
     const struct poptOption table[] = {
-        {"base", 0, POPT_ARG_INT, &given.base, 0, "width of the network's first level: 32, 64, 128 ...", "N"},
-        {"batch", 0, POPT_ARG_INT, &given.batch, 0, "pictures in a training step and a forward pass", "N"},
+        {"base", 0, POPT_ARG_INT, &given.base, 0,
+         "width of the network's first level: 32, 64, 128 ...", "N"},
+        {"batch", 0, POPT_ARG_INT, &given.batch, 0,
+         "pictures in a training step and a forward pass", "N"},
         {"size", 0, POPT_ARG_INT, &given.size, 0, "pixels each way, a multiple of 8", "N"},
-        {"pictures", 0, POPT_ARG_INT, &given.pictures, 0, "in the DDIM run (16 at 32x32, 4 at 64x64)", "N"},
-        {"threads", 0, POPT_ARG_INT, &given.threads, 0, "of both sides (one for each processor)", "N"},
+        {"pictures", 0, POPT_ARG_INT, &given.pictures, 0,
+         "in the DDIM run (16 at 32x32, 4 at 64x64)", "N"},
+        {"threads", 0, POPT_ARG_INT, &given.threads, 0, "of both sides (one for each processor)",
+         "N"},
         {"runs", 0, POPT_ARG_INT, &o->runs, 0, "rounds (7)", "N"},
-        {"ddim-runs", 0, POPT_ARG_INT, &o->ddim_runs, 0, "rounds of DDIM (as --runs; above base 64, 3)", "N"},
-        {"modes", 0, POPT_ARG_STRING, &modes, 0, "of PyTorch: eager,channels_last,compile (the last at the first setting only)",
-         "LIST"},
+        {"ddim-runs", 0, POPT_ARG_INT, &o->ddim_runs, 0,
+         "rounds of DDIM (as --runs; above base 64, 3)", "N"},
+        {"modes", 0, POPT_ARG_STRING, &modes, 0,
+         "of PyTorch: eager,channels_last,compile (the last at the first setting only)", "LIST"},
         {"python", 0, POPT_ARG_STRING, &o->python, 0, "a Python that can import torch", "PROGRAM"},
-        {"peer", 0, POPT_ARG_STRING, &o->peer, 0, "PyTorch's side (tests/bench/peer_torch.py)", "FILE"},
+        {"peer", 0, POPT_ARG_STRING, &o->peer, 0, "PyTorch's side (tests/bench/peer_torch.py)",
+         "FILE"},
         {"no-peer", 0, POPT_ARG_NONE, &no_peer, 0, "without PyTorch", NULL},
-        {"quick", 0, POPT_ARG_NONE, &quick, 0, "one setting, three rounds, one of DDIM, no compile", NULL},
-        {"json", 0, POPT_ARG_STRING, &o->json, 0, "where to write (bench.json or sweep.json beside the program)", "FILE"},
-        {"sweep", 0, POPT_ARG_NONE, &sweep, 0, "cost against batch and against area, ours alone", NULL},
-        {"profile", 0, POPT_ARG_NONE, &profile, 0, "time, rate and bytes of each operation of a training step", NULL},
+        {"quick", 0, POPT_ARG_NONE, &quick, 0, "one setting, three rounds, one of DDIM, no compile",
+         NULL},
+        {"json", 0, POPT_ARG_STRING, &o->json, 0,
+         "where to write (bench.json or sweep.json beside the program)", "FILE"},
+        {"sweep", 0, POPT_ARG_NONE, &sweep, 0, "cost against batch and against area, ours alone",
+         NULL},
+        {"profile", 0, POPT_ARG_NONE, &profile, 0,
+         "time, rate and bytes of each operation of a training step", NULL},
         {"worker", 0, POPT_ARG_NONE | POPT_ARGFLAG_DOC_HIDDEN, &worker, 0, NULL, NULL},
         POPT_AUTOHELP POPT_TABLEEND};
     find_program(o, argv[0]);
@@ -115,7 +137,8 @@ void bench_options_read(bench_options *o, int argc, char **argv) {
     if (!o->json) {
         size_t size = strlen(o->folder) + 16;
         o->json = malloc(size);
-        if (o->json) snprintf(o->json, size, "%s/%s", o->folder, sweep ? "sweep.json" : "bench.json");
+        if (o->json)
+            snprintf(o->json, size, "%s/%s", o->folder, sweep ? "sweep.json" : "bench.json");
     }
     if (!o->peer || !o->json) refuse("out of memory", NULL);
 }

@@ -1,4 +1,5 @@
-/* Where the time of a training step goes: the library's own profile, beside what the machine could do. */
+/* Where the time of a training step goes: the library's own profile, beside what the machine could
+ * do. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -24,12 +25,17 @@ int profile_main(const bench_options *o) {
         sum += step.value[i] = dmi_seconds() - start;
     }
     summary steps = summarise(&step), products = summarise(&gflops), copies = summarise(&gbs);
-    printf("%s\nbase %d, batch %d, %dx%d, %d threads: a step of %.4f s, the mean of %d (%.4f to %.4f)\n", dm_build_info(),
-           s.set.base, s.set.batch, s.set.size, s.set.size, s.set.threads, sum / o->runs, o->runs, steps.low, steps.high);
-    printf("limits, measured before each step: products from the caches %.0f GFLOP/s (%.0f to %.0f), copies through main memory "
-           "%.1f GB/s (%.1f to %.1f)\n", products.median, products.low, products.high, copies.median, copies.low, copies.high);
+    printf("%s\nbase %d, batch %d, %dx%d, %d threads: a step of %.4f s, the mean of %d (%.4f to "
+           "%.4f)\n",
+           dm_build_info(), s.set.base, s.set.batch, s.set.size, s.set.size, s.set.threads,
+           sum / o->runs, o->runs, steps.low, steps.high);
+    printf("limits, measured before each step: products from the caches %.0f GFLOP/s (%.0f to "
+           "%.0f), copies through main memory "
+           "%.1f GB/s (%.1f to %.1f)\n",
+           products.median, products.low, products.high, copies.median, copies.low, copies.high);
     machine_limits limits = {.gflops = products.median, .gbs = copies.median};
-    subject_check(print_profile(stdout, s.context, o->runs, sum / o->runs, ROWS_SHOWN, &limits), s.context);
+    subject_check(print_profile(stdout, s.context, o->runs, sum / o->runs, ROWS_SHOWN, &limits),
+                  s.context);
     limit_probe_destroy(probe);
     subject_destroy(&s);
     return EXIT_SUCCESS;

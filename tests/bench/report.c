@@ -1,5 +1,6 @@
-/* The table of one setting and its rows in bench.json. A row's ratio is `ours` over `peer`, whatever the peer is: the best
- * mode of PyTorch, SGEMM for the rate of a step, one thread for two. */
+/* The table of one setting and its rows in bench.json. A row's ratio is `ours` over `peer`,
+ * whatever the peer is: the best mode of PyTorch, SGEMM for the rate of a step, one thread for
+ * two. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -38,7 +39,11 @@ static void print_row(const row *r) {
     }
     printf("%6s %-17s ", ratio, spread);
     int met = row_reaches(r, f->target), least = row_reaches(r, f->least);
-    printf("%s %-5g", f->kind == RATIO_AT_LEAST ? ">=" : f->kind == RATIO_AT_MOST ? "<=" : "ours <=", f->target);
+    printf("%s %-5g",
+           f->kind == RATIO_AT_LEAST  ? ">="
+           : f->kind == RATIO_AT_MOST ? "<="
+                                      : "ours <=",
+           f->target);
     if (met < 0) printf("-\n");
     else if (!met && least) printf("no, but <= %g\n", f->least);
     else printf("%s\n", met ? "met" : "NO");
@@ -58,27 +63,32 @@ static void print_mode(const party *p) {
     }
     print_time("step", &p->step, "failed");
     print_time("forward", &p->forward, "failed");
-    print_time("DDIM", &p->ddim, p->forward.count ? "left out: slower than the best when warming up" : "failed");
-    if (p->memory_mb) printf(", memory %.0f MB, %.0f of them from importing torch", p->memory_mb, p->import_mb);
+    print_time("DDIM", &p->ddim,
+               p->forward.count ? "left out: slower than the best when warming up" : "failed");
+    if (p->memory_mb)
+        printf(", memory %.0f MB, %.0f of them from importing torch", p->memory_mb, p->import_mb);
     printf("\n");
 }
 
 static void print_table(const comparison *c, const row rows[FIGURES]) {
     const setting *s = &c->set;
-    printf("\nbase %d, batch %d, %dx%d, %d thread%s: %.2f million parameters, %.1f GFLOP a forward pass, %.1f a step; "
+    printf("\nbase %d, batch %d, %dx%d, %d thread%s: %.2f million parameters, %.1f GFLOP a forward "
+           "pass, %.1f a step; "
            "%d picture%s in DDIM\n",
-           s->base, s->batch, s->size, s->size, s->threads, s->threads == 1 ? "" : "s", 1e-6 * c->parameters, c->gflop,
-           3 * c->gflop, s->pictures, s->pictures == 1 ? "" : "s");
+           s->base, s->batch, s->size, s->size, s->threads, s->threads == 1 ? "" : "s",
+           1e-6 * c->parameters, c->gflop, 3 * c->gflop, s->pictures, s->pictures == 1 ? "" : "s");
     printf("%-32s%-29s%-29s%-14s%6s %-17s %s\n", "", "ours",
            c->peer_version[0] ? c->peer_version : "(no PyTorch)", "", "ratio", "", "target");
     for (int i = 0; i < FIGURES; i++) print_row(&rows[i]);
     summary machine = summarise(&c->sgemm);
     if (machine.count) {
-        printf("the machine itself ran SGEMM at %.0f to %.0f GFLOP/s, the median %.0f, from round to round\n", machine.low,
-               machine.high, machine.median);
+        printf("the machine itself ran SGEMM at %.0f to %.0f GFLOP/s, the median %.0f, from round "
+               "to round\n",
+               machine.low, machine.high, machine.median);
     }
     if (c->others > BUSY) {
-        printf("NOT A RESULT: other programs kept %.2f processors busy meanwhile, which costs PyTorch more than us\n",
+        printf("NOT A RESULT: other programs kept %.2f processors busy meanwhile, which costs "
+               "PyTorch more than us\n",
                c->others);
     }
     if (c->peer_count > 1) printf("PyTorch's modes:\n");
@@ -88,18 +98,22 @@ static void print_table(const comparison *c, const row rows[FIGURES]) {
 
 /* ---- JSON ---- */
 
-static json_t *number_or_null(double value, bool there) { return there ? json_real(value) : json_null(); }
+static json_t *number_or_null(double value, bool there) {
+    return there ? json_real(value) : json_null();
+}
 
 static json_t *modes_json(const comparison *c, int index) {
-    static const size_t offsets[FIGURES] = {
-        [TRAIN_STEP] = offsetof(party, step), [FORWARD] = offsetof(party, forward), [DDIM] = offsetof(party, ddim)};
+    static const size_t offsets[FIGURES] = {[TRAIN_STEP] = offsetof(party, step),
+                                            [FORWARD] = offsetof(party, forward),
+                                            [DDIM] = offsetof(party, ddim)};
     json_t *modes = json_array();
     for (int i = 0; i < c->peer_count && index <= MEMORY; i++) {
         const party *p = &c->peers[i];
-        summary s = index == MEMORY ? single(p->memory_mb) : summarise(series_at(p, offsets[index]));
+        summary s =
+            index == MEMORY ? single(p->memory_mb) : summarise(series_at(p, offsets[index]));
         if (!s.count || s.median <= 0) continue;
-        json_t *mode = json_pack("{s:s,s:f,s:f,s:f,s:i}", "mode", p->mode, "median", s.median, "min", s.low, "max", s.high,
-                                 "runs", s.count);
+        json_t *mode = json_pack("{s:s,s:f,s:f,s:f,s:i}", "mode", p->mode, "median", s.median,
+                                 "min", s.low, "max", s.high, "runs", s.count);
         if (index == MEMORY) json_object_set_new(mode, "import", json_real(p->import_mb));
         json_array_append_new(modes, mode);
     }
@@ -111,8 +125,9 @@ static json_t *row_json(const comparison *c, const row *r, int index) {
     const figure *f = r->figure;
     bool peer = r->peer_mode[0] != 0, ratio = r->ratio > 0;
     int met = row_reaches(r, f->target), least = row_reaches(r, f->least);
-    json_t *out = json_pack("{s:s,s:i,s:i,s:i,s:i}", "name", f->name, "base", c->set.base, "batch", c->set.batch, "size",
-                            c->set.size, "threads", index == THREADS ? 2 : c->set.threads);
+    json_t *out = json_pack("{s:s,s:i,s:i,s:i,s:i}", "name", f->name, "base", c->set.base, "batch",
+                            c->set.batch, "size", c->set.size, "threads",
+                            index == THREADS ? 2 : c->set.threads);
     if (index == DDIM) json_object_set_new(out, "pictures", json_integer(c->set.pictures));
     json_object_set_new(out, "unit", json_string(f->unit));
     json_object_set_new(out, "ours", number_or_null(r->ours.median, r->ours.count));

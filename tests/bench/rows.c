@@ -1,4 +1,5 @@
-/* From the rounds of a comparison to the rows of its table: medians, the best of PyTorch's modes, ratios of pairs. */
+/* From the rounds of a comparison to the rows of its table: medians, the best of PyTorch's modes,
+ * ratios of pairs. */
 #include "rows.h"
 
 #include <stdio.h>
@@ -25,13 +26,16 @@ summary summarise(const series *s) {
     int n = s->count;
     if (!n) return (summary){0};
     qsort(sorted.value, (size_t)n, sizeof sorted.value[0], ascending);
-    double middle = n % 2 ? sorted.value[n / 2] : 0.5 * (sorted.value[n / 2 - 1] + sorted.value[n / 2]);
+    double middle =
+        n % 2 ? sorted.value[n / 2] : 0.5 * (sorted.value[n / 2 - 1] + sorted.value[n / 2]);
     return (summary){middle, sorted.value[0], sorted.value[n - 1], n};
 }
 
 summary single(double value) { return (summary){value, value, value, 1}; }
 
-const series *series_at(const party *p, size_t offset) { return (const series *)(const void *)((const char *)p + offset); }
+const series *series_at(const party *p, size_t offset) {
+    return (const series *)(const void *)((const char *)p + offset);
+}
 
 /* ---- rows ---- */
 
@@ -88,7 +92,8 @@ static void sgemm_row(row *r, const comparison *c) {
 }
 
 static void threads_row(row *r, const comparison *c) {
-    const party *one = c->set.threads == 1 ? &c->ours : &c->one, *two = c->set.threads == 2 ? &c->ours : &c->two;
+    const party *one = c->set.threads == 1 ? &c->ours : &c->one,
+                *two = c->set.threads == 2 ? &c->ours : &c->two;
     series slow = rates(&one->step, 1), fast = rates(&two->step, 1);
     r->ours = summarise(&fast);
     r->peer = summarise(&slow);

@@ -1,4 +1,5 @@
-/* The rows of the table: what each figure is, its target, and its value for one comparison. */
+/* The rows of the issue's table: what each figure is, its target, and its value for one
+ * comparison. */
 #ifndef BENCH_ROWS_H
 #define BENCH_ROWS_H
 
@@ -25,7 +26,8 @@ typedef struct row {
 } row;
 
 void rows_fill(row rows[FIGURES], const comparison *c);
-/* 1 or 0: whether it reaches `target`, one of its figure's; -1 where there is nothing to compare. */
+/* 1 or 0: whether it reaches `target`, one of its figure's; -1 where there is nothing to
+ * compare. */
 int row_reaches(const row *r, double target);
 /* The series of a party at this offset. */
 const series *series_at(const party *p, size_t offset);

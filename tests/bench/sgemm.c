@@ -16,13 +16,15 @@ enum { SIDE = 768, REPEATS = 10 };
 static void product(void *data, int32_t task, int32_t worker) {
     products *p = data;
     (void)worker;
-    dmi_gemm(false, false, SIDE, SIDE, SIDE, p->a, SIDE, p->b, SIDE, false, p->c + (size_t)task * SIDE * SIDE, SIDE);
+    dmi_gemm(false, false, SIDE, SIDE, SIDE, p->a, SIDE, p->b, SIDE, false,
+             p->c + (size_t)task * SIDE * SIDE, SIDE);
 }
 
 double sgemm_rate(dm_context *context) {
     int32_t threads = dm_context_threads(context);
     size_t n = (size_t)SIDE * SIDE;
-    products p = {calloc(n, sizeof(float)), calloc(n, sizeof(float)), calloc(n * (size_t)threads, sizeof(float))};
+    products p = {calloc(n, sizeof(float)), calloc(n, sizeof(float)),
+                  calloc(n * (size_t)threads, sizeof(float))};
     double best = 0;
     if (!p.a || !p.b || !p.c) {
         fputs("bench: out of memory\n", stderr);

@@ -1,5 +1,6 @@
-/* The network and the calls that are measured. The batch is fixed, there is no moving average and no clipping, as on
- * PyTorch's side; timesteps and noise are drawn anew in each step, which PyTorch's side does not do. */
+/* The network and the calls that are measured. The batch is fixed, there is no moving average and
+ * no clipping, as on PyTorch's side; timesteps and noise are drawn anew in each step, which
+ * PyTorch's side does not do. */
 #include "subject.h"
 
 #include <stdio.h>
@@ -48,7 +49,8 @@ void subject_create(subject *s, const setting *set, bool attention, bool profile
     subject_check(dm_unet_create(&s->unet, s->context, &u, 1), s->context);
     subject_check(dm_schedule_create(&s->schedule, s->context, NULL), s->context);
     subject_check(dm_trainer_create(&s->trainer, s->unet, s->schedule, NULL, &t), s->context);
-    size_t picture = (size_t)set->size * (size_t)set->size * 3, elements = (size_t)set->batch * picture;
+    size_t picture = (size_t)set->size * (size_t)set->size * 3,
+           elements = (size_t)set->batch * picture;
     s->images = floats(elements);
     s->timesteps = floats((size_t)set->batch);
     for (size_t i = 0; i < elements; i++) s->images[i] = (float)(i * 37 % 255) / 127.5f - 1;
@@ -56,7 +58,9 @@ void subject_create(subject *s, const setting *set, bool attention, bool profile
 }
 
 void subject_step(subject *s) {
-    dm_train_batch batch = {.struct_size = sizeof batch, .count = (uint64_t)s->set.batch, .images = s->images};
+    dm_train_batch batch = {.struct_size = sizeof batch,
+                            .count = (uint64_t)s->set.batch,
+                            .images = s->images};
     subject_check(dm_trainer_step_batch(s->trainer, &batch, NULL), s->context);
 }
 
@@ -66,8 +70,11 @@ void subject_end_training(subject *s) {
 }
 
 void subject_forward(subject *s) {
-    if (!s->answer) s->answer = floats((size_t)s->set.batch * (size_t)s->set.size * (size_t)s->set.size * 3);
-    subject_check(dm_unet_forward(s->unet, s->answer, s->images, s->timesteps, NULL, (size_t)s->set.batch), s->context);
+    if (!s->answer)
+        s->answer = floats((size_t)s->set.batch * (size_t)s->set.size * (size_t)s->set.size * 3);
+    subject_check(dm_unet_forward(s->unet, s->answer, s->images, s->timesteps, NULL,
+                                  (size_t)s->set.batch),
+                  s->context);
 }
 
 void subject_ddim(subject *s, int steps) {
@@ -112,7 +119,8 @@ double subject_forward_gflop(subject *s) {
         const dmi_node *n = &f->graph->nodes[i];
         if (strcmp(n->op->name, "conv") && strcmp(n->op->name, "linear")) continue;
         dmi_shape w = dmi_graph_shape(f->graph, n->inputs[1]);
-        flop += 2.0 * (double)dmi_shape_count(dmi_graph_shape(f->graph, n->output)) * w.n * w.h * w.w;
+        flop +=
+            2.0 * (double)dmi_shape_count(dmi_graph_shape(f->graph, n->output)) * w.n * w.h * w.w;
     }
     return 1e-9 * flop;
 }

@@ -1,5 +1,5 @@
-/* What is measured of ours: DDPM's U-Net in a context of its own, with a training step, a forward pass and a DDIM run as
- * calls. Failures end the program, with the library's text on stderr. */
+/* What is measured of ours: DDPM's U-Net in a context of its own, with a training step, a forward
+ * pass and a DDIM run as calls. Failures end the program, with the library's text on stderr. */
 #ifndef BENCH_SUBJECT_H
 #define BENCH_SUBJECT_H
 
@@ -39,8 +39,8 @@ void subject_forward(subject *s);
 void subject_ddim(subject *s, int steps);
 void subject_destroy(subject *s);
 
-/* Two for each multiplication of a convolution or linear layer computed directly, attention's products not counted: what
- * a forward pass of the whole batch takes, in GFLOP. */
+/* Two for each multiplication of a convolution or linear layer computed directly, attention's
+ * products not counted: what a forward pass of the whole batch takes, in GFLOP. */
 double subject_forward_gflop(subject *s);
 
 #endif

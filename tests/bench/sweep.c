@@ -1,5 +1,6 @@
-/* Cost against batch and against area: is it linear? Ours alone, one size after another, to sweep.json; plot.py draws it.
- * The area is measured twice, with attention as in DDPM and without any, since attention's own cost is quadratic. */
+/* Cost against batch and against area: is it linear? Ours alone, one size after another, to
+ * sweep.json; plot.py draws it. The area is measured twice, with attention as in DDPM and without
+ * any, since attention's own cost is quadratic. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,9 +15,15 @@ typedef struct line {
 } line;
 
 static const line lines[] = {
-    {"batch", true, {{1, 32}, {2, 32}, {4, 32}, {8, 32}, {16, 32}, {24, 32}, {32, 32}, {48, 32}, {64, 32}}},
-    {"area", true, {{2, 16}, {2, 24}, {2, 32}, {2, 48}, {2, 64}, {2, 80}, {2, 96}, {2, 112}, {2, 128}}},
-    {"area without attention", false, {{2, 16}, {2, 24}, {2, 32}, {2, 48}, {2, 64}, {2, 80}, {2, 96}, {2, 112}, {2, 128}}},
+    {"batch",
+     true,
+     {{1, 32}, {2, 32}, {4, 32}, {8, 32}, {16, 32}, {24, 32}, {32, 32}, {48, 32}, {64, 32}}},
+    {"area",
+     true,
+     {{2, 16}, {2, 24}, {2, 32}, {2, 48}, {2, 64}, {2, 80}, {2, 96}, {2, 112}, {2, 128}}},
+    {"area without attention",
+     false,
+     {{2, 16}, {2, 24}, {2, 32}, {2, 48}, {2, 64}, {2, 80}, {2, 96}, {2, 112}, {2, 128}}},
 };
 
 static summary measure(subject *s, void (*call)(subject *), int runs) {
@@ -38,17 +45,22 @@ static json_t *point(const line *l, const setting *set, int runs) {
     dm_context_memory(s.context, NULL, &training, NULL);
     subject_end_training(&s);
     summary forward = measure(&s, subject_forward, runs);
-    printf("%-24s batch %2d, %3dx%-3d  step %8.4f s (%.4f to %.4f)   forward %8.4f s   step a picture %8.5f s   %6.0f MB\n",
-           l->name, set->batch, set->size, set->size, step.median, step.low, step.high, forward.median,
-           step.median / set->batch, 1e-6 * (double)training);
+    printf("%-24s batch %2d, %3dx%-3d  step %8.4f s (%.4f to %.4f)   forward %8.4f s   step a "
+           "picture %8.5f s   %6.0f MB\n",
+           l->name, set->batch, set->size, set->size, step.median, step.low, step.high,
+           forward.median, step.median / set->batch, 1e-6 * (double)training);
     fflush(stdout);
-    json_t *row = json_pack("{s:s,s:i,s:i,s:i,s:i,s:i,s:b}", "line", l->name, "base", set->base, "batch", set->batch, "size",
-                            set->size, "threads", s.set.threads, "runs", runs, "attention", l->attention);
-    json_t *times = json_pack("{s:f,s:f,s:f,s:f,s:f,s:f}", "step", step.median, "step_min", step.low, "step_max", step.high,
-                              "forward", forward.median, "forward_min", forward.low, "forward_max", forward.high);
+    json_t *row = json_pack("{s:s,s:i,s:i,s:i,s:i,s:i,s:b}", "line", l->name, "base", set->base,
+                            "batch", set->batch, "size", set->size, "threads", s.set.threads,
+                            "runs", runs, "attention", l->attention);
+    json_t *times = json_pack("{s:f,s:f,s:f,s:f,s:f,s:f}", "step", step.median, "step_min",
+                              step.low, "step_max", step.high, "forward", forward.median,
+                              "forward_min", forward.low, "forward_max", forward.high);
     json_object_update(row, times);
     json_decref(times);
-    json_object_set_new(row, "memory", json_integer((json_int_t)training)); /* bytes, the library's own in training */
+    json_object_set_new(row, "memory",
+                        json_integer(
+                            (json_int_t)training)); /* bytes, the library's own in training */
     json_object_set_new(row, "gflop", json_real(subject_forward_gflop(&s)));
     subject_destroy(&s);
     return row;

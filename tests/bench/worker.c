@@ -1,6 +1,6 @@
-/* Our side of the comparison: the benchmark started again as a process of its own, so that its memory and its start are
- * its own too. It makes the network, takes one training step, says so, and then answers requests of one line each with
- * one line of JSON; peer_torch.py speaks the same.
+/* Our side of the comparison: the benchmark started again as a process of its own, so that its
+ * memory and its start are its own too. It makes the network, takes one training step, says so, and
+ * then answers requests of one line each with one line of JSON; peer_torch.py speaks the same.
  *
  *     info             {"parameters", "gflop"} of a forward pass of one picture
  *     step, forward    {"seconds"} of a second call, right after one that is not measured
@@ -47,10 +47,11 @@ static json_t *answer(subject *s, const char *request) {
     }
     subject_end_training(s);
     if (!strcmp(request, "info")) {
-        return json_pack("{s:I,s:f}", "parameters", (json_int_t)dm_unet_parameter_count(s->unet), "gflop",
-                         subject_forward_gflop(s) / s->set.batch);
+        return json_pack("{s:I,s:f}", "parameters", (json_int_t)dm_unet_parameter_count(s->unet),
+                         "gflop", subject_forward_gflop(s) / s->set.batch);
     }
-    if (!strcmp(request, "forward")) return json_pack("{s:f}", "seconds", seconds_of(s, subject_forward));
+    if (!strcmp(request, "forward"))
+        return json_pack("{s:f}", "seconds", seconds_of(s, subject_forward));
     if (sscanf(request, "ddim %d", &steps) == 1) {
         double start = dmi_seconds();
         subject_ddim(s, steps);
@@ -64,7 +65,8 @@ int worker_main(const setting *set) {
     subject s;
     subject_create(&s, set, true, false);
     subject_step(&s);
-    say(json_pack("{s:s+,s:i}", "ready", "libdiffusion ", dm_version_string(), "threads", s.set.threads));
+    say(json_pack("{s:s+,s:i}", "ready", "libdiffusion ", dm_version_string(), "threads",
+                  s.set.threads));
     while (fgets(line, sizeof line, stdin)) {
         line[strcspn(line, "\n")] = 0;
         say(answer(&s, line));

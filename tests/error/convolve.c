@@ -5,8 +5,12 @@
 
 enum { TASK_CHANNELS = 16 };
 
-size_t x_count(const dmi_conv_shape *s) { return (size_t)s->n * (size_t)s->ih * (size_t)s->iw * (size_t)s->ci; }
-size_t y_count(const dmi_conv_shape *s) { return (size_t)s->n * (size_t)s->oh * (size_t)s->ow * (size_t)s->co; }
+size_t x_count(const dmi_conv_shape *s) {
+    return (size_t)s->n * (size_t)s->ih * (size_t)s->iw * (size_t)s->ci;
+}
+size_t y_count(const dmi_conv_shape *s) {
+    return (size_t)s->n * (size_t)s->oh * (size_t)s->ow * (size_t)s->co;
+}
 size_t w_count(const dmi_conv_shape *s) { return 9 * (size_t)s->ci * (size_t)s->co; }
 
 typedef struct job {
@@ -20,7 +24,8 @@ static void add_scaled(double *to, double factor, const double *from, size_t cou
 }
 
 /* The pixel of x that a tap sees from output (n, oy, ox), or NULL where that is outside. */
-static const double *seen(const dmi_conv_shape *s, const double *x, int32_t n, int32_t oy, int32_t ox, int32_t tap) {
+static const double *seen(const dmi_conv_shape *s, const double *x, int32_t n, int32_t oy,
+                          int32_t ox, int32_t tap) {
     int32_t y = oy + tap / 3 - 1, column = ox + tap % 3 - 1;
     if (y < 0 || y >= s->oh || column < 0 || column >= s->ow) return NULL;
     if (s->upsample) {
@@ -42,7 +47,9 @@ static void forward_task(void *data, int32_t task, int32_t worker) {
         for (size_t i = 0; i < ci; i++)
             for (int32_t ox = 0; ox < s->ow; ox++) {
                 const double *pixel = seen(s, j->x, n, oy, ox, t);
-                if (pixel) add_scaled(row + (size_t)ox * co, pixel[i], j->w + ((size_t)t * ci + i) * co, co);
+                if (pixel)
+                    add_scaled(row + (size_t)ox * co, pixel[i], j->w + ((size_t)t * ci + i) * co,
+                               co);
             }
 }
 
@@ -60,8 +67,10 @@ static void data_task(void *data, int32_t task, int32_t worker) {
                 for (int32_t column = 0; column < s->ow; column++) {
                     int32_t oy = y + 1 - t / 3, ox = column + 1 - t % 3;
                     if (oy < 0 || oy >= s->oh || ox < 0 || ox >= s->ow) continue;
-                    double dy = j->dy[((size_t)(n * s->oh + oy) * (size_t)s->ow + (size_t)ox) * co + o];
-                    add_scaled(row + (size_t)(column / times) * ci, dy, j->w + ((size_t)t * co + o) * ci, ci);
+                    double dy =
+                        j->dy[((size_t)(n * s->oh + oy) * (size_t)s->ow + (size_t)ox) * co + o];
+                    add_scaled(row + (size_t)(column / times) * ci, dy,
+                               j->w + ((size_t)t * co + o) * ci, ci);
                 }
 }
 
@@ -83,8 +92,8 @@ static void weight_task(void *data, int32_t task, int32_t worker) {
             }
 }
 
-void convolve(dmi_pool *pool, const dmi_conv_shape *s, int direction, double *to, const double *x, const double *dy,
-              const double *w) {
+void convolve(dmi_pool *pool, const dmi_conv_shape *s, int direction, double *to, const double *x,
+              const double *dy, const double *w) {
     job j = {.s = s, .to = to, .x = x, .dy = dy, .w = w};
     const struct {
         size_t count;

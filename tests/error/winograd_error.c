@@ -1,12 +1,14 @@
-/* The error of Winograd's convolution, and of the direct one through BLAS, in every 3x3 layer of DDPM's CIFAR-10 network
- * (35,746,307 parameters), in all three directions, against plain loops in double precision; as tables in Markdown.
+/* The error of Winograd's convolution, and of the direct one through BLAS, in every 3x3 layer of
+ * DDPM's CIFAR-10 network (35,746,307 parameters), in all three directions, against plain loops in
+ * double precision; as tables in Markdown.
  *
  *     winograd_error [network.safetensors]
  *
- * Each layer is measured amid a step of training on two of the built-in pictures, as its backward pass comes by: its input,
- * its weights and the gradient of its output are then those of the step. Without a file the network has DDPM's
- * initialisation, but what begins as practically zero (1e-5 times the usual) is brought to the usual size, so that all
- * branches count. Biases and what else is added to an output are left out: they would only make errors look smaller. */
+ * Each layer is measured amid a step of training on two of the built-in pictures, as its backward
+ * pass comes by: its input, its weights and the gradient of its output are then those of the step.
+ * Without a file the network has DDPM's initialisation, but what begins as practically zero (1e-5
+ * times the usual) is brought to the usual size, so that all branches count. Biases and what else
+ * is added to an output are left out: they would only make errors look smaller. */
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -20,7 +22,8 @@ enum { BATCH = 2, SIZE = 32, MAX_LAYERS = 128 };
 enum { WINOGRAD, DIRECT, WAYS };
 
 static const dmi_conv_way *const ways[WAYS] = {&dmi_conv_winograd, &dmi_conv_im2col};
-static const char *const titles[DIRECTIONS] = {"Forward", "Gradient of the input", "Gradient of the weights"};
+static const char *const titles[DIRECTIONS] = {"Forward", "Gradient of the input",
+                                               "Gradient of the weights"};
 
 typedef struct error {
     double norm;    /* of the difference over the norm of the result */
@@ -92,11 +95,12 @@ static error error_of(const float *got, const double *want, size_t count) {
     return (error){sqrt(wrong / size), largest / sqrt(size / (double)count)};
 }
 
-static void run_way(const dmi_graph *g, const dmi_conv_way *way, const dmi_conv_shape *s, int direction, float *to,
-                    const operands *given) {
+static void run_way(const dmi_graph *g, const dmi_conv_way *way, const dmi_conv_shape *s,
+                    int direction, float *to, const operands *given) {
     int32_t threads = dmi_pool_threads(g->host->pool);
     float *work = block(direction == FORWARD ? way->forward_work(g->kernels, s, threads)
-                                             : way->backward_work(g->kernels, s, threads), sizeof *work);
+                                             : way->backward_work(g->kernels, s, threads),
+                        sizeof *work);
     const dmi_epilogue nothing = {0};
     if (direction == FORWARD) {
         float *prepared = block(way->weight_floats(g->kernels, s), sizeof *prepared);
@@ -114,7 +118,8 @@ static void run_way(const dmi_graph *g, const dmi_conv_way *way, const dmi_conv_
 static void measure(const dmi_graph *g, layer *l, const operands *given, const float *own_dw) {
     const dmi_conv_shape *s = &l->shape;
     const size_t counts[DIRECTIONS] = {y_count(s), x_count(s), w_count(s)};
-    double *x = widened(given->x, x_count(s)), *dy = widened(given->dy, y_count(s)), *w = widened(given->w, w_count(s));
+    double *x = widened(given->x, x_count(s)), *dy = widened(given->dy, y_count(s)),
+           *w = widened(given->w, w_count(s));
     double *back = turned(given->w, (size_t)s->ci, (size_t)s->co);
     for (int d = 0; d < DIRECTIONS; d++) {
         if (!l->measured[d]) continue;
@@ -124,7 +129,8 @@ static void measure(const dmi_graph *g, layer *l, const operands *given, const f
         for (int way = 0; way < WAYS; way++) {
             run_way(g, ways[way], s, d, got, given);
             l->errors[d][way] = error_of(got, want, counts[d]);
-            if (d == WEIGHT && way == WINOGRAD) l->taken = !memcmp(got, own_dw, counts[d] * sizeof *got);
+            if (d == WEIGHT && way == WINOGRAD)
+                l->taken = !memcmp(got, own_dw, counts[d] * sizeof *got);
         }
         free(got);
         free(want);
@@ -135,16 +141,29 @@ static void measure(const dmi_graph *g, layer *l, const operands *given, const f
     free(x);
 }
 
-/* In place of the convolution's own backward, which it calls first: that leaves operands as they are. */
+/* In place of the convolution's own backward, which it calls first: that leaves operands as they
+ * are. */
 static void measuring_backward(dmi_graph *graph, dmi_node *node) {
     dmi_shape x = dmi_input_shape(graph, node, 0), y = dmi_graph_shape(graph, node->output);
     layer *l = &report.layers[report.count++];
-    *l = (layer){.name = graph->params->items[graph->values[node->inputs[1]].param].name, .measured = {true, false, true}};
-    l->shape = (dmi_conv_shape){.n = x.n, .ih = x.h, .iw = x.w, .ci = x.c, .oh = y.h, .ow = y.w, .co = y.c, .kernel = 3,
-                                .stride = 1, .pad = 1, .upsample = node->attr.conv.upsample != 0};
+    *l = (layer){.name = graph->params->items[graph->values[node->inputs[1]].param].name,
+                 .measured = {true, false, true}};
+    l->shape = (dmi_conv_shape){.n = x.n,
+                                .ih = x.h,
+                                .iw = x.w,
+                                .ci = x.c,
+                                .oh = y.h,
+                                .ow = y.w,
+                                .co = y.c,
+                                .kernel = 3,
+                                .stride = 1,
+                                .pad = 1,
+                                .upsample = node->attr.conv.upsample != 0};
     l->measured[DATA] = dmi_input_gradient(graph, node, 0) != NULL;
-    operands given = {dmi_input(graph, node, 0), dmi_graph_gradient(graph, node->output), dmi_input(graph, node, 1)};
-    float *dy = block(y_count(&l->shape), sizeof *dy); /* the gradient of a residual may take its place */
+    operands given = {dmi_input(graph, node, 0), dmi_graph_gradient(graph, node->output),
+                      dmi_input(graph, node, 1)};
+    float *dy =
+        block(y_count(&l->shape), sizeof *dy); /* the gradient of a residual may take its place */
     memcpy(dy, given.dy, y_count(&l->shape) * sizeof *dy);
     given.dy = dy;
     report.backward(graph, node);
@@ -156,7 +175,9 @@ static void hook(dmi_graph *graph) {
     int32_t hooked = 0;
     for (int32_t i = 0; i < graph->node_count; i++) {
         dmi_node *node = &graph->nodes[i];
-        if (strcmp(node->op->name, "conv") || node->attr.conv.kernel != 3 || node->attr.conv.stride != 1) continue;
+        if (strcmp(node->op->name, "conv") || node->attr.conv.kernel != 3 ||
+            node->attr.conv.stride != 1)
+            continue;
         require(hooked++ < MAX_LAYERS, "the network", "it has too many layers");
         report.hook = *node->op;
         report.backward = node->op->backward;
@@ -174,15 +195,18 @@ static const layer *at(int32_t i) { return &report.layers[report.count - 1 - i];
 static int short_name(const layer *l) { return (int)(strlen(l->name) - strlen(".weight")); }
 
 static void print_layers(int direction) {
-    printf("### %s\n\n| layer | map | channels | way | Winograd | direct | ratio | Winograd, largest | direct, largest |\n"
-           "|---|---|---|---|---|---|---|---|---|\n", titles[direction]);
+    printf("### %s\n\n| layer | map | channels | way | Winograd | direct | ratio | Winograd, "
+           "largest | direct, largest |\n"
+           "|---|---|---|---|---|---|---|---|---|\n",
+           titles[direction]);
     for (int32_t i = 0; i < report.count; i++) {
         const layer *l = at(i);
         if (!l->measured[direction]) continue;
         const error *e = l->errors[direction];
-        printf("| %.*s | %dx%d | %d to %d | %s | %.2e | %.2e | %.1f | %.1e | %.1e |\n", short_name(l), l->name,
-               (int)l->shape.oh, (int)l->shape.ow, (int)l->shape.ci, (int)l->shape.co, l->taken ? "Winograd" : "other",
-               e[WINOGRAD].norm, e[DIRECT].norm, e[WINOGRAD].norm / e[DIRECT].norm, e[WINOGRAD].largest, e[DIRECT].largest);
+        printf("| %.*s | %dx%d | %d to %d | %s | %.2e | %.2e | %.1f | %.1e | %.1e |\n",
+               short_name(l), l->name, (int)l->shape.oh, (int)l->shape.ow, (int)l->shape.ci,
+               (int)l->shape.co, l->taken ? "Winograd" : "other", e[WINOGRAD].norm, e[DIRECT].norm,
+               e[WINOGRAD].norm / e[DIRECT].norm, e[WINOGRAD].largest, e[DIRECT].largest);
     }
     puts("");
 }
@@ -204,9 +228,12 @@ static int32_t next_summed(int direction, int32_t above) {
 
 static void print_growth(int direction) {
     const char *what = direction == WEIGHT ? "pixels" : "channels";
-    printf("### %s: growth with the %s summed over\n\n| %s | layers | Winograd, mean | worst | direct, mean | worst |\n"
-           "|---|---|---|---|---|---|\n", titles[direction], what, what);
-    for (int32_t group = next_summed(direction, 0); group != INT32_MAX; group = next_summed(direction, group)) {
+    printf("### %s: growth with the %s summed over\n\n| %s | layers | Winograd, mean | worst | "
+           "direct, mean | worst |\n"
+           "|---|---|---|---|---|---|\n",
+           titles[direction], what, what);
+    for (int32_t group = next_summed(direction, 0); group != INT32_MAX;
+         group = next_summed(direction, group)) {
         double sum[WAYS] = {0}, worst[WAYS] = {0};
         int32_t count = 0;
         for (int32_t i = 0; i < report.count; i++) {
@@ -218,8 +245,8 @@ static void print_growth(int direction) {
                 worst[way] = norm > worst[way] ? norm : worst[way];
             }
         }
-        printf("| %d | %d | %.2e | %.2e | %.2e | %.2e |\n", (int)group, (int)count, sum[WINOGRAD] / count, worst[WINOGRAD],
-               sum[DIRECT] / count, worst[DIRECT]);
+        printf("| %d | %d | %.2e | %.2e | %.2e | %.2e |\n", (int)group, (int)count,
+               sum[WINOGRAD] / count, worst[WINOGRAD], sum[DIRECT] / count, worst[DIRECT]);
     }
     puts("");
 }
@@ -228,7 +255,8 @@ static const layer *worst_of(int direction, int way) {
     const layer *worst = NULL;
     for (int32_t i = 0; i < report.count; i++)
         if (at(i)->measured[direction] &&
-            (!worst || at(i)->errors[direction][way].norm > worst->errors[direction][way].norm)) worst = at(i);
+            (!worst || at(i)->errors[direction][way].norm > worst->errors[direction][way].norm))
+            worst = at(i);
     return worst;
 }
 
@@ -237,16 +265,19 @@ static void print_summary(void) {
     puts("### Worst\n\n| direction | Winograd | where | direct | where |\n|---|---|---|---|---|");
     for (int d = 0; d < DIRECTIONS; d++) {
         const layer *w = worst_of(d, WINOGRAD), *direct = worst_of(d, DIRECT);
-        printf("| %s | %.2e | %.*s | %.2e | %.*s |\n", titles[d], w->errors[d][WINOGRAD].norm, short_name(w), w->name,
-               direct->errors[d][DIRECT].norm, short_name(direct), direct->name);
+        printf("| %s | %.2e | %.*s | %.2e | %.*s |\n", titles[d], w->errors[d][WINOGRAD].norm,
+               short_name(w), w->name, direct->errors[d][DIRECT].norm, short_name(direct),
+               direct->name);
         for (int32_t i = 0; i < report.count; i++) {
             const error *e = &at(i)->errors[d][WINOGRAD];
             most = e->norm > most ? e->norm : most;
             largest = e->largest > largest ? e->largest : largest;
         }
     }
-    printf("\nWorst of all: %.2e of the norm, that is %.0f roundings (2^-24); the largest single error is %.1e of the root "
-           "mean square of its layer's result.\n", most, most / (FLT_EPSILON / 2), largest);
+    printf("\nWorst of all: %.2e of the norm, that is %.0f roundings (2^-24); the largest single "
+           "error is %.1e of the root "
+           "mean square of its layer's result.\n",
+           most, most / (FLT_EPSILON / 2), largest);
 }
 
 /* ---- the step ---- */
@@ -256,7 +287,8 @@ static void enlarge(dm_unet *unet) {
     for (int32_t i = 0; i < unet->params.count; i++) {
         const dmi_param *p = &unet->params.items[i];
         float *values = unet->params.data + p->offset;
-        for (size_t k = 0; p->init == DMI_INIT_PRACTICALLY_ZERO && k < p->count; k++) values[k] *= 1e5f;
+        for (size_t k = 0; p->init == DMI_INIT_PRACTICALLY_ZERO && k < p->count; k++)
+            values[k] *= 1e5f;
     }
     unet->params.version++;
 }
@@ -290,10 +322,14 @@ int main(int argc, char **argv) {
     accept(dm_trainer_create(&trainer, unet, schedule, dataset, &o), context);
     hook(trainer->train.graph);
     accept(dm_trainer_step(trainer, NULL), context);
-    printf("## Error of 3x3 convolutions against double precision\n\n%s\n\n%llu parameters, %s, %d pictures; %d layers. "
-           "Errors are norms of differences over norms of results; \"largest\" is the largest single difference over the root "
-           "mean square of the results.\n\n", dm_build_info(), (unsigned long long)dm_unet_parameter_count(unet),
-           argc > 1 ? argv[1] : "initialised weights, none practically zero", (int)BATCH, (int)report.count);
+    printf("## Error of 3x3 convolutions against double precision\n\n%s\n\n%llu parameters, %s, %d "
+           "pictures; %d layers. "
+           "Errors are norms of differences over norms of results; \"largest\" is the largest "
+           "single difference over the root "
+           "mean square of the results.\n\n",
+           dm_build_info(), (unsigned long long)dm_unet_parameter_count(unet),
+           argc > 1 ? argv[1] : "initialised weights, none practically zero", (int)BATCH,
+           (int)report.count);
     for (int d = 0; d < DIRECTIONS; d++) print_layers(d);
     for (int d = 0; d < DIRECTIONS; d++) print_growth(d);
     print_summary();

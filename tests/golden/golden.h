@@ -1,5 +1,5 @@
-/* What the golden tests share: seeds by name, the networks' parameters, and reading golden files. The Python side of it is
- * formula.py. */
+/* What the golden tests share: seeds by name, the networks' parameters, and reading golden files.
+ * The Python side of it is formula.py. */
 #ifndef DM_TESTS_GOLDEN_H
 #define DM_TESTS_GOLDEN_H
 
@@ -18,14 +18,16 @@ static inline uint64_t golden_seed(const char *name) {
 }
 
 /* fill("<prefix>/<name>") */
-static inline void golden_fill(float *values, size_t count, float scale, const char *prefix, const char *name) {
+static inline void golden_fill(float *values, size_t count, float scale, const char *prefix,
+                               const char *name) {
     char full[GOLDEN_NAME];
     snprintf(full, sizeof full, "%s/%s", prefix, name);
     test_fill(values, count, golden_seed(full), scale);
 }
 
 /* A network's parameter of that name and outside shape: weight() of formula.py. */
-static inline void golden_weight(float *values, const char *name, int32_t rank, const int64_t *shape) {
+static inline void golden_weight(float *values, const char *name, int32_t rank,
+                                 const int64_t *shape) {
     size_t count = 1, length = strlen(name);
     for (int32_t i = 0; i < rank; i++) count *= (size_t)shape[i];
     double fan_in = (double)count / (double)shape[0];
@@ -45,28 +47,32 @@ static inline float *golden_floats(size_t count) {
 
 static inline dmi_safetensors *golden_open(dmi_host *host, const char *name) {
     dmi_safetensors *file;
-    ck_assert_msg(dmi_safetensors_open(host, &file, test_golden(name)) == DMI_OK, "%s", host->error);
+    ck_assert_msg(dmi_safetensors_open(host, &file, test_golden(name)) == DMI_OK, "%s",
+                  host->error);
     return file;
 }
 
 /* The tensor "<prefix>/<name>", which must have `count` floats; the caller frees it. */
-static inline float *golden_read(const dmi_safetensors *file, const char *prefix, const char *name, size_t count) {
+static inline float *golden_read(const dmi_safetensors *file, const char *prefix, const char *name,
+                                 size_t count) {
     char full[GOLDEN_NAME];
     snprintf(full, sizeof full, "%s/%s", prefix, name);
     const dmi_safetensors_entry *entry = dmi_safetensors_find(file, full);
     ck_assert_msg(entry, "the golden file has no '%s'", full);
-    ck_assert_msg(entry->size == count * sizeof(float), "'%s' is %zu bytes, not %zu floats", full, entry->size, count);
+    ck_assert_msg(entry->size == count * sizeof(float), "'%s' is %zu bytes, not %zu floats", full,
+                  entry->size, count);
     float *values = golden_floats(count);
     dmi_host host = {0}; /* for the error text alone */
     ck_assert_msg(dmi_safetensors_read(&host, file, entry, values) == DMI_OK, "%s", host.error);
     return values;
 }
 
-/* How far `values` are from the tensor that `digest` (of formula.py) stands for, relative to its norm, or to `least` where
- * that is larger: the largest of the errors of the norm; of the product, whose expected size for an error of norm e is
- * e / sqrt(3); and of the samples, for which it is e / sqrt(count). */
-static inline double golden_digest_error(const char *name, const float *values, size_t count, const float *digest,
-                                         double least) {
+/* How far `values` are from the tensor that `digest` (of formula.py) stands for, relative to its
+ * norm, or to `least` where that is larger: the largest of the errors of the norm; of the product,
+ * whose expected size for an error of norm e is e / sqrt(3); and of the samples, for which it is e
+ * / sqrt(count). */
+static inline double golden_digest_error(const char *name, const float *values, size_t count,
+                                         const float *digest, double least) {
     char full[GOLDEN_NAME];
     float *pattern = golden_floats(count);
     double squares = 0, product = 0, samples = 0, norm = fmax((double)digest[0], least);
@@ -82,7 +88,8 @@ static inline double golden_digest_error(const char *name, const float *values, 
     }
     free(pattern);
     if (!isfinite(squares)) return INFINITY;
-    double of_norm = fabs(sqrt(squares) - digest[0]), of_product = sqrt(3.0) * fabs(product - digest[1]);
+    double of_norm = fabs(sqrt(squares) - digest[0]),
+           of_product = sqrt(3.0) * fabs(product - digest[1]);
     return fmax(fmax(of_norm, of_product), sqrt(samples * (double)count)) / norm;
 }
 

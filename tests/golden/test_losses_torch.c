@@ -1,16 +1,18 @@
-/* Huber's and the hybrid loss with their gradients against PyTorch's autograd: the outputs of make_losses.py. */
+/* Huber's and the hybrid loss with their gradients against PyTorch's autograd: the outputs of
+ * make_losses.py. */
 #include "core/context.h"
 #include "diffusion.h"
+#include "diffusion/schedule.h"
 #include "golden/golden.h"
 #include "train/loss.h"
-#include "diffusion/schedule.h"
 
 enum { PICTURES = 3, PIXELS = 25, CHANNELS = 3, N = PIXELS * CHANNELS, ALL = PICTURES * N };
 
 static const double lambda = 0.37, values = 1000;
 
-/* Relative to the norm. Both sides have the same floats; ours computes elements in single precision. At t = 999 x_0 is the
- * difference of two numbers 150 times as large, at 0 the decoder's probability that of two near each other. */
+/* Relative to the norm. Both sides have the same floats; ours computes elements in single
+ * precision. At t = 999 x_0 is the difference of two numbers 150 times as large, at 0 the decoder's
+ * probability that of two near each other. */
 static const double gradient_bound = 2e-6, loss_bound = 2e-6;
 
 static dm_context *context;
@@ -29,11 +31,13 @@ static void end(void) {
     dm_context_destroy(context);
 }
 
-/* `channels` of a pixel: the outputs', whose gradients are compared by CHANNELS, as those of eps and of its variance differ in
- * size. */
-static void compare(const char *name, const float *gradient, size_t channels, const double *losses) {
+/* `channels` of a pixel: the outputs', whose gradients are compared by CHANNELS, as those of eps
+ * and of its variance differ in size. */
+static void compare(const char *name, const float *gradient, size_t channels,
+                    const double *losses) {
     size_t count = PICTURES * PIXELS * channels;
-    float *want = golden_read(file, name, "gradient", count), *sums = golden_read(file, name, "losses", PICTURES);
+    float *want = golden_read(file, name, "gradient", count),
+          *sums = golden_read(file, name, "losses", PICTURES);
     for (size_t part = 0; part < channels / CHANNELS; part++) {
         double off = 0, all = 0;
         for (size_t i = 0; i < count; i++) {
@@ -42,12 +46,15 @@ static void compare(const char *name, const float *gradient, size_t channels, co
             all += (double)want[i] * want[i];
         }
         double error = sqrt(off / all);
-        if (getenv("GOLDEN_VERBOSE")) printf("losses: %s, part %zu: error %.2g\n", name, part, error);
-        ck_assert_msg(error < gradient_bound, "%s: the gradient's part %zu is off by %.3g of its norm", name, part, error);
+        if (getenv("GOLDEN_VERBOSE"))
+            printf("losses: %s, part %zu: error %.2g\n", name, part, error);
+        ck_assert_msg(error < gradient_bound,
+                      "%s: the gradient's part %zu is off by %.3g of its norm", name, part, error);
     }
     for (int k = 0; k < PICTURES; k++)
-        ck_assert_msg(fabs(losses[k] / (double)sums[k] - 1) < loss_bound, "%s: the loss of picture %d is %.9g, not %.9g", name, k,
-                      losses[k], (double)sums[k]);
+        ck_assert_msg(fabs(losses[k] / (double)sums[k] - 1) < loss_bound,
+                      "%s: the loss of picture %d is %.9g, not %.9g", name, k, losses[k],
+                      (double)sums[k]);
     free(want);
     free(sums);
 }
@@ -62,8 +69,14 @@ START_TEST(huber) {
     for (int k = 0; k < PICTURES; k++) terms[k] = (dmi_loss_term){.weight = 1, .importance = 1};
     golden_fill(output, ALL, 1, "losses", "output");
     golden_fill(target, ALL, 1, "losses", "eps");
-    dmi_loss loss = {.kernels = context->kernels, .kind = DM_LOSS_HUBER, .huber_delta = deltas[_i], .values = values,
-                     .pictures = PICTURES, .elements = N, .channels = CHANNELS, .input_channels = CHANNELS};
+    dmi_loss loss = {.kernels = context->kernels,
+                     .kind = DM_LOSS_HUBER,
+                     .huber_delta = deltas[_i],
+                     .values = values,
+                     .pictures = PICTURES,
+                     .elements = N,
+                     .channels = CHANNELS,
+                     .input_channels = CHANNELS};
     dmi_loss_run(context->host.pool, &loss, terms, gradient, output, target, NULL, losses);
     snprintf(name, sizeof name, "huber-%g", deltas[_i]);
     compare(name, gradient, CHANNELS, losses);
@@ -73,13 +86,16 @@ END_TEST
 static const int32_t timesteps[] = {0, 1, 20, 500, 999};
 
 START_TEST(hybrid) {
-    static float x_0[ALL], eps[ALL], x_t[ALL], guess[ALL], share[ALL], output[2 * ALL], gradient[2 * ALL], scratch[64 * 2 * N];
+    static float x_0[ALL], eps[ALL], x_t[ALL], guess[ALL], share[ALL], output[2 * ALL],
+        gradient[2 * ALL], scratch[64 * 2 * N];
     int32_t t = timesteps[_i];
     char name[32];
     double losses[PICTURES], a = schedule->alpha_cumprod[t];
     dmi_loss_term terms[PICTURES];
     for (int k = 0; k < PICTURES; k++)
-        terms[k] = (dmi_loss_term){.weight = 0.5 + k, .importance = 1 + 0.25 * k, .bound = dmi_loss_bound(schedule, t)};
+        terms[k] = (dmi_loss_term){.weight = 0.5 + k,
+                                   .importance = 1 + 0.25 * k,
+                                   .bound = dmi_loss_bound(schedule, t)};
     golden_fill(x_0, ALL, 1.1f, "losses", "x_0");
     golden_fill(eps, ALL, 1.7f, "losses", "eps");
     golden_fill(guess, ALL, 1, "losses", "output");
@@ -92,8 +108,15 @@ START_TEST(hybrid) {
         output[pixel * 2 * CHANNELS + CHANNELS + c] = share[i];
     }
     ck_assert_int_le(dm_context_threads(context), 64);
-    dmi_loss loss = {.kernels = context->kernels, .kind = DM_LOSS_HYBRID, .bound_factor = lambda / log(2), .values = values,
-                     .pictures = PICTURES, .elements = N, .channels = CHANNELS, .input_channels = CHANNELS, .scratch = scratch};
+    dmi_loss loss = {.kernels = context->kernels,
+                     .kind = DM_LOSS_HYBRID,
+                     .bound_factor = lambda / log(2),
+                     .values = values,
+                     .pictures = PICTURES,
+                     .elements = N,
+                     .channels = CHANNELS,
+                     .input_channels = CHANNELS,
+                     .scratch = scratch};
     dmi_loss_run(context->host.pool, &loss, terms, gradient, output, eps, x_t, losses);
     snprintf(name, sizeof name, "hybrid-%d", (int)t);
     compare(name, gradient, 2 * CHANNELS, losses);

@@ -1,15 +1,17 @@
-/* Every operation against PyTorch: the cases of make_ops.py, built through the graph, for each instruction set, with and
- * without backward. */
+/* Every operation against PyTorch: the cases of make_ops.py, built through the graph, for each
+ * instruction set, with and without backward. */
 #include "autograd/ops.h"
 #include "base/cpu.h"
 #include "golden/golden.h"
 
 enum { MAX_OPERANDS = 6 };
 
-/* PyTorch worked in double precision and its results were rounded to float once, 6e-8. Sums of up to some hundred products
- * in single precision measure 3e-7 at most, whether added one by one or in BLAS's order. */
+/* PyTorch worked in double precision and its results were rounded to float once, 6e-8. Sums of up
+ * to some hundred products in single precision measure 3e-7 at most, whether added one by one or in
+ * BLAS's order. */
 static const double direct_bound = 6e-7;
-/* Winograd's F(4x4, 3x3) multiplies by up to 8 and cancels again; it measures 7e-7 here, and more with more channels. */
+/* Winograd's F(4x4, 3x3) multiplies by up to 8 and cancels again; it measures 7e-7 here, and more
+ * with more channels. */
 static const double winograd_bound = 2e-6;
 
 typedef struct operand {
@@ -33,7 +35,9 @@ typedef struct trial {
     int32_t operand_count;
 } trial;
 
-static void require(const trial *t, int32_t status) { ck_assert_msg(status == DMI_OK, "%s: %s", t->name, t->host->error); }
+static void require(const trial *t, int32_t status) {
+    ck_assert_msg(status == DMI_OK, "%s: %s", t->name, t->host->error);
+}
 
 static void begin(trial *t, const char *name, int32_t isa, bool train, double bound) {
     memset(t, 0, sizeof *t);
@@ -54,8 +58,8 @@ static dmi_value input(trial *t, const char *name, dmi_shape shape, float scale,
 }
 
 /* A parameter of that shape as PyTorch has it. */
-static dmi_value param(trial *t, const char *name, int32_t rank, const int64_t *shape, float scale, float offset,
-                       bool plain) {
+static dmi_value param(trial *t, const char *name, int32_t rank, const int64_t *shape, float scale,
+                       float offset, bool plain) {
     operand *o = &t->operands[t->operand_count++];
     *o = (operand){name, DMI_NONE, -1, 1, scale, offset};
     for (int32_t i = 0; i < rank; i++) o->count *= (size_t)shape[i];
@@ -78,11 +82,13 @@ static void fill_operand(trial *t, const operand *o) {
     free(values);
 }
 
-static void check(const trial *t, const char *name, const float *got, const float *want, size_t count, double bound) {
+static void check(const trial *t, const char *name, const float *got, const float *want,
+                  size_t count, double bound) {
     double error = test_error(got, want, count);
-    if (getenv("GOLDEN_VERBOSE")) printf("%s/%s %s %.2e\n", t->name, name, t->graph->kernels->isa, error);
-    ck_assert_msg(error <= bound, "%s/%s (%s, %s): relative error %.3g is above %.3g", t->name, name, t->graph->kernels->isa,
-                  t->train ? "trained" : "only run", error, bound);
+    if (getenv("GOLDEN_VERBOSE"))
+        printf("%s/%s %s %.2e\n", t->name, name, t->graph->kernels->isa, error);
+    ck_assert_msg(error <= bound, "%s/%s (%s, %s): relative error %.3g is above %.3g", t->name,
+                  name, t->graph->kernels->isa, t->train ? "trained" : "only run", error, bound);
 }
 
 static void check_gradient(trial *t, const operand *o, const float *dy) {
@@ -177,16 +183,21 @@ static const conv_case conv_cases[] = {
 static void one_conv(int32_t i, int32_t isa, bool train) {
     const conv_case *c = &conv_cases[i];
     trial t;
-    begin(&t, c->name, isa, train, c->kernel == 3 && c->stride == 1 ? winograd_bound : direct_bound);
+    begin(&t, c->name, isa, train,
+          c->kernel == 3 && c->stride == 1 ? winograd_bound : direct_bound);
     int32_t oh = c->upsample ? 2 * c->h : (c->h + c->stride - 1) / c->stride;
     int32_t ow = c->upsample ? 2 * c->w : (c->w + c->stride - 1) / c->stride;
     int64_t shape[4] = {c->co, c->ci, c->kernel, c->kernel};
     dmi_value x = input(&t, "x", dmi_shape_of(c->n, c->h, c->w, c->ci), 1, 0), out;
-    dmi_value weight = param(&t, "weight", 4, shape, (float)sqrt(3.0 / (c->ci * c->kernel * c->kernel)), 0, false);
+    dmi_value weight =
+        param(&t, "weight", 4, shape, (float)sqrt(3.0 / (c->ci * c->kernel * c->kernel)), 0, false);
     dmi_value bias = c->bias ? vector(&t, "bias", c->co, 0) : DMI_NONE;
-    dmi_value per_image = c->per_image ? input(&t, "per_image", dmi_shape_of(c->n, 1, 1, c->co), 1, 0) : DMI_NONE;
-    dmi_value residual = c->residual ? input(&t, "residual", dmi_shape_of(c->n, oh, ow, c->co), 1, 0) : DMI_NONE;
-    require(&t, dmi_conv(t.graph, &out, x, weight, bias, per_image, residual, c->kernel, c->stride, c->pad, c->upsample));
+    dmi_value per_image =
+        c->per_image ? input(&t, "per_image", dmi_shape_of(c->n, 1, 1, c->co), 1, 0) : DMI_NONE;
+    dmi_value residual =
+        c->residual ? input(&t, "residual", dmi_shape_of(c->n, oh, ow, c->co), 1, 0) : DMI_NONE;
+    require(&t, dmi_conv(t.graph, &out, x, weight, bias, per_image, residual, c->kernel, c->stride,
+                         c->pad, c->upsample));
     ck_assert(dmi_shape_equal(dmi_graph_shape(t.graph, out), dmi_shape_of(c->n, oh, ow, c->co)));
     run_case(&t, out);
 }
@@ -210,7 +221,8 @@ static const norm_case norm_cases[] = {
     {"norm_each_channel", 1, 5, 7, 8, 8, 1e-2f, false, false, 0, 6e-7},
     {"norm_scale_shift", 2, 5, 7, 24, 3, 1e-6f, false, true, 0, 6e-7},
     {"norm_scale_shift_silu", 3, 8, 8, 16, 4, 1e-6f, true, true, 0, 6e-7},
-    /* A mean of 30 standard deviations and more: rounding the mean to float alone costs 30 * 6e-8 = 2e-6. */
+    /* A mean of 30 standard deviations and more: rounding the mean to float alone costs 30 * 6e-8 =
+       2e-6. */
     {"norm_far_mean", 2, 8, 8, 16, 4, 1e-6f, true, false, 30, 4e-6},
 };
 
@@ -220,8 +232,11 @@ static void one_norm(int32_t i, int32_t isa, bool train) {
     begin(&t, c->name, isa, train, c->bound);
     dmi_value x = input(&t, "x", dmi_shape_of(c->n, c->h, c->w, c->c), 1, c->offset), out;
     dmi_value gamma = vector(&t, "gamma", c->c, 1), beta = vector(&t, "beta", c->c, 0);
-    dmi_value scale_shift = c->scale_shift ? input(&t, "scale_shift", dmi_shape_of(c->n, 1, 1, 2 * c->c), 1, 0) : DMI_NONE;
-    require(&t, dmi_group_norm(t.graph, &out, x, gamma, beta, scale_shift, c->groups, c->eps, c->silu));
+    dmi_value scale_shift = c->scale_shift
+                                ? input(&t, "scale_shift", dmi_shape_of(c->n, 1, 1, 2 * c->c), 1, 0)
+                                : DMI_NONE;
+    require(&t,
+            dmi_group_norm(t.graph, &out, x, gamma, beta, scale_shift, c->groups, c->eps, c->silu));
     run_case(&t, out);
 }
 
@@ -236,12 +251,16 @@ static const struct {
 } attention_cases[] = {
     {"attention", {2, 5, 7, 16}, 1, 1},
     {"attention_heads", {2, 8, 8, 32}, 2, 1},
-    {"attention_sharp", {1, 4, 4, 24}, 3, 6}, /* scores of tens: a softmax that is nearly a choice */
+    {"attention_sharp",
+     {1, 4, 4, 24},
+     3,
+     6}, /* scores of tens: a softmax that is nearly a choice */
 };
 
 static void one_attention(int32_t i, int32_t isa, bool train) {
     trial t;
-    /* Scores s are off by s * 6e-8 and go through exp: some tens of times 6e-8 in the sharp case. */
+    /* Scores s are off by s * 6e-8 and go through exp: some tens of times 6e-8 in the sharp
+     * case. */
     begin(&t, attention_cases[i].name, isa, train, attention_cases[i].scale > 1 ? 5e-6 : 8e-7);
     dmi_value q = input(&t, "q", attention_cases[i].shape, attention_cases[i].scale, 0), out;
     dmi_value k = input(&t, "k", attention_cases[i].shape, attention_cases[i].scale, 0);
@@ -262,8 +281,10 @@ static void one_linear(int32_t i, int32_t isa, bool train) {
     trial t;
     begin(&t, linear_cases[i].name, isa, train, direct_bound);
     int64_t shape[4] = {linear_cases[i].out, linear_cases[i].in, 1, 1};
-    dmi_value x = input(&t, "x", dmi_shape_of(linear_cases[i].n, 1, 1, linear_cases[i].in), 1, 0), out;
-    dmi_value weight = param(&t, "weight", 2, shape, (float)sqrt(3.0 / linear_cases[i].in), 0, false);
+    dmi_value x = input(&t, "x", dmi_shape_of(linear_cases[i].n, 1, 1, linear_cases[i].in), 1, 0),
+              out;
+    dmi_value weight =
+        param(&t, "weight", 2, shape, (float)sqrt(3.0 / linear_cases[i].in), 0, false);
     dmi_value bias = vector(&t, "bias", linear_cases[i].out, 0);
     require(&t, dmi_linear(t.graph, &out, x, weight, bias));
     run_case(&t, out);
@@ -289,7 +310,8 @@ static void one_add(int32_t i, int32_t isa, bool train) {
     trial t;
     (void)i;
     begin(&t, "add", isa, train, 0);
-    dmi_value a = input(&t, "a", dmi_shape_of(2, 5, 7, 3), 1, 0), b = input(&t, "b", dmi_shape_of(2, 5, 7, 3), 1, 0), out;
+    dmi_value a = input(&t, "a", dmi_shape_of(2, 5, 7, 3), 1, 0),
+              b = input(&t, "b", dmi_shape_of(2, 5, 7, 3), 1, 0), out;
     require(&t, dmi_add_values(t.graph, &out, a, b));
     run_case(&t, out);
 }
@@ -301,7 +323,8 @@ static void one_concat(int32_t i, int32_t isa, bool train) {
     trial t;
     (void)i;
     begin(&t, "concat", isa, train, 0);
-    dmi_value a = input(&t, "a", dmi_shape_of(2, 3, 5, 8), 1, 0), b = input(&t, "b", dmi_shape_of(2, 3, 5, 3), 1, 0), out;
+    dmi_value a = input(&t, "a", dmi_shape_of(2, 3, 5, 8), 1, 0),
+              b = input(&t, "b", dmi_shape_of(2, 3, 5, 3), 1, 0), out;
     require(&t, dmi_concat(t.graph, &out, a, b));
     run_case(&t, out);
 }
@@ -314,8 +337,9 @@ static const struct {
     int32_t channels;
     float shift;
     bool cos_first;
-} timestep_cases[] = {
-    {"timestep", 32, 1, false}, {"timestep_shift_0", 32, 0, false}, {"timestep_cos_first", 22, 1, true}};
+} timestep_cases[] = {{"timestep", 32, 1, false},
+                      {"timestep_shift_0", 32, 0, false},
+                      {"timestep_cos_first", 22, 1, true}};
 
 static void one_timestep(int32_t i, int32_t isa, bool train) {
     static const float timesteps[] = {0, 1, 37.5f, 250, 999};
@@ -324,8 +348,8 @@ static void one_timestep(int32_t i, int32_t isa, bool train) {
     /* Single precision would be off by 3e-5 at an angle of 999: it must be worked in double. */
     begin(&t, timestep_cases[i].name, isa, train, 1e-7);
     dmi_value when = input(&t, "t", dmi_shape_of(5, 1, 1, 1), 1, 0);
-    require(&t, dmi_timestep(t.graph, &out, when, timestep_cases[i].channels, timestep_cases[i].shift,
-                             timestep_cases[i].cos_first));
+    require(&t, dmi_timestep(t.graph, &out, when, timestep_cases[i].channels,
+                             timestep_cases[i].shift, timestep_cases[i].cos_first));
     plan(&t, out);
     memcpy(dmi_graph_data(t.graph, when), timesteps, sizeof timesteps);
     run(&t, out);

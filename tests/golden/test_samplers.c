@@ -1,5 +1,5 @@
-/* Against diffusers: the figures of its own tests, and whole pictures of DDPM and DDIM that make_samplers.py had it make. Those
- * of the other solvers are in test_solvers.c. */
+/* Against diffusers: the figures of its own tests, and whole pictures of DDPM and DDIM that
+ * make_samplers.py had it make. Those of the other solvers are in test_solvers.c. */
 #include "base/torch_random.h"
 #include "diffusion.h"
 #include "io/safetensors.h"
@@ -17,22 +17,24 @@ static dm_context *context_new(void) {
     return context;
 }
 
-#define ok(context, call)                                                                                    \
-    do {                                                                                                     \
-        int32_t status_ = (call);                                                                            \
-        ck_assert_msg(status_ == DM_OK, "%s: %s", dm_status_name(status_), dm_context_error(context));       \
+#define ok(context, call)                                                                          \
+    do {                                                                                           \
+        int32_t status_ = (call);                                                                  \
+        ck_assert_msg(status_ == DM_OK, "%s: %s", dm_status_name(status_),                         \
+                      dm_context_error(context));                                                  \
     } while (0)
 
 /* ---- the figures of diffusers' own tests ---- */
 
-static int32_t dummy(void *user, float *output, const float *x_t, float timestep, const int32_t *labels, size_t count,
-                     size_t elements) {
+static int32_t dummy(void *user, float *output, const float *x_t, float timestep,
+                     const int32_t *labels, size_t count, size_t elements) {
     (void)user, (void)labels;
     for (size_t i = 0; i < count * elements; i++) output[i] = x_t[i] * timestep / (timestep + 1);
     return 0;
 }
 
-static int32_t torch_noise(void *user, int32_t step, float *noise, size_t first, size_t count, size_t elements) {
+static int32_t torch_noise(void *user, int32_t step, float *noise, size_t first, size_t count,
+                           size_t elements) {
     (void)step;
     ck_assert_uint_eq(first, 0);
     dmi_torch_randn(user, noise, count * elements);
@@ -42,29 +44,34 @@ static int32_t torch_noise(void *user, int32_t step, float *noise, size_t first,
 /* Element (n, c, h, w) is (((c*8+h)*8+w)*4+n) / 768. */
 static void deterministic_sample(float *start) {
     for (int n = 0; n < PICTURES; n++)
-        for (int i = 0; i < ELEMENTS; i++) start[n * ELEMENTS + i] = (float)(i * PICTURES + n) / TOTAL;
+        for (int i = 0; i < ELEMENTS; i++)
+            start[n * ELEMENTS + i] = (float)(i * PICTURES + n) / TOTAL;
 }
 
-/* Published, from tables in float32, with the tolerances of those tests; a sum of 0: there is none. `exact` is the sum that the
- * same run of diffusers gives with its tables and state in double. */
+/* Published, from tables in float32, with the tolerances of those tests; a sum of 0: there is none.
+ * `exact` is the sum that the same run of diffusers gives with its tables and state in double. */
 static void check_figure(const float *images, double sum, double mean, double exact) {
     double total = 0;
     for (int i = 0; i < TOTAL; i++) total += fabs(images[i]);
     ck_assert_msg(sum == 0 || fabs(total - sum) < 1e-2, "the sum is %.6f, not %.6f", total, sum);
-    ck_assert_msg(fabs(total / TOTAL - mean) < 1e-3, "the mean is %.7f, not %.7f", total / TOTAL, mean);
-    /* What is left is the rounding of what the network gets and gives: 6e-8 a step, and for EDM, which measures 1e-6, more
-     * where the time is near -1 and t / (t + 1) multiplies its rounding. */
+    ck_assert_msg(fabs(total / TOTAL - mean) < 1e-3, "the mean is %.7f, not %.7f", total / TOTAL,
+                  mean);
+    /* What is left is the rounding of what the network gets and gives: 6e-8 a step, and for EDM,
+     * which measures 1e-6, more where the time is near -1 and t / (t + 1) multiplies its
+     * rounding. */
     ck_assert_msg(fabs(total - exact) < 2e-6 * exact, "the sum is %.6f, not %.6f", total, exact);
 }
 
 /* schedule_options may be NULL; the start is multiplied by `spread`. */
-static void check_figures(const dm_sampler_options *options, const dm_schedule_options *schedule_options, int32_t prediction,
+static void check_figures(const dm_sampler_options *options,
+                          const dm_schedule_options *schedule_options, int32_t prediction,
                           double spread, double sum, double mean, double exact) {
     dm_context *context = context_new();
     dm_schedule *schedule;
     dm_sampler *sampler;
     ok(context, dm_schedule_create(&schedule, context, schedule_options));
-    ok(context, dm_sampler_create_with_denoiser(&sampler, context, schedule, dummy, NULL, prediction, 8, 8, 3, options));
+    ok(context, dm_sampler_create_with_denoiser(&sampler, context, schedule, dummy, NULL,
+                                                prediction, 8, 8, 3, options));
     float start[TOTAL], images[TOTAL];
     deterministic_sample(start);
     for (int i = 0; i < TOTAL; i++) start[i] = (float)(spread * start[i]);
@@ -146,8 +153,9 @@ START_TEST(diffusers_edm_euler_figures) {
 }
 END_TEST
 
-/* In these tests of diffusers' the scaled sample, x as it stands here, is also taken for the one to go on from, x / signal:
- * so x comes out of the question multiplied by its signal. The sampler doesn't do that, and its stages are gone through here. */
+/* In these tests of diffusers' the scaled sample, x as it stands here, is also taken for the one to
+ * go on from, x / signal: so x comes out of the question multiplied by its signal. The sampler
+ * doesn't do that, and its stages are gone through here. */
 static void check_scaled_twice(const dmi_solver *solver, double sum, double mean, double exact) {
     enum { STEPS = 10, TIMESTEPS = 1100 };
     dm_context *context = context_new();
@@ -166,11 +174,16 @@ static void check_scaled_twice(const dmi_solver *solver, double sum, double mean
     }
     levels[STEPS] = (dmi_level){.signal = 1};
     timesteps[STEPS] = -1;
-    dmi_path path = {.schedule = schedule, .options = &o, .levels = levels, .timesteps = timesteps, .steps = STEPS};
+    dmi_path path = {.schedule = schedule,
+                     .options = &o,
+                     .levels = levels,
+                     .timesteps = timesteps,
+                     .steps = STEPS};
     float images[TOTAL], noise[TOTAL], asked[TOTAL], output[TOTAL];
     double x[TOTAL];
     deterministic_sample(images);
-    for (int i = 0; i < TOTAL; i++) x[i] = dmi_level_sigma(levels[0]) * levels[0].signal * images[i];
+    for (int i = 0; i < TOTAL; i++)
+        x[i] = dmi_level_sigma(levels[0]) * levels[0].signal * images[i];
     dmi_torch torch;
     dmi_torch_seed(&torch, 0);
     for (int k = 0; k < STEPS; k++) {
@@ -186,7 +199,8 @@ static void check_scaled_twice(const dmi_solver *solver, double sum, double mean
             double x_0 = reading.x0_x * taken + reading.x0_output * output[i];
             double eps = reading.eps_x * taken + reading.eps_output * output[i];
             const dmi_sum *move = &stage.move;
-            x[i] = move->of[DMI_X] * taken + move->of[DMI_X0] * x_0 + move->of[DMI_EPS] * eps + move->noise * noise[i];
+            x[i] = move->of[DMI_X] * taken + move->of[DMI_X0] * x_0 + move->of[DMI_EPS] * eps +
+                   move->noise * noise[i];
         }
     }
     for (int i = 0; i < TOTAL; i++) images[i] = (float)x[i];
@@ -222,19 +236,22 @@ typedef struct golden_case {
 
 static const int32_t custom_timesteps[] = {990, 700, 431, 200, 77, 20, 3, 1};
 
-#define DDPM(variance_, steps_, spacing_)                                                                                   \
-    .solver = DM_SOLVER_DDPM, .variance = DM_VARIANCE_##variance_, .steps = (steps_), .spacing = DM_SPACING_##spacing_,     \
-    .clip = 1
-#define DDIM(steps_, spacing_, clip_, alpha_one_)                                                                           \
-    .solver = DM_SOLVER_DDIM, .steps = (steps_), .spacing = DM_SPACING_##spacing_, .clip = (clip_),                         \
-    .final_alpha_one = (alpha_one_)
+#define DDPM(variance_, steps_, spacing_)                                                          \
+    .solver = DM_SOLVER_DDPM, .variance = DM_VARIANCE_##variance_, .steps = (steps_),              \
+    .spacing = DM_SPACING_##spacing_, .clip = 1
+#define DDIM(steps_, spacing_, clip_, alpha_one_)                                                  \
+    .solver = DM_SOLVER_DDIM, .steps = (steps_), .spacing = DM_SPACING_##spacing_,                 \
+    .clip = (clip_), .final_alpha_one = (alpha_one_)
 
 static const golden_case cases[] = {
     {"ddpm-large", DM_PREDICT_EPS, DM_SCHEDULE_LINEAR, {DDPM(FIXED_LARGE, 50, LEADING)}},
     {"ddpm-small", DM_PREDICT_EPS, DM_SCHEDULE_LINEAR, {DDPM(FIXED_SMALL, 50, TRAILING)}},
     {"ddpm-x0", DM_PREDICT_X0, DM_SCHEDULE_LINEAR, {DDPM(FIXED_LARGE, 20, TRAILING)}},
     {"ddpm-v", DM_PREDICT_V, DM_SCHEDULE_LINEAR, {DDPM(FIXED_SMALL, 20, LINSPACE)}},
-    {"ddpm-custom", DM_PREDICT_V, DM_SCHEDULE_LINEAR, {DDPM(FIXED_LARGE, 8, CUSTOM), .timesteps = custom_timesteps}},
+    {"ddpm-custom",
+     DM_PREDICT_V,
+     DM_SCHEDULE_LINEAR,
+     {DDPM(FIXED_LARGE, 8, CUSTOM), .timesteps = custom_timesteps}},
     {"ddpm-cosine", DM_PREDICT_V, DM_SCHEDULE_COSINE, {DDPM(FIXED_LARGE, 100, LEADING)}},
     {"ddim-leading", DM_PREDICT_EPS, DM_SCHEDULE_LINEAR, {DDIM(20, LEADING, 1, 1)}},
     {"ddim-half", DM_PREDICT_EPS, DM_SCHEDULE_LINEAR, {DDIM(20, LEADING, 1, 1), .eta = 0.5}},
@@ -242,14 +259,17 @@ static const golden_case cases[] = {
     {"ddim-x0", DM_PREDICT_X0, DM_SCHEDULE_LINEAR, {DDIM(10, LINSPACE, 1, 1)}},
     {"ddim-x0-half", DM_PREDICT_X0, DM_SCHEDULE_LINEAR, {DDIM(25, TRAILING, 0, 1), .eta = 0.5}},
     {"ddim-offset", DM_PREDICT_V, DM_SCHEDULE_LINEAR, {DDIM(20, LEADING, 1, 0), .steps_offset = 1}},
-    {"ddim-rederive", DM_PREDICT_EPS, DM_SCHEDULE_LINEAR, {DDIM(20, TRAILING, 1, 1), .rederive_eps = 1}},
+    {"ddim-rederive",
+     DM_PREDICT_EPS,
+     DM_SCHEDULE_LINEAR,
+     {DDIM(20, TRAILING, 1, 1), .rederive_eps = 1}},
     {"ddim-free", DM_PREDICT_EPS, DM_SCHEDULE_LINEAR, {DDIM(50, TRAILING, 0, 1)}},
     {"ddim-cosine", DM_PREDICT_V, DM_SCHEDULE_COSINE, {DDIM(20, TRAILING, 1, 1)}},
 };
 enum { CASE_COUNT = sizeof cases / sizeof cases[0] };
 
-static int32_t network(void *user, float *output, const float *x_t, float timestep, const int32_t *labels, size_t count,
-                       size_t elements) {
+static int32_t network(void *user, float *output, const float *x_t, float timestep,
+                       const int32_t *labels, size_t count, size_t elements) {
     (void)user, (void)labels;
     double factor = 0.98 * (timestep + 1) / (timestep + 2);
     for (size_t i = 0; i < count * elements; i++) output[i] = (float)(factor * x_t[i]);
@@ -263,7 +283,8 @@ static void fill_named(float *values, const char *name, float scale) {
     test_fill(values, TOTAL, seed, scale);
 }
 
-static int32_t formula_noise(void *user, int32_t step, float *noise, size_t first, size_t count, size_t elements) {
+static int32_t formula_noise(void *user, int32_t step, float *noise, size_t first, size_t count,
+                             size_t elements) {
     (void)user;
     ck_assert(first == 0 && count == PICTURES && elements == ELEMENTS);
     char name[32];
@@ -272,14 +293,15 @@ static int32_t formula_noise(void *user, int32_t step, float *noise, size_t firs
     return 0;
 }
 
-static int32_t keep_middle(void *user, int32_t step, int32_t steps, const float *x_t, const float *x_0, size_t first,
-                           size_t count) {
+static int32_t keep_middle(void *user, int32_t step, int32_t steps, const float *x_t,
+                           const float *x_0, size_t first, size_t count) {
     (void)x_t, (void)first;
     if (step == (steps + 1) / 2) memcpy(user, x_0, count * ELEMENTS * sizeof(float));
     return 0;
 }
 
-static void compare(const dmi_safetensors *file, const char *name, const char *what, const float *got, double bound) {
+static void compare(const dmi_safetensors *file, const char *name, const char *what,
+                    const float *got, double bound) {
     char key[64];
     snprintf(key, sizeof key, "%s/%s", name, what);
     const dmi_safetensors_entry *entry = dmi_safetensors_find(file, key);
@@ -295,7 +317,8 @@ START_TEST(diffusers_pictures) {
     const golden_case *c = &cases[_i];
     dmi_host *host = test_host_new(1);
     dmi_safetensors *file;
-    ck_assert_int_eq(dmi_safetensors_open(host, &file, test_golden("samplers.safetensors")), DMI_OK);
+    ck_assert_int_eq(dmi_safetensors_open(host, &file, test_golden("samplers.safetensors")),
+                     DMI_OK);
     dm_context *context = context_new();
     dm_schedule_options schedule_options;
     ok(context, dm_schedule_options_init(&schedule_options, sizeof schedule_options));
@@ -304,12 +327,15 @@ START_TEST(diffusers_pictures) {
     ok(context, dm_schedule_create(&schedule, context, &schedule_options));
     dm_sampler_options o, wanted = c->options;
     ok(context, dm_sampler_options_init(&o, sizeof o));
-    o.solver = wanted.solver, o.steps = wanted.steps, o.spacing = wanted.spacing, o.steps_offset = wanted.steps_offset;
-    o.variance = wanted.variance, o.clip = wanted.clip, o.rederive_eps = wanted.rederive_eps, o.eta = wanted.eta;
+    o.solver = wanted.solver, o.steps = wanted.steps, o.spacing = wanted.spacing,
+    o.steps_offset = wanted.steps_offset;
+    o.variance = wanted.variance, o.clip = wanted.clip, o.rederive_eps = wanted.rederive_eps,
+    o.eta = wanted.eta;
     o.final_alpha_one = wanted.final_alpha_one, o.timesteps = wanted.timesteps;
     o.batch_size = PICTURES;
     dm_sampler *sampler;
-    ok(context, dm_sampler_create_with_denoiser(&sampler, context, schedule, network, NULL, c->prediction, 8, 8, 3, &o));
+    ok(context, dm_sampler_create_with_denoiser(&sampler, context, schedule, network, NULL,
+                                                c->prediction, 8, 8, 3, &o));
     float images[TOTAL], middle[TOTAL] = {0};
     dm_sampler_request request;
     ok(context, dm_sampler_request_init(&request, sizeof request));
@@ -318,8 +344,8 @@ START_TEST(diffusers_pictures) {
     request.progress = keep_middle;
     request.progress_user = middle;
     ok(context, dm_sampler_run(sampler, &request, images, TOTAL));
-    /* Theirs is in double, ours rounds x_t to float at each of up to 100 steps. x_0 is a difference of larger numbers:
-     * 0.01 x_t for this network in the middle of a v-predicting run. */
+    /* Theirs is in double, ours rounds x_t to float at each of up to 100 steps. x_0 is a difference
+     * of larger numbers: 0.01 x_t for this network in the middle of a v-predicting run. */
     compare(file, c->name, "x", images, 2e-6);
     compare(file, c->name, "x0", middle, 1e-5);
     dm_sampler_destroy(sampler);

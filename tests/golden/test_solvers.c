@@ -1,4 +1,5 @@
-/* Every solver against diffusers: the pictures that make_solvers.py had it make, in double precision. */
+/* Every solver against diffusers: the pictures that make_solvers.py had it make, in double
+ * precision. */
 #include "diffusion.h"
 #include "golden/golden.h"
 #include "support/support.h"
@@ -8,26 +9,33 @@ enum { PICTURES = 2, ELEMENTS = 3 * 8 * 8, TOTAL = PICTURES * ELEMENTS, MOST_STE
 typedef struct solver_case {
     const char *name;
     int32_t solver, prediction, steps;
-    int32_t spacing; /* DM_SPACING_CUSTOM: one timestep more than steps, evenly from 999 to 0, without the last */
+    int32_t spacing; /* DM_SPACING_CUSTOM: one timestep more than steps, evenly from 999 to 0,
+                        without the last */
     int32_t order, grid, kind;
-    int32_t variance, steps_offset, clip; /* 0, unlike the default, since most of diffusers' schedulers don't clip */
-    bool keep;           /* final_alpha_one 0 */
-    bool late;           /* lower_order_final 0 */
+    int32_t variance, steps_offset,
+        clip;  /* 0, unlike the default, since most of diffusers' schedulers don't clip */
+    bool keep; /* final_alpha_one 0 */
+    bool late; /* lower_order_final 0 */
     bool zero, back, guided, threshold;
-    double eta, churn, churn_min, churn_max, churn_noise, guidance_rescale, flow_shift; /* 0: as by default */
-    double bound;        /* of the relative error, where `usual_bound` is too tight, with the reason at its line */
+    double eta, churn, churn_min, churn_max, churn_noise, guidance_rescale,
+        flow_shift; /* 0: as by default */
+    double bound; /* of the relative error, where `usual_bound` is too tight, with the reason at its
+                     line */
 } solver_case;
 
-/* The state is in double on both sides, and the network in single precision on both. So what is left is a float's last bit
- * in a few values: of the result, and of what the network is asked or gives where a double lies next to the middle between
- * two floats. Nearly all cases measure 0 and the worst 8e-8, with zero terminal SNR, where diffusers' side has a sigma of 1e8
- * for an infinite one. */
+/* The state is in double on both sides, and the network in single precision on both. So what is
+ * left is a float's last bit in a few values: of the result, and of what the network is asked or
+ * gives where a double lies next to the middle between two floats. Nearly all cases measure 0 and
+ * the worst 8e-8, with zero terminal SNR, where diffusers' side has a sigma of 1e8 for an infinite
+ * one. */
 static const double usual_bound = 2e-7;
 
 /* The spacing and, by name, what is not 0 of the rest. */
-#define ROW(name_, solver_, prediction_, steps_, ...)                                                                \
-    {.name = (name_), .solver = DM_SOLVER_##solver_, .prediction = DM_PREDICT_##prediction_, .steps = (steps_),      \
-     .spacing = DM_SPACING_##__VA_ARGS__}
+#define ROW(name_, solver_, prediction_, steps_, ...)                                              \
+    {                                                                                              \
+        .name = (name_), .solver = DM_SOLVER_##solver_, .prediction = DM_PREDICT_##prediction_,    \
+        .steps = (steps_), .spacing = DM_SPACING_##__VA_ARGS__                                     \
+    }
 
 static const solver_case cases[] = {
     ROW("pndm-eps", PNDM, EPS, 10, LEADING),
@@ -57,7 +65,8 @@ static const solver_case cases[] = {
     ROW("euler-scaled", EULER, EPS, 12, LINSPACE, .kind = DM_SCHEDULE_SCALED_LINEAR),
     ROW("euler-sigmoid", EULER, EPS, 12, LINSPACE, .kind = DM_SCHEDULE_SIGMOID),
     ROW("euler-zero", EULER, V, 12, TRAILING, .zero = true),
-    ROW("euler-churn", EULER, EPS, 12, LINSPACE, .churn = 3, .churn_min = 0.1, .churn_max = 100, .churn_noise = 1.01),
+    ROW("euler-churn", EULER, EPS, 12, LINSPACE, .churn = 3, .churn_min = 0.1, .churn_max = 100,
+        .churn_noise = 1.01),
     ROW("ancestral-eps", EULER_ANCESTRAL, EPS, 12, LINSPACE),
     ROW("ancestral-x0", EULER_ANCESTRAL, X0, 12, LINSPACE),
     ROW("ancestral-v", EULER_ANCESTRAL, V, 12, LINSPACE),
@@ -72,7 +81,8 @@ static const solver_case cases[] = {
     ROW("heun-exponential", HEUN, V, 8, LINSPACE, .grid = DM_GRID_EXPONENTIAL),
     ROW("heun-clip", HEUN, EPS, 8, LINSPACE, .clip = 1),
     ROW("heun-cosine", HEUN, V, 8, TRAILING, .kind = DM_SCHEDULE_COSINE),
-    ROW("heun-churn", HEUN, EPS, 12, LINSPACE, .churn = 3, .churn_min = 0.1, .churn_max = 100, .churn_noise = 1.01),
+    ROW("heun-churn", HEUN, EPS, 12, LINSPACE, .churn = 3, .churn_min = 0.1, .churn_max = 100,
+        .churn_noise = 1.01),
     ROW("dpm2-eps", DPM2, EPS, 8, LINSPACE),
     ROW("dpm2-x0", DPM2, X0, 8, LINSPACE),
     ROW("dpm2-v", DPM2, V, 8, LINSPACE),
@@ -95,8 +105,8 @@ static const solver_case cases[] = {
     ROW("dpmpp-2", DPMPP, EPS, 12, CUSTOM, .order = 2),
     ROW("dpmpp-2-x0", DPMPP, X0, 20, CUSTOM, .order = 2),
     ROW("dpmpp-2-v", DPMPP, V, 20, CUSTOM, .order = 2, .keep = true),
-    /* Of third order diffusers lacks a factor of 2, which make_solvers.py puts right: see third_order there. Without it
-     * pictures are 0.64 % away after 20 steps. */
+    /* Of third order diffusers lacks a factor of 2, which make_solvers.py puts right: see
+     * third_order there. Without it pictures are 0.64 % away after 20 steps. */
     ROW("dpmpp-3", DPMPP, EPS, 12, CUSTOM, .order = 3),
     ROW("dpmpp-3-x0", DPMPP, X0, 20, CUSTOM, .order = 3),
     ROW("dpmpp-3-v", DPMPP, V, 20, CUSTOM, .order = 3, .keep = true),
@@ -106,7 +116,8 @@ static const solver_case cases[] = {
     ROW("dpmpp-threshold", DPMPP, EPS, 12, CUSTOM, .threshold = true),
     ROW("dpmpp-trailing", DPMPP, X0, 12, TRAILING, .kind = DM_SCHEDULE_SIGMOID),
     ROW("dpmpp-flow", DPMPP, FLOW, 9, CUSTOM, .kind = DM_SCHEDULE_FLOW),
-    ROW("dpmpp-flow-shift", DPMPP, FLOW, 9, CUSTOM, .order = 3, .kind = DM_SCHEDULE_FLOW, .flow_shift = 3),
+    ROW("dpmpp-flow-shift", DPMPP, FLOW, 9, CUSTOM, .order = 3, .kind = DM_SCHEDULE_FLOW,
+        .flow_shift = 3),
     ROW("dpmpp-zero", DPMPP, V, 12, TRAILING, .zero = true),
     ROW("dpmpp-keep-short", DPMPP, EPS, 12, CUSTOM, .order = 3, .keep = true),
     ROW("single-1", DPMPP_SINGLE, EPS, 12, CUSTOM, .order = 1),
@@ -126,7 +137,8 @@ static const solver_case cases[] = {
     ROW("single-cosine", DPMPP_SINGLE, V, 12, CUSTOM, .kind = DM_SCHEDULE_COSINE),
     ROW("single-threshold", DPMPP_SINGLE, EPS, 12, CUSTOM, .threshold = true),
     ROW("single-flow", DPMPP_SINGLE, FLOW, 9, CUSTOM, .kind = DM_SCHEDULE_FLOW),
-    ROW("single-flow-shift", DPMPP_SINGLE, FLOW, 9, CUSTOM, .order = 3, .kind = DM_SCHEDULE_FLOW, .flow_shift = 3),
+    ROW("single-flow-shift", DPMPP_SINGLE, FLOW, 9, CUSTOM, .order = 3, .kind = DM_SCHEDULE_FLOW,
+        .flow_shift = 3),
     ROW("sde-1", DPMPP_SDE, EPS, 12, CUSTOM, .order = 1),
     ROW("sde-1-x0", DPMPP_SDE, X0, 20, CUSTOM, .order = 1),
     ROW("sde-1-v", DPMPP_SDE, V, 12, CUSTOM, .order = 1, .keep = true),
@@ -152,7 +164,8 @@ static const solver_case cases[] = {
     ROW("unipc-trailing", UNIPC, X0, 12, TRAILING, .kind = DM_SCHEDULE_SIGMOID),
     ROW("unipc-zero", UNIPC, V, 12, TRAILING, .zero = true),
     ROW("unipc-flow", UNIPC, FLOW, 9, CUSTOM, .kind = DM_SCHEDULE_FLOW),
-    ROW("unipc-flow-shift", UNIPC, FLOW, 9, CUSTOM, .order = 3, .kind = DM_SCHEDULE_FLOW, .flow_shift = 3),
+    ROW("unipc-flow-shift", UNIPC, FLOW, 9, CUSTOM, .order = 3, .kind = DM_SCHEDULE_FLOW,
+        .flow_shift = 3),
     /* Diffusers' DEIS has no other end than timestep 0's level. */
     ROW("deis-1", DEIS, EPS, 12, CUSTOM, .order = 1, .keep = true),
     ROW("deis-1-x0", DEIS, X0, 12, CUSTOM, .order = 1, .keep = true),
@@ -169,10 +182,12 @@ static const solver_case cases[] = {
     ROW("deis-threshold", DEIS, EPS, 12, CUSTOM, .threshold = true, .keep = true),
     ROW("deis-trailing", DEIS, X0, 12, TRAILING, .kind = DM_SCHEDULE_SIGMOID, .keep = true),
     ROW("deis-flow", DEIS, FLOW, 9, CUSTOM, .kind = DM_SCHEDULE_FLOW, .keep = true),
-    ROW("deis-flow-shift", DEIS, FLOW, 9, CUSTOM, .order = 3, .kind = DM_SCHEDULE_FLOW, .flow_shift = 3, .keep = true),
+    ROW("deis-flow-shift", DEIS, FLOW, 9, CUSTOM, .order = 3, .kind = DM_SCHEDULE_FLOW,
+        .flow_shift = 3, .keep = true),
 
     ROW("flow-euler", FLOW_EULER, FLOW, 10, TRAILING, .kind = DM_SCHEDULE_FLOW),
-    ROW("flow-euler-shift", FLOW_EULER, FLOW, 20, TRAILING, .kind = DM_SCHEDULE_FLOW, .flow_shift = 3),
+    ROW("flow-euler-shift", FLOW_EULER, FLOW, 20, TRAILING, .kind = DM_SCHEDULE_FLOW,
+        .flow_shift = 3),
     ROW("flow-euler-x0", FLOW_EULER, X0, 20, TRAILING, .kind = DM_SCHEDULE_FLOW, .flow_shift = 3),
     ROW("flow-heun", FLOW_HEUN, FLOW, 8, LINSPACE, .kind = DM_SCHEDULE_FLOW),
     ROW("flow-heun-shift", FLOW_HEUN, FLOW, 8, LINSPACE, .kind = DM_SCHEDULE_FLOW, .flow_shift = 3),
@@ -184,7 +199,8 @@ static const solver_case cases[] = {
     ROW("ddim-threshold", DDIM, EPS, 20, LEADING, .threshold = true),
     ROW("ddpm-scaled", DDPM, EPS, 20, LEADING, .kind = DM_SCHEDULE_SCALED_LINEAR, .clip = 1,
         .variance = DM_VARIANCE_FIXED_SMALL),
-    ROW("ddpm-sigmoid", DDPM, V, 20, LEADING, .kind = DM_SCHEDULE_SIGMOID, .clip = 1, .variance = DM_VARIANCE_FIXED_LARGE),
+    ROW("ddpm-sigmoid", DDPM, V, 20, LEADING, .kind = DM_SCHEDULE_SIGMOID, .clip = 1,
+        .variance = DM_VARIANCE_FIXED_LARGE),
     ROW("ddpm-threshold", DDPM, EPS, 20, LEADING, .threshold = true),
     ROW("ddpm-zero", DDPM, V, 20, LEADING, .zero = true, .clip = 1, .steps_offset = 49),
     ROW("back-eps", DDIM, EPS, 20, LEADING, .back = true),
@@ -193,21 +209,28 @@ static const solver_case cases[] = {
     ROW("back-x0", DDIM, X0, 20, LEADING, .back = true, .keep = true),
     /* Both halves are put together in single precision: 7e-8. */
     ROW("guided", DDIM, V, 20, LEADING, .guided = true, .clip = 1, .bound = 5e-7),
-    ROW("guided-rescaled", DDIM, V, 20, LEADING, .guided = true, .guidance_rescale = 0.7, .clip = 1, .bound = 5e-7),
+    ROW("guided-rescaled", DDIM, V, 20, LEADING, .guided = true, .guidance_rescale = 0.7, .clip = 1,
+        .bound = 5e-7),
 
     ROW("edm-euler", EULER, EDM, 12, LINSPACE, .kind = DM_SCHEDULE_EDM),
-    ROW("edm-euler-exponential", EULER, EDM, 12, LINSPACE, .kind = DM_SCHEDULE_EDM, .grid = DM_GRID_EXPONENTIAL),
-    ROW("edm-dpmpp-1", DPMPP, EDM, 12, LINSPACE, .order = 1, .grid = DM_GRID_KARRAS, .kind = DM_SCHEDULE_EDM),
-    ROW("edm-dpmpp-2", DPMPP, EDM, 12, LINSPACE, .order = 2, .grid = DM_GRID_KARRAS, .kind = DM_SCHEDULE_EDM),
-    ROW("edm-dpmpp-3", DPMPP, EDM, 12, LINSPACE, .order = 3, .grid = DM_GRID_KARRAS, .kind = DM_SCHEDULE_EDM),
-    ROW("edm-dpmpp-exponential", DPMPP, EDM, 20, LINSPACE, .order = 2, .grid = DM_GRID_EXPONENTIAL, .kind = DM_SCHEDULE_EDM),
-    ROW("edm-sde", DPMPP_SDE, EDM, 18, LINSPACE, .order = 2, .grid = DM_GRID_KARRAS, .kind = DM_SCHEDULE_EDM),
+    ROW("edm-euler-exponential", EULER, EDM, 12, LINSPACE, .kind = DM_SCHEDULE_EDM,
+        .grid = DM_GRID_EXPONENTIAL),
+    ROW("edm-dpmpp-1", DPMPP, EDM, 12, LINSPACE, .order = 1, .grid = DM_GRID_KARRAS,
+        .kind = DM_SCHEDULE_EDM),
+    ROW("edm-dpmpp-2", DPMPP, EDM, 12, LINSPACE, .order = 2, .grid = DM_GRID_KARRAS,
+        .kind = DM_SCHEDULE_EDM),
+    ROW("edm-dpmpp-3", DPMPP, EDM, 12, LINSPACE, .order = 3, .grid = DM_GRID_KARRAS,
+        .kind = DM_SCHEDULE_EDM),
+    ROW("edm-dpmpp-exponential", DPMPP, EDM, 20, LINSPACE, .order = 2, .grid = DM_GRID_EXPONENTIAL,
+        .kind = DM_SCHEDULE_EDM),
+    ROW("edm-sde", DPMPP_SDE, EDM, 18, LINSPACE, .order = 2, .grid = DM_GRID_KARRAS,
+        .kind = DM_SCHEDULE_EDM),
     ROW("edm-heun", HEUN, EDM, 18, LINSPACE, .kind = DM_SCHEDULE_EDM),
-    ROW("edm-heun-churn", HEUN, EDM, 18, LINSPACE, .kind = DM_SCHEDULE_EDM, .churn = 5, .churn_min = 0.05, .churn_max = 50,
-        .churn_noise = 1.003),
+    ROW("edm-heun-churn", HEUN, EDM, 18, LINSPACE, .kind = DM_SCHEDULE_EDM, .churn = 5,
+        .churn_min = 0.05, .churn_max = 50, .churn_noise = 1.003),
     ROW("edm-heun-most", HEUN, EDM, 12, LINSPACE, .kind = DM_SCHEDULE_EDM, .churn = 40),
-    ROW("edm-euler-churn", EULER, EDM, 18, LINSPACE, .kind = DM_SCHEDULE_EDM, .churn = 5, .churn_min = 0.05,
-        .churn_max = 50, .churn_noise = 1.003),
+    ROW("edm-euler-churn", EULER, EDM, 18, LINSPACE, .kind = DM_SCHEDULE_EDM, .churn = 5,
+        .churn_min = 0.05, .churn_max = 50, .churn_noise = 1.003),
 };
 enum { CASE_COUNT = sizeof cases / sizeof cases[0] };
 
@@ -222,15 +245,16 @@ static void setup(void) {
 
 static void teardown(void) { dm_context_destroy(context); }
 
-#define ok(call)                                                                                       \
-    do {                                                                                               \
-        int32_t status_ = (call);                                                                      \
-        ck_assert_msg(status_ == DM_OK, "%s: %s", dm_status_name(status_), dm_context_error(context)); \
+#define ok(call)                                                                                   \
+    do {                                                                                           \
+        int32_t status_ = (call);                                                                  \
+        ck_assert_msg(status_ == DM_OK, "%s: %s", dm_status_name(status_),                         \
+                      dm_context_error(context));                                                  \
     } while (0)
 
 /* In double between a float's input and a float's output, as make_solvers.py has it. */
-static int32_t network(void *user, float *output, const float *x_t, float timestep, const int32_t *labels, size_t count,
-                       size_t elements) {
+static int32_t network(void *user, float *output, const float *x_t, float timestep,
+                       const int32_t *labels, size_t count, size_t elements) {
     (void)user;
     double t = timestep;
     for (size_t i = 0; i < count * elements; i++) {
@@ -240,7 +264,8 @@ static int32_t network(void *user, float *output, const float *x_t, float timest
     return 0;
 }
 
-static int32_t formula_noise(void *user, int32_t step, float *noise, size_t first, size_t count, size_t elements) {
+static int32_t formula_noise(void *user, int32_t step, float *noise, size_t first, size_t count,
+                             size_t elements) {
     (void)user;
     ck_assert(first == 0 && count == PICTURES && elements == ELEMENTS);
     char name[32];
@@ -249,19 +274,21 @@ static int32_t formula_noise(void *user, int32_t step, float *noise, size_t firs
     return 0;
 }
 
-static int32_t keep_middle(void *user, int32_t step, int32_t steps, const float *x_t, const float *x_0, size_t first,
-                           size_t count) {
+static int32_t keep_middle(void *user, int32_t step, int32_t steps, const float *x_t,
+                           const float *x_0, size_t first, size_t count) {
     (void)x_t, (void)first;
     if (step == (steps + 1) / 2) memcpy(user, x_0, count * ELEMENTS * sizeof(float));
     return 0;
 }
 
-static void compare(const dmi_safetensors *file, const char *name, const char *what, const float *got, size_t count, double bound) {
+static void compare(const dmi_safetensors *file, const char *name, const char *what,
+                    const float *got, size_t count, double bound) {
     float *want = golden_read(file, name, what, count);
     double error = test_error(got, want, count);
     free(want);
     if (getenv("GOLDEN_VERBOSE")) printf("solvers: %s/%s: error %.3g\n", name, what, error);
-    ck_assert_msg(error <= bound, "%s/%s: relative error %.3g is above %.3g", name, what, error, bound);
+    ck_assert_msg(error <= bound, "%s/%s: relative error %.3g is above %.3g", name, what, error,
+                  bound);
 }
 
 static dm_schedule *schedule_of(const solver_case *c) {
@@ -278,7 +305,8 @@ static dm_schedule *schedule_of(const solver_case *c) {
 static dm_sampler_options options_of(const solver_case *c, int32_t *timesteps) {
     dm_sampler_options o;
     ok(dm_sampler_options_init(&o, sizeof o));
-    o.solver = c->solver, o.steps = c->steps, o.spacing = c->spacing, o.steps_offset = c->steps_offset;
+    o.solver = c->solver, o.steps = c->steps, o.spacing = c->spacing,
+    o.steps_offset = c->steps_offset;
     o.order = c->order, o.grid = c->grid, o.variance = c->variance, o.eta = c->eta;
     o.clip = c->clip || c->threshold;
     o.final_alpha_one = !c->keep, o.lower_order_final = !c->late;
@@ -290,7 +318,8 @@ static dm_sampler_options options_of(const solver_case *c, int32_t *timesteps) {
     if (c->spacing != DM_SPACING_CUSTOM) return o;
     /* Flow's timestep t is where u = (t + 1) / 1000. */
     for (int32_t i = 0; i < c->steps; i++)
-        timesteps[i] = (int32_t)nearbyint(999.0 * (c->steps - i) / c->steps) - (c->kind == DM_SCHEDULE_FLOW);
+        timesteps[i] =
+            (int32_t)nearbyint(999.0 * (c->steps - i) / c->steps) - (c->kind == DM_SCHEDULE_FLOW);
     o.timesteps = timesteps;
     return o;
 }
@@ -302,7 +331,8 @@ START_TEST(diffusers_pictures) {
     dm_schedule *schedule = schedule_of(c);
     dm_sampler_options o = options_of(c, timesteps);
     dm_sampler *sampler;
-    ok(dm_sampler_create_with_denoiser(&sampler, context, schedule, network, NULL, c->prediction, 8, 8, 3, &o));
+    ok(dm_sampler_create_with_denoiser(&sampler, context, schedule, network, NULL, c->prediction, 8,
+                                       8, 3, &o));
     float images[TOTAL], middle[TOTAL] = {0}, start[TOTAL];
     dm_sampler_request request;
     ok(dm_sampler_request_init(&request, sizeof request));
@@ -313,7 +343,8 @@ START_TEST(diffusers_pictures) {
     golden_fill(start, TOTAL, 2, "solvers", "start");
     if (c->back) request.image = start;
     else request.noise = formula_noise;
-    ok(c->back ? dm_sampler_invert(sampler, &request, images, TOTAL) : dm_sampler_run(sampler, &request, images, TOTAL));
+    ok(c->back ? dm_sampler_invert(sampler, &request, images, TOTAL)
+               : dm_sampler_run(sampler, &request, images, TOTAL));
     dmi_host *host = test_host_new(1);
     dmi_safetensors *file = golden_open(host, "solvers.safetensors");
     double bound = c->bound > 0 ? c->bound : usual_bound;
@@ -366,7 +397,8 @@ START_TEST(learned_variance) {
     ok(dm_sampler_run(sampler, &request, images, TOTAL));
     dmi_host *host = test_host_new(1);
     dmi_safetensors *file = golden_open(host, "solvers.safetensors");
-    /* Measures 4e-7: the network's rounding, 1e-6 of its output, of which clipping and later steps leave less. */
+    /* Measures 4e-7: the network's rounding, 1e-6 of its output, of which clipping and later steps
+     * leave less. */
     compare(file, "learned", "x", images, TOTAL, 2e-6);
     dmi_safetensors_close(host, file);
     test_host_end(host);
@@ -384,8 +416,8 @@ static const struct {
     uint64_t count, seed;
 } torch_cases[] = {
     {"torch", 8, 8, 2, 5},
-    {"torch-odd", 5, 7, 2, 0},                              /* 105 values, no multiple of 16 */
-    {"torch-few", 2, 2, 3, (uint64_t)1 << 32 | 7},          /* 12: fewer than 16 */
+    {"torch-odd", 5, 7, 2, 0},                     /* 105 values, no multiple of 16 */
+    {"torch-few", 2, 2, 3, (uint64_t)1 << 32 | 7}, /* 12: fewer than 16 */
 };
 
 START_TEST(torch_random_numbers) {
@@ -399,7 +431,8 @@ START_TEST(torch_random_numbers) {
     o.steps = 20;
     o.spacing = DM_SPACING_LEADING;
     int32_t height = torch_cases[_i].height, width = torch_cases[_i].width;
-    ok(dm_sampler_create_with_denoiser(&sampler, context, schedule, network, NULL, DM_PREDICT_EPS, height, width, 3, &o));
+    ok(dm_sampler_create_with_denoiser(&sampler, context, schedule, network, NULL, DM_PREDICT_EPS,
+                                       height, width, 3, &o));
     ok(dm_sampler_request_init(&request, sizeof request));
     request.count = torch_cases[_i].count;
     request.seed = torch_cases[_i].seed;
@@ -409,7 +442,8 @@ START_TEST(torch_random_numbers) {
     ok(dm_sampler_run(sampler, &request, images, elements));
     dmi_host *host = test_host_new(1);
     dmi_safetensors *file = golden_open(host, "solvers.safetensors");
-    /* 5e-8: the numbers are within a float's last bit or two, since PyTorch has logarithm, sine and cosine of its own. */
+    /* 5e-8: the numbers are within a float's last bit or two, since PyTorch has logarithm, sine and
+     * cosine of its own. */
     compare(file, torch_cases[_i].name, "x", images, elements, 5e-7);
     free(images);
     dmi_safetensors_close(host, file);
@@ -425,7 +459,8 @@ static bool is_a_case(const char *name, size_t length) {
     for (size_t i = 0; i < CASE_COUNT; i++)
         if (strlen(cases[i].name) == length && !strncmp(cases[i].name, name, length)) return true;
     for (size_t i = 0; i < sizeof torch_cases / sizeof torch_cases[0]; i++)
-        if (strlen(torch_cases[i].name) == length && !strncmp(torch_cases[i].name, name, length)) return true;
+        if (strlen(torch_cases[i].name) == length && !strncmp(torch_cases[i].name, name, length))
+            return true;
     return length == strlen("learned") && !strncmp("learned", name, length);
 }
 

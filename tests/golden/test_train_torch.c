@@ -6,9 +6,10 @@
 enum { STEPS = 20, BATCH = 4, TIMESTEPS = 1000, HEIGHT = 8, WIDTH = 8, CHANNELS = 3 };
 enum { FLOATS = BATCH * HEIGHT * WIDTH * CHANNELS };
 
-/* PyTorch's side is exact. Ours has single-precision gradients, off by 1e-6 to 1e-5, and Adam divides each gradient by its
- * own size, so that where a gradient is close to 0 its error is what moves the weight: the movement of the weights is the
- * sharpest thing to compare. It measures 1e-4 (of weights, that is 1e-5), losses 3e-7, the norm of the gradients 1e-6. */
+/* PyTorch's side is exact. Ours has single-precision gradients, off by 1e-6 to 1e-5, and Adam
+ * divides each gradient by its own size, so that where a gradient is close to 0 its error is what
+ * moves the weight: the movement of the weights is the sharpest thing to compare. It measures 1e-4
+ * (of weights, that is 1e-5), losses 3e-7, the norm of the gradients 1e-6. */
 static const double loss_bound = 2e-6;
 static const double norm_bound = 5e-6;
 static const double movement_bound = 5e-4;
@@ -36,7 +37,8 @@ typedef struct fixture {
 } fixture;
 
 static void require(const fixture *f, int32_t status) {
-    ck_assert_msg(status == DM_OK, "%s: %s: %s", f->c->name, dm_status_name(status), dm_context_error(f->context));
+    ck_assert_msg(status == DM_OK, "%s: %s: %s", f->c->name, dm_status_name(status),
+                  dm_context_error(f->context));
 }
 
 static void make_networks(fixture *f) {
@@ -99,7 +101,8 @@ static void end(fixture *f) {
 static void draw(int32_t *values, int32_t limit, const char *prefix, const char *name) {
     float unit[BATCH];
     golden_fill(unit, BATCH, 1, prefix, name);
-    for (size_t i = 0; i < BATCH; i++) values[i] = (int32_t)fmin(((double)unit[i] + 1) / 2 * limit, limit - 1);
+    for (size_t i = 0; i < BATCH; i++)
+        values[i] = (int32_t)fmin(((double)unit[i] + 1) / 2 * limit, limit - 1);
 }
 
 static void step(fixture *f, int32_t number, dm_train_stats *stats) {
@@ -111,14 +114,19 @@ static void step(fixture *f, int32_t number, dm_train_stats *stats) {
     golden_fill(noise, FLOATS, (float)sqrt(3.0), prefix, "noise");
     draw(timesteps, TIMESTEPS, prefix, "timesteps");
     draw(labels, f->c->classes + 1, prefix, "labels");
-    dm_train_batch batch = {.struct_size = sizeof batch, .count = BATCH, .images = images, .noise = noise,
-                            .timesteps = timesteps, .labels = f->c->classes ? labels : NULL};
+    dm_train_batch batch = {.struct_size = sizeof batch,
+                            .count = BATCH,
+                            .images = images,
+                            .noise = noise,
+                            .timesteps = timesteps,
+                            .labels = f->c->classes ? labels : NULL};
     require(f, dm_trainer_step_batch(f->trainer, &batch, stats));
 }
 
 static void check(const fixture *f, const char *what, double error, double bound) {
     if (getenv("GOLDEN_VERBOSE")) printf("%s %s %.2e\n", f->c->name, what, error);
-    ck_assert_msg(error <= bound, "%s: %s: relative error %.3g is above %.3g", f->c->name, what, error, bound);
+    ck_assert_msg(error <= bound, "%s: %s: relative error %.3g is above %.3g", f->c->name, what,
+                  error, bound);
 }
 
 static int by_name(const void *a, const void *b) {
@@ -126,8 +134,8 @@ static int by_name(const void *a, const void *b) {
     return strcmp((*p)->name, (*q)->name);
 }
 
-/* The bias of k has no effect on the network (softmax does not see a shift of all scores), so its gradient is rounding
- * error, which Adam makes as large as any other. */
+/* The bias of k has no effect on the network (softmax does not see a shift of all scores), so its
+ * gradient is rounding error, which Adam makes as large as any other. */
 static bool has_no_effect(const char *name) {
     size_t length = strlen(name);
     return length > 10 && !strcmp(name + length - 10, ".to_k.bias");
@@ -148,7 +156,9 @@ static void check_movement(const fixture *f, const dm_unet *unet, const char *wh
         require(f, dm_unet_tensor_get(unet, p->name, values, p->count));
         golden_weight(start, p->name, p->rank, p->shape);
         for (size_t k = 0; k < p->count; k++) values[k] -= start[k];
-        check(f, p->name, golden_digest_error(p->name, values, p->count, digests + i * GOLDEN_DIGEST, 0), movement_bound);
+        check(f, p->name,
+              golden_digest_error(p->name, values, p->count, digests + i * GOLDEN_DIGEST, 0),
+              movement_bound);
         free(values);
         free(start);
     }
@@ -159,14 +169,16 @@ static void check_movement(const fixture *f, const dm_unet *unet, const char *wh
 START_TEST(twenty_steps) {
     fixture f;
     begin(&f, &cases[_i]);
-    float *losses = golden_read(f.file, f.c->name, "losses", STEPS), *norms = golden_read(f.file, f.c->name, "norms", STEPS);
+    float *losses = golden_read(f.file, f.c->name, "losses", STEPS),
+          *norms = golden_read(f.file, f.c->name, "norms", STEPS);
     for (int32_t i = 1; i <= STEPS; i++) {
         dm_train_stats stats = {.struct_size = sizeof stats};
         step(&f, i, &stats);
         ck_assert_uint_eq(stats.step, (uint64_t)i);
         ck_assert_int_eq(stats.refused, 0);
         check(&f, "loss", fabs(stats.loss / (double)losses[i - 1] - 1), loss_bound);
-        check(&f, "norm of the gradients", fabs(stats.gradient_norm / (double)norms[i - 1] - 1), norm_bound);
+        check(&f, "norm of the gradients", fabs(stats.gradient_norm / (double)norms[i - 1] - 1),
+              norm_bound);
     }
     check_movement(&f, f.unet, "weights");
     require(&f, dm_trainer_get_average(f.trainer, f.average));

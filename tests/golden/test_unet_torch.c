@@ -1,15 +1,17 @@
-/* The network against PyTorch: names and shapes of the published CIFAR-10 checkpoint, then outputs and every gradient for
- * the cases of make_unet.py, which between them use every option. */
+/* The network against PyTorch: names and shapes of the published CIFAR-10 checkpoint, then outputs
+ * and every gradient for the cases of make_unet.py, which between them use every option. */
 #include "base/cpu.h"
 #include "diffusion.h"
 #include "golden/golden.h"
-#include "unet/unet.h"
 #include "unet/build.h"
+#include "unet/unet.h"
 
-/* What limits these: PyTorch's side is exact. Ours adds up roundings of 6e-8 through some 20 to 60 layers, and Winograd's
- * of 1e-6 in wide 3x3 convolutions; group norms rescale them and residual blocks average them out. Outputs measure 8e-7, and
- * 2e-6 (naive convolution: 3e-6) in the CIFAR-10 network. A parameter's gradient is a sum over pictures and pixels in which
- * much cancels: most for the bias of q, which moves all queries alike, and there 8e-6, and 2e-5 in the CIFAR-10 network. */
+/* What limits these: PyTorch's side is exact. Ours adds up roundings of 6e-8 through some 20 to 60
+ * layers, and Winograd's of 1e-6 in wide 3x3 convolutions; group norms rescale them and residual
+ * blocks average them out. Outputs measure 8e-7, and 2e-6 (naive convolution: 3e-6) in the CIFAR-10
+ * network. A parameter's gradient is a sum over pictures and pixels in which much cancels: most for
+ * the bias of q, which moves all queries alike, and there 8e-6, and 2e-5 in the CIFAR-10
+ * network. */
 static const double output_bound = 5e-6;
 static const double gradient_bound = 2e-5;
 static const double large_gradient_bound = 6e-5;
@@ -25,32 +27,115 @@ typedef struct unet_case {
 static const int32_t some_labels[] = {2, 3, 0}, more_labels[] = {4, 1, 1, 0};
 
 static const unet_case cases[] = {
-    {"add", {.height = 8, .width = 8, .in_channels = 3, .out_channels = 6, .levels = 2, .channels = {8, 16},
-             .blocks = {1, 1}, .attention = {0, 1}, .mid_attention = 1, .norm_groups = 4, .norm_eps = 1e-6f,
-             .time_frequency_shift = 1},
-     2, {999, 0}, NULL},
-    {"scale_shift", {.height = 8, .width = 8, .in_channels = 3, .out_channels = 3, .levels = 2, .channels = {8, 16},
-                     .blocks = {1, 1}, .attention = {1, 1}, .mid_attention = 1, .attention_head_size = 4, .norm_groups = 4,
-                     .norm_eps = 1e-5f, .time_embedding = DM_TIME_SCALE_SHIFT, .time_channels = 24, .time_cos_first = 1,
-                     .downsample_padding = DM_PAD_ALL, .classes = 3},
-     3, {999, 0, 417}, some_labels},
-    {"add_output", {.height = 8, .width = 16, .in_channels = 1, .out_channels = 1, .levels = 3, .channels = {8, 8, 16},
-                    .blocks = {2, 1, 1}, .norm_groups = 2, .norm_eps = 1e-6f, .time_embedding = DM_TIME_ADD_OUTPUT,
-                    .time_channels = 16, .time_frequency_shift = 1},
-     2, {417, 3.25f}, NULL},
-    {"one_level", {.height = 5, .width = 7, .in_channels = 4, .out_channels = 3, .levels = 1, .channels = {12},
-                   .blocks = {2}, .attention = {1}, .mid_attention = 1, .attention_head_size = 6, .norm_groups = 1,
-                   .norm_eps = 1e-3f, .time_frequency_shift = 0.5f, .classes = 2},
-     2, {0, 417}, NULL},
-    {"falling", {.height = 16, .width = 8, .in_channels = 3, .out_channels = 3, .levels = 2, .channels = {16, 8},
-                 .blocks = {1, 2}, .attention = {1, 0}, .attention_head_size = 16, .norm_groups = 4, .norm_eps = 1e-6f,
-                 .time_channels = 20, .time_frequency_shift = 1, .downsample_padding = DM_PAD_ALL},
-     1, {999}, NULL},
-    {"deep", {.height = 8, .width = 8, .in_channels = 3, .out_channels = 3, .levels = 3, .channels = {4, 8, 12},
-              .blocks = {1, 1, 1}, .attention = {0, 1, 1}, .mid_attention = 1, .attention_head_size = 4, .norm_groups = 2,
-              .norm_eps = 1e-6f, .time_embedding = DM_TIME_ADD_OUTPUT, .time_channels = 20, .time_frequency_shift = 1,
-              .classes = 4},
-     4, {999, 0, 417, 3.25f}, more_labels},
+    {"add",
+     {.height = 8,
+      .width = 8,
+      .in_channels = 3,
+      .out_channels = 6,
+      .levels = 2,
+      .channels = {8, 16},
+      .blocks = {1, 1},
+      .attention = {0, 1},
+      .mid_attention = 1,
+      .norm_groups = 4,
+      .norm_eps = 1e-6f,
+      .time_frequency_shift = 1},
+     2,
+     {999, 0},
+     NULL},
+    {"scale_shift",
+     {.height = 8,
+      .width = 8,
+      .in_channels = 3,
+      .out_channels = 3,
+      .levels = 2,
+      .channels = {8, 16},
+      .blocks = {1, 1},
+      .attention = {1, 1},
+      .mid_attention = 1,
+      .attention_head_size = 4,
+      .norm_groups = 4,
+      .norm_eps = 1e-5f,
+      .time_embedding = DM_TIME_SCALE_SHIFT,
+      .time_channels = 24,
+      .time_cos_first = 1,
+      .downsample_padding = DM_PAD_ALL,
+      .classes = 3},
+     3,
+     {999, 0, 417},
+     some_labels},
+    {"add_output",
+     {.height = 8,
+      .width = 16,
+      .in_channels = 1,
+      .out_channels = 1,
+      .levels = 3,
+      .channels = {8, 8, 16},
+      .blocks = {2, 1, 1},
+      .norm_groups = 2,
+      .norm_eps = 1e-6f,
+      .time_embedding = DM_TIME_ADD_OUTPUT,
+      .time_channels = 16,
+      .time_frequency_shift = 1},
+     2,
+     {417, 3.25f},
+     NULL},
+    {"one_level",
+     {.height = 5,
+      .width = 7,
+      .in_channels = 4,
+      .out_channels = 3,
+      .levels = 1,
+      .channels = {12},
+      .blocks = {2},
+      .attention = {1},
+      .mid_attention = 1,
+      .attention_head_size = 6,
+      .norm_groups = 1,
+      .norm_eps = 1e-3f,
+      .time_frequency_shift = 0.5f,
+      .classes = 2},
+     2,
+     {0, 417},
+     NULL},
+    {"falling",
+     {.height = 16,
+      .width = 8,
+      .in_channels = 3,
+      .out_channels = 3,
+      .levels = 2,
+      .channels = {16, 8},
+      .blocks = {1, 2},
+      .attention = {1, 0},
+      .attention_head_size = 16,
+      .norm_groups = 4,
+      .norm_eps = 1e-6f,
+      .time_channels = 20,
+      .time_frequency_shift = 1,
+      .downsample_padding = DM_PAD_ALL},
+     1,
+     {999},
+     NULL},
+    {"deep",
+     {.height = 8,
+      .width = 8,
+      .in_channels = 3,
+      .out_channels = 3,
+      .levels = 3,
+      .channels = {4, 8, 12},
+      .blocks = {1, 1, 1},
+      .attention = {0, 1, 1},
+      .mid_attention = 1,
+      .attention_head_size = 4,
+      .norm_groups = 2,
+      .norm_eps = 1e-6f,
+      .time_embedding = DM_TIME_ADD_OUTPUT,
+      .time_channels = 20,
+      .time_frequency_shift = 1,
+      .classes = 4},
+     4,
+     {999, 0, 417, 3.25f},
+     more_labels},
 };
 
 /* What a case runs on. */
@@ -64,7 +149,8 @@ typedef struct fixture {
 } fixture;
 
 static void require(const fixture *f, int32_t status) {
-    ck_assert_msg(status == DM_OK, "%s: %s: %s", f->c->name, dm_status_name(status), dm_context_error(f->context));
+    ck_assert_msg(status == DM_OK, "%s: %s: %s", f->c->name, dm_status_name(status),
+                  dm_context_error(f->context));
 }
 
 static void set_weights(fixture *f) {
@@ -109,7 +195,8 @@ static void end(fixture *f) {
 static void check(const fixture *f, const char *what, double error, double bound) {
     const char *isa = f->context->kernels->isa;
     if (getenv("GOLDEN_VERBOSE")) printf("%s(%s) %s %.2e\n", f->c->name, isa, what, error);
-    ck_assert_msg(error <= bound, "%s (%s): %s: relative error %.3g is above %.3g", f->c->name, isa, what, error, bound);
+    ck_assert_msg(error <= bound, "%s (%s): %s: relative error %.3g is above %.3g", f->c->name, isa,
+                  what, error, bound);
 }
 
 /* Through the public calls, twice, since what is kept of the first run must suit the second. */
@@ -117,7 +204,8 @@ static void check_output(fixture *f) {
     float *output = golden_floats(f->out);
     for (int32_t run = 0; run < 2; run++) {
         memset(output, 0, f->out * sizeof *output);
-        require(f, dm_unet_forward(f->unet, output, f->x, f->c->timesteps, f->c->labels, (size_t)f->c->count));
+        require(f, dm_unet_forward(f->unet, output, f->x, f->c->timesteps, f->c->labels,
+                                   (size_t)f->c->count));
         check(f, "output", test_error(output, f->want, f->out), output_bound);
     }
     free(output);
@@ -125,12 +213,13 @@ static void check_output(fixture *f) {
 
 static void check_input_gradient(const fixture *f, const dmi_unet_graph *g) {
     float *want = golden_read(f->file, f->c->name, "dx", f->in);
-    check(f, "gradient of x_t", test_error(dmi_graph_gradient(g->graph, g->x), want, f->in), gradient_bound);
+    check(f, "gradient of x_t", test_error(dmi_graph_gradient(g->graph, g->x), want, f->in),
+          gradient_bound);
     free(want);
 }
 
-/* The bias of k shifts all scores of a query alike, which softmax does not see: its gradient is 0 but for rounding, and is
- * measured against that of its neighbour, the weight of k. */
+/* The bias of k shifts all scores of a query alike, which softmax does not see: its gradient is 0
+ * but for rounding, and is measured against that of its neighbour, the weight of k. */
 static bool is_zero(const char *name) {
     size_t length = strlen(name);
     return length > 10 && !strcmp(name + length - 10, ".to_k.bias");
@@ -141,7 +230,8 @@ static void check_gradients(const fixture *f) {
     double previous = 0;
     for (int32_t i = 0; i < f->unet->params.count; i++) {
         const dmi_param *p = &f->unet->params.items[i];
-        float *got = golden_floats(p->count), *want = golden_read(f->file, f->c->name, p->name, p->count);
+        float *got = golden_floats(p->count),
+              *want = golden_read(f->file, f->c->name, p->name, p->count);
         dmi_params_export(p, f->unet->params.gradient, got);
         double size = 0, difference = 0;
         for (size_t k = 0; k < p->count; k++) {
@@ -166,7 +256,8 @@ static void check_digests(const fixture *f) {
         double least = is_zero(p->name) ? (double)digest[-GOLDEN_DIGEST] : 0;
         float *got = golden_floats(p->count);
         dmi_params_export(p, f->unet->params.gradient, got);
-        check(f, p->name, golden_digest_error(p->name, got, p->count, digest, least), large_gradient_bound);
+        check(f, p->name, golden_digest_error(p->name, got, p->count, digest, least),
+              large_gradient_bound);
         free(got);
     }
     free(digests);
@@ -190,7 +281,8 @@ static void run_backward(const fixture *f, dmi_unet_graph *g) {
     for (int32_t i = 0; labels && i < f->c->count; i++)
         labels[i] = (float)(f->c->labels ? f->c->labels[i] : f->c->options.classes);
     dmi_graph_forward(g->graph);
-    check(f, "output in training", test_error(dmi_graph_data(g->graph, g->output), f->want, f->out), output_bound);
+    check(f, "output in training", test_error(dmi_graph_data(g->graph, g->output), f->want, f->out),
+          output_bound);
     memcpy(dmi_graph_gradient(g->graph, g->output), f->dy, f->out * sizeof(float));
     dmi_graph_backward(g->graph);
 }
@@ -234,7 +326,8 @@ END_TEST
 
 static unet_case cifar10(void) {
     unet_case c = {.name = "ddpm_cifar10", .count = 2, .timesteps = {731, 12}};
-    ck_assert_int_eq(dm_unet_options_preset(&c.options, sizeof c.options, DM_PRESET_DDPM_CIFAR10), DM_OK);
+    ck_assert_int_eq(dm_unet_options_preset(&c.options, sizeof c.options, DM_PRESET_DDPM_CIFAR10),
+                     DM_OK);
     c.options.dropout = 0;
     return c;
 }
@@ -258,7 +351,8 @@ END_TEST
 static void describe(char *line, size_t size, const dm_tensor_info *info) {
     int length = snprintf(line, size, "%s (%lld,", info->name, (long long)info->shape[0]);
     for (int32_t i = 1; i < info->rank; i++)
-        length += snprintf(line + length, size - (size_t)length, "%s %lld", i > 1 ? "," : "", (long long)info->shape[i]);
+        length += snprintf(line + length, size - (size_t)length, "%s %lld", i > 1 ? "," : "",
+                           (long long)info->shape[i]);
     snprintf(line + length, size - (size_t)length, ")");
 }
 
@@ -269,7 +363,8 @@ START_TEST(cifar10_tensors) {
     char want[256], got[256];
     FILE *file = fopen("tests/golden/reference/ddpm-cifar10-32-tensors.txt", "r");
     ck_assert_ptr_nonnull(file);
-    ck_assert_int_eq(dm_unet_options_preset(&options, sizeof options, DM_PRESET_DDPM_CIFAR10), DM_OK);
+    ck_assert_int_eq(dm_unet_options_preset(&options, sizeof options, DM_PRESET_DDPM_CIFAR10),
+                     DM_OK);
     ck_assert_int_eq(dm_context_create(&context, NULL), DM_OK);
     ck_assert_int_eq(dm_unet_create(&unet, context, &options, 0), DM_OK);
     ck_assert_uint_eq(dm_unet_parameter_count(unet), 35746307);

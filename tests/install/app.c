@@ -12,7 +12,8 @@ int main(void) {
         fprintf(stderr, "%s\n", dm_context_error(context));
         return 1;
     }
-    printf("libdiffusion %s: %llu parameters\n", dm_version_string(), (unsigned long long)dm_unet_parameter_count(unet));
+    printf("libdiffusion %s: %llu parameters\n", dm_version_string(),
+           (unsigned long long)dm_unet_parameter_count(unet));
     int right = dm_unet_parameter_count(unet) == 35746307;
     dm_unet_destroy(unet);
     dm_context_destroy(context);

@@ -50,11 +50,13 @@ int64_t test_every_allocation(test_make make, const void *user) {
         allocator.calls = 0;
         allocator.fail_at = refused;
         const int32_t status = make(context, user);
-        ck_assert_msg(allocator.live == before, "%lld blocks leaked where allocation %lld was refused",
+        ck_assert_msg(allocator.live == before,
+                      "%lld blocks leaked where allocation %lld was refused",
                       (long long)(allocator.live - before), (long long)refused);
         if (status != DM_OK) {
-            ck_assert_msg(status == DM_ERROR_OUT_OF_MEMORY, "%s (%s) where allocation %lld was refused",
-                          dm_status_name(status), dm_context_error(context), (long long)refused);
+            ck_assert_msg(status == DM_ERROR_OUT_OF_MEMORY,
+                          "%s (%s) where allocation %lld was refused", dm_status_name(status),
+                          dm_context_error(context), (long long)refused);
             ck_assert_str_ne(dm_context_error(context), "");
         }
         dm_context_destroy(context);

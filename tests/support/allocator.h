@@ -1,4 +1,5 @@
-/* An allocator for a context that counts what it gave and can be told to refuse its n-th allocation. */
+/* An allocator for a context that counts what it gave and can be told to refuse its n-th
+ * allocation. */
 #ifndef DM_TESTS_ALLOCATOR_H
 #define DM_TESTS_ALLOCATOR_H
 
@@ -17,10 +18,12 @@ void test_allocator_use(test_allocator *allocator, dm_context_options *options);
 /* A context of one thread with that allocator, or with malloc where it is NULL; 0 is no limit. */
 dm_context *test_context_new(test_allocator *allocator, uint64_t memory_limit);
 
-/* Something that is made in a context: `make` returns a status, and destroys on success what it made. */
+/* Something that is made in a context: `make` returns a status, and destroys on success what it
+ * made. */
 typedef int32_t (*test_make)(dm_context *context, const void *user);
-/* Refuses allocation 0, 1, 2, ... of `make` in turn until it succeeds: each refusal must give DM_ERROR_OUT_OF_MEMORY, with
- * a text, and leave nothing behind. Returns the allocations that success took. */
+/* Refuses allocation 0, 1, 2, ... of `make` in turn until it succeeds: each refusal must give
+ * DM_ERROR_OUT_OF_MEMORY, with a text, and leave nothing behind. Returns the allocations that
+ * success took. */
 int64_t test_every_allocation(test_make make, const void *user);
 
 #endif

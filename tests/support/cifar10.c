@@ -34,14 +34,18 @@ void cifar10_tar_header(uint8_t header[512], const char *name, size_t size) {
     snprintf((char *)header + 100, 8, "%07o", 0644);
     snprintf((char *)header + 124, 12, "%011o", (unsigned)size);
     header[156] = '0';
-    memcpy(header + 257, "ustar\0" "00", 8);
+    memcpy(header + 257,
+           "ustar\0"
+           "00",
+           8);
     memset(header + 148, ' ', 8);
     unsigned sum = 0;
     for (int i = 0; i < 512; i++) sum += header[i];
     snprintf((char *)header + 148, 8, "%06o", sum);
 }
 
-void cifar10_write_archive(const char *path, const char *mode, const cifar10_member *members, int count) {
+void cifar10_write_archive(const char *path, const char *mode, const cifar10_member *members,
+                           int count) {
     static const uint8_t zeros[1024];
     gzFile file = gzopen(path, mode);
     ck_assert_ptr_nonnull(file);
@@ -65,7 +69,8 @@ void cifar10_write_folder(const char *folder, const cifar10_member *members, int
         snprintf(path, sizeof path, "%s/%s", folder, members[i].name);
         FILE *file = fopen(path, "wb");
         ck_assert_ptr_nonnull(file);
-        ck_assert_uint_eq(fwrite(bytes, 1, member_size(&members[i]), file), member_size(&members[i]));
+        ck_assert_uint_eq(fwrite(bytes, 1, member_size(&members[i]), file),
+                          member_size(&members[i]));
         fclose(file);
         free(bytes);
     }

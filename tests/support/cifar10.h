@@ -20,7 +20,8 @@ void cifar10_records(uint8_t *bytes, int f, int count);
 
 void cifar10_tar_header(uint8_t header[512], const char *name, size_t size);
 /* mode "wb" gives a .tar.gz, "wbT" a plain .tar. */
-void cifar10_write_archive(const char *path, const char *mode, const cifar10_member *members, int count);
+void cifar10_write_archive(const char *path, const char *mode, const cifar10_member *members,
+                           int count);
 /* The members as files of a folder that is there. */
 void cifar10_write_folder(const char *folder, const cifar10_member *members, int count);
 

@@ -1,5 +1,5 @@
-/* What the tests of kernels share: arrays that one test holds, the kernels of each instruction set, naive SiLU, and
- * the proof of a naive gradient by finite differences. */
+/* What the tests of kernels share: arrays that one test holds, the kernels of each instruction set,
+ * naive SiLU, and the proof of a naive gradient by finite differences. */
 #ifndef DM_TESTS_KERNELS_H
 #define DM_TESTS_KERNELS_H
 
@@ -50,13 +50,16 @@ static inline float *copied(const float *x, size_t count) {
     return values;
 }
 
-static inline void check_near(const char *what, const float *got, const double *want, size_t count, double bound) {
+static inline void check_near(const char *what, const float *got, const double *want, size_t count,
+                              double bound) {
     double error = test_error_d(got, want, count);
-    ck_assert_msg(error <= bound, "%s of %zu: relative error %.3g is above %.3g", what, count, error, bound);
+    ck_assert_msg(error <= bound, "%s of %zu: relative error %.3g is above %.3g", what, count,
+                  error, bound);
 }
 
 static inline void check_same(const char *what, const float *got, const float *want, size_t count) {
-    ck_assert_msg(memcmp(got, want, count * sizeof *got) == 0, "%s of %zu: not the same bits", what, count);
+    ck_assert_msg(memcmp(got, want, count * sizeof *got) == 0, "%s of %zu: not the same bits", what,
+                  count);
 }
 
 /* NULL where this machine lacks the instruction set. */
@@ -64,13 +67,9 @@ static const dmi_kernels *kernels_of(int isa) {
     return isa <= dmi_cpu_isa() ? dmi_kernels_for(isa) : NULL;
 }
 
-static inline double naive_sigmoid(double x) {
-    return 1 / (1 + exp(-x));
-}
+static inline double naive_sigmoid(double x) { return 1 / (1 + exp(-x)); }
 
-static inline double naive_silu(double x) {
-    return x * naive_sigmoid(x);
-}
+static inline double naive_silu(double x) { return x * naive_sigmoid(x); }
 
 static inline double naive_silu_slope(double x) {
     double s = naive_sigmoid(x);
@@ -78,12 +77,13 @@ static inline double naive_silu_slope(double x) {
 }
 
 /* ---- a naive gradient against central differences of a naive loss, input by input ----
- * In double with a step of 1e-5 the difference is right to about 1e-10 of the values; 1e-7 of the gradient's norm. */
+ * In double with a step of 1e-5 the difference is right to about 1e-10 of the values; 1e-7 of the
+ * gradient's norm. */
 
 typedef double loss_function(const void *shape, const double *inputs);
 
-static inline void prove_gradient(const char *what, loss_function *loss, const void *shape, double *inputs,
-                                  const double *gradient, size_t count) {
+static inline void prove_gradient(const char *what, loss_function *loss, const void *shape,
+                                  double *inputs, const double *gradient, size_t count) {
     const double step = 1e-5;
     double wrong = 0, size = 0;
     for (size_t i = 0; i < count; i++) {
@@ -97,7 +97,8 @@ static inline void prove_gradient(const char *what, loss_function *loss, const v
         wrong += (slope - gradient[i]) * (slope - gradient[i]);
         size += slope * slope;
     }
-    ck_assert_msg(size > 0 && sqrt(wrong / size) <= 1e-7, "%s: naive gradient is off by %.3g", what, sqrt(wrong / size));
+    ck_assert_msg(size > 0 && sqrt(wrong / size) <= 1e-7, "%s: naive gradient is off by %.3g", what,
+                  sqrt(wrong / size));
 }
 
 #endif

@@ -6,11 +6,26 @@
 
 dm_unet_options network_options(void) {
     return (dm_unet_options){
-        .struct_size = sizeof(dm_unet_options), .height = NETWORK_HEIGHT, .width = NETWORK_WIDTH,
-        .in_channels = NETWORK_CHANNELS, .out_channels = NETWORK_CHANNELS, .levels = 2, .channels = {16, 32},
-        .blocks = {2, 1}, .attention = {1, 1}, .mid_attention = 0, .attention_head_size = 8, .norm_groups = 4,
-        .norm_eps = 3e-5f, .dropout = 0.3f, .time_embedding = DM_TIME_SCALE_SHIFT, .time_channels = 24,
-        .time_frequency_shift = 0.5f, .time_cos_first = 1, .downsample_padding = DM_PAD_ALL, .classes = NETWORK_CLASSES,
+        .struct_size = sizeof(dm_unet_options),
+        .height = NETWORK_HEIGHT,
+        .width = NETWORK_WIDTH,
+        .in_channels = NETWORK_CHANNELS,
+        .out_channels = NETWORK_CHANNELS,
+        .levels = 2,
+        .channels = {16, 32},
+        .blocks = {2, 1},
+        .attention = {1, 1},
+        .mid_attention = 0,
+        .attention_head_size = 8,
+        .norm_groups = 4,
+        .norm_eps = 3e-5f,
+        .dropout = 0.3f,
+        .time_embedding = DM_TIME_SCALE_SHIFT,
+        .time_channels = 24,
+        .time_frequency_shift = 0.5f,
+        .time_cos_first = 1,
+        .downsample_padding = DM_PAD_ALL,
+        .classes = NETWORK_CLASSES,
         .prediction = DM_PREDICT_V,
     };
 }

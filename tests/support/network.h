@@ -1,4 +1,5 @@
-/* A network for tests that uses every option away from its default, with weights that are all alive. */
+/* A network for tests that uses every option away from its default, with weights that are all
+ * alive. */
 #ifndef DM_TESTS_NETWORK_H
 #define DM_TESTS_NETWORK_H
 
@@ -17,8 +18,8 @@ enum {
 dm_unet_options network_options(void);
 /* Made of them; fails the test where it cannot be. */
 dm_unet *network_new(dm_context *context, uint64_t seed);
-/* Every tensor of the network anew from the seed, small enough that outputs stay near 1; what begins as practically zero
- * is as large as the rest. */
+/* Every tensor of the network anew from the seed, small enough that outputs stay near 1; what
+ * begins as practically zero is as large as the rest. */
 void network_randomize(dm_unet *unet, uint64_t seed);
 
 typedef struct network_input {

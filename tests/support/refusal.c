@@ -19,7 +19,8 @@ void test_refused(const dm_context *context, int32_t status, int32_t want, const
     char list[512];
     ck_assert_uint_lt(strlen(words), sizeof list);
     strcpy(list, words);
-    ck_assert_msg(status == want, "%s, not %s (%s)", dm_status_name(status), dm_status_name(want), text);
+    ck_assert_msg(status == want, "%s, not %s (%s)", dm_status_name(status), dm_status_name(want),
+                  text);
     for (char *at = list; at;) {
         char *word = at, *bar = strchr(at, '|');
         at = bar ? bar + 1 : NULL;
@@ -30,7 +31,9 @@ void test_refused(const dm_context *context, int32_t status, int32_t want, const
 
 /* ---- memory and files ---- */
 
-static int not_dots(const struct dirent *entry) { return strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."); }
+static int not_dots(const struct dirent *entry) {
+    return strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..");
+}
 
 /* A number that differs where the bytes do. */
 static uint64_t fingerprint(const char *path) {
@@ -38,7 +41,8 @@ static uint64_t fingerprint(const char *path) {
     uLong sum = crc32(0, NULL, 0);
     FILE *file = fopen(path, "rb");
     if (!file) return 0;
-    for (size_t got; (got = fread(bytes, 1, sizeof bytes, file)) > 0;) sum = crc32(sum, bytes, (uInt)got);
+    for (size_t got; (got = fread(bytes, 1, sizeof bytes, file)) > 0;)
+        sum = crc32(sum, bytes, (uInt)got);
     fclose(file);
     return sum;
 }
@@ -56,9 +60,11 @@ static char *list_folder(const char *folder) {
         struct stat about;
         snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
         ck_assert_int_eq(stat(path, &about), 0);
-        length += (size_t)snprintf(text + length, capacity - length, "%s %lld %016llx\n", entries[i]->d_name,
-                                   S_ISREG(about.st_mode) ? (long long)about.st_size : -1LL,
-                                   S_ISREG(about.st_mode) ? (unsigned long long)fingerprint(path) : 0);
+        length +=
+            (size_t)snprintf(text + length, capacity - length, "%s %lld %016llx\n",
+                             entries[i]->d_name,
+                             S_ISREG(about.st_mode) ? (long long)about.st_size : -1LL,
+                             S_ISREG(about.st_mode) ? (unsigned long long)fingerprint(path) : 0);
         free(entries[i]);
     }
     free(entries);
@@ -75,11 +81,12 @@ test_untouched test_untouched_begin(const dm_context *context, const char *folde
 void test_untouched_end(test_untouched *untouched) {
     uint64_t used;
     ck_assert_int_eq(dm_context_memory(untouched->context, &used, NULL, NULL), DM_OK);
-    ck_assert_msg(used == untouched->used, "%llu bytes are in use, %llu were before", (unsigned long long)used,
-                  (unsigned long long)untouched->used);
+    ck_assert_msg(used == untouched->used, "%llu bytes are in use, %llu were before",
+                  (unsigned long long)used, (unsigned long long)untouched->used);
     if (!untouched->folder) return;
     char *now = list_folder(untouched->folder);
-    ck_assert_msg(!strcmp(now, untouched->listing), "%s held\n%sand holds\n%s", untouched->folder, untouched->listing, now);
+    ck_assert_msg(!strcmp(now, untouched->listing), "%s held\n%sand holds\n%s", untouched->folder,
+                  untouched->listing, now);
     free(now);
     free(untouched->listing);
     untouched->listing = NULL;
@@ -87,7 +94,8 @@ void test_untouched_end(test_untouched *untouched) {
 
 /* ---- full disks ---- */
 
-/* In a mount namespace of the thread's own, so that nobody else sees the disk and it goes with the test. */
+/* In a mount namespace of the thread's own, so that nobody else sees the disk and it goes with the
+ * test. */
 static bool mount_disk(const char *folder, size_t bytes) {
 #ifdef __linux__
     char options[64];

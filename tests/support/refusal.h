@@ -11,7 +11,8 @@
 
 /* Fails the test with the context's text unless status is DM_OK. */
 void test_accepted(const dm_context *context, int32_t status);
-/* Fails the test unless status is `want` and the context's text has each of `words`, which stand apart by '|'. */
+/* Fails the test unless status is `want` and the context's text has each of `words`, which stand
+ * apart by '|'. */
 void test_refused(const dm_context *context, int32_t status, int32_t want, const char *words);
 
 /* The memory in use and the contents of a folder before a call. */
@@ -26,8 +27,8 @@ test_untouched test_untouched_begin(const dm_context *context, const char *folde
 /* Fails the test unless memory and folder are as they were. */
 void test_untouched_end(test_untouched *untouched);
 
-/* A folder on a disk with room for `bytes` only. Where mounting is not allowed, a limit on the size of files stands for
- * it: that ends `bytes` into any file, for the whole process. */
+/* A folder on a disk with room for `bytes` only. Where mounting is not allowed, a limit on the size
+ * of files stands for it: that ends `bytes` into any file, for the whole process. */
 typedef struct test_disk {
     char folder[128]; /* there, and empty */
     bool mounted;
@@ -37,7 +38,8 @@ typedef struct test_disk {
 
 /* With `mount` false, always by the limit. False where `mount` was asked for and is not allowed. */
 bool test_disk_begin(test_disk *disk, size_t bytes, bool mount);
-/* Lifts the limit, so that the test can look; an unmounted disk's files are gone with test_disk_end. */
+/* Lifts the limit, so that the test can look; an unmounted disk's files are gone with
+ * test_disk_end. */
 void test_disk_lift(test_disk *disk);
 void test_disk_end(test_disk *disk);
 

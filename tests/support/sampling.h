@@ -1,4 +1,5 @@
-/* What the sampler's tests share: a context of two threads, the default schedule, and pictures of 48 floats. */
+/* What the sampler's tests share: a context of two threads, the default schedule, and pictures of
+ * 48 floats. */
 #ifndef DM_TESTS_SAMPLING_H
 #define DM_TESTS_SAMPLING_H
 
@@ -8,7 +9,8 @@
 
 enum { SIDE = 4, CHANNELS = 3, ELEMENTS = SIDE * SIDE * CHANNELS, STEPS = 8 };
 
-/* Of the fixture: test_sampling_setup makes them, test_sampling_teardown also fails the test where anything leaked. */
+/* Of the fixture: test_sampling_setup makes them, test_sampling_teardown also fails the test where
+ * anything leaked. */
 extern dm_context *context;
 extern dm_schedule *schedule; /* linear, 1000 timesteps */
 extern double alpha_cumprod[1000];
@@ -16,29 +18,31 @@ extern double alpha_cumprod[1000];
 void test_sampling_setup(void);
 void test_sampling_teardown(void);
 
-#define ok(call)                                                                                       \
-    do {                                                                                               \
-        int32_t status_ = (call);                                                                      \
-        ck_assert_msg(status_ == DM_OK, "%s: %s", dm_status_name(status_), dm_context_error(context)); \
+#define ok(call)                                                                                   \
+    do {                                                                                           \
+        int32_t status_ = (call);                                                                  \
+        ck_assert_msg(status_ == DM_OK, "%s: %s", dm_status_name(status_),                         \
+                      dm_context_error(context));                                                  \
     } while (0)
 
 /* The call gives that status, and the error's text has `text` in it. */
-#define fails(status, call, text)                                                                    \
-    do {                                                                                             \
-        int32_t status_ = (call);                                                                    \
-        const char *error_ = dm_context_error(context);                                              \
-        ck_assert_msg(status_ == (status), "%s: %s", dm_status_name(status_), error_);               \
-        ck_assert_msg(strstr(error_, (text)) != NULL, "\"%s\" lacks \"%s\"", error_, (text));        \
+#define fails(status, call, text)                                                                  \
+    do {                                                                                           \
+        int32_t status_ = (call);                                                                  \
+        const char *error_ = dm_context_error(context);                                            \
+        ck_assert_msg(status_ == (status), "%s: %s", dm_status_name(status_), error_);             \
+        ck_assert_msg(strstr(error_, (text)) != NULL, "\"%s\" lacks \"%s\"", error_, (text));      \
     } while (0)
 
 /* The defaults, but for these. */
 dm_sampler_options test_sampler_options(int32_t solver, int32_t steps, int32_t spacing);
 dm_sampler_request test_sampler_request(uint64_t count);
 /* Of pictures [SIDE, SIDE, CHANNELS]; options may be NULL. */
-dm_sampler *test_sampler_of(dm_denoiser denoiser, void *user, int32_t prediction, const dm_sampler_options *options);
+dm_sampler *test_sampler_of(dm_denoiser denoiser, void *user, int32_t prediction,
+                            const dm_sampler_options *options);
 
 /* A network without meaning, that depends on everything it should and on nothing else. */
-int32_t test_wave(void *user, float *output, const float *x_t, float timestep, const int32_t *labels, size_t count,
-                  size_t elements);
+int32_t test_wave(void *user, float *output, const float *x_t, float timestep,
+                  const int32_t *labels, size_t count, size_t elements);
 
 #endif

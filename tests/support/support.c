@@ -27,7 +27,8 @@ static uint32_t mix(uint64_t seed, uint64_t i) {
 }
 
 void test_fill(float *values, size_t count, uint64_t seed, float scale) {
-    for (size_t i = 0; i < count; i++) values[i] = (float)(scale * (mix(seed, i) / 2147483648.0 - 1.0));
+    for (size_t i = 0; i < count; i++)
+        values[i] = (float)(scale * (mix(seed, i) / 2147483648.0 - 1.0));
 }
 
 double test_error(const float *got, const float *want, size_t count) {
@@ -56,7 +57,8 @@ const char *test_golden(const char *name) {
     return path;
 }
 
-/* One root for each process that tests run in, known by its whole name, because a test may change the current folder. */
+/* One root for each process that tests run in, known by its whole name, because a test may change
+ * the current folder. */
 static char root[PATH_MAX];
 static pid_t root_owner;
 

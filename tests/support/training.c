@@ -5,7 +5,10 @@
 #include "train/trainer.h"
 
 training_setup training_default(void) {
-    training_setup setup = {.threads = 1, .dataset = true, .prediction = DM_PREDICT_EPS, .sigma_data = 0.5f};
+    training_setup setup = {.threads = 1,
+                            .dataset = true,
+                            .prediction = DM_PREDICT_EPS,
+                            .sigma_data = 0.5f};
     ck_assert_int_eq(dm_schedule_options_init(&setup.schedule, sizeof setup.schedule), DM_OK);
     ck_assert_int_eq(dm_trainer_options_init(&setup.options, sizeof setup.options), DM_OK);
     setup.options.batch_size = 4;
@@ -17,7 +20,8 @@ training_setup training_default(void) {
 
 const uint8_t *training_pixels(void) {
     static uint8_t pixels[TRAINING_PICTURES * TRAINING_ELEMENTS];
-    for (size_t i = 0; i < sizeof pixels; i++) pixels[i] = (uint8_t)(i * i * 31 % 251 + i / TRAINING_ELEMENTS);
+    for (size_t i = 0; i < sizeof pixels; i++)
+        pixels[i] = (uint8_t)(i * i * 31 % 251 + i / TRAINING_ELEMENTS);
     return pixels;
 }
 
@@ -62,14 +66,17 @@ void training_prepare(training *t, const training_setup *setup) {
     ck_assert_int_eq(dm_context_create(&t->context, &o), DM_OK);
     training_require(t, dm_schedule_create(&t->schedule, t->context, &setup->schedule));
     if (setup->dataset)
-        training_require(t, dm_dataset_from_memory(&t->dataset, t->context, training_pixels(), training_labels(),
-                                                   TRAINING_PICTURES, TRAINING_SIDE, TRAINING_SIDE, TRAINING_CHANNELS));
+        training_require(t,
+                         dm_dataset_from_memory(&t->dataset, t->context, training_pixels(),
+                                                training_labels(), TRAINING_PICTURES, TRAINING_SIDE,
+                                                TRAINING_SIDE, TRAINING_CHANNELS));
     make_unet(t, setup);
 }
 
 void training_begin(training *t, const training_setup *setup) {
     training_prepare(t, setup);
-    training_require(t, dm_trainer_create(&t->trainer, t->unet, t->schedule, t->dataset, &setup->options));
+    training_require(t, dm_trainer_create(&t->trainer, t->unet, t->schedule, t->dataset,
+                                          &setup->options));
 }
 
 static void note_warning(void *user, int32_t level, const char *message) {
@@ -103,7 +110,8 @@ bool training_unchanged(const training *t, const float *weights) {
 
 float *training_state(const training *t, size_t *floats) {
     size_t n = t->unet->params.floats;
-    const float *blocks[] = {t->unet->params.data, t->trainer->moment1, t->trainer->moment2, t->trainer->averages[0]};
+    const float *blocks[] = {t->unet->params.data, t->trainer->moment1, t->trainer->moment2,
+                             t->trainer->averages[0]};
     float *state = malloc(4 * n * sizeof *state);
     ck_assert_ptr_nonnull(state);
     for (size_t i = 0; i < 4; i++) memcpy(state + i * n, blocks[i], n * sizeof *state);
@@ -125,8 +133,11 @@ void training_give(training_given *given, uint64_t count) {
         given->timesteps[i] = i * 137;
         given->labels[i] = i % TRAINING_CLASSES;
     }
-    given->batch = (dm_train_batch){.struct_size = sizeof given->batch, .count = count, .images = given->images,
-                                    .noise = given->noise, .timesteps = given->timesteps};
+    given->batch = (dm_train_batch){.struct_size = sizeof given->batch,
+                                    .count = count,
+                                    .images = given->images,
+                                    .noise = given->noise,
+                                    .timesteps = given->timesteps};
 }
 
 uint8_t *training_read_file(const char *path, size_t *size) {
@@ -151,8 +162,10 @@ void training_write_file(const char *path, const void *bytes, size_t size) {
 
 void training_same_files(const char *one, const char *other) {
     size_t size, other_size;
-    uint8_t *bytes = training_read_file(one, &size), *other_bytes = training_read_file(other, &other_size);
-    ck_assert_msg(size == other_size && !memcmp(bytes, other_bytes, size), "%s and %s differ", one, other);
+    uint8_t *bytes = training_read_file(one, &size),
+            *other_bytes = training_read_file(other, &other_size);
+    ck_assert_msg(size == other_size && !memcmp(bytes, other_bytes, size), "%s and %s differ", one,
+                  other);
     free(bytes);
     free(other_bytes);
 }

@@ -1,5 +1,5 @@
-/* A small network in training, as the tests of trainer and checkpoint need it: 8 x 8 pictures, two levels of 16 channels,
- * with attention. */
+/* A small network in training, as the tests of trainer and checkpoint need it: 8 x 8 pictures, two
+ * levels of 16 channels, with attention. */
 #ifndef DM_TESTS_TRAINING_H
 #define DM_TESTS_TRAINING_H
 
@@ -49,14 +49,16 @@ void training_end(training *t);
 
 /* Fails the test with the context's text where status is not DM_OK. */
 void training_require(const training *t, int32_t status);
-/* Fails the test unless status is `want` and the context's text has each of `words`, which stand apart by '|'. */
+/* Fails the test unless status is `want` and the context's text has each of `words`, which stand
+ * apart by '|'. */
 void training_expect(const training *t, int32_t status, int32_t want, const char *words);
 
 /* A copy of the network's weights, to be freed, and whether they are still the same bits. */
 float *training_weights(const training *t);
 bool training_unchanged(const training *t, const float *weights);
 
-/* Weights, moments and average of the trainer one after another, to be freed; fails the test unless they are the same. */
+/* Weights, moments and average of the trainer one after another, to be freed; fails the test unless
+ * they are the same. */
 float *training_state(const training *t, size_t *floats);
 void training_same_state(const training *t, const float *want, size_t floats);
 
@@ -67,7 +69,8 @@ typedef struct training_given {
     dm_train_batch batch;
 } training_given;
 
-/* `count` pictures with noise and timesteps, always the same. There are labels, but the batch does not point to them. */
+/* `count` pictures with noise and timesteps, always the same. There are labels, but the batch does
+ * not point to them. */
 void training_give(training_given *given, uint64_t count);
 
 /* A whole file, to be freed. */

@@ -1,6 +1,7 @@
-/* Options at random, many thousand times: whatever they are, they are refused or give finite pictures, and a picture is the
- * same alone and in a batch. What tests of single options miss are two at an edge together: a chain of one timestep, a grid
- * whose last step leads nowhere, a flow that begins at noise alone. */
+/* Options at random, many thousand times: whatever they are, they are refused or give finite
+ * pictures, and a picture is the same alone and in a batch. What tests of single options miss are
+ * two at an edge together: a chain of one timestep, a grid whose last step leads nowhere, a flow
+ * that begins at noise alone. */
 #include "support/sampling.h"
 
 enum { PICTURES = 3, FLOATS = PICTURES * ELEMENTS, PIXELS = SIDE * SIDE, RUNS = 8000 };
@@ -15,8 +16,8 @@ static int32_t below(int32_t n) {
 static bool rarely(void) { return below(6) == 0; }
 
 /* Its answer is bounded, so that what grows beyond all bounds is the solver's fault. */
-static int32_t bounded(void *user, float *output, const float *x, float time, const int32_t *labels, size_t count,
-                       size_t elements) {
+static int32_t bounded(void *user, float *output, const float *x, float time, const int32_t *labels,
+                       size_t count, size_t elements) {
     (void)user;
     for (size_t i = 0; i < count * elements; i++)
         output[i] = sinf(3 * x[i] + 0.01f * time + (labels ? (float)labels[i / elements] : 0));
@@ -49,7 +50,8 @@ static dm_sampler_options any_options(int32_t solver, int32_t timesteps) {
     if (solver == DM_SOLVER_DDIM && below(2)) o.eta = below(2) ? 1 : 0.3;
     if (rarely()) o.order = below(5);
     if (solver >= DM_SOLVER_EULER && solver <= DM_SOLVER_DEIS) o.grid = below(3);
-    if ((solver == DM_SOLVER_EULER || solver == DM_SOLVER_HEUN) && below(2)) o.churn = below(2) ? 40 : 1;
+    if ((solver == DM_SOLVER_EULER || solver == DM_SOLVER_HEUN) && below(2))
+        o.churn = below(2) ? 40 : 1;
     if (below(3) == 0) {
         o.guidance = below(2) ? 4 : 0;
         o.guidance_rescale = below(2) ? 0.7 : 0;
@@ -104,7 +106,8 @@ static int run_some(int32_t solver, int runs) {
         ok(dm_schedule_create(&own, context, &so));
         dm_sampler_options o = any_options(solver, so.timesteps);
         int32_t prediction = any_prediction(so.kind);
-        int32_t status = dm_sampler_create_with_denoiser(&sampler, context, own, bounded, NULL, prediction, SIDE, SIDE, CHANNELS, &o);
+        int32_t status = dm_sampler_create_with_denoiser(&sampler, context, own, bounded, NULL,
+                                                         prediction, SIDE, SIDE, CHANNELS, &o);
         if (!status) {
             dm_sampler_request r = any_request(o.guidance != 1, image, mask), one = last_of(r);
             status = dm_sampler_run(sampler, &r, got, FLOATS);
@@ -114,9 +117,11 @@ static int run_some(int32_t solver, int runs) {
                 ran++;
             }
         }
-        ck_assert_msg(!status || (status == DM_ERROR_INVALID_ARGUMENT && *dm_context_error(context)),
-                      "%s on schedule %d of %d, prediction %d, %d steps: %s", dm_solver_name(solver), (int)so.kind,
-                      (int)so.timesteps, (int)prediction, (int)o.steps, dm_context_error(context));
+        ck_assert_msg(!status ||
+                          (status == DM_ERROR_INVALID_ARGUMENT && *dm_context_error(context)),
+                      "%s on schedule %d of %d, prediction %d, %d steps: %s",
+                      dm_solver_name(solver), (int)so.kind, (int)so.timesteps, (int)prediction,
+                      (int)o.steps, dm_context_error(context));
         dm_sampler_destroy(sampler);
         dm_schedule_destroy(own);
     }
@@ -126,7 +131,8 @@ static int run_some(int32_t solver, int runs) {
 START_TEST(any_options_are_refused_or_run) {
     int runs = RUNS / (DM_SOLVER_FLOW_HEUN + 1);
     state = 1 + (uint64_t)_i;
-    ck_assert_int_gt(run_some(_i, runs), runs / 20); /* flow's own solvers are refused by five schedules of six */
+    ck_assert_int_gt(run_some(_i, runs),
+                     runs / 20); /* flow's own solvers are refused by five schedules of six */
 }
 END_TEST
 

@@ -1,5 +1,6 @@
-/* Training options at random: whatever they are, they are refused with a text or give finite losses; a run that is saved and
- * goes on in another ends in the same file; and the evaluation of what was trained is finite. */
+/* Training options at random: whatever they are, they are refused with a text or give finite
+ * losses; a run that is saved and goes on in another ends in the same file; and the evaluation of
+ * what was trained is finite. */
 #include <math.h>
 #include <string.h>
 
@@ -24,7 +25,9 @@ static int32_t any_prediction(int32_t kind) {
 
 static int32_t any_sampling(int32_t kind) {
     if (below(2)) return below(2) ? DM_TIMESTEPS_UNIFORM : DM_TIMESTEPS_LOSS_AWARE;
-    return kind == DM_SCHEDULE_FLOW ? DM_TIMESTEPS_LOGIT_NORMAL : kind == DM_SCHEDULE_EDM ? DM_TIMESTEPS_LOG_NORMAL : 0;
+    return kind == DM_SCHEDULE_FLOW  ? DM_TIMESTEPS_LOGIT_NORMAL
+           : kind == DM_SCHEDULE_EDM ? DM_TIMESTEPS_LOG_NORMAL
+                                     : 0;
 }
 
 static training_setup any_setup(int32_t kind) {
@@ -47,7 +50,8 @@ static training_setup any_setup(int32_t kind) {
     o->crop_padding = below(4);
     o->learning_rate = 1e-2;
     o->loss = setup.learned_variance ? DM_LOSS_HYBRID : below(2);
-    o->loss_weight = kind == DM_SCHEDULE_EDM ? DM_LOSS_WEIGHT_SIMPLE : below(DM_LOSS_WEIGHT_BOUND + 1);
+    o->loss_weight =
+        kind == DM_SCHEDULE_EDM ? DM_LOSS_WEIGHT_SIMPLE : below(DM_LOSS_WEIGHT_BOUND + 1);
     o->timestep_sampling = any_sampling(kind);
     o->optimizer = below(2);
     o->weight_decay = below(2) ? 0.1 : 0;
@@ -83,8 +87,11 @@ static void evaluate(const training *t, bool has_betas) {
     o.variance = below(2);
     o.clip = below(2);
     int32_t status = dm_unet_evaluate(t->unet, t->schedule, t->dataset, &o, NULL, NULL, &result);
-    if (status) ck_assert_int_eq(status, DM_ERROR_INVALID_ARGUMENT); /* more timesteps than there are */
-    else ck_assert_msg(has_betas ? isfinite(result.bits) : isnan(result.bits), "%g bits", result.bits);
+    if (status)
+        ck_assert_int_eq(status, DM_ERROR_INVALID_ARGUMENT); /* more timesteps than there are */
+    else
+        ck_assert_msg(has_betas ? isfinite(result.bits) : isnan(result.bits), "%g bits",
+                      result.bits);
 }
 
 START_TEST(any_options_are_refused_or_train) {
@@ -99,7 +106,8 @@ START_TEST(any_options_are_refused_or_train) {
         training_setup setup = any_setup(_i);
         training t;
         training_prepare(&t, &setup);
-        int32_t status = dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options);
+        int32_t status =
+            dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options);
         if (status) {
             ck_assert_int_eq(status, DM_ERROR_INVALID_ARGUMENT);
             ck_assert_ptr_nonnull(strstr(dm_context_error(t.context), "don't go together"));
@@ -134,7 +142,8 @@ Suite *test_any_training_suite(void) {
     Suite *suite = suite_create("any_training");
     TCase *tcase = tcase_create("any_training");
     tcase_set_timeout(tcase, 60);
-    tcase_add_loop_test(tcase, any_options_are_refused_or_train, DM_SCHEDULE_LINEAR, DM_SCHEDULE_EDM + 1);
+    tcase_add_loop_test(tcase, any_options_are_refused_or_train, DM_SCHEDULE_LINEAR,
+                        DM_SCHEDULE_EDM + 1);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -1,4 +1,5 @@
-/* Attention: one and several heads, odd sizes, pictures of several blocks of queries and keys, and large scores. */
+/* Attention: one and several heads, odd sizes, pictures of several blocks of queries and keys, and
+ * large scores. */
 #include "support/gradient.h"
 
 #include "base/cpu.h"
@@ -36,35 +37,44 @@ static void reference(const test_net *net, double *const *v, double *y) {
     free(p);
 }
 
-/* 192 pixels are blocks of 128 and 64 queries; 640 are five of 128, and 256, 256 and 128 keys in forward. Backward makes the
- * probabilities from the log-sum-exp, and a rounding of that is a relative error of theirs: log(640) is 6.5, half of its
- * last place 2.4e-7. */
+/* 192 pixels are blocks of 128 and 64 queries; 640 are five of 128, and 256, 256 and 128 keys in
+ * forward. Backward makes the probabilities from the log-sum-exp, and a rounding of that is a
+ * relative error of theirs: log(640) is 6.5, half of its last place 2.4e-7. */
 #define ATTENTION .build = build, .reference = reference
+/* clang-format off */
 static const test_op cases[] = {
     {.name = "attention", ATTENTION, .n = 3, .h = 3, .w = 5, .c = 8, .parts = 1},
     {.name = "attention, two heads", ATTENTION, .n = 2, .h = 4, .w = 3, .c = 8, .parts = 2},
     {.name = "attention, odd heads", ATTENTION, .n = 2, .h = 3, .w = 3, .c = 15, .parts = 5},
     {.name = "attention, a channel a head", ATTENTION, .n = 2, .h = 1, .w = 7, .c = 3, .parts = 3},
-    {.name = "attention, two blocks", ATTENTION, .n = 1, .h = 12, .w = 16, .c = 6, .parts = 2, .samples = 12},
-    {.name = "attention, five blocks", ATTENTION, .n = 1, .h = 20, .w = 32, .c = 4, .parts = 1, .samples = 4,
+    {.name = "attention, two blocks", ATTENTION, .n = 1, .h = 12, .w = 16, .c = 6, .parts = 2,
+     .samples = 12},
+    {.name = "attention, five blocks", ATTENTION, .n = 1, .h = 20, .w = 32, .c = 4, .parts = 1,
+     .samples = 4,
      .bound = 2e-6},
     {.name = "attention, three pixels", ATTENTION, .n = 2, .h = 1, .w = 3, .c = 10, .parts = 2},
-    {.name = "attention, odd channels", ATTENTION, .n = 1, .h = 7, .w = 5, .c = 33, .parts = 1, .samples = 20},
-    {.name = "attention, wide heads", ATTENTION, .n = 1, .h = 5, .w = 9, .c = 272, .parts = 2, .samples = 6},
+    {.name = "attention, odd channels", ATTENTION, .n = 1, .h = 7, .w = 5, .c = 33, .parts = 1,
+     .samples = 20},
+    {.name = "attention, wide heads", ATTENTION, .n = 1, .h = 5, .w = 9, .c = 272, .parts = 2,
+     .samples = 6},
 };
+/* clang-format on */
 
 START_TEST(test_case) { test_prove(&cases[_i]); }
 END_TEST
 
 /* The output of one pixel is its value, and neither query nor key matters. */
 START_TEST(test_one_pixel) {
-    const test_op op = {.name = "attention, one pixel", ATTENTION, .n = 2, .h = 1, .w = 1, .c = 6, .parts = 2};
+    const test_op op = {
+        .name = "attention, one pixel", ATTENTION, .n = 2, .h = 1, .w = 1, .c = 6, .parts = 2};
     test_net *net = test_net_new(&op, (test_setup){.threads = 2});
     test_net_run(net);
     for (size_t i = 0; i < 12; i++) {
         ck_assert_float_eq(dmi_graph_data(net->graph, net->output)[i], test_net_data(net, 2)[i]);
-        ck_assert_float_eq(test_net_gradient(net, 2)[i], dmi_graph_gradient(net->graph, net->output)[i]);
-        for (int32_t value = 0; value < 2; value++) ck_assert(fabsf(test_net_gradient(net, value)[i]) < 1e-6f);
+        ck_assert_float_eq(test_net_gradient(net, 2)[i],
+                           dmi_graph_gradient(net->graph, net->output)[i]);
+        for (int32_t value = 0; value < 2; value++)
+            ck_assert(fabsf(test_net_gradient(net, value)[i]) < 1e-6f);
     }
     test_net_end(net);
 }
@@ -72,7 +82,8 @@ END_TEST
 
 /* Scores of tens of thousands, whose exponentials no float holds: the largest takes all. */
 START_TEST(test_large_scores) {
-    const test_op op = {.name = "attention, large scores", ATTENTION, .n = 1, .h = 3, .w = 3, .c = 4, .parts = 1};
+    const test_op op = {
+        .name = "attention, large scores", ATTENTION, .n = 1, .h = 3, .w = 3, .c = 4, .parts = 1};
     test_net *net = test_net_new(&op, (test_setup){.threads = 1});
     for (size_t i = 0; i < 36; i++) {
         test_net_data(net, 0)[i] = 200;
@@ -80,8 +91,10 @@ START_TEST(test_large_scores) {
     }
     test_net_run(net);
     for (size_t i = 0; i < 36; i++) {
-        ck_assert_float_eq(dmi_graph_data(net->graph, net->output)[i], test_net_data(net, 2)[20 + i % 4]);
-        for (int32_t value = 0; value < 3; value++) ck_assert(isfinite(test_net_gradient(net, value)[i]));
+        ck_assert_float_eq(dmi_graph_data(net->graph, net->output)[i],
+                           test_net_data(net, 2)[20 + i % 4]);
+        for (int32_t value = 0; value < 3; value++)
+            ck_assert(isfinite(test_net_gradient(net, value)[i]));
     }
     test_net_end(net);
 }
@@ -95,12 +108,14 @@ typedef struct naive_gradients {
     double *y, *d[3];
 } naive_gradients;
 
-/* Output and gradients of picture `picture` by the formulas of FlashAttention's appendix B.2, which the cases above have
- * proven by differences. */
+/* Output and gradients of picture `picture` by the formulas of FlashAttention's appendix B.2, which
+ * the cases above have proven by differences. */
 static naive_gradients naive_of(const test_net *net, int32_t picture) {
     const test_op *op = net->op;
-    const size_t c = (size_t)op->c, pixels = (size_t)op->h * (size_t)op->w, d = c / (size_t)op->parts, n = pixels * c;
-    const float *q = test_net_data(net, Q) + (size_t)picture * n, *k = test_net_data(net, K) + (size_t)picture * n;
+    const size_t c = (size_t)op->c, pixels = (size_t)op->h * (size_t)op->w,
+                 d = c / (size_t)op->parts, n = pixels * c;
+    const float *q = test_net_data(net, Q) + (size_t)picture * n,
+                *k = test_net_data(net, K) + (size_t)picture * n;
     const float *v = test_net_data(net, V) + (size_t)picture * n;
     const float *dy = dmi_graph_gradient(net->graph, net->output) + (size_t)picture * n;
     double *all = calloc(4 * n, sizeof *all), *p = malloc(2 * pixels * sizeof *p), *dp = p + pixels;
@@ -133,9 +148,11 @@ static naive_gradients naive_of(const test_net *net, int32_t picture) {
     return g;
 }
 
-static void check_error(const char *name, int32_t value, const float *got, const double *want, size_t count, double bound) {
+static void check_error(const char *name, int32_t value, const float *got, const double *want,
+                        size_t count, double bound) {
     double error = test_error_d(got, want, count);
-    ck_assert_msg(error <= bound, "%s, value %d: relative error %.3g is above %.3g", name, (int)value, error, bound);
+    ck_assert_msg(error <= bound, "%s, value %d: relative error %.3g is above %.3g", name,
+                  (int)value, error, bound);
 }
 
 /* The last picture. */
@@ -143,18 +160,24 @@ static void check_formulas(const test_net *net, double bound) {
     size_t n = test_net_count(net, Q) / (size_t)net->n, at = n * (size_t)(net->n - 1);
     naive_gradients g = naive_of(net, net->n - 1);
     check_error(net->op->name, -1, dmi_graph_data(net->graph, net->output) + at, g.y, n, bound);
-    for (int32_t i = Q; i <= V; i++) check_error(net->op->name, i, test_net_gradient(net, i) + at, g.d[i], n, 2 * bound);
+    for (int32_t i = Q; i <= V; i++)
+        check_error(net->op->name, i, test_net_gradient(net, i) + at, g.d[i], n, 2 * bound);
     free(g.y);
 }
 
-/* Pictures whose keys come in several blocks: a running softmax in forward, and two or four groups in backward. */
+/* Pictures whose keys come in several blocks: a running softmax in forward, and two or four groups
+ * in backward. */
+/* clang-format off */
 static const test_op large[] = {
-    {.name = "attention, 256 pixels of 128 channels", ATTENTION, .n = 2, .h = 16, .w = 16, .c = 128, .parts = 1},
-    {.name = "attention, 300 pixels of 8 heads", ATTENTION, .n = 2, .h = 20, .w = 15, .c = 64, .parts = 8},
+    {.name = "attention, 256 pixels of 128 channels", ATTENTION, .n = 2, .h = 16, .w = 16,
+     .c = 128, .parts = 1},
+    {.name = "attention, 300 pixels of 8 heads", ATTENTION, .n = 2, .h = 20, .w = 15, .c = 64,
+     .parts = 8},
     {.name = "attention, 1024 pixels", ATTENTION, .n = 1, .h = 32, .w = 32, .c = 24, .parts = 3},
     {.name = "attention, 1025 pixels", ATTENTION, .n = 5, .h = 41, .w = 25, .c = 6, .parts = 1},
     {.name = "attention, 4096 pixels", ATTENTION, .n = 1, .h = 64, .w = 64, .c = 8, .parts = 1},
 };
+/* clang-format on */
 
 START_TEST(test_large) {
     for (int32_t isa = DMI_ISA_BASE; isa <= dmi_cpu_isa(); isa++) {
@@ -166,10 +189,17 @@ START_TEST(test_large) {
 }
 END_TEST
 
-/* Scores from -80 to 80, of which only the differences to the largest may reach an exponential, and whose maxima come late:
- * keys grow from the first to the last. A score of 80 is rounded by 4e-6 for each of its terms. */
+/* Scores from -80 to 80, of which only the differences to the largest may reach an exponential, and
+ * whose maxima come late: keys grow from the first to the last. A score of 80 is rounded by 4e-6
+ * for each of its terms. */
 START_TEST(test_scores_of_eighty) {
-    const test_op op = {.name = "attention, scores of 80", ATTENTION, .n = 1, .h = 20, .w = 20, .c = 16, .parts = 1};
+    const test_op op = {.name = "attention, scores of 80",
+                        ATTENTION,
+                        .n = 1,
+                        .h = 20,
+                        .w = 20,
+                        .c = 16,
+                        .parts = 1};
     for (int32_t isa = DMI_ISA_BASE; isa <= dmi_cpu_isa(); isa++) {
         test_net *net = test_net_new(&op, (test_setup){.threads = 2, .isa = isa});
         const size_t n = test_net_count(net, Q);
@@ -181,7 +211,8 @@ START_TEST(test_scores_of_eighty) {
         for (size_t i = 0; i < n; i += 16)
             for (size_t j = 0; j < n; j += 16) {
                 double score = 0;
-                for (size_t x = 0; x < 16; x++) score += test_net_data(net, Q)[i + x] * test_net_data(net, K)[j + x] / 4;
+                for (size_t x = 0; x < 16; x++)
+                    score += test_net_data(net, Q)[i + x] * test_net_data(net, K)[j + x] / 4;
                 most = fmax(most, score);
             }
         ck_assert_msg(most > 80, "the largest score is %g", most);
@@ -193,27 +224,35 @@ START_TEST(test_scores_of_eighty) {
 END_TEST
 
 /* Fewer pairs of picture and head are cut finer, and a picture's bits must not tell. */
+/* clang-format off */
 static const test_op batches[] = {
-    {.name = "attention, batch of five, two heads", ATTENTION, .h = 14, .w = 15, .c = 40, .parts = 2},
-    {.name = "attention, batch of five, four groups", ATTENTION, .h = 32, .w = 32, .c = 8, .parts = 1},
+    {.name = "attention, batch of five, two heads", ATTENTION, .h = 14, .w = 15, .c = 40,
+     .parts = 2},
+    {.name = "attention, batch of five, four groups", ATTENTION, .h = 32, .w = 32, .c = 8,
+     .parts = 1},
 };
+/* clang-format on */
 
 START_TEST(test_batch_of_five) {
     const test_op *op = &batches[_i];
     for (int32_t threads = 1; threads <= 3; threads++) {
-        test_net *five = test_net_new(op, (test_setup){.n = 5, .threads = threads, .isa = dmi_cpu_isa()});
-        test_net *one = test_net_new(op, (test_setup){.n = 1, .threads = 4 - threads, .isa = dmi_cpu_isa()});
+        test_net *five =
+            test_net_new(op, (test_setup){.n = 5, .threads = threads, .isa = dmi_cpu_isa()});
+        test_net *one =
+            test_net_new(op, (test_setup){.n = 1, .threads = 4 - threads, .isa = dmi_cpu_isa()});
         const size_t n = test_net_count(one, Q), at = 3 * n;
-        for (int32_t i = Q; i <= V; i++) memcpy(test_net_data(one, i), test_net_data(five, i) + at, n * sizeof(float));
+        for (int32_t i = Q; i <= V; i++)
+            memcpy(test_net_data(one, i), test_net_data(five, i) + at, n * sizeof(float));
         test_net_run(five);
         dmi_graph_forward(one->graph);
-        memcpy(dmi_graph_gradient(one->graph, one->output), dmi_graph_gradient(five->graph, five->output) + at,
-               n * sizeof(float));
+        memcpy(dmi_graph_gradient(one->graph, one->output),
+               dmi_graph_gradient(five->graph, five->output) + at, n * sizeof(float));
         dmi_graph_backward(one->graph);
         const float *y = dmi_graph_data(five->graph, five->output) + at;
         ck_assert(memcmp(y, dmi_graph_data(one->graph, one->output), n * sizeof *y) == 0);
         for (int32_t i = Q; i <= V; i++)
-            ck_assert_msg(memcmp(test_net_gradient(five, i) + at, test_net_gradient(one, i), n * sizeof *y) == 0,
+            ck_assert_msg(memcmp(test_net_gradient(five, i) + at, test_net_gradient(one, i),
+                                 n * sizeof *y) == 0,
                           "%s: gradient %d differs at %d threads", op->name, (int)i, (int)threads);
         test_net_end(one);
         test_net_end(five);

@@ -1,5 +1,6 @@
-/* Several moving averages of the weights, by decay and by half-life, and Adam with L2: against loops in double precision over the
- * weights that a run goes through; in files; and what is refused. */
+/* Several moving averages of the weights, by decay and by half-life, and Adam with L2: against
+ * loops in double precision over the weights that a run goes through; in files; and what is
+ * refused. */
 #include "support/kernels.h"
 #include "support/training.h"
 #include "train/trainer.h"
@@ -17,7 +18,8 @@ static training_setup four_averages(void) {
     return setup;
 }
 
-/* The decays of average `index` above in step `step` from 1 on; a negative one: there is no such average. */
+/* The decays of average `index` above in step `step` from 1 on; a negative one: there is no such
+ * average. */
 static double decay_of(int32_t index, int32_t step) {
     double pictures = 8, before = pictures * (step - 1), warm = (1.0 + step) / (10.0 + step);
     if (index == 0) return fmin(0.9, warm);
@@ -46,13 +48,18 @@ START_TEST(averages_follow_the_weights) {
     }
     for (int32_t k = 0; k < COUNT; k++) {
         int32_t status = dm_trainer_get_average_at(t.trainer, k, target.unet);
-        if (k == 1) training_expect(&t, status, DM_ERROR_WRONG_STATE, "'more_decays[0]' is 0|'more_half_lives[0]'|no average 1");
+        if (k == 1)
+            training_expect(&t, status, DM_ERROR_WRONG_STATE,
+                            "'more_decays[0]' is 0|'more_half_lives[0]'|no average 1");
         else training_require(&t, status);
-        if (k != 1) ck_assert_double_le(test_error_d(target.unet->params.data, want[k], floats), 1e-7);
+        if (k != 1)
+            ck_assert_double_le(test_error_d(target.unet->params.data, want[k], floats), 1e-7);
         free(want[k]);
     }
-    training_expect(&t, dm_trainer_get_average_at(t.trainer, 4, target.unet), DM_ERROR_INVALID_ARGUMENT, "'index' is 4");
-    training_expect(&t, dm_trainer_get_average_at(t.trainer, -1, target.unet), DM_ERROR_INVALID_ARGUMENT, "'index' is -1");
+    training_expect(&t, dm_trainer_get_average_at(t.trainer, 4, target.unet),
+                    DM_ERROR_INVALID_ARGUMENT, "'index' is 4");
+    training_expect(&t, dm_trainer_get_average_at(t.trainer, -1, target.unet),
+                    DM_ERROR_INVALID_ARGUMENT, "'index' is -1");
     training_end(&target);
     training_end(&t);
 }
@@ -62,14 +69,22 @@ END_TEST
 START_TEST(kernels_follow_the_loop) {
     enum { N = 197 };
     for (int isa = 0; isa < ISAS && kernels_of(isa); isa++) {
-        float *w = uniform(N, 1, 1), *average = uniform(N, 2, 1), *g = uniform(N, 3, 1), *m = uniform(N, 4, 0),
-              *v = uniform(N, 5, 0);
+        float *w = uniform(N, 1, 1), *average = uniform(N, 2, 1), *g = uniform(N, 3, 1),
+              *m = uniform(N, 4, 0), *v = uniform(N, 5, 0);
         double *want = doubles(N), *want_m = doubles(N);
-        for (size_t i = 0; i < N; i++) want[i] = 0.8f * (double)average[i] + (1 - 0.8f) * (double)w[i];
+        for (size_t i = 0; i < N; i++)
+            want[i] = 0.8f * (double)average[i] + (1 - 0.8f) * (double)w[i];
         for (size_t i = 0; i < N; i++) want_m[i] = (1 - 0.9f) * (0.25 * g[i] + 0.5 * w[i]);
         kernels_of(isa)->average(average, w, 0.2f, N);
-        dmi_adamw o = {.rate = 0.01f, .beta1 = 0.9f, .beta2 = 0.99f, .correction1 = 10, .correction2 = 100, .eps = 1e-8f,
-                       .gradient_scale = 0.25f, .l2 = 0.5f, .first = true};
+        dmi_adamw o = {.rate = 0.01f,
+                       .beta1 = 0.9f,
+                       .beta2 = 0.99f,
+                       .correction1 = 10,
+                       .correction2 = 100,
+                       .eps = 1e-8f,
+                       .gradient_scale = 0.25f,
+                       .l2 = 0.5f,
+                       .first = true};
         kernels_of(isa)->adamw(w, m, v, NULL, g, &o, N);
         check_near("average", average, want, N, 2e-7);
         check_near("l2", m, want_m, N, 3e-7);
@@ -80,16 +95,20 @@ END_TEST
 
 /* ---- files ---- */
 
-static void path_in(char path[256], const char *folder, const char *name) { snprintf(path, 256, "%s/%s", folder, name); }
+static void path_in(char path[256], const char *folder, const char *name) {
+    snprintf(path, 256, "%s/%s", folder, name);
+}
 
-/* At once on one thread; and saved and resumed, on two and three threads. Adam with L2, so that all that is new is in it. */
+/* At once on one thread; and saved and resumed, on two and three threads. Adam with L2, so that all
+ * that is new is in it. */
 START_TEST(resumed_runs_are_the_same_bits) {
     char *folder = strdup(test_folder()), whole[256], half[256], resumed[256];
     training t;
     training_setup setup = four_averages();
     setup.options.optimizer = DM_OPTIMIZER_ADAM;
     setup.options.weight_decay = 0.1;
-    path_in(whole, folder, "whole"), path_in(half, folder, "half"), path_in(resumed, folder, "resumed");
+    path_in(whole, folder, "whole"), path_in(half, folder, "half"),
+        path_in(resumed, folder, "resumed");
     training_begin(&t, &setup);
     training_require(&t, dm_trainer_run(t.trainer, 14, NULL, NULL));
     training_require(&t, dm_trainer_save(t.trainer, whole));
@@ -111,7 +130,8 @@ START_TEST(resumed_runs_are_the_same_bits) {
 END_TEST
 
 START_TEST(networks_load_with_each_average) {
-    static const int32_t weights[COUNT] = {DM_WEIGHTS_AVERAGE, DM_WEIGHTS_AVERAGE_1, DM_WEIGHTS_AVERAGE_2, DM_WEIGHTS_AVERAGE_3};
+    static const int32_t weights[COUNT] = {DM_WEIGHTS_AVERAGE, DM_WEIGHTS_AVERAGE_1,
+                                           DM_WEIGHTS_AVERAGE_2, DM_WEIGHTS_AVERAGE_3};
     char *folder = strdup(test_folder()), path[256];
     training t, target;
     dm_unet *unet;
@@ -123,7 +143,9 @@ START_TEST(networks_load_with_each_average) {
     training_require(&t, dm_trainer_save(t.trainer, path));
     for (int32_t k = 0; k < COUNT; k++) {
         int32_t status = dm_unet_load(&unet, t.context, path, weights[k]);
-        if (k == 1) training_expect(&t, status, DM_ERROR_NOT_FOUND, "no average 1|average_1.conv_in.weight");
+        if (k == 1)
+            training_expect(&t, status, DM_ERROR_NOT_FOUND,
+                            "no average 1|average_1.conv_in.weight");
         if (k == 1) continue;
         training_require(&t, status);
         training_require(&t, dm_trainer_get_average_at(t.trainer, k, target.unet));
@@ -137,7 +159,8 @@ START_TEST(networks_load_with_each_average) {
 }
 END_TEST
 
-/* A checkpoint from before the options of this version: its metadata lack them, and they mean the defaults. */
+/* A checkpoint from before the options of this version: its metadata lack them, and they mean the
+ * defaults. */
 START_TEST(files_of_before) {
     static const char *const first = "\"trainer.timestep_sampling\"";
     char *folder = strdup(test_folder()), path[256];
@@ -167,7 +190,8 @@ END_TEST
 
 /* ---- Adam with L2 ---- */
 
-/* After one step the first moments are (1 - beta1) times the gradients that went in: clipped, and then the weights' share. */
+/* After one step the first moments are (1 - beta1) times the gradients that went in: clipped, and
+ * then the weights' share. */
 START_TEST(l2_is_added_after_clipping) {
     training t;
     training_given given;
@@ -193,7 +217,8 @@ START_TEST(l2_is_added_after_clipping) {
         } else scale = 0.01 / stats.gradient_norm;
         double share = 1.0 - (double)0.9f;
         for (size_t i = 0; i < floats; i++)
-            want[i] = (float)(share * (scale * gradient[i] + setup.options.weight_decay * before[i]));
+            want[i] =
+                (float)(share * (scale * gradient[i] + setup.options.weight_decay * before[i]));
         test_close(t.trainer->moment1, want, floats, 1e-6);
         free(before);
         free(want);
@@ -227,19 +252,25 @@ START_TEST(of_each_average_one) {
     training_setup setup = training_default();
     training_prepare(&t, &setup);
     setup.options.average_half_life = 500;
-    training_expect(&t, dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options), DM_ERROR_INVALID_ARGUMENT,
+    training_expect(&t,
+                    dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options),
+                    DM_ERROR_INVALID_ARGUMENT,
                     "'average_half_life' 500|'average_decay' 0.9|don't go together");
     setup.options.average_decay = 0;
     setup.options.more_decays[2] = 0.5;
     setup.options.more_half_lives[2] = 7;
-    training_expect(&t, dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options), DM_ERROR_INVALID_ARGUMENT,
+    training_expect(&t,
+                    dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options),
+                    DM_ERROR_INVALID_ARGUMENT,
                     "'more_half_lives[2]' 7|'more_decays[2]' 0.5|don't go together");
     setup.options.more_decays[2] = 0;
     setup.options.more_half_lives[2] = 1e9;
-    training_expect(&t, dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options), DM_ERROR_INVALID_ARGUMENT,
-                    "'more_half_lives[2]' is 1e+09|stand still");
+    training_expect(&t,
+                    dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options),
+                    DM_ERROR_INVALID_ARGUMENT, "'more_half_lives[2]' is 1e+09|stand still");
     setup.options.more_half_lives[2] = 0;
-    training_require(&t, dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options));
+    training_require(&t,
+                     dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options));
     training_require(&t, dm_trainer_step(t.trainer, NULL));
     training_end(&t);
 }

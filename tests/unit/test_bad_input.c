@@ -1,5 +1,6 @@
-/* What goes wrong outside the library: options, data sets, files and disks that are not as they should be. Each must give
- * its status and a text that says what and where, leave memory and files as they were, and let the program go on. */
+/* What goes wrong outside the library: options, data sets, files and disks that are not as they
+ * should be. Each must give its status and a text that says what and where, leave memory and files
+ * as they were, and let the program go on. */
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,7 +29,8 @@ static void refuse_network(const dm_unet_options *options, const char *words) {
     dm_context *context = test_context_new(NULL, 0);
     dm_unet *unet = (dm_unet *)&context;
     test_untouched untouched = test_untouched_begin(context, NULL);
-    test_refused(context, dm_unet_create(&unet, context, options, 0), DM_ERROR_INVALID_ARGUMENT, words);
+    test_refused(context, dm_unet_create(&unet, context, options, 0), DM_ERROR_INVALID_ARGUMENT,
+                 words);
     ck_assert_ptr_null(unet);
     test_untouched_end(&untouched);
     dm_context_destroy(context);
@@ -44,7 +46,8 @@ START_TEST(networks_that_cannot_be) {
     refuse_network(&o, "unet: 'width' is 33; with 4 'levels' it must be a multiple of 8");
     o.width = 32;
     o.norm_groups = 30;
-    refuse_network(&o, "unet: 'norm_groups' is 30; it must divide every entry of 'channels' (128 at level 0)");
+    refuse_network(
+        &o, "unet: 'norm_groups' is 30; it must divide every entry of 'channels' (128 at level 0)");
 }
 END_TEST
 
@@ -56,7 +59,8 @@ static void refuse_data(const char *folder, const char *path, const char *words)
     const int64_t live = allocator.live;
     dm_dataset *dataset = (dm_dataset *)&allocator;
     test_untouched untouched = test_untouched_begin(context, folder);
-    test_refused(context, dm_dataset_open_cifar10(&dataset, context, path, DM_SPLIT_TRAIN), DM_ERROR_BAD_FORMAT, words);
+    test_refused(context, dm_dataset_open_cifar10(&dataset, context, path, DM_SPLIT_TRAIN),
+                 DM_ERROR_BAD_FORMAT, words);
     test_refused(context, DM_ERROR_BAD_FORMAT, DM_ERROR_BAD_FORMAT, path);
     ck_assert_ptr_null(dataset);
     test_untouched_end(&untouched);
@@ -73,7 +77,8 @@ START_TEST(an_archive_that_ends_early) {
     cifar10_write_archive(path_in(folder, "whole.tar.gz"), "wb", batches, 2);
     uint8_t *bytes = training_read_file(path_in(folder, "whole.tar.gz"), &size);
     for (size_t part = 1; part <= 8; part++) {
-        training_write_file(path_in(folder, "part.tar.gz"), bytes, part < 8 ? size * part / 8 : size - 1);
+        training_write_file(path_in(folder, "part.tar.gz"), bytes,
+                            part < 8 ? size * part / 8 : size - 1);
         refuse_data(folder, path_in(folder, "part.tar.gz"), "part.tar.gz");
     }
     free(bytes);
@@ -102,8 +107,10 @@ END_TEST
 
 enum { LENGTH_BYTES = 8 };
 
-/* The file with the first `from` of its header replaced by `to`, and the header's length set right again. To be freed. */
-static uint8_t *change_header(const uint8_t *bytes, size_t *size, const char *from, const char *to) {
+/* The file with the first `from` of its header replaced by `to`, and the header's length set right
+ * again. To be freed. */
+static uint8_t *change_header(const uint8_t *bytes, size_t *size, const char *from,
+                              const char *to) {
     size_t cut = strlen(from), put = strlen(to), length = 0, all = *size - cut + put;
     for (int i = LENGTH_BYTES - 1; i >= 0; i--) length = length << 8 | bytes[i];
     const uint8_t *at = memmem(bytes + LENGTH_BYTES, length, from, cut);
@@ -121,19 +128,26 @@ static uint8_t *change_header(const uint8_t *bytes, size_t *size, const char *fr
 
 typedef struct lie {
     const char *from, *to;
-    /* Status of dm_unet_load with either weights, and of dm_trainer_resume; DM_OK: not seen there. */
+    /* Status of dm_unet_load with either weights, and of dm_trainer_resume; DM_OK: not seen
+     * there. */
     int32_t average, trained, resume;
     const char *words;
 } lie;
 
-enum { BAD = DM_ERROR_BAD_FORMAT, SHAPE = DM_ERROR_SHAPE_MISMATCH, MISSING = DM_ERROR_NOT_FOUND,
-       TYPE = DM_ERROR_UNSUPPORTED, NEWER = DM_ERROR_UNSUPPORTED_VERSION };
+enum {
+    BAD = DM_ERROR_BAD_FORMAT,
+    SHAPE = DM_ERROR_SHAPE_MISMATCH,
+    MISSING = DM_ERROR_NOT_FOUND,
+    TYPE = DM_ERROR_UNSUPPORTED,
+    NEWER = DM_ERROR_UNSUPPORTED_VERSION
+};
 
 /* The first tensors of the file are conv_in.weight [16, 3, 3, 3] and conv_in.bias [16]. */
 static const lie lies[] = {
     {"[0,1728]", "[0,1729]", BAD, BAD, BAD, "conv_in.weight|0 to 1729 hold 1729 bytes|make 1728"},
     {"[0,1728]", "[4,1732]", BAD, BAD, BAD, "conv_in.weight' begins at byte 4|a gap"},
-    {"[0,1728]", "[99999999999,100000001727]", BAD, BAD, BAD, "conv_in.weight|data_offsets 99999999999 to 100000001727"},
+    {"[0,1728]", "[99999999999,100000001727]", BAD, BAD, BAD,
+     "conv_in.weight|data_offsets 99999999999 to 100000001727"},
     {"[0,1728]", "[1728,0]", BAD, BAD, BAD, "conv_in.weight|1728 to 0"},
     {"[0,1728]", "[-1728,0]", BAD, BAD, BAD, "conv_in.weight|-1728"},
     {"[0,1728]", "[0,\"1728\"]", BAD, BAD, BAD, "conv_in.weight|data_offsets"},
@@ -141,29 +155,40 @@ static const lie lies[] = {
     {"[16,3,3,3]", "[16,3,3,4]", BAD, BAD, BAD, "conv_in.weight|make 2304"},
     {"[16,3,3,3]", "[4294967296,4294967296,3,3]", BAD, BAD, BAD, "conv_in.weight|overflows"},
     {"[16,3,3,3]", "[-16,3,3,3]", BAD, BAD, BAD, "conv_in.weight|shape[0]"},
-    {"[16,3,3,3]", "[3,16,3,3]", DM_OK, SHAPE, SHAPE, "conv_in.weight' is [3, 16, 3, 3]; the network's is [16, 3, 3, 3]"},
-    {"[16,3,3,3]", "[432]", DM_OK, SHAPE, SHAPE, "conv_in.weight' is [432]; the network's is [16, 3, 3, 3]"},
-    {"[16,3,3,3]", "[16,3,3,3,1,1,1,1]", DM_OK, SHAPE, SHAPE, "conv_in.weight' is [16, 3, 3, 3, 1, 1, 1, 1]; "},
+    {"[16,3,3,3]", "[3,16,3,3]", DM_OK, SHAPE, SHAPE,
+     "conv_in.weight' is [3, 16, 3, 3]; the network's is [16, 3, 3, 3]"},
+    {"[16,3,3,3]", "[432]", DM_OK, SHAPE, SHAPE,
+     "conv_in.weight' is [432]; the network's is [16, 3, 3, 3]"},
+    {"[16,3,3,3]", "[16,3,3,3,1,1,1,1]", DM_OK, SHAPE, SHAPE,
+     "conv_in.weight' is [16, 3, 3, 3, 1, 1, 1, 1]; "},
     {"\"F32\"", "\"I32\"", DM_OK, TYPE, TYPE, "conv_in.weight|I32|F32"},
     {"\"F32\"", "\"F16\"", BAD, BAD, BAD, "conv_in.weight|F16 make 864"},
     {"\"F32\"", "\"float\"", BAD, BAD, BAD, "conv_in.weight|'float'"},
-    {"\"conv_in.weight\"", "\"conv_im.weight\"", DM_OK, MISSING, MISSING, "no tensor 'conv_in.weight'"},
+    {"\"conv_in.weight\"", "\"conv_im.weight\"", DM_OK, MISSING, MISSING,
+     "no tensor 'conv_in.weight'"},
     {"\"conv_in.weight\"", "\"conv_in.bias\"", BAD, BAD, BAD, "duplicate"},
-    {"\"average.conv_out.bias\"", "\"average.conv_oud.bias\"", MISSING, DM_OK, MISSING, "no tensor 'average.conv_out.bias'"},
-    {"\"adam_m.conv_out.bias\"", "\"adam_m.conv_oud.bias\"", DM_OK, DM_OK, MISSING, "no tensor 'adam_m.conv_out.bias'"},
-    {"{\"__metadata__\":{", "{\"__metadata__\":{\"more\":1,", BAD, BAD, BAD, "metadata 'more' is not a string"},
-    {"\"format_version\":\"1\"", "\"format_version\":\"2\"", NEWER, NEWER, NEWER, "format_version is |2"},
+    {"\"average.conv_out.bias\"", "\"average.conv_oud.bias\"", MISSING, DM_OK, MISSING,
+     "no tensor 'average.conv_out.bias'"},
+    {"\"adam_m.conv_out.bias\"", "\"adam_m.conv_oud.bias\"", DM_OK, DM_OK, MISSING,
+     "no tensor 'adam_m.conv_out.bias'"},
+    {"{\"__metadata__\":{", "{\"__metadata__\":{\"more\":1,", BAD, BAD, BAD,
+     "metadata 'more' is not a string"},
+    {"\"format_version\":\"1\"", "\"format_version\":\"2\"", NEWER, NEWER, NEWER,
+     "format_version is |2"},
     {"\"unet.levels\"", "\"unet.lavels\"", BAD, BAD, BAD, "no 'unet.levels'"},
     {"\"unet.levels\":\"2\"", "\"unet.levels\":\"9\"", BAD, BAD, BAD, "unet: 'levels' is 9"},
     {"\"unet.levels\":\"2\"", "\"unet.levels\":\"two\"", BAD, BAD, BAD, "'unet.levels' is \"two\""},
     {"\"unet.levels\":\"2\"", "\"unet.levels\":\"1\"", SHAPE, SHAPE, SHAPE, "|"},
     {"\"unet.mid_attention\":\"1\"", "\"unet.mid_attention\":\"0\"", SHAPE, SHAPE, SHAPE, "mid_"},
-    {"\"unet.norm_groups\":\"4\"", "\"unet.norm_groups\":\"5\"", BAD, BAD, BAD, "unet: 'norm_groups' is 5"},
-    {"\"unet.norm_groups\":\"4\"", "\"unet.norm_groups\":\"0\"", BAD, BAD, BAD, "unet: 'norm_groups' is 0"},
+    {"\"unet.norm_groups\":\"4\"", "\"unet.norm_groups\":\"5\"", BAD, BAD, BAD,
+     "unet: 'norm_groups' is 5"},
+    {"\"unet.norm_groups\":\"4\"", "\"unet.norm_groups\":\"0\"", BAD, BAD, BAD,
+     "unet: 'norm_groups' is 0"},
     {"\"unet.norm_eps\":\"", "\"unet.norm_eps\":\"nan", BAD, BAD, BAD, "'unet.norm_eps' is \"nan"},
     {"\"unet.height\":\"8\"", "\"unet.height\":\"7\"", BAD, BAD, BAD, "unet: 'height' is 7"},
     {"\"unet.channels\":\"16,16,", "\"unet.channels\":\"16,24,", SHAPE, SHAPE, SHAPE, "|"},
-    {"\"unet.channels\":\"16,16,", "\"unet.channels\":\"16,", BAD, BAD, BAD, "'unet.channels' is |a list of 8"},
+    {"\"unet.channels\":\"16,16,", "\"unet.channels\":\"16,", BAD, BAD, BAD,
+     "'unet.channels' is |a list of 8"},
     /* Weights of some 100 gigabytes, which the file does not have. */
     {"\"unet.channels\":\"16,16,", "\"unet.channels\":\"16,8192,", SHAPE, SHAPE, SHAPE, "|"},
     {"\"unet.classes\":\"0\"", "\"unet.classes\":\"1000000\"", MISSING, MISSING, SHAPE, "class"},
@@ -191,7 +216,8 @@ static void check_peak(const dm_context *context) {
 }
 
 /* With DM_OK, loading must succeed. */
-static void load_gives(const char *folder, const char *path, int32_t weights, int32_t want, const char *words) {
+static void load_gives(const char *folder, const char *path, int32_t weights, int32_t want,
+                       const char *words) {
     dm_context *context = test_context_new(NULL, 0);
     dm_unet *unet = (dm_unet *)&context;
     test_untouched untouched = test_untouched_begin(context, folder);
@@ -228,7 +254,8 @@ static void refuse_resume(const char *folder, const char *path, int32_t want, co
     test_untouched_end(&untouched);
     ck_assert(training_unchanged(&t, weights));
     /* And life goes on. */
-    training_require(&t, dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options));
+    training_require(&t,
+                     dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options));
     training_require(&t, dm_trainer_step(t.trainer, NULL));
     free(weights);
     training_end(&t);
@@ -287,7 +314,8 @@ END_TEST
 START_TEST(files_that_end_early_or_late) {
     char *folder = new_folder();
     size_t size;
-    uint8_t *bytes = training_read_file(write_checkpoint(folder), &size), *longer = calloc(size + 1, 1);
+    uint8_t *bytes = training_read_file(write_checkpoint(folder), &size),
+            *longer = calloc(size + 1, 1);
     const char *path = path_in(folder, "part");
     training_write_file(path, bytes, size - 1);
     refuse_load(folder, path, BAD, "data_offsets|pass the data's");
@@ -331,7 +359,10 @@ static int32_t write_animation(const training *t, const uint8_t *pixels, const c
 }
 
 static const writer writers[] = {
-    {"network", write_network}, {"training", write_training}, {"picture", write_picture}, {"animation", write_animation},
+    {"network", write_network},
+    {"training", write_training},
+    {"picture", write_picture},
+    {"animation", write_animation},
 };
 enum { WRITERS = sizeof writers / sizeof *writers };
 
@@ -343,7 +374,8 @@ static const uint8_t *noisy_pixels(void) {
     return pixels;
 }
 
-static void refuse_write(const writer *w, const training *t, const char *folder, const char *path, const char *words) {
+static void refuse_write(const writer *w, const training *t, const char *folder, const char *path,
+                         const char *words) {
     test_untouched untouched = test_untouched_begin(t->context, folder);
     training_expect(t, w->write(t, noisy_pixels(), path), DM_ERROR_IO, words);
     training_expect(t, DM_ERROR_IO, DM_ERROR_IO, path);
@@ -357,7 +389,8 @@ START_TEST(folders_that_cannot_be_written) {
     char *folder = new_folder();
     training_begin(&t, &setup);
     training_write_file(path_in(folder, "file"), "old", 3);
-    refuse_write(w, &t, folder, path_in(folder, "none/new"), "cannot create|No such file or directory");
+    refuse_write(w, &t, folder, path_in(folder, "none/new"),
+                 "cannot create|No such file or directory");
     refuse_write(w, &t, folder, path_in(folder, "file/new"), "cannot create|Not a directory");
     refuse_write(w, &t, folder, folder, "cannot write: not a regular file");
     refuse_write(w, &t, NULL, "/dev/null", "cannot write: not a regular file");
@@ -384,7 +417,8 @@ START_TEST(a_full_disk) {
     if (test_disk_begin(&disk, 40000, real)) {
         const char *path = path_in(disk.folder, "file");
         training_write_file(path, "the old file", 12);
-        refuse_write(w, &t, disk.folder, path, real ? "cannot write: No space left" : "cannot write: File too large");
+        refuse_write(w, &t, disk.folder, path,
+                     real ? "cannot write: No space left" : "cannot write: File too large");
         refuse_write(w, &t, disk.folder, path_in(disk.folder, "other"), "cannot write: ");
         if (!real) {
             test_disk_lift(&disk);
@@ -414,12 +448,13 @@ START_TEST(ten_megabytes) {
     test_refused(context, dm_unet_create(&unet, context, &o, 1), DM_ERROR_LIMIT_EXCEEDED,
                  "parameters: 34.3 MB would pass the memory limit of 10.0 MB|in use");
     ck_assert_ptr_null(unet);
-    test_refused(context, dm_unet_load(&unet, context, path, DM_WEIGHTS_AVERAGE), DM_ERROR_LIMIT_EXCEEDED,
-                 "34.3 MB would pass the memory limit of 10.0 MB|in use");
+    test_refused(context, dm_unet_load(&unet, context, path, DM_WEIGHTS_AVERAGE),
+                 DM_ERROR_LIMIT_EXCEEDED, "34.3 MB would pass the memory limit of 10.0 MB|in use");
     ck_assert_ptr_null(unet);
     test_untouched_end(&untouched);
 
-    ck_assert_int_eq(dm_unet_options_preset(&o, sizeof o, DM_PRESET_TINY), DM_OK); /* and what fits still does */
+    ck_assert_int_eq(dm_unet_options_preset(&o, sizeof o, DM_PRESET_TINY),
+                     DM_OK); /* and what fits still does */
     test_accepted(context, dm_unet_create(&unet, context, &o, 1));
     dm_unet_destroy(unet);
     dm_context_destroy(context);

@@ -62,9 +62,12 @@ START_TEST(the_limit_is_kept) {
     dmi_host host = {.limit = 10 * 1000 * 1000};
     void *first, *second = &host;
     ck_assert_int_eq(dmi_alloc(&host, &first, 8100000, "first"), DMI_OK);
-    ck_assert_int_eq(dmi_alloc(&host, &second, 3200000, "unet: the plan"), DMI_ERROR_LIMIT_EXCEEDED);
+    ck_assert_int_eq(dmi_alloc(&host, &second, 3200000, "unet: the plan"),
+                     DMI_ERROR_LIMIT_EXCEEDED);
     ck_assert_ptr_null(second);
-    ck_assert_str_eq(host.error, "unet: the plan: 3.2 MB would pass the memory limit of 10.0 MB (8.1 MB in use)");
+    ck_assert_str_eq(
+        host.error,
+        "unet: the plan: 3.2 MB would pass the memory limit of 10.0 MB (8.1 MB in use)");
     ck_assert_uint_eq(host.allocations, 1);
     dmi_free(&host, first);
     ck_assert_int_eq(dmi_alloc(&host, &second, 3200000, "unet: the plan"), DMI_OK);
@@ -88,9 +91,11 @@ END_TEST
 START_TEST(products_that_overflow_are_refused) {
     dmi_host host = {0};
     void *block = &host;
-    ck_assert_int_eq(dmi_alloc_array(&host, &block, SIZE_MAX / 2, 3, "array"), DMI_ERROR_OUT_OF_MEMORY);
+    ck_assert_int_eq(dmi_alloc_array(&host, &block, SIZE_MAX / 2, 3, "array"),
+                     DMI_ERROR_OUT_OF_MEMORY);
     ck_assert_ptr_null(block);
-    ck_assert_int_eq(dmi_alloc_zero(&host, &block, SIZE_MAX / 8 + 1, 8, "array"), DMI_ERROR_OUT_OF_MEMORY);
+    ck_assert_int_eq(dmi_alloc_zero(&host, &block, SIZE_MAX / 8 + 1, 8, "array"),
+                     DMI_ERROR_OUT_OF_MEMORY);
     ck_assert_int_eq(dmi_alloc(&host, &block, SIZE_MAX, "block"), DMI_ERROR_OUT_OF_MEMORY);
 
     size_t value = 7;
@@ -159,12 +164,13 @@ START_TEST(the_processor) {
     ck_assert_int_ge(dmi_cpu_count(), 1);
     const int32_t isa = dmi_cpu_isa();
 #if defined(__x86_64__)
-    /* The compiler's own detection must not know less than was found, nor more; MOVBE, LAHF and LZCNT it does not know. */
+    /* The compiler's own detection must not know less than was found, nor more; MOVBE, LAHF and
+     * LZCNT it does not know. */
     __builtin_cpu_init();
     const dmi_cpu_words words = dmi_cpu_read();
-    const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
-                    __builtin_cpu_supports("bmi2") && (words.leaf1_ecx & 0x400000) &&
-                    (words.leaf80000001_ecx & 0x21) == 0x21;
+    const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                    __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2") &&
+                    (words.leaf1_ecx & 0x400000) && (words.leaf80000001_ecx & 0x21) == 0x21;
     const bool v4 = v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                     __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
                     __builtin_cpu_supports("avx512vl");
@@ -178,7 +184,8 @@ START_TEST(the_processor) {
 END_TEST
 
 #if defined(__x86_64__)
-/* Bits that a level lacks where they are all that a complete processor lacks, one by one, by the psABI's names. */
+/* Bits that a level lacks where they are all that a complete processor lacks, one by one, by the
+ * psABI's names. */
 typedef struct lacking {
     const char *name;
     dmi_cpu_words bits;
@@ -220,9 +227,11 @@ static const lacking lackings[] = {
 
 START_TEST(a_level_needs_all_of_its_features_and_registers) {
     const lacking *l = &lackings[_i];
-    const dmi_cpu_words words = {~l->bits.leaf1_ecx, ~l->bits.leaf7_ebx, ~l->bits.leaf80000001_ecx, ~l->bits.xcr0};
+    const dmi_cpu_words words = {~l->bits.leaf1_ecx, ~l->bits.leaf7_ebx, ~l->bits.leaf80000001_ecx,
+                                 ~l->bits.xcr0};
     const int32_t level = dmi_cpu_level(&words);
-    ck_assert_msg(level == l->level, "without %s the level is %d, not %d", l->name, (int)level, (int)l->level);
+    ck_assert_msg(level == l->level, "without %s the level is %d, not %d", l->name, (int)level,
+                  (int)l->level);
     const dmi_cpu_words none = {0};
     ck_assert_int_eq(dmi_cpu_level(&none), DMI_ISA_BASE);
     const dmi_cpu_words here = dmi_cpu_read();
@@ -267,7 +276,8 @@ Suite *test_base_suite(void) {
     tcase_add_test(tests, shapes);
     tcase_add_test(tests, the_processor);
 #if defined(__x86_64__)
-    tcase_add_loop_test(tests, a_level_needs_all_of_its_features_and_registers, 0, sizeof lackings / sizeof *lackings);
+    tcase_add_loop_test(tests, a_level_needs_all_of_its_features_and_registers, 0,
+                        sizeof lackings / sizeof *lackings);
 #endif
     suite_add_tcase(suite, tests);
     return suite;

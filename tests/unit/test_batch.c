@@ -1,14 +1,17 @@
-/* What goes into a step: pictures in their order, flips, timesteps, noise and labels, from a dataset or from the caller, and
- * what is said where they do not fit. */
+/* What goes into a step: pictures in their order, flips, timesteps, noise and labels, from a
+ * dataset or from the caller, and what is said where they do not fit. */
 #include "base/random.h"
 #include "support/training.h"
 #include "train/trainer.h"
 
 /* ---- what is drawn ---- */
 
-static const float *input(const training *t, dmi_value value) { return dmi_graph_data(t->trainer->train.graph, value); }
+static const float *input(const training *t, dmi_value value) {
+    return dmi_graph_data(t->trainer->train.graph, value);
+}
 
-/* Whether the target, which is x_0 itself where that is predicted, is picture `index`, mirrored or not. */
+/* Whether the target, which is x_0 itself where that is predicted, is picture `index`, mirrored or
+ * not. */
 static bool target_is(const training *t, int32_t place, uint64_t index, bool mirrored) {
     const float *target = t->trainer->batch.target + (size_t)place * TRAINING_ELEMENTS;
     const uint8_t *pixels = training_pixels() + index * TRAINING_ELEMENTS;
@@ -16,8 +19,10 @@ static bool target_is(const training *t, int32_t place, uint64_t index, bool mir
         for (int32_t x = 0; x < TRAINING_SIDE; x++)
             for (int32_t c = 0; c < TRAINING_CHANNELS; c++) {
                 int32_t from = mirrored ? TRAINING_SIDE - 1 - x : x;
-                float want = (float)pixels[(y * TRAINING_SIDE + from) * TRAINING_CHANNELS + c] / 127.5f - 1;
-                if (fabsf(target[(y * TRAINING_SIDE + x) * TRAINING_CHANNELS + c] - want) > 1e-6f) return false;
+                float want =
+                    (float)pixels[(y * TRAINING_SIDE + from) * TRAINING_CHANNELS + c] / 127.5f - 1;
+                if (fabsf(target[(y * TRAINING_SIDE + x) * TRAINING_CHANNELS + c] - want) > 1e-6f)
+                    return false;
             }
     return true;
 }
@@ -29,7 +34,8 @@ static int32_t which_picture(const training *t, int32_t place, bool mirrored) {
     return -1;
 }
 
-/* Every picture once an epoch, in another order each, the batches of 4 running across the ends of epochs of 10. */
+/* Every picture once an epoch, in another order each, the batches of 4 running across the ends of
+ * epochs of 10. */
 START_TEST(epochs_are_permutations) {
     enum { EPOCHS = 4, SEEN = EPOCHS * TRAINING_PICTURES };
     training t;
@@ -42,24 +48,30 @@ START_TEST(epochs_are_permutations) {
         training_require(&t, dm_trainer_step(t.trainer, NULL));
         for (int32_t k = 0; k < 4; k++) {
             int32_t plain = which_picture(&t, k, false), mirrored = which_picture(&t, k, true);
-            ck_assert_msg((plain < 0) != (mirrored < 0), "place %d is no picture of the dataset", (int)(done + k));
+            ck_assert_msg((plain < 0) != (mirrored < 0), "place %d is no picture of the dataset",
+                          (int)(done + k));
             order[done + k] = plain < 0 ? mirrored : plain;
             flips += plain < 0;
         }
     }
     for (int32_t epoch = 0; epoch < EPOCHS; epoch++) {
         int32_t seen[TRAINING_PICTURES] = {0};
-        for (int32_t i = 0; i < TRAINING_PICTURES; i++) seen[order[epoch * TRAINING_PICTURES + i]]++;
+        for (int32_t i = 0; i < TRAINING_PICTURES; i++)
+            seen[order[epoch * TRAINING_PICTURES + i]]++;
         for (int32_t i = 0; i < TRAINING_PICTURES; i++) ck_assert_int_eq(seen[i], 1);
-        if (epoch > 0) ck_assert_mem_ne(order, order + epoch * TRAINING_PICTURES, TRAINING_PICTURES * sizeof *order);
+        if (epoch > 0)
+            ck_assert_mem_ne(order, order + epoch * TRAINING_PICTURES,
+                             TRAINING_PICTURES * sizeof *order);
     }
-    if (setup.options.flip) ck_assert(flips > SEEN / 4 && flips < 3 * SEEN / 4); /* 40 coins: 10 or 30 is 3 sigma off */
+    if (setup.options.flip)
+        ck_assert(flips > SEEN / 4 && flips < 3 * SEEN / 4); /* 40 coins: 10 or 30 is 3 sigma off */
     else ck_assert_int_eq(flips, 0);
     training_end(&t);
 }
 END_TEST
 
-/* x_t = sqrt(a) x_0 + sqrt(1 - a) eps with the t that the network is told, and eps drawn anew for each position. */
+/* x_t = sqrt(a) x_0 + sqrt(1 - a) eps with the t that the network is told, and eps drawn anew for
+ * each position. */
 START_TEST(x_t_is_made_of_picture_and_noise) {
     enum { COUNT = 4 * TRAINING_ELEMENTS };
     static float want[COUNT], noise[COUNT];
@@ -75,10 +87,12 @@ START_TEST(x_t_is_made_of_picture_and_noise) {
             dmi_random_normal(&at, noise + i * TRAINING_ELEMENTS, TRAINING_ELEMENTS);
         }
         for (size_t i = 0; i < COUNT; i++) {
-            double a = t.trainer->schedule->alpha_cumprod[(int32_t)timesteps[i / TRAINING_ELEMENTS]];
+            double a =
+                t.trainer->schedule->alpha_cumprod[(int32_t)timesteps[i / TRAINING_ELEMENTS]];
             want[i] = (float)(sqrt(a) * t.trainer->batch.target[i] + sqrt(1 - a) * noise[i]);
         }
-        test_close(input(&t, t.trainer->train.x), want, COUNT, 1e-6); /* roundings of three floats */
+        test_close(input(&t, t.trainer->train.x), want, COUNT,
+                   1e-6); /* roundings of three floats */
     }
     training_end(&t);
 }
@@ -100,7 +114,7 @@ START_TEST(timesteps_cover_the_schedule) {
             if (timestep > most) most = timestep;
         }
     }
-    ck_assert(least >= 0 && least < 30 && most > 970 && most < 1000); /* 0.97^400 is 5e-6 */
+    ck_assert(least >= 0 && least < 30 && most > 970 && most < 1000);   /* 0.97^400 is 5e-6 */
     ck_assert_double_eq_tol(sum / DRAWN, 499.5, 4 * 289 / sqrt(DRAWN)); /* four sigma */
     training_end(&t);
 }
@@ -134,7 +148,8 @@ START_TEST(given_labels_reach_the_network) {
     training_begin(&t, &setup);
     training_give(&given, 4);
     training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL));
-    for (int32_t i = 0; i < 4; i++) ck_assert(input(&t, t.trainer->train.labels)[i] == TRAINING_CLASSES);
+    for (int32_t i = 0; i < 4; i++)
+        ck_assert(input(&t, t.trainer->train.labels)[i] == TRAINING_CLASSES);
     given.labels[1] = -1;
     given.labels[2] = TRAINING_CLASSES;
     given.batch.labels = given.labels;
@@ -145,7 +160,8 @@ START_TEST(given_labels_reach_the_network) {
 }
 END_TEST
 
-/* Each pass takes its own part of the caller's batch; the last one's stays in the graph's inputs. */
+/* Each pass takes its own part of the caller's batch; the last one's stays in the graph's
+ * inputs. */
 START_TEST(passes_take_their_parts) {
     training t;
     training_given given;
@@ -164,7 +180,8 @@ START_TEST(passes_take_their_parts) {
         ck_assert_int_eq((int32_t)input(&t, t.trainer->train.labels)[i], given.labels[4 + i]);
         ck_assert_int_eq((int32_t)input(&t, t.trainer->train.t)[i], given.timesteps[4 + i]);
     }
-    ck_assert_mem_eq(t.trainer->batch.target, given.noise + 4 * TRAINING_ELEMENTS, 2 * TRAINING_ELEMENTS * sizeof(float));
+    ck_assert_mem_eq(t.trainer->batch.target, given.noise + 4 * TRAINING_ELEMENTS,
+                     2 * TRAINING_ELEMENTS * sizeof(float));
     training_end(&t);
 }
 END_TEST
@@ -189,9 +206,11 @@ static int32_t read_source(void *user, uint64_t index, uint8_t *pixels, int32_t 
 static void begin_with_source(training *t, training_setup setup, source *s) {
     setup.dataset = false;
     training_prepare(t, &setup);
-    training_require(t, dm_dataset_from_callback(&t->dataset, t->context, read_source, s, TRAINING_PICTURES, TRAINING_SIDE,
-                                                 TRAINING_SIDE, TRAINING_CHANNELS));
-    training_require(t, dm_trainer_create(&t->trainer, t->unet, t->schedule, t->dataset, &setup.options));
+    training_require(t, dm_dataset_from_callback(&t->dataset, t->context, read_source, s,
+                                                 TRAINING_PICTURES, TRAINING_SIDE, TRAINING_SIDE,
+                                                 TRAINING_CHANNELS));
+    training_require(t, dm_trainer_create(&t->trainer, t->unet, t->schedule, t->dataset,
+                                          &setup.options));
 }
 
 /* Three passes of two pictures read what one pass of six does, in the same order. */
@@ -226,7 +245,8 @@ START_TEST(failed_reading_changes_nothing) {
     begin_with_source(&t, setup, &s);
     training_require(&t, dm_trainer_step(t.trainer, NULL));
     float *state = training_state(&t, &floats);
-    training_expect(&t, dm_trainer_run(t.trainer, 9, NULL, NULL), DM_ERROR_CALLBACK_FAILED, "answered 5");
+    training_expect(&t, dm_trainer_run(t.trainer, 9, NULL, NULL), DM_ERROR_CALLBACK_FAILED,
+                    "answered 5");
     ck_assert_uint_eq(dm_trainer_steps_done(t.trainer), 1);
     ck_assert_int_eq(s.calls, 11);
     training_same_state(&t, state, floats);
@@ -241,7 +261,8 @@ START_TEST(failed_reading_changes_nothing) {
 }
 END_TEST
 
-/* Known before the first step of the library's own datasets, and of a program's own when the picture is read. */
+/* Known before the first step of the library's own datasets, and of a program's own when the
+ * picture is read. */
 START_TEST(label_outside_the_classes) {
     training t;
     source s = {.fail_at = -1};
@@ -249,12 +270,14 @@ START_TEST(label_outside_the_classes) {
     setup.classes = TRAINING_CLASSES - 1;
     setup.options.batch_size = TRAINING_PICTURES;
     training_prepare(&t, &setup);
-    training_expect(&t, dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options), DM_ERROR_INVALID_ARGUMENT,
-                    "has 4 classes, the network 3");
+    training_expect(&t,
+                    dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options),
+                    DM_ERROR_INVALID_ARGUMENT, "has 4 classes, the network 3");
     training_end(&t);
     begin_with_source(&t, setup, &s);
     float *weights = training_weights(&t);
-    training_expect(&t, dm_trainer_step(t.trainer, NULL), DM_ERROR_INVALID_ARGUMENT, "picture |has label 3|3 classes");
+    training_expect(&t, dm_trainer_step(t.trainer, NULL), DM_ERROR_INVALID_ARGUMENT,
+                    "picture |has label 3|3 classes");
     ck_assert_uint_eq(dm_trainer_steps_done(t.trainer), 0);
     ck_assert(training_unchanged(&t, weights));
     free(weights);
@@ -270,10 +293,12 @@ START_TEST(dropout_without_labels) {
     setup.dataset = false;
     setup.options.label_dropout = 0.1;
     training_prepare(&t, &setup);
-    training_require(&t, dm_dataset_from_memory(&t.dataset, t.context, training_pixels(), NULL, TRAINING_PICTURES, TRAINING_SIDE,
-                                                TRAINING_SIDE, TRAINING_CHANNELS));
-    training_expect(&t, dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options), DM_ERROR_INVALID_ARGUMENT,
-                    "'label_dropout' 0.1|its pictures have no labels");
+    training_require(&t, dm_dataset_from_memory(&t.dataset, t.context, training_pixels(), NULL,
+                                                TRAINING_PICTURES, TRAINING_SIDE, TRAINING_SIDE,
+                                                TRAINING_CHANNELS));
+    training_expect(&t,
+                    dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options),
+                    DM_ERROR_INVALID_ARGUMENT, "'label_dropout' 0.1|its pictures have no labels");
     training_end(&t);
 }
 END_TEST
@@ -283,7 +308,8 @@ START_TEST(shapes_must_agree) {
     training_setup setup = training_default();
     setup.dataset = false;
     training_prepare(&t, &setup);
-    training_require(&t, dm_dataset_from_memory(&t.dataset, t.context, training_pixels(), NULL, 4, 4, 8, 3));
+    training_require(&t, dm_dataset_from_memory(&t.dataset, t.context, training_pixels(), NULL, 4,
+                                                4, 8, 3));
     int32_t status = dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options);
     training_expect(&t, status, DM_ERROR_SHAPE_MISMATCH, "4 x 8 x 3|8 x 8 x 3");
     ck_assert_ptr_null(t.trainer);
@@ -296,9 +322,11 @@ START_TEST(dataset_of_another_context) {
     training_setup setup = training_default();
     training_prepare(&t, &setup);
     training_prepare(&other, &setup);
-    int32_t status = dm_trainer_create(&t.trainer, t.unet, t.schedule, other.dataset, &setup.options);
+    int32_t status =
+        dm_trainer_create(&t.trainer, t.unet, t.schedule, other.dataset, &setup.options);
     training_expect(&t, status, DM_ERROR_INVALID_ARGUMENT, "another context");
-    training_require(&t, dm_trainer_create(&t.trainer, t.unet, other.schedule, t.dataset, &setup.options));
+    training_require(&t, dm_trainer_create(&t.trainer, t.unet, other.schedule, t.dataset,
+                                           &setup.options));
     training_end(&other);
     training_require(&t, dm_trainer_step(t.trainer, NULL));
     training_end(&t);
@@ -315,23 +343,33 @@ START_TEST(bad_batches_are_named) {
     training_begin(&t, &setup);
     float *weights = training_weights(&t);
     dm_train_batch *batch = &given.batch;
-    training_expect(&t, dm_trainer_step_batch(t.trainer, NULL, NULL), DM_ERROR_INVALID_ARGUMENT, "'batch' is NULL");
+    training_expect(&t, dm_trainer_step_batch(t.trainer, NULL, NULL), DM_ERROR_INVALID_ARGUMENT,
+                    "'batch' is NULL");
     training_give(&given, 4), batch->struct_size = 0;
-    training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_INVALID_ARGUMENT, "batch|struct_size");
+    training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_INVALID_ARGUMENT,
+                    "batch|struct_size");
     training_give(&given, 5);
-    training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_SHAPE_MISMATCH, "'count' is 5|4");
+    training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_SHAPE_MISMATCH,
+                    "'count' is 5|4");
     training_give(&given, 4), batch->images = NULL;
-    training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_INVALID_ARGUMENT, "'images' is NULL");
+    training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_INVALID_ARGUMENT,
+                    "'images' is NULL");
     training_give(&given, 4), batch->reserved = 1;
-    training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_INVALID_ARGUMENT, "'reserved' is 1");
+    training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_INVALID_ARGUMENT,
+                    "'reserved' is 1");
     training_give(&given, 4), given.timesteps[3] = 1000;
-    training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_INVALID_ARGUMENT, "timestep 3 is 1000|999");
+    training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_INVALID_ARGUMENT,
+                    "timestep 3 is 1000|999");
     training_give(&given, 4), given.timesteps[2] = -1;
-    training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_INVALID_ARGUMENT, "timestep 2 is -1");
+    training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_INVALID_ARGUMENT,
+                    "timestep 2 is -1");
     training_give(&given, 4), batch->labels = given.labels;
-    training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_INVALID_ARGUMENT, "no classes");
-    training_expect(&t, dm_trainer_step(t.trainer, NULL), DM_ERROR_WRONG_STATE, "without a dataset");
-    training_expect(&t, dm_trainer_run(t.trainer, 1, NULL, NULL), DM_ERROR_WRONG_STATE, "without a dataset");
+    training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_INVALID_ARGUMENT,
+                    "no classes");
+    training_expect(&t, dm_trainer_step(t.trainer, NULL), DM_ERROR_WRONG_STATE,
+                    "without a dataset");
+    training_expect(&t, dm_trainer_run(t.trainer, 1, NULL, NULL), DM_ERROR_WRONG_STATE,
+                    "without a dataset");
     ck_assert_uint_eq(dm_trainer_steps_done(t.trainer), 0);
     ck_assert(training_unchanged(&t, weights));
     free(weights);
@@ -346,8 +384,10 @@ START_TEST(bad_given_label) {
     setup.dataset = false;
     setup.classes = TRAINING_CLASSES;
     training_begin(&t, &setup);
-    training_give(&given, 4), given.batch.labels = given.labels, given.labels[2] = TRAINING_CLASSES + 1;
-    training_expect(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL), DM_ERROR_INVALID_ARGUMENT, "label 2 is 5");
+    training_give(&given, 4), given.batch.labels = given.labels,
+                              given.labels[2] = TRAINING_CLASSES + 1;
+    training_expect(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL),
+                    DM_ERROR_INVALID_ARGUMENT, "label 2 is 5");
     training_end(&t);
 }
 END_TEST

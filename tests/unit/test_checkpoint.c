@@ -1,4 +1,5 @@
-/* Checkpoints: a run that is saved and resumed goes on bit for bit, and a file that is not right changes nothing. */
+/* Checkpoints: a run that is saved and resumed goes on bit for bit, and a file that is not right
+ * changes nothing. */
 #include "io/safetensors.h"
 #include "support/training.h"
 #include "train/trainer.h"
@@ -59,7 +60,8 @@ static training_setup no_average(void) {
 static training_setup (*const setups[])(void) = {training_default, everything, hybrid, no_average};
 enum { SETUPS = sizeof setups / sizeof *setups };
 
-/* 50 steps at once on one thread; and 30, saved and resumed by another process, so to say, on two or three threads. */
+/* 50 steps at once on one thread; and 30, saved and resumed by another process, so to say, on two
+ * or three threads. */
 START_TEST(resumed_runs_are_the_same_bits) {
     training_setup setup = setups[_i]();
     char *folder = new_folder();
@@ -77,7 +79,8 @@ START_TEST(resumed_runs_are_the_same_bits) {
 
     setup.threads = 3;
     training_prepare(&t, &setup);
-    training_require(&t, dm_trainer_resume(&t.trainer, t.unet, t.dataset, in_folder(folder, "half")));
+    training_require(&t,
+                     dm_trainer_resume(&t.trainer, t.unet, t.dataset, in_folder(folder, "half")));
     ck_assert_uint_eq(dm_trainer_steps_done(t.trainer), 30);
     training_require(&t, dm_trainer_save(t.trainer, in_folder(folder, "again")));
     training_same_files(in_folder(folder, "half"), in_folder(folder, "again"));
@@ -89,7 +92,8 @@ START_TEST(resumed_runs_are_the_same_bits) {
 }
 END_TEST
 
-/* Betas of the caller's and a changed learning rate are of the file too, and so are refused steps. */
+/* Betas of the caller's and a changed learning rate are of the file too, and so are refused
+ * steps. */
 START_TEST(all_of_a_run_is_in_the_file) {
     double betas[40];
     training t;
@@ -101,21 +105,24 @@ START_TEST(all_of_a_run_is_in_the_file) {
     training_prepare(&t, &setup);
     dm_schedule_destroy(t.schedule);
     training_require(&t, dm_schedule_create_from_betas(&t.schedule, t.context, betas, 40));
-    training_require(&t, dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options));
+    training_require(&t,
+                     dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options));
     training_require(&t, dm_trainer_run(t.trainer, 3, NULL, NULL));
     training_require(&t, dm_trainer_set_learning_rate(t.trainer, 1.0 / 3));
     training_given given;
     training_give(&given, 8);
     given.images[0] = NAN;
     given.batch.timesteps = NULL;
-    training_expect(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL), DM_ERROR_NOT_FINITE, "refused");
+    training_expect(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL), DM_ERROR_NOT_FINITE,
+                    "refused");
     training_require(&t, dm_trainer_save(t.trainer, in_folder(folder, "file")));
     dm_trainer_options options;
     training_require(&t, dm_trainer_get_options(t.trainer, &options, sizeof options));
     training_end(&t);
 
     training_prepare(&t, &setup);
-    training_require(&t, dm_trainer_resume(&t.trainer, t.unet, t.dataset, in_folder(folder, "file")));
+    training_require(&t,
+                     dm_trainer_resume(&t.trainer, t.unet, t.dataset, in_folder(folder, "file")));
     dm_trainer_options got;
     training_require(&t, dm_trainer_get_options(t.trainer, &got, sizeof got));
     ck_assert_mem_eq(&got, &options, sizeof got);
@@ -145,7 +152,8 @@ START_TEST(network_runs_after_resume) {
     training_prepare(&t, &setup);
     training_require(&t, dm_unet_forward(t.unet, got, given.images, &timestep, NULL, 1));
     ck_assert_mem_ne(got, want, sizeof want);
-    training_require(&t, dm_trainer_resume(&t.trainer, t.unet, t.dataset, in_folder(folder, "file")));
+    training_require(&t,
+                     dm_trainer_resume(&t.trainer, t.unet, t.dataset, in_folder(folder, "file")));
     training_require(&t, dm_unet_forward(t.unet, got, given.images, &timestep, NULL, 1));
     ck_assert_mem_eq(got, want, sizeof want);
     training_end(&t);
@@ -153,7 +161,8 @@ START_TEST(network_runs_after_resume) {
 }
 END_TEST
 
-/* A limit that suffices for training suffices for going on. The batch is large enough for the graph to pass the file. */
+/* A limit that suffices for training suffices for going on. The batch is large enough for the graph
+ * to pass the file. */
 START_TEST(resume_needs_no_more_memory) {
     training t;
     uint64_t began, resumed;
@@ -167,7 +176,8 @@ START_TEST(resume_needs_no_more_memory) {
     dm_context_memory(t.context, NULL, &began, NULL);
     training_end(&t);
     training_prepare(&t, &setup);
-    training_require(&t, dm_trainer_resume(&t.trainer, t.unet, t.dataset, in_folder(folder, "file")));
+    training_require(&t,
+                     dm_trainer_resume(&t.trainer, t.unet, t.dataset, in_folder(folder, "file")));
     dm_context_memory(t.context, NULL, &resumed, NULL);
     ck_assert_uint_eq(began, resumed);
     training_end(&t);
@@ -185,7 +195,8 @@ START_TEST(resume_without_dataset) {
     training_require(&t, dm_trainer_save(t.trainer, in_folder(folder, "file")));
     dm_trainer_destroy(t.trainer);
     training_require(&t, dm_trainer_resume(&t.trainer, t.unet, NULL, in_folder(folder, "file")));
-    training_expect(&t, dm_trainer_step(t.trainer, NULL), DM_ERROR_WRONG_STATE, "without a dataset");
+    training_expect(&t, dm_trainer_step(t.trainer, NULL), DM_ERROR_WRONG_STATE,
+                    "without a dataset");
     training_give(&given, 4);
     training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL));
     training_end(&t);
@@ -195,7 +206,8 @@ END_TEST
 
 /* ---- what is in the file ---- */
 
-static void assert_tensors(const training *t, const dmi_safetensors *file, const char *prefix, bool there) {
+static void assert_tensors(const training *t, const dmi_safetensors *file, const char *prefix,
+                           bool there) {
     for (int32_t i = 0; i < t->unet->params.count; i++) {
         char name[256];
         snprintf(name, sizeof name, "%s%s", prefix, t->unet->params.items[i].name);
@@ -217,7 +229,8 @@ START_TEST(names_in_the_file) {
     assert_tensors(&t, file, "adam_m.", true);
     assert_tensors(&t, file, "adam_v.", true);
     assert_tensors(&t, file, "average.", average);
-    ck_assert_uint_eq(dmi_safetensors_count(file), (size_t)t.unet->params.count * (average ? 4 : 3));
+    ck_assert_uint_eq(dmi_safetensors_count(file),
+                      (size_t)t.unet->params.count * (average ? 4 : 3));
     ck_assert_str_eq(dmi_safetensors_metadata(file, "format"), "libdiffusion.checkpoint");
     ck_assert_str_eq(dmi_safetensors_metadata(file, "format_version"), "1");
     ck_assert_str_eq(dmi_safetensors_metadata(file, "trainer.steps"), "2");
@@ -237,10 +250,12 @@ START_TEST(networks_load_from_checkpoints) {
     training_prepare(&target, &setup);
     training_require(&t, dm_trainer_run(t.trainer, 3, NULL, NULL));
     training_require(&t, dm_trainer_save(t.trainer, in_folder(folder, "file")));
-    training_require(&t, dm_unet_load(&unet, t.context, in_folder(folder, "file"), DM_WEIGHTS_TRAINED));
+    training_require(&t,
+                     dm_unet_load(&unet, t.context, in_folder(folder, "file"), DM_WEIGHTS_TRAINED));
     ck_assert(training_unchanged(&t, unet->params.data));
     dm_unet_destroy(unet);
-    training_require(&t, dm_unet_load(&unet, t.context, in_folder(folder, "file"), DM_WEIGHTS_AVERAGE));
+    training_require(&t,
+                     dm_unet_load(&unet, t.context, in_folder(folder, "file"), DM_WEIGHTS_AVERAGE));
     if (t.trainer->averages[0]) {
         training_require(&t, dm_trainer_get_average(t.trainer, target.unet));
         ck_assert(training_unchanged(&target, unet->params.data));
@@ -270,7 +285,8 @@ START_TEST(parts_are_read_in_little_memory) {
     training_require(&t, dm_schedule_load(&schedule, t.context, in_folder(folder, "file")));
     dm_schedule_destroy(schedule);
     t.context->host.limit = t.context->host.used + size / 2;
-    training_require(&t, dm_unet_load(&unet, t.context, in_folder(folder, "file"), DM_WEIGHTS_TRAINED));
+    training_require(&t,
+                     dm_unet_load(&unet, t.context, in_folder(folder, "file"), DM_WEIGHTS_TRAINED));
     dm_unet_destroy(unet);
     t.context->host.limit = 0;
     training_end(&t);
@@ -285,8 +301,10 @@ START_TEST(saving_where_nothing_can_be_written) {
     char *folder = new_folder();
     training_setup setup = training_default();
     training_begin(&t, &setup);
-    training_expect(&t, dm_trainer_save(t.trainer, in_folder(folder, "none/file")), DM_ERROR_IO, "none/file");
-    training_expect(&t, dm_trainer_save(t.trainer, NULL), DM_ERROR_INVALID_ARGUMENT, "'path' is NULL");
+    training_expect(&t, dm_trainer_save(t.trainer, in_folder(folder, "none/file")), DM_ERROR_IO,
+                    "none/file");
+    training_expect(&t, dm_trainer_save(t.trainer, NULL), DM_ERROR_INVALID_ARGUMENT,
+                    "'path' is NULL");
     training_require(&t, dm_trainer_step(t.trainer, NULL));
     training_require(&t, dm_trainer_save(t.trainer, in_folder(folder, "file")));
     training_end(&t);
@@ -294,8 +312,10 @@ START_TEST(saving_where_nothing_can_be_written) {
 }
 END_TEST
 
-/* Resumes from `path` with another network, which must fail and leave it as it was, free for a trainer. */
-static void refuse_resume(const training_setup *setup, const char *path, int32_t want, const char *words) {
+/* Resumes from `path` with another network, which must fail and leave it as it was, free for a
+ * trainer. */
+static void refuse_resume(const training_setup *setup, const char *path, int32_t want,
+                          const char *words) {
     training t;
     uint64_t before, after;
     dm_trainer *trainer = (dm_trainer *)&t;
@@ -346,24 +366,34 @@ typedef struct damage {
 } damage;
 
 static const damage damages[] = {
-    {"\"format_version\":\"1\"", "\"format_version\":\"2\"", DM_ERROR_UNSUPPORTED_VERSION, "format_version is 2"},
-    {"\"format_version\":\"1\"", "\"format_version\":\"0\"", DM_ERROR_BAD_FORMAT, "'format_version' is '0'"},
-    {"\"format_version\":\"1\"", "\"format_version\":\"x\"", DM_ERROR_BAD_FORMAT, "'format_version' is 'x'"},
+    {"\"format_version\":\"1\"", "\"format_version\":\"2\"", DM_ERROR_UNSUPPORTED_VERSION,
+     "format_version is 2"},
+    {"\"format_version\":\"1\"", "\"format_version\":\"0\"", DM_ERROR_BAD_FORMAT,
+     "'format_version' is '0'"},
+    {"\"format_version\":\"1\"", "\"format_version\":\"x\"", DM_ERROR_BAD_FORMAT,
+     "'format_version' is 'x'"},
     {"\"format_version\"", "\"format_versiom\"", DM_ERROR_BAD_FORMAT, "'format_version'"},
     {"libdiffusion.checkpoint", "libdiffusion.something_", DM_ERROR_BAD_FORMAT, "no checkpoint"},
     {"\"trainer.steps\"", "\"trainer.stepS\"", DM_ERROR_BAD_FORMAT, "no 'trainer.steps'"},
-    {"\"trainer.steps\":\"2\"", "\"trainer.steps\":\"3\"", DM_ERROR_BAD_FORMAT, "3 steps, 2 of them|and 8 pictures"},
-    {"\"trainer.applied\":\"2\"", "\"trainer.applied\":\"9\"", DM_ERROR_BAD_FORMAT, "9 of them applied"},
+    {"\"trainer.steps\":\"2\"", "\"trainer.steps\":\"3\"", DM_ERROR_BAD_FORMAT,
+     "3 steps, 2 of them|and 8 pictures"},
+    {"\"trainer.applied\":\"2\"", "\"trainer.applied\":\"9\"", DM_ERROR_BAD_FORMAT,
+     "9 of them applied"},
     {"\"trainer.seed\"", "\"trainer.sEed\"", DM_ERROR_BAD_FORMAT, "no 'trainer.seed'"},
-    {"\"trainer.batch_size\":\"4\"", "\"trainer.batch_size\":\"0\"", DM_ERROR_BAD_FORMAT, "'batch_size' is 0"},
+    {"\"trainer.batch_size\":\"4\"", "\"trainer.batch_size\":\"0\"", DM_ERROR_BAD_FORMAT,
+     "'batch_size' is 0"},
     {"\"trainer.batch_size\":\"4\"", "\"trainer.batch_size\":\"x\"", DM_ERROR_BAD_FORMAT, "\"x\""},
     {"\"unet.dropout\"", "\"unet.drOpout\"", DM_ERROR_BAD_FORMAT, "no 'unet.dropout'"},
-    {"\"dataset.count\":\"10\"", "\"dataset.count\":\"x0\"", DM_ERROR_BAD_FORMAT, "'dataset.count'"},
+    {"\"dataset.count\":\"10\"", "\"dataset.count\":\"x0\"", DM_ERROR_BAD_FORMAT,
+     "'dataset.count'"},
     {"\"schedule.kind\":\"0\"", "\"schedule.kind\":\"7\"", DM_ERROR_BAD_FORMAT, "'kind' is 7"},
     {"\"schedule.kind\"", "\"schedule.kInd\"", DM_ERROR_NOT_FOUND, "schedule"},
-    {"\"adam_v.conv_in.bias\"", "\"adam_w.conv_in.bias\"", DM_ERROR_NOT_FOUND, "adam_v.conv_in.bias"},
-    {"\"average.conv_in.bias\"", "\"averagE.conv_in.bias\"", DM_ERROR_NOT_FOUND, "average.conv_in.bias"},
-    {"\"unet.prediction\":\"0\"", "\"unet.prediction\":\"2\"", DM_ERROR_SHAPE_MISMATCH, "'prediction'"},
+    {"\"adam_v.conv_in.bias\"", "\"adam_w.conv_in.bias\"", DM_ERROR_NOT_FOUND,
+     "adam_v.conv_in.bias"},
+    {"\"average.conv_in.bias\"", "\"averagE.conv_in.bias\"", DM_ERROR_NOT_FOUND,
+     "average.conv_in.bias"},
+    {"\"unet.prediction\":\"0\"", "\"unet.prediction\":\"2\"", DM_ERROR_SHAPE_MISMATCH,
+     "'prediction'"},
 };
 
 START_TEST(damaged_files) {
@@ -389,7 +419,8 @@ START_TEST(network_files_have_no_training_state) {
     training_prepare(&t, &setup);
     training_require(&t, dm_unet_save(t.unet, t.schedule, in_folder(folder, "network")));
     training_end(&t);
-    refuse_resume(&setup, in_folder(folder, "network"), DM_ERROR_BAD_FORMAT, "without training state|dm_unet_load");
+    refuse_resume(&setup, in_folder(folder, "network"), DM_ERROR_BAD_FORMAT,
+                  "without training state|dm_unet_load");
     free(folder);
 }
 END_TEST
@@ -409,25 +440,29 @@ START_TEST(other_networks_and_datasets) {
     other = setup;
     other.dataset = false;
     training_prepare(&t, &other);
-    training_require(&t, dm_dataset_from_memory(&t.dataset, t.context, training_pixels(), NULL, 2, 16, 4, 3));
+    training_require(&t, dm_dataset_from_memory(&t.dataset, t.context, training_pixels(), NULL, 2,
+                                                16, 4, 3));
     float *weights = training_weights(&t);
-    training_expect(&t, dm_trainer_resume(&trainer, t.unet, t.dataset, in_folder(folder, "file")), DM_ERROR_SHAPE_MISMATCH,
-                    "16 x 4 x 3|8 x 8 x 3");
+    training_expect(&t, dm_trainer_resume(&trainer, t.unet, t.dataset, in_folder(folder, "file")),
+                    DM_ERROR_SHAPE_MISMATCH, "16 x 4 x 3|8 x 8 x 3");
     ck_assert_ptr_null(trainer);
     dm_dataset_destroy(t.dataset);
-    training_require(&t, dm_dataset_from_memory(&t.dataset, t.context, training_pixels(), NULL, 3, 8, 8, 3));
-    training_expect(&t, dm_trainer_resume(&trainer, t.unet, t.dataset, in_folder(folder, "file")), DM_ERROR_SHAPE_MISMATCH,
-                    "file|10 pictures|has 3");
+    training_require(&t, dm_dataset_from_memory(&t.dataset, t.context, training_pixels(), NULL, 3,
+                                                8, 8, 3));
+    training_expect(&t, dm_trainer_resume(&trainer, t.unet, t.dataset, in_folder(folder, "file")),
+                    DM_ERROR_SHAPE_MISMATCH, "file|10 pictures|has 3");
     ck_assert_ptr_null(trainer);
     ck_assert(training_unchanged(&t, weights));
     free(weights);
     training_end(&t);
 
     training_begin(&t, &setup);
-    training_expect(&t, dm_trainer_resume(&trainer, t.unet, t.dataset, in_folder(folder, "file")), DM_ERROR_WRONG_STATE,
-                    "already");
-    training_expect(&t, dm_trainer_resume(NULL, t.unet, NULL, "file"), DM_ERROR_INVALID_ARGUMENT, "'out'");
-    training_expect(&t, dm_trainer_resume(&trainer, t.unet, NULL, NULL), DM_ERROR_INVALID_ARGUMENT, "'path'");
+    training_expect(&t, dm_trainer_resume(&trainer, t.unet, t.dataset, in_folder(folder, "file")),
+                    DM_ERROR_WRONG_STATE, "already");
+    training_expect(&t, dm_trainer_resume(NULL, t.unet, NULL, "file"), DM_ERROR_INVALID_ARGUMENT,
+                    "'out'");
+    training_expect(&t, dm_trainer_resume(&trainer, t.unet, NULL, NULL), DM_ERROR_INVALID_ARGUMENT,
+                    "'path'");
     ck_assert_int_eq(dm_trainer_resume(&trainer, NULL, NULL, "x"), DM_ERROR_INVALID_ARGUMENT);
     training_end(&t);
     free(folder);
@@ -449,7 +484,8 @@ static int32_t make_resumed(dm_context *context, const void *user) {
     training_setup setup = training_default();
     int32_t status = dm_unet_create(&unet, context, &c->network, 1);
     if (!status && c->save) status = dm_schedule_create(&schedule, context, NULL);
-    if (!status && c->save) status = dm_trainer_create(&trainer, unet, schedule, NULL, &setup.options);
+    if (!status && c->save)
+        status = dm_trainer_create(&trainer, unet, schedule, NULL, &setup.options);
     if (!status && c->save) status = dm_trainer_save(trainer, c->path);
     if (!status && !c->save) status = dm_trainer_resume(&trainer, unet, NULL, c->path);
     dm_trainer_destroy(trainer);

@@ -18,7 +18,8 @@ static void check_picture(const dm_dataset *dataset, uint64_t index, int file, i
     ck_assert_int_eq(label, (file + record) % 10);
     int wrong = 0;
     for (int p = 0; p < 1024; p++)
-        for (int c = 0; c < 3; c++) wrong += pixels[p * 3 + c] != cifar10_sample(file, record, c, p);
+        for (int c = 0; c < 3; c++)
+            wrong += pixels[p * 3 + c] != cifar10_sample(file, record, c, p);
     ck_assert_int_eq(wrong, 0);
 }
 
@@ -43,18 +44,25 @@ static uint8_t *read_bytes(const char *path, size_t *size) {
 
 /* As the published archive: a folder inside, not in order, with other files among them. */
 static const cifar10_member whole[] = {
-    {"cifar-10-batches-bin/data_batch_1.bin", 3, NULL}, {"cifar-10-batches-bin/batches.meta.txt", 0, "airplane\n"},
-    {"cifar-10-batches-bin/data_batch_3.bin", 2, NULL}, {"cifar-10-batches-bin/data_batch_4.bin", 1, NULL},
-    {"cifar-10-batches-bin/test_batch.bin", 70, NULL},  {"cifar-10-batches-bin/readme.html", 0, ""},
-    {"cifar-10-batches-bin/data_batch_5.bin", 2, NULL}, {"cifar-10-batches-bin/data_batch_2.bin", 130, NULL},
+    {"cifar-10-batches-bin/data_batch_1.bin", 3, NULL},
+    {"cifar-10-batches-bin/batches.meta.txt", 0, "airplane\n"},
+    {"cifar-10-batches-bin/data_batch_3.bin", 2, NULL},
+    {"cifar-10-batches-bin/data_batch_4.bin", 1, NULL},
+    {"cifar-10-batches-bin/test_batch.bin", 70, NULL},
+    {"cifar-10-batches-bin/readme.html", 0, ""},
+    {"cifar-10-batches-bin/data_batch_5.bin", 2, NULL},
+    {"cifar-10-batches-bin/data_batch_2.bin", 130, NULL},
 };
 enum { WHOLE = sizeof whole / sizeof whole[0] };
 
 /* Flat, in order. */
-static const cifar10_member flat[] = {{"data_batch_1.bin", 2, NULL}, {"data_batch_2.bin", 3, NULL}, {"test_batch.bin", 1, NULL}};
+static const cifar10_member flat[] = {{"data_batch_1.bin", 2, NULL},
+                                      {"data_batch_2.bin", 3, NULL},
+                                      {"test_batch.bin", 1, NULL}};
 
 static void check_whole(dm_context *context, const char *path) {
-    static const int order[][2] = {{0, 3}, {7, 130}, {2, 2}, {3, 1}, {6, 2}}; /* place in the archive, records */
+    static const int order[][2] = {
+        {0, 3}, {7, 130}, {2, 2}, {3, 1}, {6, 2}}; /* place in the archive, records */
     dm_dataset *dataset;
     const int32_t status = dm_dataset_open_cifar10(&dataset, context, path, DM_SPLIT_TRAIN);
     ck_assert_msg(status == DM_OK, "%s", dm_context_error(context));
@@ -68,8 +76,10 @@ static void check_whole(dm_context *context, const char *path) {
         for (int r = 0; r < order[i][1]; r++) check_picture(dataset, index++, order[i][0], r);
     uint8_t pixels[PICTURE];
     ck_assert_int_eq(dm_dataset_get(dataset, count, pixels, PICTURE, NULL), DM_ERROR_NOT_FOUND);
-    ck_assert_int_eq(dm_dataset_get(dataset, UINT64_MAX, pixels, PICTURE, NULL), DM_ERROR_NOT_FOUND);
-    ck_assert_int_eq(dm_dataset_get(dataset, 0, pixels, PICTURE - 1, NULL), DM_ERROR_SHAPE_MISMATCH);
+    ck_assert_int_eq(dm_dataset_get(dataset, UINT64_MAX, pixels, PICTURE, NULL),
+                     DM_ERROR_NOT_FOUND);
+    ck_assert_int_eq(dm_dataset_get(dataset, 0, pixels, PICTURE - 1, NULL),
+                     DM_ERROR_SHAPE_MISMATCH);
     ck_assert_int_eq(dm_dataset_get(dataset, 0, NULL, PICTURE, NULL), DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dm_dataset_get(dataset, 0, pixels, PICTURE, NULL), DM_OK);
     ck_assert_str_eq(dm_dataset_class_name(dataset, 0), "airplane");
@@ -127,22 +137,25 @@ START_TEST(fewer_files_are_logged) {
     ck_assert_str_eq(message, "");
     dm_dataset_destroy(dataset);
     ck_assert_int_eq(dm_dataset_open_cifar10(&dataset, context, path, DM_SPLIT_TRAIN), DM_OK);
-    ck_assert_msg(strstr(message, "2 of the 5") && strstr(message, "data_batch_3.bin"), "%s", message);
+    ck_assert_msg(strstr(message, "2 of the 5") && strstr(message, "data_batch_3.bin"), "%s",
+                  message);
     for (int r = 0; r < 3; r++) check_picture(dataset, (uint64_t)r + 2, 1, r);
     dm_dataset_destroy(dataset);
     dm_context_destroy(context);
 }
 END_TEST
 
-/* Opening must fail with the status, a text that holds each of the words, and nothing left allocated. */
-static void check_refused(const char *path, int32_t split, int32_t want, const char *word, const char *other_word) {
+/* Opening must fail with the status, a text that holds each of the words, and nothing left
+ * allocated. */
+static void check_refused(const char *path, int32_t split, int32_t want, const char *word,
+                          const char *other_word) {
     test_allocator allocator = {.fail_at = -1};
     dm_context *context = test_context_new(&allocator, 0);
     const int64_t before = allocator.live;
     dm_dataset *dataset = (dm_dataset *)&allocator;
     const int32_t status = dm_dataset_open_cifar10(&dataset, context, path, split);
-    ck_assert_msg(status == want || (want == 0 && status != DM_OK), "%s: %s: %s", path, dm_status_name(status),
-                  dm_context_error(context));
+    ck_assert_msg(status == want || (want == 0 && status != DM_OK), "%s: %s: %s", path,
+                  dm_status_name(status), dm_context_error(context));
     ck_assert_ptr_null(dataset);
     const char *error = dm_context_error(context);
     ck_assert_msg(strstr(error, word) != NULL && strstr(error, other_word) != NULL, "%s", error);
@@ -151,11 +164,14 @@ static void check_refused(const char *path, int32_t split, int32_t want, const c
 }
 
 START_TEST(missing_files) {
-    static const cifar10_member gap[] = {{"data_batch_1.bin", 1, NULL}, {"data_batch_3.bin", 1, NULL}};
+    static const cifar10_member gap[] = {{"data_batch_1.bin", 1, NULL},
+                                         {"data_batch_3.bin", 1, NULL}};
     static const cifar10_member late[] = {{"data_batch_2.bin", 1, NULL}};
-    static const cifar10_member twice[] = {{"a/data_batch_1.bin", 1, NULL}, {"b/data_batch_1.bin", 1, NULL}};
+    static const cifar10_member twice[] = {{"a/data_batch_1.bin", 1, NULL},
+                                           {"b/data_batch_1.bin", 1, NULL}};
     static const cifar10_member python[] = {{"cifar-10-batches-py/data_batch_1", 0, "pickle"}};
-    static const cifar10_member nothing[] = {{"readme.html", 0, "hello"}, {"xdata_batch_1.bin", 1, NULL}};
+    static const cifar10_member nothing[] = {{"readme.html", 0, "hello"},
+                                             {"xdata_batch_1.bin", 1, NULL}};
     const struct {
         const cifar10_member *members;
         int count;
@@ -166,7 +182,11 @@ START_TEST(missing_files) {
         {late, 1, DM_SPLIT_TRAIN, DM_ERROR_NOT_FOUND, {"no data_batch_1.bin", "data_batch_2.bin"}},
         {late, 1, DM_SPLIT_TEST, DM_ERROR_NOT_FOUND, {"no test_batch.bin", ""}},
         {twice, 2, DM_SPLIT_TRAIN, DM_ERROR_BAD_FORMAT, {"data_batch_1.bin", "twice"}},
-        {python, 1, DM_SPLIT_TRAIN, DM_ERROR_BAD_FORMAT, {"Python version", "cifar-10-binary.tar.gz"}},
+        {python,
+         1,
+         DM_SPLIT_TRAIN,
+         DM_ERROR_BAD_FORMAT,
+         {"Python version", "cifar-10-binary.tar.gz"}},
         {nothing, 2, DM_SPLIT_TRAIN, DM_ERROR_NOT_FOUND, {"no data_batch_1.bin", ""}},
         {nothing, 0, DM_SPLIT_TRAIN, DM_ERROR_NOT_FOUND, {"no data_batch_1.bin", ""}},
     };
@@ -195,11 +215,14 @@ START_TEST(wrong_records) {
     static const cifar10_member wrong_size[] = {{"data_batch_1.bin", 0, "not a record"}};
     static const cifar10_member empty[] = {{"data_batch_1.bin", 0, ""}};
     cifar10_write_archive(path, "wb", wrong_size, 1);
-    check_refused(path, DM_SPLIT_TRAIN, DM_ERROR_BAD_FORMAT, "data_batch_1.bin has 12 bytes", "3073");
+    check_refused(path, DM_SPLIT_TRAIN, DM_ERROR_BAD_FORMAT, "data_batch_1.bin has 12 bytes",
+                  "3073");
     cifar10_write_archive(path, "wb", empty, 1);
-    check_refused(path, DM_SPLIT_TRAIN, DM_ERROR_BAD_FORMAT, "data_batch_1.bin has 0 bytes", "3073");
+    check_refused(path, DM_SPLIT_TRAIN, DM_ERROR_BAD_FORMAT, "data_batch_1.bin has 0 bytes",
+                  "3073");
     cifar10_write_folder(folder, wrong_size, 1);
-    check_refused(folder, DM_SPLIT_TRAIN, DM_ERROR_BAD_FORMAT, "data_batch_1.bin has 12 bytes", folder);
+    check_refused(folder, DM_SPLIT_TRAIN, DM_ERROR_BAD_FORMAT, "data_batch_1.bin has 12 bytes",
+                  folder);
     cifar10_write_folder(folder, empty, 1);
     check_refused(folder, DM_SPLIT_TRAIN, DM_ERROR_BAD_FORMAT, "data_batch_1.bin", folder);
 
@@ -208,7 +231,8 @@ START_TEST(wrong_records) {
     records[66 * RECORD] = 17;
     snprintf(file, sizeof file, "%s/data_batch_1.bin", folder);
     write_bytes(file, records, 70 * RECORD);
-    check_refused(folder, DM_SPLIT_TRAIN, DM_ERROR_BAD_FORMAT, "record 66 has label 17", "data_batch_1.bin");
+    check_refused(folder, DM_SPLIT_TRAIN, DM_ERROR_BAD_FORMAT, "record 66 has label 17",
+                  "data_batch_1.bin");
     /* The same in an archive, where records are read 64 at a time. */
     uint8_t header[512];
     cifar10_tar_header(header, "x/data_batch_1.bin", 70 * RECORD);
@@ -297,7 +321,8 @@ START_TEST(without_memory) {
 END_TEST
 
 START_TEST(beyond_the_limit) {
-    static const cifar10_member large[] = {{"data_batch_1.bin", 200, NULL}, {"data_batch_2.bin", 200, NULL}};
+    static const cifar10_member large[] = {{"data_batch_1.bin", 200, NULL},
+                                           {"data_batch_2.bin", 200, NULL}};
     char path[300];
     snprintf(path, sizeof path, "%s/large.tar.gz", test_folder());
     cifar10_write_archive(path, "wb", large, 2);
@@ -305,8 +330,10 @@ START_TEST(beyond_the_limit) {
     uint64_t before, after, peak;
     dm_context_memory(context, &before, NULL, NULL);
     dm_dataset *dataset;
-    ck_assert_int_eq(dm_dataset_open_cifar10(&dataset, context, path, DM_SPLIT_TRAIN), DM_ERROR_LIMIT_EXCEEDED);
-    ck_assert_msg(strstr(dm_context_error(context), "limit of 1.2 MB") != NULL, "%s", dm_context_error(context));
+    ck_assert_int_eq(dm_dataset_open_cifar10(&dataset, context, path, DM_SPLIT_TRAIN),
+                     DM_ERROR_LIMIT_EXCEEDED);
+    ck_assert_msg(strstr(dm_context_error(context), "limit of 1.2 MB") != NULL, "%s",
+                  dm_context_error(context));
     dm_context_memory(context, &after, &peak, NULL);
     ck_assert_uint_eq(after, before);
     ck_assert_uint_le(peak, 1200000);

@@ -15,7 +15,8 @@ START_TEST(versions_agree) {
     char text[32];
     snprintf(text, sizeof text, "%d.%d.%d", DM_VERSION_MAJOR, DM_VERSION_MINOR, DM_VERSION_PATCH);
     ck_assert_str_eq(dm_version_string(), text);
-    ck_assert_uint_eq(dm_version(), DM_VERSION_MAJOR * 1000000 + DM_VERSION_MINOR * 1000 + DM_VERSION_PATCH);
+    ck_assert_uint_eq(dm_version(),
+                      DM_VERSION_MAJOR * 1000000 + DM_VERSION_MINOR * 1000 + DM_VERSION_PATCH);
     const char *info = dm_build_info();
     ck_assert_msg(strstr(info, text) != NULL && strstr(info, "kernels") != NULL, "%s", info);
     ck_assert_ptr_eq(info, dm_build_info());
@@ -33,7 +34,8 @@ START_TEST(statuses_have_names_and_messages) {
             ck_assert_str_ne(dm_status_message(i), dm_status_message(k));
         }
     const int32_t unknown[] = {1, DM_ERROR_INTERNAL - 1, INT32_MIN, INT32_MAX};
-    for (size_t i = 0; i < 4; i++) ck_assert_str_eq(dm_status_message(unknown[i]), "unknown status");
+    for (size_t i = 0; i < 4; i++)
+        ck_assert_str_eq(dm_status_message(unknown[i]), "unknown status");
 }
 END_TEST
 
@@ -139,7 +141,8 @@ END_TEST
 /* A text of an earlier error must not stand for this one's. */
 static void check_named(dm_context *context, int32_t status, const char *name) {
     ck_assert_int_eq(status, DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_msg(strstr(dm_context_error(context), name) != NULL, "%s, not %s", dm_context_error(context), name);
+    ck_assert_msg(strstr(dm_context_error(context), name) != NULL, "%s, not %s",
+                  dm_context_error(context), name);
     dmi_fail(&context->host, DM_ERROR_IO, "an error of before");
 }
 
@@ -181,7 +184,8 @@ START_TEST(thread_numbers) {
 END_TEST
 
 /* Runs the bodies from last to first, and counts. */
-static void backwards(void *user, int32_t count, void (*body)(void *data, int32_t index), void *data) {
+static void backwards(void *user, int32_t count, void (*body)(void *data, int32_t index),
+                      void *data) {
     *(int *)user += count;
     while (count-- > 0) body(data, count);
 }
@@ -247,7 +251,8 @@ START_TEST(the_limit_holds) {
     ck_assert_int_eq(dm_context_create(&context, &options), DM_OK);
     void *block;
     ck_assert_int_eq(dmi_alloc(&context->host, &block, 999900, "a test"), DM_ERROR_LIMIT_EXCEEDED);
-    ck_assert_msg(strstr(dm_context_error(context), "1.0 MB") != NULL, "%s", dm_context_error(context));
+    ck_assert_msg(strstr(dm_context_error(context), "1.0 MB") != NULL, "%s",
+                  dm_context_error(context));
     ck_assert_int_eq(dmi_alloc(&context->host, &block, 900000, "a test"), DM_OK);
     uint64_t used, peak;
     dmi_free(&context->host, block);

@@ -1,15 +1,16 @@
-/* The ways to compute a convolution against plain loops in double, in all directions and on every instruction set that
- * the machine has; the Winograd kernels, the convolution's operation in a graph, and that results depend neither on the
- * batch nor on the number of threads. */
+/* The ways to compute a convolution against plain loops in double, in all directions and on every
+ * instruction set that the machine has; the Winograd kernels, the convolution's operation in a
+ * graph, and that results depend neither on the batch nor on the number of threads. */
 #include "autograd/conv/conv.h"
 #include "autograd/ops.h"
 #include "base/cpu.h"
 #include "kernels/gemm.h"
 #include "support/support.h"
 
-/* Relative errors (norm of the difference over norm of the result). A chain of n sums in float errs by some sqrt(n) 3e-8:
- * 1e-6 for the longest here, a weight gradient over 3 pictures. Winograd's points magnify that about four times (see
- * kernels/winograd_points.h, measured up to 1.1e-6 here). A wrong tap, border or channel is an error of 1e-2 and more. */
+/* Relative errors (norm of the difference over norm of the result). A chain of n sums in float errs
+ * by some sqrt(n) 3e-8: 1e-6 for the longest here, a weight gradient over 3 pictures. Winograd's
+ * points magnify that about four times (see kernels/winograd_points.h, measured up to 1.1e-6 here).
+ * A wrong tap, border or channel is an error of 1e-2 and more. */
 #define BOUND_IM2COL 1e-6
 #define BOUND_WINOGRAD 2e-6
 
@@ -19,27 +20,41 @@ typedef struct conv_case {
 } conv_case;
 
 static const conv_case cases[] = {
-    {1, 8, 8, 16, 16, 3, 1, 1, false},   {2, 5, 7, 24, 30, 3, 1, 1, false},   {3, 4, 4, 64, 64, 3, 1, 1, false},
-    {2, 6, 10, 30, 24, 3, 1, 1, false},  {1, 8, 8, 130, 64, 3, 1, 1, false},  {2, 3, 4, 64, 130, 3, 1, 1, false},
-    {1, 1, 1, 16, 33, 3, 1, 1, false},   {2, 4, 4, 24, 16, 3, 1, 1, true},    {1, 3, 5, 33, 40, 3, 1, 1, true},
-    {3, 16, 16, 32, 48, 3, 1, 1, false}, {2, 9, 9, 3, 64, 3, 1, 1, false},    {2, 8, 8, 64, 3, 3, 1, 1, false},
-    {2, 8, 8, 24, 24, 3, 2, 1, false},   {3, 8, 8, 64, 30, 3, 2, 0, false},   {2, 5, 7, 130, 3, 3, 2, 1, false},
-    {2, 7, 5, 3, 16, 3, 2, 0, false},    {2, 3, 3, 10, 10, 3, 1, 1, true},    {2, 6, 6, 70, 20, 3, 1, 0, false},
-    {3, 5, 7, 64, 130, 1, 1, 0, false},  {2, 16, 20, 130, 24, 1, 1, 0, false}, {2, 4, 6, 3, 3, 1, 1, 0, false},
-    {2, 6, 5, 24, 16, 1, 2, 0, false},   {1, 4, 4, 16, 24, 1, 1, 0, true},    {1, 20, 20, 40, 70, 3, 2, 1, false},
+    {1, 8, 8, 16, 16, 3, 1, 1, false},  {2, 5, 7, 24, 30, 3, 1, 1, false},
+    {3, 4, 4, 64, 64, 3, 1, 1, false},  {2, 6, 10, 30, 24, 3, 1, 1, false},
+    {1, 8, 8, 130, 64, 3, 1, 1, false}, {2, 3, 4, 64, 130, 3, 1, 1, false},
+    {1, 1, 1, 16, 33, 3, 1, 1, false},  {2, 4, 4, 24, 16, 3, 1, 1, true},
+    {1, 3, 5, 33, 40, 3, 1, 1, true},   {3, 16, 16, 32, 48, 3, 1, 1, false},
+    {2, 9, 9, 3, 64, 3, 1, 1, false},   {2, 8, 8, 64, 3, 3, 1, 1, false},
+    {2, 8, 8, 24, 24, 3, 2, 1, false},  {3, 8, 8, 64, 30, 3, 2, 0, false},
+    {2, 5, 7, 130, 3, 3, 2, 1, false},  {2, 7, 5, 3, 16, 3, 2, 0, false},
+    {2, 3, 3, 10, 10, 3, 1, 1, true},   {2, 6, 6, 70, 20, 3, 1, 0, false},
+    {3, 5, 7, 64, 130, 1, 1, 0, false}, {2, 16, 20, 130, 24, 1, 1, 0, false},
+    {2, 4, 6, 3, 3, 1, 1, 0, false},    {2, 6, 5, 24, 16, 1, 2, 0, false},
+    {1, 4, 4, 16, 24, 1, 1, 0, true},   {1, 20, 20, 40, 70, 3, 2, 1, false},
 };
 enum { CASES = sizeof cases / sizeof cases[0] };
 
 static const dmi_conv_way *const ways[] = {&dmi_conv_winograd, &dmi_conv_product, &dmi_conv_im2col};
 enum { WAYS = sizeof ways / sizeof ways[0] };
 
-static double bound_of(const dmi_conv_way *way) { return way == &dmi_conv_winograd ? BOUND_WINOGRAD : BOUND_IM2COL; }
+static double bound_of(const dmi_conv_way *way) {
+    return way == &dmi_conv_winograd ? BOUND_WINOGRAD : BOUND_IM2COL;
+}
 
 static dmi_conv_shape shape_of(const conv_case *c) {
     int32_t times = c->upsample ? 2 : 1;
-    return (dmi_conv_shape){.n = c->n, .ih = c->h, .iw = c->w, .ci = c->ci, .oh = (c->h * times + c->stride - 1) / c->stride,
-                            .ow = (c->w * times + c->stride - 1) / c->stride, .co = c->co, .kernel = c->kernel,
-                            .stride = c->stride, .pad = c->pad, .upsample = c->upsample};
+    return (dmi_conv_shape){.n = c->n,
+                            .ih = c->h,
+                            .iw = c->w,
+                            .ci = c->ci,
+                            .oh = (c->h * times + c->stride - 1) / c->stride,
+                            .ow = (c->w * times + c->stride - 1) / c->stride,
+                            .co = c->co,
+                            .kernel = c->kernel,
+                            .stride = c->stride,
+                            .pad = c->pad,
+                            .upsample = c->upsample};
 }
 
 /* ---- the oracle ---- */
@@ -47,29 +62,38 @@ static dmi_conv_shape shape_of(const conv_case *c) {
 /* What a step of the loops below does with x[ix], w[iw] and y[iy]. */
 typedef void (*visit)(double *to, const float *a, const float *b, size_t ix, size_t iw, size_t iy);
 
-static void visit_forward(double *y, const float *x, const float *w, size_t ix, size_t iw, size_t iy) {
+static void visit_forward(double *y, const float *x, const float *w, size_t ix, size_t iw,
+                          size_t iy) {
     y[iy] += (double)x[ix] * w[iw];
 }
-static void visit_data(double *dx, const float *dy, const float *w, size_t ix, size_t iw, size_t iy) {
+static void visit_data(double *dx, const float *dy, const float *w, size_t ix, size_t iw,
+                       size_t iy) {
     dx[ix] += (double)dy[iy] * w[iw];
 }
-static void visit_weight(double *dw, const float *x, const float *dy, size_t ix, size_t iw, size_t iy) {
+static void visit_weight(double *dw, const float *x, const float *dy, size_t ix, size_t iw,
+                         size_t iy) {
     dw[iw] += (double)x[ix] * dy[iy];
 }
 
-static void convolve(const dmi_conv_shape *s, visit function, double *to, const float *a, const float *b) {
+static void convolve(const dmi_conv_shape *s, visit function, double *to, const float *a,
+                     const float *b) {
     int32_t times = s->upsample ? 2 : 1;
     for (int32_t n = 0; n < s->n; n++)
         for (int32_t oy = 0; oy < s->oh; oy++)
             for (int32_t ox = 0; ox < s->ow; ox++)
                 for (int32_t t = 0; t < s->kernel * s->kernel; t++) {
-                    int32_t y = oy * s->stride + t / s->kernel - s->pad, x = ox * s->stride + t % s->kernel - s->pad;
+                    int32_t y = oy * s->stride + t / s->kernel - s->pad,
+                            x = ox * s->stride + t % s->kernel - s->pad;
                     if (y < 0 || x < 0 || y >= s->ih * times || x >= s->iw * times) continue;
-                    size_t ix = ((size_t)(n * s->ih + y / times) * (size_t)s->iw + (size_t)(x / times)) * (size_t)s->ci;
-                    size_t iy = ((size_t)(n * s->oh + oy) * (size_t)s->ow + (size_t)ox) * (size_t)s->co;
+                    size_t ix =
+                        ((size_t)(n * s->ih + y / times) * (size_t)s->iw + (size_t)(x / times)) *
+                        (size_t)s->ci;
+                    size_t iy =
+                        ((size_t)(n * s->oh + oy) * (size_t)s->ow + (size_t)ox) * (size_t)s->co;
                     for (size_t i = 0; i < (size_t)s->ci; i++)
                         for (size_t o = 0; o < (size_t)s->co; o++)
-                            function(to, a, b, ix + i, ((size_t)t * (size_t)s->ci + i) * (size_t)s->co + o, iy + o);
+                            function(to, a, b, ix + i,
+                                     ((size_t)t * (size_t)s->ci + i) * (size_t)s->co + o, iy + o);
                 }
 }
 
@@ -78,7 +102,8 @@ static void convolve(const dmi_conv_shape *s, visit function, double *to, const 
 typedef struct fixture {
     dmi_conv_shape s;
     size_t x_count, w_count, y_count;
-    float *x, *w, *y, *dy, *bias, *per_image, *residual, *before; /* before: what stands in an output that is added to */
+    float *x, *w, *y, *dy, *bias, *per_image, *residual,
+        *before; /* before: what stands in an output that is added to */
     double *want;
 } fixture;
 
@@ -89,7 +114,9 @@ static float *filled(size_t count, uint64_t seed) {
     return values;
 }
 
-static size_t most(size_t a, size_t b, size_t c) { return a > b ? (a > c ? a : c) : (b > c ? b : c); }
+static size_t most(size_t a, size_t b, size_t c) {
+    return a > b ? (a > c ? a : c) : (b > c ? b : c);
+}
 
 static fixture fixture_of(const conv_case *c) {
     fixture f = {.s = shape_of(c)};
@@ -125,8 +152,8 @@ static float *nan_floats(size_t count) {
     return p;
 }
 
-static void run_forward(dmi_graph *g, const dmi_conv_way *way, const dmi_conv_shape *s, float *y, const float *x,
-                        const float *w, const dmi_epilogue *epilogue) {
+static void run_forward(dmi_graph *g, const dmi_conv_way *way, const dmi_conv_shape *s, float *y,
+                        const float *x, const float *w, const dmi_epilogue *epilogue) {
     float *prepared = nan_floats(way->weight_floats(g->kernels, s));
     float *work = nan_floats(way->forward_work(g->kernels, s, dmi_pool_threads(g->host->pool)));
     way->prepare(g, s, prepared, w);
@@ -135,15 +162,15 @@ static void run_forward(dmi_graph *g, const dmi_conv_way *way, const dmi_conv_sh
     free(work);
 }
 
-static void run_data(dmi_graph *g, const dmi_conv_way *way, const dmi_conv_shape *s, float *dx, const float *dy,
-                     const float *w, bool add) {
+static void run_data(dmi_graph *g, const dmi_conv_way *way, const dmi_conv_shape *s, float *dx,
+                     const float *dy, const float *w, bool add) {
     float *work = nan_floats(way->backward_work(g->kernels, s, dmi_pool_threads(g->host->pool)));
     way->backward_data(g, s, dx, dy, w, add, work);
     free(work);
 }
 
-static void run_weight(dmi_graph *g, const dmi_conv_way *way, const dmi_conv_shape *s, float *dw, const float *x,
-                       const float *dy, bool add) {
+static void run_weight(dmi_graph *g, const dmi_conv_way *way, const dmi_conv_shape *s, float *dw,
+                       const float *x, const float *dy, bool add) {
     float *work = nan_floats(way->backward_work(g->kernels, s, dmi_pool_threads(g->host->pool)));
     way->backward_weight(g, s, dw, x, dy, add, work);
     free(work);
@@ -151,12 +178,15 @@ static void run_weight(dmi_graph *g, const dmi_conv_way *way, const dmi_conv_sha
 
 /* ---- tests of the ways ---- */
 
-static void check(const fixture *f, const dmi_graph *g, const dmi_conv_way *way, const char *what, size_t count) {
+static void check(const fixture *f, const dmi_graph *g, const dmi_conv_way *way, const char *what,
+                  size_t count) {
     double error = test_error_d(f->y, f->want, count);
     ck_assert_msg(error <= bound_of(way),
-                  "%s, %s, %s: n %d, %d x %d, %d -> %d, kernel %d, stride %d, pad %d%s: error %.3g above %.3g",
-                  g->kernels->isa, way->name, what, f->s.n, f->s.ih, f->s.iw, f->s.ci, f->s.co, f->s.kernel, f->s.stride,
-                  f->s.pad, f->s.upsample ? ", upsampled" : "", error, bound_of(way));
+                  "%s, %s, %s: n %d, %d x %d, %d -> %d, kernel %d, stride %d, pad %d%s: error %.3g "
+                  "above %.3g",
+                  g->kernels->isa, way->name, what, f->s.n, f->s.ih, f->s.iw, f->s.ci, f->s.co,
+                  f->s.kernel, f->s.stride, f->s.pad, f->s.upsample ? ", upsampled" : "", error,
+                  bound_of(way));
 }
 
 /* Each test runs once for every case, on all instruction sets and with all ways that suit. */
@@ -184,12 +214,14 @@ static void forward_case(fixture *f, dmi_graph *g, const dmi_conv_way *way) {
     convolve(&f->s, visit_forward, plain, f->x, f->w);
     size_t co = (size_t)f->s.co, picture = f->y_count / (size_t)f->s.n;
     for (uint32_t which = 0; which < 16; which++) {
-        dmi_epilogue e = {.bias = which & 1 ? f->bias : NULL, .per_image = which & 2 ? f->per_image : NULL,
-                          .residual = which & 4 ? f->residual : NULL, .add = which & 8};
+        dmi_epilogue e = {.bias = which & 1 ? f->bias : NULL,
+                          .per_image = which & 2 ? f->per_image : NULL,
+                          .residual = which & 4 ? f->residual : NULL,
+                          .add = which & 8};
         for (size_t i = 0; i < f->y_count; i++) {
             double image = e.per_image ? e.per_image[i / picture * co + i % co] : 0;
-            f->want[i] = plain[i] + (e.bias ? e.bias[i % co] : 0) + image + (e.residual ? e.residual[i] : 0) +
-                         (e.add ? f->before[i] : 0);
+            f->want[i] = plain[i] + (e.bias ? e.bias[i % co] : 0) + image +
+                         (e.residual ? e.residual[i] : 0) + (e.add ? f->before[i] : 0);
             f->y[i] = e.add ? f->before[i] : NAN;
         }
         run_forward(g, way, &f->s, f->y, f->x, f->w, &e);
@@ -198,10 +230,12 @@ static void forward_case(fixture *f, dmi_graph *g, const dmi_conv_way *way) {
     free(plain);
 }
 
-static void backward_case(fixture *f, dmi_graph *g, const dmi_conv_way *way, const char *what, size_t count, bool data) {
+static void backward_case(fixture *f, dmi_graph *g, const dmi_conv_way *way, const char *what,
+                          size_t count, bool data) {
     double *plain = calloc(count, sizeof *plain);
     ck_assert_ptr_nonnull(plain);
-    convolve(&f->s, data ? visit_data : visit_weight, plain, data ? f->dy : f->x, data ? f->w : f->dy);
+    convolve(&f->s, data ? visit_data : visit_weight, plain, data ? f->dy : f->x,
+             data ? f->w : f->dy);
     for (int add = 0; add < 2; add++) {
         for (size_t i = 0; i < count; i++) {
             f->want[i] = plain[i] + (add ? f->before[i] : 0);
@@ -225,15 +259,18 @@ static void weight_case(fixture *f, dmi_graph *g, const dmi_conv_way *way) {
 static void batch_case(fixture *f, dmi_graph *g, const dmi_conv_way *way) {
     dmi_conv_shape alone = f->s;
     alone.n = 1;
-    size_t last = (size_t)f->s.n - 1, y = f->y_count / (size_t)f->s.n, x = f->x_count / (size_t)f->s.n, co = (size_t)f->s.co;
+    size_t last = (size_t)f->s.n - 1, y = f->y_count / (size_t)f->s.n,
+           x = f->x_count / (size_t)f->s.n, co = (size_t)f->s.co;
     dmi_epilogue all = {f->bias, f->per_image, f->residual, false};
     dmi_epilogue one = {f->bias, f->per_image + last * co, f->residual + last * y, false};
     run_forward(g, way, &f->s, f->y, f->x, f->w, &all);
     run_forward(g, way, &alone, f->before, f->x + last * x, f->w, &one);
-    ck_assert_msg(!memcmp(f->y + last * y, f->before, y * sizeof(float)), "%s, %s: forward", g->kernels->isa, way->name);
+    ck_assert_msg(!memcmp(f->y + last * y, f->before, y * sizeof(float)), "%s, %s: forward",
+                  g->kernels->isa, way->name);
     run_data(g, way, &f->s, f->y, f->dy, f->w, false);
     run_data(g, way, &alone, f->before, f->dy + last * y, f->w, false);
-    ck_assert_msg(!memcmp(f->y + last * x, f->before, x * sizeof(float)), "%s, %s: data", g->kernels->isa, way->name);
+    ck_assert_msg(!memcmp(f->y + last * x, f->before, x * sizeof(float)), "%s, %s: data",
+                  g->kernels->isa, way->name);
 }
 
 /* One thread gives the bits of two. */
@@ -243,13 +280,16 @@ static void thread_case(fixture *f, dmi_graph *g, const dmi_conv_way *way) {
     dmi_epilogue e = {.bias = f->bias};
     run_forward(g, way, &f->s, f->y, f->x, f->w, &e);
     run_forward(&other, way, &f->s, f->before, f->x, f->w, &e);
-    ck_assert_msg(!memcmp(f->y, f->before, f->y_count * sizeof(float)), "%s, %s: forward", g->kernels->isa, way->name);
+    ck_assert_msg(!memcmp(f->y, f->before, f->y_count * sizeof(float)), "%s, %s: forward",
+                  g->kernels->isa, way->name);
     run_data(g, way, &f->s, f->y, f->dy, f->w, false);
     run_data(&other, way, &f->s, f->before, f->dy, f->w, false);
-    ck_assert_msg(!memcmp(f->y, f->before, f->x_count * sizeof(float)), "%s, %s: data", g->kernels->isa, way->name);
+    ck_assert_msg(!memcmp(f->y, f->before, f->x_count * sizeof(float)), "%s, %s: data",
+                  g->kernels->isa, way->name);
     run_weight(g, way, &f->s, f->y, f->x, f->dy, false);
     run_weight(&other, way, &f->s, f->before, f->x, f->dy, false);
-    ck_assert_msg(!memcmp(f->y, f->before, f->w_count * sizeof(float)), "%s, %s: weight", g->kernels->isa, way->name);
+    ck_assert_msg(!memcmp(f->y, f->before, f->w_count * sizeof(float)), "%s, %s: weight",
+                  g->kernels->isa, way->name);
     test_host_end(single);
 }
 
@@ -264,7 +304,8 @@ END_TEST
 START_TEST(same_on_any_number_of_threads) { for_all(&cases[_i], thread_case); }
 END_TEST
 
-/* Several blocks and several rounds, which the small cases do not reach: against im2col, which they prove. */
+/* Several blocks and several rounds, which the small cases do not reach: against im2col, which they
+ * prove. */
 START_TEST(many_tiles) {
     static const conv_case large = {5, 40, 44, 72, 40, 3, 1, 1, false};
     dmi_host *host = test_host_new(2);
@@ -283,7 +324,8 @@ START_TEST(many_tiles) {
         run_weight(&g, &dmi_conv_winograd, &f.s, f.y, f.x, f.dy, false);
         run_weight(&g, &dmi_conv_im2col, &f.s, f.before, f.x, f.dy, false);
         test_close(f.y, f.before, f.w_count, BOUND_WINOGRAD + BOUND_IM2COL);
-        run_weight(&g, &dmi_conv_winograd, &f.s, f.y, f.x, f.dy, true); /* the groups' sum added to what is there */
+        run_weight(&g, &dmi_conv_winograd, &f.s, f.y, f.x, f.dy,
+                   true); /* the groups' sum added to what is there */
         for (size_t i = 0; i < f.w_count; i++) f.before[i] *= 2;
         test_close(f.y, f.before, f.w_count, BOUND_WINOGRAD + BOUND_IM2COL);
         thread_case(&f, &g, &dmi_conv_winograd);

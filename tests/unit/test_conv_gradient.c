@@ -1,4 +1,5 @@
-/* Convolution as an operation: every way to compute it, with what is added to its result, and all of its gradients. */
+/* Convolution as an operation: every way to compute it, with what is added to its result, and all
+ * of its gradients. */
 #include "support/gradient.h"
 
 static int32_t out_side(const test_op *op, int32_t side) {
@@ -13,8 +14,8 @@ static void build(test_net *net) {
     dmi_value bias = op->bias ? test_net_param(net, dmi_shape_of(1, 1, 1, op->out), 1) : DMI_NONE;
     dmi_value per_image = op->modulation ? test_net_input(net, 1, 1, op->out, 1) : DMI_NONE;
     dmi_value residual = op->residual ? test_net_input(net, oh, ow, op->out, 1) : DMI_NONE;
-    int32_t status = dmi_conv(net->graph, &net->output, x, weight, bias, per_image, residual, op->kernel, op->stride,
-                              op->pad, op->upsample);
+    int32_t status = dmi_conv(net->graph, &net->output, x, weight, bias, per_image, residual,
+                              op->kernel, op->stride, op->pad, op->upsample);
     ck_assert_msg(status == DMI_OK, "%s: %s", op->name, net->host->error);
 }
 
@@ -22,13 +23,16 @@ static void build(test_net *net) {
 static const double *pixel(const test_op *op, const double *x, int32_t n, int32_t h, int32_t w) {
     int32_t factor = op->upsample ? 2 : 1;
     if (h < 0 || w < 0 || h >= op->h * factor || w >= op->w * factor) return NULL;
-    return x + (((size_t)n * (size_t)op->h + (size_t)(h / factor)) * (size_t)op->w + (size_t)(w / factor)) * (size_t)op->c;
+    return x + (((size_t)n * (size_t)op->h + (size_t)(h / factor)) * (size_t)op->w +
+                (size_t)(w / factor)) *
+                   (size_t)op->c;
 }
 
 static void reference(const test_net *net, double *const *v, double *y) {
     const test_op *op = net->op;
     int32_t oh = out_side(op, op->h), ow = out_side(op, op->w), next = 2;
-    const double *bias = op->bias ? v[next++] : NULL, *per_image = op->modulation ? v[next++] : NULL;
+    const double *bias = op->bias ? v[next++] : NULL,
+                 *per_image = op->modulation ? v[next++] : NULL;
     const double *residual = op->residual ? v[next++] : NULL;
     size_t out = (size_t)op->out;
     for (int32_t row = 0; row < net->n * oh * ow; row++, y += out) {
@@ -38,7 +42,8 @@ static void reference(const test_net *net, double *const *v, double *y) {
                    (residual ? residual[(size_t)row * out + o] : 0);
         for (int32_t tap = 0; tap < op->kernel * op->kernel; tap++) {
             int32_t kh = tap / op->kernel, kw = tap % op->kernel;
-            const double *x = pixel(op, v[0], n, h * op->stride + kh - op->pad, w * op->stride + kw - op->pad);
+            const double *x =
+                pixel(op, v[0], n, h * op->stride + kh - op->pad, w * op->stride + kw - op->pad);
             for (int32_t i = 0; x && i < op->c; i++)
                 for (size_t o = 0; o < out; o++)
                     y[o] += x[i] * v[1][((size_t)tap * (size_t)op->c + (size_t)i) * out + o];
@@ -46,42 +51,66 @@ static void reference(const test_net *net, double *const *v, double *y) {
     }
 }
 
-/* Winograd's transforms cost a digit: Lavin and Gray 2016, sec. 7. The others are held to it too. */
+/* Winograd's transforms cost a digit: Lavin and Gray 2016, sec. 7. The others are held to it
+ * too. */
 #define CONV .build = build, .reference = reference, .bound = 1e-5
+/* clang-format off */
 static const test_op cases[] = {
-    {.name = "3x3", CONV, .n = 2, .h = 6, .w = 7, .c = 5, .out = 6, .kernel = 3, .stride = 1, .pad = 1, .bias = true,
+    {.name = "3x3", CONV, .n = 2, .h = 6, .w = 7, .c = 5, .out = 6, .kernel = 3, .stride = 1,
+     .pad = 1, .bias = true,
      .samples = 60},
-    {.name = "3x3, few channels in", CONV, .n = 2, .h = 9, .w = 8, .c = 3, .out = 32, .kernel = 3, .stride = 1, .pad = 1,
+    {.name = "3x3, few channels in", CONV, .n = 2, .h = 9, .w = 8, .c = 3, .out = 32,
+     .kernel = 3, .stride = 1, .pad = 1,
      .bias = true, .samples = 30},
-    {.name = "3x3, few channels out", CONV, .n = 2, .h = 9, .w = 8, .c = 32, .out = 3, .kernel = 3, .stride = 1, .pad = 1,
+    {.name = "3x3, few channels out", CONV, .n = 2, .h = 9, .w = 8, .c = 32, .out = 3,
+     .kernel = 3, .stride = 1, .pad = 1,
      .bias = true, .samples = 30},
-    {.name = "3x3, all that is added", CONV, .n = 3, .h = 8, .w = 5, .c = 16, .out = 16, .kernel = 3, .stride = 1, .pad = 1,
+    {.name = "3x3, all that is added", CONV, .n = 3, .h = 8, .w = 5, .c = 16, .out = 16,
+     .kernel = 3, .stride = 1, .pad = 1,
      .bias = true, .modulation = true, .residual = true, .samples = 30},
-    {.name = "3x3 of one pixel", CONV, .n = 2, .h = 1, .w = 1, .c = 16, .out = 16, .kernel = 3, .stride = 1, .pad = 1,
+    {.name = "3x3 of one pixel", CONV, .n = 2, .h = 1, .w = 1, .c = 16, .out = 16, .kernel = 3,
+     .stride = 1, .pad = 1,
      .samples = 60},
-    {.name = "3x3 after upsampling", CONV, .n = 2, .h = 3, .w = 5, .c = 16, .out = 17, .kernel = 3, .stride = 1, .pad = 1,
+    {.name = "3x3 after upsampling", CONV, .n = 2, .h = 3, .w = 5, .c = 16, .out = 17,
+     .kernel = 3, .stride = 1, .pad = 1,
      .upsample = true, .bias = true, .samples = 20},
-    {.name = "3x3, stride 2", CONV, .n = 2, .h = 8, .w = 6, .c = 5, .out = 4, .kernel = 3, .stride = 2, .pad = 1,
+    {.name = "3x3, stride 2", CONV, .n = 2, .h = 8, .w = 6, .c = 5, .out = 4, .kernel = 3,
+     .stride = 2, .pad = 1,
      .bias = true, .samples = 60},
-    {.name = "3x3, stride 2, odd sides", CONV, .n = 2, .h = 7, .w = 9, .c = 5, .out = 4, .kernel = 3, .stride = 2, .pad = 1,
+    {.name = "3x3, stride 2, odd sides", CONV, .n = 2, .h = 7, .w = 9, .c = 5, .out = 4,
+     .kernel = 3, .stride = 2, .pad = 1,
      .samples = 60},
-    {.name = "3x3, stride 2, padded below and right", CONV, .n = 2, .h = 8, .w = 6, .c = 16, .out = 16, .kernel = 3,
+    {.name = "3x3, stride 2, padded below and right", CONV, .n = 2, .h = 8, .w = 6, .c = 16,
+     .out = 16, .kernel = 3,
      .stride = 2, .pad = 0, .bias = true, .samples = 30},
-    {.name = "1x1", CONV, .n = 3, .h = 5, .w = 3, .c = 7, .out = 9, .kernel = 1, .stride = 1, .pad = 0, .bias = true,
+    {.name = "1x1", CONV, .n = 3, .h = 5, .w = 3, .c = 7, .out = 9, .kernel = 1, .stride = 1,
+     .pad = 0, .bias = true,
      .samples = 60},
-    {.name = "1x1, all that is added", CONV, .n = 3, .h = 5, .w = 3, .c = 32, .out = 16, .kernel = 1, .stride = 1, .pad = 0,
+    {.name = "1x1, all that is added", CONV, .n = 3, .h = 5, .w = 3, .c = 32, .out = 16,
+     .kernel = 1, .stride = 1, .pad = 0,
      .bias = true, .modulation = true, .residual = true, .samples = 30},
-    {.name = "3x3, many channels", CONV, .n = 1, .h = 13, .w = 11, .c = 48, .out = 32, .kernel = 3, .stride = 1, .pad = 1,
+    {.name = "3x3, many channels", CONV, .n = 1, .h = 13, .w = 11, .c = 48, .out = 32,
+     .kernel = 3, .stride = 1, .pad = 1,
      .bias = true, .residual = true, .samples = 6},
 };
+/* clang-format on */
 
 START_TEST(test_case) { test_prove(&cases[_i]); }
 END_TEST
 
-/* Two pictures of 1 MiB each are written past the caches, one alone is not; so are their gradients. */
+/* Two pictures of 1 MiB each are written past the caches, one alone is not; so are their
+ * gradients. */
 START_TEST(large_outputs) {
-    static const test_op op = {.name = "a large output", CONV, .n = 2, .h = 64, .w = 64, .c = 64, .out = 64, .kernel = 3,
-                               .stride = 1, .pad = 1};
+    static const test_op op = {.name = "a large output",
+                               CONV,
+                               .n = 2,
+                               .h = 64,
+                               .w = 64,
+                               .c = 64,
+                               .out = 64,
+                               .kernel = 3,
+                               .stride = 1,
+                               .pad = 1};
     test_prove_alone(&op);
 }
 END_TEST

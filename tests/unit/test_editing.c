@@ -1,4 +1,5 @@
-/* Sampling from pictures: a start between noise and picture, what a mask keeps, going back on steps, and the way back to noise. */
+/* Sampling from pictures: a start between noise and picture, what a mask keeps, going back on
+ * steps, and the way back to noise. */
 #include "support/sampling.h"
 
 enum { COUNT = 2, TOTAL = COUNT * ELEMENTS, CALLS_MOST = 400 };
@@ -11,8 +12,8 @@ typedef struct oracle {
     float seen[TOTAL]; /* the first question */
 } oracle;
 
-static int32_t ask(void *user, float *output, const float *x, float timestep, const int32_t *labels, size_t count,
-                   size_t elements) {
+static int32_t ask(void *user, float *output, const float *x, float timestep, const int32_t *labels,
+                   size_t count, size_t elements) {
     oracle *o = user;
     (void)labels;
     if (o->calls == 0) memcpy(o->seen, x, count * elements * sizeof *x);
@@ -29,7 +30,8 @@ static void fill_images(float *images) {
 static dm_sampler_request masked(float *image, float *mask, int period) {
     dm_sampler_request r = test_sampler_request(COUNT);
     fill_images(image);
-    for (int i = 0; i < COUNT * SIDE * SIDE; i++) mask[i] = (float)(i % period) / (float)(period - 1);
+    for (int i = 0; i < COUNT * SIDE * SIDE; i++)
+        mask[i] = (float)(i % period) / (float)(period - 1);
     r.image = image;
     r.mask = mask;
     r.mask_elements = COUNT * SIDE * SIDE;
@@ -53,7 +55,8 @@ START_TEST(strength) {
         for (int i = 0; i < TOTAL; i++) {
             double noise = (o.seen[i] - sqrt(a) * image[i]) / sqrt(1 - a);
             mean += noise / TOTAL, square += noise * noise / TOTAL;
-            ck_assert_msg(fabsf(got[i] - 0.25f) < 2e-5f, "%s: %g", dm_solver_name(solver), (double)got[i]);
+            ck_assert_msg(fabsf(got[i] - 0.25f) < 2e-5f, "%s: %g", dm_solver_name(solver),
+                          (double)got[i]);
         }
         /* 96 numbers: 4 standard errors. */
         ck_assert_double_lt(fabs(mean), 0.41);
@@ -63,7 +66,8 @@ START_TEST(strength) {
 }
 END_TEST
 
-/* What the mask keeps is the picture at the end, to float's precision, and as noisy as the rest on the way. */
+/* What the mask keeps is the picture at the end, to float's precision, and as noisy as the rest on
+ * the way. */
 START_TEST(mask_keeps) {
     oracle o = {.x_0 = 0.9f};
     dm_sampler_options options = test_sampler_options(_i, 20, DM_SPACING_TRAILING);
@@ -73,7 +77,8 @@ START_TEST(mask_keeps) {
     ok(dm_sampler_run(sampler, &r, got, TOTAL));
     for (int i = 0; i < TOTAL; i++) {
         float m = mask[i / CHANNELS], want = m * 0.9f + (1 - m) * image[i];
-        /* In between, solvers whose memory is of eps carry on with slopes of pixels that were changed under them. */
+        /* In between, solvers whose memory is of eps carry on with slopes of pixels that were
+         * changed under them. */
         bool remembers_eps = _i == DM_SOLVER_PNDM || _i == DM_SOLVER_PLMS || _i == DM_SOLVER_LMS;
         if (m == 0) ck_assert_float_eq(got[i], image[i]);
         else if (m == 1 || !remembers_eps) ck_assert_float_eq_tol(got[i], want, 2e-5f);
@@ -97,7 +102,8 @@ START_TEST(repaint_goes_back) {
     ck_assert_int_eq(o.calls, 36);
     for (int from = 0; from < 12; from += 5)
         for (int time = 0; time < 3; time++)
-            for (int i = from; i < from + 5 && i < 12; i++) ck_assert_float_eq(o.timestep[call++], (float)timesteps[i]);
+            for (int i = from; i < from + 5 && i < 12; i++)
+                ck_assert_float_eq(o.timestep[call++], (float)timesteps[i]);
     /* The second picture is the same alone. */
     o.calls = 0;
     r.count = 1;
@@ -114,8 +120,8 @@ END_TEST
 /* ---- the way back ---- */
 
 /* E[x_0 | x] of pixels N(0.1, 0.4^2), as eps. */
-static int32_t gauss(void *user, float *output, const float *x, float timestep, const int32_t *labels, size_t count,
-                     size_t elements) {
+static int32_t gauss(void *user, float *output, const float *x, float timestep,
+                     const int32_t *labels, size_t count, size_t elements) {
     (void)user, (void)labels;
     double a = alpha_cumprod[(int)timestep], gain = 0.16 * sqrt(a) / (0.16 * a + 1 - a);
     for (size_t i = 0; i < count * elements; i++) {
@@ -147,19 +153,22 @@ static double invert_error(int32_t steps) {
     double worst = 0;
     for (int i = 0; i < TOTAL; i++) {
         double off = fabs(got[i] - image[i]);
-        if (!(off <= worst)) worst = off; /* fmax here ends GCC 12 for AArch64 by an error of its own */
+        if (!(off <= worst))
+            worst = off; /* fmax here ends GCC 12 for AArch64 by an error of its own */
     }
     return worst;
 }
 
-/* There and back is exact up to what both ways take for straight: the more steps, the less is lost. */
+/* There and back is exact up to what both ways take for straight: the more steps, the less is
+ * lost. */
 START_TEST(there_and_back) {
     double coarse = invert_error(50), fine = invert_error(500);
     ck_assert_msg(fine < 0.01 && coarse > 2 * fine, "%g with 50 steps, %g with 500", coarse, fine);
 }
 END_TEST
 
-/* A run that begins with what dm_sampler_begin gives is the run of that request, with a mask too. */
+/* A run that begins with what dm_sampler_begin gives is the run of that request, with a mask
+ * too. */
 START_TEST(begin_is_the_beginning) {
     float image[TOTAL], mask[COUNT * SIDE * SIDE];
     fill_images(image);
@@ -176,19 +185,22 @@ START_TEST(begin_is_the_beginning) {
         ok(dm_sampler_begin(sampler, &r, noise, TOTAL));
         r.start = noise;
         ok(dm_sampler_run(sampler, &r, got, TOTAL));
-        /* PyTorch's generator has one sequence, from which a given start takes nothing: the mask's noise is another. */
+        /* PyTorch's generator has one sequence, from which a given start takes nothing: the mask's
+         * noise is another. */
         if (!_i || random == DM_RANDOM_PHILOX) ck_assert_mem_eq(got, want, sizeof got);
         /* A stop that was asked for before is the run's, not the beginning's. */
         dm_sampler_cancel(sampler);
         r.start = NULL;
         ok(dm_sampler_begin(sampler, &r, noise, TOTAL));
-        fails(DM_ERROR_CANCELLED, dm_sampler_run(sampler, &r, got, TOTAL), "cancelled after step 0 of 5");
+        fails(DM_ERROR_CANCELLED, dm_sampler_run(sampler, &r, got, TOTAL),
+              "cancelled after step 0 of 5");
         dm_sampler_destroy(sampler);
     }
 }
 END_TEST
 
-static int32_t see_kept(void *user, int32_t step, int32_t steps, const float *x_t, const float *x_0, size_t first, size_t count) {
+static int32_t see_kept(void *user, int32_t step, int32_t steps, const float *x_t, const float *x_0,
+                        size_t first, size_t count) {
     (void)steps, (void)x_0, (void)first;
     float *last = user;
     if (step == 20) memcpy(last, x_t, count * ELEMENTS * sizeof *last);
@@ -210,7 +222,8 @@ START_TEST(progress_shows_the_kept) {
 }
 END_TEST
 
-/* Betas so large that alpha_cumprod is 0 long before the end: from there going back is to new noise. */
+/* Betas so large that alpha_cumprod is 0 long before the end: from there going back is to new
+ * noise. */
 START_TEST(repaint_from_noise_alone) {
     oracle o = {.x_0 = 0.1f};
     dm_schedule_options linear;
@@ -221,7 +234,8 @@ START_TEST(repaint_from_noise_alone) {
     ok(dm_schedule_create(&steep, context, &linear));
     dm_sampler_options options = test_sampler_options(DM_SOLVER_DDPM, 10, DM_SPACING_TRAILING);
     dm_sampler *sampler;
-    ok(dm_sampler_create_with_denoiser(&sampler, context, steep, ask, &o, DM_PREDICT_X0, SIDE, SIDE, CHANNELS, &options));
+    ok(dm_sampler_create_with_denoiser(&sampler, context, steep, ask, &o, DM_PREDICT_X0, SIDE, SIDE,
+                                       CHANNELS, &options));
     float image[TOTAL], mask[COUNT * SIDE * SIDE], got[TOTAL];
     dm_sampler_request r = masked(image, mask, 2);
     r.repaint_times = 2;
@@ -260,14 +274,16 @@ START_TEST(editing_refused) {
     fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS),
           "'strength' 0.5 and a request without 'image' don't");
     r.image = r.start = image;
-    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS), "'strength' 0.5 and 'start' don't go together");
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS),
+          "'strength' 0.5 and 'start' don't go together");
     r.start = NULL;
     r.strength = 0;
     fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS), "'strength' is 0");
     r.strength = 1;
     r.image = NULL;
     r.mask = mask;
-    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS), "'mask' and a request without 'image' don't");
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS),
+          "'mask' and a request without 'image' don't");
     r.image = image;
     fails(DM_ERROR_SHAPE_MISMATCH, dm_sampler_run(sampler, &r, got, ELEMENTS),
           "'mask_elements' 0 and the pictures don't go together");
@@ -276,10 +292,12 @@ START_TEST(editing_refused) {
           "the mask of 1 pictures of 4 x 4 has 16, one for each pixel");
     r.mask_elements = SIDE * SIDE;
     mask[5] = 1.5f;
-    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS), "the mask of picture 0 is 1.5 at pixel (1, 1)");
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS),
+          "the mask of picture 0 is 1.5 at pixel (1, 1)");
     mask[5] = 1;
     r.repaint_times = 2;
-    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS), "'repaint_times' 2 and the solver dpmpp don't");
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS),
+          "'repaint_times' 2 and the solver dpmpp don't");
     r.mask = NULL;
     fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS),
           "'mask_elements' 16 and a request without 'mask' don't");
@@ -288,11 +306,14 @@ START_TEST(editing_refused) {
           "'repaint_times' 2 and a request without 'mask' don't");
     r.repaint_times = 1;
     image[3] = NAN;
-    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS), "'image' of picture 0");
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS),
+          "'image' of picture 0");
     image[3] = 0;
-    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_invert(sampler, &r, got, ELEMENTS), "invert and the solver dpmpp");
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_invert(sampler, &r, got, ELEMENTS),
+          "invert and the solver dpmpp");
     r.image = NULL;
-    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_invert(sampler, &r, got, ELEMENTS), "the request has no 'image'");
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_invert(sampler, &r, got, ELEMENTS),
+          "the request has no 'image'");
     dm_sampler_destroy(sampler);
 }
 END_TEST

@@ -1,4 +1,5 @@
-/* The variational bound and the losses by quarter, against naive loops over the network's answers. */
+/* The variational bound and the losses by quarter, against naive loops over the network's
+ * answers. */
 #include "base/random.h"
 #include "support/sampling.h"
 
@@ -34,7 +35,8 @@ static int32_t labels[FIRST + COUNT];
 
 static dm_dataset *dataset_of(void) {
     dm_dataset *dataset;
-    for (int i = 0; i < (FIRST + COUNT) * VALUES; i++) pixels[i] = (uint8_t)(i % 97 < 8 ? 255 * (i % 2) : (i * 37) % 256);
+    for (int i = 0; i < (FIRST + COUNT) * VALUES; i++)
+        pixels[i] = (uint8_t)(i % 97 < 8 ? 255 * (i % 2) : (i * 37) % 256);
     for (int i = 0; i < FIRST + COUNT; i++) labels[i] = i % 3;
     ok(dm_dataset_from_memory(&dataset, context, pixels, labels, FIRST + COUNT, 8, 8, 3));
     return dataset;
@@ -62,8 +64,8 @@ typedef struct bound {
 } bound;
 
 /* All in double, from betas on: Ho et al. 2020, eq. 5, 7, 10 and 13. */
-static bound naive(dm_unet *unet, const dm_schedule *own, const dm_evaluation_options *o, int32_t prediction, bool learned,
-                   bool classes) {
+static bound naive(dm_unet *unet, const dm_schedule *own, const dm_evaluation_options *o,
+                   int32_t prediction, bool learned, bool classes) {
     double beta[T], a[T], a_prev = 1;
     bound b = {0};
     int32_t asked[4] = {0};
@@ -73,29 +75,39 @@ static bound naive(dm_unet *unet, const dm_schedule *own, const dm_evaluation_op
         float x0[VALUES], noise[VALUES], xt[VALUES], out[2 * VALUES];
         ok(dm_image_from_u8(x0, pixels + (FIRST + n) * VALUES, VALUES));
         for (int i = 0; i < VALUES; i++)
-            b.prior += 0.5 * (-1 - log(1 - a[T - 1]) + (1 - a[T - 1]) + a[T - 1] * x0[i] * (double)x0[i]);
+            b.prior +=
+                0.5 * (-1 - log(1 - a[T - 1]) + (1 - a[T - 1]) + a[T - 1] * x0[i] * (double)x0[i]);
         for (int t = 0; t < T; t++) {
             a_prev = t ? a[t - 1] : 1;
-            dmi_random at = dmi_random_at(o->seed, DMI_STREAM_HELD, (uint64_t)((FIRST + n) * T + t));
+            dmi_random at =
+                dmi_random_at(o->seed, DMI_STREAM_HELD, (uint64_t)((FIRST + n) * T + t));
             dmi_random_normal(&at, noise, VALUES);
-            for (int i = 0; i < VALUES; i++) xt[i] = (float)(sqrt(a[t]) * x0[i] + sqrt(1 - a[t]) * noise[i]);
+            for (int i = 0; i < VALUES; i++)
+                xt[i] = (float)(sqrt(a[t]) * x0[i] + sqrt(1 - a[t]) * noise[i]);
             float time = (float)t;
             ok(dm_unet_forward(unet, out, xt, &time, classes ? &labels[FIRST + n] : NULL, 1));
-            double low = t ? beta[t] * (1 - a_prev) / (1 - a[t]) : beta[1] * (1 - a[0]) / (1 - a[1]);
+            double low =
+                t ? beta[t] * (1 - a_prev) / (1 - a[t]) : beta[1] * (1 - a[0]) / (1 - a[1]);
             for (int i = 0; i < VALUES; i++) {
                 int at_out = learned ? i / 3 * 6 + i % 3 : i;
                 double p = out[at_out], signal = sqrt(a[t]), sigma = sqrt(1 - a[t]);
-                double target = prediction == DM_PREDICT_EPS ? noise[i] : signal * noise[i] - sigma * x0[i];
-                double seen = prediction == DM_PREDICT_EPS ? (xt[i] - sigma * p) / signal : signal * xt[i] - sigma * p;
+                double target =
+                    prediction == DM_PREDICT_EPS ? noise[i] : signal * noise[i] - sigma * x0[i];
+                double seen = prediction == DM_PREDICT_EPS ? (xt[i] - sigma * p) / signal
+                                                           : signal * xt[i] - sigma * p;
                 if (o->clip) seen = seen > 1 ? 1 : seen < -1 ? -1 : seen;
-                double share = learned ? (out[at_out + 3] + 1.0) / 2 : o->variance == DM_VARIANCE_FIXED_LARGE;
+                double share =
+                    learned ? (out[at_out + 3] + 1.0) / 2 : o->variance == DM_VARIANCE_FIXED_LARGE;
                 if (!t && !learned) share = 0; /* Ho et al.: the posterior's, with beta too */
-                double log_variance = share * log(beta[t]) + (1 - share) * log(low), variance = exp(log_variance);
-                double off = sqrt(a_prev) * beta[t] / (1 - a[t]) * (x0[i] - seen); /* between the two means */
+                double log_variance = share * log(beta[t]) + (1 - share) * log(low),
+                       variance = exp(log_variance);
+                double off = sqrt(a_prev) * beta[t] / (1 - a[t]) *
+                             (x0[i] - seen); /* between the two means */
                 b.loss[t * 4 / T] += (p - target) * (p - target);
                 asked[t * 4 / T]++;
                 if (t) {
-                    b.steps += 0.5 * (log_variance - log(low) - 1 + low / variance + off * off / variance);
+                    b.steps +=
+                        0.5 * (log_variance - log(low) - 1 + low / variance + off * off / variance);
                     continue;
                 }
                 double up = x0[i] > 0.999 ? 1 : cdf((off + 1 / 255.0) / sqrt(variance));
@@ -113,8 +125,10 @@ static bound naive(dm_unet *unet, const dm_schedule *own, const dm_evaluation_op
 static const struct {
     int32_t prediction, learned, variance, clip, classes, batch, zero_terminal_snr;
 } cases[] = {
-    {DM_PREDICT_EPS, 0, DM_VARIANCE_FIXED_LARGE, 1, 0, 2, 0}, {DM_PREDICT_EPS, 0, DM_VARIANCE_FIXED_SMALL, 0, 3, 5, 0},
-    {DM_PREDICT_V, 0, DM_VARIANCE_FIXED_SMALL, 1, 0, 16, 0}, {DM_PREDICT_EPS, 1, DM_VARIANCE_LEARNED, 1, 0, 3, 0},
+    {DM_PREDICT_EPS, 0, DM_VARIANCE_FIXED_LARGE, 1, 0, 2, 0},
+    {DM_PREDICT_EPS, 0, DM_VARIANCE_FIXED_SMALL, 0, 3, 5, 0},
+    {DM_PREDICT_V, 0, DM_VARIANCE_FIXED_SMALL, 1, 0, 16, 0},
+    {DM_PREDICT_EPS, 1, DM_VARIANCE_LEARNED, 1, 0, 3, 0},
     {DM_PREDICT_V, 0, DM_VARIANCE_FIXED_SMALL, 0, 0, 4, 1},
 };
 
@@ -135,12 +149,15 @@ START_TEST(bound_by_hand) {
     ok(dm_unet_evaluate(unet, own, dataset, &o, NULL, NULL, &got));
     bound want = naive(unet, own, &o, cases[_i].prediction, cases[_i].learned, cases[_i].classes);
     ck_assert_uint_eq(got.pictures, COUNT);
-    /* x_t and the network's answers are floats on both sides; the sides round x_t apart by a unit in the last place. */
-    ck_assert_double_eq_tol(got.prior_bits, want.prior, 1e-6 * want.prior + 1e-12); /* 0 with zero terminal SNR */
+    /* x_t and the network's answers are floats on both sides; the sides round x_t apart by a unit
+     * in the last place. */
+    ck_assert_double_eq_tol(got.prior_bits, want.prior,
+                            1e-6 * want.prior + 1e-12); /* 0 with zero terminal SNR */
     ck_assert_double_eq_tol(got.step_bits, want.steps, 2e-5 * want.steps);
     ck_assert_double_eq_tol(got.decoder_bits, want.decoder, 2e-5 * want.decoder);
     ck_assert_double_eq_tol(got.bits, want.prior + want.steps + want.decoder, 2e-5 * got.bits);
-    for (int q = 0; q < 4; q++) ck_assert_double_eq_tol(got.loss[q], want.loss[q], 2e-5 * want.loss[q]);
+    for (int q = 0; q < 4; q++)
+        ck_assert_double_eq_tol(got.loss[q], want.loss[q], 2e-5 * want.loss[q]);
     ck_assert(got.standard_error > 0);
     dm_dataset_destroy(dataset);
     dm_schedule_destroy(own);
@@ -148,8 +165,9 @@ START_TEST(bound_by_hand) {
 }
 END_TEST
 
-/* Few timesteps estimate what all give: the mean over many seeds is that, within 4 standard errors. The 12 timesteps after the
- * first in stretches of 1 and 2, so that one timestep stands for more than another. */
+/* Few timesteps estimate what all give: the mean over many seeds is that, within 4 standard errors.
+ * The 12 timesteps after the first in stretches of 1 and 2, so that one timestep stands for more
+ * than another. */
 START_TEST(without_bias) {
     enum { SEEDS = 200 };
     dm_unet *unet = network_of(DM_PREDICT_EPS, 0, 0);
@@ -164,19 +182,21 @@ START_TEST(without_bias) {
         o.timesteps = few ? 7 : 0;
         for (o.seed = 0; o.seed < SEEDS; o.seed++) {
             ok(dm_unet_evaluate(unet, own, dataset, &o, NULL, NULL, &got));
-            mean[few] += got.step_bits / SEEDS, square[few] += got.step_bits * got.step_bits / SEEDS;
+            mean[few] += got.step_bits / SEEDS,
+                square[few] += got.step_bits * got.step_bits / SEEDS;
         }
     }
     double error = sqrt((square[0] - mean[0] * mean[0] + square[1] - mean[1] * mean[1]) / SEEDS);
-    ck_assert_msg(fabs(mean[0] - mean[1]) < 4 * error, "%g with 7 timesteps, %g with all, error %g", mean[1], mean[0], error);
+    ck_assert_msg(fabs(mean[0] - mean[1]) < 4 * error, "%g with 7 timesteps, %g with all, error %g",
+                  mean[1], mean[0], error);
     dm_dataset_destroy(dataset);
     dm_schedule_destroy(own);
     dm_unet_destroy(unet);
 }
 END_TEST
 
-/* Of 7 pictures and 13 timesteps the defaults, 256 pictures and 20 timesteps, are all. One timestep leaves no quarter but the
- * first anything. */
+/* Of 7 pictures and 13 timesteps the defaults, 256 pictures and 20 timesteps, are all. One timestep
+ * leaves no quarter but the first anything. */
 START_TEST(defaults_are_at_most) {
     dm_unet *unet = network_of(DM_PREDICT_EPS, 0, 0);
     dm_schedule *own = schedule_of(DM_SCHEDULE_LINEAR), *single;
@@ -192,7 +212,8 @@ START_TEST(defaults_are_at_most) {
     static const double beta = 0.02;
     ok(dm_schedule_create_from_betas(&single, context, &beta, 1));
     ok(dm_unet_evaluate(unet, single, dataset, NULL, NULL, NULL, &got));
-    ck_assert(got.loss[0] > 0 && isnan(got.loss[1]) && isnan(got.loss[3]) && got.step_bits == 0 && got.decoder_bits > 0);
+    ck_assert(got.loss[0] > 0 && isnan(got.loss[1]) && isnan(got.loss[3]) && got.step_bits == 0 &&
+              got.decoder_bits > 0);
     dm_dataset_destroy(dataset);
     dm_schedule_destroy(own);
     dm_schedule_destroy(single);
@@ -214,14 +235,16 @@ START_TEST(evaluations_refused) {
     ok(dm_evaluation_options_init(&o, sizeof o));
     o.count = 0;
     o.timesteps = -1;
-    fails(DM_ERROR_INVALID_ARGUMENT, dm_unet_evaluate(unet, own, dataset, &o, NULL, NULL, &got), "'timesteps' is -1");
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_unet_evaluate(unet, own, dataset, &o, NULL, NULL, &got),
+          "'timesteps' is -1");
     o.timesteps = 3;
     fails(DM_ERROR_INVALID_ARGUMENT, dm_unet_evaluate(unet, own, dataset, &o, NULL, NULL, &got),
           "picture 2 of the dataset has label 2");
     o.use_labels = 0;
     uint64_t most = 7;
     o.batch_size = 4;
-    fails(DM_ERROR_CANCELLED, dm_unet_evaluate(unet, own, dataset, &o, stop_at, &most, &got), "returned 1 after 8 of 28 questions");
+    fails(DM_ERROR_CANCELLED, dm_unet_evaluate(unet, own, dataset, &o, stop_at, &most, &got),
+          "returned 1 after 8 of 28 questions");
     o.variance = DM_VARIANCE_LEARNED;
     fails(DM_ERROR_INVALID_ARGUMENT, dm_unet_evaluate(unet, own, dataset, &o, NULL, NULL, &got),
           "'variance' 2 (learned) and the network don't");
@@ -234,12 +257,14 @@ START_TEST(evaluations_refused) {
     dm_dataset *strange;
     ok(dm_context_create(&other, NULL));
     ok(dm_dataset_from_memory(&strange, other, pixels, NULL, 1, 8, 8, 3));
-    fails(DM_ERROR_INVALID_ARGUMENT, dm_unet_evaluate(unet, own, strange, &o, NULL, NULL, &got), "of another context");
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_unet_evaluate(unet, own, strange, &o, NULL, NULL, &got),
+          "of another context");
     dm_dataset_destroy(strange);
     dm_context_destroy(other);
     fails(DM_ERROR_INVALID_ARGUMENT, dm_unet_evaluate(unet, flow, dataset, &o, NULL, NULL, &got),
           "'prediction' 2 (v) and the schedule's 'kind' 4 (flow)");
-    fails(DM_ERROR_INVALID_ARGUMENT, dm_unet_evaluate(unet, own, NULL, &o, NULL, NULL, &got), "'dataset' is NULL");
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_unet_evaluate(unet, own, NULL, &o, NULL, NULL, &got),
+          "'dataset' is NULL");
     dm_dataset_destroy(dataset);
     dm_schedule_destroy(own);
     dm_schedule_destroy(flow);

@@ -1,4 +1,5 @@
-/* A name holds the old contents or the new, whatever fails, and nothing else stays in the folder. */
+/* A name holds the old contents or the new, whatever fails, and nothing else stays in the
+ * folder. */
 #include "io/file.h"
 
 #include <dirent.h>
@@ -96,7 +97,8 @@ START_TEST(permissions) {
 }
 END_TEST
 
-/* Through a link the file that it leads to is replaced, with the permissions of that, and the link stays. */
+/* Through a link the file that it leads to is replaced, with the permissions of that, and the link
+ * stays. */
 START_TEST(links) {
     dmi_host host = {0};
     char folder[200], link[256], target[256];
@@ -143,7 +145,8 @@ START_TEST(abandoned) {
 }
 END_TEST
 
-/* A limit on the size of files stands for a full disk: write() first writes less than asked, then fails. */
+/* A limit on the size of files stands for a full disk: write() first writes less than asked, then
+ * fails. */
 START_TEST(a_full_disk) {
     dmi_host host = {0};
     const char *folder = test_folder();
@@ -159,7 +162,8 @@ START_TEST(a_full_disk) {
     dmi_file_writer *writer;
     const char bytes[1500] = "new";
     const int32_t begun = dmi_file_begin(&host, &writer, path);
-    const int32_t written = begun == DMI_OK ? dmi_file_write(&host, writer, bytes, sizeof bytes) : begun;
+    const int32_t written =
+        begun == DMI_OK ? dmi_file_write(&host, writer, bytes, sizeof bytes) : begun;
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
     signal(SIGXFSZ, handler);
 
@@ -167,7 +171,8 @@ START_TEST(a_full_disk) {
     ck_assert_int_eq(written, DMI_ERROR_IO);
     ck_assert_int_eq(strncmp(host.error, path, strlen(path)), 0);
     ck_assert_ptr_nonnull(strstr(host.error, ": cannot write: File too large"));
-    ck_assert_int_eq(dmi_file_commit(&host, writer), DMI_ERROR_IO); /* a part must not take the name */
+    ck_assert_int_eq(dmi_file_commit(&host, writer),
+                     DMI_ERROR_IO); /* a part must not take the name */
     ck_assert_int_eq(entries_of(folder), 1);
     check_text(&host, path, "old");
     ck_assert_uint_eq(host.used, 0);
@@ -199,9 +204,11 @@ START_TEST(what_cannot_be_written) {
     ck_assert_int_eq(dmi_file_begin(&host, &writer, "/dev/null"), DMI_ERROR_IO);
     ck_assert_str_eq(host.error, "/dev/null: cannot write: not a regular file");
     ck_assert_int_eq(dmi_file_begin(&host, &writer, path_in(folder, "none/name")), DMI_ERROR_IO);
-    ck_assert_ptr_nonnull(strstr(host.error, "none/name: cannot create a file beside it: No such file or directory"));
+    ck_assert_ptr_nonnull(
+        strstr(host.error, "none/name: cannot create a file beside it: No such file or directory"));
     host.limit = 150; /* the writer itself, but not its names */
-    ck_assert_int_eq(dmi_file_begin(&host, &writer, path_in(folder, "name")), DMI_ERROR_LIMIT_EXCEEDED);
+    ck_assert_int_eq(dmi_file_begin(&host, &writer, path_in(folder, "name")),
+                     DMI_ERROR_LIMIT_EXCEEDED);
     ck_assert_ptr_null(writer);
     ck_assert_int_eq(entries_of(folder), 0);
     ck_assert_uint_eq(host.used, 0);
@@ -213,7 +220,8 @@ START_TEST(what_cannot_be_read) {
     const char *folder = test_folder();
     uint8_t *bytes = (uint8_t *)&host;
     size_t size = 1;
-    ck_assert_int_eq(dmi_file_read(&host, path_in(folder, "none"), &bytes, &size), DMI_ERROR_NOT_FOUND);
+    ck_assert_int_eq(dmi_file_read(&host, path_in(folder, "none"), &bytes, &size),
+                     DMI_ERROR_NOT_FOUND);
     ck_assert_ptr_null(bytes);
     ck_assert_uint_eq(size, 0);
     ck_assert_ptr_nonnull(strstr(host.error, "none: no such file"));

@@ -4,7 +4,8 @@
 #include "kernels/product.h"
 #include "support/support.h"
 
-/* Norm of the difference over norm of the result: some sqrt(k) 3e-8, 5e-7 for the deepest product here. */
+/* Norm of the difference over norm of the result: some sqrt(k) 3e-8, 5e-7 for the deepest product
+ * here. */
 #define BOUND 1e-6
 
 typedef struct product_case {
@@ -13,9 +14,10 @@ typedef struct product_case {
 } product_case;
 
 static const product_case cases[] = {
-    {1, 1, 1, false, false},    {12, 32, 40, false, false}, {13, 64, 128, false, false}, {25, 33, 129, false, false},
-    {7, 5, 300, false, false},  {64, 130, 64, false, false}, {3, 100, 17, true, false},  {24, 64, 128, true, false},
-    {70, 31, 150, true, false}, {1, 96, 260, true, false},  {20, 30, 40, false, true},   {11, 9, 5, true, true},
+    {1, 1, 1, false, false},     {12, 32, 40, false, false}, {13, 64, 128, false, false},
+    {25, 33, 129, false, false}, {7, 5, 300, false, false},  {64, 130, 64, false, false},
+    {3, 100, 17, true, false},   {24, 64, 128, true, false}, {70, 31, 150, true, false},
+    {1, 96, 260, true, false},   {20, 30, 40, false, true},  {11, 9, 5, true, true},
 };
 enum { CASES = sizeof cases / sizeof cases[0] };
 
@@ -49,7 +51,8 @@ static fixture fixture_of(const product_case *p, bool add) {
         for (size_t j = 0; j < f.ldc; j++) {
             double sum = add || j >= n ? f.c[i * f.ldc + j] : 0;
             for (size_t l = 0; l < k && j < n; l++)
-                sum += (double)f.a[p->ta ? l * f.lda + i : i * f.lda + l] * f.b[p->tb ? j * f.ldb + l : l * f.ldb + j];
+                sum += (double)f.a[p->ta ? l * f.lda + i : i * f.lda + l] *
+                       f.b[p->tb ? j * f.ldb + l : l * f.ldb + j];
             f.want[i * f.ldc + j] = sum;
         }
     }
@@ -58,9 +61,11 @@ static fixture fixture_of(const product_case *p, bool add) {
 
 static void fixture_check(fixture *f, const product_case *p, const char *what) {
     double error = test_error_d(f->c, f->want, f->c_count);
-    ck_assert_msg(error <= BOUND, "%s: %d x %d x %d: error %.3g", what, p->rows, p->columns, p->k, error);
+    ck_assert_msg(error <= BOUND, "%s: %d x %d x %d: error %.3g", what, p->rows, p->columns, p->k,
+                  error);
     for (size_t i = 0; i < f->c_count; i++)
-        if (i % f->ldc >= (size_t)p->columns) ck_assert_msg(f->c[i] == f->before[i], "%s wrote between its rows", what);
+        if (i % f->ldc >= (size_t)p->columns)
+            ck_assert_msg(f->c[i] == f->before[i], "%s wrote between its rows", what);
     free(f->a), free(f->b), free(f->c), free(f->before), free(f->want);
 }
 
@@ -69,8 +74,8 @@ START_TEST(blas) {
     for (int add = 0; add < 2; add++) {
         fixture f = fixture_of(p, add);
         dmi_gemm_begin();
-        dmi_gemm(p->ta, p->tb, p->rows, p->columns, p->k, f.a, (int32_t)f.lda, f.b, (int32_t)f.ldb, add, f.c,
-                 (int32_t)f.ldc);
+        dmi_gemm(p->ta, p->tb, p->rows, p->columns, p->k, f.a, (int32_t)f.lda, f.b, (int32_t)f.ldb,
+                 add, f.c, (int32_t)f.ldc);
         dmi_gemm_end();
         fixture_check(&f, p, "gemm");
     }
@@ -95,13 +100,15 @@ END_TEST
 /* A row has the same bits alone as among others, wherever it stands. */
 START_TEST(rows_are_independent) {
     enum { ROWS = 29, COLUMNS = 40, K = 200 };
-    float *a = filled(ROWS * K, 1), *b = filled(K * COLUMNS, 2), *c = filled(ROWS * COLUMNS, 3), alone[COLUMNS];
+    float *a = filled(ROWS * K, 1), *b = filled(K * COLUMNS, 2), *c = filled(ROWS * COLUMNS, 3),
+          alone[COLUMNS];
     for (int32_t isa = DMI_ISA_BASE; isa <= dmi_cpu_isa(); isa++) {
         const dmi_product *product = dmi_kernels_for(isa)->product;
         product->multiply(c, COLUMNS, a, K, b, COLUMNS, ROWS, COLUMNS, K, false);
         for (int32_t i = 0; i < ROWS; i++) {
             product->multiply(alone, COLUMNS, a + i * K, K, b, COLUMNS, 1, COLUMNS, K, false);
-            ck_assert_msg(!memcmp(alone, c + i * COLUMNS, sizeof alone), "%s: row %d", dmi_kernels_for(isa)->isa, (int)i);
+            ck_assert_msg(!memcmp(alone, c + i * COLUMNS, sizeof alone), "%s: row %d",
+                          dmi_kernels_for(isa)->isa, (int)i);
         }
     }
     free(a), free(b), free(c);
@@ -121,7 +128,8 @@ START_TEST(transpose) {
 }
 END_TEST
 
-/* BLAS's number of threads is one between begin and end, however often they nest, and as before afterwards. */
+/* BLAS's number of threads is one between begin and end, however often they nest, and as before
+ * afterwards. */
 #if defined(DMI_BLAS_OPENBLAS)
 int openblas_get_num_threads(void);
 void openblas_set_num_threads(int threads);

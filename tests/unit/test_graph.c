@@ -1,4 +1,5 @@
-/* Graphs of a few nodes whose gradients are known: residuals, values used twice or not at all, outputs used again. */
+/* Graphs of a few nodes whose gradients are known: residuals, values used twice or not at all,
+ * outputs used again. */
 #include "autograd/graph.h"
 #include "autograd/ops.h"
 #include "base/cpu.h"
@@ -16,8 +17,11 @@ typedef struct small {
 static void small_begin(small *s) {
     s->host = test_host_new(1);
     dmi_params_init(&s->params);
-    ck_assert_int_eq(dmi_graph_create(s->host, &s->g, dmi_kernels_for(dmi_cpu_isa()), &s->params), DMI_OK);
-    ck_assert_int_eq(dmi_graph_input(s->g, &s->x, dmi_shape_of(1, SIDE_N, SIDE_N, CHANNELS_N), true), DMI_OK);
+    ck_assert_int_eq(dmi_graph_create(s->host, &s->g, dmi_kernels_for(dmi_cpu_isa()), &s->params),
+                     DMI_OK);
+    ck_assert_int_eq(dmi_graph_input(s->g, &s->x, dmi_shape_of(1, SIDE_N, SIDE_N, CHANNELS_N),
+                                     true),
+                     DMI_OK);
 }
 
 static void small_end(small *s) {
@@ -30,7 +34,9 @@ static void small_end(small *s) {
 static void small_run(small *s, const dmi_value *outputs, int32_t count, float *x) {
     int32_t index;
     if (!s->params.count) /* the blocks must be there to train */
-        ck_assert_int_eq(dmi_params_add(s->host, &s->params, &index, "none", 1, (int64_t[]){1}, false), DMI_OK);
+        ck_assert_int_eq(dmi_params_add(s->host, &s->params, &index, "none", 1, (int64_t[]){1},
+                                        false),
+                         DMI_OK);
     if (!s->params.data) ck_assert_int_eq(dmi_params_allocate(s->host, &s->params), DMI_OK);
     ck_assert_int_eq(dmi_params_allocate_gradient(s->host, &s->params), DMI_OK);
     ck_assert_int_eq(dmi_graph_plan(s->g, outputs, count, true), DMI_OK);
@@ -38,7 +44,8 @@ static void small_run(small *s, const dmi_value *outputs, int32_t count, float *
     test_fill(x, COUNT_N, 1, 2);
     memcpy(dmi_graph_data(s->g, s->x), x, COUNT_N * sizeof *x);
     dmi_graph_forward(s->g);
-    for (int32_t i = 0; i < count; i++) test_fill(dmi_graph_gradient(s->g, outputs[i]), COUNT_N, 10 + (uint64_t)i, 1);
+    for (int32_t i = 0; i < count; i++)
+        test_fill(dmi_graph_gradient(s->g, outputs[i]), COUNT_N, 10 + (uint64_t)i, 1);
     dmi_graph_backward(s->g);
 }
 
@@ -69,7 +76,8 @@ START_TEST(residuals_share_gradients) {
         ck_assert_ptr_eq(dmi_graph_gradient(s.g, at[i]), dmi_graph_gradient(s.g, at[LENGTH - 1]));
     ck_assert_ptr_ne(dmi_graph_gradient(s.g, at[LENGTH]), dmi_graph_gradient(s.g, at[0]));
     test_fill(dy, COUNT_N, 10, 1);
-    ck_assert_mem_eq(dmi_graph_gradient(s.g, at[LENGTH]), dy, sizeof dy); /* the caller's own stays */
+    ck_assert_mem_eq(dmi_graph_gradient(s.g, at[LENGTH]), dy,
+                     sizeof dy); /* the caller's own stays */
     for (int32_t k = 0; k < COUNT_N; k++) {
         double value = x[k];
         want[k] = dy[k];
@@ -83,7 +91,8 @@ START_TEST(residuals_share_gradients) {
 }
 END_TEST
 
-/* y = silu(x) + silu(x), the same value on both sides: neither side may take over the sum's gradient. */
+/* y = silu(x) + silu(x), the same value on both sides: neither side may take over the sum's
+ * gradient. */
 START_TEST(a_value_used_twice_by_one_node) {
     small s;
     dmi_value h, sum, y;
@@ -95,13 +104,15 @@ START_TEST(a_value_used_twice_by_one_node) {
     ck_assert_int_eq(dmi_silu(s.g, &y, sum), DMI_OK);
     small_run(&s, &y, 1, x);
     test_fill(dy, COUNT_N, 10, 1);
-    for (int32_t k = 0; k < COUNT_N; k++) want[k] = dy[k] * silu_slope(2 * silu(x[k])) * 2 * silu_slope(x[k]);
+    for (int32_t k = 0; k < COUNT_N; k++)
+        want[k] = dy[k] * silu_slope(2 * silu(x[k])) * 2 * silu_slope(x[k]);
     ck_assert_double_le(test_error_d(dmi_graph_gradient(s.g, s.x), want, COUNT_N), bound);
     small_end(&s);
 }
 END_TEST
 
-/* What leads nowhere gets no gradient, and gives none: y = silu(x), beside it a convolution of x that nobody reads. */
+/* What leads nowhere gets no gradient, and gives none: y = silu(x), beside it a convolution of x
+ * that nobody reads. */
 START_TEST(unused_outputs) {
     small s;
     dmi_value y, unused, more, w;
@@ -113,7 +124,8 @@ START_TEST(unused_outputs) {
     ck_assert_int_eq(dmi_params_add(s.host, &s.params, &index, "w", 4, shape, false), DMI_OK);
     ck_assert_int_eq(dmi_graph_param(s.g, &w, index), DMI_OK);
     ck_assert_int_eq(dmi_silu(s.g, &y, s.x), DMI_OK);
-    ck_assert_int_eq(dmi_conv(s.g, &unused, s.x, w, DMI_NONE, DMI_NONE, DMI_NONE, 1, 1, 0, false), DMI_OK);
+    ck_assert_int_eq(dmi_conv(s.g, &unused, s.x, w, DMI_NONE, DMI_NONE, DMI_NONE, 1, 1, 0, false),
+                     DMI_OK);
     ck_assert_int_eq(dmi_silu(s.g, &more, unused), DMI_OK);
     small_run(&s, &y, 1, x);
     ck_assert_ptr_null(dmi_graph_gradient(s.g, unused));
@@ -126,8 +138,8 @@ START_TEST(unused_outputs) {
 }
 END_TEST
 
-/* Two outputs, of which the second is made from the first, by a residual too: both stay readable, and both gradients of the
- * caller's come together. */
+/* Two outputs, of which the second is made from the first, by a residual too: both stay readable,
+ * and both gradients of the caller's come together. */
 START_TEST(outputs_that_are_used_again) {
     small s;
     dmi_value outputs[2], branch;
@@ -158,16 +170,20 @@ START_TEST(graphs_that_are_refused) {
     const int64_t shape[4] = {CHANNELS_N, CHANNELS_N, 1, 1};
     small_begin(&s);
     ck_assert_int_eq(dmi_params_add(s.host, &s.params, &index, "w", 4, shape, false), DMI_OK);
-    ck_assert_int_eq(dmi_params_add(s.host, &s.params, &other, "w", 4, shape, false), DMI_ERROR_INTERNAL);
+    ck_assert_int_eq(dmi_params_add(s.host, &s.params, &other, "w", 4, shape, false),
+                     DMI_ERROR_INTERNAL);
     ck_assert_ptr_nonnull(strstr(s.host->error, "'w'"));
     ck_assert_int_eq(dmi_graph_param(s.g, &w, index), DMI_OK);
     ck_assert_int_eq(dmi_graph_param(s.g, &again, index), DMI_OK);
-    ck_assert_int_eq(dmi_conv(s.g, &y, s.x, w, DMI_NONE, DMI_NONE, DMI_NONE, 1, 1, 0, false), DMI_OK);
-    ck_assert_int_eq(dmi_conv(s.g, &v, y, again, DMI_NONE, DMI_NONE, DMI_NONE, 1, 1, 0, false), DMI_ERROR_INTERNAL);
+    ck_assert_int_eq(dmi_conv(s.g, &y, s.x, w, DMI_NONE, DMI_NONE, DMI_NONE, 1, 1, 0, false),
+                     DMI_OK);
+    ck_assert_int_eq(dmi_conv(s.g, &v, y, again, DMI_NONE, DMI_NONE, DMI_NONE, 1, 1, 0, false),
+                     DMI_ERROR_INTERNAL);
     ck_assert_ptr_nonnull(strstr(s.host->error, "'w' has a user already"));
     ck_assert_int_eq(dmi_silu(s.g, &v, 99), DMI_ERROR_INTERNAL);
     ck_assert_int_eq(dmi_silu(s.g, &v, -7), DMI_ERROR_INTERNAL);
-    ck_assert_int_eq(dmi_graph_input(s.g, &v, dmi_shape_of(1, 0, 1, 1), false), DMI_ERROR_LIMIT_EXCEEDED);
+    ck_assert_int_eq(dmi_graph_input(s.g, &v, dmi_shape_of(1, 0, 1, 1), false),
+                     DMI_ERROR_LIMIT_EXCEEDED);
     ck_assert_ptr_nonnull(strstr(s.host->error, "1 x 0 x 1 x 1"));
     dmi_shape huge = dmi_shape_of(INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX);
     ck_assert_int_eq(dmi_graph_input(s.g, &v, huge, false), DMI_ERROR_LIMIT_EXCEEDED);

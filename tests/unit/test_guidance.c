@@ -1,4 +1,5 @@
-/* Classifier-free guidance: against a denoiser that guides by itself, and against the network asked half by half. */
+/* Classifier-free guidance: against a denoiser that guides by itself, and against the network asked
+ * half by half. */
 #include "support/sampling.h"
 
 enum { COUNT = 3, TOTAL = COUNT * ELEMENTS };
@@ -6,19 +7,22 @@ enum { COUNT = 3, TOTAL = COUNT * ELEMENTS };
 static const int32_t labels_of[COUNT] = {1, 0, 2};
 
 /* eps of a "network" with classes; -1 is none. */
-static float answer(float x, float timestep, int32_t label) { return sinf(2 * x + 0.001f * timestep + 0.7f * (float)label); }
+static float answer(float x, float timestep, int32_t label) {
+    return sinf(2 * x + 0.001f * timestep + 0.7f * (float)label);
+}
 
 typedef struct asked {
-    size_t most, least;   /* pictures in one question */
+    size_t most, least;                  /* pictures in one question */
     float guidance, rescale, begin, end; /* for by_itself */
 } asked;
 
-static int32_t labelled(void *user, float *output, const float *x, float timestep, const int32_t *labels, size_t count,
-                        size_t elements) {
+static int32_t labelled(void *user, float *output, const float *x, float timestep,
+                        const int32_t *labels, size_t count, size_t elements) {
     asked *a = user;
     if (count > a->most) a->most = count;
     if (count < a->least) a->least = count;
-    for (size_t i = 0; i < count * elements; i++) output[i] = answer(x[i], timestep, labels[i / elements]);
+    for (size_t i = 0; i < count * elements; i++)
+        output[i] = answer(x[i], timestep, labels[i / elements]);
     return 0;
 }
 
@@ -30,8 +34,8 @@ static double deviation(const float *x, size_t n) {
 }
 
 /* The formulas of the header, picture by picture. */
-static int32_t by_itself(void *user, float *output, const float *x, float timestep, const int32_t *labels, size_t count,
-                         size_t elements) {
+static int32_t by_itself(void *user, float *output, const float *x, float timestep,
+                         const int32_t *labels, size_t count, size_t elements) {
     const asked *a = user;
     bool guided = timestep >= 1000 * a->begin && timestep <= 1000 * a->end;
     for (size_t n = 0; n < count; n++) {
@@ -39,16 +43,20 @@ static int32_t by_itself(void *user, float *output, const float *x, float timest
         const float *in = x + n * elements;
         for (size_t i = 0; i < elements; i++) {
             with[i] = answer(in[i], timestep, labels[n]);
-            out[i] = guided ? answer(in[i], timestep, -1) + a->guidance * (with[i] - answer(in[i], timestep, -1)) : with[i];
+            out[i] = guided ? answer(in[i], timestep, -1) +
+                                  a->guidance * (with[i] - answer(in[i], timestep, -1))
+                            : with[i];
         }
         double ratio = guided ? deviation(with, elements) / deviation(out, elements) : 1;
-        for (size_t i = 0; i < elements; i++) out[i] = (float)(a->rescale * ratio * out[i] + (1 - a->rescale) * out[i]);
+        for (size_t i = 0; i < elements; i++)
+            out[i] = (float)(a->rescale * ratio * out[i] + (1 - a->rescale) * out[i]);
     }
     return 0;
 }
 
 static const asked cases[] = {
-    {0, 99, 3, 0, 0, 1}, {0, 99, 0, 0, 0, 1}, {0, 99, -1.5f, 0, 0, 1}, {0, 99, 4, 0.7f, 0, 1}, {0, 99, 3, 0, 0.25f, 0.7f},
+    {0, 99, 3, 0, 0, 1},    {0, 99, 0, 0, 0, 1},        {0, 99, -1.5f, 0, 0, 1},
+    {0, 99, 4, 0.7f, 0, 1}, {0, 99, 3, 0, 0.25f, 0.7f},
 };
 
 START_TEST(guided_as_by_hand) {
@@ -68,7 +76,8 @@ START_TEST(guided_as_by_hand) {
         r.labels = labels_of;
         ok(dm_sampler_run(hand, &r, want, TOTAL));
         ok(dm_sampler_run(sampler, &r, got, TOTAL));
-        /* Both round the output to a float, in different orders; guided so, this network doubles a difference at each step. */
+        /* Both round the output to a float, in different orders; guided so, this network doubles a
+         * difference at each step. */
         for (int i = 0; i < TOTAL; i++) ck_assert_float_eq_tol(got[i], want[i], 1e-4f);
         ck_assert_uint_eq(two.most, 2 * COUNT);
         ck_assert_uint_eq(two.least, two.begin > 0 ? COUNT : 2 * COUNT);
@@ -78,7 +87,8 @@ START_TEST(guided_as_by_hand) {
 }
 END_TEST
 
-/* DDIM's eps follows the clipped x_0 where there is guidance, unless the caller says otherwise, and else stays. */
+/* DDIM's eps follows the clipped x_0 where there is guidance, unless the caller says otherwise, and
+ * else stays. */
 START_TEST(eps_follows_where_guided) {
     for (int guided = 0; guided < 2; guided++) {
         float got[3][TOTAL];
@@ -116,14 +126,15 @@ static dm_unet *network_of(int32_t classes) {
 }
 
 /* The network itself, asked for each half. */
-static int32_t half_by_half(void *user, float *output, const float *x, float timestep, const int32_t *labels, size_t count,
-                            size_t elements) {
+static int32_t half_by_half(void *user, float *output, const float *x, float timestep,
+                            const int32_t *labels, size_t count, size_t elements) {
     static float without[COUNT * PICTURE];
     float times[COUNT];
     for (size_t i = 0; i < count; i++) times[i] = timestep;
     if (dm_unet_forward(user, output, x, times, labels, count)) return 1;
     if (dm_unet_forward(user, without, x, times, NULL, count)) return 1;
-    for (size_t i = 0; i < count * elements; i++) output[i] = without[i] + 3 * (output[i] - without[i]);
+    for (size_t i = 0; i < count * elements; i++)
+        output[i] = without[i] + 3 * (output[i] - without[i]);
     return 0;
 }
 
@@ -133,7 +144,8 @@ START_TEST(network_halves) {
     dm_sampler_options o = test_sampler_options(DM_SOLVER_DDIM, 4, DM_SPACING_TRAILING);
     dm_sampler *hand, *sampler;
     o.rederive_eps = 1;
-    ok(dm_sampler_create_with_denoiser(&hand, context, schedule, half_by_half, unet, DM_PREDICT_V, 16, 16, 3, &o));
+    ok(dm_sampler_create_with_denoiser(&hand, context, schedule, half_by_half, unet, DM_PREDICT_V,
+                                       16, 16, 3, &o));
     o.guidance = 3;
     ok(dm_sampler_create(&sampler, unet, schedule, &o));
     dm_sampler_request r = test_sampler_request(COUNT);
@@ -153,7 +165,8 @@ START_TEST(network_halves) {
 }
 END_TEST
 
-/* The rescaling is at work beside a learned variance too: with it, all of the spread comes from the half with the class. */
+/* The rescaling is at work beside a learned variance too: with it, all of the spread comes from the
+ * half with the class. */
 START_TEST(rescaled_with_learned_variance) {
     static float got[2][COUNT * PICTURE];
     dm_unet_options u;
@@ -179,15 +192,16 @@ START_TEST(rescaled_with_learned_variance) {
 }
 END_TEST
 
-static int32_t count_allocations(void *user, int32_t step, int32_t steps, const float *x, const float *x_0, size_t first,
-                                 size_t count) {
+static int32_t count_allocations(void *user, int32_t step, int32_t steps, const float *x,
+                                 const float *x_0, size_t first, size_t count) {
     uint64_t *seen = user;
     (void)steps, (void)x, (void)x_0, (void)first, (void)count;
     ok(dm_context_memory(context, NULL, NULL, &seen[step == 1 ? 0 : 1]));
     return 0;
 }
 
-/* Guided in some steps and not in others, the network goes to and fro between two sizes of batch, both planned before. */
+/* Guided in some steps and not in others, the network goes to and fro between two sizes of batch,
+ * both planned before. */
 START_TEST(interval_allocates_nothing) {
     static float got[COUNT * PICTURE];
     dm_unet *unet = network_of(4);
@@ -232,24 +246,28 @@ START_TEST(guidance_refused) {
     o.guidance = 1;
     o.guidance_rescale = 0.5;
     fails(DM_ERROR_INVALID_ARGUMENT,
-          dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL, DM_PREDICT_V, SIDE, SIDE, CHANNELS, &o),
+          dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL,
+                                          DM_PREDICT_V, SIDE, SIDE, CHANNELS, &o),
           "'guidance_rescale' 0.5 and 'guidance' 1 don't go together");
     o.guidance = NAN;
     fails(DM_ERROR_INVALID_ARGUMENT,
-          dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL, DM_PREDICT_V, SIDE, SIDE, CHANNELS, &o),
+          dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL,
+                                          DM_PREDICT_V, SIDE, SIDE, CHANNELS, &o),
           "'guidance' is nan");
     o.guidance = 2;
     o.guidance_rescale = 0;
     o.guidance_begin = 0.6;
     o.guidance_end = 0.5;
     fails(DM_ERROR_INVALID_ARGUMENT,
-          dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL, DM_PREDICT_V, SIDE, SIDE, CHANNELS, &o),
+          dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL,
+                                          DM_PREDICT_V, SIDE, SIDE, CHANNELS, &o),
           "'guidance_end' is 0.5");
     o.guidance_begin = 0;
     float images[ELEMENTS];
     sampler = test_sampler_of(test_wave, NULL, DM_PREDICT_V, &o);
     dm_sampler_request r = test_sampler_request(1);
-    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, images, ELEMENTS), "a request without labels don't go together");
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, images, ELEMENTS),
+          "a request without labels don't go together");
     dm_sampler_destroy(sampler);
 }
 END_TEST

@@ -10,7 +10,8 @@
 
 START_TEST(floats_become_bytes) {
     /* Halves round up; beyond the range is cut; what is not a number is 0. */
-    const float images[] = {-1, 1, 0, 127.0f / 127.5f - 1, -1.5f, 2, INFINITY, -INFINITY, NAN, -NAN, 1e30f, -0.99609375f};
+    const float images[] = {-1,  1,    0,     127.0f / 127.5f - 1, -1.5f, 2, INFINITY, -INFINITY,
+                            NAN, -NAN, 1e30f, -0.99609375f};
     const uint8_t want[] = {0, 255, 128, 127, 0, 255, 255, 0, 0, 0, 255, 0};
     uint8_t got[sizeof want];
     ck_assert_int_eq(dm_image_to_u8(got, images, sizeof got), DM_OK);
@@ -43,13 +44,15 @@ START_TEST(grid_sizes) {
         size_t count;
         int32_t height, width, columns, scale, gap, grid_height, grid_width;
     } cases[] = {
-        {1, 2, 3, 1, 1, 0, 2, 3},   {5, 2, 3, 2, 1, 0, 6, 6},     {6, 2, 3, 2, 4, 1, 28, 27},
-        {2, 2, 3, 4, 1, 2, 6, 22},  {64, 32, 32, 8, 2, 2, 530, 530},
+        {1, 2, 3, 1, 1, 0, 2, 3},  {5, 2, 3, 2, 1, 0, 6, 6},        {6, 2, 3, 2, 4, 1, 28, 27},
+        {2, 2, 3, 4, 1, 2, 6, 22}, {64, 32, 32, 8, 2, 2, 530, 530},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         int32_t height, width;
-        ck_assert_int_eq(dm_image_grid_size(cases[i].count, cases[i].height, cases[i].width, cases[i].columns,
-                                            cases[i].scale, cases[i].gap, &height, &width), DM_OK);
+        ck_assert_int_eq(dm_image_grid_size(cases[i].count, cases[i].height, cases[i].width,
+                                            cases[i].columns, cases[i].scale, cases[i].gap, &height,
+                                            &width),
+                         DM_OK);
         ck_assert_int_eq(height, cases[i].grid_height);
         ck_assert_int_eq(width, cases[i].grid_width);
     }
@@ -57,15 +60,24 @@ START_TEST(grid_sizes) {
         size_t count;
         int32_t height, width, columns, scale, gap;
     } bad[] = {
-        {0, 2, 3, 1, 1, 0}, {1, 0, 3, 1, 1, 0}, {1, 2, -1, 1, 1, 0}, {1, 2, 3, 0, 1, 0}, {1, 2, 3, 1, 0, 0},
-        {1, 2, 3, 1, 1, -1}, {1, 1 << 20, 3, 1, 1 << 20, 0}, {SIZE_MAX, 1, 1, 1, 1, 0}, {1, 1, 1, INT32_MAX, 2, 0},
+        {0, 2, 3, 1, 1, 0},
+        {1, 0, 3, 1, 1, 0},
+        {1, 2, -1, 1, 1, 0},
+        {1, 2, 3, 0, 1, 0},
+        {1, 2, 3, 1, 0, 0},
+        {1, 2, 3, 1, 1, -1},
+        {1, 1 << 20, 3, 1, 1 << 20, 0},
+        {SIZE_MAX, 1, 1, 1, 1, 0},
+        {1, 1, 1, INT32_MAX, 2, 0},
         {1, 1, 1, 1, 1, INT32_MAX},
         {1, INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX, INT32_MAX},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         int32_t height = 5, width = 5;
-        ck_assert_int_eq(dm_image_grid_size(bad[i].count, bad[i].height, bad[i].width, bad[i].columns, bad[i].scale,
-                                            bad[i].gap, &height, &width), DM_ERROR_INVALID_ARGUMENT);
+        ck_assert_int_eq(dm_image_grid_size(bad[i].count, bad[i].height, bad[i].width,
+                                            bad[i].columns, bad[i].scale, bad[i].gap, &height,
+                                            &width),
+                         DM_ERROR_INVALID_ARGUMENT);
         ck_assert_int_eq(height, 0);
         ck_assert_int_eq(width, 0);
     }
@@ -74,35 +86,47 @@ END_TEST
 
 START_TEST(grid_pixels) {
     /* Each pixel of the grid against its definition, for every number of channels. */
-    const int32_t all_channels[] = {1, 3, 4}, height = 2, width = 3, columns = 2, scale = 3, gap = 2;
+    const int32_t all_channels[] = {1, 3, 4}, height = 2, width = 3, columns = 2, scale = 3,
+                  gap = 2;
     const size_t count = 5;
     for (int k = 0; k < 3; k++) {
         const int32_t channels = all_channels[k];
         uint8_t images[5 * 2 * 3 * 4], *grid;
         for (size_t i = 0; i < sizeof images; i++) images[i] = (uint8_t)(i * 2);
         int32_t gh, gw;
-        ck_assert_int_eq(dm_image_grid_size(count, height, width, columns, scale, gap, &gh, &gw), DM_OK);
+        ck_assert_int_eq(dm_image_grid_size(count, height, width, columns, scale, gap, &gh, &gw),
+                         DM_OK);
         const size_t size = (size_t)gh * (size_t)gw * (size_t)channels;
         grid = malloc(size);
-        ck_assert_int_eq(dm_image_grid(grid, size, images, count, height, width, channels, columns, scale, gap), DM_OK);
+        ck_assert_int_eq(dm_image_grid(grid, size, images, count, height, width, channels, columns,
+                                       scale, gap),
+                         DM_OK);
         for (int32_t y = 0; y < gh; y++)
             for (int32_t x = 0; x < gw; x++)
                 for (int32_t c = 0; c < channels; c++) {
-                    const int32_t row = y / (height * scale + gap), column = x / (width * scale + gap);
-                    const int32_t in_y = y % (height * scale + gap) - gap, in_x = x % (width * scale + gap) - gap;
+                    const int32_t row = y / (height * scale + gap),
+                                  column = x / (width * scale + gap);
+                    const int32_t in_y = y % (height * scale + gap) - gap,
+                                  in_x = x % (width * scale + gap) - gap;
                     const int32_t i = row * columns + column;
                     int32_t want = 255;
                     if (in_y >= 0 && in_x >= 0 && i < (int32_t)count)
-                        want = images[((i * height + in_y / scale) * width + in_x / scale) * channels + c];
+                        want =
+                            images[((i * height + in_y / scale) * width + in_x / scale) * channels +
+                                   c];
                     ck_assert_int_eq(grid[(y * gw + x) * channels + c], want);
                 }
-        ck_assert_int_eq(dm_image_grid(grid, size - 1, images, count, height, width, channels, columns, scale, gap),
+        ck_assert_int_eq(dm_image_grid(grid, size - 1, images, count, height, width, channels,
+                                       columns, scale, gap),
                          DM_ERROR_SHAPE_MISMATCH);
-        ck_assert_int_eq(dm_image_grid(NULL, size, images, count, height, width, channels, columns, scale, gap),
+        ck_assert_int_eq(dm_image_grid(NULL, size, images, count, height, width, channels, columns,
+                                       scale, gap),
                          DM_ERROR_INVALID_ARGUMENT);
-        ck_assert_int_eq(dm_image_grid(grid, size, NULL, count, height, width, channels, columns, scale, gap),
+        ck_assert_int_eq(dm_image_grid(grid, size, NULL, count, height, width, channels, columns,
+                                       scale, gap),
                          DM_ERROR_INVALID_ARGUMENT);
-        ck_assert_int_eq(dm_image_grid(grid, size, images, count, height, width, 2, columns, scale, gap),
+        ck_assert_int_eq(dm_image_grid(grid, size, images, count, height, width, 2, columns, scale,
+                                       gap),
                          DM_ERROR_INVALID_ARGUMENT);
         free(grid);
     }
@@ -125,21 +149,27 @@ START_TEST(png_into_a_buffer) {
     ck_assert_mem_eq(buffer + size - 8, "IEND", 4);
 
     size = 0;
-    ck_assert_int_eq(dm_image_encode_png(context, buffer, 10, &size, pixels, 4, 5, 3), DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_image_encode_png(context, buffer, 10, &size, pixels, 4, 5, 3),
+                     DM_ERROR_INVALID_ARGUMENT);
     ck_assert_uint_eq(size, bound);
-    ck_assert_msg(strstr(dm_context_error(context), "'capacity' is 10") != NULL, "%s", dm_context_error(context));
+    ck_assert_msg(strstr(dm_context_error(context), "'capacity' is 10") != NULL, "%s",
+                  dm_context_error(context));
     const struct {
         int32_t height, width, channels;
     } bad[] = {{0, 5, 3}, {4, -1, 3}, {4, 5, 2}, {4, 5, 0}, {INT32_MAX, INT32_MAX, 4}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         size = 9;
-        ck_assert_int_eq(dm_image_encode_png(context, NULL, 0, &size, pixels, bad[i].height, bad[i].width, bad[i].channels),
+        ck_assert_int_eq(dm_image_encode_png(context, NULL, 0, &size, pixels, bad[i].height,
+                                             bad[i].width, bad[i].channels),
                          DM_ERROR_INVALID_ARGUMENT);
         ck_assert_uint_eq(size, 0);
     }
-    ck_assert_int_eq(dm_image_encode_png(context, buffer, bound, &size, NULL, 4, 5, 3), DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dm_image_encode_png(context, buffer, bound, NULL, pixels, 4, 5, 3), DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dm_image_encode_png(NULL, buffer, bound, &size, pixels, 4, 5, 3), DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_image_encode_png(context, buffer, bound, &size, NULL, 4, 5, 3),
+                     DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_image_encode_png(context, buffer, bound, NULL, pixels, 4, 5, 3),
+                     DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_image_encode_png(NULL, buffer, bound, &size, pixels, 4, 5, 3),
+                     DM_ERROR_INVALID_ARGUMENT);
     free(buffer);
     dm_context_destroy(context);
 }
@@ -156,7 +186,8 @@ static size_t find_chunks(const char *path, const char *kind) {
     size_t found = 0;
     for (size_t i = 8; i + 8 <= size;) {
         found += memcmp(bytes + i + 4, kind, 4) == 0;
-        i += 12 + ((size_t)bytes[i] << 24 | (size_t)bytes[i + 1] << 16 | (size_t)bytes[i + 2] << 8 | bytes[i + 3]);
+        i += 12 + ((size_t)bytes[i] << 24 | (size_t)bytes[i + 1] << 16 | (size_t)bytes[i + 2] << 8 |
+                   bytes[i + 3]);
     }
     return found;
 }
@@ -175,10 +206,12 @@ START_TEST(png_files) {
 
     const struct {
         int32_t frames, delay, last;
-    } bad[] = {{0, 1, 1}, {-1, 1, 1}, {2, -1, 1}, {2, 1, -1}, {2, 65536, 1}, {2, 1, 65536}, {INT32_MAX, 1, 1}};
+    } bad[] = {{0, 1, 1},     {-1, 1, 1},    {2, -1, 1},       {2, 1, -1},
+               {2, 65536, 1}, {2, 1, 65536}, {INT32_MAX, 1, 1}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         const int32_t height = bad[i].frames == INT32_MAX ? INT32_MAX : 4;
-        ck_assert_int_eq(dm_image_write_apng(context, path, pixels, bad[i].frames, height, 5, 3, bad[i].delay, bad[i].last),
+        ck_assert_int_eq(dm_image_write_apng(context, path, pixels, bad[i].frames, height, 5, 3,
+                                             bad[i].delay, bad[i].last),
                          DM_ERROR_INVALID_ARGUMENT);
     }
     ck_assert_int_eq(dm_image_write_png(context, NULL, pixels, 4, 5, 3), DM_ERROR_INVALID_ARGUMENT);
@@ -186,8 +219,10 @@ START_TEST(png_files) {
     ck_assert_int_eq(dm_image_write_png(context, path, pixels, 4, 5, 5), DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dm_image_write_png(NULL, path, pixels, 4, 5, 3), DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(access(path, F_OK), -1);
-    ck_assert_int_ne(dm_image_write_png(context, "build/no such folder/x.png", pixels, 4, 5, 3), DM_OK);
-    ck_assert_msg(strstr(dm_context_error(context), "no such folder") != NULL, "%s", dm_context_error(context));
+    ck_assert_int_ne(dm_image_write_png(context, "build/no such folder/x.png", pixels, 4, 5, 3),
+                     DM_OK);
+    ck_assert_msg(strstr(dm_context_error(context), "no such folder") != NULL, "%s",
+                  dm_context_error(context));
     dm_context_destroy(context);
 }
 END_TEST

@@ -1,6 +1,7 @@
-/* Numeric kernels but convolution, group norm and softmax, for every instruction set of this machine, against naive loops in
- * double; the naive gradients against finite differences. Errors are of whole arrays, relative to the array's norm: a
- * float's rounding is 6e-8 at most, and a bound is that times the few roundings on the way. */
+/* Numeric kernels but convolution, group norm and softmax, for every instruction set of this
+ * machine, against naive loops in double; the naive gradients against finite differences. Errors
+ * are of whole arrays, relative to the array's norm: a float's rounding is 6e-8 at most, and a
+ * bound is that times the few roundings on the way. */
 #include "support/kernels.h"
 
 Suite *test_kernels_suite(void);
@@ -11,8 +12,8 @@ enum { SIZE_COUNT = sizeof SIZES / sizeof *SIZES };
 /* ---- exp and the logistic function ---- */
 
 /* The place where |got - want| is largest beside its bound is within it. */
-static void check_each(const char *what, const float *x, const float *got, const double *want, const double *bound,
-                       size_t count) {
+static void check_each(const char *what, const float *x, const float *got, const double *want,
+                       const double *bound, size_t count) {
     size_t worst = 0;
     double most = 0;
     for (size_t i = 0; i < count; i++) {
@@ -29,7 +30,8 @@ enum { SWEEP = 1 << 20 };
 START_TEST(silu_everywhere) {
     const dmi_kernels *k = kernels_of(_i);
     if (!k) return;
-    float *x = hold(SWEEP * sizeof *x), *y = hold(SWEEP * sizeof *y), *one = hold(SWEEP * sizeof *one);
+    float *x = hold(SWEEP * sizeof *x), *y = hold(SWEEP * sizeof *y),
+          *one = hold(SWEEP * sizeof *one);
     double *want = doubles(SWEEP), *bound = doubles(SWEEP), worst_slope = 0;
     for (int i = 0; i < SWEEP; i++) {
         one[i] = 1.0f;
@@ -40,14 +42,16 @@ START_TEST(silu_everywhere) {
     k->silu_forward(y, x, SWEEP);
     check_each("silu", x, y, want, bound, SWEEP);
     for (int i = 0; i < SWEEP; i++) {
-        /* s (1 + x (1 - s)): the error of s weighs as much as both terms, which cancel near -1.28 */
+        /* s (1 + x (1 - s)): the error of s weighs as much as both terms, which cancel near
+         * -1.28 */
         double s = naive_sigmoid(x[i]);
         want[i] = naive_silu_slope(x[i]);
         bound[i] = 1e-6 * s * (1 + fabs(x[i]) * (1 - s)) + 1e-7 * s * fabs(x[i]);
         double slope = (naive_silu(x[i] + 1e-5) - naive_silu(x[i] - 1e-5)) / 2e-5;
         worst_slope = fmax(worst_slope, fabs(want[i] - slope));
     }
-    ck_assert_double_le(worst_slope, 2e-9); /* differences of values up to 87 in double, over 2e-5 */
+    ck_assert_double_le(worst_slope,
+                        2e-9); /* differences of values up to 87 in double, over 2e-5 */
     k->silu_backward(y, x, one, SWEEP, false);
     check_each("slope of silu", x, y, want, bound, SWEEP);
 
@@ -55,11 +59,13 @@ START_TEST(silu_everywhere) {
     k->silu_backward(slopes, ends, one, 6, false);
     k->silu_forward(ends, ends, 8);
     ck_assert(fabsf(ends[0]) < 1e-36f && ends[1] == 0 && ends[2] == 0);
-    ck_assert(ends[3] == 100.0f && ends[4] == 1e30f && isnan(ends[5]) && isinf(ends[6]) && ends[7] == 0);
+    ck_assert(ends[3] == 100.0f && ends[4] == 1e30f && isnan(ends[5]) && isinf(ends[6]) &&
+              ends[7] == 0);
     ck_assert(fabsf(slopes[0]) < 1e-36f && slopes[1] == 0 && slopes[2] == 0);
     ck_assert(slopes[3] == 1 && slopes[4] == 1 && isnan(slopes[5]));
     release();
-} END_TEST
+}
+END_TEST
 
 /* ---- one element at a time ---- */
 
@@ -115,7 +121,8 @@ START_TEST(pointwise) {
         check_near("gradient of mse", y, want, n, 1.2e-7);
         release();
     }
-} END_TEST
+}
+END_TEST
 
 /* An element's bits are the same wherever it stands: at the end, in the middle, at any address. */
 START_TEST(place_changes_no_bit) {
@@ -136,7 +143,8 @@ START_TEST(place_changes_no_bit) {
         k->combine(part, 0.7f, a + from, 0.3f, b + from, n);
         check_same("combine", part, whole[2] + from, n);
     }
-} END_TEST
+}
+END_TEST
 
 START_TEST(rows_of_arrays) {
     const dmi_kernels *k = kernels_of(_i);
@@ -145,7 +153,8 @@ START_TEST(rows_of_arrays) {
         for (size_t rows = 1; rows <= 1000; rows = rows * 5 + 2) {
             const size_t columns = SIZES[t], sx = columns + 5, sy = columns + 3;
             const float *x = uniform(rows * sx, 4, 1);
-            float *y = uniform(rows * sy, 5, 1), *plain = uniform(rows * columns, 6, 1), *sums = uniform(columns, 7, 1);
+            float *y = uniform(rows * sy, 5, 1), *plain = uniform(rows * columns, 6, 1),
+                  *sums = uniform(columns, 7, 1);
             double *want = widened(y, rows * sy), *want_sums = doubles(columns);
             k->copy_rows(y, sy, x, sx, rows, columns, true);
             for (size_t r = 0; r < rows; r++) {
@@ -156,9 +165,11 @@ START_TEST(rows_of_arrays) {
             for (size_t r = 0; r < rows; r++) {
                 for (size_t c = 0; c < columns; c++) want[r * sy + c] = x[r * sx + c];
             }
-            check_near("copy_rows", y, want, rows * sy, 6e-8); /* what stands between the rows stays */
+            check_near("copy_rows", y, want, rows * sy,
+                       6e-8); /* what stands between the rows stays */
 
-            /* 10 on top of every value: 32 rows are summed in float, so 8 roundings of 6e-8 whatever the number of rows */
+            /* 10 on top of every value: 32 rows are summed in float, so 8 roundings of 6e-8
+             * whatever the number of rows */
             for (size_t i = 0; i < rows * columns; i++) plain[i] += 10;
             for (size_t i = 0; i < rows * columns; i++) want_sums[i % columns] += plain[i];
             k->sum_rows(sums, plain, rows, columns, false);
@@ -169,7 +180,8 @@ START_TEST(rows_of_arrays) {
             release();
         }
     }
-} END_TEST
+}
+END_TEST
 
 /* ---- linear: inputs are x [n, in], w [in, out] and bias [out] in one array ---- */
 
@@ -182,7 +194,8 @@ static void naive_linear(const linear_shape *s, const double *inputs, double *y)
     const double *w = inputs + s->n * s->in, *bias = w + s->in * s->out;
     for (size_t i = 0; i < s->n * s->out; i++) {
         y[i] = bias[i % s->out];
-        for (size_t k = 0; k < s->in; k++) y[i] += inputs[i / s->out * s->in + k] * w[k * s->out + i % s->out];
+        for (size_t k = 0; k < s->in; k++)
+            y[i] += inputs[i / s->out * s->in + k] * w[k * s->out + i % s->out];
     }
 }
 
@@ -212,12 +225,15 @@ static void naive_linear_gradient(const linear_shape *s, const double *inputs, d
 START_TEST(linear) {
     const dmi_kernels *k = kernels_of(_i);
     if (!k) return;
-    static const size_t shapes[][3] = {{1, 1, 1}, {1, 3, 7}, {2, 7, 3}, {3, 16, 17}, {5, 33, 31}, {4, 64, 100}, {7, 100, 64},
-                                       {16, 128, 512}, {2, 1000, 33}, {3, 33, 1000}};
+    static const size_t shapes[][3] = {{1, 1, 1},     {1, 3, 7},    {2, 7, 3},    {3, 16, 17},
+                                       {5, 33, 31},   {4, 64, 100}, {7, 100, 64}, {16, 128, 512},
+                                       {2, 1000, 33}, {3, 33, 1000}};
     for (size_t t = 0; t < sizeof shapes / sizeof *shapes; t++) {
-        const size_t n = shapes[t][0], in = shapes[t][1], out = shapes[t][2], all = n * in + in * out + out;
+        const size_t n = shapes[t][0], in = shapes[t][1], out = shapes[t][2],
+                     all = n * in + in * out + out;
         const int32_t o1 = (int32_t)out, i1 = (int32_t)in, o_cut = o1 / 3, i_cut = i1 / 3;
-        float *inputs = uniform(all, 17, 1), *dy = uniform(n * out, 18, 1), *y = hold(n * out * sizeof *y);
+        float *inputs = uniform(all, 17, 1), *dy = uniform(n * out, 18, 1),
+              *y = hold(n * out * sizeof *y);
         float *dx = hold(n * in * sizeof *dx), *dw = hold(in * out * sizeof *dw);
         const float *w = inputs + n * in, *bias = w + in * out;
         linear_shape s = {.n = n, .in = in, .out = out, .dy = widened(dy, n * out)};
@@ -225,7 +241,8 @@ START_TEST(linear) {
         naive_linear(&s, wide, want);
         naive_linear_gradient(&s, wide, gradient);
 
-        /* Sums of up to 1000 floats in a row: their errors add up like a random walk, sqrt(1000) / 3 roundings. */
+        /* Sums of up to 1000 floats in a row: their errors add up like a random walk, sqrt(1000) /
+         * 3 roundings. */
         const double bound = 6e-7;
         for (size_t r = 0; r < n; r++) {
             k->linear_forward(y + r * out, inputs + r * in, w, bias, i1, o1, 0, o_cut);
@@ -256,7 +273,8 @@ START_TEST(linear) {
         check_near("linear_backward_w, added", dw, gradient + n * in, in * out, bound);
         release();
     }
-} END_TEST
+}
+END_TEST
 
 START_TEST(naive_linear_gradient_is_right) {
     linear_shape s = {.n = 3, .in = 5, .out = 4, .dy = widened(uniform(12, 19, 1), 12)};
@@ -265,7 +283,8 @@ START_TEST(naive_linear_gradient_is_right) {
     naive_linear_gradient(&s, inputs, gradient);
     prove_gradient("linear", linear_loss, &s, inputs, gradient, all - 4);
     release();
-} END_TEST
+}
+END_TEST
 
 /* ---- sums, bytes, and the optimizer ---- */
 
@@ -274,13 +293,15 @@ START_TEST(sums_and_finiteness) {
     if (!k) return;
     for (int t = 0; t <= SIZE_COUNT; t++) {
         const size_t n = t < SIZE_COUNT ? SIZES[t] : 300001;
-        float *a = uniform(n, 21, 1), *b = uniform(n, 22, 1), *gradient = hold(n * sizeof *gradient);
+        float *a = uniform(n, 21, 1), *b = uniform(n, 22, 1),
+              *gradient = hold(n * sizeof *gradient);
         double squares = 0, error = 0;
         for (size_t i = 0; i < n; i++) {
             squares += (double)a[i] * a[i];
             error += ((double)a[i] - b[i]) * ((double)a[i] - b[i]);
         }
-        /* in double throughout, 3e5 roundings of 1e-16 in the naive sum; in mse each difference is rounded to float */
+        /* in double throughout, 3e5 roundings of 1e-16 in the naive sum; in mse each difference is
+         * rounded to float */
         ck_assert_double_le(fabs(k->sum_squares(a, n) / squares - 1), 1e-12);
         ck_assert_double_le(fabs(k->mse(gradient, a, b, 1, n) / error - 1), 1.2e-7);
         ck_assert(k->all_finite(a, n));
@@ -297,7 +318,8 @@ START_TEST(sums_and_finiteness) {
         }
         release();
     }
-} END_TEST
+}
+END_TEST
 
 START_TEST(bytes_to_pixels) {
     const dmi_kernels *k = kernels_of(_i);
@@ -312,13 +334,14 @@ START_TEST(bytes_to_pixels) {
             k->from_u8(y, x, h, w, c, flip);
             for (int32_t i = 0; i < n; i++) {
                 int32_t column = i / c % w, from = flip ? i + (w - 1 - 2 * column) * c : i;
-                ck_assert_msg(y[i] == (float)x[from] / 127.5f - 1.0f, "element %d of [%d, %d, %d]%s", i, h, w, c,
-                              flip ? ", flipped" : "");
+                ck_assert_msg(y[i] == (float)x[from] / 127.5f - 1.0f,
+                              "element %d of [%d, %d, %d]%s", i, h, w, c, flip ? ", flipped" : "");
             }
         }
         release();
     }
-} END_TEST
+}
+END_TEST
 
 START_TEST(adamw) {
     const dmi_kernels *k = kernels_of(_i);
@@ -326,11 +349,14 @@ START_TEST(adamw) {
     for (int t = 0; t < SIZE_COUNT * 2; t++) {
         const size_t n = SIZES[t / 2];
         const bool averaged = t % 2;
-        float *w = uniform(n, 23, 1), *m = uniform(n, 24, 0), *v = uniform(n, 25, 0), *average = copied(w, n);
-        double *want = widened(w, n), *want_m = doubles(n), *want_v = doubles(n), *want_average = widened(w, n);
+        float *w = uniform(n, 23, 1), *m = uniform(n, 24, 0), *v = uniform(n, 25, 0),
+              *average = copied(w, n);
+        double *want = widened(w, n), *want_m = doubles(n), *want_v = doubles(n),
+               *want_average = widened(w, n);
         for (int step = 1; step <= 5; step++) {
             float *g = uniform(n, 30 + (uint64_t)step, 2);
-            dmi_adamw o = {.rate = 0.01f, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f, .decay = 0.1f};
+            dmi_adamw o = {
+                .rate = 0.01f, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f, .decay = 0.1f};
             o.gradient_scale = 0.25f;
             o.average_fresh = averaged ? 0.01f : 0;
             o.correction1 = (float)(1 / (1 - pow(o.beta1, step)));
@@ -341,8 +367,10 @@ START_TEST(adamw) {
                 want[i] *= 1 - (double)o.rate * o.decay;
                 want_m[i] = o.beta1 * want_m[i] + (1 - (double)o.beta1) * gradient;
                 want_v[i] = o.beta2 * want_v[i] + (1 - (double)o.beta2) * gradient * gradient;
-                want[i] -= o.rate * (want_m[i] * o.correction1) / (sqrt(want_v[i] * o.correction2) + o.eps);
-                want_average[i] = (1 - (double)o.average_fresh) * want_average[i] + (double)o.average_fresh * want[i];
+                want[i] -= o.rate * (want_m[i] * o.correction1) /
+                           (sqrt(want_v[i] * o.correction2) + o.eps);
+                want_average[i] = (1 - (double)o.average_fresh) * want_average[i] +
+                                  (double)o.average_fresh * want[i];
             }
         }
         check_near("adamw: m", m, want_m, n, 4e-7); /* five steps of three roundings each */
@@ -351,7 +379,8 @@ START_TEST(adamw) {
         if (averaged) check_near("adamw: average", average, want_average, n, 3e-7);
         release();
     }
-} END_TEST
+}
+END_TEST
 
 START_TEST(tables) {
     for (int32_t isa = 0; isa < ISAS; isa++) {
@@ -363,17 +392,19 @@ START_TEST(tables) {
     }
     ck_assert_str_eq(dmi_kernels_for(DMI_ISA_BASE)->isa, "base");
     ck_assert_ptr_eq(dmi_kernels_for(DMI_ISA_V4 + 1), dmi_kernels_for(DMI_ISA_V4));
-} END_TEST
+}
+END_TEST
 
 Suite *test_kernels_suite(void) {
     const TTest *const every_isa[] = {
-        silu_everywhere,     pointwise,       place_changes_no_bit, rows_of_arrays,
-        linear,                 sums_and_finiteness, bytes_to_pixels, adamw,
+        silu_everywhere, pointwise,           place_changes_no_bit, rows_of_arrays,
+        linear,          sums_and_finiteness, bytes_to_pixels,      adamw,
     };
     Suite *suite = suite_create("kernels");
     TCase *tests = tcase_create("kernels");
     tcase_set_timeout(tests, 20);
-    for (size_t t = 0; t < sizeof every_isa / sizeof *every_isa; t++) tcase_add_loop_test(tests, every_isa[t], 0, ISAS);
+    for (size_t t = 0; t < sizeof every_isa / sizeof *every_isa; t++)
+        tcase_add_loop_test(tests, every_isa[t], 0, ISAS);
     tcase_add_test(tests, naive_linear_gradient_is_right);
     tcase_add_test(tests, tables);
     suite_add_tcase(suite, tests);

@@ -1,5 +1,5 @@
-/* Group normalisation and its gradient, for every instruction set of this machine, against naive loops in double, and
- * the naive gradient against finite differences. */
+/* Group normalisation and its gradient, for every instruction set of this machine, against naive
+ * loops in double, and the naive gradient against finite differences. */
 #include "support/kernels.h"
 
 #include "base/host.h"
@@ -17,7 +17,8 @@ typedef struct norm_shape {
 static const double NORM_EPS = 1e-5f;
 
 static void naive_statistics(const norm_shape *s, const double *x, double *mean, double *rstd) {
-    const size_t channels = (size_t)s->channels, pixels = (size_t)s->pixels, wide = (size_t)s->per_group;
+    const size_t channels = (size_t)s->channels, pixels = (size_t)s->pixels,
+                 wide = (size_t)s->per_group;
     for (size_t g = 0; g < channels / wide; g++) {
         double sum = 0, squares = 0;
         for (size_t p = 0; p < pixels; p++) {
@@ -25,14 +26,17 @@ static void naive_statistics(const norm_shape *s, const double *x, double *mean,
         }
         mean[g] = sum / (double)(pixels * wide);
         for (size_t p = 0; p < pixels; p++) {
-            for (size_t c = g * wide; c < (g + 1) * wide; c++) squares += pow(x[p * channels + c] - mean[g], 2);
+            for (size_t c = g * wide; c < (g + 1) * wide; c++)
+                squares += pow(x[p * channels + c] - mean[g], 2);
         }
         rstd[g] = 1 / sqrt(squares / (double)(pixels * wide) + NORM_EPS);
     }
 }
 
-static void naive_norm(const norm_shape *s, const double *inputs, const double *mean, const double *rstd, double *y) {
-    const size_t channels = (size_t)s->channels, count = (size_t)s->pixels * channels, wide = (size_t)s->per_group;
+static void naive_norm(const norm_shape *s, const double *inputs, const double *mean,
+                       const double *rstd, double *y) {
+    const size_t channels = (size_t)s->channels, count = (size_t)s->pixels * channels,
+                 wide = (size_t)s->per_group;
     const double *gain = inputs + count, *offset = gain + channels;
     for (size_t i = 0; i < count; i++) {
         size_t c = i % channels;
@@ -53,10 +57,12 @@ static double norm_loss(const void *shape, const double *inputs) {
     return loss;
 }
 
-static void naive_norm_gradient(const norm_shape *s, const double *inputs, const double *mean, const double *rstd,
-                                double *gradient) {
-    const size_t channels = (size_t)s->channels, pixels = (size_t)s->pixels, wide = (size_t)s->per_group;
-    const double *gain = inputs + pixels * channels, *offset = gain + channels, share = 1.0 / (double)(pixels * wide);
+static void naive_norm_gradient(const norm_shape *s, const double *inputs, const double *mean,
+                                const double *rstd, double *gradient) {
+    const size_t channels = (size_t)s->channels, pixels = (size_t)s->pixels,
+                 wide = (size_t)s->per_group;
+    const double *gain = inputs + pixels * channels, *offset = gain + channels,
+                 share = 1.0 / (double)(pixels * wide);
     double *dgain = gradient + pixels * channels, *doffset = dgain + channels;
     double *m1 = doubles(channels), *m2 = doubles(channels);
     memset(dgain, 0, 2 * channels * sizeof *dgain);
@@ -77,6 +83,7 @@ static void naive_norm_gradient(const norm_shape *s, const double *inputs, const
     }
 }
 
+/* clang-format off */
 static const norm_shape NORM_SHAPES[] = {
     {.pixels = 1, .channels = 8, .per_group = 4, .c0 = 0, .c1 = 8},
     {.pixels = 7, .channels = 30, .per_group = 3, .c0 = 6, .c1 = 27},
@@ -92,10 +99,11 @@ static const norm_shape NORM_SHAPES[] = {
     {.pixels = 64, .channels = 512, .per_group = 128, .c0 = 128, .c1 = 384},
     {.pixels = 70, .channels = 40, .per_group = 5, .c0 = 0, .c1 = 40},
 };
+/* clang-format on */
 
 /* What stands outside the asked channels must stay. */
-static void check_columns(const char *what, const float *got, const double *want, float untouched, const norm_shape *s,
-                          double bound) {
+static void check_columns(const char *what, const float *got, const double *want, float untouched,
+                          const norm_shape *s, double bound) {
     const size_t channels = (size_t)s->channels, width = (size_t)(s->c1 - s->c0);
     float *inside = hold((size_t)s->pixels * width * sizeof *inside);
     double *wanted = doubles((size_t)s->pixels * width);
@@ -123,11 +131,13 @@ static dmi_norm_x one_tensor(const float *x, float *dx, bool add, size_t channel
 }
 
 /* The first `border` channels of a picture and the others as tensors of their own. */
-static dmi_norm_x two_tensors(const float *x, const float *dx, size_t pixels, size_t channels, size_t border) {
+static dmi_norm_x two_tensors(const float *x, const float *dx, size_t pixels, size_t channels,
+                              size_t border) {
     size_t widths[2] = {border, channels - border};
     dmi_norm_x two = {.channels = {(int32_t)widths[0], (int32_t)widths[1]}};
     for (size_t i = 0, first = 0; i < 2; first += widths[i++]) {
-        float *part = hold(pixels * widths[i] * sizeof *part), *gradient = hold(pixels * widths[i] * sizeof *part);
+        float *part = hold(pixels * widths[i] * sizeof *part),
+              *gradient = hold(pixels * widths[i] * sizeof *part);
         for (size_t p = 0; p < pixels; p++) {
             memcpy(part + p * widths[i], x + p * channels + first, widths[i] * sizeof *part);
             memcpy(gradient + p * widths[i], dx + p * channels + first, widths[i] * sizeof *part);
@@ -138,31 +148,38 @@ static dmi_norm_x two_tensors(const float *x, const float *dx, size_t pixels, si
     return two;
 }
 
-/* Values are uniform around `level` with standard deviation 1, and rise by `rise` from the first pixel to the last. */
+/* Values are uniform around `level` with standard deviation 1, and rise by `rise` from the first
+ * pixel to the last. */
 typedef struct norm_values {
     float level, rise;
 } norm_values;
 
-/* A mean is right to a few roundings of its size; what follows is measured from the mean and rstd that were found, so that a
- * large level does not hide other errors. */
+/* A mean is right to a few roundings of its size; what follows is measured from the mean and rstd
+ * that were found, so that a large level does not hide other errors. */
 static void norm_case(const dmi_kernels *k, norm_shape s, norm_values v) {
-    const size_t channels = (size_t)s.channels, count = (size_t)s.pixels * channels, groups = channels / (size_t)s.per_group;
+    const size_t channels = (size_t)s.channels, count = (size_t)s.pixels * channels,
+                 groups = channels / (size_t)s.per_group;
     const size_t c0 = (size_t)s.c0, width = (size_t)(s.c1 - s.c0);
     const size_t g0 = c0 / (size_t)s.per_group, gn = width / (size_t)s.per_group;
-    const size_t room = (size_t)s.pixels * (size_t)(s.per_group > DMI_NORM_SPAN ? s.per_group : DMI_NORM_SPAN);
+    const size_t room =
+        (size_t)s.pixels * (size_t)(s.per_group > DMI_NORM_SPAN ? s.per_group : DMI_NORM_SPAN);
     float *inputs = uniform(count + 2 * channels, 8, 1.7320508f);
-    for (size_t i = 0; i < count; i++) inputs[i] += v.level + v.rise * (float)(i / channels) / (float)s.pixels;
-    const float *x = inputs, *gain = inputs + count, *offset = gain + channels, *dy = uniform(count, 9, 1);
-    double *in = widened(inputs, count + 2 * channels), *want = doubles(count), *gradient = doubles(count + 2 * channels);
+    for (size_t i = 0; i < count; i++)
+        inputs[i] += v.level + v.rise * (float)(i / channels) / (float)s.pixels;
+    const float *x = inputs, *gain = inputs + count, *offset = gain + channels,
+                *dy = uniform(count, 9, 1);
+    double *in = widened(inputs, count + 2 * channels), *want = doubles(count),
+           *gradient = doubles(count + 2 * channels);
     double *mean = doubles(groups), *rstd = doubles(groups);
     s.dy = widened(dy, count);
     naive_statistics(&s, in, mean, rstd);
 
-    float *y = hold(count * sizeof *y), *got_mean = hold(groups * sizeof *y), *got_rstd = hold(groups * sizeof *y);
+    float *y = hold(count * sizeof *y), *got_mean = hold(groups * sizeof *y),
+          *got_rstd = hold(groups * sizeof *y);
     for (size_t i = 0; i < count; i++) y[i] = -5;
     dmi_norm_x one = one_tensor(x, NULL, false, channels);
-    k->norm_forward(y, got_mean, got_rstd, &one, gain, offset, s.pixels, s.per_group, s.c0, s.c1, (float)NORM_EPS, s.silu,
-                    false);
+    k->norm_forward(y, got_mean, got_rstd, &one, gain, offset, s.pixels, s.per_group, s.c0, s.c1,
+                    (float)NORM_EPS, s.silu, false);
     for (size_t g = g0; g < g0 + gn; g++) {
         ck_assert_double_le(fabs(got_mean[g] - mean[g]), 2e-7 * (0.5 + v.level + v.rise));
         ck_assert_double_le(fabs(got_rstd[g] / rstd[g] - 1), 2e-7);
@@ -173,38 +190,45 @@ static void norm_case(const dmi_kernels *k, norm_shape s, norm_values v) {
     check_columns("norm_forward", y, want, -5, &s, 2e-7);
 
     /* The same past the caches, from a line's start on and from within one. */
-    float *whole = whole_lines(count + 1), *whole_mean = hold(groups * sizeof *y), *whole_rstd = hold(groups * sizeof *y);
+    float *whole = whole_lines(count + 1), *whole_mean = hold(groups * sizeof *y),
+          *whole_rstd = hold(groups * sizeof *y);
     for (size_t shift = 0; shift < 2; shift++) {
-        k->norm_forward(whole + shift, whole_mean, whole_rstd, &one, gain, offset, s.pixels, s.per_group, 0, s.channels,
-                        (float)NORM_EPS, s.silu, true);
+        k->norm_forward(whole + shift, whole_mean, whole_rstd, &one, gain, offset, s.pixels,
+                        s.per_group, 0, s.channels, (float)NORM_EPS, s.silu, true);
         for (size_t p = 0; p < (size_t)s.pixels; p++) {
-            check_same("norm_forward, uncut", y + p * channels + c0, whole + shift + p * channels + c0, width);
+            check_same("norm_forward, uncut", y + p * channels + c0,
+                       whole + shift + p * channels + c0, width);
         }
     }
 
     /* dx of a small group is what is left of larger terms that cancel. */
     naive_norm_gradient(&s, in, mean, rstd, gradient);
-    float *dx = hold(count * sizeof *dx), *dgain = uniform(channels, 1, 1), *doffset = uniform(channels, 1, 1);
+    float *dx = hold(count * sizeof *dx), *dgain = uniform(channels, 1, 1),
+          *doffset = uniform(channels, 1, 1);
     for (size_t i = 0; i < count; i++) dx[i] = -5;
     one = one_tensor(x, dx, false, channels);
-    k->norm_backward(&one, dgain, doffset, dy, got_mean, got_rstd, gain, offset, s.pixels, s.per_group, s.c0, s.c1, s.silu,
-                     false, hold(room * sizeof *dx));
-    check_columns("norm_backward: dx", dx, gradient, -5, &s, s.pixels * s.per_group < 8 ? 1e-6 : 3e-7);
+    k->norm_backward(&one, dgain, doffset, dy, got_mean, got_rstd, gain, offset, s.pixels,
+                     s.per_group, s.c0, s.c1, s.silu, false, hold(room * sizeof *dx));
+    check_columns("norm_backward: dx", dx, gradient, -5, &s,
+                  s.pixels * s.per_group < 8 ? 1e-6 : 3e-7);
     check_near("norm_backward: dgain", dgain + c0, gradient + count + c0, width, 4e-7);
-    check_near("norm_backward: doffset", doffset + c0, gradient + count + channels + c0, width, 4e-7);
+    check_near("norm_backward: doffset", doffset + c0, gradient + count + channels + c0, width,
+               4e-7);
 
     one = one_tensor(x, whole, false, channels);
-    k->norm_backward(&one, dgain, doffset, dy, whole_mean, whole_rstd, gain, offset, s.pixels, s.per_group, 0, s.channels,
-                     s.silu, true, NULL);
+    k->norm_backward(&one, dgain, doffset, dy, whole_mean, whole_rstd, gain, offset, s.pixels,
+                     s.per_group, 0, s.channels, s.silu, true, NULL);
     for (size_t p = 0; p < (size_t)s.pixels; p++) {
-        check_same("norm_backward, uncut", dx + p * channels + c0, whole + p * channels + c0, width);
+        check_same("norm_backward, uncut", dx + p * channels + c0, whole + p * channels + c0,
+                   width);
     }
 
     for (int keep = 0; keep < 2; keep++) {
         float *added = copied(dy, count);
         one = one_tensor(x, added, true, channels);
-        k->norm_backward(&one, dgain, doffset, dy, got_mean, got_rstd, gain, offset, s.pixels, s.per_group, s.c0, s.c1, s.silu,
-                         false, keep ? hold(room * sizeof *dx) : NULL);
+        k->norm_backward(&one, dgain, doffset, dy, got_mean, got_rstd, gain, offset, s.pixels,
+                         s.per_group, s.c0, s.c1, s.silu, false,
+                         keep ? hold(room * sizeof *dx) : NULL);
         for (size_t p = 0; p < (size_t)s.pixels; p++) {
             for (size_t c = c0; c < c0 + width; c++) {
                 size_t i = p * channels + c;
@@ -215,16 +239,19 @@ static void norm_case(const dmi_kernels *k, norm_shape s, norm_values v) {
     release();
 }
 
-/* Two tensors side by side give the bits of one, wherever the border lies: between groups, within one, within a vector. The
- * second's gradient is added to. */
+/* Two tensors side by side give the bits of one, wherever the border lies: between groups, within
+ * one, within a vector. The second's gradient is added to. */
 static void pair_case(const dmi_kernels *k, norm_shape s, size_t border) {
-    const size_t channels = (size_t)s.channels, pixels = (size_t)s.pixels, count = pixels * channels;
+    const size_t channels = (size_t)s.channels, pixels = (size_t)s.pixels,
+                 count = pixels * channels;
     const size_t groups = channels / (size_t)s.per_group;
-    const size_t room = pixels * (size_t)(s.per_group > DMI_NORM_SPAN ? s.per_group : DMI_NORM_SPAN);
+    const size_t room =
+        pixels * (size_t)(s.per_group > DMI_NORM_SPAN ? s.per_group : DMI_NORM_SPAN);
     float *x = uniform(count, 21, 1), *dy = uniform(count, 22, 1), *gain = uniform(channels, 23, 1),
           *offset = uniform(channels, 24, 1);
     float *y[2], *mean[2], *rstd[2], *dgain[2], *doffset[2], *dx = copied(dy, count);
-    dmi_norm_x two = two_tensors(x, dx, pixels, channels, border), one = one_tensor(x, copied(dx, count), false, channels);
+    dmi_norm_x two = two_tensors(x, dx, pixels, channels, border),
+               one = one_tensor(x, copied(dx, count), false, channels);
     dmi_norm_x added = one_tensor(x, copied(dx, count), true, channels);
     two.add[1] = true;
     for (int i = 0; i < 2; i++) {
@@ -233,13 +260,14 @@ static void pair_case(const dmi_kernels *k, norm_shape s, size_t border) {
         rstd[i] = hold(groups * sizeof(float));
         dgain[i] = hold(channels * sizeof(float));
         doffset[i] = hold(channels * sizeof(float));
-        k->norm_forward(y[i], mean[i], rstd[i], i ? &two : &one, gain, offset, s.pixels, s.per_group, 0, s.channels, 1e-6f, s.silu,
-                        false);
-        k->norm_backward(i ? &two : &one, dgain[i], doffset[i], dy, mean[i], rstd[i], gain, offset, s.pixels, s.per_group, 0,
-                         s.channels, s.silu, false, hold(room * sizeof(float)));
+        k->norm_forward(y[i], mean[i], rstd[i], i ? &two : &one, gain, offset, s.pixels,
+                        s.per_group, 0, s.channels, 1e-6f, s.silu, false);
+        k->norm_backward(i ? &two : &one, dgain[i], doffset[i], dy, mean[i], rstd[i], gain, offset,
+                         s.pixels, s.per_group, 0, s.channels, s.silu, false,
+                         hold(room * sizeof(float)));
     }
-    k->norm_backward(&added, dgain[0], doffset[0], dy, mean[0], rstd[0], gain, offset, s.pixels, s.per_group, 0, s.channels, s.silu,
-                     false, hold(room * sizeof(float)));
+    k->norm_backward(&added, dgain[0], doffset[0], dy, mean[0], rstd[0], gain, offset, s.pixels,
+                     s.per_group, 0, s.channels, s.silu, false, hold(room * sizeof(float)));
     check_same("pair: y", y[1], y[0], count);
     check_same("pair: mean", mean[1], mean[0], groups);
     check_same("pair: rstd", rstd[1], rstd[0], groups);
@@ -247,7 +275,8 @@ static void pair_case(const dmi_kernels *k, norm_shape s, size_t border) {
     check_same("pair: doffset", doffset[1], doffset[0], channels);
     for (size_t p = 0; p < pixels; p++) {
         check_same("pair: first dx", two.dx[0] + p * border, one.dx[0] + p * channels, border);
-        check_same("pair: second dx", two.dx[1] + p * (channels - border), added.dx[0] + p * channels + border, channels - border);
+        check_same("pair: second dx", two.dx[1] + p * (channels - border),
+                   added.dx[0] + p * channels + border, channels - border);
     }
     release();
 }
@@ -258,15 +287,20 @@ START_TEST(channels_side_by_side) {
     static const struct {
         int32_t pixels, channels, per_group;
         size_t border;
-    } cases[] = {{64, 192, 6, 128}, {33, 128, 4, 64}, {7, 96, 3, 64}, {40, 40, 5, 17}, {9, 160, 160, 96}, {16, 320, 10, 1}};
+    } cases[] = {{64, 192, 6, 128}, {33, 128, 4, 64},  {7, 96, 3, 64},
+                 {40, 40, 5, 17},   {9, 160, 160, 96}, {16, 320, 10, 1}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         for (int silu = 0; silu < 2; silu++) {
-            norm_shape s = {.pixels = cases[i].pixels, .channels = cases[i].channels, .per_group = cases[i].per_group,
-                            .c1 = cases[i].channels, .silu = silu};
+            norm_shape s = {.pixels = cases[i].pixels,
+                            .channels = cases[i].channels,
+                            .per_group = cases[i].per_group,
+                            .c1 = cases[i].channels,
+                            .silu = silu};
             pair_case(k, s, cases[i].border);
         }
     }
-} END_TEST
+}
+END_TEST
 
 START_TEST(group_norm) {
     const dmi_kernels *k = kernels_of(_i);
@@ -280,9 +314,11 @@ START_TEST(group_norm) {
             norm_case(k, s, (norm_values){3, 100});
         }
     }
-} END_TEST
+}
+END_TEST
 
-/* Where exp(-u) over- or underflows SiLU is 0 or u; a value that is not a number makes all of its group so, and no other. */
+/* Where exp(-u) over- or underflows SiLU is 0 or u; a value that is not a number makes all of its
+ * group so, and no other. */
 START_TEST(silu_at_its_ends) {
     const dmi_kernels *k = kernels_of(_i);
     if (!k) return;
@@ -296,17 +332,21 @@ START_TEST(silu_at_its_ends) {
     }
     x[0] = NAN;
     dmi_norm_x one = one_tensor(x, dx, false, CHANNELS);
-    k->norm_forward(y, mean, rstd, &one, gain, offset, PIXELS, PER_GROUP, 0, CHANNELS, 1e-5f, true, false);
-    k->norm_backward(&one, dgain, doffset, x, mean, rstd, gain, offset, PIXELS, PER_GROUP, 0, CHANNELS, true, false, NULL);
+    k->norm_forward(y, mean, rstd, &one, gain, offset, PIXELS, PER_GROUP, 0, CHANNELS, 1e-5f, true,
+                    false);
+    k->norm_backward(&one, dgain, doffset, x, mean, rstd, gain, offset, PIXELS, PER_GROUP, 0,
+                     CHANNELS, true, false, NULL);
     for (int i = 0; i < COUNT; i++) {
         int c = i % CHANNELS;
         bool lost = c < PER_GROUP;
         double u = (double)(x[i] - mean[c / PER_GROUP]) * rstd[c / PER_GROUP] + offset[c];
-        ck_assert_msg(lost ? isnan(y[i]) : fabs(y[i] - (u < 0 ? 0 : u)) < 1e-3, "y[%d] = %g of %g", i, (double)y[i], u);
+        ck_assert_msg(lost ? isnan(y[i]) : fabs(y[i] - (u < 0 ? 0 : u)) < 1e-3, "y[%d] = %g of %g",
+                      i, (double)y[i], u);
         ck_assert_msg(lost ? isnan(dx[i]) : isfinite(dx[i]), "dx[%d] = %g", i, (double)dx[i]);
     }
     release();
-} END_TEST
+}
+END_TEST
 
 START_TEST(naive_norm_gradient_is_right) {
     static const norm_shape shapes[] = {
@@ -317,7 +357,8 @@ START_TEST(naive_norm_gradient_is_right) {
     };
     for (size_t t = 0; t < sizeof shapes / sizeof *shapes; t++) {
         norm_shape s = shapes[t];
-        const size_t channels = (size_t)s.channels, count = (size_t)s.pixels * channels, all = count + 2 * channels;
+        const size_t channels = (size_t)s.channels, count = (size_t)s.pixels * channels,
+                     all = count + 2 * channels;
         double *in = widened(uniform(all, 10, 1), all), *mean = doubles(8), *rstd = doubles(8);
         double *gradient = doubles(all);
         s.dy = widened(uniform(count, 11, 1), count);
@@ -326,7 +367,8 @@ START_TEST(naive_norm_gradient_is_right) {
         prove_gradient("group norm", norm_loss, &s, in, gradient, all);
         release();
     }
-} END_TEST
+}
+END_TEST
 
 Suite *test_kernels_norm_suite(void) {
     Suite *suite = suite_create("group norm kernels");

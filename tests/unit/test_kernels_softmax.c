@@ -1,5 +1,5 @@
-/* The kernels of attention, for every instruction set of this machine, against naive loops in double, and the naive gradient
- * of softmax against finite differences. */
+/* The kernels of attention, for every instruction set of this machine, against naive loops in
+ * double, and the naive gradient of softmax against finite differences. */
 #include "support/kernels.h"
 
 Suite *test_kernels_softmax_suite(void);
@@ -33,11 +33,13 @@ static double softmax_loss(const void *shape, const double *x) {
     return loss;
 }
 
-static void naive_softmax_gradient(const softmax_shape *s, const double *p, double *delta, double *ds) {
+static void naive_softmax_gradient(const softmax_shape *s, const double *p, double *delta,
+                                   double *ds) {
     for (size_t r = 0; r < s->rows; r++) {
         delta[r] = 0;
         for (size_t c = r * s->columns; c < (r + 1) * s->columns; c++) delta[r] += p[c] * s->dp[c];
-        for (size_t c = r * s->columns; c < (r + 1) * s->columns; c++) ds[c] = s->scale * p[c] * (s->dp[c] - delta[r]);
+        for (size_t c = r * s->columns; c < (r + 1) * s->columns; c++)
+            ds[c] = s->scale * p[c] * (s->dp[c] - delta[r]);
     }
 }
 
@@ -49,7 +51,8 @@ START_TEST(naive_softmax_gradient_is_right) {
     naive_softmax_gradient(&s, p, delta, ds);
     prove_gradient("softmax", softmax_loss, &s, x, ds, n);
     release();
-} END_TEST
+}
+END_TEST
 
 /* A running softmax along columns: its state, and the same in double. */
 typedef struct running {
@@ -57,7 +60,8 @@ typedef struct running {
     double want_most[COLUMNS], want_sum[COLUMNS], want_o[WIDTH * COLUMNS];
 } running;
 
-static void naive_block(running *r, const float *s, double *p, double scale, size_t keys, bool first) {
+static void naive_block(running *r, const float *s, double *p, double scale, size_t keys,
+                        bool first) {
     for (size_t c = 0; c < COLUMNS; c++) {
         double most = first ? -INFINITY : r->want_most[c];
         for (size_t i = 0; i < keys; i++) most = fmax(most, s[i * COLUMNS + c]);
@@ -70,8 +74,8 @@ static void naive_block(running *r, const float *s, double *p, double scale, siz
     }
 }
 
-/* Blocks of each size after one another, so that maxima grow and stay. Scores stand as differences to the largest before
- * they are rounded, so their level is none of the error's. */
+/* Blocks of each size after one another, so that maxima grow and stay. Scores stand as differences
+ * to the largest before they are rounded, so their level is none of the error's. */
 START_TEST(softmax_in_blocks) {
     const dmi_kernels *k = kernels_of(_i);
     if (!k) return;
@@ -104,7 +108,8 @@ START_TEST(softmax_in_blocks) {
         ck_assert(lse[COLUMNS - 3] == 0);
         release();
     }
-} END_TEST
+}
+END_TEST
 
 START_TEST(softmax_far_apart) {
     const dmi_kernels *k = kernels_of(_i);
@@ -124,8 +129,10 @@ START_TEST(softmax_far_apart) {
             for (int c = 0; c < COLUMNS; c++) s[(place + c) % keys * COLUMNS + c] = 1000;
             k->softmax_block(s, o, most, sum, 1.0f, keys, 1, true);
             for (int c = 0; c < COLUMNS; c++)
-                ck_assert_msg(s[(place + c) % keys * COLUMNS + c] == 1 && most[c] == 1000 && sum[c] == 1,
-                              "1000 at %d of %d: largest %g, sum %g", (place + c) % keys, keys, most[c], sum[c]);
+                ck_assert_msg(s[(place + c) % keys * COLUMNS + c] == 1 && most[c] == 1000 &&
+                                  sum[c] == 1,
+                              "1000 at %d of %d: largest %g, sum %g", (place + c) % keys, keys,
+                              most[c], sum[c]);
         }
     }
     /* What is not a number spoils its own column, and it alone. */
@@ -137,7 +144,8 @@ START_TEST(softmax_far_apart) {
         k->softmax_finish(o, lse, most, sum, 1.0f, 1, COLUMNS);
         ck_assert(isnan(o[9]) && isnan(lse[9]) && isfinite(o[10]) && isfinite(lse[10]));
     }
-} END_TEST
+}
+END_TEST
 
 START_TEST(softmax_gradient) {
     const dmi_kernels *k = kernels_of(_i);
@@ -149,8 +157,12 @@ START_TEST(softmax_gradient) {
             float *x = uniform(n, 12, 8), *dp = uniform(n, 13, 1), *lse = hold(rows * sizeof *lse);
             float *delta = hold(rows * sizeof *delta);
             for (size_t i = 0; i < n; i++) x[i] += (float)level;
-            softmax_shape s = {.rows = rows, .columns = COLUMNS, .scale = scale, .dp = widened(dp, n)};
-            double *p = doubles(n), *ds = doubles(n), *want_lse = doubles(rows), *want_delta = doubles(rows);
+            softmax_shape s = {.rows = rows,
+                               .columns = COLUMNS,
+                               .scale = scale,
+                               .dp = widened(dp, n)};
+            double *p = doubles(n), *ds = doubles(n), *want_lse = doubles(rows),
+                   *want_delta = doubles(rows);
             naive_softmax(&s, widened(x, n), p, want_lse);
             naive_softmax_gradient(&s, p, want_delta, ds);
             for (size_t r = 0; r < rows; r++) {
@@ -164,15 +176,18 @@ START_TEST(softmax_gradient) {
             release();
         }
     }
-} END_TEST
+}
+END_TEST
 
-/* Every exponential by itself. x is multiplied by log2(e) as a float holds it: three roundings of the exponent. */
+/* Every exponential by itself. x is multiplied by log2(e) as a float holds it: three roundings of
+ * the exponent. */
 START_TEST(exponentials_everywhere) {
     const dmi_kernels *k = kernels_of(_i);
     if (!k) return;
     enum { ROWS = 1 << 12 };
     const size_t n = (size_t)ROWS * COLUMNS;
-    float *x = hold(n * sizeof *x), *p = hold(n * sizeof *p), *ds = hold(n * sizeof *ds), *zero = uniform(ROWS, 1, 0);
+    float *x = hold(n * sizeof *x), *p = hold(n * sizeof *p), *ds = hold(n * sizeof *ds),
+          *zero = uniform(ROWS, 1, 0);
     for (size_t i = 0; i < n; i++) {
         p[i] = x[i] = 87.0f * (2 * (float)i / (float)n - 1);
         ds[i] = 3;
@@ -187,16 +202,19 @@ START_TEST(exponentials_everywhere) {
     const float at_far[] = {1, 1, 1, 0, 0, 0, NAN};
     for (int i = 0; i < COLUMNS; i++) p[i] = far[i % 7];
     k->softmax_gradient(p, ds, zero, zero, 1.0f, 1);
-    for (int i = 0; i < COLUMNS; i++) ck_assert(p[i] == at_far[i % 7] || (isnan(p[i]) && isnan(at_far[i % 7])));
+    for (int i = 0; i < COLUMNS; i++)
+        ck_assert(p[i] == at_far[i % 7] || (isnan(p[i]) && isnan(at_far[i % 7])));
     release();
-} END_TEST
+}
+END_TEST
 
 START_TEST(dot_products_of_rows) {
     const dmi_kernels *k = kernels_of(_i);
     if (!k) return;
     for (int t = 0; t < SIZE_COUNT; t++) {
         const size_t rows = 5, columns = SIZES[t], apart = columns + 3;
-        float *a = uniform(rows * columns, 20, 1), *b = uniform(rows * columns, 21, 1), *wide = uniform(rows * apart, 22, 1);
+        float *a = uniform(rows * columns, 20, 1), *b = uniform(rows * columns, 21, 1),
+              *wide = uniform(rows * apart, 22, 1);
         float dots[5], again[5];
         double want[5] = {0};
         for (size_t r = 0; r < rows; r++) {
@@ -209,7 +227,8 @@ START_TEST(dot_products_of_rows) {
         check_same("row_dot with other strides", again, dots, rows);
         release();
     }
-} END_TEST
+}
+END_TEST
 
 /* Every element in its place, zeros beyond the rows, and nothing outside touched. */
 START_TEST(panels) {
@@ -223,16 +242,20 @@ START_TEST(panels) {
             k->rows_to_panel(panel, x, stride, (int32_t)rows, (int32_t)width);
             ck_assert(panel[width * COLUMNS] == behind);
             for (size_t i = 0; i < width * COLUMNS; i++)
-                ck_assert_float_eq(panel[i], i % COLUMNS < rows ? x[i % COLUMNS * stride + i / COLUMNS] : 0);
+                ck_assert_float_eq(panel[i],
+                                   i % COLUMNS < rows ? x[i % COLUMNS * stride + i / COLUMNS] : 0);
             for (int add = 0; add < 2; add++) {
                 k->panel_to_rows(y, stride, panel, (int32_t)rows, (int32_t)width, add);
                 for (size_t i = 0; i < n; i++)
-                    ck_assert_float_eq(y[i], i % stride >= width ? before[i] : add ? x[i] + x[i] : x[i]);
+                    ck_assert_float_eq(y[i], i % stride >= width ? before[i]
+                                             : add               ? x[i] + x[i]
+                                                                 : x[i]);
             }
             release();
         }
     }
-} END_TEST
+}
+END_TEST
 
 Suite *test_kernels_softmax_suite(void) {
     Suite *suite = suite_create("softmax kernels");

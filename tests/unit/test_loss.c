@@ -1,11 +1,11 @@
-/* The loss of given outputs against naive loops in double precision: Huber's and the hybrid one, whose gradients are also
- * differences of the loop, and the weights and importances of pictures. */
+/* The loss of given outputs against naive loops in double precision: Huber's and the hybrid one,
+ * whose gradients are also differences of the loop, and the weights and importances of pictures. */
 #include "support/kernels.h"
 
 #include "diffusion.h"
-#include "train/loss.h"
 #include "diffusion/schedule.h"
 #include "support/refusal.h"
+#include "train/loss.h"
 
 enum { PICTURES = 3, PIXELS = 25, CHANNELS = 3, N = PIXELS * CHANNELS };
 
@@ -38,20 +38,24 @@ static double naive_huber(const void *shape, const double *output) {
     return sum;
 }
 
-/* d^2 where d is small, 2 delta |d| where it is large, and all between; of lengths that no vector divides. */
+/* d^2 where d is small, 2 delta |d| where it is large, and all between; of lengths that no vector
+ * divides. */
 START_TEST(huber_follows_the_loop) {
     static const double deltas[] = {0.03, 0.3, 30};
     for (int isa = 0; isa < ISAS; isa++)
         for (size_t k = 0; kernels_of(isa) && k < 3; k++) {
             const size_t n = 197;
-            float *output = uniform(n, 1, 1), *target = uniform(n, 2, 1), *gradient = uniform(n, 3, 0);
+            float *output = uniform(n, 1, 1), *target = uniform(n, 2, 1),
+                  *gradient = uniform(n, 3, 0);
             double *want = doubles(n), *at = widened(output, n);
             huber_case c = {deltas[k], target, n};
-            for (size_t i = 0; i < n; i++) want[i] = 2 * (at[i] - target[i]) / sqrt(1 + pow((at[i] - target[i]) / c.delta, 2));
+            for (size_t i = 0; i < n; i++)
+                want[i] = 2 * (at[i] - target[i]) / sqrt(1 + pow((at[i] - target[i]) / c.delta, 2));
             prove_gradient("huber", naive_huber, &c, at, want, n);
             double sum = kernels_of(isa)->huber(gradient, output, target, 2, (float)c.delta, n);
             check_near("huber", gradient, want, n, 3e-7);
-            ck_assert_double_eq_tol(sum / naive_huber(&c, at), 1, 1e-6); /* delta is rounded to a float */
+            ck_assert_double_eq_tol(sum / naive_huber(&c, at), 1,
+                                    1e-6); /* delta is rounded to a float */
             release();
         }
 }
@@ -72,37 +76,45 @@ typedef struct bound_case {
     int32_t t;
     const double *a, *log_posterior, *of_x0, *of_xt; /* series of the schedule */
     double beta;
-    const float *x_0, *eps;                          /* [N] */
-    const double *guess;                             /* [N]: eps as the network sees it, which the bound's gradient leaves alone */
+    const float *x_0, *eps; /* [N] */
+    const double
+        *guess; /* [N]: eps as the network sees it, which the bound's gradient leaves alone */
 } bound_case;
 
 static double normal_below(double x) { return 0.5 * (1 + erf(x / sqrt(2))); }
 
-/* The term in bits, from means, variances and probabilities (improved-diffusion, _vb_terms_bpd), of the shares v [N]. */
+/* The term in bits, from means, variances and probabilities (improved-diffusion, _vb_terms_bpd), of
+ * the shares v [N]. */
 static double naive_bound(const void *shape, const double *v) {
     const bound_case *c = shape;
     double sum = 0, a = c->a[c->t];
     for (size_t i = 0; i < N; i++) {
-        double x_t = sqrt(a) * c->x_0[i] + sqrt(1 - a) * c->eps[i], x_0 = (x_t - sqrt(1 - a) * c->guess[i]) / sqrt(a);
-        double share = (v[i] + 1) / 2, log_variance = share * log(c->beta) + (1 - share) * c->log_posterior[c->t];
-        double is = c->of_x0[c->t] * c->x_0[i] + c->of_xt[c->t] * x_t, sees = c->of_x0[c->t] * x_0 + c->of_xt[c->t] * x_t;
+        double x_t = sqrt(a) * c->x_0[i] + sqrt(1 - a) * c->eps[i],
+               x_0 = (x_t - sqrt(1 - a) * c->guess[i]) / sqrt(a);
+        double share = (v[i] + 1) / 2,
+               log_variance = share * log(c->beta) + (1 - share) * c->log_posterior[c->t];
+        double is = c->of_x0[c->t] * c->x_0[i] + c->of_xt[c->t] * x_t,
+               sees = c->of_x0[c->t] * x_0 + c->of_xt[c->t] * x_t;
         if (c->t > 0) {
-            sum += 0.5 * (log_variance - c->log_posterior[c->t] - 1 + exp(c->log_posterior[c->t] - log_variance) +
+            sum += 0.5 * (log_variance - c->log_posterior[c->t] - 1 +
+                          exp(c->log_posterior[c->t] - log_variance) +
                           (is - sees) * (is - sees) / exp(log_variance));
             continue;
         }
         double wide = exp(log_variance / 2);
         double above = c->x_0[i] > 0.999f ? 1 : normal_below((c->x_0[i] + 1 / 255.0 - sees) / wide);
-        double below = c->x_0[i] < -0.999f ? 0 : normal_below((c->x_0[i] - 1 / 255.0 - sees) / wide);
+        double below =
+            c->x_0[i] < -0.999f ? 0 : normal_below((c->x_0[i] - 1 / 255.0 - sees) / wide);
         sum -= log(above - below);
     }
     return sum / log(2);
 }
 
-/* Outputs of three pictures at a timestep: eps near the truth, and any share. x_0 are values of bytes, the first and the last
- * of them too. */
+/* Outputs of three pictures at a timestep: eps near the truth, and any share. x_0 are values of
+ * bytes, the first and the last of them too. */
 typedef struct hybrid {
-    float x_0[PICTURES * N], eps[PICTURES * N], input[PICTURES * 2 * N], output[PICTURES * 2 * N], gradient[PICTURES * 2 * N];
+    float x_0[PICTURES * N], eps[PICTURES * N], input[PICTURES * 2 * N], output[PICTURES * 2 * N],
+        gradient[PICTURES * 2 * N];
     float scratch[4 * 2 * N];
     double losses[PICTURES];
     dmi_loss_term terms[PICTURES];
@@ -124,25 +136,36 @@ static void fill_hybrid(hybrid *h, const dm_schedule *schedule, int32_t t) {
         h->output[in_rows(i)] = h->eps[i] + 0.2f * h->output[in_rows(i)];
     }
     for (int32_t i = 0; i < PICTURES; i++)
-        h->terms[i] = (dmi_loss_term){.weight = 0.5 + i, .importance = 1 + 0.25 * i, .bound = dmi_loss_bound(schedule, t)};
+        h->terms[i] = (dmi_loss_term){.weight = 0.5 + i,
+                                      .importance = 1 + 0.25 * i,
+                                      .bound = dmi_loss_bound(schedule, t)};
 }
 
 static double run_hybrid(hybrid *h, const dm_context *context) {
-    dmi_loss loss = {.kernels = context->kernels, .kind = DM_LOSS_HYBRID, .bound_factor = lambda / log(2), .values = values,
-                     .pictures = PICTURES, .elements = N, .channels = CHANNELS, .input_channels = 2 * CHANNELS,
+    dmi_loss loss = {.kernels = context->kernels,
+                     .kind = DM_LOSS_HYBRID,
+                     .bound_factor = lambda / log(2),
+                     .values = values,
+                     .pictures = PICTURES,
+                     .elements = N,
+                     .channels = CHANNELS,
+                     .input_channels = 2 * CHANNELS,
                      .scratch = h->scratch};
-    return dmi_loss_run(context->host.pool, &loss, h->terms, h->gradient, h->output, h->eps, h->input, h->losses);
+    return dmi_loss_run(context->host.pool, &loss, h->terms, h->gradient, h->output, h->eps,
+                        h->input, h->losses);
 }
 
 static double *series(const dm_schedule *schedule, int32_t which) {
     double *all = doubles((size_t)dm_schedule_steps(schedule));
-    ck_assert_int_eq(dm_schedule_get(schedule, which, all, (size_t)dm_schedule_steps(schedule)), DM_OK);
+    ck_assert_int_eq(dm_schedule_get(schedule, which, all, (size_t)dm_schedule_steps(schedule)),
+                     DM_OK);
     return all;
 }
 
 static const int32_t timesteps[] = {0, 1, 20, 500, 999};
 
-/* The sum; the gradient of the shares against differences of the loop; and eps, whose gradient is that of the squares alone. */
+/* The sum; the gradient of the shares against differences of the loop; and eps, whose gradient is
+ * that of the squares alone. */
 START_TEST(hybrid_follows_the_loop) {
     static hybrid h;
     dm_schedule *schedule;
@@ -152,26 +175,37 @@ START_TEST(hybrid_follows_the_loop) {
     fill_hybrid(&h, schedule, t);
     double sum = run_hybrid(&h, context), want_sum = 0;
     for (size_t k = 0; k < PICTURES; k++) {
-        const float *x_0 = h.x_0 + k * N, *eps = h.eps + k * N, *output = h.output + k * 2 * N, *gradient = h.gradient + k * 2 * N;
+        const float *x_0 = h.x_0 + k * N, *eps = h.eps + k * N, *output = h.output + k * 2 * N,
+                    *gradient = h.gradient + k * 2 * N;
         double *shares = doubles(N), *guess = doubles(N), *slopes = doubles(N), squares = 0;
         float *got = uniform(N, 1, 0);
-        for (size_t i = 0; i < N; i++) guess[i] = output[in_rows(i)], shares[i] = output[in_rows(i) + CHANNELS];
-        bound_case c = {t, series(schedule, DM_SERIES_ALPHA_CUMPROD), series(schedule, DM_SERIES_POSTERIOR_LOG_VARIANCE),
-                        series(schedule, DM_SERIES_POSTERIOR_MEAN_X0), series(schedule, DM_SERIES_POSTERIOR_MEAN_XT),
-                        schedule->beta[t], x_0, eps, guess};
+        for (size_t i = 0; i < N; i++)
+            guess[i] = output[in_rows(i)], shares[i] = output[in_rows(i) + CHANNELS];
+        bound_case c = {t,
+                        series(schedule, DM_SERIES_ALPHA_CUMPROD),
+                        series(schedule, DM_SERIES_POSTERIOR_LOG_VARIANCE),
+                        series(schedule, DM_SERIES_POSTERIOR_MEAN_X0),
+                        series(schedule, DM_SERIES_POSTERIOR_MEAN_XT),
+                        schedule->beta[t],
+                        x_0,
+                        eps,
+                        guess};
         for (size_t i = 0; i < N; i++) {
-            double share = shares[i], step = 2e-4 / (log(c.beta) - c.log_posterior[t]); /* 1e-4 of the logarithm */
+            double share = shares[i],
+                   step = 2e-4 / (log(c.beta) - c.log_posterior[t]); /* 1e-4 of the logarithm */
             shares[i] = share + step;
             double above = naive_bound(&c, shares);
             shares[i] = share - step;
-            slopes[i] = h.terms[k].importance * lambda * (above - naive_bound(&c, shares)) / (2 * step) / values;
+            slopes[i] = h.terms[k].importance * lambda * (above - naive_bound(&c, shares)) /
+                        (2 * step) / values;
             shares[i] = share;
             got[i] = gradient[in_rows(i) + CHANNELS];
         }
         /* x_0 comes back from floats, and the loop's difference loses digits. */
         check_near("the bound's gradient", got, slopes, N, 2e-5);
         for (size_t i = 0; i < N; i++) {
-            slopes[i] = h.terms[k].importance * h.terms[k].weight * 2 * (guess[i] - eps[i]) / values;
+            slopes[i] =
+                h.terms[k].importance * h.terms[k].weight * 2 * (guess[i] - eps[i]) / values;
             squares += (guess[i] - eps[i]) * (guess[i] - eps[i]);
             got[i] = gradient[in_rows(i)];
         }
@@ -205,22 +239,32 @@ END_TEST
 /* ---- squares and Huber with weights ---- */
 
 START_TEST(weights_and_importances_count) {
-    static float output[PICTURES * N], target[PICTURES * N], gradient[PICTURES * N], want[PICTURES * N];
+    static float output[PICTURES * N], target[PICTURES * N], gradient[PICTURES * N],
+        want[PICTURES * N];
     dm_context *context = context_of(2);
     double losses[PICTURES], want_sum = 0;
     dmi_loss_term terms[PICTURES] = {{.weight = 1, .importance = 1},
                                      {.weight = 3, .importance = 0.5},
                                      {.weight = 0, .importance = 7}};
-    dmi_loss loss = {.kernels = context->kernels, .kind = _i, .huber_delta = 0.2, .values = values, .pictures = PICTURES,
-                     .elements = N, .channels = CHANNELS, .input_channels = CHANNELS};
+    dmi_loss loss = {.kernels = context->kernels,
+                     .kind = _i,
+                     .huber_delta = 0.2,
+                     .values = values,
+                     .pictures = PICTURES,
+                     .elements = N,
+                     .channels = CHANNELS,
+                     .input_channels = CHANNELS};
     test_fill(output, PICTURES * N, 1, 1);
     test_fill(target, PICTURES * N, 2, 1);
-    double sum = dmi_loss_run(context->host.pool, &loss, terms, gradient, output, target, NULL, losses);
+    double sum =
+        dmi_loss_run(context->host.pool, &loss, terms, gradient, output, target, NULL, losses);
     for (size_t i = 0; i < PICTURES * N; i++) {
         const dmi_loss_term *term = &terms[i / N];
-        double d = (double)output[i] - target[i], root = _i == DM_LOSS_HUBER ? sqrt(1 + d * d / 0.04) : 1;
+        double d = (double)output[i] - target[i],
+               root = _i == DM_LOSS_HUBER ? sqrt(1 + d * d / 0.04) : 1;
         want[i] = (float)(term->weight * term->importance * 2 * d / root / values);
-        want_sum += term->weight * term->importance * (_i == DM_LOSS_HUBER ? 0.08 * (root - 1) : d * d);
+        want_sum +=
+            term->weight * term->importance * (_i == DM_LOSS_HUBER ? 0.08 * (root - 1) : d * d);
     }
     test_close(gradient, want, PICTURES * N, 3e-7);
     ck_assert_double_eq_tol(sum / want_sum, 1, 1e-6);
@@ -236,7 +280,8 @@ Suite *test_loss_suite(void) {
     TCase *tcase = tcase_create("loss");
     tcase_add_test(tcase, huber_follows_the_loop);
     tcase_add_test(tcase, huber_of_large_errors);
-    tcase_add_loop_test(tcase, hybrid_follows_the_loop, 0, (int)(sizeof timesteps / sizeof *timesteps));
+    tcase_add_loop_test(tcase, hybrid_follows_the_loop, 0,
+                        (int)(sizeof timesteps / sizeof *timesteps));
     tcase_add_test(tcase, hybrid_is_the_same_with_any_threads);
     tcase_add_loop_test(tcase, weights_and_importances_count, DM_LOSS_SQUARES, DM_LOSS_HUBER + 1);
     suite_add_tcase(suite, tcase);

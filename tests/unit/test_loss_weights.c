@@ -1,5 +1,6 @@
-/* Trainers on every kind of schedule and for everything that a network may predict: what it gets, what it shall say, and what its
- * error counts, against the papers' formulas in double precision; and what is refused. */
+/* Trainers on every kind of schedule and for everything that a network may predict: what it gets,
+ * what it shall say, and what its error counts, against the papers' formulas in double precision;
+ * and what is refused. */
 #include "support/training.h"
 #include "train/trainer.h"
 
@@ -8,11 +9,17 @@ typedef struct level_case {
 } level_case;
 
 static const level_case cases[] = {
-    {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, 0}, {DM_SCHEDULE_COSINE, DM_PREDICT_V, 0}, {DM_SCHEDULE_SIGMOID, DM_PREDICT_X0, 0},
-    {DM_SCHEDULE_LINEAR, DM_PREDICT_V, 1},   {DM_SCHEDULE_COSINE, DM_PREDICT_X0, 1}, {DM_SCHEDULE_FLOW, DM_PREDICT_FLOW, 0},
+    {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, 0}, {DM_SCHEDULE_COSINE, DM_PREDICT_V, 0},
+    {DM_SCHEDULE_SIGMOID, DM_PREDICT_X0, 0}, {DM_SCHEDULE_LINEAR, DM_PREDICT_V, 1},
+    {DM_SCHEDULE_COSINE, DM_PREDICT_X0, 1},  {DM_SCHEDULE_FLOW, DM_PREDICT_FLOW, 0},
     {DM_SCHEDULE_FLOW, DM_PREDICT_X0, 0},    {DM_SCHEDULE_EDM, DM_PREDICT_EDM, 0},
 };
-enum { CASES = sizeof cases / sizeof *cases, T = 60, PICTURES = 4, FLOATS = PICTURES * TRAINING_ELEMENTS };
+enum {
+    CASES = sizeof cases / sizeof *cases,
+    T = 60,
+    PICTURES = 4,
+    FLOATS = PICTURES * TRAINING_ELEMENTS
+};
 
 static const double shift = 3, sigma_min = 0.01, sigma_max = 30, rho = 5;
 static const float sigma_data = 0.4f;
@@ -34,16 +41,19 @@ static training_setup setup_of(const level_case *c) {
 }
 
 /* Signal, noise and the network's time at t; *input is what x_t is multiplied by. */
-static void level_of(const training *t, const level_case *c, int32_t step, double *signal, double *noise, double *time,
-                     double *input) {
+static void level_of(const training *t, const level_case *c, int32_t step, double *signal,
+                     double *noise, double *time, double *input) {
     *input = 1;
     if (c->kind == DM_SCHEDULE_FLOW) {
         double u = (step + 1.0) / T;
         *noise = shift * u / (1 + (shift - 1) * u), *signal = 1 - *noise, *time = *noise * T;
     } else if (c->kind == DM_SCHEDULE_EDM) {
         double part = (double)step / (T - 1);
-        *signal = 1, *noise = pow(pow(sigma_min, 1 / rho) + part * (pow(sigma_max, 1 / rho) - pow(sigma_min, 1 / rho)), rho);
-        *time = log(*noise) / 4, *input = 1 / sqrt(*noise * *noise + (double)sigma_data * sigma_data);
+        *signal = 1, *noise = pow(pow(sigma_min, 1 / rho) +
+                                      part * (pow(sigma_max, 1 / rho) - pow(sigma_min, 1 / rho)),
+                                  rho);
+        *time = log(*noise) / 4,
+        *input = 1 / sqrt(*noise * *noise + (double)sigma_data * sigma_data);
     } else {
         double a[T];
         training_require(t, dm_schedule_get(t->schedule, DM_SERIES_ALPHA_CUMPROD, a, T));
@@ -54,11 +64,13 @@ static void level_of(const training *t, const level_case *c, int32_t step, doubl
 static double target_of(const level_case *c, double signal, double noise, double x_0, double eps) {
     double data = (double)sigma_data * sigma_data, both = noise * noise + data;
     switch (c->prediction) {
-    case DM_PREDICT_X0: return x_0;
-    case DM_PREDICT_V: return signal * eps - noise * x_0;
-    case DM_PREDICT_FLOW: return eps - x_0;
-    case DM_PREDICT_EDM: return (x_0 - data / both * (x_0 + noise * eps)) / (noise * (double)sigma_data / sqrt(both));
-    default: return eps;
+        case DM_PREDICT_X0: return x_0;
+        case DM_PREDICT_V: return signal * eps - noise * x_0;
+        case DM_PREDICT_FLOW: return eps - x_0;
+        case DM_PREDICT_EDM:
+            return (x_0 - data / both * (x_0 + noise * eps)) /
+                   (noise * (double)sigma_data / sqrt(both));
+        default: return eps;
     }
 }
 
@@ -83,7 +95,8 @@ START_TEST(what_the_network_gets_and_shall_say) {
         x[i] = (float)(input * (signal * given.images[i] + noise * given.noise[i]));
         target[i] = (float)target_of(c, signal, noise, given.images[i], given.noise[i]);
         const float *times = dmi_graph_data(t.trainer->train.graph, t.trainer->train.t);
-        ck_assert_float_eq_tol(times[i / TRAINING_ELEMENTS], (float)time, 1e-6f * fmaxf(1, fabsf((float)time)));
+        ck_assert_float_eq_tol(times[i / TRAINING_ELEMENTS], (float)time,
+                               1e-6f * fmaxf(1, fabsf((float)time)));
     }
     test_close(dmi_graph_data(t.trainer->train.graph, t.trainer->train.x), x, FLOATS, 2e-7);
     test_close(t.trainer->batch.target, target, FLOATS, 2e-7);
@@ -91,7 +104,8 @@ START_TEST(what_the_network_gets_and_shall_say) {
 }
 END_TEST
 
-/* A sampler that reads the target as the network's output finds the picture: both sides have the same idea of it. */
+/* A sampler that reads the target as the network's output finds the picture: both sides have the
+ * same idea of it. */
 START_TEST(samplers_read_the_target_as_the_picture) {
     const level_case *c = &cases[_i];
     training t;
@@ -106,7 +120,8 @@ START_TEST(samplers_read_the_target_as_the_picture) {
         dmi_reading r = dmi_reading_at(level, c->prediction, (double)sigma_data);
         double x_0 = r.x0_x * x[i] / r.input + r.x0_output * t.trainer->batch.target[i];
         ck_assert_double_eq_tol(x_0, given.images[i],
-                                1e-5 * (1 + dmi_level_sigma(level)) * (c->prediction == DM_PREDICT_EPS ? 1 : 0.1));
+                                1e-5 * (1 + dmi_level_sigma(level)) *
+                                    (c->prediction == DM_PREDICT_EPS ? 1 : 0.1));
     }
     training_end(&t);
 }
@@ -115,13 +130,19 @@ END_TEST
 /* ---- weights ---- */
 
 /* As numerics have them for each prediction; snr is signal^2 / noise^2. */
-static double weight_of(int32_t kind, const level_case *c, double signal, double noise, double beta) {
+static double weight_of(int32_t kind, const level_case *c, double signal, double noise,
+                        double beta) {
     double snr = signal * signal / (noise * noise), least = fmin(snr, 4);
     if (kind == DM_LOSS_WEIGHT_MIN_SNR)
-        return c->prediction == DM_PREDICT_EPS ? least / snr : c->prediction == DM_PREDICT_X0 ? least
-             : c->prediction == DM_PREDICT_V ? least / (snr + 1) : least * noise * noise;
-    /* Of eps: errors of x_0, v and eps - x_0 are sqrt(snr), signal and signal times as large in eps. */
-    double in_eps = c->prediction == DM_PREDICT_EPS ? 1 : c->prediction == DM_PREDICT_X0 ? snr : signal * signal;
+        return c->prediction == DM_PREDICT_EPS  ? least / snr
+               : c->prediction == DM_PREDICT_X0 ? least
+               : c->prediction == DM_PREDICT_V  ? least / (snr + 1)
+                                                : least * noise * noise;
+    /* Of eps: errors of x_0, v and eps - x_0 are sqrt(snr), signal and signal times as large in
+     * eps. */
+    double in_eps = c->prediction == DM_PREDICT_EPS  ? 1
+                    : c->prediction == DM_PREDICT_X0 ? snr
+                                                     : signal * signal;
     if (kind == DM_LOSS_WEIGHT_P2) return pow(0.5 + snr, -1.5) * in_eps;
     return kind == DM_LOSS_WEIGHT_BOUND ? beta * beta / (2 * beta * (1 - beta) * noise * noise) : 1;
 }
@@ -135,7 +156,8 @@ START_TEST(errors_count_by_their_weight) {
     double want = 0, betas[T];
     training_setup setup = setup_of(c);
     bool refused = kind != DM_LOSS_WEIGHT_SIMPLE &&
-                   (c->prediction == DM_PREDICT_EDM || (kind == DM_LOSS_WEIGHT_BOUND && c->prediction != DM_PREDICT_EPS));
+                   (c->prediction == DM_PREDICT_EDM ||
+                    (kind == DM_LOSS_WEIGHT_BOUND && c->prediction != DM_PREDICT_EPS));
     setup.options.loss_weight = kind;
     setup.options.min_snr_gamma = 4;
     setup.options.p2_k = 0.5;
@@ -143,7 +165,8 @@ START_TEST(errors_count_by_their_weight) {
     training_prepare(&t, &setup);
     int32_t status = dm_trainer_create(&t.trainer, t.unet, t.schedule, NULL, &setup.options);
     if (refused) {
-        training_expect(&t, status, DM_ERROR_INVALID_ARGUMENT, "'loss_weight'|'prediction'|don't go together");
+        training_expect(&t, status, DM_ERROR_INVALID_ARGUMENT,
+                        "'loss_weight'|'prediction'|don't go together");
         training_end(&t);
         return;
     }
@@ -176,7 +199,8 @@ START_TEST(weights_are_finite) {
         for (int32_t prediction = DM_PREDICT_EPS; prediction <= DM_PREDICT_V; prediction++) {
             dm_trainer_options o = setup.options;
             o.loss_weight = kind;
-            double weight = dmi_loss_weight(&o, t.schedule, dmi_schedule_level(t.schedule, 0), 0, prediction);
+            double weight =
+                dmi_loss_weight(&o, t.schedule, dmi_schedule_level(t.schedule, 0), 0, prediction);
             ck_assert(weight >= 0 && weight <= 5);
             if (kind == DM_LOSS_WEIGHT_BOUND) continue;
             dmi_level noise_alone = {.signal = 0, .noise = 1, .time = 1};
@@ -201,13 +225,18 @@ static const refusal refusals[] = {
     {DM_SCHEDULE_LINEAR, DM_PREDICT_EDM, 0, 0, 0, 0, "'prediction' 4|'kind' 0"},
     {DM_SCHEDULE_EDM, DM_PREDICT_X0, 0, 0, 0, 0, "'prediction' 1|'kind' 5"},
     {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, 1, 0, 0, 0, "'prediction' 0|'zero_terminal_snr'"},
-    {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, 0, 0, DM_LOSS_HYBRID, 0, "'loss' 2 (hybrid)|'learned_variance' 0"},
+    {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, 0, 0, DM_LOSS_HYBRID, 0,
+     "'loss' 2 (hybrid)|'learned_variance' 0"},
     {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, 0, 1, DM_LOSS_SQUARES, 0, "'loss' 0|'learned_variance' 1"},
     {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, 0, 1, DM_LOSS_HUBER, 0, "'loss' 1|'learned_variance' 1"},
-    {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, 0, 1, DM_LOSS_HYBRID, DM_LOSS_WEIGHT_BOUND, "'loss_weight' 3 (bound)|'loss' 2 (hybrid)"},
-    {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, 0, 0, DM_LOSS_HUBER, DM_LOSS_WEIGHT_BOUND, "'loss_weight' 3 (bound)|'loss' 1 (Huber)"},
-    {DM_SCHEDULE_EDM, DM_PREDICT_EDM, 0, 0, 0, DM_LOSS_WEIGHT_MIN_SNR, "'loss_weight' 1|'prediction' 4"},
-    {DM_SCHEDULE_LINEAR, DM_PREDICT_V, 0, 0, 0, DM_LOSS_WEIGHT_BOUND, "'loss_weight' 3 (bound)|'prediction' 2"},
+    {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, 0, 1, DM_LOSS_HYBRID, DM_LOSS_WEIGHT_BOUND,
+     "'loss_weight' 3 (bound)|'loss' 2 (hybrid)"},
+    {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, 0, 0, DM_LOSS_HUBER, DM_LOSS_WEIGHT_BOUND,
+     "'loss_weight' 3 (bound)|'loss' 1 (Huber)"},
+    {DM_SCHEDULE_EDM, DM_PREDICT_EDM, 0, 0, 0, DM_LOSS_WEIGHT_MIN_SNR,
+     "'loss_weight' 1|'prediction' 4"},
+    {DM_SCHEDULE_LINEAR, DM_PREDICT_V, 0, 0, 0, DM_LOSS_WEIGHT_BOUND,
+     "'loss_weight' 3 (bound)|'prediction' 2"},
 };
 
 START_TEST(what_does_not_go_together) {
@@ -230,7 +259,8 @@ END_TEST
 
 /* ---- learning ---- */
 
-/* The same pictures, noise and levels over and over can be learned by heart, whatever the loss and the network are. */
+/* The same pictures, noise and levels over and over can be learned by heart, whatever the loss and
+ * the network are. */
 static const struct {
     level_case c;
     int32_t learned_variance, loss, weight;
@@ -253,8 +283,10 @@ START_TEST(a_batch_is_learned_by_heart) {
     give_timesteps(&given);
     dm_train_stats first = {.struct_size = sizeof first}, last = first;
     training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, &first));
-    for (int32_t i = 0; i < 200; i++) training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, &last));
-    ck_assert_msg(last.loss < 0.25 * first.loss, "the loss went from %g to %g only", first.loss, last.loss);
+    for (int32_t i = 0; i < 200; i++)
+        training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, &last));
+    ck_assert_msg(last.loss < 0.25 * first.loss, "the loss went from %g to %g only", first.loss,
+                  last.loss);
     training_end(&t);
 }
 END_TEST
@@ -268,8 +300,10 @@ Suite *test_loss_weights_suite(void) {
     tcase_add_loop_test(tcase, samplers_read_the_target_as_the_picture, 0, CASES);
     tcase_add_loop_test(tcase, errors_count_by_their_weight, 0, CASES * (DM_LOSS_WEIGHT_BOUND + 1));
     tcase_add_test(tcase, weights_are_finite);
-    tcase_add_loop_test(tcase, what_does_not_go_together, 0, (int)(sizeof refusals / sizeof *refusals));
-    tcase_add_loop_test(tcase, a_batch_is_learned_by_heart, 0, (int)(sizeof lessons / sizeof *lessons));
+    tcase_add_loop_test(tcase, what_does_not_go_together, 0,
+                        (int)(sizeof refusals / sizeof *refusals));
+    tcase_add_loop_test(tcase, a_batch_is_learned_by_heart, 0,
+                        (int)(sizeof lessons / sizeof *lessons));
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -9,8 +9,22 @@
 
 /* Parsed from what was formatted, each value must be the same to the last bit. */
 static void check_numbers(void) {
-    const double values[] = {0, -0.0, 1, -1, 0.1, 1e-4, 0.02, 1.0 / 3, 1e22, -2.5e-7, 123456.5, 0.999780092,
-                             3.14159265358979, DBL_MAX, DBL_MIN, 4.9406564584124654e-324};
+    const double values[] = {0,
+                             -0.0,
+                             1,
+                             -1,
+                             0.1,
+                             1e-4,
+                             0.02,
+                             1.0 / 3,
+                             1e22,
+                             -2.5e-7,
+                             123456.5,
+                             0.999780092,
+                             3.14159265358979,
+                             DBL_MAX,
+                             DBL_MIN,
+                             4.9406564584124654e-324};
     for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
         char text[40];
         double back;
@@ -29,13 +43,12 @@ static void check_numbers(void) {
     ck_assert_str_eq(text, "9.99999975e-05");
 }
 
-START_TEST(numbers_are_exact) {
-    check_numbers();
-}
+START_TEST(numbers_are_exact) { check_numbers(); }
 END_TEST
 
 START_TEST(numbers_do_not_follow_the_locale) {
-    const char *const with_comma[] = {"de_DE.UTF-8", "de_DE.utf8", "de_DE", "fr_FR.UTF-8", "nl_NL.UTF-8", "pt_BR.UTF-8"};
+    const char *const with_comma[] = {"de_DE.UTF-8", "de_DE.utf8",  "de_DE",
+                                      "fr_FR.UTF-8", "nl_NL.UTF-8", "pt_BR.UTF-8"};
     for (size_t i = 0; i < sizeof with_comma / sizeof with_comma[0]; i++) {
         if (setlocale(LC_NUMERIC, with_comma[i]) == NULL) continue;
         char text[8];
@@ -64,9 +77,10 @@ START_TEST(what_is_a_number) {
         double value;
         size_t length;
     } good[] = {
-        {"1", 1, 1},      {"-2.5", -2.5, 4},   {"+3", 3, 2},      {".5", 0.5, 2}, {"5.", 5, 2},
-        {"1e3", 1000, 3}, {"1E-2,7", 0.01, 4}, {"1.5, 2", 1.5, 3}, {"2e", 2, 1},   {"2e+", 2, 1},
-        {"1,5", 1, 1},    {"0x10", 0, 1},      {"1e-400", 0, 6},  {"7]", 7, 1},   {"1.2.3", 1.2, 3},
+        {"1", 1, 1},      {"-2.5", -2.5, 4}, {"+3", 3, 2},        {".5", 0.5, 2},
+        {"5.", 5, 2},     {"1e3", 1000, 3},  {"1E-2,7", 0.01, 4}, {"1.5, 2", 1.5, 3},
+        {"2e", 2, 1},     {"2e+", 2, 1},     {"1,5", 1, 1},       {"0x10", 0, 1},
+        {"1e-400", 0, 6}, {"7]", 7, 1},      {"1.2.3", 1.2, 3},
     };
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         double value = -77;
@@ -100,13 +114,17 @@ typedef struct sample {
 } sample;
 
 static const dmi_meta table[] = {
-    {"s.number", DMI_META_I32, 1, offsetof(sample, number)}, {"s.list", DMI_META_I32, 3, offsetof(sample, list)},
-    {"s.seed", DMI_META_U64, 1, offsetof(sample, seed)},     {"s.eps", DMI_META_F32, 1, offsetof(sample, eps)},
-    {"s.rate", DMI_META_F64, 1, offsetof(sample, rate)},     {"s.rates", DMI_META_F64, 2, offsetof(sample, rates)},
+    {"s.number", DMI_META_I32, 1, offsetof(sample, number)},
+    {"s.list", DMI_META_I32, 3, offsetof(sample, list)},
+    {"s.seed", DMI_META_U64, 1, offsetof(sample, seed)},
+    {"s.eps", DMI_META_F32, 1, offsetof(sample, eps)},
+    {"s.rate", DMI_META_F64, 1, offsetof(sample, rate)},
+    {"s.rates", DMI_META_F64, 2, offsetof(sample, rates)},
 };
 enum { MEMBERS = sizeof table / sizeof table[0] };
 
-static const sample original = {INT32_MIN, {64, -1, INT32_MAX}, UINT64_MAX, 1e-6f, 0, 0.1, {1e-4, 2.0 / 3}};
+static const sample original = {INT32_MIN, {64, -1, INT32_MAX}, UINT64_MAX, 1e-6f, 0,
+                                0.1,       {1e-4, 2.0 / 3}};
 
 /* A safetensors file of nothing but `header`; valid until the next call. */
 static dmi_safetensors *file_of(dmi_host *host, const char *header) {
@@ -115,7 +133,8 @@ static dmi_safetensors *file_of(dmi_host *host, const char *header) {
     for (int i = 0; i < 8; i++) bytes[i] = (uint8_t)(length >> (8 * i));
     memcpy(bytes + 8, header, length);
     dmi_safetensors *file;
-    ck_assert_msg(dmi_safetensors_parse(host, &file, bytes, 8 + length, "a test") == DMI_OK, "%s", host->error);
+    ck_assert_msg(dmi_safetensors_parse(host, &file, bytes, 8 + length, "a test") == DMI_OK, "%s",
+                  host->error);
     return file;
 }
 
@@ -144,7 +163,8 @@ END_TEST
 
 START_TEST(a_missing_key_is_refused) {
     dmi_host *host = test_host_new(1);
-    dmi_safetensors *file = file_of(host, "{\"__metadata__\":{\"s.number\":\"-5\",\"other\":\"x\"}}");
+    dmi_safetensors *file =
+        file_of(host, "{\"__metadata__\":{\"s.number\":\"-5\",\"other\":\"x\"}}");
     sample back = original;
     ck_assert_int_eq(dmi_meta_read(host, file, table, 1, &back), DMI_OK);
     ck_assert_int_eq(back.number, -5);
@@ -157,14 +177,33 @@ END_TEST
 
 START_TEST(what_cannot_be_read_is_named) {
     const char *const bad[][2] = {
-        {"s.number", ""},           {"s.number", "x"},           {"s.number", "1.5"},  {"s.number", " 1"},
-        {"s.number", "+1"},         {"s.number", "1 "},          {"s.number", "-"},    {"s.number", "1,2"},
-        {"s.number", "2147483648"}, {"s.number", "-2147483649"}, {"s.number", "0x10"}, {"s.number", "9e9"},
+        {"s.number", ""},
+        {"s.number", "x"},
+        {"s.number", "1.5"},
+        {"s.number", " 1"},
+        {"s.number", "+1"},
+        {"s.number", "1 "},
+        {"s.number", "-"},
+        {"s.number", "1,2"},
+        {"s.number", "2147483648"},
+        {"s.number", "-2147483649"},
+        {"s.number", "0x10"},
+        {"s.number", "9e9"},
         {"s.number", "99999999999999999999999"},
-        {"s.list", "1,2"},          {"s.list", "1,2,3,4"},       {"s.list", "1,,3"},   {"s.list", "1, 2, 3"},
-        {"s.list", "[1,2,3]"},      {"s.seed", "-1"},            {"s.seed", "x"},      {"s.seed", "18446744073709551616"},
-        {"s.eps", "1e39"},          {"s.eps", "nan"},            {"s.rate", "inf"},    {"s.rate", "1e309"},
-        {"s.rate", "0,5"},          {"s.rates", "0.5"},
+        {"s.list", "1,2"},
+        {"s.list", "1,2,3,4"},
+        {"s.list", "1,,3"},
+        {"s.list", "1, 2, 3"},
+        {"s.list", "[1,2,3]"},
+        {"s.seed", "-1"},
+        {"s.seed", "x"},
+        {"s.seed", "18446744073709551616"},
+        {"s.eps", "1e39"},
+        {"s.eps", "nan"},
+        {"s.rate", "inf"},
+        {"s.rate", "1e309"},
+        {"s.rate", "0,5"},
+        {"s.rates", "0.5"},
     };
     dmi_host *host = test_host_new(1);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
@@ -174,8 +213,10 @@ START_TEST(what_cannot_be_read_is_named) {
         sample back = original;
         const dmi_meta *meta = table;
         while (strcmp(meta->key, bad[i][0]) != 0) meta++;
-        ck_assert_msg(dmi_meta_read(host, file, meta, 1, &back) == DMI_ERROR_BAD_FORMAT, "%s", header);
-        ck_assert_msg(strstr(host->error, bad[i][0]) && strstr(host->error, bad[i][1]), "%s", host->error);
+        ck_assert_msg(dmi_meta_read(host, file, meta, 1, &back) == DMI_ERROR_BAD_FORMAT, "%s",
+                      header);
+        ck_assert_msg(strstr(host->error, bad[i][0]) && strstr(host->error, bad[i][1]), "%s",
+                      host->error);
         ck_assert_ptr_nonnull(strstr(host->error, "a test"));
         dmi_safetensors_close(host, file);
     }
@@ -183,8 +224,9 @@ START_TEST(what_cannot_be_read_is_named) {
 }
 END_TEST
 
-#define FORMAT(format, version) \
-    "{\"__metadata__\":{\"format\":\"libdiffusion." format "\",\"format_version\":\"" version "\"}}"
+#define FORMAT(format, version)                                                                    \
+    "{\"__metadata__\":{\"format\":\"libdiffusion." format "\",\"format_version\":\"" version "\"" \
+    "}}"
 
 START_TEST(formats_and_versions) {
     const struct {
@@ -196,19 +238,23 @@ START_TEST(formats_and_versions) {
         {FORMAT("unet", "1"), DMI_OK, DMI_ERROR_BAD_FORMAT, "without training state"},
         {FORMAT("other", "1"), DMI_ERROR_BAD_FORMAT, DMI_ERROR_BAD_FORMAT, "'libdiffusion.other'"},
         {"{}", DMI_ERROR_BAD_FORMAT, DMI_ERROR_BAD_FORMAT, "'format' is ''"},
-        {FORMAT("checkpoint", "2"), DMI_ERROR_UNSUPPORTED_VERSION, DMI_ERROR_UNSUPPORTED_VERSION, "format_version is 2"},
-        {FORMAT("checkpoint", "0"), DMI_ERROR_BAD_FORMAT, DMI_ERROR_BAD_FORMAT, "'format_version' is '0'"},
+        {FORMAT("checkpoint", "2"), DMI_ERROR_UNSUPPORTED_VERSION, DMI_ERROR_UNSUPPORTED_VERSION,
+         "format_version is 2"},
+        {FORMAT("checkpoint", "0"), DMI_ERROR_BAD_FORMAT, DMI_ERROR_BAD_FORMAT,
+         "'format_version' is '0'"},
         {FORMAT("checkpoint", "1 "), DMI_ERROR_BAD_FORMAT, DMI_ERROR_BAD_FORMAT, "'1 '"},
         {FORMAT("checkpoint", " 1"), DMI_ERROR_BAD_FORMAT, DMI_ERROR_BAD_FORMAT, "' 1'"},
         {FORMAT("checkpoint", ""), DMI_ERROR_BAD_FORMAT, DMI_ERROR_BAD_FORMAT, "''"},
-        {"{\"__metadata__\":{\"format\":\"libdiffusion.checkpoint\"}}", DMI_ERROR_BAD_FORMAT, DMI_ERROR_BAD_FORMAT,
-         "'format_version' is ''"},
+        {"{\"__metadata__\":{\"format\":\"libdiffusion.checkpoint\"}}", DMI_ERROR_BAD_FORMAT,
+         DMI_ERROR_BAD_FORMAT, "'format_version' is ''"},
     };
     dmi_host *host = test_host_new(1);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         dmi_safetensors *file = file_of(host, cases[i].header);
-        ck_assert_msg(dmi_format_check(host, file, false) == cases[i].network, "%s", cases[i].header);
-        ck_assert_msg(dmi_format_check(host, file, true) == cases[i].training, "%s", cases[i].header);
+        ck_assert_msg(dmi_format_check(host, file, false) == cases[i].network, "%s",
+                      cases[i].header);
+        ck_assert_msg(dmi_format_check(host, file, true) == cases[i].training, "%s",
+                      cases[i].header);
         ck_assert_msg(strstr(host->error, cases[i].words) != NULL, "%s", host->error);
         dmi_safetensors_close(host, file);
     }

@@ -1,15 +1,18 @@
-/* Every solver on a mixture of two Gaussians in the plane, whose exact denoiser is known: the mean, the covariance and the
- * weights of the two come out right, within what so many pictures tell and so few steps can do. */
+/* Every solver on a mixture of two Gaussians in the plane, whose exact denoiser is known: the mean,
+ * the covariance and the weights of the two come out right, within what so many pictures tell and
+ * so few steps can do. */
 #include "support/sampling.h"
 
 enum { POINTS = 4096, PLANE = 2 };
 
 /* x_0 is N(centre[k], deviation^2 I) with probability weight[k]. */
-static const double weight[2] = {0.35, 0.65}, centre[2][PLANE] = {{-0.6, 0.5}, {0.5, -0.3}}, deviation = 0.15;
+static const double weight[2] = {0.35, 0.65}, centre[2][PLANE] = {{-0.6, 0.5}, {0.5, -0.3}},
+                    deviation = 0.15;
 
 /* E[x_0 | x = signal x_0 + noise eps]. */
 static void denoise(const float *x, double signal, double noise, double *x_0) {
-    double variance = signal * signal * deviation * deviation + noise * noise, exponent[2], share[2], most;
+    double variance = signal * signal * deviation * deviation + noise * noise, exponent[2],
+           share[2], most;
     for (int k = 0; k < 2; k++) {
         double square = 0;
         for (int i = 0; i < PLANE; i++) square += pow(x[i] - signal * centre[k][i], 2);
@@ -21,22 +24,26 @@ static void denoise(const float *x, double signal, double noise, double *x_0) {
         x_0[i] = 0;
         for (int k = 0; k < 2; k++)
             x_0[i] += share[k] / (share[0] + share[1]) *
-                      (centre[k][i] + signal * deviation * deviation / variance * (x[i] - signal * centre[k][i]));
+                      (centre[k][i] +
+                       signal * deviation * deviation / variance * (x[i] - signal * centre[k][i]));
     }
 }
 
-/* The level at a timestep, from the schedule's series, between whole ones in a straight line of sigma as the library does. */
+/* The level at a timestep, from the schedule's series, between whole ones in a straight line of
+ * sigma as the library does. */
 static void level_at(double t, double *signal, double *noise) {
     int below = (int)t;
     double a = alpha_cumprod[below], part = t - below;
     *signal = sqrt(a), *noise = sqrt(1 - a);
     if (part == 0) return;
-    double b = alpha_cumprod[below + 1], sigma = (1 - part) * sqrt((1 - a) / a) + part * sqrt((1 - b) / b);
+    double b = alpha_cumprod[below + 1],
+           sigma = (1 - part) * sqrt((1 - a) / a) + part * sqrt((1 - b) / b);
     *signal = 1 / sqrt(1 + sigma * sigma), *noise = sigma * *signal;
 }
 
 /* As v with betas, as the velocity on the line; user points to the prediction. */
-static int32_t exact(void *user, float *output, const float *x, float time, const int32_t *labels, size_t count, size_t elements) {
+static int32_t exact(void *user, float *output, const float *x, float time, const int32_t *labels,
+                     size_t count, size_t elements) {
     (void)labels;
     ck_assert_uint_eq(elements, PLANE);
     bool flow = *(const int32_t *)user == DM_PREDICT_FLOW;
@@ -47,24 +54,27 @@ static int32_t exact(void *user, float *output, const float *x, float time, cons
         denoise(x + n * PLANE, signal, noise, x_0);
         for (int i = 0; i < PLANE; i++) {
             double eps = (x[n * PLANE + (size_t)i] - signal * x_0[i]) / noise;
-            output[n * PLANE + (size_t)i] = (float)(flow ? eps - x_0[i] : signal * eps - noise * x_0[i]);
+            output[n * PLANE + (size_t)i] =
+                (float)(flow ? eps - x_0[i] : signal * eps - noise * x_0[i]);
         }
     }
     return 0;
 }
 
-/* The number of steps, and by how much the spread may be off beside what chance does: solvers of first order contract or
- * spread too little, and the noise of few steps is coarse. */
+/* The number of steps, and by how much the spread may be off beside what chance does: solvers of
+ * first order contract or spread too little, and the noise of few steps is coarse. */
 static const struct {
     int32_t steps;
     double spread;
 } of_solver[] = {
-    [DM_SOLVER_DDPM] = {1000, 0.01},    [DM_SOLVER_DDIM] = {100, 0.05},        [DM_SOLVER_PNDM] = {40, 0.02},
-    [DM_SOLVER_PLMS] = {40, 0.02},      [DM_SOLVER_EULER] = {100, 0.05},       [DM_SOLVER_EULER_ANCESTRAL] = {200, 0.05},
-    [DM_SOLVER_HEUN] = {30, 0.02},      [DM_SOLVER_DPM2] = {30, 0.02},         [DM_SOLVER_LMS] = {40, 0.02},
-    [DM_SOLVER_DPMPP] = {30, 0.02},     [DM_SOLVER_DPMPP_SINGLE] = {30, 0.03}, [DM_SOLVER_DPMPP_SDE] = {60, 0.03},
-    [DM_SOLVER_UNIPC] = {20, 0.02},     [DM_SOLVER_DEIS] = {30, 0.02},         [DM_SOLVER_FLOW_EULER] = {100, 0.05},
-    [DM_SOLVER_FLOW_HEUN] = {40, 0.02},
+    [DM_SOLVER_DDPM] = {1000, 0.01},       [DM_SOLVER_DDIM] = {100, 0.05},
+    [DM_SOLVER_PNDM] = {40, 0.02},         [DM_SOLVER_PLMS] = {40, 0.02},
+    [DM_SOLVER_EULER] = {100, 0.05},       [DM_SOLVER_EULER_ANCESTRAL] = {200, 0.05},
+    [DM_SOLVER_HEUN] = {30, 0.02},         [DM_SOLVER_DPM2] = {30, 0.02},
+    [DM_SOLVER_LMS] = {40, 0.02},          [DM_SOLVER_DPMPP] = {30, 0.02},
+    [DM_SOLVER_DPMPP_SINGLE] = {30, 0.03}, [DM_SOLVER_DPMPP_SDE] = {60, 0.03},
+    [DM_SOLVER_UNIPC] = {20, 0.02},        [DM_SOLVER_DEIS] = {30, 0.02},
+    [DM_SOLVER_FLOW_EULER] = {100, 0.05},  [DM_SOLVER_FLOW_HEUN] = {40, 0.02},
 };
 
 static dm_schedule *schedule_for(int32_t solver) {
@@ -80,14 +90,16 @@ START_TEST(right_distribution) {
     int32_t prediction = _i >= DM_SOLVER_FLOW_EULER ? DM_PREDICT_FLOW : DM_PREDICT_V;
     dm_schedule *own = schedule_for(_i);
     dm_sampler_options o = test_sampler_options(_i, of_solver[_i].steps, DM_SPACING_TRAILING);
-    /* By sigma down to that of timestep 0: from 32, where 30 trailing timesteps end, the last step would lose the spread. */
+    /* By sigma down to that of timestep 0: from 32, where 30 trailing timesteps end, the last step
+     * would lose the spread. */
     bool by_sigma = _i >= DM_SOLVER_EULER && _i <= DM_SOLVER_DEIS;
     if (by_sigma) o.spacing = DM_SPACING_LINSPACE, o.grid = DM_GRID_KARRAS;
     o.clip = 0;
     o.variance = DM_VARIANCE_FIXED_SMALL;
     o.batch_size = POINTS;
     dm_sampler *sampler;
-    ok(dm_sampler_create_with_denoiser(&sampler, context, own, exact, &prediction, prediction, 1, 1, PLANE, &o));
+    ok(dm_sampler_create_with_denoiser(&sampler, context, own, exact, &prediction, prediction, 1, 1,
+                                       PLANE, &o));
     static float got[POINTS * PLANE];
     dm_sampler_request r = test_sampler_request(POINTS);
     r.seed = 100;
@@ -96,26 +108,32 @@ START_TEST(right_distribution) {
     for (int n = 0; n < POINTS; n++) {
         const float *x = got + n * PLANE;
         double far[2];
-        for (int k = 0; k < 2; k++) far[k] = pow(x[0] - centre[k][0], 2) + pow(x[1] - centre[k][1], 2);
+        for (int k = 0; k < 2; k++)
+            far[k] = pow(x[0] - centre[k][0], 2) + pow(x[1] - centre[k][1], 2);
         int k = far[1] < far[0];
         count[k]++;
         for (int i = 0; i < PLANE; i++) {
             mean[k][i] += x[i];
-            for (int j = 0; j < PLANE; j++) square[k][i][j] += (x[i] - centre[k][i]) * (x[j] - centre[k][j]);
+            for (int j = 0; j < PLANE; j++)
+                square[k][i][j] += (x[i] - centre[k][i]) * (x[j] - centre[k][j]);
         }
     }
     for (int k = 0; k < 2; k++) {
         double share = count[k] / POINTS, off = 4 * sqrt(weight[0] * weight[1] / POINTS);
-        ck_assert_msg(fabs(share - weight[k]) < off + 0.01, "%s: weight %d is %.4f, not %.2f", dm_solver_name(_i), k, share,
-                      weight[k]);
+        ck_assert_msg(fabs(share - weight[k]) < off + 0.01, "%s: weight %d is %.4f, not %.2f",
+                      dm_solver_name(_i), k, share, weight[k]);
         for (int i = 0; i < PLANE; i++) {
-            double of_mean = 4 * deviation / sqrt(count[k]), of_variance = 4 * deviation * deviation * sqrt(2 / count[k]);
-            ck_assert_msg(fabs(mean[k][i] / count[k] - centre[k][i]) < of_mean + 0.005, "%s: mean %d of %d is %.4f, not %.2f",
-                          dm_solver_name(_i), i, k, mean[k][i] / count[k], centre[k][i]);
+            double of_mean = 4 * deviation / sqrt(count[k]),
+                   of_variance = 4 * deviation * deviation * sqrt(2 / count[k]);
+            ck_assert_msg(fabs(mean[k][i] / count[k] - centre[k][i]) < of_mean + 0.005,
+                          "%s: mean %d of %d is %.4f, not %.2f", dm_solver_name(_i), i, k,
+                          mean[k][i] / count[k], centre[k][i]);
             for (int j = 0; j < PLANE; j++) {
                 double want = i == j ? deviation * deviation : 0, is = square[k][i][j] / count[k];
-                ck_assert_msg(fabs(is - want) < of_variance + 2 * of_solver[_i].spread * deviation * deviation,
-                              "%s: covariance %d %d of %d is %.5f, not %.5f", dm_solver_name(_i), i, j, k, is, want);
+                ck_assert_msg(fabs(is - want) <
+                                  of_variance + 2 * of_solver[_i].spread * deviation * deviation,
+                              "%s: covariance %d %d of %d is %.5f, not %.5f", dm_solver_name(_i), i,
+                              j, k, is, want);
             }
         }
     }

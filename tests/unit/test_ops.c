@@ -1,11 +1,12 @@
-/* The small operations: SiLU, sums, concatenation, dropout, linear layers, the timestep's sinusoids, embeddings; values
- * used twice; and what each operation refuses. */
+/* The small operations: SiLU, sums, concatenation, dropout, linear layers, the timestep's
+ * sinusoids, embeddings; values used twice; and what each operation refuses. */
 #include "base/cpu.h"
 #include "base/random.h"
 #include "support/gradient.h"
 
 static size_t at(dmi_shape s, int32_t n, int32_t h, int32_t w, int32_t c) {
-    return (((size_t)n * (size_t)s.h + (size_t)h) * (size_t)s.w + (size_t)w) * (size_t)s.c + (size_t)c;
+    return (((size_t)n * (size_t)s.h + (size_t)h) * (size_t)s.w + (size_t)w) * (size_t)s.c +
+           (size_t)c;
 }
 
 static double silu(double x) { return x / (1 + exp(-x)); }
@@ -20,7 +21,9 @@ static void done(test_net *net, int32_t status) {
 
 /* ---- one operation ---- */
 
-static void build_silu(test_net *net) { done(net, dmi_silu(net->graph, &net->output, picture(net, 6))); }
+static void build_silu(test_net *net) {
+    done(net, dmi_silu(net->graph, &net->output, picture(net, 6)));
+}
 
 static void reference_silu(const test_net *net, double *const *v, double *y) {
     for (size_t i = 0; i < test_net_count(net, 0); i++) y[i] = silu(v[0][i]);
@@ -48,7 +51,8 @@ static void reference_concat(const test_net *net, double *const *v, double *y) {
     }
 }
 
-/* The word of every element by its address in the sequence: pictures start on whole pieces of 4096. */
+/* The word of every element by its address in the sequence: pictures start on whole pieces of
+ * 4096. */
 static void build_dropout(test_net *net) {
     done(net, dmi_dropout(net->graph, &net->output, picture(net, 1), 0.25f));
     dmi_node *node = &net->graph->nodes[net->graph->node_count - 1];
@@ -59,9 +63,11 @@ static void build_dropout(test_net *net) {
 static void reference_dropout(const test_net *net, double *const *v, double *y) {
     size_t count = test_net_count(net, 0) / (size_t)net->n, pieces = (count + 4095) / 4096;
     for (size_t i = 0; i < test_net_count(net, 0); i++) {
-        dmi_random from = dmi_random_at(net->graph->dropout_seed, DMI_STREAM_DROPOUT, net->graph->dropout_step << 16);
+        dmi_random from = dmi_random_at(net->graph->dropout_seed, DMI_STREAM_DROPOUT,
+                                        net->graph->dropout_step << 16);
         uint64_t place = i / count * pieces * 4096 + i % count;
-        uint32_t block[4], counter[4] = {(uint32_t)(place / 4), 0, from.counter[2], from.counter[3]};
+        uint32_t block[4],
+            counter[4] = {(uint32_t)(place / 4), 0, from.counter[2], from.counter[3]};
         dmi_philox(from.key, counter, block);
         y[i] = block[place % 4] >= 1u << 30 ? v[0][i] / 0.75 : 0;
     }
@@ -69,7 +75,8 @@ static void reference_dropout(const test_net *net, double *const *v, double *y) 
 
 static void build_linear(test_net *net) {
     const test_op *op = net->op;
-    dmi_value x = test_net_input(net, 1, 1, op->c, 1), w = test_net_param(net, dmi_shape_of(1, 1, op->c, op->out), 1);
+    dmi_value x = test_net_input(net, 1, 1, op->c, 1),
+              w = test_net_param(net, dmi_shape_of(1, 1, op->c, op->out), 1);
     dmi_value bias = op->bias ? test_net_param(net, dmi_shape_of(1, 1, 1, op->out), 1) : DMI_NONE;
     done(net, dmi_linear(net->graph, &net->output, x, w, bias));
 }
@@ -87,14 +94,16 @@ static void reference_linear(const test_net *net, double *const *v, double *y) {
 /* `out` channels; with `residual`, cosines first and no shift. */
 static void build_timestep(test_net *net) {
     dmi_value t = test_net_input(net, 1, 1, 1, 20);
-    done(net, dmi_timestep(net->graph, &net->output, t, net->op->out, net->op->residual ? 0 : 1, net->op->residual));
+    done(net, dmi_timestep(net->graph, &net->output, t, net->op->out, net->op->residual ? 0 : 1,
+                           net->op->residual));
 }
 
 static void reference_timestep(const test_net *net, double *const *v, double *y) {
     int32_t half = net->op->out / 2;
     for (int32_t n = 0; n < net->n; n++)
         for (int32_t i = 0; i < net->op->out; i++) {
-            double angle = v[0][n] * exp(-log(10000) * (i % half) / (half - (net->op->residual ? 0.0 : 1.0)));
+            double angle =
+                v[0][n] * exp(-log(10000) * (i % half) / (half - (net->op->residual ? 0.0 : 1.0)));
             *y++ = i >= 2 * half ? 0 : (i >= half) != net->op->residual ? cos(angle) : sin(angle);
         }
 }
@@ -112,11 +121,13 @@ static void reference_embedding(const test_net *net, double *const *v, double *y
 
 /* ---- values used twice, so that gradients are added up and share memory in the plan ---- */
 
-/* silu(x) + x, and x + silu(x) where `residual`: the sum's first input takes over its gradient's memory. */
+/* silu(x) + x, and x + silu(x) where `residual`: the sum's first input takes over its gradient's
+ * memory. */
 static void build_around(test_net *net) {
     dmi_value x = picture(net, 3), inner;
     done(net, dmi_silu(net->graph, &inner, x));
-    done(net, dmi_add_values(net->graph, &net->output, net->op->residual ? x : inner, net->op->residual ? inner : x));
+    done(net, dmi_add_values(net->graph, &net->output, net->op->residual ? x : inner,
+                             net->op->residual ? inner : x));
 }
 
 static void reference_around(const test_net *net, double *const *v, double *y) {
@@ -166,47 +177,73 @@ static void reference_concat_same(const test_net *net, double *const *v, double 
     double *const twice[] = {v[0], v[0]};
     dmi_shape x = test_net_shape(net, 0);
     for (size_t r = 0; r < dmi_shape_rows(x); r++)
-        for (int32_t c = 0; c < 2 * x.c; c++) *y++ = twice[c / x.c][r * (size_t)x.c + (size_t)(c % x.c)];
+        for (int32_t c = 0; c < 2 * x.c; c++)
+            *y++ = twice[c / x.c][r * (size_t)x.c + (size_t)(c % x.c)];
 }
 
-/* Shapes of one element, of an odd count, and of more than one piece of work each (pieces.h: 16384; dropout: 4096). */
+/* Shapes of one element, of an odd count, and of more than one piece of work each (pieces.h: 16384;
+ * dropout: 4096). */
+/* clang-format off */
 static const test_op cases[] = {
-    {.name = "silu of one", .build = build_silu, .reference = reference_silu, .n = 1, .h = 1, .w = 1, .c = 1},
-    {.name = "silu", .build = build_silu, .reference = reference_silu, .n = 3, .h = 5, .w = 3, .c = 7},
-    {.name = "silu in pieces", .build = build_silu, .reference = reference_silu, .n = 2, .h = 37, .w = 41, .c = 13},
-    {.name = "silu of a wide row", .build = build_silu, .reference = reference_silu, .n = 2, .h = 1, .w = 2, .c = 16411},
+    {.name = "silu of one", .build = build_silu, .reference = reference_silu, .n = 1, .h = 1,
+     .w = 1, .c = 1},
+    {.name = "silu", .build = build_silu, .reference = reference_silu, .n = 3, .h = 5, .w = 3,
+     .c = 7},
+    {.name = "silu in pieces", .build = build_silu, .reference = reference_silu, .n = 2, .h = 37,
+     .w = 41, .c = 13},
+    {.name = "silu of a wide row", .build = build_silu, .reference = reference_silu, .n = 2,
+     .h = 1, .w = 2, .c = 16411},
     {.name = "add", .build = build_add, .reference = reference_add, .n = 3, .h = 5, .w = 3, .c = 7},
-    {.name = "add in pieces", .build = build_add, .reference = reference_add, .n = 2, .h = 37, .w = 41, .c = 13},
-    {.name = "concat", .build = build_concat, .reference = reference_concat, .n = 3, .h = 5, .w = 3, .c = 7, .out = 4},
-    {.name = "concat in pieces", .build = build_concat, .reference = reference_concat, .n = 2, .h = 33, .w = 35, .c = 5,
+    {.name = "add in pieces", .build = build_add, .reference = reference_add, .n = 2, .h = 37,
+     .w = 41, .c = 13},
+    {.name = "concat", .build = build_concat, .reference = reference_concat, .n = 3, .h = 5,
+     .w = 3, .c = 7, .out = 4},
+    {.name = "concat in pieces", .build = build_concat, .reference = reference_concat, .n = 2,
+     .h = 33, .w = 35, .c = 5,
      .out = 16},
-    {.name = "dropout", .build = build_dropout, .reference = reference_dropout, .n = 3, .h = 5, .w = 3, .c = 7,
+    {.name = "dropout", .build = build_dropout, .reference = reference_dropout, .n = 3, .h = 5,
+     .w = 3, .c = 7,
      .random = true},
-    {.name = "dropout in pieces", .build = build_dropout, .reference = reference_dropout, .n = 2, .h = 29, .w = 31, .c = 11,
+    {.name = "dropout in pieces", .build = build_dropout, .reference = reference_dropout, .n = 2,
+     .h = 29, .w = 31, .c = 11,
      .random = true},
-    {.name = "linear", .build = build_linear, .reference = reference_linear, .n = 3, .c = 5, .out = 7, .bias = true},
-    {.name = "linear without bias", .build = build_linear, .reference = reference_linear, .n = 1, .c = 1, .out = 3},
-    {.name = "linear in ranges", .build = build_linear, .reference = reference_linear, .n = 5, .c = 131, .out = 150,
+    {.name = "linear", .build = build_linear, .reference = reference_linear, .n = 3, .c = 5,
+     .out = 7, .bias = true},
+    {.name = "linear without bias", .build = build_linear, .reference = reference_linear, .n = 1,
+     .c = 1, .out = 3},
+    {.name = "linear in ranges", .build = build_linear, .reference = reference_linear, .n = 5,
+     .c = 131, .out = 150,
      .bias = true},
-    {.name = "timestep", .build = build_timestep, .reference = reference_timestep, .n = 3, .out = 12},
-    {.name = "timestep, cosines first", .build = build_timestep, .reference = reference_timestep, .n = 3, .out = 9,
+    {.name = "timestep", .build = build_timestep, .reference = reference_timestep, .n = 3,
+     .out = 12},
+    {.name = "timestep, cosines first", .build = build_timestep, .reference = reference_timestep,
+     .n = 3, .out = 9,
      .residual = true},
-    {.name = "embedding", .build = build_embedding, .reference = reference_embedding, .n = 7, .out = 5, .parts = 3},
-    {.name = "silu(x) + x", .build = build_around, .reference = reference_around, .n = 3, .h = 2, .w = 3, .c = 5},
-    {.name = "x + silu(x)", .build = build_around, .reference = reference_around, .n = 3, .h = 2, .w = 3, .c = 5,
+    {.name = "embedding", .build = build_embedding, .reference = reference_embedding, .n = 7,
+     .out = 5, .parts = 3},
+    {.name = "silu(x) + x", .build = build_around, .reference = reference_around, .n = 3, .h = 2,
+     .w = 3, .c = 5},
+    {.name = "x + silu(x)", .build = build_around, .reference = reference_around, .n = 3, .h = 2,
+     .w = 3, .c = 5,
      .residual = true},
-    {.name = "silu(x) twice", .build = build_double, .reference = reference_double, .n = 3, .h = 2, .w = 3, .c = 5},
-    {.name = "chain of residuals", .build = build_chain, .reference = reference_chain, .n = 3, .h = 2, .w = 3, .c = 5},
-    {.name = "concat of one", .build = build_concat_same, .reference = reference_concat_same, .n = 3, .h = 2, .w = 3,
+    {.name = "silu(x) twice", .build = build_double, .reference = reference_double, .n = 3,
+     .h = 2, .w = 3, .c = 5},
+    {.name = "chain of residuals", .build = build_chain, .reference = reference_chain, .n = 3,
+     .h = 2, .w = 3, .c = 5},
+    {.name = "concat of one", .build = build_concat_same, .reference = reference_concat_same,
+     .n = 3, .h = 2, .w = 3,
      .c = 5},
 };
+/* clang-format on */
 
 START_TEST(test_case) { test_prove(&cases[_i]); }
 END_TEST
 
-/* Every count of blocks up to three vectors' worth, where the lower half of the element counter runs over. */
+/* Every count of blocks up to three vectors' worth, where the lower half of the element counter
+ * runs over. */
 START_TEST(test_random_words) {
-    const uint32_t key[2] = {0x12345678, 0x9abcdef0}, counter[4] = {0xfffffff0, 0xfffffffe, 77, 6u << 24};
+    const uint32_t key[2] = {0x12345678, 0x9abcdef0},
+                   counter[4] = {0xfffffff0, 0xfffffffe, 77, 6u << 24};
     const dmi_kernels *kernels = dmi_kernels_for(_i);
     for (size_t blocks = 0; blocks < 50; blocks++) {
         uint32_t words[200], one[4];
@@ -214,10 +251,12 @@ START_TEST(test_random_words) {
         kernels->random_words(words, key, counter, blocks);
         for (size_t b = 0; b < 50; b++) {
             const uint64_t at_block = ((uint64_t)counter[1] << 32 | counter[0]) + b;
-            const uint32_t at_counter[4] = {(uint32_t)at_block, (uint32_t)(at_block >> 32), counter[2], counter[3]};
+            const uint32_t at_counter[4] = {(uint32_t)at_block, (uint32_t)(at_block >> 32),
+                                            counter[2], counter[3]};
             dmi_philox(key, at_counter, one);
             if (b >= blocks) memset(one, 0xEE, sizeof one);
-            ck_assert_msg(!memcmp(words + 4 * b, one, sizeof one), "%s: block %zu of %zu", kernels->isa, b, blocks);
+            ck_assert_msg(!memcmp(words + 4 * b, one, sizeof one), "%s: block %zu of %zu",
+                          kernels->isa, b, blocks);
         }
     }
 }
@@ -237,7 +276,8 @@ START_TEST(test_dropout_masks) {
     for (size_t i = 0; i < count / 2; i++) same += y[i] == y[i + count / 2];
     /* Five standard deviations of a binomial; two independent masks agree at 0.75^2 + 0.25^2. */
     ck_assert(fabs((double)kept - 0.75 * (double)count) < 5 * sqrt(0.75 * 0.25 * (double)count));
-    ck_assert(fabs((double)same - 0.625 * (double)count / 2) < 5 * sqrt(0.625 * 0.375 * (double)count / 2));
+    ck_assert(fabs((double)same - 0.625 * (double)count / 2) <
+              5 * sqrt(0.625 * 0.375 * (double)count / 2));
     float *first = malloc(count * sizeof *first);
     ck_assert_ptr_nonnull(first);
     memcpy(first, y, count * sizeof *first);
@@ -283,8 +323,8 @@ START_TEST(test_wrong_labels_stay_inside) {
     memcpy(test_net_data(net, 0), labels, sizeof labels);
     test_net_run(net);
     for (size_t i = 0; i < 7; i++)
-        ck_assert(!memcmp(dmi_graph_data(net->graph, net->output) + i * 5, test_net_data(net, 1) + (size_t)rows[i] * 5,
-                          5 * sizeof(float)));
+        ck_assert(!memcmp(dmi_graph_data(net->graph, net->output) + i * 5,
+                          test_net_data(net, 1) + (size_t)rows[i] * 5, 5 * sizeof(float)));
     test_net_end(net);
 }
 END_TEST
@@ -294,30 +334,34 @@ END_TEST
 typedef struct refusal {
     int32_t status;
     const char *text;
-    int32_t (*append)(dmi_graph *graph, dmi_value *out, const dmi_value *of); /* of: values of the shapes below */
+    int32_t (*append)(dmi_graph *graph, dmi_value *out,
+                      const dmi_value *of); /* of: values of the shapes below */
 } refusal;
 
 enum { PICTURE, WIDER, SHORTER, VECTOR, VECTOR3, WEIGHT, OFFSETS, NUMBERS, TABLE, SHAPES };
 
 static const dmi_shape shapes[SHAPES] = {
-    {2, 4, 4, 6}, {2, 4, 4, 8}, {2, 3, 4, 6}, {2, 1, 1, 6}, {3, 1, 1, 6}, {1, 1, 6, 5}, {1, 1, 1, 6}, {2, 1, 1, 1},
-    {1, 1, 10, 6},
+    {2, 4, 4, 6}, {2, 4, 4, 8}, {2, 3, 4, 6}, {2, 1, 1, 6},  {3, 1, 1, 6},
+    {1, 1, 6, 5}, {1, 1, 1, 6}, {2, 1, 1, 1}, {1, 1, 10, 6},
 };
 
-#define REFUSE(name, call)                                                                                  \
-    static int32_t name(dmi_graph *g, dmi_value *out, const dmi_value *of) {                                \
-        return call;                                                                                        \
-    }
+#define REFUSE(name, call)                                                                         \
+    static int32_t name(dmi_graph *g, dmi_value *out, const dmi_value *of) { return call; }
 REFUSE(add_wider, dmi_add_values(g, out, of[PICTURE], of[WIDER]))
 REFUSE(concat_shorter, dmi_concat(g, out, of[PICTURE], of[SHORTER]))
 REFUSE(linear_picture, dmi_linear(g, out, of[PICTURE], of[WEIGHT], DMI_NONE))
 REFUSE(linear_bias, dmi_linear(g, out, of[VECTOR], of[WEIGHT], of[OFFSETS]))
 REFUSE(linear_weight, dmi_linear(g, out, of[NUMBERS], of[WEIGHT], DMI_NONE))
-REFUSE(norm_groups, dmi_group_norm(g, out, of[PICTURE], of[OFFSETS], of[OFFSETS], DMI_NONE, 4, 1e-6f, false))
-REFUSE(norm_no_groups, dmi_group_norm(g, out, of[PICTURE], of[OFFSETS], of[OFFSETS], DMI_NONE, 0, 1e-6f, false))
-REFUSE(norm_eps, dmi_group_norm(g, out, of[PICTURE], of[OFFSETS], of[OFFSETS], DMI_NONE, 3, -1, false))
-REFUSE(norm_gamma, dmi_group_norm(g, out, of[WIDER], of[OFFSETS], of[OFFSETS], DMI_NONE, 4, 1e-6f, false))
-REFUSE(norm_scale, dmi_group_norm(g, out, of[PICTURE], of[OFFSETS], of[OFFSETS], of[VECTOR], 3, 1e-6f, false))
+REFUSE(norm_groups,
+       dmi_group_norm(g, out, of[PICTURE], of[OFFSETS], of[OFFSETS], DMI_NONE, 4, 1e-6f, false))
+REFUSE(norm_no_groups,
+       dmi_group_norm(g, out, of[PICTURE], of[OFFSETS], of[OFFSETS], DMI_NONE, 0, 1e-6f, false))
+REFUSE(norm_eps,
+       dmi_group_norm(g, out, of[PICTURE], of[OFFSETS], of[OFFSETS], DMI_NONE, 3, -1, false))
+REFUSE(norm_gamma,
+       dmi_group_norm(g, out, of[WIDER], of[OFFSETS], of[OFFSETS], DMI_NONE, 4, 1e-6f, false))
+REFUSE(norm_scale,
+       dmi_group_norm(g, out, of[PICTURE], of[OFFSETS], of[OFFSETS], of[VECTOR], 3, 1e-6f, false))
 REFUSE(attention_heads, dmi_attention(g, out, of[PICTURE], of[WIDER], of[WIDER], 5))
 REFUSE(attention_key, dmi_attention(g, out, of[PICTURE], of[WIDER], of[SHORTER], 2))
 REFUSE(attention_same, dmi_attention(g, out, of[PICTURE], of[PICTURE], of[PICTURE], 2))
@@ -331,25 +375,38 @@ REFUSE(embedding_table, dmi_embedding(g, out, of[NUMBERS], of[PICTURE]))
 
 static const refusal refusals[] = {
     {DMI_ERROR_SHAPE_MISMATCH, "add: b is 2 x 4 x 4 x 8; it must be 2 x 4 x 4 x 6", add_wider},
-    {DMI_ERROR_SHAPE_MISMATCH, "concat: b is 2 x 3 x 4 x 6; it must be 2 x 4 x 4 x 6", concat_shorter},
-    {DMI_ERROR_SHAPE_MISMATCH, "linear: x is 2 x 4 x 4 x 6; it must be 2 x 1 x 1 x 6", linear_picture},
-    {DMI_ERROR_SHAPE_MISMATCH, "linear: bias is 1 x 1 x 1 x 6; it must be 1 x 1 x 1 x 5", linear_bias},
-    {DMI_ERROR_SHAPE_MISMATCH, "linear: weight is 1 x 1 x 6 x 5; it must be 1 x 1 x 1 x 5", linear_weight},
+    {DMI_ERROR_SHAPE_MISMATCH, "concat: b is 2 x 3 x 4 x 6; it must be 2 x 4 x 4 x 6",
+     concat_shorter},
+    {DMI_ERROR_SHAPE_MISMATCH, "linear: x is 2 x 4 x 4 x 6; it must be 2 x 1 x 1 x 6",
+     linear_picture},
+    {DMI_ERROR_SHAPE_MISMATCH, "linear: bias is 1 x 1 x 1 x 6; it must be 1 x 1 x 1 x 5",
+     linear_bias},
+    {DMI_ERROR_SHAPE_MISMATCH, "linear: weight is 1 x 1 x 6 x 5; it must be 1 x 1 x 1 x 5",
+     linear_weight},
     {DMI_ERROR_INVALID_ARGUMENT, "group_norm: 4 groups do not divide 6 channels", norm_groups},
     {DMI_ERROR_INVALID_ARGUMENT, "group_norm: 0 groups do not divide 6 channels", norm_no_groups},
     {DMI_ERROR_INVALID_ARGUMENT, "group_norm: eps is -1; it must not be negative", norm_eps},
-    {DMI_ERROR_SHAPE_MISMATCH, "group_norm: gamma is 1 x 1 x 1 x 6; it must be 1 x 1 x 1 x 8", norm_gamma},
-    {DMI_ERROR_SHAPE_MISMATCH, "group_norm: scale_shift is 2 x 1 x 1 x 6; it must be 2 x 1 x 1 x 12", norm_scale},
+    {DMI_ERROR_SHAPE_MISMATCH, "group_norm: gamma is 1 x 1 x 1 x 6; it must be 1 x 1 x 1 x 8",
+     norm_gamma},
+    {DMI_ERROR_SHAPE_MISMATCH,
+     "group_norm: scale_shift is 2 x 1 x 1 x 6; it must be 2 x 1 x 1 x 12", norm_scale},
     {DMI_ERROR_INVALID_ARGUMENT, "attention: 5 heads do not divide 6 channels", attention_heads},
-    {DMI_ERROR_SHAPE_MISMATCH, "attention: k is 2 x 4 x 4 x 8; it must be 2 x 4 x 4 x 6", attention_key},
+    {DMI_ERROR_SHAPE_MISMATCH, "attention: k is 2 x 4 x 4 x 8; it must be 2 x 4 x 4 x 6",
+     attention_key},
     {DMI_ERROR_INVALID_ARGUMENT, "attention: q, k and v are values 0, 0 and 0", attention_same},
-    {DMI_ERROR_INVALID_ARGUMENT, "dropout: rate is 1; it must be at least 0 and below 1", dropout_rate},
+    {DMI_ERROR_INVALID_ARGUMENT, "dropout: rate is 1; it must be at least 0 and below 1",
+     dropout_rate},
     {DMI_ERROR_INVALID_ARGUMENT, "dropout: rate is nan", dropout_nan},
-    {DMI_ERROR_SHAPE_MISMATCH, "timestep: t is 2 x 1 x 1 x 6; it must be 2 x 1 x 1 x 1", timestep_shape},
-    {DMI_ERROR_INVALID_ARGUMENT, "timestep: 1 channels; a sine and a cosine need 2", timestep_channels},
-    {DMI_ERROR_INVALID_ARGUMENT, "timestep: the frequencies' shift is 1; it must be below half of the 2", timestep_shift},
-    {DMI_ERROR_SHAPE_MISMATCH, "embedding: labels is 2 x 1 x 1 x 6; it must be 2 x 1 x 1 x 1", embedding_labels},
-    {DMI_ERROR_SHAPE_MISMATCH, "embedding: table is 2 x 4 x 4 x 6; it must be 1 x 1 x 4 x 6", embedding_table},
+    {DMI_ERROR_SHAPE_MISMATCH, "timestep: t is 2 x 1 x 1 x 6; it must be 2 x 1 x 1 x 1",
+     timestep_shape},
+    {DMI_ERROR_INVALID_ARGUMENT, "timestep: 1 channels; a sine and a cosine need 2",
+     timestep_channels},
+    {DMI_ERROR_INVALID_ARGUMENT,
+     "timestep: the frequencies' shift is 1; it must be below half of the 2", timestep_shift},
+    {DMI_ERROR_SHAPE_MISMATCH, "embedding: labels is 2 x 1 x 1 x 6; it must be 2 x 1 x 1 x 1",
+     embedding_labels},
+    {DMI_ERROR_SHAPE_MISMATCH, "embedding: table is 2 x 4 x 4 x 6; it must be 1 x 1 x 4 x 6",
+     embedding_table},
 };
 
 START_TEST(test_refusal) {
@@ -360,9 +417,11 @@ START_TEST(test_refusal) {
     dmi_value values[SHAPES], out = 77;
     dmi_params_init(&params);
     ck_assert_int_eq(dmi_graph_create(host, &graph, dmi_kernels_for(0), &params), DMI_OK);
-    for (int32_t i = 0; i < SHAPES; i++) ck_assert_int_eq(dmi_graph_input(graph, &values[i], shapes[i], true), DMI_OK);
+    for (int32_t i = 0; i < SHAPES; i++)
+        ck_assert_int_eq(dmi_graph_input(graph, &values[i], shapes[i], true), DMI_OK);
     ck_assert_int_eq(r->append(graph, &out, values), r->status);
-    ck_assert_msg(strstr(host->error, r->text) == host->error, "'%s' is not '%s'", host->error, r->text);
+    ck_assert_msg(strstr(host->error, r->text) == host->error, "'%s' is not '%s'", host->error,
+                  r->text);
     ck_assert_int_eq(out, 77);
     ck_assert_int_eq(graph->node_count, 0);
     dmi_graph_destroy(graph);

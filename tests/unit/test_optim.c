@@ -1,4 +1,5 @@
-/* The optimiser's floor against loops in double precision, and the learning rate at points worked out by hand. */
+/* The optimiser's floor against loops in double precision, and the learning rate at points worked
+ * out by hand. */
 #include <float.h>
 
 #include "base/cpu.h"
@@ -29,10 +30,16 @@ typedef struct adamw_case {
 
 static const adamw_case adamw_cases[] = {
     {{.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0}, {.decay = -1}, 1e-3, 1},
-    {{.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.1}, {.decay = 0.95, .warmup = true}, 1e-2, 0.25},
+    {{.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8, .weight_decay = 0.1},
+     {.decay = 0.95, .warmup = true},
+     1e-2,
+     0.25},
     {{.beta1 = 0.8, .beta2 = 0.95, .eps = 1e-3, .weight_decay = 0.01}, {.decay = 0.5}, 1e-2, 3},
     {{.beta1 = 0, .beta2 = 0, .eps = 1e-2, .weight_decay = 0}, {.decay = 0}, 1e-2, 1},
-    {{.beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .weight_decay = 0.3, .l2 = true}, {.half_life = 30, .rampup = 0.2}, 1e-2, 0.5},
+    {{.beta1 = 0.9, .beta2 = 0.99, .eps = 1e-8, .weight_decay = 0.3, .l2 = true},
+     {.half_life = 30, .rampup = 0.2},
+     1e-2,
+     0.5},
 };
 enum { ADAMW_CASES = sizeof adamw_cases / sizeof *adamw_cases };
 
@@ -41,7 +48,8 @@ typedef struct blocks {
 } blocks;
 
 static blocks blocks_new(void) {
-    blocks b = {zeros(FLOATS), zeros(FLOATS), zeros(FLOATS), zeros(FLOATS), zeros(FLOATS), zeros(FLOATS)};
+    blocks b = {zeros(FLOATS), zeros(FLOATS), zeros(FLOATS),
+                zeros(FLOATS), zeros(FLOATS), zeros(FLOATS)};
     test_fill(b.start, FLOATS, 1, 1);
     memcpy(b.weights, b.start, FLOATS * sizeof(float));
     memcpy(b.average, b.start, FLOATS * sizeof(float));
@@ -49,25 +57,32 @@ static blocks blocks_new(void) {
 }
 
 static void blocks_free(blocks *b) {
-    free(b->weights), free(b->moment1), free(b->moment2), free(b->average), free(b->gradient), free(b->start);
+    free(b->weights), free(b->moment1), free(b->moment2), free(b->average), free(b->gradient),
+        free(b->start);
 }
 
 static bool averages(const adamw_case *c) { return c->average.decay >= 0; }
 
 static void run_ours(blocks *b, const adamw_case *c, int32_t threads) {
     dmi_host *host = test_host_new(threads);
-    dmi_adamw_blocks all = {.weights = b->weights, .moment1 = b->moment1, .moment2 = b->moment2,
-                            .averages = {averages(c) ? b->average : NULL}, .gradient = b->gradient, .floats = FLOATS};
+    dmi_adamw_blocks all = {.weights = b->weights,
+                            .moment1 = b->moment1,
+                            .moment2 = b->moment2,
+                            .averages = {averages(c) ? b->average : NULL},
+                            .gradient = b->gradient,
+                            .floats = FLOATS};
     for (uint64_t step = 1; step <= STEPS; step++) {
         dmi_adamw at = dmi_adamw_at(&c->settings, step, c->rate, c->scale);
-        all.average_fresh[0] = (float)dmi_average_fresh(&c->average, step, PICTURES, (step - 1) * PICTURES);
+        all.average_fresh[0] =
+            (float)dmi_average_fresh(&c->average, step, PICTURES, (step - 1) * PICTURES);
         test_fill(b->gradient, FLOATS, 100 + step, 1);
         dmi_adamw_step(host->pool, kernels(), &all, &at);
     }
     test_host_end(host);
 }
 
-/* Loshchilov and Hutter (2019), algorithm 2, one element at a time. The betas are rounded to floats, as the header says. */
+/* Loshchilov and Hutter (2019), algorithm 2, one element at a time. The betas are rounded to
+ * floats, as the header says. */
 static void run_reference(const blocks *b, const adamw_case *c, double *weights, double *average) {
     float *gradient = zeros(FLOATS);
     double *m = calloc(FLOATS, sizeof *m), *v = calloc(FLOATS, sizeof *v);
@@ -75,12 +90,16 @@ static void run_reference(const blocks *b, const adamw_case *c, double *weights,
     ck_assert(m && v);
     for (size_t i = 0; i < FLOATS; i++) weights[i] = average[i] = b->start[i];
     for (int32_t step = 1; step <= STEPS; step++) {
-        double decay = c->average.decay, half_life = fmin(c->average.half_life, c->average.rampup * PICTURES * (step - 1));
-        if (c->average.warmup && decay > (1.0 + step) / (10.0 + step)) decay = (1.0 + step) / (10.0 + step);
-        if (c->average.half_life > 0) decay = pow(0.5, PICTURES / fmax(half_life, 1e-8)); /* as in EDM's training loop */
+        double decay = c->average.decay,
+               half_life = fmin(c->average.half_life, c->average.rampup * PICTURES * (step - 1));
+        if (c->average.warmup && decay > (1.0 + step) / (10.0 + step))
+            decay = (1.0 + step) / (10.0 + step);
+        if (c->average.half_life > 0)
+            decay = pow(0.5, PICTURES / fmax(half_life, 1e-8)); /* as in EDM's training loop */
         test_fill(gradient, FLOATS, 100 + (uint64_t)step, 1);
         for (size_t i = 0; i < FLOATS; i++) {
-            double g = (double)gradient[i] * c->scale + (c->settings.l2 ? c->settings.weight_decay * weights[i] : 0);
+            double g = (double)gradient[i] * c->scale +
+                       (c->settings.l2 ? c->settings.weight_decay * weights[i] : 0);
             m[i] = beta1 * m[i] + (1 - beta1) * g;
             v[i] = beta2 * v[i] + (1 - beta2) * g * g;
             double step1 = m[i] / (1 - pow(beta1, step)), step2 = v[i] / (1 - pow(beta2, step));
@@ -122,7 +141,8 @@ START_TEST(adamw_follows_the_loop) {
     run_ours(&b, c, 2);
     run_reference(&b, c, weights, average);
     ck_assert_double_le(movement_error(b.weights, weights, b.start), rounding / c->rate);
-    if (averages(c)) ck_assert_double_le(movement_error(b.average, average, b.start), rounding / c->rate);
+    if (averages(c))
+        ck_assert_double_le(movement_error(b.average, average, b.start), rounding / c->rate);
     else ck_assert_mem_eq(b.average, b.start, FLOATS * sizeof(float));
     free(weights), free(average);
     blocks_free(&b);
@@ -141,7 +161,8 @@ START_TEST(adamw_is_the_same_with_any_threads) {
 }
 END_TEST
 
-/* The first step of Adam is the rate itself, whatever the gradient's size: what a wrong bias correction spoils. */
+/* The first step of Adam is the rate itself, whatever the gradient's size: what a wrong bias
+ * correction spoils. */
 START_TEST(first_step_has_the_rate_s_size) {
     const float sizes[] = {1e-3f, 1, 1e3f};
     dmi_adamw_settings settings = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-12};
@@ -149,7 +170,8 @@ START_TEST(first_step_has_the_rate_s_size) {
     dmi_host *host = test_host_new(1);
     for (size_t i = 0; i < 3; i++) {
         float w = 0, m = 0, v = 0, g = sizes[i];
-        dmi_adamw_blocks all = {.weights = &w, .moment1 = &m, .moment2 = &v, .gradient = &g, .floats = 1};
+        dmi_adamw_blocks all = {
+            .weights = &w, .moment1 = &m, .moment2 = &v, .gradient = &g, .floats = 1};
         dmi_adamw_step(host->pool, kernels(), &all, &at);
         ck_assert_float_eq_tol(w, -0.5f, 1e-6f);
     }
@@ -164,10 +186,15 @@ START_TEST(zeros_stay_zeros) {
     memset(b.average, 0, FLOATS * sizeof(float));
     dmi_host *host = test_host_new(1);
     dmi_adamw at = dmi_adamw_at(&adamw_cases[1].settings, 1, 1e-2, 0.5);
-    dmi_adamw_blocks all = {.weights = b.weights, .moment1 = b.moment1, .moment2 = b.moment2, .averages = {b.average},
-                            .gradient = b.gradient, .floats = FLOATS};
+    dmi_adamw_blocks all = {.weights = b.weights,
+                            .moment1 = b.moment1,
+                            .moment2 = b.moment2,
+                            .averages = {b.average},
+                            .gradient = b.gradient,
+                            .floats = FLOATS};
     dmi_adamw_step(host->pool, kernels(), &all, &at);
-    for (size_t i = 0; i < FLOATS; i++) ck_assert(b.weights[i] == 0 && b.average[i] == 0 && b.moment2[i] == 0);
+    for (size_t i = 0; i < FLOATS; i++)
+        ck_assert(b.weights[i] == 0 && b.average[i] == 0 && b.moment2[i] == 0);
     test_host_end(host);
     blocks_free(&b);
 }
@@ -190,7 +217,8 @@ START_TEST(norm_is_that_of_all) {
     test_fill(gradient, FLOATS, 7, 3);
     for (size_t i = 0; i < FLOATS; i++) squares += (double)gradient[i] * gradient[i];
     double norm = norm_with(gradient, 1);
-    ck_assert_double_eq_tol(norm / sqrt(squares), 1, 1e-13); /* both are double sums, in another order */
+    ck_assert_double_eq_tol(norm / sqrt(squares), 1,
+                            1e-13); /* both are double sums, in another order */
     ck_assert(norm == norm_with(gradient, 3));
     free(gradient);
 }
@@ -232,36 +260,29 @@ typedef struct rate_point {
 
 /* Of a learning rate of 2. */
 static const rate_point rate_points[] = {
-    {DMI_DECAY_NONE, 0, 0, 1, 0, 2},
-    {DMI_DECAY_NONE, 0, 0, 1000000, 0, 2},
-    {DMI_DECAY_NONE, 4, 0, 1, 0, 0.5},
-    {DMI_DECAY_NONE, 4, 0, 3, 0, 1.5},
-    {DMI_DECAY_NONE, 4, 0, 4, 0, 2},
-    {DMI_DECAY_NONE, 4, 0, 5, 0, 2},
-    {DMI_DECAY_NONE, 1, 0, 1, 0, 2},
-    {DMI_DECAY_LINEAR, 0, 10, 0, 0, 2},
-    {DMI_DECAY_LINEAR, 0, 10, 5, 0, 1},
-    {DMI_DECAY_LINEAR, 0, 10, 10, 0, 0},
-    {DMI_DECAY_LINEAR, 0, 10, 11, 0, 0},
-    {DMI_DECAY_LINEAR, 10, 20, 5, 0.5, 1},
-    {DMI_DECAY_LINEAR, 10, 20, 10, 0.5, 2},
-    {DMI_DECAY_LINEAR, 10, 20, 15, 0.5, 1.5},
-    {DMI_DECAY_LINEAR, 10, 20, 20, 0.5, 1},
-    {DMI_DECAY_LINEAR, 10, 20, UINT64_MAX, 0.5, 1},
-    {DMI_DECAY_COSINE, 10, 22, 10, 0, 2},
-    {DMI_DECAY_COSINE, 10, 22, 14, 0, 1.5},
-    {DMI_DECAY_COSINE, 10, 22, 16, 0, 1},
-    {DMI_DECAY_COSINE, 10, 22, 18, 0, 0.5},
-    {DMI_DECAY_COSINE, 10, 22, 22, 0, 0},
-    {DMI_DECAY_COSINE, 10, 22, 14, 0.5, 1.75},
+    {DMI_DECAY_NONE, 0, 0, 1, 0, 2},         {DMI_DECAY_NONE, 0, 0, 1000000, 0, 2},
+    {DMI_DECAY_NONE, 4, 0, 1, 0, 0.5},       {DMI_DECAY_NONE, 4, 0, 3, 0, 1.5},
+    {DMI_DECAY_NONE, 4, 0, 4, 0, 2},         {DMI_DECAY_NONE, 4, 0, 5, 0, 2},
+    {DMI_DECAY_NONE, 1, 0, 1, 0, 2},         {DMI_DECAY_LINEAR, 0, 10, 0, 0, 2},
+    {DMI_DECAY_LINEAR, 0, 10, 5, 0, 1},      {DMI_DECAY_LINEAR, 0, 10, 10, 0, 0},
+    {DMI_DECAY_LINEAR, 0, 10, 11, 0, 0},     {DMI_DECAY_LINEAR, 10, 20, 5, 0.5, 1},
+    {DMI_DECAY_LINEAR, 10, 20, 10, 0.5, 2},  {DMI_DECAY_LINEAR, 10, 20, 15, 0.5, 1.5},
+    {DMI_DECAY_LINEAR, 10, 20, 20, 0.5, 1},  {DMI_DECAY_LINEAR, 10, 20, UINT64_MAX, 0.5, 1},
+    {DMI_DECAY_COSINE, 10, 22, 10, 0, 2},    {DMI_DECAY_COSINE, 10, 22, 14, 0, 1.5},
+    {DMI_DECAY_COSINE, 10, 22, 16, 0, 1},    {DMI_DECAY_COSINE, 10, 22, 18, 0, 0.5},
+    {DMI_DECAY_COSINE, 10, 22, 22, 0, 0},    {DMI_DECAY_COSINE, 10, 22, 14, 0.5, 1.75},
     {DMI_DECAY_COSINE, 10, 22, 100, 0.5, 1},
 };
 
 START_TEST(rate_at_points) {
     const rate_point *p = &rate_points[_i];
-    dmi_rate rate = {.learning_rate = 2, .final_rate = p->final_rate, .warmup_steps = p->warmup_steps,
-                     .decay_steps = p->decay_steps, .decay = p->decay};
-    ck_assert_double_eq_tol(dmi_rate_at(&rate, p->step), p->want, 1e-14); /* the cosine's rounding */
+    dmi_rate rate = {.learning_rate = 2,
+                     .final_rate = p->final_rate,
+                     .warmup_steps = p->warmup_steps,
+                     .decay_steps = p->decay_steps,
+                     .decay = p->decay};
+    ck_assert_double_eq_tol(dmi_rate_at(&rate, p->step), p->want,
+                            1e-14); /* the cosine's rounding */
 }
 END_TEST
 

@@ -1,17 +1,19 @@
-/* The planner: buffers that are in use at the same time never share memory, by lives that the test works out anew from what
- * operations read and write; nothing reads what was not written; and sharing is worth while. */
+/* The planner: buffers that are in use at the same time never share memory, by lives that the test
+ * works out anew from what operations read and write; nothing reads what was not written; and
+ * sharing is worth while. */
 #include "autograd/plan.h"
 
 #include "base/cpu.h"
 #include "support/network.h"
 #include "support/refusal.h"
 #include "support/training.h"
-#include "unet/unet.h"
 #include "unet/build.h"
+#include "unet/unet.h"
 
 /* ---- lives ---- */
 
-/* A moment is a step's index. The caller writes gradients of outputs before backward's first, and reads after the last. */
+/* A moment is a step's index. The caller writes gradients of outputs before backward's first, and
+ * reads after the last. */
 typedef struct life {
     size_t at, floats;
     int32_t first, last;
@@ -28,20 +30,21 @@ typedef struct lives {
     int32_t *back;  /* [nodes] when its backward is run, or -1 */
     life *items;
     int32_t count;
-    size_t sum;     /* of all buffers */
+    size_t sum; /* of all buffers */
 } lives;
 
-static void add_life(lives *l, size_t at, size_t floats, int32_t first, int32_t last, const char *what, int32_t number) {
+static void add_life(lives *l, size_t at, size_t floats, int32_t first, int32_t last,
+                     const char *what, int32_t number) {
     if (!floats) return;
-    ck_assert_msg(at != SIZE_MAX && at + floats <= l->graph->arena_floats && at % 16 == 0, "%s %d is at %zu", what,
-                  number, at);
+    ck_assert_msg(at != SIZE_MAX && at + floats <= l->graph->arena_floats && at % 16 == 0,
+                  "%s %d is at %zu", what, number, at);
     l->items[l->count++] = (life){at, floats, first, last, what, number};
 }
 
-/* What is written at moment `made` and last read at read[0], and, unless `again` is -1, written there and last read at
- * read[1]. */
-static void add_lives(lives *l, size_t at, size_t floats, int32_t made, int32_t again, const int32_t read[2],
-                      const char *what, int32_t number) {
+/* What is written at moment `made` and last read at read[0], and, unless `again` is -1, written
+ * there and last read at read[1]. */
+static void add_lives(lives *l, size_t at, size_t floats, int32_t made, int32_t again,
+                      const int32_t read[2], const char *what, int32_t number) {
     l->sum += floats;
     add_life(l, at, floats, made, read[0] > made ? read[0] : made, what, number);
     if (again >= 0) add_life(l, at, floats, again, read[1] > again ? read[1] : again, what, number);
@@ -53,7 +56,8 @@ static bool has_input(const dmi_node *n, dmi_value v) {
     return false;
 }
 
-/* Which gradients there are: of what leads from a parameter, or an input that asks for it, to the output. */
+/* Which gradients there are: of what leads from a parameter, or an input that asks for it, to the
+ * output. */
 static void find_wanted(lives *l) {
     const dmi_graph *g = l->graph;
     bool *reaches = calloc((size_t)g->value_count, 1);
@@ -62,7 +66,8 @@ static void find_wanted(lives *l) {
                        (g->values[v].kind == DMI_VALUE_INPUT && g->values[v].gradient);
     for (int32_t i = 0; i < g->node_count; i++)
         for (int32_t k = 0; k < DMI_MAX_INPUTS; k++)
-            if (g->nodes[i].inputs[k] != DMI_NONE && l->wanted[g->nodes[i].inputs[k]]) l->wanted[g->nodes[i].output] = true;
+            if (g->nodes[i].inputs[k] != DMI_NONE && l->wanted[g->nodes[i].inputs[k]])
+                l->wanted[g->nodes[i].output] = true;
     reaches[l->output] = true;
     for (int32_t i = g->node_count - 1; i >= 0; i--) {
         const dmi_node *n = &g->nodes[i];
@@ -70,11 +75,13 @@ static void find_wanted(lives *l) {
         for (int32_t k = 0; l->runs[i] && k < DMI_MAX_INPUTS; k++)
             if (n->inputs[k] != DMI_NONE) reaches[n->inputs[k]] = true;
     }
-    for (int32_t v = 0; v < g->value_count; v++) l->wanted[v] = g->train && l->wanted[v] && reaches[v];
+    for (int32_t v = 0; v < g->value_count; v++)
+        l->wanted[v] = g->train && l->wanted[v] && reaches[v];
     free(reaches);
 }
 
-/* Forward runs all nodes in order; backward those that it must, the last first, and some forward again before that. */
+/* Forward runs all nodes in order; backward those that it must, the last first, and some forward
+ * again before that. */
 static void check_steps(lives *l) {
     const dmi_graph *g = l->graph;
     int32_t next = g->node_count - 1, made_again = 0;
@@ -117,12 +124,14 @@ static void data_lives(lives *l, dmi_value v) {
     for (int32_t m = 0; m < g->step_count; m++)
         if (reads(g, g->steps[m], v)) read[again >= 0 && m > again] = m;
     if (v == l->output || g->values[v].kind == DMI_VALUE_INPUT) read[0] = g->step_count;
-    ck_assert_msg(again < 0 || (v != l->output && read[1] > again), "value %d is made again and not read", (int)v);
-    add_lives(l, g->values[v].data_offset, dmi_shape_count(g->values[v].shape), made, again, read, "data", v);
+    ck_assert_msg(again < 0 || (v != l->output && read[1] > again),
+                  "value %d is made again and not read", (int)v);
+    add_lives(l, g->values[v].data_offset, dmi_shape_count(g->values[v].shape), made, again, read,
+              "data", v);
 }
 
-/* A gradient may stand in the memory of the output's that it is a copy of, where nobody wants that any more: its node is the
- * first to reach the gradient, and the output is not the caller's. */
+/* A gradient may stand in the memory of the output's that it is a copy of, where nobody wants that
+ * any more: its node is the first to reach the gradient, and the output is not the caller's. */
 static void check_shares(const lives *l, dmi_value v) {
     const dmi_graph *g = l->graph;
     dmi_value output = g->values[v].shares;
@@ -133,15 +142,19 @@ static void check_shares(const lives *l, dmi_value v) {
     ck_assert_int_eq(times, 1);
     ck_assert_int_eq(n->inputs[n->needs.passes], v);
     ck_assert(!n->adds[n->needs.passes] && output != l->output && v != l->output);
-    for (int32_t i = at + 1; i < g->node_count; i++) ck_assert(!l->runs[i] || !has_input(&g->nodes[i], v));
+    for (int32_t i = at + 1; i < g->node_count; i++)
+        ck_assert(!l->runs[i] || !has_input(&g->nodes[i], v));
     ck_assert_uint_eq(g->values[v].gradient_offset, g->values[output].gradient_offset);
 }
 
-/* From the first node that reaches it to the one that made the value, over all values that share it. */
+/* From the first node that reaches it to the one that made the value, over all values that share
+ * it. */
 static void gradient_life(lives *l, dmi_value root) {
     const dmi_graph *g = l->graph;
     int32_t end = g->step_count, first = end, last = 0;
-    if (!l->wanted[root] || g->values[root].kind == DMI_VALUE_PARAM || g->values[root].shares != DMI_NONE) return;
+    if (!l->wanted[root] || g->values[root].kind == DMI_VALUE_PARAM ||
+        g->values[root].shares != DMI_NONE)
+        return;
     for (dmi_value v = 0; v < g->value_count; v++) {
         dmi_value of = v;
         while (g->values[of].shares != DMI_NONE) of = g->values[of].shares;
@@ -155,10 +168,12 @@ static void gradient_life(lives *l, dmi_value root) {
         }
     }
     l->sum += dmi_shape_count(g->values[root].shape);
-    add_life(l, g->values[root].gradient_offset, dmi_shape_count(g->values[root].shape), first, last, "gradient", root);
+    add_life(l, g->values[root].gradient_offset, dmi_shape_count(g->values[root].shape), first,
+             last, "gradient", root);
 }
 
-/* A gradient is added to where it was written before: by a later node, by an earlier input of the same, or by the caller. */
+/* A gradient is added to where it was written before: by a later node, by an earlier input of the
+ * same, or by the caller. */
 static void check_adds(const lives *l, int32_t node) {
     const dmi_graph *g = l->graph;
     const dmi_node *n = &g->nodes[node];
@@ -167,25 +182,33 @@ static void check_adds(const lives *l, int32_t node) {
         if (v == DMI_NONE || !l->wanted[v] || g->values[v].kind == DMI_VALUE_PARAM) continue;
         bool there = v == l->output;
         for (int32_t j = 0; j < k; j++) there = there || n->inputs[j] == v;
-        for (int32_t i = node + 1; i < g->node_count; i++) there = there || (l->runs[i] && has_input(&g->nodes[i], v));
-        ck_assert_msg(n->adds[k] == there, "node %d (%s), input %d", (int)node, n->op->name, (int)k);
+        for (int32_t i = node + 1; i < g->node_count; i++)
+            there = there || (l->runs[i] && has_input(&g->nodes[i], v));
+        ck_assert_msg(n->adds[k] == there, "node %d (%s), input %d", (int)node, n->op->name,
+                      (int)k);
     }
 }
 
 /* What a node has besides its output. */
 static void node_lives(lives *l, int32_t i) {
     const dmi_node *n = &l->graph->nodes[i];
-    int32_t end = l->graph->step_count, again = l->again[i], back = l->back[i], never[2] = {-1, -1}, read[2] = {-1, -1};
+    int32_t end = l->graph->step_count, again = l->again[i], back = l->back[i], never[2] = {-1, -1},
+            read[2] = {-1, -1};
     read[again >= 0] = back;
     add_lives(l, n->saved, n->needs.saved, i, again, read, "saved", i);
     add_lives(l, n->forward_work, n->needs.forward_work, i, again, never, "forward_work", i);
-    if (back >= 0) add_lives(l, n->backward_work, n->needs.backward_work, back, -1, never, "backward_work", i);
-    if (!l->graph->train) add_lives(l, n->kept, n->needs.kept, 0, -1, (int32_t[]){end, -1}, "kept", i);
+    if (back >= 0)
+        add_lives(l, n->backward_work, n->needs.backward_work, back, -1, never, "backward_work", i);
+    if (!l->graph->train)
+        add_lives(l, n->kept, n->needs.kept, 0, -1, (int32_t[]){end, -1}, "kept", i);
 }
 
 static lives lives_of(const dmi_graph *g, dmi_value output) {
     size_t nodes = (size_t)g->node_count, values = (size_t)g->value_count;
-    lives l = {.graph = g, .output = output, .runs = calloc(nodes, 1), .wanted = calloc(values, 1),
+    lives l = {.graph = g,
+               .output = output,
+               .runs = calloc(nodes, 1),
+               .wanted = calloc(values, 1),
                .again = calloc(2 * nodes, sizeof *l.again)};
     l.back = l.again + nodes;
     l.items = calloc(3 * values + 6 * nodes, sizeof *l.items);
@@ -216,8 +239,9 @@ static void check_apart(const lives *l) {
             const life *a = &l->items[i], *b = &l->items[k];
             if (a->first > b->last || b->first > a->last) continue;
             if (a->at >= b->at + b->floats || b->at >= a->at + a->floats) continue;
-            ck_abort_msg("%s %d (moments %d to %d) and %s %d (%d to %d) share memory", a->what, (int)a->number,
-                         (int)a->first, (int)a->last, b->what, (int)b->number, (int)b->first, (int)b->last);
+            ck_abort_msg("%s %d (moments %d to %d) and %s %d (%d to %d) share memory", a->what,
+                         (int)a->number, (int)a->first, (int)a->last, b->what, (int)b->number,
+                         (int)b->first, (int)b->last);
         }
 }
 
@@ -227,7 +251,8 @@ static size_t fullest(const lives *l) {
     for (int32_t moment = 0; moment <= l->graph->step_count; moment++) {
         size_t floats = 0;
         for (int32_t i = 0; i < l->count; i++)
-            if (l->items[i].first <= moment && l->items[i].last >= moment) floats += l->items[i].floats;
+            if (l->items[i].first <= moment && l->items[i].last >= moment)
+                floats += l->items[i].floats;
         if (floats > most) most = floats;
     }
     return most;
@@ -249,10 +274,12 @@ static void plan_network(planned *p, const dm_unet_options *options, int32_t bat
     dmi_graph *graph;
     p->host = test_host_new(2);
     dmi_params_init(&p->params);
-    ck_assert_int_eq(dmi_graph_create(p->host, &graph, dmi_kernels_for(dmi_cpu_isa()), &p->params), DMI_OK);
+    ck_assert_int_eq(dmi_graph_create(p->host, &graph, dmi_kernels_for(dmi_cpu_isa()), &p->params),
+                     DMI_OK);
     ck_assert_int_eq(dmi_unet_build(graph, options, batch, train, &p->built), DM_OK);
     graph->train = train;
-    graph->recompute = train ? way - 1 : DMI_RECOMPUTE_BLOCKS; /* which has no meaning where nothing is trained */
+    graph->recompute =
+        train ? way - 1 : DMI_RECOMPUTE_BLOCKS; /* which has no meaning where nothing is trained */
     ck_assert_int_eq(dmi_plan(graph, &p->built.output, 1), DMI_OK);
 }
 
@@ -282,7 +309,8 @@ START_TEST(what_lives_together_lies_apart) {
         plan_network(&p, &o, batch_sizes[k], way);
         lives l = lives_of(p.built.graph, p.built.output);
         int32_t shared = 0;
-        for (dmi_value v = 0; v < p.built.graph->value_count; v++) shared += p.built.graph->values[v].shares != DMI_NONE;
+        for (dmi_value v = 0; v < p.built.graph->value_count; v++)
+            shared += p.built.graph->values[v].shares != DMI_NONE;
         ck_assert_int_gt(l.count, 50);
         if (way) ck_assert_int_gt(shared, 5); /* every residual block's, at least */
         check_apart(&l);
@@ -292,12 +320,14 @@ START_TEST(what_lives_together_lies_apart) {
 }
 END_TEST
 
-/* The presets at the batch sizes that are measured: the plan is a small part of all its buffers, and close to what cannot be
- * less, the fullest moment. Measured on base 64: 0.31 of the buffers to run it, as transformed weights stay; 0.26 to train
- * it; with what is made in one pass made again 0.16, with whole blocks 0.10; 1.025 of the fullest moment at the most. With
- * either of the planner's two orders alone it would be 1.034. */
+/* The presets at the batch sizes that are measured: the plan is a small part of all its buffers,
+ * and close to what cannot be less, the fullest moment. Measured on base 64: 0.31 of the buffers to
+ * run it, as transformed weights stay; 0.26 to train it; with what is made in one pass made again
+ * 0.16, with whole blocks 0.10; 1.025 of the fullest moment at the most. With either of the
+ * planner's two orders alone it would be 1.034. */
 START_TEST(sharing_is_worth_while) {
-    static const int32_t batch_sizes[] = {[DM_PRESET_TINY] = 64, [DM_PRESET_SMALL] = 16, [DM_PRESET_DDPM_CIFAR10] = 4};
+    static const int32_t batch_sizes[] = {
+        [DM_PRESET_TINY] = 64, [DM_PRESET_SMALL] = 16, [DM_PRESET_DDPM_CIFAR10] = 4};
     static const double shares[WAYS] = {0.39, 0.33, 0.20, 0.13};
     dm_unet_options o;
     int32_t preset = _i / WAYS, way = _i % WAYS;
@@ -311,7 +341,8 @@ START_TEST(sharing_is_worth_while) {
     ck_assert_msg(over >= 1 && over < 1.03, "%.3f of the fullest moment", over);
     plan_network(&again, &o, batch_sizes[preset], way);
     for (dmi_value v = 0; v < p.built.graph->value_count; v++) /* and it is always the same plan */
-        ck_assert_uint_eq(p.built.graph->values[v].data_offset, again.built.graph->values[v].data_offset);
+        ck_assert_uint_eq(p.built.graph->values[v].data_offset,
+                          again.built.graph->values[v].data_offset);
     free_planned(&again);
     free_lives(&l);
     free_planned(&p);
@@ -324,7 +355,8 @@ static void fill(float *to, size_t count, float value) {
     for (size_t i = 0; i < count; i++) to[i] = value;
 }
 
-/* One run in an arena, and gradients, full of `poison`; the output, then every parameter's gradient, to be freed. */
+/* One run in an arena, and gradients, full of `poison`; the output, then every parameter's
+ * gradient, to be freed. */
 static float *run_in(dm_unet *unet, dmi_unet_graph *u, float poison, size_t *floats) {
     static network_input in;
     dmi_graph *g = u->graph;
@@ -410,7 +442,8 @@ Suite *test_plan_suite(void) {
     TCase *tcase = tcase_create("plan");
     tcase_set_timeout(tcase, 30);
     tcase_add_loop_test(tcase, nothing_is_read_before_it_is_written, 0, 6);
-    tcase_add_loop_test(tcase, a_step_allocates_nothing, DM_RECOMPUTE_NONE, DM_RECOMPUTE_BLOCKS + 1);
+    tcase_add_loop_test(tcase, a_step_allocates_nothing, DM_RECOMPUTE_NONE,
+                        DM_RECOMPUTE_BLOCKS + 1);
     suite_add_tcase(suite, tcase);
     TCase *slow = tcase_create("large");
     tcase_set_timeout(slow, 30);

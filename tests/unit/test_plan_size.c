@@ -1,5 +1,6 @@
-/* What the library says that it uses is what the process uses: peak resident memory grows by the context's own figure,
- * most of which is one plan. Measured in a process of its own, which gives its figures back through a pipe. */
+/* What the library says that it uses is what the process uses: peak resident memory grows by the
+ * context's own figure, most of which is one plan. Measured in a process of its own, which gives
+ * its figures back through a pipe. */
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -7,8 +8,9 @@
 #include "support/support.h"
 #include "train/trainer.h"
 
-/* Within a tenth: stacks, code that is read in and what BLAS keeps (some 2 MB for each thread that multiplies) come on top;
- * what is planned and never written would be missing. Plans are above 100 MB so that neither hides in the other. */
+/* Within a tenth: stacks, code that is read in and what BLAS keeps (some 2 MB for each thread that
+ * multiplies) come on top; what is planned and never written would be missing. Plans are above 100
+ * MB so that neither hides in the other. */
 #define BOUND 0.10
 #define PLAN_LEAST 100000000
 
@@ -62,12 +64,14 @@ static int32_t run_forward(dm_context *context, dm_unet *unet, uint64_t *plan) {
     static float x[FORWARD_BATCH * SIDE * SIDE * 3], timesteps[FORWARD_BATCH];
     int32_t status = DM_OK;
     (void)context;
-    for (int32_t i = 0; i < 2 && !status; i++) status = dm_unet_forward(unet, x, x, timesteps, NULL, FORWARD_BATCH);
+    for (int32_t i = 0; i < 2 && !status; i++)
+        status = dm_unet_forward(unet, x, x, timesteps, NULL, FORWARD_BATCH);
     if (!status) *plan = unet->forward.graph->arena_floats * sizeof(float);
     return status;
 }
 
-static int32_t (*const runs[])(dm_context *context, dm_unet *unet, uint64_t *plan) = {run_trainer, run_forward};
+static int32_t (*const runs[])(dm_context *context, dm_unet *unet, uint64_t *plan) = {run_trainer,
+                                                                                      run_forward};
 
 /* The objects are left to the process's end. */
 static figures measure(int run, int32_t threads) {
@@ -101,16 +105,18 @@ START_TEST(resident_memory_is_what_the_library_says) {
     const ssize_t got = read(ends[0], &f, sizeof f);
     close(ends[0]);
     ck_assert_int_eq(waitpid(child, &state, 0), child);
-    ck_assert_msg(got == sizeof f && WIFEXITED(state) && WEXITSTATUS(state) == 0, "the measuring process ended with %d",
-                  state);
+    ck_assert_msg(got == sizeof f && WIFEXITED(state) && WEXITSTATUS(state) == 0,
+                  "the measuring process ended with %d", state);
     ck_assert_msg(f.status == DM_OK, "%s: %s", dm_status_name(f.status), f.text);
     ck_assert_uint_ge(f.plan, PLAN_LEAST);
     const double ratio = (double)f.grown / (double)f.used;
-    ck_assert_msg(fabs(ratio - 1) <= BOUND, "%.1f MB are used, %.1f of them by the plan; the process grew by %.1f MB",
+    ck_assert_msg(fabs(ratio - 1) <= BOUND,
+                  "%.1f MB are used, %.1f of them by the plan; the process grew by %.1f MB",
                   (double)f.used * 1e-6, (double)f.plan * 1e-6, (double)f.grown * 1e-6);
     /* Nor is more needed on the way there. */
-    ck_assert_msg((double)f.peak <= (1 + BOUND) * (double)f.used, "the peak is %.1f MB, %.1f MB are used in the end",
-                  (double)f.peak * 1e-6, (double)f.used * 1e-6);
+    ck_assert_msg((double)f.peak <= (1 + BOUND) * (double)f.used,
+                  "the peak is %.1f MB, %.1f MB are used in the end", (double)f.peak * 1e-6,
+                  (double)f.used * 1e-6);
 }
 END_TEST
 
@@ -119,7 +125,9 @@ Suite *test_plan_size_suite(void) {
     Suite *suite = suite_create("plan_size");
     TCase *tcase = tcase_create("plan_size");
     tcase_set_timeout(tcase, 60);
-    tcase_set_tags(tcase, "slow"); /* and without meaning under a memory checker, which keeps memory of its own */
+    tcase_set_tags(
+        tcase,
+        "slow"); /* and without meaning under a memory checker, which keeps memory of its own */
     tcase_add_loop_test(tcase, resident_memory_is_what_the_library_says, 0, 4);
     suite_add_tcase(suite, tcase);
     return suite;

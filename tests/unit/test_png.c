@@ -1,4 +1,5 @@
-/* PNG and animated PNG, taken apart again: chunks in order, CRCs, sequence numbers, delays, and every pixel. */
+/* PNG and animated PNG, taken apart again: chunks in order, CRCs, sequence numbers, delays, and
+ * every pixel. */
 #include "io/png.h"
 
 #include <unistd.h>
@@ -45,8 +46,8 @@ static int paeth(int a, int b, int c) {
 }
 
 /* Unpacks and unfilters one picture, and compares it. Returns the set of filters that were used. */
-static unsigned check_picture(const uint8_t *data, size_t size, const uint8_t *want, size_t height, size_t width,
-                              size_t channels) {
+static unsigned check_picture(const uint8_t *data, size_t size, const uint8_t *want, size_t height,
+                              size_t width, size_t channels) {
     const size_t stride = width * channels;
     uLongf length = height * (stride + 1);
     uint8_t *rows = malloc(length + 1), *zeros = calloc(1, stride);
@@ -61,7 +62,8 @@ static unsigned check_picture(const uint8_t *data, size_t size, const uint8_t *w
         ck_assert_int_le(filter, 4);
         filters |= 1u << filter;
         for (size_t i = 0; i < stride; i++) {
-            const int a = i < channels ? 0 : row[i - channels], b = above[i], c = i < channels ? 0 : above[i - channels];
+            const int a = i < channels ? 0 : row[i - channels], b = above[i],
+                      c = i < channels ? 0 : above[i - channels];
             const int predicted[5] = {0, a, b, (a + b) / 2, paeth(a, b, c)};
             row[i] = (uint8_t)(row[i] + predicted[filter]);
         }
@@ -91,7 +93,8 @@ static void draw(uint8_t *pixels, int32_t frames, int32_t height, int32_t width,
             for (int32_t x = 0; x < width; x++) {
                 for (int32_t c = 0; c < channels; c++) {
                     state = state * 1664525u + 1013904223u;
-                    const uint32_t slope = (uint32_t)(x * (2 + c) + (y > height / 2 ? y * y : 0) + 40 * f);
+                    const uint32_t slope =
+                        (uint32_t)(x * (2 + c) + (y > height / 2 ? y * y : 0) + 40 * f);
                     *pixels++ = (uint8_t)(y < height / 4 ? state >> 24 : slope + (state >> 31));
                 }
             }
@@ -101,13 +104,15 @@ static void draw(uint8_t *pixels, int32_t frames, int32_t height, int32_t width,
 
 static const struct {
     int32_t frames, height, width, channels;
-} sizes[] = {{1, 1, 1, 1},  {1, 1, 1, 3},  {1, 1, 1, 4},   {1, 1, 300, 3}, {1, 300, 1, 4}, {1, 66, 68, 3}, {1, 33, 70, 1},
-             {1, 40, 31, 4}, {2, 1, 1, 1}, {2, 20, 30, 3}, {7, 16, 12, 1}, {3, 34, 34, 4}};
+} sizes[] = {{1, 1, 1, 1},   {1, 1, 1, 3},   {1, 1, 1, 4},   {1, 1, 300, 3},
+             {1, 300, 1, 4}, {1, 66, 68, 3}, {1, 33, 70, 1}, {1, 40, 31, 4},
+             {2, 1, 1, 1},   {2, 20, 30, 3}, {7, 16, 12, 1}, {3, 34, 34, 4}};
 
 START_TEST(pictures_come_back) {
     const int32_t frames = sizes[_i].frames, height = sizes[_i].height, width = sizes[_i].width;
     const int32_t channels = sizes[_i].channels;
-    const size_t h = (size_t)height, w = (size_t)width, depth = (size_t)channels, frame_size = h * w * depth;
+    const size_t h = (size_t)height, w = (size_t)width, depth = (size_t)channels,
+                 frame_size = h * w * depth;
     dmi_host host = {0};
     uint8_t *pixels = malloc((size_t)frames * frame_size);
     draw(pixels, frames, height, width, channels);
@@ -115,7 +120,9 @@ START_TEST(pictures_come_back) {
     ck_assert_uint_gt(bound, 0);
     uint8_t *out = malloc(bound);
     size_t size;
-    ck_assert_int_eq(dmi_png_encode(&host, out, bound, &size, pixels, frames, height, width, channels, 40, 1500), DMI_OK);
+    ck_assert_int_eq(dmi_png_encode(&host, out, bound, &size, pixels, frames, height, width,
+                                    channels, 40, 1500),
+                     DMI_OK);
     ck_assert_uint_le(size, bound);
     ck_assert_uint_eq(host.used, 0);
 
@@ -168,7 +175,7 @@ START_TEST(filters_are_chosen) {
         for (int x = 0; x < WIDTH; x++) {
             state = state * 1664525u + 1013904223u;
             uint8_t *p = &pixels[y * WIDTH + x];
-            if (y < 2) *p = x % 2 == 0 ? 0 : 255;       /* as it is: small as signed numbers */
+            if (y < 2) *p = x % 2 == 0 ? 0 : 255;           /* as it is: small as signed numbers */
             else if (y < 8) *p = (uint8_t)(3 * x + 50 * y); /* from the left */
             else if (y < 9) *p = (uint8_t)(state >> 24);    /* noise ... */
             else if (y < 30) *p = (uint8_t)(p[-WIDTH] + 1); /* ... and copies of it: from above */
@@ -180,10 +187,13 @@ START_TEST(filters_are_chosen) {
     dmi_host host = {0};
     static uint8_t out[HEIGHT * WIDTH * 2];
     size_t size;
-    ck_assert_int_eq(dmi_png_encode(&host, out, sizeof out, &size, pixels, 1, HEIGHT, WIDTH, 1, 0, 0), DMI_OK);
+    ck_assert_int_eq(dmi_png_encode(&host, out, sizeof out, &size, pixels, 1, HEIGHT, WIDTH, 1, 0,
+                                    0),
+                     DMI_OK);
     chunk chunks[MOST_CHUNKS];
     split(chunks, out, size);
-    ck_assert_uint_eq(check_picture(chunks[1].data, chunks[1].size, pixels, HEIGHT, WIDTH, 1), 0x1f);
+    ck_assert_uint_eq(check_picture(chunks[1].data, chunks[1].size, pixels, HEIGHT, WIDTH, 1),
+                      0x1f);
     ck_assert_uint_lt(size, HEIGHT * WIDTH / 2);
 }
 END_TEST
@@ -196,12 +206,15 @@ START_TEST(buffers_of_every_size) {
     const size_t bound = dmi_png_bound(FRAMES, SIDE, SIDE, 3);
     uint8_t *out = malloc(bound);
     size_t needed, size;
-    ck_assert_int_eq(dmi_png_encode(&host, out, bound, &needed, pixels, FRAMES, SIDE, SIDE, 3, 1, 1), DMI_OK);
+    ck_assert_int_eq(dmi_png_encode(&host, out, bound, &needed, pixels, FRAMES, SIDE, SIDE, 3, 1,
+                                    1),
+                     DMI_OK);
     free(out);
     for (size_t capacity = 0; capacity <= needed; capacity++) {
         out = malloc(capacity + 1);
         out[capacity] = 0xcd;
-        const int32_t status = dmi_png_encode(&host, out, capacity, &size, pixels, FRAMES, SIDE, SIDE, 3, 1, 1);
+        const int32_t status =
+            dmi_png_encode(&host, out, capacity, &size, pixels, FRAMES, SIDE, SIDE, 3, 1, 1);
         ck_assert_int_eq(status, capacity < needed ? DMI_ERROR_INVALID_ARGUMENT : DMI_OK);
         ck_assert_uint_eq(size, capacity < needed ? 0 : needed);
         ck_assert_uint_eq(out[capacity], 0xcd);
@@ -223,15 +236,21 @@ START_TEST(impossible_pictures) {
     dmi_host host = {0};
     uint8_t pixel[4] = {0}, out[1000];
     size_t size = 1;
-    ck_assert_int_eq(dmi_png_encode(&host, out, sizeof out, &size, pixel, 1, 1, 1, 2, 0, 0), DMI_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dmi_png_encode(&host, out, sizeof out, &size, pixel, 1, 1, 1, 2, 0, 0),
+                     DMI_ERROR_INVALID_ARGUMENT);
     ck_assert_str_eq(host.error, "png: 1 pictures of 1 x 1 with 2 channels cannot be written");
     ck_assert_uint_eq(size, 0);
-    ck_assert_int_eq(dmi_png_encode(&host, out, sizeof out, &size, pixel, 2, 1, 1, 1, 65536, 0), DMI_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dmi_png_encode(&host, out, sizeof out, &size, pixel, 2, 1, 1, 1, 0, -1), DMI_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dmi_png_write(&host, "build/tmp/none", pixel, 1, 0, 1, 1, 0, 0), DMI_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dmi_png_write(&host, "build/tmp/none/at/all", pixel, 1, 1, 1, 1, 0, 0), DMI_ERROR_IO);
+    ck_assert_int_eq(dmi_png_encode(&host, out, sizeof out, &size, pixel, 2, 1, 1, 1, 65536, 0),
+                     DMI_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dmi_png_encode(&host, out, sizeof out, &size, pixel, 2, 1, 1, 1, 0, -1),
+                     DMI_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dmi_png_write(&host, "build/tmp/none", pixel, 1, 0, 1, 1, 0, 0),
+                     DMI_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dmi_png_write(&host, "build/tmp/none/at/all", pixel, 1, 1, 1, 1, 0, 0),
+                     DMI_ERROR_IO);
     host.limit = 20000; /* enough for the rows, not for zlib */
-    ck_assert_int_eq(dmi_png_encode(&host, out, sizeof out, &size, pixel, 1, 1, 1, 1, 0, 0), DMI_ERROR_LIMIT_EXCEEDED);
+    ck_assert_int_eq(dmi_png_encode(&host, out, sizeof out, &size, pixel, 1, 1, 1, 1, 0, 0),
+                     DMI_ERROR_LIMIT_EXCEEDED);
     ck_assert_uint_eq(host.used, 0);
 }
 END_TEST
@@ -246,7 +265,8 @@ START_TEST(into_a_file) {
     const size_t bound = dmi_png_bound(3, 8, 9, 3);
     uint8_t *bytes, *want = malloc(bound);
     size_t size, want_size;
-    ck_assert_int_eq(dmi_png_encode(&host, want, bound, &want_size, pixels, 3, 8, 9, 3, 100, 200), DMI_OK);
+    ck_assert_int_eq(dmi_png_encode(&host, want, bound, &want_size, pixels, 3, 8, 9, 3, 100, 200),
+                     DMI_OK);
     ck_assert_int_eq(dmi_file_read(&host, path, &bytes, &size), DMI_OK);
     ck_assert_uint_eq(size, want_size);
     ck_assert_int_eq(memcmp(bytes, want, size), 0);

@@ -1,4 +1,5 @@
-/* Every task runs once, no worker number is in use twice at a time, and threads that cannot start leave nothing behind. */
+/* Every task runs once, no worker number is in use twice at a time, and threads that cannot start
+ * leave nothing behind. */
 #include "base/pool.h"
 
 #include <stdatomic.h>
@@ -14,12 +15,14 @@ typedef struct record {
     atomic_int busy[MOST_THREADS];
     atomic_int clashes;
     int32_t threads;
-    int32_t last; /* where it is not 0, the first task takes long, so that others wake, and the last still longer */
+    int32_t last; /* where it is not 0, the first task takes long, so that others wake, and the last
+                     still longer */
 } record;
 
 static void note_task(void *data, int32_t task, int32_t worker) {
     record *r = data;
-    if (worker < 0 || worker >= r->threads || atomic_exchange(&r->busy[worker], 1) != 0) atomic_fetch_add(&r->clashes, 1);
+    if (worker < 0 || worker >= r->threads || atomic_exchange(&r->busy[worker], 1) != 0)
+        atomic_fetch_add(&r->clashes, 1);
     if (r->last > 0 && task == 0) usleep(200);
     if (r->last > 0 && task == r->last) usleep(1000);
     r->runs[task]++;
@@ -53,12 +56,14 @@ START_TEST(every_task_runs_once) {
 END_TEST
 
 /* The host's loops: in order, backwards, and cut short to one runner that does all. */
-static void forwards(void *user, int32_t count, void (*body)(void *data, int32_t index), void *data) {
+static void forwards(void *user, int32_t count, void (*body)(void *data, int32_t index),
+                     void *data) {
     ck_assert_int_le(count, *(const int32_t *)user);
     for (int32_t i = 0; i < count; i++) body(data, i);
 }
 
-static void backwards(void *user, int32_t count, void (*body)(void *data, int32_t index), void *data) {
+static void backwards(void *user, int32_t count, void (*body)(void *data, int32_t index),
+                      void *data) {
     ck_assert_int_le(count, *(const int32_t *)user);
     for (int32_t i = count - 1; i >= 0; i--) body(data, i);
 }
@@ -104,7 +109,8 @@ START_TEST(idle_threads_sleep) {
     getrusage(RUSAGE_SELF, &after);
     const double used = (double)(after.ru_utime.tv_sec - before.ru_utime.tv_sec) +
                         1e-6 * (double)(after.ru_utime.tv_usec - before.ru_utime.tv_usec);
-    ck_assert_msg(used < 0.05, "%.3f s of processor time while idle for 0.2 s", used); /* a spinning thread: 0.2 s */
+    ck_assert_msg(used < 0.05, "%.3f s of processor time while idle for 0.2 s",
+                  used); /* a spinning thread: 0.2 s */
     test_host_end(host);
 }
 END_TEST
@@ -132,7 +138,8 @@ static uint64_t address_space(void) {
     return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-/* The stacks of 200 threads do not fit into 20 MB of addresses, so some thread fails after others have started. */
+/* The stacks of 200 threads do not fit into 20 MB of addresses, so some thread fails after others
+ * have started. */
 START_TEST(threads_that_do_not_start) {
     const uint64_t now = address_space();
     if (now == 0) return; /* not Linux */

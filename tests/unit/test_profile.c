@@ -6,8 +6,15 @@
 #include "diffusion.h"
 #include "support/support.h"
 
-static const dmi_work product = {.name = "product", .part = "forward", .n = 2, .h = 3, .w = 4, .in = 5, .out = 6,
-                                 .flop = 100, .bytes = 10};
+static const dmi_work product = {.name = "product",
+                                 .part = "forward",
+                                 .n = 2,
+                                 .h = 3,
+                                 .w = 4,
+                                 .in = 5,
+                                 .out = 6,
+                                 .flop = 100,
+                                 .bytes = 10};
 
 START_TEST(laps_of_one_shape_share_a_row) {
     dmi_host host = {0};
@@ -66,7 +73,8 @@ static dm_context *profiled(int32_t profile) {
     return context;
 }
 
-/* Two steps of a network of 16x16: twice as many calls as one step, and each part of the step has its row. */
+/* Two steps of a network of 16x16: twice as many calls as one step, and each part of the step has
+ * its row. */
 START_TEST(a_step_of_training_has_its_rows) {
     dm_context *context = profiled(1);
     dm_dataset *data;
@@ -89,10 +97,19 @@ START_TEST(a_step_of_training_has_its_rows) {
         ck_assert_int_eq(dm_trainer_step(trainer, &stats), DM_OK);
         told += stats.seconds;
     }
-    static const char *const expected[] = {"conv winograd forward", "conv winograd to weights", "conv winograd to x",
-                                           "conv product forward", "group_norm forward", "group_norm backward",
-                                           "attention forward", "attention backward", "linear forward", "batch ", "loss ",
-                                           "gradient norm ", "adamw "};
+    static const char *const expected[] = {"conv winograd forward",
+                                           "conv winograd to weights",
+                                           "conv winograd to x",
+                                           "conv product forward",
+                                           "group_norm forward",
+                                           "group_norm backward",
+                                           "attention forward",
+                                           "attention backward",
+                                           "linear forward",
+                                           "batch ",
+                                           "loss ",
+                                           "gradient norm ",
+                                           "adamw "};
     double seconds = 0;
     int32_t rows, found[sizeof expected / sizeof expected[0]] = {0};
     ck_assert_int_eq(dm_context_profile_rows(context, &rows), DM_OK);
@@ -104,13 +121,17 @@ START_TEST(a_step_of_training_has_its_rows) {
         ck_assert_uint_eq(row.calls % 2, 0);
         ck_assert(row.seconds >= 0 && row.flop >= 0 && row.bytes > 0);
         seconds += row.seconds;
-        for (size_t k = 0; k < sizeof expected / sizeof expected[0]; k++) found[k] += strcmp(name, expected[k]) == 0;
-        if (!strcmp(row.operation, "adamw")) ck_assert(row.bytes >= 2 * 9 * 4.0 * (double)dm_unet_parameter_count(unet));
+        for (size_t k = 0; k < sizeof expected / sizeof expected[0]; k++)
+            found[k] += strcmp(name, expected[k]) == 0;
+        if (!strcmp(row.operation, "adamw"))
+            ck_assert(row.bytes >= 2 * 9 * 4.0 * (double)dm_unet_parameter_count(unet));
         if (!strcmp(name, "conv winograd forward") && !strcmp(row.shape, "2x16x16, 3 to 32"))
             ck_assert(row.flop == 2 * 2.0 * 9 * 3 * 32 * 2 * 16 * 16);
     }
-    for (size_t k = 0; k < sizeof expected / sizeof expected[0]; k++) ck_assert_msg(found[k] > 0, "no row '%s'", expected[k]);
-    ck_assert_msg(seconds > 0.2 * told && seconds <= told, "rows of %g s, steps of %g s", seconds, told);
+    for (size_t k = 0; k < sizeof expected / sizeof expected[0]; k++)
+        ck_assert_msg(found[k] > 0, "no row '%s'", expected[k]);
+    ck_assert_msg(seconds > 0.2 * told && seconds <= told, "rows of %g s, steps of %g s", seconds,
+                  told);
     ck_assert_int_eq(dm_context_profile_reset(context), DM_OK);
     ck_assert_int_eq(dm_context_profile_rows(context, &rows), DM_OK);
     ck_assert_int_eq(rows, 0);
@@ -128,7 +149,8 @@ START_TEST(what_is_wrong_is_said) {
     dm_profile_row row = {.struct_size = sizeof row};
     ck_assert_int_eq(dm_context_profile_rows(context, &rows), DM_ERROR_WRONG_STATE);
     ck_assert_int_eq(rows, 0);
-    ck_assert_str_eq(dm_context_error(context), "context: it has no profile; set 'profile' in its options to 1");
+    ck_assert_str_eq(dm_context_error(context),
+                     "context: it has no profile; set 'profile' in its options to 1");
     ck_assert_int_eq(dm_context_profile_row(context, 0, &row), DM_ERROR_WRONG_STATE);
     ck_assert_int_eq(dm_context_profile_reset(context), DM_ERROR_WRONG_STATE);
     dm_context_destroy(context);

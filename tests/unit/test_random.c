@@ -1,5 +1,6 @@
-/* Philox against its authors' vectors, the statistics of what is made from it, and the shuffle as a bijection. Seeds are
- * fixed, so bounds of four to five standard deviations are passed always or never. */
+/* Philox against its authors' vectors, the statistics of what is made from it, and the shuffle as a
+ * bijection. Seeds are fixed, so bounds of four to five standard deviations are passed always or
+ * never. */
 #include "base/random.h"
 
 #include "support/support.h"
@@ -28,9 +29,9 @@ START_TEST(addresses_are_distinct) {
     static const struct {
         uint64_t seed, index;
         uint32_t stream;
-    } at[] = {{0, 0, 1},      {1, 0, 1},      {1ull << 32, 0, 1}, {0, 1, 1},           {0, 1ull << 32, 1},
-              {0, 0, 2},      {0, 1, 2},      {0, 0, 8},          {0, 1ull << 55, 1},  {~0ull, 0, 1},
-              {0, 2, 1},      {2, 0, 1}};
+    } at[] = {{0, 0, 1},          {1, 0, 1},     {1ull << 32, 0, 1}, {0, 1, 1},
+              {0, 1ull << 32, 1}, {0, 0, 2},     {0, 1, 2},          {0, 0, 8},
+              {0, 1ull << 55, 1}, {~0ull, 0, 1}, {0, 2, 1},          {2, 0, 1}};
     enum { SEQUENCES = sizeof at / sizeof at[0] };
     uint32_t first[SEQUENCES][8];
     for (int i = 0; i < SEQUENCES; i++) {
@@ -66,13 +67,15 @@ START_TEST(values_do_not_depend_on_the_count) {
     }
     for (size_t i = 0; i < MOST; i++) {
         ck_assert(uniform[i] == (float)(bits[i] >> 8) / 16777216.0f);
-        ck_assert_uint_eq(dmi_random_below(&at, i, 1000), (uint32_t)((uint64_t)bits[i] * 1000 >> 32));
+        ck_assert_uint_eq(dmi_random_below(&at, i, 1000),
+                          (uint32_t)((uint64_t)bits[i] * 1000 >> 32));
     }
 }
 END_TEST
 
-/* Against the formula in double precision. The error is relative to the radius; 3e-7 is five roundings of floats. Where u
- * is near 1 its own two roundings, 2^-24 together, are multiplied by 1 / radius^2. */
+/* Against the formula in double precision. The error is relative to the radius; 3e-7 is five
+ * roundings of floats. Where u is near 1 its own two roundings, 2^-24 together, are multiplied by 1
+ * / radius^2. */
 START_TEST(normals_follow_box_and_muller) {
     enum { COUNT = 1 << 16 };
     static uint32_t bits[COUNT];
@@ -84,8 +87,10 @@ START_TEST(normals_follow_box_and_muller) {
         const double radius = sqrt(-2 * log(((bits[i] >> 1) + 0.5) / 2147483648.0));
         const double angle = 2 * acos(-1.0) * (bits[i + 1] / 4294967296.0);
         const double bound = radius * (3e-7 + 6.5e-8 / (radius * radius));
-        const double error = fmax(fabs(normal[i] - radius * cos(angle)), fabs(normal[i + 1] - radius * sin(angle)));
-        if (!(error <= bound)) ck_abort_msg("normals %zu: error %.3g is above %.3g", i, error, bound);
+        const double error =
+            fmax(fabs(normal[i] - radius * cos(angle)), fabs(normal[i + 1] - radius * sin(angle)));
+        if (!(error <= bound))
+            ck_abort_msg("normals %zu: error %.3g is above %.3g", i, error, bound);
     }
 }
 END_TEST
@@ -105,11 +110,13 @@ START_TEST(moments_of_normals) {
         for (int k = 0; k < 3; k++) within[k] += fabs(v) < k + 1;
         for (int k = 0; k < 4; k++) pairs[k] += v * (double)x[(i + distance[k]) % COUNT];
     }
-    /* Expected moments of a standard normal, and the standard deviations of their estimates times sqrt(COUNT). */
+    /* Expected moments of a standard normal, and the standard deviations of their estimates times
+     * sqrt(COUNT). */
     static const double moment[7] = {1, 0, 1, 0, 3, 0, 15};
     static const double spread[7] = {0, 1, 1.414, 3.873, 9.798, 30.74, 100.9};
     const double scale = 1 / sqrt((double)COUNT);
-    for (int k = 0; k < 7; k++) ck_assert_double_le(fabs(sums[k] / COUNT - moment[k]), 4.5 * spread[k] * scale);
+    for (int k = 0; k < 7; k++)
+        ck_assert_double_le(fabs(sums[k] / COUNT - moment[k]), 4.5 * spread[k] * scale);
     for (int k = 0; k < 4; k++) ck_assert_double_le(fabs(pairs[k] / COUNT), 4.5 * scale);
     static const double share[3] = {0.682689492, 0.954499736, 0.997300204};
     for (int k = 0; k < 3; k++) {
@@ -160,7 +167,8 @@ START_TEST(uniforms_are_uniform) {
     ck_assert_double_le(chi, 118);
     ck_assert_double_le(chi_small, 118);
     for (uint32_t bound = 1; bound < 20; bound++) {
-        for (uint64_t i = 0; i < 200; i++) ck_assert_uint_lt(dmi_random_below(&at, i, bound), bound);
+        for (uint64_t i = 0; i < 200; i++)
+            ck_assert_uint_lt(dmi_random_below(&at, i, bound), bound);
     }
 }
 END_TEST

@@ -1,4 +1,5 @@
-/* Recomputing in backward: the same bits as without, in less memory; which steps it takes is known for a small graph. */
+/* Recomputing in backward: the same bits as without, in less memory; which steps it takes is known
+ * for a small graph. */
 #include "autograd/ops.h"
 #include "autograd/plan.h"
 #include "base/cpu.h"
@@ -19,25 +20,56 @@ enum { A = 0, B, C, D, E }; /* nodes */
  *     a = silu(x)      b = linear(a)    e = linear(d)
  *                      c = silu(b)
  *                      d = c + b
- * Backward of e reads d, which leaves its segment; that of d reads nothing, so that c is never made again; that of c reads
- * b, that of b reads a, that of a reads x. SiLU is one pass, so a is made again although it leaves its segment. */
+ * Backward of e reads d, which leaves its segment; that of d reads nothing, so that c is never made
+ * again; that of c reads b, that of b reads a, that of a reads x. SiLU is one pass, so a is made
+ * again although it leaves its segment. */
 static const struct {
     int32_t count;
     dmi_step steps[STEPS_MOST];
 } expected[DEGREES] = {
-    {10, {{A, DMI_FORWARD}, {B, DMI_FORWARD}, {C, DMI_FORWARD}, {D, DMI_FORWARD}, {E, DMI_FORWARD},
-          {E, DMI_BACKWARD}, {D, DMI_BACKWARD}, {C, DMI_BACKWARD}, {B, DMI_BACKWARD}, {A, DMI_BACKWARD}}},
-    {11, {{A, DMI_FORWARD}, {B, DMI_FORWARD}, {C, DMI_FORWARD}, {D, DMI_FORWARD}, {E, DMI_FORWARD},
-          {E, DMI_BACKWARD}, {D, DMI_BACKWARD}, {C, DMI_BACKWARD}, {A, DMI_AGAIN}, {B, DMI_BACKWARD}, {A, DMI_BACKWARD}}},
-    {12, {{A, DMI_FORWARD}, {B, DMI_FORWARD}, {C, DMI_FORWARD}, {D, DMI_FORWARD}, {E, DMI_FORWARD},
-          {E, DMI_BACKWARD}, {D, DMI_BACKWARD}, {A, DMI_AGAIN}, {B, DMI_AGAIN}, {C, DMI_BACKWARD}, {B, DMI_BACKWARD},
-          {A, DMI_BACKWARD}}},
+    {10,
+     {{A, DMI_FORWARD},
+      {B, DMI_FORWARD},
+      {C, DMI_FORWARD},
+      {D, DMI_FORWARD},
+      {E, DMI_FORWARD},
+      {E, DMI_BACKWARD},
+      {D, DMI_BACKWARD},
+      {C, DMI_BACKWARD},
+      {B, DMI_BACKWARD},
+      {A, DMI_BACKWARD}}},
+    {11,
+     {{A, DMI_FORWARD},
+      {B, DMI_FORWARD},
+      {C, DMI_FORWARD},
+      {D, DMI_FORWARD},
+      {E, DMI_FORWARD},
+      {E, DMI_BACKWARD},
+      {D, DMI_BACKWARD},
+      {C, DMI_BACKWARD},
+      {A, DMI_AGAIN},
+      {B, DMI_BACKWARD},
+      {A, DMI_BACKWARD}}},
+    {12,
+     {{A, DMI_FORWARD},
+      {B, DMI_FORWARD},
+      {C, DMI_FORWARD},
+      {D, DMI_FORWARD},
+      {E, DMI_FORWARD},
+      {E, DMI_BACKWARD},
+      {D, DMI_BACKWARD},
+      {A, DMI_AGAIN},
+      {B, DMI_AGAIN},
+      {C, DMI_BACKWARD},
+      {B, DMI_BACKWARD},
+      {A, DMI_BACKWARD}}},
 };
 
 static dmi_value linear_of(dmi_graph *g, dmi_value x, const char *name) {
     int32_t index;
     dmi_value weight, y;
-    ck_assert_int_eq(dmi_params_add(g->host, g->params, &index, name, 2, (int64_t[]){8, 8}, false), DMI_OK);
+    ck_assert_int_eq(dmi_params_add(g->host, g->params, &index, name, 2, (int64_t[]){8, 8}, false),
+                     DMI_OK);
     ck_assert_int_eq(dmi_graph_param(g, &weight, index), DMI_OK);
     ck_assert_int_eq(dmi_linear(g, &y, x, weight, DMI_NONE), DMI_OK);
     return y;
@@ -53,7 +85,8 @@ typedef struct small {
 static void small_begin(small *s) {
     s->host = test_host_new(1);
     dmi_params_init(&s->params);
-    ck_assert_int_eq(dmi_graph_create(s->host, &s->g, dmi_kernels_for(dmi_cpu_isa()), &s->params), DMI_OK);
+    ck_assert_int_eq(dmi_graph_create(s->host, &s->g, dmi_kernels_for(dmi_cpu_isa()), &s->params),
+                     DMI_OK);
     ck_assert_int_eq(dmi_graph_input(s->g, &s->x, dmi_shape_of(2, 1, 1, 8), true), DMI_OK);
 }
 
@@ -83,15 +116,16 @@ START_TEST(steps_are_these) {
     small_plan(&s, &e, 1, _i);
     for (int32_t i = 0; i < s.g->step_count && i < expected[_i].count; i++) {
         dmi_step got = s.g->steps[i], want = expected[_i].steps[i];
-        ck_assert_msg(got.node == want.node && got.phase == want.phase, "step %d: node %d, phase %d", (int)i, (int)got.node,
-                      (int)got.phase);
+        ck_assert_msg(got.node == want.node && got.phase == want.phase,
+                      "step %d: node %d, phase %d", (int)i, (int)got.node, (int)got.phase);
     }
     ck_assert_int_eq(s.g->step_count, expected[_i].count);
     small_end(&s);
 }
 END_TEST
 
-/* Nodes 0 to 2 make q, k and v; node 3 is attention, whose backward reads its own output, and the only one that does. */
+/* Nodes 0 to 2 make q, k and v; node 3 is attention, whose backward reads its own output, and the
+ * only one that does. */
 START_TEST(an_output_that_backward_reads_is_made_again) {
     small s;
     dmi_value q, k, v, attended, sum, y;
@@ -106,7 +140,8 @@ START_TEST(an_output_that_backward_reads_is_made_again) {
     y = linear_of(s.g, sum, "y");
     small_plan(&s, &y, 1, DM_RECOMPUTE_BLOCKS);
     int32_t again[6] = {0};
-    for (int32_t i = 0; i < s.g->step_count; i++) again[s.g->steps[i].node] += s.g->steps[i].phase == DMI_AGAIN;
+    for (int32_t i = 0; i < s.g->step_count; i++)
+        again[s.g->steps[i].node] += s.g->steps[i].phase == DMI_AGAIN;
     for (int32_t i = 0; i < 6; i++) ck_assert_int_eq(again[i], i < 4);
     small_end(&s);
 }
@@ -127,7 +162,8 @@ END_TEST
 
 /* ---- the same bits ---- */
 
-/* Between them: every way that time enters, attention of several heads, classes, dropout, and the middle's attention. */
+/* Between them: every way that time enters, attention of several heads, classes, dropout, and the
+ * middle's attention. */
 static dm_unet_options variant(int32_t which) {
     dm_unet_options o = network_options();
     o.time_embedding = which;
@@ -171,7 +207,8 @@ static float *run(int32_t which, int32_t threads, int32_t recompute, size_t *flo
     for (int32_t pass = 0; pass < 2; pass++) {
         memcpy(dmi_graph_data(g, u.x), in.x, n * sizeof(float));
         memcpy(dmi_graph_data(g, u.t), in.timesteps, sizeof in.timesteps);
-        for (int32_t i = 0; i < NETWORK_PICTURES; i++) dmi_graph_data(g, u.labels)[i] = (float)(i % NETWORK_CLASSES);
+        for (int32_t i = 0; i < NETWORK_PICTURES; i++)
+            dmi_graph_data(g, u.labels)[i] = (float)(i % NETWORK_CLASSES);
         g->dropout_step = (uint64_t)pass;
         g->add_to_params = pass > 0;
         dmi_graph_forward(g);
@@ -181,7 +218,8 @@ static float *run(int32_t which, int32_t threads, int32_t recompute, size_t *flo
     memcpy(result, dmi_graph_data(g, u.output), n * sizeof *result);
     for (int32_t i = 0; i < unet->params.count; i++) { /* not what stands between them */
         const dmi_param *p = &unet->params.items[i];
-        memcpy(result + n + p->offset, unet->params.gradient + p->offset, p->count * sizeof *result);
+        memcpy(result + n + p->offset, unet->params.gradient + p->offset,
+               p->count * sizeof *result);
     }
     dmi_unet_graph_destroy(&u);
     dm_unet_destroy(unet);
@@ -198,8 +236,8 @@ START_TEST(gradients_have_the_same_bits) {
     for (int32_t k = 0; k < THREAD_COUNTS; k++)
         for (int32_t recompute = DM_RECOMPUTE_PASSES; recompute < DEGREES; recompute++) {
             float *got = run(_i, thread_counts[k], recompute, &floats);
-            ck_assert_msg(!memcmp(got, want, floats * sizeof *got), "recompute %d, %d threads", (int)recompute,
-                          (int)thread_counts[k]);
+            ck_assert_msg(!memcmp(got, want, floats * sizeof *got), "recompute %d, %d threads",
+                          (int)recompute, (int)thread_counts[k]);
             free(got);
         }
     free(want);
@@ -233,7 +271,8 @@ START_TEST(training_has_the_same_bits) {
             training_require(&t, dm_trainer_step(t.trainer, &stats));
             if (run_number == 0) want[i][0] = stats.loss, want[i][1] = stats.gradient_norm;
             ck_assert_msg(stats.loss == want[i][0] && stats.gradient_norm == want[i][1],
-                          "run %d, step %d: loss %.17g, not %.17g", (int)run_number, (int)i, stats.loss, want[i][0]);
+                          "run %d, step %d: loss %.17g, not %.17g", (int)run_number, (int)i,
+                          stats.loss, want[i][0]);
         }
         if (state) training_same_state(&t, state, floats);
         else state = training_state(&t, &floats);
@@ -250,7 +289,8 @@ START_TEST(less_memory_is_enough) {
     uint64_t used[DEGREES];
     for (int32_t pass = 0; pass < 2; pass++)
         for (int32_t recompute = 0; recompute < DEGREES; recompute++) {
-            uint64_t limit = pass ? used[DEGREES - 1] + 100000 : 0; /* the planner needs room of its own */
+            uint64_t limit =
+                pass ? used[DEGREES - 1] + 100000 : 0; /* the planner needs room of its own */
             dm_context *context = context_of(1, limit);
             dm_unet *unet;
             dm_schedule *schedule;
@@ -264,16 +304,19 @@ START_TEST(less_memory_is_enough) {
             t.batch_size = 8;
             t.recompute = recompute;
             int32_t status = dm_trainer_create(&trainer, unet, schedule, NULL, &t);
-            if (pass && recompute < DEGREES - 1) test_refused(context, status, DM_ERROR_LIMIT_EXCEEDED, "network: its plan");
+            if (pass && recompute < DEGREES - 1)
+                test_refused(context, status, DM_ERROR_LIMIT_EXCEEDED, "network: its plan");
             else test_accepted(context, status);
-            if (!pass) test_accepted(context, dm_context_memory(context, &used[recompute], NULL, NULL));
+            if (!pass)
+                test_accepted(context, dm_context_memory(context, &used[recompute], NULL, NULL));
             dm_trainer_destroy(trainer);
             dm_schedule_destroy(schedule);
             dm_unet_destroy(unet);
             dm_context_destroy(context);
         }
-    ck_assert_msg(used[1] < used[0] && used[2] < used[1], "%llu, %llu, %llu bytes", (unsigned long long)used[0],
-                  (unsigned long long)used[1], (unsigned long long)used[2]);
+    ck_assert_msg(used[1] < used[0] && used[2] < used[1], "%llu, %llu, %llu bytes",
+                  (unsigned long long)used[0], (unsigned long long)used[1],
+                  (unsigned long long)used[2]);
 }
 END_TEST
 
@@ -291,8 +334,8 @@ static void change_file(const char *path, const char *from, const char *to) {
     free(bytes);
 }
 
-/* A checkpoint brings the option; one without it, of before there was the option, means none; and either goes on with the
- * same bits. */
+/* A checkpoint brings the option; one without it, of before there was the option, means none; and
+ * either goes on with the same bits. */
 START_TEST(checkpoints_bring_it) {
     char path[256];
     size_t floats;
@@ -319,7 +362,8 @@ START_TEST(checkpoints_bring_it) {
     }
     change_file(path, "\"trainer.recOmpute\":\"2\"", "\"trainer.recompute\":\"7\"");
     training_prepare(&t, &setup);
-    training_expect(&t, dm_trainer_resume(&t.trainer, t.unet, t.dataset, path), DM_ERROR_BAD_FORMAT, "'recompute' is 7");
+    training_expect(&t, dm_trainer_resume(&t.trainer, t.unet, t.dataset, path), DM_ERROR_BAD_FORMAT,
+                    "'recompute' is 7");
     training_end(&t);
     free(state);
 }

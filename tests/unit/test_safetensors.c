@@ -1,4 +1,5 @@
-/* A round trip, exact bytes, and a table of files that lie, each of which must be refused for its own reason. */
+/* A round trip, exact bytes, and a table of files that lie, each of which must be refused for its
+ * own reason. */
 #include "io/safetensors.h"
 
 #include <sys/stat.h>
@@ -13,19 +14,28 @@ static void fill_plus(const void *layout, const float *values, float *out, size_
 }
 
 static const float nothing = 0, one = 1;
-static const float values[24] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23};
+static const float values[24] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11,
+                                 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23};
 
 /* 64 bytes and up of header, then b (2x3), scalar, empty (0x5), a (2x3x4). */
 static void write_sample(dmi_host *host, const char *path) {
     dmi_safetensors_writer *w;
     ck_assert_int_eq(dmi_safetensors_begin(host, &w), DMI_OK);
-    ck_assert_int_eq(dmi_safetensors_add(host, w, "b", 2, (int64_t[]){2, 3}, fill_plus, &nothing, values), DMI_OK);
-    ck_assert_int_eq(dmi_safetensors_add(host, w, "scalar", 0, NULL, fill_plus, &one, values + 8), DMI_OK);
+    ck_assert_int_eq(dmi_safetensors_add(host, w, "b", 2, (int64_t[]){2, 3}, fill_plus, &nothing,
+                                         values),
+                     DMI_OK);
+    ck_assert_int_eq(dmi_safetensors_add(host, w, "scalar", 0, NULL, fill_plus, &one, values + 8),
+                     DMI_OK);
     ck_assert_int_eq(dmi_safetensors_add_metadata(host, w, "steps", "12"), DMI_OK);
-    ck_assert_int_eq(dmi_safetensors_add(host, w, "empty", 2, (int64_t[]){0, 5}, fill_plus, &one, values), DMI_OK);
+    ck_assert_int_eq(dmi_safetensors_add(host, w, "empty", 2, (int64_t[]){0, 5}, fill_plus, &one,
+                                         values),
+                     DMI_OK);
     const char *quoted = "a \"quoted\" n\xc3\xa4me";
-    ck_assert_int_eq(dmi_safetensors_add(host, w, quoted, 3, (int64_t[]){2, 3, 4}, fill_plus, &one, values), DMI_OK);
-    ck_assert_int_eq(dmi_safetensors_add_metadata(host, w, "format", "line one\nline \\ two"), DMI_OK);
+    ck_assert_int_eq(dmi_safetensors_add(host, w, quoted, 3, (int64_t[]){2, 3, 4}, fill_plus, &one,
+                                         values),
+                     DMI_OK);
+    ck_assert_int_eq(dmi_safetensors_add_metadata(host, w, "format", "line one\nline \\ two"),
+                     DMI_OK);
     ck_assert_int_eq(dmi_safetensors_write(host, w, path), DMI_OK);
     dmi_safetensors_free(host, w);
 }
@@ -84,7 +94,8 @@ START_TEST(exact_bytes) {
         "\"b\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
         "\"scalar\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[24,28]},"
         "\"empty\":{\"dtype\":\"F32\",\"shape\":[0,5],\"data_offsets\":[28,28]},"
-        "\"a \\\"quoted\\\" n\xc3\xa4me\":{\"dtype\":\"F32\",\"shape\":[2,3,4],\"data_offsets\":[28,124]}}";
+        "\"a \\\"quoted\\\" "
+        "n\xc3\xa4me\":{\"dtype\":\"F32\",\"shape\":[2,3,4],\"data_offsets\":[28,124]}}";
     const size_t data = (8 + sizeof header - 1 + 63) / 64 * 64;
     ck_assert_uint_eq(size, data + 124);
     ck_assert_uint_eq(bytes[0] + 256u * bytes[1], data - 8);
@@ -109,7 +120,9 @@ START_TEST(nothing_at_all) {
     dmi_safetensors_close(&host, file);
 
     /* The writer stays usable. */
-    ck_assert_int_eq(dmi_safetensors_add(&host, w, "a", 1, (int64_t[]){2}, fill_plus, &nothing, values), DMI_OK);
+    ck_assert_int_eq(dmi_safetensors_add(&host, w, "a", 1, (int64_t[]){2}, fill_plus, &nothing,
+                                         values),
+                     DMI_OK);
     ck_assert_int_eq(dmi_safetensors_write(&host, w, path), DMI_OK);
     ck_assert_int_eq(dmi_safetensors_open(&host, &file, path), DMI_OK);
     ck_assert_uint_eq(dmi_safetensors_count(file), 1);
@@ -129,7 +142,9 @@ START_TEST(many_tensors) {
     ck_assert_int_eq(dmi_safetensors_begin(&host, &w), DMI_OK);
     for (int i = 0; i < COUNT; i++) {
         snprintf(name, sizeof name, "tensor.%d", i * 7919 % COUNT);
-        ck_assert_int_eq(dmi_safetensors_add(&host, w, name, 1, (int64_t[]){i % 24}, fill_plus, &nothing, values), DMI_OK);
+        ck_assert_int_eq(dmi_safetensors_add(&host, w, name, 1, (int64_t[]){i % 24}, fill_plus,
+                                             &nothing, values),
+                         DMI_OK);
     }
     ck_assert_int_eq(dmi_safetensors_write(&host, w, path), DMI_OK);
     dmi_safetensors_free(&host, w);
@@ -152,7 +167,8 @@ START_TEST(what_cannot_be_added) {
     dmi_safetensors_writer *w;
     ck_assert_int_eq(dmi_safetensors_begin(&host, &w), DMI_OK);
     const int64_t shape[9] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
-    const int64_t negative[2] = {3, -2}, huge[3] = {INT64_MAX, INT64_MAX, 3}, large[1] = {INT64_MAX / 4};
+    const int64_t negative[2] = {3, -2}, huge[3] = {INT64_MAX, INT64_MAX, 3},
+                  large[1] = {INT64_MAX / 4};
     const struct {
         const char *name;
         int32_t rank;
@@ -171,13 +187,14 @@ START_TEST(what_cannot_be_added) {
         {"b", 8, shape, DMI_OK},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        const int32_t status =
-            dmi_safetensors_add(&host, w, cases[i].name, cases[i].rank, cases[i].shape, fill_plus, &one, values);
+        const int32_t status = dmi_safetensors_add(&host, w, cases[i].name, cases[i].rank,
+                                                   cases[i].shape, fill_plus, &one, values);
         ck_assert_msg(status == cases[i].status, "case %zu gives %d", i, status);
     }
     ck_assert_int_eq(dmi_safetensors_add_metadata(&host, w, "k", "v"), DMI_OK);
     ck_assert_int_eq(dmi_safetensors_add_metadata(&host, w, "k", "v"), DMI_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dmi_safetensors_add_metadata(&host, w, "l", "\xc3"), DMI_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dmi_safetensors_add_metadata(&host, w, "l", "\xc3"),
+                     DMI_ERROR_INVALID_ARGUMENT);
     const char *path = path_of("name");
     ck_assert_int_eq(dmi_safetensors_write(&host, w, path), DMI_OK);
     dmi_safetensors *file;
@@ -194,19 +211,23 @@ END_TEST
 
 typedef struct lie {
     const char *header;
-    size_t data;       /* bytes behind it */
+    size_t data; /* bytes behind it */
     int32_t status;
-    const char *says;  /* part of the error text */
+    const char *says; /* part of the error text */
 } lie;
 
-#define A(shape, begin, end) "\"a\":{\"dtype\":\"F32\",\"shape\":[" shape "],\"data_offsets\":[" begin "," end "]}"
-#define B(shape, begin, end) "\"b\":{\"dtype\":\"F32\",\"shape\":[" shape "],\"data_offsets\":[" begin "," end "]}"
+#define A(shape, begin, end)                                                                       \
+    "\"a\":{\"dtype\":\"F32\",\"shape\":[" shape "],\"data_offsets\":[" begin "," end "]}"
+#define B(shape, begin, end)                                                                       \
+    "\"b\":{\"dtype\":\"F32\",\"shape\":[" shape "],\"data_offsets\":[" begin "," end "]}"
 enum { BAD = DMI_ERROR_BAD_FORMAT };
 
 static const lie lies[] = {
     {"{" A("2", "0", "8") "}", 8, DMI_OK, ""},
     {"{" B("1", "8", "12") "," A("2", "0", "8") "} \n", 12, DMI_OK, ""},
-    {"{\"__metadata__\":{},\"a\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[0,8],\"more\":1}}", 8, DMI_OK, ""},
+    {"{\"__metadata__\":{},\"a\":{\"dtype\":\"I64\",\"shape\":[],\"data_offsets\":[0,8],\"more\":1}"
+     "}",
+     8, DMI_OK, ""},
     {"{" A("2", "0", "8") "}", 9, BAD, "1 bytes follow the last tensor"},
     {"{}", 1, BAD, "1 bytes follow"},
     {"{" A("2", "0", "8") "}", 7, BAD, "'a': data_offsets 0 to 8 pass the data's 7 bytes"},
@@ -214,29 +235,37 @@ static const lie lies[] = {
     {"{" A("2", "0", "8") "," B("2", "0", "8") "}", 8, BAD, "there is an overlap"},
     {"{" A("2", "0", "8") "," B("2", "12", "20") "}", 20, BAD, "there is a gap"},
     {"{" A("2", "4", "12") "}", 12, BAD, "the header ends at byte 0: there is a gap"},
-    {"{" A("3", "0", "8") "}", 8, BAD, "'a': data_offsets 0 to 8 hold 8 bytes, shape and dtype F32 make 12"},
+    {"{" A("3", "0", "8") "}", 8, BAD,
+     "'a': data_offsets 0 to 8 hold 8 bytes, shape and dtype F32 make 12"},
     {"{" A("0", "0", "8") "}", 8, BAD, "make 0"},
     {"{" A("2", "8", "0") "}", 8, BAD, "data_offsets 8 to 0 "},
     {"{" A("2", "-8", "0") "}", 8, BAD, "data_offsets -8 to 0 "},
-    {"{" A("2", "0", "9223372036854775807") "}", 8, BAD, "data_offsets 0 to 9223372036854775807 pass"},
+    {"{" A("2", "0", "9223372036854775807") "}", 8, BAD,
+     "data_offsets 0 to 9223372036854775807 pass"},
     {"{" A("2", "0", "9223372036854775808") "}", 8, BAD, "integer"},
     {"{" A("2", "0.0", "8") "}", 8, BAD, "'a': 'data_offsets' is not a pair of whole numbers"},
     {"{" A("2", "0,8", "8") "}", 8, BAD, "'data_offsets' is not a pair"},
     {"{" A("-2", "0", "8") "}", 8, BAD, "'a': shape[0] is not a whole number"},
     {"{" A("1,2.0", "0", "8") "}", 8, BAD, "'a': shape[1] is not a whole number"},
     {"{" A("\"2\"", "0", "8") "}", 8, BAD, "shape[0]"},
-    {"{" A("4294967296,4294967296,4294967296", "0", "0") "}", 0, BAD, "'a': its size overflows at shape[1]"},
-    {"{" A("4611686018427387904", "0", "0") "}", 0, BAD, "its size overflows at shape[0], which is 4611686018427387904"},
+    {"{" A("4294967296,4294967296,4294967296", "0", "0") "}", 0, BAD,
+     "'a': its size overflows at shape[1]"},
+    {"{" A("4611686018427387904", "0", "0") "}", 0, BAD,
+     "its size overflows at shape[0], which is 4611686018427387904"},
     {"{" A("1,1,1,1,1,1,1,1,2", "0", "8") "}", 8, DMI_ERROR_UNSUPPORTED, "'a' has 9 dimensions"},
-    {"{\"a\":{\"dtype\":\"F33\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8, BAD, "'a': unknown dtype 'F33'"},
-    {"{\"a\":{\"dtype\":32,\"shape\":[2],\"data_offsets\":[0,8]}}", 8, BAD, "'a': 'dtype' is missing or not a string"},
+    {"{\"a\":{\"dtype\":\"F33\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8, BAD,
+     "'a': unknown dtype 'F33'"},
+    {"{\"a\":{\"dtype\":32,\"shape\":[2],\"data_offsets\":[0,8]}}", 8, BAD,
+     "'a': 'dtype' is missing or not a string"},
     {"{\"a\":{\"shape\":[2],\"data_offsets\":[0,8]}}", 8, BAD, "'dtype' is missing"},
     {"{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,8]}}", 8, BAD, "'shape' is missing"},
-    {"{\"a\":{\"dtype\":\"F32\",\"shape\":2,\"data_offsets\":[0,8]}}", 8, BAD, "'shape' is missing or not an array"},
+    {"{\"a\":{\"dtype\":\"F32\",\"shape\":2,\"data_offsets\":[0,8]}}", 8, BAD,
+     "'shape' is missing or not an array"},
     {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2]}}", 8, BAD, "'data_offsets' is not a pair"},
     {"{\"a\":[2]}", 8, BAD, "'a' is not described by an object"},
     {"{" A("1", "0", "4") "," A("1", "4", "8") "}", 8, BAD, "duplicate"},
-    {"{" A("1", "0", "4") ",\"\\u0061\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8, BAD, "duplicate"},
+    {"{" A("1", "0", "4") ",\"\\u0061\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}",
+     8, BAD, "duplicate"},
     {"{\"__metadata__\":[]}", 0, BAD, "'__metadata__' is not an object"},
     {"{\"__metadata__\":{\"key\":1}}", 0, BAD, "metadata 'key' is not a string"},
     {"[]", 0, BAD, "does not begin with '{'"},
@@ -270,7 +299,8 @@ START_TEST(lying_headers) {
     } else {
         ck_assert_ptr_null(file);
         ck_assert_msg(strncmp(host.error, "some file: ", 11) == 0, "%s", host.error);
-        ck_assert_msg(strstr(host.error, l->says) != NULL, "%s does not say %s", host.error, l->says);
+        ck_assert_msg(strstr(host.error, l->says) != NULL, "%s does not say %s", host.error,
+                      l->says);
     }
     ck_assert_uint_eq(host.used, 0);
 }
@@ -282,10 +312,14 @@ START_TEST(lying_lengths) {
         size_t size;
         const char *says;
     } cases[] = {
-        {2, 0, "it has only 0 bytes"},           {2, 7, "it has only 7 bytes"},
-        {3, 10, "length is 3, but only 2 bytes follow"}, {2, 9, "length is 2, but only 1 bytes follow"},
-        {8000001, 10, "above 8000000"},      {UINT64_MAX, 10, "length is 18446744073709551615, above"},
-        {UINT64_MAX - 7, 10, "above"},           {0, 8, "does not begin with"},
+        {2, 0, "it has only 0 bytes"},
+        {2, 7, "it has only 7 bytes"},
+        {3, 10, "length is 3, but only 2 bytes follow"},
+        {2, 9, "length is 2, but only 1 bytes follow"},
+        {8000001, 10, "above 8000000"},
+        {UINT64_MAX, 10, "length is 18446744073709551615, above"},
+        {UINT64_MAX - 7, 10, "above"},
+        {0, 8, "does not begin with"},
     };
     dmi_host host = {0};
     dmi_safetensors *file;
@@ -293,17 +327,20 @@ START_TEST(lying_lengths) {
         uint8_t bytes[10] = {0, 0, 0, 0, 0, 0, 0, 0, '{', '}'};
         for (int k = 0; k < 8; k++) bytes[k] = (uint8_t)(cases[i].length >> 8 * k);
         ck_assert_int_eq(dmi_safetensors_parse(&host, &file, bytes, cases[i].size, "x"), BAD);
-        ck_assert_msg(strstr(host.error, cases[i].says) != NULL, "%s does not say %s", host.error, cases[i].says);
+        ck_assert_msg(strstr(host.error, cases[i].says) != NULL, "%s does not say %s", host.error,
+                      cases[i].says);
         ck_assert_uint_eq(host.used, 0);
     }
 }
 END_TEST
 
-/* A file cut short anywhere, and one with any bit of the header's first bytes turned, is refused or at least harmless. */
+/* A file cut short anywhere, and one with any bit of the header's first bytes turned, is refused or
+ * at least harmless. */
 START_TEST(damaged_files) {
     dmi_host host = {0};
     uint8_t whole[1000], *bytes;
-    const lie two = {"{\"__metadata__\":{\"k\":\"v\"}," A("2", "0", "8") "," B("1", "8", "12") "}", 12, DMI_OK, ""};
+    const lie two = {"{\"__metadata__\":{\"k\":\"v\"}," A("2", "0", "8") "," B("1", "8", "12") "}",
+                     12, DMI_OK, ""};
     const size_t size = make_file(whole, &two);
     dmi_safetensors *file;
     for (size_t cut = 0; cut < size; cut++) {
@@ -330,7 +367,8 @@ START_TEST(damaged_files) {
 }
 END_TEST
 
-/* The data is not held: a file far above the limit is opened, and its tensors are read one by one. */
+/* The data is not held: a file far above the limit is opened, and its tensors are read one by
+ * one. */
 START_TEST(larger_than_memory) {
     enum { FLOATS = 250000 };
     dmi_host host = {0};
@@ -339,22 +377,30 @@ START_TEST(larger_than_memory) {
     test_fill(large, FLOATS, 1, 1);
     dmi_safetensors_writer *w;
     ck_assert_int_eq(dmi_safetensors_begin(&host, &w), DMI_OK);
-    ck_assert_int_eq(dmi_safetensors_add(&host, w, "small", 1, (int64_t[]){3}, fill_plus, &one, values), DMI_OK);
-    ck_assert_int_eq(dmi_safetensors_add(&host, w, "large", 1, (int64_t[]){FLOATS}, fill_plus, &nothing, large), DMI_OK);
+    ck_assert_int_eq(dmi_safetensors_add(&host, w, "small", 1, (int64_t[]){3}, fill_plus, &one,
+                                         values),
+                     DMI_OK);
+    ck_assert_int_eq(dmi_safetensors_add(&host, w, "large", 1, (int64_t[]){FLOATS}, fill_plus,
+                                         &nothing, large),
+                     DMI_OK);
     ck_assert_int_eq(dmi_safetensors_write(&host, w, path), DMI_OK);
     dmi_safetensors_free(&host, w);
 
     host.limit = 10000;
     dmi_safetensors *file;
     ck_assert_msg(dmi_safetensors_open(&host, &file, path) == DMI_OK, "%s", host.error);
-    ck_assert_int_eq(dmi_safetensors_read(&host, file, dmi_safetensors_find(file, "large"), got), DMI_OK);
+    ck_assert_int_eq(dmi_safetensors_read(&host, file, dmi_safetensors_find(file, "large"), got),
+                     DMI_OK);
     ck_assert_mem_eq(got, large, FLOATS * sizeof *got);
     /* It shrinks while it is open: what is left can be read. */
     ck_assert_int_eq(truncate(path, 100000), 0);
-    ck_assert_int_eq(dmi_safetensors_read(&host, file, dmi_safetensors_find(file, "small"), got), DMI_OK);
+    ck_assert_int_eq(dmi_safetensors_read(&host, file, dmi_safetensors_find(file, "small"), got),
+                     DMI_OK);
     ck_assert(got[0] == 1 && got[2] == 3);
-    ck_assert_int_eq(dmi_safetensors_read(&host, file, dmi_safetensors_find(file, "large"), got), DMI_ERROR_IO);
-    ck_assert_msg(strstr(host.error, path) && strstr(host.error, "ended at byte 100000"), "%s", host.error);
+    ck_assert_int_eq(dmi_safetensors_read(&host, file, dmi_safetensors_find(file, "large"), got),
+                     DMI_ERROR_IO);
+    ck_assert_msg(strstr(host.error, path) && strstr(host.error, "ended at byte 100000"), "%s",
+                  host.error);
     dmi_safetensors_close(&host, file);
     ck_assert_uint_eq(host.used, 0);
     free(large);
@@ -401,7 +447,9 @@ START_TEST(refused_allocations) {
         dmi_safetensors_writer *w;
         status = dmi_safetensors_begin(&host, &w);
         ck_assert(status == DMI_OK || w == NULL);
-        if (status == DMI_OK) status = dmi_safetensors_add(&host, w, "a", 1, (int64_t[]){24}, fill_plus, &one, values);
+        if (status == DMI_OK)
+            status =
+                dmi_safetensors_add(&host, w, "a", 1, (int64_t[]){24}, fill_plus, &one, values);
         if (status == DMI_OK) status = dmi_safetensors_write(&host, w, path);
         ck_assert(status == DMI_OK || status == DMI_ERROR_OUT_OF_MEMORY);
         dmi_safetensors_free(&host, w);

@@ -1,4 +1,5 @@
-/* The sampler's runs: a picture is the same in any batch, callbacks, cancelling, what is refused, memory that runs out. */
+/* The sampler's runs: a picture is the same in any batch, callbacks, cancelling, what is refused,
+ * memory that runs out. */
 #include "support/allocator.h"
 #include "support/sampling.h"
 
@@ -19,7 +20,8 @@ START_TEST(alone_and_in_batches) {
     ok(dm_sampler_run(sampler, &r, whole, TOTAL));
     for (int i = 0; i < COUNT; i++)
         for (int k = 0; k < i; k++)
-            ck_assert(memcmp(whole + i * ELEMENTS, whole + k * ELEMENTS, sizeof(float) * ELEMENTS) != 0);
+            ck_assert(
+                memcmp(whole + i * ELEMENTS, whole + k * ELEMENTS, sizeof(float) * ELEMENTS) != 0);
     ok(dm_sampler_run(sampler, &r, other, TOTAL));
     ck_assert_mem_eq(other, whole, sizeof whole);
     r.seed = 5;
@@ -80,8 +82,8 @@ static int32_t note(record *log, int32_t step, size_t first, size_t count) {
     return log->calls == log->fail_at ? log->answer : 0;
 }
 
-static int32_t progress(void *user, int32_t step, int32_t steps, const float *x_t, const float *x_0, size_t first,
-                        size_t count) {
+static int32_t progress(void *user, int32_t step, int32_t steps, const float *x_t, const float *x_0,
+                        size_t first, size_t count) {
     record *log = user;
     ck_assert_int_eq(steps, STEPS);
     ck_assert_uint_le(count, 2);
@@ -90,9 +92,11 @@ static int32_t progress(void *user, int32_t step, int32_t steps, const float *x_
     return note(log, step, first, count);
 }
 
-static int32_t noise_source(void *user, int32_t step, float *noise, size_t first, size_t count, size_t elements) {
+static int32_t noise_source(void *user, int32_t step, float *noise, size_t first, size_t count,
+                            size_t elements) {
     ck_assert_uint_eq(elements, ELEMENTS);
-    for (size_t n = 0; n < count; n++) test_fill(noise + n * elements, elements, (uint64_t)step * 1000 + first + n, 1);
+    for (size_t n = 0; n < count; n++)
+        test_fill(noise + n * elements, elements, (uint64_t)step * 1000 + first + n, 1);
     return note(user, step, first, count);
 }
 
@@ -165,9 +169,11 @@ START_TEST(callbacks_fail) {
     dm_sampler_request r = test_sampler_request(1);
     r.noise = noise_source;
     r.noise_user = &log;
-    fails(DM_ERROR_CALLBACK_FAILED, dm_sampler_run(sampler, &r, images, ELEMENTS), "noise source returned 7 at step 0");
+    fails(DM_ERROR_CALLBACK_FAILED, dm_sampler_run(sampler, &r, images, ELEMENTS),
+          "noise source returned 7 at step 0");
     log = (record){.fail_at = 4, .answer = -1};
-    fails(DM_ERROR_CALLBACK_FAILED, dm_sampler_run(sampler, &r, images, ELEMENTS), "returned -1 at step 3");
+    fails(DM_ERROR_CALLBACK_FAILED, dm_sampler_run(sampler, &r, images, ELEMENTS),
+          "returned -1 at step 3");
     r.noise = NULL;
     r.progress = progress;
     log = (record){.fail_at = 2, .answer = 1};
@@ -201,7 +207,8 @@ START_TEST(cancelled) {
     ok(dm_sampler_run(sampler, &r, images, ELEMENTS));
     /* One that fails for another reason does not spend it. */
     dm_sampler_cancel(sampler);
-    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, NULL, ELEMENTS), "'images' is NULL");
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, NULL, ELEMENTS),
+          "'images' is NULL");
     fails(DM_ERROR_CANCELLED, dm_sampler_run(sampler, &r, images, ELEMENTS), "after step 0 of 8");
     log = (record){0};
     ok(dm_sampler_run(sampler, &r, images, ELEMENTS));
@@ -210,9 +217,10 @@ START_TEST(cancelled) {
 }
 END_TEST
 
-/* NaN in picture 2 from the timestep that `user` points to on; a negative one is an error instead. */
-static int32_t breaks(void *user, float *output, const float *x_t, float timestep, const int32_t *labels, size_t count,
-                      size_t elements) {
+/* NaN in picture 2 from the timestep that `user` points to on; a negative one is an error
+ * instead. */
+static int32_t breaks(void *user, float *output, const float *x_t, float timestep,
+                      const int32_t *labels, size_t count, size_t elements) {
     float from = *(const float *)user;
     if (from < 0) return 42;
     test_wave(NULL, output, x_t, timestep, labels, count, elements);
@@ -220,7 +228,8 @@ static int32_t breaks(void *user, float *output, const float *x_t, float timeste
     return 0;
 }
 
-static int32_t nan_noise(void *user, int32_t step, float *noise, size_t first, size_t count, size_t elements) {
+static int32_t nan_noise(void *user, int32_t step, float *noise, size_t first, size_t count,
+                         size_t elements) {
     (void)first;
     for (size_t i = 0; i < count * elements; i++) noise[i] = 0.5f;
     if (step == *(const int32_t *)user) noise[elements] = INFINITY;
@@ -235,19 +244,23 @@ START_TEST(not_finite) {
     fails(DM_ERROR_NOT_FINITE, dm_sampler_run(sampler, &r, images, 4 * ELEMENTS),
           "output is infinite or not a number in picture 2 at step 5 of 8 (timestep 499)");
     from = -1;
-    fails(DM_ERROR_CALLBACK_FAILED, dm_sampler_run(sampler, &r, images, 4 * ELEMENTS), "denoiser returned 42 at step 1");
+    fails(DM_ERROR_CALLBACK_FAILED, dm_sampler_run(sampler, &r, images, 4 * ELEMENTS),
+          "denoiser returned 42 at step 1");
     from = 0;
     int32_t step = 3;
     r.noise = nan_noise;
     r.noise_user = &step;
-    fails(DM_ERROR_NOT_FINITE, dm_sampler_run(sampler, &r, images, 4 * ELEMENTS), "the noise is infinite");
+    fails(DM_ERROR_NOT_FINITE, dm_sampler_run(sampler, &r, images, 4 * ELEMENTS),
+          "the noise is infinite");
     ck_assert_ptr_nonnull(strstr(dm_context_error(context), "picture 1 at step 3 of 8"));
     step = 0;
-    fails(DM_ERROR_NOT_FINITE, dm_sampler_run(sampler, &r, images, 4 * ELEMENTS), "noise to start from");
+    fails(DM_ERROR_NOT_FINITE, dm_sampler_run(sampler, &r, images, 4 * ELEMENTS),
+          "noise to start from");
     float start[4 * ELEMENTS] = {0};
     start[3 * ELEMENTS] = NAN;
     r.start = start;
-    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, images, 4 * ELEMENTS), "'start' of picture 3");
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, images, 4 * ELEMENTS),
+          "'start' of picture 3");
     dm_sampler_destroy(sampler);
 }
 END_TEST
@@ -267,9 +280,12 @@ START_TEST(options_refused) {
         {{.steps = -1}, "'steps' is -1"},
         {{.spacing = 4}, "'spacing' is 4"},
         {{.spacing = DM_SPACING_CUSTOM, .steps = 2}, "'timesteps' is NULL"},
-        {{.spacing = DM_SPACING_CUSTOM, .steps = 2, .timesteps = rising}, "timestep 1 of the list is 5"},
-        {{.spacing = DM_SPACING_CUSTOM, .steps = 2, .timesteps = outside}, "timestep 0 of the list is 1000"},
-        {{.spacing = DM_SPACING_CUSTOM, .steps = 2, .timesteps = negative}, "timestep 1 of the list is -1"},
+        {{.spacing = DM_SPACING_CUSTOM, .steps = 2, .timesteps = rising},
+         "timestep 1 of the list is 5"},
+        {{.spacing = DM_SPACING_CUSTOM, .steps = 2, .timesteps = outside},
+         "timestep 0 of the list is 1000"},
+        {{.spacing = DM_SPACING_CUSTOM, .steps = 2, .timesteps = negative},
+         "timestep 1 of the list is -1"},
         {{.timesteps = negative}, "'spacing' is 1"},
         {{.steps_offset = 1}, "only leading"},
         {{.variance = 3}, "'variance' is 3"},
@@ -285,8 +301,9 @@ START_TEST(options_refused) {
     dm_sampler *sampler;
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         const dm_sampler_options *c = &bad[i].change;
-        dm_sampler_options o = test_sampler_options(c->solver ? c->solver : DM_SOLVER_DDIM, c->steps ? c->steps : 50,
-                                          c->spacing ? c->spacing : DM_SPACING_TRAILING);
+        dm_sampler_options o =
+            test_sampler_options(c->solver ? c->solver : DM_SOLVER_DDIM, c->steps ? c->steps : 50,
+                                 c->spacing ? c->spacing : DM_SPACING_TRAILING);
         o.timesteps = c->timesteps;
         o.steps_offset = c->steps_offset;
         if (c->variance) o.variance = c->variance;
@@ -296,50 +313,67 @@ START_TEST(options_refused) {
         if (c->batch_size) o.batch_size = c->batch_size;
         o.eta = c->eta;
         fails(DM_ERROR_INVALID_ARGUMENT,
-              dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL, DM_PREDICT_EPS, 8, 8, 3, &o),
+              dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL,
+                                              DM_PREDICT_EPS, 8, 8, 3, &o),
               bad[i].text);
         ck_assert_ptr_null(sampler);
     }
     dm_sampler_options o = test_sampler_options(DM_SOLVER_DDPM, 50, DM_SPACING_TRAILING);
     o.eta = 0.5;
     fails(DM_ERROR_INVALID_ARGUMENT,
-          dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL, 0, 8, 8, 3, &o),
+          dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL, 0, 8, 8, 3,
+                                          &o),
           "'eta' and the solver ddpm don't go together");
     o = test_sampler_options(DM_SOLVER_DDIM, 10, DM_SPACING_LEADING);
     o.steps_offset = 100;
     fails(DM_ERROR_INVALID_ARGUMENT,
-          dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL, 0, 8, 8, 3, &o),
+          dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL, 0, 8, 8, 3,
+                                          &o),
           "'steps_offset' is 100");
     /* Evenly spread timesteps between the whole ones take neither. */
     o = test_sampler_options(DM_SOLVER_EULER, 10, DM_SPACING_LINSPACE);
     o.steps_offset = 1;
     fails(DM_ERROR_INVALID_ARGUMENT,
-          dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL, 0, 8, 8, 3, &o), "only leading");
+          dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL, 0, 8, 8, 3,
+                                          &o),
+          "only leading");
     o.steps_offset = 0;
     o.timesteps = rising;
     fails(DM_ERROR_INVALID_ARGUMENT,
-          dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL, 0, 8, 8, 3, &o), "'spacing' is 2");
+          dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL, 0, 8, 8, 3,
+                                          &o),
+          "'spacing' is 2");
     o = test_sampler_options(DM_SOLVER_DDIM, 10, DM_SPACING_TRAILING);
     o.prediction = DM_PREDICT_EPS;
     fails(DM_ERROR_INVALID_ARGUMENT,
-          dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL, DM_PREDICT_V, 8, 8, 3, &o),
+          dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL,
+                                          DM_PREDICT_V, 8, 8, 3, &o),
           "'prediction' 0 (eps) and the network don't go together: it predicts v");
-    ok(dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL, DM_PREDICT_EPS, 8, 8, 3, &o));
+    ok(dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL, DM_PREDICT_EPS,
+                                       8, 8, 3, &o));
     dm_sampler_destroy(sampler);
     static const struct {
         int32_t prediction, height, width, channels;
         const char *text;
-    } shapes[] = {{5, 8, 8, 3, "'prediction' is 5"}, {0, 0, 8, 3, "'height' is 0"}, {0, 8, -8, 3, "'width' is -8"},
-                  {0, 8, 8, 0, "'channels' is 0"}, {0, 65537, 8, 3, "'height' is 65537"}};
+    } shapes[] = {{5, 8, 8, 3, "'prediction' is 5"},
+                  {0, 0, 8, 3, "'height' is 0"},
+                  {0, 8, -8, 3, "'width' is -8"},
+                  {0, 8, 8, 0, "'channels' is 0"},
+                  {0, 65537, 8, 3, "'height' is 65537"}};
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
         fails(DM_ERROR_INVALID_ARGUMENT,
-              dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL, shapes[i].prediction,
-                                              shapes[i].height, shapes[i].width, shapes[i].channels, NULL),
+              dm_sampler_create_with_denoiser(&sampler, context, schedule, test_wave, NULL,
+                                              shapes[i].prediction, shapes[i].height,
+                                              shapes[i].width, shapes[i].channels, NULL),
               shapes[i].text);
     fails(DM_ERROR_INVALID_ARGUMENT,
-          dm_sampler_create_with_denoiser(&sampler, context, NULL, test_wave, NULL, 0, 8, 8, 3, NULL), "'schedule' is NULL");
+          dm_sampler_create_with_denoiser(&sampler, context, NULL, test_wave, NULL, 0, 8, 8, 3,
+                                          NULL),
+          "'schedule' is NULL");
     fails(DM_ERROR_INVALID_ARGUMENT,
-          dm_sampler_create_with_denoiser(&sampler, context, schedule, NULL, NULL, 0, 8, 8, 3, NULL), "'denoiser' is NULL");
+          dm_sampler_create_with_denoiser(&sampler, context, schedule, NULL, NULL, 0, 8, 8, 3,
+                                          NULL),
+          "'denoiser' is NULL");
     ck_assert_int_eq(dm_sampler_create(&sampler, NULL, schedule, NULL), DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dm_sampler_run(NULL, NULL, NULL, 0), DM_ERROR_INVALID_ARGUMENT);
     dm_sampler_destroy(NULL);
@@ -354,12 +388,15 @@ START_TEST(requests_refused) {
     r.count = 65537;
     fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, images, 0), "'count' is 65537");
     r.count = 2;
-    fails(DM_ERROR_SHAPE_MISMATCH, dm_sampler_run(sampler, &r, images, ELEMENTS), "'elements' is 48");
+    fails(DM_ERROR_SHAPE_MISMATCH, dm_sampler_run(sampler, &r, images, ELEMENTS),
+          "'elements' is 48");
     int32_t timesteps[1];
     fails(DM_ERROR_SHAPE_MISMATCH, dm_sampler_timesteps(sampler, timesteps, 1), "'count' is 1");
-    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, NULL, 2 * ELEMENTS), "'images' is NULL");
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, NULL, 2 * ELEMENTS),
+          "'images' is NULL");
     r.random = 2;
-    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, images, 2 * ELEMENTS), "'random' is 2");
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, images, 2 * ELEMENTS),
+          "'random' is 2");
     dm_sampler_destroy(sampler);
 }
 END_TEST
@@ -414,16 +451,19 @@ START_TEST(network_refused) {
     r.labels = &label;
     dm_unet *unet = network_of(0, 3);
     ok(dm_sampler_create(&sampler, unet, schedule, NULL));
-    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, images, 768), "the network has no classes");
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, images, 768),
+          "the network has no classes");
     dm_sampler_destroy(sampler);
     dm_unet_destroy(unet);
     unet = network_of(4, 3);
     ok(dm_sampler_create(&sampler, unet, schedule, NULL));
-    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, images, 768), "the label of picture 0 is 5");
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, images, 768),
+          "the label of picture 0 is 5");
     dm_sampler_destroy(sampler);
     dm_unet_destroy(unet);
     unet = network_of(0, 6);
-    fails(DM_ERROR_SHAPE_MISMATCH, dm_sampler_create(&sampler, unet, schedule, NULL), "3 channels in and 6 out");
+    fails(DM_ERROR_SHAPE_MISMATCH, dm_sampler_create(&sampler, unet, schedule, NULL),
+          "3 channels in and 6 out");
     ck_assert_ptr_null(sampler);
     dm_unet_destroy(unet);
 }
@@ -438,8 +478,8 @@ static int32_t run_own_denoiser(dm_context *own, const void *user) {
     float images[ELEMENTS];
     int32_t status = dm_schedule_create(&linear, own, NULL);
     if (!status)
-        status = dm_sampler_create_with_denoiser(&sampler, own, linear, test_wave, NULL, DM_PREDICT_V, SIDE, SIDE, CHANNELS,
-                                                 NULL);
+        status = dm_sampler_create_with_denoiser(&sampler, own, linear, test_wave, NULL,
+                                                 DM_PREDICT_V, SIDE, SIDE, CHANNELS, NULL);
     if (!status) status = dm_sampler_run(sampler, NULL, images, ELEMENTS);
     dm_sampler_destroy(sampler);
     dm_schedule_destroy(linear);

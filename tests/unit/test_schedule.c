@@ -1,15 +1,14 @@
-/* The forward process: known figures, identities between the series, extreme betas, files, and what is refused. */
+/* The forward process: known figures, identities between the series, extreme betas, files, and what
+ * is refused. */
 #include "core/context.h"
-#include "diffusion.h"
 #include "core/metadata.h"
+#include "diffusion.h"
 #include "diffusion/schedule.h"
 #include "support/support.h"
 
 static dm_context *context;
 
-static void setup(void) {
-    ck_assert_int_eq(dm_context_create(&context, NULL), DM_OK);
-}
+static void setup(void) { ck_assert_int_eq(dm_context_create(&context, NULL), DM_OK); }
 
 static void teardown(void) {
     uint64_t used;
@@ -28,7 +27,8 @@ static dm_schedule *schedule_of(int32_t kind, int32_t timesteps) {
     o.kind = kind;
     o.timesteps = timesteps;
     dm_schedule *schedule;
-    ck_assert_msg(dm_schedule_create(&schedule, context, &o) == DM_OK, "%s", dm_context_error(context));
+    ck_assert_msg(dm_schedule_create(&schedule, context, &o) == DM_OK, "%s",
+                  dm_context_error(context));
     return schedule;
 }
 
@@ -41,7 +41,8 @@ static double *series_of(const dm_schedule *schedule, int32_t series) {
 }
 
 static void check_relative(double got, double want, double bound, const char *what) {
-    ck_assert_msg(fabs(got - want) <= bound * fabs(want), "%s is %.12g, not %.12g", what, got, want);
+    ck_assert_msg(fabs(got - want) <= bound * fabs(want), "%s is %.12g, not %.12g", what, got,
+                  want);
 }
 
 /* ---- figures ---- */
@@ -49,7 +50,8 @@ static void check_relative(double got, double want, double bound, const char *wh
 /* Given to nine digits by other implementations. */
 START_TEST(linear_figures) {
     dm_schedule *schedule = schedule_of(DM_SCHEDULE_LINEAR, 1000);
-    double *a = series_of(schedule, DM_SERIES_ALPHA_CUMPROD), *beta = series_of(schedule, DM_SERIES_BETA);
+    double *a = series_of(schedule, DM_SERIES_ALPHA_CUMPROD),
+           *beta = series_of(schedule, DM_SERIES_BETA);
     check_relative(beta[0], 1e-4, 1e-15, "beta[0]");
     check_relative(beta[999], 0.02, 1e-15, "beta[999]");
     check_relative(a[0], 0.9999, 1e-15, "alpha_cumprod[0]");
@@ -64,7 +66,8 @@ END_TEST
 
 START_TEST(cosine_figures) {
     dm_schedule *schedule = schedule_of(DM_SCHEDULE_COSINE, 1000);
-    double *a = series_of(schedule, DM_SERIES_ALPHA_CUMPROD), *beta = series_of(schedule, DM_SERIES_BETA);
+    double *a = series_of(schedule, DM_SERIES_ALPHA_CUMPROD),
+           *beta = series_of(schedule, DM_SERIES_BETA);
     check_relative(beta[0], 4.12842248e-5, 2e-9, "beta[0]");
     check_relative(beta[998], 0.749999393, 1e-9, "beta[998]");
     check_relative(a[499], 0.49384359, 1e-8, "alpha_cumprod[499]");
@@ -100,27 +103,31 @@ START_TEST(series_agree) {
     const double bound = 1e-11;
     double product = 1;
     for (int t = 0; t < 200; t++) {
-        double beta = s[DM_SERIES_BETA][t], a = s[DM_SERIES_ALPHA_CUMPROD][t], a_prev = s[DM_SERIES_ALPHA_CUMPROD_PREV][t];
+        double beta = s[DM_SERIES_BETA][t], a = s[DM_SERIES_ALPHA_CUMPROD][t],
+               a_prev = s[DM_SERIES_ALPHA_CUMPROD_PREV][t];
         check_relative(a_prev, product, 1e-15, "a_prev");
         product *= 1 - beta;
         check_relative(s[DM_SERIES_ALPHA][t], 1 - beta, 1e-15, "alpha");
         check_relative(a, product, 1e-15, "alpha_cumprod");
-        double signal = s[DM_SERIES_SQRT_ALPHA_CUMPROD][t], noise = s[DM_SERIES_SQRT_ONE_MINUS_ALPHA_CUMPROD][t];
+        double signal = s[DM_SERIES_SQRT_ALPHA_CUMPROD][t],
+               noise = s[DM_SERIES_SQRT_ONE_MINUS_ALPHA_CUMPROD][t];
         check_relative(signal * signal + noise * noise, 1, 1e-15, "signal and noise");
         check_relative(s[DM_SERIES_SNR][t], signal * signal / (noise * noise), bound, "snr");
         check_relative(s[DM_SERIES_SIGMA][t], noise / signal, bound, "sigma");
         /* A noiseless x_t comes from a noiseless x_{t-1}. */
-        check_relative(s[DM_SERIES_POSTERIOR_MEAN_X0][t] + s[DM_SERIES_POSTERIOR_MEAN_XT][t] * signal, sqrt(a_prev), bound,
-                       "posterior mean");
+        check_relative(s[DM_SERIES_POSTERIOR_MEAN_X0][t] +
+                           s[DM_SERIES_POSTERIOR_MEAN_XT][t] * signal,
+                       sqrt(a_prev), bound, "posterior mean");
         if (t == 0) continue;
         /* Precisions add: q(x_t | x_{t-1}) seen from x_{t-1}, and q(x_{t-1} | x_0). */
-        check_relative(1 / s[DM_SERIES_POSTERIOR_VARIANCE][t], (1 - beta) / beta + 1 / (1 - a_prev), bound,
-                       "posterior precision");
-        check_relative(s[DM_SERIES_POSTERIOR_LOG_VARIANCE][t], log(s[DM_SERIES_POSTERIOR_VARIANCE][t]), bound,
-                       "log variance");
+        check_relative(1 / s[DM_SERIES_POSTERIOR_VARIANCE][t], (1 - beta) / beta + 1 / (1 - a_prev),
+                       bound, "posterior precision");
+        check_relative(s[DM_SERIES_POSTERIOR_LOG_VARIANCE][t],
+                       log(s[DM_SERIES_POSTERIOR_VARIANCE][t]), bound, "log variance");
     }
     ck_assert_double_eq(s[DM_SERIES_POSTERIOR_VARIANCE][0], 0);
-    ck_assert_double_eq(s[DM_SERIES_POSTERIOR_LOG_VARIANCE][0], s[DM_SERIES_POSTERIOR_LOG_VARIANCE][1]);
+    ck_assert_double_eq(s[DM_SERIES_POSTERIOR_LOG_VARIANCE][0],
+                        s[DM_SERIES_POSTERIOR_LOG_VARIANCE][1]);
     for (int32_t i = 0; i <= DM_SERIES_SIGMA; i++) free(s[i]);
     dm_schedule_destroy(schedule);
 }
@@ -140,7 +147,9 @@ START_TEST(one_timestep) {
         dm_schedule *schedule = schedule_of(kind, 1);
         check_not_nan(schedule);
         double log_variance;
-        ck_assert_int_eq(dm_schedule_get(schedule, DM_SERIES_POSTERIOR_LOG_VARIANCE, &log_variance, 1), DM_OK);
+        ck_assert_int_eq(dm_schedule_get(schedule, DM_SERIES_POSTERIOR_LOG_VARIANCE, &log_variance,
+                                         1),
+                         DM_OK);
         ck_assert_double_eq(log_variance, log(1e-20));
         dm_schedule_destroy(schedule);
     }
@@ -191,25 +200,33 @@ START_TEST(noise_added) {
         double a = schedule->alpha_cumprod[timesteps[i / ELEMENTS]];
         want[i] = sqrt(a) * start[i] + sqrt(1 - a) * noise[i];
     }
-    ck_assert_int_eq(dm_schedule_add_noise(schedule, x_t, start, noise, timesteps, COUNT, ELEMENTS), DM_OK);
-    ck_assert_double_lt(test_error_d(x_t, want, TOTAL), 1e-7); /* two coefficients and a sum rounded to float */
+    ck_assert_int_eq(dm_schedule_add_noise(schedule, x_t, start, noise, timesteps, COUNT, ELEMENTS),
+                     DM_OK);
+    ck_assert_double_lt(test_error_d(x_t, want, TOTAL),
+                        1e-7); /* two coefficients and a sum rounded to float */
     float same[TOTAL];
     memcpy(same, start, sizeof same);
-    ck_assert_int_eq(dm_schedule_add_noise(schedule, same, same, noise, timesteps, COUNT, ELEMENTS), DM_OK);
+    ck_assert_int_eq(dm_schedule_add_noise(schedule, same, same, noise, timesteps, COUNT, ELEMENTS),
+                     DM_OK);
     ck_assert_mem_eq(same, x_t, sizeof same);
     memcpy(same, noise, sizeof same);
-    ck_assert_int_eq(dm_schedule_add_noise(schedule, same, start, same, timesteps, COUNT, ELEMENTS), DM_OK);
+    ck_assert_int_eq(dm_schedule_add_noise(schedule, same, start, same, timesteps, COUNT, ELEMENTS),
+                     DM_OK);
     ck_assert_mem_eq(same, x_t, sizeof same);
 
     const int32_t wrong[COUNT] = {0, 5, 1000};
     memset(same, 0, sizeof same);
-    ck_assert_int_eq(dm_schedule_add_noise(schedule, same, start, noise, wrong, COUNT, ELEMENTS), DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_schedule_add_noise(schedule, same, start, noise, wrong, COUNT, ELEMENTS),
+                     DM_ERROR_INVALID_ARGUMENT);
     ck_assert_ptr_nonnull(strstr(dm_context_error(context), "timestep 2 is 1000"));
     ck_assert_float_eq(same[0], 0);
-    ck_assert_int_eq(dm_schedule_add_noise(schedule, NULL, start, noise, timesteps, COUNT, ELEMENTS),
+    ck_assert_int_eq(dm_schedule_add_noise(schedule, NULL, start, noise, timesteps, COUNT,
+                                           ELEMENTS),
                      DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dm_schedule_add_noise(schedule, same, start, noise, NULL, 1, ELEMENTS), DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dm_schedule_add_noise(schedule, same, start, noise, timesteps, 3, SIZE_MAX / 2),
+    ck_assert_int_eq(dm_schedule_add_noise(schedule, same, start, noise, NULL, 1, ELEMENTS),
+                     DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_schedule_add_noise(schedule, same, start, noise, timesteps, 3,
+                                           SIZE_MAX / 2),
                      DM_ERROR_INVALID_ARGUMENT);
     dm_schedule_destroy(schedule);
 }
@@ -220,7 +237,8 @@ END_TEST
 static dm_schedule *schedule_with(dm_schedule_options change) {
     dm_schedule *schedule;
     change.struct_size = sizeof change;
-    ck_assert_msg(dm_schedule_create(&schedule, context, &change) == DM_OK, "%s", dm_context_error(context));
+    ck_assert_msg(dm_schedule_create(&schedule, context, &change) == DM_OK, "%s",
+                  dm_context_error(context));
     return schedule;
 }
 
@@ -228,23 +246,28 @@ static void check_series(dm_schedule *schedule, int32_t series, int32_t t, doubl
     int32_t count = dm_schedule_steps(schedule);
     double *values = malloc((size_t)count * sizeof *values);
     ck_assert_int_eq(dm_schedule_get(schedule, series, values, (size_t)count), DM_OK);
-    ck_assert_msg(fabs(values[t] - want) <= 1e-9 * fabs(want) + 1e-15, "series %d at %d is %.12g, not %.12g", (int)series, (int)t,
-                  values[t], want);
+    ck_assert_msg(fabs(values[t] - want) <= 1e-9 * fabs(want) + 1e-15,
+                  "series %d at %d is %.12g, not %.12g", (int)series, (int)t, values[t], want);
     free(values);
 }
 
 START_TEST(kinds_with_betas) {
-    dm_schedule *s = schedule_with((dm_schedule_options){
-        .kind = DM_SCHEDULE_SCALED_LINEAR, .timesteps = 1000, .beta_start = 0.00085, .beta_end = 0.012});
+    dm_schedule *s = schedule_with((dm_schedule_options){.kind = DM_SCHEDULE_SCALED_LINEAR,
+                                                         .timesteps = 1000,
+                                                         .beta_start = 0.00085,
+                                                         .beta_end = 0.012});
     check_series(s, DM_SERIES_BETA, 0, 0.00085);
-    check_series(s, DM_SERIES_BETA, 500, pow(sqrt(0.00085) + (sqrt(0.012) - sqrt(0.00085)) * 500 / 999, 2));
+    check_series(s, DM_SERIES_BETA, 500,
+                 pow(sqrt(0.00085) + (sqrt(0.012) - sqrt(0.00085)) * 500 / 999, 2));
     check_series(s, DM_SERIES_BETA, 999, 0.012);
     dm_schedule_destroy(s);
-    s = schedule_with((dm_schedule_options){.kind = DM_SCHEDULE_SIGMOID, .timesteps = 1000, .beta_start = 1e-4, .beta_end = 0.02});
+    s = schedule_with((dm_schedule_options){
+        .kind = DM_SCHEDULE_SIGMOID, .timesteps = 1000, .beta_start = 1e-4, .beta_end = 0.02});
     check_series(s, DM_SERIES_BETA, 0, 1e-4 + 0.0199 / (1 + exp(6)));
     check_series(s, DM_SERIES_BETA, 999, 1e-4 + 0.0199 / (1 + exp(-6)));
     dm_schedule_destroy(s);
-    s = schedule_with((dm_schedule_options){.timesteps = 250, .beta_start = 1e-4, .beta_end = 0.02, .scale_betas = 1});
+    s = schedule_with((dm_schedule_options){
+        .timesteps = 250, .beta_start = 1e-4, .beta_end = 0.02, .scale_betas = 1});
     check_series(s, DM_SERIES_BETA, 0, 4e-4);
     check_series(s, DM_SERIES_BETA, 249, 0.08);
     dm_schedule_destroy(s);
@@ -254,8 +277,8 @@ END_TEST
 /* sqrt(a) ends at 0, begins where it did, and stays in proportion. */
 START_TEST(zero_terminal_snr) {
     dm_schedule *plain = schedule_of(DM_SCHEDULE_LINEAR, 1000);
-    dm_schedule *s = schedule_with(
-        (dm_schedule_options){.timesteps = 1000, .zero_terminal_snr = 1, .beta_start = 1e-4, .beta_end = 0.02});
+    dm_schedule *s = schedule_with((dm_schedule_options){
+        .timesteps = 1000, .zero_terminal_snr = 1, .beta_start = 1e-4, .beta_end = 0.02});
     double before[1000], after[1000], beta[1000];
     ck_assert_int_eq(dm_schedule_get(plain, DM_SERIES_SQRT_ALPHA_CUMPROD, before, 1000), DM_OK);
     ck_assert_int_eq(dm_schedule_get(s, DM_SERIES_SQRT_ALPHA_CUMPROD, after, 1000), DM_OK);
@@ -264,24 +287,27 @@ START_TEST(zero_terminal_snr) {
     ck_assert_double_eq(after[999], 0);
     ck_assert_double_eq(beta[999], 1);
     for (int t = 1; t < 999; t++)
-        ck_assert_double_eq_tol(after[t] / after[0], (before[t] - before[999]) / (before[0] - before[999]), 1e-12);
+        ck_assert_double_eq_tol(after[t] / after[0],
+                                (before[t] - before[999]) / (before[0] - before[999]), 1e-12);
     dm_schedule_destroy(plain);
     dm_schedule_destroy(s);
 }
 END_TEST
 
 START_TEST(flow_and_edm) {
-    dm_schedule *s = schedule_with((dm_schedule_options){.kind = DM_SCHEDULE_FLOW, .timesteps = 100, .flow_shift = 3});
+    dm_schedule *s = schedule_with(
+        (dm_schedule_options){.kind = DM_SCHEDULE_FLOW, .timesteps = 100, .flow_shift = 3});
     check_series(s, DM_SERIES_NOISE, 99, 1);
     check_series(s, DM_SERIES_SIGNAL, 99, 0);
     check_series(s, DM_SERIES_NOISE, 49, 3 * 0.5 / (1 + 2 * 0.5));
     check_series(s, DM_SERIES_TIME, 49, 75);
     check_series(s, DM_SERIES_SIGMA, 49, 3);
     dm_schedule_destroy(s);
-    /* Karras et al. 2022: 18 steps from 80 to 0.002 go by 57.586, 40.7856, 28.3746 ... 0.0075, in single precision there. */
+    /* Karras et al. 2022: 18 steps from 80 to 0.002 go by 57.586, 40.7856, 28.3746 ... 0.0075, in
+     * single precision there. */
     static const double want[] = {80, 57.586, 40.7856, 28.3746};
-    s = schedule_with(
-        (dm_schedule_options){.kind = DM_SCHEDULE_EDM, .timesteps = 18, .sigma_min = 0.002, .sigma_max = 80, .rho = 7});
+    s = schedule_with((dm_schedule_options){
+        .kind = DM_SCHEDULE_EDM, .timesteps = 18, .sigma_min = 0.002, .sigma_max = 80, .rho = 7});
     double sigma[18];
     ck_assert_int_eq(dm_schedule_get(s, DM_SERIES_SIGMA, sigma, 18), DM_OK);
     for (int i = 0; i < 4; i++) ck_assert_double_eq_tol(sigma[17 - i], want[i], 1e-3);
@@ -305,17 +331,28 @@ START_TEST(options_refused) {
         {{.timesteps = 0, .beta_start = 0.1, .beta_end = 0.1}, "'timesteps' is 0"},
         {{.timesteps = 100001, .beta_start = 0.1, .beta_end = 0.1}, "'timesteps' is 100001"},
         {{.timesteps = 10, .reserved = 7, .beta_start = 0.1, .beta_end = 0.1}, "'reserved' is 7"},
-        {{.timesteps = 10, .zero_terminal_snr = 2, .beta_start = 0.1, .beta_end = 0.1}, "'zero_terminal_snr' is 2"},
-        {{.timesteps = 1, .zero_terminal_snr = 1, .beta_start = 0.1, .beta_end = 0.1}, "'zero_terminal_snr' and 'timesteps' 1 don't"},
-        {{.timesteps = 10, .zero_terminal_snr = 1, .beta_start = 1e-17, .beta_end = 1e-17}, "'zero_terminal_snr' and the betas don't"},
-        {{.kind = DM_SCHEDULE_SIGMOID, .timesteps = 1000, .zero_terminal_snr = 1, .beta_start = 0.1, .beta_end = 0.99999},
+        {{.timesteps = 10, .zero_terminal_snr = 2, .beta_start = 0.1, .beta_end = 0.1},
+         "'zero_terminal_snr' is 2"},
+        {{.timesteps = 1, .zero_terminal_snr = 1, .beta_start = 0.1, .beta_end = 0.1},
+         "'zero_terminal_snr' and 'timesteps' 1 don't"},
+        {{.timesteps = 10, .zero_terminal_snr = 1, .beta_start = 1e-17, .beta_end = 1e-17},
          "'zero_terminal_snr' and the betas don't"},
-        {{.timesteps = 10, .scale_betas = 1, .beta_start = 0.1, .beta_end = 0.2}, "'scale_betas' with 10 'timesteps'"},
-        {{.kind = DM_SCHEDULE_COSINE, .timesteps = 10, .scale_betas = 1}, "'scale_betas' and 'kind' 1 don't"},
+        {{.kind = DM_SCHEDULE_SIGMOID,
+          .timesteps = 1000,
+          .zero_terminal_snr = 1,
+          .beta_start = 0.1,
+          .beta_end = 0.99999},
+         "'zero_terminal_snr' and the betas don't"},
+        {{.timesteps = 10, .scale_betas = 1, .beta_start = 0.1, .beta_end = 0.2},
+         "'scale_betas' with 10 'timesteps'"},
+        {{.kind = DM_SCHEDULE_COSINE, .timesteps = 10, .scale_betas = 1},
+         "'scale_betas' and 'kind' 1 don't"},
         {{.kind = DM_SCHEDULE_FLOW, .timesteps = 10}, "'flow_shift' is 0"},
-        {{.kind = DM_SCHEDULE_FLOW, .timesteps = 10, .flow_shift = 1, .zero_terminal_snr = 1}, "'zero_terminal_snr' and 'kind' 4 don't"},
+        {{.kind = DM_SCHEDULE_FLOW, .timesteps = 10, .flow_shift = 1, .zero_terminal_snr = 1},
+         "'zero_terminal_snr' and 'kind' 4 don't"},
         {{.kind = DM_SCHEDULE_EDM, .timesteps = 10, .sigma_max = 1, .rho = 7}, "'sigma_min' is 0"},
-        {{.kind = DM_SCHEDULE_EDM, .timesteps = 10, .sigma_min = 2, .sigma_max = 1, .rho = 7}, "'sigma_max' is 1"},
+        {{.kind = DM_SCHEDULE_EDM, .timesteps = 10, .sigma_min = 2, .sigma_max = 1, .rho = 7},
+         "'sigma_max' is 1"},
         {{.kind = DM_SCHEDULE_EDM, .timesteps = 10, .sigma_min = 1, .sigma_max = 2}, "'rho' is 0"},
         {{.timesteps = 10, .beta_start = 0, .beta_end = 0.1}, "'beta_start' is 0"},
         {{.timesteps = 10, .beta_start = NAN, .beta_end = 0.1}, "'beta_start' is"},
@@ -333,13 +370,18 @@ START_TEST(options_refused) {
     }
     const double nan_beta[] = {0.1, NAN}, large_beta[] = {0.1, 0.2, 1};
     dm_schedule *schedule;
-    ck_assert_int_eq(dm_schedule_create_from_betas(&schedule, context, nan_beta, 2), DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_schedule_create_from_betas(&schedule, context, nan_beta, 2),
+                     DM_ERROR_INVALID_ARGUMENT);
     ck_assert_ptr_nonnull(strstr(dm_context_error(context), "beta 1 is"));
-    ck_assert_int_eq(dm_schedule_create_from_betas(&schedule, context, large_beta, 3), DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_schedule_create_from_betas(&schedule, context, large_beta, 3),
+                     DM_ERROR_INVALID_ARGUMENT);
     ck_assert_ptr_nonnull(strstr(dm_context_error(context), "beta 2 is 1"));
-    ck_assert_int_eq(dm_schedule_create_from_betas(&schedule, context, NULL, 3), DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dm_schedule_create_from_betas(&schedule, context, large_beta, 0), DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dm_schedule_create_from_betas(&schedule, context, large_beta, 100001), DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_schedule_create_from_betas(&schedule, context, NULL, 3),
+                     DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_schedule_create_from_betas(&schedule, context, large_beta, 0),
+                     DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_schedule_create_from_betas(&schedule, context, large_beta, 100001),
+                     DM_ERROR_INVALID_ARGUMENT);
     ck_assert_ptr_null(schedule);
 }
 END_TEST
@@ -369,18 +411,21 @@ static void save(const dm_schedule *schedule, const char *path) {
     ck_assert_int_eq(dmi_safetensors_begin(&context->host, &writer), DM_OK);
     ck_assert_int_eq(dmi_format_write(&context->host, writer, dmi_format_unet), DM_OK);
     if (schedule) ck_assert_int_eq(dmi_schedule_write(&context->host, writer, schedule), DM_OK);
-    ck_assert_msg(dmi_safetensors_write(&context->host, writer, path) == DM_OK, "%s", dm_context_error(context));
+    ck_assert_msg(dmi_safetensors_write(&context->host, writer, path) == DM_OK, "%s",
+                  dm_context_error(context));
     dmi_safetensors_free(&context->host, writer);
 }
 
 static void check_reload(dm_schedule *schedule, const char *path) {
     save(schedule, path);
     dm_schedule *loaded;
-    ck_assert_msg(dm_schedule_load(&loaded, context, path) == DM_OK, "%s", dm_context_error(context));
+    ck_assert_msg(dm_schedule_load(&loaded, context, path) == DM_OK, "%s",
+                  dm_context_error(context));
     ck_assert_int_eq(loaded->steps, schedule->steps);
     ck_assert_int_eq(loaded->options.kind, schedule->options.kind);
     ck_assert_mem_eq(loaded->beta, schedule->beta, (size_t)schedule->steps * sizeof(double));
-    ck_assert_mem_eq(loaded->alpha_cumprod, schedule->alpha_cumprod, (size_t)schedule->steps * sizeof(double));
+    ck_assert_mem_eq(loaded->alpha_cumprod, schedule->alpha_cumprod,
+                     (size_t)schedule->steps * sizeof(double));
     dm_schedule_destroy(loaded);
     dm_schedule_destroy(schedule);
 }
@@ -401,11 +446,13 @@ START_TEST(files_refused) {
     char path[128];
     snprintf(path, sizeof path, "%s/bad.safetensors", test_folder());
     dm_schedule *schedule = NULL;
-    ck_assert_int_eq(dm_schedule_load(&schedule, context, "build/tmp/not-there"), DM_ERROR_NOT_FOUND);
+    ck_assert_int_eq(dm_schedule_load(&schedule, context, "build/tmp/not-there"),
+                     DM_ERROR_NOT_FOUND);
     save(NULL, path);
     ck_assert_int_eq(dm_schedule_load(&schedule, context, path), DM_ERROR_NOT_FOUND);
-    static const char *const whole[][2] = {
-        {"schedule.timesteps", "10"}, {"schedule.beta_start", "0.1"}, {"schedule.beta_end", "0.2"}};
+    static const char *const whole[][2] = {{"schedule.timesteps", "10"},
+                                           {"schedule.beta_start", "0.1"},
+                                           {"schedule.beta_end", "0.2"}};
     static const char *const bad[][6] = {
         {"schedule.kind", "7"},
         {"schedule.kind", "zero"},
@@ -426,17 +473,24 @@ START_TEST(files_refused) {
         ck_assert_int_eq(dmi_safetensors_begin(&context->host, &writer), DM_OK);
         ck_assert_int_eq(dmi_format_write(&context->host, writer, dmi_format_unet), DM_OK);
         for (int k = 0; k < 6 && bad[i][k]; k += 2)
-            ck_assert_int_eq(dmi_safetensors_add_metadata(&context->host, writer, bad[i][k], bad[i][k + 1]), DM_OK);
-        for (size_t k = 0; k < sizeof whole / sizeof whole[0]; k++) { /* nothing is missing but what the case changes */
+            ck_assert_int_eq(dmi_safetensors_add_metadata(&context->host, writer, bad[i][k],
+                                                          bad[i][k + 1]),
+                             DM_OK);
+        for (size_t k = 0; k < sizeof whole / sizeof whole[0];
+             k++) { /* nothing is missing but what the case changes */
             bool given = false;
-            for (int n = 0; n < 6 && bad[i][n]; n += 2) given = given || strcmp(bad[i][n], whole[k][0]) == 0;
+            for (int n = 0; n < 6 && bad[i][n]; n += 2)
+                given = given || strcmp(bad[i][n], whole[k][0]) == 0;
             if (given) continue;
-            ck_assert_int_eq(dmi_safetensors_add_metadata(&context->host, writer, whole[k][0], whole[k][1]), DM_OK);
+            ck_assert_int_eq(dmi_safetensors_add_metadata(&context->host, writer, whole[k][0],
+                                                          whole[k][1]),
+                             DM_OK);
         }
         ck_assert_int_eq(dmi_safetensors_write(&context->host, writer, path), DM_OK);
         dmi_safetensors_free(&context->host, writer);
         int32_t status = dm_schedule_load(&schedule, context, path);
-        ck_assert_msg(status == DM_ERROR_BAD_FORMAT, "case %zu: %d %s", i, (int)status, dm_context_error(context));
+        ck_assert_msg(status == DM_ERROR_BAD_FORMAT, "case %zu: %d %s", i, (int)status,
+                      dm_context_error(context));
         ck_assert_ptr_null(schedule);
         ck_assert_ptr_nonnull(strstr(dm_context_error(context), "bad.safetensors"));
     }
@@ -452,8 +506,12 @@ START_TEST(files_of_later_versions) {
         dmi_safetensors_writer *writer;
         ck_assert_int_eq(dmi_safetensors_begin(&context->host, &writer), DM_OK);
         if (version) {
-            ck_assert_int_eq(dmi_safetensors_add_metadata(&context->host, writer, "format", dmi_format_unet), DM_OK);
-            ck_assert_int_eq(dmi_safetensors_add_metadata(&context->host, writer, "format_version", "2"), DM_OK);
+            ck_assert_int_eq(dmi_safetensors_add_metadata(&context->host, writer, "format",
+                                                          dmi_format_unet),
+                             DM_OK);
+            ck_assert_int_eq(dmi_safetensors_add_metadata(&context->host, writer, "format_version",
+                                                          "2"),
+                             DM_OK);
         }
         ck_assert_int_eq(dmi_schedule_write(&context->host, writer, schedule), DM_OK);
         ck_assert_int_eq(dmi_safetensors_write(&context->host, writer, path), DM_OK);

@@ -1,4 +1,5 @@
-/* Solvers: which timesteps are visited, the coefficients of each step, and distributions whose exact denoiser is known. */
+/* Solvers: which timesteps are visited, the coefficients of each step, and distributions whose
+ * exact denoiser is known. */
 #include "sample/solver.h"
 
 #include "support/sampling.h"
@@ -11,18 +12,25 @@ static void check_timesteps(dm_sampler_options o, const int32_t *want) {
     ck_assert_int_eq(dm_sampler_steps(sampler), o.steps);
     ok(dm_sampler_timesteps(sampler, got, (size_t)o.steps));
     for (int32_t i = 0; i < o.steps; i++)
-        ck_assert_msg(got[i] == want[i], "timestep %d is %d, not %d", (int)i, (int)got[i], (int)want[i]);
-    fails(DM_ERROR_SHAPE_MISMATCH, dm_sampler_timesteps(sampler, got, (size_t)o.steps + 1), "'count'");
+        ck_assert_msg(got[i] == want[i], "timestep %d is %d, not %d", (int)i, (int)got[i],
+                      (int)want[i]);
+    fails(DM_ERROR_SHAPE_MISMATCH, dm_sampler_timesteps(sampler, got, (size_t)o.steps + 1),
+          "'count'");
     dm_sampler_destroy(sampler);
 }
 
-/* What numpy gives for the three formulas. 1000 / 16 = 62.5, so trailing has ties: 437.5 goes to 438, 312.5 to 312. */
+/* What numpy gives for the three formulas. 1000 / 16 = 62.5, so trailing has ties: 437.5 goes to
+ * 438, 312.5 to 312. */
 START_TEST(spacings) {
-    check_timesteps(test_sampler_options(0, 7, DM_SPACING_LEADING), (const int32_t[]){852, 710, 568, 426, 284, 142, 0});
-    check_timesteps(test_sampler_options(0, 7, DM_SPACING_TRAILING), (const int32_t[]){999, 856, 713, 570, 428, 285, 142});
-    check_timesteps(test_sampler_options(0, 7, DM_SPACING_LINSPACE), (const int32_t[]){999, 832, 666, 500, 333, 166, 0});
+    check_timesteps(test_sampler_options(0, 7, DM_SPACING_LEADING),
+                    (const int32_t[]){852, 710, 568, 426, 284, 142, 0});
+    check_timesteps(test_sampler_options(0, 7, DM_SPACING_TRAILING),
+                    (const int32_t[]){999, 856, 713, 570, 428, 285, 142});
+    check_timesteps(test_sampler_options(0, 7, DM_SPACING_LINSPACE),
+                    (const int32_t[]){999, 832, 666, 500, 333, 166, 0});
     check_timesteps(test_sampler_options(0, 16, DM_SPACING_TRAILING),
-                    (const int32_t[]){999, 937, 874, 811, 749, 687, 624, 561, 499, 437, 374, 311, 249, 187, 124, 61});
+                    (const int32_t[]){999, 937, 874, 811, 749, 687, 624, 561, 499, 437, 374, 311,
+                                      249, 187, 124, 61});
     check_timesteps(test_sampler_options(0, 1, DM_SPACING_LEADING), (const int32_t[]){0});
     check_timesteps(test_sampler_options(0, 1, DM_SPACING_LINSPACE), (const int32_t[]){0});
     check_timesteps(test_sampler_options(0, 1, DM_SPACING_TRAILING), (const int32_t[]){999});
@@ -53,15 +61,17 @@ END_TEST
 /* ---- coefficients ---- */
 
 /* Step i of a solver over whole timesteps, `count` of them, to the clean picture. */
-static dmi_stage step_of(const dmi_solver *solver, const dm_sampler_options *o, const int32_t *timesteps, int32_t count,
-                         int32_t i) {
+static dmi_stage step_of(const dmi_solver *solver, const dm_sampler_options *o,
+                         const int32_t *timesteps, int32_t count, int32_t i) {
     dmi_level levels[1001];
     double t[1001];
     dmi_stage stages[4];
-    for (int32_t k = 0; k < count; k++) levels[k] = dmi_schedule_level(schedule, timesteps[k]), t[k] = timesteps[k];
+    for (int32_t k = 0; k < count; k++)
+        levels[k] = dmi_schedule_level(schedule, timesteps[k]), t[k] = timesteps[k];
     levels[count] = (dmi_level){.signal = 1};
     t[count] = -1;
-    dmi_path path = {.schedule = schedule, .options = o, .levels = levels, .timesteps = t, .steps = count};
+    dmi_path path = {
+        .schedule = schedule, .options = o, .levels = levels, .timesteps = t, .steps = count};
     ck_assert_int_eq(solver->step(&path, i, stages), 1);
     return stages[0];
 }
@@ -71,7 +81,10 @@ START_TEST(ddim_variance_figures) {
     static const struct {
         int32_t pair[2];
         double variance;
-    } want[] = {{{420, 400}, 0.14771}, {{980, 960}, 0.32460}, {{487, 486}, 0.00979}, {{999, 998}, 0.02}};
+    } want[] = {{{420, 400}, 0.14771},
+                {{980, 960}, 0.32460},
+                {{487, 486}, 0.00979},
+                {{999, 998}, 0.02}};
     dm_sampler_options o = test_sampler_options(DM_SOLVER_DDIM, 2, DM_SPACING_CUSTOM);
     o.eta = 1;
     for (int i = 0; i < 4; i++) {
@@ -81,8 +94,9 @@ START_TEST(ddim_variance_figures) {
 }
 END_TEST
 
-/* Over all timesteps, ancestral sampling is eq. 7's posterior, and DDIM with eta 1 is the same (Song et al. 2021, sec. 4.1).
- */
+/* Over all timesteps, ancestral sampling is eq. 7's posterior, and DDIM with eta 1 is the same
+ * (Song et al. 2021, sec.
+ * 4.1). */
 START_TEST(steps_are_the_posterior) {
     double mean_x0[1000], mean_xt[1000], variance[1000], beta[1000];
     ok(dm_schedule_get(schedule, DM_SERIES_POSTERIOR_MEAN_X0, mean_x0, 1000));
@@ -115,27 +129,32 @@ START_TEST(steps_are_the_posterior) {
         o.eta = 0;
         double signal = sqrt(alpha_cumprod[t]), noise = sqrt(1 - alpha_cumprod[t]);
         ck_assert_double_eq_tol(ddim.of[DMI_X] + ddim.of[DMI_EPS] / noise, small.of[DMI_X], 1e-9);
-        ck_assert_double_eq_tol(ddim.of[DMI_X0] - ddim.of[DMI_EPS] * signal / noise, small.of[DMI_X0], 1e-9);
+        ck_assert_double_eq_tol(ddim.of[DMI_X0] - ddim.of[DMI_EPS] * signal / noise,
+                                small.of[DMI_X0], 1e-9);
         ck_assert_double_eq_tol(ddim.noise, small.noise, 1e-9);
     }
 }
 END_TEST
 
-/* From a perfect prediction of any kind come the same x_0 and eps, at any level of noise that it goes with. */
+/* From a perfect prediction of any kind come the same x_0 and eps, at any level of noise that it
+ * goes with. */
 START_TEST(predictions_agree) {
     const double x0 = 0.3, eps = -1.2, data = 0.5;
     for (int32_t kind = 0; kind <= DM_PREDICT_EDM; kind++) {
         for (int i = 1; i < 40; i++) {
             double share = i / 40.0, sigma = 0.01 * pow(1.25, i);
-            dmi_level with_betas = {.signal = sqrt(1 - share), .noise = sqrt(share)}, line = {.signal = 1 - share, .noise = share};
+            dmi_level with_betas = {.signal = sqrt(1 - share), .noise = sqrt(share)},
+                      line = {.signal = 1 - share, .noise = share};
             dmi_level level = kind == DM_PREDICT_EDM    ? (dmi_level){.signal = 1, .noise = sigma}
                               : kind == DM_PREDICT_FLOW ? line
                                                         : with_betas;
             double x = level.signal * x0 + level.noise * eps, both = sigma * sigma + data * data;
-            const double given[] = {
-                [DM_PREDICT_EPS] = eps, [DM_PREDICT_X0] = x0, [DM_PREDICT_V] = level.signal * eps - level.noise * x0,
-                [DM_PREDICT_FLOW] = eps - x0,
-                [DM_PREDICT_EDM] = (x0 - data * data / both * x) / (sigma * data / sqrt(both))};
+            const double given[] = {[DM_PREDICT_EPS] = eps,
+                                    [DM_PREDICT_X0] = x0,
+                                    [DM_PREDICT_V] = level.signal * eps - level.noise * x0,
+                                    [DM_PREDICT_FLOW] = eps - x0,
+                                    [DM_PREDICT_EDM] = (x0 - data * data / both * x) /
+                                                       (sigma * data / sqrt(both))};
             dmi_reading r = dmi_reading_at(level, kind, data);
             ck_assert_double_eq_tol(r.x0_x * x + r.x0_output * given[kind], x0, 1e-12);
             ck_assert_double_eq_tol(r.eps_x * x + r.eps_output * given[kind], eps, 1e-12);
@@ -145,37 +164,43 @@ START_TEST(predictions_agree) {
 }
 END_TEST
 
-/* Betas so small that alpha_cumprod stays 1, so large that it ends at 0, both in turns, and one timestep only. */
+/* Betas so small that alpha_cumprod stays 1, so large that it ends at 0, both in turns, and one
+ * timestep only. */
 START_TEST(extreme_schedules_stay_finite) {
     enum { COUNT = 400, SOLVERS = DM_SOLVER_DEIS + 1 };
-    /* Of stretches of 20 timesteps, a step each: the first is of one, the second of the two after it. */
-    static const double values[][2] = {{1e-300, 1e-300}, {1e-17, 1e-17}, {0.5, 0.5}, {0.999999999, 0.999999999}, {0.01, 1e-17},
-                                       {1e-17, 0.01}};
+    /* Of stretches of 20 timesteps, a step each: the first is of one, the second of the two after
+     * it. */
+    static const double values[][2] = {{1e-300, 1e-300},           {1e-17, 1e-17}, {0.5, 0.5},
+                                       {0.999999999, 0.999999999}, {0.01, 1e-17},  {1e-17, 0.01}};
     enum { VALUES = sizeof values / sizeof values[0] };
     double betas[COUNT];
     for (int i = 0; i < VALUES * SOLVERS * 3 * 2; i++) {
         const double *value = values[i % VALUES];
         for (int t = 0; t < COUNT; t++) betas[t] = value[t / 20 % 3 != 0];
-        int32_t solver = i / VALUES % SOLVERS, prediction = i / VALUES / SOLVERS % 3, short_one = i / VALUES / SOLVERS / 3;
+        int32_t solver = i / VALUES % SOLVERS, prediction = i / VALUES / SOLVERS % 3,
+                short_one = i / VALUES / SOLVERS / 3;
         if (solver == DM_SOLVER_PNDM && short_one) continue; /* it needs 4 steps */
         dm_schedule *extreme;
         ok(dm_schedule_create_from_betas(&extreme, context, betas, short_one ? 1 : COUNT));
-        dm_sampler_options o = test_sampler_options(solver, short_one ? 1 : 20, DM_SPACING_TRAILING);
+        dm_sampler_options o =
+            test_sampler_options(solver, short_one ? 1 : 20, DM_SPACING_TRAILING);
         o.rederive_eps = 1;
         dm_sampler *sampler;
-        ok(dm_sampler_create_with_denoiser(&sampler, context, extreme, test_wave, NULL, prediction, SIDE, SIDE, CHANNELS,
-                                           &o));
+        ok(dm_sampler_create_with_denoiser(&sampler, context, extreme, test_wave, NULL, prediction,
+                                           SIDE, SIDE, CHANNELS, &o));
         float images[ELEMENTS];
         int32_t status = dm_sampler_run(sampler, NULL, images, ELEMENTS);
-        ck_assert_msg(status == DM_OK, "%s, prediction %d, betas of %g and %g: %s", dm_solver_name(solver), (int)prediction,
-                      value[0], value[1], dm_context_error(context));
+        ck_assert_msg(status == DM_OK, "%s, prediction %d, betas of %g and %g: %s",
+                      dm_solver_name(solver), (int)prediction, value[0], value[1],
+                      dm_context_error(context));
         dm_sampler_destroy(sampler);
         dm_schedule_destroy(extreme);
     }
 }
 END_TEST
 
-/* A flow that is practically all noise or all picture, and a grid over a chain whose first level has no noise. */
+/* A flow that is practically all noise or all picture, and a grid over a chain whose first level
+ * has no noise. */
 START_TEST(extreme_grids_stay_finite) {
     static const double few[] = {1e-17, 0.1, 0.2, 0.3}, shifts[] = {1e-17, 1e-3, 1e3};
     float images[ELEMENTS];
@@ -188,13 +213,16 @@ START_TEST(extreme_grids_stay_finite) {
         if (!chain) flow.flow_shift = shifts[i];
         if (chain) ok(dm_schedule_create_from_betas(&extreme, context, few, 4));
         else ok(dm_schedule_create(&extreme, context, &flow));
-        dm_sampler_options o = test_sampler_options(chain ? DM_SOLVER_EULER : DM_SOLVER_FLOW_EULER, 4, DM_SPACING_TRAILING);
+        dm_sampler_options o = test_sampler_options(chain ? DM_SOLVER_EULER : DM_SOLVER_FLOW_EULER,
+                                                    4, DM_SPACING_TRAILING);
         if (chain) o.grid = DM_GRID_KARRAS;
         dm_sampler *sampler;
         ok(dm_sampler_create_with_denoiser(&sampler, context, extreme, test_wave, NULL,
-                                           chain ? DM_PREDICT_EPS : DM_PREDICT_FLOW, SIDE, SIDE, CHANNELS, &o));
+                                           chain ? DM_PREDICT_EPS : DM_PREDICT_FLOW, SIDE, SIDE,
+                                           CHANNELS, &o));
         int32_t status = dm_sampler_run(sampler, NULL, images, ELEMENTS);
-        ck_assert_msg(status == DM_OK, "%s: %s", chain ? "chain" : "flow", dm_context_error(context));
+        ck_assert_msg(status == DM_OK, "%s: %s", chain ? "chain" : "flow",
+                      dm_context_error(context));
         dm_sampler_destroy(sampler);
         dm_schedule_destroy(extreme);
     }
@@ -206,8 +234,8 @@ END_TEST
 static const double gauss_mean = 0.2, gauss_deviation = 0.3;
 
 /* E[x_0 | x_t], told as the prediction that `user` points to. */
-static int32_t gauss(void *user, float *output, const float *x_t, float timestep, const int32_t *labels, size_t count,
-                     size_t elements) {
+static int32_t gauss(void *user, float *output, const float *x_t, float timestep,
+                     const int32_t *labels, size_t count, size_t elements) {
     (void)labels;
     double a = alpha_cumprod[(int)timestep], variance = gauss_deviation * gauss_deviation;
     double gain = variance * sqrt(a) / (a * variance + 1 - a);
@@ -222,8 +250,8 @@ static int32_t gauss(void *user, float *output, const float *x_t, float timestep
     return 0;
 }
 
-/* DDIM follows an ODE, here the line from a quantile of x_T to the same quantile of the data: by Euler's method, so twice
- * the steps halve the error. */
+/* DDIM follows an ODE, here the line from a quantile of x_T to the same quantile of the data: by
+ * Euler's method, so twice the steps halve the error. */
 static double ddim_error(int32_t prediction, int32_t steps) {
     enum { COUNT = 4, TOTAL = COUNT * ELEMENTS };
     dm_sampler_options o = test_sampler_options(DM_SOLVER_DDIM, steps, DM_SPACING_TRAILING);
@@ -245,8 +273,8 @@ static double ddim_error(int32_t prediction, int32_t steps) {
 START_TEST(ddim_on_a_gaussian) {
     double coarse = ddim_error(_i, 500), fine = ddim_error(_i, 1000);
     ck_assert_msg(fine < 0.0045, "prediction %d: relative error %.4g", _i, fine);
-    ck_assert_msg(coarse > 1.9 * fine && coarse < 2.05 * fine, "prediction %d: %.4g with 500 steps, %.4g with 1000", _i,
-                  coarse, fine);
+    ck_assert_msg(coarse > 1.9 * fine && coarse < 2.05 * fine,
+                  "prediction %d: %.4g with 500 steps, %.4g with 1000", _i, coarse, fine);
 }
 END_TEST
 
@@ -259,7 +287,8 @@ static void moments(const float *values, size_t count, double *mean, double *dev
 
 START_TEST(noisy_solvers_on_a_gaussian) {
     enum { COUNT = 256, TOTAL = COUNT * ELEMENTS };
-    dm_sampler_options o = test_sampler_options(_i < 2 ? DM_SOLVER_DDPM : DM_SOLVER_DDIM, 1000, DM_SPACING_TRAILING);
+    dm_sampler_options o =
+        test_sampler_options(_i < 2 ? DM_SOLVER_DDPM : DM_SOLVER_DDIM, 1000, DM_SPACING_TRAILING);
     o.clip = 0;
     o.batch_size = 64;
     o.variance = _i == 0 ? DM_VARIANCE_FIXED_SMALL : DM_VARIANCE_FIXED_LARGE;
@@ -272,7 +301,8 @@ START_TEST(noisy_solvers_on_a_gaussian) {
     ok(dm_sampler_run(sampler, &r, images, TOTAL));
     double mean, deviation;
     moments(images, TOTAL, &mean, &deviation);
-    /* 12,288 values: standard errors 0.0027 and 0.0019, of which 4; 1000 steps bias the deviation by 0.001 to 0.002. */
+    /* 12,288 values: standard errors 0.0027 and 0.0019, of which 4; 1000 steps bias the deviation
+     * by 0.001 to 0.002. */
     ck_assert_double_eq_tol(mean, gauss_mean, 0.011);
     ck_assert_double_eq_tol(deviation, gauss_deviation, 0.010);
     free(images);

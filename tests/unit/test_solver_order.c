@@ -1,5 +1,6 @@
-/* A solver's order: halving the steps divides the error as its order says, on a mixture of two Gaussians, whose exact denoiser
- * is known in closed form. Golden figures cannot show this: they would repeat another's mistake. */
+/* A solver's order: halving the steps divides the error as its order says, on a mixture of two
+ * Gaussians, whose exact denoiser is known in closed form. Golden figures cannot show this: they
+ * would repeat another's mistake. */
 #include "support/sampling.h"
 
 enum { PIXELS = 8 };
@@ -11,7 +12,8 @@ static const double weight[2] = {0.3, 0.7}, mean[2] = {-0.6, 0.5}, deviation[2] 
 static double denoised(double x, double signal, double noise) {
     double exponent[2], posterior[2], most;
     for (int k = 0; k < 2; k++) {
-        double variance = signal * signal * deviation[k] * deviation[k] + noise * noise, off = x - signal * mean[k];
+        double variance = signal * signal * deviation[k] * deviation[k] + noise * noise,
+               off = x - signal * mean[k];
         exponent[k] = log(weight[k]) - 0.5 * log(variance) - off * off / (2 * variance);
         posterior[k] = mean[k] + signal * deviation[k] * deviation[k] / variance * off;
     }
@@ -21,20 +23,21 @@ static double denoised(double x, double signal, double noise) {
 }
 
 /* EDM's schedule tells the network ln(sigma) / 4, so the level is known at any point of the way. */
-static int32_t edm_mixture(void *user, float *output, const float *input, float time, const int32_t *labels, size_t count,
-                           size_t elements) {
+static int32_t edm_mixture(void *user, float *output, const float *input, float time,
+                           const int32_t *labels, size_t count, size_t elements) {
     (void)user, (void)labels;
     double sigma = exp(4 * (double)time), data = 0.5, both = sigma * sigma + data * data;
     for (size_t i = 0; i < count * elements; i++) {
         double x = input[i] * sqrt(both);
-        output[i] = (float)((denoised(x, 1, sigma) - data * data / both * x) / (sigma * data / sqrt(both)));
+        output[i] =
+            (float)((denoised(x, 1, sigma) - data * data / both * x) / (sigma * data / sqrt(both)));
     }
     return 0;
 }
 
 /* The flow schedule tells it s T. */
-static int32_t flow_mixture(void *user, float *output, const float *x, float time, const int32_t *labels, size_t count,
-                            size_t elements) {
+static int32_t flow_mixture(void *user, float *output, const float *x, float time,
+                            const int32_t *labels, size_t count, size_t elements) {
     (void)labels;
     double s = time / *(const double *)user;
     for (size_t i = 0; i < count * elements; i++) {
@@ -44,23 +47,27 @@ static int32_t flow_mixture(void *user, float *output, const float *x, float tim
     return 0;
 }
 
-/* The exact way: dx = (x - E[x_0 | x]) / sigma dsigma, by Runge and Kutta's fourth-order steps over log sigma. */
+/* The exact way: dx = (x - E[x_0 | x]) / sigma dsigma, by Runge and Kutta's fourth-order steps over
+ * log sigma. */
 static double exact(double x, double from, double to) {
     enum { STEPS_OF_IT = 4000 };
     double h = (log(to) - log(from)) / STEPS_OF_IT;
     for (int i = 0; i < STEPS_OF_IT; i++) {
-        double s0 = exp(log(from) + i * h), s1 = exp(log(from) + (i + 0.5) * h), s2 = exp(log(from) + (i + 1) * h);
+        double s0 = exp(log(from) + i * h), s1 = exp(log(from) + (i + 0.5) * h),
+               s2 = exp(log(from) + (i + 1) * h);
         double k1 = x - denoised(x, 1, s0), k2 = x + h / 2 * k1 - denoised(x + h / 2 * k1, 1, s1);
-        double k3 = x + h / 2 * k2 - denoised(x + h / 2 * k2, 1, s1), k4 = x + h * k3 - denoised(x + h * k3, 1, s2);
+        double k3 = x + h / 2 * k2 - denoised(x + h / 2 * k2, 1, s1),
+               k4 = x + h * k3 - denoised(x + h * k3, 1, s2);
         x += h / 6 * (k1 + 2 * k2 + 2 * k3 + k4);
     }
     return x;
 }
 
-static const double sigma_low = 0.1, sigma_high = 5, long_way = 10081; /* 10080 is a multiple of all numbers of intervals */
+static const double sigma_low = 0.1, sigma_high = 5,
+                    long_way = 10081; /* 10080 is a multiple of all numbers of intervals */
 
-/* The largest error of PIXELS values after `intervals` steps from sigma_high to sigma_low. The last step of the path, from
- * the lowest level to itself, goes nowhere. */
+/* The largest error of PIXELS values after `intervals` steps from sigma_high to sigma_low. The last
+ * step of the path, from the lowest level to itself, goes nowhere. */
 static double edm_error(int32_t solver, int32_t order, int32_t intervals) {
     dm_schedule_options so;
     dm_schedule *edm;
@@ -77,14 +84,16 @@ static double edm_error(int32_t solver, int32_t order, int32_t intervals) {
     o.clip = 0;
     o.final_alpha_one = 0;
     o.lower_order_final = 0;
-    ok(dm_sampler_create_with_denoiser(&sampler, context, edm, edm_mixture, NULL, DM_PREDICT_EDM, 1, PIXELS, 1, &o));
+    ok(dm_sampler_create_with_denoiser(&sampler, context, edm, edm_mixture, NULL, DM_PREDICT_EDM, 1,
+                                       PIXELS, 1, &o));
     float start[PIXELS], images[PIXELS];
     for (int i = 0; i < PIXELS; i++) start[i] = (float)(sigma_high * (i - 3.4) / 3);
     dm_sampler_request r = test_sampler_request(1);
     r.start = start;
     ok(dm_sampler_run(sampler, &r, images, PIXELS));
     double worst = 0;
-    for (int i = 0; i < PIXELS; i++) worst = fmax(worst, fabs(images[i] - exact(start[i], sigma_high, sigma_low)));
+    for (int i = 0; i < PIXELS; i++)
+        worst = fmax(worst, fabs(images[i] - exact(start[i], sigma_high, sigma_low)));
     dm_sampler_destroy(sampler);
     dm_schedule_destroy(edm);
     return worst;
@@ -94,14 +103,16 @@ static double flow_error(int32_t solver, int32_t intervals) {
     dm_schedule_options so;
     dm_schedule *flow;
     dm_sampler *sampler;
-    double steps_of_it = 1120; /* a multiple of the numbers of intervals; the last timestep is noise alone */
+    double steps_of_it =
+        1120; /* a multiple of the numbers of intervals; the last timestep is noise alone */
     ok(dm_schedule_options_init(&so, sizeof so));
     so.kind = DM_SCHEDULE_FLOW;
     so.timesteps = (int32_t)steps_of_it;
     ok(dm_schedule_create(&flow, context, &so));
     dm_sampler_options o = test_sampler_options(solver, intervals, DM_SPACING_TRAILING);
     o.clip = 0;
-    ok(dm_sampler_create_with_denoiser(&sampler, context, flow, flow_mixture, &steps_of_it, DM_PREDICT_FLOW, 1, PIXELS, 1, &o));
+    ok(dm_sampler_create_with_denoiser(&sampler, context, flow, flow_mixture, &steps_of_it,
+                                       DM_PREDICT_FLOW, 1, PIXELS, 1, &o));
     float start[PIXELS], images[PIXELS];
     for (int i = 0; i < PIXELS; i++) start[i] = (float)((i - 3.4) / 3);
     dm_sampler_request r = test_sampler_request(1);
@@ -109,20 +120,25 @@ static double flow_error(int32_t solver, int32_t intervals) {
     ok(dm_sampler_run(sampler, &r, images, PIXELS));
     double worst = 0;
     /* x at s = 1 is eps, which sigma eps goes on from where sigma is large. */
-    for (int i = 0; i < PIXELS; i++) worst = fmax(worst, fabs(images[i] - exact(1e4 * start[i] + 0.17, 1e4, 1e-4)));
+    for (int i = 0; i < PIXELS; i++)
+        worst = fmax(worst, fabs(images[i] - exact(1e4 * start[i] + 0.17, 1e4, 1e-4)));
     dm_sampler_destroy(sampler);
     dm_schedule_destroy(flow);
     return worst;
 }
 
-/* PNDM goes by timesteps with betas: sigma falls geometrically over them, from sigma_high to sigma_low. */
-static double sigma_at(double t) { return sigma_low * pow(sigma_high / sigma_low, t / (long_way - 1)); }
+/* PNDM goes by timesteps with betas: sigma falls geometrically over them, from sigma_high to
+ * sigma_low. */
+static double sigma_at(double t) {
+    return sigma_low * pow(sigma_high / sigma_low, t / (long_way - 1));
+}
 
-static int32_t eps_mixture(void *user, float *output, const float *x, float time, const int32_t *labels, size_t count,
-                           size_t elements) {
+static int32_t eps_mixture(void *user, float *output, const float *x, float time,
+                           const int32_t *labels, size_t count, size_t elements) {
     (void)user, (void)labels;
     double sigma = sigma_at(time), signal = 1 / sqrt(1 + sigma * sigma), noise = sigma * signal;
-    for (size_t i = 0; i < count * elements; i++) output[i] = (float)((x[i] - signal * denoised(x[i], signal, noise)) / noise);
+    for (size_t i = 0; i < count * elements; i++)
+        output[i] = (float)((x[i] - signal * denoised(x[i], signal, noise)) / noise);
     return 0;
 }
 
@@ -138,70 +154,69 @@ static double pndm_error(int32_t intervals) {
     dm_sampler_options o = test_sampler_options(DM_SOLVER_PNDM, intervals + 1, DM_SPACING_LINSPACE);
     o.clip = 0;
     o.final_alpha_one = 0;
-    ok(dm_sampler_create_with_denoiser(&sampler, context, geometric, eps_mixture, NULL, DM_PREDICT_EPS, 1, PIXELS, 1, &o));
+    ok(dm_sampler_create_with_denoiser(&sampler, context, geometric, eps_mixture, NULL,
+                                       DM_PREDICT_EPS, 1, PIXELS, 1, &o));
     float start[PIXELS], images[PIXELS];
-    double signal_high = 1 / sqrt(1 + sigma_high * sigma_high), signal_low = 1 / sqrt(1 + sigma_low * sigma_low);
+    double signal_high = 1 / sqrt(1 + sigma_high * sigma_high),
+           signal_low = 1 / sqrt(1 + sigma_low * sigma_low);
     for (int i = 0; i < PIXELS; i++) start[i] = (float)(signal_high * sigma_high * (i - 3.4) / 3);
     dm_sampler_request r = test_sampler_request(1);
     r.start = start;
     ok(dm_sampler_run(sampler, &r, images, PIXELS));
     double worst = 0;
     for (int i = 0; i < PIXELS; i++)
-        worst = fmax(worst, fabs(images[i] / signal_low - exact(start[i] / signal_high, sigma_high, sigma_low)));
+        worst = fmax(worst, fabs(images[i] / signal_low -
+                                 exact(start[i] / signal_high, sigma_high, sigma_low)));
     dm_sampler_destroy(sampler);
     dm_schedule_destroy(geometric);
     return worst;
 }
 
-/* Orders as measured between the two finer numbers of steps must be within these bounds: an order is what an error tends to. */
+/* Orders as measured between the two finer numbers of steps must be within these bounds: an order
+ * is what an error tends to. */
 static const struct {
     int32_t solver, order, intervals; /* of the coarser run */
     double least, most;
 } cases[] = {
-    {DM_SOLVER_DDIM, 0, 72, 0.9, 1.1},
-    {DM_SOLVER_EULER, 0, 72, 0.9, 1.1},
-    {DM_SOLVER_HEUN, 0, 36, 1.8, 2.3},
-    {DM_SOLVER_DPM2, 0, 36, 1.8, 2.3},
-    {DM_SOLVER_PLMS, 0, 72, 1.8, 5},
-    {DM_SOLVER_LMS, 1, 72, 0.9, 1.1},
-    {DM_SOLVER_LMS, 2, 72, 1.8, 2.3},
-    {DM_SOLVER_LMS, 3, 72, 2.7, 3.5},
+    {DM_SOLVER_DDIM, 0, 72, 0.9, 1.1},         {DM_SOLVER_EULER, 0, 72, 0.9, 1.1},
+    {DM_SOLVER_HEUN, 0, 36, 1.8, 2.3},         {DM_SOLVER_DPM2, 0, 36, 1.8, 2.3},
+    {DM_SOLVER_PLMS, 0, 72, 1.8, 5},           {DM_SOLVER_LMS, 1, 72, 0.9, 1.1},
+    {DM_SOLVER_LMS, 2, 72, 1.8, 2.3},          {DM_SOLVER_LMS, 3, 72, 2.7, 3.5},
     {DM_SOLVER_LMS, 4, 72, 2.9, 4.7}, /* its first steps are of lower order */
-    {DM_SOLVER_DPMPP, 1, 72, 0.9, 1.1},
-    {DM_SOLVER_DPMPP, 2, 72, 1.8, 2.3},
-    {DM_SOLVER_DPMPP, 3, 72, 2.6, 3.6},
-    {DM_SOLVER_DPMPP_SINGLE, 1, 72, 0.9, 1.1},
-    {DM_SOLVER_DPMPP_SINGLE, 2, 72, 1.8, 2.3},
-    {DM_SOLVER_DPMPP_SINGLE, 3, 72, 1.8, 3.6},
-    {DM_SOLVER_UNIPC, 1, 72, 1.6, 2.4},
-    {DM_SOLVER_UNIPC, 2, 72, 2.6, 3.6},
-    {DM_SOLVER_UNIPC, 3, 72, 3.3, 4.8},
-    {DM_SOLVER_DEIS, 1, 72, 0.9, 1.1},
-    {DM_SOLVER_DEIS, 2, 72, 1.8, 2.3},
-    {DM_SOLVER_DEIS, 3, 72, 2.7, 3.5},
+    {DM_SOLVER_DPMPP, 1, 72, 0.9, 1.1},        {DM_SOLVER_DPMPP, 2, 72, 1.8, 2.3},
+    {DM_SOLVER_DPMPP, 3, 72, 2.6, 3.6},        {DM_SOLVER_DPMPP_SINGLE, 1, 72, 0.9, 1.1},
+    {DM_SOLVER_DPMPP_SINGLE, 2, 72, 1.8, 2.3}, {DM_SOLVER_DPMPP_SINGLE, 3, 72, 1.8, 3.6},
+    {DM_SOLVER_UNIPC, 1, 72, 1.6, 2.4},        {DM_SOLVER_UNIPC, 2, 72, 2.6, 3.6},
+    {DM_SOLVER_UNIPC, 3, 72, 3.3, 4.8},        {DM_SOLVER_DEIS, 1, 72, 0.9, 1.1},
+    {DM_SOLVER_DEIS, 2, 72, 1.8, 2.3},         {DM_SOLVER_DEIS, 3, 72, 2.7, 3.5},
 };
 enum { CASES = sizeof cases / sizeof cases[0] };
 
 START_TEST(orders) {
     double coarse = edm_error(cases[_i].solver, cases[_i].order, cases[_i].intervals);
-    double fine = edm_error(cases[_i].solver, cases[_i].order, 2 * cases[_i].intervals), order = log2(coarse / fine);
-    ck_assert_msg(order >= cases[_i].least && order <= cases[_i].most, "%s %d: order %.2f, errors %.3g and %.3g",
-                  dm_solver_name(cases[_i].solver), (int)cases[_i].order, order, coarse, fine);
+    double fine = edm_error(cases[_i].solver, cases[_i].order, 2 * cases[_i].intervals),
+           order = log2(coarse / fine);
+    ck_assert_msg(order >= cases[_i].least && order <= cases[_i].most,
+                  "%s %d: order %.2f, errors %.3g and %.3g", dm_solver_name(cases[_i].solver),
+                  (int)cases[_i].order, order, coarse, fine);
 }
 END_TEST
 
 START_TEST(flow_orders) {
-    double euler = log2(flow_error(DM_SOLVER_FLOW_EULER, 70) / flow_error(DM_SOLVER_FLOW_EULER, 140));
+    double euler =
+        log2(flow_error(DM_SOLVER_FLOW_EULER, 70) / flow_error(DM_SOLVER_FLOW_EULER, 140));
     double heun = log2(flow_error(DM_SOLVER_FLOW_HEUN, 70) / flow_error(DM_SOLVER_FLOW_HEUN, 140));
-    ck_assert_msg(euler > 0.9 && euler < 1.1 && heun > 1.8 && heun < 2.3, "order %.2f and %.2f", euler, heun);
+    ck_assert_msg(euler > 0.9 && euler < 1.1 && heun > 1.8 && heun < 2.3, "order %.2f and %.2f",
+                  euler, heun);
 }
 END_TEST
 
-/* Of order 2, as Liu et al. (2022) prove: the weights are of order 4 in the timestep, but weigh eps alone, while the length of the
- * way, which changes from step to step, is taken as one. */
+/* Of order 2, as Liu et al. (2022) prove: the weights are of order 4 in the timestep, but weigh eps
+ * alone, while the length of the way, which changes from step to step, is taken as one. */
 START_TEST(pndm_order) {
     double coarse = pndm_error(72), fine = pndm_error(144), order = log2(coarse / fine);
-    ck_assert_msg(order > 1.8 && order < 2.3, "order %.2f, errors %.3g and %.3g", order, coarse, fine);
+    ck_assert_msg(order > 1.8 && order < 2.3, "order %.2f, errors %.3g and %.3g", order, coarse,
+                  fine);
 }
 END_TEST
 

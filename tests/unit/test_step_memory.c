@@ -1,5 +1,6 @@
-/* Nothing is allocated once work is under way, counted where allocations arrive: at the context's hooks. Steps of training
- * allocate nothing at all, the network nothing once it has run for a count, a sampler nothing after its first step. */
+/* Nothing is allocated once work is under way, counted where allocations arrive: at the context's
+ * hooks. Steps of training allocate nothing at all, the network nothing once it has run for a
+ * count, a sampler nothing after its first step. */
 #include "support/allocator.h"
 #include "support/network.h"
 #include "support/refusal.h"
@@ -15,8 +16,9 @@ typedef struct mark {
 static mark mark_of(const test_allocator *a) { return (mark){a->calls, a->live}; }
 
 static void check_quiet(const test_allocator *a, mark before, const char *what, int32_t time) {
-    ck_assert_msg(a->calls == before.calls && a->live == before.live, "%s, time %d: %lld allocations, %lld blocks more",
-                  what, (int)time, (long long)(a->calls - before.calls), (long long)(a->live - before.live));
+    ck_assert_msg(a->calls == before.calls && a->live == before.live,
+                  "%s, time %d: %lld allocations, %lld blocks more", what, (int)time,
+                  (long long)(a->calls - before.calls), (long long)(a->live - before.live));
 }
 
 static dm_context *context_of(test_allocator *allocator, int32_t threads, int32_t profile) {
@@ -60,9 +62,12 @@ enum { MEMORY, CALLBACK, BUILTIN };
 
 static dm_dataset *dataset_of(dm_context *context, int kind) {
     dm_dataset *d;
-    test_accepted(context, kind == MEMORY ? dm_dataset_from_memory(&d, context, pixels, labels, PICTURES, SIDE, SIDE, 3)
-                         : kind == CALLBACK ? dm_dataset_from_callback(&d, context, read_grey, NULL, PICTURES, SIDE, SIDE, 3)
-                                            : dm_dataset_open_builtin(&d, context, SIDE, PICTURES, 1));
+    test_accepted(context,
+                  kind == MEMORY
+                      ? dm_dataset_from_memory(&d, context, pixels, labels, PICTURES, SIDE, SIDE, 3)
+                  : kind == CALLBACK ? dm_dataset_from_callback(&d, context, read_grey, NULL,
+                                                                PICTURES, SIDE, SIDE, 3)
+                                     : dm_dataset_open_builtin(&d, context, SIDE, PICTURES, 1));
     return d;
 }
 
@@ -72,7 +77,8 @@ typedef struct variant {
     int32_t threads, profile, accumulation, flip, use_labels;
     float dropout;
     double average, clip;
-    int32_t new_ones; /* 1: the options of the loss, of timesteps, pictures and averages; 2: those of flow */
+    int32_t new_ones; /* 1: the options of the loss, of timesteps, pictures and averages; 2: those
+                         of flow */
 } variant;
 
 /* The built-in pictures have more classes than the network. */
@@ -137,7 +143,9 @@ START_TEST(steps_of_training) {
     set_new_ones(v->new_ones, &o, &so);
     test_accepted(context, dm_schedule_create(&schedule, context, &so));
     test_accepted(context, dm_trainer_create(&trainer, unet, schedule, dataset, &o));
-    dm_train_batch batch = {.struct_size = sizeof batch, .count = (uint64_t)(3 * v->accumulation), .images = images};
+    dm_train_batch batch = {.struct_size = sizeof batch,
+                            .count = (uint64_t)(3 * v->accumulation),
+                            .images = images};
     mark before = mark_of(&allocator);
     for (int32_t i = 0; i < 2 * STEPS; i++) {
         test_accepted(context, step(trainer, &batch, i));
@@ -193,8 +201,8 @@ typedef struct watch {
     int32_t steps; /* seen */
 } watch;
 
-static int32_t watch_step(void *user, int32_t now, int32_t steps, const float *x_t, const float *x_0, size_t first,
-                          size_t count) {
+static int32_t watch_step(void *user, int32_t now, int32_t steps, const float *x_t,
+                          const float *x_0, size_t first, size_t count) {
     watch *w = user;
     (void)now, (void)steps, (void)x_t, (void)x_0, (void)first, (void)count;
     if (w->steps++ == 0) w->before = mark_of(w->allocator);
@@ -202,7 +210,8 @@ static int32_t watch_step(void *user, int32_t now, int32_t steps, const float *x
     return 0;
 }
 
-static int32_t constant_noise(void *user, int32_t now, float *noise, size_t first, size_t count, size_t elements) {
+static int32_t constant_noise(void *user, int32_t now, float *noise, size_t first, size_t count,
+                              size_t elements) {
     (void)user, (void)now, (void)first;
     for (size_t i = 0; i < count * elements; i++) noise[i] = 0.5f;
     return 0;

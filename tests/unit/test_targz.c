@@ -1,4 +1,5 @@
-/* Archives made here, plain and gzipped, read back; then the same cut short, damaged and malformed. */
+/* Archives made here, plain and gzipped, read back; then the same cut short, damaged and
+ * malformed. */
 #include "io/targz.h"
 
 #include <sys/stat.h>
@@ -75,7 +76,8 @@ static void make_content(void) {
     }
 }
 
-/* Reads to the end. The members' names are joined by blanks, and their bytes must be content[0], content[1], ... */
+/* Reads to the end. The members' names are joined by blanks, and their bytes must be content[0],
+ * content[1], ... */
 static int32_t read_all(dmi_host *host, char *names, size_t capacity) {
     dmi_targz *tar;
     dmi_targz_member member;
@@ -88,7 +90,8 @@ static int32_t read_all(dmi_host *host, char *names, size_t capacity) {
         return status;
     }
     while ((status = dmi_targz_next(host, tar, &member, &found)) == DMI_OK && found) {
-        snprintf(names + strlen(names), capacity - strlen(names), "%s%s", names[0] ? " " : "", member.name);
+        snprintf(names + strlen(names), capacity - strlen(names), "%s%s", names[0] ? " " : "",
+                 member.name);
         ck_assert_uint_le(member.size, sizeof bytes);
         status = dmi_targz_read(host, tar, bytes, (size_t)member.size);
         if (status != DMI_OK) break;
@@ -98,7 +101,8 @@ static int32_t read_all(dmi_host *host, char *names, size_t capacity) {
         const bool named = strncmp(host->error, path, strlen(path)) == 0;
         ck_assert_msg(named || status == DMI_ERROR_LIMIT_EXCEEDED, "%s", host->error);
     } else {
-        ck_assert_int_eq(dmi_targz_next(host, tar, &member, &found), DMI_OK); /* the end stays the end */
+        ck_assert_int_eq(dmi_targz_next(host, tar, &member, &found),
+                         DMI_OK); /* the end stays the end */
         ck_assert(!found);
     }
     dmi_targz_close(host, tar);
@@ -183,7 +187,8 @@ START_TEST(parts_of_members) {
     bool found;
     uint8_t bytes[2000];
     ck_assert_int_eq(dmi_targz_open(&host, &tar, path), DMI_OK);
-    for (int i = 0; i < 4; i++) ck_assert_int_eq(dmi_targz_next(&host, tar, &member, &found), DMI_OK); /* passed over */
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(dmi_targz_next(&host, tar, &member, &found), DMI_OK); /* passed over */
     ck_assert_str_eq(member.name, "top/more");
     ck_assert_uint_eq(member.size, 513);
     ck_assert_int_eq(dmi_targz_read(&host, tar, bytes, 100), DMI_OK);
@@ -191,7 +196,8 @@ START_TEST(parts_of_members) {
     ck_assert_int_eq(dmi_targz_read(&host, tar, bytes + 100, 400), DMI_OK);
     ck_assert_int_eq(memcmp(bytes, content, 500), 0);
     ck_assert_int_eq(dmi_targz_read(&host, tar, bytes, 14), DMI_ERROR_BAD_FORMAT);
-    ck_assert_ptr_nonnull(strstr(host.error, "'top/more' has only 13 more bytes, where 14 are needed"));
+    ck_assert_ptr_nonnull(
+        strstr(host.error, "'top/more' has only 13 more bytes, where 14 are needed"));
     ck_assert_int_eq(dmi_targz_next(&host, tar, &member, &found), DMI_OK);
     ck_assert(found);
     ck_assert_str_eq(member.name, "top/long");
@@ -222,7 +228,8 @@ START_TEST(long_names) {
     add(&made, "nnn", '0', content, 7);
     add(&made, "././@LongLink", 'K', name, 301);
     add(&made, "g", 'g', "15 comment=abc\n", 15);
-    add(&made, "x", 'x', "15 comment=abc\n24 path=pax/\xc3\xa4 name = x\n11 size=40\n", 15 + 24 + 11);
+    add(&made, "x", 'x', "15 comment=abc\n24 path=pax/\xc3\xa4 name = x\n11 size=40\n",
+        15 + 24 + 11);
     header = add(&made, "short", '0', content, 40);
     memcpy(header + 124, "00000000000", 12); /* pax says the size */
     seal(header);
@@ -237,7 +244,8 @@ START_TEST(long_names) {
     header[135] = 600 & 0xff;
     seal(header);
     end(&made);
-    snprintf(want, sizeof want, "some/prefix/base gnu %s pax/\xc3\xa4 name = x %s binary size", name, hundred);
+    snprintf(want, sizeof want, "some/prefix/base gnu %s pax/\xc3\xa4 name = x %s binary size",
+             name, hundred);
     check_reads(made.bytes, made.size, want);
 }
 END_TEST
@@ -258,7 +266,7 @@ START_TEST(truncated_gzip) {
     add(&made, "name", '0', content, 700);
     end(&made);
     const size_t size = gzip(packed, sizeof packed, made.bytes, made.size);
-    for (size_t cut = 2; cut < size; cut += cut > size - 40 || cut < 40 ? 1 : 17) {
+    for (size_t cut = 2; cut<size; cut += cut> size - 40 || cut < 40 ? 1 : 17) {
         check_refused(packed, cut, DMI_ERROR_BAD_FORMAT, "truncated: the file ends at byte ");
     }
 }
@@ -274,10 +282,12 @@ START_TEST(wrong_checksums) {
     check_refused(packed, size, DMI_ERROR_CHECKSUM, "do not match their checksum");
 
     made.bytes[2 * BLOCK + 5] ^= 1;
-    check_refused(made.bytes, made.size, DMI_ERROR_CHECKSUM, "tar header at byte 1024: its checksum does not match");
+    check_refused(made.bytes, made.size, DMI_ERROR_CHECKSUM,
+                  "tar header at byte 1024: its checksum does not match");
     made.bytes[2 * BLOCK + 5] ^= 1;
     made.bytes[5] ^= 1;
-    check_refused(made.bytes, made.size, DMI_ERROR_BAD_FORMAT, "tar header at byte 0: not a tar archive");
+    check_refused(made.bytes, made.size, DMI_ERROR_BAD_FORMAT,
+                  "tar header at byte 0: not a tar archive");
 }
 END_TEST
 
@@ -319,7 +329,8 @@ START_TEST(malformed_headers) {
         {"\x80\1\1\1\1\1\1\1\1\1\1\1", '0', "a", DMI_ERROR_BAD_FORMAT, "its size is not a number"},
         {"\xff\1\1\1\1\1\1\1\1\1\1\1", '0', "a", DMI_ERROR_BAD_FORMAT, "its size is not a number"},
         {"77777777777", '1', "", DMI_OK, ""}, /* a link's size means nothing */
-        {"77777777777", 'Z', "", DMI_ERROR_BAD_FORMAT, "truncated: the archive ends at byte 3072, within name"},
+        {"77777777777", 'Z', "", DMI_ERROR_BAD_FORMAT,
+         "truncated: the archive ends at byte 3072, within name"},
         {"77777777777", 'L', "", DMI_ERROR_BAD_FORMAT, "too long"},
         {"77777777777", 'x', "", DMI_ERROR_BAD_FORMAT, "too long"},
         {NULL, 'S', "", DMI_ERROR_UNSUPPORTED, "sparse"},
@@ -359,13 +370,15 @@ START_TEST(malformed_headers) {
 }
 END_TEST
 
-/* No damage may lead outside of memory: any one bit of an archive's headers is turned, and all of it is read. */
+/* No damage may lead outside of memory: any one bit of an archive's headers is turned, and all of
+ * it is read. */
 START_TEST(turned_bits) {
     dmi_host host = {0};
     char names[2000];
     make_content();
     made.size = 0;
-    add(&made, "x", 'x', "15 comment=abc\n24 path=pax/\xc3\xa4 name = x\n10 size=9\n", 15 + 24 + 10);
+    add(&made, "x", 'x', "15 comment=abc\n24 path=pax/\xc3\xa4 name = x\n10 size=9\n",
+        15 + 24 + 10);
     add(&made, "name", '0', content, 9);
     end(&made);
     for (size_t bit = 0; bit < 8 * 3 * BLOCK; bit += 3) {
@@ -384,7 +397,8 @@ END_TEST
 START_TEST(limits) {
     make_plain();
     store(packed, gzip(packed, sizeof packed, made.bytes, made.size));
-    static const uint64_t bytes[] = {10, 1000, 66000, 70000, 131500, 133000, 139000, 141000, 150000};
+    static const uint64_t bytes[] = {10,     1000,   66000,  70000, 131500,
+                                     133000, 139000, 141000, 150000};
     char names[2000];
     for (size_t i = 0; i < sizeof bytes / sizeof bytes[0]; i++) {
         dmi_host host = {.limit = bytes[i]};

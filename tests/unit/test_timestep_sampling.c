@@ -1,5 +1,6 @@
-/* Which levels of noise are trained on: each way of drawing against its distribution (bounds are four standard errors), and runs
- * whose timesteps are drawn by their losses, which go on bit for bit. */
+/* Which levels of noise are trained on: each way of drawing against its distribution (bounds are
+ * four standard errors), and runs whose timesteps are drawn by their losses, which go on bit for
+ * bit. */
 #include "base/random.h"
 #include "support/training.h"
 #include "train/trainer.h"
@@ -10,7 +11,8 @@ static dm_context *context;
 static dm_schedule *schedule;
 static dmi_timesteps timesteps;
 
-static void begin(int32_t kind, int32_t sampling, double flow_shift, double mean, double deviation) {
+static void begin(int32_t kind, int32_t sampling, double flow_shift, double mean,
+                  double deviation) {
     dm_schedule_options o;
     ck_assert_int_eq(dm_context_create(&context, NULL), DM_OK);
     ck_assert_int_eq(dm_schedule_options_init(&o, sizeof o), DM_OK);
@@ -18,7 +20,11 @@ static void begin(int32_t kind, int32_t sampling, double flow_shift, double mean
     o.timesteps = T;
     o.flow_shift = flow_shift;
     ck_assert_int_eq(dm_schedule_create(&schedule, context, &o), DM_OK);
-    timesteps = (dmi_timesteps){.context = context, .schedule = schedule, .sampling = sampling, .seed = 9, .mean = mean,
+    timesteps = (dmi_timesteps){.context = context,
+                                .schedule = schedule,
+                                .sampling = sampling,
+                                .seed = 9,
+                                .mean = mean,
                                 .deviation = deviation};
     ck_assert_int_eq(dmi_timesteps_create(&timesteps), DM_OK);
     dmi_timesteps_begin(&timesteps);
@@ -68,7 +74,8 @@ START_TEST(logit_normal_levels) {
     for (uint64_t i = 0; i < DRAWS; i++) {
         dmi_drawn_level drawn = dmi_timesteps_draw(&timesteps, i);
         double s = drawn.level.noise, u = s / (shift - (shift - 1) * s); /* the shift, undone */
-        ck_assert(s > 0 && s < 1 && drawn.timestep == DMI_TIMESTEP_BETWEEN && drawn.importance == 1);
+        ck_assert(s > 0 && s < 1 && drawn.timestep == DMI_TIMESTEP_BETWEEN &&
+                  drawn.importance == 1);
         ck_assert_double_eq_tol(drawn.level.signal, 1 - s, 1e-15);
         ck_assert_double_eq_tol(drawn.level.time, s * T, 1e-12);
         logits[i] = log(u / (1 - u));
@@ -83,7 +90,8 @@ START_TEST(log_normal_sigmas) {
     begin(DM_SCHEDULE_EDM, DM_TIMESTEPS_LOG_NORMAL, 1, -1.2, 1.2);
     for (uint64_t i = 0; i < DRAWS; i++) {
         dmi_drawn_level drawn = dmi_timesteps_draw(&timesteps, i);
-        ck_assert(drawn.level.signal == 1 && drawn.timestep == DMI_TIMESTEP_BETWEEN && drawn.importance == 1);
+        ck_assert(drawn.level.signal == 1 && drawn.timestep == DMI_TIMESTEP_BETWEEN &&
+                  drawn.importance == 1);
         logarithms[i] = log(drawn.level.noise);
         ck_assert_double_eq_tol(drawn.level.time, logarithms[i] / 4, 1e-12);
     }
@@ -94,20 +102,23 @@ END_TEST
 
 /* ---- by the losses ---- */
 
-/* Losses of all sizes: the more noise, the smaller, as it is in training. Timestep 3 has none at all. */
+/* Losses of all sizes: the more noise, the smaller, as it is in training. Timestep 3 has none at
+ * all. */
 static double loss_of(int32_t t, int32_t time) {
     float unit;
     test_fill(&unit, 1, (uint64_t)(t * 100 + time), 1);
     return t == 3 ? 0 : (1.2 + (double)unit) / (1 + t);
 }
 
-/* `times` losses of each timestep, of which the last ten count; true sizes of those in sizes [T]. */
+/* `times` losses of each timestep, of which the last ten count; true sizes of those in sizes
+ * [T]. */
 static void note_all(int32_t times, double *sizes) {
     for (int32_t time = 0; time < times; time++)
         for (int32_t t = 0; t < T; t++) dmi_timesteps_note(&timesteps, t, loss_of(t, time));
     for (int32_t t = 0; sizes && t < T; t++) {
         sizes[t] = 0;
-        for (int32_t time = times - 10; time < times; time++) sizes[t] += pow((float)loss_of(t, time), 2) / 10;
+        for (int32_t time = times - 10; time < times; time++)
+            sizes[t] += pow((float)loss_of(t, time), 2) / 10;
         sizes[t] = sqrt(sizes[t]);
     }
     dmi_timesteps_begin(&timesteps);
@@ -136,7 +147,8 @@ START_TEST(uniform_until_all_have_ten) {
     dmi_timesteps_begin(&timesteps);
     ck_assert(!timesteps.warm);
     dmi_random at = dmi_random_at(9, DMI_STREAM_TIMESTEP, 77);
-    ck_assert_int_eq(dmi_timesteps_draw(&timesteps, 77).timestep, (int32_t)dmi_random_below(&at, 0, T));
+    ck_assert_int_eq(dmi_timesteps_draw(&timesteps, 77).timestep,
+                     (int32_t)dmi_random_below(&at, 0, T));
     dmi_timesteps_note(&timesteps, T - 1, 1);
     dmi_timesteps_begin(&timesteps);
     ck_assert(timesteps.warm);
@@ -149,7 +161,8 @@ START_TEST(uniform_until_all_have_ten) {
 }
 END_TEST
 
-/* Timesteps come as often as their shares say, and the weighted mean of anything is that over uniform timesteps. */
+/* Timesteps come as often as their shares say, and the weighted mean of anything is that over
+ * uniform timesteps. */
 START_TEST(drawn_by_shares_and_unbiased) {
     int32_t seen[T] = {0};
     double sum = 0, squares = 0, want = 0;
@@ -164,7 +177,8 @@ START_TEST(drawn_by_shares_and_unbiased) {
     }
     for (int32_t t = 0; t < T; t++) {
         double share = timesteps.shares[t];
-        ck_assert_double_eq_tol((double)seen[t] / DRAWS, share, 4 * sqrt(share * (1 - share) / DRAWS));
+        ck_assert_double_eq_tol((double)seen[t] / DRAWS, share,
+                                4 * sqrt(share * (1 - share) / DRAWS));
         want += loss_of(t, 3) / T;
     }
     double mean = sum / DRAWS;
@@ -187,7 +201,8 @@ static training_setup loss_aware(void) {
     return setup;
 }
 
-/* The losses that a step leaves are those of its pictures, in order: a mean square by its weight, without importance. */
+/* The losses that a step leaves are those of its pictures, in order: a mean square by its weight,
+ * without importance. */
 START_TEST(losses_are_those_of_the_pictures) {
     training t;
     training_given given;
@@ -202,27 +217,35 @@ START_TEST(losses_are_those_of_the_pictures) {
     const float counts[] = {1, 0, 2, 0, 1};
     ck_assert_mem_eq(t.trainer->timesteps.counts, counts, sizeof counts);
     for (int32_t i = 0; i < 4; i++) {
-        double squares = 0, weight = dmi_loss_weight(&setup.options, t.schedule, dmi_schedule_level(t.schedule, at[i]),
-                                                     at[i], DM_PREDICT_EPS);
-        for (int32_t k = 0; k < TRAINING_ELEMENTS; k++) squares += pow(given.noise[i * TRAINING_ELEMENTS + k], 2);
+        double squares = 0, weight = dmi_loss_weight(&setup.options, t.schedule,
+                                                     dmi_schedule_level(t.schedule, at[i]), at[i],
+                                                     DM_PREDICT_EPS);
+        for (int32_t k = 0; k < TRAINING_ELEMENTS; k++)
+            squares += pow(given.noise[i * TRAINING_ELEMENTS + k], 2);
         float got = t.trainer->timesteps.losses[at[i] * DMI_LOSSES_KEPT + (i == 2)];
-        ck_assert_double_eq_tol(got / (weight * squares / TRAINING_ELEMENTS), 1, 1e-4); /* the output is practically nothing */
+        ck_assert_double_eq_tol(got / (weight * squares / TRAINING_ELEMENTS), 1,
+                                1e-4); /* the output is practically nothing */
     }
     given.images[0] = NAN; /* a refused step leaves none */
-    training_expect(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL), DM_ERROR_NOT_FINITE, "refused");
+    training_expect(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL), DM_ERROR_NOT_FINITE,
+                    "refused");
     ck_assert_mem_eq(t.trainer->timesteps.counts, counts, sizeof counts);
     training_end(&t);
 }
 END_TEST
 
-static void path_in(char path[256], const char *folder, const char *name) { snprintf(path, 256, "%s/%s", folder, name); }
+static void path_in(char path[256], const char *folder, const char *name) {
+    snprintf(path, 256, "%s/%s", folder, name);
+}
 
-/* 40 steps at once on one thread; and 20, when the losses count already, saved and resumed, on two and three threads. */
+/* 40 steps at once on one thread; and 20, when the losses count already, saved and resumed, on two
+ * and three threads. */
 START_TEST(resumed_runs_are_the_same_bits) {
     char *folder = strdup(test_folder()), whole[256], half[256], resumed[256];
     training t;
     training_setup setup = loss_aware();
-    path_in(whole, folder, "whole"), path_in(half, folder, "half"), path_in(resumed, folder, "resumed");
+    path_in(whole, folder, "whole"), path_in(half, folder, "half"),
+        path_in(resumed, folder, "resumed");
     training_begin(&t, &setup);
     training_require(&t, dm_trainer_run(t.trainer, 40, NULL, NULL));
     training_require(&t, dm_trainer_save(t.trainer, whole));
@@ -248,8 +271,12 @@ END_TEST
 static const struct {
     float count, loss;
     const char *words;
-} damages[] = {{11, 1, "timestep 2 has 11 losses"}, {2.5f, 1, "2.5 losses"}, {-1, 1, "-1 losses"}, {(float)NAN, 1, "losses"},
-               {3, -1, "loss of timestep 2 is -1"}, {3, (float)INFINITY, "inf"}};
+} damages[] = {{11, 1, "timestep 2 has 11 losses"},
+               {2.5f, 1, "2.5 losses"},
+               {-1, 1, "-1 losses"},
+               {(float)NAN, 1, "losses"},
+               {3, -1, "loss of timestep 2 is -1"},
+               {3, (float)INFINITY, "inf"}};
 
 START_TEST(damaged_losses) {
     char *folder = strdup(test_folder()), path[256];
@@ -261,7 +288,8 @@ START_TEST(damaged_losses) {
     t.trainer->timesteps.losses[2 * DMI_LOSSES_KEPT + 1] = damages[_i].loss;
     training_require(&t, dm_trainer_save(t.trainer, path));
     dm_trainer_destroy(t.trainer);
-    training_expect(&t, dm_trainer_resume(&t.trainer, t.unet, t.dataset, path), DM_ERROR_BAD_FORMAT, damages[_i].words);
+    training_expect(&t, dm_trainer_resume(&t.trainer, t.unet, t.dataset, path), DM_ERROR_BAD_FORMAT,
+                    damages[_i].words);
     ck_assert_ptr_null(t.trainer);
     training_end(&t);
     free(folder);
@@ -277,11 +305,13 @@ START_TEST(files_without_losses) {
     training_begin(&t, &setup);
     training_require(&t, dm_trainer_save(t.trainer, path));
     dm_trainer_destroy(t.trainer);
-    uint8_t *bytes = training_read_file(path, &size), *name = memmem(bytes, size, "timesteps.counts", 16);
+    uint8_t *bytes = training_read_file(path, &size),
+            *name = memmem(bytes, size, "timesteps.counts", 16);
     ck_assert_ptr_nonnull(name);
     name[15] = 'S';
     training_write_file(path, bytes, size);
-    training_expect(&t, dm_trainer_resume(&t.trainer, t.unet, t.dataset, path), DM_ERROR_NOT_FOUND, "timesteps.counts");
+    training_expect(&t, dm_trainer_resume(&t.trainer, t.unet, t.dataset, path), DM_ERROR_NOT_FOUND,
+                    "timesteps.counts");
     ck_assert_ptr_null(t.trainer);
     training_end(&t);
     free(bytes);
@@ -295,10 +325,14 @@ static const struct {
     int32_t kind, prediction, sampling;
     const char *words;
 } refusals[] = {
-    {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, DM_TIMESTEPS_LOG_NORMAL, "'timestep_sampling' 3 (log-normal)|'kind' 0"},
-    {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, DM_TIMESTEPS_LOGIT_NORMAL, "'timestep_sampling' 2 (logit-normal)|'kind' 0"},
-    {DM_SCHEDULE_FLOW, DM_PREDICT_FLOW, DM_TIMESTEPS_LOG_NORMAL, "'timestep_sampling' 3 (log-normal)|'kind' 4"},
-    {DM_SCHEDULE_EDM, DM_PREDICT_EDM, DM_TIMESTEPS_LOGIT_NORMAL, "'timestep_sampling' 2 (logit-normal)|'kind' 5"},
+    {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, DM_TIMESTEPS_LOG_NORMAL,
+     "'timestep_sampling' 3 (log-normal)|'kind' 0"},
+    {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, DM_TIMESTEPS_LOGIT_NORMAL,
+     "'timestep_sampling' 2 (logit-normal)|'kind' 0"},
+    {DM_SCHEDULE_FLOW, DM_PREDICT_FLOW, DM_TIMESTEPS_LOG_NORMAL,
+     "'timestep_sampling' 3 (log-normal)|'kind' 4"},
+    {DM_SCHEDULE_EDM, DM_PREDICT_EDM, DM_TIMESTEPS_LOGIT_NORMAL,
+     "'timestep_sampling' 2 (logit-normal)|'kind' 5"},
 };
 
 START_TEST(what_does_not_go_together) {
@@ -330,7 +364,8 @@ Suite *test_timestep_sampling_suite(void) {
     tcase_add_test(tcase, resumed_runs_are_the_same_bits);
     tcase_add_loop_test(tcase, damaged_losses, 0, (int)(sizeof damages / sizeof *damages));
     tcase_add_test(tcase, files_without_losses);
-    tcase_add_loop_test(tcase, what_does_not_go_together, 0, (int)(sizeof refusals / sizeof *refusals));
+    tcase_add_loop_test(tcase, what_does_not_go_together, 0,
+                        (int)(sizeof refusals / sizeof *refusals));
     suite_add_tcase(suite, tcase);
     return suite;
 }

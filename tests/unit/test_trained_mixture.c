@@ -1,12 +1,14 @@
-/* A small network trained on a mixture of two Gaussians, and drawn from by every solver: the mean and spread of each of the
- * two, and their weights, come out near those of the data. Pictures of 4x4 pixels: a level of +0.5 or -0.4, that varies from
- * picture to picture, and a grain of each pixel's own. */
+/* A small network trained on a mixture of two Gaussians, and drawn from by every solver: the mean
+ * and spread of each of the two, and their weights, come out near those of the data. Pictures of
+ * 4x4 pixels: a level of +0.5 or -0.4, that varies from picture to picture, and a grain of each
+ * pixel's own. */
 #include "base/random.h"
 #include "support/sampling.h"
 
 enum { PLANE = 16, BATCH = 64, TRAINED = 1200, DRAWN = 512 };
 
-/* In Frobenius's norm. Chance alone makes it 0.11 of the 358 pictures of the larger mode, 0.17 of the 154 of the other. */
+/* In Frobenius's norm. Chance alone makes it 0.11 of the 358 pictures of the larger mode, 0.17 of
+ * the 154 of the other. */
 #define COVARIANCE_OFF 0.4
 
 static const double weight = 0.7, level[2] = {0.5, -0.4}, level_spread = 0.1, grain = 0.1;
@@ -61,7 +63,8 @@ static dm_unet *train(int32_t prediction, int32_t sampling, const dm_schedule *o
     return average;
 }
 
-/* The covariance of a mode's pixels: level_spread^2 between any two, and grain^2 more on the diagonal. */
+/* The covariance of a mode's pixels: level_spread^2 between any two, and grain^2 more on the
+ * diagonal. */
 static void check_covariance(const char *name, const float *got, int mode, double count) {
     double mean[PLANE] = {0}, off = 0, all = 0;
     static double square[PLANE][PLANE];
@@ -74,7 +77,8 @@ static void check_covariance(const char *name, const float *got, int mode, doubl
             if ((middle < 0.05) != mode) continue;
             for (int i = 0; i < PLANE; i++) {
                 if (!pass) mean[i] += x[i] / count;
-                for (int j = 0; pass && j < PLANE; j++) square[i][j] += (x[i] - mean[i]) * (x[j] - mean[j]) / count;
+                for (int j = 0; pass && j < PLANE; j++)
+                    square[i][j] += (x[i] - mean[i]) * (x[j] - mean[j]) / count;
             }
         }
     for (int i = 0; i < PLANE; i++)
@@ -82,7 +86,8 @@ static void check_covariance(const char *name, const float *got, int mode, doubl
             double want = level_spread * level_spread + (i == j ? grain * grain : 0);
             off += pow(square[i][j] - want, 2), all += want * want;
         }
-    ck_assert_msg(sqrt(off / all) < COVARIANCE_OFF, "%s: the covariance of mode %d is off by %.3f of its norm", name, mode,
+    ck_assert_msg(sqrt(off / all) < COVARIANCE_OFF,
+                  "%s: the covariance of mode %d is off by %.3f of its norm", name, mode,
                   sqrt(off / all));
 }
 
@@ -94,25 +99,33 @@ static void check_pictures(const char *name, const float *got) {
         for (int i = 0; i < PLANE; i++) mean += got[n * PLANE + i] / (double)PLANE;
         int k = mean < 0.05;
         count[k]++, sum[k] += mean, square[k] += mean * mean;
-        for (int i = 0; i < PLANE; i++) inner += pow(got[n * PLANE + i] - mean, 2) / (DRAWN * (PLANE - 1.0));
+        for (int i = 0; i < PLANE; i++)
+            inner += pow(got[n * PLANE + i] - mean, 2) / (DRAWN * (PLANE - 1.0));
     }
-    /* 4 standard errors of 512 pictures are 0.081; the network is a small one, trained for seconds. */
-    ck_assert_msg(fabs(count[0] / DRAWN - weight) < 0.13, "%s: weight %.3f, not %.2f", name, count[0] / DRAWN, weight);
+    /* 4 standard errors of 512 pictures are 0.081; the network is a small one, trained for
+     * seconds. */
+    ck_assert_msg(fabs(count[0] / DRAWN - weight) < 0.13, "%s: weight %.3f, not %.2f", name,
+                  count[0] / DRAWN, weight);
     for (int k = 0; k < 2; k++) {
         double mean = sum[k] / count[k], spread = sqrt(square[k] / count[k] - mean * mean);
         double want = sqrt(level_spread * level_spread + grain * grain / PLANE);
-        ck_assert_msg(fabs(mean - level[k]) < 0.05, "%s: mean %d is %.3f, not %.2f", name, k, mean, level[k]);
-        ck_assert_msg(fabs(spread - want) < 0.05, "%s: spread %d is %.3f, not %.3f", name, k, spread, want);
+        ck_assert_msg(fabs(mean - level[k]) < 0.05, "%s: mean %d is %.3f, not %.2f", name, k, mean,
+                      level[k]);
+        ck_assert_msg(fabs(spread - want) < 0.05, "%s: spread %d is %.3f, not %.3f", name, k,
+                      spread, want);
     }
     for (int k = 0; k < 2; k++) check_covariance(name, got, k, count[k]);
-    ck_assert_msg(fabs(sqrt(inner) - grain) < 0.03, "%s: grain %.3f, not %.2f", name, sqrt(inner), grain);
+    ck_assert_msg(fabs(sqrt(inner) - grain) < 0.03, "%s: grain %.3f, not %.2f", name, sqrt(inner),
+                  grain);
 }
 
 static void check_solver(dm_unet *unet, const dm_schedule *own, int32_t solver) {
     static float got[DRAWN * PLANE];
-    bool by_sigma = solver >= DM_SOLVER_EULER && solver <= DM_SOLVER_DEIS, with_betas = own == schedule;
-    dm_sampler_options o = test_sampler_options(solver, solver == DM_SOLVER_DDPM ? 250 : 40,
-                                                by_sigma ? DM_SPACING_LINSPACE : DM_SPACING_TRAILING);
+    bool by_sigma = solver >= DM_SOLVER_EULER && solver <= DM_SOLVER_DEIS,
+         with_betas = own == schedule;
+    dm_sampler_options o =
+        test_sampler_options(solver, solver == DM_SOLVER_DDPM ? 250 : 40,
+                             by_sigma ? DM_SPACING_LINSPACE : DM_SPACING_TRAILING);
     if (by_sigma && with_betas) o.grid = DM_GRID_KARRAS;
     o.clip = 0;
     o.batch_size = 128;
@@ -127,7 +140,8 @@ static void check_solver(dm_unet *unet, const dm_schedule *own, int32_t solver) 
 
 START_TEST(solvers_with_betas) {
     dm_unet *unet = train(DM_PREDICT_V, DM_TIMESTEPS_UNIFORM, schedule);
-    for (int32_t solver = DM_SOLVER_DDPM; solver <= DM_SOLVER_DEIS; solver++) check_solver(unet, schedule, solver);
+    for (int32_t solver = DM_SOLVER_DDPM; solver <= DM_SOLVER_DEIS; solver++)
+        check_solver(unet, schedule, solver);
     dm_unet_destroy(unet);
 }
 END_TEST
@@ -142,21 +156,25 @@ static dm_schedule *schedule_of(int32_t kind) {
 }
 
 START_TEST(solvers_on_flow) {
-    static const int32_t solvers[] = {DM_SOLVER_FLOW_EULER, DM_SOLVER_FLOW_HEUN, DM_SOLVER_DDIM, DM_SOLVER_DPMPP, DM_SOLVER_UNIPC};
+    static const int32_t solvers[] = {DM_SOLVER_FLOW_EULER, DM_SOLVER_FLOW_HEUN, DM_SOLVER_DDIM,
+                                      DM_SOLVER_DPMPP, DM_SOLVER_UNIPC};
     dm_schedule *flow = schedule_of(DM_SCHEDULE_FLOW);
     dm_unet *unet = train(DM_PREDICT_FLOW, DM_TIMESTEPS_LOGIT_NORMAL, flow);
-    for (size_t i = 0; i < sizeof solvers / sizeof *solvers; i++) check_solver(unet, flow, solvers[i]);
+    for (size_t i = 0; i < sizeof solvers / sizeof *solvers; i++)
+        check_solver(unet, flow, solvers[i]);
     dm_unet_destroy(unet);
     dm_schedule_destroy(flow);
 }
 END_TEST
 
 START_TEST(solvers_of_edm) {
-    static const int32_t solvers[] = {DM_SOLVER_EULER, DM_SOLVER_HEUN,  DM_SOLVER_DPM2, DM_SOLVER_LMS,
-                                      DM_SOLVER_DPMPP, DM_SOLVER_UNIPC, DM_SOLVER_DEIS};
+    static const int32_t solvers[] = {DM_SOLVER_EULER, DM_SOLVER_HEUN,  DM_SOLVER_DPM2,
+                                      DM_SOLVER_LMS,   DM_SOLVER_DPMPP, DM_SOLVER_UNIPC,
+                                      DM_SOLVER_DEIS};
     dm_schedule *edm = schedule_of(DM_SCHEDULE_EDM);
     dm_unet *unet = train(DM_PREDICT_EDM, DM_TIMESTEPS_LOG_NORMAL, edm);
-    for (size_t i = 0; i < sizeof solvers / sizeof *solvers; i++) check_solver(unet, edm, solvers[i]);
+    for (size_t i = 0; i < sizeof solvers / sizeof *solvers; i++)
+        check_solver(unet, edm, solvers[i]);
     dm_unet_destroy(unet);
     dm_schedule_destroy(edm);
 }

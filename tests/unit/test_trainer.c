@@ -16,13 +16,16 @@ START_TEST(a_batch_is_learned_by_heart) {
     training_give(&given, 4);
     dm_train_stats first = {.struct_size = sizeof first}, last = first;
     training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, &first));
-    for (int32_t i = 0; i < 250; i++) training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, &last));
-    ck_assert_msg(last.loss < 0.1 * first.loss, "the loss went from %g to %g only", first.loss, last.loss);
+    for (int32_t i = 0; i < 250; i++)
+        training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, &last));
+    ck_assert_msg(last.loss < 0.1 * first.loss, "the loss went from %g to %g only", first.loss,
+                  last.loss);
     training_end(&t);
 }
 END_TEST
 
-/* The network's last convolution begins as practically nothing, so the first loss is the targets' mean square. */
+/* The network's last convolution begins as practically nothing, so the first loss is the targets'
+ * mean square. */
 START_TEST(first_loss_is_the_targets_size) {
     training t;
     training_given given;
@@ -34,8 +37,11 @@ START_TEST(first_loss_is_the_targets_size) {
     double want = 0, *a = malloc(1000 * sizeof *a);
     training_require(&t, dm_schedule_get(t.schedule, DM_SERIES_ALPHA_CUMPROD, a, 1000));
     for (size_t i = 0; i < 4 * TRAINING_ELEMENTS; i++) {
-        double x0 = given.images[i], eps = given.noise[i], at = a[given.timesteps[i / TRAINING_ELEMENTS]];
-        double target = _i == DM_PREDICT_EPS ? eps : _i == DM_PREDICT_X0 ? x0 : sqrt(at) * eps - sqrt(1 - at) * x0;
+        double x0 = given.images[i], eps = given.noise[i],
+               at = a[given.timesteps[i / TRAINING_ELEMENTS]];
+        double target = _i == DM_PREDICT_EPS  ? eps
+                        : _i == DM_PREDICT_X0 ? x0
+                                              : sqrt(at) * eps - sqrt(1 - at) * x0;
         want += target * target / (4 * TRAINING_ELEMENTS);
     }
     dm_train_stats stats = {.struct_size = sizeof stats};
@@ -72,7 +78,9 @@ START_TEST(accumulation_is_a_larger_batch) {
     size_t count;
     dm_train_stats one, many;
     float *want = gradients_in(1, &count, &one), *got = gradients_in(1 << _i, &count, &many);
-    test_close(got, want, count, 2e-6); /* the same sums in another order, of a second step, whose weights differ as much */
+    test_close(
+        got, want, count,
+        2e-6); /* the same sums in another order, of a second step, whose weights differ as much */
     ck_assert_double_eq_tol(many.loss / one.loss, 1, 1e-6);
     ck_assert_double_eq_tol(many.gradient_norm / one.gradient_norm, 1, 1e-6);
     ck_assert_uint_eq(many.images, one.images);
@@ -137,7 +145,8 @@ START_TEST(stats_are_filled) {
     setup.options.accumulation = 2;
     training_begin(&t, &setup);
     dm_train_stats stats = {0};
-    training_expect(&t, dm_trainer_step(t.trainer, &stats), DM_ERROR_INVALID_ARGUMENT, "struct_size");
+    training_expect(&t, dm_trainer_step(t.trainer, &stats), DM_ERROR_INVALID_ARGUMENT,
+                    "struct_size");
     ck_assert_uint_eq(dm_trainer_steps_done(t.trainer), 0);
     stats.struct_size = sizeof stats;
     for (int32_t i = 0; i < 3; i++) training_require(&t, dm_trainer_step(t.trainer, &stats));
@@ -145,7 +154,8 @@ START_TEST(stats_are_filled) {
     ck_assert_uint_eq(stats.step, 3);
     ck_assert_uint_eq(stats.images, 24);
     ck_assert_double_eq_tol(stats.epoch, 2.4, 1e-15);
-    ck_assert(stats.loss > 0 && stats.gradient_norm > 0 && stats.seconds > 0 && stats.learning_rate == 1e-3);
+    ck_assert(stats.loss > 0 && stats.gradient_norm > 0 && stats.seconds > 0 &&
+              stats.learning_rate == 1e-3);
     dm_train_stats shorter; /* as an older caller has it: nothing past its end is written */
     memset(&shorter, 0x55, sizeof shorter);
     shorter.struct_size = offsetof(dm_train_stats, images);
@@ -173,7 +183,8 @@ START_TEST(average_follows_the_weights) {
     uint64_t version = target.unet->params.version;
     for (int32_t step = 0; step < 4; step++) {
         training_require(&t, dm_trainer_step(t.trainer, NULL));
-        for (size_t i = 0; i < floats; i++) want[i] = 0.75 * want[i] + 0.25 * t.unet->params.data[i];
+        for (size_t i = 0; i < floats; i++)
+            want[i] = 0.75 * want[i] + 0.25 * t.unet->params.data[i];
     }
     training_require(&t, dm_trainer_get_average(t.trainer, target.unet));
     ck_assert_uint_gt(target.unet->params.version, version);
@@ -192,8 +203,10 @@ START_TEST(average_needs_a_fitting_target) {
     setup.prediction = DM_PREDICT_V;
     training_prepare(&target, &setup);
     training_expect(&t, dm_trainer_get_average(t.trainer, NULL), DM_ERROR_INVALID_ARGUMENT, "NULL");
-    training_expect(&t, dm_trainer_get_average(t.trainer, t.unet), DM_ERROR_INVALID_ARGUMENT, "it trains");
-    training_expect(&t, dm_trainer_get_average(t.trainer, target.unet), DM_ERROR_SHAPE_MISMATCH, "'prediction'");
+    training_expect(&t, dm_trainer_get_average(t.trainer, t.unet), DM_ERROR_INVALID_ARGUMENT,
+                    "it trains");
+    training_expect(&t, dm_trainer_get_average(t.trainer, target.unet), DM_ERROR_SHAPE_MISMATCH,
+                    "'prediction'");
     training_end(&target);
     training_end(&t);
     setup = training_default();
@@ -202,7 +215,8 @@ START_TEST(average_needs_a_fitting_target) {
     ck_assert_ptr_null(t.trainer->averages[0]);
     training_prepare(&target, &setup);
     training_require(&t, dm_trainer_step(t.trainer, NULL));
-    training_expect(&t, dm_trainer_get_average(t.trainer, target.unet), DM_ERROR_WRONG_STATE, "'average_decay' is 0");
+    training_expect(&t, dm_trainer_get_average(t.trainer, target.unet), DM_ERROR_WRONG_STATE,
+                    "'average_decay' is 0");
     training_end(&target);
     training_end(&t);
 }
@@ -210,7 +224,8 @@ END_TEST
 
 /* ---- dropout, and the network between steps ---- */
 
-/* The gradients' norm of step `step` with a rate of 0, so that only the masks change from step to step. */
+/* The gradients' norm of step `step` with a rate of 0, so that only the masks change from step to
+ * step. */
 static double norm_of_step(uint64_t seed, float dropout, int32_t step) {
     training t;
     training_given given;
@@ -222,7 +237,8 @@ static double norm_of_step(uint64_t seed, float dropout, int32_t step) {
     training_begin(&t, &setup);
     training_give(&given, 4);
     dm_train_stats stats = {.struct_size = sizeof stats};
-    for (int32_t i = 0; i < step; i++) training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, &stats));
+    for (int32_t i = 0; i < step; i++)
+        training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, &stats));
     training_end(&t);
     return stats.gradient_norm;
 }
@@ -281,9 +297,12 @@ START_TEST(null_arguments) {
     dm_trainer *trainer;
     training_setup setup = training_default();
     training_prepare(&t, &setup);
-    ck_assert_int_eq(dm_trainer_create(&trainer, NULL, t.schedule, NULL, NULL), DM_ERROR_INVALID_ARGUMENT);
-    training_expect(&t, dm_trainer_create(NULL, t.unet, t.schedule, NULL, NULL), DM_ERROR_INVALID_ARGUMENT, "'out'");
-    training_expect(&t, dm_trainer_create(&trainer, t.unet, NULL, NULL, NULL), DM_ERROR_INVALID_ARGUMENT, "'schedule'");
+    ck_assert_int_eq(dm_trainer_create(&trainer, NULL, t.schedule, NULL, NULL),
+                     DM_ERROR_INVALID_ARGUMENT);
+    training_expect(&t, dm_trainer_create(NULL, t.unet, t.schedule, NULL, NULL),
+                    DM_ERROR_INVALID_ARGUMENT, "'out'");
+    training_expect(&t, dm_trainer_create(&trainer, t.unet, NULL, NULL, NULL),
+                    DM_ERROR_INVALID_ARGUMENT, "'schedule'");
     ck_assert_int_eq(dm_trainer_step(NULL, NULL), DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dm_trainer_run(NULL, 1, NULL, NULL), DM_ERROR_INVALID_ARGUMENT);
     ck_assert_uint_eq(dm_trainer_steps_done(NULL), 0);
@@ -323,7 +342,8 @@ START_TEST(memory_limit) {
     training_require(&t, dm_schedule_create(&t.schedule, t.context, NULL));
     training_require(&t, dm_context_memory(t.context, &before, NULL, NULL));
     float *weights = training_weights(&t);
-    training_expect(&t, dm_trainer_create(&t.trainer, t.unet, t.schedule, NULL, NULL), DM_ERROR_LIMIT_EXCEEDED, "10.0 MB");
+    training_expect(&t, dm_trainer_create(&t.trainer, t.unet, t.schedule, NULL, NULL),
+                    DM_ERROR_LIMIT_EXCEEDED, "10.0 MB");
     training_require(&t, dm_context_memory(t.context, &after, NULL, NULL));
     ck_assert_uint_eq(before, after);
     ck_assert(training_unchanged(&t, weights));
@@ -341,10 +361,12 @@ static int32_t make_trainer(dm_context *context, const void *user) {
     o.height = o.width = TRAINING_SIDE;
     if (!status) status = dm_schedule_create(&t.schedule, context, NULL);
     if (!status)
-        status = dm_dataset_from_memory(&t.dataset, context, training_pixels(), NULL, TRAINING_PICTURES, TRAINING_SIDE,
-                                        TRAINING_SIDE, TRAINING_CHANNELS);
+        status =
+            dm_dataset_from_memory(&t.dataset, context, training_pixels(), NULL, TRAINING_PICTURES,
+                                   TRAINING_SIDE, TRAINING_SIDE, TRAINING_CHANNELS);
     if (!status) status = dm_unet_create(&t.unet, context, &o, 1);
-    if (!status) status = dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup->options);
+    if (!status)
+        status = dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup->options);
     dm_trainer_destroy(t.trainer);
     dm_unet_destroy(t.unet);
     dm_dataset_destroy(t.dataset);

@@ -8,27 +8,63 @@ typedef struct bad_option {
     const char *words;
 } bad_option;
 
-#define BAD(type, member, value, text) {offsetof(dm_trainer_options, member), type, value, "'" #member "' is " text}
+#define BAD(type, member, value, text)                                                             \
+    { offsetof(dm_trainer_options, member), type, value, "'" #member "' is " text }
 
 static const bad_option bad_options[] = {
-    BAD('i', batch_size, 0, "0"), BAD('i', batch_size, 4097, "4097"), BAD('i', accumulation, 0, "0"),
-    BAD('i', accumulation, -1, "-1"), BAD('i', flip, 2, "2"), BAD('i', decay, 3, "3"), BAD('i', average_warmup, -1, "-1"),
-    BAD('i', use_labels, 7, "7"), BAD('i', recompute, 3, "3"), BAD('i', recompute, -1, "-1"),
-    BAD('d', learning_rate, -1e-9, "-1e-09"), BAD('d', learning_rate, (double)INFINITY, "inf"),
-    BAD('d', learning_rate, (double)NAN, ""), BAD('d', learning_rate, 1e300, "1e+300"),
-    BAD('d', beta1, 1, "1"), BAD('d', beta1, -0.1, "-0.1"), BAD('d', beta2, 1, "1"), BAD('d', beta2, (double)NAN, ""),
-    BAD('d', beta2, 0.99999999, "0.99999999"), BAD('d', adam_eps, 0, "0"), BAD('d', adam_eps, -1, "-1"),
-    BAD('d', adam_eps, 1e-60, "1e-60"), BAD('d', weight_decay, -1, "-1"), BAD('d', gradient_clip, -1, "-1"),
-    BAD('d', gradient_clip, (double)NAN, ""), BAD('d', average_decay, 1, "1"), BAD('d', average_decay, -0.5, "-0.5"),
-    BAD('d', final_rate, 1.5, "1.5"), BAD('d', final_rate, -1, "-1"),
-    BAD('i', timestep_sampling, 4, "4"), BAD('d', logit_mean, -101, "-101"), BAD('d', logit_std, 0, "0"),
-    BAD('d', log_sigma_mean, (double)NAN, ""), BAD('d', log_sigma_std, 6, "6"), BAD('d', learning_rate, -1e-60, "-1e-60"),
-    BAD('i', optimizer, 2, "2"), BAD('i', reserved, 1, "1"), BAD('d', average_half_life, -1, "-1"),
-    BAD('d', average_rampup, (double)INFINITY, "inf"), BAD('d', more_decays[1], 1, "1"), BAD('d', more_half_lives[2], -2, "-2"),
-    BAD('i', loss, 3, "3"), BAD('i', loss_weight, -1, "-1"), BAD('i', crop_padding, -1, "-1"),
-    BAD('d', huber_delta, 0, "0"), BAD('d', huber_delta, 1e7, "10000000"), BAD('d', bound_lambda, -1, "-1"),
-    BAD('d', min_snr_gamma, 0, "0"), BAD('d', p2_k, 0, "0"), BAD('d', p2_gamma, 11, "11"), BAD('d', label_dropout, 1.5, "1.5"),
-    BAD('d', self_conditioning_rate, -0.5, "-0.5"), BAD('d', self_conditioning_rate, (double)NAN, ""),
+    BAD('i', batch_size, 0, "0"),
+    BAD('i', batch_size, 4097, "4097"),
+    BAD('i', accumulation, 0, "0"),
+    BAD('i', accumulation, -1, "-1"),
+    BAD('i', flip, 2, "2"),
+    BAD('i', decay, 3, "3"),
+    BAD('i', average_warmup, -1, "-1"),
+    BAD('i', use_labels, 7, "7"),
+    BAD('i', recompute, 3, "3"),
+    BAD('i', recompute, -1, "-1"),
+    BAD('d', learning_rate, -1e-9, "-1e-09"),
+    BAD('d', learning_rate, (double)INFINITY, "inf"),
+    BAD('d', learning_rate, (double)NAN, ""),
+    BAD('d', learning_rate, 1e300, "1e+300"),
+    BAD('d', beta1, 1, "1"),
+    BAD('d', beta1, -0.1, "-0.1"),
+    BAD('d', beta2, 1, "1"),
+    BAD('d', beta2, (double)NAN, ""),
+    BAD('d', beta2, 0.99999999, "0.99999999"),
+    BAD('d', adam_eps, 0, "0"),
+    BAD('d', adam_eps, -1, "-1"),
+    BAD('d', adam_eps, 1e-60, "1e-60"),
+    BAD('d', weight_decay, -1, "-1"),
+    BAD('d', gradient_clip, -1, "-1"),
+    BAD('d', gradient_clip, (double)NAN, ""),
+    BAD('d', average_decay, 1, "1"),
+    BAD('d', average_decay, -0.5, "-0.5"),
+    BAD('d', final_rate, 1.5, "1.5"),
+    BAD('d', final_rate, -1, "-1"),
+    BAD('i', timestep_sampling, 4, "4"),
+    BAD('d', logit_mean, -101, "-101"),
+    BAD('d', logit_std, 0, "0"),
+    BAD('d', log_sigma_mean, (double)NAN, ""),
+    BAD('d', log_sigma_std, 6, "6"),
+    BAD('d', learning_rate, -1e-60, "-1e-60"),
+    BAD('i', optimizer, 2, "2"),
+    BAD('i', reserved, 1, "1"),
+    BAD('d', average_half_life, -1, "-1"),
+    BAD('d', average_rampup, (double)INFINITY, "inf"),
+    BAD('d', more_decays[1], 1, "1"),
+    BAD('d', more_half_lives[2], -2, "-2"),
+    BAD('i', loss, 3, "3"),
+    BAD('i', loss_weight, -1, "-1"),
+    BAD('i', crop_padding, -1, "-1"),
+    BAD('d', huber_delta, 0, "0"),
+    BAD('d', huber_delta, 1e7, "10000000"),
+    BAD('d', bound_lambda, -1, "-1"),
+    BAD('d', min_snr_gamma, 0, "0"),
+    BAD('d', p2_k, 0, "0"),
+    BAD('d', p2_gamma, 11, "11"),
+    BAD('d', label_dropout, 1.5, "1.5"),
+    BAD('d', self_conditioning_rate, -0.5, "-0.5"),
+    BAD('d', self_conditioning_rate, (double)NAN, ""),
 };
 
 START_TEST(bad_options_are_named) {
@@ -54,9 +90,11 @@ START_TEST(decay_needs_its_end) {
     setup.options.decay = DM_DECAY_COSINE;
     setup.options.warmup_steps = setup.options.decay_steps = 10;
     int32_t status = dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options);
-    training_expect(&t, status, DM_ERROR_INVALID_ARGUMENT, "'decay_steps' is 10|'warmup_steps' (10)");
+    training_expect(&t, status, DM_ERROR_INVALID_ARGUMENT,
+                    "'decay_steps' is 10|'warmup_steps' (10)");
     setup.options.decay_steps = 11;
-    training_require(&t, dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options));
+    training_require(&t,
+                     dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options));
     training_end(&t);
 }
 END_TEST
@@ -72,7 +110,8 @@ START_TEST(options_come_back) {
     training_require(&t, dm_trainer_set_learning_rate(t.trainer, 0.25));
     training_require(&t, dm_trainer_get_options(t.trainer, &got, sizeof got));
     ck_assert(got.learning_rate == 0.25);
-    training_expect(&t, dm_trainer_set_learning_rate(t.trainer, -1), DM_ERROR_INVALID_ARGUMENT, "'learning_rate' is -1");
+    training_expect(&t, dm_trainer_set_learning_rate(t.trainer, -1), DM_ERROR_INVALID_ARGUMENT,
+                    "'learning_rate' is -1");
     training_require(&t, dm_trainer_get_options(t.trainer, &got, sizeof got));
     ck_assert(got.learning_rate == 0.25);
     training_end(&t);
@@ -83,7 +122,8 @@ Suite *test_trainer_options_suite(void);
 Suite *test_trainer_options_suite(void) {
     Suite *suite = suite_create("trainer_options");
     TCase *tcase = tcase_create("trainer_options");
-    tcase_add_loop_test(tcase, bad_options_are_named, 0, (int)(sizeof bad_options / sizeof *bad_options));
+    tcase_add_loop_test(tcase, bad_options_are_named, 0,
+                        (int)(sizeof bad_options / sizeof *bad_options));
     tcase_add_test(tcase, decay_needs_its_end);
     tcase_add_test(tcase, options_come_back);
     suite_add_tcase(suite, tcase);

@@ -19,7 +19,8 @@ START_TEST(what_is_not_finite_changes_nothing) {
     float *state = training_state(&t, &floats);
     uint64_t version = t.unet->params.version;
     given.images[TRAINING_ELEMENTS + 5] = bad_values[_i];
-    training_expect(&t, dm_trainer_step_batch(t.trainer, &given.batch, &stats), DM_ERROR_NOT_FINITE, "step 2 was refused");
+    training_expect(&t, dm_trainer_step_batch(t.trainer, &given.batch, &stats), DM_ERROR_NOT_FINITE,
+                    "step 2 was refused");
     ck_assert_int_eq(stats.refused, 1);
     ck_assert_uint_eq(stats.step, 2);
     ck_assert(!isfinite(stats.loss) || !isfinite(stats.gradient_norm));
@@ -56,7 +57,8 @@ START_TEST(gradients_that_overflow_are_refused) {
 }
 END_TEST
 
-/* Finite gradients whose squares are not would make second moments infinite, and their weights would never move again. */
+/* Finite gradients whose squares are not would make second moments infinite, and their weights
+ * would never move again. */
 START_TEST(gradients_whose_squares_overflow_are_refused) {
     training t;
     training_given given;
@@ -71,8 +73,10 @@ START_TEST(gradients_whose_squares_overflow_are_refused) {
     training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL));
     float *state = training_state(&t, &floats), before[TRAINING_CHANNELS], after[TRAINING_CHANNELS];
     for (int32_t i = 0; i < 4 * TRAINING_ELEMENTS; i++) given.images[i] = 1e25f;
-    for (int32_t i = 0; i < 4; i++) given.timesteps[i] = 999; /* x_t stays what a network can digest */
-    training_expect(&t, dm_trainer_step_batch(t.trainer, &given.batch, &stats), DM_ERROR_NOT_FINITE, "refused");
+    for (int32_t i = 0; i < 4; i++)
+        given.timesteps[i] = 999; /* x_t stays what a network can digest */
+    training_expect(&t, dm_trainer_step_batch(t.trainer, &given.batch, &stats), DM_ERROR_NOT_FINITE,
+                    "refused");
     ck_assert(isfinite(stats.loss) && isfinite(stats.gradient_norm) && stats.gradient_norm > 1e18);
     training_same_state(&t, state, floats);
     training_require(&t, dm_unet_tensor_get(t.unet, "conv_out.bias", before, TRAINING_CHANNELS));
@@ -85,7 +89,8 @@ START_TEST(gradients_whose_squares_overflow_are_refused) {
 }
 END_TEST
 
-/* Adam's bias correction counts the steps that were applied: with a refused one between, the weights are the same bits. */
+/* Adam's bias correction counts the steps that were applied: with a refused one between, the
+ * weights are the same bits. */
 START_TEST(refused_steps_do_not_count_for_adam) {
     training with, without;
     training_given given;
@@ -98,7 +103,8 @@ START_TEST(refused_steps_do_not_count_for_adam) {
         training_require(&with, dm_trainer_step_batch(with.trainer, &given.batch, NULL));
         training_require(&without, dm_trainer_step_batch(without.trainer, &given.batch, NULL));
         given.images[0] = NAN;
-        ck_assert_int_eq(dm_trainer_step_batch(with.trainer, &given.batch, NULL), DM_ERROR_NOT_FINITE);
+        ck_assert_int_eq(dm_trainer_step_batch(with.trainer, &given.batch, NULL),
+                         DM_ERROR_NOT_FINITE);
     }
     size_t floats;
     float *state = training_state(&without, &floats);
@@ -137,7 +143,8 @@ START_TEST(ten_refused_in_a_row_end_a_run) {
     training_begin(&t, &setup);
     training_require(&t, dm_trainer_run(t.trainer, 2, note_step, &r));
     spoil(&t);
-    training_expect(&t, dm_trainer_run(t.trainer, 100, note_step, &r), DM_ERROR_NOT_FINITE, "10 steps in a row|step 12");
+    training_expect(&t, dm_trainer_run(t.trainer, 100, note_step, &r), DM_ERROR_NOT_FINITE,
+                    "10 steps in a row|step 12");
     ck_assert_int_eq(r.calls, 12);
     ck_assert_int_eq(r.refused, 10);
     ck_assert_uint_eq(dm_trainer_steps_done(t.trainer), 12);
@@ -169,23 +176,28 @@ START_TEST(runs_can_be_cancelled) {
     training_setup setup = training_default();
     training_begin(&t, &setup);
     report r = {.trainer = t.trainer, .cancel_at = 2};
-    training_expect(&t, dm_trainer_run(t.trainer, 9, note_step, &r), DM_ERROR_CANCELLED, "after step 2");
+    training_expect(&t, dm_trainer_run(t.trainer, 9, note_step, &r), DM_ERROR_CANCELLED,
+                    "after step 2");
     ck_assert_uint_eq(dm_trainer_steps_done(t.trainer), 2);
     training_require(&t, dm_trainer_run(t.trainer, 3, note_step, &r));
     dm_trainer_cancel(t.trainer); /* before a run: it does not begin */
-    training_expect(&t, dm_trainer_run(t.trainer, 9, note_step, &r), DM_ERROR_CANCELLED, "after step 3");
+    training_expect(&t, dm_trainer_run(t.trainer, 9, note_step, &r), DM_ERROR_CANCELLED,
+                    "after step 3");
     ck_assert_int_eq(r.calls, 3);
     r = (report){.trainer = t.trainer, .cancel_at = 1}; /* in the last step of all */
-    training_expect(&t, dm_trainer_run(t.trainer, 4, note_step, &r), DM_ERROR_CANCELLED, "after step 4");
+    training_expect(&t, dm_trainer_run(t.trainer, 4, note_step, &r), DM_ERROR_CANCELLED,
+                    "after step 4");
     r = (report){.answer_at = 3};
-    training_expect(&t, dm_trainer_run(t.trainer, 99, note_step, &r), DM_ERROR_CANCELLED, "callback answered 7|step 7");
+    training_expect(&t, dm_trainer_run(t.trainer, 99, note_step, &r), DM_ERROR_CANCELLED,
+                    "callback answered 7|step 7");
     training_require(&t, dm_trainer_run(t.trainer, 8, NULL, NULL));
     dm_trainer_cancel(NULL);
     training_end(&t);
 }
 END_TEST
 
-/* A cancel stands until a call has told of it: one that fails for another reason, or has nothing to do, does not. */
+/* A cancel stands until a call has told of it: one that fails for another reason, or has nothing to
+ * do, does not. */
 START_TEST(cancels_are_not_lost) {
     training t;
     training_given given;
@@ -195,12 +207,14 @@ START_TEST(cancels_are_not_lost) {
     training_require(&t, dm_trainer_run(t.trainer, 2, NULL, NULL));
     dm_trainer_cancel(t.trainer);
     training_require(&t, dm_trainer_run(t.trainer, 2, NULL, NULL));
-    training_expect(&t, dm_trainer_step(t.trainer, &unset), DM_ERROR_INVALID_ARGUMENT, "struct_size");
+    training_expect(&t, dm_trainer_step(t.trainer, &unset), DM_ERROR_INVALID_ARGUMENT,
+                    "struct_size");
     training_expect(&t, dm_trainer_step(t.trainer, NULL), DM_ERROR_CANCELLED, "after step 2");
     training_require(&t, dm_trainer_step(t.trainer, NULL));
     dm_trainer_cancel(t.trainer);
     training_give(&given, 4);
-    training_expect(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL), DM_ERROR_CANCELLED, "after step 3");
+    training_expect(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL), DM_ERROR_CANCELLED,
+                    "after step 3");
     training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL));
     ck_assert_uint_eq(dm_trainer_steps_done(t.trainer), 4);
     training_end(&t);
@@ -211,7 +225,8 @@ Suite *test_trainer_run_suite(void);
 Suite *test_trainer_run_suite(void) {
     Suite *suite = suite_create("trainer_run");
     TCase *tcase = tcase_create("trainer_run");
-    tcase_add_loop_test(tcase, what_is_not_finite_changes_nothing, 0, (int)(sizeof bad_values / sizeof *bad_values));
+    tcase_add_loop_test(tcase, what_is_not_finite_changes_nothing, 0,
+                        (int)(sizeof bad_values / sizeof *bad_values));
     tcase_add_test(tcase, gradients_that_overflow_are_refused);
     tcase_add_test(tcase, gradients_whose_squares_overflow_are_refused);
     tcase_add_test(tcase, refused_steps_do_not_count_for_adam);

@@ -1,12 +1,14 @@
-/* What is done to pictures and labels on their way to the network: labels that are dropped, random crops, and what a
- * self-conditioned network saw before. */
+/* What is done to pictures and labels on their way to the network: labels that are dropped, random
+ * crops, and what a self-conditioned network saw before. */
 #include "base/random.h"
 #include "support/kernels.h"
 #include "support/training.h"
 #include "train/trainer.h"
 #include "unet/options.h"
 
-static const float *input(const training *t, dmi_value value) { return dmi_graph_data(t->trainer->train.graph, value); }
+static const float *input(const training *t, dmi_value value) {
+    return dmi_graph_data(t->trainer->train.graph, value);
+}
 
 /* ---- labels ---- */
 
@@ -14,12 +16,14 @@ static int32_t dropped_of(training *t, const dm_train_batch *batch, int32_t coun
     int32_t dropped = 0;
     for (int32_t step = 0; step < steps; step++) {
         training_require(t, dm_trainer_step_batch(t->trainer, batch, NULL));
-        for (int32_t i = 0; i < count; i++) dropped += input(t, t->trainer->train.labels)[i] == TRAINING_CLASSES;
+        for (int32_t i = 0; i < count; i++)
+            dropped += input(t, t->trainer->train.labels)[i] == TRAINING_CLASSES;
     }
     return dropped;
 }
 
-/* The share of dropped labels is the rate, within four standard errors; the others are as they were. */
+/* The share of dropped labels is the rate, within four standard errors; the others are as they
+ * were. */
 START_TEST(labels_are_dropped_at_the_rate) {
     enum { COUNT = 8, STEPS = 125 };
     static const double rates[] = {0, 0.1, 0.7, 1};
@@ -61,30 +65,37 @@ START_TEST(shift_follows_the_loop) {
                 for (int32_t r = 0; r < H; r++)
                     for (int32_t q = 0; q < W; q++)
                         for (int32_t c = 0; c < C; c++)
-                            ck_assert(y[(r * W + q) * C + c] ==
-                                      x[(naive_mirrored(r + down, H) * W + naive_mirrored(q + right, W)) * C + c]);
+                            ck_assert(
+                                y[(r * W + q) * C + c] ==
+                                x[(naive_mirrored(r + down, H) * W + naive_mirrored(q + right, W)) *
+                                      C +
+                                  c]);
             }
     release();
 }
 END_TEST
 
 /* Where picture `index` must have been shifted from, or false. */
-static bool find_shift(const float *got, uint64_t index, int32_t most, int32_t *down, int32_t *right) {
+static bool find_shift(const float *got, uint64_t index, int32_t most, int32_t *down,
+                       int32_t *right) {
     enum { S = TRAINING_SIDE, C = TRAINING_CHANNELS };
     const uint8_t *pixels = training_pixels() + index * TRAINING_ELEMENTS;
     for (*down = -most; *down <= most; ++*down)
         for (*right = -most; *right <= most; ++*right) {
             bool same = true;
             for (int32_t i = 0; same && i < TRAINING_ELEMENTS; i++) {
-                int32_t r = naive_mirrored(i / (S * C) + *down, S), q = naive_mirrored(i / C % S + *right, S);
-                same = fabsf(got[i] - ((float)pixels[(r * S + q) * C + i % C] / 127.5f - 1)) < 1e-6f;
+                int32_t r = naive_mirrored(i / (S * C) + *down, S),
+                        q = naive_mirrored(i / C % S + *right, S);
+                same =
+                    fabsf(got[i] - ((float)pixels[(r * S + q) * C + i % C] / 127.5f - 1)) < 1e-6f;
             }
             if (same) return true;
         }
     return false;
 }
 
-/* Each of the 49 places is as likely: the means of both ways are 0 within four standard errors, and the ends are met. */
+/* Each of the 49 places is as likely: the means of both ways are 0 within four standard errors, and
+ * the ends are met. */
 START_TEST(crops_are_anywhere_within_the_padding) {
     enum { BATCH = 8, STEPS = 50, PADDING = 3, DRAWN = BATCH * STEPS };
     training t;
@@ -98,15 +109,16 @@ START_TEST(crops_are_anywhere_within_the_padding) {
         training_require(&t, dm_trainer_step(t.trainer, NULL));
         for (int32_t i = 0; i < BATCH; i++) {
             int32_t down, right;
-            ck_assert_msg(find_shift(t.trainer->batch.target + i * TRAINING_ELEMENTS, t.trainer->batch.indices[i], PADDING,
-                                     &down, &right),
+            ck_assert_msg(find_shift(t.trainer->batch.target + i * TRAINING_ELEMENTS,
+                                     t.trainer->batch.indices[i], PADDING, &down, &right),
                           "picture %d of step %d is no crop", (int)i, (int)step);
             sums[0] += down, sums[1] += right;
             const int32_t reached[4] = {down, -down, right, -right};
             for (int32_t k = 0; k < 4; k++) ends[k] = reached[k] > ends[k] ? reached[k] : ends[k];
         }
     }
-    double error = 2 / sqrt(DRAWN); /* the variance of a place is ((2 PADDING + 1)^2 - 1) / 12 = 4 */
+    double error =
+        2 / sqrt(DRAWN); /* the variance of a place is ((2 PADDING + 1)^2 - 1) / 12 = 4 */
     ck_assert_double_le(fabs((double)sums[0] / DRAWN), 4 * error);
     ck_assert_double_le(fabs((double)sums[1] / DRAWN), 4 * error);
     for (int32_t k = 0; k < 4; k++) ck_assert_int_eq(ends[k], PADDING);
@@ -136,7 +148,8 @@ START_TEST(passes_look_twice_at_the_rate) {
         bool now = dmi_batch_looks_twice(&t.trainer->batch, 0.3, pass);
         twice += now;
         changes += pass > 0 && now != dmi_batch_looks_twice(&t.trainer->batch, 0.3, pass - 1);
-        ck_assert(!dmi_batch_looks_twice(&t.trainer->batch, 0, pass) && dmi_batch_looks_twice(&t.trainer->batch, 1, pass));
+        ck_assert(!dmi_batch_looks_twice(&t.trainer->batch, 0, pass) &&
+                  dmi_batch_looks_twice(&t.trainer->batch, 1, pass));
     }
     ck_assert_double_le(fabs((double)twice / PASSES - 0.3), 4 * sqrt(0.21 / PASSES));
     ck_assert_double_le(fabs((double)changes / PASSES - 0.42), 4 * sqrt(0.5 / PASSES));
@@ -144,16 +157,19 @@ START_TEST(passes_look_twice_at_the_rate) {
 }
 END_TEST
 
-/* On every instruction set: the second half of the rows, clipped; what is not a number stays so; the first half is left alone. */
+/* On every instruction set: the second half of the rows, clipped; what is not a number stays so;
+ * the first half is left alone. */
 START_TEST(self_condition_follows_the_loop) {
     enum { PIXELS = 11, C = 3, OUT = 6 };
     for (int isa = 0; isa < ISAS && kernels_of(isa); isa++) {
-        float *rows = uniform(PIXELS * 2 * C, 1, 1), *before = copied(rows, PIXELS * 2 * C), *output = uniform(PIXELS * OUT, 2, 1);
+        float *rows = uniform(PIXELS * 2 * C, 1, 1), *before = copied(rows, PIXELS * 2 * C),
+              *output = uniform(PIXELS * OUT, 2, 1);
         output[OUT + 1] = NAN;
         kernels_of(isa)->self_condition(rows, 1.5f, output, -0.75f, OUT, PIXELS, C);
         for (size_t p = 0; p < PIXELS; p++)
             for (size_t k = 0; k < C; k++) {
-                double want = 1.5 * before[p * 2 * C + k] - 0.75 * output[p * OUT + k], got = rows[p * 2 * C + C + k];
+                double want = 1.5 * before[p * 2 * C + k] - 0.75 * output[p * OUT + k],
+                       got = rows[p * 2 * C + C + k];
                 ck_assert(rows[p * 2 * C + k] == before[p * 2 * C + k]);
                 if (isnan(want)) ck_assert(isnan(got));
                 else ck_assert_double_eq_tol(got, fmin(fmax(want, -1), 1), 3e-7);
@@ -173,11 +189,13 @@ static void part_input(const training *t, float *x, float *side) {
     }
 }
 
-/* With the rate 0, 0 stands at x_t's side; with 1, the x_0 in what the network answers to that, clipped. */
+/* With the rate 0, 0 stands at x_t's side; with 1, the x_0 in what the network answers to that,
+ * clipped. */
 START_TEST(the_network_sees_what_it_saw) {
     enum { C = TRAINING_CHANNELS, FLOATS = 4 * TRAINING_ELEMENTS };
     static float x[FLOATS], side[FLOATS], asked[2 * FLOATS], answer[2 * FLOATS], want[FLOATS];
-    static const int32_t predictions[] = {DM_PREDICT_EPS, DM_PREDICT_V, DM_PREDICT_EDM, DM_PREDICT_EPS};
+    static const int32_t predictions[] = {DM_PREDICT_EPS, DM_PREDICT_V, DM_PREDICT_EDM,
+                                          DM_PREDICT_EPS};
     training t;
     training_given given;
     training_setup setup = self_conditioned(1);
@@ -188,18 +206,22 @@ START_TEST(the_network_sees_what_it_saw) {
     if (setup.prediction == DM_PREDICT_EDM) setup.schedule.kind = DM_SCHEDULE_EDM;
     training_begin(&t, &setup);
     training_give(&given, 4);
-    for (int32_t i = 0; i < 5; i++) training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL));
-    training_require(&t, dm_trainer_set_learning_rate(t.trainer, 0)); /* the weights are those of the answer below */
+    for (int32_t i = 0; i < 5; i++)
+        training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL));
+    training_require(&t, dm_trainer_set_learning_rate(
+                             t.trainer, 0)); /* the weights are those of the answer below */
     training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL));
     part_input(&t, x, side);
     for (size_t i = 0; i < FLOATS; i++) {
         asked[i / C * 2 * C + i % C] = x[i];
         asked[i / C * 2 * C + C + i % C] = 0;
     }
-    training_require(&t, dm_unet_forward(t.unet, answer, asked, input(&t, t.trainer->train.t), NULL, 4));
+    training_require(&t, dm_unet_forward(t.unet, answer, asked, input(&t, t.trainer->train.t), NULL,
+                                         4));
     for (size_t i = 0; i < FLOATS; i++) {
         const dmi_reading *r = &t.trainer->batch.drawn[i / TRAINING_ELEMENTS].reading;
-        want[i] = (float)fmin(fmax(r->x0_x * x[i] / r->input + r->x0_output * answer[i / C * out + i % C], -1), 1);
+        want[i] = (float)fmin(
+            fmax(r->x0_x * x[i] / r->input + r->x0_output * answer[i / C * out + i % C], -1), 1);
     }
     test_close(side, want, FLOATS, 1e-5);
     training_end(&t);
@@ -288,7 +310,8 @@ Suite *test_training_options_suite(void) {
     tcase_add_test(tcase, self_condition_follows_the_loop);
     tcase_add_loop_test(tcase, the_network_sees_what_it_saw, 0, 4);
     tcase_add_test(tcase, the_same_bits_with_any_threads);
-    tcase_add_loop_test(tcase, what_does_not_go_together, 0, (int)(sizeof refusals / sizeof *refusals));
+    tcase_add_loop_test(tcase, what_does_not_go_together, 0,
+                        (int)(sizeof refusals / sizeof *refusals));
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -1,5 +1,5 @@
-/* The network through its public functions: options, tensors, seeds, running it. Its arithmetic is proven against PyTorch
- * in tests/golden/, its files and its memory in test_unet_file.c. */
+/* The network through its public functions: options, tensors, seeds, running it. Its arithmetic is
+ * proven against PyTorch in tests/golden/, its files and its memory in test_unet_file.c. */
 #include "base/cpu.h"
 #include "core/context.h"
 #include "diffusion.h"
@@ -17,9 +17,12 @@ typedef struct change {
     double value;
 } change;
 
-#define WHOLE(name, v) {offsetof(dm_unet_options, name), false, v}
-#define REAL(name, v) {offsetof(dm_unet_options, name), true, v}
-#define NONE {0, false, 0}
+#define WHOLE(name, v)                                                                             \
+    { offsetof(dm_unet_options, name), false, v }
+#define REAL(name, v)                                                                              \
+    { offsetof(dm_unet_options, name), true, v }
+#define NONE                                                                                       \
+    { 0, false, 0 }
 
 /* Changes to the defaults, and what the refusal says. */
 typedef struct refusal {
@@ -55,7 +58,8 @@ static const refusal refusals[] = {
     {{WHOLE(mid_attention, 2), NONE}, "'mid_attention' is 2"},
     {{WHOLE(attention_head_size, -1), NONE}, "'attention_head_size' is -1"},
     {{WHOLE(attention_head_size, 48), NONE}, "'attention_head_size' is 48|divide|128 at level 1"},
-    {{WHOLE(attention_head_size, 48), WHOLE(attention[1], 0)}, "'attention_head_size' is 48|128 at level 3"},
+    {{WHOLE(attention_head_size, 48), WHOLE(attention[1], 0)},
+     "'attention_head_size' is 48|128 at level 3"},
     {{WHOLE(attention_head_size, 256), NONE}, "'attention_head_size' is 256"},
     {{REAL(norm_eps, 0), NONE}, "'norm_eps' is 0|above 0"},
     {{REAL(norm_eps, -1e-6), NONE}, "'norm_eps' is -1e-06"},
@@ -100,7 +104,8 @@ START_TEST(options_that_are_refused) {
     apply(&o, &r->changes[0]);
     apply(&o, &r->changes[1]);
     test_untouched untouched = test_untouched_begin(context, NULL);
-    test_refused(context, dm_unet_create(&unet, context, &o, 0), DM_ERROR_INVALID_ARGUMENT, r->words);
+    test_refused(context, dm_unet_create(&unet, context, &o, 0), DM_ERROR_INVALID_ARGUMENT,
+                 r->words);
     ck_assert_ptr_null(unet);
     test_untouched_end(&untouched);
     dm_context_destroy(context);
@@ -147,8 +152,9 @@ static uint64_t parameters_of(dm_context *context, const dm_unet_options *option
     return count;
 }
 
-/* Counts by PyTorch of the same networks in diffusers; the small preset's, whose time embedding diffusers lacks, from that
- * of the defaults: 128 channels in place of 256 take 57600 from the embedding, 128 x 2496 from the 22 blocks. */
+/* Counts by PyTorch of the same networks in diffusers; the small preset's, whose time embedding
+ * diffusers lacks, from that of the defaults: 128 channels in place of 256 take 57600 from the
+ * embedding, 128 x 2496 from the 22 blocks. */
 START_TEST(presets) {
     static const struct {
         int32_t preset;
@@ -166,7 +172,8 @@ START_TEST(presets) {
     ck_assert_uint_eq(parameters_of(context, NULL), 8952067);
     ck_assert_int_eq(dm_unet_options_preset(&o, sizeof o, -1), DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dm_unet_options_preset(&o, sizeof o, 3), DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dm_unet_options_preset(NULL, sizeof o, DM_PRESET_TINY), DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_unet_options_preset(NULL, sizeof o, DM_PRESET_TINY),
+                     DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dm_unet_options_init(NULL, sizeof o), DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dm_unet_options_init(&o, 2), DM_ERROR_INVALID_ARGUMENT);
     dm_context_destroy(context);
@@ -184,7 +191,8 @@ START_TEST(options_come_back) {
     ck_assert_int_eq(got.out_channels, NETWORK_CHANNELS);
     ck_assert_int_eq(got.levels, 0x55555555);
     ck_assert_int_eq(dm_unet_get_options(NULL, &got, sizeof got), DM_ERROR_INVALID_ARGUMENT);
-    test_refused(context, dm_unet_get_options(unet, NULL, sizeof got), DM_ERROR_INVALID_ARGUMENT, "dm_unet_options|NULL");
+    test_refused(context, dm_unet_get_options(unet, NULL, sizeof got), DM_ERROR_INVALID_ARGUMENT,
+                 "dm_unet_options|NULL");
     dm_unet_destroy(unet);
     dm_context_destroy(context);
 }
@@ -219,9 +227,11 @@ START_TEST(tensors_are_listed) {
     ck_assert_str_eq(info.name, "conv_out.bias");
     test_accepted(context, dm_unet_tensor_info(unet, 0, &info));
     ck_assert_str_eq(info.name, "conv_in.weight");
-    ck_assert(info.rank == 4 && info.shape[0] == 16 && info.shape[1] == 3 && info.shape[2] == 3 && info.shape[3] == 3);
+    ck_assert(info.rank == 4 && info.shape[0] == 16 && info.shape[1] == 3 && info.shape[2] == 3 &&
+              info.shape[3] == 3);
     test_refused(context, dm_unet_tensor_info(unet, count, &info), DM_ERROR_NOT_FOUND, "tensor");
-    test_refused(context, dm_unet_tensor_info(unet, SIZE_MAX, &info), DM_ERROR_NOT_FOUND, "tensor 18446744073709551615");
+    test_refused(context, dm_unet_tensor_info(unet, SIZE_MAX, &info), DM_ERROR_NOT_FOUND,
+                 "tensor 18446744073709551615");
     info.struct_size = 0;
     test_refused(context, dm_unet_tensor_info(unet, 0, &info), DM_ERROR_INVALID_ARGUMENT,
                  "dm_tensor_info|'struct_size' is 0");
@@ -250,8 +260,10 @@ static void check_layout(dm_unet *unet, const char *name, bool transposed) {
     for (int64_t o = 0; o < p->shape[0]; o++)
         for (int64_t i = 0; i < in; i++)
             for (int64_t k = 0; k < taps; k++) {
-                int64_t outside = (o * in + i) * taps + k, place = transposed ? (k * in + i) * p->shape[0] + o : outside;
-                ck_assert_msg(inside[place] == (float)outside, "%s: %lld", name, (long long)outside);
+                int64_t outside = (o * in + i) * taps + k,
+                        place = transposed ? (k * in + i) * p->shape[0] + o : outside;
+                ck_assert_msg(inside[place] == (float)outside, "%s: %lld", name,
+                              (long long)outside);
             }
     free(values);
     free(back);
@@ -276,12 +288,16 @@ START_TEST(tensors_that_are_refused) {
     dm_context *context = test_context_new(NULL, 0);
     dm_unet *unet = network_new(context, 1), *same = network_new(context, 1);
     float values[49] = {0};
-    const int32_t missing = DM_ERROR_NOT_FOUND, shape = DM_ERROR_SHAPE_MISMATCH, bad = DM_ERROR_INVALID_ARGUMENT;
-    test_refused(context, dm_unet_tensor_get(unet, "conv_in.wait", values, 48), missing, "no tensor 'conv_in.wait'");
+    const int32_t missing = DM_ERROR_NOT_FOUND, shape = DM_ERROR_SHAPE_MISMATCH,
+                  bad = DM_ERROR_INVALID_ARGUMENT;
+    test_refused(context, dm_unet_tensor_get(unet, "conv_in.wait", values, 48), missing,
+                 "no tensor 'conv_in.wait'");
     test_refused(context, dm_unet_tensor_set(unet, "", values, 48), missing, "no tensor ''");
     test_refused(context, dm_unet_tensor_set(unet, NULL, values, 48), bad, "'name' is NULL");
-    test_refused(context, dm_unet_tensor_get(unet, "conv_in.bias", values, 15), shape, "'conv_in.bias' has 16|not 15");
-    test_refused(context, dm_unet_tensor_set(unet, "conv_in.bias", values, 17), shape, "'conv_in.bias' has 16|not 17");
+    test_refused(context, dm_unet_tensor_get(unet, "conv_in.bias", values, 15), shape,
+                 "'conv_in.bias' has 16|not 15");
+    test_refused(context, dm_unet_tensor_set(unet, "conv_in.bias", values, 17), shape,
+                 "'conv_in.bias' has 16|not 17");
     test_refused(context, dm_unet_tensor_set(unet, "conv_in.bias", values, 0), shape, "not 0");
     ck_assert_int_eq(dm_unet_tensor_set(unet, "conv_in.bias", NULL, 16), bad);
     ck_assert_int_eq(dm_unet_tensor_get(unet, "conv_in.bias", NULL, 16), bad);
@@ -301,7 +317,8 @@ static bool ends_with(const char *name, const char *end) {
     return length >= tail && !strcmp(name + length - tail, end);
 }
 
-/* DDPM's initialisation of a weight: uniform in +-bound, and 1e-5 of it where a branch begins as nothing. */
+/* DDPM's initialisation of a weight: uniform in +-bound, and 1e-5 of it where a branch begins as
+ * nothing. */
 static void check_weight(const dm_tensor_info *info, const float *w) {
     double taps = (double)(info->shape[2] * info->shape[3]), sum = 0, squares = 0, largest = 0;
     double bound = sqrt(6 / (taps * (double)(info->shape[0] + info->shape[1])));
@@ -314,11 +331,13 @@ static void check_weight(const dm_tensor_info *info, const float *w) {
         squares += (double)w[i] * w[i];
         largest = fmax(largest, fabs(w[i]));
     }
-    /* The mean's own deviation is bound / sqrt(3 n), and the relative one of the squares sqrt(4 / (5 n)). */
-    ck_assert_msg(largest <= bound * (1 + 1e-6) && largest > bound * (1 - 30 / n), "%s: %g of %g", info->name, largest,
-                  bound);
+    /* The mean's own deviation is bound / sqrt(3 n), and the relative one of the squares sqrt(4 /
+     * (5 n)). */
+    ck_assert_msg(largest <= bound * (1 + 1e-6) && largest > bound * (1 - 30 / n), "%s: %g of %g",
+                  info->name, largest, bound);
     ck_assert_msg(fabs(sum / n) < 5 * bound / sqrt(3 * n), "%s: mean %g", info->name, sum / n);
-    ck_assert_msg(fabs(3 * squares / (n * bound * bound) - 1) < 5 * sqrt(0.8 / n), "%s: variance", info->name);
+    ck_assert_msg(fabs(3 * squares / (n * bound * bound) - 1) < 5 * sqrt(0.8 / n), "%s: variance",
+                  info->name);
 }
 
 START_TEST(weights_are_drawn_as_in_ddpm) {
@@ -333,9 +352,11 @@ START_TEST(weights_are_drawn_as_in_ddpm) {
         bool embedding = !strcmp(info.name, "class_embedding.weight");
         if (info.rank > 1 && !embedding) check_weight(&info, w);
         if (info.rank == 1)
-            for (uint64_t k = 0; k < info.elements; k++) ck_assert(w[k] == (ends_with(info.name, ".weight") ? 1 : 0));
+            for (uint64_t k = 0; k < info.elements; k++)
+                ck_assert(w[k] == (ends_with(info.name, ".weight") ? 1 : 0));
         if (embedding)
-            for (uint64_t k = 0; k < info.elements; k++) ck_assert(fabsf(w[k]) < 6 && (k == 0 || w[k] != w[k - 1]));
+            for (uint64_t k = 0; k < info.elements; k++)
+                ck_assert(fabsf(w[k]) < 6 && (k == 0 || w[k] != w[k - 1]));
         zeros += info.rank > 1 && fabsf(w[0]) < 1e-5f;
         free(w);
     }
@@ -347,23 +368,28 @@ END_TEST
 
 START_TEST(seeds) {
     dm_context *context = test_context_new(NULL, 0);
-    dm_unet *unet = network_new(context, 5), *same = network_new(context, 5), *other = network_new(context, 6);
+    dm_unet *unet = network_new(context, 5), *same = network_new(context, 5),
+            *other = network_new(context, 6);
     network_same(unet, same);
     for (int32_t i = 0; i < unet->params.count; i++) {
         const dmi_param *p = &unet->params.items[i];
-        bool differs = memcmp(unet->params.data + p->offset, other->params.data + p->offset, p->count * sizeof(float)) != 0;
+        bool differs = memcmp(unet->params.data + p->offset, other->params.data + p->offset,
+                              p->count * sizeof(float)) != 0;
         ck_assert_msg(differs == (p->rank > 1), "%s", p->name);
     }
     /* Tensors of one shape are not alike. */
     float one[16 * 16 * 9], two[16 * 16 * 9];
-    test_accepted(context, dm_unet_tensor_get(unet, "down_blocks.0.resnets.0.conv1.weight", one, 16 * 16 * 9));
-    test_accepted(context, dm_unet_tensor_get(unet, "down_blocks.0.resnets.1.conv1.weight", two, 16 * 16 * 9));
+    test_accepted(context, dm_unet_tensor_get(unet, "down_blocks.0.resnets.0.conv1.weight", one,
+                                              16 * 16 * 9));
+    test_accepted(context, dm_unet_tensor_get(unet, "down_blocks.0.resnets.1.conv1.weight", two,
+                                              16 * 16 * 9));
     ck_assert_mem_ne(one, two, sizeof one);
     dm_unet_destroy(other);
     dm_unet_destroy(same);
     dm_unet_destroy(unet);
     ck_assert_int_eq(dm_unet_create(&unet, NULL, NULL, 0), DM_ERROR_INVALID_ARGUMENT);
-    test_refused(context, dm_unet_create(NULL, context, NULL, 0), DM_ERROR_INVALID_ARGUMENT, "unet|'out'");
+    test_refused(context, dm_unet_create(NULL, context, NULL, 0), DM_ERROR_INVALID_ARGUMENT,
+                 "unet|'out'");
     dm_context_destroy(context);
 }
 END_TEST
@@ -379,29 +405,37 @@ START_TEST(arguments_of_forward) {
     dm_unet *unet = network_new(context, 1), *plain;
     network_randomize(unet, 4);
     network_give(&in);
-    test_refused(context, dm_unet_forward(unet, NULL, in.x, in.timesteps, NULL, 1), bad, "unet|output");
+    test_refused(context, dm_unet_forward(unet, NULL, in.x, in.timesteps, NULL, 1), bad,
+                 "unet|output");
     test_refused(context, dm_unet_forward(unet, y, NULL, in.timesteps, NULL, 1), bad, "unet|x_t");
     test_refused(context, dm_unet_forward(unet, y, in.x, NULL, NULL, 1), bad, "unet|timesteps");
-    test_refused(context, dm_unet_forward(unet, y, in.x, in.timesteps, NULL, 0), bad, "unet: 0 pictures");
-    test_refused(context, dm_unet_forward(unet, y, in.x, in.timesteps, NULL, 65537), bad, "65537 pictures|65536");
-    test_refused(context, dm_unet_forward(unet, y, in.x, in.timesteps, NULL, SIZE_MAX), bad, "pictures");
+    test_refused(context, dm_unet_forward(unet, y, in.x, in.timesteps, NULL, 0), bad,
+                 "unet: 0 pictures");
+    test_refused(context, dm_unet_forward(unet, y, in.x, in.timesteps, NULL, 65537), bad,
+                 "65537 pictures|65536");
+    test_refused(context, dm_unet_forward(unet, y, in.x, in.timesteps, NULL, SIZE_MAX), bad,
+                 "pictures");
     ck_assert_int_eq(dm_unet_forward(NULL, y, in.x, in.timesteps, NULL, 1), bad);
 
     /* Labels: 0 to classes - 1, and two names for none. */
     test_accepted(context, dm_unet_forward(unet, again, in.x, in.timesteps, in.labels, 3));
     y[0] = marker;
     in.labels[1] = NETWORK_CLASSES + 1;
-    test_refused(context, dm_unet_forward(unet, y, in.x, in.timesteps, in.labels, 3), bad, "label 1 is 5|4 classes");
+    test_refused(context, dm_unet_forward(unet, y, in.x, in.timesteps, in.labels, 3), bad,
+                 "label 1 is 5|4 classes");
     in.labels[1] = -2;
-    test_refused(context, dm_unet_forward(unet, y, in.x, in.timesteps, in.labels, 3), bad, "label 1 is -2|4 classes");
+    test_refused(context, dm_unet_forward(unet, y, in.x, in.timesteps, in.labels, 3), bad,
+                 "label 1 is -2|4 classes");
     ck_assert(y[0] == marker);
     in.labels[1] = 1;
     test_accepted(context, dm_unet_forward(unet, y, in.x, in.timesteps, in.labels, 3));
-    ck_assert_mem_eq(y, again, 3 * NETWORK_ELEMENTS * sizeof *y); /* the refusals left nothing behind */
+    ck_assert_mem_eq(y, again,
+                     3 * NETWORK_ELEMENTS * sizeof *y); /* the refusals left nothing behind */
     float *none = again;
     test_accepted(context, dm_unet_forward(unet, none, in.x, in.timesteps, NULL, 3));
     ck_assert_mem_ne(y, none, NETWORK_ELEMENTS * sizeof *y);
-    ck_assert_mem_eq(y + 2 * NETWORK_ELEMENTS, none + 2 * NETWORK_ELEMENTS, NETWORK_ELEMENTS * sizeof *y); /* label -1 */
+    ck_assert_mem_eq(y + 2 * NETWORK_ELEMENTS, none + 2 * NETWORK_ELEMENTS,
+                     NETWORK_ELEMENTS * sizeof *y); /* label -1 */
     for (int32_t i = 0; i < 3; i++) in.labels[i] = NETWORK_CLASSES;
     test_accepted(context, dm_unet_forward(unet, y, in.x, in.timesteps, in.labels, 3));
     ck_assert_mem_eq(y, none, 3 * NETWORK_ELEMENTS * sizeof *y);
@@ -409,7 +443,8 @@ START_TEST(arguments_of_forward) {
     dm_unet_options o = network_options();
     o.classes = 0;
     test_accepted(context, dm_unet_create(&plain, context, &o, 1));
-    test_refused(context, dm_unet_forward(plain, y, in.x, in.timesteps, in.labels, 1), bad, "labels|no classes");
+    test_refused(context, dm_unet_forward(plain, y, in.x, in.timesteps, in.labels, 1), bad,
+                 "labels|no classes");
     test_accepted(context, dm_unet_forward(plain, y, in.x, in.timesteps, NULL, 1));
     dm_unet_destroy(plain);
     dm_unet_destroy(unet);
@@ -417,8 +452,8 @@ START_TEST(arguments_of_forward) {
 }
 END_TEST
 
-/* A picture's bits are its own: whatever goes through with it or went through before, with any number of threads. What is
- * kept of the weights is made anew when they change. */
+/* A picture's bits are its own: whatever goes through with it or went through before, with any
+ * number of threads. What is kept of the weights is made anew when they change. */
 START_TEST(pictures_are_the_same_in_any_company) {
     static network_input in;
     static float want[NETWORK_PICTURES][NETWORK_ELEMENTS], got[NETWORK_PICTURES][NETWORK_ELEMENTS];
@@ -436,19 +471,21 @@ START_TEST(pictures_are_the_same_in_any_company) {
         test_accepted(context, dm_unet_forward(unet, got[0], in.x, in.timesteps, NULL, 1));
         network_randomize(unet, 4);
         for (size_t i = 0; threads == 1 && i < NETWORK_PICTURES; i++)
-            test_accepted(context, dm_unet_forward(unet, want[i], in.x + i * NETWORK_ELEMENTS, in.timesteps + i,
-                                                   in.labels + i, 1));
+            test_accepted(context, dm_unet_forward(unet, want[i], in.x + i * NETWORK_ELEMENTS,
+                                                   in.timesteps + i, in.labels + i, 1));
         for (size_t k = 0; k < sizeof counts / sizeof *counts; k++) {
             memset(got, 0, sizeof got);
-            test_accepted(context, dm_unet_forward(unet, got[0], in.x, in.timesteps, in.labels, counts[k]));
+            test_accepted(context,
+                          dm_unet_forward(unet, got[0], in.x, in.timesteps, in.labels, counts[k]));
             for (size_t i = 0; i < counts[k]; i++)
-                ck_assert_msg(!memcmp(got[i], want[i], sizeof want[i]), "picture %zu of %zu, %d threads", i, counts[k],
-                              (int)threads);
+                ck_assert_msg(!memcmp(got[i], want[i], sizeof want[i]),
+                              "picture %zu of %zu, %d threads", i, counts[k], (int)threads);
         }
         dm_unet_destroy(unet);
         dm_context_destroy(context);
     }
-    ck_assert_double_gt(test_error(want[0], want[1], NETWORK_ELEMENTS), 0.1); /* and they do differ */
+    ck_assert_double_gt(test_error(want[0], want[1], NETWORK_ELEMENTS),
+                        0.1); /* and they do differ */
 }
 END_TEST
 
@@ -457,7 +494,8 @@ Suite *test_unet_suite(void) {
     Suite *suite = suite_create("unet");
     TCase *tcase = tcase_create("unet");
     tcase_set_timeout(tcase, 30);
-    tcase_add_loop_test(tcase, options_that_are_refused, 0, (int)(sizeof refusals / sizeof *refusals));
+    tcase_add_loop_test(tcase, options_that_are_refused, 0,
+                        (int)(sizeof refusals / sizeof *refusals));
     tcase_add_test(tcase, options_that_are_accepted);
     tcase_add_test(tcase, options_come_back);
     tcase_add_test(tcase, tensors_are_listed);
@@ -471,7 +509,8 @@ Suite *test_unet_suite(void) {
     tcase_set_timeout(slow, 30);
     tcase_set_tags(slow, "slow"); /* under a memory checker */
     tcase_add_test(slow, presets);
-    tcase_add_loop_test(slow, pictures_are_the_same_in_any_company, DMI_ISA_BASE, dmi_cpu_isa() + 1);
+    tcase_add_loop_test(slow, pictures_are_the_same_in_any_company, DMI_ISA_BASE,
+                        dmi_cpu_isa() + 1);
     suite_add_tcase(suite, slow);
     return suite;
 }

@@ -1,4 +1,5 @@
-/* Networks in files, and what of memory they take: nothing is lost on the way, and nothing is left where something fails. */
+/* Networks in files, and what of memory they take: nothing is lost on the way, and nothing is left
+ * where something fails. */
 #include "diffusion.h"
 #include "support/allocator.h"
 #include "support/network.h"
@@ -42,7 +43,8 @@ START_TEST(everything_comes_back) {
     ck_assert_mem_eq(betas, loaded_betas, sizeof betas);
     test_accepted(other, dm_unet_save(loaded, loaded_schedule, again));
     training_same_files(path, again);
-    test_accepted(other, dm_unet_save(loaded, loaded_schedule, again)); /* over a file that is there */
+    test_accepted(other,
+                  dm_unet_save(loaded, loaded_schedule, again)); /* over a file that is there */
     training_same_files(path, again);
     dm_schedule_destroy(loaded_schedule);
     dm_unet_destroy(loaded);
@@ -73,7 +75,8 @@ START_TEST(without_a_schedule) {
     const char *path = path_in(test_folder(), "network");
     test_accepted(context, dm_unet_save(unet, NULL, path));
     test_untouched untouched = test_untouched_begin(context, NULL);
-    test_refused(context, dm_schedule_load(&schedule, context, path), DM_ERROR_NOT_FOUND, "network'|no schedule");
+    test_refused(context, dm_schedule_load(&schedule, context, path), DM_ERROR_NOT_FOUND,
+                 "network'|no schedule");
     ck_assert_ptr_null(schedule);
     test_untouched_end(&untouched);
     test_accepted(context, dm_unet_load(&loaded, context, path, DM_WEIGHTS_AVERAGE));
@@ -89,13 +92,17 @@ START_TEST(arguments_of_load_and_save) {
     dm_context *context = test_context_new(NULL, 0);
     dm_unet *unet = network_new(context, 1), *loaded = unet;
     const char *path = path_in(test_folder(), "network");
-    test_refused(context, dm_unet_load(&loaded, context, path, DM_WEIGHTS_AVERAGE), DM_ERROR_NOT_FOUND, path);
+    test_refused(context, dm_unet_load(&loaded, context, path, DM_WEIGHTS_AVERAGE),
+                 DM_ERROR_NOT_FOUND, path);
     ck_assert_ptr_null(loaded);
-    test_refused(context, dm_unet_load(&loaded, context, NULL, DM_WEIGHTS_AVERAGE), bad, "unet|NULL");
+    test_refused(context, dm_unet_load(&loaded, context, NULL, DM_WEIGHTS_AVERAGE), bad,
+                 "unet|NULL");
     test_refused(context, dm_unet_load(&loaded, context, path, 5), bad, "'weights' is 5");
-    test_refused(context, dm_unet_load_memory(&loaded, context, path, 8, -1), bad, "'weights' is -1");
+    test_refused(context, dm_unet_load_memory(&loaded, context, path, 8, -1), bad,
+                 "'weights' is -1");
     test_refused(context, dm_unet_load_memory(&loaded, context, NULL, 8, 0), bad, "unet|NULL");
-    test_refused(context, dm_unet_load_memory(&loaded, context, path, 0, 0), DM_ERROR_BAD_FORMAT, "memory|0 bytes");
+    test_refused(context, dm_unet_load_memory(&loaded, context, path, 0, 0), DM_ERROR_BAD_FORMAT,
+                 "memory|0 bytes");
     test_refused(context, dm_unet_load(NULL, context, path, 0), bad, "unet|'out'");
     ck_assert_int_eq(dm_unet_load(&loaded, NULL, path, 0), bad);
     test_refused(context, dm_unet_save(unet, NULL, NULL), bad, "unet|NULL");
@@ -117,7 +124,8 @@ static int32_t make_unet(dm_context *context, const void *user) {
     int32_t status = dm_unet_create(&unet, context, &o, 1);
     if (status) ck_assert_ptr_null(unet);
     network_give(&in);
-    for (size_t i = 0; !status && counts[i]; i++) status = dm_unet_forward(unet, y, in.x, in.timesteps, NULL, counts[i]);
+    for (size_t i = 0; !status && counts[i]; i++)
+        status = dm_unet_forward(unet, y, in.x, in.timesteps, NULL, counts[i]);
     dm_unet_destroy(unet);
     return status;
 }
@@ -163,7 +171,8 @@ START_TEST(create_at_the_limit) {
 }
 END_TEST
 
-/* A refused count leaves a network that still runs the others; running a count again allocates nothing. */
+/* A refused count leaves a network that still runs the others; running a count again allocates
+ * nothing. */
 START_TEST(forward_at_the_limit) {
     static float x[64 * 3072], y[64 * 3072], want[3072];
     float t[64] = {0};
@@ -179,7 +188,8 @@ START_TEST(forward_at_the_limit) {
                  "network: its plan|40.0 MB|in use");
     test_untouched_end(&untouched);
     test_accepted(context, dm_unet_forward(unet, want, x, t, NULL, 1));
-    test_refused(context, dm_unet_forward(unet, y, x, t, NULL, 64), DM_ERROR_LIMIT_EXCEEDED, "network: its plan");
+    test_refused(context, dm_unet_forward(unet, y, x, t, NULL, 64), DM_ERROR_LIMIT_EXCEEDED,
+                 "network: its plan");
     test_accepted(context, dm_unet_forward(unet, y, x, t, NULL, 1));
     ck_assert_mem_eq(y, want, sizeof want);
     test_accepted(context, dm_context_memory(context, NULL, NULL, &before));

@@ -1,5 +1,5 @@
-/* The ways to compute a convolution. The operation picks, at planning, the first of its table that suits; another way is
- * one more file and one more line in ops/conv.c. */
+/* The ways to compute a convolution. The operation picks, at planning, the first of its table that
+ * suits; another way is one more file and one more line in ops/conv.c. */
 #ifndef DMI_AUTOGRAD_CONV_H
 #define DMI_AUTOGRAD_CONV_H
 
@@ -16,22 +16,27 @@ typedef struct dmi_conv_shape {
 typedef struct dmi_conv_way {
     const char *name;
     bool (*suits)(const dmi_conv_shape *shape);
-    /* Floats of the weights as this way wants them (0: as they are), and of scratch for `threads` workers. */
+    /* Floats of the weights as this way wants them (0: as they are), and of scratch for `threads`
+     * workers. */
     size_t (*weight_floats)(const dmi_kernels *k, const dmi_conv_shape *shape);
     size_t (*forward_work)(const dmi_kernels *k, const dmi_conv_shape *shape, int32_t threads);
-    size_t (*backward_work)(const dmi_kernels *k, const dmi_conv_shape *shape, int32_t threads); /* its weights included */
+    size_t (*backward_work)(const dmi_kernels *k, const dmi_conv_shape *shape,
+                            int32_t threads); /* its weights included */
     /* prepared [weight_floats] from weight [k, k, ci, co]. */
-    void (*prepare)(const dmi_graph *graph, const dmi_conv_shape *shape, float *prepared, const float *weight);
-    void (*forward)(const dmi_graph *graph, const dmi_conv_shape *shape, float *y, const float *x, const float *weight,
-                    const float *prepared, const dmi_epilogue *epilogue, float *work);
-    void (*backward_data)(const dmi_graph *graph, const dmi_conv_shape *shape, float *dx, const float *dy,
-                          const float *weight, bool add, float *work);
-    void (*backward_weight)(const dmi_graph *graph, const dmi_conv_shape *shape, float *dw, const float *x, const float *dy,
-                            bool add, float *work);
+    void (*prepare)(const dmi_graph *graph, const dmi_conv_shape *shape, float *prepared,
+                    const float *weight);
+    void (*forward)(const dmi_graph *graph, const dmi_conv_shape *shape, float *y, const float *x,
+                    const float *weight, const float *prepared, const dmi_epilogue *epilogue,
+                    float *work);
+    void (*backward_data)(const dmi_graph *graph, const dmi_conv_shape *shape, float *dx,
+                          const float *dy, const float *weight, bool add, float *work);
+    void (*backward_weight)(const dmi_graph *graph, const dmi_conv_shape *shape, float *dw,
+                            const float *x, const float *dy, bool add, float *work);
 } dmi_conv_way;
 
 extern const dmi_conv_way dmi_conv_winograd; /* 3x3, stride 1, pad 1 */
-extern const dmi_conv_way dmi_conv_product;  /* all but upsampled; meant for kernel 1 and for stride 2 */
-extern const dmi_conv_way dmi_conv_im2col;     /* all, by BLAS; the oracle of the others */
+extern const dmi_conv_way
+    dmi_conv_product; /* all but upsampled; meant for kernel 1 and for stride 2 */
+extern const dmi_conv_way dmi_conv_im2col; /* all, by BLAS; the oracle of the others */
 
 #endif

@@ -1,5 +1,6 @@
-/* Convolution by Winograd's F(4x4, 3x3), see kernels/winograd.h: here its phases become tasks. Where both sides
- * have very few channels its vectors would be empty; one such side (the first and the last layer) is still worth it. */
+/* Convolution by Winograd's F(4x4, 3x3), see kernels/winograd.h: here its phases become tasks.
+ * Where both sides have very few channels its vectors would be empty; one such side (the first and
+ * the last layer) is still worth it. */
 #include "autograd/conv/conv.h"
 
 #include "autograd/conv/partition.h"
@@ -10,7 +11,7 @@ enum { CHANNELS_LEAST = 16 };
 typedef struct winograd_job {
     const dmi_winograd *kernel;
     dmi_winograd_shape shape;
-    float *to;            /* y, dx, dw or u */
+    float *to; /* y, dx, dw or u */
     const float *x, *dy, *weight, *u;
     const dmi_epilogue *epilogue;
     bool turned, add;
@@ -20,16 +21,19 @@ typedef struct winograd_job {
 } winograd_job;
 
 static bool suits(const dmi_conv_shape *s) {
-    return s->kernel == 3 && s->stride == 1 && s->pad == 1 && (s->ci >= CHANNELS_LEAST || s->co >= CHANNELS_LEAST);
+    return s->kernel == 3 && s->stride == 1 && s->pad == 1 &&
+           (s->ci >= CHANNELS_LEAST || s->co >= CHANNELS_LEAST);
 }
 
 /* Of the forward convolution, and of the one that takes dy to dx. */
 static dmi_winograd_shape forward_shape(const dmi_conv_shape *s) {
-    return (dmi_winograd_shape){.n = s->n, .h = s->oh, .w = s->ow, .ci = s->ci, .co = s->co, .upsample = s->upsample};
+    return (dmi_winograd_shape){
+        .n = s->n, .h = s->oh, .w = s->ow, .ci = s->ci, .co = s->co, .upsample = s->upsample};
 }
 
 static dmi_winograd_shape data_shape(const dmi_conv_shape *s) {
-    return (dmi_winograd_shape){.n = s->n, .h = s->oh, .w = s->ow, .ci = s->co, .co = s->ci, .sum2x2 = s->upsample};
+    return (dmi_winograd_shape){
+        .n = s->n, .h = s->oh, .w = s->ow, .ci = s->co, .co = s->ci, .sum2x2 = s->upsample};
 }
 
 static size_t worker_floats(const dmi_winograd *kernel, const dmi_winograd_shape *shape) {
@@ -48,7 +52,9 @@ static size_t gradient_floats(const dmi_winograd *kernel, const dmi_winograd_sha
     return dmi_lines(kernel->gradient_floats(shape));
 }
 
-static size_t weight_count(const dmi_winograd_shape *shape) { return 9 * (size_t)shape->ci * (size_t)shape->co; }
+static size_t weight_count(const dmi_winograd_shape *shape) {
+    return 9 * (size_t)shape->ci * (size_t)shape->co;
+}
 
 /* The groups' weight gradients, where there is more than one. */
 static size_t part_floats(const dmi_winograd *kernel, const dmi_winograd_shape *shape) {
@@ -64,7 +70,8 @@ static size_t forward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32_
 static size_t backward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32_t threads) {
     dmi_winograd_shape forward = forward_shape(s), data = data_shape(s);
     size_t for_data = turned_floats(k, s) + worker_floats(k->winograd, &data) * (size_t)threads;
-    size_t for_weight = part_floats(k->winograd, &forward) + gradient_floats(k->winograd, &forward) * (size_t)threads;
+    size_t for_weight = part_floats(k->winograd, &forward) +
+                        gradient_floats(k->winograd, &forward) * (size_t)threads;
     return for_data > for_weight ? for_data : for_weight;
 }
 
@@ -72,7 +79,8 @@ static void weight_task(void *data, int32_t task, int32_t worker) {
     const winograd_job *job = data;
     const dmi_winograd *kernel = job->kernel;
     (void)worker;
-    (job->turned ? kernel->weight_transform_turned : kernel->weight_transform)(job->to, job->weight, job->shape.ci,
+    (job->turned ? kernel->weight_transform_turned : kernel->weight_transform)(job->to, job->weight,
+                                                                               job->shape.ci,
                                                                                job->shape.co, task);
 }
 
@@ -85,33 +93,49 @@ static void forward_task(void *data, int32_t task, int32_t worker) {
 static void gradient_task(void *data, int32_t task, int32_t worker) {
     const winograd_job *job = data;
     size_t part = (size_t)(task / (job->kernel->gradient_tasks(&job->shape) / job->groups));
-    job->kernel->gradient(&job->shape, job->to + part * weight_count(&job->shape), job->x, job->dy, job->add, task,
-                          job->scratch + (size_t)worker * job->scratch_floats);
+    job->kernel->gradient(&job->shape, job->to + part * weight_count(&job->shape), job->x, job->dy,
+                          job->add, task, job->scratch + (size_t)worker * job->scratch_floats);
 }
 
-static void prepare(const dmi_graph *graph, const dmi_conv_shape *s, float *prepared, const float *weight) {
-    winograd_job job = {.kernel = graph->kernels->winograd, .shape = forward_shape(s), .to = prepared, .weight = weight};
+static void prepare(const dmi_graph *graph, const dmi_conv_shape *s, float *prepared,
+                    const float *weight) {
+    winograd_job job = {.kernel = graph->kernels->winograd,
+                        .shape = forward_shape(s),
+                        .to = prepared,
+                        .weight = weight};
     dmi_parallel(graph->host->pool, job.kernel->weight_tasks(s->ci, s->co), weight_task, &job);
 }
 
-static void forward(const dmi_graph *graph, const dmi_conv_shape *s, float *y, const float *x, const float *weight,
-                    const float *prepared, const dmi_epilogue *epilogue, float *work) {
+static void forward(const dmi_graph *graph, const dmi_conv_shape *s, float *y, const float *x,
+                    const float *weight, const float *prepared, const dmi_epilogue *epilogue,
+                    float *work) {
     (void)weight;
-    winograd_job job = {.kernel = graph->kernels->winograd, .shape = forward_shape(s), .to = y, .x = x, .u = prepared,
-                        .epilogue = epilogue, .scratch = work};
+    winograd_job job = {.kernel = graph->kernels->winograd,
+                        .shape = forward_shape(s),
+                        .to = y,
+                        .x = x,
+                        .u = prepared,
+                        .epilogue = epilogue,
+                        .scratch = work};
     job.shape.read_late = graph->train;
     job.shape.workers = dmi_pool_threads(graph->host->pool);
     job.scratch_floats = worker_floats(job.kernel, &job.shape);
     dmi_parallel(graph->host->pool, job.kernel->blocks(&job.shape), forward_task, &job);
 }
 
-static void backward_data(const dmi_graph *graph, const dmi_conv_shape *s, float *dx, const float *dy, const float *weight,
-                          bool add, float *work) {
+static void backward_data(const dmi_graph *graph, const dmi_conv_shape *s, float *dx,
+                          const float *dy, const float *weight, bool add, float *work) {
     const dmi_winograd *kernel = graph->kernels->winograd;
     dmi_epilogue epilogue = {.add = add};
-    winograd_job turn = {.kernel = kernel, .shape = forward_shape(s), .to = work, .weight = weight, .turned = true};
+    winograd_job turn = {
+        .kernel = kernel, .shape = forward_shape(s), .to = work, .weight = weight, .turned = true};
     dmi_parallel(graph->host->pool, kernel->turned_tasks(s->ci, s->co), weight_task, &turn);
-    winograd_job job = {.kernel = kernel, .shape = data_shape(s), .to = dx, .x = dy, .u = work, .epilogue = &epilogue,
+    winograd_job job = {.kernel = kernel,
+                        .shape = data_shape(s),
+                        .to = dx,
+                        .x = dy,
+                        .u = work,
+                        .epilogue = &epilogue,
                         .scratch = work + turned_floats(graph->kernels, s)};
     job.shape.read_late = true;
     job.shape.workers = dmi_pool_threads(graph->host->pool);
@@ -119,10 +143,11 @@ static void backward_data(const dmi_graph *graph, const dmi_conv_shape *s, float
     dmi_parallel(graph->host->pool, kernel->blocks(&job.shape), forward_task, &job);
 }
 
-static void backward_weight(const dmi_graph *graph, const dmi_conv_shape *s, float *dw, const float *x, const float *dy,
-                            bool add, float *work) {
+static void backward_weight(const dmi_graph *graph, const dmi_conv_shape *s, float *dw,
+                            const float *x, const float *dy, bool add, float *work) {
     const dmi_winograd *kernel = graph->kernels->winograd;
-    winograd_job job = {.kernel = kernel, .shape = forward_shape(s), .to = dw, .x = x, .dy = dy, .add = add};
+    winograd_job job = {
+        .kernel = kernel, .shape = forward_shape(s), .to = dw, .x = x, .dy = dy, .add = add};
     job.groups = kernel->gradient_groups(&job.shape);
     job.scratch = work + part_floats(kernel, &job.shape);
     job.scratch_floats = gradient_floats(kernel, &job.shape);
@@ -132,7 +157,13 @@ static void backward_weight(const dmi_graph *graph, const dmi_conv_shape *s, flo
 }
 
 const dmi_conv_way dmi_conv_winograd = {
-    .name = "winograd", .suits = suits, .weight_floats = weight_floats, .forward_work = forward_work,
-    .backward_work = backward_work, .prepare = prepare, .forward = forward, .backward_data = backward_data,
+    .name = "winograd",
+    .suits = suits,
+    .weight_floats = weight_floats,
+    .forward_work = forward_work,
+    .backward_work = backward_work,
+    .prepare = prepare,
+    .forward = forward,
+    .backward_data = backward_data,
     .backward_weight = backward_weight,
 };

@@ -1,4 +1,5 @@
-/* a + b. The gradient of both is the output's own: a's takes over its memory where the plan allows, b's is a copy. */
+/* a + b. The gradient of both is the output's own: a's takes over its memory where the plan allows,
+ * b's is a copy. */
 #include "autograd/ops.h"
 #include "autograd/ops/expect.h"
 #include "autograd/ops/pieces.h"
@@ -35,17 +36,23 @@ static void backward_task(void *data, int32_t task, int32_t worker) {
     (void)worker;
     size_t rows, c = (size_t)job->shape.c, at = dmi_piece(job->shape, task, &rows) * c;
     for (int32_t i = 0; i < 2; i++)
-        if (job->gradient[i]) job->kernels->copy_rows(job->gradient[i] + at, c, job->dy + at, c, rows, c, job->adds[i]);
+        if (job->gradient[i])
+            job->kernels->copy_rows(job->gradient[i] + at, c, job->dy + at, c, rows, c,
+                                    job->adds[i]);
 }
 
 static void add_forward(dmi_graph *graph, dmi_node *node) {
-    add_job job = {.kernels = graph->kernels, .shape = dmi_input_shape(graph, node, 0),
-                   .y = dmi_graph_data(graph, node->output), .a = dmi_input(graph, node, 0), .b = dmi_input(graph, node, 1)};
+    add_job job = {.kernels = graph->kernels,
+                   .shape = dmi_input_shape(graph, node, 0),
+                   .y = dmi_graph_data(graph, node->output),
+                   .a = dmi_input(graph, node, 0),
+                   .b = dmi_input(graph, node, 1)};
     dmi_parallel(graph->host->pool, dmi_piece_count(job.shape), forward_task, &job);
 }
 
 static void add_backward(dmi_graph *graph, dmi_node *node) {
-    add_job job = {.kernels = graph->kernels, .shape = dmi_input_shape(graph, node, 0),
+    add_job job = {.kernels = graph->kernels,
+                   .shape = dmi_input_shape(graph, node, 0),
                    .dy = dmi_graph_gradient(graph, node->output)};
     for (int32_t i = 0; i < 2; i++) {
         float *gradient = dmi_input_gradient(graph, node, i);
@@ -56,8 +63,11 @@ static void add_backward(dmi_graph *graph, dmi_node *node) {
     dmi_parallel(graph->host->pool, dmi_piece_count(job.shape), backward_task, &job);
 }
 
-static const dmi_op add_op = {.name = "add", .infer = add_infer, .needs = add_needs,
-    .forward = add_forward, .backward = add_backward};
+static const dmi_op add_op = {.name = "add",
+                              .infer = add_infer,
+                              .needs = add_needs,
+                              .forward = add_forward,
+                              .backward = add_backward};
 
 int32_t dmi_add_values(dmi_graph *graph, dmi_value *out, dmi_value a, dmi_value b) {
     dmi_value inputs[] = {a, b};

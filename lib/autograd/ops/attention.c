@@ -1,6 +1,7 @@
-/* Attention over the pixels of each picture, softmax(q k^T / sqrt(d)) v with d = c / heads (Vaswani et al. 2017, eq. 1): the
- * operation, its shapes and its memory. No score matrix is stored: forward keeps the log-sum-exp of each query's scores,
- * from which backward makes the same scores again (Dao et al. 2022, FlashAttention). */
+/* Attention over the pixels of each picture, softmax(q k^T / sqrt(d)) v with d = c / heads (Vaswani
+ * et al. 2017, eq. 1): the operation, its shapes and its memory. No score matrix is stored: forward
+ * keeps the log-sum-exp of each query's scores, from which backward makes the same scores again
+ * (Dao et al. 2022, FlashAttention). */
 #include "autograd/ops.h"
 
 #include <math.h>
@@ -14,13 +15,16 @@ static int32_t attention_infer(const dmi_graph *graph, const dmi_node *node, dmi
     dmi_shape q = dmi_input_shape(graph, node, Q);
     int32_t heads = node->attr.attention.heads;
     if (heads < 1 || q.c % heads)
-        return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT, "attention: %d heads do not divide %d channels", (int)heads,
-                        (int)q.c);
-    if (q.w < 1 || q.h > INT32_MAX / q.w)
-        return dmi_fail(graph->host, DMI_ERROR_LIMIT_EXCEEDED, "attention: %d x %d pixels are too many", (int)q.h, (int)q.w);
-    if (node->inputs[Q] == node->inputs[K] || node->inputs[Q] == node->inputs[V] || node->inputs[K] == node->inputs[V])
         return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT,
-                        "attention: q, k and v are values %d, %d and %d; they must differ, as their gradients grow together",
+                        "attention: %d heads do not divide %d channels", (int)heads, (int)q.c);
+    if (q.w < 1 || q.h > INT32_MAX / q.w)
+        return dmi_fail(graph->host, DMI_ERROR_LIMIT_EXCEEDED,
+                        "attention: %d x %d pixels are too many", (int)q.h, (int)q.w);
+    if (node->inputs[Q] == node->inputs[K] || node->inputs[Q] == node->inputs[V] ||
+        node->inputs[K] == node->inputs[V])
+        return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT,
+                        "attention: q, k and v are values %d, %d and %d; they must differ, as "
+                        "their gradients grow together",
                         (int)node->inputs[Q], (int)node->inputs[K], (int)node->inputs[V]);
     int32_t status = dmi_expect_shape(graph, node, K, "k", q);
     if (!status) status = dmi_expect_shape(graph, node, V, "v", q);
@@ -31,8 +35,13 @@ static int32_t attention_infer(const dmi_graph *graph, const dmi_node *node, dmi
 static dmi_attention_job job_of(const dmi_graph *graph, const dmi_node *node) {
     dmi_shape q = dmi_input_shape(graph, node, Q);
     int32_t heads = node->attr.attention.heads, width = q.c / heads;
-    return (dmi_attention_job){.kernels = graph->kernels, .pictures = q.n, .pixels = q.h * q.w, .channels = q.c,
-                               .heads = heads, .width = width, .scale = (float)(1.0 / sqrt((double)width))};
+    return (dmi_attention_job){.kernels = graph->kernels,
+                               .pictures = q.n,
+                               .pixels = q.h * q.w,
+                               .channels = q.c,
+                               .heads = heads,
+                               .width = width,
+                               .scale = (float)(1.0 / sqrt((double)width))};
 }
 
 /* Floats of lse, and of delta: one for each query of each head. */
@@ -40,14 +49,16 @@ static size_t query_floats(const dmi_attention_job *job) {
     return (size_t)job->pictures * (size_t)job->heads * (size_t)job->pixels;
 }
 
-static void attention_needs(const dmi_graph *graph, const dmi_node *node, bool train, dmi_needs *needs) {
+static void attention_needs(const dmi_graph *graph, const dmi_node *node, bool train,
+                            dmi_needs *needs) {
     dmi_attention_job job = job_of(graph, node);
     int32_t threads = dmi_pool_threads(graph->host->pool);
     needs->saved = query_floats(&job);
     needs->forward_work = (size_t)threads * dmi_lines(dmi_attention_forward_floats(&job));
     if (train)
         needs->backward_work = (size_t)threads * dmi_lines(dmi_attention_backward_floats(&job)) +
-                               dmi_attention_partial_floats(&job, threads) + dmi_lines(query_floats(&job));
+                               dmi_attention_partial_floats(&job, threads) +
+                               dmi_lines(query_floats(&job));
     needs->reads = 1u << Q | 1u << K | 1u << V | DMI_READS_OUTPUT;
 }
 
@@ -83,10 +94,15 @@ static double attention_flop(const dmi_graph *graph, const dmi_node *node) {
     return 4.0 * (double)dmi_shape_count(q) * q.h * q.w;
 }
 
-static const dmi_op attention_op = {.name = "attention", .infer = attention_infer, .needs = attention_needs,
-    .forward = attention_forward, .backward = attention_backward, .flop = attention_flop};
+static const dmi_op attention_op = {.name = "attention",
+                                    .infer = attention_infer,
+                                    .needs = attention_needs,
+                                    .forward = attention_forward,
+                                    .backward = attention_backward,
+                                    .flop = attention_flop};
 
-int32_t dmi_attention(dmi_graph *graph, dmi_value *out, dmi_value q, dmi_value k, dmi_value v, int32_t heads) {
+int32_t dmi_attention(dmi_graph *graph, dmi_value *out, dmi_value q, dmi_value k, dmi_value v,
+                      int32_t heads) {
     dmi_value inputs[] = {q, k, v};
     dmi_attributes attr = {.attention = {.heads = heads}};
     return dmi_graph_append(graph, out, &attention_op, inputs, 3, &attr);

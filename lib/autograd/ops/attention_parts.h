@@ -1,10 +1,11 @@
-/* What the passes of attention share: the job, and how it is cut. A head of a picture is a `pair`; its q, k, v and y are
- * [pixels, width] with rows `channels` apart. Cuts depend on pixels and width alone, so a picture's bits depend neither on
- * the others nor on the threads.
+/* What the passes of attention share: the job, and how it is cut. A head of a picture is a `pair`;
+ * its q, k, v and y are [pixels, width] with rows `channels` apart. Cuts depend on pixels and width
+ * alone, so a picture's bits depend neither on the others nor on the threads.
  *
- * All is done on panels of DMI_SOFTMAX_COLUMNS columns, which stay in L1 from product to softmax to product. What a
- * product needs turned over is made once for a task, in its worker's scratch: the queries in forward, keys and values in
- * backward. Columns beyond the last pixel are zeros there, and are computed along. */
+ * All is done on panels of DMI_SOFTMAX_COLUMNS columns, which stay in L1 from product to softmax to
+ * product. What a product needs turned over is made once for a task, in its worker's scratch: the
+ * queries in forward, keys and values in backward. Columns beyond the last pixel are zeros there,
+ * and are computed along. */
 #ifndef DMI_AUTOGRAD_OPS_ATTENTION_PARTS_H
 #define DMI_AUTOGRAD_OPS_ATTENTION_PARTS_H
 
@@ -18,16 +19,16 @@ typedef struct dmi_attention_job {
     int32_t pictures, pixels, channels, heads, width; /* width: channels of a head */
     float scale;
     const float *input[3], *o, *dy;
-    float *y, *lse;                         /* lse [pictures, heads, pixels] */
-    float *gradient[3], *delta;             /* delta [pictures, heads, pixels] */
+    float *y, *lse;             /* lse [pictures, heads, pixels] */
+    float *gradient[3], *delta; /* delta [pictures, heads, pixels] */
     bool adds[3];
-    float *work;                            /* of one worker after another, `worker_floats` each */
-    float *partial;                         /* dq of groups of keys beyond the first, see attention_backward.c */
+    float *work;    /* of one worker after another, `worker_floats` each */
+    float *partial; /* dq of groups of keys beyond the first, see attention_backward.c */
     size_t worker_floats;
 } dmi_attention_job;
 
-/* Queries that go through the products together: enough rows to fill the tiles, and few enough that the panels of scores
- * stay in L1. */
+/* Queries that go through the products together: enough rows to fill the tiles, and few enough that
+ * the panels of scores stay in L1. */
 enum { DMI_ATTENTION_QUERIES = 128 };
 
 /* Floats: scratch of one worker, whole cache lines, and what backward needs beside the workers. */
@@ -38,7 +39,9 @@ size_t dmi_attention_partial_floats(const dmi_attention_job *job, int32_t thread
 void dmi_attention_run_forward(dmi_pool *pool, dmi_attention_job *job);
 void dmi_attention_run_backward(dmi_pool *pool, dmi_attention_job *job);
 
-static inline int32_t dmi_attention_pairs(const dmi_attention_job *job) { return job->pictures * job->heads; }
+static inline int32_t dmi_attention_pairs(const dmi_attention_job *job) {
+    return job->pictures * job->heads;
+}
 
 static inline int32_t dmi_attention_blocks(const dmi_attention_job *job) {
     return (job->pixels + DMI_ATTENTION_QUERIES - 1) / DMI_ATTENTION_QUERIES;
@@ -62,7 +65,8 @@ static inline size_t dmi_attention_at(const dmi_attention_job *job, int32_t pair
 }
 
 /* `rows` rows of a pair as panels [width, columns], one behind another. */
-static inline void dmi_attention_turn(const dmi_attention_job *job, float *panels, const float *from, int32_t rows) {
+static inline void dmi_attention_turn(const dmi_attention_job *job, float *panels,
+                                      const float *from, int32_t rows) {
     size_t c = (size_t)job->channels, floats = dmi_attention_panel_floats(job);
     for (int32_t row = 0; row < rows; row += DMI_SOFTMAX_COLUMNS, panels += floats) {
         int32_t columns = dmi_attention_smaller(rows - row, DMI_SOFTMAX_COLUMNS);

@@ -5,7 +5,7 @@
 
 typedef struct concat_job {
     const dmi_kernels *kernels;
-    dmi_shape shape;       /* of the output */
+    dmi_shape shape; /* of the output */
     float *y;
     const float *dy;
     size_t channels[2], start[2];
@@ -19,8 +19,8 @@ static int32_t concat_infer(const dmi_graph *graph, const dmi_node *node, dmi_sh
     int32_t status = dmi_expect_shape(graph, node, 1, "b", dmi_shape_of(a.n, a.h, a.w, b.c));
     if (status) return status;
     if (a.c > INT32_MAX - b.c)
-        return dmi_fail(graph->host, DMI_ERROR_LIMIT_EXCEEDED, "concat: %d and %d channels are too many", (int)a.c,
-                        (int)b.c);
+        return dmi_fail(graph->host, DMI_ERROR_LIMIT_EXCEEDED,
+                        "concat: %d and %d channels are too many", (int)a.c, (int)b.c);
     *output = dmi_shape_of(a.n, a.h, a.w, a.c + b.c);
     return DMI_OK;
 }
@@ -30,8 +30,9 @@ static void forward_task(void *data, int32_t task, int32_t worker) {
     (void)worker;
     size_t rows, c = (size_t)job->shape.c, first = dmi_piece(job->shape, task, &rows);
     for (int32_t i = 0; i < 2; i++)
-        job->kernels->copy_rows(job->y + first * c + job->start[i], c, job->input[i] + first * job->channels[i],
-                                job->channels[i], rows, job->channels[i], false);
+        job->kernels->copy_rows(job->y + first * c + job->start[i], c,
+                                job->input[i] + first * job->channels[i], job->channels[i], rows,
+                                job->channels[i], false);
 }
 
 static void backward_task(void *data, int32_t task, int32_t worker) {
@@ -41,7 +42,8 @@ static void backward_task(void *data, int32_t task, int32_t worker) {
     for (int32_t i = 0; i < 2; i++)
         if (job->gradient[i])
             job->kernels->copy_rows(job->gradient[i] + first * job->channels[i], job->channels[i],
-                                    job->dy + first * c + job->start[i], c, rows, job->channels[i], job->adds[i]);
+                                    job->dy + first * c + job->start[i], c, rows, job->channels[i],
+                                    job->adds[i]);
 }
 
 static concat_job concat_job_of(const dmi_graph *graph, const dmi_node *node) {
@@ -68,8 +70,11 @@ static void concat_backward(dmi_graph *graph, dmi_node *node) {
     dmi_parallel(graph->host->pool, dmi_piece_count(job.shape), backward_task, &job);
 }
 
-static const dmi_op concat_op = {.name = "concat", .infer = concat_infer,
-    .forward = concat_forward, .backward = concat_backward, .one_pass = true};
+static const dmi_op concat_op = {.name = "concat",
+                                 .infer = concat_infer,
+                                 .forward = concat_forward,
+                                 .backward = concat_backward,
+                                 .one_pass = true};
 
 int32_t dmi_concat(dmi_graph *graph, dmi_value *out, dmi_value a, dmi_value b) {
     dmi_value inputs[] = {a, b};

@@ -1,11 +1,13 @@
-/* Dropout (Srivastava et al. 2014), scaled when training so that running needs nothing. The mask is a function of its
- * address (seed, step, node, place), so backward makes it again and nothing is saved. */
+/* Dropout (Srivastava et al. 2014), scaled when training so that running needs nothing. The mask is
+ * a function of its address (seed, step, node, place), so backward makes it again and nothing is
+ * saved. */
 #include "autograd/ops.h"
 
 #include "autograd/ops/expect.h"
 #include "base/random.h"
 
-/* Elements of a task, each with a random word in its worker's scratch; a multiple of 4, the words of a Philox block. */
+/* Elements of a task, each with a random word in its worker's scratch; a multiple of 4, the words
+ * of a Philox block. */
 enum { PIECE = 4096 };
 
 typedef struct dropout_job {
@@ -13,27 +15,29 @@ typedef struct dropout_job {
     dmi_random sequence;
     uint32_t threshold;
     float factor;
-    size_t picture;  /* floats of a picture */
-    int32_t pieces;  /* tasks of a picture */
-    const float *x;  /* forward: x; backward: dy */
-    float *y;        /* forward: y; backward: dx */
+    size_t picture; /* floats of a picture */
+    int32_t pieces; /* tasks of a picture */
+    const float *x; /* forward: x; backward: dy */
+    float *y;       /* forward: y; backward: dx */
     bool add;
-    float *work;     /* [threads, PIECE] words */
+    float *work; /* [threads, PIECE] words */
 } dropout_job;
 
 static int32_t dropout_infer(const dmi_graph *graph, const dmi_node *node, dmi_shape *output) {
     float rate = node->attr.dropout.rate;
     if (!(rate >= 0 && rate < 1))
-        return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT, "dropout: rate is %g; it must be at least 0 and below 1",
-                        (double)rate);
+        return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT,
+                        "dropout: rate is %g; it must be at least 0 and below 1", (double)rate);
     *output = dmi_input_shape(graph, node, 0);
     return DMI_OK;
 }
 
-static void dropout_needs(const dmi_graph *graph, const dmi_node *node, bool train, dmi_needs *needs) {
+static void dropout_needs(const dmi_graph *graph, const dmi_node *node, bool train,
+                          dmi_needs *needs) {
     (void)node;
     if (!train) return;
-    needs->forward_work = needs->backward_work = (size_t)dmi_pool_threads(graph->host->pool) * PIECE;
+    needs->forward_work = needs->backward_work =
+        (size_t)dmi_pool_threads(graph->host->pool) * PIECE;
 }
 
 /* The elements of a task: count of them from *at. */
@@ -43,7 +47,8 @@ static size_t piece_of(const dropout_job *job, int32_t task, size_t *at) {
     return job->picture - first < PIECE ? job->picture - first : PIECE;
 }
 
-/* A piece starts at the block of its own address in the sequence, so that it needs nothing before it. */
+/* A piece starts at the block of its own address in the sequence, so that it needs nothing before
+ * it. */
 static void dropout_task(void *data, int32_t task, int32_t worker) {
     const dropout_job *job = data;
     size_t at, count = piece_of(job, task, &at);
@@ -52,7 +57,8 @@ static void dropout_task(void *data, int32_t task, int32_t worker) {
     const uint32_t *index = job->sequence.counter + 2;
     const uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32), index[0], index[1]};
     job->kernels->random_words(words, job->sequence.key, counter, (count + 3) / 4);
-    job->kernels->dropout(job->y + at, job->x + at, words, job->threshold, job->factor, count, job->add);
+    job->kernels->dropout(job->y + at, job->x + at, words, job->threshold, job->factor, count,
+                          job->add);
 }
 
 static void copy_task(void *data, int32_t task, int32_t worker) {
@@ -66,10 +72,13 @@ static dropout_job dropout_job_of(const dmi_graph *graph, const dmi_node *node) 
     dmi_shape shape = dmi_input_shape(graph, node, 0);
     double rate = (double)node->attr.dropout.rate;
     /* 2^16 nodes, and 2^40 steps, have their own sequences. */
-    uint64_t index = (graph->dropout_step & 0xFFFFFFFFFFu) << 16 | ((uint64_t)node->attr.dropout.node & 0xFFFFu);
-    dropout_job job = {.kernels = graph->kernels, .picture = (size_t)shape.h * (size_t)shape.w * (size_t)shape.c,
+    uint64_t index =
+        (graph->dropout_step & 0xFFFFFFFFFFu) << 16 | ((uint64_t)node->attr.dropout.node & 0xFFFFu);
+    dropout_job job = {.kernels = graph->kernels,
+                       .picture = (size_t)shape.h * (size_t)shape.w * (size_t)shape.c,
                        .sequence = dmi_random_at(graph->dropout_seed, DMI_STREAM_DROPOUT, index),
-                       .threshold = (uint32_t)(rate * 4294967296.0), .factor = (float)(1 / (1 - rate))};
+                       .threshold = (uint32_t)(rate * 4294967296.0),
+                       .factor = (float)(1 / (1 - rate))};
     job.pieces = (int32_t)((job.picture + PIECE - 1) / PIECE);
     return job;
 }
@@ -79,8 +88,8 @@ static void dropout_forward(dmi_graph *graph, dmi_node *node) {
     job.x = dmi_input(graph, node, 0);
     job.y = dmi_graph_data(graph, node->output);
     if (graph->train) job.work = dmi_forward_work(graph, node);
-    dmi_parallel(graph->host->pool, dmi_input_shape(graph, node, 0).n * job.pieces, graph->train ? dropout_task : copy_task,
-                 &job);
+    dmi_parallel(graph->host->pool, dmi_input_shape(graph, node, 0).n * job.pieces,
+                 graph->train ? dropout_task : copy_task, &job);
 }
 
 static void dropout_backward(dmi_graph *graph, dmi_node *node) {
@@ -89,11 +98,17 @@ static void dropout_backward(dmi_graph *graph, dmi_node *node) {
     job.y = dmi_input_gradient(graph, node, 0);
     job.add = node->adds[0];
     job.work = dmi_backward_work(graph, node);
-    if (job.y) dmi_parallel(graph->host->pool, dmi_input_shape(graph, node, 0).n * job.pieces, dropout_task, &job);
+    if (job.y)
+        dmi_parallel(graph->host->pool, dmi_input_shape(graph, node, 0).n * job.pieces,
+                     dropout_task, &job);
 }
 
-static const dmi_op dropout_op = {.name = "dropout", .infer = dropout_infer, .needs = dropout_needs,
-    .forward = dropout_forward, .backward = dropout_backward, .one_pass = true};
+static const dmi_op dropout_op = {.name = "dropout",
+                                  .infer = dropout_infer,
+                                  .needs = dropout_needs,
+                                  .forward = dropout_forward,
+                                  .backward = dropout_backward,
+                                  .one_pass = true};
 
 int32_t dmi_dropout(dmi_graph *graph, dmi_value *out, dmi_value x, float rate) {
     dmi_attributes attr = {.dropout = {.rate = rate, .node = graph->node_count}};

@@ -11,17 +11,21 @@ static int32_t embedding_infer(const dmi_graph *graph, const dmi_node *node, dmi
     int32_t n = dmi_input_shape(graph, node, LABELS).n;
     dmi_shape table = dmi_input_shape(graph, node, TABLE);
     int32_t status = dmi_expect_shape(graph, node, LABELS, "labels", dmi_shape_of(n, 1, 1, 1));
-    if (!status) status = dmi_expect_shape(graph, node, TABLE, "table", dmi_shape_of(1, 1, table.w, table.c));
+    if (!status)
+        status =
+            dmi_expect_shape(graph, node, TABLE, "table", dmi_shape_of(1, 1, table.w, table.c));
     *output = dmi_shape_of(n, 1, 1, table.c);
     return status;
 }
 
-static void embedding_needs(const dmi_graph *graph, const dmi_node *node, bool train, dmi_needs *needs) {
+static void embedding_needs(const dmi_graph *graph, const dmi_node *node, bool train,
+                            dmi_needs *needs) {
     (void)graph, (void)node, (void)train;
     needs->reads = 1u << LABELS;
 }
 
-/* The row that a label names. The caller has checked labels; a wrong one, and NaN, still stays inside the table. */
+/* The row that a label names. The caller has checked labels; a wrong one, and NaN, still stays
+ * inside the table. */
 static size_t table_row(float label, int32_t rows) {
     if (!(label > 0)) return 0;
     return label < (float)rows - 1 ? (size_t)label : (size_t)rows - 1;
@@ -33,24 +37,31 @@ static void embedding_forward(dmi_graph *graph, dmi_node *node) {
     dmi_shape shape = dmi_input_shape(graph, node, TABLE);
     size_t c = (size_t)shape.c, batch = (size_t)dmi_input_shape(graph, node, LABELS).n;
     for (size_t n = 0; n < batch; n++)
-        graph->kernels->copy_rows(y + n * c, c, table + table_row(labels[n], shape.w) * c, c, 1, c, false);
+        graph->kernels->copy_rows(y + n * c, c, table + table_row(labels[n], shape.w) * c, c, 1, c,
+                                  false);
 }
 
 /* Two pictures may have the same label, so rows are added one after another. */
 static void embedding_backward(dmi_graph *graph, dmi_node *node) {
-    const float *labels = dmi_input(graph, node, LABELS), *dy = dmi_graph_gradient(graph, node->output);
-    float *dlabels = dmi_input_gradient(graph, node, LABELS), *dtable = dmi_input_gradient(graph, node, TABLE);
+    const float *labels = dmi_input(graph, node, LABELS),
+                *dy = dmi_graph_gradient(graph, node->output);
+    float *dlabels = dmi_input_gradient(graph, node, LABELS),
+          *dtable = dmi_input_gradient(graph, node, TABLE);
     dmi_shape shape = dmi_input_shape(graph, node, TABLE);
     size_t c = (size_t)shape.c, batch = (size_t)dmi_input_shape(graph, node, LABELS).n;
     if (dlabels && !node->adds[LABELS]) memset(dlabels, 0, batch * sizeof(float));
     if (!dtable) return;
     if (!node->adds[TABLE]) memset(dtable, 0, (size_t)shape.w * c * sizeof(float));
     for (size_t n = 0; n < batch; n++)
-        graph->kernels->copy_rows(dtable + table_row(labels[n], shape.w) * c, c, dy + n * c, c, 1, c, true);
+        graph->kernels->copy_rows(dtable + table_row(labels[n], shape.w) * c, c, dy + n * c, c, 1,
+                                  c, true);
 }
 
-static const dmi_op embedding_op = {.name = "embedding", .infer = embedding_infer, .needs = embedding_needs,
-    .forward = embedding_forward, .backward = embedding_backward};
+static const dmi_op embedding_op = {.name = "embedding",
+                                    .infer = embedding_infer,
+                                    .needs = embedding_needs,
+                                    .forward = embedding_forward,
+                                    .backward = embedding_backward};
 
 int32_t dmi_embedding(dmi_graph *graph, dmi_value *out, dmi_value labels, dmi_value table) {
     dmi_value inputs[] = {labels, table};

@@ -1,5 +1,6 @@
-/* Group norm (Wu and He 2018) over one tensor, or over the channels of two side by side, with an optional scale and shift of each picture after it (Dhariwal and Nichol 2021,
- * "adaptive group normalization") and an optional SiLU. One task is a run of whole groups of one picture. */
+/* Group norm (Wu and He 2018) over one tensor, or over the channels of two side by side, with an
+ * optional scale and shift of each picture after it (Dhariwal and Nichol 2021, "adaptive group
+ * normalization") and an optional SiLU. One task is a run of whole groups of one picture. */
 #include "autograd/ops.h"
 #include "autograd/ops/expect.h"
 
@@ -7,8 +8,9 @@ enum { X, GAMMA, BETA, SCALE_SHIFT, X2, INPUTS };
 
 enum {
     LINE = DMI_ALIGNMENT / (int)sizeof(float),
-    ENOUGH_TASKS = 16,        /* where fewer would come of tasks as wide as the kernels' spans, they are narrower */
-    DU_FLOATS = 256 * 1024    /* most that backward keeps for a worker: 1 MiB */
+    ENOUGH_TASKS =
+        16, /* where fewer would come of tasks as wide as the kernels' spans, they are narrower */
+    DU_FLOATS = 256 * 1024 /* most that backward keeps for a worker: 1 MiB */
 };
 
 typedef struct norm_job {
@@ -17,15 +19,16 @@ typedef struct norm_job {
     int32_t task_channels, tasks; /* of one picture */
     float eps;
     bool silu, past;
-    dmi_norm_x x;                 /* of all pictures: [n, h, w, channels[i]] */
+    dmi_norm_x x; /* of all pictures: [n, h, w, channels[i]] */
     const float *gamma, *beta, *scale_shift;
-    float *y, *mean, *rstd;       /* [n, h, w, c], [n, groups] twice */
-    float *gain, *offset;         /* [n, c]: gamma (1 + scale), beta (1 + scale) + shift; unused without scale_shift */
+    float *y, *mean, *rstd; /* [n, h, w, c], [n, groups] twice */
+    float *gain, *offset;   /* [n, c]: gamma (1 + scale), beta (1 + scale) + shift; unused without
+                               scale_shift */
     const float *dy;
     float *dscale_shift;
     bool adds_scale_shift;
-    float *dgain, *doffset;       /* [n, c] */
-    float *du;                    /* [workers, du_floats], or NULL */
+    float *dgain, *doffset; /* [n, c] */
+    float *du;              /* [workers, du_floats], or NULL */
     size_t du_floats;
 } norm_job;
 
@@ -37,27 +40,30 @@ static int32_t norm_infer(const dmi_graph *graph, const dmi_node *node, dmi_shap
         int32_t status = dmi_expect_shape(graph, node, X2, "x2", dmi_shape_of(x.n, x.h, x.w, x2.c));
         if (status) return status;
         if (node->inputs[X] == node->inputs[X2])
-            return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT, "group_norm: x and x2 are the same value, %d",
-                            (int)node->inputs[X]);
+            return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT,
+                            "group_norm: x and x2 are the same value, %d", (int)node->inputs[X]);
         if (x.c > INT32_MAX / 2 - x2.c)
-            return dmi_fail(graph->host, DMI_ERROR_LIMIT_EXCEEDED, "group_norm: %d and %d channels are too many", (int)x.c,
-                            (int)x2.c);
+            return dmi_fail(graph->host, DMI_ERROR_LIMIT_EXCEEDED,
+                            "group_norm: %d and %d channels are too many", (int)x.c, (int)x2.c);
         x.c += x2.c;
     }
     int32_t groups = node->attr.norm.groups;
     if (groups < 1 || x.c % groups)
-        return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT, "group_norm: %d groups do not divide %d channels",
-                        (int)groups, (int)x.c);
+        return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT,
+                        "group_norm: %d groups do not divide %d channels", (int)groups, (int)x.c);
     if (!(node->attr.norm.eps >= 0))
-        return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT, "group_norm: eps is %g; it must not be negative",
+        return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT,
+                        "group_norm: eps is %g; it must not be negative",
                         (double)node->attr.norm.eps);
     if (x.c > INT32_MAX / 2 || x.h > INT32_MAX / x.w)
-        return dmi_fail(graph->host, DMI_ERROR_LIMIT_EXCEEDED, "group_norm: %d x %d pixels of %d channels are too many",
-                        (int)x.h, (int)x.w, (int)x.c);
+        return dmi_fail(graph->host, DMI_ERROR_LIMIT_EXCEEDED,
+                        "group_norm: %d x %d pixels of %d channels are too many", (int)x.h,
+                        (int)x.w, (int)x.c);
     int32_t status = dmi_expect_shape(graph, node, GAMMA, "gamma", dmi_shape_of(1, 1, 1, x.c));
     if (!status) status = dmi_expect_shape(graph, node, BETA, "beta", dmi_shape_of(1, 1, 1, x.c));
     if (!status && node->inputs[SCALE_SHIFT] != DMI_NONE)
-        status = dmi_expect_shape(graph, node, SCALE_SHIFT, "scale_shift", dmi_shape_of(x.n, 1, 1, 2 * x.c));
+        status = dmi_expect_shape(graph, node, SCALE_SHIFT, "scale_shift",
+                                  dmi_shape_of(x.n, 1, 1, 2 * x.c));
     *output = x;
     return status;
 }
@@ -70,7 +76,8 @@ static bool discards_dx(const dmi_graph *graph, const dmi_node *node, int32_t in
 static size_t discarded_floats(const dmi_graph *graph, const dmi_node *node) {
     size_t floats = 0;
     for (int32_t i = 0; i < 2; i++)
-        if (discards_dx(graph, node, sides[i])) floats += dmi_shape_count(dmi_input_shape(graph, node, sides[i]));
+        if (discards_dx(graph, node, sides[i]))
+            floats += dmi_shape_count(dmi_input_shape(graph, node, sides[i]));
     return floats;
 }
 
@@ -84,16 +91,19 @@ static int32_t task_channels(dmi_shape x, int32_t per_group) {
     return run;
 }
 
-/* What a worker keeps of the gradient ahead of SiLU between the two passes of backward; 0 where it would be too much. */
+/* What a worker keeps of the gradient ahead of SiLU between the two passes of backward; 0 where it
+ * would be too much. */
 static size_t du_floats(dmi_shape x, const dmi_node *node) {
-    int32_t per_group = x.c / node->attr.norm.groups, wide = per_group > DMI_NORM_SPAN ? per_group : DMI_NORM_SPAN;
+    int32_t per_group = x.c / node->attr.norm.groups,
+            wide = per_group > DMI_NORM_SPAN ? per_group : DMI_NORM_SPAN;
     size_t floats = (size_t)x.h * (size_t)x.w * (size_t)wide;
     return node->attr.norm.silu && floats <= DU_FLOATS ? floats : 0;
 }
 
 static void norm_needs(const dmi_graph *graph, const dmi_node *node, bool train, dmi_needs *needs) {
     dmi_shape x = dmi_graph_shape(graph, node->output);
-    size_t n = (size_t)x.n, c = (size_t)x.c, modulated = node->inputs[SCALE_SHIFT] != DMI_NONE ? 2 * n * c : 0;
+    size_t n = (size_t)x.n, c = (size_t)x.c,
+           modulated = node->inputs[SCALE_SHIFT] != DMI_NONE ? 2 * n * c : 0;
     needs->saved = 2 * n * (size_t)node->attr.norm.groups;
     needs->forward_work = modulated;
     needs->reads = 1u << X | 1u << GAMMA | 1u << BETA | 1u << SCALE_SHIFT | 1u << X2;
@@ -103,7 +113,8 @@ static void norm_needs(const dmi_graph *graph, const dmi_node *node, bool train,
 }
 
 /* The gain and offset of channels c0 to c1-1 of picture n as arrays over all channels. */
-static void norm_gain(const norm_job *job, int32_t n, int32_t c0, int32_t c1, const float **gain, const float **offset) {
+static void norm_gain(const norm_job *job, int32_t n, int32_t c0, int32_t c1, const float **gain,
+                      const float **offset) {
     *gain = job->gamma;
     *offset = job->beta;
     if (!job->scale_shift) return;
@@ -142,14 +153,15 @@ static void forward_task(void *data, int32_t task, int32_t worker) {
     int32_t c0, c1, n = norm_range(job, task, &c0, &c1);
     const float *gain, *offset;
     norm_gain(job, n, c0, c1, &gain, &offset);
-    size_t at = (size_t)n * (size_t)job->pixels * (size_t)job->channels, group = (size_t)n * (size_t)job->groups;
+    size_t at = (size_t)n * (size_t)job->pixels * (size_t)job->channels,
+           group = (size_t)n * (size_t)job->groups;
     dmi_norm_x x = picture_of(job, n);
-    job->kernels->norm_forward(job->y + at, job->mean + group, job->rstd + group, &x, gain, offset, job->pixels,
-                               job->per_group, c0, c1, job->eps, job->silu, job->past);
+    job->kernels->norm_forward(job->y + at, job->mean + group, job->rstd + group, &x, gain, offset,
+                               job->pixels, job->per_group, c0, c1, job->eps, job->silu, job->past);
 }
 
-/* From the gradients of gain and offset those of scale and shift, and this picture's part of those of gamma and beta,
- * which takes their place. */
+/* From the gradients of gain and offset those of scale and shift, and this picture's part of those
+ * of gamma and beta, which takes their place. */
 static void scale_shift_backward(const norm_job *job, int32_t n, int32_t c0, int32_t c1) {
     size_t at = (size_t)n * (size_t)job->channels;
     const float *scale = job->scale_shift + 2 * at;
@@ -173,11 +185,13 @@ static void backward_task(void *data, int32_t task, int32_t worker) {
     int32_t c0, c1, n = norm_range(job, task, &c0, &c1);
     const float *gain, *offset;
     norm_gain(job, n, c0, c1, &gain, &offset);
-    size_t at = (size_t)n * (size_t)job->pixels * (size_t)job->channels, group = (size_t)n * (size_t)job->groups;
+    size_t at = (size_t)n * (size_t)job->pixels * (size_t)job->channels,
+           group = (size_t)n * (size_t)job->groups;
     size_t row = (size_t)n * (size_t)job->channels;
     dmi_norm_x x = picture_of(job, n);
-    job->kernels->norm_backward(&x, job->dgain + row, job->doffset + row, job->dy + at, job->mean + group, job->rstd + group,
-                                gain, offset, job->pixels, job->per_group, c0, c1, job->silu, job->past,
+    job->kernels->norm_backward(&x, job->dgain + row, job->doffset + row, job->dy + at,
+                                job->mean + group, job->rstd + group, gain, offset, job->pixels,
+                                job->per_group, c0, c1, job->silu, job->past,
                                 job->du ? job->du + (size_t)worker * job->du_floats : NULL);
     if (job->scale_shift) scale_shift_backward(job, n, c0, c1);
 }
@@ -186,12 +200,17 @@ static void backward_task(void *data, int32_t task, int32_t worker) {
 static norm_job norm_job_of(const dmi_graph *graph, const dmi_node *node, float *work) {
     dmi_shape x = dmi_graph_shape(graph, node->output);
     size_t n = (size_t)x.n;
-    norm_job job = {.kernels = graph->kernels, .pixels = x.h * x.w, .channels = x.c, .groups = node->attr.norm.groups,
-                    .eps = node->attr.norm.eps, .silu = node->attr.norm.silu != 0};
+    norm_job job = {.kernels = graph->kernels,
+                    .pixels = x.h * x.w,
+                    .channels = x.c,
+                    .groups = node->attr.norm.groups,
+                    .eps = node->attr.norm.eps,
+                    .silu = node->attr.norm.silu != 0};
     job.per_group = x.c / job.groups;
     job.task_channels = task_channels(x, job.per_group);
     job.tasks = (x.c + job.task_channels - 1) / job.task_channels;
-    job.past = graph->train && dmi_shape_count(x) >= DMI_PAST_FLOATS; /* sampling finds it in the caches again */
+    job.past = graph->train &&
+               dmi_shape_count(x) >= DMI_PAST_FLOATS; /* sampling finds it in the caches again */
     for (int32_t i = 0; i < 2; i++) {
         job.x.x[i] = dmi_input(graph, node, sides[i]);
         job.x.channels[i] = dmi_input_shape(graph, node, sides[i]).c;
@@ -210,7 +229,8 @@ static void norm_forward(dmi_graph *graph, dmi_node *node) {
     bool modulated = node->inputs[SCALE_SHIFT] != DMI_NONE;
     norm_job job = norm_job_of(graph, node, modulated ? dmi_forward_work(graph, node) : NULL);
     job.y = dmi_graph_data(graph, node->output);
-    dmi_parallel(graph->host->pool, dmi_graph_shape(graph, node->output).n * job.tasks, forward_task, &job);
+    dmi_parallel(graph->host->pool, dmi_graph_shape(graph, node->output).n * job.tasks,
+                 forward_task, &job);
 }
 
 static void norm_backward(dmi_graph *graph, dmi_node *node) {
@@ -233,22 +253,30 @@ static void norm_backward(dmi_graph *graph, dmi_node *node) {
     job.dscale_shift = dmi_input_gradient(graph, node, SCALE_SHIFT);
     job.adds_scale_shift = node->adds[SCALE_SHIFT];
     dmi_parallel(graph->host->pool, (int32_t)n * job.tasks, backward_task, &job);
-    float *dgamma = dmi_input_gradient(graph, node, GAMMA), *dbeta = dmi_input_gradient(graph, node, BETA);
+    float *dgamma = dmi_input_gradient(graph, node, GAMMA),
+          *dbeta = dmi_input_gradient(graph, node, BETA);
     if (dgamma) graph->kernels->sum_rows(dgamma, job.dgain, n, c, node->adds[GAMMA]);
     if (dbeta) graph->kernels->sum_rows(dbeta, job.doffset, n, c, node->adds[BETA]);
 }
 
-static const dmi_op norm_op = {.name = "group_norm", .infer = norm_infer, .needs = norm_needs,
-    .forward = norm_forward, .backward = norm_backward, .one_pass = true};
+static const dmi_op norm_op = {.name = "group_norm",
+                               .infer = norm_infer,
+                               .needs = norm_needs,
+                               .forward = norm_forward,
+                               .backward = norm_backward,
+                               .one_pass = true};
 
-int32_t dmi_group_norm_pair(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value x2, dmi_value gamma, dmi_value beta,
-                            dmi_value scale_shift, int32_t groups, float eps, bool silu) {
+int32_t dmi_group_norm_pair(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value x2,
+                            dmi_value gamma, dmi_value beta, dmi_value scale_shift, int32_t groups,
+                            float eps, bool silu) {
     dmi_value inputs[INPUTS] = {x, gamma, beta, scale_shift, x2};
     dmi_attributes attr = {.norm = {.groups = groups, .silu = silu, .eps = eps}};
     return dmi_graph_append(graph, out, &norm_op, inputs, INPUTS, &attr);
 }
 
-int32_t dmi_group_norm(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value gamma, dmi_value beta,
-                       dmi_value scale_shift, int32_t groups, float eps, bool silu) {
-    return dmi_group_norm_pair(graph, out, x, DMI_NONE, gamma, beta, scale_shift, groups, eps, silu);
+int32_t dmi_group_norm(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value gamma,
+                       dmi_value beta, dmi_value scale_shift, int32_t groups, float eps,
+                       bool silu) {
+    return dmi_group_norm_pair(graph, out, x, DMI_NONE, gamma, beta, scale_shift, groups, eps,
+                               silu);
 }

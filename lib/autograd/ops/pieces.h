@@ -1,11 +1,13 @@
-/* How elementwise operations cut their work: each picture by itself, from its start, so that an element falls into the
- * same lane of the same loop whatever stands beside its picture in the batch. */
+/* How elementwise operations cut their work: each picture by itself, from its start, so that an
+ * element falls into the same lane of the same loop whatever stands beside its picture in the
+ * batch. */
 #ifndef DMI_AUTOGRAD_OPS_PIECES_H
 #define DMI_AUTOGRAD_OPS_PIECES_H
 
 #include "tensor/shape.h"
 
-/* Rows (pixels) of one task: about 64 KiB of floats, long enough to be worth handing out and short enough for L2. */
+/* Rows (pixels) of one task: about 64 KiB of floats, long enough to be worth handing out and short
+ * enough for L2. */
 static inline size_t dmi_piece_rows(dmi_shape s) {
     size_t rows = 16384 / (size_t)s.c;
     return rows ? rows : 1;

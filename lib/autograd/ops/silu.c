@@ -35,21 +35,30 @@ static void backward_task(void *data, int32_t task, int32_t worker) {
 }
 
 static void silu_forward(dmi_graph *graph, dmi_node *node) {
-    silu_job job = {.kernels = graph->kernels, .shape = dmi_input_shape(graph, node, 0),
-                    .y = dmi_graph_data(graph, node->output), .x = dmi_input(graph, node, 0)};
+    silu_job job = {.kernels = graph->kernels,
+                    .shape = dmi_input_shape(graph, node, 0),
+                    .y = dmi_graph_data(graph, node->output),
+                    .x = dmi_input(graph, node, 0)};
     dmi_parallel(graph->host->pool, dmi_piece_count(job.shape), forward_task, &job);
 }
 
 static void silu_backward(dmi_graph *graph, dmi_node *node) {
-    silu_job job = {.kernels = graph->kernels, .shape = dmi_input_shape(graph, node, 0),
-                    .y = dmi_input_gradient(graph, node, 0), .x = dmi_input(graph, node, 0),
-                    .dy = dmi_graph_gradient(graph, node->output), .add = node->adds[0]};
+    silu_job job = {.kernels = graph->kernels,
+                    .shape = dmi_input_shape(graph, node, 0),
+                    .y = dmi_input_gradient(graph, node, 0),
+                    .x = dmi_input(graph, node, 0),
+                    .dy = dmi_graph_gradient(graph, node->output),
+                    .add = node->adds[0]};
     if (!job.y) return;
     dmi_parallel(graph->host->pool, dmi_piece_count(job.shape), backward_task, &job);
 }
 
-static const dmi_op silu_op = {.name = "silu", .infer = silu_infer, .needs = silu_needs,
-    .forward = silu_forward, .backward = silu_backward, .one_pass = true};
+static const dmi_op silu_op = {.name = "silu",
+                               .infer = silu_infer,
+                               .needs = silu_needs,
+                               .forward = silu_forward,
+                               .backward = silu_backward,
+                               .one_pass = true};
 
 int32_t dmi_silu(dmi_graph *graph, dmi_value *out, dmi_value x) {
     return dmi_graph_append(graph, out, &silu_op, &x, 1, NULL);

@@ -1,5 +1,5 @@
-/* DEIS (Zhang and Chen 2023), tAB in log rho: rho = sigma, and eps as the polynomial over log rho through its last values, whose
- * integral over rho is known in closed form. */
+/* DEIS (Zhang and Chen 2023), tAB in log rho: rho = sigma, and eps as the polynomial over log rho
+ * through its last values, whose integral over rho is known in closed form. */
 #include <math.h>
 
 #include "sample/solver.h"
@@ -15,7 +15,8 @@ static double integral2(double rho, double c, double d) {
 static int32_t step(const dmi_path *path, int32_t i, dmi_stage *stages) {
     enum { SHORT_RUN = 15 };
     dmi_level from = path->levels[i], to = path->levels[i + 1];
-    int32_t order = dmi_order_at(path, i, path->options->lower_order_final && path->steps < SHORT_RUN);
+    int32_t order =
+        dmi_order_at(path, i, path->options->lower_order_final && path->steps < SHORT_RUN);
     stages[0] = dmi_stage_at(path, i);
     stages[0].remembers = true;
     stages[0].remember[1] = 1;
@@ -36,7 +37,15 @@ static int32_t step(const dmi_path *path, int32_t i, dmi_stage *stages) {
 }
 
 const dmi_solver dmi_solver_deis = {
-    .name = "deis", .advice = "few steps: 10 to 25, one question each; close to dpmpp",
-    .order = 2, .order_most = 3, .stages = 1, .memory = 2, .multistep = true, .keeps_eps = true,
-    .rederives = true, .has_grid = true, .step = step,
+    .name = "deis",
+    .advice = "few steps: 10 to 25, one question each; close to dpmpp",
+    .order = 2,
+    .order_most = 3,
+    .stages = 1,
+    .memory = 2,
+    .multistep = true,
+    .keeps_eps = true,
+    .rederives = true,
+    .has_grid = true,
+    .step = step,
 };

@@ -1,5 +1,6 @@
-/* DPM-Solver++ (Lu et al. 2022), multistep: the exact solution of the linear part over lambda = log(signal / noise), and x_0 as
- * the polynomial through its last values. For the ordinary equation (algorithm 2) and the stochastic one (appendix B.6). */
+/* DPM-Solver++ (Lu et al. 2022), multistep: the exact solution of the linear part over lambda =
+ * log(signal / noise), and x_0 as the polynomial through its last values. For the ordinary equation
+ * (algorithm 2) and the stochastic one (appendix B.6). */
 #include <math.h>
 
 #include "sample/solver.h"
@@ -11,11 +12,14 @@ typedef struct lambda_step {
 } lambda_step;
 
 static lambda_step lambda_step_of(dmi_level from, dmi_level to) {
-    return (lambda_step){.from = from, .to = to, .h = dmi_level_lambda(to) - dmi_level_lambda(from),
+    return (lambda_step){.from = from,
+                         .to = to,
+                         .h = dmi_level_lambda(to) - dmi_level_lambda(from),
                          .left = from.signal / from.noise * (to.noise / to.signal)};
 }
 
-/* 1 / r, r the length of the step that ends at level i against h; 0 where that began without a signal. */
+/* 1 / r, r the length of the step that ends at level i against h; 0 where that began without a
+ * signal. */
 static double inverse_ratio(const dmi_path *path, int32_t i, double h) {
     return h / (dmi_level_lambda(path->levels[i]) - dmi_level_lambda(path->levels[i - 1]));
 }
@@ -48,10 +52,13 @@ static int32_t ode_step(const dmi_path *path, int32_t i, dmi_stage *stages) {
         add_difference(move, DMI_X0, DMI_MEMORY, 0.5 * grown * first);
         return 1;
     }
-    double second = inverse_ratio(path, i - 1, s.h), r0 = 1 / first, r1 = 1 / second, both = r0 + r1;
-    /* D1 = a + r0 / (r0 + r1) (a - b) and D2 = 2 (a - b) / (r0 + r1), a and b the two divided differences, stand for the first
-     * and second derivative times h and h^2. The authors' code lacks the 2, and so ends up with order 2. */
-    double by_d1 = s.to.signal * ((s.left - 1) / s.h + 1), by_d2 = -2 * s.to.signal * ((s.left - 1 + s.h) / (s.h * s.h) - 0.5);
+    double second = inverse_ratio(path, i - 1, s.h), r0 = 1 / first, r1 = 1 / second,
+           both = r0 + r1;
+    /* D1 = a + r0 / (r0 + r1) (a - b) and D2 = 2 (a - b) / (r0 + r1), a and b the two divided
+     * differences, stand for the first and second derivative times h and h^2. The authors' code
+     * lacks the 2, and so ends up with order 2. */
+    double by_d1 = s.to.signal * ((s.left - 1) / s.h + 1),
+           by_d2 = -2 * s.to.signal * ((s.left - 1 + s.h) / (s.h * s.h) - 0.5);
     double of_a = by_d1 * (1 + r0 / both) + by_d2 / both, of_b = -by_d1 * r0 / both - by_d2 / both;
     add_difference(move, DMI_X0, DMI_MEMORY, of_a * first);
     add_difference(move, DMI_MEMORY, DMI_MEMORY + 1, of_b * second);
@@ -68,17 +75,37 @@ static int32_t sde_step(const dmi_path *path, int32_t i, dmi_stage *stages) {
     dmi_sum *move = &stages[0].move;
     move->of[DMI_X] = s.to.noise / s.from.noise * s.left;
     move->of[DMI_X0] = grown;
-    move->noise = s.to.noise * sqrt(fmax(1 - s.left * s.left, 0)); /* of a step that leads nowhere, left may round above 1 */
-    if (order == 2) add_difference(move, DMI_X0, DMI_MEMORY, 0.5 * grown * inverse_ratio(path, i, s.h));
+    move->noise =
+        s.to.noise * sqrt(fmax(1 - s.left * s.left,
+                               0)); /* of a step that leads nowhere, left may round above 1 */
+    if (order == 2)
+        add_difference(move, DMI_X0, DMI_MEMORY, 0.5 * grown * inverse_ratio(path, i, s.h));
     return 1;
 }
 
 const dmi_solver dmi_solver_dpmpp = {
-    .name = "dpmpp", .advice = "few steps: 10 to 25, one question each; order 2 for guidance, 3 without",
-    .order = 2, .order_most = 3, .stages = 1, .memory = 2, .multistep = true, .rederives = true, .has_grid = true, .step = ode_step,
+    .name = "dpmpp",
+    .advice = "few steps: 10 to 25, one question each; order 2 for guidance, 3 without",
+    .order = 2,
+    .order_most = 3,
+    .stages = 1,
+    .memory = 2,
+    .multistep = true,
+    .rederives = true,
+    .has_grid = true,
+    .step = ode_step,
 };
 
 const dmi_solver dmi_solver_dpmpp_sde = {
-    .name = "dpmpp_sde", .advice = "as dpmpp with fresh noise: 20 to 50 steps, finer detail, never settles on one picture",
-    .order = 2, .order_most = 2, .stages = 1, .memory = 1, .multistep = true, .rederives = true, .has_grid = true, .step = sde_step,
+    .name = "dpmpp_sde",
+    .advice =
+        "as dpmpp with fresh noise: 20 to 50 steps, finer detail, never settles on one picture",
+    .order = 2,
+    .order_most = 2,
+    .stages = 1,
+    .memory = 1,
+    .multistep = true,
+    .rederives = true,
+    .has_grid = true,
+    .step = sde_step,
 };

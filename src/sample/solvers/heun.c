@@ -1,5 +1,6 @@
-/* Second-order one-step solvers: Heun's over sigma (Karras et al. 2022, algorithms 1 and 2) and along the flow schedule's line,
- * and the midpoint rule over log sigma (DPM-Solver-2, Lu et al. 2022). The step to the clean picture is Euler's. */
+/* Second-order one-step solvers: Heun's over sigma (Karras et al. 2022, algorithms 1 and 2) and
+ * along the flow schedule's line, and the midpoint rule over log sigma (DPM-Solver-2, Lu et al.
+ * 2022). The step to the clean picture is Euler's. */
 #include <math.h>
 
 #include "sample/solver.h"
@@ -8,7 +9,8 @@ static bool is_first_order(const dmi_path *path, int32_t i) {
     return path->levels[i + 1].noise == 0 || !dmi_level_has_signal(path->levels[i]);
 }
 
-/* Asks at the stage's level and goes straight to `to`; x as it was is saved, and the slope w_x0 x_0 + w_eps eps remembered. */
+/* Asks at the stage's level and goes straight to `to`; x as it was is saved, and the slope w_x0 x_0
+ * + w_eps eps remembered. */
 static void predict(dmi_stage *s, dmi_level to, double w_x0, double w_eps) {
     s->move = dmi_sum_straight(to);
     s->saves = s->remembers = true;
@@ -35,7 +37,8 @@ static int32_t midpoint_step(const dmi_path *path, int32_t i, dmi_stage *stages)
     stages[0] = dmi_stage_at(path, i);
     stages[0].move = dmi_sum_straight(to);
     if (is_first_order(path, i)) return 1;
-    dmi_level middle = dmi_schedule_level_of_sigma(path->schedule, sqrt(dmi_level_sigma(from) * dmi_level_sigma(to)));
+    dmi_level middle = dmi_schedule_level_of_sigma(path->schedule, sqrt(dmi_level_sigma(from) *
+                                                                        dmi_level_sigma(to)));
     predict(&stages[0], middle, 0, 1);
     stages[0].ends_step = false;
     stages[1] = (dmi_stage){.at = middle, .ends_step = true};
@@ -61,16 +64,35 @@ static int32_t flow_step(const dmi_path *path, int32_t i, dmi_stage *stages) {
 }
 
 const dmi_solver dmi_solver_heun = {
-    .name = "heun", .advice = "EDM's: very exact, 18 steps are 35 questions; with churn it corrects earlier errors",
-    .stages = 2, .memory = 1, .rederives = true, .has_grid = true, .between = true, .has_churn = true, .step = heun_step,
+    .name = "heun",
+    .advice = "EDM's: very exact, 18 steps are 35 questions; with churn it corrects earlier errors",
+    .stages = 2,
+    .memory = 1,
+    .rederives = true,
+    .has_grid = true,
+    .between = true,
+    .has_churn = true,
+    .step = heun_step,
 };
 
 const dmi_solver dmi_solver_dpm2 = {
-    .name = "dpm2", .advice = "as heun, by the midpoint; good with grid karras",
-    .stages = 2, .memory = 1, .rederives = true, .has_grid = true, .between = true, .step = midpoint_step,
+    .name = "dpm2",
+    .advice = "as heun, by the midpoint; good with grid karras",
+    .stages = 2,
+    .memory = 1,
+    .rederives = true,
+    .has_grid = true,
+    .between = true,
+    .step = midpoint_step,
 };
 
 const dmi_solver dmi_solver_flow_heun = {
-    .name = "flow_heun", .advice = "networks trained on the flow schedule: more exact, twice the questions",
-    .stages = 2, .memory = 1, .rederives = true, .between = true, .needs_flow = true, .step = flow_step,
+    .name = "flow_heun",
+    .advice = "networks trained on the flow schedule: more exact, twice the questions",
+    .stages = 2,
+    .memory = 1,
+    .rederives = true,
+    .between = true,
+    .needs_flow = true,
+    .step = flow_step,
 };

@@ -3,7 +3,9 @@
 
 #include "sample/solver.h"
 
-dmi_stage dmi_stage_at(const dmi_path *path, int32_t i) { return (dmi_stage){.at = path->levels[i], .ends_step = true}; }
+dmi_stage dmi_stage_at(const dmi_path *path, int32_t i) {
+    return (dmi_stage){.at = path->levels[i], .ends_step = true};
+}
 
 /* Below this, 1 / signal nears the end of float's range: x is noise alone. */
 static const double signal_least = 1e-30;
@@ -12,7 +14,9 @@ bool dmi_level_has_signal(dmi_level level) { return level.signal >= signal_least
 
 double dmi_level_lambda(dmi_level level) { return log(level.signal) - log(level.noise); }
 
-dmi_sum dmi_sum_straight(dmi_level to) { return (dmi_sum){.of = {[DMI_X0] = to.signal, [DMI_EPS] = to.noise}}; }
+dmi_sum dmi_sum_straight(dmi_level to) {
+    return (dmi_sum){.of = {[DMI_X0] = to.signal, [DMI_EPS] = to.noise}};
+}
 
 double dmi_sum_along(dmi_sum *sum, int32_t x, dmi_level from, dmi_level to) {
     *sum = (dmi_sum){.of = {0}};
@@ -22,7 +26,8 @@ double dmi_sum_along(dmi_sum *sum, int32_t x, dmi_level from, dmi_level to) {
 
 double dmi_variance_between(dmi_level from, dmi_level to) {
     double left = from.signal / to.signal;
-    return fmax(from.noise * from.noise - left * left * to.noise * to.noise, 0); /* rounding may go below, where they are equal */
+    return fmax(from.noise * from.noise - left * left * to.noise * to.noise,
+                0); /* rounding may go below, where they are equal */
 }
 
 bool dmi_falls(const dmi_path *path, int32_t i) {
@@ -31,7 +36,10 @@ bool dmi_falls(const dmi_path *path, int32_t i) {
 
 int32_t dmi_order_at(const dmi_path *path, int32_t i, bool falls) {
     int32_t order = path->order, known = 0, left = path->steps - i;
-    for (int32_t k = i; k >= path->first && dmi_level_has_signal(path->levels[k]) && (k == i || dmi_falls(path, k)); k--) known++;
+    for (int32_t k = i; k >= path->first && dmi_level_has_signal(path->levels[k]) &&
+                        (k == i || dmi_falls(path, k));
+         k--)
+        known++;
     if (known < order) order = known;
     if (falls && left < order) order = left;
     return order < 1 || !dmi_falls(path, i) || path->levels[i + 1].noise == 0 ? 1 : order;
@@ -81,30 +89,40 @@ static dmi_reading read_x0(dmi_level at) {
 
 /* Salimans and Ho 2022, appendix D: no division, so stable at both ends. */
 static dmi_reading read_v(dmi_level at) {
-    return (dmi_reading){.x0_x = at.signal, .x0_output = -at.noise, .eps_x = at.noise, .eps_output = at.signal, .input = 1};
+    return (dmi_reading){.x0_x = at.signal,
+                         .x0_output = -at.noise,
+                         .eps_x = at.noise,
+                         .eps_output = at.signal,
+                         .input = 1};
 }
 
 /* Lipman et al. 2023: the output is eps - x_0. */
 static dmi_reading read_flow(dmi_level at) {
     double all = at.signal + at.noise;
-    return (dmi_reading){.x0_x = 1 / all, .x0_output = -at.noise / all, .eps_x = 1 / all,
-                         .eps_output = at.signal / all, .input = 1};
+    return (dmi_reading){.x0_x = 1 / all,
+                         .x0_output = -at.noise / all,
+                         .eps_x = 1 / all,
+                         .eps_output = at.signal / all,
+                         .input = 1};
 }
 
 /* Karras et al. 2022, table 1. There the signal is 1. */
 static dmi_reading read_edm(dmi_level at, double sigma_data) {
-    double sigma = dmi_level_sigma(at), data = sigma_data * sigma_data, both = sigma * sigma + data, root = sqrt(both);
-    return (dmi_reading){.x0_x = data / both / at.signal, .x0_output = sigma * sigma_data / root,
-                         .eps_x = sigma / both / at.signal, .eps_output = -sigma_data / root,
+    double sigma = dmi_level_sigma(at), data = sigma_data * sigma_data, both = sigma * sigma + data,
+           root = sqrt(both);
+    return (dmi_reading){.x0_x = data / both / at.signal,
+                         .x0_output = sigma * sigma_data / root,
+                         .eps_x = sigma / both / at.signal,
+                         .eps_output = -sigma_data / root,
                          .input = 1 / root / at.signal};
 }
 
 dmi_reading dmi_reading_at(dmi_level at, int32_t prediction, double sigma_data) {
     switch (prediction) {
-    case DM_PREDICT_X0: return read_x0(at);
-    case DM_PREDICT_V: return read_v(at);
-    case DM_PREDICT_FLOW: return read_flow(at);
-    case DM_PREDICT_EDM: return read_edm(at, sigma_data);
-    default: return read_eps(at);
+        case DM_PREDICT_X0: return read_x0(at);
+        case DM_PREDICT_V: return read_v(at);
+        case DM_PREDICT_FLOW: return read_flow(at);
+        case DM_PREDICT_EDM: return read_edm(at, sigma_data);
+        default: return read_eps(at);
     }
 }

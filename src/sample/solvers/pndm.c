@@ -1,10 +1,12 @@
-/* Pseudo numerical methods (Liu et al. 2022): a slope is a weighted mean of eps, along which x goes from one level to
- * another (eq. 11). */
+/* Pseudo numerical methods (Liu et al. 2022): a slope is a weighted mean of eps, along which x goes
+ * from one level to another (eq. 11). */
 #include "sample/solver.h"
 
 /* Adams and Bashforth's weights by the number of slopes known, the latest first (eq. 12). */
-static const double weights[4][4] = {
-    {1}, {3.0 / 2, -1.0 / 2}, {23.0 / 12, -16.0 / 12, 5.0 / 12}, {55.0 / 24, -59.0 / 24, 37.0 / 24, -9.0 / 24}};
+static const double weights[4][4] = {{1},
+                                     {3.0 / 2, -1.0 / 2},
+                                     {23.0 / 12, -16.0 / 12, 5.0 / 12},
+                                     {55.0 / 24, -59.0 / 24, 37.0 / 24, -9.0 / 24}};
 
 enum { RUNGE_KUTTA_STEPS = 3, REMEMBERED = 3 };
 
@@ -12,8 +14,11 @@ enum { RUNGE_KUTTA_STEPS = 3, REMEMBERED = 3 };
 typedef int32_t slopes_of(const dmi_path *path, int32_t i);
 
 static int32_t runge_kutta_slopes(const dmi_path *path, int32_t i) {
-    bool has_signal = dmi_level_has_signal(path->levels[i]) && dmi_level_has_signal(path->levels[i + 1]);
-    return i - path->first < RUNGE_KUTTA_STEPS && has_signal && path->levels[i].noise > 0 ? REMEMBERED : 1;
+    bool has_signal =
+        dmi_level_has_signal(path->levels[i]) && dmi_level_has_signal(path->levels[i + 1]);
+    return i - path->first < RUNGE_KUTTA_STEPS && has_signal && path->levels[i].noise > 0
+               ? REMEMBERED
+               : 1;
 }
 
 static int32_t one_slope(const dmi_path *path, int32_t i) {
@@ -40,7 +45,8 @@ static dmi_stage multistep(const dmi_path *path, int32_t i, slopes_of *slopes) {
     return s;
 }
 
-/* A stage that asks at `at` and goes along eps from `from` to `to`; x is as it was saved, or here for the first. */
+/* A stage that asks at `at` and goes along eps from `from` to `to`; x is as it was saved, or here
+ * for the first. */
 static dmi_stage along(int32_t x, dmi_level at, dmi_level from, dmi_level to) {
     dmi_stage s = {.at = at, .saves = x == DMI_X, .remembers = true, .remember = {0, 1}};
     double distance = dmi_sum_along(&s.move, x, from, to);
@@ -52,7 +58,8 @@ static dmi_stage along(int32_t x, dmi_level at, dmi_level from, dmi_level to) {
 static dmi_stage mean(dmi_level from, dmi_level to, const double *share, int32_t count) {
     dmi_stage s = {.at = to, .ends_step = true};
     double distance = dmi_sum_along(&s.move, DMI_SAVED, from, to);
-    for (int32_t k = 0; k < count; k++) s.move.of[k ? DMI_MEMORY + k - 1 : DMI_EPS] = distance * share[k];
+    for (int32_t k = 0; k < count; k++)
+        s.move.of[k ? DMI_MEMORY + k - 1 : DMI_EPS] = distance * share[k];
     return s;
 }
 
@@ -88,12 +95,25 @@ static int32_t plms_step(const dmi_path *path, int32_t i, dmi_stage *stages) {
 }
 
 const dmi_solver dmi_solver_pndm = {
-    .name = "pndm", .advice = "as plms with a costlier, more exact start; asks the network 9 times more",
-    .stages = 4, .memory = DMI_MEMORY_MOST, .multistep = true, .keeps_eps = true, .rederives = true,
-    .steps_least = RUNGE_KUTTA_STEPS + 1, .step = pndm_step,
+    .name = "pndm",
+    .advice = "as plms with a costlier, more exact start; asks the network 9 times more",
+    .stages = 4,
+    .memory = DMI_MEMORY_MOST,
+    .multistep = true,
+    .keeps_eps = true,
+    .rederives = true,
+    .steps_least = RUNGE_KUTTA_STEPS + 1,
+    .step = pndm_step,
 };
 
 const dmi_solver dmi_solver_plms = {
-    .name = "plms", .advice = "20 to 50 steps, deterministic; early Stable Diffusion's default, since overtaken by dpmpp",
-    .stages = 2, .memory = 3, .multistep = true, .keeps_eps = true, .rederives = true, .step = plms_step,
+    .name = "plms",
+    .advice =
+        "20 to 50 steps, deterministic; early Stable Diffusion's default, since overtaken by dpmpp",
+    .stages = 2,
+    .memory = 3,
+    .multistep = true,
+    .keeps_eps = true,
+    .rederives = true,
+    .step = plms_step,
 };
