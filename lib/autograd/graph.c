@@ -9,7 +9,7 @@
 
 int32_t dmi_graph_create(dmi_host *host, dmi_graph **out, const dmi_kernels *kernels,
                          dmi_params *params) {
-    int32_t status = dmi_alloc_zero(host, (void **)out, 1, sizeof(dmi_graph), "graph");
+    int32_t status = dmi_alloc_zero(host, out, 1, sizeof(dmi_graph), "graph");
     if (status) return status;
     (*out)->host = host;
     (*out)->kernels = kernels;
@@ -26,17 +26,17 @@ void dmi_graph_destroy(dmi_graph *graph) {
     dmi_free(graph->host, graph);
 }
 
-/* Makes room for one more item in a list that doubles. */
-static int32_t reserve(dmi_host *host, void **items, int32_t *capacity, int32_t count,
-                       size_t item) {
+/* Makes room for one more item in a list that doubles; `items` is the address of its pointer. */
+static int32_t reserve(dmi_host *host, void *items, int32_t *capacity, int32_t count, size_t item) {
     if (count < *capacity) return DMI_OK;
     int32_t larger = *capacity ? 2 * *capacity : 64;
-    void *moved;
+    void *moved, *old;
+    memcpy(&old, items, sizeof old);
     int32_t status = dmi_alloc_array(host, &moved, (size_t)larger, item, "graph: its nodes");
     if (status) return status;
-    if (count) memcpy(moved, *items, (size_t)count * item);
-    dmi_free(host, *items);
-    *items = moved;
+    if (count) memcpy(moved, old, (size_t)count * item);
+    dmi_free(host, old);
+    memcpy(items, &moved, sizeof moved);
     *capacity = larger;
     return DMI_OK;
 }
@@ -47,7 +47,7 @@ static int32_t add_value(dmi_graph *graph, dmi_value *out, dmi_value_kind kind, 
         return dmi_fail(graph->host, DMI_ERROR_LIMIT_EXCEEDED,
                         "graph: a tensor of %d x %d x %d x %d is too large", (int)shape.n,
                         (int)shape.h, (int)shape.w, (int)shape.c);
-    int32_t status = reserve(graph->host, (void **)&graph->values, &graph->value_capacity,
+    int32_t status = reserve(graph->host, &graph->values, &graph->value_capacity,
                              graph->value_count, sizeof(dmi_value_info));
     if (status) return status;
     graph->values[graph->value_count] = (dmi_value_info){.kind = kind,
@@ -107,7 +107,7 @@ int32_t dmi_graph_append(dmi_graph *graph, dmi_value *out, const dmi_op *op,
     dmi_shape shape;
     int32_t status = op->infer(graph, &node, &shape);
     if (!status)
-        status = reserve(host, (void **)&graph->nodes, &graph->node_capacity, graph->node_count,
+        status = reserve(host, &graph->nodes, &graph->node_capacity, graph->node_count,
                          sizeof(dmi_node));
     if (!status) status = add_value(graph, &node.output, DMI_VALUE_ACTIVATION, shape, gradient);
     if (status) return status;
@@ -127,7 +127,7 @@ int32_t dmi_graph_plan(dmi_graph *graph, const dmi_value *outputs, int32_t outpu
     graph->train = train;
     int32_t status = dmi_plan(graph, outputs, output_count);
     if (status) return status;
-    return dmi_alloc_array(graph->host, (void **)&graph->arena, graph->arena_floats, sizeof(float),
+    return dmi_alloc_array(graph->host, &graph->arena, graph->arena_floats, sizeof(float),
                            "network: its plan");
 }
 

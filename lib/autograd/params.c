@@ -65,13 +65,12 @@ int32_t dmi_params_add(dmi_host *host, dmi_params *params, int32_t *index, const
 }
 
 int32_t dmi_params_allocate(dmi_host *host, dmi_params *params) {
-    return dmi_alloc_zero(host, (void **)&params->data, params->floats, sizeof(float),
-                          "parameters");
+    return dmi_alloc_zero(host, &params->data, params->floats, sizeof(float), "parameters");
 }
 
 int32_t dmi_params_allocate_gradient(dmi_host *host, dmi_params *params) {
     if (params->gradient) return DMI_OK;
-    return dmi_alloc_zero(host, (void **)&params->gradient, params->floats, sizeof(float),
+    return dmi_alloc_zero(host, &params->gradient, params->floats, sizeof(float),
                           "gradients of the parameters");
 }
 

@@ -169,11 +169,9 @@ int32_t dmi_plan(dmi_graph *g, const dmi_value *outputs, int32_t output_count) {
         if (n->op->needs) n->op->needs(g, n, g->train, &n->needs);
     }
     int32_t status = dmi_plan_steps(g, outputs, output_count);
-    if (!status)
-        status = dmi_alloc_array(g->host, (void **)&p.buffers, most, sizeof *p.buffers, "planner");
-    if (!status) status = dmi_alloc_array(g->host, (void **)&order, most, sizeof *order, "planner");
-    if (!status)
-        status = dmi_alloc_array(g->host, (void **)&p.data, 3 * values, sizeof *p.data, "planner");
+    if (!status) status = dmi_alloc_array(g->host, &p.buffers, most, sizeof *p.buffers, "planner");
+    if (!status) status = dmi_alloc_array(g->host, &order, most, sizeof *order, "planner");
+    if (!status) status = dmi_alloc_array(g->host, &p.data, 3 * values, sizeof *p.data, "planner");
     if (status) goto out;
     p.work = p.data + values;
     p.gradient = p.work + values;

@@ -85,13 +85,10 @@ int32_t dmi_plan_steps(dmi_graph *g, const dmi_value *outputs, int32_t output_co
     dmi_free(g->host, g->steps);
     g->steps = NULL;
     int32_t status =
-        dmi_alloc_array(g->host, (void **)&g->steps, most, sizeof *g->steps, "graph: its steps");
-    if (!status)
-        status = dmi_alloc_array(g->host, (void **)&p.maker, values, sizeof *p.maker, "planner");
-    if (!status)
-        status = dmi_alloc_zero(g->host, (void **)&p.wanted, values, sizeof *p.wanted, "planner");
-    if (!status)
-        status = dmi_alloc_zero(g->host, (void **)&p.again, values, sizeof *p.again, "planner");
+        dmi_alloc_array(g->host, &g->steps, most, sizeof *g->steps, "graph: its steps");
+    if (!status) status = dmi_alloc_array(g->host, &p.maker, values, sizeof *p.maker, "planner");
+    if (!status) status = dmi_alloc_zero(g->host, &p.wanted, values, sizeof *p.wanted, "planner");
+    if (!status) status = dmi_alloc_zero(g->host, &p.again, values, sizeof *p.again, "planner");
     if (!status) {
         for (dmi_value v = 0; v < g->value_count; v++) p.maker[v] = -1;
         for (int32_t i = 0; i < g->node_count; i++) p.maker[g->nodes[i].output] = i;

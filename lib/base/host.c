@@ -77,8 +77,11 @@ static void *take(dmi_host *host, size_t size, bool zero, bool *zeroed) {
     return raw;
 }
 
-static int32_t allocate(dmi_host *host, void **out, size_t size, bool zero, const char *what) {
-    *out = NULL;
+/* `out` is the address of a pointer of any type; copying bytes keeps strict aliasing. */
+static void set_pointer(void *out, void *block) { memcpy(out, &block, sizeof block); }
+
+static int32_t allocate(dmi_host *host, void *out, size_t size, bool zero, const char *what) {
+    set_pointer(out, NULL);
     size_t total;
     if (!dmi_add(size, OVERHEAD, &total)) return fail_memory(host, size, what);
     if (host->limit != 0 && (host->used > host->limit || total > host->limit - host->used)) {
@@ -97,18 +100,18 @@ static int32_t allocate(dmi_host *host, void **out, size_t size, bool zero, cons
     if (host->used > host->peak) host->peak = host->used;
     host->allocations++;
     if (zero && !zeroed) memset(block, 0, size);
-    *out = block;
+    set_pointer(out, block);
     return DMI_OK;
 }
 
-int32_t dmi_alloc(dmi_host *host, void **out, size_t size, const char *what) {
+int32_t dmi_alloc(dmi_host *host, void *out, size_t size, const char *what) {
     return allocate(host, out, size, false, what);
 }
 
-static int32_t allocate_array(dmi_host *host, void **out, size_t count, size_t element, bool zero,
+static int32_t allocate_array(dmi_host *host, void *out, size_t count, size_t element, bool zero,
                               const char *what) {
     size_t size;
-    *out = NULL;
+    set_pointer(out, NULL);
     if (!dmi_mul(count, element, &size)) {
         return dmi_fail(host, DMI_ERROR_OUT_OF_MEMORY,
                         "%s: %zu elements of %zu bytes are more than can be addressed", what, count,
@@ -117,12 +120,11 @@ static int32_t allocate_array(dmi_host *host, void **out, size_t count, size_t e
     return allocate(host, out, size, zero, what);
 }
 
-int32_t dmi_alloc_array(dmi_host *host, void **out, size_t count, size_t element,
-                        const char *what) {
+int32_t dmi_alloc_array(dmi_host *host, void *out, size_t count, size_t element, const char *what) {
     return allocate_array(host, out, count, element, false, what);
 }
 
-int32_t dmi_alloc_zero(dmi_host *host, void **out, size_t count, size_t element, const char *what) {
+int32_t dmi_alloc_zero(dmi_host *host, void *out, size_t count, size_t element, const char *what) {
     return allocate_array(host, out, count, element, true, what);
 }
 

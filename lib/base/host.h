@@ -36,12 +36,12 @@ enum { DMI_ALIGNMENT = 64 };
 
 /* size bytes, uninitialised, aligned to DMI_ALIGNMENT; size 0 gives a valid block. `what` names the
  * block in the error text ("unet: 3.2 MB for the plan would pass the limit of 10.0 MB (8.1 MB in
- * use)"). *out is NULL on failure. */
-int32_t dmi_alloc(dmi_host *host, void **out, size_t size, const char *what);
+ * use)"). `out` is the address of a pointer to any type, which is NULL on failure. */
+int32_t dmi_alloc(dmi_host *host, void *out, size_t size, const char *what);
 /* The same for count * element bytes, the product checked. */
-int32_t dmi_alloc_array(dmi_host *host, void **out, size_t count, size_t element, const char *what);
+int32_t dmi_alloc_array(dmi_host *host, void *out, size_t count, size_t element, const char *what);
 /* The same, zeroed. */
-int32_t dmi_alloc_zero(dmi_host *host, void **out, size_t count, size_t element, const char *what);
+int32_t dmi_alloc_zero(dmi_host *host, void *out, size_t count, size_t element, const char *what);
 /* NULL is accepted. The size is remembered by the block itself. */
 void dmi_free(dmi_host *host, void *pointer);
 

@@ -10,7 +10,7 @@ struct dmi_profile {
 };
 
 int32_t dmi_profile_create(dmi_host *host, dmi_profile **out) {
-    return dmi_alloc_zero(host, (void **)out, 1, sizeof(dmi_profile), "profile");
+    return dmi_alloc_zero(host, out, 1, sizeof(dmi_profile), "profile");
 }
 
 void dmi_profile_destroy(dmi_host *host, dmi_profile *profile) { dmi_free(host, profile); }

@@ -99,7 +99,9 @@ static inline __attribute__((always_inline)) void tile(TILE_PARAMETERS, int32_t 
 TILE(1)
 TILE(2)
 TILE(3)
-TILE(4) TILE(5) TILE(6)
+TILE(4)
+TILE(5)
+TILE(6)
 #ifdef DMI_TWELVE_ROWS
     TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12)
 #endif

@@ -37,15 +37,15 @@ static int32_t schedule_new(dm_schedule **out, dm_context *context,
                             const dm_schedule_options *options) {
     dmi_host *host = &context->host;
     dm_schedule *schedule;
-    int32_t status = dmi_alloc_zero(host, (void **)&schedule, 1, sizeof *schedule, "schedule");
+    int32_t status = dmi_alloc_zero(host, &schedule, 1, sizeof *schedule, "schedule");
     if (status) return status;
     schedule->context = context;
     schedule->options = *options;
     schedule->steps = options->timesteps;
-    status = dmi_alloc_array(host, (void **)&schedule->beta, (size_t)schedule->steps,
-                             sizeof(double), "schedule: beta");
+    status = dmi_alloc_array(host, &schedule->beta, (size_t)schedule->steps, sizeof(double),
+                             "schedule: beta");
     if (!status)
-        status = dmi_alloc_array(host, (void **)&schedule->alpha_cumprod, (size_t)schedule->steps,
+        status = dmi_alloc_array(host, &schedule->alpha_cumprod, (size_t)schedule->steps,
                                  sizeof(double), "schedule: alpha_cumprod");
     if (status) {
         dm_schedule_destroy(schedule);

@@ -33,8 +33,8 @@ enum { BETA_SIZE = 32 };
 
 /* Text of the form [0.1,0.2]. */
 static int32_t format_betas(dmi_host *host, char **out, const double *beta, int32_t count) {
-    int32_t status = dmi_alloc_array(host, (void **)out, (size_t)count + 1, BETA_SIZE,
-                                     "schedule: text of the betas");
+    int32_t status =
+        dmi_alloc_array(host, out, (size_t)count + 1, BETA_SIZE, "schedule: text of the betas");
     if (status) return status;
     char *at = *out;
     for (int32_t t = 0; t < count; t++) {
@@ -87,8 +87,8 @@ static int32_t read_betas(dm_schedule **out, dm_context *context, const dmi_safe
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: there is no metadata '%s'",
                         betas_key);
     double *beta;
-    int32_t status = dmi_alloc_array(host, (void **)&beta, (size_t)count, sizeof *beta,
-                                     "schedule: betas of a file");
+    int32_t status =
+        dmi_alloc_array(host, &beta, (size_t)count, sizeof *beta, "schedule: betas of a file");
     if (status) return status;
     status = parse_betas(text, beta, count)
                  ? dm_schedule_create_from_betas(out, context, beta, (size_t)count)

@@ -54,7 +54,7 @@ static int32_t allocate(dm_sampler *s, size_t size) {
         status = dmi_alloc_array(host, all[i].block, count, all[i].size, all[i].what);
     }
     for (int32_t i = 0; !status && i < s->solver->memory; i++)
-        status = dmi_alloc_array(host, (void **)&b->memory[i], size * n, sizeof(double),
+        status = dmi_alloc_array(host, &b->memory[i], size * n, sizeof(double),
                                  "sampler: the solver's memory");
     return status;
 }

@@ -12,14 +12,14 @@ static int32_t plan_back(dm_sampler *s, dmi_run *run, dmi_level **levels, dmi_st
     dmi_host *host = &s->context->host;
     int32_t steps = s->options.steps;
     size_t count = (size_t)steps + 1;
-    int32_t status = dmi_alloc_array(host, (void **)levels, count, sizeof **levels,
-                                     "sampler: levels of the way back");
+    int32_t status =
+        dmi_alloc_array(host, levels, count, sizeof **levels, "sampler: levels of the way back");
     if (!status)
-        status = dmi_alloc_array(host, (void **)stages, count, sizeof **stages,
+        status = dmi_alloc_array(host, stages, count, sizeof **stages,
                                  "sampler: stages of the way back");
     if (!status)
-        status = dmi_alloc_array(host, (void **)begins, count, sizeof **begins,
-                                 "sampler: steps of the way back");
+        status =
+            dmi_alloc_array(host, begins, count, sizeof **begins, "sampler: steps of the way back");
     if (status) return status;
     for (int32_t i = 0; i <= steps; i++) (*levels)[i] = s->levels[steps - i];
     dmi_path path = {.schedule = s->schedule,

@@ -8,8 +8,8 @@
 static int32_t whole_timesteps(dm_sampler *s) {
     dmi_host *host = &s->context->host;
     int32_t steps = s->options.steps, *whole;
-    int32_t status = dmi_alloc_array(host, (void **)&whole, (size_t)steps, sizeof *whole,
-                                     "sampler: whole timesteps");
+    int32_t status =
+        dmi_alloc_array(host, &whole, (size_t)steps, sizeof *whole, "sampler: whole timesteps");
     if (!status) status = dmi_spacing(host, &s->options, s->schedule->steps, whole);
     for (int32_t i = 0; !status && i < steps; i++) s->timesteps[i] = whole[i];
     dmi_free(host, whole);
@@ -59,17 +59,14 @@ int32_t dmi_sampler_plan_levels(dm_sampler *s) {
     const dm_sampler_options *o = &s->options;
     size_t count = (size_t)o->steps + 1;
     int32_t status =
-        dmi_alloc_array(host, (void **)&s->timesteps, count, sizeof(double), "sampler: timesteps");
+        dmi_alloc_array(host, &s->timesteps, count, sizeof(double), "sampler: timesteps");
     if (!status)
-        status =
-            dmi_alloc_array(host, (void **)&s->levels, count, sizeof *s->levels, "sampler: levels");
+        status = dmi_alloc_array(host, &s->levels, count, sizeof *s->levels, "sampler: levels");
     if (!status)
-        status =
-            dmi_alloc_array(host, (void **)&s->begins, count, sizeof *s->begins, "sampler: steps");
+        status = dmi_alloc_array(host, &s->begins, count, sizeof *s->begins, "sampler: steps");
     if (!status)
-        status =
-            dmi_alloc_array(host, (void **)&s->stages, (size_t)o->steps * (size_t)s->solver->stages,
-                            sizeof *s->stages, "sampler: stages");
+        status = dmi_alloc_array(host, &s->stages, (size_t)o->steps * (size_t)s->solver->stages,
+                                 sizeof *s->stages, "sampler: stages");
     if (status) return status;
     status = whole_timesteps(s);
     if (status) return status;

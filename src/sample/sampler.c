@@ -17,7 +17,7 @@ static int32_t sampler_new(dm_sampler **out, const dm_sampler *model,
     if (!status) status = dmi_sampler_check_options(model, &full);
     if (status) return status;
     dm_sampler *sampler;
-    status = dmi_alloc_zero(host, (void **)&sampler, 1, sizeof *sampler, "sampler");
+    status = dmi_alloc_zero(host, &sampler, 1, sizeof *sampler, "sampler");
     if (status) return status;
     *sampler = *model;
     sampler->options = full;

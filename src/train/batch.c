@@ -15,26 +15,24 @@ int32_t dmi_batch_create(dmi_batch *batch) {
         return dmi_fail(host, DM_ERROR_LIMIT_EXCEEDED,
                         "trainer: %zu pictures of %zu floats are too large", count,
                         batch->elements);
-    int32_t status = dmi_alloc_array(host, (void **)&batch->scratch, pictures * batch->elements,
+    int32_t status = dmi_alloc_array(host, &batch->scratch, pictures * batch->elements,
                                      sizeof(float), "trainer: scratch for pictures");
     if (!status)
-        status = dmi_alloc_array(host, (void **)&batch->target, count * batch->elements,
-                                 sizeof(float), "trainer: targets");
+        status = dmi_alloc_array(host, &batch->target, count * batch->elements, sizeof(float),
+                                 "trainer: targets");
     if (!status)
-        status = dmi_alloc_array(host, (void **)&batch->drawn, count, sizeof(dmi_drawn),
+        status = dmi_alloc_array(host, &batch->drawn, count, sizeof(dmi_drawn),
                                  "trainer: levels of noise");
     if (status || !batch->dataset) return status;
-    status =
-        dmi_alloc_array(host, (void **)&batch->pixels, count, batch->elements, "trainer: pictures");
+    status = dmi_alloc_array(host, &batch->pixels, count, batch->elements, "trainer: pictures");
     if (!status)
-        status = dmi_alloc_array(host, (void **)&batch->indices, count, sizeof(uint64_t),
+        status = dmi_alloc_array(host, &batch->indices, count, sizeof(uint64_t),
                                  "trainer: indices of pictures");
     if (!status)
-        status = dmi_alloc_array(host, (void **)&batch->labels, count, sizeof(int32_t),
-                                 "trainer: labels");
+        status = dmi_alloc_array(host, &batch->labels, count, sizeof(int32_t), "trainer: labels");
     if (!status)
-        status = dmi_alloc_array(host, (void **)&batch->statuses, count, sizeof(int32_t),
-                                 "trainer: statuses");
+        status =
+            dmi_alloc_array(host, &batch->statuses, count, sizeof(int32_t), "trainer: statuses");
     return status;
 }
 

@@ -14,17 +14,16 @@ int32_t dmi_timesteps_create(dmi_timesteps *s) {
     if (s->sampling != DM_TIMESTEPS_LOSS_AWARE) return DM_OK;
     dmi_host *host = &s->context->host;
     size_t steps = (size_t)s->schedule->steps;
-    int32_t status = dmi_alloc_zero(host, (void **)&s->losses, steps * DMI_LOSSES_KEPT,
-                                    sizeof(float), "trainer: losses of timesteps");
+    int32_t status = dmi_alloc_zero(host, &s->losses, steps * DMI_LOSSES_KEPT, sizeof(float),
+                                    "trainer: losses of timesteps");
     if (!status)
-        status = dmi_alloc_zero(host, (void **)&s->counts, steps, sizeof(float),
-                                "trainer: counts of losses");
+        status =
+            dmi_alloc_zero(host, &s->counts, steps, sizeof(float), "trainer: counts of losses");
     if (!status)
-        status = dmi_alloc_zero(host, (void **)&s->shares, steps, sizeof(double),
-                                "trainer: shares of timesteps");
+        status =
+            dmi_alloc_zero(host, &s->shares, steps, sizeof(double), "trainer: shares of timesteps");
     if (!status)
-        status = dmi_alloc_zero(host, (void **)&s->below, steps, sizeof(double),
-                                "trainer: sums of shares");
+        status = dmi_alloc_zero(host, &s->below, steps, sizeof(double), "trainer: sums of shares");
     return status;
 }
 

@@ -79,7 +79,7 @@ static int32_t create_timesteps(dm_trainer *trainer) {
     };
     int32_t status = dmi_timesteps_create(&trainer->timesteps);
     if (status || o->timestep_sampling != DM_TIMESTEPS_LOSS_AWARE) return status;
-    return dmi_alloc_array(&trainer->context->host, (void **)&trainer->noted,
+    return dmi_alloc_array(&trainer->context->host, &trainer->noted,
                            (size_t)o->batch_size * (size_t)o->accumulation, sizeof(dmi_noted),
                            "trainer: losses of a step");
 }
@@ -90,22 +90,21 @@ static int32_t allocate_blocks(dm_trainer *trainer) {
     const dmi_params *params = &trainer->unet->params;
     size_t floats = params->floats, chunks = (size_t)dmi_chunk_count(floats),
            pictures = (size_t)trainer->options.batch_size;
-    int32_t status = dmi_alloc_zero(host, (void **)&trainer->moment1, floats, sizeof(float),
-                                    "trainer: first moments");
+    int32_t status =
+        dmi_alloc_zero(host, &trainer->moment1, floats, sizeof(float), "trainer: first moments");
     if (!status)
-        status = dmi_alloc_zero(host, (void **)&trainer->moment2, floats, sizeof(float),
+        status = dmi_alloc_zero(host, &trainer->moment2, floats, sizeof(float),
                                 "trainer: second moments");
     if (!status)
-        status =
-            dmi_alloc_array(host, (void **)&trainer->sums, chunks > pictures ? chunks : pictures,
-                            sizeof(double), "trainer: partial sums");
+        status = dmi_alloc_array(host, &trainer->sums, chunks > pictures ? chunks : pictures,
+                                 sizeof(double), "trainer: partial sums");
     if (!status)
-        status = dmi_alloc_array(host, (void **)&trainer->terms, pictures, sizeof(dmi_loss_term),
+        status = dmi_alloc_array(host, &trainer->terms, pictures, sizeof(dmi_loss_term),
                                  "trainer: weights of losses");
     for (int32_t i = 0; !status && i < DMI_AVERAGES; i++) {
         dmi_average average;
         if (!dmi_trainer_average(&trainer->options, i, &average)) continue;
-        status = dmi_alloc_array(host, (void **)&trainer->averages[i], floats, sizeof(float),
+        status = dmi_alloc_array(host, &trainer->averages[i], floats, sizeof(float),
                                  "trainer: average of the weights");
         if (!status) memcpy(trainer->averages[i], params->data, floats * sizeof(float));
     }
@@ -119,7 +118,7 @@ int32_t dmi_trainer_new(dm_trainer **out, dm_unet *unet, const dm_schedule *sche
     if (status) return status;
     dm_trainer *trainer;
     *out = NULL;
-    status = dmi_alloc_zero(host, (void **)&trainer, 1, sizeof *trainer, "trainer");
+    status = dmi_alloc_zero(host, &trainer, 1, sizeof *trainer, "trainer");
     if (status) return status;
     trainer->context = unet->context;
     trainer->unet = unet;

@@ -169,7 +169,7 @@ int32_t dmi_unet_read_block(dmi_host *host, const dmi_safetensors *file, const d
     if (status) return status;
     for (int32_t i = 0; i < unet->params.count; i++)
         if (unet->params.items[i].count > largest) largest = unet->params.items[i].count;
-    status = dmi_alloc_array(host, (void **)&outside, largest, sizeof(float), "reading a network");
+    status = dmi_alloc_array(host, &outside, largest, sizeof(float), "reading a network");
     if (status) return status;
     for (int32_t i = 0; !status && i < unet->params.count; i++) {
         const dmi_param *p = &unet->params.items[i];

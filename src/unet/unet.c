@@ -23,7 +23,7 @@ static int32_t declare(dm_unet *unet) {
 int32_t dmi_unet_new(dm_unet **out, dm_context *context, const dm_unet_options *options) {
     dm_unet *unet;
     *out = NULL;
-    int32_t status = dmi_alloc_zero(&context->host, (void **)&unet, 1, sizeof *unet, "unet");
+    int32_t status = dmi_alloc_zero(&context->host, &unet, 1, sizeof *unet, "unet");
     if (status) return status;
     unet->context = context;
     unet->options = *options;

@@ -247,8 +247,8 @@ START_TEST(blocks_of_large_pages) {
     dmi_host host = {.large_pages = true};
     for (size_t i = 0; i < 2; i++) {
         unsigned char *zeros, *plain;
-        ck_assert_int_eq(dmi_alloc_zero(&host, (void **)&zeros, sizes[i], 1, "zeros"), DMI_OK);
-        ck_assert_int_eq(dmi_alloc(&host, (void **)&plain, sizes[i], "block"), DMI_OK);
+        ck_assert_int_eq(dmi_alloc_zero(&host, &zeros, sizes[i], 1, "zeros"), DMI_OK);
+        ck_assert_int_eq(dmi_alloc(&host, &plain, sizes[i], "block"), DMI_OK);
         size_t others = 0;
         for (size_t k = 0; k < sizes[i]; k++) others += zeros[k] != 0;
         ck_assert_uint_eq(others, 0);
