@@ -10,7 +10,7 @@ void dmi_lap_part(const dmi_graph *graph, const dmi_node *node, const char *way,
     if (!graph->host->profile) return;
     dmi_shape x = dmi_input_shape(graph, node, 0), y = dmi_graph_shape(graph, node->output);
     dmi_work work = {.name = node->op->name,
-                     .way = way,
+                     .algorithm = way,
                      .part = part,
                      .n = y.n,
                      .h = y.h,
@@ -19,7 +19,7 @@ void dmi_lap_part(const dmi_graph *graph, const dmi_node *node, const char *way,
                      .out = y.c,
                      .flop = flop,
                      .bytes = (double)floats * sizeof(float)};
-    dmi_profile_lap(graph->host->profile, &work);
+    dmi_profile_span(graph->host->profile, &work);
 }
 
 /* Every input is read once and the output written once. */

@@ -212,12 +212,12 @@ static int start_workers(dmi_pool *pool) {
 
 int32_t dmi_pool_create(dmi_host *host, int32_t threads, dmi_parallel_for parallel_for,
                         void *user) {
-    if (threads < 0 || threads > DMI_THREADS_MOST) {
+    if (threads < 0 || threads > DMI_THREADS_MAX) {
         return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT,
-                        "context: 'threads' is %d; it must be 0 to %d", threads, DMI_THREADS_MOST);
+                        "context: 'threads' is %d; it must be 0 to %d", threads, DMI_THREADS_MAX);
     }
     int32_t processors = dmi_cpu_count();
-    if (threads == 0) threads = processors < DMI_THREADS_MOST ? processors : DMI_THREADS_MOST;
+    if (threads == 0) threads = processors < DMI_THREADS_MAX ? processors : DMI_THREADS_MAX;
 
     void *block;
     int32_t status = dmi_alloc_zero(host, &block, 1, sizeof(dmi_pool), "thread pool");

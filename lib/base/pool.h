@@ -9,7 +9,7 @@
 
 typedef struct dmi_pool dmi_pool;
 
-enum { DMI_THREADS_MOST = 256 };
+enum { DMI_THREADS_MAX = 256 };
 
 /* One task. `worker`, from 0 to dmi_pool_threads-1, is never used by two tasks at once: it picks
  * scratch memory. */

@@ -8,21 +8,21 @@
 
 /* What a number is for: two uses never share numbers. */
 enum {
-    DMI_STREAM_INIT = 1,     /* weights: index = tensor */
-    DMI_STREAM_SHUFFLE = 2,  /* order of the data: index = epoch */
-    DMI_STREAM_TIMESTEP = 3, /* index = position in the whole run */
-    DMI_STREAM_NOISE = 4,    /* training noise: likewise */
-    DMI_STREAM_FLIP = 5,     /* likewise */
-    DMI_STREAM_DROPOUT = 6,  /* index = step and node */
-    DMI_STREAM_SAMPLE = 7,   /* sampling noise: index = solver step */
-    DMI_STREAM_PICTURE = 8,  /* the built-in pictures: index = picture */
-    DMI_STREAM_KEEP = 9,     /* noise on what a mask keeps: index = solver step */
-    DMI_STREAM_BACK = 10,    /* noise to go back to an earlier step: likewise */
-    DMI_STREAM_CROP = 11,    /* index = position in the whole run */
-    DMI_STREAM_LABEL = 12,   /* labels that are dropped: likewise */
-    DMI_STREAM_SELF = 13,    /* self-conditioning: index = pass of the whole run */
-    DMI_STREAM_ASKED = 14,   /* timesteps of an evaluation: index = picture */
-    DMI_STREAM_HELD = 15     /* its noise: index = picture and question */
+    DMI_STREAM_INIT = 1,                 /* weights: index = tensor */
+    DMI_STREAM_SHUFFLE = 2,              /* order of the data: index = epoch */
+    DMI_STREAM_TIMESTEP = 3,             /* index = position in the whole run */
+    DMI_STREAM_NOISE = 4,                /* training noise: likewise */
+    DMI_STREAM_FLIP = 5,                 /* likewise */
+    DMI_STREAM_DROPOUT = 6,              /* index = step and node */
+    DMI_STREAM_SAMPLE = 7,               /* sampling noise: index = solver step */
+    DMI_STREAM_BUILTIN = 8,              /* the built-in pictures: index = picture */
+    DMI_STREAM_INPAINT = 9,              /* noise on what a mask keeps: index = solver step */
+    DMI_STREAM_RENOISE = 10,             /* noise to go back to an earlier step: likewise */
+    DMI_STREAM_CROP = 11,                /* index = position in the whole run */
+    DMI_STREAM_LABEL = 12,               /* labels that are dropped: likewise */
+    DMI_STREAM_SELF_CONDITION = 13,      /* self-conditioning: index = pass of the whole run */
+    DMI_STREAM_EVALUATION_TIMESTEP = 14, /* timesteps of an evaluation: index = picture */
+    DMI_STREAM_EVALUATION_NOISE = 15     /* its noise: index = picture and question */
 };
 
 typedef struct dmi_random {

@@ -1,5 +1,5 @@
-/* What training does to pictures, pixel by pixel: combinations of two arrays, bytes to [-1, 1],
- * shifts, and what the network saw before put at the side of what it sees. */
+/* Training's operations on images, pixel by pixel: linear combinations, bytes to [-1, 1], shifts,
+ * and the input of self-conditioning (Chen et al. 2023). */
 #include <string.h>
 
 #include "kernels/families.h"
@@ -28,8 +28,8 @@ void DMI_KERNEL(from_u8)(float *y, const uint8_t *x, int32_t h, int32_t w, int32
     }
 }
 
-/* The row or column that stands at i of 0 to n-1, mirrored at the ends: -1 is 1, n is n - 2. */
-static inline int32_t mirrored(int32_t i, int32_t n) {
+/* Index i reflected into 0 to n - 1: -1 becomes 1, n becomes n - 2. */
+static inline int32_t reflected(int32_t i, int32_t n) {
     return i < 0 ? -i : i >= n ? 2 * (n - 1) - i : i;
 }
 
@@ -37,19 +37,20 @@ void DMI_KERNEL(shift)(float *y, const float *x, int32_t h, int32_t w, int32_t c
                        int32_t right) {
     size_t depth = (size_t)c, row = (size_t)w * depth;
     for (int32_t r = 0; r < h; r++, y += row) {
-        const float *from = x + (size_t)mirrored(r + down, h) * row;
+        const float *from = x + (size_t)reflected(r + down, h) * row;
         for (int32_t q = 0; q < w; q++)
-            memcpy(y + (size_t)q * depth, from + (size_t)mirrored(q + right, w) * depth,
+            memcpy(y + (size_t)q * depth, from + (size_t)reflected(q + right, w) * depth,
                    depth * sizeof *y);
     }
 }
 
-/* Comparisons that let NaN through: the loss will show it. */
-void DMI_KERNEL(self_condition)(float *input, float of_x, const float *output, float of_output,
-                                size_t output_channels, size_t pixels, size_t channels) {
+/* The comparisons let NaN through, so that the loss shows it. */
+void DMI_KERNEL(self_condition)(float *input, float x_factor, const float *output,
+                                float output_factor, size_t output_channels, size_t pixels,
+                                size_t channels) {
     for (size_t p = 0; p < pixels; p++, input += 2 * channels, output += output_channels) {
         for (size_t k = 0; k < channels; k++) {
-            float v = of_x * input[k] + of_output * output[k];
+            float v = x_factor * input[k] + output_factor * output[k];
             v = v > 1 ? 1 : v;
             input[channels + k] = v < -1 ? -1 : v;
         }

@@ -1,4 +1,4 @@
-/* Sums of squares in double over a fixed number of lanes, which are added as a tree at the end. */
+/* Sums in double over a fixed number of lanes, which are reduced as a tree at the end. */
 #ifndef DMI_KERNELS_DOUBLE_SUMS_H
 #define DMI_KERNELS_DOUBLE_SUMS_H
 
@@ -14,6 +14,7 @@ static inline void dmi_add_squares(double *restrict lane, const float *restrict 
     }
 }
 
+/* The sum of the lanes, [DMI_SUM_LANES], which are overwritten. */
 static inline double dmi_sum_double_lanes(double *lane) {
     for (size_t half = DMI_SUM_LANES / 2; half > 0; half /= 2) {
         for (size_t l = 0; l < half; l++) lane[l] += lane[l + half];

@@ -1,16 +1,19 @@
-/* Products of vectors with a matrix w [in, out], forward and both gradients. A sum over rows of w,
- * or over the batch, is taken in order for each column, so how the work is cut changes no bit. */
+/* Products of vectors with a matrix w [in, out], forward and both gradients. Sums over the rows of
+ * w or over the batch are taken in order for each column, so no partition of the work changes a
+ * bit. */
+#include "base/math.h"
 #include "kernels/families.h"
 #include "kernels/vector_sums.h"
 
 enum {
-    COLUMNS = 64, /* of sums that stay in L1 */
-    ROWS_OF_W = 4 /* of two vectors each, that stay in registers */
+    COLUMNS = 64, /* columns at a time, whose sums stay in L1 */
+    ROWS_OF_W = 4 /* rows of dw at a time, whose sums of two vectors each stay in registers */
 };
 
-/* sum[c] += sum over k of a[k * sa] * b[k * sb + c], k in order; width at most COLUMNS. */
-static inline void multiply_add(float *restrict sum, const float *restrict a, size_t sa,
-                                const float *restrict b, size_t sb, size_t count, size_t width) {
+/* sum [width] += a [count] b [count, width], in order; sa and sb are the strides of a and of the
+ * rows of b; width is at most COLUMNS. */
+static inline void add_product(float *restrict sum, const float *restrict a, size_t sa,
+                               const float *restrict b, size_t sb, size_t count, size_t width) {
     size_t k = 0;
     for (; k + 4 <= count; k += 4, a += 4 * sa, b += 4 * sb) {
         const float a0 = a[0], a1 = a[sa], a2 = a[2 * sa], a3 = a[3 * sa];
@@ -30,9 +33,9 @@ void DMI_KERNEL(linear_forward)(float *y, const float *x, const float *w, const 
                                 int32_t in, int32_t out, int32_t o0, int32_t o1) {
     float sum[COLUMNS];
     for (int32_t o = o0; o < o1; o += COLUMNS) {
-        size_t width = (size_t)(o1 - o < COLUMNS ? o1 - o : COLUMNS);
+        size_t width = (size_t)dmi_min(o1 - o, COLUMNS);
         memset(sum, 0, sizeof sum);
-        multiply_add(sum, x, 1, w + o, (size_t)out, (size_t)in, width);
+        add_product(sum, x, 1, w + o, (size_t)out, (size_t)in, width);
         for (size_t c = 0; c < width; c++)
             y[(size_t)o + c] = bias ? sum[c] + bias[(size_t)o + c] : sum[c];
     }
@@ -46,9 +49,10 @@ void DMI_KERNEL(linear_backward_x)(float *dx, const float *dy, const float *w, i
     }
 }
 
-/* Two vectors of columns of `rows` rows of dw. */
-static inline void block_of_gradient(float *dw, const float *x, const float *dy, size_t n,
-                                     size_t in, size_t out, const int rows, bool add) {
+/* dw [rows, 2 W] (row stride out) = (or +=) x [n, rows]^T dy [n, 2 W], with row strides in and out.
+ */
+static inline void gradient_block(float *dw, const float *x, const float *dy, size_t n, size_t in,
+                                  size_t out, const int rows, bool add) {
     vec sum[ROWS_OF_W][2] = {{{0}}};
     for (size_t k = 0; k < n; k++, x += in, dy += out) {
         const vec left = load(dy), right = load(dy + W);
@@ -72,16 +76,14 @@ void DMI_KERNEL(linear_backward_w)(float *dw, const float *x, const float *dy, i
         const int rows = i1 - i < ROWS_OF_W ? 1 : ROWS_OF_W;
         for (size_t o = 0; o < whole; o += 2 * W) {
             float *to = dw + (size_t)i * columns + o;
-            if (rows == ROWS_OF_W) {
-                block_of_gradient(to, x + i, dy + o, batch, rows_in, columns, ROWS_OF_W, add);
-            } else {
-                block_of_gradient(to, x + i, dy + o, batch, rows_in, columns, 1, add);
-            }
+            if (rows == ROWS_OF_W)
+                gradient_block(to, x + i, dy + o, batch, rows_in, columns, ROWS_OF_W, add);
+            else gradient_block(to, x + i, dy + o, batch, rows_in, columns, 1, add);
         }
         for (int end = i + rows; i < end; i++) {
             float *to = dw + (size_t)i * columns + whole;
             memset(last, 0, sizeof last);
-            multiply_add(last, x + i, rows_in, dy + whole, columns, batch, columns - whole);
+            add_product(last, x + i, rows_in, dy + whole, columns, batch, columns - whole);
             for (size_t c = 0; c < columns - whole; c++) to[c] = add ? to[c] + last[c] : last[c];
         }
     }

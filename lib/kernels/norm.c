@@ -1,21 +1,21 @@
-/* Group normalisation (Wu and He 2018) of one picture, with SiLU where asked. A span is read once
- * for its sums, mostly from main memory, and again, mostly from L2, for the result. The sums run
- * down the pixels of each channel, in float about the mean of each block and from block to block in
- * double, and are added up over a group's channels in double. So a group's bits depend neither on
- * the span nor on the channels asked for, and a large mean does not swamp what is small beside
- * it. */
+/* Group normalisation (Wu and He 2018) of one image, with SiLU where asked. A span is read once for
+ * its sums, mostly from main memory, and again, mostly from L2, for the result. The sums run down
+ * the pixels of each channel: within a block of pixels in float about the block's mean, across
+ * blocks and across a group's channels in double. So a group's bits depend neither on the span nor
+ * on the channels asked for, and a large mean does not swamp small deviations. */
 #include <math.h>
 
-#include "kernels/norm_parts.h"
+#include "kernels/norm_common.h"
 
-/* Sums of each channel; `near` is a value near its mean. */
+/* Sums over the pixels of each channel of a strip. */
 typedef struct channel_sums {
-    double near[WIDTH], total[WIDTH],
-        square[WIDTH]; /* total and square: the sums of x and of (x - near)^2 */
+    double near[WIDTH];   /* a value near the channel's mean */
+    double total[WIDTH];  /* sum of x */
+    double square[WIDTH]; /* sum of (x - near)^2 */
 } channel_sums;
 
-/* Of `rows` pixels of W channels, or the first `count`: the rounded mean, and the sums of x - mean
- * and its square. */
+/* x [rows][count] (row stride), count at most W: the rounded mean of each column, and the sums of x
+ * - mean and of its square. */
 static inline __attribute__((always_inline)) void block_sums(const float *x, size_t stride,
                                                              size_t rows, int32_t count, vec *mean,
                                                              vec *deviation, vec *square) {
@@ -55,10 +55,10 @@ static void statistics(channel_sums *sums, const float *x, const strip *s) {
     for (size_t p0 = 0; p0 < s->pixels; p0 += BLOCK) {
         size_t rows = block_end(s, p0) - p0;
         for (int32_t c = 0; c < s->width; c += W) {
-            const float *at = x + p0 * s->stride + c;
+            const float *at = x + p0 * s->x_stride + c;
             vec mean, deviation, square;
-            if (c + W <= s->width) block_sums(at, s->stride, rows, W, &mean, &deviation, &square);
-            else block_sums(at, s->stride, rows, s->width - c, &mean, &deviation, &square);
+            if (c + W <= s->width) block_sums(at, s->x_stride, rows, W, &mean, &deviation, &square);
+            else block_sums(at, s->x_stride, rows, s->width - c, &mean, &deviation, &square);
             double *near = sums->near + c, *total = sums->total + c, *squares = sums->square + c,
                    n = (double)rows;
             float m[W], d[W], q[W];
@@ -77,16 +77,17 @@ static void statistics(channel_sums *sums, const float *x, const strip *s) {
     }
 }
 
-/* Sums of each group of a span, about its first value. */
+/* Sums over the pixels and channels of each group of a span. */
 typedef struct group_sums {
-    double near[WIDTH], total[WIDTH],
-        square[WIDTH]; /* total and square: the sums of x - near and of its square */
+    double near[WIDTH];   /* the group's first value */
+    double total[WIDTH];  /* sum of x - near */
+    double square[WIDTH]; /* sum of (x - near)^2 */
 } group_sums;
 
-static void add_to_groups(group_sums *groups, const channel_sums *sums, const int32_t *group_of,
-                          double pixels, int32_t width) {
-    for (int32_t i = 0; i < width; i++) {
-        int32_t g = group_of[i];
+static void add_to_groups(group_sums *groups, const channel_sums *sums, const strip *s) {
+    const double pixels = (double)s->pixels;
+    for (int32_t i = 0; i < s->width; i++) {
+        int32_t g = s->group_of[i];
         double off = sums->near[i] - groups->near[g],
                total = sums->total[i] - pixels * sums->near[i];
         groups->total[g] += total + pixels * off;
@@ -94,91 +95,109 @@ static void add_to_groups(group_sums *groups, const channel_sums *sums, const in
     }
 }
 
-/* y of n pixels. The mean is taken off first, for a mean folded into the offset would lose what is
- * small beside it. */
-static inline __attribute__((always_inline)) void apply_to(float *y, size_t y_stride,
-                                                           const float *x, size_t stride, vec mean,
-                                                           vec scale, vec offset, int32_t count,
-                                                           const bool with_silu, const bool past,
-                                                           const int n) {
-    vec u[ABREAST];
-    DMI_SIDE_BY_SIDE u[i] = (load_part(x + (size_t)i * stride, count) - mean) * scale + offset;
-    if (with_silu) silu(u, n);
-    DMI_SIDE_BY_SIDE put(y + (size_t)i * y_stride, u[i], count, past);
+/* x of the first pixel, channel c. */
+static float first_pixel(const dmi_norm *norm, int32_t c) {
+    const dmi_norm_x *x = &norm->x;
+    return c < x->channels[0] ? x->x[0][c] : x->x[1][c - x->channels[0]];
 }
 
-static inline __attribute__((always_inline)) void apply(float *y, size_t y_stride, const float *x,
-                                                        const affine *a, size_t stride, size_t rows,
-                                                        int32_t c, int32_t count,
-                                                        const bool with_silu, const bool past) {
-    vec mean = load(a->mean + c), scale = load(a->gain + c) * load(a->rstd + c),
-        offset = load(a->offset + c);
+/* mean and rstd of each group of the span s0 to s1 - 1. */
+static void span_statistics(float *mean, float *rstd, const dmi_norm *norm, int32_t s0, int32_t s1,
+                            float eps) {
+    const int32_t count = (s1 - s0) / norm->group_channels;
+    const double share = 1.0 / ((double)norm->pixels * norm->group_channels);
+    channel_sums sums;
+    group_sums groups;
+    memset(&groups, 0, sizeof groups);
+    for (int32_t g = 0; g < count; g++)
+        groups.near[g] = first_pixel(norm, s0 + g * norm->group_channels);
+    for (int32_t c = s0, width; c < s1; c += width) {
+        const strip s = strip_at(norm, s0, s1, c);
+        width = s.width;
+        statistics(&sums, strip_x(norm, &s), &s);
+        add_to_groups(&groups, &sums, &s);
+    }
+    for (int32_t g = 0; g < count; g++) {
+        double off = groups.total[g] * share, variance = groups.square[g] * share - off * off;
+        mean[g] = (float)(groups.near[g] + off);
+        rstd[g] = (float)(1.0 / sqrt((variance < 0 ? 0 : variance) + eps));
+    }
+}
+
+/* How a strip is normalised; constants wherever it is passed, so that no test is left in a loop. */
+typedef struct apply_mode {
+    bool silu, non_temporal;
+} apply_mode;
+
+/* One vector of channels, or its first `count`, in registers. */
+typedef struct apply_vectors {
+    vec mean, scale, offset;
+    int32_t count;
+} apply_vectors;
+
+/* y of n pixels. The mean is subtracted first: folded into the offset, a large mean would lose the
+ * digits of small deviations. */
+static inline __attribute__((always_inline)) void apply_pixels(float *y, size_t y_stride,
+                                                               const float *x, size_t x_stride,
+                                                               const apply_vectors v,
+                                                               const apply_mode mode, const int n) {
+    vec u[INTERLEAVE];
+    DMI_EACH_VECTOR u[i] =
+        (load_part(x + (size_t)i * x_stride, v.count) - v.mean) * v.scale + v.offset;
+    if (mode.silu) silu(u, n);
+    DMI_EACH_VECTOR store_result(y + (size_t)i * y_stride, u[i], v.count, mode.non_temporal);
+}
+
+/* y of `rows` pixels and the channels c to c + count - 1 of a strip. */
+static inline __attribute__((always_inline)) void apply_block(float *y, const float *x, size_t rows,
+                                                              const channel_constants *k,
+                                                              const strip *s, int32_t c,
+                                                              int32_t count,
+                                                              const apply_mode mode) {
+    const size_t y_stride = s->y_stride, x_stride = s->x_stride;
+    const apply_vectors v = {load(k->mean + c), load(k->gain + c) * load(k->rstd + c),
+                             load(k->offset + c), count};
     size_t p = 0;
     y += c;
     x += c;
-    for (; p + ABREAST <= rows; p += ABREAST)
-        apply_to(y + p * y_stride, y_stride, x + p * stride, stride, mean, scale, offset, count,
-                 with_silu, past, ABREAST);
+    for (; p + INTERLEAVE <= rows; p += INTERLEAVE)
+        apply_pixels(y + p * y_stride, y_stride, x + p * x_stride, x_stride, v, mode, INTERLEAVE);
     for (; p < rows; p++)
-        apply_to(y + p * y_stride, y_stride, x + p * stride, stride, mean, scale, offset, count,
-                 with_silu, past, 1);
+        apply_pixels(y + p * y_stride, y_stride, x + p * x_stride, x_stride, v, mode, 1);
 }
 
-static inline __attribute__((always_inline)) void apply_all(float *y, const float *x,
-                                                            const affine *a, const strip *s,
-                                                            const bool with_silu, bool past) {
-    const size_t y_stride = s->whole_stride, x_stride = s->stride;
-    past = past && is_lines(y, y_stride);
+static inline __attribute__((always_inline)) void apply_strip(float *y, const float *x,
+                                                              const channel_constants *k,
+                                                              const strip *s, const bool with_silu,
+                                                              bool non_temporal) {
+    const apply_mode plain = {with_silu, false}, streaming = {with_silu, true};
+    non_temporal = non_temporal && is_aligned(y, s->y_stride);
     for (size_t p0 = 0; p0 < s->pixels; p0 += BLOCK) {
         size_t rows = block_end(s, p0) - p0;
-        float *to = y + p0 * y_stride;
-        const float *from = x + p0 * x_stride;
+        float *to = y + p0 * s->y_stride;
+        const float *from = x + p0 * s->x_stride;
         for (int32_t c = 0; c < s->width; c += W) {
-            if (c + W > s->width)
-                apply(to, y_stride, from, a, x_stride, rows, c, s->width - c, with_silu, false);
-            else if (past) apply(to, y_stride, from, a, x_stride, rows, c, W, with_silu, true);
-            else apply(to, y_stride, from, a, x_stride, rows, c, W, with_silu, false);
+            if (c + W > s->width) apply_block(to, from, rows, k, s, c, s->width - c, plain);
+            else if (non_temporal) apply_block(to, from, rows, k, s, c, W, streaming);
+            else apply_block(to, from, rows, k, s, c, W, plain);
         }
     }
 }
 
-void DMI_KERNEL(norm_forward)(float *y, float *mean, float *rstd, const dmi_norm_x *x,
-                              const float *gain, const float *offset, int32_t pixels,
-                              int32_t per_group, int32_t c0, int32_t c1, float eps, bool with_silu,
-                              bool past) {
-    const int32_t span = span_channels(per_group);
-    const double share = 1.0 / ((double)pixels * per_group);
-    int32_t group_of[WIDTH];
-    channel_sums sums;
-    group_sums groups;
-    affine a;
-    strip s;
-    for (int32_t s0 = c0; s0 < c1; s0 += span) {
-        const int32_t s1 = at_most(s0 + span, c1), g0 = s0 / per_group,
-                      count = (s1 - s0) / per_group;
-        memset(&groups, 0, sizeof groups);
-        for (int32_t g = 0; g < count; g++) {
-            s = strip_at(x, 1, s0 + g * per_group, s1);
-            groups.near[g] = x->x[s.part][s.at];
-        }
-        for (int32_t c = s0; c < s1; c += s.width) {
-            s = strip_at(x, (size_t)pixels, c, s1);
-            groups_of(group_of, per_group, c - s0);
-            statistics(&sums, x->x[s.part] + s.at, &s);
-            add_to_groups(&groups, &sums, group_of, pixels, s.width);
-        }
-        for (int32_t g = 0; g < count; g++) {
-            double off = groups.total[g] * share, variance = groups.square[g] * share - off * off;
-            mean[g0 + g] = (float)(groups.near[g] + off);
-            rstd[g0 + g] = (float)(1.0 / sqrt((variance < 0 ? 0 : variance) + eps));
-        }
-        for (int32_t c = s0; c < s1; c += s.width) {
-            s = strip_at(x, (size_t)pixels, c, s1);
-            groups_of(group_of, per_group, c - s0);
-            affine_of(&a, group_of, mean + g0, rstd + g0, gain + c, offset + c, s.width);
-            if (with_silu) apply_all(y + c, x->x[s.part] + s.at, &a, &s, true, past);
-            else apply_all(y + c, x->x[s.part] + s.at, &a, &s, false, past);
+void DMI_KERNEL(norm_forward)(float *y, float *mean, float *rstd, const dmi_norm *norm, float eps) {
+    const int32_t span = span_channels(norm->group_channels);
+    for (int32_t s0 = norm->c0, s1; s0 < norm->c1; s0 = s1) {
+        const int32_t g0 = s0 / norm->group_channels;
+        s1 = dmi_min(s0 + span, norm->c1);
+        span_statistics(mean + g0, rstd + g0, norm, s0, s1, eps);
+        for (int32_t c = s0, width; c < s1; c += width) {
+            channel_constants k;
+            const strip s = strip_at(norm, s0, s1, c);
+            width = s.width;
+            constants_of(&k, norm, &s, c, mean + g0, rstd + g0);
+            if (norm->silu) apply_strip(y + c, strip_x(norm, &s), &k, &s, true, norm->non_temporal);
+            else apply_strip(y + c, strip_x(norm, &s), &k, &s, false, norm->non_temporal);
         }
     }
-    if (past) end_stores_past();
+    if (norm->non_temporal) end_streaming();
 }

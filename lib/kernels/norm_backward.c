@@ -1,211 +1,245 @@
-/* The gradient of group normalisation (Wu and He 2018) of one picture, with SiLU where it was
- * asked. A span is read once for the sums over the pixels, in float over a block and then in
- * double, and again for dx; what SiLU makes of dy is kept in between where there is room, as its
- * slope costs more than the memory. */
-#include "kernels/norm_parts.h"
+/* The gradient of group normalisation (Wu and He 2018) of one image, with SiLU where it was
+ * applied. With xhat = (x - mean) rstd, u = gain xhat + offset and du = dy f'(u), f being SiLU or
+ * the identity,
+ *
+ *   doffset = sum du,  dgain = sum du xhat    over the pixels of each channel,
+ *   dx = rstd (gain du - m1 - xhat m2)        m1, m2: the group's means of gain du, gain du xhat.
+ *
+ * Each span is read twice: once for the sums over the pixels, in float within a block of pixels and
+ * in double across blocks, and once more for dx. Where there is room, du is cached in between,
+ * since the derivative of SiLU costs more than the memory traffic. */
+#include "kernels/norm_common.h"
 
-/* What a pass reads and writes of a strip. The second may read in place of dy, and without SiLU,
- * what the first has kept. */
-typedef struct backward {
+/* How a strip is processed; constants wherever it is passed, so that no test is left in a loop. */
+typedef struct backward_mode {
+    bool silu;         /* du is computed by the derivative of SiLU, or else read */
+    bool cache;        /* sums: du is stored into the cache */
+    bool add;          /* dx: dx += instead of dx = */
+    bool non_temporal; /* dx: non-temporal stores */
+} backward_mode;
+
+/* The strip that is processed. `dy` is what du is computed or read from: dy itself, or the cache.
+ */
+typedef struct backward_strip {
     const float *x, *dy;
-    float *kept, *dx;
-    size_t dy_stride, kept_stride;
-    double du[WIDTH], product[WIDTH]; /* sums over the pixels of du and of du xhat */
-    float m1[WIDTH], m2[WIDTH];       /* the group's means of gain du and of gain du xhat */
-} backward;
+    float *cached, *dx;
+    size_t dy_stride, cached_stride;           /* x and dx: strip.x_stride */
+    double sum_du[WIDTH], sum_product[WIDTH];  /* over the pixels: of du and of du * xhat */
+    float mean_du[WIDTH], mean_product[WIDTH]; /* m1 and m2, of each channel's group */
+} backward_strip;
 
-/* Each channel's constants in registers. */
-typedef struct affine_vectors {
+/* The constants of one vector of channels, or of its first `count`, in registers. */
+typedef struct constant_vectors {
     vec mean, rstd, gain, offset;
-} affine_vectors;
+    int32_t count;
+} constant_vectors;
 
-static inline affine_vectors vectors_at(const affine *a, int32_t c) {
-    return (affine_vectors){load(a->mean + c), load(a->rstd + c), load(a->gain + c),
-                            load(a->offset + c)};
+static inline constant_vectors vectors_at(const channel_constants *k, int32_t c, int32_t count) {
+    return (constant_vectors){load(k->mean + c), load(k->rstd + c), load(k->gain + c),
+                              load(k->offset + c), count};
 }
 
-/* xhat of n pixels, and the gradient at u = gain xhat + offset: dy by the slope of SiLU, or dy. */
-static inline __attribute__((always_inline)) void through_silu(vec *du, vec *xhat, const float *x,
-                                                               size_t stride, const float *dy,
-                                                               size_t dy_stride, affine_vectors a,
-                                                               int32_t count, const bool with_silu,
-                                                               const int n) {
-    DMI_SIDE_BY_SIDE xhat[i] = (load_part(x + (size_t)i * stride, count) - a.mean) * a.rstd;
+/* xhat and du of n pixels, one vector of channels each. */
+static inline __attribute__((always_inline)) void load_pixels(vec *du, vec *xhat, const float *x,
+                                                              size_t x_stride, const float *dy,
+                                                              size_t dy_stride,
+                                                              const constant_vectors k,
+                                                              const bool with_silu, const int n) {
+    DMI_EACH_VECTOR xhat[i] = (load_part(x + (size_t)i * x_stride, k.count) - k.mean) * k.rstd;
     if (!with_silu) {
-        DMI_SIDE_BY_SIDE du[i] = load_part(dy + (size_t)i * dy_stride, count);
+        DMI_EACH_VECTOR du[i] = load_part(dy + (size_t)i * dy_stride, k.count);
         return;
     }
-    DMI_SIDE_BY_SIDE du[i] = a.gain * xhat[i] + a.offset;
-    silu_slope(du, n);
-    DMI_SIDE_BY_SIDE du[i] *= load_part(dy + (size_t)i * dy_stride, count);
+    DMI_EACH_VECTOR du[i] = k.gain * xhat[i] + k.offset;
+    silu_derivative(du, n);
+    DMI_EACH_VECTOR du[i] *= load_part(dy + (size_t)i * dy_stride, k.count);
 }
 
-/* Of n pixels, added to the sums of du and of du xhat; du itself is kept where `keep`. */
-static inline __attribute__((always_inline)) void add_gradients(const backward *b, affine_vectors a,
-                                                                const strip *s, size_t p, int32_t c,
-                                                                int32_t count, const bool with_silu,
-                                                                const bool keep, vec *sum,
-                                                                vec *product, const int n) {
-    const float *x = b->x + p * s->stride + c, *dy = b->dy + p * b->dy_stride + c;
-    vec du[ABREAST], xhat[ABREAST];
-    DMI_SIDE_BY_SIDE prefetch(x, (BLOCK + (size_t)i) * s->stride);
-    DMI_SIDE_BY_SIDE prefetch(dy, (BLOCK + (size_t)i) * b->dy_stride);
-    through_silu(du, xhat, x, s->stride, dy, b->dy_stride, a, count, with_silu, n);
-    DMI_SIDE_BY_SIDE sum[i] += du[i];
-    DMI_SIDE_BY_SIDE product[i] += du[i] * xhat[i];
-    if (!keep) return;
-    DMI_SIDE_BY_SIDE store_part(b->kept + (p + (size_t)i) * b->kept_stride + c, du[i], count);
+/* ---- first pass: sums over the pixels ---- */
+
+/* Adds n pixels from pixel p on, channels from c on, to the sums of du and of du * xhat. */
+static inline __attribute__((always_inline)) void sum_pixels(
+    vec *sum_du, vec *sum_product, const backward_strip *b, const strip *s,
+    const constant_vectors k, size_t p, int32_t c, const backward_mode mode, const int n) {
+    const float *x = b->x + p * s->x_stride + c, *dy = b->dy + p * b->dy_stride + c;
+    vec du[INTERLEAVE], xhat[INTERLEAVE];
+    DMI_EACH_VECTOR prefetch(x, (BLOCK + (size_t)i) * s->x_stride);
+    DMI_EACH_VECTOR prefetch(dy, (BLOCK + (size_t)i) * b->dy_stride);
+    load_pixels(du, xhat, x, s->x_stride, dy, b->dy_stride, k, mode.silu, n);
+    DMI_EACH_VECTOR sum_du[i] += du[i];
+    DMI_EACH_VECTOR sum_product[i] += du[i] * xhat[i];
+    if (!mode.cache) return;
+    float *cached = b->cached + p * b->cached_stride + c;
+    DMI_EACH_VECTOR store_part(cached + (size_t)i * b->cached_stride, du[i], k.count);
 }
 
-/* Sums of du and of du xhat over a block, and du itself where `keep`. */
-static inline __attribute__((always_inline)) void gradient_sums(backward *b, const affine *a,
-                                                                const strip *s, size_t p0,
-                                                                size_t p1, int32_t c, int32_t count,
-                                                                const bool with_silu,
-                                                                const bool keep) {
-    affine_vectors constants = vectors_at(a, c);
-    vec sum[ABREAST] = {{0}}, product[ABREAST] = {{0}};
+/* Of the block of pixels p0 to p1 - 1 and the channels c to c + count - 1. */
+static inline __attribute__((always_inline)) void sum_block(backward_strip *b, const strip *s,
+                                                            const channel_constants *constants,
+                                                            size_t p0, size_t p1, int32_t c,
+                                                            int32_t count,
+                                                            const backward_mode mode) {
+    const constant_vectors k = vectors_at(constants, c, count);
+    vec sum_du[INTERLEAVE] = {{0}}, sum_product[INTERLEAVE] = {{0}};
     float du_lanes[W], product_lanes[W];
     size_t p = p0;
-    for (; p + ABREAST <= p1; p += ABREAST)
-        add_gradients(b, constants, s, p, c, count, with_silu, keep, sum, product, ABREAST);
-    for (; p < p1; p++)
-        add_gradients(b, constants, s, p, c, count, with_silu, keep, sum, product, 1);
-    for (int i = 1; i < ABREAST; i++) {
-        sum[0] += sum[i];
-        product[0] += product[i];
+    for (; p + INTERLEAVE <= p1; p += INTERLEAVE)
+        sum_pixels(sum_du, sum_product, b, s, k, p, c, mode, INTERLEAVE);
+    for (; p < p1; p++) sum_pixels(sum_du, sum_product, b, s, k, p, c, mode, 1);
+    for (int i = 1; i < INTERLEAVE; i++) {
+        sum_du[0] += sum_du[i];
+        sum_product[0] += sum_product[i];
     }
-    store(du_lanes, sum[0]);
-    store(product_lanes, product[0]);
-    for (int32_t i = 0; i < W; i++) b->du[c + i] += du_lanes[i];
-    for (int32_t i = 0; i < W; i++) b->product[c + i] += product_lanes[i];
+    store(du_lanes, sum_du[0]);
+    store(product_lanes, sum_product[0]);
+    for (int32_t i = 0; i < W; i++) b->sum_du[c + i] += du_lanes[i];
+    for (int32_t i = 0; i < W; i++) b->sum_product[c + i] += product_lanes[i];
 }
 
-static inline __attribute__((always_inline)) void all_gradient_sums(backward *b, const affine *a,
-                                                                    const strip *s,
-                                                                    const bool with_silu,
-                                                                    const bool keep) {
-    memset(b->du, 0, sizeof b->du);
-    memset(b->product, 0, sizeof b->product);
+static inline __attribute__((always_inline)) void sum_strip(backward_strip *b, const strip *s,
+                                                            const channel_constants *k,
+                                                            const backward_mode mode) {
     for (size_t p0 = 0; p0 < s->pixels; p0 += BLOCK) {
         size_t p1 = block_end(s, p0);
         for (int32_t c = 0; c < s->width; c += W) {
-            if (c + W <= s->width) gradient_sums(b, a, s, p0, p1, c, W, with_silu, keep);
-            else gradient_sums(b, a, s, p0, p1, c, s->width - c, with_silu, keep);
+            if (c + W <= s->width) sum_block(b, s, k, p0, p1, c, W, mode);
+            else sum_block(b, s, k, p0, p1, c, s->width - c, mode);
         }
     }
 }
 
-/* What dx = rstd (gain du - m1 - xhat m2) multiplies du and xhat by, and takes off. */
+/* ---- second pass: dx ---- */
+
+/* The factors of dx = du * by_du - (xhat * by_xhat + constant). */
 typedef struct gradient_vectors {
     vec by_du, by_xhat, constant;
 } gradient_vectors;
 
-/* dx of n pixels. */
-static inline __attribute__((always_inline)) void gradient_of(const backward *b, affine_vectors a,
-                                                              gradient_vectors g, const strip *s,
-                                                              size_t p, int32_t c, int32_t count,
-                                                              const bool with_silu, const bool add,
-                                                              const bool past, const int n) {
-    float *dx = b->dx + p * s->stride + c;
-    vec du[ABREAST], xhat[ABREAST];
-    if (add) {
-        DMI_SIDE_BY_SIDE prefetch(dx, (BLOCK + (size_t)i) * s->stride);
+/* dx of n pixels from pixel p on, channels from c on. */
+static inline __attribute__((always_inline)) void gradient_pixels(
+    const backward_strip *b, const strip *s, const constant_vectors k, const gradient_vectors g,
+    size_t p, int32_t c, const backward_mode mode, const int n) {
+    float *dx = b->dx + p * s->x_stride + c;
+    const float *x = b->x + p * s->x_stride + c, *dy = b->dy + p * b->dy_stride + c;
+    vec du[INTERLEAVE], xhat[INTERLEAVE];
+    if (mode.add) {
+        DMI_EACH_VECTOR prefetch(dx, (BLOCK + (size_t)i) * s->x_stride);
     }
-    through_silu(du, xhat, b->x + p * s->stride + c, s->stride, b->dy + p * b->dy_stride + c,
-                 b->dy_stride, a, count, with_silu, n);
-    DMI_SIDE_BY_SIDE du[i] = du[i] * g.by_du - (xhat[i] * g.by_xhat + g.constant);
-    if (add) {
-        DMI_SIDE_BY_SIDE du[i] += load_part(dx + (size_t)i * s->stride, count);
+    load_pixels(du, xhat, x, s->x_stride, dy, b->dy_stride, k, mode.silu, n);
+    DMI_EACH_VECTOR du[i] = du[i] * g.by_du - (xhat[i] * g.by_xhat + g.constant);
+    if (mode.add) {
+        DMI_EACH_VECTOR du[i] += load_part(dx + (size_t)i * s->x_stride, k.count);
     }
-    DMI_SIDE_BY_SIDE put(dx + (size_t)i * s->stride, du[i], count, past);
+    DMI_EACH_VECTOR store_result(dx + (size_t)i * s->x_stride, du[i], k.count, mode.non_temporal);
 }
 
-static inline __attribute__((always_inline)) void gradient(const backward *b, const affine *a,
-                                                           const strip *s, size_t p0, size_t p1,
-                                                           int32_t c, int32_t count,
-                                                           const bool with_silu, const bool add,
-                                                           const bool past) {
-    affine_vectors v = vectors_at(a, c);
-    gradient_vectors g = {v.gain * v.rstd, load(b->m2 + c) * v.rstd, load(b->m1 + c) * v.rstd};
+/* Of the block of pixels p0 to p1 - 1 and the channels c to c + count - 1. */
+static inline __attribute__((always_inline)) void gradient_block(
+    const backward_strip *b, const strip *s, const channel_constants *constants, size_t p0,
+    size_t p1, int32_t c, int32_t count, const backward_mode mode) {
+    const constant_vectors k = vectors_at(constants, c, count);
+    const gradient_vectors g = {k.gain * k.rstd, load(b->mean_product + c) * k.rstd,
+                                load(b->mean_du + c) * k.rstd};
     size_t p = p0;
-    for (; p + ABREAST <= p1; p += ABREAST)
-        gradient_of(b, v, g, s, p, c, count, with_silu, add, past, ABREAST);
-    for (; p < p1; p++) gradient_of(b, v, g, s, p, c, count, with_silu, add, past, 1);
+    for (; p + INTERLEAVE <= p1; p += INTERLEAVE)
+        gradient_pixels(b, s, k, g, p, c, mode, INTERLEAVE);
+    for (; p < p1; p++) gradient_pixels(b, s, k, g, p, c, mode, 1);
 }
 
-static inline __attribute__((always_inline)) void whole_gradient(const backward *b, const affine *a,
-                                                                 const strip *s,
-                                                                 const bool with_silu,
-                                                                 const bool add, bool past) {
-    past = past && is_lines(b->dx, s->stride);
+static inline __attribute__((always_inline)) void gradient_strip(
+    const backward_strip *b, const strip *s, const channel_constants *k, const bool with_silu,
+    const bool add, bool non_temporal) {
+    const backward_mode plain = {.silu = with_silu, .add = add},
+                        streaming = {.silu = with_silu, .add = add, .non_temporal = true};
+    non_temporal = non_temporal && is_aligned(b->dx, s->x_stride);
     for (size_t p0 = 0; p0 < s->pixels; p0 += BLOCK) {
         size_t p1 = block_end(s, p0);
         for (int32_t c = 0; c < s->width; c += W) {
-            if (c + W > s->width) gradient(b, a, s, p0, p1, c, s->width - c, with_silu, add, false);
-            else if (past) gradient(b, a, s, p0, p1, c, W, with_silu, add, true);
-            else gradient(b, a, s, p0, p1, c, W, with_silu, add, false);
+            if (c + W > s->width) gradient_block(b, s, k, p0, p1, c, s->width - c, plain);
+            else if (non_temporal) gradient_block(b, s, k, p0, p1, c, W, streaming);
+            else gradient_block(b, s, k, p0, p1, c, W, plain);
         }
     }
 }
 
-void DMI_KERNEL(norm_backward)(const dmi_norm_x *x, float *dgain, float *doffset, const float *dy,
-                               const float *mean, const float *rstd, const float *gain,
-                               const float *offset, int32_t pixels, int32_t per_group, int32_t c0,
-                               int32_t c1, bool with_silu, bool past, float *kept) {
-    const int32_t span = span_channels(per_group);
-    const double share = 1.0 / ((double)pixels * per_group);
-    int32_t group_of[WIDTH];
-    double group_du[WIDTH], group_product[WIDTH];
-    affine a;
-    backward b;
-    strip s;
-    for (int32_t s0 = c0; s0 < c1; s0 += span) {
-        const int32_t s1 = at_most(s0 + span, c1), g0 = s0 / per_group;
-        memset(group_du, 0, sizeof group_du);
-        memset(group_product, 0, sizeof group_product);
-        b.kept_stride = (size_t)(s1 - s0);
-        for (int32_t c = s0; c < s1; c += s.width) {
-            s = strip_at(x, (size_t)pixels, c, s1);
-            groups_of(group_of, per_group, c - s0);
-            affine_of(&a, group_of, mean + g0, rstd + g0, gain + c, offset + c, s.width);
-            b.x = x->x[s.part] + s.at;
-            b.dy = dy + c;
-            b.dy_stride = s.whole_stride;
-            b.kept = kept ? kept + (c - s0) : NULL;
-            if (with_silu && kept) all_gradient_sums(&b, &a, &s, true, true);
-            else if (with_silu) all_gradient_sums(&b, &a, &s, true, false);
-            else all_gradient_sums(&b, &a, &s, false, false);
-            for (int32_t i = 0; i < s.width; i++) {
-                doffset[c + i] = (float)b.du[i];
-                dgain[c + i] = (float)b.product[i];
-                group_du[group_of[i]] += gain[c + i] * b.du[i];
-                group_product[group_of[i]] += gain[c + i] * b.product[i];
-            }
-        }
-        const bool reads_kept = with_silu && kept, again = with_silu && !kept; /* again: from dy */
-        for (int32_t c = s0; c < s1; c += s.width) {
-            s = strip_at(x, (size_t)pixels, c, s1);
-            groups_of(group_of, per_group, c - s0);
-            affine_of(&a, group_of, mean + g0, rstd + g0, gain + c, offset + c, s.width);
-            memset(b.m1, 0, sizeof b.m1);
-            memset(b.m2, 0, sizeof b.m2);
-            for (int32_t i = 0; i < s.width; i++) {
-                b.m1[i] = (float)(group_du[group_of[i]] * share);
-                b.m2[i] = (float)(group_product[group_of[i]] * share);
-            }
-            b.x = x->x[s.part] + s.at;
-            b.dx = x->dx[s.part] + s.at;
-            b.dy = reads_kept ? kept + (c - s0) : dy + c;
-            b.dy_stride = reads_kept ? b.kept_stride : s.whole_stride;
-            const bool add = x->add[s.part];
-            /* What is added to has been read into the caches, where the next operation finds it. */
-            const bool dx_past = past && !add;
-            if (again && add) whole_gradient(&b, &a, &s, true, true, dx_past);
-            else if (again) whole_gradient(&b, &a, &s, true, false, dx_past);
-            else if (add) whole_gradient(&b, &a, &s, false, true, dx_past);
-            else whole_gradient(&b, &a, &s, false, false, dx_past);
+/* ---- both passes over a span ---- */
+
+/* Sums of each group of a span: of gain du and of gain du xhat. */
+typedef struct group_gradients {
+    double du[WIDTH], product[WIDTH];
+} group_gradients;
+
+/* What a span's passes read besides the norm itself. */
+typedef struct span_input {
+    int32_t s0, s1;           /* the span's channels, s0 to s1 - 1 */
+    const float *dy;          /* [pixels, channels] */
+    const float *mean, *rstd; /* from the span's first group on */
+    float *cached;            /* [pixels, s1 - s0], or NULL */
+} span_input;
+
+static void sum_span(float *dgain, float *doffset, group_gradients *groups, const dmi_norm *norm,
+                     const span_input *in) {
+    memset(groups, 0, sizeof *groups);
+    for (int32_t c = in->s0, width; c < in->s1; c += width) {
+        const strip s = strip_at(norm, in->s0, in->s1, c);
+        channel_constants k;
+        backward_strip b = {.x = strip_x(norm, &s),
+                            .dy = in->dy + c,
+                            .dy_stride = s.y_stride,
+                            .cached = in->cached ? in->cached + (c - in->s0) : NULL,
+                            .cached_stride = (size_t)(in->s1 - in->s0)};
+        width = s.width;
+        constants_of(&k, norm, &s, c, in->mean, in->rstd);
+        if (norm->silu && in->cached)
+            sum_strip(&b, &s, &k, (backward_mode){.silu = true, .cache = true});
+        else if (norm->silu) sum_strip(&b, &s, &k, (backward_mode){.silu = true});
+        else sum_strip(&b, &s, &k, (backward_mode){0});
+        for (int32_t i = 0; i < width; i++) {
+            doffset[c + i] = (float)b.sum_du[i];
+            dgain[c + i] = (float)b.sum_product[i];
+            groups->du[s.group_of[i]] += norm->gain[c + i] * b.sum_du[i];
+            groups->product[s.group_of[i]] += norm->gain[c + i] * b.sum_product[i];
         }
     }
-    if (past) end_stores_past();
+}
+
+static void gradient_span(const dmi_norm *norm, const group_gradients *groups,
+                          const span_input *in) {
+    const double share = 1.0 / ((double)norm->pixels * norm->group_channels);
+    const bool from_cache = norm->silu && in->cached, with_silu = norm->silu && !in->cached;
+    for (int32_t c = in->s0, width; c < in->s1; c += width) {
+        const strip s = strip_at(norm, in->s0, in->s1, c);
+        channel_constants k;
+        backward_strip b = {.x = strip_x(norm, &s),
+                            .dx = norm->x.dx[s.tensor] + s.channel,
+                            .dy = from_cache ? in->cached + (c - in->s0) : in->dy + c,
+                            .dy_stride = from_cache ? (size_t)(in->s1 - in->s0) : s.y_stride};
+        width = s.width;
+        constants_of(&k, norm, &s, c, in->mean, in->rstd);
+        for (int32_t i = 0; i < width; i++) {
+            b.mean_du[i] = (float)(groups->du[s.group_of[i]] * share);
+            b.mean_product[i] = (float)(groups->product[s.group_of[i]] * share);
+        }
+        /* A dx that is added to has been read into the caches, where the next operation finds it.
+         */
+        const bool add = norm->x.add[s.tensor], non_temporal = norm->non_temporal && !add;
+        if (with_silu && add) gradient_strip(&b, &s, &k, true, true, non_temporal);
+        else if (with_silu) gradient_strip(&b, &s, &k, true, false, non_temporal);
+        else if (add) gradient_strip(&b, &s, &k, false, true, non_temporal);
+        else gradient_strip(&b, &s, &k, false, false, non_temporal);
+    }
+}
+
+void DMI_KERNEL(norm_backward)(float *dgain, float *doffset, const float *dy, const float *mean,
+                               const float *rstd, const dmi_norm *norm, float *cached) {
+    const int32_t span = span_channels(norm->group_channels);
+    for (int32_t s0 = norm->c0, s1; s0 < norm->c1; s0 = s1) {
+        const int32_t g0 = s0 / norm->group_channels;
+        s1 = dmi_min(s0 + span, norm->c1);
+        const span_input in = {s0, s1, dy, mean + g0, rstd + g0, cached};
+        group_gradients groups;
+        sum_span(dgain, doffset, &groups, norm, &in);
+        gradient_span(norm, &groups, &in);
+    }
+    if (norm->non_temporal) end_streaming();
 }

@@ -1,5 +1,5 @@
-/* Random words, many blocks of Philox 4x32-10 (Salmon et al. 2011) at a time: the sequence of
- * base/random.h, whose dmi_philox makes one block. */
+/* Philox 4x32-10 (Salmon et al. 2011), many blocks at a time: the same words as those of
+ * base/random.h, whose dmi_philox computes one block. */
 #include <string.h>
 
 #include "kernels/families.h"
@@ -8,8 +8,7 @@
 #include <immintrin.h>
 #endif
 
-/* Lanes of 64 bits, of which the lower 32 are the word; the upper are left to be anything until the
- * end. */
+/* A word is the lower half of a lane of 64 bits; the upper half is arbitrary until the end. */
 #if defined(__AVX512F__)
 enum { LANES = 8 };
 #elif defined(__AVX2__)
@@ -18,14 +17,14 @@ enum { LANES = 4 };
 enum { LANES = 2 };
 #endif
 enum {
-    SETS = 2,
+    SETS = 2, /* of vectors at a time, since a multiplication has a latency of five cycles */
     BLOCKS = SETS * LANES,
     ROUNDS = 10
-}; /* two sets of vectors, as a product takes five cycles */
+};
 
 typedef uint64_t lanes __attribute__((vector_size(8 * LANES)));
 
-/* The products of the lower halves, 64 bits each: one instruction, which compilers do not find by
+/* The 64-bit products of the lower halves: one instruction, which compilers do not find by
  * themselves. */
 static inline lanes product(lanes a, lanes b) {
 #if defined(__AVX512F__)
@@ -45,8 +44,8 @@ void DMI_KERNEL(random_words)(uint32_t *words, const uint32_t key[2], const uint
     const uint64_t first = (uint64_t)counter[1] << 32 | counter[0];
     for (size_t done = 0; done < blocks; done += BLOCKS, words += 4 * BLOCKS) {
         lanes c0[SETS], c1[SETS], c2[SETS], c3[SETS];
-        uint32_t k0 = key[0], k1 = key[1], part[4 * BLOCKS],
-                 *out = blocks - done < BLOCKS ? part : words;
+        uint32_t k0 = key[0], k1 = key[1], last[4 * BLOCKS],
+                 *out = blocks - done < BLOCKS ? last : words;
         for (int s = 0; s < SETS; s++) {
             uint64_t number[LANES];
             for (int l = 0; l < LANES; l++) number[l] = first + done + (size_t)(s * LANES + l);
@@ -78,6 +77,6 @@ void DMI_KERNEL(random_words)(uint32_t *words, const uint32_t key[2], const uint
                 to[3] = (uint32_t)(high[l] >> 32);
             }
         }
-        if (out == part) memcpy(words, part, (blocks - done) * 4 * sizeof *words);
+        if (out == last) memcpy(words, last, (blocks - done) * 4 * sizeof *words);
     }
 }

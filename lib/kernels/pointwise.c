@@ -1,11 +1,11 @@
-/* One element at a time: SiLU, sums of arrays, scaling, dropout, and copies of and sums over
- * rows. */
+/* Element-wise kernels: SiLU, sums, scaling, dropout; and copies of and sums over rows. */
+#include "base/math.h"
 #include "kernels/column_sums.h"
 #include "kernels/families.h"
 #include "kernels/vector_math.h"
 #include "kernels/vector_silu.h"
 
-/* One vector at a time: the arrays are short, those of the time embedding. */
+/* One vector at a time: the only arrays are those of the time embedding, which are short. */
 void DMI_KERNEL(silu_forward)(float *y, const float *x, size_t n) {
     for (size_t i = 0; i < n; i += W) {
         int32_t count = n - i < W ? (int32_t)(n - i) : W;
@@ -19,7 +19,7 @@ void DMI_KERNEL(silu_backward)(float *dx, const float *x, const float *dy, size_
     for (size_t i = 0; i < n; i += W) {
         int32_t count = n - i < W ? (int32_t)(n - i) : W;
         vec u = load_part(x + i, count);
-        silu_slope(&u, 1);
+        silu_derivative(&u, 1);
         vec result = load_part(dy + i, count) * u;
         store_part(dx + i, add ? load_part(dx + i, count) + result : result, count);
     }
@@ -50,7 +50,7 @@ void DMI_KERNEL(copy_rows)(float *y, size_t sy, const float *x, size_t sx, size_
 void DMI_KERNEL(sum_rows)(float *y, const float *x, size_t rows, size_t columns, bool add) {
     double total[DMI_COLUMNS];
     for (size_t c0 = 0; c0 < columns; c0 += DMI_COLUMNS) {
-        size_t width = columns - c0 < DMI_COLUMNS ? columns - c0 : DMI_COLUMNS;
+        size_t width = dmi_min_size(columns - c0, DMI_COLUMNS);
         dmi_column_sums(total, x + c0, columns, rows, width);
         for (size_t c = 0; c < width; c++)
             y[c0 + c] = (float)(add ? y[c0 + c] + total[c] : total[c]);

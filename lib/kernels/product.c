@@ -1,46 +1,76 @@
-/* See product.h. c is made in tiles of ROWS rows by two vectors, whose sums stay in registers for
- * PRODUCT_DEPTH steps. */
+/* See product.h. The loops around the micro-kernel, from the outside: k in steps of PRODUCT_DEPTH,
+ * columns in panels of PANEL, rows in tiles of at most ROWS. The micro-kernel multiplies one tile,
+ * a few rows by two vectors, and keeps its sums in registers for all of the depth. */
 #include "kernels/product.h"
 
 #include <string.h>
 
-#include "kernels/turn.h"
+#include "base/math.h"
+#include "kernels/transpose.h"
 
 const dmi_product DMI_KERNEL(product_table) = {
     .multiply = DMI_KERNEL(multiply),
-    .multiply_turned = DMI_KERNEL(multiply_turned),
-    .multiply_onto = DMI_KERNEL(multiply_onto),
+    .multiply_transposed = DMI_KERNEL(multiply_transposed),
+    .multiply_add = DMI_KERNEL(multiply_add),
     .transpose = DMI_KERNEL(transpose),
 };
 
-/* Steps of k for which b is asked for in advance, and a too where it is turned: weights and whole
- * activations come from main memory. One line at a time between the products, or else they would
- * wait for one another. */
+/* Rows of b that a tile prefetches ahead, and of a where it is stored transposed: weights and whole
+ * activations come from main memory. One cache line at a time between the multiplications, or else
+ * the prefetches would wait for one another. */
 enum { AHEAD = 128 };
 
-/* What a tile asks for of b: `floats` behind it to begin with, and `step` more at each step of
- * k. */
-typedef struct lookout {
+/* What a tile prefetches of b: `floats` behind b at its first step of k, and `step` more at each
+ * further one. */
+typedef struct prefetch_plan {
     size_t floats, step;
-} lookout;
+} prefetch_plan;
 
-#define TILE_PARAMETERS                                                                            \
-    float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t ldb, int32_t k,       \
-        const dmi_product_start *start, lookout ahead
+/* One tile of c, [rows, PANEL]: a is [rows, k], or where stored transposed [k, rows]; b [k, PANEL];
+ * `addend` begins at the tile's first column and row. */
+typedef struct tile {
+    float *c;
+    const float *a, *b;
+    size_t ldc, lda, ldb;
+    int32_t k;
+    dmi_product_addend addend;
+    prefetch_plan ahead;
+} tile;
 
-typedef void tile_function(TILE_PARAMETERS);
+/* c of one tile += its addend, whose missing parts read as zero. */
+static inline __attribute__((always_inline)) void add_addend(vec sum[ROWS][2],
+                                                             const dmi_product_addend *addend,
+                                                             const int32_t rows) {
+    static const float zeros[PANEL];
+    const float *matrix = addend->matrix ? addend->matrix : zeros;
+    const size_t stride = addend->matrix ? addend->stride : 0;
+    const vec bias0 = load(addend->bias ? addend->bias : zeros),
+              bias1 = load(addend->bias ? addend->bias + W : zeros);
+    DMI_UNROLL
+    for (int32_t r = 0; r < ROWS; r++) {
+        if (r >= rows) continue;
+        sum[r][0] += bias0 + load(matrix + (size_t)r * stride);
+        sum[r][1] += bias1 + load(matrix + (size_t)r * stride + W);
+    }
+}
 
-/* One tile of `rows` rows, a constant at every call. a is addressed in threes of rows, which leaves
- * enough registers for the pointers; where `turned` the rows lie side by side. The lines of c are
- * asked for while the sums are made. */
-static inline __attribute__((always_inline)) void tile(TILE_PARAMETERS, int32_t rows, bool turned) {
+/* The micro-kernel. `rows` and `transposed` are constants at every call. One pointer serves three
+ * rows of a, which leaves enough registers for the sums; where a is stored transposed, its rows lie
+ * side by side. c is prefetched while the sums are made. */
+static inline __attribute__((always_inline)) void multiply_tile(const tile *t, const int32_t rows,
+                                                                const bool transposed) {
+    float *const c = t->c;
+    const float *const a = t->a, *b = t->b;
+    const size_t ldc = t->ldc, lda = t->lda, ldb = t->ldb;
+    const prefetch_plan ahead = t->ahead;
+    const int32_t k = t->k;
     vec sum[ROWS][2];
-    const float *row[ROWS / 3];
+    const float *row[ROWS / 3]; /* rows 0, 3, 6, ... of a */
     DMI_UNROLL
     for (int32_t r = 0; r < ROWS; r++) {
         if (r >= rows) continue;
         sum[r][0] = sum[r][1] = (vec){0};
-        if (r % 3 == 0) row[r / 3] = turned ? a + r : a + (size_t)r * lda;
+        if (r % 3 == 0) row[r / 3] = transposed ? a + r : a + (size_t)r * lda;
     }
     if (ldc > PANEL) {
         DMI_UNROLL
@@ -52,35 +82,24 @@ static inline __attribute__((always_inline)) void tile(TILE_PARAMETERS, int32_t 
         vec b0 = load(b), b1 = load(b + W);
         prefetch(next, 0), prefetch(next, W);
         next = (const float *)((uintptr_t)next + ahead.step * sizeof *b);
-        /* Of a in rows, the next tile's: sixteen steps are a line of each row. */
-        if (turned) prefetch(row[0], AHEAD * lda);
+        /* Sixteen steps of k are one cache line of each row of a: step i prefetches that of one row
+         * of the next tile. */
+        if (transposed) prefetch(row[0], AHEAD * lda);
         else prefetch(a, (size_t)(rows + i % 16) * lda + (size_t)(i / 16 * 16));
         b += ldb;
         DMI_UNROLL
         for (int32_t r = 0; r < ROWS; r++) {
             if (r >= rows) continue;
-            float element = *(row[r / 3] + (turned ? (size_t)(r % 3) : (size_t)(r % 3) * lda));
+            float element = *(row[r / 3] + (transposed ? (size_t)(r % 3) : (size_t)(r % 3) * lda));
             sum[r][0] += element * b0;
             sum[r][1] += element * b1;
         }
         DMI_UNROLL
         for (int32_t r = 0; r < ROWS / 3; r++) {
-            if (3 * r < rows) row[r] += turned ? lda : 1;
+            if (3 * r < rows) row[r] += transposed ? lda : 1;
         }
     }
-    if (start->bias || start->from) {
-        static const float zeros[PANEL];
-        const float *from = start->from ? start->from : zeros;
-        size_t step = start->from ? start->from_stride : 0;
-        vec bias0 = load(start->bias ? start->bias : zeros),
-            bias1 = load(start->bias ? start->bias + W : zeros);
-        DMI_UNROLL
-        for (int32_t r = 0; r < ROWS; r++) {
-            if (r >= rows) continue;
-            sum[r][0] += bias0 + load(from + (size_t)r * step);
-            sum[r][1] += bias1 + load(from + (size_t)r * step + W);
-        }
-    }
+    if (t->addend.bias || t->addend.matrix) add_addend(sum, &t->addend, rows);
     DMI_UNROLL
     for (int32_t r = 0; r < ROWS; r++) {
         if (r >= rows) continue;
@@ -89,13 +108,10 @@ static inline __attribute__((always_inline)) void tile(TILE_PARAMETERS, int32_t 
     }
 }
 
+/* One function for each number of rows and each storage of a. */
 #define TILE(rows)                                                                                 \
-    static void tile_##rows(TILE_PARAMETERS) {                                                     \
-        tile(c, ldc, a, lda, b, ldb, k, start, ahead, rows, false);                                \
-    }                                                                                              \
-    static void tile_turned_##rows(TILE_PARAMETERS) {                                              \
-        tile(c, ldc, a, lda, b, ldb, k, start, ahead, rows, true);                                 \
-    }
+    static void tile_##rows(const tile *t) { multiply_tile(t, rows, false); }                      \
+    static void tile_transposed_##rows(const tile *t) { multiply_tile(t, rows, true); }
 TILE(1)
 TILE(2)
 TILE(3)
@@ -103,128 +119,148 @@ TILE(4)
 TILE(5)
 TILE(6)
 #ifdef DMI_TWELVE_ROWS
-    TILE(7) TILE(8) TILE(9) TILE(10) TILE(11) TILE(12)
+TILE(7)
+TILE(8)
+TILE(9)
+TILE(10)
+TILE(11)
+TILE(12)
 #endif
 
-        static tile_function *const tiles[2][ROWS + 1] = {
+typedef void tile_function(const tile *t);
+
+/* [transposed][rows] */
+static tile_function *const tiles[2][ROWS + 1] = {
+    {NULL, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6,
 #ifdef DMI_TWELVE_ROWS
-            {NULL, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6, tile_7, tile_8, tile_9, tile_10,
-             tile_11, tile_12},
-            {NULL, tile_turned_1, tile_turned_2, tile_turned_3, tile_turned_4, tile_turned_5,
-             tile_turned_6, tile_turned_7, tile_turned_8, tile_turned_9, tile_turned_10,
-             tile_turned_11, tile_turned_12},
-#else
-        {NULL, tile_1, tile_2, tile_3, tile_4, tile_5, tile_6},
-        {NULL, tile_turned_1, tile_turned_2, tile_turned_3, tile_turned_4, tile_turned_5,
-         tile_turned_6},
+     tile_7, tile_8, tile_9, tile_10, tile_11, tile_12
 #endif
+    },
+    {NULL, tile_transposed_1, tile_transposed_2, tile_transposed_3, tile_transposed_4,
+     tile_transposed_5, tile_transposed_6,
+#ifdef DMI_TWELVE_ROWS
+     tile_transposed_7, tile_transposed_8, tile_transposed_9, tile_transposed_10,
+     tile_transposed_11, tile_transposed_12
+#endif
+    },
 };
 
-/* Rows of the next tile: as even as can be, since a tile of few rows waits for b. */
-static int32_t next_rows(int32_t left) {
-    int32_t count = (left + ROWS - 1) / ROWS;
-    return (left + count - 1) / count;
-}
+/* Rows of the next tile where `left` are left: as even as can be, since a tile of few rows waits
+ * for b. */
+static int32_t next_rows(int32_t left) { return dmi_divide_up(left, dmi_divide_up(left, ROWS)); }
 
-/* A product, or the part of it that is being made. */
-typedef struct part {
+/* a and b for one depth of k: a [rows, k], or [k, rows] where `transposed`; b [k, columns]. */
+typedef struct operands {
     const float *a, *b;
     size_t lda, ldb;
     int32_t rows, k;
-    bool turned;
-} part;
+    bool transposed;
+} operands;
 
-/* The tile of the part's rows from `row` on, `rows` of them: begun with what stands before them. */
-static void make_tile(const part *p, float *c, size_t ldc, const float *b, size_t ldb,
-                      dmi_product_start start, int32_t row, int32_t rows, lookout ahead) {
-    if (start.from) start.from += (size_t)row * start.from_stride;
-    tiles[p->turned][rows](c, ldc, p->a + (size_t)row * (p->turned ? 1 : p->lda), p->lda, b, ldb,
-                           p->k, &start, ahead);
+/* c and its addend, from one column on. */
+typedef struct result {
+    float *c;
+    size_t ldc;
+    dmi_product_addend addend;
+} result;
+
+static const float *row_of_a(const operands *o, int32_t row) {
+    return o->a + (size_t)row * (o->transposed ? 1 : o->lda);
 }
 
-/* PANEL columns of c. Where b's rows follow each other, so does the next b, as at Winograd's next
- * position: the panel's tiles ask for it each in part, since the first alone, asking for all, would
- * wait for memory. */
-static void panel(const part *p, float *c, size_t ldc, const float *b, dmi_product_start start) {
-    const bool is_block = p->ldb == PANEL;
-    const size_t tiles_of_panel = (size_t)(p->rows + ROWS - 1) / ROWS, block = (size_t)p->k * PANEL;
-    lookout ahead = {.floats = AHEAD * p->ldb, .step = p->ldb};
-    if (is_block) ahead = (lookout){.floats = block, .step = PANEL / tiles_of_panel};
-    for (int32_t r = 0, step; r < p->rows; r += step) {
-        step = next_rows(p->rows - r);
-        make_tile(p, c + (size_t)r * ldc, ldc, b, p->ldb, start, r, step, ahead);
-        if (is_block) ahead.floats += block / tiles_of_panel;
+/* PANEL columns of c; b begins at the panel. Where b's rows follow each other, so does the b that
+ * is read next, that of Winograd's next position: each of the panel's tiles prefetches its share,
+ * since the first tile alone, prefetching all of it, would wait for memory. */
+static void multiply_panel(const operands *o, const result *to, const float *b) {
+    const bool is_block = o->ldb == PANEL;
+    const size_t tile_count = (size_t)dmi_divide_up(o->rows, ROWS), block = (size_t)o->k * PANEL;
+    tile t = {.b = b,
+              .ldc = to->ldc,
+              .lda = o->lda,
+              .ldb = o->ldb,
+              .k = o->k,
+              .addend = to->addend,
+              .ahead = {.floats = AHEAD * o->ldb, .step = o->ldb}};
+    if (is_block) t.ahead = (prefetch_plan){.floats = block, .step = PANEL / tile_count};
+    for (int32_t r = 0, rows; r < o->rows; r += rows) {
+        rows = next_rows(o->rows - r);
+        t.c = to->c + (size_t)r * to->ldc;
+        t.a = row_of_a(o, r);
+        tiles[o->transposed][rows](&t);
+        if (t.addend.matrix) t.addend.matrix += (size_t)rows * t.addend.stride;
+        if (is_block) t.ahead.floats += block / tile_count;
     }
 }
 
-/* The last `columns` columns, fewer than PANEL: b with zeros behind them, and c by way of a
- * tile. */
-static void last_panel(const part *p, float *c, size_t ldc, const float *b, dmi_product_start start,
-                       int32_t columns) {
-    static const dmi_product_start nothing;
-    float widened[PRODUCT_DEPTH * PANEL], result[ROWS * PANEL];
-    for (size_t i = 0; i < (size_t)p->k; i++) {
-        memcpy(widened + i * PANEL, b + i * p->ldb, (size_t)columns * sizeof *b);
-        memset(widened + i * PANEL + columns, 0, (size_t)(PANEL - columns) * sizeof *b);
+/* The last `columns` columns of c, fewer than PANEL: with b padded by zeros, and each tile's sums
+ * copied from a buffer. */
+static void multiply_last_panel(const operands *o, const result *to, const float *b,
+                                int32_t columns) {
+    float padded[PRODUCT_DEPTH * PANEL], sums[ROWS * PANEL];
+    for (size_t i = 0; i < (size_t)o->k; i++) {
+        memcpy(padded + i * PANEL, b + i * o->ldb, (size_t)columns * sizeof *b);
+        memset(padded + i * PANEL + columns, 0, (size_t)(PANEL - columns) * sizeof *b);
     }
-    for (int32_t r = 0, step; r < p->rows; r += step) {
-        step = next_rows(p->rows - r);
-        make_tile(p, result, PANEL, widened, PANEL, nothing, r, step, (lookout){0});
-        for (int32_t i = 0; i < step; i++) {
-            float *to = c + (size_t)(r + i) * ldc;
-            const float *from =
-                start.from ? start.from + (size_t)(r + i) * start.from_stride : NULL;
+    const float *bias = to->addend.bias, *matrix = to->addend.matrix;
+    tile t = {.c = sums, .b = padded, .ldc = PANEL, .lda = o->lda, .ldb = PANEL, .k = o->k};
+    for (int32_t r = 0, rows; r < o->rows; r += rows) {
+        rows = next_rows(o->rows - r);
+        t.a = row_of_a(o, r);
+        tiles[o->transposed][rows](&t);
+        for (int32_t i = 0; i < rows; i++) {
+            float *c = to->c + (size_t)(r + i) * to->ldc;
+            const float *added = matrix ? matrix + (size_t)(r + i) * to->addend.stride : NULL;
             for (int32_t j = 0; j < columns; j++)
-                to[j] = ((start.bias ? start.bias[j] : 0) + (from ? from[j] : 0)) +
-                        result[i * PANEL + j];
+                c[j] = ((bias ? bias[j] : 0) + (added ? added[j] : 0)) + sums[i * PANEL + j];
         }
     }
 }
 
-static void multiply(float *c, size_t ldc, const float *a, size_t lda, const float *b, size_t ldb,
-                     int32_t rows, int32_t columns, int32_t k, dmi_product_start start,
-                     bool turned) {
-    int32_t whole = columns / PANEL * PANEL;
-    for (int32_t k0 = 0; k0 < k; k0 += PRODUCT_DEPTH) {
-        part p = {.a = a + (size_t)k0 * (turned ? lda : 1),
-                  .b = b + (size_t)k0 * ldb,
-                  .lda = lda,
-                  .ldb = ldb,
-                  .rows = rows,
-                  .k = k - k0 < PRODUCT_DEPTH ? k - k0 : PRODUCT_DEPTH,
-                  .turned = turned};
-        if (k0) start = (dmi_product_start){.from = c, .from_stride = ldc};
-        for (int32_t j = 0; j < columns; j += PANEL) {
-            dmi_product_start here = start;
-            if (here.bias) here.bias += j;
-            if (here.from) here.from += j;
-            if (j < whole) panel(&p, c + j, ldc, p.b + j, here);
-            else last_panel(&p, c + j, ldc, p.b + j, here, columns - j);
-        }
+/* One depth of k. */
+static void multiply_depth(const operands *o, const result *to, int32_t columns) {
+    for (int32_t j = 0; j < columns; j += PANEL) {
+        result panel = {to->c + j, to->ldc, to->addend};
+        if (panel.addend.bias) panel.addend.bias += j;
+        if (panel.addend.matrix) panel.addend.matrix += j;
+        if (columns - j >= PANEL) multiply_panel(o, &panel, o->b + j);
+        else multiply_last_panel(o, &panel, o->b + j, columns - j);
     }
 }
 
-static dmi_product_start start_of(const float *c, size_t ldc, bool add) {
-    return (dmi_product_start){.from = add ? c : NULL, .from_stride = ldc};
+/* `all` holds all of k; further depths than the first add to c. */
+static void multiply(result to, const operands all, int32_t columns) {
+    for (int32_t k0 = 0; k0 < all.k; k0 += PRODUCT_DEPTH) {
+        operands o = all;
+        o.a += (size_t)k0 * (all.transposed ? all.lda : 1);
+        o.b += (size_t)k0 * all.ldb;
+        o.k = dmi_min(all.k - k0, PRODUCT_DEPTH);
+        multiply_depth(&o, &to, columns);
+        to.addend = (dmi_product_addend){.matrix = to.c, .stride = to.ldc};
+    }
+}
+
+static result result_in(float *c, size_t ldc, bool add) {
+    return (result){c, ldc, {.matrix = add ? c : NULL, .stride = ldc}};
 }
 
 void DMI_KERNEL(multiply)(float *c, size_t ldc, const float *a, size_t lda, const float *b,
                           size_t ldb, int32_t rows, int32_t columns, int32_t k, bool add) {
-    multiply(c, ldc, a, lda, b, ldb, rows, columns, k, start_of(c, ldc, add), false);
+    multiply(result_in(c, ldc, add), (operands){a, b, lda, ldb, rows, k, false}, columns);
 }
 
-void DMI_KERNEL(multiply_turned)(float *c, size_t ldc, const float *a, size_t lda, const float *b,
-                                 size_t ldb, int32_t rows, int32_t columns, int32_t k, bool add) {
-    multiply(c, ldc, a, lda, b, ldb, rows, columns, k, start_of(c, ldc, add), true);
+void DMI_KERNEL(multiply_transposed)(float *c, size_t ldc, const float *a, size_t lda,
+                                     const float *b, size_t ldb, int32_t rows, int32_t columns,
+                                     int32_t k, bool add) {
+    multiply(result_in(c, ldc, add), (operands){a, b, lda, ldb, rows, k, true}, columns);
 }
 
-void DMI_KERNEL(multiply_onto)(float *c, size_t ldc, const float *a, size_t lda, const float *b,
-                               size_t ldb, int32_t rows, int32_t columns, int32_t k,
-                               const dmi_product_start *start) {
-    multiply(c, ldc, a, lda, b, ldb, rows, columns, k, *start, false);
+void DMI_KERNEL(multiply_add)(float *c, size_t ldc, const float *a, size_t lda, const float *b,
+                              size_t ldb, int32_t rows, int32_t columns, int32_t k,
+                              const dmi_product_addend *addend) {
+    multiply((result){c, ldc, *addend}, (operands){a, b, lda, ldb, rows, k, false}, columns);
 }
 
 void DMI_KERNEL(transpose)(float *to, size_t to_stride, const float *from, size_t from_stride,
                            int32_t rows, int32_t columns) {
-    dmi_turn_over(to, to_stride, from, from_stride, rows, columns, false);
+    dmi_transpose(to, to_stride, from, from_stride, rows, columns, false);
 }

@@ -1,5 +1,5 @@
-/* The choice of a table of kernels: the best one compiled in that is not above what is asked
- * for. */
+/* Chooses a table of kernels: the best one compiled in that is not above the requested instruction
+ * set. */
 #include "base/cpu.h"
 #include "kernels/kernels.h"
 

@@ -1,7 +1,7 @@
-/* The vectors of the kernels that choose their own registers, in the extension that gcc and clang
- * share: W floats, the widest that the instruction set holds. A product's tile is ROWS rows by two
- * vectors (PANEL floats): its accumulators, a row of b and one element of a fill the registers, of
- * which AVX-512 and NEON have 32 and the others 16. */
+/* Vectors of W floats, the widest of the instruction set, in the vector extension that gcc and
+ * clang share. The product's micro-kernel computes ROWS rows by two vectors (PANEL floats): its
+ * accumulators, two vectors of b and one element of a fill the registers, of which AVX-512 and NEON
+ * have 32 and the others 16. */
 #ifndef DMI_KERNELS_VECTOR_H
 #define DMI_KERNELS_VECTOR_H
 
@@ -22,39 +22,39 @@ enum { ROWS = 6 };
 #if defined(__AVX512F__)
 enum { W = 16 };
 typedef float vec __attribute__((vector_size(64)));
-typedef float vec_anywhere __attribute__((vector_size(64), aligned(4), may_alias));
+typedef float vec_unaligned __attribute__((vector_size(64), aligned(4), may_alias));
 #elif defined(__AVX__)
 enum { W = 8 };
 typedef float vec __attribute__((vector_size(32)));
-typedef float vec_anywhere __attribute__((vector_size(32), aligned(4), may_alias));
+typedef float vec_unaligned __attribute__((vector_size(32), aligned(4), may_alias));
 #else
 enum { W = 4 };
 typedef float vec __attribute__((vector_size(16)));
-typedef float vec_anywhere __attribute__((vector_size(16), aligned(4), may_alias));
+typedef float vec_unaligned __attribute__((vector_size(16), aligned(4), may_alias));
 #endif
 
 enum { PANEL = 2 * W };
 
-/* Before a loop whose trip count is a constant of at most 16: its body is repeated, so that arrays
- * become registers. */
+/* Before a loop with a constant trip count of at most 16: unrolls it fully, so that arrays indexed
+ * by its counter become registers. */
 #ifdef __clang__
 #define DMI_UNROLL _Pragma("clang loop unroll(full)")
 #else
 #define DMI_UNROLL _Pragma("GCC unroll 16")
 #endif
 
-/* Before a loop whose body is long enough: it is not repeated. */
+/* Before a loop with a long body: keeps it from being unrolled. */
 #ifdef __clang__
-#define DMI_ONE_BY_ONE _Pragma("clang loop unroll(disable)")
+#define DMI_NO_UNROLL _Pragma("clang loop unroll(disable)")
 #else
-#define DMI_ONE_BY_ONE _Pragma("GCC unroll 1")
+#define DMI_NO_UNROLL _Pragma("GCC unroll 1")
 #endif
 
-static inline vec load(const float *p) { return *(const vec_anywhere *)p; }
-static inline void store(float *p, vec v) { *(vec_anywhere *)p = v; }
+static inline vec load(const float *p) { return *(const vec_unaligned *)p; }
+static inline void store(float *p, vec v) { *(vec_unaligned *)p = v; }
 
-/* The vector at p, read once: gcc would read memory anew for each use that can stand in an
- * instruction. Measured on the transform of tiles: 3 % or so. */
+/* Loads the vector at p into a register: gcc would fold the load into each instruction that uses
+ * the value, and so load it several times. About 3 % of the transform of tiles. */
 static inline __attribute__((always_inline)) vec load_once(const float *p) {
     vec v = load(p);
 #if defined(__AVX512F__)
@@ -65,10 +65,10 @@ static inline __attribute__((always_inline)) vec load_once(const float *p) {
     return v;
 }
 
-/* Writes a whole cache line past the caches, where the instruction set can and vectors are lines:
- * what will not be read soon then costs half the traffic, as its old contents need not be fetched.
- * p is aligned to the vector. */
-static inline void store_past(float *p, vec v) {
+/* A non-temporal store of a whole cache line, where vectors are cache lines and the instruction set
+ * has one; a plain store elsewhere. Data that is not read soon then costs half the memory traffic,
+ * since its old contents are not fetched. p is aligned to the vector. */
+static inline void store_streaming(float *p, vec v) {
 #if defined(__AVX512F__) && defined(__clang__)
     __builtin_nontemporal_store(v, (vec *)p);
 #elif defined(__AVX512F__)
@@ -78,21 +78,21 @@ static inline void store_past(float *p, vec v) {
 #endif
 }
 
-/* Before other threads may read what store_past has written. */
-static inline void end_stores_past(void) {
+/* Orders non-temporal stores before what other threads read later: once after the last of them. */
+static inline void end_streaming(void) {
 #ifdef __AVX512F__
     __builtin_ia32_sfence();
 #endif
 }
 
-/* Asks for the cache line `floats` behind p, which may lie outside of the array: then nothing
- * happens. Always inline: gcc takes such a function for one without any effect, and leaves out its
- * calls where it does not inline them at once. */
+/* Prefetches the cache line `floats` behind p, which may lie outside of the array. Always inline:
+ * gcc takes such a function for one without effect, and drops calls that it does not inline at
+ * once. */
 static inline __attribute__((always_inline)) void prefetch(const float *p, size_t floats) {
     __builtin_prefetch((const void *)((uintptr_t)p + floats * sizeof *p));
 }
 
-/* Fewer floats than a vector's, by a mask of their lanes. */
+/* Partial vectors: the first `count` lanes, by a mask. */
 #if defined(__AVX512F__)
 typedef __mmask16 vec_mask;
 static inline vec_mask first_lanes(int32_t count) {
@@ -128,11 +128,12 @@ static inline void store_masked(float *p, vec v, vec_mask count) {
 }
 #endif
 
-/* The first `count` floats at p, none where it is below 1, zeros behind them. */
+/* The first `count` floats at p (none if count < 1; W at most), followed by zeros. */
 static inline vec load_part(const float *p, int32_t count) {
     return count >= W ? load(p) : load_masked(p, first_lanes(count));
 }
 
+/* Stores the first `count` floats of v. */
 static inline void store_part(float *p, vec v, int32_t count) {
     if (count >= W) store(p, v);
     else store_masked(p, v, first_lanes(count));

@@ -1,5 +1,5 @@
-/* What loops over elements share that the compiler turns into vectors: a mark for loops whose turns
- * are independent, and a float's bits. */
+/* For plain loops that the compiler vectorises: a mark for loops with independent iterations, and a
+ * float's bits. */
 #ifndef DMI_KERNELS_VECTOR_MATH_H
 #define DMI_KERNELS_VECTOR_MATH_H
 
@@ -8,8 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* Before a loop: element i of an output depends on element i of the inputs only, even where the
- * arrays are the same. */
+/* Before a loop in which element i of an output depends on element i of the inputs only, so that
+ * output and input may be the same array. */
 #ifdef __clang__
 #define DMI_ELEMENTWISE _Pragma("clang loop vectorize(assume_safety)")
 #else

@@ -1,6 +1,6 @@
-/* Sums and maxima over many floats, which a compiler may not reorder by itself: one partial result
- * a lane, the lanes then combined as a tree. The order is fixed by the instruction set and the
- * count, so the bits depend on the terms alone. */
+/* Sums and maxima over many floats, whose order a compiler may not change by itself: one partial
+ * result per lane, the lanes then reduced as a tree. The order follows from the instruction set and
+ * the count. */
 #ifndef DMI_KERNELS_VECTOR_SUMS_H
 #define DMI_KERNELS_VECTOR_SUMS_H
 
@@ -8,8 +8,8 @@
 
 #include "kernels/vector.h"
 
-/* The upper half of the lanes joins the lower: with constant halves each step is one instruction or
- * two. */
+/* One step of the tree: adds the upper half of the lanes to the lower. `half` is a constant, so
+ * that a step is one or two instructions. */
 static inline void dmi_add_half(float *lanes, const int half) {
     for (int i = 0; i < half; i++) lanes[i] += lanes[i + half];
 }
@@ -23,27 +23,28 @@ static inline float dmi_sum_lanes(vec v) {
     return lanes[0] + lanes[1];
 }
 
-/* a where a > b, else b: a lane of a that is not a number is passed over. */
-static inline vec dmi_larger(vec a, vec b) {
+/* The larger of a and b, lane by lane; a NaN in a is ignored, one in b is kept. */
+static inline vec dmi_max_vec(vec a, vec b) {
     typedef int32_t ints __attribute__((vector_size(sizeof(vec))));
     ints above = (ints)(a > b);
     return (vec)((above & (ints)a) | (~above & (ints)b));
 }
 
-static inline void dmi_larger_half(float *lanes, const int half) {
+static inline void dmi_max_half(float *lanes, const int half) {
     for (int i = 0; i < half; i++)
         lanes[i] = lanes[i + half] > lanes[i] ? lanes[i + half] : lanes[i];
 }
 
-static inline float dmi_largest_lane(vec v) {
+static inline float dmi_max_lane(vec v) {
     float lanes[W];
     store(lanes, v);
-    if (W >= 16) dmi_larger_half(lanes, 8);
-    if (W >= 8) dmi_larger_half(lanes, 4);
-    dmi_larger_half(lanes, 2);
+    if (W >= 16) dmi_max_half(lanes, 8);
+    if (W >= 8) dmi_max_half(lanes, 4);
+    dmi_max_half(lanes, 2);
     return lanes[1] > lanes[0] ? lanes[1] : lanes[0];
 }
 
+/* The dot product of a and b, [n]. */
 static inline float dmi_dot(const float *a, const float *b, size_t n) {
     vec s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
     size_t i = 0;
@@ -58,6 +59,7 @@ static inline float dmi_dot(const float *a, const float *b, size_t n) {
     return dmi_sum_lanes((s0 + s1) + (s2 + s3));
 }
 
+/* The sum of x, [n]. */
 static inline float dmi_sum(const float *x, size_t n) {
     vec s0 = {0}, s1 = {0}, s2 = {0}, s3 = {0};
     size_t i = 0;

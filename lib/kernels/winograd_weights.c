@@ -1,13 +1,15 @@
 /* U = G g G^T for every pair of channels, in the panels that product.h reads: [panel of
- * out][position][in][PANEL]. Columns behind the last channel are zero. */
+ * out][point][in][PANEL]. Columns behind the last channel are zero. */
 #include <string.h>
 
 #include "kernels/product.h"
-#include "kernels/winograd_parts.h"
+#include "kernels/winograd_tiles.h"
 
-/* Rows of w that a task reads: whole rows, one after another, since w mostly comes from main
- * memory. */
-enum { TASK_ROWS = 16, AHEAD_ROWS = 2 };
+/* w mostly comes from main memory, so a task reads whole rows of it in order. */
+enum {
+    TASK_ROWS = 16, /* rows of w, [co] each, of a task */
+    AHEAD_ROWS = 2  /* distance of the prefetches, in rows */
+};
 
 size_t DMI_KERNEL(winograd_weight_floats)(int32_t ci, int32_t co) {
     return (size_t)panels_of(co) * POINTS * weight_step(ci);
@@ -15,15 +17,15 @@ size_t DMI_KERNEL(winograd_weight_floats)(int32_t ci, int32_t co) {
 
 int32_t DMI_KERNEL(winograd_weight_tasks)(int32_t ci, int32_t co) {
     (void)co;
-    return divide_up(ci, TASK_ROWS);
+    return dmi_divide_up(ci, TASK_ROWS);
 }
 
-int32_t DMI_KERNEL(winograd_turned_tasks)(int32_t ci, int32_t co) {
+int32_t DMI_KERNEL(winograd_rotated_tasks)(int32_t ci, int32_t co) {
     (void)co;
-    return divide_up(ci, W);
+    return dmi_divide_up(ci, W);
 }
 
-/* u[position * step] for one vector of channels: g [9][W]. */
+/* u[point * step] for one vector of channels: g [9][W]. */
 static void transform(float *u, size_t step, const vec *g) {
     vec rows[TILE_IN][3], result[TILE_IN];
     DMI_UNROLL
@@ -37,8 +39,9 @@ static void transform(float *u, size_t step, const vec *g) {
     }
 }
 
-void DMI_KERNEL(winograd_weights)(float *u, const float *w, int32_t ci, int32_t co, int32_t task) {
-    int32_t first = task * TASK_ROWS, end = ci - first < TASK_ROWS ? ci : first + TASK_ROWS;
+void DMI_KERNEL(winograd_weight_transform)(float *u, const float *w, int32_t ci, int32_t co,
+                                           int32_t task) {
+    int32_t first = task * TASK_ROWS, end = dmi_min(ci, first + TASK_ROWS);
     size_t step = weight_step(ci), tap = (size_t)ci * (size_t)co;
     for (int32_t in = first; in < end; in++) {
         for (int32_t out = 0; out < panels_of(co) * PANEL; out += W) {
@@ -55,20 +58,20 @@ void DMI_KERNEL(winograd_weights)(float *u, const float *w, int32_t ci, int32_t 
     }
 }
 
-/* to [W][W] = `from` turned over, as far as it has rows and columns, and zeros. */
+/* to [W][W] = from [rows, columns] (row stride) transposed, as much of it as fits, and zeros. */
 static void transpose_square(float *to, const float *from, size_t stride, int32_t rows,
                              int32_t columns) {
     if (rows < W || columns < W) memset(to, 0, W * W * sizeof *to);
-    if (rows > 0)
-        DMI_KERNEL(transpose)(to, W, from, stride, rows < W ? rows : W, columns < W ? columns : W);
+    if (rows > 0) DMI_KERNEL(transpose)(to, W, from, stride, dmi_min(rows, W), dmi_min(columns, W));
 }
 
-/* Here the convolution's inputs are w's outputs: its panels run over ci, its products' depth over
- * co. A task is one vector of ci; the last one also fills its panel with zeros. */
-void DMI_KERNEL(winograd_weights_turned)(float *u, const float *w, int32_t ci, int32_t co,
-                                         int32_t task) {
+/* The convolution co -> ci: its panels run over ci, the depth of its products over co. A task is
+ * one vector of ci; the last one also fills its panel with zeros. The rotation by 180 degrees makes
+ * tap k tap 8 - k. */
+void DMI_KERNEL(winograd_weight_transform_rotated)(float *u, const float *w, int32_t ci, int32_t co,
+                                                   int32_t task) {
     size_t step = weight_step(co), tap = (size_t)ci * (size_t)co;
-    int32_t out = task * W, end = task + 1 < divide_up(ci, W) ? out + W : panels_of(ci) * PANEL;
+    int32_t out = task * W, end = task + 1 < dmi_divide_up(ci, W) ? out + W : panels_of(ci) * PANEL;
     for (; out < end; out += W) {
         for (int32_t in = 0; in < co; in += W) {
             float square[9][W * W];

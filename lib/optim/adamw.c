@@ -30,7 +30,7 @@ dmi_adamw dmi_adamw_at(const dmi_adamw_settings *settings, uint64_t step, double
         .decay = settings->l2 ? 0 : (float)settings->weight_decay,
         .l2 = settings->l2 ? (float)settings->weight_decay : 0,
         .gradient_scale = (float)scale,
-        .average_fresh = 0,
+        .ema_weight = 0,
         .first = step == 1,
     };
 }
@@ -52,13 +52,13 @@ static void step_chunk(void *data, int32_t chunk, int32_t worker) {
     /* Further averages, while the weights are in the cache. */
     for (int32_t i = 1; i < DMI_AVERAGES; i++)
         if (b->averages[i])
-            job->kernels->average(b->averages[i] + at, b->weights + at, b->average_fresh[i], n);
+            job->kernels->ema(b->averages[i] + at, b->weights + at, b->average_fresh[i], n);
 }
 
 void dmi_adamw_step(dmi_pool *pool, const dmi_kernels *kernels, const dmi_adamw_blocks *blocks,
                     const dmi_adamw *step) {
     dmi_adamw own = *step;
-    if (blocks->averages[0]) own.average_fresh = blocks->average_fresh[0];
+    if (blocks->averages[0]) own.ema_weight = blocks->average_fresh[0];
     adamw_job job = {.kernels = kernels, .blocks = blocks, .step = &own};
     dmi_parallel(pool, dmi_chunk_count(blocks->floats), step_chunk, &job);
 }

@@ -18,7 +18,7 @@ static int32_t read_drawn(const dm_dataset *dataset, uint64_t index, uint8_t *pi
                           int32_t *label) {
     const builtin_state *state = dataset->state;
     const int32_t shape = (int32_t)(index % DMI_SHAPES);
-    const dmi_random random = dmi_random_at(state->seed, DMI_STREAM_PICTURE, index);
+    const dmi_random random = dmi_random_at(state->seed, DMI_STREAM_BUILTIN, index);
     float numbers[DMI_SHAPE_NUMBERS];
     dmi_random_uniform(&random, numbers, DMI_SHAPE_NUMBERS);
     dmi_shape_draw(pixels, dataset->width, shape, numbers);

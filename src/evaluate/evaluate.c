@@ -88,7 +88,7 @@ static int32_t stretch(const evaluation *e, int32_t *low) {
 
 static int32_t timestep_of(const evaluation *e, int32_t i) {
     int32_t low, size = stretch(e, &low);
-    dmi_random at = dmi_random_at(e->o.seed, DMI_STREAM_ASKED, e->o.first + e->first + (size_t)i);
+    dmi_random at = dmi_random_at(e->o.seed, DMI_STREAM_EVALUATION_TIMESTEP, e->o.first + e->first + (size_t)i);
     return low + (int32_t)dmi_random_below(&at, (uint64_t)e->question, (uint32_t)size);
 }
 
@@ -106,7 +106,7 @@ static void ask_task(void *data, int32_t i, int32_t worker) {
     /* A sequence of its own for each question of each picture. */
     uint64_t place =
         (e->o.first + e->first + (size_t)i) * (uint64_t)e->questions + (uint64_t)e->question;
-    dmi_random from = dmi_random_at(e->o.seed, DMI_STREAM_HELD, place & ((UINT64_C(1) << 56) - 1));
+    dmi_random from = dmi_random_at(e->o.seed, DMI_STREAM_EVALUATION_NOISE, place & ((UINT64_C(1) << 56) - 1));
     dmi_random_normal(&from, noise, n);
     kernels->combine(e->x_t + at, (float)level.signal, e->x_0 + at, (float)level.noise, noise, n);
     kernels->combine(e->target + at, (float)target.image, e->x_0 + at, (float)target.noise, noise,
@@ -128,11 +128,11 @@ static void read_guess(evaluation *e, size_t i, const float *prediction, dmi_lev
     double *x_0 = e->wide + at, *x = e->other + at;
     dmi_reading r = dmi_reading_at(level, e->unet->options.prediction, e->unet->options.sigma_data);
     dmi_reading again = dmi_reading_at(level, DM_PREDICT_X0, 1);
-    kernels->solver_sum(x, NULL, NULL, 0, e->x_t + at, 1, n);
-    kernels->solver_read(x_0, r.x0_x, x, r.x0_output, prediction, e->o.clip ? 1 : INFINITY, n);
+    kernels->solver_weighted_sum(x, NULL, NULL, 0, e->x_t + at, 1, n);
+    kernels->solver_axpby_clamp(x_0, r.x0_x, x, r.x0_output, prediction, e->o.clip ? 1 : INFINITY, n);
     const double *terms[] = {x, x_0}, factors[] = {again.eps_x, again.eps_output};
-    if (!as_x_0) kernels->solver_sum(x, terms, factors, 2, NULL, 0, n);
-    kernels->solver_input(e->gradient + 2 * at, 1, as_x_0 ? x_0 : x,
+    if (!as_x_0) kernels->solver_weighted_sum(x, terms, factors, 2, NULL, 0, n);
+    kernels->solver_to_f32(e->gradient + 2 * at, 1, as_x_0 ? x_0 : x,
                           n); /* which is written over below */
     kernels->copy_rows(e->eps + 2 * at, 2 * c, e->gradient + 2 * at, c, n / c, c, false);
 }

@@ -34,7 +34,7 @@ static void begin_task(void *data, int32_t task, int32_t worker) {
         kernels->combine(x, (float)run->levels[run->step].signal, r->image + given,
                          (float)run->levels[run->step].noise, noise, n);
     else kernels->scale(x, noise, (float)start_factor(run), n);
-    kernels->solver_sum(b->x + at, NULL, NULL, 0, x, 1, n);
+    kernels->solver_weighted_sum(b->x + at, NULL, NULL, 0, x, 1, n);
     memset(b->shown_x_0 + at, 0, n * sizeof *b->shown_x_0);
 }
 
@@ -74,11 +74,11 @@ static void keep_task(void *data, int32_t task, int32_t worker) {
            picture = run->first + i;
     float *noise = s->buffers.noise + i * n;
     (void)worker;
-    if (job->to.noise > 0) dmi_run_draw(run, i, DMI_STREAM_KEEP, noise);
-    s->context->kernels->solver_keep(s->buffers.x + i * n, r->mask + picture * pixels,
+    if (job->to.noise > 0) dmi_run_draw(run, i, DMI_STREAM_INPAINT, noise);
+    s->context->kernels->solver_inpaint(s->buffers.x + i * n, r->mask + picture * pixels,
                                      r->image + picture * n, job->to.signal, noise, job->to.noise,
                                      pixels, (size_t)s->channels);
-    s->context->kernels->solver_input(s->buffers.shown_x + i * n, 1, s->buffers.x + i * n, n);
+    s->context->kernels->solver_to_f32(s->buffers.shown_x + i * n, 1, s->buffers.x + i * n, n);
 }
 
 /* What is kept of the request's image takes its place, as noisy as x is at that level (Lugmayr et
@@ -97,13 +97,13 @@ static void back_task(void *data, int32_t task, int32_t worker) {
     double *x = s->buffers.x + i * n;
     float *noise = s->buffers.noise + i * n;
     (void)worker;
-    dmi_run_draw(job->run, i, DMI_STREAM_BACK, noise);
+    dmi_run_draw(job->run, i, DMI_STREAM_RENOISE, noise);
     const double *terms[] = {x};
     /* From what is noise alone there is nothing to carry back. */
     bool any = dmi_level_has_signal(job->from);
     double factor = any ? job->to.signal / job->from.signal : 0;
     double added = any ? sqrt(dmi_variance_between(job->to, job->from)) : job->to.noise;
-    kernels->solver_sum(x, terms, &factor, 1, noise, added, n);
+    kernels->solver_weighted_sum(x, terms, &factor, 1, noise, added, n);
 }
 
 /* From the level reached to one that is noisier (Lugmayr et al. 2022, eq. 9). */
@@ -177,7 +177,7 @@ static int32_t run_batch(dmi_run *run, int32_t first, float *images) {
     }
     if (status) return status;
     size_t floats = run->count * s->elements;
-    s->context->kernels->solver_input(images + run->first * s->elements, 1, s->buffers.x, floats);
+    s->context->kernels->solver_to_f32(images + run->first * s->elements, 1, s->buffers.x, floats);
     return DM_OK;
 }
 

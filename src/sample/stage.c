@@ -33,7 +33,7 @@ static void add_up(const dmi_run *run, size_t i, const dmi_sum *of, double *y, c
                 : b->memory[(run->remembered - 1 - (k - DMI_MEMORY)) % s->solver->memory] + at;
         factors[count++] = of->of[k];
     }
-    s->context->kernels->solver_sum(y, terms, factors, count, noise, of->noise, s->elements);
+    s->context->kernels->solver_weighted_sum(y, terms, factors, count, noise, of->noise, s->elements);
 }
 
 /* ---- before the question ---- */
@@ -54,11 +54,11 @@ static void input_task(void *data, int32_t task, int32_t worker) {
         add_up(job->run, i, &before, x, noise);
     }
     if (!s->self_conditioning) {
-        kernels->solver_input(b->input + i * n, job->reading.input, x, n);
+        kernels->solver_to_f32(b->input + i * n, job->reading.input, x, n);
         return;
     }
     float *shown = b->shown_x + i * n, *input = b->input + i * 2 * n;
-    kernels->solver_input(shown, job->reading.input, x, n);
+    kernels->solver_to_f32(shown, job->reading.input, x, n);
     kernels->copy_rows(input, 2 * c, shown, c, n / c, c, false);
     kernels->copy_rows(input + c, 2 * c, b->shown_x_0 + i * n, c, n / c, c, false);
 }
@@ -81,12 +81,12 @@ static void read_x_0(const stage_job *job, size_t i) {
     const dmi_kernels *kernels = s->context->kernels;
     size_t n = s->elements, at = i * n;
     double limit = o->clip && !(o->threshold > 0) ? 1 : INFINITY;
-    kernels->solver_read(b->x_0 + at, job->reading.x0_x, b->x + at, job->reading.x0_output,
+    kernels->solver_axpby_clamp(b->x_0 + at, job->reading.x0_x, b->x + at, job->reading.x0_output,
                          b->output + at, limit, n);
     if (!(o->threshold > 0)) return;
-    limit = kernels->solver_quantile(b->scratch + at, b->x_0 + at, o->threshold, n);
+    limit = kernels->solver_abs_quantile(b->scratch + at, b->x_0 + at, o->threshold, n);
     limit = limit < 1 ? 1 : limit > o->threshold_max ? o->threshold_max : limit;
-    kernels->solver_threshold(b->x_0 + at, limit, n);
+    kernels->solver_clamp_normalize(b->x_0 + at, limit, n);
 }
 
 static void read_eps(const stage_job *job, size_t i) {
@@ -98,7 +98,7 @@ static void read_eps(const stage_job *job, size_t i) {
         add_up(job->run, i, &(dmi_sum){.of = {[DMI_X] = r->eps_x, [DMI_X0] = r->eps_output}},
                b->eps + at, NULL);
     else
-        s->context->kernels->solver_read(b->eps + at, r->eps_x, b->x + at, r->eps_output,
+        s->context->kernels->solver_axpby_clamp(b->eps + at, r->eps_x, b->x + at, r->eps_output,
                                          b->output + at, INFINITY, n);
 }
 
@@ -110,7 +110,7 @@ static bool noise_of_move(const stage_job *job, size_t i) {
     if (!job->run->request->noise) dmi_run_draw(job->run, i, DMI_STREAM_SAMPLE, noise);
     else if (!kernels->all_finite(noise, s->elements)) return false;
     if (job->stage->noise_range != 0)
-        kernels->solver_spread(noise, s->buffers.variance + i * s->elements,
+        kernels->solver_scale_noise(noise, s->buffers.variance + i * s->elements,
                                (float)job->stage->noise_range, s->elements);
     return true;
 }
@@ -138,8 +138,8 @@ static void answer_task(void *data, int32_t task, int32_t worker) {
         dmi_sum seen = {.of = {[DMI_X0] = stage->remember[0], [DMI_EPS] = stage->remember[1]}};
         add_up(run, i, &seen, b->memory[run->remembered % s->solver->memory] + at, NULL);
     }
-    kernels->solver_input(b->shown_x + at, 1, b->x + at, n);
-    kernels->solver_input(b->shown_x_0 + at, 1, b->x_0 + at, n);
+    kernels->solver_to_f32(b->shown_x + at, 1, b->x + at, n);
+    kernels->solver_to_f32(b->shown_x_0 + at, 1, b->x_0 + at, n);
     b->faults[i] = kernels->all_finite(b->shown_x + at, n) ? DMI_FAULT_NONE : DMI_FAULT_PICTURE;
 }
 

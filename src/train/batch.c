@@ -212,7 +212,7 @@ int32_t dmi_batch_draw(dmi_batch *batch, const dmi_unet_graph *graph, uint64_t p
 /* ---- self-conditioning ---- */
 
 bool dmi_batch_looks_twice(const dmi_batch *batch, double rate, uint64_t pass) {
-    return batch->self_conditioning && happens(batch, rate, DMI_STREAM_SELF, pass);
+    return batch->self_conditioning && happens(batch, rate, DMI_STREAM_SELF_CONDITION, pass);
 }
 
 typedef struct look_job {

@@ -75,7 +75,7 @@ START_TEST(kernels_follow_the_loop) {
         for (size_t i = 0; i < N; i++)
             want[i] = 0.8f * (double)average[i] + (1 - 0.8f) * (double)w[i];
         for (size_t i = 0; i < N; i++) want_m[i] = (1 - 0.9f) * (0.25 * g[i] + 0.5 * w[i]);
-        kernels_of(isa)->average(average, w, 0.2f, N);
+        kernels_of(isa)->ema(average, w, 0.2f, N);
         dmi_adamw o = {.rate = 0.01f,
                        .beta1 = 0.9f,
                        .beta2 = 0.99f,

@@ -80,7 +80,7 @@ static bound naive(dm_unet *unet, const dm_schedule *own, const dm_evaluation_op
         for (int t = 0; t < T; t++) {
             a_prev = t ? a[t - 1] : 1;
             dmi_random at =
-                dmi_random_at(o->seed, DMI_STREAM_HELD, (uint64_t)((FIRST + n) * T + t));
+                dmi_random_at(o->seed, DMI_STREAM_EVALUATION_NOISE, (uint64_t)((FIRST + n) * T + t));
             dmi_random_normal(&at, noise, VALUES);
             for (int i = 0; i < VALUES; i++)
                 xt[i] = (float)(sqrt(a[t]) * x0[i] + sqrt(1 - a[t]) * noise[i]);

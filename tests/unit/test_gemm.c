@@ -89,7 +89,7 @@ START_TEST(own) {
         const dmi_product *product = dmi_kernels_for(isa)->product;
         for (int add = 0; add < 2; add++) {
             fixture f = fixture_of(p, add);
-            dmi_multiply *multiply = p->ta ? product->multiply_turned : product->multiply;
+            dmi_multiply *multiply = p->ta ? product->multiply_transposed : product->multiply;
             multiply(f.c, f.ldc, f.a, f.lda, f.b, f.ldb, p->rows, p->columns, p->k, add);
             fixture_check(&f, p, dmi_kernels_for(isa)->isa);
         }

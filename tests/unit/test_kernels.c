@@ -358,7 +358,7 @@ START_TEST(adamw) {
             dmi_adamw o = {
                 .rate = 0.01f, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f, .decay = 0.1f};
             o.gradient_scale = 0.25f;
-            o.average_fresh = averaged ? 0.01f : 0;
+            o.ema_weight = averaged ? 0.01f : 0;
             o.correction1 = (float)(1 / (1 - pow(o.beta1, step)));
             o.correction2 = (float)(1 / (1 - pow(o.beta2, step)));
             k->adamw(w, m, v, averaged ? average : NULL, g, &o, n);
@@ -369,8 +369,8 @@ START_TEST(adamw) {
                 want_v[i] = o.beta2 * want_v[i] + (1 - (double)o.beta2) * gradient * gradient;
                 want[i] -= o.rate * (want_m[i] * o.correction1) /
                            (sqrt(want_v[i] * o.correction2) + o.eps);
-                want_average[i] = (1 - (double)o.average_fresh) * want_average[i] +
-                                  (double)o.average_fresh * want[i];
+                want_average[i] = (1 - (double)o.ema_weight) * want_average[i] +
+                                  (double)o.ema_weight * want[i];
             }
         }
         check_near("adamw: m", m, want_m, n, 4e-7); /* five steps of three roundings each */

@@ -148,6 +148,20 @@ static dmi_norm_x two_tensors(const float *x, const float *dx, size_t pixels, si
     return two;
 }
 
+/* The channels c0 to c1 - 1 of a picture. */
+static dmi_norm norm_of(const norm_shape *s, dmi_norm_x x, const float *gain, const float *offset,
+                        int32_t c0, int32_t c1, bool non_temporal) {
+    return (dmi_norm){.x = x,
+                      .gain = gain,
+                      .offset = offset,
+                      .pixels = s->pixels,
+                      .group_channels = s->per_group,
+                      .c0 = c0,
+                      .c1 = c1,
+                      .silu = s->silu,
+                      .non_temporal = non_temporal};
+}
+
 /* Values are uniform around `level` with standard deviation 1, and rise by `rise` from the first
  * pixel to the last. */
 typedef struct norm_values {
@@ -177,9 +191,11 @@ static void norm_case(const dmi_kernels *k, norm_shape s, norm_values v) {
     float *y = hold(count * sizeof *y), *got_mean = hold(groups * sizeof *y),
           *got_rstd = hold(groups * sizeof *y);
     for (size_t i = 0; i < count; i++) y[i] = -5;
-    dmi_norm_x one = one_tensor(x, NULL, false, channels);
-    k->norm_forward(y, got_mean, got_rstd, &one, gain, offset, s.pixels, s.per_group, s.c0, s.c1,
-                    (float)NORM_EPS, s.silu, false);
+    dmi_norm part =
+                 norm_of(&s, one_tensor(x, NULL, false, channels), gain, offset, s.c0, s.c1, false),
+             all = norm_of(&s, one_tensor(x, NULL, false, channels), gain, offset, 0, s.channels,
+                           true);
+    k->norm_forward(y, got_mean, got_rstd, &part, (float)NORM_EPS);
     for (size_t g = g0; g < g0 + gn; g++) {
         ck_assert_double_le(fabs(got_mean[g] - mean[g]), 2e-7 * (0.5 + v.level + v.rise));
         ck_assert_double_le(fabs(got_rstd[g] / rstd[g] - 1), 2e-7);
@@ -189,12 +205,11 @@ static void norm_case(const dmi_kernels *k, norm_shape s, norm_values v) {
     naive_norm(&s, in, mean, rstd, want);
     check_columns("norm_forward", y, want, -5, &s, 2e-7);
 
-    /* The same past the caches, from a line's start on and from within one. */
+    /* The same with non-temporal stores, from a line's start on and from within one. */
     float *whole = whole_lines(count + 1), *whole_mean = hold(groups * sizeof *y),
           *whole_rstd = hold(groups * sizeof *y);
     for (size_t shift = 0; shift < 2; shift++) {
-        k->norm_forward(whole + shift, whole_mean, whole_rstd, &one, gain, offset, s.pixels,
-                        s.per_group, 0, s.channels, (float)NORM_EPS, s.silu, true);
+        k->norm_forward(whole + shift, whole_mean, whole_rstd, &all, (float)NORM_EPS);
         for (size_t p = 0; p < (size_t)s.pixels; p++) {
             check_same("norm_forward, uncut", y + p * channels + c0,
                        whole + shift + p * channels + c0, width);
@@ -206,29 +221,26 @@ static void norm_case(const dmi_kernels *k, norm_shape s, norm_values v) {
     float *dx = hold(count * sizeof *dx), *dgain = uniform(channels, 1, 1),
           *doffset = uniform(channels, 1, 1);
     for (size_t i = 0; i < count; i++) dx[i] = -5;
-    one = one_tensor(x, dx, false, channels);
-    k->norm_backward(&one, dgain, doffset, dy, got_mean, got_rstd, gain, offset, s.pixels,
-                     s.per_group, s.c0, s.c1, s.silu, false, hold(room * sizeof *dx));
+    part.x = one_tensor(x, dx, false, channels);
+    k->norm_backward(dgain, doffset, dy, got_mean, got_rstd, &part, hold(room * sizeof *dx));
     check_columns("norm_backward: dx", dx, gradient, -5, &s,
                   s.pixels * s.per_group < 8 ? 1e-6 : 3e-7);
     check_near("norm_backward: dgain", dgain + c0, gradient + count + c0, width, 4e-7);
     check_near("norm_backward: doffset", doffset + c0, gradient + count + channels + c0, width,
                4e-7);
 
-    one = one_tensor(x, whole, false, channels);
-    k->norm_backward(&one, dgain, doffset, dy, whole_mean, whole_rstd, gain, offset, s.pixels,
-                     s.per_group, 0, s.channels, s.silu, true, NULL);
+    all.x = one_tensor(x, whole, false, channels);
+    k->norm_backward(dgain, doffset, dy, whole_mean, whole_rstd, &all, NULL);
     for (size_t p = 0; p < (size_t)s.pixels; p++) {
         check_same("norm_backward, uncut", dx + p * channels + c0, whole + p * channels + c0,
                    width);
     }
 
-    for (int keep = 0; keep < 2; keep++) {
+    for (int cached = 0; cached < 2; cached++) {
         float *added = copied(dy, count);
-        one = one_tensor(x, added, true, channels);
-        k->norm_backward(&one, dgain, doffset, dy, got_mean, got_rstd, gain, offset, s.pixels,
-                         s.per_group, s.c0, s.c1, s.silu, false,
-                         keep ? hold(room * sizeof *dx) : NULL);
+        part.x = one_tensor(x, added, true, channels);
+        k->norm_backward(dgain, doffset, dy, got_mean, got_rstd, &part,
+                         cached ? hold(room * sizeof *dx) : NULL);
         for (size_t p = 0; p < (size_t)s.pixels; p++) {
             for (size_t c = c0; c < c0 + width; c++) {
                 size_t i = p * channels + c;
@@ -260,14 +272,14 @@ static void pair_case(const dmi_kernels *k, norm_shape s, size_t border) {
         rstd[i] = hold(groups * sizeof(float));
         dgain[i] = hold(channels * sizeof(float));
         doffset[i] = hold(channels * sizeof(float));
-        k->norm_forward(y[i], mean[i], rstd[i], i ? &two : &one, gain, offset, s.pixels,
-                        s.per_group, 0, s.channels, 1e-6f, s.silu, false);
-        k->norm_backward(i ? &two : &one, dgain[i], doffset[i], dy, mean[i], rstd[i], gain, offset,
-                         s.pixels, s.per_group, 0, s.channels, s.silu, false,
+        dmi_norm norm = norm_of(&s, i ? two : one, gain, offset, 0, s.channels, false);
+        k->norm_forward(y[i], mean[i], rstd[i], &norm, 1e-6f);
+        k->norm_backward(dgain[i], doffset[i], dy, mean[i], rstd[i], &norm,
                          hold(room * sizeof(float)));
     }
-    k->norm_backward(&added, dgain[0], doffset[0], dy, mean[0], rstd[0], gain, offset, s.pixels,
-                     s.per_group, 0, s.channels, s.silu, false, hold(room * sizeof(float)));
+    dmi_norm adding = norm_of(&s, added, gain, offset, 0, s.channels, false);
+    k->norm_backward(dgain[0], doffset[0], dy, mean[0], rstd[0], &adding,
+                     hold(room * sizeof(float)));
     check_same("pair: y", y[1], y[0], count);
     check_same("pair: mean", mean[1], mean[0], groups);
     check_same("pair: rstd", rstd[1], rstd[0], groups);
@@ -331,11 +343,11 @@ START_TEST(silu_at_its_ends) {
         offset[c] = c % 2 ? 1000 : -1000;
     }
     x[0] = NAN;
-    dmi_norm_x one = one_tensor(x, dx, false, CHANNELS);
-    k->norm_forward(y, mean, rstd, &one, gain, offset, PIXELS, PER_GROUP, 0, CHANNELS, 1e-5f, true,
-                    false);
-    k->norm_backward(&one, dgain, doffset, x, mean, rstd, gain, offset, PIXELS, PER_GROUP, 0,
-                     CHANNELS, true, false, NULL);
+    const norm_shape s = {.pixels = PIXELS, .per_group = PER_GROUP, .silu = true};
+    dmi_norm norm =
+        norm_of(&s, one_tensor(x, dx, false, CHANNELS), gain, offset, 0, CHANNELS, false);
+    k->norm_forward(y, mean, rstd, &norm, 1e-5f);
+    k->norm_backward(dgain, doffset, x, mean, rstd, &norm, NULL);
     for (int i = 0; i < COUNT; i++) {
         int c = i % CHANNELS;
         bool lost = c < PER_GROUP;

@@ -14,10 +14,10 @@ enum { PLANE = 16, BATCH = 64, TRAINED = 1200, DRAWN = 512 };
 static const double weight = 0.7, level[2] = {0.5, -0.4}, level_spread = 0.1, grain = 0.1;
 
 static void draw_data(uint64_t step, float *images) {
-    dmi_random at = dmi_random_at(77, DMI_STREAM_PICTURE, step);
+    dmi_random at = dmi_random_at(77, DMI_STREAM_BUILTIN, step);
     static float normal[BATCH * (PLANE + 1)], uniform[BATCH];
     dmi_random_normal(&at, normal, BATCH * (PLANE + 1));
-    at = dmi_random_at(78, DMI_STREAM_PICTURE, step);
+    at = dmi_random_at(78, DMI_STREAM_BUILTIN, step);
     dmi_random_uniform(&at, uniform, BATCH);
     for (int n = 0; n < BATCH; n++) {
         const float *z = normal + n * (PLANE + 1);

@@ -57,17 +57,17 @@ static void forward_plain(const product_job *job, const task_place *p, const flo
     const dmi_epilogue *e = job->epilogue;
     size_t co = (size_t)s->co, c0 = (size_t)p->channel;
     float *y = job->to + place + c0;
-    dmi_product_start start = {.from_stride = co};
+    dmi_product_addend start = {.stride = co};
     if (e->per_image || e->add) {
         bool begun = dmi_epilogue_begin(job->kernels, e, job->to, p->n, co, place,
                                         (size_t)p->pixels, c0, (size_t)p->channels);
-        start.from = begun ? y : NULL;
+        start.matrix = begun ? y : NULL;
     } else {
         start.bias = e->bias ? e->bias + c0 : NULL;
-        start.from = e->residual ? e->residual + place + c0 : NULL;
+        start.matrix = e->residual ? e->residual + place + c0 : NULL;
     }
-    job->kernels->product->multiply_onto(y, co, x, (size_t)s->ci, job->weight + c0, co, p->pixels,
-                                         p->channels, s->ci, &start);
+    job->kernels->product->multiply_add(y, co, x, (size_t)s->ci, job->weight + c0, co, p->pixels,
+                                        p->channels, s->ci, &start);
 }
 
 static void forward_task(void *data, int32_t task, int32_t worker) {
@@ -179,7 +179,7 @@ static int32_t groups_of(const dmi_conv_shape *s) {
 static void weight_task(void *data, int32_t task, int32_t worker) {
     const product_job *job = data;
     const dmi_conv_shape *s = job->shape;
-    dmi_multiply *multiply = job->kernels->product->multiply_turned;
+    dmi_multiply *multiply = job->kernels->product->multiply_transposed;
     (void)worker;
     int32_t out_blocks = dmi_divide_up(s->co, BLOCK_OUT),
             in_blocks = dmi_divide_up(s->ci, BLOCK_IN);

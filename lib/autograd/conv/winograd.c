@@ -79,7 +79,7 @@ static void weight_task(void *data, int32_t task, int32_t worker) {
     const winograd_job *job = data;
     const dmi_winograd *kernel = job->kernel;
     (void)worker;
-    (job->turned ? kernel->weight_transform_turned : kernel->weight_transform)(job->to, job->weight,
+    (job->turned ? kernel->weight_transform_rotated : kernel->weight_transform)(job->to, job->weight,
                                                                                job->shape.ci,
                                                                                job->shape.co, task);
 }
@@ -117,7 +117,7 @@ static void forward(const dmi_graph *graph, const dmi_conv_shape *s, float *y, c
                         .u = prepared,
                         .epilogue = epilogue,
                         .scratch = work};
-    job.shape.read_late = graph->train;
+    job.shape.non_temporal = graph->train;
     job.shape.workers = dmi_pool_threads(graph->host->pool);
     job.scratch_floats = worker_floats(job.kernel, &job.shape);
     dmi_parallel(graph->host->pool, job.kernel->blocks(&job.shape), forward_task, &job);
@@ -129,7 +129,7 @@ static void backward_data(const dmi_graph *graph, const dmi_conv_shape *s, float
     dmi_epilogue epilogue = {.add = add};
     winograd_job turn = {
         .kernel = kernel, .shape = forward_shape(s), .to = work, .weight = weight, .turned = true};
-    dmi_parallel(graph->host->pool, kernel->turned_tasks(s->ci, s->co), weight_task, &turn);
+    dmi_parallel(graph->host->pool, kernel->rotated_tasks(s->ci, s->co), weight_task, &turn);
     winograd_job job = {.kernel = kernel,
                         .shape = data_shape(s),
                         .to = dx,
@@ -137,7 +137,7 @@ static void backward_data(const dmi_graph *graph, const dmi_conv_shape *s, float
                         .u = work,
                         .epilogue = &epilogue,
                         .scratch = work + turned_floats(graph->kernels, s)};
-    job.shape.read_late = true;
+    job.shape.non_temporal = true;
     job.shape.workers = dmi_pool_threads(graph->host->pool);
     job.scratch_floats = worker_floats(kernel, &job.shape);
     dmi_parallel(graph->host->pool, kernel->blocks(&job.shape), forward_task, &job);

@@ -97,10 +97,10 @@ static void attend(const dmi_attention_job *job, const backward_scratch *s, int3
     job->kernels->softmax_gradient(s->p, s->ds, job->lse + saved + row, job->delta + saved + row,
                                    job->scale, rows);
     if (job->gradient[V])
-        product->multiply_turned(s->dv + panel, COLUMNS, dy, c, s->p, COLUMNS, width, COLUMNS, rows,
+        product->multiply_transposed(s->dv + panel, COLUMNS, dy, c, s->p, COLUMNS, width, COLUMNS, rows,
                                  row > 0);
     if (job->gradient[K])
-        product->multiply_turned(s->dk + panel, COLUMNS, q, c, s->ds, COLUMNS, width, COLUMNS, rows,
+        product->multiply_transposed(s->dk + panel, COLUMNS, q, c, s->ds, COLUMNS, width, COLUMNS, rows,
                                  row > 0);
     if (dq.data)
         product->multiply(dq.data + (size_t)row * dq.stride, dq.stride, s->ds, COLUMNS,

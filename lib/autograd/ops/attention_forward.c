@@ -41,7 +41,7 @@ static void attend(const dmi_attention_job *job, const forward_scratch *s, int32
                       false);
     job->kernels->softmax_block(s->scores, s->o + at, s->most + panel * COLUMNS,
                                 s->sum + panel * COLUMNS, job->scale, keys, job->width, first);
-    product->multiply_turned(s->o + at, COLUMNS, v, c, s->scores, COLUMNS, job->width, COLUMNS,
+    product->multiply_transposed(s->o + at, COLUMNS, v, c, s->scores, COLUMNS, job->width, COLUMNS,
                              keys, !first);
 }
 

@@ -18,7 +18,7 @@ typedef struct norm_job {
     int32_t pixels, channels, groups, per_group;
     int32_t task_channels, tasks; /* of one picture */
     float eps;
-    bool silu, past;
+    bool silu, non_temporal;
     dmi_norm_x x; /* of all pictures: [n, h, w, channels[i]] */
     const float *gamma, *beta, *scale_shift;
     float *y, *mean, *rstd; /* [n, h, w, c], [n, groups] twice */
@@ -136,28 +136,33 @@ static int32_t norm_range(const norm_job *job, int32_t task, int32_t *c0, int32_
     return task / job->tasks;
 }
 
-/* Of picture n. */
-static dmi_norm_x picture_of(const norm_job *job, int32_t n) {
+/* Of picture n, channels c0 to c1 - 1. */
+static dmi_norm norm_of(const norm_job *job, int32_t n, int32_t c0, int32_t c1) {
     dmi_norm_x x = job->x;
     for (int32_t i = 0; i < 2 && x.channels[i]; i++) {
         size_t at = (size_t)n * (size_t)job->pixels * (size_t)x.channels[i];
         x.x[i] += at;
         if (x.dx[i]) x.dx[i] += at;
     }
-    return x;
+    dmi_norm norm = {.x = x,
+                     .pixels = job->pixels,
+                     .group_channels = job->per_group,
+                     .c0 = c0,
+                     .c1 = c1,
+                     .silu = job->silu,
+                     .non_temporal = job->non_temporal};
+    norm_gain(job, n, c0, c1, &norm.gain, &norm.offset);
+    return norm;
 }
 
 static void forward_task(void *data, int32_t task, int32_t worker) {
     const norm_job *job = data;
     (void)worker;
     int32_t c0, c1, n = norm_range(job, task, &c0, &c1);
-    const float *gain, *offset;
-    norm_gain(job, n, c0, c1, &gain, &offset);
     size_t at = (size_t)n * (size_t)job->pixels * (size_t)job->channels,
            group = (size_t)n * (size_t)job->groups;
-    dmi_norm_x x = picture_of(job, n);
-    job->kernels->norm_forward(job->y + at, job->mean + group, job->rstd + group, &x, gain, offset,
-                               job->pixels, job->per_group, c0, c1, job->eps, job->silu, job->past);
+    dmi_norm norm = norm_of(job, n, c0, c1);
+    job->kernels->norm_forward(job->y + at, job->mean + group, job->rstd + group, &norm, job->eps);
 }
 
 /* From the gradients of gain and offset those of scale and shift, and this picture's part of those
@@ -183,15 +188,12 @@ static void scale_shift_backward(const norm_job *job, int32_t n, int32_t c0, int
 static void backward_task(void *data, int32_t task, int32_t worker) {
     const norm_job *job = data;
     int32_t c0, c1, n = norm_range(job, task, &c0, &c1);
-    const float *gain, *offset;
-    norm_gain(job, n, c0, c1, &gain, &offset);
     size_t at = (size_t)n * (size_t)job->pixels * (size_t)job->channels,
            group = (size_t)n * (size_t)job->groups;
     size_t row = (size_t)n * (size_t)job->channels;
-    dmi_norm_x x = picture_of(job, n);
-    job->kernels->norm_backward(&x, job->dgain + row, job->doffset + row, job->dy + at,
-                                job->mean + group, job->rstd + group, gain, offset, job->pixels,
-                                job->per_group, c0, c1, job->silu, job->past,
+    dmi_norm norm = norm_of(job, n, c0, c1);
+    job->kernels->norm_backward(job->dgain + row, job->doffset + row, job->dy + at,
+                                job->mean + group, job->rstd + group, &norm,
                                 job->du ? job->du + (size_t)worker * job->du_floats : NULL);
     if (job->scale_shift) scale_shift_backward(job, n, c0, c1);
 }
@@ -209,8 +211,9 @@ static norm_job norm_job_of(const dmi_graph *graph, const dmi_node *node, float 
     job.per_group = x.c / job.groups;
     job.task_channels = task_channels(x, job.per_group);
     job.tasks = (x.c + job.task_channels - 1) / job.task_channels;
-    job.past = graph->train &&
-               dmi_shape_count(x) >= DMI_PAST_FLOATS; /* sampling finds it in the caches again */
+    job.non_temporal =
+        graph->train &&
+        dmi_shape_count(x) >= DMI_NON_TEMPORAL_FLOATS; /* sampling finds it in the caches again */
     for (int32_t i = 0; i < 2; i++) {
         job.x.x[i] = dmi_input(graph, node, sides[i]);
         job.x.channels[i] = dmi_input_shape(graph, node, sides[i]).c;
