@@ -12,7 +12,7 @@
 
 #define BIT(n) (1u << (n))
 
-/* Only what the levels add to the baseline and a compiler may use: x86-64 psABI, table 3.1. */
+/* The features that each level adds to the baseline: x86-64 psABI, table 3.1. */
 enum {
     OSXSAVE = BIT(27),
     V3_LEAF1_ECX = BIT(0) | BIT(9) | BIT(12) | BIT(13) | BIT(19) |

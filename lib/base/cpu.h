@@ -1,29 +1,29 @@
-/* Which instruction set the processor has. */
+/* The instruction set of the processor, and the number of processors. */
 #ifndef DMI_BASE_CPU_H
 #define DMI_BASE_CPU_H
 
 #include <stdint.h>
 
 enum {
-    DMI_ISA_BASE = 0, /* what the compiler takes as the baseline of the architecture */
+    DMI_ISA_BASE = 0, /* the compiler's baseline of the architecture */
     DMI_ISA_V3 = 1,   /* x86-64-v3: AVX2 and FMA */
     DMI_ISA_V4 = 2    /* x86-64-v4: AVX-512 F, BW, CD, DQ, VL */
 };
 
 #if defined(__x86_64__)
-/* What the processor says of itself, 0 where it does not know the leaf, and what the operating
- * system saves. */
+/* Words of CPUID, 0 where the processor does not have the leaf, and the registers that the
+ * operating system saves. */
 typedef struct dmi_cpu_words {
     uint32_t leaf1_ecx, leaf7_ebx, leaf80000001_ecx; /* of CPUID */
     uint32_t xcr0;                                   /* of XGETBV; 0 where CPUID has no OSXSAVE */
 } dmi_cpu_words;
 
 dmi_cpu_words dmi_cpu_read(void);
-/* The best level of which nothing is missing. */
+/* The best level all of whose features are present. */
 int32_t dmi_cpu_level(const dmi_cpu_words *words);
 #endif
 
-/* The best that processor and operating system support. */
+/* The best DMI_ISA_* that processor and operating system support. */
 int32_t dmi_cpu_isa(void);
 /* Processors that this process may run on, at least 1. */
 int32_t dmi_cpu_count(void);

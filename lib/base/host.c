@@ -1,6 +1,5 @@
-/* Memory with a limit, error texts, the log, checked arithmetic and the clock. A block is what the
- * allocator gave, then slack up to the alignment, then a note of where it began and how long it
- * was, then what the caller sees. */
+/* Memory with a limit, error texts, the log and the clock. Layout of a block: what the allocator
+ * gave begins with padding up to the alignment, then a block_header, then the caller's bytes. */
 #include "base/host.h"
 
 #include <stdarg.h>
@@ -11,13 +10,17 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Stands right before the memory that the caller sees. */
-typedef struct block_note {
-    void *raw;
-    size_t size; /* as asked of the allocator */
-} block_note;
+/* Immediately before the caller's bytes. */
+typedef struct block_header {
+    void *raw;   /* what the allocator gave */
+    size_t size; /* of that, in bytes */
+} block_header;
 
-enum { OVERHEAD = DMI_ALIGNMENT - 1 + sizeof(block_note) };
+enum { OVERHEAD = DMI_ALIGNMENT - 1 + sizeof(block_header) };
+
+static uint64_t load_count(const _Atomic uint64_t *count) {
+    return atomic_load_explicit(count, memory_order_relaxed);
+}
 
 /* "512 bytes", "3.2 MB": units of 1000, as memory limits are written. */
 static const char *human_size(char *text, size_t capacity, uint64_t bytes) {
@@ -42,23 +45,23 @@ static int32_t fail_limit(dmi_host *host, uint64_t size, const char *what) {
                     "%s: %s would pass the memory limit of %s (%s in use)", what,
                     human_size(wanted, sizeof wanted, size),
                     human_size(limit, sizeof limit, host->limit),
-                    human_size(used, sizeof used, host->used));
+                    human_size(used, sizeof used, load_count(&host->used)));
 }
 
 static int32_t fail_memory(dmi_host *host, uint64_t size, const char *what) {
     char wanted[32], used[32];
     return dmi_fail(host, DMI_ERROR_OUT_OF_MEMORY, "%s: no memory for %s (%s in use)", what,
                     human_size(wanted, sizeof wanted, size),
-                    human_size(used, sizeof used, host->used));
+                    human_size(used, sizeof used, load_count(&host->used)));
 }
 
-/* Asks for large pages for a block that is worth it: a step walks through all of its arena, and
- * would wait for page tables. Where the system has none to give, nothing happens. */
+/* Requests large pages for a large block: a step walks through all of its arena and would wait for
+ * page tables. A system without them ignores the request. */
 static void use_large_pages(void *raw, size_t size) {
 #ifdef MADV_HUGEPAGE
-    const size_t worth = (size_t)4 << 20;
+    const size_t size_min = (size_t)4 << 20;
     long page = sysconf(_SC_PAGESIZE);
-    if (size < worth || page <= 0) return;
+    if (size < size_min || page <= 0) return;
     size_t into = (size_t)(-(uintptr_t)raw % (uintptr_t)page);
     madvise((unsigned char *)raw + into, (size - into) / (size_t)page * (size_t)page,
             MADV_HUGEPAGE);
@@ -67,9 +70,9 @@ static void use_large_pages(void *raw, size_t size) {
 #endif
 }
 
-/* The host's allocator, or ours; *zeroed: the memory is known to be zero, without having been
+/* From the host's allocator or malloc; *zeroed: the memory is known to be zero, and was not
  * touched. */
-static void *take(dmi_host *host, size_t size, bool zero, bool *zeroed) {
+static void *allocate_raw(dmi_host *host, size_t size, bool zero, bool *zeroed) {
     *zeroed = zero && !host->allocate;
     if (host->allocate) return host->allocate(host->allocator_user, size);
     void *raw = zero ? calloc(1, size) : malloc(size);
@@ -80,25 +83,48 @@ static void *take(dmi_host *host, size_t size, bool zero, bool *zeroed) {
 /* `out` is the address of a pointer of any type; copying bytes keeps strict aliasing. */
 static void set_pointer(void *out, void *block) { memcpy(out, &block, sizeof block); }
 
+/* Adds a block to `used` and returns whether the limit allows it; *used is the new sum. */
+static bool reserve(dmi_host *host, uint64_t size, uint64_t *used) {
+    uint64_t before = load_count(&host->used);
+    do {
+        if (host->limit && (before > host->limit || size > host->limit - before)) return false;
+        *used = before + size;
+    } while (!atomic_compare_exchange_weak_explicit(&host->used, &before, *used,
+                                                    memory_order_relaxed, memory_order_relaxed));
+    return true;
+}
+
+static void unreserve(dmi_host *host, uint64_t size) {
+    atomic_fetch_sub_explicit(&host->used, size, memory_order_relaxed);
+}
+
+static void raise_peak(dmi_host *host, uint64_t used) {
+    uint64_t peak = load_count(&host->peak);
+    while (used > peak &&
+           !atomic_compare_exchange_weak_explicit(&host->peak, &peak, used, memory_order_relaxed,
+                                                  memory_order_relaxed)) {
+    }
+}
+
 static int32_t allocate(dmi_host *host, void *out, size_t size, bool zero, const char *what) {
     set_pointer(out, NULL);
     size_t total;
     if (!dmi_add(size, OVERHEAD, &total)) return fail_memory(host, size, what);
-    if (host->limit != 0 && (host->used > host->limit || total > host->limit - host->used)) {
-        return fail_limit(host, total, what);
-    }
+    uint64_t used;
+    if (!reserve(host, total, &used)) return fail_limit(host, total, what);
     bool zeroed;
-    void *raw = take(host, total, zero, &zeroed);
-    if (raw == NULL) return fail_memory(host, total, what);
+    void *raw = allocate_raw(host, total, zero, &zeroed);
+    if (!raw) {
+        unreserve(host, total);
+        return fail_memory(host, total, what);
+    }
+    raise_peak(host, used);
+    atomic_fetch_add_explicit(&host->allocations, 1, memory_order_relaxed);
 
-    size_t into = (size_t)((uintptr_t)raw + OVERHEAD) % DMI_ALIGNMENT;
-    unsigned char *block = (unsigned char *)raw + OVERHEAD - into;
-    const block_note note = {raw, total};
-    memcpy(block - sizeof note, &note, sizeof note);
-
-    host->used += total;
-    if (host->used > host->peak) host->peak = host->used;
-    host->allocations++;
+    size_t excess = (size_t)((uintptr_t)raw + OVERHEAD) % DMI_ALIGNMENT;
+    unsigned char *block = (unsigned char *)raw + OVERHEAD - excess;
+    const block_header header = {raw, total};
+    memcpy(block - sizeof header, &header, sizeof header);
     if (zero && !zeroed) memset(block, 0, size);
     set_pointer(out, block);
     return DMI_OK;
@@ -112,11 +138,10 @@ static int32_t allocate_array(dmi_host *host, void *out, size_t count, size_t el
                               const char *what) {
     size_t size;
     set_pointer(out, NULL);
-    if (!dmi_mul(count, element, &size)) {
+    if (!dmi_mul(count, element, &size))
         return dmi_fail(host, DMI_ERROR_OUT_OF_MEMORY,
                         "%s: %zu elements of %zu bytes are more than can be addressed", what, count,
                         element);
-    }
     return allocate(host, out, size, zero, what);
 }
 
@@ -129,19 +154,16 @@ int32_t dmi_alloc_zero(dmi_host *host, void *out, size_t count, size_t element, 
 }
 
 void dmi_free(dmi_host *host, void *pointer) {
-    if (pointer == NULL) return;
-    block_note note;
-    memcpy(&note, (unsigned char *)pointer - sizeof note, sizeof note);
-    host->used -= note.size;
-    if (host->release) {
-        host->release(host->allocator_user, note.raw, note.size);
-    } else {
-        free(note.raw);
-    }
+    if (!pointer) return;
+    block_header header;
+    memcpy(&header, (unsigned char *)pointer - sizeof header, sizeof header);
+    if (host->release) host->release(host->allocator_user, header.raw, header.size);
+    else free(header.raw);
+    unreserve(host, header.size);
 }
 
 int32_t dmi_fail(dmi_host *host, int32_t status, const char *format, ...) {
-    char text[sizeof host->error]; /* apart, since the old text may be among the arguments */
+    char text[sizeof host->error]; /* a copy, since the old text may be among the arguments */
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
@@ -151,25 +173,13 @@ int32_t dmi_fail(dmi_host *host, int32_t status, const char *format, ...) {
 }
 
 void dmi_log(dmi_host *host, int32_t level, const char *format, ...) {
-    if (host->log == NULL) return;
+    if (!host->log) return;
     char text[sizeof host->error];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     host->log(host->log_user, level, text);
-}
-
-bool dmi_mul(size_t a, size_t b, size_t *out) {
-    if (b != 0 && a > SIZE_MAX / b) return false;
-    *out = a * b;
-    return true;
-}
-
-bool dmi_add(size_t a, size_t b, size_t *out) {
-    if (a > SIZE_MAX - b) return false;
-    *out = a + b;
-    return true;
 }
 
 double dmi_seconds(void) {
@@ -182,7 +192,7 @@ const char *dmi_errno_text(int error, char *text, size_t capacity) {
 #if defined(__GLIBC__) && defined(_GNU_SOURCE)
     return strerror_r(error, text, capacity);
 #else
-    if (strerror_r(error, text, capacity) != 0) snprintf(text, capacity, "error %d", error);
+    if (strerror_r(error, text, capacity)) snprintf(text, capacity, "error %d", error);
     return text;
 #endif
 }

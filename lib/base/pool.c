@@ -1,6 +1,6 @@
-/* The thread pool. One word of state opens a job and counts the threads inside it: a thread that
- * wakes too late finds the job closed and is not waited for. Threads spin a little before they
- * sleep, since the next job mostly comes at once. */
+/* The thread pool. One atomic word says whether a job is open and counts the threads inside it: a
+ * thread that wakes too late finds the job closed and is not waited for. Threads spin briefly
+ * before they sleep, since the next job mostly follows at once. */
 #include "base/pool.h"
 
 #include <pthread.h>
@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "base/cpu.h"
+#include "base/math.h"
 
 #define SPIN_SECONDS 100e-6
 
@@ -23,7 +24,7 @@ typedef struct job {
     dmi_task task;
     void *data;
     int32_t count;
-    atomic_int next; /* the next task to take; passes `count` by at most the number of threads */
+    atomic_int next; /* the next task to take; ends at most `threads` above count */
 } job;
 
 typedef struct worker {
@@ -65,15 +66,15 @@ static void take_tasks(job *j, int32_t index) {
     }
 }
 
-/* Whether the state holds a job that this worker has not been in. */
-static bool is_news(uint64_t state, uint32_t seen) {
+/* Whether a job is open that this worker has not entered yet. */
+static bool is_new_job(uint64_t state, uint32_t seen) {
     return (state & STATE_OPEN) != 0 && (uint32_t)(state >> STATE_JOB_SHIFT) != seen;
 }
 
-/* Counts this worker in, if the job is still open. */
+/* Adds this worker to the threads inside, if a job is still open. */
 static bool enter(dmi_pool *pool, uint32_t *seen) {
     uint64_t state = atomic_load(&pool->state);
-    while (is_news(state, *seen)) {
+    while (is_new_job(state, *seen)) {
         if (atomic_compare_exchange_weak(&pool->state, &state, state + 1)) {
             *seen = (uint32_t)(state >> STATE_JOB_SHIFT);
             return true;
@@ -84,7 +85,7 @@ static bool enter(dmi_pool *pool, uint32_t *seen) {
 
 static void leave(dmi_pool *pool) {
     uint64_t after = atomic_fetch_sub(&pool->state, 1) - 1;
-    if ((after & (STATE_OPEN | STATE_INSIDE)) != 0 || !atomic_load(&pool->caller_sleeps)) return;
+    if (after & (STATE_OPEN | STATE_INSIDE) || !atomic_load(&pool->caller_sleeps)) return;
     pthread_mutex_lock(&pool->mutex);
     pthread_cond_signal(&pool->done);
     pthread_mutex_unlock(&pool->mutex);
@@ -97,16 +98,15 @@ static void wait_for_job(dmi_pool *pool, uint32_t seen) {
         double end = dmi_seconds() + SPIN_SECONDS;
         do {
             for (int i = 0; i < 16; i++) {
-                if (is_news(atomic_load(&pool->state), seen) || atomic_load(&pool->stop)) return;
+                if (is_new_job(atomic_load(&pool->state), seen) || atomic_load(&pool->stop)) return;
                 pause_processor();
             }
         } while (dmi_seconds() < end);
     }
     pthread_mutex_lock(&pool->mutex);
     atomic_fetch_add(&pool->sleepers, 1);
-    while (!is_news(atomic_load(&pool->state), seen) && !atomic_load(&pool->stop)) {
+    while (!is_new_job(atomic_load(&pool->state), seen) && !atomic_load(&pool->stop))
         pthread_cond_wait(&pool->wake, &pool->mutex);
-    }
     atomic_fetch_sub(&pool->sleepers, 1);
     pthread_mutex_unlock(&pool->mutex);
 }
@@ -156,15 +156,12 @@ static void run_on_workers(dmi_pool *pool, int32_t count, dmi_task task, void *d
     atomic_store(&pool->state, number << STATE_JOB_SHIFT | STATE_OPEN);
     if (atomic_load(&pool->sleepers) > 0) {
         pthread_mutex_lock(&pool->mutex);
-        if (count > 2) {
-            pthread_cond_broadcast(&pool->wake);
-        } else {
-            pthread_cond_signal(&pool->wake);
-        }
+        if (count > 2) pthread_cond_broadcast(&pool->wake);
+        else pthread_cond_signal(&pool->wake);
         pthread_mutex_unlock(&pool->mutex);
     }
     take_tasks(&pool->current, 0);
-    if ((atomic_fetch_and(&pool->state, ~STATE_OPEN) & STATE_INSIDE) != 0) wait_until_empty(pool);
+    if (atomic_fetch_and(&pool->state, ~STATE_OPEN) & STATE_INSIDE) wait_until_empty(pool);
 }
 
 static void run_host_runner(void *data, int32_t index) { take_tasks(data, index); }
@@ -185,26 +182,29 @@ void dmi_parallel(dmi_pool *pool, int32_t count, dmi_task task, void *data) {
     }
 }
 
-/* Signals are the host's business: its handlers shall run on its own threads. Faults stay, as they
- * are of the thread that causes them, and so does the profiler's clock. */
+/* The program's signal handlers are to run on its own threads, so workers block all signals but
+ * faults, which belong to the thread that causes them, and the profiling timer. */
 static void signals_to_block(sigset_t *set) {
-    static const int kept[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, SIGABRT, SIGPROF};
+    static const int unblocked[] = {SIGSEGV, SIGBUS, SIGFPE,  SIGILL,
+                                    SIGTRAP, SIGSYS, SIGABRT, SIGPROF};
     sigfillset(set);
-    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) sigdelset(set, kept[i]);
+    for (size_t i = 0; i < sizeof unblocked / sizeof unblocked[0]; i++)
+        sigdelset(set, unblocked[i]);
 }
 
-/* 0 or the errno of the thread that could not be started; pool->started tells which. */
+/* Returns 0, or the errno of the thread that could not be started, which is number pool->started.
+ */
 static int start_workers(dmi_pool *pool) {
     sigset_t blocked, before;
     signals_to_block(&blocked);
     pthread_sigmask(SIG_BLOCK, &blocked, &before);
     int error = 0;
-    while (pool->started < pool->threads - 1 && error == 0) {
+    while (pool->started < pool->threads - 1 && !error) {
         worker *w = &pool->workers[pool->started];
         w->pool = pool;
         w->index = pool->started + 1;
         error = pthread_create(&w->thread, NULL, worker_main, w);
-        if (error == 0) pool->started++;
+        if (!error) pool->started++;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return error;
@@ -212,27 +212,24 @@ static int start_workers(dmi_pool *pool) {
 
 int32_t dmi_pool_create(dmi_host *host, int32_t threads, dmi_parallel_for parallel_for,
                         void *user) {
-    if (threads < 0 || threads > DMI_THREADS_MAX) {
+    if (threads < 0 || threads > DMI_THREADS_MAX)
         return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT,
                         "context: 'threads' is %d; it must be 0 to %d", threads, DMI_THREADS_MAX);
-    }
     int32_t processors = dmi_cpu_count();
-    if (threads == 0) threads = processors < DMI_THREADS_MAX ? processors : DMI_THREADS_MAX;
+    if (threads == 0) threads = dmi_min(processors, DMI_THREADS_MAX);
 
-    void *block;
-    int32_t status = dmi_alloc_zero(host, &block, 1, sizeof(dmi_pool), "thread pool");
-    if (status != DMI_OK) return status;
-    dmi_pool *pool = block;
-    status = dmi_alloc_zero(host, &block, (size_t)threads, sizeof(worker), "thread pool");
-    if (status != DMI_OK) {
+    dmi_pool *pool;
+    int32_t status = dmi_alloc_zero(host, &pool, 1, sizeof *pool, "thread pool");
+    if (status) return status;
+    status = dmi_alloc_zero(host, &pool->workers, (size_t)threads, sizeof(worker), "thread pool");
+    if (status) {
         dmi_free(host, pool);
         return status;
     }
-    pool->workers = block;
     pool->threads = threads;
-    pool->spins =
-        threads <=
-        processors; /* else a spinning thread would hold the processor that another needs */
+    /* With more threads than processors a spinning thread would occupy the processor that another
+     * needs. */
+    pool->spins = threads <= processors;
     pool->parallel_for = parallel_for;
     pool->user = user;
     pthread_mutex_init(&pool->mutex, NULL);
@@ -242,7 +239,7 @@ int32_t dmi_pool_create(dmi_host *host, int32_t threads, dmi_parallel_for parall
     if (parallel_for) return DMI_OK;
 
     int error = start_workers(pool);
-    if (error != 0) {
+    if (error) {
         int32_t reached = pool->started + 1;
         dmi_pool_destroy(host);
         char reason[128];
@@ -254,7 +251,7 @@ int32_t dmi_pool_create(dmi_host *host, int32_t threads, dmi_parallel_for parall
 
 void dmi_pool_destroy(dmi_host *host) {
     dmi_pool *pool = host->pool;
-    if (pool == NULL) return;
+    if (!pool) return;
     pthread_mutex_lock(&pool->mutex);
     atomic_store(&pool->stop, true);
     pthread_cond_broadcast(&pool->wake);

@@ -1,14 +1,16 @@
-/* Philox, and what is made from its numbers. Only additions, multiplications, divisions and square
+/* Philox, and distributions from its numbers. Only additions, multiplications, divisions and square
  * roots of IEEE floats are used, no libm, so that a number is the same on every machine. */
 #include "base/random.h"
 
 #include <math.h>
 #include <string.h>
 
+#include "base/math.h"
+
 enum {
     ROUNDS = 10,
-    CHUNK = 64
-}; /* blocks made at a time, so that the compiler can make vectors of them */
+    BATCH = 64 /* blocks at a time, so that the compiler can vectorise the loops over them */
+};
 
 static const uint32_t multiplier[2] = {0xD2511F53u, 0xCD9E8D57u};
 static const uint32_t weyl[2] = {0x9E3779B9u, 0xBB67AE85u};
@@ -58,9 +60,9 @@ void dmi_random_bits(const dmi_random *at, uint32_t *out, size_t count) {
 }
 
 void dmi_random_uniform(const dmi_random *at, float *out, size_t count) {
-    uint32_t bits[4 * CHUNK];
-    for (size_t done = 0; done < count; done += 4 * CHUNK) {
-        const size_t wanted = count - done < 4 * CHUNK ? count - done : 4 * CHUNK;
+    uint32_t bits[4 * BATCH];
+    for (size_t done = 0; done < count; done += 4 * BATCH) {
+        const size_t wanted = dmi_min_size(count - done, 4 * BATCH);
         for (uint32_t k = 0; 4 * k < wanted; k++) block_at(at, done / 4 + k, bits + 4 * k);
         for (size_t k = 0; k < wanted; k++)
             out[done + k] = (float)(int32_t)(bits[k] >> 8) * 0x1p-24f;
@@ -110,30 +112,30 @@ static void cosine_sine(uint32_t bits, float *cosine, float *sine) {
     *sine = float_of(((bits_of(c) & swap) | (bits_of(s) & ~swap)) ^ sine_sign);
 }
 
-/* Normals from pairs of numbers: first[k] for the radius, second[k] for the angle. Always whole
- * chunks, so that no value depends on how many were asked for. */
-static void box_muller(const uint32_t first[2 * CHUNK], const uint32_t second[2 * CHUNK],
-                       float out[4 * CHUNK]) {
-    float x[2 * CHUNK], y[2 * CHUNK];
-    for (int k = 0; k < 2 * CHUNK; k++) {
+/* Normals from pairs of numbers: first[k] for the radius, second[k] for the angle. Always a
+ * whole batch, so that no value depends on how many are used. */
+static void box_muller(const uint32_t first[2 * BATCH], const uint32_t second[2 * BATCH],
+                       float out[4 * BATCH]) {
+    float x[2 * BATCH], y[2 * BATCH];
+    for (int k = 0; k < 2 * BATCH; k++) {
         const float r = radius(first[k]);
         float cosine, sine;
         cosine_sine(second[k], &cosine, &sine);
         x[k] = r * cosine;
         y[k] = r * sine;
     }
-    for (int k = 0; k < 2 * CHUNK; k++) {
+    for (int k = 0; k < 2 * BATCH; k++) {
         out[2 * k] = x[k];
         out[2 * k + 1] = y[k];
     }
 }
 
 void dmi_random_normal(const dmi_random *at, float *out, size_t count) {
-    uint32_t first[2 * CHUNK], second[2 * CHUNK];
-    float last[4 * CHUNK];
-    for (size_t done = 0; done < count; done += 4 * CHUNK) {
-        const size_t wanted = count - done < 4 * CHUNK ? count - done : 4 * CHUNK;
-        for (uint32_t k = 0; k < CHUNK; k++) {
+    uint32_t first[2 * BATCH], second[2 * BATCH];
+    float last[4 * BATCH];
+    for (size_t done = 0; done < count; done += 4 * BATCH) {
+        const size_t wanted = dmi_min_size(count - done, 4 * BATCH);
+        for (uint32_t k = 0; k < BATCH; k++) {
             uint32_t block[4];
             block_at(at, done / 4 + k, block);
             first[2 * k] = block[0];
@@ -141,12 +143,12 @@ void dmi_random_normal(const dmi_random *at, float *out, size_t count) {
             first[2 * k + 1] = block[2];
             second[2 * k + 1] = block[3];
         }
-        if (wanted == 4 * CHUNK) {
+        if (wanted == 4 * BATCH) {
             box_muller(first, second, out + done);
-        } else {
-            box_muller(first, second, last);
-            memcpy(out + done, last, wanted * sizeof *out);
+            continue;
         }
+        box_muller(first, second, last);
+        memcpy(out + done, last, wanted * sizeof *out);
     }
 }
 
@@ -156,9 +158,9 @@ uint32_t dmi_random_below(const dmi_random *at, uint64_t element, uint32_t bound
     return (uint32_t)((uint64_t)block[element % 4] * bound >> 32);
 }
 
-/* Two halves of together the fewest bits that hold `count`, each in turn XORed with a function of
- * the other; what falls outside [0, count) goes through again, which happens less than every second
- * time. */
+/* The Feistel network permutes the numbers of the fewest bits that hold `count`: two halves, each
+ * in turn XORed with a function of the other. A result outside [0, count), less than every second
+ * one, is permuted again. */
 uint64_t dmi_random_permute(uint64_t seed, uint64_t index, uint64_t position, uint64_t count) {
     enum { FEISTEL_ROUNDS = 8 };
     if (count <= 1) return 0;

@@ -46,7 +46,7 @@ static void transform(float d[BLOCK]) {
     }
 }
 
-/* A pair in double, of which the second waits for the next call. */
+/* One number of a pair, computed in double; the second is stored for the next call. */
 static double one_normal(dmi_torch *g) {
     if (g->has_spare) {
         g->has_spare = false;

@@ -1,5 +1,5 @@
-/* Files. A new one grows under a temporary name in the same folder, where renaming it to its own is
- * one step. */
+/* Files. A new one is written under a temporary name in the same folder, where renaming is atomic.
+ */
 #include "io/file.h"
 
 #include <errno.h>
@@ -11,13 +11,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/math.h"
 #include "base/random.h"
 
-enum { MAX_AT_ONCE = 1 << 30, NAME_ATTEMPTS = 100, SUFFIX_SIZE = sizeof ".01234567.tmp" };
+enum { TRANSFER_MAX = 1 << 30, NAME_ATTEMPTS = 100, SUFFIX_SIZE = sizeof ".01234567.tmp" };
 
 struct dmi_file_writer {
     int descriptor;
-    bool failed; /* a write did not go through, so the file must not take its name */
+    bool failed; /* a write failed, so the file must not be renamed to path */
     char *path, *temporary;
 };
 
@@ -54,25 +55,20 @@ static int32_t begin(dmi_host *host, dmi_file_writer **out, const char *path) {
     if (length == 0)
         return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "the path of the file to write is empty");
 
-    /* A device or folder of that name is never replaced by a file; a file hands its permissions
-     * on. */
+    /* A device or folder is never replaced by a file; a file is replaced with its permissions. */
     struct stat before;
     const bool replaces = stat(path, &before) == 0;
-    if (replaces && !S_ISREG(before.st_mode)) {
+    if (replaces && !S_ISREG(before.st_mode))
         return dmi_fail(host, DMI_ERROR_IO, "%s: cannot write: not a regular file", path);
-    }
 
-    void *block;
-    int32_t status = dmi_alloc_zero(host, &block, 1, sizeof(dmi_file_writer), "file writer");
-    if (status != DMI_OK) return status;
-    dmi_file_writer *writer = block;
-    status = dmi_alloc_array(host, &block, length + 1, 1, "file writer");
-    if (status == DMI_OK) {
-        writer->path = memcpy(block, path, length + 1);
-        status = dmi_alloc_array(host, &block, length + SUFFIX_SIZE, 1, "file writer");
-        writer->temporary = block;
-    }
-    if (status != DMI_OK) {
+    dmi_file_writer *writer;
+    int32_t status = dmi_alloc_zero(host, &writer, 1, sizeof *writer, "file writer");
+    if (status) return status;
+    status = dmi_alloc_array(host, &writer->path, length + 1, 1, "file writer");
+    if (!status)
+        status = dmi_alloc_array(host, &writer->temporary, length + SUFFIX_SIZE, 1, "file writer");
+    if (!status) memcpy(writer->path, path, length + 1);
+    if (status) {
         free_writer(host, writer);
         return status;
     }
@@ -83,7 +79,7 @@ static int32_t begin(dmi_host *host, dmi_file_writer **out, const char *path) {
         return status;
     }
     if (replaces) {
-        /* Where this fails (a file system without permissions) those from the creation stand. */
+        /* Where this fails (a file system without permissions) those of the creation remain. */
         int ignored = fchmod(writer->descriptor, before.st_mode & 0777);
         (void)ignored;
     }
@@ -93,10 +89,10 @@ static int32_t begin(dmi_host *host, dmi_file_writer **out, const char *path) {
 
 int32_t dmi_file_begin(dmi_host *host, dmi_file_writer **out, const char *path) {
     *out = NULL;
-    /* Renaming to a link's name would replace the link. Where it leads nowhere, it is replaced. */
+    /* Renaming to a link's name would replace the link. A dangling link is replaced. */
     struct stat about;
     char *target = lstat(path, &about) == 0 && S_ISLNK(about.st_mode) ? realpath(path, NULL) : NULL;
-    const int32_t status = begin(host, out, target != NULL ? target : path);
+    const int32_t status = begin(host, out, target ? target : path);
     free(target);
     return status;
 }
@@ -104,7 +100,7 @@ int32_t dmi_file_begin(dmi_host *host, dmi_file_writer **out, const char *path) 
 int32_t dmi_file_write(dmi_host *host, dmi_file_writer *writer, const void *bytes, size_t size) {
     const unsigned char *from = bytes;
     while (size > 0) {
-        ssize_t written = write(writer->descriptor, from, size < MAX_AT_ONCE ? size : MAX_AT_ONCE);
+        ssize_t written = write(writer->descriptor, from, dmi_min_size(size, TRANSFER_MAX));
         if (written < 0 && errno == EINTR) continue;
         if (written <= 0) {
             writer->failed = true;
@@ -116,14 +112,13 @@ int32_t dmi_file_write(dmi_host *host, dmi_file_writer *writer, const void *byte
     return DMI_OK;
 }
 
-/* Makes the new name itself last through a loss of power. Some file systems cannot, which is no
- * failure: the file is whole under either name. */
+/* Makes the rename survive a loss of power. Some file systems cannot, which is no failure: the file
+ * is complete under either name. */
 static void sync_folder(char *path) {
     char *slash = strrchr(path, '/');
     const char *folder = ".";
-    if (slash == path) {
-        folder = "/";
-    } else if (slash != NULL) {
+    if (slash == path) folder = "/";
+    else if (slash) {
         *slash = '\0';
         folder = path;
     }
@@ -141,23 +136,18 @@ int32_t dmi_file_commit(dmi_host *host, dmi_file_writer *writer) {
     } else if (fsync(writer->descriptor) != 0 && errno != EINVAL && errno != EROFS) {
         status = fail_errno(host, errno, "sync", writer->path);
     }
-    if (close(writer->descriptor) != 0 && errno != EINTR && status == DMI_OK) {
+    if (close(writer->descriptor) != 0 && errno != EINTR && !status)
         status = fail_errno(host, errno, "close", writer->path);
-    }
-    if (status == DMI_OK && rename(writer->temporary, writer->path) != 0) {
+    if (!status && rename(writer->temporary, writer->path) != 0)
         status = fail_errno(host, errno, "rename the new file to it", writer->path);
-    }
-    if (status == DMI_OK) {
-        sync_folder(writer->temporary);
-    } else {
-        unlink(writer->temporary);
-    }
+    if (!status) sync_folder(writer->temporary);
+    else unlink(writer->temporary);
     free_writer(host, writer);
     return status;
 }
 
 void dmi_file_abandon(dmi_host *host, dmi_file_writer *writer) {
-    if (writer == NULL) return;
+    if (!writer) return;
     close(writer->descriptor);
     unlink(writer->temporary);
     free_writer(host, writer);
@@ -168,8 +158,8 @@ int32_t dmi_file_read_at(dmi_host *host, int descriptor, const char *path, void 
     size_t done = 0;
     while (done < size) {
         const size_t left = size - done;
-        ssize_t got = pread(descriptor, (uint8_t *)bytes + done,
-                            left < MAX_AT_ONCE ? left : MAX_AT_ONCE, (off_t)(offset + done));
+        ssize_t got = pread(descriptor, (uint8_t *)bytes + done, dmi_min_size(left, TRANSFER_MAX),
+                            (off_t)(offset + done));
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return fail_errno(host, errno, "read", path);
         if (got == 0) {
@@ -186,9 +176,8 @@ static int32_t check_regular(dmi_host *host, int descriptor, const char *path, s
     if (fstat(descriptor, &about) != 0) return fail_errno(host, errno, "read", path);
     if (!S_ISREG(about.st_mode))
         return dmi_fail(host, DMI_ERROR_IO, "%s: cannot read: not a regular file", path);
-    if ((uint64_t)about.st_size > SIZE_MAX) {
+    if ((uint64_t)about.st_size > SIZE_MAX)
         return dmi_fail(host, DMI_ERROR_OUT_OF_MEMORY, "%s: larger than can be addressed", path);
-    }
     *size = (size_t)about.st_size;
     return DMI_OK;
 }
@@ -201,7 +190,7 @@ int32_t dmi_file_open(dmi_host *host, const char *path, int *descriptor, size_t 
         return dmi_fail(host, DMI_ERROR_NOT_FOUND, "%s: no such file", path);
     if (*descriptor < 0) return fail_errno(host, errno, "open", path);
     const int32_t status = check_regular(host, *descriptor, path, size);
-    if (status == DMI_OK) return DMI_OK;
+    if (!status) return DMI_OK;
     dmi_file_close(*descriptor);
     *descriptor = -1;
     return status;
@@ -215,12 +204,12 @@ int32_t dmi_file_read(dmi_host *host, const char *path, uint8_t **out, size_t *s
     *out = NULL;
     int descriptor;
     int32_t status = dmi_file_open(host, path, &descriptor, size);
-    if (status != DMI_OK) return status;
+    if (status) return status;
     void *bytes;
     status = dmi_alloc(host, &bytes, *size, path);
-    if (status == DMI_OK) status = dmi_file_read_at(host, descriptor, path, bytes, *size, 0);
+    if (!status) status = dmi_file_read_at(host, descriptor, path, bytes, *size, 0);
     dmi_file_close(descriptor);
-    if (status == DMI_OK) {
+    if (!status) {
         *out = bytes;
         return DMI_OK;
     }

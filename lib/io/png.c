@@ -1,37 +1,38 @@
-/* PNG (ISO/IEC 15948) and its animation chunks acTL, fcTL and fdAT (third edition). Each row is
- * filtered in the five ways, and the one whose result has the smallest sum of absolute values is
- * kept, as the standard suggests. */
+/* PNG (ISO/IEC 15948) and its animation chunks acTL, fcTL and fdAT (third edition). For each row
+ * the filter is chosen whose output has the smallest sum of absolute values, as the standard
+ * suggests. */
 #include "io/png.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/math.h"
 #include "io/file.h"
 #include "io/zlib_memory.h"
 
 enum {
     FILTERS = 5,
     LEVEL = 6,
-    CHUNK_FRAME = 12, /* length, name and CRC of a chunk */
+    CHUNK_OVERHEAD = 12, /* length, name and CRC of a chunk */
     SIGNATURE_SIZE = 8,
     IHDR_SIZE = 13,
     ACTL_SIZE = 8,
     FCTL_SIZE = 26,
     SEQUENCE_SIZE = 4, /* before the data of fdAT */
-    MAX_DELAY = 65535  /* what a frame can hold, in ms */
+    DELAY_MAX = 65535  /* ms, of a frame */
 };
 
-#define MAX_CHUNK ((size_t)INT32_MAX)
+static const size_t chunk_max = INT32_MAX; /* bytes */
 
-typedef struct picture {
+typedef struct frame_shape {
     int32_t height, width, channels;
     size_t stride; /* bytes of a row */
-} picture;
+} frame_shape;
 
 typedef struct writer {
     uint8_t *out;
     size_t capacity, size;
-    bool full;            /* something did not fit; nothing more is written */
+    bool full;            /* the capacity was exceeded; nothing more is written */
     uint32_t sequence;    /* of the next fcTL or fdAT */
     uint8_t *filtered;    /* [FILTERS][1 + stride] */
     const uint8_t *zeros; /* [stride], the row above the first */
@@ -75,9 +76,9 @@ static void end_chunk(writer *w, size_t start) {
     put_u32(w, (uint32_t)crc32(crc32(0, NULL, 0), w->out + start + 4, (uInt)(length + 4)));
 }
 
-static void put_ihdr(writer *w, const picture *p) {
-    static const uint8_t colour_type[] = {0, 0, 0, 2,
-                                          6}; /* by channels: grey, RGB, RGB and alpha */
+static void put_ihdr(writer *w, const frame_shape *p) {
+    /* By channels: 1 grey, 3 RGB, 4 RGB and alpha. */
+    static const uint8_t colour_type[] = {0, 0, 0, 2, 6};
     const uint8_t rest[] = {8, colour_type[p->channels], 0, 0, 0};
     const size_t start = begin_chunk(w, "IHDR");
     put_u32(w, (uint32_t)p->width);
@@ -89,17 +90,15 @@ static void put_ihdr(writer *w, const picture *p) {
 static void put_actl(writer *w, int32_t frames) {
     const size_t start = begin_chunk(w, "acTL");
     put_u32(w, (uint32_t)frames);
-    put_u32(w, 0); /* plays: for ever */
+    put_u32(w, 0); /* plays: forever */
     end_chunk(w, start);
 }
 
-static void put_fctl(writer *w, const picture *p, int32_t delay_ms) {
-    const uint8_t rest[] = {(uint8_t)(delay_ms >> 8),
-                            (uint8_t)delay_ms,
-                            1000 >> 8,
-                            1000 & 0xff, /* seconds, as a fraction */
-                            0,
-                            0}; /* the frame stays for the next, and replaces what was there */
+static void put_fctl(writer *w, const frame_shape *p, int32_t delay_ms) {
+    /* The delay in seconds as a fraction; the frame is not disposed of, and replaces the one
+     * before. */
+    const uint8_t rest[] = {
+        (uint8_t)(delay_ms >> 8), (uint8_t)delay_ms, 1000 >> 8, 1000 & 0xff, 0, 0};
     const size_t start = begin_chunk(w, "fcTL");
     put_u32(w, w->sequence++);
     put_u32(w, (uint32_t)p->width);
@@ -112,8 +111,8 @@ static void put_fctl(writer *w, const picture *p, int32_t delay_ms) {
 
 /* ---- pixels ---- */
 
-/* The predictor of filter 4: that of left, above and above left which is nearest to left + above -
- * above left. */
+/* The predictor of filter 4: whichever of left, above and corner (above left) is nearest to left +
+ * above - corner. */
 static uint8_t paeth(int left, int above, int corner) {
     const int to_left = abs(above - corner), to_above = abs(left - corner),
               to_corner = abs(left + above - 2 * corner);
@@ -121,44 +120,45 @@ static uint8_t paeth(int left, int above, int corner) {
     return (uint8_t)(to_above <= to_corner ? above : corner);
 }
 
-/* One row in all five ways, each with its filter's number in front. */
+/* filtered [FILTERS][1 + stride]: one row by each filter, behind the filter's number. */
 static void filter_row(uint8_t *filtered, const uint8_t *row, const uint8_t *above, size_t stride,
                        size_t channels) {
-    uint8_t *way[FILTERS];
+    uint8_t *to[FILTERS];
     for (int f = 0; f < FILTERS; f++) {
-        way[f] = filtered + (size_t)f * (1 + stride);
-        *way[f]++ = (uint8_t)f;
+        to[f] = filtered + (size_t)f * (1 + stride);
+        *to[f]++ = (uint8_t)f;
     }
     for (size_t i = 0; i < stride; i++) {
         const uint8_t left = i < channels ? 0 : row[i - channels],
                       corner = i < channels ? 0 : above[i - channels];
-        way[0][i] = row[i];
-        way[1][i] = (uint8_t)(row[i] - left);
-        way[2][i] = (uint8_t)(row[i] - above[i]);
-        way[3][i] = (uint8_t)(row[i] - (left + above[i]) / 2);
-        way[4][i] = (uint8_t)(row[i] - paeth(left, above[i], corner));
+        to[0][i] = row[i];
+        to[1][i] = (uint8_t)(row[i] - left);
+        to[2][i] = (uint8_t)(row[i] - above[i]);
+        to[3][i] = (uint8_t)(row[i] - (left + above[i]) / 2);
+        to[4][i] = (uint8_t)(row[i] - paeth(left, above[i], corner));
     }
 }
 
+/* The row of `filtered` with the smallest sum of absolute values. */
 static uint8_t *best_filter(uint8_t *filtered, size_t stride) {
     uint8_t *best = filtered;
-    uint64_t least = UINT64_MAX;
+    uint64_t sum_min = UINT64_MAX;
     for (int f = 0; f < FILTERS; f++) {
-        uint8_t *way = filtered + (size_t)f * (1 + stride);
+        uint8_t *row = filtered + (size_t)f * (1 + stride);
         uint64_t sum = 0;
-        for (size_t i = 1; i <= stride; i++) sum += way[i] < 128 ? way[i] : 256u - way[i];
-        if (sum < least) {
-            least = sum;
-            best = way;
+        for (size_t i = 1; i <= stride; i++) sum += row[i] < 128 ? row[i] : 256u - row[i];
+        if (sum < sum_min) {
+            sum_min = sum;
+            best = row;
         }
     }
     return best;
 }
 
-/* Compresses the picture to where the writer stands. */
-static void put_pixels(writer *w, const picture *p, const uint8_t *pixels) {
+/* Appends the compressed pixels of one frame. */
+static void put_pixels(writer *w, const frame_shape *p, const uint8_t *pixels) {
     if (w->full) return;
-    const size_t room = w->capacity - w->size < MAX_CHUNK ? w->capacity - w->size : MAX_CHUNK;
+    const size_t room = dmi_min_size(w->capacity - w->size, chunk_max);
     z_stream *z = &w->stream;
     deflateReset(z);
     z->next_out = w->out + w->size;
@@ -177,7 +177,7 @@ static void put_pixels(writer *w, const picture *p, const uint8_t *pixels) {
     w->size += room - z->avail_out;
 }
 
-static void put_all(writer *w, const picture *p, const uint8_t *pixels, int32_t frames,
+static void put_all(writer *w, const frame_shape *p, const uint8_t *pixels, int32_t frames,
                     int32_t delay_ms, int32_t last_delay_ms) {
     static const uint8_t signature[SIGNATURE_SIZE] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
     const size_t frame_size = (size_t)p->height * p->stride;
@@ -198,45 +198,44 @@ static void put_all(writer *w, const picture *p, const uint8_t *pixels, int32_t 
     end_chunk(w, start);
 }
 
-/* ---- the functions of the header ---- */
+/* ---- public functions ---- */
 
 size_t dmi_png_bound(int32_t frames, int32_t height, int32_t width, int32_t channels) {
     if (frames < 1 || height < 1 || width < 1 || (channels != 1 && channels != 3 && channels != 4))
         return 0;
     size_t filtered, all;
     if (!dmi_mul((size_t)height, 1 + (size_t)width * (size_t)channels, &filtered) ||
-        filtered > MAX_CHUNK / 2)
+        filtered > chunk_max / 2)
         return 0;
-    const size_t chunk = CHUNK_FRAME + SEQUENCE_SIZE + compressBound(filtered);
-    if (!dmi_mul((size_t)frames + 1, CHUNK_FRAME + FCTL_SIZE + chunk, &all)) return 0;
-    const size_t once =
-        SIGNATURE_SIZE + (CHUNK_FRAME + IHDR_SIZE) + (CHUNK_FRAME + ACTL_SIZE) + CHUNK_FRAME;
+    const size_t chunk = CHUNK_OVERHEAD + SEQUENCE_SIZE + compressBound(filtered);
+    if (!dmi_mul((size_t)frames + 1, CHUNK_OVERHEAD + FCTL_SIZE + chunk, &all)) return 0;
+    const size_t once = SIGNATURE_SIZE + (CHUNK_OVERHEAD + IHDR_SIZE) +
+                        (CHUNK_OVERHEAD + ACTL_SIZE) + CHUNK_OVERHEAD;
     return dmi_add(all, once, &all) ? all : 0;
 }
 
 static int32_t check_delay(dmi_host *host, const char *name, int32_t delay_ms) {
-    if (delay_ms >= 0 && delay_ms <= MAX_DELAY) return DMI_OK;
+    if (delay_ms >= 0 && delay_ms <= DELAY_MAX) return DMI_OK;
     return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "image: '%s' is %d; it must be 0 to %d", name,
-                    (int)delay_ms, MAX_DELAY);
+                    (int)delay_ms, DELAY_MAX);
 }
 
 int32_t dmi_png_encode(dmi_host *host, uint8_t *out, size_t capacity, size_t *size,
                        const uint8_t *pixels, int32_t frames, int32_t height, int32_t width,
                        int32_t channels, int32_t delay_ms, int32_t last_delay_ms) {
     *size = 0;
-    if (dmi_png_bound(frames, height, width, channels) == 0) {
+    if (dmi_png_bound(frames, height, width, channels) == 0)
         return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT,
                         "png: %d pictures of %d x %d with %d channels cannot be written", frames,
                         height, width, channels);
-    }
     int32_t status = check_delay(host, "delay_ms", delay_ms);
-    if (status == DMI_OK) status = check_delay(host, "last_delay_ms", last_delay_ms);
-    if (status != DMI_OK) return status;
-    const picture p = {height, width, channels, (size_t)width * (size_t)channels};
+    if (!status) status = check_delay(host, "last_delay_ms", last_delay_ms);
+    if (status) return status;
+    const frame_shape p = {height, width, channels, (size_t)width * (size_t)channels};
     writer w = {.out = out, .capacity = capacity};
     void *rows;
     status = dmi_alloc_zero(host, &rows, FILTERS + 1, 1 + p.stride, "png");
-    if (status != DMI_OK) return status;
+    if (status) return status;
     w.filtered = rows;
     w.zeros = w.filtered + FILTERS * (1 + p.stride);
 
@@ -246,15 +245,13 @@ int32_t dmi_png_encode(dmi_host *host, uint8_t *out, size_t capacity, size_t *si
         deflateEnd(&w.stream);
     } else {
         status = w.memory.status;
-        if (status == DMI_OK)
-            status = dmi_fail(host, DMI_ERROR_INTERNAL, "png: zlib does not start");
+        if (!status) status = dmi_fail(host, DMI_ERROR_INTERNAL, "png: zlib does not start");
     }
     dmi_free(host, rows);
-    if (status != DMI_OK) return status;
-    if (w.full) {
+    if (status) return status;
+    if (w.full)
         return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT,
                         "png: the buffer of %zu bytes is too small", capacity);
-    }
     *size = w.size;
     return DMI_OK;
 }
@@ -266,17 +263,14 @@ int32_t dmi_png_write(dmi_host *host, const char *path, const uint8_t *pixels, i
     void *encoded;
     size_t size;
     int32_t status = dmi_alloc(host, &encoded, bound, path);
-    if (status != DMI_OK) return status;
+    if (status) return status;
     status = dmi_png_encode(host, encoded, bound, &size, pixels, frames, height, width, channels,
                             delay_ms, last_delay_ms);
     dmi_file_writer *file = NULL;
-    if (status == DMI_OK) status = dmi_file_begin(host, &file, path);
-    if (status == DMI_OK) status = dmi_file_write(host, file, encoded, size);
-    if (status == DMI_OK) {
-        status = dmi_file_commit(host, file);
-    } else {
-        dmi_file_abandon(host, file);
-    }
+    if (!status) status = dmi_file_begin(host, &file, path);
+    if (!status) status = dmi_file_write(host, file, encoded, size);
+    if (!status) status = dmi_file_commit(host, file);
+    else dmi_file_abandon(host, file);
     dmi_free(host, encoded);
     return status;
 }

@@ -1,5 +1,5 @@
-/* safetensors: eight bytes of header length, a JSON header, then the tensors' bytes without
- * gaps. */
+/* The safetensors format: eight bytes of header length, a JSON header, then the tensors' bytes
+ * without gaps. */
 #ifndef DMI_IO_SAFETENSORS_H
 #define DMI_IO_SAFETENSORS_H
 
@@ -8,6 +8,8 @@
 
 #include "base/host.h"
 
+enum { DMI_SAFETENSORS_RANK_MAX = 8 };
+
 /* ---- reading ---- */
 
 typedef struct dmi_safetensors dmi_safetensors;
@@ -15,20 +17,20 @@ typedef struct dmi_safetensors dmi_safetensors;
 typedef struct dmi_safetensors_entry {
     const char *name;
     const char *dtype; /* "F32", "I64", ... */
-    int32_t rank;      /* 0 to 8 */
-    int64_t shape[8];
-    size_t offset; /* of its bytes, in the data */
-    size_t size;   /* bytes, already checked against dtype and shape */
+    int32_t rank;
+    int64_t shape[DMI_SAFETENSORS_RANK_MAX];
+    size_t offset; /* of the tensor's bytes behind the header */
+    size_t size;   /* bytes; agrees with dtype and shape */
 } dmi_safetensors_entry;
 
-/* Reads the header and checks everything against it and the file's size: header length, JSON,
- * duplicate names, dtypes, shapes against offsets, overlaps, gaps, trailing bytes. The error text
- * says what and where. The file stays open, and the data is read as it is asked for. */
+/* Reads the header and checks it and the file's size: header length, JSON, duplicate names, dtypes,
+ * shapes against offsets, overlaps, gaps, trailing bytes. The file stays open; tensors are read by
+ * dmi_safetensors_read. */
 int32_t dmi_safetensors_open(dmi_host *host, dmi_safetensors **out, const char *path);
 /* The same from memory, which must outlive the file object. `from` names it in error texts. */
 int32_t dmi_safetensors_parse(dmi_host *host, dmi_safetensors **out, const void *bytes, size_t size,
                               const char *from);
-/* The bytes of one tensor, entry->size of them. */
+/* Reads one tensor, entry->size bytes. */
 int32_t dmi_safetensors_read(dmi_host *host, const dmi_safetensors *file,
                              const dmi_safetensors_entry *entry, void *out);
 size_t dmi_safetensors_count(const dmi_safetensors *file);
@@ -44,21 +46,28 @@ void dmi_safetensors_close(dmi_host *host, dmi_safetensors *file);
 
 typedef struct dmi_safetensors_writer dmi_safetensors_writer;
 
-/* Collects names first; bytes are asked for at the end, so nothing is held twice. */
+/* A writer collects descriptions; values are read when the file is written, so no tensor is in
+ * memory twice but the one that is being written. */
 int32_t dmi_safetensors_begin(dmi_host *host, dmi_safetensors_writer **out);
 int32_t dmi_safetensors_add_metadata(dmi_host *host, dmi_safetensors_writer *writer,
                                      const char *key, const char *value);
-/* `fill` writes the tensor's floats in order into `out` when its turn comes, from `values` as
- * `layout` says; both pointers are only handed through, and must stay valid until the file is
- * written. dtype is F32. */
+/* Adds a tensor of dtype F32. When it is written, `fill` writes its `count` floats in order into
+ * `out`, from `values` in the layout `layout`; both pointers are only passed on, and must stay
+ * valid until the file is written. */
 typedef void (*dmi_safetensors_fill)(const void *layout, const float *values, float *out,
                                      size_t count);
 int32_t dmi_safetensors_add(dmi_host *host, dmi_safetensors_writer *writer, const char *name,
                             int32_t rank, const int64_t *shape, dmi_safetensors_fill fill,
                             const void *layout, const float *values);
-/* Writes the file, complete or not at all. The writer stays and must be freed. Keys keep the order
- * of adding. */
-int32_t dmi_safetensors_write(dmi_host *host, dmi_safetensors_writer *writer, const char *path);
+/* Writes the file, completely or not at all, with keys in the order of adding. The writer stays
+ * usable and must be freed. */
+int32_t dmi_safetensors_write(dmi_host *host, const dmi_safetensors_writer *writer,
+                              const char *path);
+/* Writes the same bytes into out [capacity] and sets *size to their exact number. With `out` NULL
+ * only the size is computed. Where capacity is too small, *size is set, `out` is untouched, and the
+ * status is DMI_ERROR_INVALID_ARGUMENT. */
+int32_t dmi_safetensors_write_memory(dmi_host *host, const dmi_safetensors_writer *writer,
+                                     void *out, size_t capacity, size_t *size);
 void dmi_safetensors_free(dmi_host *host, dmi_safetensors_writer *writer);
 
 #endif

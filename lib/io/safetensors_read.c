@@ -1,6 +1,6 @@
-/* safetensors, reading. The file is taken for hostile: nothing of it is used before it is checked.
- * The JSON header is parsed by jansson, whose own small allocations are outside the host's count,
- * and is kept for its strings. */
+/* safetensors, reading. Files are not trusted: nothing is used before it is checked. The JSON
+ * header is parsed by jansson, whose own small allocations the host does not count, and stays in
+ * memory for its strings. */
 #include "io/safetensors.h"
 
 #include <jansson.h>
@@ -11,15 +11,14 @@
 
 enum {
     LENGTH_BYTES = 8,
-    MAX_HEADER = 8000000 /* parsed, it takes some 16 times that */,
-    MAX_RANK = 8
+    HEADER_MAX = 8000000 /* bytes; parsed, a header takes some 16 times that */
 };
 
 struct dmi_safetensors {
     char *from;
-    int descriptor;       /* -1: it is in memory */
-    const uint8_t *bytes; /* all of it, where it is in memory */
-    size_t size;          /* of all of it */
+    int descriptor;       /* -1: in memory */
+    const uint8_t *bytes; /* where in memory */
+    size_t size;          /* of the file, bytes */
     size_t data_start;
     json_t *header;
     const json_t *metadata; /* of header, or NULL */
@@ -68,7 +67,7 @@ static int32_t parse_json(dmi_host *host, dmi_safetensors *file, const char *tex
     }
     json_error_t error;
     file->header = json_loadb(text, length, JSON_REJECT_DUPLICATES, &error);
-    if (file->header != NULL) return DMI_OK;
+    if (file->header) return DMI_OK;
     const bool memory = json_error_code(&error) == json_error_out_of_memory;
     return dmi_fail(host, memory ? DMI_ERROR_OUT_OF_MEMORY : DMI_ERROR_BAD_FORMAT,
                     "%s: header, byte %d: %s", file->from, error.position, error.text);
@@ -76,47 +75,42 @@ static int32_t parse_json(dmi_host *host, dmi_safetensors *file, const char *tex
 
 /* Sets header and data_start. */
 static int32_t parse_header(dmi_host *host, dmi_safetensors *file) {
-    if (file->size < LENGTH_BYTES) {
+    if (file->size < LENGTH_BYTES)
         return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
                         "%s: not a safetensors file: it has only %zu bytes", file->from,
                         file->size);
-    }
     uint8_t first[LENGTH_BYTES];
     int32_t status = read_bytes(host, file, first, LENGTH_BYTES, 0);
-    if (status != DMI_OK) return status;
+    if (status) return status;
     const uint64_t length = load_u64(first);
-    if (length > MAX_HEADER) {
+    if (length > HEADER_MAX)
         return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
                         "%s: not a safetensors file: the header's length is %llu, above %d",
-                        file->from, (unsigned long long)length, MAX_HEADER);
-    }
-    if (length > file->size - LENGTH_BYTES) {
+                        file->from, (unsigned long long)length, HEADER_MAX);
+    if (length > file->size - LENGTH_BYTES)
         return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
                         "%s: the header's length is %llu, but only %zu bytes follow", file->from,
                         (unsigned long long)length, file->size - LENGTH_BYTES);
-    }
-    void *text;
+    char *text;
     status = dmi_alloc(host, &text, (size_t)length, file->from);
-    if (status != DMI_OK) return status;
+    if (status) return status;
     status = read_bytes(host, file, text, (size_t)length, LENGTH_BYTES);
-    if (status == DMI_OK) status = parse_json(host, file, text, (size_t)length);
+    if (!status) status = parse_json(host, file, text, (size_t)length);
     dmi_free(host, text);
     file->data_start = LENGTH_BYTES + (size_t)length;
     return status;
 }
 
 static int32_t check_metadata(dmi_host *host, const dmi_safetensors *file, json_t *metadata) {
-    if (!json_is_object(metadata)) {
+    if (!json_is_object(metadata))
         return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: '__metadata__' is not an object",
                         file->from);
-    }
     const char *key;
     json_t *value;
     json_object_foreach(metadata, key, value) {
-        if (!json_is_string(value)) {
+        if (!json_is_string(value))
             return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: metadata '%s' is not a string",
                             file->from, key);
-        }
     }
     return DMI_OK;
 }
@@ -124,33 +118,30 @@ static int32_t check_metadata(dmi_host *host, const dmi_safetensors *file, json_
 /* Sets rank, shape and size. */
 static int32_t parse_shape(dmi_host *host, const dmi_safetensors *file,
                            dmi_safetensors_entry *entry, const json_t *shape, size_t element_size) {
-    if (!json_is_array(shape)) {
+    if (!json_is_array(shape))
         return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
                         "%s: tensor '%s': 'shape' is missing or not an array", file->from,
                         entry->name);
-    }
     const size_t rank = json_array_size(shape);
-    if (rank > MAX_RANK) {
+    if (rank > DMI_SAFETENSORS_RANK_MAX) {
         return dmi_fail(host, DMI_ERROR_UNSUPPORTED,
                         "%s: tensor '%s' has %zu dimensions; at most %d are supported", file->from,
-                        entry->name, rank, MAX_RANK);
+                        entry->name, rank, DMI_SAFETENSORS_RANK_MAX);
     }
     entry->rank = (int32_t)rank;
     entry->size = element_size;
     for (size_t i = 0; i < rank; i++) {
         const json_t *side = json_array_get(shape, i);
-        if (!json_is_integer(side) || json_integer_value(side) < 0) {
+        if (!json_is_integer(side) || json_integer_value(side) < 0)
             return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
                             "%s: tensor '%s': shape[%zu] is not a whole number from 0 on",
                             file->from, entry->name, i);
-        }
         entry->shape[i] = json_integer_value(side);
         if ((uint64_t)entry->shape[i] > SIZE_MAX ||
-            !dmi_mul(entry->size, (size_t)entry->shape[i], &entry->size)) {
+            !dmi_mul(entry->size, (size_t)entry->shape[i], &entry->size))
             return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
                             "%s: tensor '%s': its size overflows at shape[%zu], which is %lld",
                             file->from, entry->name, i, (long long)entry->shape[i]);
-        }
     }
     return DMI_OK;
 }
@@ -159,26 +150,23 @@ static int32_t parse_shape(dmi_host *host, const dmi_safetensors *file,
 static int32_t parse_offsets(dmi_host *host, const dmi_safetensors *file,
                              dmi_safetensors_entry *entry, const json_t *offsets) {
     const json_t *first = json_array_get(offsets, 0), *last = json_array_get(offsets, 1);
-    if (json_array_size(offsets) != 2 || !json_is_integer(first) || !json_is_integer(last)) {
+    if (json_array_size(offsets) != 2 || !json_is_integer(first) || !json_is_integer(last))
         return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
                         "%s: tensor '%s': 'data_offsets' is not a pair of whole numbers",
                         file->from, entry->name);
-    }
     const long long begin = json_integer_value(first), end = json_integer_value(last);
     const size_t available = file->size - file->data_start;
-    if (begin < 0 || end < begin || (unsigned long long)end > available) {
+    if (begin < 0 || end < begin || (unsigned long long)end > available)
         return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
                         "%s: tensor '%s': data_offsets %lld to %lld pass the data's %zu "
                         "bytes: the file is cut short, or its header wrong",
                         file->from, entry->name, begin, end, available);
-    }
-    if ((unsigned long long)(end - begin) != entry->size) {
+    if ((unsigned long long)(end - begin) != entry->size)
         return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
                         "%s: tensor '%s': data_offsets %lld to %lld hold %lld bytes, shape and "
                         "dtype %s make %zu",
                         file->from, entry->name, begin, end, end - begin, entry->dtype,
                         entry->size);
-    }
     entry->offset = (size_t)begin;
     return DMI_OK;
 }
@@ -186,28 +174,25 @@ static int32_t parse_offsets(dmi_host *host, const dmi_safetensors *file,
 static int32_t parse_entry(dmi_host *host, const dmi_safetensors *file,
                            dmi_safetensors_entry *entry, const char *name, const json_t *value) {
     entry->name = name;
-    if (!json_is_object(value)) {
+    if (!json_is_object(value))
         return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: tensor '%s' is not described by an object",
                         file->from, name);
-    }
     const char *dtype = json_string_value(json_object_get(value, "dtype"));
-    if (dtype == NULL) {
+    if (!dtype)
         return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
                         "%s: tensor '%s': 'dtype' is missing or not a string", file->from, name);
-    }
     const element_type *type = find_type(dtype);
-    if (type == NULL) {
+    if (!type)
         return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: tensor '%s': unknown dtype '%s'",
                         file->from, name, dtype);
-    }
     entry->dtype = type->name;
     int32_t status = parse_shape(host, file, entry, json_object_get(value, "shape"), type->size);
-    if (status != DMI_OK) return status;
+    if (status) return status;
     return parse_offsets(host, file, entry, json_object_get(value, "data_offsets"));
 }
 
-/* An empty tensor stands before the one that begins at its place. */
-static int compare_places(const void *left, const void *right) {
+/* Orders by offset; an empty tensor precedes the one that begins at its offset. */
+static int compare_offsets(const void *left, const void *right) {
     const dmi_safetensors_entry *a = left, *b = right;
     if (a->offset != b->offset) return a->offset < b->offset ? -1 : 1;
     if (a->size != b->size) return a->size < b->size ? -1 : 1;
@@ -219,40 +204,36 @@ static int compare_names(const void *left, const void *right) {
     return strcmp((*a)->name, (*b)->name);
 }
 
-static int32_t check_tiling(dmi_host *host, const dmi_safetensors *file) {
+/* The tensors must follow one another without overlaps and gaps, to the end of the file. */
+static int32_t check_contiguous(dmi_host *host, const dmi_safetensors *file) {
     size_t reached = 0;
     for (size_t i = 0; i < file->count; i++) {
         const dmi_safetensors_entry *entry = &file->entries[i];
-        if (entry->offset != reached) {
+        if (entry->offset != reached)
             return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
                             "%s: tensor '%s' begins at byte %zu of the data, but %s ends at "
                             "byte %zu: there is %s",
                             file->from, entry->name, entry->offset,
                             i > 0 ? file->entries[i - 1].name : "the header", reached,
                             entry->offset < reached ? "an overlap" : "a gap");
-        }
         reached += entry->size;
     }
     const size_t left = file->size - file->data_start - reached;
-    if (left != 0) {
+    if (left)
         return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: %zu bytes follow the last tensor",
                         file->from, left);
-    }
     return DMI_OK;
 }
 
 static int32_t parse(dmi_host *host, dmi_safetensors *file) {
     int32_t status = parse_header(host, file);
-    if (status != DMI_OK) return status;
+    if (status) return status;
 
-    void *block;
-    const size_t most = json_object_size(file->header);
-    status = dmi_alloc_zero(host, &block, most, sizeof *file->entries, file->from);
-    if (status != DMI_OK) return status;
-    file->entries = block;
-    status = dmi_alloc_array(host, &block, most, sizeof *file->by_name, file->from);
-    if (status != DMI_OK) return status;
-    file->by_name = block;
+    const size_t count_max = json_object_size(file->header);
+    status = dmi_alloc_zero(host, &file->entries, count_max, sizeof *file->entries, file->from);
+    if (status) return status;
+    status = dmi_alloc_array(host, &file->by_name, count_max, sizeof *file->by_name, file->from);
+    if (status) return status;
 
     const char *name;
     json_t *value;
@@ -263,31 +244,28 @@ static int32_t parse(dmi_host *host, dmi_safetensors *file) {
         } else {
             status = parse_entry(host, file, &file->entries[file->count++], name, value);
         }
-        if (status != DMI_OK) return status;
+        if (status) return status;
     }
-    qsort(file->entries, file->count, sizeof *file->entries, compare_places);
+    qsort(file->entries, file->count, sizeof *file->entries, compare_offsets);
     for (size_t i = 0; i < file->count; i++) file->by_name[i] = &file->entries[i];
     qsort(file->by_name, file->count, sizeof *file->by_name, compare_names);
-    return check_tiling(host, file);
+    return check_contiguous(host, file);
 }
 
-/* Takes source->descriptor over, whatever comes of it; source has it, bytes and size. */
+/* `source` has the descriptor, bytes and size; its descriptor is closed on failure. */
 static int32_t open_source(dmi_host *host, dmi_safetensors **out, const dmi_safetensors *source,
                            const char *from) {
-    void *block;
-    int32_t status = dmi_alloc(host, &block, sizeof(dmi_safetensors), from);
-    if (status != DMI_OK) {
+    dmi_safetensors *file;
+    int32_t status = dmi_alloc(host, &file, sizeof *file, from);
+    if (status) {
         dmi_file_close(source->descriptor);
         return status;
     }
-    dmi_safetensors *file = block;
     *file = *source;
-    status = dmi_alloc(host, &block, strlen(from) + 1, from);
-    if (status == DMI_OK) {
-        file->from = strcpy(block, from);
-        status = parse(host, file);
-    }
-    if (status != DMI_OK) {
+    status = dmi_alloc(host, &file->from, strlen(from) + 1, from);
+    if (!status) strcpy(file->from, from);
+    if (!status) status = parse(host, file);
+    if (status) {
         dmi_safetensors_close(host, file);
         return status;
     }
@@ -299,7 +277,7 @@ int32_t dmi_safetensors_open(dmi_host *host, dmi_safetensors **out, const char *
     *out = NULL;
     dmi_safetensors source = {0};
     int32_t status = dmi_file_open(host, path, &source.descriptor, &source.size);
-    return status == DMI_OK ? open_source(host, out, &source, path) : status;
+    return status ? status : open_source(host, out, &source, path);
 }
 
 int32_t dmi_safetensors_parse(dmi_host *host, dmi_safetensors **out, const void *bytes, size_t size,
@@ -326,11 +304,8 @@ const dmi_safetensors_entry *dmi_safetensors_find(const dmi_safetensors *file, c
         const size_t middle = low + (high - low) / 2;
         const int order = strcmp(file->by_name[middle]->name, name);
         if (order == 0) return file->by_name[middle];
-        if (order < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
+        if (order < 0) low = middle + 1;
+        else high = middle;
     }
     return NULL;
 }
@@ -342,7 +317,7 @@ const char *dmi_safetensors_metadata(const dmi_safetensors *file, const char *ke
 const char *dmi_safetensors_from(const dmi_safetensors *file) { return file->from; }
 
 void dmi_safetensors_close(dmi_host *host, dmi_safetensors *file) {
-    if (file == NULL) return;
+    if (!file) return;
     json_decref(file->header);
     dmi_free(host, file->by_name);
     dmi_free(host, file->entries);

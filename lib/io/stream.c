@@ -1,5 +1,5 @@
-/* See stream.h. zlib is driven by hand: its file functions take a file that stops early for one
- * that ends. */
+/* See stream.h. zlib's own file functions are not used: they take a truncated file for a complete
+ * one. */
 #include "io/stream.h"
 
 #include <errno.h>
@@ -8,23 +8,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/math.h"
 #include "io/zlib_memory.h"
 
-enum { INPUT_SIZE = 1 << 16, MAX_AT_ONCE = 1 << 30 };
+enum { INPUT_SIZE = 1 << 16, OUTPUT_MAX = 1 << 30 };
 
 struct dmi_stream {
     char *path;
     int descriptor;
     bool gzipped;
-    bool ended;     /* of a gzip file: all its members have been read and their checksums agree */
-    uint8_t *input; /* [INPUT_SIZE], as read from the file */
+    bool ended;           /* gzip: all members have been read and their checksums agree */
+    uint8_t *input;       /* [INPUT_SIZE], as read from the file */
     uint64_t file_offset; /* bytes read from the file */
-    uint64_t offset;      /* bytes given */
-    z_stream zlib;        /* next_in and avail_in say what is left of input, in plain files too */
+    uint64_t offset;      /* bytes returned */
+    z_stream zlib;        /* next_in and avail_in: the rest of input, for plain files too */
     dmi_zlib_memory memory;
 };
 
-/* Reads more of the file where no input is left; at its end there is still none. */
+/* Reads from the file where no input is left; at its end there is still none. */
 static int32_t refill(dmi_host *host, dmi_stream *stream) {
     while (stream->zlib.avail_in == 0) {
         ssize_t got = read(stream->descriptor, stream->input, INPUT_SIZE);
@@ -50,9 +51,9 @@ static int32_t read_plain(dmi_host *host, dmi_stream *stream, uint8_t *bytes, si
     *got = 0;
     while (*got < size) {
         int32_t status = refill(host, stream);
-        if (status != DMI_OK) return status;
+        if (status) return status;
         if (z->avail_in == 0) return DMI_OK;
-        const size_t part = size - *got < z->avail_in ? size - *got : z->avail_in;
+        const size_t part = dmi_min_size(size - *got, z->avail_in);
         memcpy(bytes + *got, z->next_in, part);
         z->next_in += part;
         z->avail_in -= (uInt)part;
@@ -61,12 +62,12 @@ static int32_t read_plain(dmi_host *host, dmi_stream *stream, uint8_t *bytes, si
     return DMI_OK;
 }
 
-/* After a gzip member: another one, zeros to pad the file, or its end. */
+/* Behind a gzip member: another one, zeros as padding, or the end of the file. */
 static int32_t next_gzip_member(dmi_host *host, dmi_stream *stream) {
     z_stream *z = &stream->zlib;
     for (;;) {
         int32_t status = refill(host, stream);
-        if (status != DMI_OK) return status;
+        if (status) return status;
         if (z->avail_in == 0) {
             stream->ended = true;
             return DMI_OK;
@@ -80,16 +81,15 @@ static int32_t next_gzip_member(dmi_host *host, dmi_stream *stream) {
 }
 
 static int32_t fail_inflate(dmi_host *host, const dmi_stream *stream, int result) {
-    const char *reason = stream->zlib.msg != NULL ? stream->zlib.msg : "unknown error";
-    const unsigned long long place = stream->file_offset - stream->zlib.avail_in;
-    if (result == Z_MEM_ERROR && stream->memory.status != DMI_OK) return stream->memory.status;
+    const char *reason = stream->zlib.msg ? stream->zlib.msg : "unknown error";
+    const unsigned long long offset = stream->file_offset - stream->zlib.avail_in;
+    if (result == Z_MEM_ERROR && stream->memory.status) return stream->memory.status;
     if (strcmp(reason, "incorrect data check") == 0 ||
-        strcmp(reason, "incorrect length check") == 0) {
+        strcmp(reason, "incorrect length check") == 0)
         return dmi_fail(host, DMI_ERROR_CHECKSUM,
                         "%s: gzip, byte %llu: the contents do not match their checksum",
-                        stream->path, place);
-    }
-    return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: gzip, byte %llu: %s", stream->path, place,
+                        stream->path, offset);
+    return dmi_fail(host, DMI_ERROR_BAD_FORMAT, "%s: gzip, byte %llu: %s", stream->path, offset,
                     reason);
 }
 
@@ -100,20 +100,20 @@ static int32_t read_gzip(dmi_host *host, dmi_stream *stream, uint8_t *bytes, siz
     *got = 0;
     while (*got < size && !stream->ended) {
         int32_t status = refill(host, stream);
-        if (status != DMI_OK) return status;
+        if (status) return status;
         if (z->avail_in == 0) {
             return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
                             "%s: truncated: the file ends at byte %llu, within the gzip stream",
                             stream->path, (unsigned long long)stream->file_offset);
         }
-        const size_t room = size - *got < MAX_AT_ONCE ? size - *got : MAX_AT_ONCE;
+        const size_t room = dmi_min_size(size - *got, OUTPUT_MAX);
         z->next_out = bytes + *got;
         z->avail_out = (uInt)room;
         int result = inflate(z, Z_NO_FLUSH);
         *got += room - z->avail_out;
         if (result == Z_STREAM_END) {
             status = next_gzip_member(host, stream);
-            if (status != DMI_OK) return status;
+            if (status) return status;
         } else if (result != Z_OK && result != Z_BUF_ERROR) {
             return fail_inflate(host, stream, result);
         }
@@ -122,12 +122,8 @@ static int32_t read_gzip(dmi_host *host, dmi_stream *stream, uint8_t *bytes, siz
 }
 
 int32_t dmi_stream_read(dmi_host *host, dmi_stream *stream, void *bytes, size_t size, size_t *got) {
-    int32_t status;
-    if (stream->gzipped) {
-        status = read_gzip(host, stream, bytes, size, got);
-    } else {
-        status = read_plain(host, stream, bytes, size, got);
-    }
+    int32_t status = stream->gzipped ? read_gzip(host, stream, bytes, size, got)
+                                     : read_plain(host, stream, bytes, size, got);
     stream->offset += *got;
     return status;
 }
@@ -140,23 +136,21 @@ static int32_t open_file(dmi_host *host, dmi_stream *stream) {
     struct stat about;
     char reason[128];
     const char *path = stream->path;
-    stream->descriptor =
-        open(path,
-             O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* without O_NONBLOCK opening a pipe would wait */
+    /* Without O_NONBLOCK opening a pipe would wait for its writer. */
+    stream->descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (stream->descriptor < 0 && errno == ENOENT)
         return dmi_fail(host, DMI_ERROR_NOT_FOUND, "%s: no such file", path);
-    if (stream->descriptor < 0 || fstat(stream->descriptor, &about) != 0) {
+    if (stream->descriptor < 0 || fstat(stream->descriptor, &about) != 0)
         return dmi_fail(host, DMI_ERROR_IO, "%s: cannot open: %s", path,
                         dmi_errno_text(errno, reason, sizeof reason));
-    }
     if (!S_ISREG(about.st_mode))
         return dmi_fail(host, DMI_ERROR_IO, "%s: cannot read: not a regular file", path);
 
     int32_t status = refill(host, stream);
-    if (status != DMI_OK) return status;
+    if (status) return status;
     const z_stream *z = &stream->zlib;
     if (z->avail_in < 2 || z->next_in[0] != 0x1f || z->next_in[1] != 0x8b) return DMI_OK;
-    int result = inflateInit2(&stream->zlib, 15 + 16); /* 16: gzip's frame */
+    int result = inflateInit2(&stream->zlib, 15 + 16); /* 16: the gzip format */
     if (result != Z_OK) return fail_inflate(host, stream, result);
     stream->gzipped = true;
     return DMI_OK;
@@ -164,20 +158,16 @@ static int32_t open_file(dmi_host *host, dmi_stream *stream) {
 
 int32_t dmi_stream_open(dmi_host *host, dmi_stream **out, const char *path) {
     *out = NULL;
-    void *block;
-    int32_t status = dmi_alloc_zero(host, &block, 1, sizeof(dmi_stream), path);
-    if (status != DMI_OK) return status;
-    dmi_stream *stream = block;
+    dmi_stream *stream;
+    int32_t status = dmi_alloc_zero(host, &stream, 1, sizeof *stream, path);
+    if (status) return status;
     stream->descriptor = -1;
     dmi_zlib_prepare(&stream->zlib, &stream->memory, host);
-    status = dmi_alloc(host, &block, strlen(path) + 1, path);
-    if (status == DMI_OK) {
-        stream->path = strcpy(block, path);
-        status = dmi_alloc(host, &block, INPUT_SIZE, path);
-        stream->input = block;
-    }
-    if (status == DMI_OK) status = open_file(host, stream);
-    if (status != DMI_OK) {
+    status = dmi_alloc(host, &stream->path, strlen(path) + 1, path);
+    if (!status) strcpy(stream->path, path);
+    if (!status) status = dmi_alloc(host, &stream->input, INPUT_SIZE, path);
+    if (!status) status = open_file(host, stream);
+    if (status) {
         dmi_stream_close(host, stream);
         return status;
     }
@@ -186,7 +176,7 @@ int32_t dmi_stream_open(dmi_host *host, dmi_stream **out, const char *path) {
 }
 
 void dmi_stream_close(dmi_host *host, dmi_stream *stream) {
-    if (stream == NULL) return;
+    if (!stream) return;
     if (stream->gzipped) inflateEnd(&stream->zlib);
     if (stream->descriptor >= 0) close(stream->descriptor);
     dmi_free(host, stream->input);

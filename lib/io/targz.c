@@ -6,16 +6,16 @@
 
 #include "io/stream.h"
 
-enum { BLOCK = 512, MAX_NAME = 1 << 16, MAX_PAX = 1 << 20 };
+enum { BLOCK = 512, NAME_MAX_BYTES = 1 << 16, PAX_MAX_BYTES = 1 << 20 };
 
 struct dmi_targz {
     dmi_stream *stream;
-    uint64_t left;               /* bytes of the current member not read yet */
-    uint32_t padding;            /* after them */
-    char *name;                  /* of the current member, in [MAX_NAME + 1] */
-    bool name_given, size_given; /* by a header that stands before the member's own */
-    uint64_t given_size;
-    bool ended; /* the end mark has been read */
+    uint64_t left;           /* bytes of the current member that are not read yet */
+    uint32_t padding;        /* after them */
+    char *name;              /* of the current member, in [NAME_MAX_BYTES + 1] */
+    bool has_name, has_size; /* set by an extra header before the member's own */
+    uint64_t extra_size;     /* where has_size */
+    bool ended;              /* the end mark has been read */
 };
 
 /* ---- exact numbers of bytes ---- */
@@ -26,31 +26,31 @@ static int32_t read_exactly(dmi_host *host, dmi_targz *tar, void *bytes, size_t 
                             const char *what) {
     size_t got;
     int32_t status = dmi_stream_read(host, tar->stream, bytes, size, &got);
-    if (status != DMI_OK || got == size) return status;
+    if (status || got == size) return status;
     return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
                     "%s: truncated: the archive ends at byte %llu, within %s", path_of(tar),
                     (unsigned long long)dmi_stream_offset(tar->stream), what);
 }
 
 static int32_t skip(dmi_host *host, dmi_targz *tar, uint64_t size, const char *what) {
-    uint8_t passed[8 * BLOCK];
+    uint8_t discarded[8 * BLOCK];
     int32_t status = DMI_OK;
-    while (size > 0 && status == DMI_OK) {
-        const size_t part = size < sizeof passed ? (size_t)size : sizeof passed;
-        status = read_exactly(host, tar, passed, part, what);
-        size -= part;
+    while (size > 0 && !status) {
+        const size_t count = size < sizeof discarded ? (size_t)size : sizeof discarded;
+        status = read_exactly(host, tar, discarded, count, what);
+        size -= count;
     }
     return status;
 }
 
-/* To the end, so that the checksum behind the archive's last block is compared too. */
+/* Reads to the end, so that gzip's checksum behind the archive's last block is compared too. */
 static int32_t drain(dmi_host *host, dmi_targz *tar) {
-    uint8_t passed[8 * BLOCK];
+    uint8_t discarded[8 * BLOCK];
     size_t got;
     int32_t status;
     do {
-        status = dmi_stream_read(host, tar->stream, passed, sizeof passed, &got);
-    } while (status == DMI_OK && got == sizeof passed);
+        status = dmi_stream_read(host, tar->stream, discarded, sizeof discarded, &got);
+    } while (!status && got == sizeof discarded);
     return status;
 }
 
@@ -64,19 +64,19 @@ typedef struct tar_header {
 _Static_assert(sizeof(tar_header) == BLOCK, "a header is one block");
 
 static int32_t fail_header(dmi_host *host, const dmi_targz *tar, int32_t status, const char *what) {
-    const uint64_t place = dmi_stream_offset(tar->stream) - BLOCK;
+    const uint64_t offset = dmi_stream_offset(tar->stream) - BLOCK;
     return dmi_fail(host, status, "%s: tar header at byte %llu: %s", path_of(tar),
-                    (unsigned long long)place, what);
+                    (unsigned long long)offset, what);
 }
 
-/* Octal digits with blanks around, or GNU's binary numbers, whose first bit is set. */
+/* Octal digits between blanks, or one of GNU's binary numbers, whose first bit is set. */
 static bool parse_number(const char *field, size_t width, uint64_t *out) {
     const uint8_t *bytes = (const uint8_t *)field;
     uint64_t value = 0;
     if (bytes[0] & 0x80) {
         if (bytes[0] != 0x80) return false; /* negative, or too large */
         for (size_t i = 1; i < width; i++) {
-            if (value >> 56 != 0) return false;
+            if (value >> 56) return false;
             value = value << 8 | bytes[i];
         }
         *out = value;
@@ -91,11 +91,11 @@ static bool parse_number(const char *field, size_t width, uint64_t *out) {
     return true;
 }
 
-/* The sum of all bytes, those of the checksum taken as blanks; some old writers summed signed
- * ones. */
+/* Whether the checksum is the sum of all bytes, with blanks in its own place; some old writers
+ * summed signed bytes. */
 static bool checksum_agrees(const tar_header *header) {
-    uint64_t noted;
-    if (!parse_number(header->checksum, sizeof header->checksum, &noted)) return false;
+    uint64_t stored;
+    if (!parse_number(header->checksum, sizeof header->checksum, &stored)) return false;
     const uint8_t *bytes = (const uint8_t *)header;
     const size_t field = offsetof(tar_header, checksum);
     int64_t unsigned_sum = 0, signed_sum = 0;
@@ -104,13 +104,13 @@ static bool checksum_agrees(const tar_header *header) {
         unsigned_sum += byte;
         signed_sum += (int8_t)byte;
     }
-    return (int64_t)noted == unsigned_sum || (int64_t)noted == signed_sum;
+    return (int64_t)stored == unsigned_sum || (int64_t)stored == signed_sum;
 }
 
 static bool is_zero(const tar_header *header) {
     const uint8_t *bytes = (const uint8_t *)header;
     for (size_t i = 0; i < BLOCK; i++) {
-        if (bytes[i] != 0) return false;
+        if (bytes[i]) return false;
     }
     return true;
 }
@@ -121,23 +121,24 @@ static void copy_name(dmi_targz *tar, const tar_header *header) {
     int prefix = 0;
     if (memcmp(header->magic, "ustar", 6) == 0)
         prefix = (int)strnlen(header->prefix, sizeof header->prefix);
-    snprintf(tar->name, MAX_NAME + 1, "%.*s%s%.*s", prefix, header->prefix, prefix > 0 ? "/" : "",
-             (int)sizeof header->name, header->name);
+    snprintf(tar->name, NAME_MAX_BYTES + 1, "%.*s%s%.*s", prefix, header->prefix,
+             prefix > 0 ? "/" : "", (int)sizeof header->name, header->name);
 }
 
-/* The data of an extra header, with a zero behind it, for dmi_free. */
-static int32_t read_extra(dmi_host *host, dmi_targz *tar, uint64_t size, uint64_t most,
+/* Reads the data of an extra header, at most `size_max` bytes, into *out, terminated by a zero; the
+ * caller frees it. */
+static int32_t read_extra(dmi_host *host, dmi_targz *tar, uint64_t size, uint64_t size_max,
                           char **out) {
     *out = NULL;
-    if (size > most)
+    if (size > size_max)
         return fail_header(host, tar, DMI_ERROR_BAD_FORMAT,
                            "its name or its attributes are too long");
-    void *text;
+    char *text;
     int32_t status = dmi_alloc_zero(host, &text, (size_t)size + 1, 1, path_of(tar));
-    if (status != DMI_OK) return status;
+    if (status) return status;
     status = read_exactly(host, tar, text, (size_t)size, "a long name or attributes");
-    if (status == DMI_OK) status = skip(host, tar, padding_of(size), "a long name or attributes");
-    if (status != DMI_OK) {
+    if (!status) status = skip(host, tar, padding_of(size), "a long name or attributes");
+    if (status) {
         dmi_free(host, text);
         return status;
     }
@@ -145,16 +146,16 @@ static int32_t read_extra(dmi_host *host, dmi_targz *tar, uint64_t size, uint64_
     return DMI_OK;
 }
 
-static void give_name(dmi_targz *tar, const char *name) {
-    snprintf(tar->name, MAX_NAME + 1, "%s", name);
-    tar->name_given = true;
+static void set_name(dmi_targz *tar, const char *name) {
+    snprintf(tar->name, NAME_MAX_BYTES + 1, "%s", name);
+    tar->has_name = true;
 }
 
 static int32_t read_long_name(dmi_host *host, dmi_targz *tar, uint64_t size) {
     char *text;
-    int32_t status = read_extra(host, tar, size, MAX_NAME, &text);
-    if (status != DMI_OK) return status;
-    give_name(tar, text);
+    int32_t status = read_extra(host, tar, size, NAME_MAX_BYTES, &text);
+    if (status) return status;
+    set_name(tar, text);
     dmi_free(host, text);
     return DMI_OK;
 }
@@ -170,8 +171,8 @@ static bool parse_decimal(const char *text, uint64_t *out) {
     return *text == '\0';
 }
 
-/* pax records, "LENGTH KEY=VALUE\n", the length that of the whole record. Of the keys only path and
- * size matter. */
+/* Applies pax records, "LENGTH KEY=VALUE\n", where the length is that of the whole record. Only the
+ * keys path and size matter. */
 static int32_t apply_pax(dmi_host *host, dmi_targz *tar, char *text, size_t size) {
     size_t at = 0;
     while (at < size) {
@@ -188,20 +189,20 @@ static int32_t apply_pax(dmi_host *host, dmi_targz *tar, char *text, size_t size
         text[at + length - 1] = '\0';
         at += length;
         char *equals = strchr(key, '=');
-        if (equals == NULL)
+        if (!equals)
             return fail_header(host, tar, DMI_ERROR_BAD_FORMAT, "a pax attribute without '='");
         *equals = '\0';
         const char *value = equals + 1;
         if (strncmp(key, "GNU.sparse.", 11) == 0)
             return fail_header(host, tar, DMI_ERROR_UNSUPPORTED, "sparse file");
         if (strcmp(key, "path") == 0) {
-            if (strlen(value) > MAX_NAME)
+            if (strlen(value) > NAME_MAX_BYTES)
                 return fail_header(host, tar, DMI_ERROR_BAD_FORMAT, "its name is too long");
-            give_name(tar, value);
+            set_name(tar, value);
         } else if (strcmp(key, "size") == 0) {
-            if (!parse_decimal(value, &tar->given_size))
+            if (!parse_decimal(value, &tar->extra_size))
                 return fail_header(host, tar, DMI_ERROR_BAD_FORMAT, "bad pax size");
-            tar->size_given = true;
+            tar->has_size = true;
         }
     }
     return DMI_OK;
@@ -209,8 +210,8 @@ static int32_t apply_pax(dmi_host *host, dmi_targz *tar, char *text, size_t size
 
 static int32_t read_pax(dmi_host *host, dmi_targz *tar, uint64_t size) {
     char *text;
-    int32_t status = read_extra(host, tar, size, MAX_PAX, &text);
-    if (status != DMI_OK) return status;
+    int32_t status = read_extra(host, tar, size, PAX_MAX_BYTES, &text);
+    if (status) return status;
     status = apply_pax(host, tar, text, (size_t)size);
     dmi_free(host, text);
     return status;
@@ -222,46 +223,44 @@ static int32_t read_header(dmi_host *host, dmi_targz *tar, tar_header *header, b
     const bool first = dmi_stream_offset(tar->stream) == 0;
     size_t got;
     int32_t status = dmi_stream_read(host, tar->stream, header, BLOCK, &got);
-    if (status != DMI_OK) return status;
+    if (status) return status;
     if (got < BLOCK && first)
         return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
                         "%s: no tar, plain or gzip, or truncated: the archive stops at byte %zu of "
                         "its first header",
                         path_of(tar), got);
-    if (got < BLOCK) {
+    if (got < BLOCK)
         return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
                         "%s: truncated: the archive stops at byte %llu without its end mark",
                         path_of(tar), (unsigned long long)dmi_stream_offset(tar->stream));
-    }
     if (is_zero(header)) {
         status = read_exactly(host, tar, header, BLOCK, "its end mark");
-        if (status != DMI_OK) return status;
+        if (status) return status;
         if (!is_zero(header))
             return fail_header(host, tar, DMI_ERROR_BAD_FORMAT, "it follows half an end mark");
         *found = false;
         return DMI_OK;
     }
-    if (!checksum_agrees(header)) {
+    if (!checksum_agrees(header))
         return first ? fail_header(host, tar, DMI_ERROR_BAD_FORMAT, "not a tar archive")
                      : fail_header(host, tar, DMI_ERROR_CHECKSUM, "its checksum does not match");
-    }
     return DMI_OK;
 }
 
-/* Sets the current member from its header, and passes over what is not a regular file. */
+/* Sets the current member from its header; *regular: it is a regular file. */
 static int32_t begin_member(dmi_host *host, dmi_targz *tar, const tar_header *header, uint64_t size,
                             bool *regular) {
-    if (!tar->name_given) copy_name(tar, header);
-    if (tar->size_given) size = tar->given_size;
-    tar->name_given = tar->size_given = false;
+    if (!tar->has_name) copy_name(tar, header);
+    if (tar->has_size) size = tar->extra_size;
+    tar->has_name = tar->has_size = false;
     const char type = header->type;
     if (type == 'S') return fail_header(host, tar, DMI_ERROR_UNSUPPORTED, "sparse file");
-    if (type >= '1' && type <= '6')
-        size = 0; /* links, devices and folders have no data, whatever the size says */
+    /* Links, devices and folders have no data, whatever their size says. */
+    if (type >= '1' && type <= '6') size = 0;
     tar->left = size;
     tar->padding = padding_of(size);
     const size_t length = strlen(tar->name);
-    const bool folder = length > 0 && tar->name[length - 1] == '/'; /* of the oldest archives */
+    const bool folder = length > 0 && tar->name[length - 1] == '/'; /* in the oldest archives */
     *regular = (type == '0' || type == '\0' || type == '7') && !(type == '\0' && folder);
     return DMI_OK;
 }
@@ -271,34 +270,33 @@ int32_t dmi_targz_next(dmi_host *host, dmi_targz *tar, dmi_targz_member *member,
     if (tar->ended) return DMI_OK;
     for (;;) {
         int32_t status = skip(host, tar, tar->left, tar->name);
-        if (status == DMI_OK) status = skip(host, tar, tar->padding, tar->name);
+        if (!status) status = skip(host, tar, tar->padding, tar->name);
         tar->left = tar->padding = 0;
-        if (status != DMI_OK) return status;
+        if (status) return status;
 
         tar_header header;
         bool more, regular = false;
         status = read_header(host, tar, &header, &more);
-        if (status != DMI_OK) return status;
+        if (status) return status;
         if (!more) {
             tar->ended = true;
             return drain(host, tar);
         }
         uint64_t size;
-        if (!parse_number(header.size, sizeof header.size, &size)) {
+        if (!parse_number(header.size, sizeof header.size, &size))
             return fail_header(host, tar, DMI_ERROR_BAD_FORMAT, "its size is not a number");
-        }
         if (header.type == 'L') {
             status = read_long_name(host, tar, size);
         } else if (header.type == 'x') {
             status = read_pax(host, tar, size);
         } else if (header.type == 'K' || header.type == 'g') {
             status = skip(host, tar, size, "a long link or attributes of all");
-            if (status == DMI_OK)
+            if (!status)
                 status = skip(host, tar, padding_of(size), "a long link or attributes of all");
         } else {
             status = begin_member(host, tar, &header, size, &regular);
         }
-        if (status != DMI_OK) return status;
+        if (status) return status;
         if (regular) {
             member->name = tar->name;
             member->size = tar->left;
@@ -309,25 +307,22 @@ int32_t dmi_targz_next(dmi_host *host, dmi_targz *tar, dmi_targz_member *member,
 }
 
 int32_t dmi_targz_read(dmi_host *host, dmi_targz *tar, void *bytes, size_t size) {
-    if (size > tar->left) {
+    if (size > tar->left)
         return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
                         "%s: '%s' has only %llu more bytes, where %zu are needed", path_of(tar),
                         tar->name, (unsigned long long)tar->left, size);
-    }
     tar->left -= size;
     return read_exactly(host, tar, bytes, size, tar->name);
 }
 
 int32_t dmi_targz_open(dmi_host *host, dmi_targz **out, const char *path) {
     *out = NULL;
-    void *block;
-    int32_t status = dmi_alloc_zero(host, &block, 1, sizeof(dmi_targz), path);
-    if (status != DMI_OK) return status;
-    dmi_targz *tar = block;
-    status = dmi_alloc_zero(host, &block, MAX_NAME + 1, 1, path);
-    tar->name = block;
-    if (status == DMI_OK) status = dmi_stream_open(host, &tar->stream, path);
-    if (status != DMI_OK) {
+    dmi_targz *tar;
+    int32_t status = dmi_alloc_zero(host, &tar, 1, sizeof *tar, path);
+    if (status) return status;
+    status = dmi_alloc_zero(host, &tar->name, NAME_MAX_BYTES + 1, 1, path);
+    if (!status) status = dmi_stream_open(host, &tar->stream, path);
+    if (status) {
         dmi_targz_close(host, tar);
         return status;
     }
@@ -336,7 +331,7 @@ int32_t dmi_targz_open(dmi_host *host, dmi_targz **out, const char *path) {
 }
 
 void dmi_targz_close(dmi_host *host, dmi_targz *tar) {
-    if (tar == NULL) return;
+    if (!tar) return;
     dmi_stream_close(host, tar->stream);
     dmi_free(host, tar->name);
     dmi_free(host, tar);

@@ -1,5 +1,5 @@
-/* tar, plain or gzipped (told by its first bytes), read from front to back through zlib without
- * unpacking to disk. */
+/* Reads a tar archive sequentially, plain or gzipped (told by its first bytes), without unpacking
+ * it to disk. */
 #ifndef DMI_IO_TARGZ_H
 #define DMI_IO_TARGZ_H
 
@@ -16,10 +16,10 @@ typedef struct dmi_targz_member {
 } dmi_targz_member;
 
 int32_t dmi_targz_open(dmi_host *host, dmi_targz **out, const char *path);
-/* The next regular file. *found is false at the archive's proper end; an archive that just stops,
- * or whose gzip checksum or tar header checksum is wrong, is an error that names path and place. */
+/* The next regular file. *found is false at the archive's end mark; a truncated archive, or a wrong
+ * checksum of gzip or of a tar header, is an error whose text names the path and the offset. */
 int32_t dmi_targz_next(dmi_host *host, dmi_targz *tar, dmi_targz_member *member, bool *found);
-/* Exactly `size` bytes of the current member. */
+/* Reads exactly `size` bytes of the current member. */
 int32_t dmi_targz_read(dmi_host *host, dmi_targz *tar, void *bytes, size_t size);
 void dmi_targz_close(dmi_host *host, dmi_targz *tar);
 

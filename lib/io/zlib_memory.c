@@ -7,7 +7,7 @@ static voidpf allocate(voidpf opaque, uInt count, uInt size) {
     dmi_zlib_memory *memory = opaque;
     void *block;
     int32_t status = dmi_alloc_array(memory->host, &block, count, size, "zlib");
-    if (status) memory->status = status; /* zlib asks several times: the first refusal counts */
+    if (status) memory->status = status;
     return block;
 }
 

@@ -1,4 +1,4 @@
-/* zlib's memory, taken from the host. */
+/* Makes zlib allocate from the host. */
 #ifndef DMI_IO_ZLIB_MEMORY_H
 #define DMI_IO_ZLIB_MEMORY_H
 
@@ -8,8 +8,8 @@
 
 typedef struct dmi_zlib_memory {
     dmi_host *host;
-    int32_t status; /* of the last allocation: what Z_MEM_ERROR stands for, the host's error text
-                       being set */
+    int32_t status; /* of the first allocation that failed, whose error text the host has; it is the
+                       reason of a Z_MEM_ERROR */
 } dmi_zlib_memory;
 
 /* Zeroes `stream` and makes it allocate from `memory`, which must outlive it. */

@@ -1,4 +1,6 @@
 /* Memory, its limit, error texts, checked arithmetic, shapes and the processor. */
+#include <pthread.h>
+
 #include "base/cpu.h"
 #include "support/support.h"
 #include "tensor/shape.h"
@@ -74,6 +76,40 @@ START_TEST(the_limit_is_kept) {
     dmi_free(&host, second);
     ck_assert_int_eq(dmi_alloc(&host, &second, SIZE_MAX - 100, "huge"), DMI_ERROR_LIMIT_EXCEEDED);
     ck_assert_uint_eq(host.used, 0);
+}
+END_TEST
+
+enum { SHARING_THREADS = 4, SHARING_ROUNDS = 20000, SHARING_BYTES = 1000 };
+
+static void *allocate_and_free(void *argument) {
+    dmi_host *host = argument;
+    for (int i = 0; i < SHARING_ROUNDS; i++) {
+        void *block;
+        if (dmi_alloc(host, &block, SHARING_BYTES, "block")) return host;
+        dmi_free(host, block);
+    }
+    return NULL;
+}
+
+/* Threads that hold one block each fit a limit of as many blocks exactly: no allocation fails and
+ * no count is lost. */
+START_TEST(threads_share_a_host) {
+    dmi_host host = {0};
+    void *block;
+    ck_assert_int_eq(dmi_alloc(&host, &block, SHARING_BYTES, "block"), DMI_OK);
+    host.limit = SHARING_THREADS * host.used;
+    dmi_free(&host, block);
+    pthread_t threads[SHARING_THREADS];
+    for (int i = 0; i < SHARING_THREADS; i++)
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, allocate_and_free, &host), 0);
+    for (int i = 0; i < SHARING_THREADS; i++) {
+        void *failed;
+        pthread_join(threads[i], &failed);
+        ck_assert_msg(!failed, "%s", host.error);
+    }
+    ck_assert_uint_eq(host.used, 0);
+    ck_assert_uint_eq(host.allocations, 1 + SHARING_THREADS * SHARING_ROUNDS);
+    ck_assert_uint_le(host.peak, host.limit);
 }
 END_TEST
 
@@ -269,6 +305,7 @@ Suite *test_base_suite(void) {
     tcase_add_test(tests, zeroed_blocks_are_zero);
     tcase_add_test(tests, blocks_of_large_pages);
     tcase_add_test(tests, the_limit_is_kept);
+    tcase_add_test(tests, threads_share_a_host);
     tcase_add_test(tests, a_refusing_allocator_is_told);
     tcase_add_test(tests, products_that_overflow_are_refused);
     tcase_add_test(tests, error_texts);

@@ -17,8 +17,8 @@ static const float nothing = 0, one = 1;
 static const float values[24] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11,
                                  12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23};
 
-/* 64 bytes and up of header, then b (2x3), scalar, empty (0x5), a (2x3x4). */
-static void write_sample(dmi_host *host, const char *path) {
+/* b (2x3), scalar, empty (0x5), a (2x3x4), and metadata. */
+static dmi_safetensors_writer *sample_writer(dmi_host *host) {
     dmi_safetensors_writer *w;
     ck_assert_int_eq(dmi_safetensors_begin(host, &w), DMI_OK);
     ck_assert_int_eq(dmi_safetensors_add(host, w, "b", 2, (int64_t[]){2, 3}, fill_plus, &nothing,
@@ -36,6 +36,11 @@ static void write_sample(dmi_host *host, const char *path) {
                      DMI_OK);
     ck_assert_int_eq(dmi_safetensors_add_metadata(host, w, "format", "line one\nline \\ two"),
                      DMI_OK);
+    return w;
+}
+
+static void write_sample(dmi_host *host, const char *path) {
+    dmi_safetensors_writer *w = sample_writer(host);
     ck_assert_int_eq(dmi_safetensors_write(host, w, path), DMI_OK);
     dmi_safetensors_free(host, w);
 }
@@ -103,6 +108,47 @@ START_TEST(exact_bytes) {
     ck_assert_int_eq(memcmp(bytes + 8, header, sizeof header - 1), 0);
     for (size_t i = 8 + sizeof header - 1; i < data; i++) ck_assert_uint_eq(bytes[i], ' ');
     dmi_free(&host, bytes);
+}
+END_TEST
+
+/* In memory the bytes are those of the file, at any alignment, and nothing is written past them. */
+START_TEST(memory_holds_the_bytes_of_the_file) {
+    dmi_host host = {0};
+    const char *path = path_of("sample.safetensors");
+    dmi_safetensors_writer *w = sample_writer(&host);
+    size_t size = 0, file_size;
+    ck_assert_int_eq(dmi_safetensors_write_memory(&host, w, NULL, 0, &size), DMI_OK);
+    ck_assert_int_eq(dmi_safetensors_write(&host, w, path), DMI_OK);
+    uint8_t *file;
+    ck_assert_int_eq(dmi_file_read(&host, path, &file, &file_size), DMI_OK);
+    ck_assert_uint_eq(size, file_size);
+
+    uint8_t *memory = malloc(size + 2);
+    for (size_t shift = 0; shift < 2; shift++) {
+        memset(memory, 0xa5, size + 2);
+        size_t written = 0;
+        ck_assert_int_eq(dmi_safetensors_write_memory(&host, w, memory + shift, size + 1 - shift,
+                                                      &written),
+                         DMI_OK);
+        ck_assert_uint_eq(written, size);
+        ck_assert_int_eq(memcmp(memory + shift, file, size), 0);
+        ck_assert_uint_eq(memory[shift + size], 0xa5);
+    }
+    dmi_safetensors *parsed;
+    ck_assert_int_eq(dmi_safetensors_parse(&host, &parsed, memory + 1, size, "memory"), DMI_OK);
+    ck_assert_uint_eq(dmi_safetensors_count(parsed), 4);
+    dmi_safetensors_close(&host, parsed);
+
+    memset(memory, 0xa5, size);
+    size_t needed = 0;
+    ck_assert_int_eq(dmi_safetensors_write_memory(&host, w, memory, size - 1, &needed),
+                     DMI_ERROR_INVALID_ARGUMENT);
+    ck_assert_uint_eq(needed, size);
+    for (size_t i = 0; i < size; i++) ck_assert_uint_eq(memory[i], 0xa5);
+    free(memory);
+    dmi_free(&host, file);
+    dmi_safetensors_free(&host, w);
+    ck_assert_uint_eq(host.used, 0);
 }
 END_TEST
 
@@ -451,11 +497,15 @@ START_TEST(refused_allocations) {
             status =
                 dmi_safetensors_add(&host, w, "a", 1, (int64_t[]){24}, fill_plus, &one, values);
         if (status == DMI_OK) status = dmi_safetensors_write(&host, w, path);
+        uint8_t memory[512];
+        size_t size;
+        if (status == DMI_OK)
+            status = dmi_safetensors_write_memory(&host, w, memory, sizeof memory, &size);
         ck_assert(status == DMI_OK || status == DMI_ERROR_OUT_OF_MEMORY);
         dmi_safetensors_free(&host, w);
         ck_assert_uint_eq(host.used, 0);
     }
-    ck_assert_int_gt(refused, 4);
+    ck_assert_int_gt(refused, 6);
 }
 END_TEST
 
@@ -466,6 +516,7 @@ Suite *test_safetensors_suite(void) {
     tcase_set_timeout(tests, 60); /* under a memory checker */
     tcase_add_test(tests, round_trip);
     tcase_add_test(tests, exact_bytes);
+    tcase_add_test(tests, memory_holds_the_bytes_of_the_file);
     tcase_add_test(tests, nothing_at_all);
     tcase_add_test(tests, many_tensors);
     tcase_add_test(tests, what_cannot_be_added);
