@@ -20,50 +20,50 @@ const dmi_product DMI_KERNEL(product_table) = {
  * the prefetches would wait for one another. */
 enum { AHEAD = 128 };
 
-/* What a tile prefetches of b: `floats` behind b at its first step of k, and `step` more at each
- * further one. */
-typedef struct prefetch_plan {
-    size_t floats, step;
-} prefetch_plan;
-
-/* One tile of c, [rows, PANEL]: a is [rows, k], or where stored transposed [k, rows]; b [k, PANEL];
- * `addend` begins at the tile's first column and row. */
-typedef struct tile {
-    float *c;
-    const float *a, *b;
+/* What the tiles of a panel have in common. The tile's own pointers are arguments of their own,
+ * which stay in registers. */
+typedef struct panel_layout {
     size_t ldc, lda, ldb;
     int32_t k;
-    dmi_product_addend addend;
-    prefetch_plan ahead;
-} tile;
+    size_t ahead_step; /* floats by which the prefetched row of b moves at each step of k */
+    const float *bias; /* [PANEL], or NULL */
+    size_t matrix_stride;
+} panel_layout;
 
-/* c of one tile += its addend, whose missing parts read as zero. */
-static inline __attribute__((always_inline)) void add_addend(vec sum[ROWS][2],
-                                                             const dmi_product_addend *addend,
-                                                             const int32_t rows) {
+/* c [rows, PANEL] = a [rows, k] (or where stored transposed [k, rows]) times b [k, PANEL], plus the
+ * bias and matrix [rows, PANEL], unless NULL. The prefetches of b begin at `ahead`. */
+typedef void tile_function(float *c, const float *a, const float *b, const float *ahead,
+                           const float *matrix, const panel_layout *l);
+
+/* `floats` behind p, which may lie outside of the array: for prefetches only. */
+static inline const float *behind(const float *p, size_t floats) {
+    return (const float *)((uintptr_t)p + floats * sizeof *p);
+}
+
+/* Adds bias and matrix to the sums of a tile. */
+static inline __attribute__((always_inline)) void add_to_tile(vec sum[ROWS][2], const float *matrix,
+                                                              const panel_layout *l,
+                                                              const int32_t rows) {
     static const float zeros[PANEL];
-    const float *matrix = addend->matrix ? addend->matrix : zeros;
-    const size_t stride = addend->matrix ? addend->stride : 0;
-    const vec bias0 = load(addend->bias ? addend->bias : zeros),
-              bias1 = load(addend->bias ? addend->bias + W : zeros);
+    const float *bias = l->bias ? l->bias : zeros, *from = matrix ? matrix : zeros;
+    const size_t stride = matrix ? l->matrix_stride : 0;
+    const vec bias0 = load(bias), bias1 = load(bias + W);
     DMI_UNROLL
     for (int32_t r = 0; r < ROWS; r++) {
         if (r >= rows) continue;
-        sum[r][0] += bias0 + load(matrix + (size_t)r * stride);
-        sum[r][1] += bias1 + load(matrix + (size_t)r * stride + W);
+        sum[r][0] += bias0 + load(from + (size_t)r * stride);
+        sum[r][1] += bias1 + load(from + (size_t)r * stride + W);
     }
 }
 
 /* The micro-kernel. `rows` and `transposed` are constants at every call. One pointer serves three
  * rows of a, which leaves enough registers for the sums; where a is stored transposed, its rows lie
  * side by side. c is prefetched while the sums are made. */
-static inline __attribute__((always_inline)) void multiply_tile(const tile *t, const int32_t rows,
-                                                                const bool transposed) {
-    float *const c = t->c;
-    const float *const a = t->a, *b = t->b;
-    const size_t ldc = t->ldc, lda = t->lda, ldb = t->ldb;
-    const prefetch_plan ahead = t->ahead;
-    const int32_t k = t->k;
+static inline __attribute__((always_inline)) void multiply_tile(
+    float *c, const float *a, const float *b, const float *ahead, const float *matrix,
+    const panel_layout *l, const int32_t rows, const bool transposed) {
+    const size_t ldc = l->ldc, lda = l->lda, ldb = l->ldb, ahead_step = l->ahead_step;
+    const int32_t k = l->k;
     vec sum[ROWS][2];
     const float *row[ROWS / 3]; /* rows 0, 3, 6, ... of a */
     DMI_UNROLL
@@ -77,11 +77,10 @@ static inline __attribute__((always_inline)) void multiply_tile(const tile *t, c
         for (int32_t r = 0; r < rows; r++)
             prefetch(c + (size_t)r * ldc, 0), prefetch(c + (size_t)r * ldc, W);
     }
-    const float *next = (const float *)((uintptr_t)b + ahead.floats * sizeof *b);
     for (int32_t i = 0; i < k; i++) {
         vec b0 = load(b), b1 = load(b + W);
-        prefetch(next, 0), prefetch(next, W);
-        next = (const float *)((uintptr_t)next + ahead.step * sizeof *b);
+        prefetch(ahead, 0), prefetch(ahead, W);
+        ahead = behind(ahead, ahead_step);
         /* Sixteen steps of k are one cache line of each row of a: step i prefetches that of one row
          * of the next tile. */
         if (transposed) prefetch(row[0], AHEAD * lda);
@@ -99,7 +98,7 @@ static inline __attribute__((always_inline)) void multiply_tile(const tile *t, c
             if (3 * r < rows) row[r] += transposed ? lda : 1;
         }
     }
-    if (t->addend.bias || t->addend.matrix) add_addend(sum, &t->addend, rows);
+    if (l->bias || matrix) add_to_tile(sum, matrix, l, rows);
     DMI_UNROLL
     for (int32_t r = 0; r < ROWS; r++) {
         if (r >= rows) continue;
@@ -110,8 +109,15 @@ static inline __attribute__((always_inline)) void multiply_tile(const tile *t, c
 
 /* One function for each number of rows and each storage of a. */
 #define TILE(rows)                                                                                 \
-    static void tile_##rows(const tile *t) { multiply_tile(t, rows, false); }                      \
-    static void tile_transposed_##rows(const tile *t) { multiply_tile(t, rows, true); }
+    static void tile_##rows(float *c, const float *a, const float *b, const float *ahead,          \
+                            const float *matrix, const panel_layout *l) {                          \
+        multiply_tile(c, a, b, ahead, matrix, l, rows, false);                                     \
+    }                                                                                              \
+    static void tile_transposed_##rows(float *c, const float *a, const float *b,                   \
+                                       const float *ahead, const float *matrix,                    \
+                                       const panel_layout *l) {                                    \
+        multiply_tile(c, a, b, ahead, matrix, l, rows, true);                                      \
+    }
 TILE(1)
 TILE(2)
 TILE(3)
@@ -126,8 +132,6 @@ TILE(10)
 TILE(11)
 TILE(12)
 #endif
-
-typedef void tile_function(const tile *t);
 
 /* [transposed][rows] */
 static tile_function *const tiles[2][ROWS + 1] = {
@@ -171,24 +175,23 @@ static const float *row_of_a(const operands *o, int32_t row) {
 /* PANEL columns of c; b begins at the panel. Where b's rows follow each other, so does the b that
  * is read next, that of Winograd's next position: each of the panel's tiles prefetches its share,
  * since the first tile alone, prefetching all of it, would wait for memory. */
-static void multiply_panel(const operands *o, const result *to, const float *b) {
+static inline __attribute__((always_inline)) void multiply_panel(const operands *o,
+                                                                 const result *to, const float *b) {
     const bool is_block = o->ldb == PANEL;
     const size_t tile_count = (size_t)dmi_divide_up(o->rows, ROWS), block = (size_t)o->k * PANEL;
-    tile t = {.b = b,
-              .ldc = to->ldc,
-              .lda = o->lda,
-              .ldb = o->ldb,
-              .k = o->k,
-              .addend = to->addend,
-              .ahead = {.floats = AHEAD * o->ldb, .step = o->ldb}};
-    if (is_block) t.ahead = (prefetch_plan){.floats = block, .step = PANEL / tile_count};
+    const panel_layout l = {.ldc = to->ldc,
+                            .lda = o->lda,
+                            .ldb = o->ldb,
+                            .k = o->k,
+                            .ahead_step = is_block ? PANEL / tile_count : o->ldb,
+                            .bias = to->addend.bias,
+                            .matrix_stride = to->addend.stride};
+    const float *matrix = to->addend.matrix, *ahead = behind(b, is_block ? block : AHEAD * o->ldb);
     for (int32_t r = 0, rows; r < o->rows; r += rows) {
         rows = next_rows(o->rows - r);
-        t.c = to->c + (size_t)r * to->ldc;
-        t.a = row_of_a(o, r);
-        tiles[o->transposed][rows](&t);
-        if (t.addend.matrix) t.addend.matrix += (size_t)rows * t.addend.stride;
-        if (is_block) t.ahead.floats += block / tile_count;
+        tiles[o->transposed][rows](to->c + (size_t)r * to->ldc, row_of_a(o, r), b, ahead,
+                                   matrix ? matrix + (size_t)r * l.matrix_stride : NULL, &l);
+        if (is_block) ahead = behind(ahead, block / tile_count);
     }
 }
 
@@ -196,17 +199,16 @@ static void multiply_panel(const operands *o, const result *to, const float *b) 
  * copied from a buffer. */
 static void multiply_last_panel(const operands *o, const result *to, const float *b,
                                 int32_t columns) {
+    const float *bias = to->addend.bias, *matrix = to->addend.matrix;
+    const panel_layout l = {.ldc = PANEL, .lda = o->lda, .ldb = PANEL, .k = o->k};
     float padded[PRODUCT_DEPTH * PANEL], sums[ROWS * PANEL];
     for (size_t i = 0; i < (size_t)o->k; i++) {
         memcpy(padded + i * PANEL, b + i * o->ldb, (size_t)columns * sizeof *b);
         memset(padded + i * PANEL + columns, 0, (size_t)(PANEL - columns) * sizeof *b);
     }
-    const float *bias = to->addend.bias, *matrix = to->addend.matrix;
-    tile t = {.c = sums, .b = padded, .ldc = PANEL, .lda = o->lda, .ldb = PANEL, .k = o->k};
     for (int32_t r = 0, rows; r < o->rows; r += rows) {
         rows = next_rows(o->rows - r);
-        t.a = row_of_a(o, r);
-        tiles[o->transposed][rows](&t);
+        tiles[o->transposed][rows](sums, row_of_a(o, r), padded, padded, NULL, &l);
         for (int32_t i = 0; i < rows; i++) {
             float *c = to->c + (size_t)(r + i) * to->ldc;
             const float *added = matrix ? matrix + (size_t)(r + i) * to->addend.stride : NULL;
@@ -217,7 +219,9 @@ static void multiply_last_panel(const operands *o, const result *to, const float
 }
 
 /* One depth of k. */
-static void multiply_depth(const operands *o, const result *to, int32_t columns) {
+static inline __attribute__((always_inline)) void multiply_depth(const operands *o,
+                                                                 const result *to,
+                                                                 int32_t columns) {
     for (int32_t j = 0; j < columns; j += PANEL) {
         result panel = {to->c + j, to->ldc, to->addend};
         if (panel.addend.bias) panel.addend.bias += j;
@@ -227,8 +231,11 @@ static void multiply_depth(const operands *o, const result *to, int32_t columns)
     }
 }
 
-/* `all` holds all of k; further depths than the first add to c. */
-static void multiply(result to, const operands all, int32_t columns) {
+/* `all` holds all of k; further depths than the first add to c. All of it is inlined into the
+ * public functions, so that the structs stay in registers: passing them in memory costs 10 % of a
+ * small product. */
+static inline __attribute__((always_inline)) void multiply(result to, const operands all,
+                                                           int32_t columns) {
     for (int32_t k0 = 0; k0 < all.k; k0 += PRODUCT_DEPTH) {
         operands o = all;
         o.a += (size_t)k0 * (all.transposed ? all.lda : 1);
