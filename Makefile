@@ -193,29 +193,29 @@ clean:
 	rm -rf $(BUILD)
 
 define HELP
-Times are those of two cores, without the time to build.
+Times are for two cores, without the time to build.
 
 make                   the library, static and shared, and the examples, in $(BUILD)/
-make demo              trains on built-in images and samples; images in $(OUT)/demo/     4 min
+make demo              trains on built-in images and samples; images in $(OUT)/demo/4 min
 make install           to PREFIX (/usr/local), below DESTDIR; make uninstall removes it
 make deps              installs missing packages; demo and all checks do this themselves
 make clean             removes $(BUILD)/
 
-make check             all tests: check-source, check-build and test-run                 @ min
+make check             all tests: check-source, check-build and test-run        3 min
 make check SUITE=a,b   only these suites: the X of tests/*/test_X.c
-make check-quick       check-source and the suites that are fast                         @ s
-make check-source      layers, forbidden calls, file length, format, header              @ s
-make check-layers      only the layers: includes never point upward                      @ s
-make check-build       exported symbols, instructions, install, examples                 @ s
-make test-run          all suites, or SUITE
-make sanitize          suites with address and undefined sanitizers, in $(BUILD)/sanitize  @ min
-make tsan              suites with threads under the thread sanitizer, in $(BUILD)/tsan    @ min
-make valgrind          suites under valgrind                                             @ min
+make check-quick       check-source and the suites that are fast                30 s
+make check-source      layers, forbidden calls, file length, format, header     4 s
+make check-layers      only the layers: includes never point upward             1 s
+make check-build       exported symbols, instructions, install, examples        15 s
+make test-run          all suites, or SUITE                                     2 min
+make sanitize          suites with ASan and UBSan, in $(BUILD)/sanitize            3 min
+make tsan              suites with threads and TSan, in $(BUILD)/tsan              1 min
+make valgrind          suites under valgrind                                    slow
 make check-aarch64     kernels of AArch64 under qemu-user
 make check-x86-levels  kernels of other x86-64 processors under qemu-user
 make check-blas        products with each installed variant of the BLAS library
 
-make bench             speed, beside PyTorch if python3 has it                           30 min
+make bench             speed, beside PyTorch if python3 has it                  30 min
 make error-report      error of each 3x3 layer of the largest preset against double precision
 make format            formats all C files with clang-format
 make compile_commands.json   the compiler's commands, for editors and clang tools

@@ -5,6 +5,7 @@ set -eu
 prefix=$1
 
 relative() {
+    # shellcheck disable=SC2016 # pkg-config expands ${prefix}
     case $1 in
     "$prefix"/*) printf '${prefix}/%s' "${1#"$prefix"/}" ;;
     *) printf '%s' "$1" ;;

@@ -61,12 +61,13 @@ test-run: export DM_TEST_BUILD = $(BUILD)
 test-run: $(RUNNER)
 	@$(if $(SUITE),sh tests/tools/run_suites.sh $< '' $(subst $(comma), ,$(SUITE)),$<)
 
-# The suites that allocate, read files or have threads; the arithmetic of kernels is left out, which
-# takes hours under valgrind.
+# The suites that allocate, read files or have threads; the arithmetic of convolutions would take
+# hours under valgrind.
 MEMORY_SUITES := base file random pool metadata options safetensors targz png image dataset \
 	cifar10 context schedule schedule_file graph trainer_options loss loss_weights timestep_sampling \
 	training_options averages solver sampler sampler_callbacks batch trainer trainer_run \
 	checkpoint checkpoint_failures plan recompute unet unet_options unet_file bad_input
+SANITIZE_SUITES := $(MEMORY_SUITES) editing gemm guidance kernels
 THREAD_SUITES := pool context trainer trainer_run sampler sampler_callbacks unet
 
 .PHONY: sanitize tsan valgrind
@@ -74,7 +75,7 @@ sanitize: export UBSAN_OPTIONS = print_stacktrace=1
 sanitize: export ASAN_OPTIONS = allocator_may_return_null=1
 sanitize: export CK_TIMEOUT_MULTIPLIER = 10
 sanitize: deps
-	@$(MAKE) test-run BUILD=$(BUILD)/sanitize SUITE="$(or $(SUITE),$(MEMORY_SUITES))" \
+	@$(MAKE) test-run BUILD=$(BUILD)/sanitize SUITE="$(or $(SUITE),$(SANITIZE_SUITES))" \
 	CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all"
 tsan: export CK_TIMEOUT_MULTIPLIER = 20
 tsan: deps
