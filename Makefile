@@ -1,6 +1,7 @@
 # libdiffusion. `make help` lists the targets and variables.
 
-VERSION := $(shell sed -n 's/^.define DM_VERSION_[A-Z]* \([0-9]*\)$$/\1/p' include/diffusion.h | paste -sd.)
+VERSION := $(shell sed -n 's/^.define DM_VERSION_[A-Z]* \([0-9]*\)$$/\1/p' include/diffusion.h \
+	| paste -sd.)
 SOVERSION := 0
 
 CC ?= cc
@@ -18,10 +19,12 @@ CFLAGS ?= -O3 -g
 V ?= 0
 Q := $(if $(filter 1,$(V)),,@)
 SAY = @printf '  %-7s %s\n'
+MAKEFLAGS += --no-print-directory
 
-WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wpointer-arith $(if $(WERROR),-Werror)
-# Neither of these changes a result; both let loops be vectorised. Never -ffast-math: it would change the float mode of
-# the program that loads the library.
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wpointer-arith \
+	$(if $(WERROR),-Werror)
+# Neither changes a result; both let loops be vectorised. Never -ffast-math: it would change
+# the floating-point mode of the program that loads the library.
 MATH := -fno-math-errno -fno-trapping-math
 COMMON = -std=c11 -fPIC -pthread $(WARN) $(MATH) -D_GNU_SOURCE -MMD -MP
 INTERNAL = -fvisibility=hidden -Ilib -Isrc -Iinclude
@@ -36,13 +39,21 @@ cflags_of = $(shell $(PKG_CONFIG) --cflags $(1) 2>/dev/null)
 libs_of = $(shell $(PKG_CONFIG) --libs $(1) 2>/dev/null)
 LIB_LIBS = $(call libs_of,$(LIB_PACKAGES))$(if $(filter blis,$(BLAS)),$(if $(BLAS_PACKAGE),, -lblis))
 
+# Compiles one file with the flags of its kind; a second argument is printed.
+define compile
+@mkdir -p $(@D)
+$(SAY) "CC $(2)" $<
+$(Q)$(CC) $(COMMON) $(1) -c $< -o $@
+endef
+
 .PHONY: all
 all: library examples
 
-# ---- what is needed, and a clear word where it is missing ----
+# ---- packages that are needed ----
 
 missing_of = $(shell for p in $(1); do $(PKG_CONFIG) --exists $$p 2>/dev/null || echo $$p; done)
-MISSING_library = $(strip $(call missing_of,$(LIB_PACKAGES)) $(shell [ '$(BLAS)-$(BLAS_PACKAGE)' != blis- ] || \
+MISSING_library = $(strip $(call missing_of,$(LIB_PACKAGES)) $(shell \
+	[ '$(BLAS)-$(BLAS_PACKAGE)' != blis- ] || \
 	echo '\#include <blis.h>' | $(CC) -E - >/dev/null 2>&1 || echo blis))
 MISSING_examples = $(strip $(call missing_of,$(EXAMPLE_PACKAGES)))
 MISSING_tests = $(strip $(call missing_of,$(TEST_PACKAGES)))
@@ -51,15 +62,14 @@ NEEDS := need-library need-examples need-tests
 
 .PHONY: deps $(NEEDS)
 deps:
-	@if [ -n "$(MISSING)" ]; then echo "missing: $(MISSING)"; sh pkgconfig/install-deps.sh $(BLAS); fi
+	@[ -z "$(MISSING)" ] || { echo "missing: $(MISSING)"; sh pkgconfig/install-deps.sh $(BLAS); }
 $(NEEDS): need-%:
-	@if [ -n "$(MISSING_$*)" ]; then \
-	echo "error: pkg-config does not find what the $* need$(if $(filter library,$*),s): $(MISSING_$*)" >&2; \
-	echo "       'make deps' installs what is missing from your distribution" >&2; exit 1; fi
+	@sh pkgconfig/require-packages.sh "$* need$(if $(filter library,$*),s)" "$(MISSING_$*)"
 
 # ---- the library ----
 
-# Kernels are compiled once for each instruction set, and the best one is chosen when a context is made.
+# Kernels are compiled once for each instruction set; the best one that the processor has is chosen
+# when a context is created.
 ARCH := $(shell $(CC) -dumpmachine | cut -d- -f1)
 ifeq ($(ARCH),x86_64)
 ISAS := base v3 v4
@@ -71,25 +81,31 @@ ISAS := base
 ISA_base := -ffp-contract=fast
 endif
 ifeq ($(ARCH),aarch64)
-# gcc would load all of a row's elements ahead of the products, and the sums of a tile of 12 rows would leave their registers.
-ISA_base += $(shell echo | $(CC) -Werror -fno-schedule-insns -E - >/dev/null 2>&1 && echo -fno-schedule-insns)
+# Otherwise gcc loads all elements of a row before the products, and spills the sums of a tile of
+# 12 rows.
+ISA_base += $(shell echo | $(CC) -Werror -fno-schedule-insns -E - >/dev/null 2>&1 && \
+	echo -fno-schedule-insns)
 endif
 ISA_DEFINES := $(ISAS:%=-DDMI_HAVE_ISA_%)
 
 ONCE := lib/kernels/gemm.c lib/kernels/select.c
 KERNEL_SRC := $(filter-out $(ONCE),$(wildcard lib/kernels/*.c))
-LIB_SRC := $(filter-out $(KERNEL_SRC),$(wildcard lib/*/*.c lib/*/*/*.c src/*.c src/*/*.c src/*/*/*.c))
-LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/%.o) $(foreach i,$(ISAS),$(KERNEL_SRC:%.c=$(BUILD)/obj/%.$(i).o))
+LIB_SRC := $(filter-out $(KERNEL_SRC),$(wildcard lib/*/*.c lib/*/*/*.c src/*/*.c src/*/*/*.c))
+LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/%.o) \
+	$(foreach i,$(ISAS),$(KERNEL_SRC:%.c=$(BUILD)/obj/%.$(i).o))
 
 STATIC := $(BUILD)/libdiffusion.a
 SHARED := $(BUILD)/libdiffusion.so.$(VERSION)
 SHARED_LINKS := $(BUILD)/libdiffusion.so.$(SOVERSION) $(BUILD)/libdiffusion.so
+LD_SHARED := -shared -Wl,-soname,libdiffusion.so.$(SOVERSION) \
+	-Wl,--version-script=src/libdiffusion.map -Wl,--no-undefined -Wl,-z,relro -Wl,-z,now \
+	-Wl,-z,noexecstack
 
-# The compiler and its flags, written anew only where they change: then everything is compiled again.
+# The compiler and its flags, rewritten only when they change: then everything is compiled again.
 FLAGS_FILE := $(BUILD)/flags
 .PHONY: force
-$(FLAGS_FILE): export NOW = $(CC) $(filter-out -Werror,$(COMMON)) $(foreach i,$(ISAS),$(ISA_$(i))) $(BLAS_DEFINE) $(CFLAGS) $(LDFLAGS) \
-	$(call cflags_of,$(LIB_PACKAGES)) $(LIB_LIBS)
+$(FLAGS_FILE): export NOW = $(CC) $(filter-out -Werror,$(COMMON)) $(foreach i,$(ISAS),$(ISA_$(i))) \
+	$(BLAS_DEFINE) $(CFLAGS) $(LDFLAGS) $(call cflags_of,$(LIB_PACKAGES)) $(LIB_LIBS)
 $(FLAGS_FILE): force
 	@mkdir -p $(@D)
 	@printf '%s\n' "$$NOW" | cmp -s - $@ || printf '%s\n' "$$NOW" > $@
@@ -98,20 +114,15 @@ $(FLAGS_FILE): force
 library: $(STATIC) $(SHARED_LINKS)
 
 $(BUILD)/obj/lib/%.o: lib/%.c $(FLAGS_FILE) | need-library
-	@mkdir -p $(@D)
-	$(SAY) CC $<
-	$(Q)$(CC) $(COMMON) $(INTERNAL) -ffp-contract=off $(CFLAGS) $(call cflags_of,$(LIB_PACKAGES)) $(ISA_DEFINES) $(BLAS_DEFINE) -c $< -o $@
+	$(call compile,$(INTERNAL) -ffp-contract=off $(CFLAGS) $(call cflags_of,$(LIB_PACKAGES)) \
+	$(ISA_DEFINES) $(BLAS_DEFINE))
 
 $(BUILD)/obj/src/%.o: src/%.c $(FLAGS_FILE) | need-library
-	@mkdir -p $(@D)
-	$(SAY) CC $<
-	$(Q)$(CC) $(COMMON) $(INTERNAL) -ffp-contract=off $(CFLAGS) $(call cflags_of,$(LIB_PACKAGES)) -c $< -o $@
+	$(call compile,$(INTERNAL) -ffp-contract=off $(CFLAGS) $(call cflags_of,$(LIB_PACKAGES)))
 
 define kernel_rule
 $(BUILD)/obj/lib/kernels/%.$(1).o: lib/kernels/%.c $(FLAGS_FILE) | need-library
-	@mkdir -p $$(@D)
-	$(SAY) "CC $(1)" $$<
-	$(Q)$(CC) $(COMMON) $(INTERNAL) $(CFLAGS) $(ISA_$(1)) -DDMI_ISA=$(1) -c $$< -o $$@
+	$$(call compile,$$(INTERNAL) $$(CFLAGS) $$(ISA_$(1)) -DDMI_ISA=$(1),$(1))
 endef
 $(foreach i,$(ISAS),$(eval $(call kernel_rule,$(i))))
 
@@ -121,172 +132,98 @@ $(STATIC): $(LIB_OBJ)
 
 $(SHARED): $(LIB_OBJ) src/libdiffusion.map $(FLAGS_FILE)
 	$(SAY) LD $@
-	$(Q)$(CC) -shared -pthread $(CFLAGS) $(LDFLAGS) -Wl,-soname,libdiffusion.so.$(SOVERSION) -Wl,--version-script=src/libdiffusion.map \
-	-Wl,--no-undefined -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack $(LIB_OBJ) $(LIB_LIBS) -lm -o $@
+	$(Q)$(CC) -pthread $(CFLAGS) $(LDFLAGS) $(LD_SHARED) $(LIB_OBJ) $(LIB_LIBS) -lm -o $@
 
 $(SHARED_LINKS): $(SHARED)
 	$(Q)ln -sf $(<F) $@
 
-# ---- examples: only the public header, only the shared library ----
+# ---- examples: they see only the public header and the shared library ----
 
 EXAMPLES := demo train_cifar10 sample distance evaluate
 EXAMPLE_BIN := $(EXAMPLES:%=$(BUILD)/%)
-EXAMPLE_COMMON := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out $(EXAMPLES:%=examples/%.c),$(wildcard examples/*.c)))
+EXAMPLE_SRC := $(filter-out $(EXAMPLES:%=examples/%.c),$(wildcard examples/*.c))
+EXAMPLE_COMMON := $(EXAMPLE_SRC:%.c=$(BUILD)/obj/%.o)
 
 .PHONY: examples
 examples: $(EXAMPLE_BIN)
 
 $(BUILD)/obj/examples/%.o: examples/%.c $(FLAGS_FILE) | need-examples
-	@mkdir -p $(@D)
-	$(SAY) CC $<
-	$(Q)$(CC) $(COMMON) -Iinclude $(CFLAGS) $(call cflags_of,$(EXAMPLE_PACKAGES)) -c $< -o $@
+	$(call compile,-Iinclude $(CFLAGS) $(call cflags_of,$(EXAMPLE_PACKAGES)))
 
 $(EXAMPLE_BIN): $(BUILD)/%: $(BUILD)/obj/examples/%.o $(EXAMPLE_COMMON) $(SHARED_LINKS)
 	$(SAY) LD $@
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $< $(EXAMPLE_COMMON) -L$(BUILD) -ldiffusion -Wl,-rpath,'$$ORIGIN:$$ORIGIN/../lib' \
-	$(call libs_of,$(EXAMPLE_PACKAGES)) -lm -o $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $< $(EXAMPLE_COMMON) -L$(BUILD) -ldiffusion \
+	-Wl,-rpath,'$$ORIGIN:$$ORIGIN/../lib' $(call libs_of,$(EXAMPLE_PACKAGES)) -lm -o $@
 
 .PHONY: demo
 demo: deps
-	@$(MAKE) --no-print-directory library $(BUILD)/demo
+	@$(MAKE) library $(BUILD)/demo
 	@$(BUILD)/demo --out $(OUT)/demo $(DEMO_OPTIONS)
-
-# ---- tests: Check suites, and scripts that hold the house to its rules ----
-
-# Each tests/*/test_X.c defines Suite *test_X_suite(void); the runner is made from the list.
-TEST_SRC := $(wildcard tests/unit/test_*.c tests/golden/test_*.c)
-TEST_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(TEST_SRC) $(wildcard tests/support/*.c))
-TEST_NAMES := $(basename $(notdir $(TEST_SRC)))
-
-$(BUILD)/obj/tests/%.o: tests/%.c $(FLAGS_FILE) | need-library need-tests
-	@mkdir -p $(@D)
-	$(SAY) CC $<
-	$(Q)$(CC) $(COMMON) $(INTERNAL) -Itests $(CFLAGS) $(call cflags_of,$(LIB_PACKAGES) $(TEST_PACKAGES)) -c $< -o $@
-
-$(BUILD)/run_tests.c: $(TEST_SRC) Makefile
-	@mkdir -p $(@D)
-	@{ echo '/* Made by the Makefile. */'; echo '#include <check.h>'; echo '#include <stdlib.h>'; \
-	for t in $(TEST_NAMES); do echo "Suite *$${t}_suite(void);"; done; \
-	echo 'int main(void) {'; echo '    SRunner *runner = srunner_create(suite_create("libdiffusion"));'; \
-	for t in $(TEST_NAMES); do echo "    srunner_add_suite(runner, $${t}_suite());"; done; \
-	echo '    srunner_run_all(runner, CK_ENV);'; echo '    int failed = srunner_ntests_failed(runner);'; \
-	echo '    srunner_free(runner);'; echo '    return failed ? EXIT_FAILURE : EXIT_SUCCESS;'; echo '}'; } > $@
-
-$(BUILD)/run_tests: $(BUILD)/run_tests.c $(TEST_OBJ) $(STATIC)
-	$(SAY) LD $@
-	$(Q)$(CC) -std=c11 $(CFLAGS) $(call cflags_of,$(TEST_PACKAGES)) $< $(TEST_OBJ) $(STATIC) \
-	$(LIB_LIBS) $(call libs_of,$(TEST_PACKAGES)) -lm -pthread -o $@
-
-.PHONY: check check-house test-run
-check: deps
-	@$(MAKE) --no-print-directory check-house
-	@$(MAKE) --no-print-directory test-run
-check-house: library examples
-	@sh tests/tools/floors.sh
-	@sh tests/tools/header.sh "$(CC)" "$(CXX)"
-	@sh tests/tools/symbols.sh $(BUILD)
-	@sh tests/tools/baseline.sh "$(CC) $(CFLAGS)" $(BUILD)
-	@MAKE="$(MAKE)" sh tests/install/run.sh "$(CC)" $(BUILD)
-	@sh tests/tools/examples.sh $(BUILD)
-test-run: $(BUILD)/run_tests
-	@DM_TEST_BUILD=$(BUILD) $(BUILD)/run_tests
-
-# Kernels of processors that are not here, under qemu-user; not part of `check`.
-.PHONY: check-aarch64 check-x86-levels check-blas
-check-aarch64:
-	@MAKE="$(MAKE)" sh tests/tools/aarch64.sh $(BUILD)
-check-x86-levels: $(BUILD)/run_tests
-	@sh tests/tools/x86_levels.sh $(BUILD)
-# The same products with each variant of the BLAS library, whatever the alternatives of the system choose.
-check-blas: $(BUILD)/run_tests
-	@DM_TEST_BUILD=$(BUILD) sh tests/tools/blas.sh $(BUILD)/run_tests $(BLAS)
-
-# What allocates, reads files or has threads; the proofs of kernels, which are arithmetic by the hour here, are left out. Fair
-# scheduling, since the pool's threads wait for one another.
-VALGRIND_SUITES := base file random pool metadata options safetensors targz png image dataset cifar10 context schedule graph \
-	trainer_options loss loss_weights timestep_sampling training_options averages solver sampler batch trainer trainer_run checkpoint plan recompute unet unet_file bad_input
-.PHONY: valgrind
-valgrind: $(BUILD)/run_tests
-	@failed=; for suite in $(VALGRIND_SUITES); do DM_TEST_BUILD=$(BUILD) CK_RUN_SUITE=$$suite CK_FORK=no CK_TIMEOUT_MULTIPLIER=50 \
-	CK_EXCLUDE_TAGS=slow valgrind -q --fair-sched=yes --leak-check=full --errors-for-leak-kinds=definite,indirect,possible \
-	--error-exitcode=9 $(BUILD)/run_tests || failed="$$failed $$suite"; done; \
-	if [ -n "$$failed" ]; then echo "valgrind: failed:$$failed"; exit 1; fi
-
-# ---- speed ----
-
-BENCH_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/*.c))
-
-$(BUILD)/obj/tests/bench/%.o: tests/bench/%.c $(FLAGS_FILE) | need-library need-examples
-	@mkdir -p $(@D)
-	$(SAY) CC $<
-	$(Q)$(CC) $(COMMON) $(INTERNAL) -Iexamples $(CFLAGS) $(call cflags_of,$(LIB_PACKAGES) $(EXAMPLE_PACKAGES)) -c $< -o $@
-
-$(BUILD)/bench: $(BENCH_OBJ) $(BUILD)/obj/examples/profile_table.o $(STATIC)
-	$(SAY) LD $@
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(BENCH_OBJ) $(BUILD)/obj/examples/profile_table.o $(STATIC) $(LIB_LIBS) $(call libs_of,$(EXAMPLE_PACKAGES)) -lm -pthread -o $@
-
-.PHONY: bench
-bench: deps
-	@$(MAKE) --no-print-directory $(BUILD)/bench
-	@sh tests/bench/run.sh $(BUILD) $(BENCH_OPTIONS)
-
-# ---- the error of convolutions, layer by layer ----
-
-ERROR_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/error/*.c))
-$(BUILD)/winograd_error: $(ERROR_OBJ) $(STATIC)
-	$(SAY) LD $@
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(ERROR_OBJ) $(STATIC) $(LIB_LIBS) -lm -pthread -o $@
-
-.PHONY: error-report
-error-report: deps
-	@$(MAKE) --no-print-directory $(BUILD)/winograd_error
-	@$(BUILD)/winograd_error $(ERROR_NETWORK)
 
 # ---- install ----
 
-# A folder below PREFIX, as pkg-config writes it: ${prefix}/lib. The mark keeps the match at the beginning.
-below_prefix = $(subst ^,,$(subst ^$(PREFIX)/,$${prefix}/,^$(1)))
+INSTALLED := train_cifar10 sample evaluate distance
+program_of = "$(DESTDIR)$(BINDIR)/diffusion-$(subst _,-,$(1))"
+INSTALLED_LIB := "$(DESTDIR)$(LIBDIR)"
 
-INSTALLED := sample evaluate distance
-
-# Ends with telling the loader, where it looks into LIBDIR at all.
 .PHONY: install uninstall
 install: library examples
-	install -d "$(DESTDIR)$(INCLUDEDIR)" "$(DESTDIR)$(LIBDIR)/pkgconfig" "$(DESTDIR)$(BINDIR)"
+	install -d "$(DESTDIR)$(INCLUDEDIR)" $(INSTALLED_LIB)/pkgconfig "$(DESTDIR)$(BINDIR)"
 	install -m 644 include/diffusion.h "$(DESTDIR)$(INCLUDEDIR)/diffusion.h"
-	install -m 644 $(STATIC) "$(DESTDIR)$(LIBDIR)/libdiffusion.a"
-	install -m 755 $(SHARED) "$(DESTDIR)$(LIBDIR)/libdiffusion.so.$(VERSION)"
-	ln -sf libdiffusion.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/libdiffusion.so.$(SOVERSION)"
-	ln -sf libdiffusion.so.$(VERSION) "$(DESTDIR)$(LIBDIR)/libdiffusion.so"
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(call below_prefix,$(LIBDIR))|' -e 's|@INCLUDEDIR@|$(call below_prefix,$(INCLUDEDIR))|' \
-	-e 's|@VERSION@|$(VERSION)|' -e 's|@PRIVATE@|$(LIB_LIBS)|' pkgconfig/diffusion.pc.in > "$(DESTDIR)$(LIBDIR)/pkgconfig/diffusion.pc"
-	install -m 755 $(BUILD)/train_cifar10 "$(DESTDIR)$(BINDIR)/diffusion-train-cifar10"
-	for program in $(INSTALLED); do install -m 755 "$(BUILD)/$$program" "$(DESTDIR)$(BINDIR)/diffusion-$$program" || exit 1; done
-	@if [ -z "$(DESTDIR)" ] && [ "$$(id -u)" = 0 ] && $(LDCONFIG) -N -v 2>/dev/null | grep -q -e '^$(LIBDIR):' -e '^$(LIBDIR:/usr/%=/%):'; then \
-	echo $(LDCONFIG); $(LDCONFIG) || true; fi
+	install -m 644 $(STATIC) $(INSTALLED_LIB)/libdiffusion.a
+	install -m 755 $(SHARED) $(INSTALLED_LIB)/libdiffusion.so.$(VERSION)
+	ln -sf libdiffusion.so.$(VERSION) $(INSTALLED_LIB)/libdiffusion.so.$(SOVERSION)
+	ln -sf libdiffusion.so.$(VERSION) $(INSTALLED_LIB)/libdiffusion.so
+	sh pkgconfig/write-pc.sh "$(PREFIX)" "$(LIBDIR)" "$(INCLUDEDIR)" "$(VERSION)" "$(LIB_LIBS)" \
+	> $(INSTALLED_LIB)/pkgconfig/diffusion.pc
+	$(foreach p,$(INSTALLED),install -m 755 $(BUILD)/$(p) $(call program_of,$(p)) &&) true
+	@[ -n "$(DESTDIR)" ] || sh pkgconfig/update-loader.sh "$(LDCONFIG)" "$(LIBDIR)"
 
 uninstall:
-	rm -f "$(DESTDIR)$(INCLUDEDIR)/diffusion.h" "$(DESTDIR)$(LIBDIR)/libdiffusion.a" "$(DESTDIR)$(LIBDIR)"/libdiffusion.so* \
-	"$(DESTDIR)$(LIBDIR)/pkgconfig/diffusion.pc" "$(DESTDIR)$(BINDIR)/diffusion-train-cifar10"
-	for program in $(INSTALLED); do rm -f "$(DESTDIR)$(BINDIR)/diffusion-$$program"; done
+	rm -f "$(DESTDIR)$(INCLUDEDIR)/diffusion.h" $(INSTALLED_LIB)/libdiffusion.a \
+	$(INSTALLED_LIB)/libdiffusion.so* $(INSTALLED_LIB)/pkgconfig/diffusion.pc \
+	$(foreach p,$(INSTALLED),$(call program_of,$(p)))
+
+include tests/tests.mk
+
+# ---- clean, help ----
 
 .PHONY: clean help
 clean:
 	rm -rf $(BUILD)
 
+define HELP
+Times are for two cores, without the time to build.
+
+make                   the library, static and shared, and the examples, in $(BUILD)/
+make demo              trains and samples; images in $(OUT)/demo/                       4 min
+make install           to PREFIX (/usr/local), below DESTDIR; make uninstall removes it
+make deps              installs missing packages; demo and all checks do this themselves
+make clean             removes $(BUILD)/
+
+make check             all tests: check-source, check-build and test-run        3 min
+make check SUITE=a,b   only these suites: the X of tests/*/test_X.c
+make check-quick       check-source and the suites that are fast                30 s
+make check-source      layers, forbidden calls, file length, format, header     4 s
+make check-layers      only the layers: includes never point upward             1 s
+make check-build       exported symbols, instructions, install, examples        15 s
+make test-run          all suites, or SUITE                                     2 min
+make sanitize          suites with ASan and UBSan, in $(BUILD)/sanitize            3 min
+make tsan              suites with threads and TSan, in $(BUILD)/tsan              1 min
+make valgrind          suites under valgrind                                    slow
+make check-aarch64     kernels of AArch64 under qemu-user
+make check-x86-levels  kernels of other x86-64 processors under qemu-user
+make check-blas        products with each installed variant of the BLAS library
+
+make bench             speed, beside PyTorch if python3 has it                  30 min
+make error-report      error of each 3x3 layer of the largest preset against double precision
+make format            formats all C files with clang-format
+make compile_commands.json   the compiler's commands, for editors and clang tools
+
+variables: CC CFLAGS LDFLAGS PREFIX LIBDIR INCLUDEDIR BINDIR DESTDIR BUILD OUT
+           BLAS=openblas|blis WERROR=1 V=1 SUITE
+endef
 help:
-	@echo 'make            the library, static and shared, and the examples, in $(BUILD)/'
-	@echo 'make demo       trains on built-in pictures and samples, in a few minutes; pictures in $(OUT)/demo/'
-	@echo 'make check      the tests'
-	@echo 'make bench      speed, beside PyTorch where python3 has it'
-	@echo 'make error-report  the error of each 3x3 layer of the 35.7M network against double precision'
-	@echo 'make check-aarch64, check-x86-levels   the kernels of other processors under qemu-user'
-	@echo 'make check-blas  products with each variant of OpenBLAS or BLIS that is installed'
-	@echo 'make valgrind   the tests under valgrind (slow)'
-	@echo 'make install    to PREFIX (/usr/local), below DESTDIR; make uninstall takes it away'
-	@echo 'make deps       installs what is missing from your distribution; demo and check do this themselves'
-	@echo 'make clean      removes $(BUILD)/'
-	@echo
-	@echo 'variables: CC CFLAGS LDFLAGS PREFIX LIBDIR INCLUDEDIR BINDIR DESTDIR BUILD OUT BLAS=openblas|blis WERROR=1 V=1'
+	@: $(info $(HELP))
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -12,8 +12,7 @@
 #include "base/status.h"
 
 #ifdef __FAST_MATH__
-#error                                                                                             \
-    "-ffast-math and -Ofast break infinities, NaN and the order of sums, which this library promises; build without them"
+#error "-ffast-math and -Ofast remove NaN, infinities and the order of sums: build without them"
 #endif
 
 struct dmi_pool;

@@ -359,7 +359,7 @@ END_TEST
 Suite *test_samplers_suite(void);
 
 Suite *test_samplers_suite(void) {
-    Suite *suite = suite_create("samplers against diffusers");
+    Suite *suite = suite_create("samplers");
     TCase *tcase = tcase_create("diffusers");
     tcase_add_test(tcase, torch_random_numbers);
     tcase_add_test(tcase, diffusers_ddpm_figures);

@@ -479,7 +479,7 @@ END_TEST
 Suite *test_solvers_suite(void);
 
 Suite *test_solvers_suite(void) {
-    Suite *suite = suite_create("solvers against diffusers");
+    Suite *suite = suite_create("solvers");
     TCase *tcase = tcase_create("diffusers");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_loop_test(tcase, diffusers_pictures, 0, CASE_COUNT);

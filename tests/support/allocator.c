@@ -42,6 +42,21 @@ dm_context *test_context_new(test_allocator *allocator, uint64_t memory_limit) {
     return context;
 }
 
+void test_context_end(dm_context *context) {
+    dm_context_options options;
+    dm_context *fresh;
+    uint64_t used, usual;
+    ck_assert_int_eq(dm_context_options_init(&options, sizeof options), DM_OK);
+    options.threads = dm_context_threads(context);
+    ck_assert_int_eq(dm_context_create(&fresh, &options), DM_OK);
+    ck_assert_int_eq(dm_context_memory(fresh, &usual, NULL, NULL), DM_OK);
+    ck_assert_int_eq(dm_context_memory(context, &used, NULL, NULL), DM_OK);
+    ck_assert_msg(used == usual, "%llu bytes are in use, a fresh context has %llu",
+                  (unsigned long long)used, (unsigned long long)usual);
+    dm_context_destroy(fresh);
+    dm_context_destroy(context);
+}
+
 int64_t test_every_allocation(test_make make, const void *user) {
     for (int64_t refused = 0;; refused++) {
         test_allocator allocator = {.fail_at = -1};

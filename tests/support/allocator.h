@@ -18,6 +18,9 @@ void test_allocator_use(test_allocator *allocator, dm_context_options *options);
 /* A context of one thread with that allocator, or with malloc where it is NULL; 0 is no limit. */
 dm_context *test_context_new(test_allocator *allocator, uint64_t memory_limit);
 
+/* Destroys a context, and fails the test where memory is in use that a fresh one does not have. */
+void test_context_end(dm_context *context);
+
 /* Something that is made in a context: `make` returns a status, and destroys on success what it
  * made. */
 typedef int32_t (*test_make)(dm_context *context, const void *user);

@@ -1,6 +1,8 @@
 /* See sampling.h. */
 #include "support/sampling.h"
 
+#include "support/allocator.h"
+
 dm_context *context;
 dm_schedule *schedule;
 double alpha_cumprod[1000];
@@ -17,17 +19,7 @@ void test_sampling_setup(void) {
 
 void test_sampling_teardown(void) {
     dm_schedule_destroy(schedule);
-    uint64_t used;
-    dm_context *fresh;
-    dm_context_options o;
-    ck_assert_int_eq(dm_context_options_init(&o, sizeof o), DM_OK);
-    o.threads = 2;
-    ck_assert_int_eq(dm_context_create(&fresh, &o), DM_OK);
-    ck_assert_int_eq(dm_context_memory(fresh, &used, NULL, NULL), DM_OK);
-    ck_assert_msg(context->host.used == used, "%llu bytes are in use, a fresh context has %llu",
-                  (unsigned long long)context->host.used, (unsigned long long)used);
-    dm_context_destroy(fresh);
-    dm_context_destroy(context);
+    test_context_end(context);
 }
 
 dm_sampler_options test_sampler_options(int32_t solver, int32_t steps, int32_t spacing) {

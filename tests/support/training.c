@@ -140,6 +140,20 @@ void training_give(training_given *given, uint64_t count) {
                                     .timesteps = given->timesteps};
 }
 
+char *training_folder(void) {
+    char *folder = strdup(test_folder());
+    ck_assert_ptr_nonnull(folder);
+    return folder;
+}
+
+const char *training_path(const char *folder, const char *name) {
+    static char paths[4][128];
+    static int32_t next;
+    char *path = paths[next++ % 4];
+    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    return path;
+}
+
 uint8_t *training_read_file(const char *path, size_t *size) {
     FILE *file = fopen(path, "rb");
     ck_assert_msg(file, "cannot open %s", path);

@@ -117,7 +117,7 @@ END_TEST
 
 Suite *test_conv_gradient_suite(void);
 Suite *test_conv_gradient_suite(void) {
-    Suite *suite = suite_create("convolution's gradients");
+    Suite *suite = suite_create("conv_gradient");
     TCase *proofs = tcase_create("proofs");
     tcase_set_timeout(proofs, 30);
     tcase_add_loop_test(proofs, test_case, 0, sizeof cases / sizeof cases[0]);

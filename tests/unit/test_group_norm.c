@@ -90,7 +90,7 @@ END_TEST
 
 Suite *test_group_norm_suite(void);
 Suite *test_group_norm_suite(void) {
-    Suite *suite = suite_create("group norm");
+    Suite *suite = suite_create("group_norm");
     TCase *proofs = tcase_create("proofs");
     tcase_set_timeout(proofs, 30);
     tcase_add_test(proofs, test_large_output);

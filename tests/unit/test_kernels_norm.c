@@ -383,7 +383,7 @@ START_TEST(naive_norm_gradient_is_right) {
 END_TEST
 
 Suite *test_kernels_norm_suite(void) {
-    Suite *suite = suite_create("group norm kernels");
+    Suite *suite = suite_create("kernels_norm");
     TCase *tests = tcase_create("group norm");
     tcase_set_timeout(tests, 20);
     tcase_add_test(tests, naive_norm_gradient_is_right);

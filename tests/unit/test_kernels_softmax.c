@@ -258,7 +258,7 @@ START_TEST(panels) {
 END_TEST
 
 Suite *test_kernels_softmax_suite(void) {
-    Suite *suite = suite_create("softmax kernels");
+    Suite *suite = suite_create("kernels_softmax");
     TCase *tests = tcase_create("softmax");
     tcase_set_timeout(tests, 20);
     tcase_add_test(tests, naive_softmax_gradient_is_right);

@@ -1,36 +1,17 @@
-/* The forward process: known figures, identities between the series, extreme betas, files, and what
- * is refused. */
+/* The forward process: known figures, identities between the series, extreme betas, and what is
+ * refused. */
 #include "core/context.h"
-#include "core/metadata.h"
 #include "diffusion.h"
 #include "diffusion/schedule.h"
+#include "support/allocator.h"
+#include "support/schedule.h"
 #include "support/support.h"
 
 static dm_context *context;
 
 static void setup(void) { ck_assert_int_eq(dm_context_create(&context, NULL), DM_OK); }
 
-static void teardown(void) {
-    uint64_t used;
-    dm_context *fresh;
-    ck_assert_int_eq(dm_context_create(&fresh, NULL), DM_OK);
-    ck_assert_int_eq(dm_context_memory(fresh, &used, NULL, NULL), DM_OK);
-    ck_assert_msg(context->host.used == used, "%llu bytes are in use, a fresh context has %llu",
-                  (unsigned long long)context->host.used, (unsigned long long)used);
-    dm_context_destroy(fresh);
-    dm_context_destroy(context);
-}
-
-static dm_schedule *schedule_of(int32_t kind, int32_t timesteps) {
-    dm_schedule_options o;
-    ck_assert_int_eq(dm_schedule_options_init(&o, sizeof o), DM_OK);
-    o.kind = kind;
-    o.timesteps = timesteps;
-    dm_schedule *schedule;
-    ck_assert_msg(dm_schedule_create(&schedule, context, &o) == DM_OK, "%s",
-                  dm_context_error(context));
-    return schedule;
-}
+static void teardown(void) { test_context_end(context); }
 
 /* The caller frees it. */
 static double *series_of(const dm_schedule *schedule, int32_t series) {
@@ -49,7 +30,7 @@ static void check_relative(double got, double want, double bound, const char *wh
 
 /* Given to nine digits by other implementations. */
 START_TEST(linear_figures) {
-    dm_schedule *schedule = schedule_of(DM_SCHEDULE_LINEAR, 1000);
+    dm_schedule *schedule = test_schedule_of(context, DM_SCHEDULE_LINEAR, 1000);
     double *a = series_of(schedule, DM_SERIES_ALPHA_CUMPROD),
            *beta = series_of(schedule, DM_SERIES_BETA);
     check_relative(beta[0], 1e-4, 1e-15, "beta[0]");
@@ -65,7 +46,7 @@ START_TEST(linear_figures) {
 END_TEST
 
 START_TEST(cosine_figures) {
-    dm_schedule *schedule = schedule_of(DM_SCHEDULE_COSINE, 1000);
+    dm_schedule *schedule = test_schedule_of(context, DM_SCHEDULE_COSINE, 1000);
     double *a = series_of(schedule, DM_SERIES_ALPHA_CUMPROD),
            *beta = series_of(schedule, DM_SERIES_BETA);
     check_relative(beta[0], 4.12842248e-5, 2e-9, "beta[0]");
@@ -83,7 +64,7 @@ END_TEST
 
 /* DDPM's variance at 0, 487 and 999, of diffusers' tests. */
 START_TEST(posterior_variance_figures) {
-    dm_schedule *schedule = schedule_of(DM_SCHEDULE_LINEAR, 1000);
+    dm_schedule *schedule = test_schedule_of(context, DM_SCHEDULE_LINEAR, 1000);
     double *variance = series_of(schedule, DM_SERIES_POSTERIOR_VARIANCE);
     ck_assert_double_eq(variance[0], 0);
     ck_assert_double_eq_tol(variance[487], 0.00979, 1e-5);
@@ -96,7 +77,7 @@ END_TEST
 /* ---- identities ---- */
 
 START_TEST(series_agree) {
-    dm_schedule *schedule = schedule_of(_i, 200);
+    dm_schedule *schedule = test_schedule_of(context, _i, 200);
     double *s[DM_SERIES_SIGMA + 1];
     for (int32_t i = 0; i <= DM_SERIES_SIGMA; i++) s[i] = series_of(schedule, i);
     /* 1 - a cancels up to 1e4-fold where a is near 1. */
@@ -144,7 +125,7 @@ static void check_not_nan(const dm_schedule *schedule) {
 
 START_TEST(one_timestep) {
     for (int32_t kind = 0; kind <= DM_SCHEDULE_COSINE; kind++) {
-        dm_schedule *schedule = schedule_of(kind, 1);
+        dm_schedule *schedule = test_schedule_of(context, kind, 1);
         check_not_nan(schedule);
         double log_variance;
         ck_assert_int_eq(dm_schedule_get(schedule, DM_SERIES_POSTERIOR_LOG_VARIANCE, &log_variance,
@@ -190,7 +171,7 @@ END_TEST
 
 START_TEST(noise_added) {
     enum { COUNT = 3, ELEMENTS = 37, TOTAL = COUNT * ELEMENTS };
-    dm_schedule *schedule = schedule_of(DM_SCHEDULE_LINEAR, 1000);
+    dm_schedule *schedule = test_schedule_of(context, DM_SCHEDULE_LINEAR, 1000);
     const int32_t timesteps[COUNT] = {0, 999, 400};
     float start[TOTAL], noise[TOTAL], x_t[TOTAL];
     double want[TOTAL];
@@ -276,7 +257,7 @@ END_TEST
 
 /* sqrt(a) ends at 0, begins where it did, and stays in proportion. */
 START_TEST(zero_terminal_snr) {
-    dm_schedule *plain = schedule_of(DM_SCHEDULE_LINEAR, 1000);
+    dm_schedule *plain = test_schedule_of(context, DM_SCHEDULE_LINEAR, 1000);
     dm_schedule *s = schedule_with((dm_schedule_options){
         .timesteps = 1000, .zero_terminal_snr = 1, .beta_start = 1e-4, .beta_end = 0.02});
     double before[1000], after[1000], beta[1000];
@@ -387,7 +368,7 @@ START_TEST(options_refused) {
 END_TEST
 
 START_TEST(calls_refused) {
-    dm_schedule *schedule = schedule_of(DM_SCHEDULE_LINEAR, 10);
+    dm_schedule *schedule = test_schedule_of(context, DM_SCHEDULE_LINEAR, 10);
     double values[10];
     ck_assert_int_eq(dm_schedule_get(schedule, -1, values, 10), DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dm_schedule_get(schedule, 15, values, 10), DM_ERROR_INVALID_ARGUMENT);
@@ -401,126 +382,6 @@ START_TEST(calls_refused) {
     ck_assert_int_eq(dm_schedule_steps(NULL), 0);
     dm_schedule_destroy(schedule);
     dm_schedule_destroy(NULL);
-}
-END_TEST
-
-/* ---- files ---- */
-
-static void save(const dm_schedule *schedule, const char *path) {
-    dmi_safetensors_writer *writer;
-    ck_assert_int_eq(dmi_safetensors_begin(&context->host, &writer), DM_OK);
-    ck_assert_int_eq(dmi_format_write(&context->host, writer, dmi_format_unet), DM_OK);
-    if (schedule) ck_assert_int_eq(dmi_schedule_write(&context->host, writer, schedule), DM_OK);
-    ck_assert_msg(dmi_safetensors_write(&context->host, writer, path) == DM_OK, "%s",
-                  dm_context_error(context));
-    dmi_safetensors_free(&context->host, writer);
-}
-
-static void check_reload(dm_schedule *schedule, const char *path) {
-    save(schedule, path);
-    dm_schedule *loaded;
-    ck_assert_msg(dm_schedule_load(&loaded, context, path) == DM_OK, "%s",
-                  dm_context_error(context));
-    ck_assert_int_eq(loaded->steps, schedule->steps);
-    ck_assert_int_eq(loaded->options.kind, schedule->options.kind);
-    ck_assert_mem_eq(loaded->beta, schedule->beta, (size_t)schedule->steps * sizeof(double));
-    ck_assert_mem_eq(loaded->alpha_cumprod, schedule->alpha_cumprod,
-                     (size_t)schedule->steps * sizeof(double));
-    dm_schedule_destroy(loaded);
-    dm_schedule_destroy(schedule);
-}
-
-START_TEST(files) {
-    char path[128];
-    snprintf(path, sizeof path, "%s/schedule.safetensors", test_folder());
-    check_reload(schedule_of(DM_SCHEDULE_LINEAR, 1000), path);
-    check_reload(schedule_of(DM_SCHEDULE_COSINE, 77), path);
-    const double betas[] = {0.1, 1.0 / 3, 1e-300, 0.99999999999999989};
-    dm_schedule *schedule;
-    ck_assert_int_eq(dm_schedule_create_from_betas(&schedule, context, betas, 4), DM_OK);
-    check_reload(schedule, path);
-}
-END_TEST
-
-START_TEST(files_refused) {
-    char path[128];
-    snprintf(path, sizeof path, "%s/bad.safetensors", test_folder());
-    dm_schedule *schedule = NULL;
-    ck_assert_int_eq(dm_schedule_load(&schedule, context, "build/tmp/not-there"),
-                     DM_ERROR_NOT_FOUND);
-    save(NULL, path);
-    ck_assert_int_eq(dm_schedule_load(&schedule, context, path), DM_ERROR_NOT_FOUND);
-    static const char *const whole[][2] = {{"schedule.timesteps", "10"},
-                                           {"schedule.beta_start", "0.1"},
-                                           {"schedule.beta_end", "0.2"}};
-    static const char *const bad[][6] = {
-        {"schedule.kind", "7"},
-        {"schedule.kind", "zero"},
-        {"schedule.kind", "0", "schedule.timesteps", "0"},
-        {"schedule.kind", "0", "schedule.beta_start", "2"},
-        {"schedule.kind", "-1", "schedule.timesteps", "2"},
-        {"schedule.kind", "-1", "schedule.timesteps", "2147483647", "schedule.betas", "[0.5]"},
-        {"schedule.kind", "-1", "schedule.timesteps", "2", "schedule.betas", "[0.5]"},
-        {"schedule.kind", "-1", "schedule.timesteps", "2", "schedule.betas", "[0.5,0.5,0.5]"},
-        {"schedule.kind", "-1", "schedule.timesteps", "2", "schedule.betas", "[0.5,1.5]"},
-        {"schedule.kind", "-1", "schedule.timesteps", "2", "schedule.betas", "[0.5,nan]"},
-        {"schedule.kind", "-1", "schedule.timesteps", "2", "schedule.betas", "[0.5,0.5"},
-        {"schedule.kind", "-1", "schedule.timesteps", "2", "schedule.betas", "[0.5,0.5]x"},
-        {"schedule.kind", "-1", "schedule.timesteps", "2", "schedule.betas", ""},
-    };
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        dmi_safetensors_writer *writer;
-        ck_assert_int_eq(dmi_safetensors_begin(&context->host, &writer), DM_OK);
-        ck_assert_int_eq(dmi_format_write(&context->host, writer, dmi_format_unet), DM_OK);
-        for (int k = 0; k < 6 && bad[i][k]; k += 2)
-            ck_assert_int_eq(dmi_safetensors_add_metadata(&context->host, writer, bad[i][k],
-                                                          bad[i][k + 1]),
-                             DM_OK);
-        for (size_t k = 0; k < sizeof whole / sizeof whole[0];
-             k++) { /* nothing is missing but what the case changes */
-            bool given = false;
-            for (int n = 0; n < 6 && bad[i][n]; n += 2)
-                given = given || strcmp(bad[i][n], whole[k][0]) == 0;
-            if (given) continue;
-            ck_assert_int_eq(dmi_safetensors_add_metadata(&context->host, writer, whole[k][0],
-                                                          whole[k][1]),
-                             DM_OK);
-        }
-        ck_assert_int_eq(dmi_safetensors_write(&context->host, writer, path), DM_OK);
-        dmi_safetensors_free(&context->host, writer);
-        int32_t status = dm_schedule_load(&schedule, context, path);
-        ck_assert_msg(status == DM_ERROR_BAD_FORMAT, "case %zu: %d %s", i, (int)status,
-                      dm_context_error(context));
-        ck_assert_ptr_null(schedule);
-        ck_assert_ptr_nonnull(strstr(dm_context_error(context), "bad.safetensors"));
-    }
-}
-END_TEST
-
-/* A file of a later version may mean something else by the same words. */
-START_TEST(files_of_later_versions) {
-    char path[128];
-    snprintf(path, sizeof path, "%s/later.safetensors", test_folder());
-    dm_schedule *schedule = schedule_of(DM_SCHEDULE_LINEAR, 10), *loaded;
-    for (int version = 0; version < 2; version++) {
-        dmi_safetensors_writer *writer;
-        ck_assert_int_eq(dmi_safetensors_begin(&context->host, &writer), DM_OK);
-        if (version) {
-            ck_assert_int_eq(dmi_safetensors_add_metadata(&context->host, writer, "format",
-                                                          dmi_format_unet),
-                             DM_OK);
-            ck_assert_int_eq(dmi_safetensors_add_metadata(&context->host, writer, "format_version",
-                                                          "2"),
-                             DM_OK);
-        }
-        ck_assert_int_eq(dmi_schedule_write(&context->host, writer, schedule), DM_OK);
-        ck_assert_int_eq(dmi_safetensors_write(&context->host, writer, path), DM_OK);
-        dmi_safetensors_free(&context->host, writer);
-        ck_assert_int_eq(dm_schedule_load(&loaded, context, path),
-                         version ? DM_ERROR_UNSUPPORTED_VERSION : DM_ERROR_BAD_FORMAT);
-        ck_assert_ptr_null(loaded);
-    }
-    dm_schedule_destroy(schedule);
 }
 END_TEST
 
@@ -543,9 +404,6 @@ Suite *test_schedule_suite(void) {
     tcase_add_test(tcase, flow_and_edm);
     tcase_add_test(tcase, options_refused);
     tcase_add_test(tcase, calls_refused);
-    tcase_add_test(tcase, files);
-    tcase_add_test(tcase, files_refused);
-    tcase_add_test(tcase, files_of_later_versions);
     suite_add_tcase(suite, tcase);
     return suite;
 }

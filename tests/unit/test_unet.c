@@ -1,5 +1,6 @@
-/* The network through its public functions: options, tensors, seeds, running it. Its arithmetic is
- * proven against PyTorch in tests/golden/, its files and its memory in test_unet_file.c. */
+/* The network through its public functions: tensors, seeds, running it. Its options are tested in
+ * test_unet_options.c, its files and its memory in test_unet_file.c; its arithmetic is proven
+ * against PyTorch in tests/golden/. */
 #include "base/cpu.h"
 #include "core/context.h"
 #include "diffusion.h"
@@ -8,195 +9,6 @@
 #include "support/refusal.h"
 #include "support/support.h"
 #include "unet/unet.h"
-
-/* ---- options ---- */
-
-typedef struct change {
-    size_t member; /* its offset */
-    bool real;
-    double value;
-} change;
-
-#define WHOLE(name, v)                                                                             \
-    { offsetof(dm_unet_options, name), false, v }
-#define REAL(name, v)                                                                              \
-    { offsetof(dm_unet_options, name), true, v }
-#define NONE                                                                                       \
-    { 0, false, 0 }
-
-/* Changes to the defaults, and what the refusal says. */
-typedef struct refusal {
-    change changes[2];
-    const char *words;
-} refusal;
-
-static const refusal refusals[] = {
-    {{WHOLE(height, 36), NONE}, "unet: 'height' is 36|4 'levels'|multiple of 8"},
-    {{WHOLE(width, 20), NONE}, "unet: 'width' is 20|4 'levels'|multiple of 8"},
-    {{WHOLE(height, 0), NONE}, "'height' is 0|1 to 4096"},
-    {{WHOLE(width, -8), NONE}, "'width' is -8|1 to 4096"},
-    {{WHOLE(width, 4104), NONE}, "'width' is 4104|1 to 4096"},
-    {{WHOLE(height, INT32_MIN), NONE}, "'height' is -2147483648"},
-    {{WHOLE(in_channels, 0), NONE}, "'in_channels' is 0|1 to 64"},
-    {{WHOLE(in_channels, 65), NONE}, "'in_channels' is 65"},
-    {{WHOLE(out_channels, -1), NONE}, "'out_channels' is -1|1 to 64"},
-    {{WHOLE(out_channels, INT32_MAX), NONE}, "'out_channels' is 2147483647"},
-    {{WHOLE(levels, 0), NONE}, "'levels' is 0|1 to 8"},
-    {{WHOLE(levels, 9), NONE}, "'levels' is 9|1 to 8"},
-    {{WHOLE(levels, 5), NONE}, "'channels' is 0 at level 4|1 to 8192"},
-    {{WHOLE(channels[0], 0), NONE}, "'channels' is 0 at level 0"},
-    {{WHOLE(channels[3], 8224), NONE}, "'channels' is 8224 at level 3"},
-    {{WHOLE(channels[1], 100), NONE}, "'norm_groups' is 32|divide|'channels' (100 at level 1)"},
-    {{WHOLE(norm_groups, 30), NONE}, "'norm_groups' is 30|64 at level 0"},
-    {{WHOLE(norm_groups, 0), NONE}, "'norm_groups' is 0"},
-    {{WHOLE(norm_groups, -4), NONE}, "'norm_groups' is -4"},
-    {{WHOLE(channels[0], 63), WHOLE(norm_groups, 1)}, "'channels' begins with 63|even"},
-    {{WHOLE(blocks[0], 0), NONE}, "'blocks' is 0 at level 0|1 to 16"},
-    {{WHOLE(blocks[3], 17), NONE}, "'blocks' is 17 at level 3"},
-    {{WHOLE(attention[2], 2), NONE}, "'attention' is 2 at level 2|0 to 1"},
-    {{WHOLE(attention[0], -1), NONE}, "'attention' is -1 at level 0"},
-    {{WHOLE(mid_attention, 2), NONE}, "'mid_attention' is 2"},
-    {{WHOLE(attention_head_size, -1), NONE}, "'attention_head_size' is -1"},
-    {{WHOLE(attention_head_size, 48), NONE}, "'attention_head_size' is 48|divide|128 at level 1"},
-    {{WHOLE(attention_head_size, 48), WHOLE(attention[1], 0)},
-     "'attention_head_size' is 48|128 at level 3"},
-    {{WHOLE(attention_head_size, 256), NONE}, "'attention_head_size' is 256"},
-    {{REAL(norm_eps, 0), NONE}, "'norm_eps' is 0|above 0"},
-    {{REAL(norm_eps, -1e-6), NONE}, "'norm_eps' is -1e-06"},
-    {{REAL(norm_eps, 1.5), NONE}, "'norm_eps' is 1.5"},
-    {{REAL(norm_eps, NAN), NONE}, "'norm_eps' is |nan"},
-    {{REAL(norm_eps, INFINITY), NONE}, "'norm_eps' is inf"},
-    {{REAL(dropout, 1), NONE}, "'dropout' is 1|below 1"},
-    {{REAL(dropout, -0.5), NONE}, "'dropout' is -0.5"},
-    {{REAL(dropout, NAN), NONE}, "'dropout' is |nan"},
-    {{WHOLE(time_embedding, 3), NONE}, "'time_embedding' is 3|0 to 2"},
-    {{WHOLE(time_embedding, -1), NONE}, "'time_embedding' is -1"},
-    {{WHOLE(time_channels, -1), NONE}, "'time_channels' is -1"},
-    {{WHOLE(time_channels, 32769), NONE}, "'time_channels' is 32769"},
-    {{REAL(time_frequency_shift, 32), NONE}, "'time_frequency_shift' is 32|(32)"},
-    {{REAL(time_frequency_shift, -1), NONE}, "'time_frequency_shift' is -1"},
-    {{REAL(time_frequency_shift, NAN), NONE}, "'time_frequency_shift' is |nan"},
-    {{REAL(time_frequency_shift, 1), WHOLE(channels[0], 2)}, "'norm_groups' is 32|2 at level 0"},
-    {{WHOLE(time_cos_first, 2), NONE}, "'time_cos_first' is 2"},
-    {{WHOLE(downsample_padding, 2), NONE}, "'downsample_padding' is 2"},
-    {{WHOLE(downsample_padding, -1), NONE}, "'downsample_padding' is -1"},
-    {{WHOLE(classes, -1), NONE}, "'classes' is -1"},
-    {{WHOLE(classes, 1000001), NONE}, "'classes' is 1000001"},
-    {{WHOLE(prediction, 5), NONE}, "'prediction' is 5"},
-    {{WHOLE(prediction, -1), NONE}, "'prediction' is -1"},
-    {{WHOLE(struct_size, 2), NONE}, "dm_unet_options|'struct_size' is 2|dm_unet_options_init"},
-};
-
-static void apply(dm_unet_options *options, const change *c) {
-    if (c->member == 0 && c->value == 0) return;
-    int32_t whole = (int32_t)c->value;
-    float real = (float)c->value;
-    if (c->real) memcpy((char *)options + c->member, &real, sizeof real);
-    else memcpy((char *)options + c->member, &whole, sizeof whole);
-}
-
-START_TEST(options_that_are_refused) {
-    const refusal *r = &refusals[_i];
-    dm_context *context = test_context_new(NULL, 0);
-    dm_unet_options o;
-    dm_unet *unet = (dm_unet *)&o;
-    ck_assert_int_eq(dm_unet_options_init(&o, sizeof o), DM_OK);
-    apply(&o, &r->changes[0]);
-    apply(&o, &r->changes[1]);
-    test_untouched untouched = test_untouched_begin(context, NULL);
-    test_refused(context, dm_unet_create(&unet, context, &o, 0), DM_ERROR_INVALID_ARGUMENT,
-                 r->words);
-    ck_assert_ptr_null(unet);
-    test_untouched_end(&untouched);
-    dm_context_destroy(context);
-}
-END_TEST
-
-/* The ends of ranges, and entries that are not looked at. */
-START_TEST(options_that_are_accepted) {
-    dm_context *context = test_context_new(NULL, 0);
-    dm_unet_options o;
-    dm_unet *unet;
-    float x[2] = {0.5f, -0.5f}, t = 3, y[1];
-    ck_assert_int_eq(dm_unet_options_init(&o, sizeof o), DM_OK);
-    o.height = 1, o.width = 2;
-    o.in_channels = 1, o.out_channels = 1;
-    o.levels = 1;
-    o.channels[0] = 2, o.channels[1] = -7;
-    o.blocks[1] = 99, o.attention[1] = 99;
-    o.mid_attention = 0, o.attention_head_size = 5; /* no level has attention */
-    o.norm_groups = 2;
-    o.norm_eps = 1;
-    o.dropout = 0.99f;
-    o.time_frequency_shift = 0.99f;
-    o.time_channels = 1;
-    o.classes = 1;
-    float out[2];
-    test_accepted(context, dm_unet_create(&unet, context, &o, 0));
-    test_accepted(context, dm_unet_forward(unet, out, x, &t, NULL, 1));
-    ck_assert(isfinite(out[0]) && isfinite(out[1]));
-    dm_unet_destroy(unet);
-    o.width = 1;
-    test_accepted(context, dm_unet_create(&unet, context, &o, 0));
-    test_accepted(context, dm_unet_forward(unet, y, x, &t, NULL, 1));
-    dm_unet_destroy(unet);
-    dm_context_destroy(context);
-}
-END_TEST
-
-static uint64_t parameters_of(dm_context *context, const dm_unet_options *options) {
-    dm_unet *unet;
-    test_accepted(context, dm_unet_create(&unet, context, options, 0));
-    uint64_t count = dm_unet_parameter_count(unet);
-    dm_unet_destroy(unet);
-    return count;
-}
-
-/* Counts by PyTorch of the same networks in diffusers; the small preset's, whose time embedding
- * diffusers lacks, from that of the defaults: 128 channels in place of 256 take 57600 from the
- * embedding, 128 x 2496 from the 22 blocks. */
-START_TEST(presets) {
-    static const struct {
-        int32_t preset;
-        uint64_t parameters;
-    } cases[] = {{DM_PRESET_TINY, 1113955},
-                 {DM_PRESET_SMALL, 8952067 - 57600 - 128 * 2496},
-                 {DM_PRESET_DDPM_CIFAR10, 35746307}};
-    dm_context *context = test_context_new(NULL, 0);
-    dm_unet_options o;
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        ck_assert_int_eq(dm_unet_options_preset(&o, sizeof o, cases[i].preset), DM_OK);
-        ck_assert_uint_eq(o.struct_size, sizeof o);
-        ck_assert_uint_eq(parameters_of(context, &o), cases[i].parameters);
-    }
-    ck_assert_uint_eq(parameters_of(context, NULL), 8952067);
-    ck_assert_int_eq(dm_unet_options_preset(&o, sizeof o, -1), DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dm_unet_options_preset(&o, sizeof o, 3), DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dm_unet_options_preset(NULL, sizeof o, DM_PRESET_TINY),
-                     DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dm_unet_options_init(NULL, sizeof o), DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dm_unet_options_init(&o, 2), DM_ERROR_INVALID_ARGUMENT);
-    dm_context_destroy(context);
-}
-END_TEST
-
-START_TEST(options_come_back) {
-    dm_context *context = test_context_new(NULL, 0);
-    dm_unet *unet = network_new(context, 1);
-    dm_unet_options want = network_options(), got;
-    test_accepted(context, dm_unet_get_options(unet, &got, sizeof got));
-    ck_assert_mem_eq(&got, &want, sizeof want);
-    memset(&got, 0x55, sizeof got);
-    test_accepted(context, dm_unet_get_options(unet, &got, offsetof(dm_unet_options, levels)));
-    ck_assert_int_eq(got.out_channels, NETWORK_CHANNELS);
-    ck_assert_int_eq(got.levels, 0x55555555);
-    ck_assert_int_eq(dm_unet_get_options(NULL, &got, sizeof got), DM_ERROR_INVALID_ARGUMENT);
-    test_refused(context, dm_unet_get_options(unet, NULL, sizeof got), DM_ERROR_INVALID_ARGUMENT,
-                 "dm_unet_options|NULL");
-    dm_unet_destroy(unet);
-    dm_context_destroy(context);
-}
-END_TEST
 
 /* ---- tensors ---- */
 
@@ -494,10 +306,6 @@ Suite *test_unet_suite(void) {
     Suite *suite = suite_create("unet");
     TCase *tcase = tcase_create("unet");
     tcase_set_timeout(tcase, 30);
-    tcase_add_loop_test(tcase, options_that_are_refused, 0,
-                        (int)(sizeof refusals / sizeof *refusals));
-    tcase_add_test(tcase, options_that_are_accepted);
-    tcase_add_test(tcase, options_come_back);
     tcase_add_test(tcase, tensors_are_listed);
     tcase_add_test(tcase, tensors_are_out_in_k_k);
     tcase_add_test(tcase, tensors_that_are_refused);
@@ -508,7 +316,6 @@ Suite *test_unet_suite(void) {
     TCase *slow = tcase_create("large");
     tcase_set_timeout(slow, 30);
     tcase_set_tags(slow, "slow"); /* under a memory checker */
-    tcase_add_test(slow, presets);
     tcase_add_loop_test(slow, pictures_are_the_same_in_any_company, DMI_ISA_BASE,
                         dmi_cpu_isa() + 1);
     suite_add_tcase(suite, slow);

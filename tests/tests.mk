@@ -1,0 +1,131 @@
+# Tests, measurements and tools for developers; included by the Makefile.
+
+# ---- tests ----
+
+# Each tests/*/test_X.c defines Suite *test_X_suite(void), the suite X. The main program is written
+# from the list of files.
+TEST_SRC := $(wildcard tests/unit/test_*.c tests/golden/test_*.c)
+TEST_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(TEST_SRC) $(wildcard tests/support/*.c))
+TEST_NAMES := $(basename $(notdir $(TEST_SRC)))
+SUITES := $(TEST_NAMES:test_%=%)
+RUNNER := $(BUILD)/run_tests
+
+$(BUILD)/obj/tests/%.o: tests/%.c $(FLAGS_FILE) | need-library need-tests
+	$(call compile,$(INTERNAL) -Itests $(CFLAGS) $(call cflags_of,$(LIB_PACKAGES) $(TEST_PACKAGES)))
+
+$(RUNNER).c: force
+	@mkdir -p $(@D)
+	@sh tests/tools/make_runner.sh $(TEST_NAMES) > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(RUNNER): $(RUNNER).c $(TEST_OBJ) $(STATIC)
+	$(SAY) LD $@
+	$(Q)$(CC) -std=c11 $(CFLAGS) $(call cflags_of,$(TEST_PACKAGES)) $< $(TEST_OBJ) $(STATIC) \
+	$(LIB_LIBS) $(call libs_of,$(TEST_PACKAGES)) -lm -pthread -o $@
+
+.PHONY: check check-quick check-source check-layers check-build test-run
+ifdef SUITE
+check: deps
+	@$(MAKE) test-run
+else
+check: deps
+	@$(MAKE) check-source
+	@$(MAKE) check-build
+	@$(MAKE) test-run
+endif
+
+# Suites that take more than two seconds each.
+SLOW_SUITES := any_options any_training attention conv evaluate kernels_norm mixture ops pair \
+	trained_mixture trainer unet_torch
+check-quick: deps
+	@$(MAKE) check-source
+	@$(MAKE) test-run SUITE="$(filter-out $(SLOW_SUITES),$(SUITES))"
+
+check-source: check-layers
+	@sh tests/tools/check_calls.sh
+	@sh tests/tools/check_length.sh
+	@sh tests/tools/check_format.sh
+	@sh tests/tools/header.sh "$(CC)" "$(CXX)"
+check-layers:
+	@sh tests/tools/check_layers.sh
+
+check-build: library examples
+	@sh tests/tools/symbols.sh $(BUILD)
+	@sh tests/tools/baseline.sh "$(CC) $(CFLAGS)" $(BUILD)
+	@MAKE="$(MAKE)" sh tests/install/run.sh "$(CC)" $(BUILD)
+	@sh tests/tools/examples.sh $(BUILD)
+
+# All suites, or the ones in SUITE, separated by spaces or commas.
+comma := ,
+test-run: export DM_TEST_BUILD = $(BUILD)
+test-run: $(RUNNER)
+	@$(if $(SUITE),sh tests/tools/run_suites.sh $< '' $(subst $(comma), ,$(SUITE)),$<)
+
+# The suites that allocate, read files or have threads; the arithmetic of convolutions would take
+# hours under valgrind.
+MEMORY_SUITES := base file random pool metadata options safetensors targz png image dataset \
+	cifar10 context schedule schedule_file graph trainer_options loss loss_weights timestep_sampling \
+	training_options averages solver sampler sampler_callbacks batch trainer trainer_run \
+	checkpoint checkpoint_failures plan recompute unet unet_options unet_file bad_input
+SANITIZE_SUITES := $(MEMORY_SUITES) editing gemm guidance kernels
+THREAD_SUITES := pool context trainer trainer_run sampler sampler_callbacks unet
+
+.PHONY: sanitize tsan valgrind
+sanitize: export UBSAN_OPTIONS = print_stacktrace=1
+sanitize: export ASAN_OPTIONS = allocator_may_return_null=1
+sanitize: export CK_TIMEOUT_MULTIPLIER = 10
+sanitize: deps
+	@$(MAKE) test-run BUILD=$(BUILD)/sanitize SUITE="$(or $(SUITE),$(SANITIZE_SUITES))" \
+	CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all"
+tsan: export CK_TIMEOUT_MULTIPLIER = 20
+tsan: deps
+	@$(MAKE) test-run BUILD=$(BUILD)/tsan SUITE="$(or $(SUITE),$(THREAD_SUITES))" \
+	CFLAGS="-O1 -g -fsanitize=thread"
+valgrind: export DM_TEST_BUILD = $(BUILD)
+valgrind: $(RUNNER)
+	@sh tests/tools/valgrind.sh $< $(or $(subst $(comma), ,$(SUITE)),$(MEMORY_SUITES))
+
+# The kernels of other processors, under qemu-user.
+.PHONY: check-aarch64 check-x86-levels check-blas
+check-aarch64:
+	@MAKE="$(MAKE)" sh tests/tools/aarch64.sh $(BUILD)
+check-x86-levels: $(RUNNER)
+	@sh tests/tools/x86_levels.sh $(BUILD)
+# Each installed variant of the BLAS library, whatever the alternatives of the system select.
+check-blas: export DM_TEST_BUILD = $(BUILD)
+check-blas: $(RUNNER)
+	@sh tests/tools/blas.sh $< $(BLAS)
+
+# ---- speed and accuracy ----
+
+BENCH_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/*.c) examples/profile_table.c)
+ERROR_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/error/*.c))
+
+$(BUILD)/obj/tests/bench/%.o: tests/bench/%.c $(FLAGS_FILE) | need-library need-examples
+	$(call compile,$(INTERNAL) -Iexamples $(CFLAGS) \
+	$(call cflags_of,$(LIB_PACKAGES) $(EXAMPLE_PACKAGES)))
+
+$(BUILD)/bench: $(BENCH_OBJ) $(STATIC)
+	$(SAY) LD $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIB_LIBS) $(call libs_of,$(EXAMPLE_PACKAGES)) -lm -pthread \
+	-o $@
+
+$(BUILD)/winograd_error: $(ERROR_OBJ) $(STATIC)
+	$(SAY) LD $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIB_LIBS) -lm -pthread -o $@
+
+.PHONY: bench error-report
+bench: deps
+	@$(MAKE) $(BUILD)/bench
+	@sh tests/bench/run.sh $(BUILD) $(BENCH_OPTIONS)
+error-report: deps
+	@$(MAKE) $(BUILD)/winograd_error
+	@$(BUILD)/winograd_error $(ERROR_NETWORK)
+
+# ---- tools ----
+
+.PHONY: format compile_commands.json
+format:
+	@sh tests/tools/check_format.sh --fix
+compile_commands.json:
+	@MAKE="$(MAKE)" sh tests/tools/compile_commands.sh all $(RUNNER) $(BUILD)/bench > $@
