@@ -26,9 +26,10 @@ MATH := -fno-math-errno -fno-trapping-math
 COMMON = -std=c11 -fPIC -pthread $(WARN) $(MATH) -D_GNU_SOURCE -MMD -MP
 INTERNAL = -fvisibility=hidden -Ilib -Isrc -Iinclude
 
+$(if $(filter openblas blis none,$(BLAS)),,$(error BLAS is '$(BLAS)'; it must be openblas, blis or none))
 # BLIS comes without a pkg-config file on Debian: then the compiler must find it by itself.
 BLAS_PACKAGE := $(shell $(PKG_CONFIG) --exists $(BLAS) 2>/dev/null && echo $(BLAS))
-LIB_PACKAGES := $(if $(filter blis,$(BLAS)),$(BLAS_PACKAGE),$(BLAS)) zlib jansson
+LIB_PACKAGES := $(if $(filter blis,$(BLAS)),$(BLAS_PACKAGE),$(filter-out none,$(BLAS))) zlib jansson
 EXAMPLE_PACKAGES := popt libpng
 TEST_PACKAGES := check
 BLAS_DEFINE := -DDMI_BLAS_$(shell echo $(BLAS) | tr a-z A-Z)
@@ -161,7 +162,7 @@ TEST_NAMES := $(basename $(notdir $(TEST_SRC)))
 $(BUILD)/obj/tests/%.o: tests/%.c $(FLAGS_FILE) | need-library need-tests
 	@mkdir -p $(@D)
 	$(SAY) CC $<
-	$(Q)$(CC) $(COMMON) $(INTERNAL) -Itests $(CFLAGS) $(call cflags_of,$(LIB_PACKAGES) $(TEST_PACKAGES)) -c $< -o $@
+	$(Q)$(CC) $(COMMON) $(INTERNAL) -Itests $(CFLAGS) $(call cflags_of,$(LIB_PACKAGES) $(TEST_PACKAGES)) $(BLAS_DEFINE) -c $< -o $@
 
 $(BUILD)/run_tests.c: $(TEST_SRC) Makefile
 	@mkdir -p $(@D)
@@ -192,7 +193,7 @@ test-run: $(BUILD)/run_tests
 	@DM_TEST_BUILD=$(BUILD) $(BUILD)/run_tests
 
 # Kernels of processors that are not here, under qemu-user; not part of `check`.
-.PHONY: check-aarch64 check-x86-levels check-blas
+.PHONY: check-aarch64 check-x86-levels check-blas check-no-blas
 check-aarch64:
 	@MAKE="$(MAKE)" sh tests/tools/aarch64.sh $(BUILD)
 check-x86-levels: $(BUILD)/run_tests
@@ -200,6 +201,9 @@ check-x86-levels: $(BUILD)/run_tests
 # The same products with each variant of the BLAS library, whatever the alternatives of the system choose.
 check-blas: $(BUILD)/run_tests
 	@DM_TEST_BUILD=$(BUILD) sh tests/tools/blas.sh $(BUILD)/run_tests $(BLAS)
+# Builds the library with BLAS=none in $(BUILD)/none.
+check-no-blas:
+	@MAKE="$(MAKE)" sh tests/tools/no_blas.sh "$(CC)" $(BUILD)
 
 # What allocates, reads files or has threads; the proofs of kernels, which are arithmetic by the hour here, are left out. Fair
 # scheduling, since the pool's threads wait for one another.
@@ -282,11 +286,12 @@ help:
 	@echo 'make error-report  the error of each 3x3 layer of the 35.7M network against double precision'
 	@echo 'make check-aarch64, check-x86-levels   the kernels of other processors under qemu-user'
 	@echo 'make check-blas  products with each variant of OpenBLAS or BLIS that is installed'
+	@echo 'make check-no-blas  a build without BLAS needs none and runs in 20 MB of address space'
 	@echo 'make valgrind   the tests under valgrind (slow)'
 	@echo 'make install    to PREFIX (/usr/local), below DESTDIR; make uninstall takes it away'
 	@echo 'make deps       installs what is missing from your distribution; demo and check do this themselves'
 	@echo 'make clean      removes $(BUILD)/'
 	@echo
-	@echo 'variables: CC CFLAGS LDFLAGS PREFIX LIBDIR INCLUDEDIR BINDIR DESTDIR BUILD OUT BLAS=openblas|blis WERROR=1 V=1'
+	@echo 'variables: CC CFLAGS LDFLAGS PREFIX LIBDIR INCLUDEDIR BINDIR DESTDIR BUILD OUT BLAS=openblas|blis|none WERROR=1 V=1'
 
 -include $(shell find $(BUILD) -name '*.d' 2>/dev/null)

@@ -1,7 +1,17 @@
 #!/bin/sh
-# The products by BLAS, and what stands on them, with each variant of the BLAS library that Debian has and that is installed here:
-# on its own threads, on OpenMP, sequential.  blas.sh RUNNER BLAS
+# The products of dmi_gemm, and what stands on them, with each variant of the BLAS library that Debian
+# has and that is installed here: on its own threads, on OpenMP, sequential. In a build without BLAS,
+# once.  blas.sh RUNNER openblas|blis|none
 set -eu
+if [ "$2" = none ]; then
+    if ldd "$1" | grep -iE 'blas|blis'; then
+        echo "blas: the runner of a build without BLAS needs one" >&2
+        exit 1
+    fi
+    sh "$(dirname "$0")/emulated.sh" "$1" env gemm conv "convolution's gradients" ops
+    echo "blas: ok"
+    exit
+fi
 found=
 for folder in /usr/lib/*/"$2"-pthread /usr/lib/*/"$2"-openmp /usr/lib/*/"$2"-serial; do
     LD_LIBRARY_PATH=$folder ldd "$1" 2>/dev/null | grep -q "$folder/" || continue

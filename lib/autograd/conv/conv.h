@@ -37,6 +37,6 @@ typedef struct dmi_conv_way {
 extern const dmi_conv_way dmi_conv_winograd; /* 3x3, stride 1, pad 1 */
 extern const dmi_conv_way
     dmi_conv_product; /* all but upsampled; meant for kernel 1 and for stride 2 */
-extern const dmi_conv_way dmi_conv_im2col; /* all, by BLAS; the oracle of the others */
+extern const dmi_conv_way dmi_conv_im2col; /* all, by dmi_gemm; the oracle of the others */
 
 #endif
