@@ -1,4 +1,6 @@
-/* Products by BLAS and by our own kernels, against plain loops in double. */
+/* Products by BLAS and by our own kernels, against plain loops in double; and that BLAS is touched
+ * only where a graph uses it. */
+#include "autograd/ops.h"
 #include "base/cpu.h"
 #include "diffusion.h"
 #include "kernels/gemm.h"
@@ -131,6 +133,55 @@ START_TEST(transpose) {
 }
 END_TEST
 
+/* ---- a graph of one convolution ---- */
+
+typedef struct one_conv {
+    dmi_host host;
+    dmi_params params;
+    dmi_graph *graph;
+    dmi_value x, weight, y;
+} one_conv;
+
+/* Channels and upsampling for which the convolution is im2col, or one of the library's own. */
+static void one_conv_begin(one_conv *c, bool im2col, dmi_parallel_for parallel_for, void *user) {
+    enum { N = 2, SIDE = 16 };
+    int32_t channels = im2col ? 4 : 16, status;
+    memset(c, 0, sizeof *c);
+    dmi_params_init(&c->params);
+    status = dmi_pool_create(&c->host, 2, parallel_for, user);
+    if (!status)
+        status = dmi_graph_create(&c->host, &c->graph, dmi_kernels_for(dmi_cpu_isa()), &c->params);
+    if (!status)
+        status = dmi_graph_input(c->graph, &c->x, dmi_shape_of(N, SIDE, SIDE, channels), false);
+    if (!status)
+        status =
+            dmi_graph_input(c->graph, &c->weight, dmi_shape_of(3, 3, channels, channels), false);
+    if (!status)
+        status =
+            dmi_conv(c->graph, &c->y, c->x, c->weight, DMI_NONE, DMI_NONE, DMI_NONE, 3, 1, 1, true);
+    if (!status) status = dmi_graph_plan(c->graph, &c->y, 1, false);
+    ck_assert_msg(status == DMI_OK, "%s", c->host.error);
+    test_fill(dmi_graph_data(c->graph, c->x), N * SIDE * SIDE * (size_t)channels, 1, 1);
+    test_fill(dmi_graph_data(c->graph, c->weight), 9 * (size_t)(channels * channels), 2, 1);
+}
+
+static void one_conv_end(one_conv *c) {
+    dmi_graph_destroy(c->graph);
+    dmi_params_free(&c->host, &c->params);
+    dmi_pool_destroy(&c->host);
+    ck_assert_uint_eq(c->host.used, 0);
+}
+
+START_TEST(a_plan_knows_whether_it_uses_blas) {
+    for (int im2col = 0; im2col < 2; im2col++) {
+        one_conv c;
+        one_conv_begin(&c, im2col, NULL, NULL);
+        ck_assert_int_eq(c.graph->uses_blas, im2col);
+        one_conv_end(&c);
+    }
+}
+END_TEST
+
 /* ---- BLAS's own threads ---- */
 
 #if defined(DMI_BLAS_NONE)
@@ -170,6 +221,28 @@ START_TEST(threads_are_held_at_one) {
 }
 END_TEST
 
+static void note_blas_threads(void *user, int32_t count, void (*body)(void *data, int32_t index),
+                              void *data) {
+    *(int *)user = blas_threads();
+    for (int32_t i = 0; i < count; i++) body(data, i);
+}
+
+/* A run of a graph sets BLAS's threads only where a node of it calls BLAS. */
+START_TEST(only_a_graph_that_uses_blas_sets_its_threads) {
+    set_blas_threads(2);
+    int before = blas_threads();
+    for (int im2col = 0; im2col < 2; im2col++) {
+        one_conv c;
+        int during = 0;
+        one_conv_begin(&c, im2col, note_blas_threads, &during);
+        dmi_graph_forward(c.graph);
+        ck_assert_int_eq(during, im2col ? 1 : before);
+        ck_assert_int_eq(blas_threads(), before);
+        one_conv_end(&c);
+    }
+}
+END_TEST
+
 START_TEST(has_a_name) {
     ck_assert_msg(strstr(dm_build_info(), dmi_gemm_name()) != NULL, "%s", dm_build_info());
     ck_assert_int_gt((int)strlen(dmi_gemm_version()), 0);
@@ -186,10 +259,12 @@ Suite *test_gemm_suite(void) {
     tcase_add_loop_test(products, own, 0, CASES);
     tcase_add_test(products, rows_are_independent);
     tcase_add_test(products, transpose);
+    tcase_add_test(products, a_plan_knows_whether_it_uses_blas);
 #if defined(DMI_BLAS_NONE)
     tcase_add_test(products, build_without_blas);
 #else
     tcase_add_test(products, threads_are_held_at_one);
+    tcase_add_test(products, only_a_graph_that_uses_blas_sets_its_threads);
     tcase_add_test(products, has_a_name);
 #endif
     suite_add_tcase(suite, products);

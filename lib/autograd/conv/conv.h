@@ -15,6 +15,7 @@ typedef struct dmi_conv_shape {
 
 typedef struct dmi_conv_way {
     const char *name;
+    bool uses_blas; /* calls dmi_gemm */
     bool (*suits)(const dmi_conv_shape *shape);
     /* Floats of the weights as this way wants them (0: as they are), and of scratch for `threads`
      * workers. */

@@ -100,6 +100,7 @@ static void conv_needs(const dmi_graph *graph, const dmi_node *node, bool train,
             if (work > needs->backward_work) needs->backward_work = work;
         }
     }
+    needs->uses_blas = way->uses_blas;
     needs->reads = 1u << X | 1u << WEIGHT | 1u << X2;
     needs->passes = node->inputs[RESIDUAL] == DMI_NONE ? DMI_NONE : RESIDUAL;
 }
