@@ -70,7 +70,8 @@ typedef struct dmi_needs {
     int32_t passes; /* input whose gradient is the output's own, unchanged (a residual), so that
                        both may share memory; backward skips it where the gradient pointers are
                        equal; DMI_NONE */
-    bool uses_blas; /* forward or backward calls dmi_gemm */
+    const struct dmi_conv_way *way; /* of a convolution: how it is computed */
+    bool uses_blas;                 /* forward or backward calls dmi_gemm */
 } dmi_needs;
 
 enum { DMI_READS_OUTPUT = 1u << 31 };

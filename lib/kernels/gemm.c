@@ -5,6 +5,7 @@
 
 const char *dmi_gemm_name(void) { return "no BLAS"; }
 const char *dmi_gemm_version(void) { return ""; }
+const char *dmi_gemm_core(void) { return ""; }
 void dmi_gemm_begin(void) {}
 void dmi_gemm_end(void) {}
 
@@ -56,6 +57,7 @@ static int32_t get_threads(void) { return (int32_t)bli_thread_get_num_threads();
 static void set_threads(int32_t threads) { bli_thread_set_num_threads(threads); }
 const char *dmi_gemm_name(void) { return "BLIS"; }
 const char *dmi_gemm_version(void) { return bli_info_get_version_str(); }
+const char *dmi_gemm_core(void) { return ""; }
 static void single_thread_begin(void) {}
 static void single_thread_end(void) {}
 #else
@@ -63,6 +65,9 @@ static int32_t get_threads(void) { return openblas_get_num_threads(); }
 static void set_threads(int32_t threads) { openblas_set_num_threads(threads); }
 const char *dmi_gemm_name(void) { return "OpenBLAS"; }
 const char *dmi_gemm_version(void) { return openblas_get_config() + sizeof "OpenBLAS"; }
+const char *dmi_gemm_core(void) {
+    return openblas_get_parallel() == OPENBLAS_SEQUENTIAL ? "" : openblas_get_corename();
+}
 
 /* What is loaded may be any of OpenBLAS's variants. The sequential one shares its buffers without a
  * lock, so its products must not overlap. The one on OpenMP asks OpenMP for the number of threads,

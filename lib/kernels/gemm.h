@@ -25,5 +25,8 @@ void dmi_gemm_end(void);
  * BLAS. */
 const char *dmi_gemm_name(void);
 const char *dmi_gemm_version(void);
+/* The kernels that OpenBLAS has chosen for this processor, such as "Sandybridge". Empty for other
+ * libraries, and where several threads' products wait for one another (sequential OpenBLAS). */
+const char *dmi_gemm_core(void);
 
 #endif
