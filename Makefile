@@ -29,9 +29,10 @@ MATH := -fno-math-errno -fno-trapping-math
 COMMON = -std=c11 -fPIC -pthread $(WARN) $(MATH) -D_GNU_SOURCE -MMD -MP
 INTERNAL = -fvisibility=hidden -Ilib -Isrc -Iinclude
 
+$(if $(filter openblas blis none,$(BLAS)),,$(error BLAS is '$(BLAS)'; it must be openblas, blis or none))
 # BLIS comes without a pkg-config file on Debian: then the compiler must find it by itself.
 BLAS_PACKAGE := $(shell $(PKG_CONFIG) --exists $(BLAS) 2>/dev/null && echo $(BLAS))
-LIB_PACKAGES := $(if $(filter blis,$(BLAS)),$(BLAS_PACKAGE),$(BLAS)) zlib jansson
+LIB_PACKAGES := $(if $(filter blis,$(BLAS)),$(BLAS_PACKAGE),$(filter-out none,$(BLAS))) zlib jansson
 EXAMPLE_PACKAGES := popt libpng
 TEST_PACKAGES := check
 BLAS_DEFINE := -DDMI_BLAS_$(shell echo $(BLAS) | tr a-z A-Z)
@@ -214,6 +215,7 @@ make valgrind          suites under valgrind                                    
 make check-aarch64     kernels of AArch64 under qemu-user
 make check-x86-levels  kernels of other x86-64 processors under qemu-user
 make check-blas        products with each installed variant of the BLAS library
+make check-no-blas     a build with BLAS=none links no BLAS and runs in 20 MB of address space
 
 make bench             speed, beside PyTorch if python3 has it                  30 min
 make error-report      error of each 3x3 layer of the largest preset against double precision
@@ -221,7 +223,7 @@ make format            formats all C files with clang-format
 make compile_commands.json   the compiler's commands, for editors and clang tools
 
 variables: CC CFLAGS LDFLAGS PREFIX LIBDIR INCLUDEDIR BINDIR DESTDIR BUILD OUT
-           BLAS=openblas|blis WERROR=1 V=1 SUITE
+           BLAS=openblas|blis|none WERROR=1 V=1 SUITE
 endef
 help:
 	@: $(info $(HELP))

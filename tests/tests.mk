@@ -11,7 +11,8 @@ SUITES := $(TEST_NAMES:test_%=%)
 RUNNER := $(BUILD)/run_tests
 
 $(BUILD)/obj/tests/%.o: tests/%.c $(FLAGS_FILE) | need-library need-tests
-	$(call compile,$(INTERNAL) -Itests $(CFLAGS) $(call cflags_of,$(LIB_PACKAGES) $(TEST_PACKAGES)))
+	$(call compile,$(INTERNAL) -Itests $(CFLAGS) $(BLAS_DEFINE) \
+	$(call cflags_of,$(LIB_PACKAGES) $(TEST_PACKAGES)))
 
 $(RUNNER).c: force
 	@mkdir -p $(@D)
@@ -86,7 +87,7 @@ valgrind: $(RUNNER)
 	@sh tests/tools/valgrind.sh $< $(or $(subst $(comma), ,$(SUITE)),$(MEMORY_SUITES))
 
 # The kernels of other processors, under qemu-user.
-.PHONY: check-aarch64 check-x86-levels check-blas
+.PHONY: check-aarch64 check-x86-levels check-blas check-no-blas
 check-aarch64:
 	@MAKE="$(MAKE)" sh tests/tools/aarch64.sh $(BUILD)
 check-x86-levels: $(RUNNER)
@@ -95,6 +96,9 @@ check-x86-levels: $(RUNNER)
 check-blas: export DM_TEST_BUILD = $(BUILD)
 check-blas: $(RUNNER)
 	@sh tests/tools/blas.sh $< $(BLAS)
+# Builds the library with BLAS=none in $(BUILD)/none.
+check-no-blas:
+	@MAKE="$(MAKE)" sh tests/tools/no_blas.sh "$(CC)" $(BUILD)
 
 # ---- speed and accuracy ----
 

@@ -70,6 +70,8 @@ typedef struct dmi_needs {
     int32_t passes; /* input whose gradient is the output's own, unchanged (a residual), so that
                        both may share memory; backward skips it where the gradient pointers are
                        equal; DMI_NONE */
+    const struct dmi_conv_way *way; /* of a convolution: how it is computed */
+    bool uses_blas;                 /* forward or backward calls dmi_gemm */
 } dmi_needs;
 
 enum { DMI_READS_OUTPUT = 1u << 31 };
@@ -148,6 +150,7 @@ typedef struct dmi_graph {
     dmi_node *nodes;
     int32_t value_count, value_capacity, node_count, node_capacity;
     bool train;        /* planned for backward */
+    bool uses_blas;    /* planned: a node calls dmi_gemm, so a run holds BLAS's threads at one */
     int32_t recompute; /* DMI_RECOMPUTE_*, set before the plan; changes no bit of any result */
     int32_t segment;   /* that nodes are appended to; 0 until one begins */
     dmi_step *steps;   /* planned: forward of all nodes, then what backward does, in order */

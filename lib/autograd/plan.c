@@ -167,6 +167,7 @@ int32_t dmi_plan(dmi_graph *g, const dmi_value *outputs, int32_t output_count) {
         dmi_node *n = &g->nodes[i];
         n->needs = (dmi_needs){.passes = DMI_NONE};
         if (n->op->needs) n->op->needs(g, n, g->train, &n->needs);
+        if (n->needs.uses_blas) g->uses_blas = true;
     }
     int32_t status = dmi_plan_steps(g, outputs, output_count);
     if (!status) status = dmi_alloc_array(g->host, &p.buffers, most, sizeof *p.buffers, "planner");

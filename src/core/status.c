@@ -86,8 +86,8 @@ const char *dm_version_string(void) { return DMI_VERSION; }
 static char build_info[256]; /* written once, by compose_build_info */
 
 static void compose_build_info(void) {
-    snprintf(build_info, sizeof build_info, "libdiffusion %s, %s, %s %s, kernels %s", DMI_VERSION,
-             DMI_COMPILER, dmi_gemm_name(), dmi_gemm_version(),
+    snprintf(build_info, sizeof build_info, "libdiffusion %s, %s, %s%s%s, kernels %s", DMI_VERSION,
+             DMI_COMPILER, dmi_gemm_name(), *dmi_gemm_version() ? " " : "", dmi_gemm_version(),
              dmi_kernels_for(dmi_cpu_isa())->isa);
 }
 

@@ -10,13 +10,20 @@
 
 enum { RUNS_MOST = 64, MODES_MOST = 4, SETTINGS_MOST = 8, DDIM_STEPS = 50 };
 
-typedef enum bench_mode { BENCH_COMPARE, BENCH_WORKER, BENCH_SWEEP, BENCH_PROFILE } bench_mode;
+typedef enum bench_mode {
+    BENCH_COMPARE,
+    BENCH_WORKER,
+    BENCH_SWEEP,
+    BENCH_PROFILE,
+    BENCH_PRODUCTS
+} bench_mode;
 
 typedef struct bench_options {
     bench_mode mode;
     setting settings[SETTINGS_MOST];
     int setting_count;
     int runs;          /* rounds of every phase */
+    int level;         /* of --products: DMI_ISA_* */
     int ddim_runs;     /* 0: as `runs`, but 3 where a run takes long */
     const char *modes; /* of PyTorch, with commas; NULL: chosen by the setting */
     char *python;      /* NULL: no peer */
@@ -92,5 +99,6 @@ void write_json(const json_t *root, const char *path);
 int worker_main(const setting *set);
 int sweep_main(const bench_options *o);
 int profile_main(const bench_options *o);
+int products_main(const bench_options *o);
 
 #endif

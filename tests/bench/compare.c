@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "kernels/gemm.h"
 #include "load.h"
 
 /* Between two answers: the threads of the one that has answered are asleep before the next is asked
@@ -86,15 +87,17 @@ static void start_peers(comparison *c, const bench_options *o) {
 
 /* ---- rounds ---- */
 
-/* By the BLAS that is linked here and by PyTorch's, the faster: either may lack kernels for this
- * processor. */
+/* By the BLAS that is linked here (without one by the own product) and by PyTorch's, the faster:
+ * either may lack kernels for this processor. */
 static void measure_sgemm(comparison *c, dm_context *context) {
     double rate = sgemm_rate(context), theirs = -1;
     for (int i = 0; i < c->peer_count && theirs < 0; i++) {
         if (coprocess_running(&c->peers[i].process))
             theirs = coprocess_ask(&c->peers[i].process, "sgemm", "gflops");
     }
-    const char *blas = theirs > rate ? "SGEMM, torch" : "SGEMM";
+    const char *blas = theirs > rate         ? "SGEMM, torch"
+                       : *dmi_gemm_version() ? "SGEMM"
+                                             : "own product";
     if (theirs > rate) rate = theirs;
     if (rate > summarise(&c->sgemm).high) c->sgemm_of = blas;
     c->sgemm.value[c->sgemm.count++] = rate;

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/cpu.h"
 #include "bench.h"
 
 static const char MANUAL[] =
@@ -28,6 +29,7 @@ static const char MANUAL[] =
     "  build/bench --no-peer                          ours alone\n"
     "  build/bench --sweep                            cost against batch and area, to sweep.json "
     "for plot.py\n"
+    "  build/bench --products --level 0               the convolutions beside im2col by BLAS\n"
     "  build/bench --profile --base 64 --batch 16     where the time of a step goes, and the least "
     "that it could take\n";
 
@@ -80,7 +82,7 @@ static void choose_settings(bench_options *o, const setting *given, bool quick) 
 
 void bench_options_read(bench_options *o, int argc, char **argv) {
     setting given = {0};
-    int quick = 0, no_peer = 0, worker = 0, sweep = 0, profile = 0;
+    int quick = 0, no_peer = 0, worker = 0, sweep = 0, profile = 0, products = 0;
     char *modes = NULL;
     memset(o, 0, sizeof *o);
     const struct poptOption table[] = {
@@ -110,6 +112,11 @@ void bench_options_read(bench_options *o, int argc, char **argv) {
          NULL},
         {"profile", 0, POPT_ARG_NONE, &profile, 0,
          "time, rate and bytes of each operation of a training step", NULL},
+        {"products", 0, POPT_ARG_NONE, &products, 0,
+         "each convolution's rate beside im2col by BLAS", NULL},
+        {"level", 0, POPT_ARG_INT, &o->level, 0,
+         "of --products: kernels of x86-64's baseline or the base table (0), v3 (1) or v4 (2)",
+         "N"},
         {"worker", 0, POPT_ARG_NONE | POPT_ARGFLAG_DOC_HIDDEN, &worker, 0, NULL, NULL},
         POPT_AUTOHELP POPT_TABLEEND};
     find_program(o, argv[0]);
@@ -119,8 +126,13 @@ void bench_options_read(bench_options *o, int argc, char **argv) {
     if (status < -1) refuse(poptStrerror(status), poptBadOption(context, 0));
     if (poptPeekArg(context)) refuse("is no option", poptPeekArg(context));
     poptFreeContext(context);
-    if (sweep + profile + worker > 1) refuse("--sweep and --profile cannot go together", NULL);
-    o->mode = worker ? BENCH_WORKER : sweep ? BENCH_SWEEP : profile ? BENCH_PROFILE : BENCH_COMPARE;
+    if (sweep + profile + products + worker > 1)
+        refuse("--sweep, --profile and --products cannot be combined", NULL);
+    o->mode = worker     ? BENCH_WORKER
+              : sweep    ? BENCH_SWEEP
+              : profile  ? BENCH_PROFILE
+              : products ? BENCH_PRODUCTS
+                         : BENCH_COMPARE;
     if (!o->runs) o->runs = quick ? 3 : 7;
     if (!o->ddim_runs && quick) o->ddim_runs = 1;
     choose_settings(o, &given, quick);
@@ -129,6 +141,7 @@ void bench_options_read(bench_options *o, int argc, char **argv) {
     limit("--size", o->settings[0].size, 8, 4096);
     limit("--pictures", o->settings[0].pictures, 1, 4096);
     limit("--threads", o->settings[0].threads, 0, 256);
+    limit("--level", o->level, DMI_ISA_BASE, dmi_cpu_isa());
     limit("--runs", o->runs, 1, RUNS_MOST);
     limit("--ddim-runs", o->ddim_runs, 0, RUNS_MOST);
     o->modes = modes ? modes : quick ? "eager,channels_last" : NULL;

@@ -8,6 +8,7 @@
 #include "kernels/gemm.h"
 
 typedef struct products {
+    const dmi_product *own;
     float *a, *b, *c;
 } products;
 
@@ -16,14 +17,14 @@ enum { SIDE = 768, REPEATS = 10 };
 static void product(void *data, int32_t task, int32_t worker) {
     products *p = data;
     (void)worker;
-    dmi_gemm(false, false, SIDE, SIDE, SIDE, p->a, SIDE, p->b, SIDE, false,
+    dmi_gemm(p->own, false, false, SIDE, SIDE, SIDE, p->a, SIDE, p->b, SIDE, false,
              p->c + (size_t)task * SIDE * SIDE, SIDE);
 }
 
 double sgemm_rate(dm_context *context) {
     int32_t threads = dm_context_threads(context);
     size_t n = (size_t)SIDE * SIDE;
-    products p = {calloc(n, sizeof(float)), calloc(n, sizeof(float)),
+    products p = {context->kernels->product, calloc(n, sizeof(float)), calloc(n, sizeof(float)),
                   calloc(n * (size_t)threads, sizeof(float))};
     double best = 0;
     if (!p.a || !p.b || !p.c) {

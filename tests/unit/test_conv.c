@@ -336,6 +336,42 @@ START_TEST(many_tiles) {
 }
 END_TEST
 
+typedef struct select_case {
+    const char *isa, *core;
+    int32_t ci, co, kernel, stride;
+    bool upsample;
+    const dmi_conv_way *want;
+} select_case;
+
+static const select_case select_cases[] = {
+    {"base", "Sandybridge", 64, 32, 1, 1, false, &dmi_conv_im2col},
+    {"base", "Sandybridge", 64, 64, 3, 2, false, &dmi_conv_im2col},
+    {"base", "Sandybridge", 31, 64, 1, 1, false, &dmi_conv_product},
+    {"base", "Sandybridge", 64, 31, 1, 1, false, &dmi_conv_product},
+    {"base", "Sandybridge", 32, 64, 3, 2, false, &dmi_conv_product},
+    {"base", "Sandybridge", 64, 64, 1, 2, false, &dmi_conv_product},
+    {"base", "Sandybridge", 64, 64, 3, 1, false, &dmi_conv_winograd},
+    {"base", "Sandybridge", 64, 64, 3, 1, true, &dmi_conv_winograd},
+    {"base", "Nehalem", 64, 64, 1, 1, false, &dmi_conv_product},
+    {"base", "", 64, 64, 1, 1, false, &dmi_conv_product},
+    {"v3", "Sandybridge", 64, 64, 1, 1, false, &dmi_conv_product},
+    {"v4", "Sandybridge", 64, 64, 3, 2, false, &dmi_conv_product},
+    {"v4", "SkylakeX", 8, 8, 3, 1, true, &dmi_conv_im2col},
+};
+
+/* Whatever the batch and the size of the pictures. */
+START_TEST(selection) {
+    const select_case *c = &select_cases[_i];
+    for (int32_t n = 1; n <= 16; n += 15)
+        for (int32_t side = 4; side <= 32; side *= 2) {
+            conv_case conv = {n,         side,      side,          c->ci,      c->co,
+                              c->kernel, c->stride, c->kernel / 2, c->upsample};
+            dmi_conv_shape shape = shape_of(&conv);
+            ck_assert_str_eq(dmi_conv_select(c->isa, c->core, &shape)->name, c->want->name);
+        }
+}
+END_TEST
+
 Suite *test_conv_suite(void);
 Suite *test_conv_suite(void) {
     Suite *suite = suite_create("conv");
@@ -347,6 +383,7 @@ Suite *test_conv_suite(void) {
     tcase_add_loop_test(ways_case, same_alone_as_in_a_batch, 0, CASES);
     tcase_add_loop_test(ways_case, same_on_any_number_of_threads, 0, CASES);
     tcase_add_test(ways_case, many_tiles);
+    tcase_add_loop_test(ways_case, selection, 0, sizeof select_cases / sizeof select_cases[0]);
     suite_add_tcase(suite, ways_case);
     return suite;
 }

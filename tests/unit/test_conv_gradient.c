@@ -89,6 +89,12 @@ static const test_op cases[] = {
     {.name = "1x1, all that is added", CONV, .n = 3, .h = 5, .w = 3, .c = 32, .out = 16,
      .kernel = 1, .stride = 1, .pad = 0,
      .bias = true, .modulation = true, .residual = true, .samples = 30},
+    /* By BLAS, where conv/select.c prefers it. */
+    {.name = "1x1, many channels, all that is added", CONV, .n = 3, .h = 5, .w = 3, .c = 40,
+     .out = 32, .kernel = 1, .stride = 1, .pad = 0,
+     .bias = true, .modulation = true, .residual = true, .samples = 10},
+    {.name = "3x3, stride 2, many channels", CONV, .n = 2, .h = 4, .w = 5, .c = 64, .out = 65,
+     .kernel = 3, .stride = 2, .pad = 1, .bias = true, .samples = 6},
     {.name = "3x3, many channels", CONV, .n = 1, .h = 13, .w = 11, .c = 48, .out = 32,
      .kernel = 3, .stride = 1, .pad = 1,
      .bias = true, .residual = true, .samples = 6},

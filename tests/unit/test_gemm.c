@@ -1,5 +1,8 @@
-/* Products by BLAS and by our own kernels, against plain loops in double. */
+/* Products by BLAS and by our own kernels, against plain loops in double; and that BLAS is touched
+ * only where a graph uses it. */
+#include "autograd/ops.h"
 #include "base/cpu.h"
+#include "diffusion.h"
 #include "kernels/gemm.h"
 #include "kernels/product.h"
 #include "support/support.h"
@@ -18,6 +21,7 @@ static const product_case cases[] = {
     {25, 33, 129, false, false}, {7, 5, 300, false, false},  {64, 130, 64, false, false},
     {3, 100, 17, true, false},   {24, 64, 128, true, false}, {70, 31, 150, true, false},
     {1, 96, 260, true, false},   {20, 30, 40, false, true},  {11, 9, 5, true, true},
+    {70, 70, 300, false, true},  {13, 130, 140, true, true},
 };
 enum { CASES = sizeof cases / sizeof cases[0] };
 
@@ -71,14 +75,15 @@ static void fixture_check(fixture *f, const product_case *p, const char *what) {
 
 START_TEST(blas) {
     const product_case *p = &cases[_i];
-    for (int add = 0; add < 2; add++) {
-        fixture f = fixture_of(p, add);
-        dmi_gemm_begin();
-        dmi_gemm(p->ta, p->tb, p->rows, p->columns, p->k, f.a, (int32_t)f.lda, f.b, (int32_t)f.ldb,
-                 add, f.c, (int32_t)f.ldc);
-        dmi_gemm_end();
-        fixture_check(&f, p, "gemm");
-    }
+    dmi_gemm_begin();
+    for (int32_t isa = DMI_ISA_BASE; isa <= dmi_cpu_isa(); isa++)
+        for (int add = 0; add < 2; add++) {
+            fixture f = fixture_of(p, add);
+            dmi_gemm(dmi_kernels_for(isa)->product, p->ta, p->tb, p->rows, p->columns, p->k, f.a,
+                     (int32_t)f.lda, f.b, (int32_t)f.ldb, add, f.c, (int32_t)f.ldc);
+            fixture_check(&f, p, dmi_gemm_name());
+        }
+    dmi_gemm_end();
 }
 END_TEST
 
@@ -128,28 +133,123 @@ START_TEST(transpose) {
 }
 END_TEST
 
-/* BLAS's number of threads is one between begin and end, however often they nest, and as before
- * afterwards. */
+/* ---- a graph of one convolution ---- */
+
+typedef struct one_conv {
+    dmi_host host;
+    dmi_params params;
+    dmi_graph *graph;
+    dmi_value x, weight, y;
+} one_conv;
+
+/* Channels and upsampling for which the convolution is im2col, or one of the library's own. */
+static void one_conv_begin(one_conv *c, bool im2col, dmi_parallel_for parallel_for, void *user) {
+    enum { N = 2, SIDE = 16 };
+    int32_t channels = im2col ? 4 : 16, status;
+    memset(c, 0, sizeof *c);
+    dmi_params_init(&c->params);
+    status = dmi_pool_create(&c->host, 2, parallel_for, user);
+    if (!status)
+        status = dmi_graph_create(&c->host, &c->graph, dmi_kernels_for(dmi_cpu_isa()), &c->params);
+    if (!status)
+        status = dmi_graph_input(c->graph, &c->x, dmi_shape_of(N, SIDE, SIDE, channels), false);
+    if (!status)
+        status =
+            dmi_graph_input(c->graph, &c->weight, dmi_shape_of(3, 3, channels, channels), false);
+    if (!status)
+        status =
+            dmi_conv(c->graph, &c->y, c->x, c->weight, DMI_NONE, DMI_NONE, DMI_NONE, 3, 1, 1, true);
+    if (!status) status = dmi_graph_plan(c->graph, &c->y, 1, false);
+    ck_assert_msg(status == DMI_OK, "%s", c->host.error);
+    test_fill(dmi_graph_data(c->graph, c->x), N * SIDE * SIDE * (size_t)channels, 1, 1);
+    test_fill(dmi_graph_data(c->graph, c->weight), 9 * (size_t)(channels * channels), 2, 1);
+}
+
+static void one_conv_end(one_conv *c) {
+    dmi_graph_destroy(c->graph);
+    dmi_params_free(&c->host, &c->params);
+    dmi_pool_destroy(&c->host);
+    ck_assert_uint_eq(c->host.used, 0);
+}
+
+START_TEST(a_plan_knows_whether_it_uses_blas) {
+    for (int im2col = 0; im2col < 2; im2col++) {
+        one_conv c;
+        one_conv_begin(&c, im2col, NULL, NULL);
+        ck_assert_int_eq(c.graph->uses_blas, im2col);
+        one_conv_end(&c);
+    }
+}
+END_TEST
+
+/* ---- BLAS's own threads ---- */
+
+#if defined(DMI_BLAS_NONE)
+
+START_TEST(build_without_blas) {
+    ck_assert_str_eq(dmi_gemm_name(), "no BLAS");
+    ck_assert_msg(strstr(dm_build_info(), ", no BLAS, ") != NULL, "%s", dm_build_info());
+}
+END_TEST
+
+#else
+
 #if defined(DMI_BLAS_OPENBLAS)
 int openblas_get_num_threads(void);
 void openblas_set_num_threads(int threads);
-
-START_TEST(threads_are_held_at_one) {
-    openblas_set_num_threads(2);
-    int before = openblas_get_num_threads();
-    dmi_gemm_begin();
-    ck_assert_int_eq(openblas_get_num_threads(), 1);
-    dmi_gemm_begin();
-    dmi_gemm_end();
-    ck_assert_int_eq(openblas_get_num_threads(), 1);
-    dmi_gemm_end();
-    ck_assert_int_eq(openblas_get_num_threads(), before);
-}
-END_TEST
+static int blas_threads(void) { return openblas_get_num_threads(); }
+static void set_blas_threads(int threads) { openblas_set_num_threads(threads); }
+#else
+int64_t bli_thread_get_num_threads(void);
+void bli_thread_set_num_threads(int64_t threads);
+static int blas_threads(void) { return (int)bli_thread_get_num_threads(); }
+static void set_blas_threads(int threads) { bli_thread_set_num_threads(threads); }
 #endif
 
-START_TEST(has_a_name) { ck_assert_int_gt((int)strlen(dmi_gemm_name()), 3); }
+/* One between begin and end, however often they nest, and as before afterwards. A sequential BLAS
+ * has one before as well. */
+START_TEST(threads_are_held_at_one) {
+    set_blas_threads(2);
+    int before = blas_threads();
+    dmi_gemm_begin();
+    ck_assert_int_eq(blas_threads(), 1);
+    dmi_gemm_begin();
+    dmi_gemm_end();
+    ck_assert_int_eq(blas_threads(), 1);
+    dmi_gemm_end();
+    ck_assert_int_eq(blas_threads(), before);
+}
 END_TEST
+
+static void note_blas_threads(void *user, int32_t count, void (*body)(void *data, int32_t index),
+                              void *data) {
+    *(int *)user = blas_threads();
+    for (int32_t i = 0; i < count; i++) body(data, i);
+}
+
+/* A run of a graph sets BLAS's threads only where a node of it calls BLAS. */
+START_TEST(only_a_graph_that_uses_blas_sets_its_threads) {
+    set_blas_threads(2);
+    int before = blas_threads();
+    for (int im2col = 0; im2col < 2; im2col++) {
+        one_conv c;
+        int during = 0;
+        one_conv_begin(&c, im2col, note_blas_threads, &during);
+        dmi_graph_forward(c.graph);
+        ck_assert_int_eq(during, im2col ? 1 : before);
+        ck_assert_int_eq(blas_threads(), before);
+        one_conv_end(&c);
+    }
+}
+END_TEST
+
+START_TEST(has_a_name) {
+    ck_assert_msg(strstr(dm_build_info(), dmi_gemm_name()) != NULL, "%s", dm_build_info());
+    ck_assert_int_gt((int)strlen(dmi_gemm_version()), 0);
+}
+END_TEST
+
+#endif
 
 Suite *test_gemm_suite(void);
 Suite *test_gemm_suite(void) {
@@ -159,10 +259,14 @@ Suite *test_gemm_suite(void) {
     tcase_add_loop_test(products, own, 0, CASES);
     tcase_add_test(products, rows_are_independent);
     tcase_add_test(products, transpose);
-#if defined(DMI_BLAS_OPENBLAS)
+    tcase_add_test(products, a_plan_knows_whether_it_uses_blas);
+#if defined(DMI_BLAS_NONE)
+    tcase_add_test(products, build_without_blas);
+#else
     tcase_add_test(products, threads_are_held_at_one);
-#endif
+    tcase_add_test(products, only_a_graph_that_uses_blas_sets_its_threads);
     tcase_add_test(products, has_a_name);
+#endif
     suite_add_tcase(suite, products);
     return suite;
 }

@@ -1,5 +1,5 @@
-/* The ways to compute a convolution. The operation picks, at planning, the first of its table that
- * suits; another way is one more file and one more line in ops/conv.c. */
+/* The ways to compute a convolution. dmi_conv_select chooses one at planning; another way is one
+ * more file and one more line in select.c. */
 #ifndef DMI_AUTOGRAD_CONV_H
 #define DMI_AUTOGRAD_CONV_H
 
@@ -15,6 +15,7 @@ typedef struct dmi_conv_shape {
 
 typedef struct dmi_conv_way {
     const char *name;
+    bool uses_blas; /* calls dmi_gemm */
     bool (*suits)(const dmi_conv_shape *shape);
     /* Floats of the weights as this way wants them (0: as they are), and of scratch for `threads`
      * workers. */
@@ -37,6 +38,10 @@ typedef struct dmi_conv_way {
 extern const dmi_conv_way dmi_conv_winograd; /* 3x3, stride 1, pad 1 */
 extern const dmi_conv_way
     dmi_conv_product; /* all but upsampled; meant for kernel 1 and for stride 2 */
-extern const dmi_conv_way dmi_conv_im2col; /* all, by BLAS; the oracle of the others */
+extern const dmi_conv_way dmi_conv_im2col; /* all, by dmi_gemm; the oracle of the others */
+
+/* The algorithm for a shape, given the name of the library's kernels (dmi_kernels.isa) and that of
+ * BLAS's (dmi_gemm_core). */
+const dmi_conv_way *dmi_conv_select(const char *isa, const char *core, const dmi_conv_shape *shape);
 
 #endif

@@ -121,8 +121,8 @@ static void forward_task(void *data, int32_t task, int32_t worker) {
     }
     bool add = dmi_epilogue_begin(job->kernels, job->epilogue, job->to, n, (size_t)s->co, place,
                                   (size_t)pixels, 0, (size_t)s->co);
-    dmi_gemm(false, false, pixels, s->co, (int32_t)columns, matrix, (int32_t)columns, job->weight,
-             s->co, add, job->to + place, s->co);
+    dmi_gemm(job->kernels->product, false, false, pixels, s->co, (int32_t)columns, matrix,
+             (int32_t)columns, job->weight, s->co, add, job->to + place, s->co);
 }
 
 /* ---- backward to x: a task is a range of channels of a picture; tap by tap ---- */
@@ -148,12 +148,13 @@ static void data_task(void *data, int32_t task, int32_t worker) {
                 job->weight + ((size_t)tap * (size_t)s->ci + (size_t)c0) * (size_t)s->co;
             const float *rows = dy + (size_t)first * (size_t)s->co;
             if (dmi_is_plain(s)) {
-                dmi_gemm(false, true, pixels, channels, s->co, rows, s->co, weight, s->co, job->add,
+                dmi_gemm(job->kernels->product, false, true, pixels, channels, s->co, rows, s->co,
+                         weight, s->co, job->add,
                          picture + (size_t)first * (size_t)s->ci + (size_t)c0, s->ci);
                 continue;
             }
-            dmi_gemm(false, true, pixels, channels, s->co, rows, s->co, weight, s->co, false,
-                     matrix, channels);
+            dmi_gemm(job->kernels->product, false, true, pixels, channels, s->co, rows, s->co,
+                     weight, s->co, false, matrix, channels);
             scatter(job->kernels, s, matrix, (size_t)channels, picture, tap, c0, channels, first,
                     pixels);
         }
@@ -211,7 +212,8 @@ static void weight_task(void *data, int32_t task, int32_t worker) {
                            picture, tap + i, c0, channels, first, pixels);
                 a = matrix;
             }
-            dmi_gemm(true, false, rows, outs, pixels, a, dmi_is_plain(s) ? s->ci : rows,
+            dmi_gemm(job->kernels->product, true, false, rows, outs, pixels, a,
+                     dmi_is_plain(s) ? s->ci : rows,
                      dy + (size_t)first * (size_t)s->co + (size_t)out, s->co, add,
                      dw + ((size_t)tap * (size_t)s->ci + (size_t)c0) * (size_t)s->co + (size_t)out,
                      s->co);
@@ -311,6 +313,7 @@ static void backward_weight(const dmi_graph *graph, const dmi_conv_shape *s, flo
 
 const dmi_conv_way dmi_conv_im2col = {
     .name = "im2col",
+    .uses_blas = true,
     .suits = suits,
     .weight_floats = weight_floats,
     .forward_work = forward_work,

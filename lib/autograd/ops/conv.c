@@ -5,11 +5,9 @@
 #include "autograd/ops.h"
 #include "autograd/ops/expect.h"
 #include "autograd/ops/pieces.h"
+#include "kernels/gemm.h"
 
 enum { X, WEIGHT, BIAS, PER_IMAGE, RESIDUAL, X2, INPUTS };
-
-/* The first that suits is taken. */
-static const dmi_conv_way *const ways[] = {&dmi_conv_winograd, &dmi_conv_product, &dmi_conv_im2col};
 
 /* Of the convolution of one of the inputs, X or X2. */
 static dmi_conv_shape shape_of(const dmi_graph *graph, const dmi_node *node, int32_t input,
@@ -26,12 +24,6 @@ static dmi_conv_shape shape_of(const dmi_graph *graph, const dmi_node *node, int
                             .stride = node->attr.conv.stride,
                             .pad = node->attr.conv.pad,
                             .upsample = node->attr.conv.upsample != 0};
-}
-
-static const dmi_conv_way *way_of(const dmi_conv_shape *shape) {
-    size_t i = 0;
-    while (!ways[i]->suits(shape)) i++;
-    return ways[i];
 }
 
 static int32_t conv_infer(const dmi_graph *graph, const dmi_node *node, dmi_shape *output) {
@@ -86,7 +78,7 @@ static size_t sum_floats(const dmi_conv_shape *s) {
 
 static void conv_needs(const dmi_graph *graph, const dmi_node *node, bool train, dmi_needs *needs) {
     dmi_conv_shape s = shape_of(graph, node, X, dmi_graph_shape(graph, node->output));
-    const dmi_conv_way *way = way_of(&s);
+    const dmi_conv_way *way = dmi_conv_select(graph->kernels->isa, dmi_gemm_core(), &s);
     int32_t threads = dmi_pool_threads(graph->host->pool);
     size_t prepared = dmi_lines(way->weight_floats(graph->kernels, &s));
     needs->forward_work = way->forward_work(graph->kernels, &s, threads) + (train ? prepared : 0);
@@ -100,6 +92,8 @@ static void conv_needs(const dmi_graph *graph, const dmi_node *node, bool train,
             if (work > needs->backward_work) needs->backward_work = work;
         }
     }
+    needs->way = way;
+    needs->uses_blas = way->uses_blas;
     needs->reads = 1u << X | 1u << WEIGHT | 1u << X2;
     needs->passes = node->inputs[RESIDUAL] == DMI_NONE ? DMI_NONE : RESIDUAL;
 }
@@ -127,7 +121,7 @@ static void forward_second(const dmi_graph *graph, const dmi_node *node, const d
 
 static void conv_forward(dmi_graph *graph, dmi_node *node) {
     dmi_conv_shape s = shape_of(graph, node, X, dmi_graph_shape(graph, node->output));
-    const dmi_conv_way *way = way_of(&s);
+    const dmi_conv_way *way = node->needs.way;
     size_t prepared_floats = dmi_lines(way->weight_floats(graph->kernels, &s));
     const float *weight = dmi_input(graph, node, WEIGHT);
     float *work = dmi_forward_work(graph, node), *prepared = NULL;
@@ -227,7 +221,7 @@ static void backward_side(dmi_graph *graph, dmi_node *node, const dmi_conv_way *
 
 static void conv_backward(dmi_graph *graph, dmi_node *node) {
     dmi_conv_shape s = shape_of(graph, node, X, dmi_graph_shape(graph, node->output));
-    const dmi_conv_way *way = way_of(&s);
+    const dmi_conv_way *way = node->needs.way;
     const float *dy = dmi_graph_gradient(graph, node->output);
     float *dresidual = dmi_input_gradient(graph, node, RESIDUAL);
     size_t y_floats = floats_of(graph, node->output);

@@ -1,0 +1,40 @@
+/* The choice of a convolution's algorithm. It depends on the shape of one picture and on the
+ * processor, never on the batch or on the number of threads, so that neither changes a bit. */
+#include "autograd/conv/conv.h"
+
+#include <string.h>
+
+/* The first that suits is taken. */
+static const dmi_conv_way *const ways[] = {&dmi_conv_winograd, &dmi_conv_product, &dmi_conv_im2col};
+
+/* Where BLAS is faster than the product of the library's own kernels: measured by
+ * build/bench --products, see docs/performance.md. With AVX but without AVX2, OpenBLAS's vectors
+ * have twice the width of the base kernels'. */
+typedef struct blas_case {
+    const char *isa, *core; /* of the library's kernels; of OpenBLAS's */
+    int32_t kernel, stride;
+    int32_t channels_min; /* of either side */
+} blas_case;
+
+static const blas_case blas_cases[] = {
+    {"base", "Sandybridge", 1, 1, 32},
+    {"base", "Sandybridge", 3, 2, 64},
+};
+
+static bool blas_is_faster(const char *isa, const char *core, const dmi_conv_shape *s) {
+    for (size_t i = 0; i < sizeof blas_cases / sizeof blas_cases[0]; i++) {
+        const blas_case *c = &blas_cases[i];
+        if (s->kernel == c->kernel && s->stride == c->stride && s->ci >= c->channels_min &&
+            s->co >= c->channels_min && !strcmp(isa, c->isa) && !strcmp(core, c->core))
+            return true;
+    }
+    return false;
+}
+
+const dmi_conv_way *dmi_conv_select(const char *isa, const char *core,
+                                    const dmi_conv_shape *shape) {
+    size_t i = 0;
+    while (!ways[i]->suits(shape)) i++;
+    if (ways[i] == &dmi_conv_product && blas_is_faster(isa, core, shape)) return &dmi_conv_im2col;
+    return ways[i];
+}
