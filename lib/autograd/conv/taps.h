@@ -4,10 +4,10 @@
 #define DMI_AUTOGRAD_WAYS_TAPS_H
 
 #include "autograd/conv/conv.h"
+#include "base/math.h"
 
 static inline int32_t dmi_smaller(int32_t a, int32_t b) { return a < b ? a : b; }
 static inline int32_t dmi_larger(int32_t a, int32_t b) { return a > b ? a : b; }
-static inline int32_t dmi_divide_up(int32_t a, int32_t b) { return a / b + (a % b != 0); }
 
 /* The products' matrix is x itself. */
 static inline bool dmi_is_plain(const dmi_conv_shape *s) {
