@@ -4,7 +4,7 @@
 enum { ROWS_MOST = 1024 };
 
 struct dmi_profile {
-    double lap_began;
+    double span_start;
     int32_t count;
     dmi_profile_row rows[ROWS_MOST];
 };
@@ -16,8 +16,8 @@ int32_t dmi_profile_create(dmi_host *host, dmi_profile **out) {
 void dmi_profile_destroy(dmi_host *host, dmi_profile *profile) { dmi_free(host, profile); }
 
 static bool is_same(const dmi_work *a, const dmi_work *b) {
-    return a->name == b->name && a->way == b->way && a->part == b->part && a->n == b->n &&
-           a->h == b->h && a->w == b->w && a->in == b->in && a->out == b->out;
+    return a->name == b->name && a->algorithm == b->algorithm && a->part == b->part &&
+           a->n == b->n && a->h == b->h && a->w == b->w && a->in == b->in && a->out == b->out;
 }
 
 static dmi_profile_row *row_of(dmi_profile *profile, const dmi_work *work) {
@@ -39,18 +39,18 @@ static dmi_profile_row *row_of(dmi_profile *profile, const dmi_work *work) {
 }
 
 void dmi_profile_start(dmi_profile *profile) {
-    if (profile) profile->lap_began = dmi_seconds();
+    if (profile) profile->span_start = dmi_seconds();
 }
 
-void dmi_profile_lap(dmi_profile *profile, const dmi_work *work) {
+void dmi_profile_span(dmi_profile *profile, const dmi_work *work) {
     if (!profile) return;
     dmi_profile_row *row = row_of(profile, work);
     double now = dmi_seconds();
-    row->laps++;
-    row->seconds += now - profile->lap_began;
+    row->spans++;
+    row->seconds += now - profile->span_start;
     row->work.flop += work->flop;
     row->work.bytes += work->bytes;
-    profile->lap_began = dmi_seconds();
+    profile->span_start = dmi_seconds();
 }
 
 int32_t dmi_profile_rows(const dmi_profile *profile) { return profile ? profile->count : 0; }

@@ -25,9 +25,9 @@ int32_t dm_context_profile_rows(const dm_context *context, int32_t *rows) {
 
 static void describe(dm_profile_row *out, const dmi_profile_row *row) {
     const dmi_work *w = &row->work;
-    const char *way = w->way ? w->way : "", *part = w->part ? w->part : "";
+    const char *way = w->algorithm ? w->algorithm : "", *part = w->part ? w->part : "";
     *out = (dm_profile_row){.struct_size = sizeof *out,
-                            .calls = row->laps,
+                            .calls = row->spans,
                             .seconds = row->seconds,
                             .flop = w->flop,
                             .bytes = w->bytes};

@@ -19,7 +19,7 @@ static dm_train_batch part_of(const dm_train_batch *given, const dmi_batch *batc
 
 void dmi_trainer_lap(const dm_trainer *trainer, const char *name, size_t blocks, size_t floats) {
     dmi_work work = {.name = name, .bytes = (double)blocks * (double)floats * sizeof(float)};
-    dmi_profile_lap(trainer->context->host.profile, &work);
+    dmi_profile_span(trainer->context->host.profile, &work);
 }
 
 /* What the losses of the pass's pictures are made of. */

@@ -23,14 +23,14 @@ START_TEST(laps_of_one_shape_share_a_row) {
     dmi_work other = product;
     other.out = 7;
     dmi_profile_start(profile);
-    dmi_profile_lap(profile, &product);
-    dmi_profile_lap(profile, &other);
-    dmi_profile_lap(profile, &product);
+    dmi_profile_span(profile, &product);
+    dmi_profile_span(profile, &other);
+    dmi_profile_span(profile, &product);
     ck_assert_int_eq(dmi_profile_rows(profile), 2);
     const dmi_profile_row *row = dmi_profile_row_at(profile, 0);
-    ck_assert_uint_eq(row->laps, 2);
+    ck_assert_uint_eq(row->spans, 2);
     ck_assert(row->work.flop == 200 && row->work.bytes == 20 && row->seconds >= 0);
-    ck_assert_uint_eq(dmi_profile_row_at(profile, 1)->laps, 1);
+    ck_assert_uint_eq(dmi_profile_row_at(profile, 1)->spans, 1);
     dmi_profile_reset(profile);
     ck_assert_int_eq(dmi_profile_rows(profile), 0);
     dmi_profile_destroy(&host, profile);
@@ -46,13 +46,13 @@ START_TEST(rows_that_find_no_room_share_the_last) {
     for (int32_t i = 0; i < 2000; i++) {
         dmi_work work = product;
         work.n = i;
-        dmi_profile_lap(profile, &work);
+        dmi_profile_span(profile, &work);
     }
     int32_t rows = dmi_profile_rows(profile);
     uint64_t laps = 0;
     double flop = 0;
     for (int32_t i = 0; i < rows; i++) {
-        laps += dmi_profile_row_at(profile, i)->laps;
+        laps += dmi_profile_row_at(profile, i)->spans;
         flop += dmi_profile_row_at(profile, i)->work.flop;
     }
     ck_assert_int_lt(rows, 2000);
