@@ -146,14 +146,14 @@ static void run_backward(dmi_graph *graph, dmi_node *node) {
 
 /* Steps first to end-1. */
 static void run_steps(dmi_graph *graph, int32_t first, int32_t end) {
-    dmi_gemm_begin();
+    if (graph->uses_blas) dmi_gemm_begin();
     dmi_profile_start(graph->host->profile);
     for (int32_t i = first; i < end; i++) {
         dmi_node *node = &graph->nodes[graph->steps[i].node];
         if (graph->steps[i].phase == DMI_PHASE_BACKWARD) run_backward(graph, node);
         else run_forward(graph, node);
     }
-    dmi_gemm_end();
+    if (graph->uses_blas) dmi_gemm_end();
 }
 
 void dmi_graph_forward(dmi_graph *graph) { run_steps(graph, 0, graph->node_count); }

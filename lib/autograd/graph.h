@@ -66,6 +66,7 @@ typedef struct dmi_needs {
     size_t forward_work;  /* workspace, in use only while forward runs */
     size_t backward_work; /* likewise for backward */
     uint32_t reads; /* bit i: backward reads the data of input i; DMI_READS_OUTPUT: its output */
+    bool uses_blas; /* forward or backward calls dmi_gemm */
     int32_t gradient_alias; /* the input whose gradient equals the output's gradient (a residual),
                                or DMI_NONE. Both may then share memory; backward skips that input
                                where the two gradient pointers are equal. */
@@ -155,6 +156,7 @@ typedef struct dmi_graph {
     int32_t step_count;
     float *arena; /* [arena_floats]; NULL until planned */
     size_t arena_floats;
+    bool uses_blas; /* planned: some node does, so a run sets up BLAS (dmi_gemm_begin) */
     /* Set by the caller before a run: */
     bool add_to_params; /* backward adds to the parameters' gradients (gradient accumulation) */
     uint64_t dropout_seed, dropout_step; /* part of the address of the dropout masks */

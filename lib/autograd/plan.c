@@ -170,10 +170,12 @@ static void resolve_aliases(dmi_graph *g) {
 /* ---- the plan ---- */
 
 static void collect_needs(dmi_graph *g) {
+    g->uses_blas = false;
     for (int32_t i = 0; i < g->node_count; i++) {
         dmi_node *n = &g->nodes[i];
         n->needs = (dmi_needs){.gradient_alias = DMI_NONE};
         if (n->op->needs) n->op->needs(g, n, g->train, &n->needs);
+        g->uses_blas = g->uses_blas || n->needs.uses_blas;
     }
 }
 

@@ -17,6 +17,7 @@ typedef struct dmi_conv_shape {
  * `add`: adds to the result's memory in place of overwriting it. Sizes are in floats. */
 typedef struct dmi_conv_algorithm {
     const char *name;
+    bool uses_blas; /* calls dmi_gemm */
     bool (*suits)(const dmi_conv_shape *shape);
     /* Size of the transformed weights, which depends on kernel, ci and co only; 0: `weight` is used
      * as it is. */

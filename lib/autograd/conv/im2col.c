@@ -347,6 +347,7 @@ static void backward_weight(const dmi_graph *graph, const dmi_conv_shape *s, flo
 
 const dmi_conv_algorithm dmi_conv_im2col = {
     .name = "im2col",
+    .uses_blas = true,
     .suits = suits,
     .weight_floats = weight_floats,
     .forward_work = forward_work,

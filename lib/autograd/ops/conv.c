@@ -118,6 +118,7 @@ static void conv_needs(const dmi_graph *graph, const dmi_node *node, bool train,
             needs->backward_work = dmi_max_size(needs->backward_work, work);
         }
     }
+    needs->uses_blas = algorithm->uses_blas;
     needs->reads = 1u << X | 1u << WEIGHT | 1u << X2;
     needs->gradient_alias = node->inputs[RESIDUAL] == DMI_NONE ? DMI_NONE : RESIDUAL;
 }
