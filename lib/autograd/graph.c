@@ -17,9 +17,19 @@ int32_t dmi_graph_create(dmi_host *host, dmi_graph **out, const dmi_kernels *ker
     return DMI_OK;
 }
 
+/* The arena and the entries of the weight cache. */
+static void release_memory(dmi_graph *graph) {
+    for (int32_t i = 0; i < graph->node_count; i++) {
+        if (graph->nodes[i].cached) dmi_weight_cache_release(graph->nodes[i].cached);
+        graph->nodes[i].cached = NULL;
+    }
+    dmi_free(graph->host, graph->arena);
+    graph->arena = NULL;
+}
+
 void dmi_graph_destroy(dmi_graph *graph) {
     if (!graph) return;
-    dmi_free(graph->host, graph->arena);
+    release_memory(graph);
     dmi_free(graph->host, graph->steps);
     dmi_free(graph->host, graph->values);
     dmi_free(graph->host, graph->nodes);
@@ -118,6 +128,20 @@ int32_t dmi_graph_append(dmi_graph *graph, dmi_value *out, const dmi_op *op,
 
 void dmi_graph_segment(dmi_graph *graph) { graph->segment++; }
 
+static int32_t acquire_weights(dmi_graph *graph) {
+    int32_t status = DMI_OK;
+    for (int32_t i = 0; !status && i < graph->node_count; i++) {
+        dmi_node *node = &graph->nodes[i];
+        if (!node->needs.cached.floats) continue;
+        if (!graph->params->cache)
+            return dmi_fail(graph->host, DMI_ERROR_INTERNAL,
+                            "graph: the parameters are not allocated");
+        status = dmi_weight_cache_acquire(graph->params->cache, graph->host, &node->needs.cached,
+                                          &node->cached);
+    }
+    return status;
+}
+
 int32_t dmi_graph_plan(dmi_graph *graph, const dmi_value *outputs, int32_t output_count,
                        bool train) {
     if (graph->arena) return dmi_fail(graph->host, DMI_ERROR_WRONG_STATE, "graph: planned already");
@@ -127,8 +151,11 @@ int32_t dmi_graph_plan(dmi_graph *graph, const dmi_value *outputs, int32_t outpu
     graph->train = train;
     int32_t status = dmi_plan(graph, outputs, output_count);
     if (status) return status;
-    return dmi_alloc_array(graph->host, &graph->arena, graph->arena_floats, sizeof(float),
-                           "network: its plan");
+    status = dmi_alloc_array(graph->host, &graph->arena, graph->arena_floats, sizeof(float),
+                             "network: its plan");
+    if (!status) status = acquire_weights(graph);
+    if (status) release_memory(graph);
+    return status;
 }
 
 static void run_forward(dmi_graph *graph, dmi_node *node) {

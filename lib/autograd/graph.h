@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "autograd/params.h"
+#include "autograd/weight_cache.h"
 #include "base/host.h"
 #include "base/math.h"
 #include "base/pool.h"
@@ -60,11 +61,11 @@ struct dmi_graph;
 
 /* What a node needs in memory besides its output, and what its backward reads. Sizes in floats. */
 typedef struct dmi_needs {
-    size_t saved;         /* written by forward, read by backward: mean and rstd, log-sum-exp */
-    size_t cached;        /* inference only: computed from parameters, valid until these change:
-                             transformed weights */
-    size_t forward_work;  /* workspace, in use only while forward runs */
-    size_t backward_work; /* likewise for backward */
+    size_t saved;          /* written by forward, read by backward: mean and rstd, log-sum-exp */
+    size_t forward_work;   /* workspace, in use only while forward runs */
+    size_t backward_work;  /* likewise for backward */
+    dmi_weight_key cached; /* inference only: computed from a parameter and valid until it changes
+                              (transformed weights); floats 0: nothing */
     uint32_t reads; /* bit i: backward reads the data of input i; DMI_READS_OUTPUT: its output */
     bool uses_blas; /* forward or backward calls dmi_gemm */
     int32_t gradient_alias; /* the input whose gradient equals the output's gradient (a residual),
@@ -81,9 +82,9 @@ typedef struct dmi_node {
     dmi_attributes attr;
     dmi_needs needs;
     bool accumulates[DMI_INPUTS_MAX]; /* planned: backward adds to the gradient of input i */
-    size_t saved, cached, forward_work, backward_work; /* planned: offsets in the arena */
-    uint64_t cached_version; /* params->version that `cached` was computed from; 0: never */
-    int32_t segment;         /* recomputation segment (dmi_graph_segment); 0: none */
+    size_t saved, forward_work, backward_work; /* planned: offsets in the arena */
+    dmi_cached_weight *cached;                 /* planned: the entry of needs.cached, or NULL */
+    int32_t segment; /* recomputation segment (dmi_graph_segment); 0: none */
 } dmi_node;
 
 /* An operation: one file in ops/, one such table. Forward and backward get only shapes that `infer`
@@ -164,6 +165,7 @@ typedef struct dmi_graph {
 
 int32_t dmi_graph_create(dmi_host *host, dmi_graph **out, const dmi_kernels *kernels,
                          dmi_params *params);
+/* Before the parameters are freed. NULL is accepted. */
 void dmi_graph_destroy(dmi_graph *graph);
 
 /* An input, whose gradient backward computes if `gradient`. */
@@ -178,8 +180,9 @@ int32_t dmi_graph_append(dmi_graph *graph, dmi_value *out, const dmi_op *op,
  * DMI_RECOMPUTE_BLOCKS an activation that only nodes of its own segment read is recomputed. */
 void dmi_graph_segment(dmi_graph *graph);
 
-/* Plans memory and steps, and allocates the arena. `outputs` stay readable after forward; where
- * `train`, the caller writes their gradients before backward. Inputs keep their data. */
+/* Plans memory and steps, and allocates the arena and the entries of the weight cache. `outputs`
+ * stay readable after forward; where `train`, the caller writes their gradients before backward.
+ * Inputs keep their data. */
 int32_t dmi_graph_plan(dmi_graph *graph, const dmi_value *outputs, int32_t output_count,
                        bool train);
 
@@ -210,9 +213,6 @@ static inline dmi_shape dmi_input_shape(const dmi_graph *g, const dmi_node *n, i
 }
 static inline float *dmi_saved(const dmi_graph *g, const dmi_node *n) {
     return g->arena + n->saved;
-}
-static inline float *dmi_cached(const dmi_graph *g, const dmi_node *n) {
-    return g->arena + n->cached;
 }
 static inline float *dmi_forward_work(const dmi_graph *g, const dmi_node *n) {
     return g->arena + n->forward_work;

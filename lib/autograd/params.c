@@ -65,7 +65,10 @@ int32_t dmi_params_add(dmi_host *host, dmi_params *params, int32_t *index, const
 }
 
 int32_t dmi_params_allocate(dmi_host *host, dmi_params *params) {
-    return dmi_alloc_zero(host, &params->data, params->floats, sizeof(float), "parameters");
+    int32_t status =
+        dmi_alloc_zero(host, &params->data, params->floats, sizeof(float), "parameters");
+    if (!status) status = dmi_weight_cache_create(host, &params->cache);
+    return status;
 }
 
 int32_t dmi_params_allocate_gradient(dmi_host *host, dmi_params *params) {
@@ -81,6 +84,7 @@ void dmi_params_free_gradient(dmi_host *host, dmi_params *params) {
 
 void dmi_params_free(dmi_host *host, dmi_params *params) {
     dmi_params_free_gradient(host, params);
+    dmi_weight_cache_destroy(params->cache);
     dmi_free(host, params->data);
     dmi_free(host, params->items);
     dmi_params_init(params);

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "autograd/weight_cache.h"
 #include "base/host.h"
 #include "tensor/shape.h"
 
@@ -42,10 +43,11 @@ typedef struct dmi_params {
     int32_t count, capacity;
     size_t floats;     /* of each block, with the padding between parameters, which stays zero */
     uint64_t elements; /* without padding */
-    float *data;       /* [floats]; NULL until dmi_params_allocate */
-    float *gradient;   /* [floats]; NULL until dmi_params_allocate_gradient */
-    uint64_t version;  /* incremented by every change of data, which invalidates what was computed
-                          from it; starts at 1 */
+    dmi_weight_cache *cache; /* NULL until dmi_params_allocate */
+    float *data;             /* [floats]; NULL until dmi_params_allocate */
+    float *gradient;         /* [floats]; NULL until dmi_params_allocate_gradient */
+    uint64_t version; /* incremented by every change of data, which invalidates what was computed
+                         from it; starts at 1 */
 } dmi_params;
 
 void dmi_params_init(dmi_params *params);
@@ -54,10 +56,12 @@ void dmi_params_init(dmi_params *params);
  */
 int32_t dmi_params_add(dmi_host *host, dmi_params *params, int32_t *index, const char *name,
                        int32_t rank, const int64_t *shape, bool plain);
-int32_t dmi_params_allocate(dmi_host *host, dmi_params *params); /* data, zeroed */
+/* data, zeroed, and the weight cache. */
+int32_t dmi_params_allocate(dmi_host *host, dmi_params *params);
 int32_t dmi_params_allocate_gradient(
     dmi_host *host, dmi_params *params); /* gradient, zeroed; does nothing if there */
 void dmi_params_free_gradient(dmi_host *host, dmi_params *params);
+/* After all graphs on these parameters are destroyed. */
 void dmi_params_free(dmi_host *host, dmi_params *params);
 int32_t dmi_params_find(const dmi_params *params, const char *name); /* -1: none */
 /* One parameter from a block in the layout of params->data to PyTorch's layout [count], and back.

@@ -78,7 +78,7 @@ static void plan_data(memory_plan *p) {
 
 /* ---- memory of nodes ---- */
 
-/* `saved` lives from forward to backward, a workspace for one step, `cached` for ever. */
+/* `saved` lives from forward to backward, a workspace for one step. */
 static void plan_nodes(memory_plan *p) {
     dmi_graph *g = p->graph;
     live_ranges *saved = p->first, *forward = p->second, *backward = p->third;
@@ -95,14 +95,11 @@ static void plan_nodes(memory_plan *p) {
             begin(&saved[output], step);
         }
     }
-    const live_ranges always = {{{0, p->end}, {0, -1}}};
     for (int32_t i = 0; i < g->node_count; i++) {
         dmi_node *n = &g->nodes[i];
         add_buffer(p, n->needs.saved, saved[n->output], &n->saved);
         add_buffer(p, n->needs.forward_work, forward[n->output], &n->forward_work);
         add_buffer(p, n->needs.backward_work, backward[n->output], &n->backward_work);
-        add_buffer(p, g->train ? 0 : n->needs.cached, always, &n->cached);
-        n->cached_version = 0;
     }
 }
 
@@ -191,8 +188,8 @@ static int32_t check_total(const memory_plan *p) {
 
 int32_t dmi_plan(dmi_graph *g, const dmi_value *outputs, int32_t output_count) {
     size_t values = (size_t)g->value_count;
-    /* Data and gradient of each value; four kinds of memory of each node. */
-    size_t buffers_max = 2 * values + 4 * (size_t)g->node_count;
+    /* Data and gradient of each value; three kinds of memory of each node. */
+    size_t buffers_max = 2 * values + 3 * (size_t)g->node_count;
     memory_plan p = {.graph = g, .outputs = outputs, .output_count = output_count};
     dmi_host *host = g->host;
     int32_t *order = NULL;

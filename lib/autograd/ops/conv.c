@@ -106,9 +106,14 @@ static void conv_needs(const dmi_graph *graph, const dmi_node *node, bool train,
     const dmi_conv_algorithm *algorithm = algorithm_of(&s);
     int32_t threads = dmi_pool_threads(graph->host->pool);
     size_t prepared = dmi_align_floats(algorithm->weight_floats(graph->kernels, &s));
-    needs->forward_work =
-        algorithm->forward_work(graph->kernels, &s, threads) + (train ? prepared : 0);
-    needs->cached = train ? 0 : prepared;
+    const dmi_value_info *weight = &graph->values[node->inputs[WEIGHT]];
+    needs->forward_work = algorithm->forward_work(graph->kernels, &s, threads);
+    if (prepared && !train && weight->kind == DMI_VALUE_PARAM)
+        needs->cached = (dmi_weight_key){.param = weight->param,
+                                         .algorithm = algorithm,
+                                         .layout = graph->kernels,
+                                         .floats = prepared};
+    else needs->forward_work += prepared;
     if (train) {
         size_t work = algorithm->backward_work(graph->kernels, &s, threads);
         needs->backward_work = dmi_max_size(work, sum_floats(&s));
@@ -151,15 +156,16 @@ static void conv_forward(dmi_graph *graph, dmi_node *node) {
     size_t prepared_floats = dmi_align_floats(algorithm->weight_floats(graph->kernels, &s));
     const float *weight = dmi_input(graph, node, WEIGHT);
     float *work = dmi_forward_work(graph, node), *prepared = NULL;
-    if (prepared_floats && graph->train) {
+    if (node->cached) {
+        prepared = dmi_cached_weight_data(node->cached);
+        if (dmi_cached_weight_begin(node->cached, graph->params->version)) {
+            algorithm->prepare(graph, &s, prepared, weight);
+            dmi_cached_weight_end(node->cached, graph->params->version);
+        }
+    } else if (prepared_floats) {
         prepared = work;
         work += prepared_floats;
         algorithm->prepare(graph, &s, prepared, weight);
-    } else if (prepared_floats) {
-        prepared = dmi_cached(graph, node);
-        if (node->cached_version != graph->params->version)
-            algorithm->prepare(graph, &s, prepared, weight);
-        node->cached_version = graph->params->version;
     }
     if (prepared)
         dmi_span_part(graph, node, algorithm->name, "weights", 0,
