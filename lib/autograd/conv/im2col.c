@@ -139,8 +139,8 @@ static void forward_task(void *data, int32_t task, int32_t worker) {
             gather(job, gathered + (size_t)tap * ci, columns, image, tap, t);
         matrix = gathered;
     }
-    bool add = dmi_epilogue_begin(job->kernels, job->epilogue, job->to, n, (size_t)s->co, offset,
-                                  (size_t)t.pixels, 0, (size_t)s->co);
+    dmi_output_tile y = {n, offset, (size_t)t.pixels, 0, (size_t)s->co};
+    bool add = dmi_epilogue_begin(job->kernels, job->epilogue, job->to, (size_t)s->co, &y);
     dmi_gemm(false, false, t.pixels, s->co, (int32_t)columns, matrix, (int32_t)columns, job->weight,
              s->co, add, job->to + offset, s->co);
 }

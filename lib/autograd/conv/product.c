@@ -62,6 +62,11 @@ static void clear(float *rows, size_t stride, const tile *t) {
 
 /* ---- forward ---- */
 
+static dmi_output_tile output_tile(const tile *t, size_t offset) {
+    return (dmi_output_tile){t->n, offset, (size_t)t->pixels, (size_t)t->channel,
+                             (size_t)t->channels};
+}
+
 /* Kernel 1: one product, which adds bias and residual as it writes. x: the tile's first pixel;
  * offset: of its first pixel in y. */
 static void forward_plain(const product_job *job, const tile *t, const float *x, size_t offset) {
@@ -71,8 +76,8 @@ static void forward_plain(const product_job *job, const tile *t, const float *x,
     float *y = job->to + offset + c0;
     dmi_product_start start = {.from_stride = co};
     if (e->per_image || e->add) {
-        bool begun = dmi_epilogue_begin(job->kernels, e, job->to, t->n, co, offset,
-                                        (size_t)t->pixels, c0, (size_t)t->channels);
+        dmi_output_tile out = output_tile(t, offset);
+        bool begun = dmi_epilogue_begin(job->kernels, e, job->to, co, &out);
         start.from = begun ? y : NULL;
     } else {
         start.bias = e->bias ? e->bias + c0 : NULL;
@@ -113,9 +118,8 @@ static void forward_task(void *data, int32_t task, int32_t worker) {
         return;
     }
     float *y = job->to + offset + c0;
-    if (!dmi_epilogue_begin(job->kernels, job->epilogue, job->to, t.n, co, offset, (size_t)t.pixels,
-                            c0, (size_t)t.channels))
-        clear(y, co, &t);
+    dmi_output_tile out = output_tile(&t, offset);
+    if (!dmi_epilogue_begin(job->kernels, job->epilogue, job->to, co, &out)) clear(y, co, &t);
     for (int32_t done = 0; done < t.pixels;) {
         dmi_row_span span = dmi_row_span_at(s->ow, t.pixel + done, t.pixels - done);
         forward_span(job, &t, y + (size_t)done * co, image, span);

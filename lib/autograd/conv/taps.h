@@ -60,19 +60,25 @@ static inline dmi_pixel_run dmi_pixel_run_of(const dmi_conv_shape *s, int32_t ta
     return r;
 }
 
-/* Initializes y with the epilogue's terms, to which the products are then added: channels c0 to
- * c0 + columns - 1 of `pixels` pixels of image n, whose first pixel is at float `offset` of y
- * [n, oh, ow, co]. False: there are no terms, and y is not written. */
+/* A part of y [n, oh, ow, co]: channels `channel` to channel + channels - 1 of `pixels` pixels of
+ * image n, the first of which is at float `offset` of y. */
+typedef struct dmi_output_tile {
+    int32_t n;
+    size_t offset, pixels, channel, channels;
+} dmi_output_tile;
+
+/* Initializes the tile with the epilogue's terms, to which the products are then added. False:
+ * there are no terms, and y is not written. */
 static inline bool dmi_epilogue_begin(const dmi_kernels *k, const dmi_epilogue *e, float *y,
-                                      int32_t n, size_t co, size_t offset, size_t pixels, size_t c0,
-                                      size_t columns) {
+                                      size_t co, const dmi_output_tile *t) {
     bool begun = e->add;
-    const float *rows[] = {e->bias, e->per_image ? e->per_image + (size_t)n * co : NULL,
-                           e->residual ? e->residual + offset : NULL};
+    const float *rows[] = {e->bias, e->per_image ? e->per_image + (size_t)t->n * co : NULL,
+                           e->residual ? e->residual + t->offset : NULL};
     const size_t strides[] = {0, 0, co};
     for (int i = 0; i < 3; i++) {
         if (!rows[i]) continue;
-        k->copy_rows(y + offset + c0, co, rows[i] + c0, strides[i], pixels, columns, begun);
+        k->copy_rows(y + t->offset + t->channel, co, rows[i] + t->channel, strides[i], t->pixels,
+                     t->channels, begun);
         begun = true;
     }
     return begun;
