@@ -55,8 +55,7 @@ static int (*const orders[])(const void *, const void *) = {by_size, peak_first}
 
 /* ---- offsets ---- */
 
-/* Sets at_peak. The memory in use only grows where a range begins, so only those steps are tried.
- */
+/* Sets at_peak. Memory use only grows where a range begins, so only those steps are tried. */
 static void find_peak(dmi_buffer *buffers, int32_t count) {
     size_t most = 0;
     int32_t peak = 0;

@@ -20,10 +20,10 @@ enum { DMI_NAME_MAX = 96 };
 enum {
     DMI_INIT_ZEROS = 0,
     DMI_INIT_ONES = 1,
-    DMI_INIT_FAN_AVERAGE =
-        2, /* uniform in +-sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010) */
-    DMI_INIT_PRACTICALLY_ZERO =
-        3,              /* the same times 1e-5: a branch that begins as nearly zero, as in DDPM */
+    /* Uniform in +-sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010). */
+    DMI_INIT_FAN_AVERAGE = 2,
+    /* The same times 1e-5, for a branch that begins as nearly zero, as in DDPM. */
+    DMI_INIT_PRACTICALLY_ZERO = 3,
     DMI_INIT_NORMAL = 4 /* standard normal: embeddings */
 };
 
@@ -51,21 +51,20 @@ typedef struct dmi_params {
 } dmi_params;
 
 void dmi_params_init(dmi_params *params);
-/* Declares a parameter of that shape, in PyTorch's layout. Rank 4 [out, in, k, k] and rank 2 [out,
- * in] are weights, stored transposed unless `plain`; rank 1 is a vector. A name may be used once.
- */
+/* Declares a parameter of that shape, in PyTorch's layout. Rank 4 [out, in, k, k] and rank 2
+ * [out, in] are weights, stored transposed unless `plain`; rank 1 is a vector. Names are unique. */
 int32_t dmi_params_add(dmi_host *host, dmi_params *params, int32_t *index, const char *name,
                        int32_t rank, const int64_t *shape, bool plain);
 /* data, zeroed, and the weight cache. */
 int32_t dmi_params_allocate(dmi_host *host, dmi_params *params);
-int32_t dmi_params_allocate_gradient(
-    dmi_host *host, dmi_params *params); /* gradient, zeroed; does nothing if there */
+/* gradient, zeroed; does nothing if it is allocated. */
+int32_t dmi_params_allocate_gradient(dmi_host *host, dmi_params *params);
 void dmi_params_free_gradient(dmi_host *host, dmi_params *params);
 /* After all graphs on these parameters are destroyed. */
 void dmi_params_free(dmi_host *host, dmi_params *params);
 int32_t dmi_params_find(const dmi_params *params, const char *name); /* -1: none */
-/* One parameter from a block in the layout of params->data to PyTorch's layout [count], and back.
- */
+/* Copies one parameter from a block in the layout of params->data to PyTorch's layout [count], and
+ * back. */
 void dmi_params_export(const dmi_param *param, const float *block, float *out);
 void dmi_params_import(const dmi_param *param, float *block, const float *in);
 

@@ -8,8 +8,7 @@
 
 #include "base/math.h"
 
-/* Floats of a tile: 64 KiB of each block, so that the five that AdamW reads and writes stay in L2.
- */
+/* Floats of a tile: 64 KiB of each block, so that the five that AdamW uses stay in L2. */
 enum { DMI_FLAT_TILE = 16384 };
 
 static inline int32_t dmi_flat_tile_count(size_t floats) {

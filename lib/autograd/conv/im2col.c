@@ -13,8 +13,8 @@ enum { TILE_FLOATS = 128 * 1024, TILE_PIXELS_MIN = 8, TILE_PIXELS_MAX = 256 };
 /* Channels of a backward task. With fewer than TAP_CHANNELS_MIN channels, one product covers all
  * taps, since the product of a single tap would have too few rows. */
 enum { TASK_CHANNELS = 64, TAP_CHANNELS_MIN = 32 };
-/* Images are split into groups, GROUPS_MAX at most, until the weight gradient has TASKS_MIN tasks.
- */
+/* Images are split into at most GROUPS_MAX groups, so that the weight gradient has TASKS_MIN
+ * tasks. */
 enum { TASKS_MIN = 16, GROUPS_MAX = 8 };
 
 typedef struct im2col_job {

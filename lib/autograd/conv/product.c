@@ -11,8 +11,8 @@
 /* A task computes a tile of y, or dx: so many pixels and channels, so that its parts of x and y
  * stay in L2. For dw it computes a block of so many input and output channels. */
 enum { TASK_PIXELS = 64, TASK_CHANNELS = 128, BLOCK_IN = 64, BLOCK_OUT = 128 };
-/* Images are split into groups, GROUPS_MAX at most, until the weight gradient has TASKS_MIN tasks.
- */
+/* Images are split into at most GROUPS_MAX groups, so that the weight gradient has TASKS_MIN
+ * tasks. */
 enum { TASKS_MIN = 16, GROUPS_MAX = 8 };
 
 typedef struct product_job {
@@ -220,9 +220,9 @@ static weight_block block_of(const dmi_conv_shape *s, int32_t block) {
     return b;
 }
 
-/* dw [ins, outs] (row stride co) += of one image x [ih, iw, ci], dy [oh, ow, co], both from the
- * block's first channel on: row by row, the run of pixels that the tap reads, transposed, times dy.
- */
+/* dw [ins, outs] (row stride co) += the gradient of one image: row by row, the run of pixels that
+ * the tap reads, transposed, times dy. x [ih, iw, ci] and dy [oh, ow, co] point at the block's
+ * first channel. */
 static void weight_image(const product_job *job, const weight_block *b, float *dw, const float *x,
                          const float *dy) {
     const dmi_conv_shape *s = job->shape;

@@ -31,8 +31,7 @@ typedef struct dmi_row_span {
     int32_t row, column, length;
 } dmi_row_span;
 
-/* The first row's part of `count` pixels from number `pixel` on, in an image `width` pixels wide.
- */
+/* Of `count` pixels from number `pixel` on, those in the first row; the image is `width` wide. */
 static inline dmi_row_span dmi_row_span_at(int32_t width, int32_t pixel, int32_t count) {
     dmi_row_span span = {.row = pixel / width, .column = pixel % width};
     span.length = dmi_min(width - span.column, count);

@@ -26,7 +26,7 @@ typedef struct norm_job {
                              scale_shift unused */
     const float *dy;      /* [n, h, w, c] */
     float *dscale_shift;  /* [n, 2 c] */
-    bool accumulate_scale_shift;
+    bool accumulates_scale_shift;
     float *dgain, *doffset; /* [n, c] */
     float *du;              /* the gradient before SiLU [workers, du_floats], or NULL */
     size_t du_floats;
@@ -111,8 +111,7 @@ static void norm_needs(const dmi_graph *graph, const dmi_node *node, bool train,
     needs->backward_work += (size_t)dmi_pool_threads(graph->host->pool) * du_floats(x, node);
 }
 
-/* *gain, *offset [c]: y = xhat * gain + offset for image n, of which channels c0 to c1-1 are set.
- */
+/* *gain, *offset [c]: y = xhat * gain + offset for image n; channels c0 to c1-1 are set. */
 static void norm_gain(const norm_job *job, int32_t n, int32_t c0, int32_t c1, const float **gain,
                       const float **offset) {
     *gain = job->gamma;
@@ -171,8 +170,8 @@ static void scale_shift_backward(const norm_job *job, int32_t n, int32_t c0, int
         float *dscale = job->dscale_shift + 2 * at, *dshift = dscale + job->channels;
         for (int32_t c = c0; c < c1; c++) {
             float ds = dgain[c] * job->gamma[c] + doffset[c] * job->beta[c];
-            dscale[c] = job->accumulate_scale_shift ? dscale[c] + ds : ds;
-            dshift[c] = job->accumulate_scale_shift ? dshift[c] + doffset[c] : doffset[c];
+            dscale[c] = job->accumulates_scale_shift ? dscale[c] + ds : ds;
+            dshift[c] = job->accumulates_scale_shift ? dshift[c] + doffset[c] : doffset[c];
         }
     }
     for (int32_t c = c0; c < c1; c++) {
@@ -197,8 +196,7 @@ static void backward_task(void *data, int32_t task, int32_t worker) {
     if (job->scale_shift) scale_shift_backward(job, n, c0, c1);
 }
 
-/* The members that forward and backward share. work [2 n c]: gain and offset, with a scale_shift.
- */
+/* The members that forward and backward share. work [2 n c]: gain and offset, if scale_shift. */
 static norm_job norm_job_of(const dmi_graph *graph, const dmi_node *node, float *work) {
     dmi_shape x = dmi_graph_shape(graph, node->output);
     size_t n = (size_t)x.n;
@@ -253,7 +251,7 @@ static void norm_backward(dmi_graph *graph, dmi_node *node) {
     job.du_floats = du_floats(x, node);
     if (job.du_floats) job.du = discarded;
     job.dscale_shift = dmi_input_gradient(graph, node, SCALE_SHIFT);
-    job.accumulate_scale_shift = node->accumulates[SCALE_SHIFT];
+    job.accumulates_scale_shift = node->accumulates[SCALE_SHIFT];
     dmi_parallel(graph->host->pool, (int32_t)n * job.tasks, backward_task, &job);
     float *dgamma = dmi_input_gradient(graph, node, GAMMA),
           *dbeta = dmi_input_gradient(graph, node, BETA);

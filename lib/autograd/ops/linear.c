@@ -16,7 +16,7 @@ typedef struct linear_job {
     const float *weight, *bias; /* [in, out], [out] */
     const float *dy;            /* [n, out] */
     float *y, *dx, *dweight;    /* [n, out], [n, in], [in, out] */
-    bool accumulate_x, accumulate_weight;
+    bool accumulates_x, accumulates_weight;
 } linear_job;
 
 static int32_t linear_infer(const dmi_graph *graph, const dmi_node *node, dmi_shape *output) {
@@ -59,10 +59,10 @@ static void backward_task(void *data, int32_t task, int32_t worker) {
         for (size_t i = 0; i < (size_t)job->n; i++)
             job->kernels->linear_backward_x(job->dx + i * (size_t)job->in,
                                             job->dy + i * (size_t)job->out, job->weight, job->out,
-                                            first, end, job->accumulate_x);
+                                            first, end, job->accumulates_x);
     if (job->dweight)
         job->kernels->linear_backward_w(job->dweight, job->x, job->dy, job->n, job->in, job->out,
-                                        first, end, job->accumulate_weight);
+                                        first, end, job->accumulates_weight);
 }
 
 static linear_job linear_job_of(const dmi_graph *graph, const dmi_node *node) {
@@ -87,8 +87,8 @@ static void linear_backward(dmi_graph *graph, dmi_node *node) {
     job.dy = dmi_graph_gradient(graph, node->output);
     job.dx = dmi_input_gradient(graph, node, X);
     job.dweight = dmi_input_gradient(graph, node, WEIGHT);
-    job.accumulate_x = node->accumulates[X];
-    job.accumulate_weight = node->accumulates[WEIGHT];
+    job.accumulates_x = node->accumulates[X];
+    job.accumulates_weight = node->accumulates[WEIGHT];
     if (job.dx || job.dweight)
         dmi_parallel(graph->host->pool, task_count(job.in), backward_task, &job);
     float *dbias = dmi_input_gradient(graph, node, BIAS);
