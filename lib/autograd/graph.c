@@ -1,10 +1,10 @@
-/* Building and running the graph; plan.c places it in memory. */
+/* Building and running a graph. plan.c plans its memory. */
 #include "autograd/graph.h"
 
 #include <string.h>
 
-#include "autograd/laps.h"
 #include "autograd/plan.h"
+#include "autograd/profile_spans.h"
 #include "kernels/gemm.h"
 
 int32_t dmi_graph_create(dmi_host *host, dmi_graph **out, const dmi_kernels *kernels,
@@ -17,22 +17,32 @@ int32_t dmi_graph_create(dmi_host *host, dmi_graph **out, const dmi_kernels *ker
     return DMI_OK;
 }
 
+/* The arena and the entries of the weight cache. */
+static void release_memory(dmi_graph *graph) {
+    for (int32_t i = 0; i < graph->node_count; i++) {
+        if (graph->nodes[i].cached) dmi_weight_cache_release(graph->nodes[i].cached);
+        graph->nodes[i].cached = NULL;
+    }
+    dmi_free(graph->host, graph->arena);
+    graph->arena = NULL;
+}
+
 void dmi_graph_destroy(dmi_graph *graph) {
     if (!graph) return;
-    dmi_free(graph->host, graph->arena);
+    release_memory(graph);
     dmi_free(graph->host, graph->steps);
     dmi_free(graph->host, graph->values);
     dmi_free(graph->host, graph->nodes);
     dmi_free(graph->host, graph);
 }
 
-/* Makes room for one more item in a list that doubles; `items` is the address of its pointer. */
+/* Makes room for one more item in a growing array; `items` is the address of its pointer. */
 static int32_t reserve(dmi_host *host, void *items, int32_t *capacity, int32_t count, size_t item) {
     if (count < *capacity) return DMI_OK;
     int32_t larger = *capacity ? 2 * *capacity : 64;
     void *moved, *old;
     memcpy(&old, items, sizeof old);
-    int32_t status = dmi_alloc_array(host, &moved, (size_t)larger, item, "graph: its nodes");
+    int32_t status = dmi_alloc_array(host, &moved, (size_t)larger, item, "graph: nodes");
     if (status) return status;
     if (count) memcpy(moved, old, (size_t)count * item);
     dmi_free(host, old);
@@ -54,7 +64,7 @@ static int32_t add_value(dmi_graph *graph, dmi_value *out, dmi_value_kind kind, 
                                                          .shape = shape,
                                                          .gradient = gradient,
                                                          .param = -1,
-                                                         .shares = DMI_NONE,
+                                                         .alias_of = DMI_NONE,
                                                          .data_offset = SIZE_MAX,
                                                          .gradient_offset = SIZE_MAX};
     *out = graph->value_count++;
@@ -67,15 +77,15 @@ int32_t dmi_graph_input(dmi_graph *graph, dmi_value *out, dmi_shape shape, bool 
 
 int32_t dmi_graph_param(dmi_graph *graph, dmi_value *out, int32_t param) {
     int32_t status =
-        add_value(graph, out, DMI_VALUE_PARAM, graph->params->items[param].inside, true);
+        add_value(graph, out, DMI_VALUE_PARAM, graph->params->items[param].stored, true);
     if (!status) graph->values[*out].param = param;
     return status;
 }
 
-/* Each parameter has one user, so that its gradient is written once in a backward pass. */
+/* A parameter has one user, so a backward pass writes its gradient exactly once. */
 static bool param_used(const dmi_graph *graph, int32_t param) {
     for (int32_t i = 0; i < graph->node_count; i++)
-        for (int32_t k = 0; k < DMI_MAX_INPUTS; k++) {
+        for (int32_t k = 0; k < DMI_INPUTS_MAX; k++) {
             dmi_value v = graph->nodes[i].inputs[k];
             if (v != DMI_NONE && graph->values[v].kind == DMI_VALUE_PARAM &&
                 graph->values[v].param == param)
@@ -91,7 +101,7 @@ int32_t dmi_graph_append(dmi_graph *graph, dmi_value *out, const dmi_op *op,
     bool gradient = false;
     if (graph->arena)
         return dmi_fail(host, DMI_ERROR_WRONG_STATE, "%s: the graph is planned already", op->name);
-    for (int32_t i = 0; i < DMI_MAX_INPUTS; i++) {
+    for (int32_t i = 0; i < DMI_INPUTS_MAX; i++) {
         node.inputs[i] = i < input_count ? inputs[i] : DMI_NONE;
         if (node.inputs[i] == DMI_NONE) continue;
         if (node.inputs[i] < 0 || node.inputs[i] >= graph->value_count)
@@ -118,6 +128,20 @@ int32_t dmi_graph_append(dmi_graph *graph, dmi_value *out, const dmi_op *op,
 
 void dmi_graph_segment(dmi_graph *graph) { graph->segment++; }
 
+static int32_t acquire_weights(dmi_graph *graph) {
+    int32_t status = DMI_OK;
+    for (int32_t i = 0; !status && i < graph->node_count; i++) {
+        dmi_node *node = &graph->nodes[i];
+        if (!node->needs.cached.floats) continue;
+        if (!graph->params->cache)
+            return dmi_fail(graph->host, DMI_ERROR_INTERNAL,
+                            "graph: the parameters are not allocated");
+        status = dmi_weight_cache_acquire(graph->params->cache, graph->host, &node->needs.cached,
+                                          &node->cached);
+    }
+    return status;
+}
+
 int32_t dmi_graph_plan(dmi_graph *graph, const dmi_value *outputs, int32_t output_count,
                        bool train) {
     if (graph->arena) return dmi_fail(graph->host, DMI_ERROR_WRONG_STATE, "graph: planned already");
@@ -127,31 +151,35 @@ int32_t dmi_graph_plan(dmi_graph *graph, const dmi_value *outputs, int32_t outpu
     graph->train = train;
     int32_t status = dmi_plan(graph, outputs, output_count);
     if (status) return status;
-    return dmi_alloc_array(graph->host, &graph->arena, graph->arena_floats, sizeof(float),
-                           "network: its plan");
+    status = dmi_alloc_array(graph->host, &graph->arena, graph->arena_floats, sizeof(float),
+                             "network: its plan");
+    if (!status) status = acquire_weights(graph);
+    if (status) release_memory(graph);
+    return status;
 }
 
 static void run_forward(dmi_graph *graph, dmi_node *node) {
     node->op->forward(graph, node);
-    if (!node->op->own_laps) dmi_lap_forward(graph, node);
+    if (!node->op->own_spans) dmi_span_forward(graph, node);
 }
 
 static void run_backward(dmi_graph *graph, dmi_node *node) {
-    for (int32_t k = 0; k < DMI_MAX_INPUTS; k++)
+    for (int32_t k = 0; k < DMI_INPUTS_MAX; k++)
         if (node->inputs[k] != DMI_NONE && graph->values[node->inputs[k]].kind == DMI_VALUE_PARAM)
-            node->adds[k] = graph->add_to_params;
+            node->accumulates[k] = graph->add_to_params;
     node->op->backward(graph, node);
-    if (!node->op->own_laps) dmi_lap_backward(graph, node);
+    if (!node->op->own_spans) dmi_span_backward(graph, node);
 }
 
 /* Steps first to end-1. */
 static void run_steps(dmi_graph *graph, int32_t first, int32_t end) {
     if (graph->uses_blas) dmi_gemm_begin();
     dmi_profile_start(graph->host->profile);
-    for (int32_t i = first; i < end; i++)
-        (graph->steps[i].phase == DMI_BACKWARD
-             ? run_backward
-             : run_forward)(graph, &graph->nodes[graph->steps[i].node]);
+    for (int32_t i = first; i < end; i++) {
+        dmi_node *node = &graph->nodes[graph->steps[i].node];
+        if (graph->steps[i].phase == DMI_PHASE_BACKWARD) run_backward(graph, node);
+        else run_forward(graph, node);
+    }
     if (graph->uses_blas) dmi_gemm_end();
 }
 

@@ -26,7 +26,7 @@ static int32_t grow(dmi_host *host, dmi_params *params) {
 
 int32_t dmi_params_add(dmi_host *host, dmi_params *params, int32_t *index, const char *name,
                        int32_t rank, const int64_t *shape, bool plain) {
-    if (strlen(name) >= DMI_MAX_NAME)
+    if (strlen(name) >= DMI_NAME_MAX)
         return dmi_fail(host, DMI_ERROR_INTERNAL, "parameter name '%s' is too long", name);
     if (dmi_params_find(params, name) >= 0)
         return dmi_fail(host, DMI_ERROR_INTERNAL, "parameter '%s' is there already", name);
@@ -53,8 +53,8 @@ int32_t dmi_params_add(dmi_host *host, dmi_params *params, int32_t *index, const
     for (int32_t i = 0; i < 4; i++) p->shape[i] = i < rank ? shape[i] : 1;
     p->transposed = rank > 1 && !plain;
     int32_t rows = (int32_t)shape[0], columns = (int32_t)p->shape[1], k = (int32_t)p->shape[2];
-    if (rank == 1) p->inside = dmi_shape_of(1, 1, 1, rows);
-    else p->inside = plain ? dmi_shape_of(1, 1, rows, columns) : dmi_shape_of(k, k, columns, rows);
+    if (rank == 1) p->stored = dmi_shape_of(1, 1, 1, rows);
+    else p->stored = plain ? dmi_shape_of(1, 1, rows, columns) : dmi_shape_of(k, k, columns, rows);
     p->offset = params->floats;
     p->count = count;
     params->floats =
@@ -65,7 +65,10 @@ int32_t dmi_params_add(dmi_host *host, dmi_params *params, int32_t *index, const
 }
 
 int32_t dmi_params_allocate(dmi_host *host, dmi_params *params) {
-    return dmi_alloc_zero(host, &params->data, params->floats, sizeof(float), "parameters");
+    int32_t status =
+        dmi_alloc_zero(host, &params->data, params->floats, sizeof(float), "parameters");
+    if (!status) status = dmi_weight_cache_create(host, &params->cache);
+    return status;
 }
 
 int32_t dmi_params_allocate_gradient(dmi_host *host, dmi_params *params) {
@@ -81,6 +84,7 @@ void dmi_params_free_gradient(dmi_host *host, dmi_params *params) {
 
 void dmi_params_free(dmi_host *host, dmi_params *params) {
     dmi_params_free_gradient(host, params);
+    dmi_weight_cache_destroy(params->cache);
     dmi_free(host, params->data);
     dmi_free(host, params->items);
     dmi_params_init(params);
@@ -92,11 +96,11 @@ int32_t dmi_params_find(const dmi_params *params, const char *name) {
     return -1;
 }
 
-/* Walks [out, in, k*k] and [k*k, in, out] side by side. */
+/* From [k*k, in, out] to [out, in, k*k]. */
 void dmi_params_export(const dmi_param *param, const float *block, float *out) {
-    const float *inside = block + param->offset;
+    const float *stored = block + param->offset;
     if (!param->transposed) {
-        memcpy(out, inside, param->count * sizeof(float));
+        memcpy(out, stored, param->count * sizeof(float));
         return;
     }
     size_t rows = (size_t)param->shape[0], columns = (size_t)param->shape[1];
@@ -104,13 +108,13 @@ void dmi_params_export(const dmi_param *param, const float *block, float *out) {
     for (size_t o = 0; o < rows; o++)
         for (size_t i = 0; i < columns; i++)
             for (size_t k = 0; k < taps; k++)
-                out[(o * columns + i) * taps + k] = inside[(k * columns + i) * rows + o];
+                out[(o * columns + i) * taps + k] = stored[(k * columns + i) * rows + o];
 }
 
 void dmi_params_import(const dmi_param *param, float *block, const float *in) {
-    float *inside = block + param->offset;
+    float *stored = block + param->offset;
     if (!param->transposed) {
-        memcpy(inside, in, param->count * sizeof(float));
+        memcpy(stored, in, param->count * sizeof(float));
         return;
     }
     size_t rows = (size_t)param->shape[0], columns = (size_t)param->shape[1];
@@ -118,5 +122,5 @@ void dmi_params_import(const dmi_param *param, float *block, const float *in) {
     for (size_t o = 0; o < rows; o++)
         for (size_t i = 0; i < columns; i++)
             for (size_t k = 0; k < taps; k++)
-                inside[(k * columns + i) * rows + o] = in[(o * columns + i) * taps + k];
+                stored[(k * columns + i) * rows + o] = in[(o * columns + i) * taps + k];
 }

@@ -1,156 +1,183 @@
-/* The planner. The moments of a run are its steps (steps.h). Everything that a run needs in memory
- * is a buffer; a walk over the steps finds its life, from the moment that writes it to the last
- * that reads it, and place.c gives it a place. What backward makes again lives twice: from forward
- * to its last reader there, and from its second making on. */
+/* Memory planning. Time is counted in the steps of a run (steps.h). Everything that a run keeps in
+ * memory is a buffer of the arena; a walk over the steps finds each buffer's live range, from the
+ * step that writes it to the last that reads it, and offsets.c assigns offsets. A recomputed
+ * activation has two live ranges: from forward to its last reader there, and from the recompute
+ * step to its last reader in backward. */
 #include "autograd/plan.h"
 
-#include "autograd/place.h"
+#include "autograd/offsets.h"
 #include "autograd/steps.h"
 
-enum { FLOATS_ALIGNED = DMI_ALIGNMENT / (int)sizeof(float) };
+/* The live ranges of one buffer, as far as the walk has come. */
+typedef struct live_ranges {
+    dmi_live_range of[2];
+} live_ranges;
 
-/* The lives of one thing, as far as the walk has come. */
-typedef struct lives {
-    dmi_life of[2];
-} lives;
-
-typedef struct plan {
+typedef struct memory_plan {
     dmi_graph *graph;
-    const dmi_value *outputs;
+    const dmi_value *outputs; /* [output_count] */
     int32_t output_count;
-    dmi_buffer *buffers;
+    dmi_buffer *buffers; /* [count] */
     int32_t count;
-    int32_t end;                   /* a moment after all others */
-    lives *data, *work, *gradient; /* [values]; of a node's memory, at the place of its output */
-} plan;
+    int32_t end; /* a step after all others, at which the caller reads outputs */
+    /* [values] each, reused by the three walks; a node's memory is indexed by its output. */
+    live_ranges *first, *second, *third;
+} memory_plan;
 
-static const lives never = {{{0, -1}, {0, -1}}};
+static const live_ranges never = {{{0, -1}, {0, -1}}};
 
-/* A life begins at a moment, and goes on to a later one. */
-static void begin(lives *l, int32_t moment) {
-    l->of[dmi_alive(l->of[0])] = (dmi_life){moment, moment};
+/* The buffer is written at `step`: a new range begins. */
+static void begin(live_ranges *l, int32_t step) {
+    l->of[dmi_is_live(l->of[0])] = (dmi_live_range){step, step};
 }
-static void go_on(lives *l, int32_t moment) { l->of[dmi_alive(l->of[1])].last = moment; }
 
-static void add_buffer(plan *p, size_t floats, lives l, size_t *place) {
-    *place = SIZE_MAX;
-    if (!floats || !dmi_alive(l.of[0])) return;
-    floats = (floats + FLOATS_ALIGNED - 1) / FLOATS_ALIGNED * FLOATS_ALIGNED;
-    p->buffers[p->count] = (dmi_buffer){.floats = floats,
-                                        .lives = {l.of[0], l.of[1]},
-                                        .place = place,
+/* The buffer is still read at `step`: its latest range extends to there. */
+static void extend(live_ranges *l, int32_t step) { l->of[dmi_is_live(l->of[1])].last = step; }
+
+static void clear(const memory_plan *p, live_ranges *of) {
+    for (dmi_value v = 0; v < p->graph->value_count; v++) of[v] = never;
+}
+
+static void add_buffer(memory_plan *p, size_t floats, live_ranges l, size_t *target) {
+    *target = SIZE_MAX;
+    if (!floats || !dmi_is_live(l.of[0])) return;
+    p->buffers[p->count] = (dmi_buffer){.floats = dmi_align_floats(floats),
+                                        .ranges = {l.of[0], l.of[1]},
+                                        .target = target,
                                         .number = p->count};
     p->count++;
 }
 
-static void forget(const plan *p, lives *of) {
-    for (dmi_value v = 0; v < p->graph->value_count; v++) of[v] = never;
-}
+/* ---- data ---- */
 
-/* Values: written by their node, read by others and by backward; inputs and outputs stay to the
- * end. */
-static void data_buffers(plan *p) {
+/* A value is written by its node, and read by other nodes and by backward. Inputs and outputs
+ * belong to the caller, so they stay to the end. */
+static void plan_data(memory_plan *p) {
     dmi_graph *g = p->graph;
-    forget(p, p->data);
+    live_ranges *data = p->first;
+    clear(p, data);
     for (dmi_value v = 0; v < g->value_count; v++)
-        if (g->values[v].kind != DMI_VALUE_ACTIVATION) begin(&p->data[v], 0);
-    for (int32_t moment = 0; moment < g->step_count; moment++) {
-        const dmi_node *n = &g->nodes[g->steps[moment].node];
-        bool backward = g->steps[moment].phase == DMI_BACKWARD;
-        if (!backward) begin(&p->data[n->output], moment);
-        else if (n->needs.reads & DMI_READS_OUTPUT) go_on(&p->data[n->output], moment);
-        for (int32_t k = 0; k < DMI_MAX_INPUTS; k++)
+        if (g->values[v].kind != DMI_VALUE_ACTIVATION) begin(&data[v], 0);
+    for (int32_t step = 0; step < g->step_count; step++) {
+        const dmi_node *n = &g->nodes[g->steps[step].node];
+        bool backward = g->steps[step].phase == DMI_PHASE_BACKWARD;
+        if (!backward) begin(&data[n->output], step);
+        else if (n->needs.reads & DMI_READS_OUTPUT) extend(&data[n->output], step);
+        for (int32_t k = 0; k < DMI_INPUTS_MAX; k++)
             if (n->inputs[k] != DMI_NONE && (!backward || n->needs.reads >> k & 1))
-                go_on(&p->data[n->inputs[k]], moment);
+                extend(&data[n->inputs[k]], step);
     }
     for (dmi_value v = 0; v < g->value_count; v++) {
         dmi_value_info *info = &g->values[v];
         if (info->kind == DMI_VALUE_INPUT || dmi_is_output(v, p->outputs, p->output_count))
-            go_on(&p->data[v], p->end);
+            extend(&data[v], p->end);
         if (info->kind != DMI_VALUE_PARAM)
-            add_buffer(p, dmi_shape_count(info->shape), p->data[v], &info->data_offset);
+            add_buffer(p, dmi_shape_count(info->shape), data[v], &info->data_offset);
     }
 }
 
-/* What nodes need besides: `saved` from forward to backward, workspaces for a moment, `kept` for
- * ever. */
-static void node_buffers(plan *p) {
+/* ---- memory of nodes ---- */
+
+/* `saved` lives from forward to backward, a workspace for one step. */
+static void plan_nodes(memory_plan *p) {
     dmi_graph *g = p->graph;
-    lives *saved = p->data, *forward = p->work, *backward = p->gradient;
-    forget(p, saved);
-    forget(p, forward);
-    forget(p, backward);
-    for (int32_t moment = 0; moment < g->step_count; moment++) {
-        dmi_value of = g->nodes[g->steps[moment].node].output;
-        if (g->steps[moment].phase == DMI_BACKWARD) {
-            begin(&backward[of], moment);
-            go_on(&saved[of], moment);
+    live_ranges *saved = p->first, *forward = p->second, *backward = p->third;
+    clear(p, saved);
+    clear(p, forward);
+    clear(p, backward);
+    for (int32_t step = 0; step < g->step_count; step++) {
+        dmi_value output = g->nodes[g->steps[step].node].output;
+        if (g->steps[step].phase == DMI_PHASE_BACKWARD) {
+            begin(&backward[output], step);
+            extend(&saved[output], step);
         } else {
-            begin(&forward[of], moment);
-            begin(&saved[of], moment);
+            begin(&forward[output], step);
+            begin(&saved[output], step);
         }
     }
-    const lives always = {{{0, p->end}, {0, -1}}};
     for (int32_t i = 0; i < g->node_count; i++) {
         dmi_node *n = &g->nodes[i];
         add_buffer(p, n->needs.saved, saved[n->output], &n->saved);
         add_buffer(p, n->needs.forward_work, forward[n->output], &n->forward_work);
         add_buffer(p, n->needs.backward_work, backward[n->output], &n->backward_work);
-        add_buffer(p, g->train ? 0 : n->needs.kept, always, &n->kept);
-        n->kept_version = 0;
     }
 }
 
-/* The value whose memory holds this one's gradient. */
-static dmi_value gradient_root(const dmi_graph *g, dmi_value v) {
-    while (g->values[v].shares != DMI_NONE) v = g->values[v].shares;
+/* ---- gradients ---- */
+
+/* The value in whose gradient buffer v's gradient is stored. */
+static dmi_value gradient_owner(const dmi_graph *g, dmi_value v) {
+    while (g->values[v].alias_of != DMI_NONE) v = g->values[v].alias_of;
     return v;
 }
 
-/* Whether input k's gradient is a plain copy of the output's (a residual), which nobody needs any
- * more: then it takes over its memory. */
-static bool may_share(const plan *p, const dmi_node *n, int32_t k) {
-    for (int32_t j = 0; j < DMI_MAX_INPUTS; j++)
+/* Whether the gradient of input k, which nothing has written so far, may take over the memory of
+ * the output's gradient: the two are equal (needs.gradient_alias), and nobody reads the latter
+ * afterwards. */
+static bool may_alias(const memory_plan *p, const dmi_node *n, int32_t k) {
+    for (int32_t j = 0; j < DMI_INPUTS_MAX; j++)
         if (j != k && n->inputs[j] == n->inputs[k]) return false;
-    return k == n->needs.passes && !dmi_is_output(n->output, p->outputs, p->output_count);
+    return k == n->needs.gradient_alias && !dmi_is_output(n->output, p->outputs, p->output_count);
 }
 
-/* The first node that reaches a gradient in backward writes it, the others add, and the one that
- * made the value reads it. */
-static void gradient_buffers(plan *p) {
+/* The live ranges of gradients as far as backward step `step` of node n: it reads the gradient of
+ * its output; of each input, it writes the gradient if it is the first to reach it, else adds to
+ * it. */
+static void walk_gradients(memory_plan *p, live_ranges *gradient, dmi_node *n, int32_t step) {
     dmi_graph *g = p->graph;
-    lives *l = p->gradient;
-    forget(p, l);
-    for (dmi_value v = 0; v < g->value_count; v++) g->values[v].shares = DMI_NONE;
+    live_ranges *output = &gradient[gradient_owner(g, n->output)];
+    if (output->of[0].last < step) extend(output, step);
+    for (int32_t k = 0; k < DMI_INPUTS_MAX; k++) {
+        dmi_value v = n->inputs[k];
+        if (v == DMI_NONE || !g->values[v].gradient || g->values[v].kind == DMI_VALUE_PARAM)
+            continue;
+        n->accumulates[k] = dmi_is_live(gradient[v].of[0]);
+        if (n->accumulates[k]) continue;
+        begin(&gradient[v], step);
+        if (may_alias(p, n, k)) g->values[v].alias_of = n->output;
+        if (g->values[v].kind == DMI_VALUE_INPUT) extend(&gradient[gradient_owner(g, v)], p->end);
+    }
+}
+
+static void plan_gradients(memory_plan *p) {
+    dmi_graph *g = p->graph;
+    live_ranges *gradient = p->first;
+    clear(p, gradient);
+    for (dmi_value v = 0; v < g->value_count; v++) g->values[v].alias_of = DMI_NONE;
     for (int32_t i = 0; i < p->output_count && g->train; i++) /* the caller writes these */
         if (g->values[p->outputs[i]].gradient)
-            l[p->outputs[i]].of[0] = (dmi_life){g->node_count, p->end};
-    for (int32_t moment = 0; moment < g->step_count; moment++) {
-        if (g->steps[moment].phase != DMI_BACKWARD) continue;
-        dmi_node *n = &g->nodes[g->steps[moment].node];
-        lives *own = &l[gradient_root(g, n->output)];
-        if (own->of[0].last < moment) go_on(own, moment);
-        for (int32_t k = 0; k < DMI_MAX_INPUTS; k++) {
-            dmi_value v = n->inputs[k];
-            if (v == DMI_NONE || !g->values[v].gradient || g->values[v].kind == DMI_VALUE_PARAM)
-                continue;
-            n->adds[k] = dmi_alive(l[v].of[0]);
-            if (n->adds[k]) continue;
-            begin(&l[v], moment);
-            if (may_share(p, n, k)) g->values[v].shares = n->output;
-            if (g->values[v].kind == DMI_VALUE_INPUT) go_on(&l[gradient_root(g, v)], p->end);
-        }
-    }
+            gradient[p->outputs[i]].of[0] = (dmi_live_range){g->node_count, p->end};
+    for (int32_t step = 0; step < g->step_count; step++)
+        if (g->steps[step].phase == DMI_PHASE_BACKWARD)
+            walk_gradients(p, gradient, &g->nodes[g->steps[step].node], step);
     for (dmi_value v = 0; v < g->value_count; v++) {
         dmi_value_info *info = &g->values[v];
-        bool own = info->kind != DMI_VALUE_PARAM && info->shares == DMI_NONE;
-        add_buffer(p, own ? dmi_shape_count(info->shape) : 0, l[v], &info->gradient_offset);
+        bool own = info->kind != DMI_VALUE_PARAM && info->alias_of == DMI_NONE;
+        add_buffer(p, own ? dmi_shape_count(info->shape) : 0, gradient[v], &info->gradient_offset);
     }
 }
 
-/* The plan's size is a sum of checked sizes only if no product overflowed: refuse what could not be
- * addressed. */
-static int32_t check_total(const plan *p) {
+/* Gradients without a buffer of their own get the offset of the one that they are stored in. */
+static void resolve_aliases(dmi_graph *g) {
+    for (dmi_value v = 0; v < g->value_count; v++)
+        if (g->values[v].alias_of != DMI_NONE)
+            g->values[v].gradient_offset = g->values[gradient_owner(g, v)].gradient_offset;
+}
+
+/* ---- the plan ---- */
+
+static void collect_needs(dmi_graph *g) {
+    g->uses_blas = false;
+    for (int32_t i = 0; i < g->node_count; i++) {
+        dmi_node *n = &g->nodes[i];
+        n->needs = (dmi_needs){.gradient_alias = DMI_NONE};
+        if (n->op->needs) n->op->needs(g, n, g->train, &n->needs);
+        g->uses_blas = g->uses_blas || n->needs.uses_blas;
+    }
+}
+
+/* Refuses a plan whose sum of buffers, an upper bound of the arena, could not be addressed. */
+static int32_t check_total(const memory_plan *p) {
     size_t total = 0;
     for (int32_t i = 0; i < p->count; i++)
         if (!dmi_add(total, p->buffers[i].floats, &total) || total > SIZE_MAX / (4 * sizeof(float)))
@@ -160,35 +187,32 @@ static int32_t check_total(const plan *p) {
 }
 
 int32_t dmi_plan(dmi_graph *g, const dmi_value *outputs, int32_t output_count) {
-    size_t values = (size_t)g->value_count, most = 2 * values + 4 * (size_t)g->node_count;
-    plan p = {.graph = g, .outputs = outputs, .output_count = output_count};
+    size_t values = (size_t)g->value_count;
+    /* Data and gradient of each value; three kinds of memory of each node. */
+    size_t buffers_max = 2 * values + 3 * (size_t)g->node_count;
+    memory_plan p = {.graph = g, .outputs = outputs, .output_count = output_count};
+    dmi_host *host = g->host;
     int32_t *order = NULL;
-    for (int32_t i = 0; i < g->node_count; i++) {
-        dmi_node *n = &g->nodes[i];
-        n->needs = (dmi_needs){.passes = DMI_NONE};
-        if (n->op->needs) n->op->needs(g, n, g->train, &n->needs);
-        if (n->needs.uses_blas) g->uses_blas = true;
-    }
+    collect_needs(g);
     int32_t status = dmi_plan_steps(g, outputs, output_count);
-    if (!status) status = dmi_alloc_array(g->host, &p.buffers, most, sizeof *p.buffers, "planner");
-    if (!status) status = dmi_alloc_array(g->host, &order, most, sizeof *order, "planner");
-    if (!status) status = dmi_alloc_array(g->host, &p.data, 3 * values, sizeof *p.data, "planner");
+    if (!status)
+        status = dmi_alloc_array(host, &p.buffers, buffers_max, sizeof *p.buffers, "planner");
+    if (!status) status = dmi_alloc_array(host, &order, buffers_max, sizeof *order, "planner");
+    if (!status) status = dmi_alloc_array(host, &p.first, 3 * values, sizeof *p.first, "planner");
     if (status) goto out;
-    p.work = p.data + values;
-    p.gradient = p.work + values;
+    p.second = p.first + values;
+    p.third = p.second + values;
     p.end = g->step_count;
-    data_buffers(&p);
-    node_buffers(&p);
-    gradient_buffers(&p);
+    plan_data(&p);
+    plan_nodes(&p);
+    plan_gradients(&p);
     status = check_total(&p);
     if (status) goto out;
-    g->arena_floats = dmi_place(p.buffers, p.count, order);
-    for (dmi_value v = 0; v < g->value_count; v++)
-        if (g->values[v].shares != DMI_NONE)
-            g->values[v].gradient_offset = g->values[gradient_root(g, v)].gradient_offset;
+    g->arena_floats = dmi_assign_offsets(p.buffers, p.count, order);
+    resolve_aliases(g);
 out:
-    dmi_free(g->host, p.data);
-    dmi_free(g->host, order);
-    dmi_free(g->host, p.buffers);
+    dmi_free(host, p.first);
+    dmi_free(host, order);
+    dmi_free(host, p.buffers);
     return status;
 }

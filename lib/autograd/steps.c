@@ -3,13 +3,14 @@
 
 #include <string.h>
 
-typedef struct plan {
+typedef struct step_plan {
     dmi_graph *graph;
-    int32_t *maker; /* [values] the node that makes it, or -1 */
-    bool *wanted;   /* [values] its gradient is computed */
-    bool *again; /* [values] not kept, and to be made again where backward reads it; false once that
-                    is planned */
-} plan;
+    const dmi_value *outputs; /* [output_count] */
+    int32_t output_count;
+    int32_t *producer;    /* [values] the node whose output it is, or -1 */
+    bool *has_gradient;   /* [values] backward computes its gradient */
+    bool *must_recompute; /* [values] not kept from forward, and not recomputed by a step so far */
+} step_plan;
 
 bool dmi_is_output(dmi_value value, const dmi_value *outputs, int32_t count) {
     for (int32_t i = 0; i < count; i++)
@@ -17,37 +18,37 @@ bool dmi_is_output(dmi_value value, const dmi_value *outputs, int32_t count) {
     return false;
 }
 
-/* Gradients spread from the outputs to all that they were made of, as far as something there asks
- * for one. */
-static void find_wanted(plan *p, const dmi_value *outputs, int32_t output_count) {
+/* A value has a gradient where an output depends on it and it depends on a parameter, or on an
+ * input created with a gradient (dmi_value_info.gradient says the latter). */
+static void find_gradients(step_plan *p) {
     const dmi_graph *g = p->graph;
-    for (int32_t i = 0; i < output_count; i++)
-        p->wanted[outputs[i]] = g->values[outputs[i]].gradient;
+    for (int32_t i = 0; i < p->output_count; i++)
+        p->has_gradient[p->outputs[i]] = g->values[p->outputs[i]].gradient;
     for (int32_t i = g->node_count - 1; i >= 0; i--) {
         const dmi_node *n = &g->nodes[i];
-        for (int32_t k = 0; p->wanted[n->output] && k < DMI_MAX_INPUTS; k++)
+        for (int32_t k = 0; p->has_gradient[n->output] && k < DMI_INPUTS_MAX; k++)
             if (n->inputs[k] != DMI_NONE)
-                p->wanted[n->inputs[k]] = g->values[n->inputs[k]].gradient;
+                p->has_gradient[n->inputs[k]] = g->values[n->inputs[k]].gradient;
     }
 }
 
-/* From DMI_RECOMPUTE_PASSES on what one pass over memory makes; from DMI_RECOMPUTE_BLOCKS on all
- * that never leaves its segment. The outputs are the caller's. */
-static void find_again(plan *p, const dmi_value *outputs, int32_t output_count) {
+/* Applies graph->recompute, see DMI_RECOMPUTE_*. Outputs are always kept: the caller reads them. */
+static void find_recomputed(step_plan *p) {
     const dmi_graph *g = p->graph;
     for (int32_t i = 0; i < g->node_count; i++) {
         const dmi_node *n = &g->nodes[i];
-        p->again[n->output] = g->recompute >= DMI_RECOMPUTE_BLOCKS && n->segment > 0;
-        for (int32_t k = 0; k < DMI_MAX_INPUTS; k++) {
+        p->must_recompute[n->output] = g->recompute >= DMI_RECOMPUTE_BLOCKS && n->segment > 0;
+        for (int32_t k = 0; k < DMI_INPUTS_MAX; k++) {
             dmi_value v = n->inputs[k];
-            if (v != DMI_NONE && p->maker[v] >= 0 && g->nodes[p->maker[v]].segment != n->segment)
-                p->again[v] = false;
+            if (v == DMI_NONE || p->producer[v] < 0) continue;
+            if (g->nodes[p->producer[v]].segment != n->segment) p->must_recompute[v] = false;
         }
     }
     for (int32_t i = 0; i < g->node_count; i++) {
         dmi_value v = g->nodes[i].output;
-        if (g->recompute >= DMI_RECOMPUTE_PASSES && g->nodes[i].op->one_pass) p->again[v] = true;
-        if (dmi_is_output(v, outputs, output_count)) p->again[v] = false;
+        if (g->recompute >= DMI_RECOMPUTE_SELECTIVE && g->nodes[i].op->memory_bound)
+            p->must_recompute[v] = true;
+        if (dmi_is_output(v, p->outputs, p->output_count)) p->must_recompute[v] = false;
     }
 }
 
@@ -55,49 +56,53 @@ static void add_step(dmi_graph *g, int32_t node, dmi_phase phase) {
     g->steps[g->step_count++] = (dmi_step){node, phase};
 }
 
-/* Sees to it that the value is there from now on. */
-static void bring(plan *p, dmi_value value) {
-    if (value == DMI_NONE || !p->again[value]) return;
-    const dmi_node *n = &p->graph->nodes[p->maker[value]];
-    for (int32_t k = 0; k < DMI_MAX_INPUTS; k++) bring(p, n->inputs[k]);
-    add_step(p->graph, p->maker[value], DMI_AGAIN);
-    p->again[value] = false;
+/* Adds the recompute steps, if any, after which the value is in memory again. */
+static void materialize(step_plan *p, dmi_value value) {
+    if (value == DMI_NONE || !p->must_recompute[value]) return;
+    const dmi_node *n = &p->graph->nodes[p->producer[value]];
+    for (int32_t k = 0; k < DMI_INPUTS_MAX; k++) materialize(p, n->inputs[k]);
+    add_step(p->graph, p->producer[value], DMI_PHASE_RECOMPUTE);
+    p->must_recompute[value] = false;
 }
 
-static void write_steps(plan *p) {
+static void add_steps(step_plan *p) {
     dmi_graph *g = p->graph;
     g->step_count = 0;
-    for (int32_t i = 0; i < g->node_count; i++) add_step(g, i, DMI_FORWARD);
-    for (int32_t i = g->node_count - 1; i >= 0 && g->train; i--) {
+    for (int32_t i = 0; i < g->node_count; i++) add_step(g, i, DMI_PHASE_FORWARD);
+    if (!g->train) return;
+    for (int32_t i = g->node_count - 1; i >= 0; i--) {
         const dmi_node *n = &g->nodes[i];
-        if (!p->wanted[n->output]) continue;
-        if (n->needs.reads & DMI_READS_OUTPUT) bring(p, n->output);
-        for (int32_t k = 0; k < DMI_MAX_INPUTS; k++)
-            if (n->needs.reads >> k & 1) bring(p, n->inputs[k]);
-        add_step(g, i, DMI_BACKWARD);
+        if (!p->has_gradient[n->output]) continue;
+        if (n->needs.reads & DMI_READS_OUTPUT) materialize(p, n->output);
+        for (int32_t k = 0; k < DMI_INPUTS_MAX; k++)
+            if (n->needs.reads >> k & 1) materialize(p, n->inputs[k]);
+        add_step(g, i, DMI_PHASE_BACKWARD);
     }
 }
 
 int32_t dmi_plan_steps(dmi_graph *g, const dmi_value *outputs, int32_t output_count) {
-    plan p = {.graph = g};
+    step_plan p = {.graph = g, .outputs = outputs, .output_count = output_count};
+    dmi_host *host = g->host;
     size_t values = (size_t)g->value_count,
-           most = 3 * (size_t)g->node_count; /* forward, again, backward */
-    dmi_free(g->host, g->steps);
+           steps_max = 3 * (size_t)g->node_count; /* each node once in each phase */
+    dmi_free(host, g->steps);
     g->steps = NULL;
-    int32_t status =
-        dmi_alloc_array(g->host, &g->steps, most, sizeof *g->steps, "graph: its steps");
-    if (!status) status = dmi_alloc_array(g->host, &p.maker, values, sizeof *p.maker, "planner");
-    if (!status) status = dmi_alloc_zero(g->host, &p.wanted, values, sizeof *p.wanted, "planner");
-    if (!status) status = dmi_alloc_zero(g->host, &p.again, values, sizeof *p.again, "planner");
+    int32_t status = dmi_alloc_array(host, &g->steps, steps_max, sizeof *g->steps, "graph: steps");
+    if (!status) status = dmi_alloc_array(host, &p.producer, values, sizeof *p.producer, "planner");
+    if (!status)
+        status = dmi_alloc_zero(host, &p.has_gradient, values, sizeof *p.has_gradient, "planner");
+    if (!status)
+        status =
+            dmi_alloc_zero(host, &p.must_recompute, values, sizeof *p.must_recompute, "planner");
     if (!status) {
-        for (dmi_value v = 0; v < g->value_count; v++) p.maker[v] = -1;
-        for (int32_t i = 0; i < g->node_count; i++) p.maker[g->nodes[i].output] = i;
-        find_wanted(&p, outputs, output_count);
-        find_again(&p, outputs, output_count);
-        write_steps(&p);
+        for (dmi_value v = 0; v < g->value_count; v++) p.producer[v] = -1;
+        for (int32_t i = 0; i < g->node_count; i++) p.producer[g->nodes[i].output] = i;
+        find_gradients(&p);
+        find_recomputed(&p);
+        add_steps(&p);
     }
-    dmi_free(g->host, p.again);
-    dmi_free(g->host, p.wanted);
-    dmi_free(g->host, p.maker);
+    dmi_free(host, p.must_recompute);
+    dmi_free(host, p.has_gradient);
+    dmi_free(host, p.producer);
     return status;
 }

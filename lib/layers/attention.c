@@ -1,5 +1,4 @@
-/* Self-attention over the pixels of each picture (Vaswani et al. 2017; Ho et al. 2020, appendix
- * B). */
+/* Self-attention over an image's pixels (Vaswani et al. 2017; Ho et al. 2020, appendix B). */
 #include "layers/layers.h"
 
 dmi_value dmi_layer_attention(dmi_builder *b, const char *name, dmi_value x, int32_t head_size,

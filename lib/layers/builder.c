@@ -12,7 +12,7 @@ dmi_value dmi_builder_param(dmi_builder *b, const char *layer, const char *part,
                             const int64_t *shape, int32_t init) {
     if (b->status) return DMI_NONE;
     dmi_params *params = b->graph->params;
-    char name[DMI_MAX_NAME];
+    char name[DMI_NAME_MAX];
     if (snprintf(name, sizeof name, "%s.%s", layer, part) >= (int)sizeof name) {
         b->status = dmi_fail(b->graph->host, DMI_ERROR_INTERNAL,
                              "parameter name '%s.%s' is too long", layer, part);

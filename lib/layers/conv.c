@@ -1,4 +1,4 @@
-/* Convolutions and what else needs no options: each appends one operation. */
+/* Convolutions, and other layers without options: each appends one operation. */
 #include "layers/layers.h"
 
 dmi_value dmi_layer_conv3x3(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value per_image,

@@ -1,4 +1,4 @@
-/* The embedding of timesteps and classes that every residual block receives. */
+/* The embedding of timestep and class, an input of every residual block. */
 #include "layers/layers.h"
 
 dmi_value dmi_layer_time_embedding(dmi_builder *b, dmi_value t, dmi_value labels,
@@ -17,9 +17,9 @@ dmi_value dmi_layer_time_embedding(dmi_builder *b, dmi_value t, dmi_value labels
         int64_t shape[4] = {(int64_t)options->classes + 1, options->channels, 1, 1};
         dmi_value table =
             dmi_builder_param(b, "class_embedding", "weight", 2, shape, DMI_INIT_NORMAL);
-        dmi_value picked = DMI_NONE;
-        if (!b->status) b->status = dmi_embedding(b->graph, &picked, labels, table);
-        h = dmi_layer_add(b, h, picked);
+        dmi_value class_embedding = DMI_NONE;
+        if (!b->status) b->status = dmi_embedding(b->graph, &class_embedding, labels, table);
+        h = dmi_layer_add(b, h, class_embedding);
     }
     return dmi_layer_silu(b, h);
 }

@@ -1,19 +1,18 @@
-/* Initial weights (Ho et al. 2020 use variance scaling with fan average, uniform). A tensor's
- * numbers depend on the seed and on its place among the tensors alone, so tensors are drawn by as
- * many threads as there are. */
+/* Weight initialization (Ho et al. 2020: variance scaling, fan average, uniform). The values of a
+ * parameter depend only on the seed and the parameter's index, so each is a task. */
 #include "layers/layers.h"
 
 #include <math.h>
 
 #include "base/random.h"
 
-/* The bound of the uniform distribution; fans count the taps of the kernel. */
+/* The bound of the uniform distribution; fan in and fan out include the taps of the kernel. */
 static float fan_average_bound(const dmi_param *p) {
     double taps = (double)p->shape[2] * (double)p->shape[3];
     return (float)sqrt(6.0 / (taps * (double)(p->shape[0] + p->shape[1])));
 }
 
-/* dmi_random_uniform's numbers, many at a time. */
+/* w [count] = bound * uniform in [-1, 1): the numbers of dmi_random_uniform, many at a time. */
 static void draw_uniform(const dmi_kernels *kernels, float *w, size_t count, const dmi_random *at,
                          float bound) {
     enum { BLOCKS = 256 };

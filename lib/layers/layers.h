@@ -1,5 +1,5 @@
-/* The layers of a diffusion U-Net. A layer first asks for its weights, in the order in which files
- * list them, then computes. Shapes are NHWC; names are those of diffusers' state dict. */
+/* The layers of a diffusion U-Net. A layer first declares its weights, in the order of the files,
+ * then appends its operations. Shapes are NHWC; names are those of diffusers' state dict. */
 #ifndef DMI_LAYERS_LAYERS_H
 #define DMI_LAYERS_LAYERS_H
 
@@ -23,19 +23,19 @@ dmi_weights dmi_norm_weights(dmi_builder *b, const char *layer, const char *part
 /* 3x3, stride 1, same size; per_image [n, 1, 1, out] and residual may be DMI_NONE. */
 dmi_value dmi_layer_conv3x3(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value per_image,
                             dmi_value residual);
-/* A linear map of every pixel's channels. */
+/* Kernel 1: a linear layer on the channels of every pixel. */
 dmi_value dmi_layer_conv1x1(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value residual);
-/* On the channels of x and of x2, which may be DMI_NONE, side by side. */
+/* The same of the concatenated channels [x, x2]; x2 may be DMI_NONE. */
 dmi_value dmi_layer_conv1x1_pair(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value x2,
                                  dmi_value residual);
-/* 3x3 with stride 2: half the size. pad 0: zeros below and right only, 1: all around. */
+/* 3x3, stride 2: half the size. pad 0: zeros below and right only; 1: on all sides. */
 dmi_value dmi_layer_downsample(dmi_builder *b, const char *name, dmi_value x, int32_t pad);
-/* Nearest neighbour times 2, then 3x3. */
+/* Nearest neighbour upsampling by 2, then 3x3: twice the size. */
 dmi_value dmi_layer_upsample(dmi_builder *b, const char *name, dmi_value x);
 dmi_value dmi_layer_linear(dmi_builder *b, dmi_weights w, dmi_value x);
 dmi_value dmi_layer_silu(dmi_builder *b, dmi_value x);
 dmi_value dmi_layer_add(dmi_builder *b, dmi_value x, dmi_value y);
-dmi_value dmi_layer_concat(dmi_builder *b, dmi_value x, dmi_value y); /* [.., cx + cy] */
+dmi_value dmi_layer_concat(dmi_builder *b, dmi_value x, dmi_value y); /* [n, h, w, cx + cy] */
 
 /* ---- norm.c ---- */
 typedef struct dmi_norm_options {
@@ -45,7 +45,7 @@ typedef struct dmi_norm_options {
 
 dmi_value dmi_layer_norm(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value scale_shift,
                          dmi_norm_options options, bool silu);
-/* On the channels of x and of x2, which may be DMI_NONE, side by side. */
+/* The same of the concatenated channels [x, x2]; x2 may be DMI_NONE. */
 dmi_value dmi_layer_norm_pair(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value x2,
                               dmi_value scale_shift, dmi_norm_options options, bool silu);
 
@@ -63,25 +63,27 @@ typedef struct dmi_resnet_options {
 dmi_value dmi_layer_resnet(dmi_builder *b, const char *name, dmi_value x, dmi_value skip,
                            dmi_value time, const dmi_resnet_options *options);
 
-/* ---- attention.c: x + out(attention(q, k, v of norm(x))); head_size 0: one head ---- */
+/* ---- attention.c: x + to_out(attention(to_q(h), to_k(h), to_v(h))), h = norm(x); head_size 0: one
+ * head ---- */
 dmi_value dmi_layer_attention(dmi_builder *b, const char *name, dmi_value x, int32_t head_size,
                               dmi_norm_options norm);
 
 /* ---- embedding.c ---- */
 typedef struct dmi_time_options {
-    int32_t sinusoids; /* channels of the sinusoids, even */
-    int32_t channels;  /* of the embedding */
-    float shift;       /* of the frequencies */
+    int32_t sinusoids; /* channels of the sinusoidal embedding, even */
+    int32_t channels;  /* of the result */
+    float shift;       /* see dmi_timestep */
     int32_t cos_first;
-    int32_t classes; /* 0: no labels; else a table of classes + 1 rows, the last for "no class" */
+    int32_t
+        classes; /* 0: no labels; else an embedding of classes + 1 rows, the last for "no class" */
 } dmi_time_options;
 
-/* SiLU(embedding of t [n, 1, 1, 1], plus that of labels [n, 1, 1, 1]). */
+/* SiLU(embedding of t [n, 1, 1, 1] + embedding of labels [n, 1, 1, 1]): [n, 1, 1, channels]. */
 dmi_value dmi_layer_time_embedding(dmi_builder *b, dmi_value t, dmi_value labels,
                                    const dmi_time_options *options);
 
 /* ---- init.c ---- */
-/* Draws every parameter from (seed, its place in the list) as its `init` says. */
+/* Draws every parameter from (seed, its index) as its `init` says, and changes the version. */
 void dmi_params_draw(dmi_params *params, dmi_pool *pool, const dmi_kernels *kernels, uint64_t seed);
 
 #endif

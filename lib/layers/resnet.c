@@ -1,6 +1,6 @@
-/* The residual block of Ho et al. (2020): norm, SiLU, convolution, time, norm, SiLU, dropout,
- * convolution, shortcut. On the way up its input is [x, skip]: two tensors whose channels are read
- * side by side. */
+/* The residual block of Ho et al. (2020): norm, SiLU, convolution, time embedding, norm, SiLU,
+ * dropout, convolution, shortcut. In the decoder its input is the concatenation [x, skip], which is
+ * not copied into one tensor. */
 #include "layers/layers.h"
 
 dmi_value dmi_layer_resnet(dmi_builder *b, const char *name, dmi_value x, dmi_value skip,
@@ -21,8 +21,7 @@ dmi_value dmi_layer_resnet(dmi_builder *b, const char *name, dmi_value x, dmi_va
     dmi_value at_norm2 = scale_shift ? t : DMI_NONE;
     dmi_value at_output = options->time_embedding == DMI_TIME_ADD_OUTPUT ? t : DMI_NONE;
 
-    if (in == out &&
-        skip != DMI_NONE) { /* the block's input is also added to its output, as one tensor */
+    if (in == out && skip != DMI_NONE) { /* the shortcut adds the input, so it must be one tensor */
         x = dmi_layer_concat(b, x, skip);
         skip = DMI_NONE;
     }

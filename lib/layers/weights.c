@@ -1,4 +1,4 @@
-/* What a layer learns: a weight and a bias by name. */
+/* The parameters of a layer: a weight and a bias. */
 #include "layers/layers.h"
 
 #include <stdio.h>
@@ -6,7 +6,7 @@
 static dmi_weights weights(dmi_builder *b, const char *layer, const char *part, int32_t rank,
                            const int64_t *shape, int32_t init, int32_t channels) {
     dmi_weights w = {DMI_NONE, DMI_NONE};
-    char name[DMI_MAX_NAME];
+    char name[DMI_NAME_MAX];
     int64_t bias_shape[4] = {channels, 1, 1, 1};
     if (snprintf(name, sizeof name, "%s%s%s", layer, *part ? "." : "", part) >= (int)sizeof name) {
         if (!b->status)

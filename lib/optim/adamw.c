@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "optim/chunks.h"
+#include "optim/partition.h"
 
 typedef struct adamw_job {
     const dmi_kernels *kernels;
@@ -11,8 +11,8 @@ typedef struct adamw_job {
     const dmi_adamw *step;
 } adamw_job;
 
-/* 1 / (1 - beta^step) for the beta that the kernel uses, which is rounded to a float: with beta2 =
- * 0.999 the two would differ by 5e-5 in 1 - beta. */
+/* The bias correction 1 / (1 - beta^step), of beta rounded to a float as the kernel uses it: for
+ * beta2 = 0.999 rounding changes 1 - beta by a factor of 1 + 5e-5. */
 static float correction(float beta, uint64_t step) {
     return (float)(1 / (1 - pow((double)beta, (double)step)));
 }
@@ -36,29 +36,27 @@ dmi_adamw dmi_adamw_at(const dmi_adamw_settings *settings, uint64_t step, double
 }
 
 bool dmi_adamw_takes(double norm) {
-    const double most = 1e18; /* its square is 1e36; a float holds 3.4e38 */
-    return norm <= most;
+    const double norm_max = 1e18; /* its square is 1e36; a float holds 3.4e38 */
+    return norm <= norm_max;
 }
 
-static void step_chunk(void *data, int32_t chunk, int32_t worker) {
+static void step_tile(void *data, int32_t tile, int32_t worker) {
     const adamw_job *job = data;
     const dmi_adamw_blocks *b = job->blocks;
-    size_t at = (size_t)chunk * DMI_CHUNK;
+    size_t at = (size_t)tile * DMI_FLAT_TILE;
     (void)worker;
-    size_t n = dmi_chunk_size(b->floats, chunk);
+    size_t n = dmi_flat_tile_size(b->floats, tile);
     job->kernels->adamw(b->weights + at, b->moment1 + at, b->moment2 + at,
-                        b->averages[0] ? b->averages[0] + at : NULL, b->gradient + at, job->step,
-                        n);
-    /* Further averages, while the weights are in the cache. */
-    for (int32_t i = 1; i < DMI_AVERAGES; i++)
-        if (b->averages[i])
-            job->kernels->ema(b->averages[i] + at, b->weights + at, b->average_fresh[i], n);
+                        b->emas[0] ? b->emas[0] + at : NULL, b->gradient + at, job->step, n);
+    /* Further EMAs, while the weights are in the cache. */
+    for (int32_t i = 1; i < DMI_EMA_MAX; i++)
+        if (b->emas[i]) job->kernels->ema(b->emas[i] + at, b->weights + at, b->ema_weights[i], n);
 }
 
 void dmi_adamw_step(dmi_pool *pool, const dmi_kernels *kernels, const dmi_adamw_blocks *blocks,
                     const dmi_adamw *step) {
     dmi_adamw own = *step;
-    if (blocks->averages[0]) own.ema_weight = blocks->average_fresh[0];
+    if (blocks->emas[0]) own.ema_weight = blocks->ema_weights[0];
     adamw_job job = {.kernels = kernels, .blocks = blocks, .step = &own};
-    dmi_parallel(pool, dmi_chunk_count(blocks->floats), step_chunk, &job);
+    dmi_parallel(pool, dmi_flat_tile_count(blocks->floats), step_tile, &job);
 }

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "optim/chunks.h"
+#include "optim/partition.h"
 
 typedef struct norm_job {
     const dmi_kernels *kernels;
@@ -12,23 +12,23 @@ typedef struct norm_job {
     double *sums;
 } norm_job;
 
-static void sum_chunk(void *data, int32_t chunk, int32_t worker) {
+static void sum_tile(void *data, int32_t tile, int32_t worker) {
     const norm_job *job = data;
     (void)worker;
-    const float *gradient = job->gradient + (size_t)chunk * DMI_CHUNK;
-    job->sums[chunk] = job->kernels->sum_squares(gradient, dmi_chunk_size(job->floats, chunk));
+    const float *gradient = job->gradient + (size_t)tile * DMI_FLAT_TILE;
+    job->sums[tile] = job->kernels->sum_squares(gradient, dmi_flat_tile_size(job->floats, tile));
 }
 
 double dmi_gradient_norm(dmi_pool *pool, const dmi_kernels *kernels, const float *gradient,
                          size_t floats, double *sums) {
     norm_job job = {.kernels = kernels, .gradient = gradient, .floats = floats, .sums = sums};
-    int32_t chunks = dmi_chunk_count(floats);
-    dmi_parallel(pool, chunks, sum_chunk, &job);
+    int32_t tiles = dmi_flat_tile_count(floats);
+    dmi_parallel(pool, tiles, sum_tile, &job);
     double sum = 0;
-    for (int32_t i = 0; i < chunks; i++) sum += sums[i];
+    for (int32_t i = 0; i < tiles; i++) sum += sums[i];
     return sqrt(sum);
 }
 
-double dmi_clip_factor(double norm, double largest) {
-    return largest > 0 && norm > largest ? largest / norm : 1;
+double dmi_clip_factor(double norm, double norm_max) {
+    return norm_max > 0 && norm > norm_max ? norm_max / norm : 1;
 }

@@ -3,8 +3,8 @@
 
 #include <math.h>
 
-/* What is left of the fall after the share `passed` of it, from 1 to 0. */
-static double left(int32_t decay, double passed) {
+/* From 1 to 0 as `passed`, the elapsed fraction of the decay, goes from 0 to 1. */
+static double remaining(int32_t decay, double passed) {
     const double pi = 3.14159265358979323846;
     if (decay == DMI_DECAY_LINEAR) return 1 - passed;
     return 0.5 * (1 + cos(pi * passed));
@@ -18,5 +18,5 @@ double dmi_rate_at(const dmi_rate *rate, uint64_t step) {
     double passed =
         (double)(step - rate->warmup_steps) / (double)(rate->decay_steps - rate->warmup_steps);
     return rate->learning_rate *
-           (rate->final_rate + (1 - rate->final_rate) * left(rate->decay, passed));
+           (rate->final_rate + (1 - rate->final_rate) * remaining(rate->decay, passed));
 }

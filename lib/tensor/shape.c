@@ -1,4 +1,4 @@
-/* The one check of shapes that is too long for the header. */
+/* See shape.h. */
 #include "tensor/shape.h"
 
 #include "base/host.h"

@@ -14,12 +14,12 @@ static int32_t refuse(dmi_host *host, const char *one, const char *other, const 
 
 /* Of each average one: by its decay or by its half-life. */
 static int32_t check_averages(dmi_host *host, const dm_trainer_options *o) {
-    for (int32_t i = 0; i < DMI_AVERAGES; i++) {
-        dmi_average average;
+    for (int32_t i = 0; i < DMI_EMA_MAX; i++) {
+        dmi_ema average;
         char decay[64], half_life[64];
         dmi_trainer_average(o, i, &average);
         double taken =
-            dmi_average_fresh(&average, UINT64_MAX,
+            dmi_ema_weight(&average, UINT64_MAX,
                               (uint64_t)o->batch_size * (uint64_t)o->accumulation, UINT64_MAX);
         if (average.half_life > 0 && (float)taken < FLT_EPSILON / 2) {
             char name[32] = "average_half_life";

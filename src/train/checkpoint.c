@@ -22,7 +22,7 @@ typedef struct named_block {
     float *block; /* NULL: none is kept */
 } named_block;
 
-enum { BLOCK_COUNT = 3 + DMI_AVERAGES };
+enum { BLOCK_COUNT = 3 + DMI_EMA_MAX };
 
 /* The blocks of a trainer; the weights are to stand in `weights`. */
 static void list_blocks(const dm_trainer *trainer, float *weights,
@@ -30,7 +30,7 @@ static void list_blocks(const dm_trainer *trainer, float *weights,
     blocks[0] = (named_block){"", weights};
     blocks[1] = (named_block){"adam_m.", trainer->moment1};
     blocks[2] = (named_block){"adam_v.", trainer->moment2};
-    for (int32_t i = 0; i < DMI_AVERAGES; i++)
+    for (int32_t i = 0; i < DMI_EMA_MAX; i++)
         blocks[3 + i] = (named_block){dmi_average_prefixes[i], trainer->averages[i]};
 }
 

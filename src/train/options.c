@@ -41,12 +41,12 @@ int32_t dm_trainer_options_init(dm_trainer_options *options, size_t size) {
     return dmi_options_write(NULL, options, size, &defaults, sizeof defaults, "dm_trainer_options");
 }
 
-_Static_assert((int)DM_MORE_AVERAGES == (int)DMI_AVERAGES - 1,
+_Static_assert((int)DM_MORE_AVERAGES == (int)DMI_EMA_MAX - 1,
                "the optimiser has as many averages as the options");
 
-bool dmi_trainer_average(const dm_trainer_options *o, int32_t index, dmi_average *average) {
+bool dmi_trainer_average(const dm_trainer_options *o, int32_t index, dmi_ema *average) {
     bool first = index == 0;
-    *average = (dmi_average){
+    *average = (dmi_ema){
         .decay = first ? o->average_decay : o->more_decays[index - 1],
         .warmup = o->average_warmup,
         .half_life = first ? o->average_half_life : o->more_half_lives[index - 1],

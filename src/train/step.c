@@ -39,7 +39,7 @@ static double norm_of_moments(const dm_trainer *trainer, double norm) {
 /* Averages that are kept. */
 static size_t averages_of(const dm_trainer *trainer) {
     size_t count = 0;
-    for (int32_t i = 0; i < DMI_AVERAGES; i++) count += trainer->averages[i] != NULL;
+    for (int32_t i = 0; i < DMI_EMA_MAX; i++) count += trainer->averages[i] != NULL;
     return count;
 }
 
@@ -61,12 +61,12 @@ static void update_weights(dm_trainer *trainer, double learning_rate, double nor
         .l2 = o->optimizer == DM_OPTIMIZER_ADAM,
     };
     trainer->progress.applied++;
-    for (int32_t i = 0; i < DMI_AVERAGES; i++) {
-        dmi_average average;
+    for (int32_t i = 0; i < DMI_EMA_MAX; i++) {
+        dmi_ema average;
         if (!dmi_trainer_average(o, i, &average)) continue;
-        blocks.averages[i] = trainer->averages[i];
-        blocks.average_fresh[i] =
-            (float)dmi_average_fresh(&average, trainer->progress.applied, pictures_of_step(o),
+        blocks.emas[i] = trainer->averages[i];
+        blocks.ema_weights[i] =
+            (float)dmi_ema_weight(&average, trainer->progress.applied, pictures_of_step(o),
                                      trainer->progress.images);
     }
     dmi_adamw step = dmi_adamw_at(&settings, trainer->progress.applied, learning_rate,

@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "core/options.h"
-#include "optim/chunks.h"
+#include "optim/partition.h"
 
 /* ---- making ---- */
 
@@ -88,7 +88,7 @@ static int32_t create_timesteps(dm_trainer *trainer) {
 static int32_t allocate_blocks(dm_trainer *trainer) {
     dmi_host *host = &trainer->context->host;
     const dmi_params *params = &trainer->unet->params;
-    size_t floats = params->floats, chunks = (size_t)dmi_chunk_count(floats),
+    size_t floats = params->floats, chunks = (size_t)dmi_flat_tile_count(floats),
            pictures = (size_t)trainer->options.batch_size;
     int32_t status =
         dmi_alloc_zero(host, &trainer->moment1, floats, sizeof(float), "trainer: first moments");
@@ -101,8 +101,8 @@ static int32_t allocate_blocks(dm_trainer *trainer) {
     if (!status)
         status = dmi_alloc_array(host, &trainer->terms, pictures, sizeof(dmi_loss_term),
                                  "trainer: weights of losses");
-    for (int32_t i = 0; !status && i < DMI_AVERAGES; i++) {
-        dmi_average average;
+    for (int32_t i = 0; !status && i < DMI_EMA_MAX; i++) {
+        dmi_ema average;
         if (!dmi_trainer_average(&trainer->options, i, &average)) continue;
         status = dmi_alloc_array(host, &trainer->averages[i], floats, sizeof(float),
                                  "trainer: average of the weights");
@@ -171,7 +171,7 @@ void dm_trainer_destroy(dm_trainer *trainer) {
     dmi_host *host = &trainer->context->host;
     dmi_unet_graph_destroy(&trainer->train);
     dmi_batch_destroy(&trainer->batch);
-    for (int32_t i = 0; i < DMI_AVERAGES; i++) dmi_free(host, trainer->averages[i]);
+    for (int32_t i = 0; i < DMI_EMA_MAX; i++) dmi_free(host, trainer->averages[i]);
     dmi_free(host, trainer->noted);
     dmi_timesteps_destroy(&trainer->timesteps);
     dmi_free(host, trainer->terms);
@@ -209,7 +209,7 @@ int32_t dm_trainer_set_learning_rate(dm_trainer *trainer, double learning_rate) 
 int32_t dm_trainer_get_average_at(const dm_trainer *trainer, int32_t index, dm_unet *target) {
     if (!trainer) return DM_ERROR_INVALID_ARGUMENT;
     dmi_host *host = &trainer->context->host;
-    int32_t status = dmi_check_range(host, "trainer", "index", index, 0, DMI_AVERAGES - 1);
+    int32_t status = dmi_check_range(host, "trainer", "index", index, 0, DMI_EMA_MAX - 1);
     if (status) return status;
     if (!target) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: 'target' is NULL");
     if (target == trainer->unet)

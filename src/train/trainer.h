@@ -5,7 +5,7 @@
 #include <stdatomic.h>
 
 #include "core/metadata.h"
-#include "optim/average.h"
+#include "optim/ema.h"
 #include "train/batch.h"
 #include "train/loss.h"
 
@@ -31,7 +31,7 @@ struct dm_trainer {
     dmi_unet_graph train;
     dmi_batch batch;
     float *moment1, *moment2;      /* laid out like the network's parameters */
-    float *averages[DMI_AVERAGES]; /* likewise; NULL: none is kept. The first is average_decay's or
+    float *averages[DMI_EMA_MAX]; /* likewise; NULL: none is kept. The first is average_decay's or
                                       average_half_life's */
     double *sums;                  /* of pictures' losses, then of chunks' gradients */
     dmi_loss_term *terms;          /* [batch_size] */
@@ -54,8 +54,8 @@ int32_t dmi_trainer_write_options(dmi_host *host, dmi_safetensors_writer *writer
 int32_t dmi_trainer_read_options(dmi_host *host, const dmi_safetensors *file,
                                  dm_trainer_options *options);
 
-/* Average `index` of DMI_AVERAGES as the options have it; false: none is to be kept. */
-bool dmi_trainer_average(const dm_trainer_options *options, int32_t index, dmi_average *average);
+/* Average `index` of DMI_EMA_MAX as the options have it; false: none is to be kept. */
+bool dmi_trainer_average(const dm_trainer_options *options, int32_t index, dmi_ema *average);
 
 /* ---- trainer_check.c ---- */
 

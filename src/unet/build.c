@@ -11,7 +11,7 @@
 enum { MAX_SKIPS = DM_MAX_LEVELS * 17 + 1, MAX_LAYER_NAME = 64 };
 
 _Static_assert((int)DMI_RECOMPUTE_NONE == DM_RECOMPUTE_NONE &&
-                   (int)DMI_RECOMPUTE_PASSES == DM_RECOMPUTE_PASSES &&
+                   (int)DMI_RECOMPUTE_SELECTIVE == DM_RECOMPUTE_PASSES &&
                    (int)DMI_RECOMPUTE_BLOCKS == DM_RECOMPUTE_BLOCKS,
                "the engine's names agree with the public ones");
 _Static_assert((int)DMI_TIME_ADD == DM_TIME_ADD &&

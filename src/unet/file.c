@@ -86,7 +86,7 @@ static void fill(const void *param, const float *block, float *out, size_t count
 
 int32_t dmi_unet_write_block(dmi_host *host, dmi_safetensors_writer *writer, const dm_unet *unet,
                              const char *prefix, const float *block) {
-    char name[2 * DMI_MAX_NAME];
+    char name[2 * DMI_NAME_MAX];
     for (int32_t i = 0; i < unet->params.count; i++) {
         const dmi_param *p = &unet->params.items[i];
         snprintf(name, sizeof name, "%s%s", prefix, p->name);
@@ -140,7 +140,7 @@ static bool is_network_name(const char *name) {
  * options are not those of its tensors then. */
 static int32_t check_block(dmi_host *host, const dmi_safetensors *file, const dm_unet *unet,
                            const char *prefix) {
-    char name[2 * DMI_MAX_NAME];
+    char name[2 * DMI_NAME_MAX];
     const char *from = dmi_safetensors_from(file);
     size_t length = strlen(prefix);
     for (int32_t i = 0; i < unet->params.count; i++) {
@@ -162,7 +162,7 @@ static int32_t check_block(dmi_host *host, const dmi_safetensors *file, const dm
 
 int32_t dmi_unet_read_block(dmi_host *host, const dmi_safetensors *file, const dm_unet *unet,
                             const char *prefix, float *block) {
-    char name[2 * DMI_MAX_NAME];
+    char name[2 * DMI_NAME_MAX];
     size_t largest = 1;
     float *outside;
     int32_t status = check_block(host, file, unet, prefix);
@@ -198,7 +198,7 @@ int32_t dm_unet_save(const dm_unet *unet, const dm_schedule *schedule, const cha
     return status;
 }
 
-const char *const dmi_average_prefixes[DMI_AVERAGES] = {"average.", "average_1.", "average_2.",
+const char *const dmi_average_prefixes[DMI_EMA_MAX] = {"average.", "average_1.", "average_2.",
                                                         "average_3."};
 
 /* *prefix is that of the weights that were asked for. */

@@ -5,7 +5,7 @@
 #include "autograd/graph.h"
 #include "core/context.h"
 #include "io/safetensors.h"
-#include "optim/average.h"
+#include "optim/ema.h"
 
 /* A graph of the network for one batch size, with the values that its user fills and reads. */
 typedef struct dmi_unet_graph {
@@ -49,7 +49,7 @@ int32_t dmi_unet_write_block(dmi_host *host, dmi_safetensors_writer *writer, con
 int32_t dmi_unet_read_block(dmi_host *host, const dmi_safetensors *file, const dm_unet *unet,
                             const char *prefix, float *block);
 /* What the names of a checkpoint's averages begin with. */
-extern const char *const dmi_average_prefixes[DMI_AVERAGES];
+extern const char *const dmi_average_prefixes[DMI_EMA_MAX];
 /* The options as metadata "unet.*". */
 int32_t dmi_unet_write_options(dmi_host *host, dmi_safetensors_writer *writer,
                                const dm_unet_options *options);

@@ -49,7 +49,7 @@ static float *filled(size_t count) {
 }
 
 static fixture fixture_of(const dm_context *context, const dmi_kernels *kernels, const layer *l,
-                          int32_t batch, const dmi_conv_way *own) {
+                          int32_t batch, const dmi_conv_algorithm *own) {
     dmi_conv_shape s = {.n = batch,
                         .ih = l->side,
                         .iw = l->side,
@@ -63,7 +63,7 @@ static fixture fixture_of(const dm_context *context, const dmi_kernels *kernels,
     fixture f = {.graph = {.host = (dmi_host *)&context->host, .kernels = kernels}, .shape = s};
     int32_t threads = dmi_pool_threads(context->host.pool);
     size_t work = 0;
-    const dmi_conv_way *both[] = {own, &dmi_conv_im2col};
+    const dmi_conv_algorithm *both[] = {own, &dmi_conv_im2col};
     for (int i = 0; i < 2; i++)
         work = larger(work, larger(both[i]->forward_work(kernels, &s, threads),
                                    both[i]->backward_work(kernels, &s, threads)));
@@ -75,7 +75,7 @@ static fixture fixture_of(const dm_context *context, const dmi_kernels *kernels,
     return f;
 }
 
-static void run(const fixture *f, const dmi_conv_way *a, int direction) {
+static void run(const fixture *f, const dmi_conv_algorithm *a, int direction) {
     static const dmi_epilogue nothing;
     const dmi_graph *g = &f->graph;
     if (direction == TRAIN_FORWARD) a->prepare(g, &f->shape, f->prepared, f->w);
@@ -85,7 +85,7 @@ static void run(const fixture *f, const dmi_conv_way *a, int direction) {
     if (direction == TO_WEIGHTS) a->backward_weight(g, &f->shape, f->w, f->x, f->y, false, f->work);
 }
 
-static double seconds_of(const fixture *f, const dmi_conv_way *a, int direction) {
+static double seconds_of(const fixture *f, const dmi_conv_algorithm *a, int direction) {
     double start = dmi_seconds(), seconds;
     int times = 0;
     do {
@@ -96,7 +96,7 @@ static double seconds_of(const fixture *f, const dmi_conv_way *a, int direction)
     return seconds / times;
 }
 
-static void measure(const fixture *f, const dmi_conv_way *own, int runs, int direction) {
+static void measure(const fixture *f, const dmi_conv_algorithm *own, int runs, int direction) {
     series ours = {.count = runs}, blas = ours, ratio = ours;
     run(f, own, TRAIN_FORWARD); /* writes the transformed weights */
     for (int i = -1; i < runs; i++) {
@@ -116,7 +116,7 @@ static void measure(const fixture *f, const dmi_conv_way *own, int runs, int dir
 
 static void measure_layer(const dm_context *context, const dmi_kernels *kernels, const layer *l,
                           int32_t batch, int runs) {
-    static const dmi_conv_way *const own[] = {&dmi_conv_winograd, &dmi_conv_product};
+    static const dmi_conv_algorithm *const own[] = {&dmi_conv_winograd, &dmi_conv_product};
     for (int i = 0; i < 2; i++) {
         fixture f = fixture_of(context, kernels, l, batch, own[i]);
         for (int d = 0; d < DIRECTIONS && own[i]->suits(&f.shape); d++)

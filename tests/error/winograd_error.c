@@ -21,7 +21,7 @@
 enum { BATCH = 2, SIZE = 32, MAX_LAYERS = 128 };
 enum { WINOGRAD, DIRECT, WAYS };
 
-static const dmi_conv_way *const ways[WAYS] = {&dmi_conv_winograd, &dmi_conv_im2col};
+static const dmi_conv_algorithm *const ways[WAYS] = {&dmi_conv_winograd, &dmi_conv_im2col};
 static const char *const titles[DIRECTIONS] = {"Forward", "Gradient of the input",
                                                "Gradient of the weights"};
 
@@ -95,7 +95,7 @@ static error error_of(const float *got, const double *want, size_t count) {
     return (error){sqrt(wrong / size), largest / sqrt(size / (double)count)};
 }
 
-static void run_way(const dmi_graph *g, const dmi_conv_way *way, const dmi_conv_shape *s,
+static void run_way(const dmi_graph *g, const dmi_conv_algorithm *way, const dmi_conv_shape *s,
                     int direction, float *to, const operands *given) {
     int32_t threads = dmi_pool_threads(g->host->pool);
     float *work = block(direction == FORWARD ? way->forward_work(g->kernels, s, threads)

@@ -144,7 +144,7 @@ static void forget(test_net *net) {
         if (node->needs.reads & DMI_READS_OUTPUT)
             keep(graph, kept, dmi_graph_data(graph, node->output),
                  dmi_shape_count(dmi_graph_shape(graph, node->output)));
-        for (int32_t k = 0; k < DMI_MAX_INPUTS; k++)
+        for (int32_t k = 0; k < DMI_INPUTS_MAX; k++)
             if (node->inputs[k] != DMI_NONE && node->needs.reads >> k & 1 &&
                 graph->values[node->inputs[k]].kind != DMI_VALUE_PARAM)
                 keep(graph, kept, dmi_input(graph, node, k),

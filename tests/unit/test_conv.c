@@ -35,10 +35,11 @@ static const conv_case cases[] = {
 };
 enum { CASES = sizeof cases / sizeof cases[0] };
 
-static const dmi_conv_way *const ways[] = {&dmi_conv_winograd, &dmi_conv_product, &dmi_conv_im2col};
+static const dmi_conv_algorithm *const ways[] = {&dmi_conv_winograd, &dmi_conv_product,
+                                                 &dmi_conv_im2col};
 enum { WAYS = sizeof ways / sizeof ways[0] };
 
-static double bound_of(const dmi_conv_way *way) {
+static double bound_of(const dmi_conv_algorithm *way) {
     return way == &dmi_conv_winograd ? BOUND_WINOGRAD : BOUND_IM2COL;
 }
 
@@ -152,8 +153,8 @@ static float *nan_floats(size_t count) {
     return p;
 }
 
-static void run_forward(dmi_graph *g, const dmi_conv_way *way, const dmi_conv_shape *s, float *y,
-                        const float *x, const float *w, const dmi_epilogue *epilogue) {
+static void run_forward(dmi_graph *g, const dmi_conv_algorithm *way, const dmi_conv_shape *s,
+                        float *y, const float *x, const float *w, const dmi_epilogue *epilogue) {
     float *prepared = nan_floats(way->weight_floats(g->kernels, s));
     float *work = nan_floats(way->forward_work(g->kernels, s, dmi_pool_threads(g->host->pool)));
     way->prepare(g, s, prepared, w);
@@ -162,15 +163,15 @@ static void run_forward(dmi_graph *g, const dmi_conv_way *way, const dmi_conv_sh
     free(work);
 }
 
-static void run_data(dmi_graph *g, const dmi_conv_way *way, const dmi_conv_shape *s, float *dx,
-                     const float *dy, const float *w, bool add) {
+static void run_data(dmi_graph *g, const dmi_conv_algorithm *way, const dmi_conv_shape *s,
+                     float *dx, const float *dy, const float *w, bool add) {
     float *work = nan_floats(way->backward_work(g->kernels, s, dmi_pool_threads(g->host->pool)));
     way->backward_data(g, s, dx, dy, w, add, work);
     free(work);
 }
 
-static void run_weight(dmi_graph *g, const dmi_conv_way *way, const dmi_conv_shape *s, float *dw,
-                       const float *x, const float *dy, bool add) {
+static void run_weight(dmi_graph *g, const dmi_conv_algorithm *way, const dmi_conv_shape *s,
+                       float *dw, const float *x, const float *dy, bool add) {
     float *work = nan_floats(way->backward_work(g->kernels, s, dmi_pool_threads(g->host->pool)));
     way->backward_weight(g, s, dw, x, dy, add, work);
     free(work);
@@ -178,8 +179,8 @@ static void run_weight(dmi_graph *g, const dmi_conv_way *way, const dmi_conv_sha
 
 /* ---- tests of the ways ---- */
 
-static void check(const fixture *f, const dmi_graph *g, const dmi_conv_way *way, const char *what,
-                  size_t count) {
+static void check(const fixture *f, const dmi_graph *g, const dmi_conv_algorithm *way,
+                  const char *what, size_t count) {
     double error = test_error_d(f->y, f->want, count);
     ck_assert_msg(error <= bound_of(way),
                   "%s, %s, %s: n %d, %d x %d, %d -> %d, kernel %d, stride %d, pad %d%s: error %.3g "
@@ -190,7 +191,7 @@ static void check(const fixture *f, const dmi_graph *g, const dmi_conv_way *way,
 }
 
 /* Each test runs once for every case, on all instruction sets and with all ways that suit. */
-typedef void (*way_test)(fixture *f, dmi_graph *g, const dmi_conv_way *way);
+typedef void (*way_test)(fixture *f, dmi_graph *g, const dmi_conv_algorithm *way);
 
 static void for_all(const conv_case *c, way_test test) {
     dmi_host *host = test_host_new(2);
@@ -208,7 +209,7 @@ static void for_all(const conv_case *c, way_test test) {
 }
 
 /* All sixteen combinations of what is added. */
-static void forward_case(fixture *f, dmi_graph *g, const dmi_conv_way *way) {
+static void forward_case(fixture *f, dmi_graph *g, const dmi_conv_algorithm *way) {
     double *plain = calloc(f->y_count, sizeof *plain);
     ck_assert_ptr_nonnull(plain);
     convolve(&f->s, visit_forward, plain, f->x, f->w);
@@ -230,7 +231,7 @@ static void forward_case(fixture *f, dmi_graph *g, const dmi_conv_way *way) {
     free(plain);
 }
 
-static void backward_case(fixture *f, dmi_graph *g, const dmi_conv_way *way, const char *what,
+static void backward_case(fixture *f, dmi_graph *g, const dmi_conv_algorithm *way, const char *what,
                           size_t count, bool data) {
     double *plain = calloc(count, sizeof *plain);
     ck_assert_ptr_nonnull(plain);
@@ -248,15 +249,15 @@ static void backward_case(fixture *f, dmi_graph *g, const dmi_conv_way *way, con
     free(plain);
 }
 
-static void data_case(fixture *f, dmi_graph *g, const dmi_conv_way *way) {
+static void data_case(fixture *f, dmi_graph *g, const dmi_conv_algorithm *way) {
     backward_case(f, g, way, "data", f->x_count, true);
 }
-static void weight_case(fixture *f, dmi_graph *g, const dmi_conv_way *way) {
+static void weight_case(fixture *f, dmi_graph *g, const dmi_conv_algorithm *way) {
     backward_case(f, g, way, "weight", f->w_count, false);
 }
 
 /* The last picture alone has the bits that it has in the batch, forward and backward to x. */
-static void batch_case(fixture *f, dmi_graph *g, const dmi_conv_way *way) {
+static void batch_case(fixture *f, dmi_graph *g, const dmi_conv_algorithm *way) {
     dmi_conv_shape alone = f->s;
     alone.n = 1;
     size_t last = (size_t)f->s.n - 1, y = f->y_count / (size_t)f->s.n,
@@ -274,7 +275,7 @@ static void batch_case(fixture *f, dmi_graph *g, const dmi_conv_way *way) {
 }
 
 /* One thread gives the bits of two. */
-static void thread_case(fixture *f, dmi_graph *g, const dmi_conv_way *way) {
+static void thread_case(fixture *f, dmi_graph *g, const dmi_conv_algorithm *way) {
     dmi_host *single = test_host_new(1);
     dmi_graph other = {.host = single, .kernels = g->kernels};
     dmi_epilogue e = {.bias = f->bias};
@@ -340,7 +341,7 @@ typedef struct select_case {
     const char *isa, *core;
     int32_t ci, co, kernel, stride;
     bool upsample;
-    const dmi_conv_way *want;
+    const dmi_conv_algorithm *want;
 } select_case;
 
 static const select_case select_cases[] = {

@@ -55,6 +55,40 @@ static double silu_slope(double x) {
     return s * (1 + x * (1 - s));
 }
 
+/* A graph of one convolution, planned. */
+static void plan_conv(small *s, int32_t channels, int32_t kernel, bool upsample) {
+    int32_t index;
+    dmi_value weight, y;
+    small_begin(s);
+    ck_assert_int_eq(dmi_params_add(s->host, &s->params, &index, "w", 4,
+                                    (int64_t[]){channels, CHANNELS_N, kernel, kernel}, false),
+                     DMI_OK);
+    ck_assert_int_eq(dmi_params_allocate(s->host, &s->params), DMI_OK);
+    ck_assert_int_eq(dmi_graph_param(s->g, &weight, index), DMI_OK);
+    ck_assert_int_eq(dmi_conv(s->g, &y, s->x, weight, DMI_NONE, DMI_NONE, DMI_NONE, kernel, 1,
+                              kernel / 2, upsample),
+                     DMI_OK);
+    ck_assert_int_eq(dmi_graph_plan(s->g, &y, 1, false), DMI_OK);
+}
+
+START_TEST(blas_is_set_up_only_for_im2col) {
+    static const struct {
+        int32_t channels, kernel;
+        bool upsample, uses_blas;
+    } cases[] = {{32, 3, false, false}, /* Winograd */
+                 {32, 3, true, false},
+                 {4, 1, false, false}, /* product */
+                 {4, 3, false, false},
+                 {4, 3, true, true}}; /* im2col: too few channels, and upsampled */
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        small s;
+        plan_conv(&s, cases[i].channels, cases[i].kernel, cases[i].upsample);
+        ck_assert_msg(s.g->uses_blas == cases[i].uses_blas, "case %zu", i);
+        small_end(&s);
+    }
+}
+END_TEST
+
 /* float kernels of a few operations each: 1e-6 is some ten roundings. */
 static const double bound = 1e-6;
 
@@ -200,6 +234,7 @@ Suite *test_graph_suite(void);
 Suite *test_graph_suite(void) {
     Suite *suite = suite_create("graph");
     TCase *tcase = tcase_create("graph");
+    tcase_add_test(tcase, blas_is_set_up_only_for_im2col);
     tcase_add_test(tcase, residuals_share_gradients);
     tcase_add_test(tcase, a_value_used_twice_by_one_node);
     tcase_add_test(tcase, unused_outputs);

@@ -4,13 +4,13 @@
 
 #include "base/cpu.h"
 #include "optim/adamw.h"
-#include "optim/chunks.h"
+#include "optim/partition.h"
 #include "optim/clip.h"
 #include "optim/rate.h"
 #include "support/support.h"
 
 /* Two whole chunks and a part, which no vector width divides. */
-enum { FLOATS = 2 * DMI_CHUNK + 1237, STEPS = 20, PICTURES = 8 };
+enum { FLOATS = 2 * DMI_FLAT_TILE + 1237, STEPS = 20, PICTURES = 8 };
 
 static float *zeros(size_t count) {
     float *values = calloc(count, sizeof *values);
@@ -24,7 +24,7 @@ static const dmi_kernels *kernels(void) { return dmi_kernels_for(dmi_cpu_isa());
 
 typedef struct adamw_case {
     dmi_adamw_settings settings;
-    dmi_average average; /* a decay below 0: none */
+    dmi_ema average; /* a decay below 0: none */
     double rate, scale;
 } adamw_case;
 
@@ -68,13 +68,13 @@ static void run_ours(blocks *b, const adamw_case *c, int32_t threads) {
     dmi_adamw_blocks all = {.weights = b->weights,
                             .moment1 = b->moment1,
                             .moment2 = b->moment2,
-                            .averages = {averages(c) ? b->average : NULL},
+                            .emas = {averages(c) ? b->average : NULL},
                             .gradient = b->gradient,
                             .floats = FLOATS};
     for (uint64_t step = 1; step <= STEPS; step++) {
         dmi_adamw at = dmi_adamw_at(&c->settings, step, c->rate, c->scale);
-        all.average_fresh[0] =
-            (float)dmi_average_fresh(&c->average, step, PICTURES, (step - 1) * PICTURES);
+        all.ema_weights[0] =
+            (float)dmi_ema_weight(&c->average, step, PICTURES, (step - 1) * PICTURES);
         test_fill(b->gradient, FLOATS, 100 + step, 1);
         dmi_adamw_step(host->pool, kernels(), &all, &at);
     }
@@ -126,10 +126,10 @@ static const double rounding = 5e-8;
 
 /* A share of 1e-7 keeps its digits, which it would lose as 1 less a float. */
 START_TEST(shares_have_all_their_digits) {
-    dmi_average slow = {.half_life = 1e9}, nearly = {.decay = 1 - 1e-6};
+    dmi_ema slow = {.half_life = 1e9}, nearly = {.decay = 1 - 1e-6};
     double want = log(2) * PICTURES / 1e9;
-    ck_assert_double_eq_tol(dmi_average_fresh(&slow, 10, PICTURES, 0), want, 1e-8 * want);
-    ck_assert_double_eq_tol(dmi_average_fresh(&nearly, 10, PICTURES, 0), 1e-6, 1e-16);
+    ck_assert_double_eq_tol(dmi_ema_weight(&slow, 10, PICTURES, 0), want, 1e-8 * want);
+    ck_assert_double_eq_tol(dmi_ema_weight(&nearly, 10, PICTURES, 0), 1e-6, 1e-16);
 }
 END_TEST
 
@@ -189,7 +189,7 @@ START_TEST(zeros_stay_zeros) {
     dmi_adamw_blocks all = {.weights = b.weights,
                             .moment1 = b.moment1,
                             .moment2 = b.moment2,
-                            .averages = {b.average},
+                            .emas = {b.average},
                             .gradient = b.gradient,
                             .floats = FLOATS};
     dmi_adamw_step(host->pool, kernels(), &all, &at);
@@ -205,7 +205,7 @@ END_TEST
 static double norm_with(const float *gradient, int32_t threads) {
     dmi_host *host = test_host_new(threads);
     double sums[8];
-    ck_assert_int_le(dmi_chunk_count(FLOATS), 8);
+    ck_assert_int_le(dmi_flat_tile_count(FLOATS), 8);
     double norm = dmi_gradient_norm(host->pool, kernels(), gradient, FLOATS, sums);
     test_host_end(host);
     return norm;
@@ -225,7 +225,7 @@ START_TEST(norm_is_that_of_all) {
 END_TEST
 
 START_TEST(norm_is_finite_where_all_gradients_are) {
-    static const size_t places[] = {0, DMI_CHUNK, FLOATS - 1};
+    static const size_t places[] = {0, DMI_FLAT_TILE, FLOATS - 1};
     float *gradient = zeros(FLOATS);
     for (size_t i = 0; i < FLOATS; i++) gradient[i] = FLT_MAX;
     ck_assert(isfinite(norm_with(gradient, 1)));

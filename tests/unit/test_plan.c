@@ -51,7 +51,7 @@ static void add_lives(lives *l, size_t at, size_t floats, int32_t made, int32_t 
 }
 
 static bool has_input(const dmi_node *n, dmi_value v) {
-    for (int32_t k = 0; k < DMI_MAX_INPUTS; k++)
+    for (int32_t k = 0; k < DMI_INPUTS_MAX; k++)
         if (n->inputs[k] == v) return true;
     return false;
 }
@@ -65,14 +65,14 @@ static void find_wanted(lives *l) {
         l->wanted[v] = g->values[v].kind == DMI_VALUE_PARAM ||
                        (g->values[v].kind == DMI_VALUE_INPUT && g->values[v].gradient);
     for (int32_t i = 0; i < g->node_count; i++)
-        for (int32_t k = 0; k < DMI_MAX_INPUTS; k++)
+        for (int32_t k = 0; k < DMI_INPUTS_MAX; k++)
             if (g->nodes[i].inputs[k] != DMI_NONE && l->wanted[g->nodes[i].inputs[k]])
                 l->wanted[g->nodes[i].output] = true;
     reaches[l->output] = true;
     for (int32_t i = g->node_count - 1; i >= 0; i--) {
         const dmi_node *n = &g->nodes[i];
         l->runs[i] = g->train && reaches[n->output] && l->wanted[n->output];
-        for (int32_t k = 0; l->runs[i] && k < DMI_MAX_INPUTS; k++)
+        for (int32_t k = 0; l->runs[i] && k < DMI_INPUTS_MAX; k++)
             if (n->inputs[k] != DMI_NONE) reaches[n->inputs[k]] = true;
     }
     for (int32_t v = 0; v < g->value_count; v++)
@@ -86,13 +86,13 @@ static void check_steps(lives *l) {
     const dmi_graph *g = l->graph;
     int32_t next = g->node_count - 1, made_again = 0;
     for (int32_t i = 0; i < g->node_count; i++) {
-        ck_assert(g->steps[i].node == i && g->steps[i].phase == DMI_FORWARD);
+        ck_assert(g->steps[i].node == i && g->steps[i].phase == DMI_PHASE_FORWARD);
         l->again[i] = l->back[i] = -1;
     }
     for (int32_t m = g->node_count; m < g->step_count; m++) {
         int32_t i = g->steps[m].node;
-        ck_assert(g->steps[m].phase != DMI_FORWARD && l->back[i] < 0);
-        if (g->steps[m].phase == DMI_AGAIN) {
+        ck_assert(g->steps[m].phase != DMI_PHASE_FORWARD && l->back[i] < 0);
+        if (g->steps[m].phase == DMI_PHASE_RECOMPUTE) {
             ck_assert_int_lt(l->again[i], 0);
             l->again[i] = m;
             made_again++;
@@ -109,8 +109,8 @@ static void check_steps(lives *l) {
 /* Whether a step reads the data of v. */
 static bool reads(const dmi_graph *g, dmi_step step, dmi_value v) {
     const dmi_node *n = &g->nodes[step.node];
-    bool backward = step.phase == DMI_BACKWARD;
-    for (int32_t k = 0; k < DMI_MAX_INPUTS; k++)
+    bool backward = step.phase == DMI_PHASE_BACKWARD;
+    for (int32_t k = 0; k < DMI_INPUTS_MAX; k++)
         if (n->inputs[k] == v && (!backward || n->needs.reads >> k & 1)) return true;
     return backward && n->output == v && n->needs.reads & DMI_READS_OUTPUT;
 }
@@ -134,14 +134,14 @@ static void data_lives(lives *l, dmi_value v) {
  * any more: its node is the first to reach the gradient, and the output is not the caller's. */
 static void check_shares(const lives *l, dmi_value v) {
     const dmi_graph *g = l->graph;
-    dmi_value output = g->values[v].shares;
+    dmi_value output = g->values[v].alias_of;
     int32_t at = 0, times = 0;
     while (g->nodes[at].output != output) at++;
     const dmi_node *n = &g->nodes[at];
-    for (int32_t k = 0; k < DMI_MAX_INPUTS; k++) times += n->inputs[k] == v;
+    for (int32_t k = 0; k < DMI_INPUTS_MAX; k++) times += n->inputs[k] == v;
     ck_assert_int_eq(times, 1);
-    ck_assert_int_eq(n->inputs[n->needs.passes], v);
-    ck_assert(!n->adds[n->needs.passes] && output != l->output && v != l->output);
+    ck_assert_int_eq(n->inputs[n->needs.gradient_alias], v);
+    ck_assert(!n->accumulates[n->needs.gradient_alias] && output != l->output && v != l->output);
     for (int32_t i = at + 1; i < g->node_count; i++)
         ck_assert(!l->runs[i] || !has_input(&g->nodes[i], v));
     ck_assert_uint_eq(g->values[v].gradient_offset, g->values[output].gradient_offset);
@@ -153,11 +153,11 @@ static void gradient_life(lives *l, dmi_value root) {
     const dmi_graph *g = l->graph;
     int32_t end = g->step_count, first = end, last = 0;
     if (!l->wanted[root] || g->values[root].kind == DMI_VALUE_PARAM ||
-        g->values[root].shares != DMI_NONE)
+        g->values[root].alias_of != DMI_NONE)
         return;
     for (dmi_value v = 0; v < g->value_count; v++) {
         dmi_value of = v;
-        while (g->values[of].shares != DMI_NONE) of = g->values[of].shares;
+        while (g->values[of].alias_of != DMI_NONE) of = g->values[of].alias_of;
         if (of != root) continue;
         if (v == l->output) first = g->node_count, last = end;
         if (g->values[v].kind == DMI_VALUE_INPUT) last = end;
@@ -177,14 +177,14 @@ static void gradient_life(lives *l, dmi_value root) {
 static void check_adds(const lives *l, int32_t node) {
     const dmi_graph *g = l->graph;
     const dmi_node *n = &g->nodes[node];
-    for (int32_t k = 0; k < DMI_MAX_INPUTS; k++) {
+    for (int32_t k = 0; k < DMI_INPUTS_MAX; k++) {
         dmi_value v = n->inputs[k];
         if (v == DMI_NONE || !l->wanted[v] || g->values[v].kind == DMI_VALUE_PARAM) continue;
         bool there = v == l->output;
         for (int32_t j = 0; j < k; j++) there = there || n->inputs[j] == v;
         for (int32_t i = node + 1; i < g->node_count; i++)
             there = there || (l->runs[i] && has_input(&g->nodes[i], v));
-        ck_assert_msg(n->adds[k] == there, "node %d (%s), input %d", (int)node, n->op->name,
+        ck_assert_msg(n->accumulates[k] == there, "node %d (%s), input %d", (int)node, n->op->name,
                       (int)k);
     }
 }
@@ -192,15 +192,12 @@ static void check_adds(const lives *l, int32_t node) {
 /* What a node has besides its output. */
 static void node_lives(lives *l, int32_t i) {
     const dmi_node *n = &l->graph->nodes[i];
-    int32_t end = l->graph->step_count, again = l->again[i], back = l->back[i], never[2] = {-1, -1},
-            read[2] = {-1, -1};
+    int32_t again = l->again[i], back = l->back[i], never[2] = {-1, -1}, read[2] = {-1, -1};
     read[again >= 0] = back;
     add_lives(l, n->saved, n->needs.saved, i, again, read, "saved", i);
     add_lives(l, n->forward_work, n->needs.forward_work, i, again, never, "forward_work", i);
     if (back >= 0)
         add_lives(l, n->backward_work, n->needs.backward_work, back, -1, never, "backward_work", i);
-    if (!l->graph->train)
-        add_lives(l, n->kept, n->needs.kept, 0, -1, (int32_t[]){end, -1}, "kept", i);
 }
 
 static lives lives_of(const dmi_graph *g, dmi_value output) {
@@ -217,7 +214,7 @@ static lives lives_of(const dmi_graph *g, dmi_value output) {
     for (dmi_value v = 0; v < g->value_count; v++) {
         data_lives(&l, v);
         gradient_life(&l, v);
-        if (g->train && l.wanted[v] && g->values[v].shares != DMI_NONE) check_shares(&l, v);
+        if (g->train && l.wanted[v] && g->values[v].alias_of != DMI_NONE) check_shares(&l, v);
     }
     for (int32_t i = 0; i < g->node_count; i++) {
         node_lives(&l, i);
@@ -310,7 +307,7 @@ START_TEST(what_lives_together_lies_apart) {
         lives l = lives_of(p.built.graph, p.built.output);
         int32_t shared = 0;
         for (dmi_value v = 0; v < p.built.graph->value_count; v++)
-            shared += p.built.graph->values[v].shares != DMI_NONE;
+            shared += p.built.graph->values[v].alias_of != DMI_NONE;
         ck_assert_int_gt(l.count, 50);
         if (way) ck_assert_int_gt(shared, 5); /* every residual block's, at least */
         check_apart(&l);
@@ -321,14 +318,14 @@ START_TEST(what_lives_together_lies_apart) {
 END_TEST
 
 /* The presets at the batch sizes that are measured: the plan is a small part of all its buffers,
- * and close to what cannot be less, the fullest moment. Measured on base 64: 0.31 of the buffers to
- * run it, as transformed weights stay; 0.26 to train it; with what is made in one pass made again
- * 0.16, with whole blocks 0.10; 1.025 of the fullest moment at the most. With either of the
+ * and close to what cannot be less, the fullest moment. Measured on base 64: 0.12 of the buffers to
+ * run it; 0.28 to train it; 0.18 with memory-bound operations recomputed, 0.11 with whole blocks;
+ * 1.025 of the fullest moment at the most. With either of the
  * planner's two orders alone it would be 1.034. */
 START_TEST(sharing_is_worth_while) {
     static const int32_t batch_sizes[] = {
         [DM_PRESET_TINY] = 64, [DM_PRESET_SMALL] = 16, [DM_PRESET_DDPM_CIFAR10] = 4};
-    static const double shares[WAYS] = {0.39, 0.33, 0.20, 0.13};
+    static const double shares[WAYS] = {0.14, 0.33, 0.20, 0.13};
     dm_unet_options o;
     int32_t preset = _i / WAYS, way = _i % WAYS;
     ck_assert_int_eq(dm_unet_options_preset(&o, sizeof o, preset), DM_OK);
@@ -364,11 +361,15 @@ static float *run_in(dm_unet *unet, dmi_unet_graph *u, float poison, size_t *flo
     size_t n = (size_t)u->batch * NETWORK_ELEMENTS;
     network_give(&in);
     fill(g->arena, g->arena_floats, poison);
+    for (int32_t i = 0; i < g->node_count; i++)
+        if (g->nodes[i].cached)
+            fill(dmi_cached_weight_data(g->nodes[i].cached), g->nodes[i].needs.cached.floats,
+                 poison);
     memcpy(dmi_graph_data(g, u->x), in.x, n * sizeof(float));
     memcpy(dmi_graph_data(g, u->t), in.timesteps, (size_t)u->batch * sizeof(float));
     for (int32_t i = 0; u->labels != DMI_NONE && i < u->batch; i++)
         dmi_graph_data(g, u->labels)[i] = (float)(i % NETWORK_CLASSES);
-    unet->params.version++; /* what was kept is gone */
+    unet->params.version++; /* cached weights are computed again */
     dmi_graph_forward(g);
     *floats = n + (g->train ? params->elements : 0);
     float *result = malloc(*floats * sizeof *result);

@@ -1,5 +1,5 @@
-/* The ways to compute a convolution. dmi_conv_select chooses one at planning; another way is one
- * more file and one more line in select.c. */
+/* The convolution algorithms. dmi_conv_select chooses one at planning; a further algorithm is one
+ * more file here and one more line in select.c. */
 #ifndef DMI_AUTOGRAD_CONV_H
 #define DMI_AUTOGRAD_CONV_H
 
@@ -10,20 +10,23 @@ typedef struct dmi_conv_shape {
     int32_t n, ih, iw, ci; /* x [n, ih, iw, ci] as stored, before upsampling */
     int32_t oh, ow, co;    /* y [n, oh, ow, co] */
     int32_t kernel, stride, pad;
-    bool upsample;
+    bool upsample; /* x is read as if upsampled by 2, nearest neighbour */
 } dmi_conv_shape;
 
-typedef struct dmi_conv_way {
+/* Tensors: x [n, ih, iw, ci], y and dy [n, oh, ow, co], weight and dw [kernel, kernel, ci, co].
+ * `add`: adds to the result's memory in place of overwriting it. Sizes are in floats. */
+typedef struct dmi_conv_algorithm {
     const char *name;
     bool uses_blas; /* calls dmi_gemm */
     bool (*suits)(const dmi_conv_shape *shape);
-    /* Floats of the weights as this way wants them (0: as they are), and of scratch for `threads`
-     * workers. */
+    /* Size of the transformed weights, which depends on kernel, ci and co only; 0: `weight` is used
+     * as it is. */
     size_t (*weight_floats)(const dmi_kernels *k, const dmi_conv_shape *shape);
+    /* Size of `work` for that number of worker threads. Backward's includes the weights that it
+     * transforms. */
     size_t (*forward_work)(const dmi_kernels *k, const dmi_conv_shape *shape, int32_t threads);
-    size_t (*backward_work)(const dmi_kernels *k, const dmi_conv_shape *shape,
-                            int32_t threads); /* its weights included */
-    /* prepared [weight_floats] from weight [k, k, ci, co]. */
+    size_t (*backward_work)(const dmi_kernels *k, const dmi_conv_shape *shape, int32_t threads);
+    /* prepared [weight_floats] = transformed weight */
     void (*prepare)(const dmi_graph *graph, const dmi_conv_shape *shape, float *prepared,
                     const float *weight);
     void (*forward)(const dmi_graph *graph, const dmi_conv_shape *shape, float *y, const float *x,
@@ -33,15 +36,15 @@ typedef struct dmi_conv_way {
                           const float *dy, const float *weight, bool add, float *work);
     void (*backward_weight)(const dmi_graph *graph, const dmi_conv_shape *shape, float *dw,
                             const float *x, const float *dy, bool add, float *work);
-} dmi_conv_way;
+} dmi_conv_algorithm;
 
-extern const dmi_conv_way dmi_conv_winograd; /* 3x3, stride 1, pad 1 */
-extern const dmi_conv_way
-    dmi_conv_product; /* all but upsampled; meant for kernel 1 and for stride 2 */
-extern const dmi_conv_way dmi_conv_im2col; /* all, by dmi_gemm; the oracle of the others */
+extern const dmi_conv_algorithm dmi_conv_winograd; /* 3x3, stride 1, pad 1 */
+extern const dmi_conv_algorithm dmi_conv_product;  /* without upsample; for kernel 1 and stride 2 */
+extern const dmi_conv_algorithm dmi_conv_im2col;   /* every shape, by dmi_gemm; the tests' oracle */
 
 /* The algorithm for a shape, given the name of the library's kernels (dmi_kernels.isa) and that of
  * BLAS's (dmi_gemm_core). */
-const dmi_conv_way *dmi_conv_select(const char *isa, const char *core, const dmi_conv_shape *shape);
+const dmi_conv_algorithm *dmi_conv_select(const char *isa, const char *core,
+                                          const dmi_conv_shape *shape);
 
 #endif

@@ -1,31 +1,34 @@
-/* Convolution as matrix products (im2col): each output pixel's k x k x ci inputs become a row of a
- * matrix. A product never reaches over two pictures, because BLAS may round rows differently when
- * there are more of them. */
-#include "autograd/conv/conv.h"
-
+/* Convolution as matrix products by BLAS (im2col): the rows of a matrix hold, for each output
+ * pixel, the kernel x kernel x ci inputs that it reads. The matrix is made tile by tile in a
+ * worker's scratch, never as a whole. A product never covers two images, because BLAS may round
+ * rows differently when there are more of them. */
 #include <string.h>
 
+#include "autograd/conv/conv.h"
 #include "autograd/conv/taps.h"
 #include "kernels/gemm.h"
 
-/* Floats of a piece's matrix, so that it stays in L2, and its pixels at most. */
-enum { PIECE_FLOATS = 128 * 1024, PIECE_PIXELS = 256 };
-/* Channels of a task in backward; below TAP_CHANNELS all taps make one product, whose height would
- * be too small. */
-enum { TASK_CHANNELS = 64, TAP_CHANNELS = 32 };
-/* The weight gradient's tasks, at least, where groups of pictures can give them. */
-enum { TASKS_LEAST = 16, GROUPS_MOST = 8 };
+/* A tile of the matrix has at most so many floats, to stay in L2, and so many pixels (rows). */
+enum { TILE_FLOATS = 128 * 1024, TILE_PIXELS_MIN = 8, TILE_PIXELS_MAX = 256 };
+/* Channels of a backward task. With fewer than TAP_CHANNELS_MIN channels, one product covers all
+ * taps, since the product of a single tap would have too few rows. */
+enum { TASK_CHANNELS = 64, TAP_CHANNELS_MIN = 32 };
+/* Images are split into at most GROUPS_MAX groups, so that the weight gradient has TASKS_MIN
+ * tasks. */
+enum { TASKS_MIN = 16, GROUPS_MAX = 8 };
 
 typedef struct im2col_job {
     const dmi_kernels *kernels;
     const dmi_conv_shape *shape;
-    float *to; /* y, dx or dw */
-    const float *x, *dy, *weight;
+    float *to;           /* y [n, oh, ow, co], dx [n, ih, iw, ci] or dw [taps, ci, co] */
+    const float *x;      /* [n, ih, iw, ci] */
+    const float *dy;     /* [n, oh, ow, co] */
+    const float *weight; /* [taps, ci, co] */
     const dmi_epilogue *epilogue;
     bool add;
-    float *partial; /* [groups, k, k, ci, co] */
-    float *scratch;
-    size_t scratch_floats; /* of one worker */
+    float *partial; /* [groups, taps, ci, co] */
+    float *scratch; /* [workers, scratch_floats]: each worker's tile of the matrix */
+    size_t scratch_floats;
 } im2col_job;
 
 static bool suits(const dmi_conv_shape *s) {
@@ -33,215 +36,247 @@ static bool suits(const dmi_conv_shape *s) {
     return true;
 }
 
-/* Output pixels of a piece whose rows have `columns` floats. */
-static int32_t piece_pixels(const dmi_conv_shape *s, size_t columns) {
-    size_t fit = PIECE_FLOATS / columns;
-    int32_t pixels = fit > PIECE_PIXELS ? PIECE_PIXELS : (int32_t)fit;
-    return dmi_smaller(dmi_larger(pixels, 8), dmi_output_pixels(s));
+/* Columns of the full matrix: the inputs of one output pixel. */
+static size_t full_columns(const dmi_conv_shape *s) { return (size_t)dmi_taps(s) * (size_t)s->ci; }
+
+/* Pixels of a tile whose rows have `columns` floats. */
+static int32_t tile_pixels(const dmi_conv_shape *s, size_t columns) {
+    int32_t pixels = (int32_t)dmi_min_size(TILE_FLOATS / columns, TILE_PIXELS_MAX);
+    return dmi_min(dmi_max(pixels, TILE_PIXELS_MIN), dmi_output_pixels(s));
 }
 
-static size_t row_floats(const dmi_conv_shape *s) { return (size_t)dmi_taps(s) * (size_t)s->ci; }
+static float *scratch_of(const im2col_job *job, int32_t worker) {
+    return job->scratch + (size_t)worker * job->scratch_floats;
+}
 
-/* ---- one tap of a run of output pixels, all in one picture ---- */
+/* ---- a tile's columns of one tap ---- */
 
-/* matrix (row stride `stride`) = channels c0 to c0+channels-1 of the inputs that `tap` sees from
- * `count` output pixels. */
-static void gather(const dmi_kernels *k, const dmi_conv_shape *s, float *matrix, size_t stride,
-                   const float *picture, int32_t tap, int32_t c0, int32_t channels, int32_t pixel,
-                   int32_t count) {
-    size_t ci = (size_t)s->ci, width = (size_t)channels;
-    for (int32_t done = 0, length; done < count; done += length) {
-        int32_t row = (pixel + done) / s->ow, column = (pixel + done) % s->ow;
-        length = dmi_smaller(s->ow - column, count - done);
-        dmi_run r = dmi_run_of(s, tap, row, column, length);
-        float *to = matrix + (size_t)done * stride;
-        for (int32_t i = column; i < column + length; i++)
+/* Output pixels `pixel` to pixel + pixels - 1 of one image, input channels `channel` to channel +
+ * channels - 1. */
+typedef struct tile {
+    int32_t pixel, pixels, channel, channels;
+} tile;
+
+/* matrix [pixels, channels] (row stride `stride`) = what `tap` reads from image [ih, iw, ci] for
+ * the tile's pixels. */
+static void gather(const im2col_job *job, float *matrix, size_t stride, const float *image,
+                   int32_t tap, tile t) {
+    const dmi_conv_shape *s = job->shape;
+    size_t ci = (size_t)s->ci, channels = (size_t)t.channels;
+    for (int32_t done = 0; done < t.pixels;) {
+        dmi_row_span span = dmi_row_span_at(s->ow, t.pixel + done, t.pixels - done);
+        dmi_pixel_run r = dmi_pixel_run_of(s, tap, span);
+        float *rows = matrix + (size_t)done * stride;
+        for (int32_t i = span.column; i < span.column + span.length; i++)
             if (i < r.first || i >= r.end)
-                memset(to + (size_t)(i - column) * stride, 0, width * sizeof *to);
+                memset(rows + (size_t)(i - span.column) * stride, 0, channels * sizeof *rows);
         const float *from =
-            picture + (size_t)dmi_larger(r.row, 0) * (size_t)s->iw * ci + (size_t)c0;
+            image + (size_t)dmi_max(r.row, 0) * (size_t)s->iw * ci + (size_t)t.channel;
         if (s->upsample) {
             for (int32_t i = r.first; i < r.end; i++)
-                k->copy_rows(to + (size_t)(i - column) * stride, 0,
-                             from + (size_t)((i * s->stride + r.shift) >> 1) * ci, 0, 1, width,
-                             false);
+                job->kernels->copy_rows(rows + (size_t)(i - span.column) * stride, 0,
+                                        from + (size_t)((i * s->stride + r.shift) >> 1) * ci, 0, 1,
+                                        channels, false);
         } else if (r.first < r.end) {
-            k->copy_rows(to + (size_t)(r.first - column) * stride, stride,
-                         from + (size_t)(r.first * s->stride + r.shift) * ci,
-                         (size_t)s->stride * ci, (size_t)(r.end - r.first), width, false);
+            job->kernels->copy_rows(rows + (size_t)(r.first - span.column) * stride, stride,
+                                    from + (size_t)(r.first * s->stride + r.shift) * ci,
+                                    (size_t)s->stride * ci, (size_t)(r.end - r.first), channels,
+                                    false);
         }
+        done += span.length;
     }
 }
 
-/* The adjoint of gather: the matrix is added to the picture. */
-static void scatter(const dmi_kernels *k, const dmi_conv_shape *s, const float *matrix,
-                    size_t stride, float *picture, int32_t tap, int32_t c0, int32_t channels,
-                    int32_t pixel, int32_t count) {
-    size_t ci = (size_t)s->ci, width = (size_t)channels;
-    for (int32_t done = 0, length; done < count; done += length) {
-        int32_t row = (pixel + done) / s->ow, column = (pixel + done) % s->ow;
-        length = dmi_smaller(s->ow - column, count - done);
-        dmi_run r = dmi_run_of(s, tap, row, column, length);
+/* The adjoint of gather: matrix [pixels, channels] is added to image [ih, iw, ci]. */
+static void scatter(const im2col_job *job, const float *matrix, size_t stride, float *image,
+                    int32_t tap, tile t) {
+    const dmi_conv_shape *s = job->shape;
+    size_t ci = (size_t)s->ci, channels = (size_t)t.channels;
+    for (int32_t done = 0; done < t.pixels;) {
+        dmi_row_span span = dmi_row_span_at(s->ow, t.pixel + done, t.pixels - done);
+        dmi_pixel_run r = dmi_pixel_run_of(s, tap, span);
+        const float *rows = matrix + (size_t)done * stride;
+        done += span.length;
         if (r.first >= r.end) continue;
-        const float *from = matrix + (size_t)done * stride;
-        float *to = picture + (size_t)r.row * (size_t)s->iw * ci + (size_t)c0;
+        float *to = image + (size_t)r.row * (size_t)s->iw * ci + (size_t)t.channel;
         if (s->upsample) {
             for (int32_t i = r.first; i < r.end; i++)
-                k->copy_rows(to + (size_t)((i * s->stride + r.shift) >> 1) * ci, 0,
-                             from + (size_t)(i - column) * stride, 0, 1, width, true);
+                job->kernels->copy_rows(to + (size_t)((i * s->stride + r.shift) >> 1) * ci, 0,
+                                        rows + (size_t)(i - span.column) * stride, 0, 1, channels,
+                                        true);
         } else {
-            k->copy_rows(to + (size_t)(r.first * s->stride + r.shift) * ci, (size_t)s->stride * ci,
-                         from + (size_t)(r.first - column) * stride, stride,
-                         (size_t)(r.end - r.first), width, true);
+            job->kernels->copy_rows(to + (size_t)(r.first * s->stride + r.shift) * ci,
+                                    (size_t)s->stride * ci,
+                                    rows + (size_t)(r.first - span.column) * stride, stride,
+                                    (size_t)(r.end - r.first), channels, true);
         }
     }
 }
 
-/* ---- forward: a task is a piece of a picture ---- */
+/* ---- forward: a task is one tile of pixels of one image; y = matrix weight ---- */
 
-static int32_t forward_pieces(const dmi_conv_shape *s) {
-    return dmi_divide_up(dmi_output_pixels(s), piece_pixels(s, row_floats(s)));
+static int32_t forward_tile_pixels(const dmi_conv_shape *s) {
+    return tile_pixels(s, full_columns(s));
+}
+
+static int32_t forward_tiles(const dmi_conv_shape *s) {
+    return dmi_divide_up(dmi_output_pixels(s), forward_tile_pixels(s));
 }
 
 static void forward_task(void *data, int32_t task, int32_t worker) {
     const im2col_job *job = data;
     const dmi_conv_shape *s = job->shape;
-    int32_t pieces = forward_pieces(s), n = task / pieces, step = piece_pixels(s, row_floats(s));
-    int32_t first = task % pieces * step, pixels = dmi_smaller(dmi_output_pixels(s) - first, step);
-    size_t ci = (size_t)s->ci, columns = row_floats(s);
-    size_t place = (size_t)n * dmi_output_floats(s) + (size_t)first * (size_t)s->co;
-    const float *picture = job->x + (size_t)n * dmi_input_floats(s),
-                *matrix = picture + (size_t)first * ci;
+    int32_t n = task / forward_tiles(s);
+    tile t = {.pixel = task % forward_tiles(s) * forward_tile_pixels(s), .channels = s->ci};
+    t.pixels = dmi_min(dmi_output_pixels(s) - t.pixel, forward_tile_pixels(s));
+    size_t ci = (size_t)s->ci, columns = full_columns(s);
+    size_t offset = (size_t)n * dmi_output_floats(s) + (size_t)t.pixel * (size_t)s->co;
+    const float *image = job->x + (size_t)n * dmi_input_floats(s),
+                *matrix = image + (size_t)t.pixel * ci;
     if (!dmi_is_plain(s)) {
-        float *gathered = job->scratch + (size_t)worker * job->scratch_floats;
+        float *gathered = scratch_of(job, worker);
         for (int32_t tap = 0; tap < dmi_taps(s); tap++)
-            gather(job->kernels, s, gathered + (size_t)tap * ci, columns, picture, tap, 0, s->ci,
-                   first, pixels);
+            gather(job, gathered + (size_t)tap * ci, columns, image, tap, t);
         matrix = gathered;
     }
-    bool add = dmi_epilogue_begin(job->kernels, job->epilogue, job->to, n, (size_t)s->co, place,
-                                  (size_t)pixels, 0, (size_t)s->co);
-    dmi_gemm(job->kernels->product, false, false, pixels, s->co, (int32_t)columns, matrix,
-             (int32_t)columns, job->weight, s->co, add, job->to + place, s->co);
+    dmi_output_tile y = {n, offset, (size_t)t.pixels, 0, (size_t)s->co};
+    bool add = dmi_epilogue_begin(job->kernels, job->epilogue, job->to, (size_t)s->co, &y);
+    dmi_gemm(job->kernels->product, false, false, t.pixels, s->co, (int32_t)columns, matrix,
+             (int32_t)columns, job->weight, s->co, add, job->to + offset, s->co);
 }
 
-/* ---- backward to x: a task is a range of channels of a picture; tap by tap ---- */
+/* ---- data gradient: a task is one tile of input channels of one image; for each tap, the matrix
+ * dy weight^T is scattered to dx ---- */
 
-static int32_t data_ranges(const dmi_conv_shape *s) { return dmi_divide_up(s->ci, TASK_CHANNELS); }
-static int32_t data_pixels(const dmi_conv_shape *s) { return piece_pixels(s, TASK_CHANNELS); }
+static int32_t data_channel_tiles(const dmi_conv_shape *s) {
+    return dmi_divide_up(s->ci, TASK_CHANNELS);
+}
+static int32_t data_tile_pixels(const dmi_conv_shape *s) { return tile_pixels(s, TASK_CHANNELS); }
 
 static void data_task(void *data, int32_t task, int32_t worker) {
     const im2col_job *job = data;
     const dmi_conv_shape *s = job->shape;
-    int32_t n = task / data_ranges(s), c0 = task % data_ranges(s) * TASK_CHANNELS;
-    int32_t channels = dmi_smaller(s->ci - c0, TASK_CHANNELS);
-    float *picture = job->to + (size_t)n * dmi_input_floats(s);
+    int32_t n = task / data_channel_tiles(s);
+    tile t = {.channel = task % data_channel_tiles(s) * TASK_CHANNELS};
+    t.channels = dmi_min(s->ci - t.channel, TASK_CHANNELS);
+    size_t ci = (size_t)s->ci, co = (size_t)s->co, c0 = (size_t)t.channel;
+    float *image = job->to + (size_t)n * dmi_input_floats(s);
     const float *dy = job->dy + (size_t)n * dmi_output_floats(s);
-    float *matrix = job->scratch + (size_t)worker * job->scratch_floats;
+    float *matrix = scratch_of(job, worker); /* [pixels, channels] */
     if (!job->add && !dmi_is_plain(s))
         for (size_t i = 0; i < (size_t)s->ih * (size_t)s->iw; i++)
-            memset(picture + i * (size_t)s->ci + (size_t)c0, 0, (size_t)channels * sizeof *picture);
-    for (int32_t first = 0, step = data_pixels(s); first < dmi_output_pixels(s); first += step) {
-        int32_t pixels = dmi_smaller(dmi_output_pixels(s) - first, step);
+            memset(image + i * ci + c0, 0, (size_t)t.channels * sizeof *image);
+    for (; t.pixel < dmi_output_pixels(s); t.pixel += data_tile_pixels(s)) {
+        t.pixels = dmi_min(dmi_output_pixels(s) - t.pixel, data_tile_pixels(s));
+        const float *rows = dy + (size_t)t.pixel * co;
         for (int32_t tap = 0; tap < dmi_taps(s); tap++) {
-            const float *weight =
-                job->weight + ((size_t)tap * (size_t)s->ci + (size_t)c0) * (size_t)s->co;
-            const float *rows = dy + (size_t)first * (size_t)s->co;
+            const float *weight = job->weight + ((size_t)tap * ci + c0) * co;
             if (dmi_is_plain(s)) {
-                dmi_gemm(job->kernels->product, false, true, pixels, channels, s->co, rows, s->co,
-                         weight, s->co, job->add,
-                         picture + (size_t)first * (size_t)s->ci + (size_t)c0, s->ci);
-                continue;
+                dmi_gemm(job->kernels->product, false, true, t.pixels, t.channels, s->co, rows,
+                         s->co, weight, s->co, job->add, image + (size_t)t.pixel * ci + c0, s->ci);
+            } else {
+                dmi_gemm(job->kernels->product, false, true, t.pixels, t.channels, s->co, rows,
+                         s->co, weight, s->co, false, matrix, t.channels);
+                scatter(job, matrix, (size_t)t.channels, image, tap, t);
             }
-            dmi_gemm(job->kernels->product, false, true, pixels, channels, s->co, rows, s->co,
-                     weight, s->co, false, matrix, channels);
-            scatter(job->kernels, s, matrix, (size_t)channels, picture, tap, c0, channels, first,
-                    pixels);
         }
     }
 }
 
-/* ---- weight gradient: a task is a block of dw for a group of pictures, whose sums are added up in
- * order ---- */
+/* ---- weight gradient: a task is one block of dw for one group of images; dw = matrix^T dy.
+ * Groups have partial sums, which are added in order ---- */
 
-typedef struct weight_cut {
-    int32_t taps;       /* of a block: one, or all */
-    int32_t ranges;     /* of input channels */
-    int32_t blocks;     /* of rows of dw */
-    int32_t out_ranges; /* of output channels */
-    int32_t groups;     /* of pictures */
-} weight_cut;
+typedef struct weight_partition {
+    int32_t taps;          /* of one block: one, or all */
+    int32_t channel_tiles; /* of input channels */
+    int32_t out_tiles;     /* of output channels */
+    int32_t row_blocks;    /* of dw seen as [taps * ci, co] */
+    int32_t groups;        /* of images */
+} weight_partition;
 
-static weight_cut weight_cut_of(const dmi_conv_shape *s) {
-    weight_cut c = {.taps = s->ci < TAP_CHANNELS ? dmi_taps(s) : 1,
-                    .ranges = dmi_divide_up(s->ci, TASK_CHANNELS),
-                    .out_ranges = dmi_divide_up(s->co, TASK_CHANNELS)};
-    c.blocks = dmi_taps(s) / c.taps * c.ranges;
-    c.groups =
-        dmi_smaller(dmi_smaller(dmi_divide_up(TASKS_LEAST, c.blocks * c.out_ranges), GROUPS_MOST),
-                    s->n);
-    return c;
+static weight_partition partition_of(const dmi_conv_shape *s) {
+    weight_partition p = {.taps = s->ci < TAP_CHANNELS_MIN ? dmi_taps(s) : 1,
+                          .channel_tiles = dmi_divide_up(s->ci, TASK_CHANNELS),
+                          .out_tiles = dmi_divide_up(s->co, TASK_CHANNELS)};
+    p.row_blocks = dmi_taps(s) / p.taps * p.channel_tiles;
+    int32_t wanted = dmi_divide_up(TASKS_MIN, p.row_blocks * p.out_tiles);
+    p.groups = dmi_min(dmi_min(wanted, GROUPS_MAX), s->n);
+    return p;
 }
 
+/* The block of dw and the group of images of one task. */
+typedef struct weight_block {
+    int32_t group, tap, channel, channels, out, outs;
+} weight_block;
+
+static weight_block block_of(const dmi_conv_shape *s, const weight_partition *p, int32_t task) {
+    int32_t row_block = task / p->out_tiles % p->row_blocks;
+    weight_block b = {.group = task / p->out_tiles / p->row_blocks,
+                      .tap = row_block / p->channel_tiles * p->taps,
+                      .channel = row_block % p->channel_tiles * TASK_CHANNELS,
+                      .out = task % p->out_tiles * TASK_CHANNELS};
+    b.channels = dmi_min(s->ci - b.channel, TASK_CHANNELS);
+    b.outs = dmi_min(s->co - b.out, TASK_CHANNELS);
+    return b;
+}
+
+/* Columns of a task's matrix, at most. */
 static size_t weight_columns(const dmi_conv_shape *s) {
-    return s->ci < TAP_CHANNELS ? row_floats(s) : (size_t)dmi_smaller(s->ci, TASK_CHANNELS);
+    return s->ci < TAP_CHANNELS_MIN ? full_columns(s) : (size_t)dmi_min(s->ci, TASK_CHANNELS);
 }
 
 static void weight_task(void *data, int32_t task, int32_t worker) {
     const im2col_job *job = data;
     const dmi_conv_shape *s = job->shape;
-    weight_cut c = weight_cut_of(s);
-    int32_t out = task % c.out_ranges * TASK_CHANNELS,
-            outs = dmi_smaller(s->co - out, TASK_CHANNELS);
-    int32_t block = task / c.out_ranges % c.blocks, group = task / c.out_ranges / c.blocks;
-    int32_t tap = block / c.ranges * c.taps, c0 = block % c.ranges * TASK_CHANNELS;
-    int32_t channels = dmi_smaller(s->ci - c0, TASK_CHANNELS);
-    int32_t rows = c.taps * channels, step = piece_pixels(s, weight_columns(s));
-    float *matrix = job->scratch + (size_t)worker * job->scratch_floats;
-    float *dw = c.groups > 1 ? job->partial + (size_t)group * dmi_weight_count(s) : job->to;
-    bool add = c.groups == 1 && job->add;
-    for (int32_t n = s->n * group / c.groups; n < s->n * (group + 1) / c.groups; n++) {
-        const float *picture = job->x + (size_t)n * dmi_input_floats(s),
-                    *dy = job->dy + (size_t)n * dmi_output_floats(s);
-        for (int32_t first = 0; first < dmi_output_pixels(s); first += step, add = true) {
-            int32_t pixels = dmi_smaller(dmi_output_pixels(s) - first, step);
-            const float *a = picture + (size_t)first * (size_t)s->ci + (size_t)c0;
+    weight_partition p = partition_of(s);
+    weight_block b = block_of(s, &p, task);
+    int32_t rows = p.taps * b.channels, step = tile_pixels(s, weight_columns(s));
+    float *matrix = scratch_of(job, worker); /* [pixels, taps * channels] */
+    float *dw = p.groups > 1 ? job->partial + (size_t)b.group * dmi_weight_count(s) : job->to;
+    dw += ((size_t)b.tap * (size_t)s->ci + (size_t)b.channel) * (size_t)s->co + (size_t)b.out;
+    bool add = p.groups == 1 && job->add;
+    for (int32_t n = s->n * b.group / p.groups; n < s->n * (b.group + 1) / p.groups; n++) {
+        const float *image = job->x + (size_t)n * dmi_input_floats(s);
+        const float *dy = job->dy + (size_t)n * dmi_output_floats(s) + (size_t)b.out;
+        for (int32_t pixel = 0; pixel < dmi_output_pixels(s); pixel += step, add = true) {
+            tile t = {.pixel = pixel,
+                      .pixels = dmi_min(dmi_output_pixels(s) - pixel, step),
+                      .channel = b.channel,
+                      .channels = b.channels};
+            const float *a = image + (size_t)pixel * (size_t)s->ci + (size_t)b.channel;
             if (!dmi_is_plain(s)) {
-                for (int32_t i = 0; i < c.taps; i++)
-                    gather(job->kernels, s, matrix + (size_t)i * (size_t)channels, (size_t)rows,
-                           picture, tap + i, c0, channels, first, pixels);
+                for (int32_t i = 0; i < p.taps; i++)
+                    gather(job, matrix + (size_t)i * (size_t)b.channels, (size_t)rows, image,
+                           b.tap + i, t);
                 a = matrix;
             }
-            dmi_gemm(job->kernels->product, true, false, rows, outs, pixels, a,
-                     dmi_is_plain(s) ? s->ci : rows,
-                     dy + (size_t)first * (size_t)s->co + (size_t)out, s->co, add,
-                     dw + ((size_t)tap * (size_t)s->ci + (size_t)c0) * (size_t)s->co + (size_t)out,
-                     s->co);
+            dmi_gemm(job->kernels->product, true, false, rows, b.outs, t.pixels, a,
+                     dmi_is_plain(s) ? s->ci : rows, dy + (size_t)pixel * (size_t)s->co, s->co, add,
+                     dw, s->co);
         }
     }
 }
 
-/* ---- sizes, whole cache lines for each worker ---- */
+/* ---- sizes in floats; of a worker's scratch, in whole cache lines ---- */
 
-static size_t forward_floats(const dmi_conv_shape *s) {
-    return dmi_is_plain(s) ? 0 : dmi_lines((size_t)piece_pixels(s, row_floats(s)) * row_floats(s));
+static size_t forward_scratch(const dmi_conv_shape *s) {
+    if (dmi_is_plain(s)) return 0;
+    return dmi_align_floats((size_t)forward_tile_pixels(s) * full_columns(s));
 }
 
-static size_t data_floats(const dmi_conv_shape *s) {
-    return dmi_is_plain(s)
-               ? 0
-               : dmi_lines((size_t)data_pixels(s) * (size_t)dmi_smaller(s->ci, TASK_CHANNELS));
+static size_t data_scratch(const dmi_conv_shape *s) {
+    if (dmi_is_plain(s)) return 0;
+    return dmi_align_floats((size_t)data_tile_pixels(s) * (size_t)dmi_min(s->ci, TASK_CHANNELS));
 }
 
-static size_t weight_task_floats(const dmi_conv_shape *s) {
-    return dmi_is_plain(s)
-               ? 0
-               : dmi_lines((size_t)piece_pixels(s, weight_columns(s)) * weight_columns(s));
+static size_t weight_scratch(const dmi_conv_shape *s) {
+    if (dmi_is_plain(s)) return 0;
+    return dmi_align_floats((size_t)tile_pixels(s, weight_columns(s)) * weight_columns(s));
 }
 
 static size_t partial_floats(const dmi_conv_shape *s) {
-    int32_t groups = weight_cut_of(s).groups;
-    return groups > 1 ? dmi_lines((size_t)groups * dmi_weight_count(s)) : 0;
+    int32_t groups = partition_of(s).groups;
+    return groups > 1 ? dmi_align_floats((size_t)groups * dmi_weight_count(s)) : 0;
 }
 
 static size_t weight_floats(const dmi_kernels *k, const dmi_conv_shape *s) {
@@ -251,14 +286,14 @@ static size_t weight_floats(const dmi_kernels *k, const dmi_conv_shape *s) {
 
 static size_t forward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32_t threads) {
     (void)k;
-    return forward_floats(s) * (size_t)threads;
+    return forward_scratch(s) * (size_t)threads;
 }
 
 static size_t backward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32_t threads) {
     (void)k;
-    size_t data = data_floats(s) * (size_t)threads,
-           weight = weight_task_floats(s) * (size_t)threads + partial_floats(s);
-    return data > weight ? data : weight;
+    size_t data = data_scratch(s) * (size_t)threads,
+           weight = weight_scratch(s) * (size_t)threads + partial_floats(s);
+    return dmi_max_size(data, weight);
 }
 
 static void prepare(const dmi_graph *graph, const dmi_conv_shape *s, float *prepared,
@@ -277,8 +312,8 @@ static void forward(const dmi_graph *graph, const dmi_conv_shape *s, float *y, c
                       .weight = weight,
                       .epilogue = epilogue,
                       .scratch = work,
-                      .scratch_floats = forward_floats(s)};
-    dmi_parallel(graph->host->pool, s->n * forward_pieces(s), forward_task, &job);
+                      .scratch_floats = forward_scratch(s)};
+    dmi_parallel(graph->host->pool, s->n * forward_tiles(s), forward_task, &job);
 }
 
 static void backward_data(const dmi_graph *graph, const dmi_conv_shape *s, float *dx,
@@ -290,13 +325,13 @@ static void backward_data(const dmi_graph *graph, const dmi_conv_shape *s, float
                       .weight = weight,
                       .add = add,
                       .scratch = work,
-                      .scratch_floats = data_floats(s)};
-    dmi_parallel(graph->host->pool, s->n * data_ranges(s), data_task, &job);
+                      .scratch_floats = data_scratch(s)};
+    dmi_parallel(graph->host->pool, s->n * data_channel_tiles(s), data_task, &job);
 }
 
 static void backward_weight(const dmi_graph *graph, const dmi_conv_shape *s, float *dw,
                             const float *x, const float *dy, bool add, float *work) {
-    weight_cut c = weight_cut_of(s);
+    weight_partition p = partition_of(s);
     im2col_job job = {.kernels = graph->kernels,
                       .shape = s,
                       .to = dw,
@@ -305,13 +340,13 @@ static void backward_weight(const dmi_graph *graph, const dmi_conv_shape *s, flo
                       .add = add,
                       .partial = work,
                       .scratch = work + partial_floats(s),
-                      .scratch_floats = weight_task_floats(s)};
-    dmi_parallel(graph->host->pool, c.groups * c.blocks * c.out_ranges, weight_task, &job);
-    if (c.groups > 1)
-        graph->kernels->sum_rows(dw, job.partial, (size_t)c.groups, dmi_weight_count(s), add);
+                      .scratch_floats = weight_scratch(s)};
+    dmi_parallel(graph->host->pool, p.groups * p.row_blocks * p.out_tiles, weight_task, &job);
+    if (p.groups > 1)
+        graph->kernels->sum_rows(dw, job.partial, (size_t)p.groups, dmi_weight_count(s), add);
 }
 
-const dmi_conv_way dmi_conv_im2col = {
+const dmi_conv_algorithm dmi_conv_im2col = {
     .name = "im2col",
     .uses_blas = true,
     .suits = suits,

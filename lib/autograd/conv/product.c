@@ -1,219 +1,267 @@
-/* Convolution as a product for every tap of the kernel and run of pixels, read and written where
- * they stand: for kernel 1 and for stride 2, which Winograd does not do. Nothing is copied but the
- * weights, turned over for the data gradient. */
-#include "autograd/conv/conv.h"
-
+/* Convolution as one matrix product for each tap of the kernel and run of pixels within a row. The
+ * products read x and write y in place; nothing is copied but the weights, transposed for the data
+ * gradient. For kernel 1 and for stride 2, which Winograd does not support. */
 #include <string.h>
 
-#include "autograd/conv/partition.h"
+#include "autograd/conv/conv.h"
+#include "autograd/conv/partial_sums.h"
 #include "autograd/conv/taps.h"
 #include "kernels/product.h"
 
-/* A task's pixels and channels: its part of x and of y stays in L2. Of dw, a task has a block of
- * both kinds of channels. */
+/* A task computes a tile of y, or dx: so many pixels and channels, so that its parts of x and y
+ * stay in L2. For dw it computes a block of so many input and output channels. */
 enum { TASK_PIXELS = 64, TASK_CHANNELS = 128, BLOCK_IN = 64, BLOCK_OUT = 128 };
-/* The weight gradient's tasks, at least, where groups of pictures can give them. */
-enum { TASKS_LEAST = 16, GROUPS_MOST = 8 };
+/* Images are split into at most GROUPS_MAX groups, so that the weight gradient has TASKS_MIN
+ * tasks. */
+enum { TASKS_MIN = 16, GROUPS_MAX = 8 };
 
 typedef struct product_job {
     const dmi_kernels *kernels;
     const dmi_conv_shape *shape;
-    float *to; /* y, dx or dw */
-    const float *x, *dy;
-    const float *weight; /* for the data gradient [taps][co][ci] */
+    float *to;           /* y [n, oh, ow, co], dx [n, ih, iw, ci] or dw [taps, ci, co] */
+    const float *x;      /* [n, ih, iw, ci] */
+    const float *dy;     /* [n, oh, ow, co] */
+    const float *weight; /* [taps, ci, co]; for the data gradient transposed, [taps, co, ci] */
     const dmi_epilogue *epilogue;
     bool add;
-    float *partial; /* [groups][taps][ci][co] */
+    float *partial; /* [groups, taps, ci, co] */
 } product_job;
 
 static bool suits(const dmi_conv_shape *s) { return !s->upsample; }
 
-/* Pixels cut into tasks: a picture's, in order. */
-static int32_t pieces_of(int32_t pixels) { return dmi_divide_up(pixels, TASK_PIXELS); }
-static int32_t ranges_of(int32_t channels) { return dmi_divide_up(channels, TASK_CHANNELS); }
+/* ---- tiles of y and dx ---- */
 
-/* The piece and range of a task. */
-typedef struct task_place {
-    int32_t n, pixel, pixels, channel, channels;
-} task_place;
+static int32_t pixel_tiles(int32_t pixels) { return dmi_divide_up(pixels, TASK_PIXELS); }
+static int32_t channel_tiles(int32_t channels) { return dmi_divide_up(channels, TASK_CHANNELS); }
 
-static task_place place_of(int32_t task, int32_t pixels, int32_t channels) {
-    int32_t range = task % ranges_of(channels),
-            piece = task / ranges_of(channels) % pieces_of(pixels);
-    task_place p = {.n = task / ranges_of(channels) / pieces_of(pixels),
-                    .pixel = piece * TASK_PIXELS,
-                    .channel = range * TASK_CHANNELS};
-    p.pixels = dmi_smaller(pixels - p.pixel, TASK_PIXELS);
-    p.channels = dmi_smaller(channels - p.channel, TASK_CHANNELS);
-    return p;
+static int32_t tile_count(int32_t n, int32_t pixels, int32_t channels) {
+    return n * pixel_tiles(pixels) * channel_tiles(channels);
 }
 
-/* ---- forward: for each row of output pixels, the runs that the taps see ---- */
+/* Of image n: pixels `pixel` to pixel + pixels - 1, likewise channels. */
+typedef struct tile {
+    int32_t n, pixel, pixels, channel, channels;
+} tile;
 
-/* Kernel 1: one product, which adds bias and residual as it writes. */
-static void forward_plain(const product_job *job, const task_place *p, const float *x,
-                          size_t place) {
+/* The tile of a task; each image has `pixels` pixels of `channels` channels. */
+static tile tile_of(int32_t task, int32_t pixels, int32_t channels) {
+    int32_t row = task / channel_tiles(channels);
+    tile t = {.n = row / pixel_tiles(pixels),
+              .pixel = row % pixel_tiles(pixels) * TASK_PIXELS,
+              .channel = task % channel_tiles(channels) * TASK_CHANNELS};
+    t.pixels = dmi_min(pixels - t.pixel, TASK_PIXELS);
+    t.channels = dmi_min(channels - t.channel, TASK_CHANNELS);
+    return t;
+}
+
+/* rows [pixels, channels], with row stride `stride`, = 0 */
+static void clear(float *rows, size_t stride, const tile *t) {
+    for (int32_t i = 0; i < t->pixels; i++)
+        memset(rows + (size_t)i * stride, 0, (size_t)t->channels * sizeof *rows);
+}
+
+/* ---- forward ---- */
+
+static dmi_output_tile output_tile(const tile *t, size_t offset) {
+    return (dmi_output_tile){t->n, offset, (size_t)t->pixels, (size_t)t->channel,
+                             (size_t)t->channels};
+}
+
+/* Kernel 1: one product, which adds bias and residual as it writes. x: the tile's first pixel;
+ * offset: of its first pixel in y. */
+static void forward_plain(const product_job *job, const tile *t, const float *x, size_t offset) {
     const dmi_conv_shape *s = job->shape;
     const dmi_epilogue *e = job->epilogue;
-    size_t co = (size_t)s->co, c0 = (size_t)p->channel;
-    float *y = job->to + place + c0;
+    size_t co = (size_t)s->co, c0 = (size_t)t->channel;
+    float *y = job->to + offset + c0;
     dmi_product_addend start = {.stride = co};
     if (e->per_image || e->add) {
-        bool begun = dmi_epilogue_begin(job->kernels, e, job->to, p->n, co, place,
-                                        (size_t)p->pixels, c0, (size_t)p->channels);
+        dmi_output_tile out = output_tile(t, offset);
+        bool begun = dmi_epilogue_begin(job->kernels, e, job->to, co, &out);
         start.matrix = begun ? y : NULL;
     } else {
         start.bias = e->bias ? e->bias + c0 : NULL;
-        start.matrix = e->residual ? e->residual + place + c0 : NULL;
+        start.matrix = e->residual ? e->residual + offset + c0 : NULL;
     }
-    job->kernels->product->multiply_add(y, co, x, (size_t)s->ci, job->weight + c0, co, p->pixels,
-                                        p->channels, s->ci, &start);
+    job->kernels->product->multiply_add(y, co, x, (size_t)s->ci, job->weight + c0, co, t->pixels,
+                                        t->channels, s->ci, &start);
+}
+
+/* y [span.length, channels] (row stride co) += for each tap, the run of pixels of image [ih, iw,
+ * ci] that it reads, times its weights. */
+static void forward_span(const product_job *job, const tile *t, float *y, const float *image,
+                         dmi_row_span span) {
+    const dmi_conv_shape *s = job->shape;
+    size_t ci = (size_t)s->ci, co = (size_t)s->co, c0 = (size_t)t->channel;
+    for (int32_t tap = 0; tap < dmi_taps(s); tap++) {
+        dmi_pixel_run r = dmi_pixel_run_of(s, tap, span);
+        if (r.first == r.end) continue;
+        size_t column = (size_t)(r.first * s->stride + r.shift);
+        const float *x = image + ((size_t)r.row * (size_t)s->iw + column) * ci;
+        job->kernels->product->multiply(y + (size_t)(r.first - span.column) * co, co, x,
+                                        (size_t)s->stride * ci,
+                                        job->weight + (size_t)tap * ci * co + c0, co,
+                                        r.end - r.first, t->channels, s->ci, true);
+    }
 }
 
 static void forward_task(void *data, int32_t task, int32_t worker) {
     const product_job *job = data;
     const dmi_conv_shape *s = job->shape;
     (void)worker;
-    task_place p = place_of(task, dmi_output_pixels(s), s->co);
-    size_t ci = (size_t)s->ci, co = (size_t)s->co, c0 = (size_t)p.channel;
-    size_t place = (size_t)p.n * dmi_output_floats(s) + (size_t)p.pixel * co;
-    const float *picture = job->x + (size_t)p.n * dmi_input_floats(s);
+    tile t = tile_of(task, dmi_output_pixels(s), s->co);
+    size_t co = (size_t)s->co, c0 = (size_t)t.channel;
+    size_t offset = (size_t)t.n * dmi_output_floats(s) + (size_t)t.pixel * co;
+    const float *image = job->x + (size_t)t.n * dmi_input_floats(s);
     if (dmi_is_plain(s)) {
-        forward_plain(job, &p, picture + (size_t)p.pixel * ci, place);
+        forward_plain(job, &t, image + (size_t)t.pixel * (size_t)s->ci, offset);
         return;
     }
-    bool begun = dmi_epilogue_begin(job->kernels, job->epilogue, job->to, p.n, co, place,
-                                    (size_t)p.pixels, c0, (size_t)p.channels);
-    for (int32_t i = 0; i < p.pixels && !begun; i++)
-        memset(job->to + place + (size_t)i * co + c0, 0, (size_t)p.channels * sizeof(float));
-    for (int32_t done = 0, length; done < p.pixels; done += length) {
-        int32_t row = (p.pixel + done) / s->ow, column = (p.pixel + done) % s->ow;
-        length = dmi_smaller(s->ow - column, p.pixels - done);
-        for (int32_t tap = 0; tap < dmi_taps(s); tap++) {
-            dmi_run r = dmi_run_of(s, tap, row, column, length);
-            if (r.first == r.end) continue;
-            const float *from =
-                picture +
-                ((size_t)r.row * (size_t)s->iw + (size_t)(r.first * s->stride + r.shift)) * ci;
-            job->kernels->product->multiply(job->to + place +
-                                                (size_t)(done + r.first - column) * co + c0,
-                                            co, from, (size_t)s->stride * ci,
-                                            job->weight + (size_t)tap * ci * co + c0, co,
-                                            r.end - r.first, p.channels, s->ci, true);
-        }
+    float *y = job->to + offset + c0;
+    dmi_output_tile out = output_tile(&t, offset);
+    if (!dmi_epilogue_begin(job->kernels, job->epilogue, job->to, co, &out)) clear(y, co, &t);
+    for (int32_t done = 0; done < t.pixels;) {
+        dmi_row_span span = dmi_row_span_at(s->ow, t.pixel + done, t.pixels - done);
+        forward_span(job, &t, y + (size_t)done * co, image, span);
+        done += span.length;
     }
 }
 
-/* ---- backward to x: for each row of input pixels, the output pixels that saw it through a tap
- * ---- */
+/* ---- data gradient ---- */
 
-typedef struct turn_job {
+typedef struct transpose_job {
     const dmi_kernels *kernels;
     const dmi_conv_shape *shape;
-    float *to;
-    const float *weight;
-} turn_job;
+    float *to;           /* [taps, co, ci] */
+    const float *weight; /* [taps, ci, co] */
+} transpose_job;
 
-static void turn_task(void *data, int32_t tap, int32_t worker) {
-    const turn_job *job = data;
+static void transpose_task(void *data, int32_t tap, int32_t worker) {
+    const transpose_job *job = data;
     size_t ci = (size_t)job->shape->ci, co = (size_t)job->shape->co, at = (size_t)tap * ci * co;
     (void)worker;
     job->kernels->product->transpose(job->to + at, ci, job->weight + at, co, job->shape->ci,
                                      job->shape->co);
 }
 
-/* The output columns first to end-1 that see input columns from `column` to column + columns - 1
- * through column `kx` of the kernel. */
-static void columns_seeing(const dmi_conv_shape *s, int32_t kx, int32_t column, int32_t columns,
-                           int32_t *first, int32_t *end) {
-    int32_t low = column + s->pad - kx, high = column + columns + s->pad - kx;
+/* The output columns first to end-1 that read the span's input columns through column kx of the
+ * kernel. */
+static void reading_columns(const dmi_conv_shape *s, int32_t kx, dmi_row_span span, int32_t *first,
+                            int32_t *end) {
+    int32_t low = span.column + s->pad - kx, high = low + span.length;
     *first = low > 0 ? dmi_divide_up(low, s->stride) : 0;
-    *end = high > 0 ? dmi_smaller(dmi_divide_up(high, s->stride), s->ow) : 0;
+    *end = high > 0 ? dmi_min(dmi_divide_up(high, s->stride), s->ow) : 0;
+}
+
+/* dx [span.length, channels] (row stride ci) += for each tap, the output pixels of dy [oh, ow, co],
+ * one image, that read the span through it, times its weights. */
+static void data_span(const product_job *job, const tile *t, float *dx, const float *dy,
+                      dmi_row_span span) {
+    const dmi_conv_shape *s = job->shape;
+    size_t ci = (size_t)s->ci, co = (size_t)s->co, c0 = (size_t)t->channel;
+    for (int32_t tap = 0; tap < dmi_taps(s); tap++) {
+        int32_t kx = tap % s->kernel, y = span.row + s->pad - tap / s->kernel, first, end;
+        if (y < 0 || y % s->stride || y / s->stride >= s->oh) continue;
+        reading_columns(s, kx, span, &first, &end);
+        if (first >= end) continue;
+        float *to = dx + (size_t)(first * s->stride + kx - s->pad - span.column) * ci;
+        const float *from = dy + ((size_t)(y / s->stride) * (size_t)s->ow + (size_t)first) * co;
+        job->kernels->product->multiply(to, (size_t)s->stride * ci, from, co,
+                                        job->weight + (size_t)tap * ci * co + c0, ci, end - first,
+                                        t->channels, s->co, true);
+    }
 }
 
 static void data_task(void *data, int32_t task, int32_t worker) {
     const product_job *job = data;
     const dmi_conv_shape *s = job->shape;
-    dmi_multiply *multiply = job->kernels->product->multiply;
     (void)worker;
-    task_place p = place_of(task, s->ih * s->iw, s->ci);
-    size_t ci = (size_t)s->ci, co = (size_t)s->co, c0 = (size_t)p.channel;
-    float *to = job->to + (size_t)p.n * dmi_input_floats(s) + (size_t)p.pixel * ci + c0;
-    const float *picture = job->dy + (size_t)p.n * dmi_output_floats(s);
+    tile t = tile_of(task, s->ih * s->iw, s->ci);
+    size_t ci = (size_t)s->ci, co = (size_t)s->co, c0 = (size_t)t.channel;
+    float *dx = job->to + (size_t)t.n * dmi_input_floats(s) + (size_t)t.pixel * ci + c0;
+    const float *dy = job->dy + (size_t)t.n * dmi_output_floats(s);
     if (dmi_is_plain(s)) {
-        multiply(to, ci, picture + (size_t)p.pixel * co, co, job->weight + c0, ci, p.pixels,
-                 p.channels, s->co, job->add);
+        job->kernels->product->multiply(dx, ci, dy + (size_t)t.pixel * co, co, job->weight + c0, ci,
+                                        t.pixels, t.channels, s->co, job->add);
         return;
     }
-    for (int32_t i = 0; i < p.pixels && !job->add; i++)
-        memset(to + (size_t)i * ci, 0, (size_t)p.channels * sizeof *to);
-    for (int32_t done = 0, length; done < p.pixels; done += length) {
-        int32_t row = (p.pixel + done) / s->iw, column = (p.pixel + done) % s->iw;
-        length = dmi_smaller(s->iw - column, p.pixels - done);
-        for (int32_t tap = 0; tap < dmi_taps(s); tap++) {
-            int32_t kx = tap % s->kernel, y = row + s->pad - tap / s->kernel, first, end;
-            if (y < 0 || y % s->stride || y / s->stride >= s->oh) continue;
-            columns_seeing(s, kx, column, length, &first, &end);
-            if (first >= end) continue;
-            float *run = to + (size_t)(done + first * s->stride + kx - s->pad - column) * ci;
-            const float *from =
-                picture + ((size_t)(y / s->stride) * (size_t)s->ow + (size_t)first) * co;
-            multiply(run, (size_t)s->stride * ci, from, co,
-                     job->weight + (size_t)tap * ci * co + c0, ci, end - first, p.channels, s->co,
-                     true);
-        }
+    if (!job->add) clear(dx, ci, &t);
+    for (int32_t done = 0; done < t.pixels;) {
+        dmi_row_span span = dmi_row_span_at(s->iw, t.pixel + done, t.pixels - done);
+        data_span(job, &t, dx + (size_t)done * ci, dy, span);
+        done += span.length;
     }
 }
 
-/* ---- weight gradient: a task is a block of one tap's matrix for a group of pictures; groups are
- * added up in order ---- */
+/* ---- weight gradient: a task is one block of one tap's matrix for one group of images; groups
+ * have partial sums, which are added in order ---- */
 
-static int32_t blocks_of(const dmi_conv_shape *s) {
+static int32_t block_count(const dmi_conv_shape *s) {
     return dmi_taps(s) * dmi_divide_up(s->ci, BLOCK_IN) * dmi_divide_up(s->co, BLOCK_OUT);
 }
 
-static int32_t groups_of(const dmi_conv_shape *s) {
-    return dmi_smaller(dmi_smaller(dmi_divide_up(TASKS_LEAST, blocks_of(s)), GROUPS_MOST), s->n);
+static int32_t group_count(const dmi_conv_shape *s) {
+    return dmi_min(dmi_min(dmi_divide_up(TASKS_MIN, block_count(s)), GROUPS_MAX), s->n);
+}
+
+/* Input channels `in` to in + ins - 1, likewise output channels, of one tap. */
+typedef struct weight_block {
+    int32_t tap, in, ins, out, outs;
+} weight_block;
+
+static weight_block block_of(const dmi_conv_shape *s, int32_t block) {
+    int32_t in_blocks = dmi_divide_up(s->ci, BLOCK_IN),
+            out_blocks = dmi_divide_up(s->co, BLOCK_OUT);
+    weight_block b = {.tap = block / out_blocks / in_blocks,
+                      .in = block / out_blocks % in_blocks * BLOCK_IN,
+                      .out = block % out_blocks * BLOCK_OUT};
+    b.ins = dmi_min(s->ci - b.in, BLOCK_IN);
+    b.outs = dmi_min(s->co - b.out, BLOCK_OUT);
+    return b;
+}
+
+/* dw [ins, outs] (row stride co) += the gradient of one image: row by row, the run of pixels that
+ * the tap reads, transposed, times dy. x [ih, iw, ci] and dy [oh, ow, co] point at the block's
+ * first channel. */
+static void weight_image(const product_job *job, const weight_block *b, float *dw, const float *x,
+                         const float *dy) {
+    const dmi_conv_shape *s = job->shape;
+    size_t ci = (size_t)s->ci, co = (size_t)s->co;
+    for (int32_t row = 0; row < s->oh; row++) {
+        dmi_pixel_run r = dmi_pixel_run_of(s, b->tap, (dmi_row_span){row, 0, s->ow});
+        if (r.first == r.end) continue;
+        size_t column = (size_t)(r.first * s->stride + r.shift);
+        job->kernels->product->multiply_transposed(
+            dw, co, x + ((size_t)r.row * (size_t)s->iw + column) * ci, (size_t)s->stride * ci,
+            dy + ((size_t)row * (size_t)s->ow + (size_t)r.first) * co, co, b->ins, b->outs,
+            r.end - r.first, true);
+    }
 }
 
 static void weight_task(void *data, int32_t task, int32_t worker) {
     const product_job *job = data;
     const dmi_conv_shape *s = job->shape;
-    dmi_multiply *multiply = job->kernels->product->multiply_transposed;
     (void)worker;
-    int32_t out_blocks = dmi_divide_up(s->co, BLOCK_OUT),
-            in_blocks = dmi_divide_up(s->ci, BLOCK_IN);
-    int32_t group = task / blocks_of(s), groups = groups_of(s),
-            tap = task / out_blocks / in_blocks % dmi_taps(s);
-    int32_t in = task / out_blocks % in_blocks * BLOCK_IN, ins = dmi_smaller(s->ci - in, BLOCK_IN);
-    int32_t out = task % out_blocks * BLOCK_OUT, outs = dmi_smaller(s->co - out, BLOCK_OUT);
+    weight_block b = block_of(s, task % block_count(s));
+    int32_t group = task / block_count(s), groups = group_count(s);
     size_t ci = (size_t)s->ci, co = (size_t)s->co;
     float *dw = groups > 1 ? job->partial + (size_t)group * dmi_weight_count(s) : job->to;
-    dw += ((size_t)tap * ci + (size_t)in) * co + (size_t)out;
-    for (int32_t i = 0; i < ins && (groups > 1 || !job->add); i++)
-        memset(dw + (size_t)i * co, 0, (size_t)outs * sizeof *dw);
+    dw += ((size_t)b.tap * ci + (size_t)b.in) * co + (size_t)b.out;
+    for (int32_t i = 0; i < b.ins && (groups > 1 || !job->add); i++)
+        memset(dw + (size_t)i * co, 0, (size_t)b.outs * sizeof *dw);
     int32_t first = s->n * group / groups, end = s->n * (group + 1) / groups;
-    const float *x = job->x + (size_t)first * dmi_input_floats(s) + in;
-    const float *dy = job->dy + (size_t)first * dmi_output_floats(s) + out;
+    const float *x = job->x + (size_t)first * dmi_input_floats(s) + b.in;
+    const float *dy = job->dy + (size_t)first * dmi_output_floats(s) + b.out;
     if (dmi_is_plain(s)) {
-        multiply(dw, co, x, ci, dy, co, ins, outs, (end - first) * dmi_output_pixels(s), true);
+        job->kernels->product->multiply_transposed(dw, co, x, ci, dy, co, b.ins, b.outs,
+                                                   (end - first) * dmi_output_pixels(s), true);
         return;
     }
-    for (int32_t n = first; n < end; n++, x += dmi_input_floats(s), dy += dmi_output_floats(s)) {
-        for (int32_t row = 0; row < s->oh; row++) {
-            dmi_run r = dmi_run_of(s, tap, row, 0, s->ow);
-            if (r.first == r.end) continue;
-            multiply(dw, co,
-                     x + ((size_t)r.row * (size_t)s->iw + (size_t)(r.first * s->stride + r.shift)) *
-                             ci,
-                     (size_t)s->stride * ci,
-                     dy + ((size_t)row * (size_t)s->ow + (size_t)r.first) * co, co, ins, outs,
-                     r.end - r.first, true);
-        }
-    }
+    for (int32_t n = first; n < end; n++, x += dmi_input_floats(s), dy += dmi_output_floats(s))
+        weight_image(job, &b, dw, x, dy);
 }
 
-/* ---- the way ---- */
+/* ---- the algorithm ---- */
 
 static size_t weight_floats(const dmi_kernels *k, const dmi_conv_shape *s) {
     (void)k, (void)s;
@@ -227,7 +275,7 @@ static size_t forward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32_
 
 static size_t backward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32_t threads) {
     (void)k, (void)threads;
-    return (groups_of(s) > 1 ? (size_t)groups_of(s) : 1) * dmi_weight_count(s);
+    return (size_t)dmi_max(group_count(s), 1) * dmi_weight_count(s);
 }
 
 static void prepare(const dmi_graph *graph, const dmi_conv_shape *s, float *prepared,
@@ -245,23 +293,22 @@ static void forward(const dmi_graph *graph, const dmi_conv_shape *s, float *y, c
                        .x = x,
                        .weight = weight,
                        .epilogue = epilogue};
-    dmi_parallel(graph->host->pool, s->n * pieces_of(dmi_output_pixels(s)) * ranges_of(s->co),
-                 forward_task, &job);
+    dmi_parallel(graph->host->pool, tile_count(s->n, dmi_output_pixels(s), s->co), forward_task,
+                 &job);
 }
 
 static void backward_data(const dmi_graph *graph, const dmi_conv_shape *s, float *dx,
                           const float *dy, const float *weight, bool add, float *work) {
-    turn_job turn = {.kernels = graph->kernels, .shape = s, .to = work, .weight = weight};
-    dmi_parallel(graph->host->pool, dmi_taps(s), turn_task, &turn);
+    transpose_job transpose = {.kernels = graph->kernels, .shape = s, .to = work, .weight = weight};
+    dmi_parallel(graph->host->pool, dmi_taps(s), transpose_task, &transpose);
     product_job job = {
         .kernels = graph->kernels, .shape = s, .to = dx, .dy = dy, .weight = work, .add = add};
-    dmi_parallel(graph->host->pool, s->n * pieces_of(s->ih * s->iw) * ranges_of(s->ci), data_task,
-                 &job);
+    dmi_parallel(graph->host->pool, tile_count(s->n, s->ih * s->iw, s->ci), data_task, &job);
 }
 
 static void backward_weight(const dmi_graph *graph, const dmi_conv_shape *s, float *dw,
                             const float *x, const float *dy, bool add, float *work) {
-    int32_t groups = groups_of(s);
+    int32_t groups = group_count(s);
     product_job job = {.kernels = graph->kernels,
                        .shape = s,
                        .to = dw,
@@ -269,11 +316,11 @@ static void backward_weight(const dmi_graph *graph, const dmi_conv_shape *s, flo
                        .dy = dy,
                        .add = add,
                        .partial = work};
-    dmi_parallel(graph->host->pool, groups * blocks_of(s), weight_task, &job);
-    if (groups > 1) dmi_sum_parts(graph, dw, work, groups, dmi_weight_count(s), add);
+    dmi_parallel(graph->host->pool, groups * block_count(s), weight_task, &job);
+    if (groups > 1) dmi_sum_partials(graph, dw, work, groups, dmi_weight_count(s), add);
 }
 
-const dmi_conv_way dmi_conv_product = {
+const dmi_conv_algorithm dmi_conv_product = {
     .name = "product",
     .suits = suits,
     .weight_floats = weight_floats,

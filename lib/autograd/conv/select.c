@@ -1,13 +1,14 @@
-/* The choice of a convolution's algorithm. It depends on the shape of one picture and on the
+/* The choice of a convolution's algorithm. It depends on the shape of one image and on the
  * processor, never on the batch or on the number of threads, so that neither changes a bit. */
 #include "autograd/conv/conv.h"
 
 #include <string.h>
 
-/* The first that suits is taken. */
-static const dmi_conv_way *const ways[] = {&dmi_conv_winograd, &dmi_conv_product, &dmi_conv_im2col};
+/* The first that supports the shape is used. */
+static const dmi_conv_algorithm *const algorithms[] = {&dmi_conv_winograd, &dmi_conv_product,
+                                                       &dmi_conv_im2col};
 
-/* Where BLAS is faster than the product of the library's own kernels: measured by
+/* Cases in which BLAS is faster than the library's own product, measured by
  * build/bench --products, see docs/performance.md. With AVX but without AVX2, OpenBLAS's vectors
  * have twice the width of the base kernels'. */
 typedef struct blas_case {
@@ -31,10 +32,11 @@ static bool blas_is_faster(const char *isa, const char *core, const dmi_conv_sha
     return false;
 }
 
-const dmi_conv_way *dmi_conv_select(const char *isa, const char *core,
-                                    const dmi_conv_shape *shape) {
+const dmi_conv_algorithm *dmi_conv_select(const char *isa, const char *core,
+                                          const dmi_conv_shape *shape) {
     size_t i = 0;
-    while (!ways[i]->suits(shape)) i++;
-    if (ways[i] == &dmi_conv_product && blas_is_faster(isa, core, shape)) return &dmi_conv_im2col;
-    return ways[i];
+    while (!algorithms[i]->suits(shape)) i++;
+    if (algorithms[i] == &dmi_conv_product && blas_is_faster(isa, core, shape))
+        return &dmi_conv_im2col;
+    return algorithms[i];
 }

@@ -1,31 +1,35 @@
-/* Convolution by Winograd's F(4x4, 3x3), see kernels/winograd.h: here its phases become tasks.
- * Where both sides have very few channels its vectors would be empty; one such side (the first and
- * the last layer) is still worth it. */
+/* Convolution by Winograd's F(4x4, 3x3): the tasks around kernels/winograd.h. Forward transforms
+ * the weights, then computes blocks of tiles; the data gradient is the same with rotated weights;
+ * the weight gradient has partial sums for groups of tiles. */
 #include "autograd/conv/conv.h"
-
-#include "autograd/conv/partition.h"
+#include "autograd/conv/partial_sums.h"
 #include "autograd/conv/taps.h"
 
-enum { CHANNELS_LEAST = 16 };
+/* One side at least has so many channels, else the vectors would be mostly empty. */
+enum { CHANNELS_MIN = 16 };
 
 typedef struct winograd_job {
     const dmi_winograd *kernel;
     dmi_winograd_shape shape;
-    float *to; /* y, dx, dw or u */
-    const float *x, *dy, *weight, *u;
+    float *to;           /* y [n, h, w, co], dx, dw [groups, 3, 3, ci, co] or u */
+    const float *x;      /* [n, h, w, ci]; for the data gradient dy */
+    const float *dy;     /* [n, h, w, co] */
+    const float *weight; /* [3, 3, ci, co] */
+    const float *u;      /* transformed weights [weight_floats] */
     const dmi_epilogue *epilogue;
-    bool turned, add;
-    float *scratch;
-    size_t scratch_floats; /* of one worker */
-    int32_t groups;        /* of the weight gradient's tasks; of each, dw is a part */
+    bool rotated; /* u is for the data gradient: from weights rotated by 180 degrees */
+    bool add;
+    float *scratch; /* [workers, scratch_floats] */
+    size_t scratch_floats;
+    int32_t groups; /* of the weight gradient's tasks, each with partial sums */
 } winograd_job;
 
 static bool suits(const dmi_conv_shape *s) {
     return s->kernel == 3 && s->stride == 1 && s->pad == 1 &&
-           (s->ci >= CHANNELS_LEAST || s->co >= CHANNELS_LEAST);
+           (s->ci >= CHANNELS_MIN || s->co >= CHANNELS_MIN);
 }
 
-/* Of the forward convolution, and of the one that takes dy to dx. */
+/* The forward convolution, and the convolution of dy that gives dx. */
 static dmi_winograd_shape forward_shape(const dmi_conv_shape *s) {
     return (dmi_winograd_shape){
         .n = s->n, .h = s->oh, .w = s->ow, .ci = s->ci, .co = s->co, .upsample = s->upsample};
@@ -37,29 +41,29 @@ static dmi_winograd_shape data_shape(const dmi_conv_shape *s) {
 }
 
 static size_t worker_floats(const dmi_winograd *kernel, const dmi_winograd_shape *shape) {
-    return dmi_lines(kernel->block_floats(shape));
+    return dmi_align_floats(kernel->block_floats(shape));
 }
 
 static size_t weight_floats(const dmi_kernels *k, const dmi_conv_shape *s) {
     return k->winograd->weight_floats(s->ci, s->co);
 }
 
-static size_t turned_floats(const dmi_kernels *k, const dmi_conv_shape *s) {
-    return dmi_lines(k->winograd->weight_floats(s->co, s->ci));
+static size_t rotated_floats(const dmi_kernels *k, const dmi_conv_shape *s) {
+    return dmi_align_floats(k->winograd->weight_floats(s->co, s->ci));
 }
 
 static size_t gradient_floats(const dmi_winograd *kernel, const dmi_winograd_shape *shape) {
-    return dmi_lines(kernel->gradient_floats(shape));
+    return dmi_align_floats(kernel->gradient_floats(shape));
 }
 
 static size_t weight_count(const dmi_winograd_shape *shape) {
     return 9 * (size_t)shape->ci * (size_t)shape->co;
 }
 
-/* The groups' weight gradients, where there is more than one. */
-static size_t part_floats(const dmi_winograd *kernel, const dmi_winograd_shape *shape) {
+/* The partial weight gradients, where there is more than one group. */
+static size_t partial_floats(const dmi_winograd *kernel, const dmi_winograd_shape *shape) {
     int32_t groups = kernel->gradient_groups(shape);
-    return groups > 1 ? dmi_lines((size_t)groups * weight_count(shape)) : 0;
+    return groups > 1 ? dmi_align_floats((size_t)groups * weight_count(shape)) : 0;
 }
 
 static size_t forward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32_t threads) {
@@ -69,19 +73,19 @@ static size_t forward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32_
 
 static size_t backward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32_t threads) {
     dmi_winograd_shape forward = forward_shape(s), data = data_shape(s);
-    size_t for_data = turned_floats(k, s) + worker_floats(k->winograd, &data) * (size_t)threads;
-    size_t for_weight = part_floats(k->winograd, &forward) +
+    size_t for_data = rotated_floats(k, s) + worker_floats(k->winograd, &data) * (size_t)threads;
+    size_t for_weight = partial_floats(k->winograd, &forward) +
                         gradient_floats(k->winograd, &forward) * (size_t)threads;
-    return for_data > for_weight ? for_data : for_weight;
+    return dmi_max_size(for_data, for_weight);
 }
 
 static void weight_task(void *data, int32_t task, int32_t worker) {
     const winograd_job *job = data;
     const dmi_winograd *kernel = job->kernel;
     (void)worker;
-    (job->turned ? kernel->weight_transform_rotated : kernel->weight_transform)(job->to, job->weight,
-                                                                               job->shape.ci,
-                                                                               job->shape.co, task);
+    (job->rotated
+         ? kernel->weight_transform_rotated
+         : kernel->weight_transform)(job->to, job->weight, job->shape.ci, job->shape.co, task);
 }
 
 static void forward_task(void *data, int32_t task, int32_t worker) {
@@ -92,8 +96,8 @@ static void forward_task(void *data, int32_t task, int32_t worker) {
 
 static void gradient_task(void *data, int32_t task, int32_t worker) {
     const winograd_job *job = data;
-    size_t part = (size_t)(task / (job->kernel->gradient_tasks(&job->shape) / job->groups));
-    job->kernel->gradient(&job->shape, job->to + part * weight_count(&job->shape), job->x, job->dy,
+    size_t group = (size_t)(task / (job->kernel->gradient_tasks(&job->shape) / job->groups));
+    job->kernel->gradient(&job->shape, job->to + group * weight_count(&job->shape), job->x, job->dy,
                           job->add, task, job->scratch + (size_t)worker * job->scratch_floats);
 }
 
@@ -127,16 +131,16 @@ static void backward_data(const dmi_graph *graph, const dmi_conv_shape *s, float
                           const float *dy, const float *weight, bool add, float *work) {
     const dmi_winograd *kernel = graph->kernels->winograd;
     dmi_epilogue epilogue = {.add = add};
-    winograd_job turn = {
-        .kernel = kernel, .shape = forward_shape(s), .to = work, .weight = weight, .turned = true};
-    dmi_parallel(graph->host->pool, kernel->rotated_tasks(s->ci, s->co), weight_task, &turn);
+    winograd_job rotate = {
+        .kernel = kernel, .shape = forward_shape(s), .to = work, .weight = weight, .rotated = true};
+    dmi_parallel(graph->host->pool, kernel->rotated_tasks(s->ci, s->co), weight_task, &rotate);
     winograd_job job = {.kernel = kernel,
                         .shape = data_shape(s),
                         .to = dx,
                         .x = dy,
                         .u = work,
                         .epilogue = &epilogue,
-                        .scratch = work + turned_floats(graph->kernels, s)};
+                        .scratch = work + rotated_floats(graph->kernels, s)};
     job.shape.non_temporal = true;
     job.shape.workers = dmi_pool_threads(graph->host->pool);
     job.scratch_floats = worker_floats(kernel, &job.shape);
@@ -149,14 +153,15 @@ static void backward_weight(const dmi_graph *graph, const dmi_conv_shape *s, flo
     winograd_job job = {
         .kernel = kernel, .shape = forward_shape(s), .to = dw, .x = x, .dy = dy, .add = add};
     job.groups = kernel->gradient_groups(&job.shape);
-    job.scratch = work + part_floats(kernel, &job.shape);
+    job.scratch = work + partial_floats(kernel, &job.shape);
     job.scratch_floats = gradient_floats(kernel, &job.shape);
     if (job.groups > 1) job.to = work, job.add = false;
     dmi_parallel(graph->host->pool, kernel->gradient_tasks(&job.shape), gradient_task, &job);
-    if (job.groups > 1) dmi_sum_parts(graph, dw, work, job.groups, weight_count(&job.shape), add);
+    if (job.groups > 1)
+        dmi_sum_partials(graph, dw, work, job.groups, weight_count(&job.shape), add);
 }
 
-const dmi_conv_way dmi_conv_winograd = {
+const dmi_conv_algorithm dmi_conv_winograd = {
     .name = "winograd",
     .suits = suits,
     .weight_floats = weight_floats,

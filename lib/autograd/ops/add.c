@@ -1,44 +1,44 @@
-/* a + b. The gradient of both is the output's own: a's takes over its memory where the plan allows,
- * b's is a copy. */
+/* a + b. The gradient of both inputs equals the output's: that of a may share its memory
+ * (gradient_alias), that of b is a copy. */
 #include "autograd/ops.h"
-#include "autograd/ops/expect.h"
-#include "autograd/ops/pieces.h"
+#include "autograd/ops/check_shape.h"
+#include "autograd/ops/partition.h"
 
 typedef struct add_job {
     const dmi_kernels *kernels;
-    dmi_shape shape;
+    dmi_shape shape; /* [n, h, w, c], of all tensors */
     float *y;
     const float *a, *b;
     const float *dy;
-    float *gradient[2];
-    bool adds[2];
+    float *gradient[2]; /* da, db; NULL: not computed, or dy itself */
+    bool accumulates[2];
 } add_job;
 
 static int32_t add_infer(const dmi_graph *graph, const dmi_node *node, dmi_shape *output) {
     *output = dmi_input_shape(graph, node, 0);
-    return dmi_expect_shape(graph, node, 1, "b", *output);
+    return dmi_check_shape(graph, node, 1, "b", *output);
 }
 
 static void add_needs(const dmi_graph *graph, const dmi_node *node, bool train, dmi_needs *needs) {
     (void)graph, (void)node, (void)train;
-    needs->passes = 0;
+    needs->gradient_alias = 0;
 }
 
 static void forward_task(void *data, int32_t task, int32_t worker) {
     const add_job *job = data;
     (void)worker;
-    size_t rows, c = (size_t)job->shape.c, at = dmi_piece(job->shape, task, &rows) * c;
+    size_t rows, c = (size_t)job->shape.c, at = dmi_tile_start(job->shape, task, &rows) * c;
     job->kernels->add(job->y + at, job->a + at, job->b + at, rows * c);
 }
 
 static void backward_task(void *data, int32_t task, int32_t worker) {
     const add_job *job = data;
     (void)worker;
-    size_t rows, c = (size_t)job->shape.c, at = dmi_piece(job->shape, task, &rows) * c;
+    size_t rows, c = (size_t)job->shape.c, at = dmi_tile_start(job->shape, task, &rows) * c;
     for (int32_t i = 0; i < 2; i++)
         if (job->gradient[i])
             job->kernels->copy_rows(job->gradient[i] + at, c, job->dy + at, c, rows, c,
-                                    job->adds[i]);
+                                    job->accumulates[i]);
 }
 
 static void add_forward(dmi_graph *graph, dmi_node *node) {
@@ -47,7 +47,7 @@ static void add_forward(dmi_graph *graph, dmi_node *node) {
                    .y = dmi_graph_data(graph, node->output),
                    .a = dmi_input(graph, node, 0),
                    .b = dmi_input(graph, node, 1)};
-    dmi_parallel(graph->host->pool, dmi_piece_count(job.shape), forward_task, &job);
+    dmi_parallel(graph->host->pool, dmi_tile_count(job.shape), forward_task, &job);
 }
 
 static void add_backward(dmi_graph *graph, dmi_node *node) {
@@ -57,10 +57,10 @@ static void add_backward(dmi_graph *graph, dmi_node *node) {
     for (int32_t i = 0; i < 2; i++) {
         float *gradient = dmi_input_gradient(graph, node, i);
         job.gradient[i] = gradient == job.dy ? NULL : gradient;
-        job.adds[i] = node->adds[i];
+        job.accumulates[i] = node->accumulates[i];
     }
     if (!job.gradient[0] && !job.gradient[1]) return;
-    dmi_parallel(graph->host->pool, dmi_piece_count(job.shape), backward_task, &job);
+    dmi_parallel(graph->host->pool, dmi_tile_count(job.shape), backward_task, &job);
 }
 
 static const dmi_op add_op = {.name = "add",

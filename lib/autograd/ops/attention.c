@@ -1,13 +1,13 @@
-/* Attention over the pixels of each picture, softmax(q k^T / sqrt(d)) v with d = c / heads (Vaswani
+/* Attention over the pixels of each image, softmax(q k^T / sqrt(d)) v with d = c / heads (Vaswani
  * et al. 2017, eq. 1): the operation, its shapes and its memory. No score matrix is stored: forward
- * keeps the log-sum-exp of each query's scores, from which backward makes the same scores again
- * (Dao et al. 2022, FlashAttention). */
-#include "autograd/ops.h"
-
+ * saves the log-sum-exp of each query's scores, from which backward recomputes them (Dao et al.
+ * 2022, FlashAttention). */
 #include <math.h>
 
-#include "autograd/ops/attention_parts.h"
-#include "autograd/ops/expect.h"
+#include "autograd/ops.h"
+
+#include "autograd/ops/attention_job.h"
+#include "autograd/ops/check_shape.h"
 
 enum { Q = DMI_ATTENTION_Q, K = DMI_ATTENTION_K, V = DMI_ATTENTION_V };
 
@@ -23,11 +23,11 @@ static int32_t attention_infer(const dmi_graph *graph, const dmi_node *node, dmi
     if (node->inputs[Q] == node->inputs[K] || node->inputs[Q] == node->inputs[V] ||
         node->inputs[K] == node->inputs[V])
         return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT,
-                        "attention: q, k and v are values %d, %d and %d; they must differ, as "
-                        "their gradients grow together",
+                        "attention: q, k and v are values %d, %d and %d; they must differ, since "
+                        "their gradients are accumulated at the same time",
                         (int)node->inputs[Q], (int)node->inputs[K], (int)node->inputs[V]);
-    int32_t status = dmi_expect_shape(graph, node, K, "k", q);
-    if (!status) status = dmi_expect_shape(graph, node, V, "v", q);
+    int32_t status = dmi_check_shape(graph, node, K, "k", q);
+    if (!status) status = dmi_check_shape(graph, node, V, "v", q);
     *output = q;
     return status;
 }
@@ -36,7 +36,7 @@ static dmi_attention_job job_of(const dmi_graph *graph, const dmi_node *node) {
     dmi_shape q = dmi_input_shape(graph, node, Q);
     int32_t heads = node->attr.attention.heads, width = q.c / heads;
     return (dmi_attention_job){.kernels = graph->kernels,
-                               .pictures = q.n,
+                               .images = q.n,
                                .pixels = q.h * q.w,
                                .channels = q.c,
                                .heads = heads,
@@ -44,9 +44,9 @@ static dmi_attention_job job_of(const dmi_graph *graph, const dmi_node *node) {
                                .scale = (float)(1.0 / sqrt((double)width))};
 }
 
-/* Floats of lse, and of delta: one for each query of each head. */
+/* Floats of lse and of delta [images, heads, pixels]. */
 static size_t query_floats(const dmi_attention_job *job) {
-    return (size_t)job->pictures * (size_t)job->heads * (size_t)job->pixels;
+    return (size_t)job->images * (size_t)job->heads * (size_t)job->pixels;
 }
 
 static void attention_needs(const dmi_graph *graph, const dmi_node *node, bool train,
@@ -54,11 +54,11 @@ static void attention_needs(const dmi_graph *graph, const dmi_node *node, bool t
     dmi_attention_job job = job_of(graph, node);
     int32_t threads = dmi_pool_threads(graph->host->pool);
     needs->saved = query_floats(&job);
-    needs->forward_work = (size_t)threads * dmi_lines(dmi_attention_forward_floats(&job));
+    needs->forward_work = (size_t)threads * dmi_align_floats(dmi_attention_forward_floats(&job));
     if (train)
-        needs->backward_work = (size_t)threads * dmi_lines(dmi_attention_backward_floats(&job)) +
-                               dmi_attention_partial_floats(&job, threads) +
-                               dmi_lines(query_floats(&job));
+        needs->backward_work =
+            (size_t)threads * dmi_align_floats(dmi_attention_backward_floats(&job)) +
+            dmi_attention_partial_floats(&job, threads) + dmi_align_floats(query_floats(&job));
     needs->reads = 1u << Q | 1u << K | 1u << V | DMI_READS_OUTPUT;
 }
 
@@ -77,18 +77,19 @@ static void attention_backward(dmi_graph *graph, dmi_node *node) {
     for (int32_t i = Q; i <= V; i++) {
         job.input[i] = dmi_input(graph, node, i);
         job.gradient[i] = dmi_input_gradient(graph, node, i);
-        job.adds[i] = node->adds[i];
+        job.accumulates[i] = node->accumulates[i];
     }
     job.lse = dmi_saved(graph, node);
     job.o = dmi_graph_data(graph, node->output);
     job.dy = dmi_graph_gradient(graph, node->output);
     job.work = dmi_backward_work(graph, node);
-    job.partial = job.work + (size_t)threads * dmi_lines(dmi_attention_backward_floats(&job));
+    job.partial =
+        job.work + (size_t)threads * dmi_align_floats(dmi_attention_backward_floats(&job));
     job.delta = job.partial + dmi_attention_partial_floats(&job, threads);
     dmi_attention_run_backward(graph->host->pool, &job);
 }
 
-/* Two products of the pixels with one another, for each channel. */
+/* Two products over all pairs of pixels, for each channel. */
 static double attention_flop(const dmi_graph *graph, const dmi_node *node) {
     dmi_shape q = dmi_input_shape(graph, node, Q);
     return 4.0 * (double)dmi_shape_count(q) * q.h * q.w;

@@ -1,15 +1,15 @@
-/* Convolution of kernel 1 or 3: the operation. How it is computed is a way, see autograd/conv.h;
- * here are its shapes, its memory, and the gradients of what is added to its output. */
+/* Convolution of kernel 1 or 3: the operation, its shapes, its memory, and the gradients of what is
+ * added to its output. The convolution itself is computed by an algorithm of autograd/conv/. */
 #include "autograd/conv/conv.h"
-#include "autograd/laps.h"
 #include "autograd/ops.h"
-#include "autograd/ops/expect.h"
-#include "autograd/ops/pieces.h"
+#include "autograd/ops/check_shape.h"
+#include "autograd/ops/partition.h"
+#include "autograd/profile_spans.h"
 #include "kernels/gemm.h"
 
 enum { X, WEIGHT, BIAS, PER_IMAGE, RESIDUAL, X2, INPUTS };
 
-/* Of the convolution of one of the inputs, X or X2. */
+/* The convolution of one of the inputs, X or X2, to the output y. */
 static dmi_conv_shape shape_of(const dmi_graph *graph, const dmi_node *node, int32_t input,
                                dmi_shape y) {
     dmi_shape x = dmi_input_shape(graph, node, input);
@@ -26,79 +26,101 @@ static dmi_conv_shape shape_of(const dmi_graph *graph, const dmi_node *node, int
                             .upsample = node->attr.conv.upsample != 0};
 }
 
-static int32_t conv_infer(const dmi_graph *graph, const dmi_node *node, dmi_shape *output) {
-    dmi_host *host = graph->host;
-    dmi_shape x = dmi_input_shape(graph, node, X), weight = dmi_input_shape(graph, node, WEIGHT);
+static int32_t check_attributes(const dmi_graph *graph, const dmi_node *node) {
     int32_t k = node->attr.conv.kernel, stride = node->attr.conv.stride, pad = node->attr.conv.pad;
-    int32_t times = node->attr.conv.upsample ? 2 : 1;
     if (k != 1 && k != 3)
-        return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "conv: kernel is %d; it must be 1 or 3",
-                        (int)k);
+        return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT,
+                        "conv: kernel is %d; it must be 1 or 3", (int)k);
     if (stride != 1 && stride != 2)
-        return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "conv: stride is %d; it must be 1 or 2",
-                        (int)stride);
+        return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT,
+                        "conv: stride is %d; it must be 1 or 2", (int)stride);
     if (pad < 0 || pad >= k)
-        return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "conv: pad is %d; it must be 0 to %d",
-                        (int)pad, (int)k - 1);
+        return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT,
+                        "conv: pad is %d; it must be 0 to %d", (int)pad, (int)k - 1);
+    if (node->inputs[X2] != DMI_NONE &&
+        (k != 1 || stride != 1 || pad != 0 || node->attr.conv.upsample ||
+         node->inputs[X] == node->inputs[X2]))
+        return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT,
+                        "conv: two inputs must differ and have kernel 1 and stride 1");
+    return DMI_OK;
+}
+
+/* Sets *x to the shape of x, or of [x, x2]; indices and sizes of the products must fit in int32. */
+static int32_t input_shape(const dmi_graph *graph, const dmi_node *node, dmi_shape *x) {
+    dmi_host *host = graph->host;
+    int32_t k = node->attr.conv.kernel;
+    *x = dmi_input_shape(graph, node, X);
     if (node->inputs[X2] != DMI_NONE) {
-        dmi_shape x2 = dmi_input_shape(graph, node, X2);
-        if (k != 1 || stride != 1 || pad != 0 || times != 1 || node->inputs[X] == node->inputs[X2])
-            return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT,
-                            "conv: two inputs must differ and have kernel 1 and stride 1");
-        int32_t status = dmi_expect_shape(graph, node, X2, "x2", dmi_shape_of(x.n, x.h, x.w, x2.c));
+        int32_t c2 = dmi_input_shape(graph, node, X2).c;
+        int32_t status = dmi_check_shape(graph, node, X2, "x2", dmi_shape_of(x->n, x->h, x->w, c2));
         if (status) return status;
-        if (x.c > INT32_MAX - x2.c)
+        if (x->c > INT32_MAX - c2)
             return dmi_fail(host, DMI_ERROR_LIMIT_EXCEEDED, "conv: %d and %d channels are too many",
-                            (int)x.c, (int)x2.c);
-        x.c += x2.c;
+                            (int)x->c, (int)c2);
+        x->c += c2;
     }
-    if (x.h > INT32_MAX / 8 / x.w || (size_t)x.c * (size_t)(k * k) > INT32_MAX ||
-        x.n > INT32_MAX / (4 * x.h * x.w))
+    if (x->h > INT32_MAX / 8 / x->w || (size_t)x->c * (size_t)(k * k) > INT32_MAX ||
+        x->n > INT32_MAX / (4 * x->h * x->w))
         return dmi_fail(host, DMI_ERROR_LIMIT_EXCEEDED,
-                        "conv: %d x %d x %d pixels of %d channels are too many", (int)x.n, (int)x.h,
-                        (int)x.w, (int)x.c);
-    int32_t status =
-        dmi_expect_shape(graph, node, WEIGHT, "weight", dmi_shape_of(k, k, x.c, weight.c));
-    *output = dmi_shape_of(x.n, (x.h * times + stride - 1) / stride,
-                           (x.w * times + stride - 1) / stride, weight.c);
+                        "conv: %d x %d x %d pixels of %d channels are too many", (int)x->n,
+                        (int)x->h, (int)x->w, (int)x->c);
+    return DMI_OK;
+}
+
+static int32_t conv_infer(const dmi_graph *graph, const dmi_node *node, dmi_shape *output) {
+    dmi_shape x, weight = dmi_input_shape(graph, node, WEIGHT);
+    int32_t k = node->attr.conv.kernel, stride = node->attr.conv.stride;
+    int32_t scale = node->attr.conv.upsample ? 2 : 1;
+    int32_t status = check_attributes(graph, node);
+    if (!status) status = input_shape(graph, node, &x);
+    if (status) return status;
+    status = dmi_check_shape(graph, node, WEIGHT, "weight", dmi_shape_of(k, k, x.c, weight.c));
+    *output = dmi_shape_of(x.n, dmi_divide_up(x.h * scale, stride),
+                           dmi_divide_up(x.w * scale, stride), weight.c);
     if (!status && node->inputs[BIAS] != DMI_NONE)
-        status = dmi_expect_shape(graph, node, BIAS, "bias", dmi_shape_of(1, 1, 1, weight.c));
+        status = dmi_check_shape(graph, node, BIAS, "bias", dmi_shape_of(1, 1, 1, weight.c));
     if (!status && node->inputs[PER_IMAGE] != DMI_NONE)
-        status = dmi_expect_shape(graph, node, PER_IMAGE, "per_image",
-                                  dmi_shape_of(x.n, 1, 1, weight.c));
+        status =
+            dmi_check_shape(graph, node, PER_IMAGE, "per_image", dmi_shape_of(x.n, 1, 1, weight.c));
     if (!status && node->inputs[RESIDUAL] != DMI_NONE)
-        status = dmi_expect_shape(graph, node, RESIDUAL, "residual", *output);
+        status = dmi_check_shape(graph, node, RESIDUAL, "residual", *output);
     return status;
 }
 
-/* Sums of dy over the pixels of each picture [n, co]. */
+/* The sums of dy over the pixels of each image [n, co]. */
 static size_t sum_floats(const dmi_conv_shape *s) {
-    return dmi_lines((size_t)s->n * (size_t)s->co);
+    return dmi_align_floats((size_t)s->n * (size_t)s->co);
 }
 
 static void conv_needs(const dmi_graph *graph, const dmi_node *node, bool train, dmi_needs *needs) {
     dmi_conv_shape s = shape_of(graph, node, X, dmi_graph_shape(graph, node->output));
-    const dmi_conv_way *way = dmi_conv_select(graph->kernels->isa, dmi_gemm_core(), &s);
+    const dmi_conv_algorithm *algorithm = dmi_conv_select(graph->kernels->isa, dmi_gemm_core(), &s);
     int32_t threads = dmi_pool_threads(graph->host->pool);
-    size_t prepared = dmi_lines(way->weight_floats(graph->kernels, &s));
-    needs->forward_work = way->forward_work(graph->kernels, &s, threads) + (train ? prepared : 0);
-    needs->kept = train ? 0 : prepared;
+    size_t prepared = dmi_align_floats(algorithm->weight_floats(graph->kernels, &s));
+    const dmi_value_info *weight = &graph->values[node->inputs[WEIGHT]];
+    needs->forward_work = algorithm->forward_work(graph->kernels, &s, threads);
+    if (prepared && !train && weight->kind == DMI_VALUE_PARAM)
+        needs->cached = (dmi_weight_key){.param = weight->param,
+                                         .algorithm = algorithm,
+                                         .layout = graph->kernels,
+                                         .floats = prepared};
+    else needs->forward_work += prepared;
     if (train) {
-        size_t work = way->backward_work(graph->kernels, &s, threads);
-        needs->backward_work = work > sum_floats(&s) ? work : sum_floats(&s);
+        size_t work = algorithm->backward_work(graph->kernels, &s, threads);
+        needs->backward_work = dmi_max_size(work, sum_floats(&s));
         if (node->inputs[X2] != DMI_NONE) {
             s = shape_of(graph, node, X2, dmi_graph_shape(graph, node->output));
-            work = way->backward_work(graph->kernels, &s, threads);
-            if (work > needs->backward_work) needs->backward_work = work;
+            work = algorithm->backward_work(graph->kernels, &s, threads);
+            needs->backward_work = dmi_max_size(needs->backward_work, work);
         }
     }
-    needs->way = way;
-    needs->uses_blas = way->uses_blas;
+    needs->algorithm = algorithm;
+    needs->uses_blas = algorithm->uses_blas;
     needs->reads = 1u << X | 1u << WEIGHT | 1u << X2;
-    needs->passes = node->inputs[RESIDUAL] == DMI_NONE ? DMI_NONE : RESIDUAL;
+    needs->gradient_alias = node->inputs[RESIDUAL] == DMI_NONE ? DMI_NONE : RESIDUAL;
 }
 
-/* Of a direct convolution, forward or to either gradient. */
+/* Of a direct convolution; the same for forward and for either gradient. */
 static double conv_flop(const dmi_graph *graph, const dmi_node *node) {
     dmi_shape weight = dmi_input_shape(graph, node, WEIGHT);
     return 2.0 * (double)dmi_shape_count(dmi_graph_shape(graph, node->output)) * weight.n *
@@ -109,49 +131,52 @@ static size_t floats_of(const dmi_graph *graph, dmi_value value) {
     return dmi_shape_count(dmi_graph_shape(graph, value));
 }
 
-/* The second input's products are added to the first's. Kernel 1 needs its weights as they are. */
-static void forward_second(const dmi_graph *graph, const dmi_node *node, const dmi_conv_way *way) {
+/* Adds the products of the second input, whose kernel of 1 needs no transformed weights. */
+static void forward_second(const dmi_graph *graph, const dmi_node *node,
+                           const dmi_conv_algorithm *algorithm) {
     dmi_conv_shape s = shape_of(graph, node, X2, dmi_graph_shape(graph, node->output));
     const float *weight =
         dmi_input(graph, node, WEIGHT) + (size_t)dmi_input_shape(graph, node, X).c * (size_t)s.co;
     dmi_epilogue epilogue = {.add = true};
-    way->forward(graph, &s, dmi_graph_data(graph, node->output), dmi_input(graph, node, X2), weight,
-                 NULL, &epilogue, dmi_forward_work(graph, node));
+    algorithm->forward(graph, &s, dmi_graph_data(graph, node->output), dmi_input(graph, node, X2),
+                       weight, NULL, &epilogue, dmi_forward_work(graph, node));
 }
 
 static void conv_forward(dmi_graph *graph, dmi_node *node) {
     dmi_conv_shape s = shape_of(graph, node, X, dmi_graph_shape(graph, node->output));
-    const dmi_conv_way *way = node->needs.way;
-    size_t prepared_floats = dmi_lines(way->weight_floats(graph->kernels, &s));
+    const dmi_conv_algorithm *algorithm = node->needs.algorithm;
+    size_t prepared_floats = dmi_align_floats(algorithm->weight_floats(graph->kernels, &s));
     const float *weight = dmi_input(graph, node, WEIGHT);
     float *work = dmi_forward_work(graph, node), *prepared = NULL;
-    if (prepared_floats && graph->train) {
+    if (node->cached) {
+        prepared = dmi_cached_weight_data(node->cached);
+        if (dmi_cached_weight_begin(node->cached, graph->params->version)) {
+            algorithm->prepare(graph, &s, prepared, weight);
+            dmi_cached_weight_end(node->cached, graph->params->version);
+        }
+    } else if (prepared_floats) {
         prepared = work;
         work += prepared_floats;
-        way->prepare(graph, &s, prepared, weight);
-    } else if (prepared_floats) {
-        prepared = dmi_kept(graph, node);
-        if (node->kept_version != graph->params->version) way->prepare(graph, &s, prepared, weight);
-        node->kept_version = graph->params->version;
+        algorithm->prepare(graph, &s, prepared, weight);
     }
     if (prepared)
-        dmi_lap_part(graph, node, way->name, "weights", 0,
-                     floats_of(graph, node->inputs[WEIGHT]) + prepared_floats);
+        dmi_span_part(graph, node, algorithm->name, "weights", 0,
+                      floats_of(graph, node->inputs[WEIGHT]) + prepared_floats);
     dmi_epilogue epilogue = {.bias = dmi_input(graph, node, BIAS),
                              .per_image = dmi_input(graph, node, PER_IMAGE),
                              .residual = dmi_input(graph, node, RESIDUAL)};
-    way->forward(graph, &s, dmi_graph_data(graph, node->output), dmi_input(graph, node, X), weight,
-                 prepared, &epilogue, work);
-    if (node->inputs[X2] != DMI_NONE) forward_second(graph, node, way);
+    algorithm->forward(graph, &s, dmi_graph_data(graph, node->output), dmi_input(graph, node, X),
+                       weight, prepared, &epilogue, work);
+    if (node->inputs[X2] != DMI_NONE) forward_second(graph, node, algorithm);
     size_t floats = floats_of(graph, node->inputs[X]) + floats_of(graph, node->inputs[X2]) +
                     floats_of(graph, node->output) + floats_of(graph, node->inputs[RESIDUAL]);
-    dmi_lap_part(graph, node, way->name, "forward", conv_flop(graph, node), floats);
+    dmi_span_part(graph, node, algorithm->name, "forward", conv_flop(graph, node), floats);
 }
 
 typedef struct sum_job {
     const dmi_kernels *kernels;
-    float *to;
-    const float *dy;
+    float *to;       /* [n, co] */
+    const float *dy; /* [n, pixels, co] */
     size_t pixels, co;
     bool add;
 } sum_job;
@@ -164,6 +189,7 @@ static void sum_task(void *data, int32_t task, int32_t worker) {
                            job->add);
 }
 
+/* The gradients of bias and per_image: sums of dy over pixels, and over images. */
 static void backward_sums(dmi_graph *graph, dmi_node *node, const dmi_conv_shape *s,
                           const float *dy) {
     float *dbias = dmi_input_gradient(graph, node, BIAS),
@@ -176,29 +202,29 @@ static void backward_sums(dmi_graph *graph, dmi_node *node, const dmi_conv_shape
                    .pixels = (size_t)s->oh * (size_t)s->ow,
                    .co = co};
     dmi_parallel(graph->host->pool, s->n, sum_task, &job);
-    if (dbias) graph->kernels->sum_rows(dbias, job.to, n, co, node->adds[BIAS]);
+    if (dbias) graph->kernels->sum_rows(dbias, job.to, n, co, node->accumulates[BIAS]);
     if (dper_image)
-        graph->kernels->copy_rows(dper_image, co, job.to, co, n, co, node->adds[PER_IMAGE]);
+        graph->kernels->copy_rows(dper_image, co, job.to, co, n, co, node->accumulates[PER_IMAGE]);
 }
 
-typedef struct pass_job {
+typedef struct copy_job {
     const dmi_kernels *kernels;
-    dmi_shape shape;
+    dmi_shape shape; /* [n, oh, ow, co] */
     float *to;
     const float *dy;
     bool add;
-} pass_job;
+} copy_job;
 
-static void pass_task(void *data, int32_t task, int32_t worker) {
-    const pass_job *job = data;
+static void copy_task(void *data, int32_t task, int32_t worker) {
+    const copy_job *job = data;
     (void)worker;
-    size_t rows, c = (size_t)job->shape.c, at = dmi_piece(job->shape, task, &rows) * c;
+    size_t rows, c = (size_t)job->shape.c, at = dmi_tile_start(job->shape, task, &rows) * c;
     job->kernels->copy_rows(job->to + at, c, job->dy + at, c, rows, c, job->add);
 }
 
-/* To the weights and to one of the inputs, whose rows of the weights begin at `row`. */
-static void backward_side(dmi_graph *graph, dmi_node *node, const dmi_conv_way *way, int32_t input,
-                          int32_t row) {
+/* The gradients of one of the inputs, X or X2, and of its rows of the weights, from `row` on. */
+static void backward_side(dmi_graph *graph, dmi_node *node, const dmi_conv_algorithm *algorithm,
+                          int32_t input, int32_t row) {
     dmi_conv_shape s = shape_of(graph, node, input, dmi_graph_shape(graph, node->output));
     const float *dy = dmi_graph_gradient(graph, node->output);
     float *work = dmi_backward_work(graph, node), *dx = dmi_input_gradient(graph, node, input);
@@ -207,36 +233,37 @@ static void backward_side(dmi_graph *graph, dmi_node *node, const dmi_conv_way *
            floats = floats_of(graph, node->inputs[input]) + floats_of(graph, node->output);
     double flop = 2.0 * (double)floats_of(graph, node->output) * s.kernel * s.kernel * s.ci;
     if (dweight) {
-        way->backward_weight(graph, &s, dweight + at, dmi_input(graph, node, input), dy,
-                             node->adds[WEIGHT], work);
-        dmi_lap_part(graph, node, way->name, "to weights", flop, floats);
+        algorithm->backward_weight(graph, &s, dweight + at, dmi_input(graph, node, input), dy,
+                                   node->accumulates[WEIGHT], work);
+        dmi_span_part(graph, node, algorithm->name, "to weights", flop, floats);
     }
     if (dx) {
-        way->backward_data(graph, &s, dx, dy, dmi_input(graph, node, WEIGHT) + at,
-                           node->adds[input], work);
-        dmi_lap_part(graph, node, way->name, "to x", flop,
-                     floats + (node->adds[input] ? floats_of(graph, node->inputs[input]) : 0));
+        algorithm->backward_data(graph, &s, dx, dy, dmi_input(graph, node, WEIGHT) + at,
+                                 node->accumulates[input], work);
+        dmi_span_part(graph, node, algorithm->name, "to x", flop,
+                      floats +
+                          (node->accumulates[input] ? floats_of(graph, node->inputs[input]) : 0));
     }
 }
 
 static void conv_backward(dmi_graph *graph, dmi_node *node) {
     dmi_conv_shape s = shape_of(graph, node, X, dmi_graph_shape(graph, node->output));
-    const dmi_conv_way *way = node->needs.way;
+    const dmi_conv_algorithm *algorithm = node->needs.algorithm;
     const float *dy = dmi_graph_gradient(graph, node->output);
     float *dresidual = dmi_input_gradient(graph, node, RESIDUAL);
     size_t y_floats = floats_of(graph, node->output);
     backward_sums(graph, node, &s, dy);
-    dmi_lap_part(graph, node, way->name, "to bias and time", 0, y_floats);
-    backward_side(graph, node, way, X, 0);
-    if (node->inputs[X2] != DMI_NONE) backward_side(graph, node, way, X2, s.ci);
+    dmi_span_part(graph, node, algorithm->name, "to bias and time", 0, y_floats);
+    backward_side(graph, node, algorithm, X, 0);
+    if (node->inputs[X2] != DMI_NONE) backward_side(graph, node, algorithm, X2, s.ci);
     if (dresidual && dresidual != dy) {
-        pass_job job = {.kernels = graph->kernels,
+        copy_job job = {.kernels = graph->kernels,
                         .shape = dmi_graph_shape(graph, node->output),
                         .to = dresidual,
                         .dy = dy,
-                        .add = node->adds[RESIDUAL]};
-        dmi_parallel(graph->host->pool, dmi_piece_count(job.shape), pass_task, &job);
-        dmi_lap_part(graph, node, way->name, "to residual", 0, (job.add ? 3 : 2) * y_floats);
+                        .add = node->accumulates[RESIDUAL]};
+        dmi_parallel(graph->host->pool, dmi_tile_count(job.shape), copy_task, &job);
+        dmi_span_part(graph, node, algorithm->name, "to residual", 0, (job.add ? 3 : 2) * y_floats);
     }
 }
 
@@ -245,7 +272,7 @@ static const dmi_op conv_op = {.name = "conv",
                                .needs = conv_needs,
                                .forward = conv_forward,
                                .backward = conv_backward,
-                               .own_laps = true};
+                               .own_spans = true};
 
 int32_t dmi_conv(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value weight, dmi_value bias,
                  dmi_value per_image, dmi_value residual, int32_t kernel, int32_t stride,

@@ -1,26 +1,25 @@
-/* Dropout (Srivastava et al. 2014), scaled when training so that running needs nothing. The mask is
- * a function of its address (seed, step, node, place), so backward makes it again and nothing is
+/* Inverted dropout (Srivastava et al. 2014): scaled in training, so that inference needs nothing.
+ * The mask is a function of seed, step, node and element, so backward recomputes it and nothing is
  * saved. */
 #include "autograd/ops.h"
-
-#include "autograd/ops/expect.h"
+#include "autograd/ops/check_shape.h"
 #include "base/random.h"
 
-/* Elements of a task, each with a random word in its worker's scratch; a multiple of 4, the words
+/* Elements of a tile, each with a random word in its worker's scratch; a multiple of 4, the words
  * of a Philox block. */
-enum { PIECE = 4096 };
+enum { TILE = 4096 };
 
 typedef struct dropout_job {
     const dmi_kernels *kernels;
     dmi_random sequence;
-    uint32_t threshold;
-    float factor;
-    size_t picture; /* floats of a picture */
-    int32_t pieces; /* tasks of a picture */
-    const float *x; /* forward: x; backward: dy */
-    float *y;       /* forward: y; backward: dx */
+    uint32_t threshold; /* a word below it zeroes its element */
+    float factor;       /* 1 / (1 - rate) */
+    size_t image;       /* floats of an image */
+    int32_t tiles;      /* of an image, one a task */
+    const float *x;     /* forward: x; backward: dy */
+    float *y;           /* forward: y; backward: dx */
     bool add;
-    float *work; /* [threads, PIECE] words */
+    float *work; /* [workers, TILE] words */
 } dropout_job;
 
 static int32_t dropout_infer(const dmi_graph *graph, const dmi_node *node, dmi_shape *output) {
@@ -36,24 +35,22 @@ static void dropout_needs(const dmi_graph *graph, const dmi_node *node, bool tra
                           dmi_needs *needs) {
     (void)node;
     if (!train) return;
-    needs->forward_work = needs->backward_work =
-        (size_t)dmi_pool_threads(graph->host->pool) * PIECE;
+    needs->forward_work = needs->backward_work = (size_t)dmi_pool_threads(graph->host->pool) * TILE;
 }
 
-/* The elements of a task: count of them from *at. */
-static size_t piece_of(const dropout_job *job, int32_t task, size_t *at) {
-    size_t first = (size_t)(task % job->pieces) * PIECE;
-    *at = (size_t)(task / job->pieces) * job->picture + first;
-    return job->picture - first < PIECE ? job->picture - first : PIECE;
+/* The number of elements of a tile; *at: the first. */
+static size_t tile_of(const dropout_job *job, int32_t task, size_t *at) {
+    size_t first = (size_t)(task % job->tiles) * TILE;
+    *at = (size_t)(task / job->tiles) * job->image + first;
+    return dmi_min_size(job->image - first, TILE);
 }
 
-/* A piece starts at the block of its own address in the sequence, so that it needs nothing before
- * it. */
+/* Philox is addressed by block, so a tile generates its words without those before it. */
 static void dropout_task(void *data, int32_t task, int32_t worker) {
     const dropout_job *job = data;
-    size_t at, count = piece_of(job, task, &at);
-    uint32_t *words = (uint32_t *)(job->work + (size_t)worker * PIECE);
-    uint64_t block = (uint64_t)task * (PIECE / 4);
+    size_t at, count = tile_of(job, task, &at);
+    uint32_t *words = (uint32_t *)(job->work + (size_t)worker * TILE);
+    uint64_t block = (uint64_t)task * (TILE / 4);
     const uint32_t *index = job->sequence.counter + 2;
     const uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32), index[0], index[1]};
     job->kernels->random_words(words, job->sequence.key, counter, (count + 3) / 4);
@@ -64,22 +61,22 @@ static void dropout_task(void *data, int32_t task, int32_t worker) {
 static void copy_task(void *data, int32_t task, int32_t worker) {
     const dropout_job *job = data;
     (void)worker;
-    size_t at, count = piece_of(job, task, &at);
+    size_t at, count = tile_of(job, task, &at);
     job->kernels->copy_rows(job->y + at, count, job->x + at, count, 1, count, false);
 }
 
 static dropout_job dropout_job_of(const dmi_graph *graph, const dmi_node *node) {
     dmi_shape shape = dmi_input_shape(graph, node, 0);
     double rate = (double)node->attr.dropout.rate;
-    /* 2^16 nodes, and 2^40 steps, have their own sequences. */
+    /* A sequence of its own for each of 2^16 nodes and 2^40 steps. */
     uint64_t index =
         (graph->dropout_step & 0xFFFFFFFFFFu) << 16 | ((uint64_t)node->attr.dropout.node & 0xFFFFu);
     dropout_job job = {.kernels = graph->kernels,
-                       .picture = (size_t)shape.h * (size_t)shape.w * (size_t)shape.c,
+                       .image = (size_t)shape.h * (size_t)shape.w * (size_t)shape.c,
                        .sequence = dmi_random_at(graph->dropout_seed, DMI_STREAM_DROPOUT, index),
                        .threshold = (uint32_t)(rate * 4294967296.0),
                        .factor = (float)(1 / (1 - rate))};
-    job.pieces = (int32_t)((job.picture + PIECE - 1) / PIECE);
+    job.tiles = (int32_t)(dmi_divide_up_size(job.image, TILE));
     return job;
 }
 
@@ -88,7 +85,7 @@ static void dropout_forward(dmi_graph *graph, dmi_node *node) {
     job.x = dmi_input(graph, node, 0);
     job.y = dmi_graph_data(graph, node->output);
     if (graph->train) job.work = dmi_forward_work(graph, node);
-    dmi_parallel(graph->host->pool, dmi_input_shape(graph, node, 0).n * job.pieces,
+    dmi_parallel(graph->host->pool, dmi_input_shape(graph, node, 0).n * job.tiles,
                  graph->train ? dropout_task : copy_task, &job);
 }
 
@@ -96,11 +93,11 @@ static void dropout_backward(dmi_graph *graph, dmi_node *node) {
     dropout_job job = dropout_job_of(graph, node);
     job.x = dmi_graph_gradient(graph, node->output);
     job.y = dmi_input_gradient(graph, node, 0);
-    job.add = node->adds[0];
+    job.add = node->accumulates[0];
     job.work = dmi_backward_work(graph, node);
     if (job.y)
-        dmi_parallel(graph->host->pool, dmi_input_shape(graph, node, 0).n * job.pieces,
-                     dropout_task, &job);
+        dmi_parallel(graph->host->pool, dmi_input_shape(graph, node, 0).n * job.tiles, dropout_task,
+                     &job);
 }
 
 static const dmi_op dropout_op = {.name = "dropout",
@@ -108,7 +105,7 @@ static const dmi_op dropout_op = {.name = "dropout",
                                   .needs = dropout_needs,
                                   .forward = dropout_forward,
                                   .backward = dropout_backward,
-                                  .one_pass = true};
+                                  .memory_bound = true};
 
 int32_t dmi_dropout(dmi_graph *graph, dmi_value *out, dmi_value x, float rate) {
     dmi_attributes attr = {.dropout = {.rate = rate, .node = graph->node_count}};

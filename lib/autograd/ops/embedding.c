@@ -1,19 +1,18 @@
-/* Rows of a table picked by labels: what tells the network the class of each picture. */
+/* Embedding lookup: the rows of a table that labels name. Conditions the network on classes. */
 #include "autograd/ops.h"
 
 #include <string.h>
 
-#include "autograd/ops/expect.h"
+#include "autograd/ops/check_shape.h"
 
 enum { LABELS, TABLE };
 
 static int32_t embedding_infer(const dmi_graph *graph, const dmi_node *node, dmi_shape *output) {
     int32_t n = dmi_input_shape(graph, node, LABELS).n;
     dmi_shape table = dmi_input_shape(graph, node, TABLE);
-    int32_t status = dmi_expect_shape(graph, node, LABELS, "labels", dmi_shape_of(n, 1, 1, 1));
+    int32_t status = dmi_check_shape(graph, node, LABELS, "labels", dmi_shape_of(n, 1, 1, 1));
     if (!status)
-        status =
-            dmi_expect_shape(graph, node, TABLE, "table", dmi_shape_of(1, 1, table.w, table.c));
+        status = dmi_check_shape(graph, node, TABLE, "table", dmi_shape_of(1, 1, table.w, table.c));
     *output = dmi_shape_of(n, 1, 1, table.c);
     return status;
 }
@@ -24,8 +23,8 @@ static void embedding_needs(const dmi_graph *graph, const dmi_node *node, bool t
     needs->reads = 1u << LABELS;
 }
 
-/* The row that a label names. The caller has checked labels; a wrong one, and NaN, still stays
- * inside the table. */
+/* The row that a label names. The caller checks labels; an invalid one, or NaN, is still clamped to
+ * the table, so that no memory outside is read. */
 static size_t table_row(float label, int32_t rows) {
     if (!(label > 0)) return 0;
     return label < (float)rows - 1 ? (size_t)label : (size_t)rows - 1;
@@ -41,7 +40,7 @@ static void embedding_forward(dmi_graph *graph, dmi_node *node) {
                                   false);
 }
 
-/* Two pictures may have the same label, so rows are added one after another. */
+/* Images may have the same label, so their rows are added one after another. */
 static void embedding_backward(dmi_graph *graph, dmi_node *node) {
     const float *labels = dmi_input(graph, node, LABELS),
                 *dy = dmi_graph_gradient(graph, node->output);
@@ -49,9 +48,9 @@ static void embedding_backward(dmi_graph *graph, dmi_node *node) {
           *dtable = dmi_input_gradient(graph, node, TABLE);
     dmi_shape shape = dmi_input_shape(graph, node, TABLE);
     size_t c = (size_t)shape.c, batch = (size_t)dmi_input_shape(graph, node, LABELS).n;
-    if (dlabels && !node->adds[LABELS]) memset(dlabels, 0, batch * sizeof(float));
+    if (dlabels && !node->accumulates[LABELS]) memset(dlabels, 0, batch * sizeof(float));
     if (!dtable) return;
-    if (!node->adds[TABLE]) memset(dtable, 0, (size_t)shape.w * c * sizeof(float));
+    if (!node->accumulates[TABLE]) memset(dtable, 0, (size_t)shape.w * c * sizeof(float));
     for (size_t n = 0; n < batch; n++)
         graph->kernels->copy_rows(dtable + table_row(labels[n], shape.w) * c, c, dy + n * c, c, 1,
                                   c, true);

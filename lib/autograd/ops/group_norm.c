@@ -1,34 +1,34 @@
-/* Group norm (Wu and He 2018) over one tensor, or over the channels of two side by side, with an
- * optional scale and shift of each picture after it (Dhariwal and Nichol 2021, "adaptive group
- * normalization") and an optional SiLU. One task is a run of whole groups of one picture. */
+/* Group norm (Wu and He 2018) of one tensor, or of the concatenated channels of two, with an
+ * optional scale and shift of each image after it (Dhariwal and Nichol 2021, "adaptive group
+ * normalization") and an optional SiLU. A task computes a range of whole groups of one image. */
 #include "autograd/ops.h"
-#include "autograd/ops/expect.h"
+#include "autograd/ops/check_shape.h"
 
 enum { X, GAMMA, BETA, SCALE_SHIFT, X2, INPUTS };
 
 enum {
     LINE = DMI_ALIGNMENT / (int)sizeof(float),
-    ENOUGH_TASKS =
-        16, /* where fewer would come of tasks as wide as the kernels' spans, they are narrower */
-    DU_FLOATS = 256 * 1024 /* most that backward keeps for a worker: 1 MiB */
+    TASKS_MIN = 16,            /* tasks are made narrower than the kernels' span to have so many */
+    DU_FLOATS_MAX = 256 * 1024 /* of a worker's scratch for du: 1 MiB */
 };
 
 typedef struct norm_job {
     const dmi_kernels *kernels;
     int32_t pixels, channels, groups, per_group;
-    int32_t task_channels, tasks; /* of one picture */
+    int32_t task_channels, tasks; /* of one image */
     float eps;
-    bool silu, non_temporal;
-    dmi_norm_x x; /* of all pictures: [n, h, w, channels[i]] */
-    const float *gamma, *beta, *scale_shift;
-    float *y, *mean, *rstd; /* [n, h, w, c], [n, groups] twice */
-    float *gain, *offset;   /* [n, c]: gamma (1 + scale), beta (1 + scale) + shift; unused without
-                               scale_shift */
-    const float *dy;
-    float *dscale_shift;
-    bool adds_scale_shift;
+    bool silu;
+    bool non_temporal;                       /* y, or dx, is written past the caches */
+    dmi_norm_x x;                            /* x and x2 of all images: [n, h, w, channels[i]] */
+    const float *gamma, *beta, *scale_shift; /* [c], [c], [n, 2 c] or NULL */
+    float *y, *mean, *rstd;                  /* [n, h, w, c], [n, groups], [n, groups] */
+    float *gain, *offset; /* [n, c]: gamma (1 + scale), beta (1 + scale) + shift; without
+                             scale_shift unused */
+    const float *dy;      /* [n, h, w, c] */
+    float *dscale_shift;  /* [n, 2 c] */
+    bool accumulates_scale_shift;
     float *dgain, *doffset; /* [n, c] */
-    float *du;              /* [workers, du_floats], or NULL */
+    float *du;              /* the gradient before SiLU [workers, du_floats], or NULL */
     size_t du_floats;
 } norm_job;
 
@@ -37,7 +37,7 @@ static const int32_t sides[2] = {X, X2};
 static int32_t norm_infer(const dmi_graph *graph, const dmi_node *node, dmi_shape *output) {
     dmi_shape x = dmi_input_shape(graph, node, X), x2 = dmi_input_shape(graph, node, X2);
     if (node->inputs[X2] != DMI_NONE) {
-        int32_t status = dmi_expect_shape(graph, node, X2, "x2", dmi_shape_of(x.n, x.h, x.w, x2.c));
+        int32_t status = dmi_check_shape(graph, node, X2, "x2", dmi_shape_of(x.n, x.h, x.w, x2.c));
         if (status) return status;
         if (node->inputs[X] == node->inputs[X2])
             return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT,
@@ -59,16 +59,16 @@ static int32_t norm_infer(const dmi_graph *graph, const dmi_node *node, dmi_shap
         return dmi_fail(graph->host, DMI_ERROR_LIMIT_EXCEEDED,
                         "group_norm: %d x %d pixels of %d channels are too many", (int)x.h,
                         (int)x.w, (int)x.c);
-    int32_t status = dmi_expect_shape(graph, node, GAMMA, "gamma", dmi_shape_of(1, 1, 1, x.c));
-    if (!status) status = dmi_expect_shape(graph, node, BETA, "beta", dmi_shape_of(1, 1, 1, x.c));
+    int32_t status = dmi_check_shape(graph, node, GAMMA, "gamma", dmi_shape_of(1, 1, 1, x.c));
+    if (!status) status = dmi_check_shape(graph, node, BETA, "beta", dmi_shape_of(1, 1, 1, x.c));
     if (!status && node->inputs[SCALE_SHIFT] != DMI_NONE)
-        status = dmi_expect_shape(graph, node, SCALE_SHIFT, "scale_shift",
-                                  dmi_shape_of(x.n, 1, 1, 2 * x.c));
+        status = dmi_check_shape(graph, node, SCALE_SHIFT, "scale_shift",
+                                 dmi_shape_of(x.n, 1, 1, 2 * x.c));
     *output = x;
     return status;
 }
 
-/* Where x has no gradient, the kernel's dx goes to a place that nobody reads. */
+/* The kernel always computes dx; where x has no gradient it goes to workspace that is not read. */
 static bool discards_dx(const dmi_graph *graph, const dmi_node *node, int32_t input) {
     return node->inputs[input] != DMI_NONE && !graph->values[node->inputs[input]].gradient;
 }
@@ -81,23 +81,22 @@ static size_t discarded_floats(const dmi_graph *graph, const dmi_node *node) {
     return floats;
 }
 
-/* Channels of a task: whole groups, and whole cache lines if it can be. */
+/* Channels of a task: whole groups, and whole cache lines if possible. */
 static int32_t task_channels(dmi_shape x, int32_t per_group) {
-    int32_t least = DMI_NORM_SPAN;
-    while (least > LINE && (int64_t)x.n * x.c < (int64_t)ENOUGH_TASKS * least) least /= 2;
-    int32_t run = (least + per_group - 1) / per_group * per_group;
-    for (int32_t whole = run; whole <= 2 * least; whole += per_group)
+    int32_t width = DMI_NORM_SPAN;
+    while (width > LINE && (int64_t)x.n * x.c < (int64_t)TASKS_MIN * width) width /= 2;
+    int32_t run = dmi_round_up(width, per_group);
+    for (int32_t whole = run; whole <= 2 * width; whole += per_group)
         if (whole % LINE == 0) return whole;
     return run;
 }
 
-/* What a worker keeps of the gradient ahead of SiLU between the two passes of backward; 0 where it
- * would be too much. */
+/* Floats of the gradient before SiLU that a worker keeps between the two passes of backward, so as
+ * not to compute it twice; 0 where they would be too many. */
 static size_t du_floats(dmi_shape x, const dmi_node *node) {
-    int32_t per_group = x.c / node->attr.norm.groups,
-            wide = per_group > DMI_NORM_SPAN ? per_group : DMI_NORM_SPAN;
+    int32_t per_group = x.c / node->attr.norm.groups, wide = dmi_max(per_group, DMI_NORM_SPAN);
     size_t floats = (size_t)x.h * (size_t)x.w * (size_t)wide;
-    return node->attr.norm.silu && floats <= DU_FLOATS ? floats : 0;
+    return node->attr.norm.silu && floats <= DU_FLOATS_MAX ? floats : 0;
 }
 
 static void norm_needs(const dmi_graph *graph, const dmi_node *node, bool train, dmi_needs *needs) {
@@ -112,7 +111,7 @@ static void norm_needs(const dmi_graph *graph, const dmi_node *node, bool train,
     needs->backward_work += (size_t)dmi_pool_threads(graph->host->pool) * du_floats(x, node);
 }
 
-/* The gain and offset of channels c0 to c1-1 of picture n as arrays over all channels. */
+/* *gain, *offset [c]: y = xhat * gain + offset for image n; channels c0 to c1-1 are set. */
 static void norm_gain(const norm_job *job, int32_t n, int32_t c0, int32_t c1, const float **gain,
                       const float **offset) {
     *gain = job->gamma;
@@ -129,15 +128,15 @@ static void norm_gain(const norm_job *job, int32_t n, int32_t c0, int32_t c1, co
     *offset = o;
 }
 
-/* The picture and channels of a task. */
+/* Returns the image of a task; *c0 to *c1 - 1: its channels. */
 static int32_t norm_range(const norm_job *job, int32_t task, int32_t *c0, int32_t *c1) {
     *c0 = task % job->tasks * job->task_channels;
     *c1 = job->channels - *c0 < job->task_channels ? job->channels : *c0 + job->task_channels;
     return task / job->tasks;
 }
 
-/* Of picture n, channels c0 to c1 - 1. */
-static dmi_norm norm_of(const norm_job *job, int32_t n, int32_t c0, int32_t c1) {
+/* The norm of image n, channels c0 to c1 - 1; x and dx are [h, w, channels[i]]. */
+static dmi_norm image_of(const norm_job *job, int32_t n, int32_t c0, int32_t c1) {
     dmi_norm_x x = job->x;
     for (int32_t i = 0; i < 2 && x.channels[i]; i++) {
         size_t at = (size_t)n * (size_t)job->pixels * (size_t)x.channels[i];
@@ -161,12 +160,12 @@ static void forward_task(void *data, int32_t task, int32_t worker) {
     int32_t c0, c1, n = norm_range(job, task, &c0, &c1);
     size_t at = (size_t)n * (size_t)job->pixels * (size_t)job->channels,
            group = (size_t)n * (size_t)job->groups;
-    dmi_norm norm = norm_of(job, n, c0, c1);
+    dmi_norm norm = image_of(job, n, c0, c1);
     job->kernels->norm_forward(job->y + at, job->mean + group, job->rstd + group, &norm, job->eps);
 }
 
-/* From the gradients of gain and offset those of scale and shift, and this picture's part of those
- * of gamma and beta, which takes their place. */
+/* From the gradients of gain and offset, those of scale and shift; dgain and doffset become the
+ * image's terms of dgamma and dbeta. */
 static void scale_shift_backward(const norm_job *job, int32_t n, int32_t c0, int32_t c1) {
     size_t at = (size_t)n * (size_t)job->channels;
     const float *scale = job->scale_shift + 2 * at;
@@ -175,8 +174,8 @@ static void scale_shift_backward(const norm_job *job, int32_t n, int32_t c0, int
         float *dscale = job->dscale_shift + 2 * at, *dshift = dscale + job->channels;
         for (int32_t c = c0; c < c1; c++) {
             float ds = dgain[c] * job->gamma[c] + doffset[c] * job->beta[c];
-            dscale[c] = job->adds_scale_shift ? dscale[c] + ds : ds;
-            dshift[c] = job->adds_scale_shift ? dshift[c] + doffset[c] : doffset[c];
+            dscale[c] = job->accumulates_scale_shift ? dscale[c] + ds : ds;
+            dshift[c] = job->accumulates_scale_shift ? dshift[c] + doffset[c] : doffset[c];
         }
     }
     for (int32_t c = c0; c < c1; c++) {
@@ -191,14 +190,14 @@ static void backward_task(void *data, int32_t task, int32_t worker) {
     size_t at = (size_t)n * (size_t)job->pixels * (size_t)job->channels,
            group = (size_t)n * (size_t)job->groups;
     size_t row = (size_t)n * (size_t)job->channels;
-    dmi_norm norm = norm_of(job, n, c0, c1);
+    dmi_norm norm = image_of(job, n, c0, c1);
     job->kernels->norm_backward(job->dgain + row, job->doffset + row, job->dy + at,
                                 job->mean + group, job->rstd + group, &norm,
                                 job->du ? job->du + (size_t)worker * job->du_floats : NULL);
     if (job->scale_shift) scale_shift_backward(job, n, c0, c1);
 }
 
-/* What forward and backward share; `work` holds gain and offset where there is a scale_shift. */
+/* The members that forward and backward share. work [2 n c]: gain and offset, if scale_shift. */
 static norm_job norm_job_of(const dmi_graph *graph, const dmi_node *node, float *work) {
     dmi_shape x = dmi_graph_shape(graph, node->output);
     size_t n = (size_t)x.n;
@@ -210,10 +209,9 @@ static norm_job norm_job_of(const dmi_graph *graph, const dmi_node *node, float 
                     .silu = node->attr.norm.silu != 0};
     job.per_group = x.c / job.groups;
     job.task_channels = task_channels(x, job.per_group);
-    job.tasks = (x.c + job.task_channels - 1) / job.task_channels;
-    job.non_temporal =
-        graph->train &&
-        dmi_shape_count(x) >= DMI_NON_TEMPORAL_FLOATS; /* sampling finds it in the caches again */
+    job.tasks = dmi_divide_up(x.c, job.task_channels);
+    /* In training the next reader comes late; sampling finds y in the caches. */
+    job.non_temporal = graph->train && dmi_shape_count(x) >= DMI_NON_TEMPORAL_FLOATS;
     for (int32_t i = 0; i < 2; i++) {
         job.x.x[i] = dmi_input(graph, node, sides[i]);
         job.x.channels[i] = dmi_input_shape(graph, node, sides[i]).c;
@@ -244,22 +242,22 @@ static void norm_backward(dmi_graph *graph, dmi_node *node) {
     job.dgain = work + (job.scale_shift ? 2 * n * c : 0);
     job.doffset = job.dgain + n * c;
     job.dy = dmi_graph_gradient(graph, node->output);
-    float *nowhere = job.doffset + n * c;
+    float *discarded = job.doffset + n * c;
     for (int32_t i = 0; i < 2; i++) {
         bool discards = discards_dx(graph, node, sides[i]);
-        job.x.dx[i] = discards ? nowhere : dmi_input_gradient(graph, node, sides[i]);
-        job.x.add[i] = !discards && node->adds[sides[i]];
-        if (discards) nowhere += dmi_shape_count(dmi_input_shape(graph, node, sides[i]));
+        job.x.dx[i] = discards ? discarded : dmi_input_gradient(graph, node, sides[i]);
+        job.x.add[i] = !discards && node->accumulates[sides[i]];
+        if (discards) discarded += dmi_shape_count(dmi_input_shape(graph, node, sides[i]));
     }
     job.du_floats = du_floats(x, node);
-    if (job.du_floats) job.du = nowhere;
+    if (job.du_floats) job.du = discarded;
     job.dscale_shift = dmi_input_gradient(graph, node, SCALE_SHIFT);
-    job.adds_scale_shift = node->adds[SCALE_SHIFT];
+    job.accumulates_scale_shift = node->accumulates[SCALE_SHIFT];
     dmi_parallel(graph->host->pool, (int32_t)n * job.tasks, backward_task, &job);
     float *dgamma = dmi_input_gradient(graph, node, GAMMA),
           *dbeta = dmi_input_gradient(graph, node, BETA);
-    if (dgamma) graph->kernels->sum_rows(dgamma, job.dgain, n, c, node->adds[GAMMA]);
-    if (dbeta) graph->kernels->sum_rows(dbeta, job.doffset, n, c, node->adds[BETA]);
+    if (dgamma) graph->kernels->sum_rows(dgamma, job.dgain, n, c, node->accumulates[GAMMA]);
+    if (dbeta) graph->kernels->sum_rows(dbeta, job.doffset, n, c, node->accumulates[BETA]);
 }
 
 static const dmi_op norm_op = {.name = "group_norm",
@@ -267,7 +265,7 @@ static const dmi_op norm_op = {.name = "group_norm",
                                .needs = norm_needs,
                                .forward = norm_forward,
                                .backward = norm_backward,
-                               .one_pass = true};
+                               .memory_bound = true};
 
 int32_t dmi_group_norm_pair(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value x2,
                             dmi_value gamma, dmi_value beta, dmi_value scale_shift, int32_t groups,

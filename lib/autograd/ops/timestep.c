@@ -1,10 +1,10 @@
-/* Sinusoids of the timestep (Vaswani et al. 2017, sec. 3.5, with DDPM's frequencies). */
+/* Sinusoidal embedding of timesteps (Vaswani et al. 2017, sec. 3.5, with DDPM's frequencies). */
 #include "autograd/ops.h"
 
 #include <math.h>
 #include <string.h>
 
-#include "autograd/ops/expect.h"
+#include "autograd/ops/check_shape.h"
 
 static int32_t timestep_infer(const dmi_graph *graph, const dmi_node *node, dmi_shape *output) {
     int32_t n = dmi_input_shape(graph, node, 0).n, channels = node->attr.timestep.channels;
@@ -18,7 +18,7 @@ static int32_t timestep_infer(const dmi_graph *graph, const dmi_node *node, dmi_
             "timestep: the frequencies' shift is %g; it must be below half of the %d channels",
             shift, (int)channels);
     *output = dmi_shape_of(n, 1, 1, channels);
-    return dmi_expect_shape(graph, node, 0, "t", dmi_shape_of(n, 1, 1, 1));
+    return dmi_check_shape(graph, node, 0, "t", dmi_shape_of(n, 1, 1, 1));
 }
 
 static void timestep_needs(const dmi_graph *graph, const dmi_node *node, bool train,
@@ -32,10 +32,10 @@ static double frequency(const dmi_node *node, int32_t i) {
     return exp(-log(10000.0) * i / (half - (double)node->attr.timestep.shift));
 }
 
-/* One thread: a batch has few numbers. Where channels is odd, the last is zero. */
+/* On one thread, since a batch has few timesteps. Where channels is odd, the last one is zero. */
 static void timestep_forward(dmi_graph *graph, dmi_node *node) {
-    const float *t = dmi_input(graph, node, 0);
-    float *y = dmi_graph_data(graph, node->output);
+    const float *t = dmi_input(graph, node, 0);     /* [n] */
+    float *y = dmi_graph_data(graph, node->output); /* [n, channels] */
     dmi_shape shape = dmi_graph_shape(graph, node->output);
     size_t channels = (size_t)shape.c;
     int32_t half = shape.c / 2, sine = node->attr.timestep.cos_first ? half : 0,
@@ -59,7 +59,7 @@ static void timestep_backward(dmi_graph *graph, dmi_node *node) {
     if (!dt) return;
     for (size_t n = 0; n < (size_t)shape.n; n++) {
         const float *row = dy + n * (size_t)shape.c;
-        double sum = node->adds[0] ? (double)dt[n] : 0;
+        double sum = node->accumulates[0] ? (double)dt[n] : 0;
         for (int32_t i = 0; i < half; i++) {
             double f = frequency(node, i), angle = f * (double)t[n];
             sum += f * ((double)row[sine + i] * cos(angle) - (double)row[cosine + i] * sin(angle));

@@ -1,0 +1,266 @@
+/* Transformed weights belong to the parameters: graphs on the same parameters share them, in one
+ * thread or in several, and compute them again when the parameters change. */
+#include "autograd/weight_cache.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "autograd/graph.h"
+#include "autograd/ops.h"
+#include "base/cpu.h"
+#include "support/support.h"
+
+enum { LAYERS = 3, BATCH = 2, SIDE = 8, FLOATS = BATCH * SIDE * SIDE * 16, ROUNDS = 100 };
+
+static const int32_t channels[LAYERS + 1] = {16, 32, 32, 16};
+
+/* LAYERS convolutions of 3x3 on x [BATCH, SIDE, SIDE, 16], all by Winograd. */
+typedef struct network {
+    dmi_graph *graph;
+    dmi_value x, y;
+} network;
+
+static void params_begin(dmi_host *host, dmi_params *params) {
+    dmi_params_init(params);
+    for (int32_t i = 0; i < LAYERS; i++) {
+        char name[16];
+        int32_t index;
+        const int64_t shape[] = {channels[i + 1], channels[i], 3, 3};
+        snprintf(name, sizeof name, "conv%d", (int)i);
+        ck_assert_int_eq(dmi_params_add(host, params, &index, name, 4, shape, false), DMI_OK);
+    }
+    ck_assert_int_eq(dmi_params_allocate(host, params), DMI_OK);
+    test_fill(params->data, params->floats, 1, 0.1f);
+}
+
+static int32_t plan(network *n, dmi_host *host, dmi_params *params, int32_t isa) {
+    ck_assert_int_eq(dmi_graph_create(host, &n->graph, dmi_kernels_for(isa), params), DMI_OK);
+    ck_assert_int_eq(dmi_graph_input(n->graph, &n->x, dmi_shape_of(BATCH, SIDE, SIDE, channels[0]),
+                                     false),
+                     DMI_OK);
+    n->y = n->x;
+    for (int32_t i = 0; i < LAYERS; i++) {
+        dmi_value weight;
+        ck_assert_int_eq(dmi_graph_param(n->graph, &weight, i), DMI_OK);
+        ck_assert_int_eq(dmi_conv(n->graph, &n->y, n->y, weight, DMI_NONE, DMI_NONE, DMI_NONE, 3, 1,
+                                  1, false),
+                         DMI_OK);
+    }
+    return dmi_graph_plan(n->graph, &n->y, 1, false);
+}
+
+static void network_begin(network *n, dmi_host *host, dmi_params *params) {
+    ck_assert_int_eq(plan(n, host, params, dmi_cpu_isa()), DMI_OK);
+}
+
+static void run(const network *n, float *y) {
+    test_fill(dmi_graph_data(n->graph, n->x), FLOATS, 2, 1);
+    dmi_graph_forward(n->graph);
+    memcpy(y, dmi_graph_data(n->graph, n->y), FLOATS * sizeof *y);
+}
+
+/* Of the entries that a graph uses. */
+static size_t cached_bytes(const network *n) {
+    size_t floats = 0;
+    for (int32_t i = 0; i < n->graph->node_count; i++) {
+        ck_assert_ptr_nonnull(n->graph->nodes[i].cached);
+        floats += n->graph->nodes[i].needs.cached.floats;
+    }
+    return floats * sizeof(float);
+}
+
+START_TEST(graphs_share_entries) {
+    dmi_host *host = test_host_new(1);
+    dmi_params params;
+    network first, second;
+    static float want[FLOATS], got[FLOATS];
+    params_begin(host, &params);
+    uint64_t before = host->used;
+    network_begin(&first, host, &params);
+    uint64_t one = host->used - before;
+    network_begin(&second, host, &params);
+    uint64_t other = host->used - before - one;
+    ck_assert_uint_ge(one - other, cached_bytes(&first));
+    ck_assert_uint_lt(one - other, cached_bytes(&first) + LAYERS * 1024); /* and their lists */
+    for (int32_t i = 0; i < LAYERS; i++)
+        ck_assert_ptr_eq(first.graph->nodes[i].cached, second.graph->nodes[i].cached);
+    run(&first, want);
+    dmi_graph_destroy(first.graph);
+    run(&second, got);
+    ck_assert_mem_eq(got, want, sizeof want);
+    dmi_graph_destroy(second.graph);
+    ck_assert_uint_eq(host->used, before);
+    dmi_params_free(host, &params);
+    test_host_end(host);
+}
+END_TEST
+
+/* What a second graph finds is neither computed again nor touched. */
+START_TEST(entries_are_computed_once) {
+    dmi_host *host = test_host_new(1);
+    dmi_params params;
+    network first, second;
+    static float y[FLOATS];
+    params_begin(host, &params);
+    network_begin(&first, host, &params);
+    network_begin(&second, host, &params);
+    run(&first, y);
+    float *data = dmi_cached_weight_data(second.graph->nodes[0].cached), value = data[0];
+    data[0] = value + 1;
+    run(&second, y);
+    ck_assert(data[0] == value + 1);
+    params.version++;
+    run(&second, y);
+    ck_assert(data[0] == value);
+    dmi_graph_destroy(second.graph);
+    dmi_graph_destroy(first.graph);
+    dmi_params_free(host, &params);
+    test_host_end(host);
+}
+END_TEST
+
+START_TEST(changed_parameters_are_transformed_again) {
+    dmi_host *host = test_host_new(2);
+    dmi_params params;
+    network old, fresh;
+    static float before[FLOATS], want[FLOATS], got[FLOATS];
+    params_begin(host, &params);
+    network_begin(&old, host, &params);
+    run(&old, before);
+    test_fill(params.data, params.floats, 3, 0.1f);
+    params.version++;
+    run(&old, got);
+    dmi_graph_destroy(old.graph);
+    network_begin(&fresh, host, &params);
+    run(&fresh, want);
+    ck_assert_mem_eq(got, want, sizeof want);
+    ck_assert_mem_ne(got, before, sizeof before);
+    dmi_graph_destroy(fresh.graph);
+    dmi_params_free(host, &params);
+    test_host_end(host);
+}
+END_TEST
+
+/* Kernels of another vector width have another layout. */
+START_TEST(other_kernels_have_other_entries) {
+    dmi_host *host = test_host_new(1);
+    dmi_params params;
+    network best, base;
+    static float want[FLOATS], got[FLOATS];
+    params_begin(host, &params);
+    network_begin(&best, host, &params);
+    ck_assert_int_eq(plan(&base, host, &params, DMI_ISA_BASE), DMI_OK);
+    ck_assert_int_eq(best.graph->nodes[0].cached == base.graph->nodes[0].cached,
+                     dmi_cpu_isa() == DMI_ISA_BASE);
+    run(&best, want);
+    run(&base, got);
+    test_close(got, want, FLOATS, 1e-5);
+    dmi_graph_destroy(base.graph);
+    dmi_graph_destroy(best.graph);
+    dmi_params_free(host, &params);
+    test_host_end(host);
+}
+END_TEST
+
+/* The owner's limit is the one that counts, and the graph's host has the error. */
+START_TEST(an_owner_without_memory) {
+    dmi_host *owner = test_host_new(1), *user = test_host_new(1);
+    dmi_params params;
+    network n;
+    params_begin(owner, &params);
+    network_begin(&n, user, &params);
+    uint64_t needed = owner->used, cached = cached_bytes(&n);
+    dmi_graph_destroy(n.graph);
+    uint64_t used = owner->used;
+    ck_assert_uint_ge(needed - used, cached);
+    for (uint64_t limit = used; limit < needed; limit += 4096) {
+        owner->limit = limit;
+        ck_assert_int_eq(plan(&n, user, &params, dmi_cpu_isa()), DMI_ERROR_LIMIT_EXCEEDED);
+        ck_assert_ptr_nonnull(strstr(user->error, "owns the parameters"));
+        ck_assert_uint_eq(owner->used, used);
+        dmi_graph_destroy(n.graph);
+    }
+    owner->limit = needed;
+    network_begin(&n, user, &params);
+    dmi_graph_destroy(n.graph);
+    dmi_params_free(owner, &params);
+    test_host_end(user);
+    test_host_end(owner);
+}
+END_TEST
+
+/* ---- threads ---- */
+
+typedef struct client {
+    dmi_params *params;
+    const float *want;
+    int32_t threads;
+    pthread_barrier_t *barrier;
+    int32_t wrong; /* runs whose bits differ */
+} client;
+
+/* Plans and runs a graph of its own in each round, in which no entry is computed at first. */
+static void *client_main(void *argument) {
+    client *c = argument;
+    dmi_host *host = test_host_new(c->threads);
+    float *y = malloc(FLOATS * sizeof *y);
+    for (int32_t round = 0; round < ROUNDS; round++) {
+        network n;
+        network_begin(&n, host, c->params);
+        pthread_barrier_wait(c->barrier);
+        for (int32_t i = 0; i < 2; i++) {
+            run(&n, y);
+            c->wrong += memcmp(y, c->want, FLOATS * sizeof *y) != 0;
+        }
+        dmi_graph_destroy(n.graph);
+        pthread_barrier_wait(c->barrier); /* nobody uses an entry any more: all are freed */
+    }
+    free(y);
+    test_host_end(host);
+    return NULL;
+}
+
+START_TEST(threads_share_entries) {
+    enum { CLIENTS = 2 };
+    dmi_host *owner = test_host_new(1);
+    dmi_params params;
+    network n;
+    static float want[FLOATS];
+    pthread_barrier_t barrier;
+    pthread_t threads[CLIENTS];
+    client clients[CLIENTS];
+    params_begin(owner, &params);
+    uint64_t used = owner->used;
+    network_begin(&n, owner, &params);
+    run(&n, want);
+    dmi_graph_destroy(n.graph);
+    ck_assert_int_eq(pthread_barrier_init(&barrier, NULL, CLIENTS), 0);
+    for (int32_t i = 0; i < CLIENTS; i++) {
+        clients[i] = (client){&params, want, 1 + i, &barrier, 0};
+        ck_assert_int_eq(pthread_create(&threads[i], NULL, client_main, &clients[i]), 0);
+    }
+    for (int32_t i = 0; i < CLIENTS; i++) {
+        ck_assert_int_eq(pthread_join(threads[i], NULL), 0);
+        ck_assert_int_eq(clients[i].wrong, 0);
+    }
+    pthread_barrier_destroy(&barrier);
+    ck_assert_uint_eq(owner->used, used);
+    dmi_params_free(owner, &params);
+    test_host_end(owner);
+}
+END_TEST
+
+Suite *test_weight_cache_suite(void);
+Suite *test_weight_cache_suite(void) {
+    Suite *suite = suite_create("weight_cache");
+    TCase *tcase = tcase_create("weight_cache");
+    tcase_set_timeout(tcase, 30);
+    tcase_add_test(tcase, graphs_share_entries);
+    tcase_add_test(tcase, entries_are_computed_once);
+    tcase_add_test(tcase, changed_parameters_are_transformed_again);
+    tcase_add_test(tcase, other_kernels_have_other_entries);
+    tcase_add_test(tcase, an_owner_without_memory);
+    tcase_add_test(tcase, threads_share_entries);
+    suite_add_tcase(suite, tcase);
+    return suite;
+}
