@@ -14,9 +14,9 @@ typedef struct dmi_winograd_shape {
     bool upsample;     /* x is [n, h/2, w/2, ci], each pixel repeated 2x2 */
     bool sum2x2;       /* backward of upsample: y is [n, h/2, w/2, co], each pixel the sum of 2x2 */
     bool non_temporal; /* y is not read soon: where it is large, non-temporal stores write it */
-    int32_t workers;   /* that forward should have tasks for; where blocks are too few, each is
-                          divided   by channels of y, at the price of transforming its input again. No
-                          result   depends on it */
+    int32_t workers;   /* that forward should have tasks for. Where blocks are too few, each is
+                          divided by channels of y, at the price of transforming its input again.
+                          No result depends on it */
 } dmi_winograd_shape;
 
 /* Added to the result as it is written; each may be NULL. */
