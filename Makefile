@@ -140,7 +140,7 @@ $(SHARED_LINKS): $(SHARED)
 
 # ---- examples: they see only the public header and the shared library ----
 
-EXAMPLES := demo train_cifar10 sample distance evaluate
+EXAMPLES := demo train_cifar10 sample distance evaluate step_loop
 EXAMPLE_BIN := $(EXAMPLES:%=$(BUILD)/%)
 EXAMPLE_SRC := $(filter-out $(EXAMPLES:%=examples/%.c),$(wildcard examples/*.c))
 EXAMPLE_COMMON := $(EXAMPLE_SRC:%.c=$(BUILD)/obj/%.o)
@@ -171,6 +171,8 @@ INSTALLED_LIB := "$(DESTDIR)$(LIBDIR)"
 install: library examples
 	install -d "$(DESTDIR)$(INCLUDEDIR)" $(INSTALLED_LIB)/pkgconfig "$(DESTDIR)$(BINDIR)"
 	install -m 644 include/diffusion.h "$(DESTDIR)$(INCLUDEDIR)/diffusion.h"
+	sh pkgconfig/make-cdef.sh include/diffusion.h > $(BUILD)/diffusion_cdef.h
+	install -m 644 $(BUILD)/diffusion_cdef.h "$(DESTDIR)$(INCLUDEDIR)/diffusion_cdef.h"
 	install -m 644 $(STATIC) $(INSTALLED_LIB)/libdiffusion.a
 	install -m 755 $(SHARED) $(INSTALLED_LIB)/libdiffusion.so.$(VERSION)
 	ln -sf libdiffusion.so.$(VERSION) $(INSTALLED_LIB)/libdiffusion.so.$(SOVERSION)
@@ -181,11 +183,13 @@ install: library examples
 	@[ -n "$(DESTDIR)" ] || sh pkgconfig/update-loader.sh "$(LDCONFIG)" "$(LIBDIR)"
 
 uninstall:
-	rm -f "$(DESTDIR)$(INCLUDEDIR)/diffusion.h" $(INSTALLED_LIB)/libdiffusion.a \
+	rm -f "$(DESTDIR)$(INCLUDEDIR)/diffusion.h" "$(DESTDIR)$(INCLUDEDIR)/diffusion_cdef.h" \
+	$(INSTALLED_LIB)/libdiffusion.a \
 	$(INSTALLED_LIB)/libdiffusion.so* $(INSTALLED_LIB)/pkgconfig/diffusion.pc \
 	$(foreach p,$(INSTALLED),$(call program_of,$(p)))
 
 include tests/tests.mk
+include tests/abi/abi.mk
 
 # ---- clean, help ----
 
@@ -207,6 +211,7 @@ make check SUITE=a,b   only these suites: the X of tests/*/test_X.c
 make check-quick       check-source and the suites that are fast                30 s
 make check-source      layers, forbidden calls, file length, format, header     4 s
 make check-layers      only the layers: includes never point upward             1 s
+make check-abi         the public interface against the committed tables        5 s
 make check-build       exported symbols, instructions, install, examples        15 s
 make test-run          all suites, or SUITE                                     2 min
 make sanitize          suites with ASan and UBSan, in $(BUILD)/sanitize            3 min
@@ -215,10 +220,12 @@ make valgrind          suites under valgrind                                    
 make check-aarch64     kernels of AArch64 under qemu-user
 make check-x86-levels  kernels of other x86-64 processors under qemu-user
 make check-blas        products with each installed variant of the BLAS library
+make check-i386        the library for 32-bit x86, as far as the tools are installed
 make check-no-blas     a build with BLAS=none links no BLAS and runs in 20 MB of address space
 
 make bench             speed, beside PyTorch if python3 has it                  30 min
 make error-report      error of each 3x3 layer of the largest preset against double precision
+make update-abi        adds to the tables of tests/abi; refuses anything but additions
 make format            formats all C files with clang-format
 make compile_commands.json   the compiler's commands, for editors and clang tools
 

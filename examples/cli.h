@@ -1,5 +1,6 @@
-/* What the command lines of the examples share beside popt: words for choices, lists of numbers,
- * ranges, folders, and a context whose troubles are told. */
+/* Command lines of the examples, on top of popt: checks with error messages, folders, and a context
+ * that reports its errors and warnings. Functions that check return 0 if all is well and 1 after
+ * they have printed what is wrong; `program` is the name that starts a message. */
 #ifndef EXAMPLES_CLI_H
 #define EXAMPLES_CLI_H
 
@@ -7,43 +8,49 @@
 #include <popt.h>
 #include <stdint.h>
 
-/* The place of `word` in a list that ends with NULL, or -1 after telling which words there are. */
-int32_t choice(const char *program, const char *option, const char *word, const char *const *words);
-/* "64,128,128" into values, of which the rest becomes 0; a single number counts for all `wanted`.
- * Returns how many were given, or -1 after telling what is wrong. */
-int32_t number_list(const char *program, const char *option, const char *text, int32_t *values,
-                    int32_t most, int32_t wanted);
-/* "0.99,0.999" into values likewise. */
-int32_t real_list(const char *program, const char *option, const char *text, double *values,
-                  int32_t most);
-/* 1, after telling so, where `value` is not from `least` to `most`. */
-int out_of_range(const char *program, const char *option, long long value, long long least,
-                 long long most);
-/* Reads the command line; tells what is wrong with it. 0 where the program shall go on. *marked,
- * unless it is NULL, becomes the `val` of the last option given that has one, else 0. */
+/* A failure whose message was printed already, beside the library's statuses, which are 0 or
+ * negative. */
+enum { REPORTED = 1 };
+
+/* Help of the option --weights. */
+extern const char weights_help[];
+
+/* Parses the command line; refuses unknown options and arguments that are no options. */
 int read_command_line(const char *program, int argc, const char **argv,
-                      const struct poptOption *options, int *marked);
-/* 1, after telling why, where no PNG can be written to `path`, the value of an option. */
-int no_png(const char *program, const char *option, const char *path);
-/* An option that does nothing without another: `used` tells whether that one, `with` in words, is
- * there. */
-typedef struct use_rule {
+                      const struct poptOption *options);
+/* Whether the command line has --option. */
+int is_given(int argc, const char **argv, const char *option);
+/* Refuses a value outside [minimum, maximum]. */
+int check_range(const char *program, const char *option, long long value, long long minimum,
+                long long maximum);
+/* Refuses a path to which no PNG can be written. */
+int check_png_path(const char *program, const char *option, const char *path);
+
+/* An option that has no effect unless `used`; `with` is what it needs, in words. */
+typedef struct option_rule {
     const char *option;
     int used;
     const char *with;
-} use_rule;
-/* 1, after telling so, where the command line has an option that does nothing. */
-int has_unused(const char *program, int argc, const char **argv, const use_rule *rules,
-               size_t count);
-/* 1 where the command line has --option. */
-int is_given(int argc, const char **argv, const char *option);
-/* Makes a folder and those above it; tells why not. 0 on success. */
+} option_rule;
+/* Refuses options that have no effect. */
+int check_unused(const char *program, int argc, const char **argv, const option_rule *rules,
+                 size_t count);
+
+/* A copy of the name of an enumeration's value with '_' for each '-', so that both are accepted. */
+void enum_word(char *word, size_t capacity, const char *text);
+/* "eps, x0, v": the names of an enumeration, shortened to `capacity` bytes. */
+void enum_names(const char *enumeration, char *text, size_t capacity);
+/* *value becomes the value of that name in an enumeration of the library. */
+int read_enum(const char *program, const char *option, const char *enumeration, const char *name,
+              int32_t *value);
+
+/* Makes a folder and those above it. */
 int make_folder(const char *program, const char *path);
-/* A context, or NULL after telling why not; threads from 0 to 256, memory_limit in bytes, 0: none;
- * profile 0 or 1. */
-dm_context *open_context(const char *program, int32_t threads, uint64_t memory_limit,
-                         int32_t profile);
-/* Tells what went wrong: the context's text, or the status's where the context has none. */
-void tell_error(const char *program, const dm_context *context, int32_t status);
+/* A context, or NULL after printing why not. memory_limit in bytes, 0: none; profile 0 or 1. */
+dm_context *create_context(const char *program, int32_t threads, uint64_t memory_limit,
+                           int32_t profile);
+/* Prints the context's error text, or the status's message if there is none; nothing for
+ * REPORTED. */
+void print_error(const char *program, const dm_context *context, int32_t status);
 
 #endif

@@ -7,18 +7,19 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "picture_read.h"
+#include "cli.h"
+#include "image_read.h"
 
-enum { PATH_MOST = 4096 };
+enum { PATH_SIZE = 4096 };
 
-/* PNGs found, with their labels; -1: in no class. */
-typedef struct found {
+/* PNG files found, with their labels, or -1 for no class. */
+typedef struct file_list {
     char **paths;
     int32_t *labels;
-    size_t count, room;
+    size_t count, capacity;
     int32_t classes;
-    int failed; /* out of memory */
-} found;
+    int out_of_memory;
+} file_list;
 
 static int is_folder(const char *path) {
     struct stat is;
@@ -30,38 +31,38 @@ static int is_png_name(const char *name) {
     return length > 4 && (!strcmp(name + length - 4, ".png") || !strcmp(name + length - 4, ".PNG"));
 }
 
-static void add(found *f, const char *path, int32_t label) {
-    if (f->count == f->room) {
-        size_t room = f->room ? 2 * f->room : 1024;
-        char **paths = realloc(f->paths, room * sizeof *paths);
+static void add_file(file_list *f, const char *path, int32_t label) {
+    if (f->count == f->capacity) {
+        size_t capacity = f->capacity ? 2 * f->capacity : 1024;
+        char **paths = realloc(f->paths, capacity * sizeof *paths);
         if (paths) f->paths = paths;
-        int32_t *labels = realloc(f->labels, room * sizeof *labels);
+        int32_t *labels = realloc(f->labels, capacity * sizeof *labels);
         if (labels) f->labels = labels;
-        f->failed = !paths || !labels;
-        if (f->failed) return;
-        f->room = room;
+        f->out_of_memory = !paths || !labels;
+        if (f->out_of_memory) return;
+        f->capacity = capacity;
     }
     f->paths[f->count] = strdup(path);
     f->labels[f->count] = label;
-    f->failed = !f->paths[f->count];
-    if (!f->failed) f->count++;
+    f->out_of_memory = !f->paths[f->count];
+    if (!f->out_of_memory) f->count++;
 }
 
-/* The PNGs of a folder, and where `deeper` those of the folders in it, of which each is a class. By
- * name, so that the same folder is the same dataset everywhere. */
-static void search(found *f, const char *folder, int32_t label, int deeper) {
+/* The PNG files of a folder and, if `recurse`, those of the folders in it, each of which is a
+ * class. Sorted by name, so that the same folder gives the same dataset everywhere. */
+static void find_files(file_list *f, const char *folder, int32_t label, int recurse) {
     struct dirent **entries;
     int count = scandir(folder, &entries, NULL, alphasort);
     for (int i = 0; i < count; i++) {
-        char path[PATH_MOST];
+        char path[PATH_SIZE];
         const char *name = entries[i]->d_name;
         int fits = snprintf(path, sizeof path, "%s/%s", folder, name) < (int)sizeof path;
-        if (fits && !f->failed && name[0] != '.') {
+        if (fits && !f->out_of_memory && name[0] != '.') {
             size_t before = f->count;
             if (!is_folder(path)) {
-                if (is_png_name(name)) add(f, path, label);
-            } else if (deeper) {
-                search(f, path, f->classes, 0);
+                if (is_png_name(name)) add_file(f, path, label);
+            } else if (recurse) {
+                find_files(f, path, f->classes, 0);
                 f->classes += f->count > before;
             }
         }
@@ -70,59 +71,66 @@ static void search(found *f, const char *folder, int32_t label, int deeper) {
     if (count >= 0) free(entries);
 }
 
-static void forget(found *f) {
+static void free_files(file_list *f) {
     for (size_t i = 0; i < f->count; i++) free(f->paths[i]);
     free(f->paths);
     free(f->labels);
 }
 
-/* All of them, of the first one's size. */
-static int32_t read_all(data_source *data, dm_context *context, const char *program,
-                        const found *f) {
-    int32_t height, width, channels;
-    if (picture_size(program, f->paths[0], &height, &width, &channels)) return DATA_TOLD;
-    size_t each = (size_t)height * (size_t)width * (size_t)channels;
-    data->pixels = calloc(f->count, each);
-    data->labels = malloc(f->count * sizeof *data->labels);
-    if (!data->pixels || !data->labels) return DM_ERROR_OUT_OF_MEMORY;
-    memcpy(data->labels, f->labels, f->count * sizeof *data->labels);
+/* Reads all files into pixels [count, height, width, channels]. */
+static int read_files(const file_list *f, const char *program, const dm_dataset_memory *m,
+                      uint8_t *pixels) {
+    size_t size = (size_t)(m->pixel_bytes / m->count);
     for (size_t i = 0; i < f->count; i++) {
-        uint8_t *pixels =
-            read_pixels(program, f->paths[i], height, width, channels, "the first picture is");
-        if (!pixels) return DATA_TOLD;
-        memcpy(data->pixels + i * each, pixels, each);
-        free(pixels);
+        uint8_t *image = read_pixels(program, f->paths[i], m->height, m->width, m->channels,
+                                     "the first image has");
+        if (!image) return REPORTED;
+        memcpy(pixels + i * size, image, size);
+        free(image);
     }
-    fprintf(stderr, "%zu pictures of %d x %d, %s, in %d classes\n", f->count, (int)height,
-            (int)width, channels == 1 ? "grey" : "in colour", (int)f->classes);
-    return dm_dataset_from_memory(&data->dataset, context, data->pixels,
-                                  f->classes ? data->labels : NULL, f->count, height, width,
-                                  channels);
+    return 0;
 }
 
-int32_t data_open(data_source *data, dm_context *context, const char *program, const char *path,
-                  int32_t split, builtin_data builtin) {
-    *data = (data_source){0};
-    if (!strcmp(path, "builtin"))
-        return dm_dataset_open_builtin(&data->dataset, context, builtin.size, builtin.count,
-                                       builtin.seed);
-    fprintf(stderr, "reading %s\n", path);
-    found f = {0};
-    search(&f, path, -1, 1);
-    int32_t status = f.failed  ? DM_ERROR_OUT_OF_MEMORY
-                     : f.count ? read_all(data, context, program, &f)
-                               : dm_dataset_open_cifar10(&data->dataset, context, path, split);
-    if (status && !f.count)
-        fprintf(stderr,
-                "%s: --data takes builtin, CIFAR-10's archive or folder, or a folder of PNGs (of "
-                "folders: a class each)\n",
-                program);
-    forget(&f);
+static int32_t open_files(dm_dataset **out, dm_context *context, const char *program,
+                          const file_list *f) {
+    dm_dataset_memory m;
+    dm_dataset_memory_init(&m, sizeof m);
+    if (read_image_size(program, f->paths[0], &m.height, &m.width, &m.channels)) return REPORTED;
+    m.copy = 1;
+    m.count = f->count;
+    m.pixel_bytes = m.count * (uint64_t)m.height * (uint64_t)m.width * (uint64_t)m.channels;
+    if (f->classes) {
+        m.labels = f->labels;
+        m.label_count = m.count;
+    }
+    uint8_t *pixels = malloc((size_t)m.pixel_bytes);
+    m.pixels = pixels;
+    int32_t status = pixels ? read_files(f, program, &m, pixels) : DM_ERROR_OUT_OF_MEMORY;
+    if (!status) {
+        fprintf(stderr, "%zu images of %d x %d, %s, in %d classes\n", f->count, (int)m.height,
+                (int)m.width, m.channels == 1 ? "grey" : "in colour", (int)f->classes);
+        status = dm_dataset_create_from_memory(out, context, &m);
+    }
+    free(pixels);
     return status;
 }
 
-void data_close(data_source *data) {
-    dm_dataset_destroy(data->dataset);
-    free(data->pixels);
-    free(data->labels);
+int32_t open_data(dm_dataset **out, dm_context *context, const char *program, const char *path,
+                  dm_split split, builtin_data builtin) {
+    *out = NULL;
+    if (!strcmp(path, "builtin"))
+        return dm_dataset_create_shapes(out, context, builtin.size, builtin.count, builtin.seed);
+    fprintf(stderr, "reading %s\n", path);
+    file_list f = {0};
+    find_files(&f, path, -1, 1);
+    int32_t status = f.out_of_memory ? DM_ERROR_OUT_OF_MEMORY
+                     : f.count       ? open_files(out, context, program, &f)
+                                     : dm_dataset_load_cifar10(out, context, path, split);
+    if (status && !f.count)
+        fprintf(stderr,
+                "%s: --data is 'builtin', CIFAR-10's archive or folder, or a folder of PNG files "
+                "(each folder in it is a class)\n",
+                program);
+    free_files(&f);
+    return status;
 }

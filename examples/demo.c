@@ -1,223 +1,265 @@
-/* A diffusion model from nothing to pictures in a few minutes: trains a small network on shapes of
- * ten kinds that the library draws itself, then samples from it with DDPM (every timestep) and DDIM
- * (50 of them). */
+/* A diffusion model in a few minutes: trains a small network on shapes of ten kinds that the
+ * library draws, then samples from it with DDIM (50 steps) and DDPM (every timestep). */
 #include <diffusion.h>
 #include <errno.h>
 #include <limits.h>
 #include <popt.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
-#include "picture.h"
+#include "image_write.h"
 #include "progress.h"
 
-enum { SIZE = 16, CLASSES = 10, PICTURES = 6 * CLASSES, SCALE = 4, TIMESTEPS = 1000 };
+enum {
+    SIZE = 16,
+    CLASSES = 10,
+    IMAGES = 6 * CLASSES, /* a column for each class */
+    ELEMENTS = IMAGES * SIZE * SIZE * 3,
+    SCALE = 4,
+    DATASET = 1000000,
+    TIMESTEPS = 1000,
+    BATCH = 64,
+    WARMUP = 100,
+    DDIM_STEPS = 50,
+    ANIMATION_FRAMES = 25
+};
 
-/* For the signal handler: what is under way. */
+/* For the signal handler. */
 static dm_trainer *volatile training;
-static dm_sampler *volatile drawing;
+static dm_sampler *volatile sampling;
 
-/* The first Ctrl-C ends what is under way, a second one the program. */
+/* The first Ctrl-C cancels the work in progress; a second one ends the program. */
 static void on_interrupt(int signal_number) {
     signal(signal_number, SIG_DFL);
     if (training) dm_trainer_cancel(training);
-    if (drawing) dm_sampler_cancel(drawing);
+    if (sampling) dm_sampler_cancel(sampling);
 }
 
-typedef struct watch {
+typedef struct job {
+    dm_context *context;
+    dm_schedule *schedule;
+    dm_dataset *dataset;
+    dm_unet *unet, *ema;
+    dm_image_grid_options grid;
+    animation animation;
+    const char *out;
+    int steps, ddpm_steps, seed;
+} job;
+
+static char *path_in(const job *j, const char *name, char path[1024]) {
+    snprintf(path, 1024, "%s/%s", j->out, name);
+    return path;
+}
+
+/* ---- training ---- */
+
+typedef struct training_log {
+    dm_context *context;
     progress line;
     FILE *csv;
-    double loss; /* smoothed */
-} watch;
+    double loss; /* running mean */
+} training_log;
 
-static int32_t on_step(void *user, const dm_train_stats *s) {
-    watch *w = user;
+static int32_t on_trained(void *user, const dm_train_stats *s) {
+    training_log *l = user;
     char detail[64];
-    w->loss = s->step == 1 ? s->loss : 0.98 * w->loss + 0.02 * s->loss;
-    fprintf(w->csv, "%llu,%.6f,%.6f\n", (unsigned long long)s->step, s->loss, s->gradient_norm);
-    snprintf(detail, sizeof detail, "loss %.4f", w->loss);
-    progress_update(&w->line, s->step, detail);
+    l->loss = s->step == 1 ? s->loss : 0.98 * l->loss + 0.02 * s->loss;
+    if (fprintf(l->csv, "%llu,%.6f,%.6f\n", (unsigned long long)s->step, s->loss,
+                s->gradient_norm) < 0) {
+        dm_callback_fail(l->context, "loss.csv cannot be written");
+        return 1;
+    }
+    snprintf(detail, sizeof detail, "loss %.4f", l->loss);
+    progress_update(&l->line, s->step, detail);
     return 0;
 }
 
-/* A network of 0.7 million parameters that predicts v, which has shapes after some hundred steps
- * where eps has not. */
+/* A network of 0.7 million parameters. */
 static dm_unet_options network_options(void) {
     dm_unet_options o;
     dm_unet_options_preset(&o, sizeof o, DM_PRESET_TINY);
     o.height = o.width = SIZE;
     o.levels = 2;
-    o.channels[0] = 32, o.channels[1] = 64, o.channels[2] = 0;
-    o.attention[0] = 0, o.attention[1] = 1;
-    o.prediction = DM_PREDICT_V;
+    o.channels[0] = 32;
+    o.channels[1] = 64;
+    o.channels[2] = 0;
+    o.attention[0] = 0;
+    o.attention[1] = 1;
     o.classes = CLASSES;
     return o;
 }
 
-static int32_t train(dm_unet *unet, dm_unet *average, const dm_schedule *schedule,
-                     const dm_dataset *dataset, int steps, const char *csv_path) {
+static dm_trainer_options training_options(int steps) {
     dm_trainer_options o;
-    dm_trainer *trainer;
-    watch w = {.csv = fopen(csv_path, "w")};
-    char time[32];
-    if (!w.csv) {
-        fprintf(stderr, "demo: %s: %s\n", csv_path, strerror(errno));
-        return DM_ERROR_IO;
-    }
-    fprintf(w.csv, "step,loss,gradient_norm\n");
     dm_trainer_options_init(&o, sizeof o);
-    o.batch_size = 64;
+    o.batch_size = BATCH;
     o.learning_rate = 1e-3;
-    o.warmup_steps = 100;
-    o.decay = DM_DECAY_COSINE;
-    o.decay_steps = (uint64_t)steps > 100 ? (uint64_t)steps : 101;
-    o.average_decay = 0.995;
-    o.label_dropout =
-        0.1; /* so that `sample --guidance` has a picture of no class to lead away from */
-    int32_t status = dm_trainer_create(&trainer, unet, schedule, dataset, &o);
+    o.warmup_steps = WARMUP;
+    o.learning_rate_schedule = DM_RATE_COSINE;
+    o.learning_rate_steps = steps > WARMUP ? (uint64_t)steps : WARMUP + 1;
+    o.ema_decay[0] = 0.995;
+    o.label_dropout = 0.1; /* for `sample --guidance` */
+    return o;
+}
+
+/* After Ctrl-C, what was trained so far counts. */
+static int32_t train(job *j) {
+    dm_trainer_options o = training_options(j->steps);
+    dm_trainer *trainer;
+    char path[1024], time[32];
+    uint64_t done = 0;
+    training_log l = {.context = j->context, .csv = fopen(path_in(j, "loss.csv", path), "w")};
+    if (!l.csv) {
+        fprintf(stderr, "demo: %s: %s\n", path, strerror(errno));
+        return REPORTED;
+    }
+    fprintf(l.csv, "step,loss,gradient_norm\n");
+    dm_status status = dm_trainer_create(&trainer, j->unet, j->schedule, j->dataset, &o);
     if (!status) {
         training = trainer;
-        progress_begin(&w.line, "training", 0, (uint64_t)steps);
-        status = dm_trainer_run(trainer, (uint64_t)steps, on_step, &w);
+        progress_begin(&l.line, "training", 0, (uint64_t)j->steps);
+        status = dm_trainer_run(trainer, (uint64_t)j->steps, on_trained, &l);
         training = NULL;
-        printf("trained  %llu steps of 64 pictures in %s, loss %.4f\n",
-               (unsigned long long)dm_trainer_steps_done(trainer),
-               duration(progress_end(&w.line), time), w.loss);
-        if (status == DM_ERROR_CANCELLED) status = DM_OK; /* sample from what there is */
-        if (!status) status = dm_trainer_get_average(trainer, average);
+        dm_trainer_get_step(trainer, &done);
+        printf("trained  %llu steps of %d images in %s, loss %.4f\n", (unsigned long long)done,
+               BATCH, duration(progress_end(&l.line), time), l.loss);
+        if (status == DM_ERROR_CANCELLED) status = DM_OK;
+        if (!status) status = dm_trainer_get_ema(trainer, 0, j->ema);
         dm_trainer_destroy(trainer);
     }
-    fclose(w.csv);
+    fclose(l.csv);
     return status;
 }
 
-typedef struct sampling {
-    progress line;
-    film_reel *film; /* or NULL */
-} sampling;
+/* ---- sampling ---- */
 
-static int32_t on_sampled(void *user, int32_t step, int32_t steps, const float *x_t,
-                          const float *x_0, size_t first, size_t count) {
-    sampling *s = user;
-    progress_update(&s->line, (uint64_t)step, "");
-    return s->film ? film_progress(s->film, step, steps, x_t, x_0, first, count) : 0;
+typedef struct sampling_log {
+    progress line;
+    animation *animation; /* or NULL */
+} sampling_log;
+
+static int32_t on_sampled(void *user, const dm_sampler_progress *p) {
+    sampling_log *l = user;
+    progress_update(&l->line, (uint64_t)p->step, "");
+    return l->animation ? animation_add(l->animation, p) : 0;
 }
 
-static int32_t sample(dm_unet *unet, const dm_schedule *schedule, int32_t solver, int32_t steps,
-                      const char *name, uint64_t seed, dm_context *context, const char *path,
-                      film_reel *film) {
-    static float images[PICTURES * SIZE * SIZE * 3];
-    int32_t labels[PICTURES]; /* a column for each class */
-    dm_sampler_options o;
-    dm_sampler_request request;
+static dm_status run_sampler(job *j, const dm_sampler_options *o, sampling_log *l, float *images) {
+    dm_sampler_request r;
     dm_sampler *sampler;
-    sampling s = {.film = film};
-    char time[32];
+    int32_t labels[IMAGES];
+    dm_sampler_request_init(&r, sizeof r);
+    for (int i = 0; i < IMAGES; i++) labels[i] = i % CLASSES;
+    r.count = r.label_count = IMAGES;
+    r.labels = labels;
+    r.seed = (uint64_t)j->seed;
+    r.progress = on_sampled;
+    r.progress_user = l;
+    dm_status status = dm_sampler_create(&sampler, j->ema, j->schedule, o);
+    if (status) return status;
+    sampling = sampler;
+    status = dm_sampler_run(sampler, &r, images, ELEMENTS);
+    sampling = NULL;
+    dm_sampler_destroy(sampler);
+    return status;
+}
+
+static dm_status sample(job *j, dm_solver solver, int32_t steps, const char *file,
+                        animation *frames) {
+    static float images[ELEMENTS];
+    const char *name = dm_enum_name("dm_solver", solver);
+    sampling_log l = {.animation = frames};
+    dm_sampler_options o;
+    char path[1024], time[32];
     dm_sampler_options_init(&o, sizeof o);
     o.solver = solver;
     o.steps = steps;
-    o.batch_size = PICTURES;
-    dm_sampler_request_init(&request, sizeof request);
-    for (int i = 0; i < PICTURES; i++) labels[i] = i % CLASSES;
-    request.count = PICTURES;
-    request.labels = labels;
-    request.seed = seed;
-    request.progress = on_sampled;
-    request.progress_user = &s;
-    int32_t status = dm_sampler_create(&sampler, unet, schedule, &o);
-    if (status) return status;
-    drawing = sampler;
-    progress_begin(&s.line, name, 0, (uint64_t)steps);
-    status = dm_sampler_run(sampler, &request, images, sizeof images / sizeof *images);
-    double seconds = progress_end(&s.line);
-    drawing = NULL;
-    dm_sampler_destroy(sampler);
+    o.batch_size = IMAGES;
+    progress_begin(&l.line, name, 0, (uint64_t)steps);
+    dm_status status = run_sampler(j, &o, &l, images);
+    double seconds = progress_end(&l.line);
+    path_in(j, file, path);
+    if (!status) status = write_grid(j->context, path, &j->grid, images);
     if (!status)
-        status = write_grid(context, path, images, PICTURES, SIZE, SIZE, 3, CLASSES, SCALE);
-    if (!status)
-        printf("sampled  %d pictures with %s, %d steps, in %s: %s\n", PICTURES, name, (int)steps,
+        printf("sampled  %d images with %s, %d steps, in %s: %s\n", IMAGES, name, (int)steps,
                duration(seconds, time), path);
     return status;
 }
 
-/* Everything, in the order of the library's own story. */
-static int32_t demo(dm_context *context, const char *out, int steps, int ddpm_steps,
-                    uint64_t seed) {
-    dm_schedule_options schedule_options;
-    dm_schedule *schedule = NULL;
-    dm_dataset *dataset = NULL;
-    dm_unet *unet = NULL, *average = NULL;
+/* ---- all of it ---- */
+
+static dm_status create(job *j) {
+    dm_schedule_options s;
     dm_unet_options network = network_options();
-    film_reel film = {0};
+    uint64_t seed = (uint64_t)j->seed;
     char path[1024];
-    dm_schedule_options_init(&schedule_options, sizeof schedule_options);
-    schedule_options.kind = DM_SCHEDULE_COSINE;
-    schedule_options.timesteps = TIMESTEPS;
-
-    int32_t status = dm_dataset_open_builtin(&dataset, context, SIZE, 1000000, seed);
-    if (!status) status = dm_schedule_create(&schedule, context, &schedule_options);
-    if (!status) status = dm_unet_create(&unet, context, &network, seed);
-    if (!status) status = dm_unet_create(&average, context, &network, seed);
-    snprintf(path, sizeof path, "%s/data.png", out);
-    if (!status) status = write_dataset_grid(context, path, dataset, PICTURES, CLASSES, SCALE);
+    dm_schedule_options_init(&s, sizeof s);
+    s.timesteps = TIMESTEPS;
+    j->grid = grid_options(IMAGES, SIZE, SIZE, 3, CLASSES, SCALE);
+    dm_status status = dm_dataset_create_shapes(&j->dataset, j->context, SIZE, DATASET, seed);
+    if (!status) status = dm_schedule_create(&j->schedule, j->context, &s);
+    if (!status) status = dm_unet_create(&j->unet, j->context, &network, seed);
+    if (!status) status = dm_unet_create(&j->ema, j->context, &network, seed);
+    path_in(j, "data.png", path);
+    if (!status) status = write_dataset_grid(j->context, path, j->dataset, IMAGES, CLASSES, SCALE);
     if (!status)
-        printf("network  %.2f million parameters, %d threads; what it shall learn to draw: %s\n",
-               1e-6 * (double)dm_unet_parameter_count(unet), (int)dm_context_threads(context),
+        printf("network  %.2f million parameters, %d threads; training images: %s\n",
+               1e-6 * (double)dm_unet_parameter_count(j->unet), (int)dm_context_threads(j->context),
                path);
-    snprintf(path, sizeof path, "%s/loss.csv", out);
-    if (!status) status = train(unet, average, schedule, dataset, steps, path);
-    snprintf(path, sizeof path, "%s/model.safetensors", out);
-    if (!status) status = dm_unet_save(average, schedule, path);
-    if (!status) printf("saved    %s\n", path);
-    snprintf(path, sizeof path, "%s/ddim.png", out);
-    if (!status && !film_begin(&film, PICTURES, SIZE, SIZE, 3, CLASSES, SCALE, 50, 25))
-        status = DM_ERROR_OUT_OF_MEMORY;
-    if (!status)
-        status = sample(average, schedule, DM_SOLVER_DDIM, 50, "DDIM", seed, context, path, &film);
-    snprintf(path, sizeof path, "%s/denoising.png", out);
-    if (!status) status = film_write(&film, context, path);
-    if (!status) printf("         how they came out of the noise (animated): %s\n", path);
-    snprintf(path, sizeof path, "%s/ddpm.png", out);
-    if (!status)
-        status = sample(average, schedule, DM_SOLVER_DDPM, ddpm_steps, "DDPM", seed, context, path,
-                        NULL);
+    return status;
+}
 
-    film_end(&film);
-    dm_unet_destroy(average);
-    dm_unet_destroy(unet);
-    dm_schedule_destroy(schedule);
-    dm_dataset_destroy(dataset);
+static int32_t run(job *j) {
+    char path[1024];
+    int32_t status = create(j);
+    if (!status) status = train(j);
+    path_in(j, "model.safetensors", path);
+    if (!status) status = dm_unet_save(j->ema, j->schedule, path);
+    if (!status) printf("saved    %s\n", path);
+    if (!status)
+        status =
+            animation_create(&j->animation, j->context, &j->grid, DDIM_STEPS, ANIMATION_FRAMES);
+    if (!status) status = sample(j, DM_SOLVER_DDIM, DDIM_STEPS, "ddim.png", &j->animation);
+    path_in(j, "denoising.png", path);
+    if (!status) status = animation_write(&j->animation, path);
+    if (!status) printf("         the prediction of x_0 at each step (animated): %s\n", path);
+    if (!status) status = sample(j, DM_SOLVER_DDPM, j->ddpm_steps, "ddpm.png", NULL);
     return status;
 }
 
 int main(int argc, const char **argv) {
+    static job j = {.steps = 4000, .ddpm_steps = TIMESTEPS, .seed = 1};
+    const int shown = POPT_ARGFLAG_SHOW_DEFAULT;
     char *out = "out/demo";
-    int steps = 4000, ddpm_steps = 1000, threads = 0, seed = 1;
-    struct poptOption options[] = {{"out", 'o', POPT_ARG_STRING | POPT_ARGFLAG_SHOW_DEFAULT, &out,
-                                    0, "folder for the pictures", "DIR"},
-                                   {"steps", 's', POPT_ARG_INT | POPT_ARGFLAG_SHOW_DEFAULT, &steps,
-                                    0, "training steps; 1000 already show shapes", "N"},
-                                   {"ddpm-steps", 0, POPT_ARG_INT | POPT_ARGFLAG_SHOW_DEFAULT,
-                                    &ddpm_steps, 0, "timesteps that DDPM visits, of 1000", "N"},
-                                   {"threads", 't', POPT_ARG_INT | POPT_ARGFLAG_SHOW_DEFAULT,
-                                    &threads, 0, "threads; 0: one for each processor", "N"},
-                                   {"seed", 0, POPT_ARG_INT | POPT_ARGFLAG_SHOW_DEFAULT, &seed, 0,
-                                    "the same seed gives the same pictures", "N"},
-                                   POPT_AUTOHELP POPT_TABLEEND};
-    if (read_command_line("demo", argc, argv, options, NULL)) return 2;
-    if (out_of_range("demo", "steps", steps, 1, INT_MAX) ||
-        out_of_range("demo", "ddpm-steps", ddpm_steps, 1, TIMESTEPS) ||
-        out_of_range("demo", "threads", threads, 0, 256))
+    int threads = 0;
+    struct poptOption options[] = {
+        {"out", 'o', POPT_ARG_STRING | shown, &out, 0, "Folder for the images", "DIR"},
+        {"steps", 's', POPT_ARG_INT | shown, &j.steps, 0,
+         "Training steps; 1000 already give shapes", "N"},
+        {"ddpm-steps", 0, POPT_ARG_INT | shown, &j.ddpm_steps, 0, "DDPM's steps, up to 1000", "N"},
+        {"threads", 't', POPT_ARG_INT | shown, &threads, 0, "0: one for each processor", "N"},
+        {"seed", 0, POPT_ARG_INT | shown, &j.seed, 0, "The same seed gives the same images", "N"},
+        POPT_AUTOHELP POPT_TABLEEND};
+    if (read_command_line("demo", argc, argv, options) ||
+        check_range("demo", "steps", j.steps, 1, INT_MAX) ||
+        check_range("demo", "ddpm-steps", j.ddpm_steps, 1, TIMESTEPS) ||
+        check_range("demo", "threads", threads, 0, 256) ||
+        check_range("demo", "seed", j.seed, 0, INT_MAX))
         return 2;
+    j.out = out;
     if (make_folder("demo", out)) return 1;
-    dm_context *context = open_context("demo", threads, 0, 0);
-    if (!context) return 1;
+    j.context = create_context("demo", threads, 0, 0);
+    if (!j.context) return 1;
     signal(SIGINT, on_interrupt);
-    int32_t status = demo(context, out, steps, ddpm_steps, (uint64_t)seed);
-    if (status) tell_error("demo", context, status);
-    dm_context_destroy(context);
+    int32_t status = run(&j);
+    print_error("demo", j.context, status);
+    animation_destroy(&j.animation);
+    dm_unet_destroy(j.ema);
+    dm_unet_destroy(j.unet);
+    dm_schedule_destroy(j.schedule);
+    dm_dataset_destroy(j.dataset);
+    dm_context_destroy(j.context);
     return status ? 1 : 0;
 }

@@ -1,107 +1,126 @@
-/* How well a network knows pictures that it has not seen: bits for each value, by the variational
- * bound, and its error by quarters of the timesteps. */
+/* Evaluates a network on images: the variational bound in bits per value, and the prediction error
+ * by quarters of the timesteps. */
 #include <diffusion.h>
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "cli.h"
 #include "data.h"
+#include "member_options.h"
 #include "progress.h"
 
-static int32_t on_batch(void *user, uint64_t done, uint64_t all) {
+enum { BUILTIN_COUNT = 10000, BUILTIN_SEED = 2 }; /* other shapes than those of training */
+
+static member_option evaluation_options[] = {
+    {.name = "first", .member = "first"},
+    {.name = "count", .letter = 'n', .member = "count"},
+    {.name = "timesteps",
+     .member = "timesteps",
+     .help = "Timesteps per image beside the first; 0: all, for the exact bound"},
+    {.name = "variance", .member = "variance"},
+    {.name = "no-clip",
+     .member = "clip",
+     .flag = "0",
+     .help = "Do not clip the predicted x_0 to [-1, 1]"},
+    {.name = "seed", .letter = 's', .member = "seed"},
+    {.name = "batch", .member = "batch_size"},
+};
+
+typedef struct job {
+    char *model, *data;
+    dm_weights weights;
+    dm_evaluation_options o;
+    dm_context *context;
+    dm_unet *unet;
+    dm_schedule *schedule;
+    dm_dataset *dataset;
+} job;
+
+static int32_t on_batch(void *user, uint64_t done, uint64_t total) {
     progress *line = user;
-    (void)all;
+    line->total = total;
     progress_update(line, done, "");
     return 0;
 }
 
-static void print(const dm_evaluation *r) {
+static void print_result(const dm_evaluation *r) {
     if (!isnan(r->bits)) {
-        printf("bits a value     %8.4f +- %.4f, of %llu pictures\n", r->bits, r->standard_error,
-               (unsigned long long)r->pictures);
+        printf("bits per value   %8.4f +- %.4f, of %llu images\n", r->bits, r->standard_error,
+               (unsigned long long)r->images);
         printf("  decoder (L_0)  %8.4f\n  steps          %8.4f\n  prior (L_T)    %8.5f\n",
                r->decoder_bits, r->step_bits, r->prior_bits);
     } else {
         printf("the schedule has no betas, and so no bound\n");
     }
-    printf("error of what is predicted, by quarters of the timesteps, the cleanest first\n ");
+    printf("mean squared prediction error in each quarter of the timesteps, the cleanest first\n ");
     for (int q = 0; q < 4; q++) printf(" %9.5f", r->loss[q]);
     printf("\n");
 }
 
-int main(int argc, const char **argv) {
-    char *model = NULL, *data = "builtin", *weight = "average", *variance = "large";
-    int count = 256, timesteps = 20, batch = 16, threads = 0, no_clip = 0;
-    long long first = 0, seed = 0;
-    static const char *const weights[] = {"average",   "trained",   "average-1",
-                                          "average-2", "average-3", NULL},
-                             *const variances[] = {"small", "large", "learned", NULL};
-    const int shown = POPT_ARGFLAG_SHOW_DEFAULT;
-    struct poptOption options[] = {
-        {"model", 'm', POPT_ARG_STRING, &model, 0,
-         "checkpoint or network, a safetensors file (needed)", "FILE"},
-        {"weights", 0, POPT_ARG_STRING | shown, &weight, 0,
-         "of a checkpoint: average, trained, or one of more averages, average-1 to average-3",
-         "WHICH"},
-        {"data", 'd', POPT_ARG_STRING | shown, &data, 0,
-         "CIFAR-10's archive or folder, of which its test pictures, a folder of PNGs, or builtin: "
-         "others than those for training",
-         "PATH"},
-        {"first", 0, POPT_ARG_LONGLONG | shown, &first, 0, "picture to begin with", "N"},
-        {"count", 'n', POPT_ARG_INT | shown, &count, 0, "pictures at most; 0: all", "N"},
-        {"timesteps", 0, POPT_ARG_INT | shown, &timesteps, 0,
-         "of each picture at most, drawn evenly; 0: all, for the exact bound", "N"},
-        {"variance", 0, POPT_ARG_STRING | shown, &variance, 0,
-         "of the steps: small (posterior), large (beta) or learned", "WHICH"},
-        {"no-clip", 0, POPT_ARG_NONE, &no_clip, 0, "do not clip what the network sees to [-1, 1]",
-         NULL},
-        {"seed", 's', POPT_ARG_LONGLONG | shown, &seed, 0, "of noise and timesteps", "N"},
-        {"batch", 0, POPT_ARG_INT | shown, &batch, 0, "pictures through the network at once", "N"},
-        {"threads", 't', POPT_ARG_INT | shown, &threads, 0, "0: one for each processor", "N"},
-        POPT_AUTOHELP POPT_TABLEEND};
-    if (read_command_line("evaluate", argc, argv, options, NULL)) return 2;
-    int32_t which = choice("evaluate", "weights", weight, weights);
-    dm_evaluation_options o;
-    dm_evaluation_options_init(&o, sizeof o);
-    o.variance = choice("evaluate", "variance", variance, variances);
-    if (!model) fprintf(stderr, "evaluate: --model is missing (--help lists the options)\n");
-    if (!model || which < 0 || o.variance < 0) return 2;
-    if (out_of_range("evaluate", "first", first, 0, INT32_MAX) ||
-        out_of_range("evaluate", "count", count, 0, INT32_MAX) ||
-        out_of_range("evaluate", "threads", threads, 0, 256))
-        return 2;
-    o.first = (uint64_t)first, o.count = (uint64_t)count, o.seed = (uint64_t)seed;
-    o.timesteps = timesteps, o.batch_size = batch, o.clip = !no_clip;
-
-    dm_context *context = open_context("evaluate", threads, 0, 0);
-    if (!context) return 1;
-    dm_unet *unet = NULL;
-    dm_schedule *schedule = NULL;
-    data_source source = {0};
+static int32_t run(job *j) {
     dm_unet_options u;
-    dm_evaluation result = {.struct_size = sizeof result};
+    dm_evaluation result;
     progress line;
-    uint64_t held = 0;
-    int32_t status = dm_unet_load(&unet, context, model, which);
-    if (!status) status = dm_unet_get_options(unet, &u, sizeof u);
-    if (!status) status = dm_schedule_load(&schedule, context, model);
+    dm_evaluation_init(&result, sizeof result);
+    int32_t status = dm_unet_load(&j->unet, j->context, j->model, j->weights);
+    if (!status) status = dm_unet_get_options(j->unet, &u, sizeof u);
+    if (!status) status = dm_schedule_load(&j->schedule, j->context, j->model);
+    if (!status) {
+        builtin_data builtin = {.size = u.height, .count = BUILTIN_COUNT, .seed = BUILTIN_SEED};
+        status = open_data(&j->dataset, j->context, "evaluate", j->data, DM_SPLIT_TEST, builtin);
+    }
+    progress_begin(&line, "evaluating", 0, 0);
     if (!status)
-        status = data_open(&source, context, "evaluate", data, DM_SPLIT_TEST,
-                           (builtin_data){.size = u.height, .count = 10000, .seed = 2});
-    if (!status) status = dm_dataset_size(source.dataset, &held, NULL, NULL, NULL, NULL);
-    uint64_t pictures = held - (o.first < held ? o.first : held);
-    if (o.count && o.count < pictures) pictures = o.count;
-    int32_t asked = dm_schedule_steps(schedule) - 1;
-    if (timesteps && timesteps < asked) asked = timesteps;
-    if (!status) progress_begin(&line, "evaluating", 0, pictures * (uint64_t)(1 + asked));
-    if (!status)
-        status = dm_unet_evaluate(unet, schedule, source.dataset, &o, on_batch, &line, &result);
-    if (!status) progress_end(&line), print(&result);
-    if (status && status != DATA_TOLD) tell_error("evaluate", context, status);
-    data_close(&source);
-    dm_unet_destroy(unet);
-    dm_schedule_destroy(schedule);
-    dm_context_destroy(context);
+        status =
+            dm_unet_evaluate(j->unet, j->schedule, j->dataset, &j->o, on_batch, &line, &result);
+    progress_end(&line);
+    if (!status) print_result(&result);
+    return status;
+}
+
+static int read_options(job *j, int argc, const char **argv) {
+    static member_options members;
+    const int shown = POPT_ARGFLAG_SHOW_DEFAULT;
+    char *weights = "default";
+    int threads = 0;
+    j->data = "builtin";
+    dm_evaluation_options_init(&j->o, sizeof j->o);
+    member_options_init(&members, "dm_evaluation_options", &j->o, evaluation_options,
+                        sizeof evaluation_options / sizeof *evaluation_options);
+    struct poptOption options[] = {
+        {"model", 'm', POPT_ARG_STRING, &j->model, 0,
+         "Checkpoint or network, a safetensors file (required)", "FILE"},
+        {"weights", 0, POPT_ARG_STRING | shown, &weights, 0, weights_help, "NAME"},
+        {"data", 'd', POPT_ARG_STRING | shown, &j->data, 0,
+         "CIFAR-10's archive or folder, whose test images are used, a folder of PNG files, or "
+         "builtin: shapes other than those for training",
+         "PATH"},
+        {"threads", 't', POPT_ARG_INT | shown, &threads, 0, "0: one for each processor", "N"},
+        {NULL, 0, POPT_ARG_INCLUDE_TABLE, members.table, 0, "Evaluation:", NULL},
+        POPT_AUTOHELP POPT_TABLEEND};
+    if (read_command_line("evaluate", argc, argv, options)) return 1;
+    if (!j->model) {
+        fprintf(stderr, "evaluate: --model is missing (--help lists the options)\n");
+        return 1;
+    }
+    if (read_enum("evaluate", "weights", "dm_weights", weights, &j->weights) ||
+        check_range("evaluate", "threads", threads, 0, 256))
+        return 1;
+    j->context = create_context("evaluate", threads, 0, 0);
+    return !j->context || member_options_apply(&members, "evaluate", j->context);
+}
+
+int main(int argc, const char **argv) {
+    static job j;
+    if (read_options(&j, argc, argv)) {
+        dm_context_destroy(j.context);
+        return 2;
+    }
+    int32_t status = run(&j);
+    print_error("evaluate", j.context, status);
+    dm_dataset_destroy(j.dataset);
+    dm_unet_destroy(j.unet);
+    dm_schedule_destroy(j.schedule);
+    dm_context_destroy(j.context);
     return status ? 1 : 0;
 }

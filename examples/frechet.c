@@ -1,3 +1,4 @@
+/* See frechet.h. */
 #include "frechet.h"
 
 #include <math.h>
@@ -7,14 +8,12 @@
 enum { CHANNELS = FRECHET_CHANNELS, N = FRECHET_FEATURES, BATCH = 16 };
 
 struct frechet_features {
-    dm_context *context;
     dm_unet *unet;
     size_t elements, pixels;
-    float *answer;
+    float *output; /* [BATCH, height, width, CHANNELS] */
 };
 
-/* Half of a step of SplitMix64 (Steele et al. 2014) for each weight: numbers that follow from the
- * place alone. */
+/* SplitMix64's mixing function (Steele et al. 2014) of a weight's position, to [-1, 1). */
 static float weight_at(uint64_t tensor, uint64_t element) {
     uint64_t z = tensor * 0x9E3779B97F4A7C15u + element * 0xBF58476D1CE4E5B9u + 0x94D049BB133111EBu;
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
@@ -22,26 +21,29 @@ static float weight_at(uint64_t tensor, uint64_t element) {
     return (float)((double)((z ^ (z >> 31)) >> 11) * 0x1p-52 - 1);
 }
 
-/* Every weight uniform with the variance 1 / fan-in, so that activations keep their size; norms and
- * biases stay as they are. */
-static int32_t randomise(dm_unet *unet) {
-    for (size_t i = 0; i < dm_unet_tensor_count(unet); i++) {
-        dm_tensor_info info = {.struct_size = sizeof info};
-        int32_t status = dm_unet_tensor_info(unet, i, &info);
-        if (status || info.rank < 2) continue;
+/* Draws every weight uniformly with variance 1 / fan-in, so that activations keep their scale;
+ * norms and biases stay as they are. */
+static dm_status randomise(dm_unet *unet) {
+    for (int32_t i = 0; i < dm_unet_tensor_count(unet); i++) {
+        dm_tensor_info info;
+        dm_tensor_info_init(&info, sizeof info);
+        dm_status status = dm_unet_get_tensor_info(unet, i, &info);
+        if (status) return status;
+        if (info.rank < 2) continue;
         float *values = malloc(info.elements * sizeof *values);
         if (!values) return DM_ERROR_OUT_OF_MEMORY;
         float scale = (float)sqrt(3.0 * (double)info.shape[0] / (double)info.elements);
-        for (uint64_t k = 0; k < info.elements; k++) values[k] = scale * weight_at(i + 1, k);
-        status = dm_unet_tensor_set(unet, info.name, values, info.elements);
+        for (uint64_t k = 0; k < info.elements; k++)
+            values[k] = scale * weight_at((uint64_t)i + 1, k);
+        status = dm_unet_set_tensor(unet, info.name, values, info.elements, info.shape, info.rank);
         free(values);
         if (status) return status;
     }
     return DM_OK;
 }
 
-int32_t frechet_create(frechet_features **out, dm_context *context, int32_t height, int32_t width,
-                       int32_t channels) {
+dm_status frechet_create(frechet_features **out, dm_context *context, int32_t height, int32_t width,
+                         int32_t channels) {
     dm_unet_options u;
     frechet_features *f = *out = calloc(1, sizeof *f);
     if (!f) return DM_ERROR_OUT_OF_MEMORY;
@@ -54,28 +56,28 @@ int32_t frechet_create(frechet_features **out, dm_context *context, int32_t heig
     for (int i = 0; i < 3; i++) u.channels[i] = 32 << i, u.blocks[i] = 1, u.attention[i] = 0;
     u.channels[3] = u.blocks[3] = 0;
     u.mid_attention = 0;
-    f->context = context;
     f->pixels = (size_t)height * (size_t)width;
     f->elements = f->pixels * (size_t)channels;
-    f->answer = malloc(BATCH * f->pixels * CHANNELS * sizeof *f->answer);
-    int32_t status = f->answer ? dm_unet_create(&f->unet, context, &u, 1) : DM_ERROR_OUT_OF_MEMORY;
+    f->output = malloc(BATCH * f->pixels * CHANNELS * sizeof *f->output);
+    dm_status status =
+        f->output ? dm_unet_create(&f->unet, context, &u, 1) : DM_ERROR_OUT_OF_MEMORY;
     return status ? status : randomise(f->unet);
 }
 
 void frechet_destroy(frechet_features *f) {
     if (!f) return;
     dm_unet_destroy(f->unet);
-    free(f->answer);
+    free(f->output);
     free(f);
 }
 
 /* The mean of each channel over the pixels, then the standard deviation of each. */
-static void pool(double *feature, const float *answer, size_t pixels) {
+static void pool(double *feature, const float *output, size_t pixels) {
     memset(feature, 0, N * sizeof *feature);
     double *mean = feature, *square = feature + CHANNELS;
     for (size_t p = 0; p < pixels; p++)
         for (int c = 0; c < CHANNELS; c++) {
-            double value = answer[p * CHANNELS + (size_t)c];
+            double value = output[p * CHANNELS + (size_t)c];
             mean[c] += value / (double)pixels;
             square[c] += value * value / (double)pixels;
         }
@@ -83,16 +85,21 @@ static void pool(double *feature, const float *answer, size_t pixels) {
         square[c] = sqrt(square[c] > mean[c] * mean[c] ? square[c] - mean[c] * mean[c] : 0);
 }
 
-int32_t frechet_add(frechet_features *f, frechet_set *set, const float *images, size_t count) {
-    static const float times[BATCH] = {0};
+dm_status frechet_add(frechet_features *f, frechet_set *set, const float *images, size_t count) {
+    static const double times[BATCH] = {0};
     for (size_t first = 0; first < count; first += BATCH) {
         size_t size = count - first < BATCH ? count - first : BATCH;
-        int32_t status =
-            dm_unet_forward(f->unet, f->answer, images + first * f->elements, times, NULL, size);
+        dm_unet_input input;
+        dm_unet_input_init(&input, sizeof input);
+        input.count = size;
+        input.x_elements = size * f->elements;
+        input.x = images + first * f->elements;
+        input.times = times;
+        dm_status status = dm_unet_forward(f->unet, &input, f->output, size * f->pixels * CHANNELS);
         if (status) return status;
         for (size_t n = 0; n < size; n++) {
             double feature[N];
-            pool(feature, f->answer + n * f->pixels * CHANNELS, f->pixels);
+            pool(feature, f->output + n * f->pixels * CHANNELS, f->pixels);
             set->count++;
             for (int i = 0; i < N; i++) {
                 set->sum[i] += feature[i];
@@ -113,8 +120,8 @@ static void covariance(matrix c, double *mean, const frechet_set *s) {
         for (int j = 0; j < N; j++) c[i][j] = s->product[i][j] / s->count - mean[i] * mean[j];
 }
 
-/* Jacobi's rotations (Golub and Van Loan, sec. 8.5): a becomes diagonal, v its eigenvectors as
- * columns. For 128 rows that is quick enough, and needs no LAPACK, which BLIS does not bring. */
+/* Jacobi's method (Golub and Van Loan, sec. 8.5): a becomes diagonal, the columns of v its
+ * eigenvectors. Fast enough for 128 rows, and needs no LAPACK. */
 static void diagonalise(matrix a, matrix v) {
     enum { SWEEPS = 30 };
     for (int i = 0; i < N; i++)
@@ -151,7 +158,7 @@ static void multiply(matrix out, matrix a, matrix b) {
         }
 }
 
-/* tr (A B)^(1/2) = tr (A^(1/2) B A^(1/2))^(1/2), of which the last is symmetric. */
+/* tr (A B)^(1/2) = tr (A^(1/2) B A^(1/2))^(1/2), whose matrix is symmetric. */
 static double trace_of_root(matrix a, matrix b) {
     static matrix v, half, product, whole;
     double sum = 0;

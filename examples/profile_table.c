@@ -1,34 +1,31 @@
+/* See profile_table.h. */
 #include "profile_table.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static int dearest(const void *a, const void *b) {
+/* What print_profile was given. */
+typedef struct table {
+    FILE *to;
+    double runs, seconds;
+    const machine_limits *limits;
+} table;
+
+static int by_seconds(const void *a, const void *b) {
     const dm_profile_row *x = a, *y = b;
     return (x->seconds < y->seconds) - (x->seconds > y->seconds);
 }
 
-/* Takes the rows out of the context; NULL where there are none. */
-static dm_profile_row *read_rows(const dm_context *context, int32_t *count) {
-    if (dm_context_profile_rows(context, count) || *count == 0) return NULL;
-    dm_profile_row *rows = calloc((size_t)*count, sizeof *rows);
-    for (int32_t i = 0; rows && i < *count; i++) {
-        rows[i].struct_size = sizeof rows[i];
-        dm_context_profile_row(context, i, &rows[i]);
-    }
-    return rows;
-}
-
-/* Rows that differ in their shape only become one; returns how many there are then. */
-static int32_t add_up(dm_profile_row *sums, const dm_profile_row *rows, int32_t count) {
-    int32_t kinds = 0;
+/* Adds up rows that differ in their shape alone. Returns the number of sums. */
+static int32_t sum_by_part(dm_profile_row *sums, const dm_profile_row *rows, int32_t count) {
+    int32_t sum_count = 0;
     for (int32_t i = 0; i < count; i++) {
         int32_t k = 0;
-        while (k < kinds &&
+        while (k < sum_count &&
                (strcmp(sums[k].operation, rows[i].operation) || strcmp(sums[k].part, rows[i].part)))
             k++;
-        if (k == kinds) {
-            sums[kinds++] = rows[i];
+        if (k == sum_count) {
+            sums[sum_count++] = rows[i];
             sums[k].shape[0] = 0;
             continue;
         }
@@ -37,80 +34,96 @@ static int32_t add_up(dm_profile_row *sums, const dm_profile_row *rows, int32_t 
         sums[k].flop += rows[i].flop;
         sums[k].bytes += rows[i].bytes;
     }
-    return kinds;
+    return sum_count;
 }
 
-/* Operations that are done where the library's way does not do as many as the plain algorithm:
- * Winograd's products of 36 positions stand for 144, and attention's backward makes the scores
- * again, the fifth product beside four. */
-static double flop_done(const dm_profile_row *r) {
+/* Operations that are executed, where these are not the direct algorithm's: Winograd's F(4x4, 3x3)
+ * takes 36 products for 144, and attention's backward pass recomputes the scores, a fifth product
+ * beside four. */
+static double flop_executed(const dm_profile_row *r) {
     if (!strncmp(r->part, "winograd", strlen("winograd"))) return r->flop / 4;
     if (!strcmp(r->operation, "attention") && !strcmp(r->part, "backward")) return r->flop * 5 / 4;
     return r->flop;
 }
 
-static double least_seconds(const dm_profile_row *r, const machine_limits *limits) {
-    double products = 1e-9 * flop_done(r) / limits->gflops, memory = 1e-9 * r->bytes / limits->gbs;
-    return products > memory ? products : memory;
+static double limit_seconds(const dm_profile_row *r, const machine_limits *limits) {
+    double compute = 1e-9 * flop_executed(r) / limits->gflops,
+           memory = 1e-9 * r->bytes / limits->gbs;
+    return compute > memory ? compute : memory;
 }
 
-static void print_row(FILE *to, const dm_profile_row *r, double times, double seconds,
-                      const machine_limits *limits) {
-    fprintf(to, "%-14s %-26s %-26s %7.0f %9.3f %5.1f%%", r->operation, r->part, r->shape,
-            (double)r->calls / times, 1e3 * r->seconds / times, 100 * r->seconds / times / seconds);
-    if (r->flop > 0 && r->seconds > 0) fprintf(to, " %8.1f", 1e-9 * r->flop / r->seconds);
-    else fprintf(to, " %8s", "");
-    fprintf(to, " %7.1f", r->seconds > 0 ? 1e-9 * r->bytes / r->seconds : 0.0);
-    if (limits) {
-        double least = least_seconds(r, limits);
-        fprintf(to, " %9.3f %5.0f%%", 1e3 * least / times,
-                r->seconds > 0 ? 100 * least / r->seconds : 0.0);
+static void print_row(const table *t, const dm_profile_row *r) {
+    fprintf(t->to, "%-14s %-26s %-26s %7.0f %9.3f %5.1f%%", r->operation, r->part, r->shape,
+            (double)r->calls / t->runs, 1e3 * r->seconds / t->runs,
+            100 * r->seconds / t->runs / t->seconds);
+    if (r->flop > 0 && r->seconds > 0) fprintf(t->to, " %8.1f", 1e-9 * r->flop / r->seconds);
+    else fprintf(t->to, " %8s", "");
+    fprintf(t->to, " %7.1f", r->seconds > 0 ? 1e-9 * r->bytes / r->seconds : 0.0);
+    if (t->limits) {
+        double best = limit_seconds(r, t->limits);
+        fprintf(t->to, " %9.3f %5.0f%%", 1e3 * best / t->runs,
+                r->seconds > 0 ? 100 * best / r->seconds : 0.0);
     }
-    fputc('\n', to);
+    fputc('\n', t->to);
 }
 
-static void print_head(FILE *to, const machine_limits *limits) {
-    fprintf(to, "\n%-14s %-26s %-26s %7s %9s %6s %8s %7s", "operation", "part", "shape", "calls",
+static void print_head(const table *t) {
+    fprintf(t->to, "\n%-14s %-26s %-26s %7s %9s %6s %8s %7s", "operation", "part", "shape", "calls",
             "ms", "share", "GFLOP/s", "GB/s");
-    if (limits) fprintf(to, " %9s %6s", "least ms", "of it");
-    fputc('\n', to);
+    if (t->limits) fprintf(t->to, " %9s %6s", "least ms", "of it");
+    fputc('\n', t->to);
 }
 
-int32_t print_profile(FILE *to, const dm_context *context, double times, double seconds,
-                      int32_t most, const machine_limits *limits) {
-    int32_t count, status = dm_context_profile_rows(context, &count);
-    if (status) return status;
-    dm_profile_row *rows = read_rows(context, &count),
-                   *sums = count ? calloc((size_t)count, sizeof *sums) : NULL;
-    if (rows && sums) {
-        int32_t kinds = add_up(sums, rows, count);
-        double told = 0, least = 0;
-        qsort(rows, (size_t)count, sizeof *rows, dearest);
-        qsort(sums, (size_t)kinds, sizeof *sums, dearest);
-        if (times > 1)
-            fprintf(to, "\nBy operation and part, calls and ms of one step, the mean of %.0f.",
-                    times);
-        else fprintf(to, "\nBy operation and part.");
-        fprintf(to, " To x, to weights: the gradient's way there; winograd: in 4x4 tiles, its "
-                    "GFLOP/s counted as if without.");
-        print_head(to, limits);
-        for (int32_t i = 0; i < kinds; i++) {
-            print_row(to, &sums[i], times, seconds, limits);
-            told += sums[i].seconds / times;
-        }
-        for (int32_t i = 0; limits && i < count; i++)
-            least += least_seconds(&rows[i], limits) / times;
-        fprintf(to, "%-14s %-26s %-26s %7s %9.3f %5.1f%%", "all of these", "", "", "", 1e3 * told,
-                100 * told / seconds);
-        if (limits)
-            fprintf(to, " %26.3f %5.0f%%", 1e3 * least, told > 0 ? 100 * least / told : 0.0);
-        fprintf(to, "\n\nThe same by shape, the dearest first:");
-        print_head(to, limits);
-        for (int32_t i = 0; i < count && i < most; i++)
-            print_row(to, &rows[i], times, seconds, limits);
-        if (count > most) fprintf(to, "... and %d more\n", (int)(count - most));
+/* best: the sum of limit_seconds over the rows. */
+static void print_sums(const table *t, const dm_profile_row *sums, int32_t count, double best) {
+    double seconds = 0;
+    fprintf(t->to, "\nBy operation and part");
+    if (t->runs > 1) fprintf(t->to, ", calls and ms of one step, the mean of %.0f", t->runs);
+    fprintf(t->to, ". GFLOP/s count the operations of the direct algorithm.");
+    print_head(t);
+    for (int32_t i = 0; i < count; i++) {
+        print_row(t, &sums[i]);
+        seconds += sums[i].seconds / t->runs;
+    }
+    fprintf(t->to, "%-14s %-26s %-26s %7s %9.3f %5.1f%%", "all of these", "", "", "", 1e3 * seconds,
+            100 * seconds / t->seconds);
+    if (t->limits)
+        fprintf(t->to, " %26.3f %5.0f%%", 1e3 * best / t->runs,
+                seconds > 0 ? 100 * best / t->runs / seconds : 0.0);
+    fputc('\n', t->to);
+}
+
+static dm_status read_rows(const dm_context *context, dm_profile_row *rows, int32_t count) {
+    dm_status status = DM_OK;
+    for (int32_t i = 0; !status && i < count; i++) {
+        dm_profile_row_init(&rows[i], sizeof rows[i]);
+        status = dm_context_get_profile_row(context, i, &rows[i]);
+    }
+    return status;
+}
+
+dm_status print_profile(FILE *to, const dm_context *context, double runs, double seconds,
+                        int32_t rows_max, const machine_limits *limits) {
+    const table t = {to, runs, seconds, limits};
+    int32_t count;
+    dm_status status = dm_context_get_profile_rows(context, &count);
+    if (status || !count) return status;
+    dm_profile_row *rows = malloc((size_t)count * sizeof *rows),
+                   *sums = malloc((size_t)count * sizeof *sums);
+    status = rows && sums ? read_rows(context, rows, count) : DM_ERROR_OUT_OF_MEMORY;
+    if (!status) {
+        qsort(rows, (size_t)count, sizeof *rows, by_seconds);
+        int32_t sum_count = sum_by_part(sums, rows, count);
+        qsort(sums, (size_t)sum_count, sizeof *sums, by_seconds);
+        double best = 0;
+        for (int32_t i = 0; limits && i < count; i++) best += limit_seconds(&rows[i], limits);
+        print_sums(&t, sums, sum_count, best);
+        fprintf(to, "\nThe same by shape, the most expensive first:");
+        print_head(&t);
+        for (int32_t i = 0; i < count && i < rows_max; i++) print_row(&t, &rows[i]);
+        if (count > rows_max) fprintf(to, "... and %d more\n", (int)(count - rows_max));
     }
     free(rows);
     free(sums);
-    return DM_OK;
+    return status;
 }

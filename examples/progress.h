@@ -1,5 +1,4 @@
-/* A progress line with the time left: redrawn on a terminal, a plain line now and then
- * elsewhere. */
+/* A progress line with the remaining time: redrawn on a terminal, else a new line every 10 s. */
 #ifndef EXAMPLES_PROGRESS_H
 #define EXAMPLES_PROGRESS_H
 
@@ -7,17 +6,17 @@
 
 typedef struct progress {
     const char *label;
-    uint64_t first, total; /* where this run began, and where it ends */
-    double began, shown;   /* seconds */
+    uint64_t first, total; /* of the count at the start and at the end */
+    double began, shown;   /* times, in seconds */
     int terminal;
 } progress;
 
 void progress_begin(progress *p, const char *label, uint64_t first, uint64_t total);
 /* detail: "loss 0.0312  812 images/s", or "". */
 void progress_update(progress *p, uint64_t done, const char *detail);
-/* Takes the line away, so that something else can be told; the next update brings it back. */
+/* Clears the line, so that something else can be printed; the next update draws it again. */
 void progress_clear(const progress *p);
-/* Leaves the line and returns the seconds since the beginning. */
+/* Clears the line and returns the seconds since progress_begin. */
 double progress_end(progress *p);
 
 double seconds_now(void);

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- reading what the run left ---- */
+/* ---- reading the files of a run ---- */
 
 typedef struct curve {
     double *step, *loss;
@@ -19,16 +19,16 @@ static void read_losses(curve *c, const char *folder) {
     char path[1200], line[256];
     snprintf(path, sizeof path, "%s/loss.csv", folder);
     FILE *f = fopen(path, "r");
-    size_t room = 0;
+    size_t capacity = 0;
     *c = (curve){0};
     if (!f) return;
     while (fgets(line, sizeof line, f)) {
         double step, loss;
         if (sscanf(line, "%lf,%lf", &step, &loss) != 2) continue;
-        if (c->count == room) {
-            room = room ? 2 * room : 1024;
-            double *steps = realloc(c->step, room * sizeof *steps),
-                   *losses = steps ? realloc(c->loss, room * sizeof *losses) : NULL;
+        if (c->count == capacity) {
+            capacity = capacity ? 2 * capacity : 1024;
+            double *steps = realloc(c->step, capacity * sizeof *steps),
+                   *losses = steps ? realloc(c->loss, capacity * sizeof *losses) : NULL;
             if (steps) c->step = steps;
             if (losses) c->loss = losses;
             if (!losses) break;
@@ -56,7 +56,7 @@ static int by_step(const struct dirent **one, const struct dirent **other) {
     return (a > b) - (a < b);
 }
 
-/* ---- the loss curve as SVG: logarithmic, every step pale, the running mean dark ---- */
+/* ---- the loss curve as SVG: logarithmic, every step in a pale line, the running mean dark ---- */
 
 enum { WIDTH = 860, HEIGHT = 300, LEFT = 56, BOTTOM = 30, TOP = 10, POINTS = 1200 };
 
@@ -64,10 +64,10 @@ typedef struct axes {
     double x0, x1, y0, y1; /* steps, and log10 of the loss */
 } axes;
 
-static double place_x(const axes *a, double step) {
+static double x_of(const axes *a, double step) {
     return LEFT + (step - a->x0) / (a->x1 - a->x0) * (WIDTH - LEFT - 10);
 }
-static double place_y(const axes *a, double loss) {
+static double y_of(const axes *a, double loss) {
     return TOP + (a->y1 - log10(loss)) / (a->y1 - a->y0) * (HEIGHT - TOP - BOTTOM);
 }
 
@@ -81,12 +81,13 @@ static void write_line(FILE *f, const axes *a, const curve *c, double smoothing,
         mean = smoothing * mean + (1 - smoothing) * c->loss[i];
         weight = smoothing * weight + (1 - smoothing);
         if (i % stride == 0 || i + 1 == c->count)
-            fprintf(f, "%.1f,%.1f ", place_x(a, c->step[i]), place_y(a, mean / weight));
+            fprintf(f, "%.1f,%.1f ", x_of(a, c->step[i]), y_of(a, mean / weight));
     }
     fprintf(f, "'/>\n");
 }
 
-static void write_curve(FILE *f, const curve *c) {
+/* The ranges of steps and losses. y0 stays infinite if no loss can be drawn. */
+static axes axes_of(const curve *c) {
     axes a = {0, 1, INFINITY, -INFINITY};
     for (size_t i = 0; i < c->count; i++) {
         if (!(c->loss[i] > 0) || !isfinite(c->loss[i])) continue;
@@ -94,33 +95,43 @@ static void write_curve(FILE *f, const curve *c) {
         a.y0 = fmin(a.y0, log10(c->loss[i]));
         a.y1 = fmax(a.y1, log10(c->loss[i]));
     }
-    if (!isfinite(a.y0)) return;
     if (a.y1 - a.y0 < 0.1) a.y1 = a.y0 + 0.1;
-    fprintf(f, "<h2>Loss</h2>\n<svg viewBox='0 0 %d %d' role='img' aria-label='loss over steps'>\n",
-            WIDTH, HEIGHT);
-    for (double decade = floor(a.y0); decade <= a.y1; decade++)
+    return a;
+}
+
+/* Lines of equal loss; 1, 2 and 5 have labels, and every one if the range is small. */
+static void write_loss_lines(FILE *f, const axes *a) {
+    for (double decade = floor(a->y0); decade <= a->y1; decade++)
         for (int digit = 1; digit < 10; digit++) {
-            double value = digit * pow(10, decade), y = place_y(&a, value);
+            double value = digit * pow(10, decade), y = y_of(a, value);
             if (y < TOP || y > HEIGHT - BOTTOM) continue;
-            int named = a.y1 - a.y0 < 0.7 || digit == 1 || digit == 2 || digit == 5;
+            int labelled = a->y1 - a->y0 < 0.7 || digit == 1 || digit == 2 || digit == 5;
             fprintf(f, "<line x1='%d' x2='%d' y1='%.1f' y2='%.1f' stroke='%s'/>\n", LEFT,
-                    WIDTH - 10, y, y, named ? "#d8dbe2" : "#eef0f4");
-            if (named)
+                    WIDTH - 10, y, y, labelled ? "#d8dbe2" : "#eef0f4");
+            if (labelled)
                 fprintf(f, "<text x='%d' y='%.1f' text-anchor='end'>%g</text>\n", LEFT - 6, y + 4,
                         value);
         }
+}
+
+static void write_curve(FILE *f, const curve *c) {
+    axes a = axes_of(c);
+    if (!isfinite(a.y0)) return;
+    fprintf(f, "<h2>Loss</h2>\n<svg viewBox='0 0 %d %d' role='img' aria-label='loss over steps'>\n",
+            WIDTH, HEIGHT);
+    write_loss_lines(f, &a);
     for (int i = 0; i <= 5; i++) {
         double step = a.x0 + (a.x1 - a.x0) * i / 5;
-        fprintf(f, "<text x='%.1f' y='%d' text-anchor='%s'>%.0f</text>\n", place_x(&a, step),
+        fprintf(f, "<text x='%.1f' y='%d' text-anchor='%s'>%.0f</text>\n", x_of(&a, step),
                 HEIGHT - 10, i == 5 ? "end" : "middle", step);
     }
     write_line(f, &a, c, 0, "stroke='#b9cdf0' stroke-width='1'");
     write_line(f, &a, c, 0.98, "stroke='#2456a6' stroke-width='2'");
-    fprintf(f, "</svg>\n<p class='note'>Pale: every step. Dark: running mean over some 50 steps. "
+    fprintf(f, "</svg>\n<p class='note'>Pale: every step. Dark: running mean over about 50 steps. "
                "The scale is logarithmic.</p>\n");
 }
 
-/* ---- pictures, inside the page ---- */
+/* ---- images, embedded in the page ---- */
 
 static int write_base64(FILE *out, const char *path) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -1,170 +1,90 @@
-/* Draws pictures with a trained network: a grid, single files, or an animation of how they come out
- * of the noise. */
+/* Samples images with a trained network: a grid, single files, or an animation of the sampling. */
 #include <diffusion.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
-#include "picture.h"
-#include "picture_read.h"
+#include "image_read.h"
+#include "image_write.h"
 #include "profile_table.h"
 #include "progress.h"
 #include "sample_options.h"
+#include "sampler_options.h"
 
-enum { PROFILE_ROWS = 40 };
+enum { PROFILE_ROWS = 40, ANIMATION_FRAMES = 40 };
 
 static dm_sampler *volatile running; /* for the signal handler */
 
-/* The first Ctrl-C ends the run after its step, a second one the program. */
+/* The first Ctrl-C cancels the run after the step in progress; a second one ends the program. */
 static void on_interrupt(int signal_number) {
     signal(signal_number, SIG_DFL);
     if (running) dm_sampler_cancel(running);
 }
 
 typedef struct job {
-    sample_options *o;
+    sample_options o;
     dm_context *context;
     dm_unet *unet;
     dm_schedule *schedule;
+    dm_sampler *sampler;
     dm_unet_options u;
-    size_t elements; /* of one picture */
-    float *images, *image, *mask, *start;
+    size_t pixels, elements;              /* of one image */
+    float *images, *image, *mask, *noise; /* [count, elements], the mask [count, pixels] */
     int32_t *labels;
     progress line;
-    film_reel film;
+    animation animation;
 } job;
 
-static int32_t on_step(void *user, int32_t step, int32_t steps, const float *x_t, const float *x_0,
-                       size_t first, size_t count) {
+static int32_t on_step(void *user, const dm_sampler_progress *p) {
     job *j = user;
-    progress_update(&j->line, (uint64_t)first * (uint64_t)steps + (uint64_t)step * count, "");
-    return j->film.frames ? film_progress(&j->film, step, steps, x_t, x_0, first, count) : 0;
+    progress_update(&j->line, p->first * (uint64_t)p->steps + (uint64_t)p->step * p->count, "");
+    return j->animation.frames ? animation_add(&j->animation, p) : 0;
 }
 
-static int32_t write_each(const job *j) {
-    uint8_t *pixels = malloc(j->elements);
-    char path[1200];
-    int32_t status = pixels ? DM_OK : DM_ERROR_OUT_OF_MEMORY;
-    for (int i = 0; !status && i < j->o->count; i++) {
-        snprintf(path, sizeof path, "%s/%05d.png", j->o->each, i);
-        status = dm_image_to_u8(pixels, j->images + (size_t)i * j->elements, j->elements);
-        if (!status)
-            status = dm_image_write_png(j->context, path, pixels, j->u.height, j->u.width,
-                                        j->u.out_channels);
+/* ---- inputs ---- */
+
+/* Refuses classes that the network does not have, and networks that do not sample images. */
+static int check_network(job *j) {
+    sample_options *o = &j->o;
+    int32_t classes = j->u.classes;
+    if (j->u.in_channels != j->u.out_channels) {
+        fprintf(stderr,
+                "sample: %s has %d input and %d output channels: it does not sample images\n",
+                o->model, (int)j->u.in_channels, (int)j->u.out_channels);
+        return REPORTED;
     }
-    free(pixels);
-    return status;
-}
-
-/* The picture and the mask, once for each picture that is drawn. 0 on success. */
-static int read_files(job *j) {
-    const sample_options *o = j->o;
-    size_t pixels = (size_t)j->u.height * (size_t)j->u.width;
-    if (o->image &&
-        read_picture("sample", o->image, j->image, j->u.height, j->u.width, j->u.in_channels))
-        return 1;
-    if (o->mask && read_mask("sample", o->mask, j->mask, j->u.height, j->u.width)) return 1;
-    for (size_t i = 1; i < (size_t)o->count; i++) {
-        if (o->image) memcpy(j->image + i * j->elements, j->image, j->elements * sizeof *j->image);
-        if (o->mask) memcpy(j->mask + i * pixels, j->mask, pixels * sizeof *j->mask);
+    if (classes ? o->label >= classes : o->label != CLASSES_IN_TURN) {
+        fprintf(stderr, "sample: --class is %s; ", o->class_word);
+        if (classes)
+            fprintf(stderr, "%s has %d classes, 0 to %d\n", o->model, (int)classes,
+                    (int)classes - 1);
+        else fprintf(stderr, "%s has no classes\n", o->model);
+        return REPORTED;
+    }
+    /* Variations and interpolations are of one class. */
+    if ((o->between >= 0 || o->image) && classes && !o->class_word) {
+        o->label = 0;
+        fprintf(stderr, "all of class 0 (--class N for another, --class turn for all)\n");
     }
     return 0;
 }
 
-static int32_t draw_noise(const job *j, dm_sampler *sampler, uint64_t seed, size_t count,
-                          float *noise) {
-    dm_sampler_request r;
-    dm_sampler_request_init(&r, sizeof r);
-    r.count = count;
-    r.seed = seed;
-    r.random = j->o->torch;
-    r.labels = j->labels;
-    return dm_sampler_begin(sampler, &r, noise, count * j->elements);
-}
-
-/* Where pictures begin that lie between two seeds, or around the noise that a picture comes
- * from. */
-static int32_t prepare_start(job *j, dm_sampler *sampler) {
-    const sample_options *o = j->o;
-    size_t n = j->elements, count = (size_t)o->count;
-    int32_t status = DM_OK;
-    if (o->between >= 0) {
-        float *ends = malloc(2 * n * sizeof *ends);
-        if (!ends) return DM_ERROR_OUT_OF_MEMORY;
-        status = draw_noise(j, sampler, (uint64_t)o->seed, 1, ends);
-        if (!status) status = draw_noise(j, sampler, (uint64_t)o->between, 1, ends + n);
-        for (size_t i = 0; !status && i < count; i++)
-            status = dm_interpolate(j->start + i * n, ends, ends + n,
-                                    count > 1 ? (double)i / (double)(count - 1) : 0, n);
-        free(ends);
-        return status;
-    }
-    dm_sampler_request r;
-    dm_sampler_request_init(&r, sizeof r);
-    r.image = j->image;
-    r.labels = j->labels;
-    r.count = 1;
-    status = dm_sampler_invert(sampler, &r, j->images, n);
-    if (!status) status = draw_noise(j, sampler, (uint64_t)o->seed, count, j->start);
-    for (size_t i = 0; !status && i < count; i++) {
-        /* The first is the picture itself, as it comes back. */
-        double weight = i == 0 ? 0 : o->vary;
-        status = dm_interpolate(j->start + i * n, j->images, j->start + i * n, weight, n);
-    }
-    return status;
-}
-
-static int32_t run(job *j, dm_sampler *sampler, int32_t steps) {
-    const sample_options *o = j->o;
-    char time[32];
-    dm_sampler_request r;
-    dm_sampler_request_init(&r, sizeof r);
-    r.count = (uint64_t)o->count;
-    r.seed = (uint64_t)o->seed;
-    r.random = o->torch;
-    r.labels = j->labels;
-    r.progress = on_step;
-    r.progress_user = j;
-    if (o->strength > 0) r.strength = o->strength;
-    if (o->strength > 0 || o->mask) r.image = j->image;
-    if (o->mask)
-        r.mask = j->mask, r.mask_elements = r.count * (uint64_t)j->u.height * (uint64_t)j->u.width;
-    r.repaint_times = o->repaint;
-    if (j->start) r.start = j->start;
-    running = sampler;
-    signal(SIGINT, on_interrupt);
-    int32_t status = j->start ? prepare_start(j, sampler) : DM_OK;
-    int32_t left = o->strength > 0 ? (int32_t)(o->strength * steps + 0.5) : steps;
-    progress_begin(&j->line, "sampling", 0,
-                   (uint64_t)o->count * (uint64_t)(left < 1 ? 1 : left) * (uint64_t)o->repaint);
-    if (!status) status = dm_sampler_run(sampler, &r, j->images, (size_t)o->count * j->elements);
-    signal(SIGINT, SIG_DFL);
-    running = NULL;
-    double seconds = progress_end(&j->line);
-    if (status) return status;
-    fprintf(stderr, "%d pictures, %s, %d steps, in %s\n", o->count,
-            dm_solver_name(o->sampler.solver), (int)steps, duration(seconds, time));
-    return o->profile ? print_profile(stderr, j->context, 1, seconds, PROFILE_ROWS, NULL) : DM_OK;
-}
-
-static int32_t allocate(job *j) {
-    const sample_options *o = j->o;
-    size_t count = (size_t)o->count, floats = count * j->elements,
-           pixels = (size_t)j->u.height * (size_t)j->u.width;
-    int starts = o->between >= 0 || o->vary >= 0;
+static dm_status allocate(job *j) {
+    const sample_options *o = &j->o;
+    size_t count = (size_t)o->count, floats = count * j->elements;
+    int own_noise = o->between >= 0 || o->vary >= 0;
     j->images = malloc(floats * sizeof *j->images);
     if (o->image) j->image = malloc(floats * sizeof *j->image);
-    if (o->mask) j->mask = malloc(count * pixels * sizeof *j->mask);
-    if (starts) j->start = malloc(floats * sizeof *j->start);
+    if (o->mask) j->mask = malloc(count * j->pixels * sizeof *j->mask);
+    if (own_noise) j->noise = malloc(floats * sizeof *j->noise);
     if (j->u.classes) j->labels = malloc(count * sizeof *j->labels);
-    if (!j->images || (o->image && !j->image) || (o->mask && !j->mask) || (starts && !j->start) ||
-        (j->u.classes && !j->labels))
+    if (!j->images || (o->image && !j->image) || (o->mask && !j->mask) ||
+        (own_noise && !j->noise) || (j->u.classes && !j->labels))
         return DM_ERROR_OUT_OF_MEMORY;
     for (size_t i = 0; j->labels && i < count; i++) {
-        size_t turn = o->label == ROW_OF_EACH ? i / (size_t)o->columns : i;
+        size_t turn = o->label == CLASSES_IN_ROWS ? i / (size_t)o->columns : i;
         j->labels[i] = o->label >= 0          ? o->label
                        : o->label == NO_CLASS ? -1
                                               : (int32_t)(turn % (size_t)j->u.classes);
@@ -172,69 +92,179 @@ static int32_t allocate(job *j) {
     return DM_OK;
 }
 
-static int32_t draw(job *j) {
-    sample_options *o = j->o;
-    dm_sampler *sampler = NULL;
-    int32_t status = dm_unet_get_options(j->unet, &j->u, sizeof j->u);
+/* Reads the image and the mask, and repeats them for each image that is sampled. */
+static int read_files(job *j) {
+    const sample_options *o = &j->o;
+    if (o->image &&
+        read_image("sample", o->image, j->image, j->u.height, j->u.width, j->u.in_channels))
+        return REPORTED;
+    if (o->mask && read_mask("sample", o->mask, j->mask, j->u.height, j->u.width)) return REPORTED;
+    for (size_t i = 1; i < (size_t)o->count; i++) {
+        if (o->image) memcpy(j->image + i * j->elements, j->image, j->elements * sizeof *j->image);
+        if (o->mask) memcpy(j->mask + i * j->pixels, j->mask, j->pixels * sizeof *j->mask);
+    }
+    return 0;
+}
+
+/* ---- initial noise ---- */
+
+static dm_status initial_noise(const job *j, uint64_t seed, uint64_t count, float *noise) {
+    dm_sampler_request r = j->o.request;
+    r.count = count;
+    r.seed = seed;
+    r.strength = 1;
+    r.repaint_times = 1;
+    return dm_sampler_initial_noise(j->sampler, &r, noise, (size_t)count * j->elements);
+}
+
+/* From the noise of --seed to that of --between. */
+static dm_status interpolate_seeds(job *j) {
+    size_t n = j->elements, count = (size_t)j->o.count;
+    float *ends = malloc(2 * n * sizeof *ends);
+    if (!ends) return DM_ERROR_OUT_OF_MEMORY;
+    dm_status status = initial_noise(j, j->o.request.seed, 1, ends);
+    if (!status) status = initial_noise(j, (uint64_t)j->o.between, 1, ends + n);
+    for (size_t i = 0; !status && i < count; i++)
+        status = dm_noise_interpolate(j->noise + i * n, ends, ends + n,
+                                      count > 1 ? (double)i / (double)(count - 1) : 0, n);
+    free(ends);
+    return status;
+}
+
+/* Around the noise to which the image is inverted. The first image is the inversion itself. */
+static dm_status vary_image(job *j) {
+    size_t n = j->elements, count = (size_t)j->o.count;
+    dm_sampler_request r;
+    dm_sampler_request_init(&r, sizeof r);
+    r.image = j->image;
+    r.image_elements = n;
+    r.labels = j->labels;
+    r.label_count = j->labels ? 1 : 0;
+    dm_status status = dm_sampler_invert(j->sampler, &r, j->images, n);
+    if (!status) status = initial_noise(j, j->o.request.seed, count, j->noise);
+    for (size_t i = 0; !status && i < count; i++)
+        status = dm_noise_interpolate(j->noise + i * n, j->images, j->noise + i * n,
+                                      i == 0 ? 0 : j->o.vary, n);
+    return status;
+}
+
+/* ---- sampling ---- */
+
+static dm_sampler_request make_request(job *j) {
+    const sample_options *o = &j->o;
+    dm_sampler_request r = o->request;
+    r.count = (uint64_t)o->count;
+    r.labels = j->labels;
+    r.label_count = j->labels ? r.count : 0;
+    r.progress = on_step;
+    r.progress_user = j;
+    if (o->use_strength || o->mask) {
+        r.image = j->image;
+        r.image_elements = r.count * j->elements;
+    }
+    if (o->mask) {
+        r.mask = j->mask;
+        r.mask_elements = r.count * j->pixels;
+    }
+    if (j->noise) {
+        r.initial_noise = j->noise;
+        r.initial_noise_elements = r.count * j->elements;
+    }
+    return r;
+}
+
+static dm_status sample(job *j) {
+    const sample_options *o = &j->o;
+    dm_sampler_request r = make_request(j);
+    char time[32];
+    int32_t steps = dm_sampler_steps(j->sampler), done = (int32_t)(r.strength * steps + 0.5);
+    running = j->sampler;
+    signal(SIGINT, on_interrupt);
+    dm_status status = !j->noise ? DM_OK : o->between >= 0 ? interpolate_seeds(j) : vary_image(j);
+    progress_begin(&j->line, "sampling", 0,
+                   r.count * (uint64_t)(done < 1 ? 1 : done) * (uint64_t)r.repaint_times);
+    if (!status) status = dm_sampler_run(j->sampler, &r, j->images, r.count * j->elements);
+    signal(SIGINT, SIG_DFL);
+    running = NULL;
+    double seconds = progress_end(&j->line);
     if (status) return status;
-    if (!j->u.classes ? o->label != ALL_IN_TURN : o->label >= j->u.classes) {
-        fprintf(stderr, "sample: --class %s and %s don't go together: the network has %s",
-                o->class_word, o->model, j->u.classes ? "" : "no classes\n");
-        if (j->u.classes)
-            fprintf(stderr, "%d classes, 0 to %d\n", (int)j->u.classes, (int)j->u.classes - 1);
-        return DM_ERROR_CANCELLED; /* the context has no text for it */
+    fprintf(stderr, "%d images, %s, %d steps, in %s\n", o->count,
+            dm_enum_name("dm_solver", o->sampler.solver), (int)steps, duration(seconds, time));
+    return o->profile ? print_profile(stderr, j->context, 1, seconds, PROFILE_ROWS, NULL) : DM_OK;
+}
+
+/* ---- outputs ---- */
+
+static dm_status write_each(const job *j) {
+    uint8_t *pixels = malloc(j->elements);
+    char path[1200];
+    dm_status status = pixels ? DM_OK : DM_ERROR_OUT_OF_MEMORY;
+    for (int i = 0; !status && i < j->o.count; i++) {
+        snprintf(path, sizeof path, "%s/%05d.png", j->o.each, i);
+        status = dm_image_to_u8(pixels, j->images + (size_t)i * j->elements, j->elements);
+        if (!status)
+            status = dm_image_write_png(j->context, path, pixels, j->elements, j->u.height,
+                                        j->u.width, j->u.out_channels);
     }
-    /* What is gone through from picture to picture shall not be their classes. */
-    bool steered = o->between >= 0 || o->image;
-    if (steered && j->u.classes && !o->class_word) {
-        o->label = 0;
-        fprintf(stderr, "all of class 0 (--class N for another, --class turn for all)\n");
+    free(pixels);
+    return status;
+}
+
+static dm_status write_files(const job *j, const dm_image_grid_options *grid) {
+    const sample_options *o = &j->o;
+    dm_status status = write_grid(j->context, o->out, grid, j->images);
+    if (status) return status;
+    printf("%s\n", o->out);
+    if (o->animation) {
+        status = animation_write(&j->animation, o->animation);
+        if (status) return status;
+        printf("%s\n", o->animation);
     }
-    if (j->u.in_channels != j->u.out_channels) {
-        fprintf(stderr, "sample: %s takes %d channels and gives %d: it does not draw pictures\n",
-                o->model, (int)j->u.in_channels, (int)j->u.out_channels);
-        return DM_ERROR_CANCELLED; /* the context has no text for it */
-    }
-    settle_grid(o, j->u.classes);
-    dm_sampler_options s = o->sampler;
-    if (o->animation) s.batch_size = o->count;
-    j->elements = (size_t)j->u.height * (size_t)j->u.width * (size_t)j->u.out_channels;
-    s.steps = o->steps ? o->steps : usual_steps(s.solver, dm_schedule_steps(j->schedule));
+    return o->each ? write_each(j) : DM_OK;
+}
+
+static int32_t run(job *j) {
+    sample_options *o = &j->o;
+    int32_t status = dm_unet_load(&j->unet, j->context, o->model, o->weights);
+    if (!status) status = dm_schedule_load(&j->schedule, j->context, o->model);
+    if (!status) status = dm_unet_get_options(j->unet, &j->u, sizeof j->u);
+    if (!status) status = check_network(j);
+    if (status) return status;
+    choose_grid(o, j->u.classes);
+    j->pixels = (size_t)j->u.height * (size_t)j->u.width;
+    j->elements = j->pixels * (size_t)j->u.out_channels;
+    dm_image_grid_options grid = grid_options((uint64_t)o->count, j->u.height, j->u.width,
+                                              j->u.out_channels, o->columns, o->scale);
+    if (o->animation) o->sampler.batch_size = o->count;
+    o->sampler.steps =
+        o->steps ? o->steps : usual_steps(o->sampler.solver, dm_schedule_timesteps(j->schedule));
     status = allocate(j);
-    if (!status && read_files(j)) return DM_ERROR_CANCELLED;
-    if (!status) status = dm_sampler_create(&sampler, j->unet, j->schedule, &s);
-    if (!status && o->animation &&
-        !film_begin(&j->film, (size_t)o->count, j->u.height, j->u.width, j->u.out_channels,
-                    o->columns, o->scale, s.steps * o->repaint, 40))
-        status = DM_ERROR_OUT_OF_MEMORY;
-    if (!status) status = run(j, sampler, s.steps);
-    if (!status)
-        status = write_grid(j->context, o->out, j->images, (size_t)o->count, j->u.height,
-                            j->u.width, j->u.out_channels, o->columns, o->scale);
-    if (!status) printf("%s\n", o->out);
-    if (!status && o->animation) status = film_write(&j->film, j->context, o->animation);
-    if (!status && o->animation) printf("%s\n", o->animation);
-    if (!status && o->each) status = write_each(j);
-    film_end(&j->film);
-    dm_sampler_destroy(sampler);
+    if (!status) status = read_files(j);
+    if (!status) status = dm_sampler_create(&j->sampler, j->unet, j->schedule, &o->sampler);
+    if (!status && o->animation)
+        status = animation_create(&j->animation, j->context, &grid,
+                                  o->sampler.steps * o->request.repaint_times, ANIMATION_FRAMES);
+    if (!status) status = sample(j);
+    if (!status) status = write_files(j, &grid);
     return status;
 }
 
 int main(int argc, const char **argv) {
-    sample_options o;
-    if (read_sample_options(&o, argc, argv)) return 2;
-    if (o.each && make_folder("sample", o.each)) return 1;
-    job j = {.o = &o, .context = open_context("sample", o.threads, 0, o.profile)};
-    if (!j.context) return 1;
-    int32_t status = dm_unet_load(&j.unet, j.context, o.model, o.which);
-    if (!status) status = dm_schedule_load(&j.schedule, j.context, o.model);
-    if (!status) status = draw(&j);
-    if (status && *dm_context_error(j.context)) tell_error("sample", j.context, status);
+    static job j;
+    if (read_sample_options(&j.o, &j.context, argc, argv)) {
+        dm_context_destroy(j.context);
+        return 2;
+    }
+    int32_t status = j.o.each ? make_folder("sample", j.o.each) : 0;
+    if (!status) status = run(&j);
+    print_error("sample", j.context, status);
+    animation_destroy(&j.animation);
+    dm_sampler_destroy(j.sampler);
     free(j.labels);
     free(j.images);
     free(j.image);
     free(j.mask);
-    free(j.start);
+    free(j.noise);
     dm_unet_destroy(j.unet);
     dm_schedule_destroy(j.schedule);
     dm_context_destroy(j.context);

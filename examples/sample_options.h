@@ -4,31 +4,29 @@
 
 #include <diffusion.h>
 
-enum { ALL_IN_TURN = -1, ROW_OF_EACH = -2, NO_CLASS = -3 }; /* in place of a label */
+/* In place of a label: the classes in turn, a row of images for each class, or no class. */
+enum { CLASSES_IN_TURN = -1, CLASSES_IN_ROWS = -2, NO_CLASS = -3 };
 
 typedef struct sample_options {
-    char *model, *out, *animation, *each, *weights;
-    int32_t which; /* DM_WEIGHTS_* */
-    int count, columns, scale, label, threads, profile;
-    long long seed;
-    char *class_word;   /* as it was given, or NULL */
-    char *image, *mask; /* PNGs, or NULL */
-    double strength;    /* negative: not given */
+    char *model, *out, *animation, *each;
+    dm_weights weights;
+    int count, columns, scale, profile;
+    int steps;          /* 0: the usual number for the solver */
+    int label;          /* a label, or one of the above */
+    char *class_word;   /* --class as given, or NULL */
+    char *image, *mask; /* PNG files, or NULL */
+    int use_strength;   /* 1: --strength was given; request.strength is its value */
     double vary;        /* negative: not given */
-    long long between;  /* negative: not given */
-    int repaint, steps; /* steps 0: the solver's usual number */
-    int stale_eps;      /* 1: DDIM goes on with eps as predicted, though x_0 is clipped */
-    int torch;          /* 1: PyTorch's random numbers */
+    long long between;  /* a seed; negative: not given */
     dm_sampler_options sampler;
+    dm_sampler_request request; /* random, seed, strength and repaint_times */
 } sample_options;
 
-/* Reads and checks the command line, and tells what is wrong with it. 0 where the program shall go
- * on. */
-int read_sample_options(sample_options *o, int argc, const char **argv);
-/* How many pictures and columns, where the command line left that open: 16 in a square, or a row
+/* Reads and checks the command line and creates the context. 0, or 1 after printing what is
+ * wrong. */
+int read_sample_options(sample_options *o, dm_context **context, int argc, const char **argv);
+/* Sets the number of images and columns where the command line does not: 16 in a square, or a row
  * for each class. */
-void settle_grid(sample_options *o, int32_t classes);
-/* The usual number of steps of a solver on a schedule of `timesteps`. */
-int32_t usual_steps(int32_t solver, int32_t timesteps);
+void choose_grid(sample_options *o, int32_t classes);
 
 #endif

@@ -32,6 +32,7 @@ else
 check: deps
 	@$(MAKE) check-source
 	@$(MAKE) check-build
+	@$(MAKE) check-abi
 	@$(MAKE) test-run
 endif
 
@@ -67,9 +68,10 @@ test-run: $(RUNNER)
 MEMORY_SUITES := base file random pool metadata options safetensors targz png image dataset \
 	cifar10 context schedule schedule_file graph trainer_options loss loss_weights timestep_sampling \
 	training_options averages solver sampler sampler_callbacks batch trainer trainer_run \
-	checkpoint checkpoint_failures plan recompute unet unet_options unet_file bad_input
+	checkpoint checkpoint_failures save_memory training_state misuse shared plan recompute unet \
+	unet_options unet_file bad_input
 SANITIZE_SUITES := $(MEMORY_SUITES) editing gemm guidance kernels
-THREAD_SUITES := pool context trainer trainer_run sampler sampler_callbacks unet
+THREAD_SUITES := pool context trainer trainer_run sampler sampler_callbacks unet shared misuse
 
 .PHONY: sanitize tsan valgrind
 sanitize: export UBSAN_OPTIONS = print_stacktrace=1

@@ -226,7 +226,7 @@ int32_t dmi_png_encode(dmi_host *host, uint8_t *out, size_t capacity, size_t *si
     *size = 0;
     if (dmi_png_bound(frames, height, width, channels) == 0)
         return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT,
-                        "png: %d pictures of %d x %d with %d channels cannot be written", frames,
+                        "png: %d images of %d x %d with %d channels cannot be written", frames,
                         height, width, channels);
     int32_t status = check_delay(host, "delay_ms", delay_ms);
     if (!status) status = check_delay(host, "last_delay_ms", last_delay_ms);

@@ -65,7 +65,7 @@ int32_t dmi_safetensors_write(dmi_host *host, const dmi_safetensors_writer *writ
                               const char *path);
 /* Writes the same bytes into out [capacity] and sets *size to their exact number. With `out` NULL
  * only the size is computed. Where capacity is too small, *size is set, `out` is untouched, and the
- * status is DMI_ERROR_INVALID_ARGUMENT. */
+ * status is DMI_ERROR_SHAPE_MISMATCH. */
 int32_t dmi_safetensors_write_memory(dmi_host *host, const dmi_safetensors_writer *writer,
                                      void *out, size_t capacity, size_t *size);
 void dmi_safetensors_free(dmi_host *host, dmi_safetensors_writer *writer);

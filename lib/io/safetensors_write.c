@@ -215,7 +215,7 @@ int32_t dmi_safetensors_write_memory(dmi_host *host, const dmi_safetensors_write
         status = dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT,
                           "safetensors: the file is larger than memory can be");
     if (!status && out && capacity < *size)
-        status = dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT,
+        status = dmi_fail(host, DMI_ERROR_SHAPE_MISMATCH,
                           "safetensors: the buffer has %zu bytes, %zu are needed", capacity, *size);
     if (!status && out) {
         sink to = {.memory = out};

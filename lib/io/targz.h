@@ -1,5 +1,5 @@
-/* Reads a tar archive sequentially, plain or gzipped (told by its first bytes), without unpacking
- * it to disk. */
+/* Reads a tar archive sequentially, plain or gzipped (recognised by its first bytes), without
+ * unpacking it to disk. */
 #ifndef DMI_IO_TARGZ_H
 #define DMI_IO_TARGZ_H
 

@@ -70,9 +70,9 @@ const char *dmi_gemm_core(void) {
 }
 
 /* What is loaded may be any of OpenBLAS's variants. The sequential one shares its buffers without a
- * lock, so its products must not overlap. The one on OpenMP asks OpenMP for the number of threads,
- * which every thread has for itself: it is set around each product, since the products of a task
- * would else run on several threads, with other bits. */
+ * lock, so its products must not overlap. The one on OpenMP takes the number of threads from
+ * OpenMP, which every thread has for itself: it is set around each product, since the products of a
+ * task would else run on several threads, with other bits. */
 static void set_threads_of_this_one(int32_t threads) {
     pthread_mutex_lock(&mutex);
     set_threads(threads);

@@ -1,8 +1,8 @@
-/* Group normalisation (Wu and He 2018) of one image, with SiLU where asked. A span is read once for
+/* Group normalisation (Wu and He 2018) of one image, with an optional SiLU. A span is read once for
  * its sums, mostly from main memory, and again, mostly from L2, for the result. The sums run down
  * the pixels of each channel: within a block of pixels in float about the block's mean, across
  * blocks and across a group's channels in double. So a group's bits depend neither on the span nor
- * on the channels asked for, and a large mean does not swamp small deviations. */
+ * on the range of channels, and a large mean does not swamp small deviations. */
 #include <math.h>
 
 #include "kernels/norm_common.h"

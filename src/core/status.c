@@ -1,8 +1,8 @@
-/* Version, build and the statuses' names. The engine has its own copy of the status values, and
- * knows nothing of the public header; here both are in sight, so here it is asserted that they
- * agree. */
+/* Version, features and status names. The engine, which does not include the public header, has its
+ * own copy of the status values; their equality is asserted here. */
 #include <pthread.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/cpu.h"
 #include "base/status.h"
@@ -34,44 +34,38 @@ SAME(ERROR_THREAD);
 SAME(ERROR_CALLBACK_FAILED);
 SAME(ERROR_INTERNAL);
 
-typedef struct status_text {
-    const char *name, *message;
-} status_text;
-
-/* Indexed by -status. */
-static const status_text texts[] = {
-    {"DM_OK", "success"},
-    {"DM_ERROR_INVALID_ARGUMENT", "invalid argument"},
-    {"DM_ERROR_OUT_OF_MEMORY", "out of memory"},
-    {"DM_ERROR_LIMIT_EXCEEDED", "memory limit exceeded"},
-    {"DM_ERROR_IO", "input or output failed"},
-    {"DM_ERROR_BAD_FORMAT", "bad file format"},
-    {"DM_ERROR_UNSUPPORTED_VERSION", "unsupported version"},
-    {"DM_ERROR_CHECKSUM", "checksum does not match"},
-    {"DM_ERROR_SHAPE_MISMATCH", "shapes do not match"},
-    {"DM_ERROR_NOT_FOUND", "not found"},
-    {"DM_ERROR_WRONG_STATE", "wrong state for this call"},
-    {"DM_ERROR_UNSUPPORTED", "not supported by this build"},
-    {"DM_ERROR_CANCELLED", "cancelled"},
-    {"DM_ERROR_NOT_FINITE", "a value is not finite"},
-    {"DM_ERROR_THREAD", "a thread could not be started"},
-    {"DM_ERROR_CALLBACK_FAILED", "a callback failed"},
-    {"DM_ERROR_INTERNAL", "internal error; please report it"},
+/* The header's names, indexed by -status; the messages stand in core/enums.c. */
+static const char *const names[] = {
+    "DM_OK",
+    "DM_ERROR_INVALID_ARGUMENT",
+    "DM_ERROR_OUT_OF_MEMORY",
+    "DM_ERROR_LIMIT_EXCEEDED",
+    "DM_ERROR_IO",
+    "DM_ERROR_BAD_FORMAT",
+    "DM_ERROR_UNSUPPORTED_VERSION",
+    "DM_ERROR_CHECKSUM",
+    "DM_ERROR_SHAPE_MISMATCH",
+    "DM_ERROR_NOT_FOUND",
+    "DM_ERROR_WRONG_STATE",
+    "DM_ERROR_UNSUPPORTED",
+    "DM_ERROR_CANCELLED",
+    "DM_ERROR_NOT_FINITE",
+    "DM_ERROR_THREAD",
+    "DM_ERROR_CALLBACK_FAILED",
+    "DM_ERROR_INTERNAL",
 };
 
-static const status_text *text_of(int32_t status) {
-    static const status_text unknown = {"unknown", "unknown status"};
-    const int32_t count = (int32_t)(sizeof texts / sizeof texts[0]);
-    return status <= 0 && status > -count ? &texts[-status] : &unknown;
+const char *dm_status_name(dm_status status) {
+    const int32_t count = (int32_t)(sizeof names / sizeof *names);
+    return status <= 0 && status > -count ? names[-status] : "unknown";
 }
 
-const char *dm_status_name(int32_t status) { return text_of(status)->name; }
-
-const char *dm_status_message(int32_t status) { return text_of(status)->message; }
-
-uint32_t dm_version(void) {
-    return DM_VERSION_MAJOR * 1000000 + DM_VERSION_MINOR * 1000 + DM_VERSION_PATCH;
+const char *dm_status_message(dm_status status) {
+    const char *message = dm_enum_help("dm_status", status);
+    return message ? message : "unknown status";
 }
+
+uint32_t dm_version(void) { return DM_VERSION; }
 
 const char *dm_version_string(void) { return DMI_VERSION; }
 
@@ -95,4 +89,31 @@ const char *dm_build_info(void) {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
     pthread_once(&once, compose_build_info);
     return build_info;
+}
+
+/* ---- features ---- */
+
+static bool is_blas(const char *name) { return strcmp(dmi_gemm_name(), name) == 0; }
+
+int32_t dm_feature(const char *name) {
+    const int32_t isa = dmi_cpu_isa();
+    const struct {
+        const char *name;
+        bool present;
+    } features[] = {
+        {"blas", is_blas("OpenBLAS") || is_blas("BLIS")},
+        {"openblas", is_blas("OpenBLAS")},
+        {"blis", is_blas("BLIS")},
+        {"avx2", isa >= DMI_ISA_V3},
+        {"avx512", isa >= DMI_ISA_V4},
+#if defined(__aarch64__)
+        {"neon", true},
+#else
+        {"neon", false},
+#endif
+        {"bf16", false},
+    };
+    for (size_t i = 0; name && i < sizeof features / sizeof *features; i++)
+        if (strcmp(features[i].name, name) == 0) return features[i].present;
+    return 0;
 }

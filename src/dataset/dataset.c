@@ -1,55 +1,128 @@
-/* What all datasets share: their life, and the checks of their public functions. */
+/* What all datasets share: their life, and the public functions on them. */
 #include "dataset/dataset.h"
 
-int32_t dmi_dataset_new(dm_dataset **out, dm_context *context) {
-    void *block;
-    const int32_t status = dmi_alloc_zero(&context->host, &block, 1, sizeof(dm_dataset), "dataset");
-    *out = block;
-    if (status == DMI_OK) (*out)->context = context;
+dm_status dm_dataset_info_init(dm_dataset_info *info, size_t size) {
+    return dmi_struct_init(&dmi_struct_dataset_info, info, size);
+}
+
+dm_status dmi_dataset_new(dm_dataset **out, dm_context *context) {
+    dm_status status = dmi_alloc_zero(&context->host, out, 1, sizeof(dm_dataset), "dataset");
+    if (!status) (*out)->context = context;
     return status;
 }
 
-int32_t dm_dataset_size(const dm_dataset *dataset, uint64_t *count, int32_t *height, int32_t *width,
-                        int32_t *channels, int32_t *classes) {
-    if (dataset == NULL) return DM_ERROR_INVALID_ARGUMENT;
-    if (count != NULL) *count = dataset->count;
-    if (height != NULL) *height = dataset->height;
-    if (width != NULL) *width = dataset->width;
-    if (channels != NULL) *channels = dataset->channels;
-    if (classes != NULL) *classes = dataset->classes;
-    return DM_OK;
-}
-
-int32_t dm_dataset_get(const dm_dataset *dataset, uint64_t index, uint8_t *pixels, size_t count,
-                       int32_t *label) {
-    if (dataset == NULL) return DM_ERROR_INVALID_ARGUMENT;
-    dmi_host *host = &dataset->context->host;
-    if (pixels == NULL)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "dataset: 'pixels' is NULL");
-    if (index >= dataset->count)
-        return dmi_fail(host, DM_ERROR_NOT_FOUND,
-                        "dataset: 'index' is %llu; there are %llu pictures",
-                        (unsigned long long)index, (unsigned long long)dataset->count);
-    const size_t size =
-        (size_t)dataset->height * (size_t)dataset->width * (size_t)dataset->channels;
-    if (count != size)
-        return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
-                        "dataset: 'count' is %zu; a picture has %d x %d x %d = %zu bytes", count,
-                        dataset->height, dataset->width, dataset->channels, size);
-    int32_t its_label = -1;
-    const int32_t status = dataset->read(dataset, index, pixels, &its_label);
-    if (status == DMI_OK && label != NULL) *label = its_label;
-    return status;
-}
-
-const char *dm_dataset_class_name(const dm_dataset *dataset, int32_t label) {
-    if (dataset == NULL || dataset->class_names == NULL || label < 0 || label >= dataset->classes)
-        return NULL;
-    return dataset->class_names[label];
+void dmi_dataset_free(dm_dataset *dataset) {
+    if (!dataset) return;
+    if (dataset->free_state) dataset->free_state(dataset);
+    dmi_free(&dataset->context->host, dataset);
 }
 
 void dm_dataset_destroy(dm_dataset *dataset) {
-    if (dataset == NULL) return;
-    if (dataset->close != NULL) dataset->close(dataset);
-    dmi_free(&dataset->context->host, dataset);
+    if (!dataset) return;
+    dm_context *context = dataset->context;
+    if (!dmi_enter(context)) return;
+    dmi_dataset_free(dataset);
+    dmi_leave(context, DM_OK);
+}
+
+dm_status dmi_dataset_check_count(dmi_host *host, const char *owner, uint64_t count) {
+    if (count >= 1 && count <= DMI_DATASET_COUNT_MAX) return DM_OK;
+    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                    "%s: 'count' is %llu; it must be from 1 to 2^56", owner,
+                    (unsigned long long)count);
+}
+
+size_t dmi_dataset_image_bytes(const dm_dataset *dataset) {
+    return (size_t)dataset->height * (size_t)dataset->width * (size_t)dataset->channels;
+}
+
+dm_context *dm_dataset_context(const dm_dataset *dataset) {
+    return dataset ? dataset->context : NULL;
+}
+
+const char *dm_dataset_class_name(const dm_dataset *dataset, int32_t label) {
+    if (!dataset || !dataset->class_names || label < 0 || label >= dataset->classes) return NULL;
+    return dataset->class_names[label];
+}
+
+/* ---- info and images ---- */
+
+static dm_status get_info(const dm_dataset *dataset, dm_dataset_info *info) {
+    dmi_host *host = &dataset->context->host;
+    if (!info) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "dataset: 'info' is NULL");
+    const dm_dataset_info full = {
+        .struct_size = sizeof full,
+        .classes = dataset->classes,
+        .count = dataset->count,
+        .height = dataset->height,
+        .width = dataset->width,
+        .channels = dataset->channels,
+        .fingerprint = dataset->fingerprint,
+    };
+    return dmi_struct_write_back(host, &dmi_struct_dataset_info, info, &full);
+}
+
+dm_status dm_dataset_get_info(const dm_dataset *dataset, dm_dataset_info *info) {
+    if (!dataset) return DM_ERROR_INVALID_ARGUMENT;
+    if (!dmi_enter(dataset->context)) return DM_ERROR_WRONG_STATE;
+    return dmi_leave(dataset->context, get_info(dataset, info));
+}
+
+static dm_status get_image(const dm_dataset *dataset, uint64_t index, uint8_t *pixels, size_t bytes,
+                           int32_t *label) {
+    dmi_host *host = &dataset->context->host;
+    const size_t size = dmi_dataset_image_bytes(dataset);
+    if (!pixels) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "dataset: 'pixels' is NULL");
+    if (index >= dataset->count)
+        return dmi_fail(host, DM_ERROR_NOT_FOUND, "dataset: 'index' is %llu; there are %llu images",
+                        (unsigned long long)index, (unsigned long long)dataset->count);
+    if (bytes != size)
+        return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
+                        "dataset: 'bytes' is %zu; an image has %d x %d x %d = %zu", bytes,
+                        (int)dataset->height, (int)dataset->width, (int)dataset->channels, size);
+    int32_t given;
+    dm_status status = dataset->read(dataset, index, pixels, &given);
+    if (!status && label) *label = given;
+    return status;
+}
+
+dm_status dm_dataset_get_image(const dm_dataset *dataset, uint64_t index, uint8_t *pixels,
+                               size_t bytes, int32_t *label) {
+    if (!dataset) return DM_ERROR_INVALID_ARGUMENT;
+    if (!dmi_enter(dataset->context)) return DM_ERROR_WRONG_STATE;
+    return dmi_leave(dataset->context, get_image(dataset, index, pixels, bytes, label));
+}
+
+/* ---- fingerprint ---- */
+
+uint64_t dmi_hash(uint64_t hash, const void *bytes, size_t size) {
+    const uint8_t *at = bytes;
+    for (size_t i = 0; i < size; i++) hash = (hash ^ at[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+dm_status dmi_dataset_set_fingerprint(dm_dataset *dataset) {
+    enum { IMAGES_MAX = 64 };
+    const size_t bytes = dmi_dataset_image_bytes(dataset);
+    const uint64_t count = dataset->count, images = count < IMAGES_MAX ? count : IMAGES_MAX;
+    const int32_t shape[] = {dataset->height, dataset->width, dataset->channels};
+    uint64_t hash = dmi_hash(DMI_HASH_START, &count, sizeof count);
+    hash = dmi_hash(hash, shape, sizeof shape);
+    uint8_t *pixels;
+    dm_status status =
+        dmi_alloc(&dataset->context->host, &pixels, bytes, "dataset: image for the fingerprint");
+    if (status) return status;
+    for (uint64_t i = 0; !status && i < images; i++) {
+        /* The first and the last image are among them. */
+        uint64_t index = images < count ? i * ((count - 1) / (IMAGES_MAX - 1)) : i;
+        int32_t label;
+        if (i + 1 == images) index = count - 1;
+        status = dataset->read(dataset, index, pixels, &label);
+        if (status) break;
+        hash = dmi_hash(hash, pixels, bytes);
+        hash = dmi_hash(hash, &label, sizeof label);
+    }
+    dmi_free(&dataset->context->host, pixels);
+    dataset->fingerprint = hash ? hash : 1;
+    return status;
 }

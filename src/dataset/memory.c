@@ -1,168 +1,137 @@
-/* Datasets whose pictures are the caller's: an array in memory, or a callback. */
+/* Images in the caller's memory, or copied from it. */
 #include <string.h>
 
 #include "dataset/dataset.h"
 
-enum { MAX_SIDE = 65536, MAX_CHANNELS = 64 };
-
-/* Checks the shape. */
-static int32_t new_of_shape(dm_dataset **out, dm_context *context, uint64_t count, int32_t height,
-                            int32_t width, int32_t channels) {
-    dmi_host *host = &context->host;
-    const struct {
-        const char *name;
-        int32_t value, most;
-    } sizes[] = {{"height", height, MAX_SIDE},
-                 {"width", width, MAX_SIDE},
-                 {"channels", channels, MAX_CHANNELS}};
-    size_t bytes = 1;
-    bool fits = true;
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        if (sizes[i].value < 1 || sizes[i].value > sizes[i].most)
-            return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                            "dataset: '%s' is %d; it must be 1 to %d", sizes[i].name,
-                            sizes[i].value, sizes[i].most);
-        fits = fits && dmi_mul(bytes, (size_t)sizes[i].value, &bytes);
-    }
-    if (count == 0)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "dataset: 'count' is 0; it must be at least 1");
-    if (!fits || count > DMI_DATASET_MOST)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "dataset: 'count' is %llu; it must be 1 to 2^56 (pictures of %d x %d x %d)",
-                        (unsigned long long)count, height, width, channels);
-    const int32_t status = dmi_dataset_new(out, context);
-    if (status != DMI_OK) return status;
-    (*out)->count = count;
-    (*out)->height = height;
-    (*out)->width = width;
-    (*out)->channels = channels;
-    return DMI_OK;
-}
-
-static size_t picture_size(const dm_dataset *dataset) {
-    return (size_t)dataset->height * (size_t)dataset->width * (size_t)dataset->channels;
-}
-
-static void free_state(dm_dataset *dataset) { dmi_free(&dataset->context->host, dataset->state); }
-
-/* ---- memory ---- */
-
 typedef struct memory_state {
     const uint8_t *pixels;
     const int32_t *labels; /* or NULL */
+    uint8_t *own_pixels;   /* copies, or NULL */
+    int32_t *own_labels;
 } memory_state;
 
-static int32_t read_memory(const dm_dataset *dataset, uint64_t index, uint8_t *pixels,
-                           int32_t *label) {
-    const memory_state *state = dataset->state;
-    const size_t size = picture_size(dataset);
-    memcpy(pixels, state->pixels + (size_t)index * size, size);
-    if (label != NULL) *label = state->labels != NULL ? state->labels[index] : -1;
-    return DMI_OK;
+dm_status dm_dataset_memory_init(dm_dataset_memory *memory, size_t size) {
+    return dmi_struct_init(&dmi_struct_dataset_memory, memory, size);
 }
 
-/* All the pictures of an array can be addressed, unless its size is a lie. */
-static int32_t check_addressable(dmi_host *host, uint64_t count, int32_t height, int32_t width,
-                                 int32_t channels) {
+static dm_status read_memory(const dm_dataset *dataset, uint64_t index, uint8_t *pixels,
+                             int32_t *label) {
+    const memory_state *state = dataset->state;
+    const size_t size = dmi_dataset_image_bytes(dataset);
+    memcpy(pixels, state->pixels + (size_t)index * size, size);
+    *label = state->labels ? state->labels[index] : -1;
+    return DM_OK;
+}
+
+static void free_state(dm_dataset *dataset) {
+    dmi_host *host = &dataset->context->host;
+    memory_state *state = dataset->state;
+    if (state) {
+        dmi_free(host, state->own_pixels);
+        dmi_free(host, state->own_labels);
+    }
+    dmi_free(host, state);
+}
+
+static dm_status check_sizes(dmi_host *host, const dm_dataset_memory *m) {
     size_t bytes = 1;
-    const uint64_t sides[] = {count, (uint64_t)height, (uint64_t)width, (uint64_t)channels};
-    for (size_t i = 0; i < sizeof sides / sizeof sides[0]; i++)
+    const uint64_t sides[] = {m->count, (uint64_t)m->height, (uint64_t)m->width,
+                              (uint64_t)m->channels};
+    for (size_t i = 0; i < sizeof sides / sizeof *sides; i++)
         if (sides[i] > SIZE_MAX || !dmi_mul(bytes, (size_t)sides[i], &bytes))
             return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                            "dataset: 'count' is %llu; so many pictures of %d x %d x %d bytes "
-                            "cannot be addressed",
-                            (unsigned long long)count, height, width, channels);
-    return DMI_OK;
+                            "dataset: 'count' is %llu; so many images of %d x %d x %d bytes cannot "
+                            "be addressed",
+                            (unsigned long long)m->count, (int)m->height, (int)m->width,
+                            (int)m->channels);
+    if (m->pixel_bytes != bytes)
+        return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
+                        "dataset: 'pixel_bytes' is %llu; %llu images of %d x %d x %d have %zu",
+                        (unsigned long long)m->pixel_bytes, (unsigned long long)m->count,
+                        (int)m->height, (int)m->width, (int)m->channels, bytes);
+    if (m->label_count != (m->labels ? m->count : 0))
+        return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
+                        "dataset: 'label_count' is %llu; it must be %llu",
+                        (unsigned long long)m->label_count,
+                        (unsigned long long)(m->labels ? m->count : 0));
+    return DM_OK;
 }
 
-/* *classes: one more than the largest label; 0 where no picture has one. */
-static int32_t count_classes(dmi_host *host, int32_t *classes, const int32_t *labels,
-                             uint64_t count) {
+/* *classes: one more than the largest label; 0 if no image has one. */
+static dm_status count_classes(dmi_host *host, int32_t *classes, const int32_t *labels,
+                               uint64_t count) {
     *classes = 0;
-    for (uint64_t i = 0; labels != NULL && i < count; i++) {
+    for (uint64_t i = 0; labels && i < count; i++) {
         if (labels[i] < -1 || labels[i] == INT32_MAX)
             return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                             "dataset: label %llu is %d; it must be from 0 to %d, or -1 for none",
-                            (unsigned long long)i, labels[i], INT32_MAX - 1);
+                            (unsigned long long)i, (int)labels[i], INT32_MAX - 1);
         if (labels[i] >= *classes) *classes = labels[i] + 1;
     }
-    return DMI_OK;
-}
-
-int32_t dm_dataset_from_memory(dm_dataset **out, dm_context *context, const uint8_t *pixels,
-                               const int32_t *labels, uint64_t count, int32_t height, int32_t width,
-                               int32_t channels) {
-    if (out != NULL) *out = NULL;
-    if (context == NULL) return DM_ERROR_INVALID_ARGUMENT;
-    dmi_host *host = &context->host;
-    if (out == NULL) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "dataset: 'out' is NULL");
-    if (pixels == NULL)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "dataset: 'pixels' is NULL");
-    dm_dataset *dataset;
-    int32_t status = new_of_shape(&dataset, context, count, height, width, channels);
-    if (status != DMI_OK) return status;
-    status = check_addressable(host, count, height, width, channels);
-    if (status == DMI_OK) status = count_classes(host, &dataset->classes, labels, count);
-    if (status == DMI_OK)
-        status = dmi_alloc(host, &dataset->state, sizeof(memory_state), "dataset");
-    if (status != DMI_OK) {
-        dm_dataset_destroy(dataset);
-        return status;
-    }
-    *(memory_state *)dataset->state = (memory_state){pixels, labels};
-    dataset->read = read_memory;
-    dataset->close = free_state;
-    dataset->concurrent = true;
-    *out = dataset;
     return DM_OK;
 }
 
-/* ---- callback ---- */
+static dm_status copy_arrays(dmi_host *host, memory_state *state, const dm_dataset_memory *m) {
+    dm_status status =
+        dmi_alloc(host, &state->own_pixels, (size_t)m->pixel_bytes, "dataset: pixels");
+    if (!status && m->labels)
+        status = dmi_alloc_array(host, &state->own_labels, (size_t)m->count, sizeof(int32_t),
+                                 "dataset: labels");
+    if (status) return status;
+    state->pixels = memcpy(state->own_pixels, m->pixels, (size_t)m->pixel_bytes);
+    if (m->labels)
+        state->labels = memcpy(state->own_labels, m->labels, (size_t)m->count * sizeof(int32_t));
+    return DM_OK;
+}
 
-typedef struct callback_state {
-    dm_dataset_read read;
-    void *user;
-} callback_state;
-
-static int32_t read_callback(const dm_dataset *dataset, uint64_t index, uint8_t *pixels,
-                             int32_t *label) {
-    const callback_state *state = dataset->state;
+static dm_status fill(dm_dataset *dataset, const dm_dataset_memory *m) {
     dmi_host *host = &dataset->context->host;
-    int32_t its_label = -1;
-    const int32_t answer = state->read(state->user, index, pixels, &its_label);
-    if (answer != 0)
-        return dmi_fail(host, DM_ERROR_CALLBACK_FAILED,
-                        "dataset: the callback answered %d for picture %llu", answer,
-                        (unsigned long long)index);
-    if (its_label < -1)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "dataset: the callback gave label %d to picture %llu; it must be from 0, "
-                        "or -1 for none",
-                        its_label, (unsigned long long)index);
-    if (label != NULL) *label = its_label;
-    return DMI_OK;
+    memory_state *state;
+    dm_status status = dmi_alloc_zero(host, &state, 1, sizeof *state, "dataset");
+    if (status) return status;
+    dataset->state = state;
+    dataset->free_state = free_state;
+    dataset->read = read_memory;
+    dataset->concurrent = true;
+    dataset->count = m->count;
+    dataset->height = m->height;
+    dataset->width = m->width;
+    dataset->channels = m->channels;
+    state->pixels = m->pixels;
+    state->labels = m->labels;
+    status = count_classes(host, &dataset->classes, m->labels, m->count);
+    if (!status && m->copy) status = copy_arrays(host, state, m);
+    return status ? status : dmi_dataset_set_fingerprint(dataset);
 }
 
-int32_t dm_dataset_from_callback(dm_dataset **out, dm_context *context, dm_dataset_read read,
-                                 void *user, uint64_t count, int32_t height, int32_t width,
-                                 int32_t channels) {
-    if (out != NULL) *out = NULL;
-    if (context == NULL) return DM_ERROR_INVALID_ARGUMENT;
+static dm_status create(dm_dataset **out, dm_context *context, const dm_dataset_memory *memory) {
     dmi_host *host = &context->host;
-    if (out == NULL) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "dataset: 'out' is NULL");
-    if (read == NULL) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "dataset: 'read' is NULL");
+    dm_dataset_memory m;
+    if (!out || !memory)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "dataset: '%s' is NULL",
+                        out ? "memory" : "out");
+    dm_status status = dmi_struct_read_checked(host, &dmi_struct_dataset_memory, &m, memory);
+    if (!status) status = dmi_dataset_check_count(host, "dataset", m.count);
+    if (!status && !m.pixels)
+        status = dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "dataset: 'pixels' is NULL");
+    if (!status) status = check_sizes(host, &m);
+    if (status) return status;
     dm_dataset *dataset;
-    int32_t status = new_of_shape(&dataset, context, count, height, width, channels);
-    if (status != DMI_OK) return status;
-    status = dmi_alloc(host, &dataset->state, sizeof(callback_state), "dataset");
-    if (status != DMI_OK) {
-        dm_dataset_destroy(dataset);
+    status = dmi_dataset_new(&dataset, context);
+    if (status) return status;
+    status = fill(dataset, &m);
+    if (status) {
+        dmi_dataset_free(dataset);
         return status;
     }
-    *(callback_state *)dataset->state = (callback_state){read, user};
-    dataset->read = read_callback;
-    dataset->close = free_state;
     *out = dataset;
     return DM_OK;
+}
+
+dm_status dm_dataset_create_from_memory(dm_dataset **out, dm_context *context,
+                                        const dm_dataset_memory *memory) {
+    if (out) *out = NULL;
+    if (!context) return DM_ERROR_INVALID_ARGUMENT;
+    if (!dmi_enter(context)) return DM_ERROR_WRONG_STATE;
+    return dmi_leave(context, create(out, context, memory));
 }

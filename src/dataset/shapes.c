@@ -1,217 +1,82 @@
-/* The built-in shapes. Each is a signed distance, negative inside, in units of the shape's radius,
- * with y pointing down; a pixel's share of the shape is its centre's distance to the edge, cut to a
- * width of one pixel. */
-#include "dataset/shapes.h"
+/* Drawn shapes: a dataset without a file. Image i follows from (seed, i). */
+#include "base/random.h"
+#include "dataset/dataset.h"
+#include "dataset/shape_drawing.h"
 
-#include <math.h>
-#include <stdbool.h>
+enum { SIDE_MIN = 16, SIDE_MAX = 64 };
 
-typedef struct point {
-    float x, y;
-} point;
+typedef struct shapes_state {
+    uint64_t seed;
+} shapes_state;
 
-typedef struct rgb {
-    float r, g, b;
-} rgb;
+static const char *const names[DMI_SHAPES] = {"circle", "square", "triangle", "star",    "ring",
+                                              "cross",  "heart",  "moon",     "diamond", "arrow"};
 
-/* ---- distances ---- */
+/* Every ten images in a row have all ten classes. */
+static dm_status read_shape(const dm_dataset *dataset, uint64_t index, uint8_t *pixels,
+                            int32_t *label) {
+    const shapes_state *state = dataset->state;
+    const int32_t shape = (int32_t)(index % DMI_SHAPES);
+    const dmi_random random = dmi_random_at(state->seed, DMI_STREAM_BUILTIN, index);
+    float numbers[DMI_SHAPE_NUMBERS];
+    dmi_random_uniform(&random, numbers, DMI_SHAPE_NUMBERS);
+    dmi_shape_draw(pixels, dataset->width, shape, numbers);
+    *label = shape;
+    return DM_OK;
+}
 
-typedef struct polygon {
-    int32_t count;
-    float rounding; /* how far the outline stands off the points, which rounds its corners */
-    point points[12];
-} polygon;
+static void free_state(dm_dataset *dataset) { dmi_free(&dataset->context->host, dataset->state); }
 
-static const polygon square = {
-    4, 0.2f, {{-0.63f, -0.63f}, {0.63f, -0.63f}, {0.63f, 0.63f}, {-0.63f, 0.63f}}};
-static const polygon triangle = {3, 0.17f, {{0, -0.73f}, {0.75f, 0.57f}, {-0.75f, 0.57f}}};
-static const polygon diamond = {4, 0.12f, {{0, -0.92f}, {0.6f, 0}, {0, 0.92f}, {-0.6f, 0}}};
-static const polygon cross = {12,
-                              0.12f,
-                              {{-0.2f, -0.84f},
-                               {0.2f, -0.84f},
-                               {0.2f, -0.2f},
-                               {0.84f, -0.2f},
-                               {0.84f, 0.2f},
-                               {0.2f, 0.2f},
-                               {0.2f, 0.84f},
-                               {-0.2f, 0.84f},
-                               {-0.2f, 0.2f},
-                               {-0.84f, 0.2f},
-                               {-0.84f, -0.2f},
-                               {-0.2f, -0.2f}}};
-/* Points at distances 0.95 and 0.44, every 36 degrees. */
-static const polygon star = {10,
-                             0.1f,
-                             {{0, -0.95f},
-                              {0.2586f, -0.3560f},
-                              {0.9035f, -0.2936f},
-                              {0.4185f, 0.1360f},
-                              {0.5584f, 0.7686f},
-                              {0, 0.44f},
-                              {-0.5584f, 0.7686f},
-                              {-0.4185f, 0.1360f},
-                              {-0.9035f, -0.2936f},
-                              {-0.2586f, -0.3560f}}};
-static const polygon arrow = {7,
-                              0.12f,
-                              {{0.87f, 0},
-                               {0.08f, 0.72f},
-                               {0.08f, 0.2f},
-                               {-0.87f, 0.2f},
-                               {-0.87f, -0.2f},
-                               {0.08f, -0.2f},
-                               {0.08f, -0.72f}}};
+/* The parameters determine the images, so none is drawn here. */
+static uint64_t fingerprint(int32_t size, uint64_t count, uint64_t seed) {
+    uint64_t hash = dmi_hash(DMI_HASH_START, "shapes", sizeof "shapes");
+    hash = dmi_hash(hash, &size, sizeof size);
+    hash = dmi_hash(hash, &count, sizeof count);
+    hash = dmi_hash(hash, &seed, sizeof seed);
+    return hash ? hash : 1;
+}
 
-static float polygon_distance(const polygon *p, point at) {
-    float nearest = INFINITY;
-    bool inside = false;
-    for (int32_t i = 0, j = p->count - 1; i < p->count; j = i++) {
-        const point a = p->points[i], b = p->points[j];
-        const float ex = b.x - a.x, ey = b.y - a.y, wx = at.x - a.x, wy = at.y - a.y;
-        const float along = fminf(fmaxf((wx * ex + wy * ey) / (ex * ex + ey * ey), 0), 1);
-        const float dx = wx - along * ex, dy = wy - along * ey;
-        nearest = fminf(nearest, dx * dx + dy * dy);
-        /* Edges that a ray to the right crosses: an odd number of them from inside. */
-        if ((a.y > at.y) != (b.y > at.y) && wx < wy / ey * ex) inside = !inside;
+static dm_status fill(dm_dataset *dataset, int32_t size, uint64_t count, uint64_t seed) {
+    shapes_state *state;
+    dm_status status = dmi_alloc(&dataset->context->host, &state, sizeof *state, "shapes");
+    if (status) return status;
+    state->seed = seed;
+    dataset->state = state;
+    dataset->free_state = free_state;
+    dataset->read = read_shape;
+    dataset->concurrent = true;
+    dataset->count = count;
+    dataset->height = dataset->width = size;
+    dataset->channels = 3;
+    dataset->classes = DMI_SHAPES;
+    dataset->class_names = names;
+    dataset->fingerprint = fingerprint(size, count, seed);
+    return DM_OK;
+}
+
+static dm_status create(dm_dataset **out, dm_context *context, int32_t size, uint64_t count,
+                        uint64_t seed) {
+    dmi_host *host = &context->host;
+    if (!out) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "shapes: 'out' is NULL");
+    dm_status status = dmi_check_range(host, "shapes", "size", size, SIDE_MIN, SIDE_MAX);
+    if (!status) status = dmi_dataset_check_count(host, "shapes", count);
+    if (status) return status;
+    dm_dataset *dataset;
+    status = dmi_dataset_new(&dataset, context);
+    if (status) return status;
+    status = fill(dataset, size, count, seed);
+    if (status) {
+        dmi_dataset_free(dataset);
+        return status;
     }
-    return (inside ? -sqrtf(nearest) : sqrtf(nearest)) - p->rounding;
+    *out = dataset;
+    return DM_OK;
 }
 
-static float disc_distance(point at, float x, float y, float radius) {
-    return sqrtf((at.x - x) * (at.x - x) + (at.y - y) * (at.y - y)) - radius;
-}
-
-static float circle_distance(const polygon *none, point at) {
-    (void)none;
-    return disc_distance(at, 0, 0, 0.92f);
-}
-
-static float ring_distance(const polygon *none, point at) {
-    (void)none;
-    return fabsf(disc_distance(at, 0, 0, 0.7f)) - 0.25f;
-}
-
-/* A square on its corner, and a disc on each of its upper edges as diameter. */
-static float heart_distance(const polygon *none, point at) {
-    (void)none;
-    const float half = 0.57f, diagonal = 0.70710678f;
-    const float y = at.y - 0.1f, u = fabsf(at.x + y) * diagonal - half,
-                v = fabsf(at.x - y) * diagonal - half;
-    const float square_part =
-        sqrtf(fmaxf(u, 0) * fmaxf(u, 0) + fmaxf(v, 0) * fmaxf(v, 0)) + fminf(fmaxf(u, v), 0);
-    const point mirrored = {fabsf(at.x), y};
-    return fminf(square_part, disc_distance(mirrored, half * diagonal, -half * diagonal, half));
-}
-
-/* A disc without a smaller one. */
-static float moon_distance(const polygon *none, point at) {
-    (void)none;
-    return fmaxf(disc_distance(at, 0.12f, 0, 0.98f), -disc_distance(at, 0.57f, -0.1f, 0.77f));
-}
-
-typedef struct shape_kind {
-    float (*distance)(const polygon *outline, point at);
-    const polygon *outline;
-    float turn; /* most that it is turned either way, in radians: little enough to tell it from the
-                   others */
-} shape_kind;
-
-/* In the order of dmi_builtin_names. */
-static const shape_kind kinds[DMI_SHAPES] = {
-    {circle_distance, 0, 0},
-    {polygon_distance, &square, 0.2f},
-    {polygon_distance, &triangle, 0.25f},
-    {polygon_distance, &star, 0.3f},
-    {ring_distance, 0, 0},
-    {polygon_distance, &cross, 0.2f},
-    {heart_distance, 0, 0.25f},
-    {moon_distance, 0, 0.35f},
-    {polygon_distance, &diamond, 0.15f},
-    {polygon_distance, &arrow, 0.35f},
-};
-
-/* ---- colours ---- */
-
-enum { HUES = 12, GROUNDS = 6 };
-
-/* Bright ones for dark grounds, deep ones for light grounds, which leave out the olive between
- * amber and green. */
-static const rgb bright[HUES] = {{255, 92, 92},   {255, 140, 66},  {255, 196, 61},  {182, 220, 72},
-                                 {82, 208, 110},  {38, 208, 176},  {58, 196, 240},  {86, 146, 255},
-                                 {124, 116, 255}, {174, 110, 255}, {236, 102, 214}, {255, 94, 150}};
-static const rgb deep[HUES] = {{112, 172, 30}, {28, 156, 84}, {0, 150, 142},  {14, 132, 204},
-                               {44, 96, 224},  {88, 72, 216}, {136, 62, 208}, {200, 48, 162},
-                               {222, 44, 110}, {226, 54, 62}, {234, 106, 28}, {242, 158, 0}};
-static const rgb dark_grounds[GROUNDS] = {{24, 28, 52}, {34, 26, 56}, {46, 26, 50},
-                                          {38, 34, 44}, {20, 40, 48}, {18, 34, 58}};
-static const rgb light_grounds[GROUNDS] = {{252, 244, 230}, {250, 238, 236}, {244, 240, 252},
-                                           {234, 242, 252}, {234, 248, 244}, {248, 248, 232}};
-
-static rgb mix(rgb from, rgb to, float share) {
-    return (rgb){from.r + share * (to.r - from.r), from.g + share * (to.g - from.g),
-                 from.b + share * (to.b - from.b)};
-}
-
-/* The colour at `place`, in [0, 1), of a row of them. */
-static rgb from_palette(const rgb *palette, int32_t count, float place) {
-    const float position = place * (float)(count - 1);
-    const int32_t first = (int32_t)position;
-    return mix(palette[first], palette[first + 1], position - (float)first);
-}
-
-/* ---- the picture ---- */
-
-typedef struct scene {
-    point centre; /* in pixels */
-    float radius; /* in pixels */
-    float cosine, sine;
-    rgb colour, top, bottom;
-} scene;
-
-static scene make_scene(int32_t size, float turn, const float *numbers) {
-    enum { RADIUS, X, Y, TURN, HUE, LIGHT, GROUND, GRADIENT, SLOPE };
-    scene s;
-    const float radius = 0.29f + 0.12f * numbers[RADIUS];
-    const float room = fminf(0.47f - 1.1f * radius, 0.13f); /* how far the centre may move */
-    s.radius = radius * (float)size;
-    s.centre.x = (0.5f + room * (2 * numbers[X] - 1)) * (float)size;
-    s.centre.y = (0.5f + room * (2 * numbers[Y] - 1)) * (float)size;
-    const float angle = turn * (2 * numbers[TURN] - 1);
-    s.cosine = cosf(angle);
-    s.sine = sinf(angle);
-    const bool light = numbers[LIGHT] < 0.35f;
-    s.colour = from_palette(light ? deep : bright, HUES, numbers[HUE]);
-    s.top = from_palette(light ? light_grounds : dark_grounds, GROUNDS, numbers[GROUND]);
-    s.bottom = s.top;
-    if (numbers[GRADIENT] < 0.35f) {
-        const rgb black = {0, 0, 0}, grey = {128, 136, 168};
-        const float slope = 0.5f + 0.5f * numbers[SLOPE];
-        s.bottom = light ? mix(s.top, black, 0.1f * slope) : mix(s.top, grey, 0.3f * slope);
-    }
-    return s;
-}
-
-void dmi_shape_draw(uint8_t *pixels, int32_t size, int32_t shape,
-                    const float numbers[DMI_SHAPE_NUMBERS]) {
-    const shape_kind *kind = &kinds[shape];
-    const scene s = make_scene(size, kind->turn, numbers);
-    const float reach = s.radius * 1.25f + 1; /* nothing of a shape is farther from its centre */
-    for (int32_t row = 0; row < size; row++) {
-        const rgb ground = mix(s.top, s.bottom, ((float)row + 0.5f) / (float)size);
-        const float y = (float)row + 0.5f - s.centre.y;
-        for (int32_t column = 0; column < size; column++, pixels += 3) {
-            const float x = (float)column + 0.5f - s.centre.x;
-            float share = 0;
-            if (x * x + y * y < reach * reach) {
-                const point at = {(s.cosine * x + s.sine * y) / s.radius,
-                                  (s.cosine * y - s.sine * x) / s.radius};
-                share = fminf(fmaxf(0.5f - kind->distance(kind->outline, at) * s.radius, 0), 1);
-            }
-            const rgb colour = mix(ground, s.colour, share);
-            pixels[0] = (uint8_t)(colour.r + 0.5f);
-            pixels[1] = (uint8_t)(colour.g + 0.5f);
-            pixels[2] = (uint8_t)(colour.b + 0.5f);
-        }
-    }
+dm_status dm_dataset_create_shapes(dm_dataset **out, dm_context *context, int32_t size,
+                                   uint64_t count, uint64_t seed) {
+    if (out) *out = NULL;
+    if (!context) return DM_ERROR_INVALID_ARGUMENT;
+    if (!dmi_enter(context)) return DM_ERROR_WRONG_STATE;
+    return dmi_leave(context, create(out, context, size, count, seed));
 }

@@ -1,12 +1,11 @@
-/* What is read of a schedule: its series (Ho et al. 2020), and pictures with noise added. */
+/* Reading a schedule: its series (Ho et al. 2020), its levels, and adding noise. */
 #include <math.h>
 
+#include "diffusion/noising.h"
 #include "diffusion/schedule.h"
 
-/* What stands for a variance of 0 where a logarithm is asked for. */
-static const double variance_least = 1e-20;
-
-int32_t dm_schedule_steps(const dm_schedule *schedule) { return schedule ? schedule->steps : 0; }
+/* The variance whose logarithm stands for that of 0. */
+static const double log_variance_min = 1e-20;
 
 static double alpha_cumprod_before(const dm_schedule *s, int32_t t) {
     return t > 0 ? s->alpha_cumprod[t - 1] : 1;
@@ -26,8 +25,7 @@ static double sqrt_one_minus_alpha_cumprod_at(const dm_schedule *s, int32_t t) {
     return sqrt(1 - s->alpha_cumprod[t]);
 }
 
-/* Betas below 1e-16 leave alpha_cumprod at 1; then x_t is x_0 already, and the posterior is that
- * one point. */
+/* Betas below 1e-16 leave alpha_cumprod at 1: x_t is x_0, and the posterior has no variance. */
 static double posterior_variance_at(const dm_schedule *s, int32_t t) {
     double noise = 1 - s->alpha_cumprod[t];
     return noise > 0 ? s->beta[t] * (1 - alpha_cumprod_before(s, t)) / noise : 0;
@@ -35,7 +33,7 @@ static double posterior_variance_at(const dm_schedule *s, int32_t t) {
 
 static double posterior_log_variance_at(const dm_schedule *s, int32_t t) {
     double variance = posterior_variance_at(s, t > 0 || s->steps == 1 ? t : 1);
-    return log(variance > 0 ? variance : variance_least);
+    return log(variance > 0 ? variance : log_variance_min);
 }
 
 static double posterior_mean_x0_at(const dm_schedule *s, int32_t t) {
@@ -80,17 +78,15 @@ static double (*const series_at[])(const dm_schedule *s, int32_t t) = {
 };
 enum { SERIES_COUNT = sizeof series_at / sizeof series_at[0] };
 
-double dmi_schedule_value(const dm_schedule *schedule, int32_t series, int32_t t) {
+double dmi_schedule_value(const dm_schedule *schedule, dm_series series, int32_t t) {
     return series_at[series](schedule, t);
 }
 
-int32_t dm_schedule_get(const dm_schedule *schedule, int32_t series, double *values, size_t count) {
-    if (!schedule) return DM_ERROR_INVALID_ARGUMENT;
+static dm_status get_series(const dm_schedule *schedule, dm_series series, double *values,
+                            size_t count) {
     dmi_host *host = &schedule->context->host;
-    if (series < 0 || series >= SERIES_COUNT)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "schedule: 'series' is %d; it must be 0 to %d", (int)series,
-                        (int)SERIES_COUNT - 1);
+    dm_status status = dmi_check_range(host, "schedule", "series", series, 0, SERIES_COUNT - 1);
+    if (status) return status;
     if (!values) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'values' is NULL");
     if (count != (size_t)schedule->steps)
         return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
@@ -100,34 +96,76 @@ int32_t dm_schedule_get(const dm_schedule *schedule, int32_t series, double *val
     return DM_OK;
 }
 
-/* On the calling thread alone: a schedule may be shared between threads, while the context's pool
- * may not. */
-int32_t dm_schedule_add_noise(const dm_schedule *schedule, float *x_t, const float *x_start,
-                              const float *noise, const int32_t *timesteps, size_t count,
-                              size_t elements) {
+dm_status dm_schedule_get_series(const dm_schedule *schedule, dm_series series, double *values,
+                                 size_t count) {
     if (!schedule) return DM_ERROR_INVALID_ARGUMENT;
+    if (!dmi_enter(schedule->context)) return DM_ERROR_WRONG_STATE;
+    return dmi_leave(schedule->context, get_series(schedule, series, values, count));
+}
+
+static dm_status get_level(const dm_schedule *schedule, double timestep, double *signal,
+                           double *noise, double *time) {
+    if (!(timestep >= 0 && timestep <= schedule->steps - 1))
+        return dmi_fail(&schedule->context->host, DM_ERROR_INVALID_ARGUMENT,
+                        "schedule: 'timestep' is %g; it must be from 0 to %d", timestep,
+                        (int)schedule->steps - 1);
+    dmi_level level = dmi_schedule_level(schedule, timestep);
+    if (signal) *signal = level.signal;
+    if (noise) *noise = level.noise;
+    if (time) *time = level.time;
+    return DM_OK;
+}
+
+dm_status dm_schedule_get_level(const dm_schedule *schedule, double timestep, double *signal,
+                                double *noise, double *time) {
+    if (!schedule) return DM_ERROR_INVALID_ARGUMENT;
+    if (!dmi_enter(schedule->context)) return DM_ERROR_WRONG_STATE;
+    return dmi_leave(schedule->context, get_level(schedule, timestep, signal, noise, time));
+}
+
+static dm_status check_add_noise(const dm_schedule *schedule, const int32_t *timesteps,
+                                 size_t count, size_t elements) {
     dmi_host *host = &schedule->context->host;
-    if (!x_t || !x_start || !noise || !timesteps)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: add_noise: '%s' is NULL",
-                        !x_t       ? "x_t"
-                        : !x_start ? "x_start"
-                        : !noise   ? "noise"
-                                   : "timesteps");
     size_t total;
     if (!dmi_mul(count, elements, &total) || !dmi_mul(total, sizeof(float), &total))
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "schedule: add_noise: %zu pictures of %zu floats are too many", count,
+                        "schedule: add_noise: %zu images of %zu floats are too many", count,
                         elements);
     for (size_t i = 0; i < count; i++)
         if (timesteps[i] < 0 || timesteps[i] >= schedule->steps)
             return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                            "schedule: add_noise: timestep %zu is %d; it must be 0 to %d", i,
+                            "schedule: add_noise: timestep %zu is %d; it must be from 0 to %d", i,
                             (int)timesteps[i], (int)schedule->steps - 1);
+    return DM_OK;
+}
+
+static dm_status add_noise(const dm_schedule *schedule, float *x_t, const float *x_0,
+                           const float *noise, const int32_t *timesteps, size_t count,
+                           size_t elements) {
+    const dm_context *context = schedule->context;
+    if (!x_t || !x_0 || !noise || !timesteps)
+        return dmi_fail(&schedule->context->host, DM_ERROR_INVALID_ARGUMENT,
+                        "schedule: add_noise: '%s' is NULL",
+                        !x_t     ? "x_t"
+                        : !x_0   ? "x_0"
+                        : !noise ? "noise"
+                                 : "timesteps");
+    dm_status status = check_add_noise(schedule, timesteps, count, elements);
+    if (status) return status;
     for (size_t i = 0; i < count; i++) {
         dmi_level level = dmi_schedule_level(schedule, timesteps[i]);
         size_t at = i * elements;
-        schedule->context->kernels->combine(x_t + at, (float)level.signal, x_start + at,
-                                            (float)level.noise, noise + at, elements);
+        dmi_add_noise(context->kernels, x_t + at, level.signal, x_0 + at, level.noise, noise + at,
+                      elements);
     }
     return DM_OK;
+}
+
+dm_status dm_schedule_add_noise(const dm_schedule *schedule, float *x_t, const float *x_0,
+                                const float *noise, const int32_t *timesteps, size_t count,
+                                size_t elements) {
+    if (!schedule) return DM_ERROR_INVALID_ARGUMENT;
+    if (!dmi_enter(schedule->context)) return DM_ERROR_WRONG_STATE;
+    return dmi_leave(schedule->context,
+                     add_noise(schedule, x_t, x_0, noise, timesteps, count, elements));
 }

@@ -1,87 +1,80 @@
-/* The way from pictures to the noise that they come from (Song, Meng and Ermon 2021), and between
- * two pictures of noise. */
+/* DDIM inversion (Song, Meng and Ermon 2021), and interpolation between noise arrays. */
 #include <math.h>
 #include <string.h>
 
-#include "sample/sampler.h"
+#include "sample/run.h"
 
-/* Turns the sampler's way round, in memory of its own: the path from the clean picture to the first
- * level. */
-static int32_t plan_back(dm_sampler *s, dmi_run *run, dmi_level **levels, dmi_stage **stages,
-                         int32_t **begins) {
-    dmi_host *host = &s->context->host;
-    int32_t steps = s->options.steps;
-    size_t count = (size_t)steps + 1;
-    int32_t status =
-        dmi_alloc_array(host, levels, count, sizeof **levels, "sampler: levels of the way back");
-    if (!status)
-        status = dmi_alloc_array(host, stages, count, sizeof **stages,
-                                 "sampler: stages of the way back");
-    if (!status)
-        status =
-            dmi_alloc_array(host, begins, count, sizeof **begins, "sampler: steps of the way back");
+/* The sampler's levels in reverse, from the clean image to the first level. */
+static dm_status plan_inversion(const dm_sampler *s, dmi_plan *plan) {
+    int32_t steps = s->plan.steps;
+    dm_status status =
+        dmi_plan_allocate(&s->context->host, plan, steps, dmi_solver_ddim_inversion.stages_max);
     if (status) return status;
-    for (int32_t i = 0; i <= steps; i++) (*levels)[i] = s->levels[steps - i];
+    for (int32_t i = 0; i <= steps; i++) {
+        plan->levels[i] = s->plan.levels[steps - i];
+        plan->timesteps[i] = s->plan.timesteps[steps - i];
+        plan->stage_offsets[i] = i;
+    }
     dmi_path path = {.schedule = s->schedule,
                      .options = &s->options,
-                     .levels = *levels,
+                     .levels = plan->levels,
+                     .timesteps = plan->timesteps,
                      .steps = steps};
-    for (int32_t i = 0; i < steps; i++)
-        (*begins)[i] = i, dmi_solver_inversion.step(&path, i, *stages + i);
-    (*begins)[steps] = steps;
-    *run = (dmi_run){.sampler = s, .stages = *stages, .begins = *begins, .levels = *levels};
+    for (int32_t i = 0; i < steps; i++) dmi_solver_ddim_inversion.step(&path, i, plan->stages + i);
     return DM_OK;
 }
 
-static int32_t check(const dm_sampler *s, const dm_sampler_request *r) {
+static dm_status check(const dm_sampler *s, const dm_sampler_request *r) {
     dmi_host *host = &s->context->host;
-    const char *with = NULL;
+    const char *option = r->strength < 1    ? "strength"
+                         : r->mask          ? "mask"
+                         : r->initial_noise ? "initial_noise"
+                                            : NULL;
     if (!r->image)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "sampler: invert: the request has no 'image'");
+                        "sampler: inversion needs the request's 'image', which is NULL");
     if (s->options.solver != DM_SOLVER_DDIM || s->options.eta != 0)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "sampler: invert and the solver %s with 'eta' %g don't go together: only "
-                        "ddim without noise has a way back",
-                        s->solver->name, s->options.eta);
-    if (r->strength < 1) with = "strength";
-    else if (r->mask) with = "mask";
-    else if (r->start) with = "start";
-    if (!with) return DM_OK;
-    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: invert and '%s' don't go together",
-                    with);
+                        "sampler: inversion cannot be combined with the solver %s with 'eta' %g: "
+                        "only ddim without noise can be inverted",
+                        dm_enum_name("dm_solver", s->options.solver), s->options.eta);
+    if (!option) return DM_OK;
+    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                    "sampler: inversion cannot be combined with '%s'", option);
 }
 
-int32_t dm_sampler_invert(dm_sampler *sampler, const dm_sampler_request *request, float *noise,
-                          size_t elements) {
-    if (!sampler) return DM_ERROR_INVALID_ARGUMENT;
-    dmi_host *host = &sampler->context->host;
-    dm_sampler_request r = dmi_request_defaults;
-    int32_t status = dmi_options_read(host, &r, sizeof r, request, "dm_sampler_request");
-    if (!status) status = check(sampler, &r);
-    if (!status) status = dmi_request_check(sampler, &r, noise, elements);
+static dm_status invert(dm_sampler *s, const dm_sampler_request *request, float *noise,
+                        size_t elements) {
+    dmi_run run = {.sampler = s, .images = noise};
+    dmi_plan plan = {0};
+    dm_status status = dmi_run_check_idle(s);
+    if (!status) status = dmi_request_read(s, &run.request, request);
+    if (!status) status = check(s, &run.request);
+    if (!status) status = dmi_request_check_images(s, &run.request, noise, elements);
     if (status) return status;
-    dmi_level *levels = NULL;
-    dmi_stage *stages = NULL;
-    int32_t *begins = NULL;
-    dmi_run run;
-    status = plan_back(sampler, &run, &levels, &stages, &begins);
-    r.start = r.image;
-    run.request = &r;
-    if (!status) status = dmi_run_batches(&run, 0, noise);
-    dmi_free(host, levels);
-    dmi_free(host, stages);
-    dmi_free(host, begins);
-    return dmi_run_end(sampler, status);
+    run.request.initial_noise = run.request.image;
+    status = plan_inversion(s, &plan);
+    if (!status) status = dmi_run_begin(&run, &plan);
+    if (!status) status = dmi_run_all(&run);
+    dmi_plan_free(&s->context->host, &plan);
+    return dmi_run_end(s, status);
 }
 
-int32_t dm_interpolate(float *out, const float *a, const float *b, double weight, size_t elements) {
+dm_status dm_sampler_invert(dm_sampler *sampler, const dm_sampler_request *request, float *noise,
+                            size_t elements) {
+    if (!sampler) return DM_ERROR_INVALID_ARGUMENT;
+    if (!dmi_enter(sampler->context)) return DM_ERROR_WRONG_STATE;
+    return dmi_leave(sampler->context, invert(sampler, request, noise, elements));
+}
+
+dm_status dm_noise_interpolate(float *out, const float *a, const float *b, double weight,
+                               size_t elements) {
     if (!out || !a || !b || !(weight >= 0 && weight <= 1)) return DM_ERROR_INVALID_ARGUMENT;
+    const double parallel = 0.9995;
     double aa = 0, bb = 0, ab = 0;
     for (size_t i = 0; i < elements; i++)
         aa += (double)a[i] * a[i], bb += (double)b[i] * b[i], ab += (double)a[i] * b[i];
     double cosine = aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 1, of_a = 1 - weight, of_b = weight;
-    const double parallel = 0.9995;
     if (fabs(cosine) < parallel) {
         double angle = acos(cosine);
         of_a = sin((1 - weight) * angle) / sin(angle);

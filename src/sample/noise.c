@@ -1,37 +1,41 @@
-/* Where a run's noise comes from: addressed by picture and step, from PyTorch's generator, or from
- * the caller. */
+/* The noise of a run: addressed by seed and step, from PyTorch's generator, or from the caller. */
 #include "base/random.h"
 #include "kernels/product.h"
-#include "sample/sampler.h"
+#include "sample/run.h"
 
 /* PyTorch's tensors are [c, h, w]. */
-static void draw_as_torch(const dmi_run *run, size_t i, float *noise) {
+static void draw_torch_noise(const dmi_run *run, size_t i, float *noise) {
     dm_sampler *s = run->sampler;
     dmi_sampler_buffers *b = &s->buffers;
-    float *drawn = b->drawn + i * s->elements;
-    dmi_torch_randn(&b->torch[i], drawn, s->elements);
+    float *channels_first = b->torch_noise + i * s->elements;
+    dmi_torch_randn(&b->torch[i], channels_first, s->elements);
     size_t pixels = s->elements / (size_t)s->channels;
-    s->context->kernels->product->transpose(noise, (size_t)s->channels, drawn, pixels, s->channels,
-                                            (int32_t)pixels);
+    s->context->kernels->product->transpose(noise, (size_t)s->channels, channels_first, pixels,
+                                            s->channels, (int32_t)pixels);
 }
 
-void dmi_run_draw(const dmi_run *run, size_t i, uint32_t stream, float *noise) {
-    if (run->request->random == DM_RANDOM_TORCH) {
-        draw_as_torch(run, i, noise);
+void dmi_run_draw_noise(const dmi_run *run, size_t i, uint32_t stream, float *noise) {
+    const dm_sampler_request *r = &run->request;
+    if (r->random == DM_RANDOM_TORCH) {
+        draw_torch_noise(run, i, noise);
         return;
     }
-    const dm_sampler_request *r = run->request;
     uint64_t seed = r->seeds ? r->seeds[run->first + i] : r->seed + run->first + i;
-    dmi_random at = dmi_random_at(seed, stream, (uint64_t)run->visit);
+    dmi_random at = dmi_random_at(seed, stream, (uint64_t)run->noise_index);
     dmi_random_normal(&at, noise, run->sampler->elements);
 }
 
-int32_t dmi_run_ask_noise(const dmi_run *run, float *noise) {
+dm_status dmi_run_request_noise(const dmi_run *run, float *noise) {
     const dm_sampler *s = run->sampler;
-    int32_t answer = run->request->noise(run->request->noise_user, run->visit, noise, run->first,
-                                         run->count, s->elements);
-    if (!answer) return DM_OK;
-    return dmi_fail(&s->context->host, DM_ERROR_CALLBACK_FAILED,
-                    "sampler: the noise source returned %d at step %d of %d", (int)answer,
-                    (int)run->visit, (int)s->options.steps);
+    dm_noise_request request;
+    dmi_struct_defaults(&dmi_struct_noise_request, &request);
+    request.step = run->noise_index;
+    request.first = run->first;
+    request.count = run->count;
+    request.elements = s->elements;
+    dmi_callback_begin(s->context);
+    int32_t returned =
+        run->request.noise(run->request.noise_user, &request, noise, run->count * s->elements);
+    return dmi_callback_result(s->context, returned, DM_ERROR_CALLBACK_FAILED,
+                               "sampler: the noise source");
 }

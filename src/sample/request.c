@@ -1,158 +1,153 @@
-/* A request's defaults, and what of it makes no sense. */
-#include "sample/sampler.h"
+/* Reading and checking a request. */
+#include "sample/run.h"
 
-#include "core/options.h"
-
-enum { COUNT_MOST = 65536, REPAINT_MOST = 100 };
-
-const dm_sampler_request dmi_request_defaults = {.struct_size = sizeof(dm_sampler_request),
-                                                 .count = 1,
-                                                 .strength = 1,
-                                                 .repaint_times = 1,
-                                                 .repaint_jump = 10};
-
-int32_t dm_sampler_request_init(dm_sampler_request *request, size_t size) {
-    return dmi_options_write(NULL, request, size, &dmi_request_defaults,
-                             sizeof dmi_request_defaults, "dm_sampler_request");
+dm_status dm_sampler_request_init(dm_sampler_request *request, size_t size) {
+    return dmi_struct_init(&dmi_struct_sampler_request, request, size);
 }
 
-static int32_t check_labels(const dm_sampler *s, const dm_sampler_request *r) {
+/* ---- arrays ---- */
+
+/* One array of the request: `elements` must be `wanted`, or 0 without the array. */
+static dm_status check_array(const dm_sampler *s, const char *name, const char *elements_name,
+                             const void *array, uint64_t elements, uint64_t wanted) {
     dmi_host *host = &s->context->host;
-    if (!r->labels && s->options.guidance != 1)
+    if (!array) wanted = 0;
+    if (elements == wanted) return DM_OK;
+    if (!array)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "sampler: 'guidance' %g and a request without labels don't go together: it "
-                        "guides towards a class",
-                        s->options.guidance);
-    if (!r->labels || !s->unet) return DM_OK;
-    int32_t classes = s->unet->options.classes;
-    if (classes == 0)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "sampler: labels were given, but the network has no classes");
-    for (uint64_t i = 0; i < r->count; i++)
-        if (r->labels[i] < -1 || r->labels[i] > classes)
-            return dmi_fail(
-                host, DM_ERROR_INVALID_ARGUMENT,
-                "sampler: the label of picture %llu is %d; it must be 0 to %d, or -1 for none",
-                (unsigned long long)i, (int)r->labels[i], (int)classes - 1);
-    return DM_OK;
+                        "sampler: '%s' is %llu; without '%s' it must be 0", elements_name,
+                        (unsigned long long)elements, name);
+    return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH, "sampler: '%s' is %llu; it must be %llu",
+                    elements_name, (unsigned long long)elements, (unsigned long long)wanted);
 }
 
-static int32_t check_pictures(const dm_sampler *s, const char *name, const float *pictures,
-                              uint64_t count, size_t elements) {
-    for (uint64_t i = 0; pictures && i < count; i++)
-        if (!s->context->kernels->all_finite(pictures + i * elements, elements))
+static dm_status check_arrays(const dm_sampler *s, const dm_sampler_request *r) {
+    uint64_t pixels = (uint64_t)s->height * (uint64_t)s->width;
+    size_t all;
+    if (!dmi_mul((size_t)r->count, s->elements, &all))
+        return dmi_fail(&s->context->host, DM_ERROR_INVALID_ARGUMENT,
+                        "sampler: %llu images of %zu values are too many",
+                        (unsigned long long)r->count, s->elements);
+    dm_status status = check_array(s, "seeds", "seed_count", r->seeds, r->seed_count, r->count);
+    if (!status)
+        status = check_array(s, "labels", "label_count", r->labels, r->label_count, r->count);
+    if (!status)
+        status = check_array(s, "initial_noise", "initial_noise_elements", r->initial_noise,
+                             r->initial_noise_elements, all);
+    if (!status)
+        status = check_array(s, "image", "image_elements", r->image, r->image_elements, all);
+    if (!status)
+        status =
+            check_array(s, "mask", "mask_elements", r->mask, r->mask_elements, r->count * pixels);
+    return status;
+}
+
+static dm_status check_finite(const dm_sampler *s, const char *name, const float *images,
+                              uint64_t count) {
+    for (uint64_t i = 0; images && i < count; i++)
+        if (!s->context->kernels->all_finite(images + i * s->elements, s->elements))
             return dmi_fail(&s->context->host, DM_ERROR_INVALID_ARGUMENT,
-                            "sampler: '%s' of picture %llu has infinities or NaN", name,
+                            "sampler: '%s' of image %llu has infinities or NaN", name,
                             (unsigned long long)i);
     return DM_OK;
 }
 
-static int32_t check_mask(const dm_sampler *s, const dm_sampler_request *r) {
+static dm_status check_labels(const dm_sampler *s, const dm_sampler_request *r) {
     dmi_host *host = &s->context->host;
-    size_t pixels = (size_t)s->height * (size_t)s->width;
-    for (size_t i = 0; i < (size_t)r->count * pixels; i++)
+    if (!r->labels && s->options.guidance != 1)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "sampler: 'guidance' %g cannot be combined with a request without "
+                        "'labels': it guides towards a class",
+                        s->options.guidance);
+    if (!r->labels || s->classes < 0) return DM_OK;
+    if (s->classes == 0)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "sampler: 'labels' are given, but the model has no classes");
+    for (uint64_t i = 0; i < r->count; i++)
+        if (r->labels[i] < -1 || r->labels[i] >= s->classes)
+            return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                            "sampler: the label of image %llu is %d; it must be from 0 to %d, or "
+                            "-1 for none",
+                            (unsigned long long)i, (int)r->labels[i], (int)s->classes - 1);
+    return DM_OK;
+}
+
+static dm_status check_mask_values(const dm_sampler *s, const dm_sampler_request *r) {
+    size_t width = (size_t)s->width, pixels = (size_t)s->height * width;
+    for (size_t i = 0; r->mask && i < (size_t)r->count * pixels; i++)
         if (!(r->mask[i] >= 0 && r->mask[i] <= 1))
-            return dmi_fail(
-                host, DM_ERROR_INVALID_ARGUMENT,
-                "sampler: the mask of picture %zu is %g at pixel (%zu, %zu); it must be 0 to 1",
-                i / pixels, (double)r->mask[i], i % pixels / (size_t)s->width,
-                i % pixels % (size_t)s->width);
+            return dmi_fail(&s->context->host, DM_ERROR_INVALID_ARGUMENT,
+                            "sampler: the mask of image %zu is %g at row %zu, column %zu; it must "
+                            "be from 0 to 1",
+                            i / pixels, (double)r->mask[i], i % pixels / width, i % width);
     return DM_OK;
 }
 
-/* That the mask has a size which goes with the pictures, as far as the request tells it. */
-static int32_t check_mask_size(const dm_sampler *s, const dm_sampler_request *r) {
-    dmi_host *host = &s->context->host;
-    size_t pixels = (size_t)s->height * (size_t)s->width;
-    if (!r->mask && r->mask_elements)
-        return dmi_fail(
-            host, DM_ERROR_INVALID_ARGUMENT,
-            "sampler: 'mask_elements' %llu and a request without 'mask' don't go together",
-            (unsigned long long)r->mask_elements);
-    if (r->mask && !r->image)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "sampler: a 'mask' and a request without 'image' don't go together");
-    if (r->mask && r->mask_elements != r->count * pixels)
-        return dmi_fail(
-            host, DM_ERROR_SHAPE_MISMATCH,
-            "sampler: 'mask_elements' %llu and the pictures don't go together: the mask of %llu "
-            "pictures of %d x %d has %llu, one for each pixel",
-            (unsigned long long)r->mask_elements, (unsigned long long)r->count, (int)s->height,
-            (int)s->width, (unsigned long long)(r->count * pixels));
-    return DM_OK;
-}
+/* ---- rules ---- */
 
-/* Where a picture is begun from, and what is kept of it. */
-static int32_t check_image(const dm_sampler *s, const dm_sampler_request *r) {
+static dm_status check_strength(const dm_sampler *s, const dm_sampler_request *r) {
     dmi_host *host = &s->context->host;
-    if (!(r->strength > 0 && r->strength <= 1))
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "sampler: the request's 'strength' is %g; it must be above 0, at most 1",
-                        r->strength);
+    int32_t left = s->options.steps - dmi_request_first_step(s, r);
     if (r->strength < 1 && !r->image)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "sampler: 'strength' %g and a request without 'image' don't go together",
+                        "sampler: 'strength' %g cannot be combined with a request without 'image'",
                         r->strength);
-    if (r->strength < 1 && r->start)
-        return dmi_fail(
-            host, DM_ERROR_INVALID_ARGUMENT,
-            "sampler: 'strength' %g and 'start' don't go together: each says what to begin from",
-            r->strength);
-    int32_t first = dmi_request_first(s, r);
-    if (s->options.steps - first < s->solver->steps_least)
-        return dmi_fail(
-            host, DM_ERROR_INVALID_ARGUMENT,
-            "sampler: 'strength' %g and the solver %s don't go together: it leaves %d steps, of "
-            "which it needs %d",
-            r->strength, s->solver->name, (int)(s->options.steps - first),
-            (int)s->solver->steps_least);
-    int32_t status = check_mask_size(s, r);
-    if (!status)
-        status =
-            dmi_check_range(host, "sampler", "repaint_times", r->repaint_times, 1, REPAINT_MOST);
-    if (!status)
-        status = dmi_check_range(host, "sampler", "repaint_jump", r->repaint_jump, 1,
-                                 DMI_SCHEDULE_STEPS_MOST);
-    if (status) return status;
-    if (r->repaint_times > 1 && !r->mask)
-        return dmi_fail(
-            host, DM_ERROR_INVALID_ARGUMENT,
-            "sampler: 'repaint_times' %d and a request without 'mask' don't go together",
-            (int)r->repaint_times);
-    if (r->repaint_times > 1 && s->solver->multistep)
-        return dmi_fail(
-            host, DM_ERROR_INVALID_ARGUMENT,
-            "sampler: 'repaint_times' %d and the solver %s don't go together: it builds on the "
-            "steps before, which would be gone back on",
-            (int)r->repaint_times, s->solver->name);
-    status = check_pictures(s, "image", r->image, r->count, s->elements);
-    return status || !r->mask ? status : check_mask(s, r);
+    if (r->strength < 1 && r->initial_noise)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "sampler: 'strength' %g cannot be combined with 'initial_noise': both say "
+                        "where to begin",
+                        r->strength);
+    if (left < s->solver->steps_min)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "sampler: 'strength' %g leaves %d steps; the solver %s needs at least %d",
+                        r->strength, (int)left, dm_enum_name("dm_solver", s->options.solver),
+                        (int)s->solver->steps_min);
+    return DM_OK;
 }
 
-int32_t dmi_request_first(const dm_sampler *s, const dm_sampler_request *r) {
+static dm_status check_repaint(const dm_sampler *s, const dm_sampler_request *r) {
+    dmi_host *host = &s->context->host;
+    if (r->mask && !r->image)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "sampler: 'mask' cannot be combined with a request without 'image'");
+    if (r->repaint_times > 1 && !r->mask)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "sampler: 'repaint_times' %d cannot be combined with a request without "
+                        "'mask'",
+                        (int)r->repaint_times);
+    if (r->repaint_times > 1 && s->solver->multistep)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "sampler: 'repaint_times' %d cannot be combined with the solver %s, which "
+                        "uses the steps before",
+                        (int)r->repaint_times, dm_enum_name("dm_solver", s->options.solver));
+    return DM_OK;
+}
+
+dm_status dmi_request_read(const dm_sampler *s, dm_sampler_request *full,
+                           const dm_sampler_request *request) {
+    dm_status status =
+        dmi_struct_read_checked(&s->context->host, &dmi_struct_sampler_request, full, request);
+    if (!status) status = check_arrays(s, full);
+    if (!status) status = check_strength(s, full);
+    if (!status) status = check_repaint(s, full);
+    if (!status) status = check_finite(s, "initial_noise", full->initial_noise, full->count);
+    if (!status) status = check_finite(s, "image", full->image, full->count);
+    if (!status) status = check_mask_values(s, full);
+    return status ? status : check_labels(s, full);
+}
+
+int32_t dmi_request_first_step(const dm_sampler *s, const dm_sampler_request *r) {
     int32_t left = (int32_t)(r->strength * s->options.steps + 0.5);
     return s->options.steps - (left < 1 ? 1 : left);
 }
 
-int32_t dmi_request_check(const dm_sampler *s, const dm_sampler_request *r, const float *images,
-                          size_t elements) {
+dm_status dmi_request_check_images(const dm_sampler *s, const dm_sampler_request *r,
+                                   const float *images, size_t elements) {
     dmi_host *host = &s->context->host;
-    int32_t status =
-        dmi_check_range(host, "sampler", "random", r->random, DM_RANDOM_PHILOX, DM_RANDOM_TORCH);
-    if (status) return status;
-    if (r->count < 1 || r->count > COUNT_MOST)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "sampler: the request's 'count' is %llu; it must be 1 to %d",
-                        (unsigned long long)r->count, (int)COUNT_MOST);
     if (!images) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: 'images' is NULL");
-    size_t total;
-    if (!dmi_mul((size_t)r->count, s->elements, &total) || elements != total)
-        return dmi_fail(
-            host, DM_ERROR_SHAPE_MISMATCH,
-            "sampler: 'elements' is %zu; %llu pictures of %d x %d x %d have another number",
-            elements, (unsigned long long)r->count, (int)s->height, (int)s->width,
-            (int)s->channels);
-    status = check_pictures(s, "start", r->start, r->count, s->elements);
-    if (!status) status = check_image(s, r);
-    return status ? status : check_labels(s, r);
+    if (elements == (size_t)r->count * s->elements) return DM_OK;
+    return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
+                    "sampler: 'elements' is %zu; %llu images of %d x %d x %d have %zu", elements,
+                    (unsigned long long)r->count, (int)s->height, (int)s->width, (int)s->channels,
+                    (size_t)r->count * s->elements);
 }

@@ -1,132 +1,221 @@
-/* The sampler's life: its options are checked, and the way is worked out, when it is made. The run
- * is in sampler_run.c. */
+/* A sampler's creation, properties and end. */
 #include "sample/sampler.h"
-
-#include "core/options.h"
 
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "dm_sampler_cancel must be safe in a signal handler");
 
-/* `model` has what says where outputs come from, what they are, and how large pictures are. */
-static int32_t sampler_new(dm_sampler **out, const dm_sampler *model,
-                           const dm_sampler_options *options) {
+dm_status dm_sampler_options_init(dm_sampler_options *options, size_t size) {
+    return dmi_struct_init(&dmi_struct_sampler_options, options, size);
+}
+
+dm_status dm_sampler_progress_init(dm_sampler_progress *progress, size_t size) {
+    return dmi_struct_init(&dmi_struct_sampler_progress, progress, size);
+}
+
+dm_status dm_noise_request_init(dm_noise_request *request, size_t size) {
+    return dmi_struct_init(&dmi_struct_noise_request, request, size);
+}
+
+dm_status dm_denoiser_input_init(dm_denoiser_input *input, size_t size) {
+    return dmi_struct_init(&dmi_struct_denoiser_input, input, size);
+}
+
+dm_status dm_denoiser_init(dm_denoiser *denoiser, size_t size) {
+    return dmi_struct_init(&dmi_struct_denoiser, denoiser, size);
+}
+
+/* ---- creation ---- */
+
+void dmi_sampler_free(dm_sampler *sampler) {
+    if (!sampler) return;
+    dmi_host *host = &sampler->context->host;
+    dmi_plan_free(host, &sampler->plan);
+    dmi_free(host, sampler->evaluations);
+    dmi_sampler_release(sampler);
+    dmi_free(host, sampler);
+}
+
+/* The levels of all model evaluations, from the plan of a whole run. */
+static dm_status list_evaluations(dm_sampler *s) {
+    const dmi_plan *plan = &s->plan;
+    s->evaluation_count = plan->stage_offsets[plan->steps];
+    dm_status status =
+        dmi_alloc_array(&s->context->host, &s->evaluations, (size_t)s->evaluation_count,
+                        sizeof *s->evaluations, "sampler: levels of evaluations");
+    for (int32_t i = 0; !status && i < s->evaluation_count; i++) {
+        const dmi_stage *stage = &plan->stages[i];
+        s->evaluations[i] = (dmi_evaluation_level){.timestep = stage->timestep,
+                                                   .signal = stage->at.signal,
+                                                   .noise = stage->at.noise};
+    }
+    return status;
+}
+
+static dm_status plan_all(dm_sampler *s) {
+    dm_status status =
+        dmi_plan_allocate(&s->context->host, &s->plan, s->options.steps, s->solver->stages_max);
+    if (!status) status = dmi_sampler_plan_levels(s);
+    if (status) return status;
+    s->options.custom_count = 0;
+    s->options.custom_times = s->options.custom_sigmas = NULL;
+    dmi_sampler_plan_stages(s, 0);
+    return list_evaluations(s);
+}
+
+/* Guidance subtracts the output without a class, which training must have seen. */
+static void warn_of_guidance(const dm_sampler *s) {
+    if (s->options.guidance != 1 && s->unet && s->unet->null_class == DMI_NULL_CLASS_UNTRAINED)
+        dmi_log(&s->context->host, DM_LOG_WARNING,
+                "sampler: 'guidance' %g with a network that was trained without 'label_dropout': "
+                "its output without a class was never trained",
+                s->options.guidance);
+}
+
+/* `model` is a sampler of which the context, the schedule and the model are set. */
+static dm_status sampler_new(dm_sampler **out, const dm_sampler *model,
+                             const dm_sampler_options *options) {
     dmi_host *host = &model->context->host;
-    dm_sampler_options full = dmi_sampler_defaults;
-    int32_t status = dmi_options_read(host, &full, sizeof full, options, "dm_sampler_options");
-    if (!status)
-        status = dmi_schedule_check_prediction(host, "sampler", model->schedule, model->prediction);
-    if (!status) status = dmi_sampler_check_options(model, &full);
+    dm_sampler_options full;
+    dm_status status = dmi_struct_read_checked(host, &dmi_struct_sampler_options, &full, options);
+    if (!status) status = dmi_prediction_check(host, "sampler", model->schedule, model->prediction);
     if (status) return status;
     dm_sampler *sampler;
     status = dmi_alloc_zero(host, &sampler, 1, sizeof *sampler, "sampler");
     if (status) return status;
     *sampler = *model;
     sampler->options = full;
-    sampler->solver = dmi_solver_find(full.solver);
     sampler->elements = (size_t)model->height * (size_t)model->width * (size_t)model->channels;
     atomic_init(&sampler->cancelled, 0);
-    status = dmi_sampler_plan_levels(sampler);
+    status = dmi_sampler_resolve_options(sampler);
+    if (!status) status = plan_all(sampler);
     if (status) {
-        dm_sampler_destroy(sampler);
+        dmi_sampler_free(sampler);
         return status;
     }
-    sampler->options.timesteps = NULL;
-    dmi_sampler_plan_stages(sampler, 0);
+    warn_of_guidance(sampler);
     *out = sampler;
     return DM_OK;
 }
 
-int32_t dm_sampler_create(dm_sampler **out, dm_unet *unet, const dm_schedule *schedule,
-                          const dm_sampler_options *options) {
-    if (out) *out = NULL;
-    if (!unet) return DM_ERROR_INVALID_ARGUMENT;
+static dm_status create(dm_sampler **out, dm_unet *unet, const dm_schedule *schedule,
+                        const dm_sampler_options *options) {
     dmi_host *host = &unet->context->host;
+    const dm_unet_options *u = &unet->options;
     if (!out || !schedule)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: '%s' is NULL",
                         out ? "schedule" : "out");
-    const dm_unet_options *u = &unet->options;
     if (u->in_channels != u->out_channels)
-        return dmi_fail(
-            host, DM_ERROR_SHAPE_MISMATCH,
-            "sampler: the network has %d channels in and %d out; a sampler needs as many out as in",
-            (int)u->in_channels, (int)u->out_channels);
+        return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
+                        "sampler: the network has %d channels in and %d out; a sampler needs as "
+                        "many out as in",
+                        (int)u->in_channels, (int)u->out_channels);
     dm_sampler model = {.context = unet->context,
                         .unet = unet,
                         .schedule = schedule,
                         .prediction = u->prediction,
-                        .sigma_data = u->sigma_data,
+                        .sigma_data = (double)u->sigma_data,
                         .height = u->height,
                         .width = u->width,
                         .channels = u->in_channels,
-                        .self_conditioning = u->self_conditioning != 0};
+                        .classes = u->classes,
+                        .self_conditioning = u->self_conditioning != 0,
+                        .learned_variance = u->learned_variance != 0};
     return sampler_new(out, &model, options);
 }
 
-int32_t dm_sampler_create_with_denoiser(dm_sampler **out, dm_context *context,
-                                        const dm_schedule *schedule, dm_denoiser denoiser,
-                                        void *user, int32_t prediction, int32_t height,
-                                        int32_t width, int32_t channels,
-                                        const dm_sampler_options *options) {
+dm_status dm_sampler_create(dm_sampler **out, dm_unet *unet, const dm_schedule *schedule,
+                            const dm_sampler_options *options) {
     if (out) *out = NULL;
-    if (!context) return DM_ERROR_INVALID_ARGUMENT;
+    if (!unet) return DM_ERROR_INVALID_ARGUMENT;
+    if (!dmi_enter(unet->context)) return DM_ERROR_WRONG_STATE;
+    return dmi_leave(unet->context, create(out, unet, schedule, options));
+}
+
+static dm_status create_with_denoiser(dm_sampler **out, dm_context *context,
+                                      const dm_schedule *schedule, const dm_denoiser *denoiser,
+                                      const dm_sampler_options *options) {
     dmi_host *host = &context->host;
     if (!out || !schedule || !denoiser)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: '%s' is NULL",
                         !out        ? "out"
                         : !schedule ? "schedule"
                                     : "denoiser");
-    enum { SIDE_MOST = 65536 };
-    int32_t status =
-        dmi_check_range(host, "sampler", "prediction", prediction, DM_PREDICT_EPS, DM_PREDICT_EDM);
-    if (!status) status = dmi_check_range(host, "sampler", "height", height, 1, SIDE_MOST);
-    if (!status) status = dmi_check_range(host, "sampler", "width", width, 1, SIDE_MOST);
-    if (!status) status = dmi_check_range(host, "sampler", "channels", channels, 1, SIDE_MOST);
+    dm_denoiser full;
+    dm_status status = dmi_struct_read_checked(host, &dmi_struct_denoiser, &full, denoiser);
     if (status) return status;
+    if (!full.evaluate)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "denoiser: 'evaluate' is NULL");
     size_t bytes;
-    if (!dmi_mul((size_t)height * sizeof(float), (size_t)width, &bytes) ||
-        !dmi_mul(bytes, (size_t)channels, &bytes))
+    if (!dmi_mul((size_t)full.height * sizeof(float), (size_t)full.width, &bytes) ||
+        !dmi_mul(bytes, (size_t)full.channels, &bytes))
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "sampler: a picture of %d x %d x %d is too large", (int)height, (int)width,
-                        (int)channels);
-    dm_unet_options usual;
-    dm_unet_options_init(&usual, sizeof usual);
+                        "denoiser: an image of %d x %d x %d is too large", (int)full.height,
+                        (int)full.width, (int)full.channels);
     dm_sampler model = {.context = context,
-                        .denoiser = denoiser,
-                        .denoiser_user = user,
+                        .denoiser = full,
                         .schedule = schedule,
-                        .prediction = prediction,
-                        .sigma_data = usual.sigma_data,
-                        .height = height,
-                        .width = width,
-                        .channels = channels};
+                        .prediction = full.prediction,
+                        .sigma_data = full.sigma_data,
+                        .height = full.height,
+                        .width = full.width,
+                        .channels = full.channels,
+                        .classes = full.classes};
     return sampler_new(out, &model, options);
 }
 
-int32_t dm_sampler_steps(const dm_sampler *sampler) { return sampler ? sampler->options.steps : 0; }
+dm_status dm_sampler_create_with_denoiser(dm_sampler **out, dm_context *context,
+                                          const dm_schedule *schedule, const dm_denoiser *denoiser,
+                                          const dm_sampler_options *options) {
+    if (out) *out = NULL;
+    if (!context) return DM_ERROR_INVALID_ARGUMENT;
+    if (!dmi_enter(context)) return DM_ERROR_WRONG_STATE;
+    return dmi_leave(context, create_with_denoiser(out, context, schedule, denoiser, options));
+}
 
-int32_t dm_sampler_timesteps(const dm_sampler *sampler, int32_t *timesteps, size_t count) {
+/* ---- properties ---- */
+
+dm_context *dm_sampler_context(const dm_sampler *sampler) {
+    return sampler ? sampler->context : NULL;
+}
+
+dm_status dm_sampler_get_options(const dm_sampler *sampler, dm_sampler_options *options,
+                                 size_t size) {
     if (!sampler) return DM_ERROR_INVALID_ARGUMENT;
-    dmi_host *host = &sampler->context->host;
-    if (!timesteps)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: 'timesteps' is NULL");
-    if (count != (size_t)sampler->options.steps)
-        return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
-                        "sampler: 'count' is %zu; it must be the number of steps, %d", count,
-                        (int)sampler->options.steps);
-    for (size_t i = 0; i < count; i++) timesteps[i] = (int32_t)(sampler->timesteps[i] + 0.5);
+    dm_context *context = sampler->context;
+    if (!dmi_enter(context)) return DM_ERROR_WRONG_STATE;
+    return dmi_leave(context, dmi_struct_write(&context->host, &dmi_struct_sampler_options, options,
+                                               size, &sampler->options));
+}
+
+void dm_sampler_shape(const dm_sampler *sampler, int32_t *height, int32_t *width,
+                      int32_t *channels) {
+    if (height) *height = sampler ? sampler->height : 0;
+    if (width) *width = sampler ? sampler->width : 0;
+    if (channels) *channels = sampler ? sampler->channels : 0;
+}
+
+int32_t dm_sampler_steps(const dm_sampler *sampler) { return sampler ? sampler->plan.steps : 0; }
+
+int32_t dm_sampler_evaluations(const dm_sampler *sampler) {
+    return sampler ? sampler->evaluation_count : 0;
+}
+
+static dm_status get_levels(const dm_sampler *s, double *timesteps, double *signal, double *noise,
+                            size_t count) {
+    if (count != (size_t)s->evaluation_count)
+        return dmi_fail(&s->context->host, DM_ERROR_SHAPE_MISMATCH,
+                        "sampler: 'count' is %zu; it must be the number of model evaluations, %d",
+                        count, (int)s->evaluation_count);
+    for (size_t i = 0; i < count; i++) {
+        if (timesteps) timesteps[i] = s->evaluations[i].timestep;
+        if (signal) signal[i] = s->evaluations[i].signal;
+        if (noise) noise[i] = s->evaluations[i].noise;
+    }
     return DM_OK;
 }
 
-void dm_sampler_cancel(dm_sampler *sampler) {
-    if (sampler) atomic_store(&sampler->cancelled, 1);
-}
-
-void dm_sampler_destroy(dm_sampler *sampler) {
-    if (!sampler) return;
-    dmi_host *host = &sampler->context->host;
-    dmi_free(host, sampler->timesteps);
-    dmi_free(host, sampler->levels);
-    dmi_free(host, sampler->stages);
-    dmi_free(host, sampler->begins);
-    dmi_sampler_release(sampler);
-    dmi_free(host, sampler);
+dm_status dm_sampler_get_levels(const dm_sampler *sampler, double *timesteps, double *signal,
+                                double *noise, size_t count) {
+    if (!sampler) return DM_ERROR_INVALID_ARGUMENT;
+    if (!dmi_enter(sampler->context)) return DM_ERROR_WRONG_STATE;
+    return dmi_leave(sampler->context, get_levels(sampler, timesteps, signal, noise, count));
 }

@@ -1,4 +1,4 @@
-/* The solvers that there are. */
+/* The table of solvers. */
 #include "sample/solver.h"
 
 static const dmi_solver *const solvers[] = {
@@ -19,20 +19,5 @@ static const dmi_solver *const solvers[] = {
     [DM_SOLVER_FLOW_EULER] = &dmi_solver_flow_euler,
     [DM_SOLVER_FLOW_HEUN] = &dmi_solver_flow_heun,
 };
-enum { SOLVER_COUNT = sizeof solvers / sizeof solvers[0] };
 
-const dmi_solver *dmi_solver_find(int32_t id) {
-    return id >= 0 && id < SOLVER_COUNT ? solvers[id] : NULL;
-}
-
-int32_t dm_solver_count(void) { return SOLVER_COUNT; }
-
-const char *dm_solver_name(int32_t solver) {
-    const dmi_solver *s = dmi_solver_find(solver);
-    return s ? s->name : NULL;
-}
-
-const char *dm_solver_advice(int32_t solver) {
-    const dmi_solver *s = dmi_solver_find(solver);
-    return s ? s->advice : NULL;
-}
+const dmi_solver *dmi_solver_find(dm_solver solver) { return solvers[solver]; }

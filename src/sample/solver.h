@@ -1,71 +1,72 @@
-/* Solvers: how a sampler goes from noise to a picture. All of them are sums: of x, of what the
- * network makes of it, of what it made of it before, and of noise. So a solver only writes down the
- * factors, in double and before the run, and one loop (sampler_run.c) carries them out. A new
- * solver is one file, and one line in solver.c's table. */
-#ifndef DM_SRC_SOLVER_H
-#define DM_SRC_SOLVER_H
+/* Solvers: how a sampler goes from one noise level to the next. Each update of a solver is a sum of
+ * x, the predicted x_0 and eps, the same of earlier evaluations, and noise. A solver therefore only
+ * computes the factors, in double and before the run, and stage.c applies them. A new solver is one
+ * file in solvers/ and one line in solver.c's table. */
+#ifndef DM_SRC_SAMPLE_SOLVER_H
+#define DM_SRC_SAMPLE_SOLVER_H
 
-#include "diffusion/schedule.h"
+#include "diffusion/level.h"
 
-/* What a sum is made of. The memory holds what the network made of x at stages before, the latest
- * first. */
+/* The terms of a sum. */
 enum {
-    DMI_X,
-    DMI_SAVED,
-    DMI_X0,
-    DMI_EPS,
-    DMI_MEMORY,
-    DMI_MEMORY_MOST = 9,
-    DMI_TERMS = DMI_MEMORY + DMI_MEMORY_MOST
+    DMI_X,       /* x at the noise level of the evaluation */
+    DMI_SAVED_X, /* x as a stage saved it */
+    DMI_X0,      /* x_0 of this evaluation */
+    DMI_EPS,     /* eps of this evaluation */
+    DMI_HISTORY, /* DMI_HISTORY + k: the history's entry k, from 0, the latest */
+    DMI_HISTORY_MAX = 9,
+    DMI_TERMS = DMI_HISTORY + DMI_HISTORY_MAX
 };
 
-/* Factors of: x as it stands; x as it was saved; the x_0 and eps that the network sees in x; the
- * memory; and, last, noise. */
+/* The sum of factors[k] times term k, plus `noise` times standard normal noise. */
 typedef struct dmi_sum {
-    double of[DMI_TERMS];
+    double factors[DMI_TERMS];
     double noise;
 } dmi_sum;
 
-/* One question to the network and what follows from it. In this order: x becomes `before`, noise to
- * be added first, if it has any; the network is asked; x becomes `correct`, if `corrects`; x is
- * saved, if `saves`; x becomes `move`; what the network made of x goes to the memory, as x_0 times
- * remember[0] plus eps times remember[1], if `remembers`. */
+/* One model evaluation and what follows from it, in this order: noise is added to x (churn); the
+ * model is evaluated; x becomes `corrector`; x is saved; x becomes `update`; history_x0 x_0 +
+ * history_eps eps is pushed onto the history. */
 typedef struct dmi_stage {
-    dmi_level at;                  /* of x when the network is asked */
-    double before_x, before_noise; /* 0, 0: nothing */
-    dmi_sum correct, move;
-    double remember[2];
-    double noise_range; /* the variance of the noise of `move` grows by up to the exponential of
-                           this, as the network says */
-    bool corrects, saves, remembers;
-    bool ends_step;
+    dmi_level at;                   /* of x in the evaluation */
+    double timestep;                /* of that level */
+    double churn_x, churn_noise;    /* x = churn_x x + churn_noise z; churn_noise 0: no churn */
+    dmi_sum corrector, update;      /* corrector: if has_corrector */
+    double history_x0, history_eps; /* if pushes_history */
+    double learned_log_range; /* a learned variance multiplies that of update.noise by 1 up to the
+                                 exponential of this; 0: not learned */
+    bool has_corrector, saves_x, pushes_history;
 } dmi_stage;
 
-/* The way that is gone: levels[first] to levels[steps], where it ends. */
+/* The noise levels that a run visits, from levels[first] to levels[steps]. */
 typedef struct dmi_path {
     const dm_schedule *schedule;
-    const dm_sampler_options *options; /* checked */
+    const dm_sampler_options *options; /* checked, defaults resolved */
     const dmi_level *levels;           /* [steps + 1] */
-    const double *timesteps; /* [steps + 1], whole or between two; -1 for the clean picture */
+    const double *timesteps;           /* [steps + 1], may be fractional; -1 for the clean image */
     int32_t steps, first;
-    int32_t order; /* of the solver, as chosen */
+    int32_t order; /* of the solver; 0 if it has none */
 } dmi_path;
 
 typedef struct dmi_solver {
-    const char *name;          /* "ddim" */
-    const char *advice;        /* when to use it, in a line */
-    int32_t order, order_most; /* the usual one and the highest; 0: it has none */
-    int32_t stages;            /* of a step, at most */
-    int32_t memory;            /* of how many stages before it makes use, at most */
-    bool multistep;            /* of steps before, too */
-    bool keeps_eps;            /* what it remembers of them is eps; else x_0 */
-    int32_t steps_least;       /* 0: of any number of steps */
-    bool rederives;            /* eps is what follows from the clipped x_0 */
-    bool has_grid;             /* it goes by sigma, and can take a grid of these */
-    bool between; /* the network is asked between timesteps too, as in k-diffusion; else at the
-                     nearest */
-    bool has_churn, has_eta, to_clean, needs_flow;
-    /* Writes the stages of step i, first to steps-1, and returns their number. */
+    /* Capabilities and limits. */
+    int32_t order, order_max; /* the usual order and the highest; 0: the solver has no order */
+    int32_t steps_min;        /* 0: any number */
+    int32_t stages_max;       /* of one step */
+    int32_t history_size;     /* entries that the solver reads */
+    bool multistep;           /* uses evaluations of earlier steps */
+    bool has_sigma_grid;      /* accepts dm_sampler_options.grid */
+    bool has_churn, has_eta;
+    bool ends_clean;          /* always ends at the clean image */
+    bool flow_only;           /* needs the flow schedule */
+    bool fractional_time;     /* grids give the model fractional times, as in k-diffusion; others
+                                 round them */
+    bool history_holds_eps;   /* the history of evaluations is eps, not x_0 */
+    bool eps_from_clipped_x0; /* eps is always derived from the clipped x_0 */
+    /* What DM_SPACING_AUTO and DM_GRID_AUTO stand for (options.c says where they do not apply). */
+    dm_spacing default_spacing;
+    dm_grid default_grid;
+    /* Writes the stages of step i, first to steps - 1, and returns their number. */
     int32_t (*step)(const dmi_path *path, int32_t i, dmi_stage *stages);
 } dmi_solver;
 
@@ -73,50 +74,31 @@ extern const dmi_solver dmi_solver_ddpm, dmi_solver_ddim, dmi_solver_pndm, dmi_s
     dmi_solver_euler, dmi_solver_euler_ancestral, dmi_solver_heun, dmi_solver_dpm2, dmi_solver_lms,
     dmi_solver_dpmpp, dmi_solver_dpmpp_single, dmi_solver_dpmpp_sde, dmi_solver_unipc,
     dmi_solver_deis, dmi_solver_flow_euler, dmi_solver_flow_heun;
-/* The way back of DDIM, which no option names. */
-extern const dmi_solver dmi_solver_inversion;
+/* DDIM from the clean image to noise, for dm_sampler_invert. */
+extern const dmi_solver dmi_solver_ddim_inversion;
 
-const dmi_solver *dmi_solver_find(int32_t id); /* DM_SOLVER_*; NULL: none */
+/* `solver` is a valid DM_SOLVER_*. */
+const dmi_solver *dmi_solver_find(dm_solver solver);
 
-/* ---- for solvers (solver_parts.c) ---- */
+/* ---- for solvers (solvers/common.c) ---- */
 
-/* A stage that asks at level i, remembers nothing and ends the step. */
+/* A stage that evaluates the model at level i and does nothing yet. */
 dmi_stage dmi_stage_at(const dmi_path *path, int32_t i);
-/* The level's log signal-to-noise ratio, log(signal / noise). */
-double dmi_level_lambda(dmi_level level);
-/* Karras et al. 2022, algorithm 2: noise is added before step i, as the options say; the stage then
- * asks at that level. */
-void dmi_stage_churn(dmi_stage *stage, const dmi_path *path, int32_t i);
-/* The straight way from one level to another with x_0 and eps as they are: DDIM's step, and Euler's
- * over sigma. */
-dmi_sum dmi_sum_straight(dmi_level to);
-/* The same along a slope that is a sum of eps: x of `from` times to.signal / from.signal, plus
- * `of_eps` times the distance in sigma; that factor is returned, for the caller to share out.
- * `from` has a signal. */
-double dmi_sum_along(dmi_sum *sum, int32_t x, dmi_level from, dmi_level to);
-/* Whether x of this level says anything about x_0. */
-bool dmi_level_has_signal(dmi_level level);
-/* Whether step i goes anywhere: betas may be so small that sigma stays. */
-bool dmi_falls(const dmi_path *path, int32_t i);
-/* The order at step i of a multistep solver: not above that of the path, the steps so far, those
- * left where it shall fall towards the end, and the levels whose lambda is finite; 1 for the step
- * to the clean picture. */
-int32_t dmi_order_at(const dmi_path *path, int32_t i, bool falls);
-/* Variance that is added from `to` to the noisier `from`, signal_from^2 / signal_to^2 taken off:
- * beta, where there are betas. */
-double dmi_variance_between(dmi_level from, dmi_level to);
-/* Solves the n equations a x = b of at most 4 unknowns; false where they are singular. */
-bool dmi_solve_small(int32_t n, double a[][4], double *b);
-
-/* x_0 and eps as sums of multiples of x and the network's output. */
-typedef struct dmi_reading {
-    double x0_x, x0_output, eps_x, eps_output;
-    double input;   /* what x is multiplied by before the network gets it */
-    bool eps_of_x0; /* eps_output is of x_0, in place of the output */
-} dmi_reading;
-
-/* Of a network that predicts `prediction` (DM_PREDICT_*) at a level of noise. sigma_data is
- * EDM's. */
-dmi_reading dmi_reading_at(dmi_level level, int32_t prediction, double sigma_data);
+/* Karras et al. 2022, algorithm 2: adds noise before step i as the options say; the stage then
+ * evaluates the model at the raised level. */
+void dmi_stage_add_churn(dmi_stage *stage, const dmi_path *path, int32_t i);
+/* to.signal x_0 + to.noise eps: the step of DDIM, and of Euler over sigma. */
+dmi_sum dmi_sum_at_level(dmi_level to);
+/* Begins the step of an ODE over sigma with a slope that is a sum of eps: *sum becomes to.signal /
+ * from.signal times term `x`. Returns the factor of the slope: to.signal times the distance in
+ * sigma. `from` has a signal. */
+double dmi_sum_begin_slope(dmi_sum *sum, int32_t x, dmi_level from, dmi_level to);
+/* False if step i changes nothing: betas may be so small that sigma stays. */
+bool dmi_step_lowers_sigma(const dmi_path *path, int32_t i);
+/* The order at step i of a multistep solver: at most that of the path, the number of usable
+ * evaluations so far and, with lower_at_end, the steps left; 1 for the step to the clean image. */
+int32_t dmi_multistep_order(const dmi_path *path, int32_t i, bool lower_at_end);
+/* Solves a x = b of n unknowns, at most 4, into b; false if singular. */
+bool dmi_solve_linear(int32_t n, double a[][4], double *b);
 
 #endif

@@ -1,55 +1,35 @@
-/* The loss: what the network shall predict at a level of noise, what its error costs there, and the
- * gradient. Targets are, like x_t itself, mixtures of picture and noise. */
+/* The loss of the network's output and its gradient, image by image. */
 #ifndef DM_SRC_LOSS_H
 #define DM_SRC_LOSS_H
 
 #include "base/pool.h"
+#include "diffusion.h"
 #include "kernels/kernels.h"
-#include "sample/solver.h"
 
-/* image * x_0 + noise * eps */
-typedef struct dmi_mixture {
-    double image, noise;
-} dmi_mixture;
-
-/* ---- loss_level.c: by level of noise ---- */
-
-/* What the network shall predict; `prediction` is DM_PREDICT_*, sigma_data EDM's. */
-dmi_mixture dmi_loss_target(dmi_level level, int32_t prediction, double sigma_data);
-/* What a picture's loss is multiplied by, as options->loss_weight says. `t` is the timestep, which
- * only the bound's weight needs. */
-double dmi_loss_weight(const dm_trainer_options *options, const dm_schedule *schedule,
-                       dmi_level level, int32_t t, int32_t prediction);
-/* The term of the variational bound at timestep t of a schedule with betas, for eps; its `factor`
- * is left to the caller. */
-dmi_bound dmi_loss_bound(const dm_schedule *schedule, int32_t t);
-
-/* ---- loss.c: by picture ---- */
-
-/* What of one picture's loss the network has no part in. */
+/* What the loss of one image needs besides output and target. */
 typedef struct dmi_loss_term {
-    double weight;     /* of the error */
-    double importance; /* of the error and the bound's term */
-    dmi_bound bound;   /* where the loss has one; without its factor */
+    double weight;            /* of the error (dmi_loss_weight) */
+    double importance_weight; /* of the error and the bound (dmi_noise_level.weight) */
+    dmi_bound bound;          /* hybrid loss: the term of the bound, without its factor */
 } dmi_loss_term;
 
 typedef struct dmi_loss {
     const dmi_kernels *kernels;
-    int32_t kind; /* DM_LOSS_* */
+    dm_loss kind;
     double huber_delta;
-    double bound_factor; /* of the bound's terms, in nats of a whole picture */
-    double
-        values; /* floats of all pictures of the step: losses and gradients are means over them */
-    int32_t pictures;
-    size_t elements;       /* of the target, for each picture */
-    size_t channels;       /* likewise; a hybrid loss has outputs of twice as many */
-    size_t input_channels; /* of a picture as the network got it, x_t's before others */
-    float *scratch;        /* [threads, 2, elements]; of a hybrid loss */
+    double bound_factor; /* of the bound's terms, which are nats of a whole image */
+    double values;       /* floats of all images of the step, over which loss and gradient are
+                            means */
+    int32_t images;
+    size_t elements;       /* of the target of one image */
+    size_t channels;       /* of the target; with a hybrid loss the output has twice as many */
+    size_t input_channels; /* of the network's input, x_t's first */
+    float *scratch;        /* [threads, 2, elements] for a hybrid loss */
 } dmi_loss;
 
-/* Writes the gradient [like output], and to losses [pictures] the sum of each picture's loss over
- * its elements, without importance. Their sum with it, in order; divided by loss->values it is the
- * loss. input [pictures, pixels, input_channels] is read by a hybrid loss alone. */
+/* Writes gradient [like output], and to losses [images] the sum of each image's weighted loss over
+ * its elements. Returns their sum with the importance weights, in order; divided by loss->values it
+ * is the loss. input [images, pixels, input_channels] is read by a hybrid loss only. */
 double dmi_loss_run(dmi_pool *pool, const dmi_loss *loss, const dmi_loss_term *terms,
                     float *gradient, const float *output, const float *target, const float *input,
                     double *losses);

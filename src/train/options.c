@@ -1,230 +1,160 @@
-/* A trainer's options: defaults, what makes sense, and how files write them. */
+/* See options.h. */
+#include "train/options.h"
+
 #include <float.h>
-#include <math.h>
-#include <string.h>
+#include <stdio.h>
 
-#include "core/options.h"
-#include "train/trainer.h"
+#include "core/enums.h"
+#include "diffusion/prediction.h"
 
-enum { COUNT_MOST = 4096 };
+_Static_assert((int)DM_EMA_MAX == (int)DMI_EMA_MAX, "the optimiser keeps as many EMAs");
 
-dm_trainer_options dmi_trainer_default_options(void) {
-    return (dm_trainer_options){
-        .struct_size = sizeof(dm_trainer_options),
-        .batch_size = 64,
-        .accumulation = 1,
-        .learning_rate = 1e-4,
-        .beta1 = 0.9,
-        .beta2 = 0.999,
-        .adam_eps = 1e-8,
-        .gradient_clip = 1,
-        .average_decay = 0.9999,
-        .average_warmup = 1,
-        .decay = DM_DECAY_NONE,
-        .use_labels = 1,
-        .recompute = DM_RECOMPUTE_NONE,
-        .logit_std = 1,
-        .log_sigma_mean = -1.2,
-        .log_sigma_std = 1.2,
-        .huber_delta = 0.1,
-        .bound_lambda = 0.001,
-        .min_snr_gamma = 5,
-        .p2_k = 1,
-        .p2_gamma = 1,
-        .self_conditioning_rate = 0.5,
-        .average_rampup = 0.05,
+dm_status dm_trainer_options_init(dm_trainer_options *options, size_t size) {
+    return dmi_struct_init(&dmi_struct_trainer_options, options, size);
+}
+
+bool dmi_trainer_ema(const dm_trainer_options *o, int32_t index, dmi_ema *ema) {
+    *ema = (dmi_ema){
+        .decay = o->ema_decay[index],
+        .warmup = o->ema_warmup,
+        .half_life = o->ema_half_life[index],
+        .rampup = o->ema_rampup,
     };
+    return ema->decay > 0 || ema->half_life > 0;
 }
 
-int32_t dm_trainer_options_init(dm_trainer_options *options, size_t size) {
-    dm_trainer_options defaults = dmi_trainer_default_options();
-    return dmi_options_write(NULL, options, size, &defaults, sizeof defaults, "dm_trainer_options");
+/* An option as messages name it. */
+typedef struct option_text {
+    char text[96];
+} option_text;
+
+/* "'weight_decay' 0.1". */
+static option_text number(const char *name, double value) {
+    option_text t;
+    snprintf(t.text, sizeof t.text, "'%s' %g", name, value);
+    return t;
 }
 
-_Static_assert((int)DM_MORE_AVERAGES == (int)DMI_EMA_MAX - 1,
-               "the optimiser has as many averages as the options");
-
-bool dmi_trainer_average(const dm_trainer_options *o, int32_t index, dmi_ema *average) {
-    bool first = index == 0;
-    *average = (dmi_ema){
-        .decay = first ? o->average_decay : o->more_decays[index - 1],
-        .warmup = o->average_warmup,
-        .half_life = first ? o->average_half_life : o->more_half_lives[index - 1],
-        .rampup = o->average_rampup,
-    };
-    return average->decay > 0 || average->half_life > 0;
+/* "'ema_decay[1]' 0.9". */
+static option_text entry(const char *name, int32_t index, double value) {
+    option_text t;
+    snprintf(t.text, sizeof t.text, "'%s[%d]' %g", name, (int)index, value);
+    return t;
 }
 
-typedef struct whole_rule {
-    const char *name;
-    size_t offset;
-    int32_t least, most;
-} whole_rule;
-
-static const whole_rule whole_rules[] = {
-    {"batch_size", offsetof(dm_trainer_options, batch_size), 1, COUNT_MOST},
-    {"accumulation", offsetof(dm_trainer_options, accumulation), 1, COUNT_MOST},
-    {"flip", offsetof(dm_trainer_options, flip), 0, 1},
-    {"decay", offsetof(dm_trainer_options, decay), DM_DECAY_NONE, DM_DECAY_COSINE},
-    {"average_warmup", offsetof(dm_trainer_options, average_warmup), 0, 1},
-    {"use_labels", offsetof(dm_trainer_options, use_labels), 0, 1},
-    {"recompute", offsetof(dm_trainer_options, recompute), DM_RECOMPUTE_NONE, DM_RECOMPUTE_BLOCKS},
-    {"timestep_sampling", offsetof(dm_trainer_options, timestep_sampling), DM_TIMESTEPS_UNIFORM,
-     DM_TIMESTEPS_LOG_NORMAL},
-    {"loss", offsetof(dm_trainer_options, loss), DM_LOSS_SQUARES, DM_LOSS_HYBRID},
-    {"loss_weight", offsetof(dm_trainer_options, loss_weight), DM_LOSS_WEIGHT_SIMPLE,
-     DM_LOSS_WEIGHT_BOUND},
-    {"optimizer", offsetof(dm_trainer_options, optimizer), DM_OPTIMIZER_ADAMW, DM_OPTIMIZER_ADAM},
-    {"reserved", offsetof(dm_trainer_options, reserved), 0, 0},
-    {"crop_padding", offsetof(dm_trainer_options, crop_padding), 0, 65535},
-};
-
-/* Compared after rounding to a float, as the optimiser computes with floats: a beta that rounds to
- * 1 divides by 0. */
-typedef struct real_rule {
-    const char *name;
-    size_t offset;
-    float least, most;
-    const char *range;
-} real_rule;
-
-#define BELOW_ONE (1 - FLT_EPSILON / 2)
-
-static const real_rule real_rules[] = {
-    {"learning_rate", offsetof(dm_trainer_options, learning_rate), 0, 1e6f, "0 to 1e6"},
-    {"beta1", offsetof(dm_trainer_options, beta1), 0, BELOW_ONE,
-     "0 to 0.99999994, a float's last below 1"},
-    {"beta2", offsetof(dm_trainer_options, beta2), 0, BELOW_ONE,
-     "0 to 0.99999994, a float's last below 1"},
-    {"adam_eps", offsetof(dm_trainer_options, adam_eps), FLT_MIN, FLT_MAX,
-     "a finite number, at least 1.2e-38"},
-    {"weight_decay", offsetof(dm_trainer_options, weight_decay), 0, 1e6f, "0 to 1e6"},
-    {"gradient_clip", offsetof(dm_trainer_options, gradient_clip), 0, FLT_MAX,
-     "a finite number, at least 0"},
-    {"average_decay", offsetof(dm_trainer_options, average_decay), 0, BELOW_ONE,
-     "0 to 0.99999994, a float's last below 1"},
-    {"final_rate", offsetof(dm_trainer_options, final_rate), 0, 1, "0 to 1"},
-    {"logit_mean", offsetof(dm_trainer_options, logit_mean), -100, 100, "-100 to 100"},
-    {"log_sigma_mean", offsetof(dm_trainer_options, log_sigma_mean), -10, 10, "-10 to 10"},
-    {"logit_std", offsetof(dm_trainer_options, logit_std), FLT_MIN, 100, "above 0 and at most 100"},
-    {"log_sigma_std", offsetof(dm_trainer_options, log_sigma_std), FLT_MIN, 5,
-     "above 0 and at most 5"},
-    {"huber_delta", offsetof(dm_trainer_options, huber_delta), 1e-6f, 1e6f, "1e-6 to 1e6"},
-    {"bound_lambda", offsetof(dm_trainer_options, bound_lambda), 0, 1000, "0 to 1000"},
-    {"min_snr_gamma", offsetof(dm_trainer_options, min_snr_gamma), FLT_MIN, 1e6f,
-     "above 0 and at most 1e6"},
-    {"p2_k", offsetof(dm_trainer_options, p2_k), FLT_MIN, 1e6f, "above 0 and at most 1e6"},
-    {"p2_gamma", offsetof(dm_trainer_options, p2_gamma), 0, 10, "0 to 10"},
-    {"label_dropout", offsetof(dm_trainer_options, label_dropout), 0, 1, "0 to 1"},
-    {"self_conditioning_rate", offsetof(dm_trainer_options, self_conditioning_rate), 0, 1,
-     "0 to 1"},
-    {"average_half_life", offsetof(dm_trainer_options, average_half_life), 0, FLT_MAX,
-     "a finite number, at least 0"},
-    {"average_rampup", offsetof(dm_trainer_options, average_rampup), 0, FLT_MAX,
-     "a finite number, at least 0"},
-    {"more_decays[0]", offsetof(dm_trainer_options, more_decays[0]), 0, BELOW_ONE,
-     "0 to 0.99999994, a float's last below 1"},
-    {"more_decays[1]", offsetof(dm_trainer_options, more_decays[1]), 0, BELOW_ONE,
-     "0 to 0.99999994, a float's last below 1"},
-    {"more_decays[2]", offsetof(dm_trainer_options, more_decays[2]), 0, BELOW_ONE,
-     "0 to 0.99999994, a float's last below 1"},
-    {"more_half_lives[0]", offsetof(dm_trainer_options, more_half_lives[0]), 0, FLT_MAX,
-     "a finite number, at least 0"},
-    {"more_half_lives[1]", offsetof(dm_trainer_options, more_half_lives[1]), 0, FLT_MAX,
-     "a finite number, at least 0"},
-    {"more_half_lives[2]", offsetof(dm_trainer_options, more_half_lives[2]), 0, FLT_MAX,
-     "a finite number, at least 0"},
-};
-
-static int32_t check_whole(dmi_host *host, const whole_rule *rule,
-                           const dm_trainer_options *options) {
-    int32_t value;
-    memcpy(&value, (const char *)options + rule->offset, sizeof value);
-    return dmi_check_range(host, "trainer", rule->name, value, rule->least, rule->most);
+/* "'loss' 1 (huber)"; `owner` is "" or "the network's ". */
+static option_text choice(const char *owner, const char *name, const char *enumeration,
+                          int32_t value) {
+    option_text t;
+    snprintf(t.text, sizeof t.text, "%s'%s' %d (%s)", owner, name, (int)value,
+             dmi_enum_text(enumeration, value));
+    return t;
 }
 
-static int32_t check_real(dmi_host *host, const real_rule *rule,
-                          const dm_trainer_options *options) {
-    double value;
-    memcpy(&value, (const char *)options + rule->offset, sizeof value);
-    bool signed_right = value >= 0 || rule->least < 0;
-    if (signed_right && fabs(value) <= (double)FLT_MAX && (float)value >= rule->least &&
-        (float)value <= rule->most)
-        return DM_OK;
-    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: '%s' is %.15g; it must be %s",
-                    rule->name, value, rule->range);
+static dm_status refuse(dmi_host *host, option_text one, option_text other, const char *why) {
+    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: %s cannot be combined with %s: %s",
+                    one.text, other.text, why);
 }
 
-int32_t dmi_trainer_check_options(dmi_host *host, const dm_trainer_options *options) {
-    int32_t status = DM_OK;
-    for (size_t i = 0; !status && i < sizeof whole_rules / sizeof *whole_rules; i++)
-        status = check_whole(host, &whole_rules[i], options);
-    for (size_t i = 0; !status && i < sizeof real_rules / sizeof *real_rules; i++)
-        status = check_real(host, &real_rules[i], options);
-    return status ? status : dmi_trainer_check_pairs(host, options);
+/* ---- options among themselves ---- */
+
+static dm_status check_ema(dmi_host *host, const dm_trainer_options *o, int32_t i) {
+    dmi_ema ema;
+    dmi_trainer_ema(o, i, &ema);
+    if (ema.decay > 0 && ema.half_life > 0)
+        return refuse(host, entry("ema_half_life", i, ema.half_life),
+                      entry("ema_decay", i, ema.decay),
+                      "an EMA has one of them, and the other is 0");
+    if (ema.half_life <= 0) return DM_OK;
+    const uint64_t images = (uint64_t)o->batch_size * (uint64_t)o->accumulation;
+    const double change = dmi_ema_weight(&ema, UINT64_MAX, images, UINT64_MAX);
+    if ((float)change >= FLT_EPSILON / 2) return DM_OK;
+    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                    "trainer: 'ema_half_life[%d]' is %g; 1 - decay of a step would be %.2g, which "
+                    "is below float's precision (6e-8)",
+                    (int)i, ema.half_life, change);
 }
 
-#define OPTION(type, count, member)                                                                \
-    { "trainer." #member, type, count, offsetof(dm_trainer_options, member) }
-
-static const dmi_meta option_table[] = {
-    OPTION(DMI_META_I32, 1, batch_size),     OPTION(DMI_META_I32, 1, accumulation),
-    OPTION(DMI_META_I32, 1, flip),           OPTION(DMI_META_U64, 1, seed),
-    OPTION(DMI_META_F64, 1, learning_rate),  OPTION(DMI_META_F64, 1, beta1),
-    OPTION(DMI_META_F64, 1, beta2),          OPTION(DMI_META_F64, 1, adam_eps),
-    OPTION(DMI_META_F64, 1, weight_decay),   OPTION(DMI_META_F64, 1, gradient_clip),
-    OPTION(DMI_META_F64, 1, average_decay),  OPTION(DMI_META_U64, 1, warmup_steps),
-    OPTION(DMI_META_U64, 1, decay_steps),    OPTION(DMI_META_I32, 1, decay),
-    OPTION(DMI_META_I32, 1, average_warmup), OPTION(DMI_META_F64, 1, final_rate),
-    OPTION(DMI_META_I32, 1, use_labels),
-};
-enum { OPTION_COUNT = sizeof option_table / sizeof *option_table };
-
-/* No bit of a run depends on it: a file without it is older than the option, and means the
- * default. */
-static const dmi_meta recompute_table[] = {OPTION(DMI_META_I32, 1, recompute)};
-
-/* Of options that older files don't know either. */
-static const dmi_meta later_table[] = {
-    OPTION(DMI_META_I32, 1, timestep_sampling),
-    OPTION(DMI_META_I32, 1, loss),
-    OPTION(DMI_META_I32, 1, loss_weight),
-    OPTION(DMI_META_I32, 1, optimizer),
-    OPTION(DMI_META_I32, 1, crop_padding),
-    OPTION(DMI_META_F64, 1, logit_mean),
-    OPTION(DMI_META_F64, 1, logit_std),
-    OPTION(DMI_META_F64, 1, log_sigma_mean),
-    OPTION(DMI_META_F64, 1, log_sigma_std),
-    OPTION(DMI_META_F64, 1, huber_delta),
-    OPTION(DMI_META_F64, 1, bound_lambda),
-    OPTION(DMI_META_F64, 1, min_snr_gamma),
-    OPTION(DMI_META_F64, 1, p2_k),
-    OPTION(DMI_META_F64, 1, p2_gamma),
-    OPTION(DMI_META_F64, 1, label_dropout),
-    OPTION(DMI_META_F64, 1, self_conditioning_rate),
-    OPTION(DMI_META_F64, 1, average_half_life),
-    OPTION(DMI_META_F64, 1, average_rampup),
-    OPTION(DMI_META_F64, DM_MORE_AVERAGES, more_decays),
-    OPTION(DMI_META_F64, DM_MORE_AVERAGES, more_half_lives),
-};
-enum { LATER_COUNT = sizeof later_table / sizeof *later_table };
-
-int32_t dmi_trainer_write_options(dmi_host *host, dmi_safetensors_writer *writer,
-                                  const dm_trainer_options *options) {
-    int32_t status = dmi_meta_write(host, writer, option_table, OPTION_COUNT, options);
-    if (!status) status = dmi_meta_write(host, writer, recompute_table, 1, options);
-    return status ? status : dmi_meta_write(host, writer, later_table, LATER_COUNT, options);
+dm_status dmi_trainer_check_options(dmi_host *host, const dm_trainer_options *o) {
+    if (o->learning_rate_schedule != DM_RATE_CONSTANT && o->learning_rate_steps <= o->warmup_steps)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "trainer: 'learning_rate_steps' is %llu; with 'learning_rate_schedule' %s "
+                        "it must be above 'warmup_steps' (%llu)",
+                        (unsigned long long)o->learning_rate_steps,
+                        dmi_enum_text("dm_rate_schedule", o->learning_rate_schedule),
+                        (unsigned long long)o->warmup_steps);
+    if (o->loss != DM_LOSS_MSE && o->loss_weight == DM_LOSS_WEIGHT_BOUND)
+        return refuse(host, choice("", "loss_weight", "dm_loss_weight", o->loss_weight),
+                      choice("", "loss", "dm_loss", o->loss),
+                      "it weights squared errors, as the bound with a fixed variance does");
+    if (o->optimizer == DM_OPTIMIZER_ADAMW && o->learning_rate * o->weight_decay > 1)
+        return refuse(host, number("weight_decay", o->weight_decay),
+                      number("learning_rate", o->learning_rate),
+                      "each step subtracts their product times the weight, and it is above 1");
+    if (o->label_dropout > 0 && !o->use_labels)
+        return refuse(host, number("label_dropout", o->label_dropout), number("use_labels", 0),
+                      "no labels are used");
+    dm_status status = DM_OK;
+    for (int32_t i = 0; !status && i < DM_EMA_MAX; i++) status = check_ema(host, o, i);
+    return status;
 }
 
-int32_t dmi_trainer_read_options(dmi_host *host, const dmi_safetensors *file,
-                                 dm_trainer_options *options) {
-    *options = dmi_trainer_default_options();
-    int32_t status = dmi_meta_read(host, file, option_table, OPTION_COUNT, options);
-    if (!status && dmi_safetensors_metadata(file, recompute_table[0].key))
-        status = dmi_meta_read(host, file, recompute_table, 1, options);
-    if (!status && dmi_safetensors_metadata(file, later_table[0].key))
-        status = dmi_meta_read(host, file, later_table, LATER_COUNT, options);
-    if (!status) status = dmi_trainer_check_options(host, options);
-    if (status != DM_ERROR_INVALID_ARGUMENT) return status;
-    return dmi_fail(host, DM_ERROR_BAD_FORMAT, "%s: %s", dmi_safetensors_from(file), host->error);
+/* ---- with the network and the schedule ---- */
+
+static dm_status check_loss(dmi_host *host, const dm_unet_options *unet,
+                            const dm_trainer_options *o) {
+    const option_text loss = choice("", "loss", "dm_loss", o->loss),
+                      weight = choice("", "loss_weight", "dm_loss_weight", o->loss_weight),
+                      prediction =
+                          choice("the network's ", "prediction", "dm_prediction", unet->prediction);
+    option_text variance;
+    snprintf(variance.text, sizeof variance.text, "the network's 'learned_variance' %d",
+             (int)unet->learned_variance);
+    if (o->loss == DM_LOSS_HYBRID && !unet->learned_variance)
+        return refuse(host, loss, variance, "its bound is that of a learned variance");
+    if (o->loss != DM_LOSS_HYBRID && unet->learned_variance)
+        return refuse(host, loss, variance, "only the hybrid loss trains a variance");
+    if (o->loss_weight != DM_LOSS_WEIGHT_SIMPLE && unet->prediction == DM_PREDICT_EDM)
+        return refuse(host, weight, prediction, "EDM's preconditioning includes its weight");
+    if (o->loss_weight == DM_LOSS_WEIGHT_BOUND && unet->prediction != DM_PREDICT_EPS)
+        return refuse(host, weight, prediction, "it is a weight of the error of eps");
+    return DM_OK;
+}
+
+static dm_status check_images(dmi_host *host, const dm_unet_options *unet,
+                              const dm_trainer_options *o) {
+    option_text other;
+    if (o->label_dropout > 0 && !unet->classes) {
+        snprintf(other.text, sizeof other.text, "the network's 'classes' 0");
+        return refuse(host, number("label_dropout", o->label_dropout), other,
+                      "the network takes no labels");
+    }
+    if (o->crop_padding >= unet->height || o->crop_padding >= unet->width) {
+        snprintf(other.text, sizeof other.text, "images of %d x %d", (int)unet->height,
+                 (int)unet->width);
+        return refuse(host, number("crop_padding", o->crop_padding), other,
+                      "padding by reflection must be below height and width");
+    }
+    return DM_OK;
+}
+
+static dm_status check_timesteps(dmi_host *host, const dm_schedule *schedule,
+                                 const dm_trainer_options *o) {
+    const dm_schedule_kind kind = schedule->options.kind;
+    const option_text sampling = choice("", "timestep_sampling", "dm_timestep_sampling",
+                                        o->timestep_sampling),
+                      other = choice("the schedule's ", "kind", "dm_schedule_kind", kind);
+    if (o->timestep_sampling == DM_TIMESTEPS_LOGIT_NORMAL && kind != DM_SCHEDULE_FLOW)
+        return refuse(host, sampling, other, "it draws levels of the flow schedule");
+    if (o->timestep_sampling == DM_TIMESTEPS_LOG_NORMAL && kind != DM_SCHEDULE_EDM)
+        return refuse(host, sampling, other, "it draws sigma of the EDM schedule");
+    return DM_OK;
+}
+
+dm_status dmi_trainer_check_model(dmi_host *host, const dm_unet_options *unet,
+                                  const dm_schedule *schedule, const dm_trainer_options *o) {
+    dm_status status = dmi_prediction_check(host, "trainer", schedule, unet->prediction);
+    if (!status) status = check_loss(host, unet, o);
+    if (!status) status = check_timesteps(host, schedule, o);
+    return status ? status : check_images(host, unet, o);
 }

@@ -1,85 +1,81 @@
-/* The trainer's insides. */
+/* The trainer. */
 #ifndef DM_SRC_TRAINER_H
 #define DM_SRC_TRAINER_H
 
 #include <stdatomic.h>
 
-#include "core/metadata.h"
-#include "optim/ema.h"
+#include "io/safetensors.h"
 #include "train/batch.h"
 #include "train/loss.h"
+#include "train/options.h"
 
-/* How far a run has come. Positions in the data, random numbers and the learning rate all follow
- * from it. */
+/* How far a run has come. The order of the data, random numbers and the learning rate follow from
+ * it. */
 typedef struct dmi_progress {
-    uint64_t steps;   /* done, refused ones included */
+    uint64_t steps;   /* done, skipped ones included */
     uint64_t applied; /* that changed the weights: Adam's own count */
     uint64_t images;  /* steps * batch_size * accumulation */
 } dmi_progress;
 
-/* A picture of the step under way: its losses are forgotten where the step is refused. */
-typedef struct dmi_noted {
+/* The loss of an image of the current step; dropped if the step is skipped. */
+typedef struct dmi_recorded_loss {
     int32_t timestep;
     double loss;
-} dmi_noted;
+} dmi_recorded_loss;
 
 struct dm_trainer {
     dm_context *context;
     dm_unet *unet;
-    dm_schedule *schedule; /* its own */
+    dm_schedule *schedule; /* its own copy */
     dm_trainer_options options;
     dmi_unet_graph train;
     dmi_batch batch;
-    float *moment1, *moment2;      /* laid out like the network's parameters */
-    float *averages[DMI_EMA_MAX]; /* likewise; NULL: none is kept. The first is average_decay's or
-                                      average_half_life's */
-    double *sums;                  /* of pictures' losses, then of chunks' gradients */
-    dmi_loss_term *terms;          /* [batch_size] */
+    float *moment1, *moment2; /* laid out like the network's parameters */
+    float *ema[DM_EMA_MAX];   /* likewise; NULL: not kept */
+    double *sums;             /* of images' losses, then of the gradient's tiles */
+    dmi_loss_term *terms;     /* [batch_size] */
     dmi_timesteps timesteps;
-    dmi_noted *
-        noted; /* [batch_size * accumulation]; NULL where timesteps are not drawn by their losses */
+    dmi_recorded_loss *recorded; /* [batch_size * accumulation] with loss-aware sampling, or NULL */
     dmi_progress progress;
-    atomic_int
-        cancelled; /* set by dm_trainer_cancel, cleared where DM_ERROR_CANCELLED is returned */
+    bool has_unlabelled;  /* an image of the current step had no class */
+    atomic_int cancelled; /* set by dm_trainer_cancel until DM_ERROR_CANCELLED is returned */
 };
-
-/* ---- trainer_options.c ---- */
-
-dm_trainer_options dmi_trainer_default_options(void);
-/* Refuses by name and value what cannot be trained with, whatever the network. */
-int32_t dmi_trainer_check_options(dmi_host *host, const dm_trainer_options *options);
-/* As metadata "trainer.*" of a file, and back. */
-int32_t dmi_trainer_write_options(dmi_host *host, dmi_safetensors_writer *writer,
-                                  const dm_trainer_options *options);
-int32_t dmi_trainer_read_options(dmi_host *host, const dmi_safetensors *file,
-                                 dm_trainer_options *options);
-
-/* Average `index` of DMI_EMA_MAX as the options have it; false: none is to be kept. */
-bool dmi_trainer_average(const dm_trainer_options *options, int32_t index, dmi_ema *average);
-
-/* ---- trainer_check.c ---- */
-
-/* Refuses options that don't go together, of checked ranges; and those that the network or the
- * schedule does not go with. */
-int32_t dmi_trainer_check_pairs(dmi_host *host, const dm_trainer_options *options);
-int32_t dmi_trainer_check_model(dmi_host *host, const dm_unet_options *unet,
-                                const dm_schedule *schedule, const dm_trainer_options *options);
-
-/* ---- trainer_pass.c ---- */
-
-/* The gradients of a step's pictures, the dataset's or the caller's, and their loss. */
-int32_t dmi_trainer_gradients(dm_trainer *trainer, const dm_train_batch *given, double *loss);
-/* Ends a lap of the profile that reads and writes `blocks` blocks of `floats`. */
-void dmi_trainer_lap(const dm_trainer *trainer, const char *name, size_t blocks, size_t floats);
 
 /* ---- trainer.c ---- */
 
-/* A trainer at step 0 with checked options, the average begun with the network's weights, but
- * without the graph that steps run on. The network is held, but not changed. The schedule is
- * copied. */
-int32_t dmi_trainer_new(dm_trainer **out, dm_unet *unet, const dm_schedule *schedule,
-                        const dm_dataset *dataset, const dm_trainer_options *options);
-/* The graph, which is the most of a trainer's memory. */
-int32_t dmi_trainer_plan(dm_trainer *trainer);
+/* What a trainer starts with. */
+typedef struct dmi_trainer_start {
+    dm_unet *unet;
+    dm_schedule *schedule;             /* the trainer's own, taken over even on failure */
+    const dm_dataset *dataset;         /* or NULL */
+    const dm_trainer_options *options; /* checked, also against network and schedule */
+    int32_t null_class;                /* of the network */
+    dmi_safetensors *file; /* the checkpoint to continue from, NULL for step 0; is closed */
+} dmi_trainer_start;
+
+/* A trainer that is ready to step. The network changes on success only. */
+dm_status dmi_trainer_begin(dm_trainer **out, const dmi_trainer_start *start);
+/* dm_trainer_destroy within a call of the context. NULL is accepted. */
+void dmi_trainer_free(dm_trainer *trainer);
+
+/* ---- checkpoint.c ---- */
+
+/* Reads progress, moments, EMAs and recorded losses into a new trainer, and the weights into the
+ * block of gradients. */
+dm_status dmi_checkpoint_restore(dm_trainer *trainer, const dmi_safetensors *file);
+
+/* ---- step.c ---- */
+
+/* One step on the dataset's images, or the caller's if `given` is not NULL. If the images cannot be
+ * read, the step does not count. If its result is not finite, or too large for the moments, it
+ * counts but changes no weight. */
+dm_status dmi_trainer_step(dm_trainer *trainer, const dm_train_batch *given, dm_train_stats *stats);
+
+/* ---- gradients.c ---- */
+
+/* The gradient of a step's images, the dataset's or the caller's, and their loss. */
+dm_status dmi_trainer_gradients(dm_trainer *trainer, const dm_train_batch *given, double *loss);
+/* Ends the profile span `name`, which moved `blocks` blocks of `floats`. */
+void dmi_trainer_span(const dm_trainer *trainer, const char *name, size_t blocks, size_t floats);
 
 #endif

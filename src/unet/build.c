@@ -1,6 +1,6 @@
-/* The U-Net of Ho et al. (2020, appendix B) as a graph: down, middle, up, with every level's
- * outputs kept as skips. This one function is the network's definition: it declares the parameters
- * and builds the graph of every batch size. */
+/* The U-Net of Ho et al. (2020, appendix B) as a graph: down, middle, up, with skip connections.
+ * This is the only definition of the network: it declares the parameters and builds the graph of
+ * every batch size. */
 #include "unet/build.h"
 
 #include <stdio.h>
@@ -8,29 +8,29 @@
 #include "layers/layers.h"
 #include "unet/options.h"
 
-enum { MAX_SKIPS = DM_MAX_LEVELS * 17 + 1, MAX_LAYER_NAME = 64 };
+/* Each level pushes at most 16 blocks and a downsampling. */
+enum { SKIPS_MAX = DM_LEVELS_MAX * 17 + 1, LAYER_NAME_MAX = 64 };
 
 _Static_assert((int)DMI_RECOMPUTE_NONE == DM_RECOMPUTE_NONE &&
-                   (int)DMI_RECOMPUTE_SELECTIVE == DM_RECOMPUTE_PASSES &&
+                   (int)DMI_RECOMPUTE_SELECTIVE == DM_RECOMPUTE_SELECTIVE &&
                    (int)DMI_RECOMPUTE_BLOCKS == DM_RECOMPUTE_BLOCKS,
-               "the engine's names agree with the public ones");
+               "the engine's values differ from the public ones");
 _Static_assert((int)DMI_TIME_ADD == DM_TIME_ADD &&
                    (int)DMI_TIME_SCALE_SHIFT == DM_TIME_SCALE_SHIFT &&
                    (int)DMI_TIME_ADD_OUTPUT == DM_TIME_ADD_OUTPUT,
-               "the engine's names agree with the public ones");
+               "the engine's values differ from the public ones");
 
-/* What the parts of the network share while it is written down. */
+/* The state of building a graph. */
 typedef struct builder {
     dmi_builder b;
     const dm_unet_options *o;
     dmi_norm_options norm;
     dmi_value time;             /* SiLU of the embedding */
-    dmi_value skips[MAX_SKIPS]; /* a stack */
+    dmi_value skips[SKIPS_MAX]; /* a stack */
     int32_t skip_count;
 } builder;
 
-/* Each layer is a segment of its own, whose inside a trainer may make again in backward in place of
- * keeping it. */
+/* Each layer is a segment of its own: DM_RECOMPUTE_BLOCKS recomputes what is inside. */
 static void segment(builder *u) { dmi_graph_segment(u->b.graph); }
 
 /* On h, or on [h, skip]. */
@@ -50,7 +50,7 @@ static dmi_value pop_skip(builder *u) { return u->skips[--u->skip_count]; }
 
 /* Residual blocks at one size, then half the size. */
 static dmi_value down_level(builder *u, int32_t level, dmi_value h) {
-    char name[MAX_LAYER_NAME];
+    char name[LAYER_NAME_MAX];
     for (int32_t i = 0; i < u->o->blocks[level]; i++) {
         snprintf(name, sizeof name, "down_blocks.%d.resnets.%d", (int)level, (int)i);
         h = resnet(u, name, h, DMI_NONE, u->o->channels[level]);
@@ -71,19 +71,19 @@ static dmi_value middle(builder *u, dmi_value h) {
     return resnet(u, "mid_block.resnets.1", h, DMI_NONE, c);
 }
 
-/* One block more than on the way down, each on [hidden, skip]; then twice the size. Files count
- * these from the middle. */
+/* One block more than on the way down, each on [hidden, skip]; then twice the size. diffusers'
+ * names count these levels from the middle. */
 static dmi_value up_level(builder *u, int32_t level, dmi_value h) {
-    char name[MAX_LAYER_NAME];
-    int32_t place = u->o->levels - 1 - level;
+    char name[LAYER_NAME_MAX];
+    int32_t index = u->o->levels - 1 - level;
     for (int32_t i = 0; i <= u->o->blocks[level]; i++) {
-        snprintf(name, sizeof name, "up_blocks.%d.resnets.%d", (int)place, (int)i);
+        snprintf(name, sizeof name, "up_blocks.%d.resnets.%d", (int)index, (int)i);
         h = resnet(u, name, h, pop_skip(u), u->o->channels[level]);
-        snprintf(name, sizeof name, "up_blocks.%d.attentions.%d", (int)place, (int)i);
+        snprintf(name, sizeof name, "up_blocks.%d.attentions.%d", (int)index, (int)i);
         if (u->o->attention[level]) h = attention(u, name, h);
     }
     if (level == 0) return h;
-    snprintf(name, sizeof name, "up_blocks.%d.upsamplers.0", (int)place);
+    snprintf(name, sizeof name, "up_blocks.%d.upsamplers.0", (int)index);
     segment(u);
     return dmi_layer_upsample(&u->b, name, h);
 }
@@ -109,12 +109,12 @@ static dmi_value network(builder *u, dmi_value x, dmi_value t, dmi_value labels)
     return dmi_layer_conv3x3(&u->b, conv_out, h, DMI_NONE, DMI_NONE);
 }
 
-int32_t dmi_unet_build(dmi_graph *graph, const dm_unet_options *o, int32_t batch, bool train,
-                       dmi_unet_graph *out) {
+dm_status dmi_unet_build(dmi_graph *graph, const dm_unet_options *o, int32_t batch, bool train,
+                         dmi_unet_graph *out) {
     builder u = {.b = {.graph = graph, .train = train},
                  .o = o,
                  .norm = {o->norm_groups, o->norm_eps}};
-    int32_t status;
+    dm_status status;
     *out = (dmi_unet_graph){.graph = graph, .batch = batch, .labels = DMI_NONE};
     status =
         dmi_graph_input(graph, &out->x,

@@ -1,62 +1,97 @@
-/* The U-Net's insides. */
+/* The network: handle, weights and graphs. */
 #ifndef DM_SRC_UNET_H
 #define DM_SRC_UNET_H
 
 #include "autograd/graph.h"
 #include "core/context.h"
 #include "io/safetensors.h"
-#include "optim/ema.h"
+#include "unet/weights.h"
 
 /* A graph of the network for one batch size, with the values that its user fills and reads. */
 typedef struct dmi_unet_graph {
     dmi_graph *graph;
     int32_t batch;
-    dmi_value x;      /* [batch, h, w, in_channels], twice as many with self_conditioning */
-    dmi_value t;      /* [batch, 1, 1, 1] timesteps as floats */
-    dmi_value labels; /* [batch, 1, 1, 1] as floats, DMI_NONE without classes; options.classes means
-                         none */
-    dmi_value output; /* [batch, h, w, out_channels], likewise with learned_variance */
+    dmi_value x;      /* [batch, h, w, in_channels], twice the channels with self_conditioning */
+    dmi_value t;      /* [batch, 1, 1, 1] times as floats */
+    dmi_value labels; /* [batch, 1, 1, 1] rows of the embedding as floats, see dmi_unet_label_row;
+                         DMI_NONE without classes */
+    dmi_value output; /* [batch, h, w, out_channels], twice the channels with learned_variance */
 } dmi_unet_graph;
+
+/* Whether "no class" was trained, as classifier-free guidance needs. */
+enum {
+    DMI_NULL_CLASS_UNKNOWN = 0,
+    DMI_NULL_CLASS_TRAINED = 1,
+    DMI_NULL_CLASS_UNTRAINED = 2 /* trained with labels, none of which was ever dropped */
+};
 
 struct dm_unet {
     dm_context *context;
-    dm_unet_options options;
-    dmi_params params;
-    dmi_unet_graph forward; /* of the last batch size that was run; graph is NULL before */
-    dmi_unet_graph beside;  /* of a second one that a sampler goes to and fro with; graph is NULL
-                               where there is none */
-    bool trained;           /* a trainer holds it */
+    dm_unet_options options;   /* never change */
+    dmi_unet_weights *weights; /* perhaps of another context; the pointer never changes */
+    bool is_share;             /* made by dm_unet_share */
+    bool trained;              /* a trainer has the weights exclusively */
+    int32_t null_class;        /* changes in exclusive use of the weights only */
+    dmi_unet_graph forward;    /* of the last batch size that was run; graph is NULL before */
+    dmi_unet_graph second;     /* of a second batch size, for samplers that alternate between two;
+                                  graph is NULL if there is none */
 };
 
 /* A network of checked options whose parameters are declared and not yet allocated. */
-int32_t dmi_unet_new(dm_unet **out, dm_context *context, const dm_unet_options *options);
-/* Builds and plans the graph. recompute: DM_RECOMPUTE_*, of no meaning but for training. */
-int32_t dmi_unet_graph_create(dm_unet *unet, dmi_unet_graph *out, int32_t batch, bool train,
-                              int32_t recompute);
-void dmi_unet_graph_destroy(dmi_unet_graph *graph);
-/* The network for `count` pictures in unet->forward, which is made anew where its batch size
- * differs. */
-int32_t dmi_unet_forward_graph(dm_unet *unet, dmi_unet_graph **out, size_t count);
-/* Both graphs, for a sampler that asks now for one count and now for the other. */
-int32_t dmi_unet_forward_graphs(dm_unet *unet, size_t count, size_t beside);
-/* dm_unet_forward with one timestep for all. */
-int32_t dmi_unet_denoise(dm_unet *unet, float *output, const float *x_t, float timestep,
-                         const int32_t *labels, size_t count);
+dm_status dmi_unet_new(dm_unet **out, dm_context *context, const dm_unet_options *options);
+/* dm_unet_destroy within a call of the context. NULL is accepted. */
+void dmi_unet_free(dm_unet *unet);
+/* Exclusive use of the weights: refused, with a message that begins with `owner`, while they are
+ * shared or used by another trainer or writer. */
+dm_status dmi_unet_lock(dm_unet *unet, const char *owner);
+void dmi_unet_unlock(dm_unet *unet);
 
-/* Parameters (block: one laid out like params.data) as tensors named prefix + name, and back. */
-int32_t dmi_unet_write_block(dmi_host *host, dmi_safetensors_writer *writer, const dm_unet *unet,
-                             const char *prefix, const float *block);
-int32_t dmi_unet_read_block(dmi_host *host, const dmi_safetensors *file, const dm_unet *unet,
-                            const char *prefix, float *block);
-/* What the names of a checkpoint's averages begin with. */
-extern const char *const dmi_average_prefixes[DMI_EMA_MAX];
-/* The options as metadata "unet.*". */
-int32_t dmi_unet_write_options(dmi_host *host, dmi_safetensors_writer *writer,
-                               const dm_unet_options *options);
-int32_t dmi_unet_read_options(dmi_host *host, const dmi_safetensors *file,
-                              dm_unet_options *options);
-/* The name of the first option in which two networks differ; NULL: they are the same but for their
- * weights. */
-const char *dmi_unet_options_difference(const dm_unet_options *a, const dm_unet_options *b);
+/* Builds and plans a graph. recompute: DM_RECOMPUTE_*, for training. */
+dm_status dmi_unet_graph_create(dm_unet *unet, dmi_unet_graph *out, int32_t batch, bool train,
+                                int32_t recompute);
+void dmi_unet_graph_destroy(dmi_unet_graph *graph);
+/* The graph for `count` images, unet->forward unless unet->second has that size; it is built if
+ * neither has. */
+dm_status dmi_unet_forward_graph(dm_unet *unet, dmi_unet_graph **out, size_t count);
+/* Both graphs, for samplers that alternate between `count` and `second` images. */
+dm_status dmi_unet_forward_graphs(dm_unet *unet, size_t count, size_t second);
+/* dm_unet_forward within a call of the context, with arrays that were checked: x and output hold
+ * `count` images, times [count], labels [count] or NULL. */
+dm_status dmi_unet_forward(dm_unet *unet, float *output, const float *x, const double *times,
+                           const int32_t *labels, size_t count);
+/* The same with one time for all images. */
+dm_status dmi_unet_denoise(dm_unet *unet, float *output, const float *x, double time,
+                           const int32_t *labels, size_t count);
+
+/* Labels of the caller's: [count], NULL for none. Refused if the network has no classes, or if one
+ * is outside -1 to classes - 1: "unet: label 3 is 12; ...". */
+dm_status dmi_unet_check_labels(dmi_host *host, const char *owner, const int32_t *labels,
+                                uint64_t count, int32_t classes);
+/* The row of the class embedding for a label; the last row means "no class". */
+static inline float dmi_unet_label_row(int32_t label, int32_t classes) {
+    return (float)(label < 0 ? classes : label);
+}
+
+/* ---- files ---- */
+
+/* Parameters (block: laid out like params.data) as tensors named prefix + name, and back. */
+dm_status dmi_unet_write_block(dmi_host *host, dmi_safetensors_writer *writer, const dm_unet *unet,
+                               const char *prefix, const float *block);
+dm_status dmi_unet_read_block(dmi_host *host, const dmi_safetensors *file, const dm_unet *unet,
+                              const char *prefix, float *block);
+/* Refuses a file that under that prefix lacks one of the network's tensors, or has another one. */
+dm_status dmi_unet_check_block(dmi_host *host, const dmi_safetensors *file, const dm_unet *unet,
+                               const char *prefix);
+/* What the names of a checkpoint's EMAs begin with: "ema_0.". */
+extern const char *const dmi_ema_prefixes[DM_EMA_MAX];
+/* The options and null_class as metadata "unet.*". Options that are read are checked. */
+dm_status dmi_unet_write_metadata(dmi_host *host, dmi_safetensors_writer *writer,
+                                  const dm_unet *unet);
+dm_status dmi_unet_read_metadata(dmi_host *host, const dmi_safetensors *file,
+                                 dm_unet_options *options, int32_t *null_class);
+
+/* "[64, 3, 3, 3]" of at most 8 dimensions. */
+enum { DMI_SHAPE_TEXT = 192 };
+const char *dmi_shape_text(char text[DMI_SHAPE_TEXT], int32_t rank, const int64_t *shape);
 
 #endif

@@ -1,5 +1,4 @@
-/* Speed of libdiffusion beside PyTorch: `bench --help` and docs/performance.md. This file is the
- * order of events. */
+/* The speed of libdiffusion beside PyTorch: see `bench --help` and docs/performance.md. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -8,19 +7,17 @@
 
 static int compare_main(bench_options *o) {
     dm_context_options options;
-    dm_context *context;
     comparison *c = malloc(sizeof *c);
     json_t *rows = json_array();
     dm_context_options_init(&options, sizeof options);
     options.threads = o->settings[0].threads;
-    subject_check(dm_context_create(&context, &options), NULL);
+    dm_context *context = subject_context(&options);
     coprocess_guard();
     printf("%s\n", dm_build_info());
     printf("medians of %d rounds, ours and theirs in turn (smallest to largest); ratio: ours over "
            "theirs\n",
            o->runs);
-    if (!o->python)
-        printf("without PyTorch; make bench PYTHON=... names a python3 that can import torch\n");
+    if (!o->python) printf("without PyTorch; set PYTHON to a python3 that can import torch\n");
     fflush(stdout);
     time_t start = time(NULL);
     for (int i = 0; c && i < o->setting_count; i++) {
@@ -28,7 +25,7 @@ static int compare_main(bench_options *o) {
         set.threads = dm_context_threads(context);
         compare(c, o, &set, context);
         report(c, rows);
-        write_json(rows, o->json); /* after each, so that an interrupted run keeps what it has */
+        write_json(rows, o->json); /* after each setting, in case of an interruption */
     }
     printf("\n%.0f s in all; written to %s\n", difftime(time(NULL), start), o->json);
     json_decref(rows);

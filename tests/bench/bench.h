@@ -1,4 +1,4 @@
-/* What the parts of the benchmark share: its options, and what one setting's rounds have given. */
+/* What the parts of the benchmark share: its options, and the measurements of one setting. */
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
 
@@ -8,7 +8,7 @@
 #include "coprocess.h"
 #include "subject.h"
 
-enum { RUNS_MOST = 64, MODES_MOST = 4, SETTINGS_MOST = 8, DDIM_STEPS = 50 };
+enum { RUNS_MAX = 64, MODES_MAX = 4, SETTINGS_MAX = 8, DDIM_STEPS = 50 };
 
 typedef enum bench_mode {
     BENCH_COMPARE,
@@ -20,30 +20,30 @@ typedef enum bench_mode {
 
 typedef struct bench_options {
     bench_mode mode;
-    setting settings[SETTINGS_MOST];
+    setting settings[SETTINGS_MAX];
     int setting_count;
-    int runs;          /* rounds of every phase */
+    int runs;          /* rounds of each measurement */
     int level;         /* of --products: DMI_ISA_* */
-    int ddim_runs;     /* 0: as `runs`, but 3 where a run takes long */
+    int ddim_runs;     /* 0: as `runs`, but 3 above base 64 */
     const char *modes; /* of PyTorch, with commas; NULL: chosen by the setting */
-    char *python;      /* NULL: no peer */
+    char *python;      /* NULL: without PyTorch */
     char *peer;        /* the script */
     char *json;
-    char folder[512];  /* where the program lies; logs go there */
-    char program[512]; /* for starting it again */
+    char folder[512];  /* of the program, and of the logs */
+    char program[512]; /* its path, to start workers */
 } bench_options;
 
-/* Ends the program on a wrong option, and on --help. */
+/* Exits after a wrong option or --help. */
 void bench_options_read(bench_options *o, int argc, char **argv);
 
 /* ---- figures ---- */
 
 typedef struct series {
-    double value[RUNS_MOST];
+    double value[RUNS_MAX];
     int count;
 } series;
 
-/* {0} of an empty one. */
+/* {0} for an empty series. */
 typedef struct summary {
     double median, low, high;
     int count;
@@ -57,43 +57,43 @@ typedef struct party {
     const char *mode; /* PyTorch's; NULL: ours */
     char name[64], log[560];
     series step, forward, ddim;
-    series startup;   /* from before the fork until the first step has ended */
-    double memory_mb; /* the most that was resident in training; 0: unknown */
-    double import_mb; /* PyTorch's: what of it was there before the network was made */
+    series startup;   /* from before the fork to the end of the first step */
+    double memory_mb; /* peak resident memory of training; 0: unknown */
+    double import_mb; /* PyTorch's: the part of it that importing torch takes */
 } party;
 
 typedef struct comparison {
     setting set;
-    party ours, one, two; /* with all threads, with one, with two; `one` or `two` stays empty where
-                             it is `ours` */
-    party peers[MODES_MOST];
+    party ours, one, two; /* with all threads, with one, with two; `one` or `two` is empty if it
+                             equals `ours` */
+    party peers[MODES_MAX];
     int peer_count;
     double gflop; /* of a forward pass of the batch */
     double parameters;
-    series sgemm;         /* the machine's rate round by round, GFLOP/s; the best of them counts */
-    const char *sgemm_of; /* whose */
-    double others;        /* processors that other programs kept busy meanwhile */
+    series sgemm;         /* the machine's rate in each round, GFLOP/s */
+    const char *sgemm_of; /* whose BLAS had the best rate */
+    double others;        /* processors that other programs used during the comparison */
     char peer_version[64];
-    char modes[128]; /* the storage of the peers' modes */
+    char modes[128]; /* storage of the peers' `mode` */
 } comparison;
 
-/* Measures one setting, all sides in turn. sgemm: the context that measures the machine. */
+/* Measures one setting, all parties in turn. sgemm: a context for the machine's SGEMM rate. */
 void compare(comparison *c, const bench_options *o, const setting *set, dm_context *sgemm);
 
-/* SGEMM's rate with one product on each thread, the best of several, in GFLOP/s. */
+/* SGEMM's rate in GFLOP/s with one product per thread, the best of several. */
 double sgemm_rate(dm_context *context);
 
-/* The limits of a context's machine on all its threads: the rate of products whose operands are in
- * the caches, GFLOP/s, and what a copy through main memory reads and writes, GB/s. A run takes some
- * 20 ms and shows the machine of that moment. */
+/* The limits of the machine on all threads of a context: the rate of products with operands in the
+ * caches, GFLOP/s, and the bytes that a copy through main memory reads and writes, GB/s. One run
+ * takes about 20 ms. */
 typedef struct limit_probe limit_probe;
 limit_probe *limit_probe_create(dm_context *context);
 void limit_probe_run(limit_probe *probe, double *gflops, double *gbs);
 void limit_probe_destroy(limit_probe *probe);
 
-/* Prints the table, and appends its rows to the array. */
+/* Prints the table and appends its rows to the array. */
 void report(const comparison *c, json_t *rows);
-/* Ends the program where the file cannot be written. */
+/* Exits if the file cannot be written. */
 void write_json(const json_t *root, const char *path);
 
 int worker_main(const setting *set);

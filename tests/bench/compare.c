@@ -1,7 +1,6 @@
-/* The rounds: all sides of the comparison stay alive and are asked in turn, so that each round has
- * ours and theirs within seconds of each other and what else the machine does meets both. Training
- * comes first and memory is read after it, then forward passes, then DDIM, then fresh processes for
- * the start. */
+/* The rounds of a comparison. All processes stay alive and get requests in turn, so that each round
+ * measures both sides within seconds of each other and under the same load. Training comes first
+ * and memory is read after it, then forward passes, then DDIM, then new processes for the start. */
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,18 +8,17 @@
 #include <unistd.h>
 
 #include "bench.h"
-#include "kernels/gemm.h"
 #include "load.h"
 
-/* Between two answers: the threads of the one that has answered are asleep before the next is asked
- * (OpenMP's and BLAS's spin for a while in the hope of more work). */
+/* A pause between requests to two processes, since the threads of OpenMP and BLAS spin for a while
+ * before they sleep. */
 enum { REST_US = 100000 };
 
-/* Modes of PyTorch that are slower than its best by more than this in a short DDIM run are spared
- * the long ones. */
-static const double CLOSE = 1.15;
+/* PyTorch's modes that take longer than this times its best in a short DDIM run are left out of the
+ * long ones. */
+static const double NEAR_BEST = 1.15;
 
-static void tell(const comparison *c, const char *what, int round, int rounds) {
+static void show_progress(const comparison *c, const char *what, int round, int rounds) {
     if (!isatty(STDERR_FILENO)) return;
     fprintf(stderr, "\r\033[Kbase %d, batch %d, %dx%d: %s", c->set.base, c->set.batch, c->set.size,
             c->set.size, what);
@@ -33,20 +31,20 @@ static void clear_line(void) {
 
 /* ---- processes ---- */
 
-/* What it said at its first line, or NULL. */
+/* Its first line, or NULL. */
 static json_t *start(party *p, const bench_options *o, const setting *set, double *seconds) {
-    char base[16], batch[16], size[16], threads[16], pictures[16];
+    char base[16], batch[16], size[16], threads[16], images[16];
     snprintf(base, sizeof base, "%d", set->base);
     snprintf(batch, sizeof batch, "%d", set->batch);
     snprintf(size, sizeof size, "%d", set->size);
     snprintf(threads, sizeof threads, "%d", set->threads);
-    snprintf(pictures, sizeof pictures, "%d", set->pictures);
+    snprintf(images, sizeof images, "%d", set->images);
     const char *ours[] = {o->program,   "--worker", "--base", base,        "--batch",
                           batch,        "--size",   size,     "--threads", threads,
-                          "--pictures", pictures,   NULL};
+                          "--pictures", images,     NULL};
     const char *theirs[] = {o->python,    o->peer,  "--base", base,        "--batch",
                             batch,        "--size", size,     "--threads", threads,
-                            "--pictures", pictures, "--mode", p->mode,     NULL};
+                            "--pictures", images,   "--mode", p->mode,     NULL};
     return coprocess_start(&p->process, p->name, (char *const *)(p->mode ? theirs : ours),
                            *p->log ? p->log : NULL, seconds);
 }
@@ -64,7 +62,7 @@ static void start_ours(party *p, const bench_options *o, const setting *set, int
 
 static void start_peers(comparison *c, const bench_options *o) {
     bool first = c->set.base == 64 && c->set.batch == 16 &&
-                 c->set.size == 32; /* compiling takes minutes: once, unasked */
+                 c->set.size == 32; /* compiling takes minutes: by default once */
     const char *modes = o->modes ? o->modes
                         : first  ? "eager,channels_last,compile"
                                  : "eager,channels_last";
@@ -72,12 +70,12 @@ static void start_peers(comparison *c, const bench_options *o) {
     if (!o->python) return;
     snprintf(c->modes, sizeof c->modes, "%s", modes);
     char *rest = NULL, *mode = strtok_r(c->modes, ",", &rest);
-    for (; mode && c->peer_count < MODES_MOST; mode = strtok_r(NULL, ",", &rest)) {
+    for (; mode && c->peer_count < MODES_MAX; mode = strtok_r(NULL, ",", &rest)) {
         party *p = &c->peers[c->peer_count++];
         p->mode = mode;
         snprintf(p->name, sizeof p->name, "PyTorch, %s", mode);
         snprintf(p->log, sizeof p->log, "%s/bench-torch-%s.log", o->folder, mode);
-        tell(c, p->name, 0, 0);
+        show_progress(c, p->name, 0, 0);
         json_t *ready = start(p, o, &c->set, &seconds);
         const char *version = json_string_value(json_object_get(ready, "ready"));
         if (version) snprintf(c->peer_version, sizeof c->peer_version, "%s", version);
@@ -87,31 +85,29 @@ static void start_peers(comparison *c, const bench_options *o) {
 
 /* ---- rounds ---- */
 
-/* By the BLAS that is linked here (without one by the own product) and by PyTorch's, the faster:
- * either may lack kernels for this processor. */
+/* The faster of the BLAS that is linked here and PyTorch's: either may lack kernels for this
+ * processor. */
 static void measure_sgemm(comparison *c, dm_context *context) {
     double rate = sgemm_rate(context), theirs = -1;
     for (int i = 0; i < c->peer_count && theirs < 0; i++) {
         if (coprocess_running(&c->peers[i].process))
-            theirs = coprocess_ask(&c->peers[i].process, "sgemm", "gflops");
+            theirs = coprocess_request(&c->peers[i].process, "sgemm", "gflops");
     }
-    const char *blas = theirs > rate         ? "SGEMM, torch"
-                       : *dmi_gemm_version() ? "SGEMM"
-                                             : "own product";
+    const char *blas = theirs > rate ? "SGEMM, torch" : "SGEMM";
     if (theirs > rate) rate = theirs;
     if (rate > summarise(&c->sgemm).high) c->sgemm_of = blas;
     c->sgemm.value[c->sgemm.count++] = rate;
 }
 
-/* Asks `count` parties `request` in turn, `runs` times after `warm` rounds that are not counted,
- * into the series at `offset`. */
-static void rounds(comparison *c, party *const *who, int count, const char *request, size_t offset,
-                   int warm, int runs, dm_context *sgemm) {
+/* Sends `request` to `count` parties in turn, `runs` times after `warm` rounds that are not
+ * counted; the seconds go to the series at `offset` of each party. */
+static void run_rounds(comparison *c, party *const *who, int count, const char *request,
+                       size_t offset, int warm, int runs, dm_context *sgemm) {
     for (int round = 1 - warm; round <= runs; round++) {
-        tell(c, request, round, runs);
+        show_progress(c, request, round, runs);
         for (int i = 0; i < count; i++) {
             series *s = (series *)(void *)((char *)who[i] + offset);
-            double seconds = coprocess_ask(&who[i]->process, request, "seconds");
+            double seconds = coprocess_request(&who[i]->process, request, "seconds");
             if (seconds >= 0 && round > 0) s->value[s->count++] = seconds;
             if (coprocess_running(&who[i]->process)) usleep(REST_US);
         }
@@ -119,50 +115,50 @@ static void rounds(comparison *c, party *const *who, int count, const char *requ
     }
 }
 
-/* A short DDIM run of each, for warming up; then only the modes that stand near their best take
- * part. */
+/* A short DDIM run of each party to warm up, and a second one; keeps ours and the modes of PyTorch
+ * near the best. Returns their number. */
 static int near_best(comparison *c, party **who, int count, const char *request) {
-    double seconds[MODES_MOST + 3], best = -1;
+    double seconds[MODES_MAX + 3], best = -1;
     int kept = 1;
-    tell(c, "ddim, warming up", 0, 0);
+    show_progress(c, "ddim, warming up", 0, 0);
     for (int i = 0; i < count; i++) {
-        coprocess_ask(&who[i]->process, request, "seconds");
-        seconds[i] = coprocess_ask(&who[i]->process, request, "seconds");
+        coprocess_request(&who[i]->process, request, "seconds");
+        seconds[i] = coprocess_request(&who[i]->process, request, "seconds");
         if (i > 0 && seconds[i] >= 0 && (best < 0 || seconds[i] < best)) best = seconds[i];
         usleep(REST_US);
     }
     for (int i = 1; i < count; i++) {
-        if (seconds[i] >= 0 && seconds[i] <= CLOSE * best) who[kept++] = who[i];
+        if (seconds[i] >= 0 && seconds[i] <= NEAR_BEST * best) who[kept++] = who[i];
     }
     return kept;
 }
 
-/* The network's size, as both sides count it. */
+/* Checks that both sides have the same network, by parameters and operations. */
 static void compare_networks(comparison *c) {
-    c->parameters = coprocess_ask(&c->ours.process, "info", "parameters");
-    c->gflop = coprocess_ask(&c->ours.process, "info", "gflop") * c->set.batch;
+    c->parameters = coprocess_request(&c->ours.process, "info", "parameters");
+    c->gflop = coprocess_request(&c->ours.process, "info", "gflop") * c->set.batch;
     for (int i = 0; i < c->peer_count; i++) {
         party *p = &c->peers[i];
-        double parameters = coprocess_ask(&p->process, "info", "parameters");
-        double gflop = coprocess_ask(&p->process, "info", "gflop") * c->set.batch;
+        double parameters = coprocess_request(&p->process, "info", "parameters");
+        double gflop = coprocess_request(&p->process, "info", "gflop") * c->set.batch;
         if (!coprocess_running(&p->process)) continue;
         if (parameters != c->parameters || gflop < 0.99 * c->gflop || gflop > 1.01 * c->gflop) {
             fprintf(stderr,
-                    "bench: not the same network: %.0f parameters and %.2f GFLOP here, %.0f and "
+                    "bench: the networks differ: %.0f parameters and %.2f GFLOP here, %.0f and "
                     "%.2f in %s\n",
                     c->parameters, c->gflop, parameters, gflop, p->name);
         }
     }
 }
 
-/* Fresh processes, in turn: ours and the first of PyTorch's modes that has worked. */
+/* New processes in turn: ours, and the first of PyTorch's modes that has run every step. */
 static void measure_starts(comparison *c, const bench_options *o) {
     party *pair[2] = {&c->ours, NULL};
     for (int i = 0; i < c->peer_count && !pair[1]; i++) {
         if (c->peers[i].step.count == o->runs) pair[1] = &c->peers[i];
     }
     for (int round = 0; round < o->runs; round++) {
-        tell(c, "start", round + 1, o->runs);
+        show_progress(c, "start", round + 1, o->runs);
         for (int i = 0; i < 2 && pair[i]; i++) {
             double seconds;
             json_t *ready = start(pair[i], o, &c->set, &seconds);
@@ -174,7 +170,7 @@ static void measure_starts(comparison *c, const bench_options *o) {
 }
 
 void compare(comparison *c, const bench_options *o, const setting *set, dm_context *sgemm) {
-    party *all[MODES_MOST + 3];
+    party *all[MODES_MAX + 3];
     int count = 0, ddim_runs = o->ddim_runs                    ? o->ddim_runs
                                : set->base > 64 && o->runs > 3 ? 3
                                                                : o->runs;
@@ -182,7 +178,7 @@ void compare(comparison *c, const bench_options *o, const setting *set, dm_conte
     memset(c, 0, sizeof *c);
     c->set = *set;
     load before = load_now();
-    tell(c, "starting", 0, 0);
+    show_progress(c, "starting", 0, 0);
     start_ours(&c->ours, o, set, set->threads);
     all[count++] = &c->ours;
     start_peers(c, o);
@@ -192,20 +188,20 @@ void compare(comparison *c, const bench_options *o, const setting *set, dm_conte
         if (set->threads != 1) start_ours(all[count++] = &c->one, o, set, 1);
         if (set->threads != 2) start_ours(all[count++] = &c->two, o, set, 2);
     }
-    rounds(c, all, count, "step", offsetof(party, step), 1, o->runs, sgemm);
+    run_rounds(c, all, count, "step", offsetof(party, step), 1, o->runs, sgemm);
     for (int i = 0; i < sides; i++) {
-        double mb = coprocess_ask(&all[i]->process, "memory", "mb");
+        double mb = coprocess_request(&all[i]->process, "memory", "mb");
         all[i]->memory_mb = mb > 0 ? mb : 0;
         if (all[i]->mode)
-            all[i]->import_mb = coprocess_ask(&all[i]->process, "memory", "import_mb");
+            all[i]->import_mb = coprocess_request(&all[i]->process, "memory", "import_mb");
     }
     coprocess_stop(&c->one.process);
     coprocess_stop(&c->two.process);
     compare_networks(c);
-    rounds(c, all, sides, "forward", offsetof(party, forward), 1, o->runs, NULL);
+    run_rounds(c, all, sides, "forward", offsetof(party, forward), 1, o->runs, NULL);
     sides = near_best(c, all, sides, "ddim 5");
     snprintf(request, sizeof request, "ddim %d", DDIM_STEPS);
-    rounds(c, all, sides, request, offsetof(party, ddim), 0, ddim_runs, NULL);
+    run_rounds(c, all, sides, request, offsetof(party, ddim), 0, ddim_runs, NULL);
     coprocess_stop(&c->ours.process);
     for (int i = 0; i < c->peer_count; i++) coprocess_stop(&c->peers[i].process);
     measure_starts(c, o);

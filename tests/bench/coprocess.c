@@ -1,5 +1,4 @@
-/* Processes on pipes. Each is the head of a process group of its own, so that what it starts in
- * turn ends with it. */
+/* Processes on pipes. Each leads a process group of its own, so that its children end with it. */
 #include "coprocess.h"
 
 #include <errno.h>
@@ -17,13 +16,13 @@
 
 #include "base/host.h"
 
-enum { MOST = 16, PATIENCE_S = 1200 }; /* torch.compile takes minutes before its first answer */
+enum { PROCESSES_MAX = 16, TIMEOUT_S = 1200 }; /* torch.compile takes minutes */
 
-/* For the signal handler: the groups that run, 0 where a place is free. */
-static volatile pid_t groups[MOST];
+/* For the signal handler: the process groups that run; free entries are 0. */
+static volatile pid_t groups[PROCESSES_MAX];
 
-static void on_end(int number) {
-    for (int i = 0; i < MOST; i++) {
+static void on_signal(int number) {
+    for (int i = 0; i < PROCESSES_MAX; i++) {
         if (groups[i]) kill(-groups[i], SIGKILL);
     }
     signal(number, SIG_DFL);
@@ -33,15 +32,16 @@ static void on_end(int number) {
 void coprocess_guard(void) {
     struct sigaction action;
     memset(&action, 0, sizeof action);
-    action.sa_handler = on_end;
+    action.sa_handler = on_signal;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     sigaction(SIGHUP, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
 }
 
-static void remember(pid_t old, pid_t pid) {
-    for (int i = 0; i < MOST; i++) {
+/* Replaces one entry of `groups`. */
+static void replace_group(pid_t old, pid_t pid) {
+    for (int i = 0; i < PROCESSES_MAX; i++) {
         if (groups[i] != old) continue;
         groups[i] = pid;
         return;
@@ -50,7 +50,8 @@ static void remember(pid_t old, pid_t pid) {
 
 bool coprocess_running(const coprocess *p) { return p->pid != 0; }
 
-/* Reaps it within about two seconds of its input's end, by force where it must. */
+/* Closes its pipes and waits for its end, at most two seconds unless `force`; then kills its group.
+ * Returns its wait status. */
 static int reap(coprocess *p, bool force) {
     int status = 0;
     close(p->to);
@@ -59,9 +60,9 @@ static int reap(coprocess *p, bool force) {
         if (i == 99) force = true;
         usleep(20000);
     }
-    kill(-p->pid, SIGKILL); /* also what it left behind */
+    kill(-p->pid, SIGKILL); /* and its children */
     if (force) waitpid(p->pid, &status, 0);
-    remember(p->pid, 0);
+    replace_group(p->pid, 0);
     p->pid = 0;
     return status;
 }
@@ -70,8 +71,8 @@ void coprocess_stop(coprocess *p) {
     if (p->pid) reap(p, false);
 }
 
-/* The last line of its log that is not empty, since that is where Python writes what went wrong. */
-static void last_words(const coprocess *p, char text[256]) {
+/* The last line of its log that is not empty: the error, for Python. */
+static void last_log_line(const coprocess *p, char text[256]) {
     char line[256];
     text[0] = 0;
     FILE *log = p->log ? fopen(p->log, "r") : NULL;
@@ -82,12 +83,13 @@ static void last_words(const coprocess *p, char text[256]) {
     if (log) fclose(log);
 }
 
-/* `ended`: of itself, so that its status tells more. */
+/* Prints why the process is given up and reaps it. `ended`: it ended by itself, and its status is
+ * printed too. */
 static void give_up(coprocess *p, const char *why, bool ended) {
     char words[256];
     if (!p->pid) return;
     int status = reap(p, !ended);
-    last_words(p, words);
+    last_log_line(p, words);
     fprintf(stderr, "bench: %s: %s", p->name, why);
     if (ended && WIFSIGNALED(status)) fprintf(stderr, " by signal %d", WTERMSIG(status));
     if (ended && WIFEXITED(status)) fprintf(stderr, " with status %d", WEXITSTATUS(status));
@@ -95,7 +97,7 @@ static void give_up(coprocess *p, const char *why, bool ended) {
     fputc('\n', stderr);
 }
 
-/* The next line, without its end, into line; false where none comes. */
+/* Reads the next line, without its end; false after giving up. */
 static bool read_line(coprocess *p, char line[sizeof(((coprocess *)0)->text)]) {
     double start = dmi_seconds();
     for (;;) {
@@ -111,7 +113,7 @@ static bool read_line(coprocess *p, char line[sizeof(((coprocess *)0)->text)]) {
         if (p->used == sizeof p->text)
             return give_up(p, "wrote a line that is too long", false), false;
         struct pollfd wait = {.fd = p->from, .events = POLLIN};
-        int left = (int)(1000 * (PATIENCE_S - (dmi_seconds() - start)));
+        int left = (int)(1000 * (TIMEOUT_S - (dmi_seconds() - start)));
         int ready = left > 0 ? poll(&wait, 1, left) : 0;
         if (ready == 0) return give_up(p, "did not answer in time", false), false;
         if (ready < 0 && errno == EINTR) continue;
@@ -122,7 +124,7 @@ static bool read_line(coprocess *p, char line[sizeof(((coprocess *)0)->text)]) {
     }
 }
 
-/* The next line that is a JSON object; what else a library may print is passed over. */
+/* The next line that is a JSON object; other lines, which a library may print, are skipped. */
 static json_t *read_answer(coprocess *p) {
     char line[sizeof p->text];
     while (read_line(p, line)) {
@@ -139,7 +141,7 @@ static json_t *read_answer(coprocess *p) {
     return NULL;
 }
 
-static void become(char *const argv[], const int in[2], const int out[2], const char *log) {
+static void run_child(char *const argv[], const int in[2], const int out[2], const char *log) {
     setpgid(0, 0);
 #ifdef __linux__
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -171,14 +173,14 @@ json_t *coprocess_start(coprocess *p, const char *name, char *const argv[], cons
     }
     fflush(NULL);
     sigfillset(&all);
-    sigprocmask(SIG_SETMASK, &all, &before); /* until the handler knows of it */
+    sigprocmask(SIG_SETMASK, &all, &before); /* until `groups` has it */
     double start = dmi_seconds();
     p->pid = fork();
-    if (p->pid == 0) become(argv, in, out, log);
+    if (p->pid == 0) run_child(argv, in, out, log);
     int error = errno;
     if (p->pid > 0) {
         setpgid(p->pid, p->pid);
-        remember(0, p->pid);
+        replace_group(0, p->pid);
     }
     sigprocmask(SIG_SETMASK, &before, NULL);
     close(in[0]);
@@ -201,7 +203,7 @@ refused:
     return NULL;
 }
 
-double coprocess_ask(coprocess *p, const char *request, const char *key) {
+double coprocess_request(coprocess *p, const char *request, const char *key) {
     if (!p->pid) return -1;
     char line[256];
     int length = snprintf(line, sizeof line, "%s\n", request);

@@ -1,6 +1,6 @@
-/* A process that answers lines with lines of JSON: libdiffusion's side or PyTorch's. It stays until
- * it is stopped, so that both sides can be asked in turn. One that dies, hangs or refuses is told
- * once on stderr and is not asked again. */
+/* A process that answers each line with a line of JSON: libdiffusion's worker or PyTorch's. It runs
+ * until it is stopped, so that requests can go to several processes in turn. One that ends, hangs
+ * or returns an error is reported once on stderr and gets no more requests. */
 #ifndef BENCH_COPROCESS_H
 #define BENCH_COPROCESS_H
 
@@ -17,20 +17,18 @@ typedef struct coprocess {
     char text[8192];
 } coprocess;
 
-/* Ctrl-C and SIGTERM end all that is running, then this process. To be called once, before any
- * start. */
+/* Makes Ctrl-C, SIGTERM and SIGHUP end all processes, then this one. To be called once, before the
+ * first start. */
 void coprocess_guard(void);
 
-/* Starts argv[0], waits for its first line, and sets *seconds to the time from before the fork
- * until that line, which is returned; NULL: it did not start. `name` and `log` must outlive the
- * process. */
+/* Starts argv[0] and waits for its first line, which is returned; NULL: it did not start. *seconds
+ * is the time from before the fork to that line. `name` and `log` must outlive the process. */
 json_t *coprocess_start(coprocess *p, const char *name, char *const argv[], const char *log,
                         double *seconds);
 bool coprocess_running(const coprocess *p);
-/* The number that stands under `key` in the answer; -1, and the process is stopped, where there is
- * none. */
-double coprocess_ask(coprocess *p, const char *request, const char *key);
-/* Closes its input and waits until it ends, or ends it. */
+/* The number under `key` in the answer; if there is none, -1, and the process is stopped. */
+double coprocess_request(coprocess *p, const char *request, const char *key);
+/* Closes its input and waits until it ends; kills it after two seconds. */
 void coprocess_stop(coprocess *p);
 
 #endif

@@ -1,6 +1,5 @@
-/* The machine's limits as the profile needs them: our own product where all is in the caches next
- * to the core, and a copy through main memory that does not fetch what it overwrites. Both on all
- * threads, one pass of each. */
+/* The machine's limits for the profile: the library's own product with all operands in the caches
+ * of the core, and a copy through main memory with non-temporal stores. Both on all threads. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,13 +14,14 @@
 #include "core/context.h"
 #include "kernels/product.h"
 
-/* A product as convolutions make them, 64 KiB in all; and a copy far larger than the caches. */
+/* A product of the size that convolutions use, 64 KiB in total; and a copy far larger than the
+ * caches. */
 enum { ROWS_OF_A = 96, DEPTH = 128, COLUMNS = 32, PRODUCTS = 400, COPIED = 1 << 23 };
 
 struct limit_probe {
     dm_context *context;
     int32_t threads;
-    float *block; /* of each thread a, b, c, then from and to */
+    float *block; /* for each thread a, b, c, source and target */
 };
 
 enum {

@@ -1,4 +1,4 @@
-/* /proc/stat less our own times. */
+/* The times of /proc/stat less our own. */
 #include "load.h"
 
 #include <stdio.h>

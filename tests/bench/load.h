@@ -1,6 +1,6 @@
-/* What other programs of the machine have run meanwhile: a comparison on a busy machine is none,
- * since PyTorch's threads wait for each other actively and lose far more than ours when one of them
- * is held up. */
+/* The load of other programs during a comparison. A comparison on a busy machine is invalid:
+ * PyTorch's threads wait for each other actively, and lose far more time than ours when one of them
+ * is delayed. */
 #ifndef BENCH_LOAD_H
 #define BENCH_LOAD_H
 
@@ -10,7 +10,7 @@ typedef struct load {
 } load;
 
 load load_now(void);
-/* Processors that others kept busy since `before`, as in 0.8; 0 where the system does not tell. */
+/* Processors that others used since `before`, as in 0.8; 0 if the system does not report it. */
 double load_of_others(const load *before);
 
 #endif

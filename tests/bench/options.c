@@ -15,18 +15,19 @@ static const char MANUAL[] =
     "steps, peak memory,\n"
     "the rate of a step over SGEMM's, two threads over one, and the start. Both sides are "
     "processes that stay alive\n"
-    "and are asked in turn; each figure is a median over --runs rounds, in brackets its extremes, "
+    "and get requests in turn; each figure is a median over --runs rounds, in brackets its "
+    "extremes, "
     "and a ratio is\n"
     "ours over the best of PyTorch's modes. The table goes to the screen, all of it to bench.json "
     "beside the\n"
-    "program. Nothing else should run meanwhile: the table says so where something did.\n\n"
+    "program. No other programs should run; the table says so if they did.\n\n"
     "  make bench                                     the four settings of docs/performance.md; 15 "
     "minutes or so\n"
     "  make bench PYTHON=/path/to/python3             with a Python that can import torch\n"
-    "  make bench BENCH_OPTIONS='--quick'             the first setting in few runs: a look, no "
-    "result\n"
+    "  make bench BENCH_OPTIONS='--quick'             the first setting in few runs, for a "
+    "quick look\n"
     "  make bench BENCH_OPTIONS='--base 128 --batch 4 --modes channels_last,compile'\n"
-    "  build/bench --no-peer                          ours alone\n"
+    "  build/bench --no-peer                          without PyTorch\n"
     "  build/bench --sweep                            cost against batch and area, to sweep.json "
     "for plot.py\n"
     "  build/bench --products --level 0               the convolutions beside im2col by BLAS\n"
@@ -34,8 +35,7 @@ static const char MANUAL[] =
     "that it could take\n";
 
 static void refuse(const char *text, const char *value) {
-    fprintf(stderr, "bench: %s%s%s; --help tells more\n", value ? value : "", value ? ": " : "",
-            text);
+    fprintf(stderr, "bench: %s%s%s; see --help\n", value ? value : "", value ? ": " : "", text);
     exit(2);
 }
 
@@ -46,7 +46,7 @@ static void limit(const char *option, int value, int low, int high) {
     refuse(text, option);
 }
 
-/* Where the program lies, and how to start it again. */
+/* The program's path and folder. */
 static void find_program(bench_options *o, const char *called) {
     ssize_t length = readlink("/proc/self/exe", o->program, sizeof o->program - 1);
     if (length > 0) o->program[length] = 0;
@@ -56,10 +56,10 @@ static void find_program(bench_options *o, const char *called) {
     snprintf(o->folder, sizeof o->folder, "%s", dirname(copy));
 }
 
-/* At 64x64, a fourth of the pictures: as many pixels. */
-static int pictures_for(int size, int at_32) {
-    int pictures = size > 32 ? at_32 * 32 * 32 / (size * size) : at_32;
-    return pictures > 1 ? pictures : 1;
+/* The number of images with as many pixels: at 64x64 a quarter of that at 32x32. */
+static int images_for(int size, int at_32) {
+    int images = size > 32 ? at_32 * 32 * 32 / (size * size) : at_32;
+    return images > 1 ? images : 1;
 }
 
 static void choose_settings(bench_options *o, const setting *given, bool quick) {
@@ -74,84 +74,105 @@ static void choose_settings(bench_options *o, const setting *given, bool quick) 
         setting *s = &o->settings[i];
         if (given->base) s->base = given->base;
         if (given->size) s->size = given->size;
-        s->batch = given->batch ? given->batch : one ? pictures_for(s->size, 16) : s->batch;
-        s->pictures = given->pictures ? given->pictures : pictures_for(s->size, 16);
+        s->batch = given->batch ? given->batch : one ? images_for(s->size, 16) : s->batch;
+        s->images = given->images ? given->images : images_for(s->size, 16);
         s->threads = given->threads;
     }
 }
 
-void bench_options_read(bench_options *o, int argc, char **argv) {
-    setting given = {0};
-    int quick = 0, no_peer = 0, worker = 0, sweep = 0, profile = 0, products = 0;
-    char *modes = NULL;
-    memset(o, 0, sizeof *o);
+/* What popt fills beside *o. */
+typedef struct words {
+    setting given;
+    int quick, no_peer, worker, sweep, profile, products;
+    char *modes;
+} words;
+
+static void parse(bench_options *o, words *w, int argc, char **argv) {
     const struct poptOption table[] = {
-        {"base", 0, POPT_ARG_INT, &given.base, 0,
-         "width of the network's first level: 32, 64, 128 ...", "N"},
-        {"batch", 0, POPT_ARG_INT, &given.batch, 0,
-         "pictures in a training step and a forward pass", "N"},
-        {"size", 0, POPT_ARG_INT, &given.size, 0, "pixels each way, a multiple of 8", "N"},
-        {"pictures", 0, POPT_ARG_INT, &given.pictures, 0,
-         "in the DDIM run (16 at 32x32, 4 at 64x64)", "N"},
-        {"threads", 0, POPT_ARG_INT, &given.threads, 0, "of both sides (one for each processor)",
+        {"base", 0, POPT_ARG_INT, &w->given.base, 0,
+         "channels of the network's first level: 32, 64, 128 ...", "N"},
+        {"batch", 0, POPT_ARG_INT, &w->given.batch, 0,
+         "images in a training step and a forward pass", "N"},
+        {"size", 0, POPT_ARG_INT, &w->given.size, 0, "height and width in pixels, a multiple of 8",
+         "N"},
+        {"pictures", 0, POPT_ARG_INT, &w->given.images, 0,
+         "images in the DDIM run (16 at 32x32, 4 at 64x64)", "N"},
+        {"threads", 0, POPT_ARG_INT, &w->given.threads, 0, "of both sides (one for each processor)",
          "N"},
         {"runs", 0, POPT_ARG_INT, &o->runs, 0, "rounds (7)", "N"},
         {"ddim-runs", 0, POPT_ARG_INT, &o->ddim_runs, 0,
          "rounds of DDIM (as --runs; above base 64, 3)", "N"},
-        {"modes", 0, POPT_ARG_STRING, &modes, 0,
+        {"modes", 0, POPT_ARG_STRING, &w->modes, 0,
          "of PyTorch: eager,channels_last,compile (the last at the first setting only)", "LIST"},
         {"python", 0, POPT_ARG_STRING, &o->python, 0, "a Python that can import torch", "PROGRAM"},
         {"peer", 0, POPT_ARG_STRING, &o->peer, 0, "PyTorch's side (tests/bench/peer_torch.py)",
          "FILE"},
-        {"no-peer", 0, POPT_ARG_NONE, &no_peer, 0, "without PyTorch", NULL},
-        {"quick", 0, POPT_ARG_NONE, &quick, 0, "one setting, three rounds, one of DDIM, no compile",
-         NULL},
+        {"no-peer", 0, POPT_ARG_NONE, &w->no_peer, 0, "without PyTorch", NULL},
+        {"quick", 0, POPT_ARG_NONE, &w->quick, 0,
+         "one setting, three rounds, one of DDIM, no compile", NULL},
         {"json", 0, POPT_ARG_STRING, &o->json, 0,
          "where to write (bench.json or sweep.json beside the program)", "FILE"},
-        {"sweep", 0, POPT_ARG_NONE, &sweep, 0, "cost against batch and against area, ours alone",
-         NULL},
-        {"profile", 0, POPT_ARG_NONE, &profile, 0,
+        {"sweep", 0, POPT_ARG_NONE, &w->sweep, 0,
+         "cost against batch and against area, without PyTorch", NULL},
+        {"profile", 0, POPT_ARG_NONE, &w->profile, 0,
          "time, rate and bytes of each operation of a training step", NULL},
-        {"products", 0, POPT_ARG_NONE, &products, 0,
-         "each convolution's rate beside im2col by BLAS", NULL},
+        {"products", 0, POPT_ARG_NONE, &w->products, 0,
+         "rate of each convolution beside im2col by BLAS", NULL},
         {"level", 0, POPT_ARG_INT, &o->level, 0,
-         "of --products: kernels of x86-64's baseline or the base table (0), v3 (1) or v4 (2)",
-         "N"},
-        {"worker", 0, POPT_ARG_NONE | POPT_ARGFLAG_DOC_HIDDEN, &worker, 0, NULL, NULL},
+         "of --products: the kernels' instruction set: base (0), v3 (1) or v4 (2)", "N"},
+        {"worker", 0, POPT_ARG_NONE | POPT_ARGFLAG_DOC_HIDDEN, &w->worker, 0, NULL, NULL},
         POPT_AUTOHELP POPT_TABLEEND};
-    find_program(o, argv[0]);
     poptContext context = poptGetContext("bench", argc, (const char **)argv, table, 0);
     poptSetOtherOptionHelp(context, MANUAL);
     int status = poptGetNextOpt(context);
     if (status < -1) refuse(poptStrerror(status), poptBadOption(context, 0));
-    if (poptPeekArg(context)) refuse("is no option", poptPeekArg(context));
+    if (poptPeekArg(context)) refuse("is not an option", poptPeekArg(context));
     poptFreeContext(context);
-    if (sweep + profile + products + worker > 1)
+}
+
+static bench_mode mode_of(const words *w) {
+    if (w->sweep + w->profile + w->products + w->worker > 1)
         refuse("--sweep, --profile and --products cannot be combined", NULL);
-    o->mode = worker     ? BENCH_WORKER
-              : sweep    ? BENCH_SWEEP
-              : profile  ? BENCH_PROFILE
-              : products ? BENCH_PRODUCTS
-                         : BENCH_COMPARE;
-    if (!o->runs) o->runs = quick ? 3 : 7;
-    if (!o->ddim_runs && quick) o->ddim_runs = 1;
-    choose_settings(o, &given, quick);
-    limit("--base", o->settings[0].base, 32, 4096);
-    limit("--batch", o->settings[0].batch, 1, 4096);
-    limit("--size", o->settings[0].size, 8, 4096);
-    limit("--pictures", o->settings[0].pictures, 1, 4096);
-    limit("--threads", o->settings[0].threads, 0, 256);
+    if (w->worker) return BENCH_WORKER;
+    if (w->sweep) return BENCH_SWEEP;
+    if (w->profile) return BENCH_PROFILE;
+    return w->products ? BENCH_PRODUCTS : BENCH_COMPARE;
+}
+
+static void check_limits(const bench_options *o) {
+    const setting *s = &o->settings[0];
+    limit("--base", s->base, 32, 4096);
+    limit("--batch", s->batch, 1, 4096);
+    limit("--size", s->size, 8, 4096);
+    limit("--pictures", s->images, 1, 4096);
+    limit("--threads", s->threads, 0, 256);
     limit("--level", o->level, DMI_ISA_BASE, dmi_cpu_isa());
-    limit("--runs", o->runs, 1, RUNS_MOST);
-    limit("--ddim-runs", o->ddim_runs, 0, RUNS_MOST);
-    o->modes = modes ? modes : quick ? "eager,channels_last" : NULL;
-    if (no_peer) o->python = NULL;
+    limit("--runs", o->runs, 1, RUNS_MAX);
+    limit("--ddim-runs", o->ddim_runs, 0, RUNS_MAX);
+}
+
+/* sweep.json or bench.json beside the program. */
+static char *json_path(const bench_options *o) {
+    size_t size = strlen(o->folder) + 16;
+    char *path = malloc(size);
+    const char *name = o->mode == BENCH_SWEEP ? "sweep.json" : "bench.json";
+    if (path) snprintf(path, size, "%s/%s", o->folder, name);
+    return path;
+}
+
+void bench_options_read(bench_options *o, int argc, char **argv) {
+    words w = {0};
+    memset(o, 0, sizeof *o);
+    find_program(o, argv[0]);
+    parse(o, &w, argc, argv);
+    o->mode = mode_of(&w);
+    if (!o->runs) o->runs = w.quick ? 3 : 7;
+    if (!o->ddim_runs && w.quick) o->ddim_runs = 1;
+    choose_settings(o, &w.given, w.quick);
+    check_limits(o);
+    o->modes = w.modes ? w.modes : w.quick ? "eager,channels_last" : NULL;
+    if (w.no_peer) o->python = NULL;
     if (!o->peer) o->peer = strdup("tests/bench/peer_torch.py");
-    if (!o->json) {
-        size_t size = strlen(o->folder) + 16;
-        o->json = malloc(size);
-        if (o->json)
-            snprintf(o->json, size, "%s/%s", o->folder, sweep ? "sweep.json" : "bench.json");
-    }
+    if (!o->json) o->json = json_path(o);
     if (!o->peer || !o->json) refuse("out of memory", NULL);
 }

@@ -3,8 +3,8 @@
 
     plot.py [build/sweep.json [docs/images]]
 
-Each picture has the time of a training step and of a forward pass with the straight line through the origin and the
-largest size, and the same per picture (or per 1024 pixels of a picture), which is level where the cost is linear.
+Each figure shows the time of a training step and of a forward pass with the straight line through the origin and the
+largest size, and the same per image (or per 1024 pixels of an image), which is constant if the cost is linear.
 """
 import json, sys
 import matplotlib
@@ -79,15 +79,15 @@ def main():
     batch = Line(rows, "batch", lambda r: r["batch"])
     figure(f"{folder}/cost-batch.png", "Cost against batch", f"{about}; 32x32",
            [(batch, "step", "training step", STEP), (batch, "forward", "forward pass", FORWARD)],
-           lambda r: r["batch"], ("pictures in a batch", "pictures in a batch", "Time per picture"),
+           lambda r: r["batch"], ("images in a batch", "images in a batch", "Time per image"),
            [(n, str(n)) for n in (1, 2, 4, 8, 16, 32, 64)])
     area = Line(rows, "area", lambda r: r["size"] ** 2)
     bare = Line(rows, "area without attention", lambda r: r["size"] ** 2)
-    pictures = area.rows[0]["batch"]
-    figure(f"{folder}/cost-area.png", "Cost against area", f"{about}; batch {pictures}; 16x16 to 128x128",
+    images = area.rows[0]["batch"]
+    figure(f"{folder}/cost-area.png", "Cost against area", f"{about}; batch {images}; 16x16 to 128x128",
            [(area, "step", "training step", STEP), (bare, "step", "training step, no attention", STEP_BARE),
             (area, "forward", "forward pass", FORWARD), (bare, "forward", "forward pass, no attention", FORWARD_BARE)],
-           lambda r: r["batch"] * r["size"] ** 2 / 1024, ("pixels of a picture", "picture", "Time per 1024 pixels"),
+           lambda r: r["batch"] * r["size"] ** 2 / 1024, ("pixels of an image", "image", "Time per 1024 pixels"),
            [(s * s, f"{s}²") for s in (16, 24, 32, 48, 64, 96, 128)])
 
 

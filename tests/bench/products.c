@@ -133,7 +133,7 @@ int products_main(const bench_options *o) {
     dm_context *context;
     dm_context_options_init(&options, sizeof options);
     options.threads = o->settings[0].threads;
-    subject_check(dm_context_create(&context, &options), NULL);
+    subject_check(dm_context_create(&context, &options, NULL, 0), NULL);
     printf("%s\nconvolutions with the kernels %s, %d threads, %d alternating runs; the rates are "
            "the fastest run's;\nratio: time of im2col over the library's own, median (smallest to "
            "largest)\n",

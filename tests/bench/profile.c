@@ -1,5 +1,4 @@
-/* Where the time of a training step goes: the library's own profile, beside what the machine could
- * do. */
+/* Where the time of a training step goes: the library's profile beside the machine's limits. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -17,7 +16,7 @@ int profile_main(const bench_options *o) {
     subject_step(&s);
     subject_check(dm_context_profile_reset(s.context), s.context);
     double sum = 0;
-    /* The limits between the steps: shared machines change their speed. */
+    /* The limits before each step, since the speed of shared machines changes. */
     for (int i = 0; i < o->runs; i++) {
         limit_probe_run(probe, &gflops.value[i], &gbs.value[i]);
         double start = dmi_seconds();

@@ -1,6 +1,5 @@
-/* The table of one setting and its rows in bench.json. A row's ratio is `ours` over `peer`,
- * whatever the peer is: the best mode of PyTorch, SGEMM for the rate of a step, one thread for
- * two. */
+/* The table of one setting and its rows in bench.json. A row's ratio is `ours` over `peer`: the
+ * best mode of PyTorch, SGEMM for the rate of a step, one thread for two threads. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -8,7 +7,7 @@
 
 /* ---- the table ---- */
 
-/* Processors that others may keep busy before a comparison is called none. */
+/* Processors that other programs may use before a comparison is called invalid. */
 static const double BUSY = 0.05;
 
 static void print_summary(const char *format, const summary *s, int width) {
@@ -38,14 +37,14 @@ static void print_row(const row *r) {
         snprintf(spread, sizeof spread, "(%.3f to %.3f)", r->ratio_low, r->ratio_high);
     }
     printf("%6s %-17s ", ratio, spread);
-    int met = row_reaches(r, f->target), least = row_reaches(r, f->least);
+    int met = row_reaches(r, f->target), required = row_reaches(r, f->required);
     printf("%s %-5g",
            f->kind == RATIO_AT_LEAST  ? ">="
            : f->kind == RATIO_AT_MOST ? "<="
                                       : "ours <=",
            f->target);
     if (met < 0) printf("-\n");
-    else if (!met && least) printf("no, but <= %g\n", f->least);
+    else if (!met && required) printf("no, but <= %g\n", f->required);
     else printf("%s\n", met ? "met" : "NO");
 }
 
@@ -64,7 +63,7 @@ static void print_mode(const party *p) {
     print_time("step", &p->step, "failed");
     print_time("forward", &p->forward, "failed");
     print_time("DDIM", &p->ddim,
-               p->forward.count ? "left out: slower than the best when warming up" : "failed");
+               p->forward.count ? "left out: slower than the best in a short run" : "failed");
     if (p->memory_mb)
         printf(", memory %.0f MB, %.0f of them from importing torch", p->memory_mb, p->import_mb);
     printf("\n");
@@ -74,9 +73,9 @@ static void print_table(const comparison *c, const row rows[FIGURES]) {
     const setting *s = &c->set;
     printf("\nbase %d, batch %d, %dx%d, %d thread%s: %.2f million parameters, %.1f GFLOP a forward "
            "pass, %.1f a step; "
-           "%d picture%s in DDIM\n",
+           "%d image%s in DDIM\n",
            s->base, s->batch, s->size, s->size, s->threads, s->threads == 1 ? "" : "s",
-           1e-6 * c->parameters, c->gflop, 3 * c->gflop, s->pictures, s->pictures == 1 ? "" : "s");
+           1e-6 * c->parameters, c->gflop, 3 * c->gflop, s->images, s->images == 1 ? "" : "s");
     printf("%-32s%-29s%-29s%-14s%6s %-17s %s\n", "", "ours",
            c->peer_version[0] ? c->peer_version : "(no PyTorch)", "", "ratio", "", "target");
     for (int i = 0; i < FIGURES; i++) print_row(&rows[i]);
@@ -87,7 +86,7 @@ static void print_table(const comparison *c, const row rows[FIGURES]) {
                machine.low, machine.high, machine.median);
     }
     if (c->others > BUSY) {
-        printf("NOT A RESULT: other programs kept %.2f processors busy meanwhile, which costs "
+        printf("INVALID: other programs used %.2f processors during the comparison, which slows "
                "PyTorch more than us\n",
                c->others);
     }
@@ -124,11 +123,11 @@ static json_t *row_json(const comparison *c, const row *r, int index) {
     static const char *const kinds[] = {"ratio at most", "ratio at least", "ours at most"};
     const figure *f = r->figure;
     bool peer = r->peer_mode[0] != 0, ratio = r->ratio > 0;
-    int met = row_reaches(r, f->target), least = row_reaches(r, f->least);
+    int met = row_reaches(r, f->target), required = row_reaches(r, f->required);
     json_t *out = json_pack("{s:s,s:i,s:i,s:i,s:i}", "name", f->name, "base", c->set.base, "batch",
                             c->set.batch, "size", c->set.size, "threads",
                             index == THREADS ? 2 : c->set.threads);
-    if (index == DDIM) json_object_set_new(out, "pictures", json_integer(c->set.pictures));
+    if (index == DDIM) json_object_set_new(out, "pictures", json_integer(c->set.images));
     json_object_set_new(out, "unit", json_string(f->unit));
     json_object_set_new(out, "ours", number_or_null(r->ours.median, r->ours.count));
     json_object_set_new(out, "ours_min", number_or_null(r->ours.low, r->ours.count));
@@ -142,10 +141,10 @@ static json_t *row_json(const comparison *c, const row *r, int index) {
     json_object_set_new(out, "ratio_min", number_or_null(r->ratio_low, ratio));
     json_object_set_new(out, "ratio_max", number_or_null(r->ratio_high, ratio));
     json_object_set_new(out, "target", json_real(f->target));
-    json_object_set_new(out, "target_least", json_real(f->least));
+    json_object_set_new(out, "target_least", json_real(f->required));
     json_object_set_new(out, "target_kind", json_string(kinds[f->kind]));
     json_object_set_new(out, "met", met < 0 ? json_null() : json_boolean(met));
-    json_object_set_new(out, "met_least", least < 0 ? json_null() : json_boolean(least));
+    json_object_set_new(out, "met_least", required < 0 ? json_null() : json_boolean(required));
     json_object_set_new(out, "others_busy", json_real(c->others));
     json_object_set_new(out, "modes", modes_json(c, index));
     return out;

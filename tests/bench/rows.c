@@ -1,5 +1,4 @@
-/* From the rounds of a comparison to the rows of its table: medians, the best of PyTorch's modes,
- * ratios of pairs. */
+/* The rows of the table: medians, the best of PyTorch's modes, and ratios. */
 #include "rows.h"
 
 #include <stdio.h>
@@ -49,7 +48,7 @@ static void divide(row *r, const series *ours, const series *theirs) {
     r->ratio = r->ours.median / r->peer.median;
 }
 
-/* Times of ours beside the fastest mode of PyTorch. */
+/* Our time beside that of PyTorch's fastest mode. */
 static void time_row(row *r, const comparison *c, size_t offset) {
     const party *best = NULL;
     r->ours = summarise(series_at(&c->ours, offset));
@@ -75,7 +74,7 @@ static void memory_row(row *r, const comparison *c) {
     if (r->peer.count) r->ratio = r->ratio_low = r->ratio_high = r->ours.median / r->peer.median;
 }
 
-/* `work` over times: of the summary and of the series. */
+/* work / time for each round. */
 static series rates(const series *times, double work) {
     series out = {.count = times->count};
     for (int i = 0; i < times->count; i++) out.value[i] = work / times->value[i];

@@ -1,5 +1,4 @@
-/* The rows of the issue's table: what each figure is, its target, and its value for one
- * comparison. */
+/* The rows of the table: each figure, its target, and its value in one comparison. */
 #ifndef BENCH_ROWS_H
 #define BENCH_ROWS_H
 
@@ -12,26 +11,25 @@ typedef enum target_kind { RATIO_AT_MOST, RATIO_AT_LEAST, OURS_AT_MOST } target_
 typedef struct figure {
     const char *name, *title, *unit, *format;
     target_kind kind;
-    double target, least; /* least: what must be reached, where the target is more than that */
+    double target, required; /* `required` may be weaker than the target */
 } figure;
 
 enum { TRAIN_STEP, FORWARD, DDIM, MEMORY, SGEMM_RATE, THREADS, STARTUP, FIGURES };
 
-/* What one row shows. ratio is 0 where there is no peer. */
+/* One row. ratio is 0 without a peer. */
 typedef struct row {
     const figure *figure;
     summary ours, peer;
     char peer_mode[64];
-    double ratio, ratio_low, ratio_high; /* of the medians; of the single rounds */
+    double ratio, ratio_low, ratio_high; /* of the medians; extremes over the rounds */
 } row;
 
 void rows_fill(row rows[FIGURES], const comparison *c);
-/* 1 or 0: whether it reaches `target`, one of its figure's; -1 where there is nothing to
- * compare. */
+/* Whether it reaches `target`, the figure's target or required value: 1 or 0; -1 without a peer. */
 int row_reaches(const row *r, double target);
-/* The series of a party at this offset. */
+/* The series at this offset in a party. */
 const series *series_at(const party *p, size_t offset);
-/* Of one value. */
+/* The summary of one value. */
 summary single(double value);
 
 #endif

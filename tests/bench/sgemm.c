@@ -1,4 +1,4 @@
-/* The machine's own measure: SGEMM's rate, the limit of what is computed directly. */
+/* The machine's SGEMM rate, which bounds what direct convolutions reach. */
 #include <stdio.h>
 #include <stdlib.h>
 

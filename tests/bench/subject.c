@@ -1,6 +1,5 @@
-/* The network and the calls that are measured. The batch is fixed, there is no moving average and
- * no clipping, as on PyTorch's side; timesteps and noise are drawn anew in each step, which
- * PyTorch's side does not do. */
+/* The batch is fixed and there is neither EMA nor clipping, as in peer_torch.py; timesteps and
+ * noise are drawn anew in each step, which peer_torch.py does not do. */
 #include "subject.h"
 
 #include <stdio.h>
@@ -10,31 +9,47 @@
 #include "autograd/graph.h"
 #include "unet/unet.h"
 
-void subject_check(int32_t status, const dm_context *context) {
+void subject_check(dm_status status, const dm_context *context) {
     if (!status) return;
-    const char *detail = context ? dm_context_error(context) : dm_status_message(status);
-    fprintf(stderr, "bench: %s: %s\n", dm_status_name(status), detail);
+    fprintf(stderr, "bench: %s: %s\n", dm_status_name(status), dm_context_error(context));
     exit(EXIT_FAILURE);
 }
 
-static float *floats(size_t count) {
-    float *block = calloc(count, sizeof *block);
+dm_context *subject_context(const dm_context_options *options) {
+    dm_context *context;
+    char error[512];
+    if (!dm_context_create(&context, options, error, sizeof error)) return context;
+    fprintf(stderr, "bench: %s\n", error);
+    exit(EXIT_FAILURE);
+}
+
+static void *allocate(size_t count, size_t size) {
+    void *block = calloc(count, size);
     if (!block) {
-        fprintf(stderr, "bench: out of memory: %zu floats\n", count);
+        fprintf(stderr, "bench: out of memory: %zu elements\n", count);
         exit(EXIT_FAILURE);
     }
     return block;
+}
+
+/* Of `images` images of a setting. */
+static size_t elements_of(const setting *set, int images) {
+    return (size_t)images * (size_t)set->size * (size_t)set->size * 3;
 }
 
 void subject_create(subject *s, const setting *set, bool attention, bool profile) {
     dm_context_options c;
     dm_unet_options u;
     dm_trainer_options t;
+    dm_schedule_options schedule;
     memset(s, 0, sizeof *s);
     s->set = *set;
     dm_context_options_init(&c, sizeof c);
     dm_unet_options_init(&u, sizeof u);
     dm_trainer_options_init(&t, sizeof t);
+    dm_schedule_options_init(&schedule, sizeof schedule);
+    schedule.kind = DM_SCHEDULE_LINEAR;
+    u.prediction = DM_PREDICT_EPS;
     c.threads = set->threads;
     c.profile = profile;
     u.height = u.width = set->size;
@@ -42,25 +57,26 @@ void subject_create(subject *s, const setting *set, bool attention, bool profile
     for (int i = 1; i < u.levels; i++) u.channels[i] = 2 * set->base;
     if (!attention) u.mid_attention = u.attention[1] = 0;
     t.batch_size = set->batch;
-    t.average_decay = 0;
+    t.ema_decay[0] = 0;
     t.gradient_clip = 0;
-    subject_check(dm_context_create(&s->context, &c), s->context);
+    s->context = subject_context(&c);
     s->set.threads = dm_context_threads(s->context);
     subject_check(dm_unet_create(&s->unet, s->context, &u, 1), s->context);
-    subject_check(dm_schedule_create(&s->schedule, s->context, NULL), s->context);
+    subject_check(dm_schedule_create(&s->schedule, s->context, &schedule), s->context);
     subject_check(dm_trainer_create(&s->trainer, s->unet, s->schedule, NULL, &t), s->context);
-    size_t picture = (size_t)set->size * (size_t)set->size * 3,
-           elements = (size_t)set->batch * picture;
-    s->images = floats(elements);
-    s->timesteps = floats((size_t)set->batch);
+    size_t elements = elements_of(set, set->batch);
+    s->images = allocate(elements, sizeof *s->images);
+    s->times = allocate((size_t)set->batch, sizeof *s->times);
     for (size_t i = 0; i < elements; i++) s->images[i] = (float)(i * 37 % 255) / 127.5f - 1;
-    for (int i = 0; i < set->batch; i++) s->timesteps[i] = (float)(i * 391 % 1000);
+    for (int i = 0; i < set->batch; i++) s->times[i] = (double)(i * 391 % 1000);
 }
 
 void subject_step(subject *s) {
-    dm_train_batch batch = {.struct_size = sizeof batch,
-                            .count = (uint64_t)s->set.batch,
-                            .images = s->images};
+    dm_train_batch batch;
+    dm_train_batch_init(&batch, sizeof batch);
+    batch.count = (uint64_t)s->set.batch;
+    batch.elements = elements_of(&s->set, s->set.batch);
+    batch.images = s->images;
     subject_check(dm_trainer_step_batch(s->trainer, &batch, NULL), s->context);
 }
 
@@ -70,18 +86,22 @@ void subject_end_training(subject *s) {
 }
 
 void subject_forward(subject *s) {
-    if (!s->answer)
-        s->answer = floats((size_t)s->set.batch * (size_t)s->set.size * (size_t)s->set.size * 3);
-    subject_check(dm_unet_forward(s->unet, s->answer, s->images, s->timesteps, NULL,
-                                  (size_t)s->set.batch),
-                  s->context);
+    dm_unet_input input;
+    size_t elements = elements_of(&s->set, s->set.batch);
+    if (!s->output) s->output = allocate(elements, sizeof *s->output);
+    dm_unet_input_init(&input, sizeof input);
+    input.count = (uint64_t)s->set.batch;
+    input.x_elements = elements;
+    input.x = s->images;
+    input.times = s->times;
+    subject_check(dm_unet_forward(s->unet, &input, s->output, elements), s->context);
 }
 
 void subject_ddim(subject *s, int steps) {
     dm_sampler_request request;
     dm_sampler_options o;
-    size_t elements = (size_t)s->set.pictures * (size_t)s->set.size * (size_t)s->set.size * 3;
-    if (!s->samples) s->samples = floats(elements);
+    size_t elements = elements_of(&s->set, s->set.images);
+    if (!s->samples) s->samples = allocate(elements, sizeof *s->samples);
     if (s->sampler && dm_sampler_steps(s->sampler) != steps) {
         dm_sampler_destroy(s->sampler);
         s->sampler = NULL;
@@ -89,12 +109,13 @@ void subject_ddim(subject *s, int steps) {
     if (!s->sampler) {
         dm_sampler_options_init(&o, sizeof o);
         o.solver = DM_SOLVER_DDIM;
+        o.spacing = DM_SPACING_TRAILING;
         o.steps = steps;
-        o.batch_size = s->set.pictures;
+        o.batch_size = s->set.images;
         subject_check(dm_sampler_create(&s->sampler, s->unet, s->schedule, &o), s->context);
     }
     dm_sampler_request_init(&request, sizeof request);
-    request.count = (uint64_t)s->set.pictures;
+    request.count = (uint64_t)s->set.images;
     subject_check(dm_sampler_run(s->sampler, &request, s->samples, elements), s->context);
 }
 
@@ -105,8 +126,8 @@ void subject_destroy(subject *s) {
     dm_unet_destroy(s->unet);
     dm_context_destroy(s->context);
     free(s->images);
-    free(s->answer);
-    free(s->timesteps);
+    free(s->output);
+    free(s->times);
     free(s->samples);
     memset(s, 0, sizeof *s);
 }

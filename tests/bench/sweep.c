@@ -1,6 +1,6 @@
-/* Cost against batch and against area: is it linear? Ours alone, one size after another, to
- * sweep.json; plot.py draws it. The area is measured twice, with attention as in DDPM and without
- * any, since attention's own cost is quadratic. */
+/* The cost of libdiffusion against batch and against area, one size after another, to sweep.json,
+ * which plot.py draws. The area is measured with attention as in DDPM and without any, since the
+ * cost of attention is quadratic. */
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,11 +42,11 @@ static json_t *point(const line *l, const setting *set, int runs) {
     uint64_t training = 0;
     subject_create(&s, set, l->attention, false);
     summary step = measure(&s, subject_step, runs);
-    dm_context_memory(s.context, NULL, &training, NULL);
+    dm_context_get_memory(s.context, NULL, &training, NULL);
     subject_end_training(&s);
     summary forward = measure(&s, subject_forward, runs);
-    printf("%-24s batch %2d, %3dx%-3d  step %8.4f s (%.4f to %.4f)   forward %8.4f s   step a "
-           "picture %8.5f s   %6.0f MB\n",
+    printf("%-24s batch %2d, %3dx%-3d  step %8.4f s (%.4f to %.4f)   forward %8.4f s   step per "
+           "image %8.5f s   %6.0f MB\n",
            l->name, set->batch, set->size, set->size, step.median, step.low, step.high,
            forward.median, step.median / set->batch, 1e-6 * (double)training);
     fflush(stdout);
@@ -58,9 +58,9 @@ static json_t *point(const line *l, const setting *set, int runs) {
                               "forward_min", forward.low, "forward_max", forward.high);
     json_object_update(row, times);
     json_decref(times);
-    json_object_set_new(row, "memory",
-                        json_integer(
-                            (json_int_t)training)); /* bytes, the library's own in training */
+    json_object_set_new(
+        row, "memory",
+        json_integer((json_int_t)training)); /* bytes that the library allocates in training */
     json_object_set_new(row, "gflop", json_real(subject_forward_gflop(&s)));
     subject_destroy(&s);
     return row;

@@ -1,11 +1,11 @@
-/* Our side of the comparison: the benchmark started again as a process of its own, so that its
- * memory and its start are its own too. It makes the network, takes one training step, says so, and
- * then answers requests of one line each with one line of JSON; peer_torch.py speaks the same.
+/* Our side of the comparison: the benchmark as a process of its own, whose memory and start can be
+ * measured. It creates the network, takes one training step, prints a line, and then answers
+ * requests of one line each with one line of JSON, as peer_torch.py does.
  *
- *     info             {"parameters", "gflop"} of a forward pass of one picture
+ *     info             {"parameters", "gflop"} of a forward pass of one image
  *     step, forward    {"seconds"} of a second call, right after one that is not measured
  *     ddim N           {"seconds"} of a DDIM run of N steps
- *     memory           {"mb"}: the most that was ever resident
+ *     memory           {"mb"}: peak resident memory
  *
  * No training step can follow a forward pass, a DDIM run or info. */
 #include <jansson.h>
@@ -17,8 +17,8 @@
 #include "base/host.h"
 #include "bench.h"
 
-/* Takes over the answer. */
-static void say(json_t *answer) {
+/* Prints the answer and frees it. */
+static void print_answer(json_t *answer) {
     char *line = answer ? json_dumps(answer, JSON_COMPACT) : NULL;
     if (!line) exit(EXIT_FAILURE);
     puts(line);
@@ -65,11 +65,11 @@ int worker_main(const setting *set) {
     subject s;
     subject_create(&s, set, true, false);
     subject_step(&s);
-    say(json_pack("{s:s+,s:i}", "ready", "libdiffusion ", dm_version_string(), "threads",
-                  s.set.threads));
+    print_answer(json_pack("{s:s+,s:i}", "ready", "libdiffusion ", dm_version_string(), "threads",
+                           s.set.threads));
     while (fgets(line, sizeof line, stdin)) {
         line[strcspn(line, "\n")] = 0;
-        say(answer(&s, line));
+        print_answer(answer(&s, line));
     }
     subject_destroy(&s);
     return EXIT_SUCCESS;

@@ -1,4 +1,4 @@
-/* See convolve.h. Inner loops run over channels, which lie side by side. */
+/* See convolve.h. Inner loops run over channels, which are contiguous. */
 #include "error/convolve.h"
 
 #include <string.h>
@@ -23,9 +23,9 @@ static void add_scaled(double *to, double factor, const double *from, size_t cou
     for (size_t i = 0; i < count; i++) to[i] += factor * from[i];
 }
 
-/* The pixel of x that a tap sees from output (n, oy, ox), or NULL where that is outside. */
-static const double *seen(const dmi_conv_shape *s, const double *x, int32_t n, int32_t oy,
-                          int32_t ox, int32_t tap) {
+/* The pixel of x that a tap multiplies for output (n, oy, ox), or NULL outside the image. */
+static const double *input_pixel(const dmi_conv_shape *s, const double *x, int32_t n, int32_t oy,
+                                 int32_t ox, int32_t tap) {
     int32_t y = oy + tap / 3 - 1, column = ox + tap % 3 - 1;
     if (y < 0 || y >= s->oh || column < 0 || column >= s->ow) return NULL;
     if (s->upsample) {
@@ -46,14 +46,14 @@ static void forward_task(void *data, int32_t task, int32_t worker) {
     for (int32_t t = 0; t < 9; t++)
         for (size_t i = 0; i < ci; i++)
             for (int32_t ox = 0; ox < s->ow; ox++) {
-                const double *pixel = seen(s, j->x, n, oy, ox, t);
+                const double *pixel = input_pixel(s, j->x, n, oy, ox, t);
                 if (pixel)
                     add_scaled(row + (size_t)ox * co, pixel[i], j->w + ((size_t)t * ci + i) * co,
                                co);
             }
 }
 
-/* One row of dx, from all outputs that see it; w is [3, 3, co, ci] here. */
+/* One row of dx, from all outputs that depend on it; w is [3, 3, co, ci] here. */
 static void data_task(void *data, int32_t task, int32_t worker) {
     const job *j = data;
     const dmi_conv_shape *s = j->s;
@@ -86,7 +86,7 @@ static void weight_task(void *data, int32_t task, int32_t worker) {
     for (int32_t n = 0; n < s->n; n++)
         for (int32_t oy = 0; oy < s->oh; oy++)
             for (int32_t ox = 0; ox < s->ow; ox++, dy += co) {
-                const double *pixel = seen(s, j->x, n, oy, ox, t);
+                const double *pixel = input_pixel(s, j->x, n, oy, ox, t);
                 for (size_t i = first; pixel && i < end; i++)
                     add_scaled(j->to + ((size_t)t * ci + i) * co, pixel[i], dy, co);
             }
@@ -99,11 +99,11 @@ void convolve(dmi_pool *pool, const dmi_conv_shape *s, int direction, double *to
         size_t count;
         int32_t tasks;
         dmi_task task;
-    } way[DIRECTIONS] = {
+    } kinds[DIRECTIONS] = {
         [FORWARD] = {y_count(s), s->n * s->oh, forward_task},
         [DATA] = {x_count(s), s->n * s->ih, data_task},
         [WEIGHT] = {w_count(s), (s->ci + TASK_CHANNELS - 1) / TASK_CHANNELS * 9, weight_task},
     };
-    memset(to, 0, way[direction].count * sizeof *to);
-    dmi_parallel(pool, way[direction].tasks, way[direction].task, &j);
+    memset(to, 0, kinds[direction].count * sizeof *to);
+    dmi_parallel(pool, kinds[direction].tasks, kinds[direction].task, &j);
 }

@@ -4,11 +4,11 @@
  *
  *     winograd_error [network.safetensors]
  *
- * Each layer is measured amid a step of training on two of the built-in pictures, as its backward
- * pass comes by: its input, its weights and the gradient of its output are then those of the step.
- * Without a file the network has DDPM's initialisation, but what begins as practically zero (1e-5
- * times the usual) is brought to the usual size, so that all branches count. Biases and what else
- * is added to an output are left out: they would only make errors look smaller. */
+ * Each layer is measured during a training step on two of the built-in images, in its backward
+ * pass: its input, its weights and the gradient of its output are those of the step. Without a file
+ * the network has DDPM's initialisation, but weights that are practically zero (1e-5 times the
+ * usual) are scaled to the usual size, so that all branches count. Biases and residuals are left
+ * out, since they would make the errors look smaller. */
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
@@ -18,10 +18,11 @@
 #include "error/convolve.h"
 #include "train/trainer.h"
 
-enum { BATCH = 2, SIZE = 32, MAX_LAYERS = 128 };
-enum { WINOGRAD, DIRECT, WAYS };
+enum { BATCH = 2, SIZE = 32, LAYERS_MAX = 128 };
+enum { WINOGRAD, DIRECT, ALGORITHMS };
 
-static const dmi_conv_algorithm *const ways[WAYS] = {&dmi_conv_winograd, &dmi_conv_im2col};
+static const dmi_conv_algorithm *const algorithms[ALGORITHMS] = {&dmi_conv_winograd,
+                                                                 &dmi_conv_im2col};
 static const char *const titles[DIRECTIONS] = {"Forward", "Gradient of the input",
                                                "Gradient of the weights"};
 
@@ -34,13 +35,13 @@ typedef struct layer {
     const char *name;
     dmi_conv_shape shape;
     bool measured[DIRECTIONS];
-    bool taken; /* the step's own weight gradient has the bits of Winograd's */
-    error errors[DIRECTIONS][WAYS];
+    bool selected; /* Winograd: the step's own weight gradient has the same bits */
+    error errors[DIRECTIONS][ALGORITHMS];
 } layer;
 
-/* What the hooked operation fills: operations have no place for more. */
+/* Filled by the hooked operation, which has no data of its own. */
 static struct {
-    layer layers[MAX_LAYERS];
+    layer layers[LAYERS_MAX];
     int32_t count;
     dmi_op hook;
     void (*backward)(dmi_graph *graph, dmi_node *node);
@@ -52,8 +53,8 @@ static void require(bool good, const char *what, const char *why) {
     exit(1);
 }
 
-static void accept(int32_t status, const dm_context *context) {
-    require(status == DM_OK, dm_status_name(status), context ? dm_context_error(context) : "");
+static void accept(dm_status status, const dm_context *context) {
+    require(status == DM_OK, dm_status_name(status), dm_context_error(context));
 }
 
 static void *block(size_t count, size_t element) {
@@ -69,7 +70,7 @@ static double *widened(const float *values, size_t count) {
 }
 
 /* w [9, co, ci] from [9, ci, co]. */
-static double *turned(const float *w, size_t ci, size_t co) {
+static double *transposed(const float *w, size_t ci, size_t co) {
     double *wide = block(9 * ci * co, sizeof *wide);
     for (size_t t = 0; t < 9; t++)
         for (size_t i = 0; i < ci; i++)
@@ -95,22 +96,23 @@ static error error_of(const float *got, const double *want, size_t count) {
     return (error){sqrt(wrong / size), largest / sqrt(size / (double)count)};
 }
 
-static void run_way(const dmi_graph *g, const dmi_conv_algorithm *way, const dmi_conv_shape *s,
-                    int direction, float *to, const operands *given) {
+static void run_algorithm(const dmi_graph *g, const dmi_conv_algorithm *algorithm,
+                          const dmi_conv_shape *s, int direction, float *to,
+                          const operands *given) {
     int32_t threads = dmi_pool_threads(g->host->pool);
-    float *work = block(direction == FORWARD ? way->forward_work(g->kernels, s, threads)
-                                             : way->backward_work(g->kernels, s, threads),
+    float *work = block(direction == FORWARD ? algorithm->forward_work(g->kernels, s, threads)
+                                             : algorithm->backward_work(g->kernels, s, threads),
                         sizeof *work);
     const dmi_epilogue nothing = {0};
     if (direction == FORWARD) {
-        float *prepared = block(way->weight_floats(g->kernels, s), sizeof *prepared);
-        way->prepare(g, s, prepared, given->w);
-        way->forward(g, s, to, given->x, given->w, prepared, &nothing, work);
+        float *prepared = block(algorithm->weight_floats(g->kernels, s), sizeof *prepared);
+        algorithm->prepare(g, s, prepared, given->w);
+        algorithm->forward(g, s, to, given->x, given->w, prepared, &nothing, work);
         free(prepared);
     } else if (direction == DATA) {
-        way->backward_data(g, s, to, given->dy, given->w, false, work);
+        algorithm->backward_data(g, s, to, given->dy, given->w, false, work);
     } else {
-        way->backward_weight(g, s, to, given->x, given->dy, false, work);
+        algorithm->backward_weight(g, s, to, given->x, given->dy, false, work);
     }
     free(work);
 }
@@ -120,29 +122,28 @@ static void measure(const dmi_graph *g, layer *l, const operands *given, const f
     const size_t counts[DIRECTIONS] = {y_count(s), x_count(s), w_count(s)};
     double *x = widened(given->x, x_count(s)), *dy = widened(given->dy, y_count(s)),
            *w = widened(given->w, w_count(s));
-    double *back = turned(given->w, (size_t)s->ci, (size_t)s->co);
+    double *w_transposed = transposed(given->w, (size_t)s->ci, (size_t)s->co);
     for (int d = 0; d < DIRECTIONS; d++) {
         if (!l->measured[d]) continue;
         double *want = block(counts[d], sizeof *want);
         float *got = block(counts[d], sizeof *got);
-        convolve(g->host->pool, s, d, want, x, dy, d == DATA ? back : w);
-        for (int way = 0; way < WAYS; way++) {
-            run_way(g, ways[way], s, d, got, given);
-            l->errors[d][way] = error_of(got, want, counts[d]);
-            if (d == WEIGHT && way == WINOGRAD)
-                l->taken = !memcmp(got, own_dw, counts[d] * sizeof *got);
+        convolve(g->host->pool, s, d, want, x, dy, d == DATA ? w_transposed : w);
+        for (int a = 0; a < ALGORITHMS; a++) {
+            run_algorithm(g, algorithms[a], s, d, got, given);
+            l->errors[d][a] = error_of(got, want, counts[d]);
+            if (d == WEIGHT && a == WINOGRAD)
+                l->selected = !memcmp(got, own_dw, counts[d] * sizeof *got);
         }
         free(got);
         free(want);
     }
-    free(back);
+    free(w_transposed);
     free(w);
     free(dy);
     free(x);
 }
 
-/* In place of the convolution's own backward, which it calls first: that leaves operands as they
- * are. */
+/* In place of the convolution's own backward function, which it calls first. */
 static void measuring_backward(dmi_graph *graph, dmi_node *node) {
     dmi_shape x = dmi_input_shape(graph, node, 0), y = dmi_graph_shape(graph, node->output);
     layer *l = &report.layers[report.count++];
@@ -163,7 +164,7 @@ static void measuring_backward(dmi_graph *graph, dmi_node *node) {
     operands given = {dmi_input(graph, node, 0), dmi_graph_gradient(graph, node->output),
                       dmi_input(graph, node, 1)};
     float *dy =
-        block(y_count(&l->shape), sizeof *dy); /* the gradient of a residual may take its place */
+        block(y_count(&l->shape), sizeof *dy); /* a copy: a residual's gradient may overwrite it */
     memcpy(dy, given.dy, y_count(&l->shape) * sizeof *dy);
     given.dy = dy;
     report.backward(graph, node);
@@ -178,7 +179,7 @@ static void hook(dmi_graph *graph) {
         if (strcmp(node->op->name, "conv") || node->attr.conv.kernel != 3 ||
             node->attr.conv.stride != 1)
             continue;
-        require(hooked++ < MAX_LAYERS, "the network", "it has too many layers");
+        require(hooked++ < LAYERS_MAX, "the network", "it has too many layers");
         report.hook = *node->op;
         report.backward = node->op->backward;
         report.hook.backward = measuring_backward;
@@ -188,14 +189,14 @@ static void hook(dmi_graph *graph) {
 
 /* ---- tables ---- */
 
-/* Layers from the first to the last: they were met from the last. */
+/* Layers from the first to the last; the backward pass met them in reverse. */
 static const layer *at(int32_t i) { return &report.layers[report.count - 1 - i]; }
 
 /* Without ".weight". */
 static int short_name(const layer *l) { return (int)(strlen(l->name) - strlen(".weight")); }
 
 static void print_layers(int direction) {
-    printf("### %s\n\n| layer | map | channels | way | Winograd | direct | ratio | Winograd, "
+    printf("### %s\n\n| layer | map | channels | algorithm | Winograd | direct | ratio | Winograd, "
            "largest | direct, largest |\n"
            "|---|---|---|---|---|---|---|---|---|\n",
            titles[direction]);
@@ -205,13 +206,14 @@ static void print_layers(int direction) {
         const error *e = l->errors[direction];
         printf("| %.*s | %dx%d | %d to %d | %s | %.2e | %.2e | %.1f | %.1e | %.1e |\n",
                short_name(l), l->name, (int)l->shape.oh, (int)l->shape.ow, (int)l->shape.ci,
-               (int)l->shape.co, l->taken ? "Winograd" : "other", e[WINOGRAD].norm, e[DIRECT].norm,
-               e[WINOGRAD].norm / e[DIRECT].norm, e[WINOGRAD].largest, e[DIRECT].largest);
+               (int)l->shape.co, l->selected ? "Winograd" : "other", e[WINOGRAD].norm,
+               e[DIRECT].norm, e[WINOGRAD].norm / e[DIRECT].norm, e[WINOGRAD].largest,
+               e[DIRECT].largest);
     }
     puts("");
 }
 
-/* How many products make one value: what an error grows with. */
+/* The number of products that a value sums, with which the error grows. */
 static int32_t summed(const layer *l, int direction) {
     const dmi_conv_shape *s = &l->shape;
     return direction == FORWARD ? s->ci : direction == DATA ? s->co : s->n * s->oh * s->ow;
@@ -234,15 +236,15 @@ static void print_growth(int direction) {
            titles[direction], what, what);
     for (int32_t group = next_summed(direction, 0); group != INT32_MAX;
          group = next_summed(direction, group)) {
-        double sum[WAYS] = {0}, worst[WAYS] = {0};
+        double sum[ALGORITHMS] = {0}, worst[ALGORITHMS] = {0};
         int32_t count = 0;
         for (int32_t i = 0; i < report.count; i++) {
             if (!at(i)->measured[direction] || summed(at(i), direction) != group) continue;
             count++;
-            for (int way = 0; way < WAYS; way++) {
-                double norm = at(i)->errors[direction][way].norm;
-                sum[way] += norm;
-                worst[way] = norm > worst[way] ? norm : worst[way];
+            for (int a = 0; a < ALGORITHMS; a++) {
+                double norm = at(i)->errors[direction][a].norm;
+                sum[a] += norm;
+                worst[a] = norm > worst[a] ? norm : worst[a];
             }
         }
         printf("| %d | %d | %.2e | %.2e | %.2e | %.2e |\n", (int)group, (int)count,
@@ -251,11 +253,11 @@ static void print_growth(int direction) {
     puts("");
 }
 
-static const layer *worst_of(int direction, int way) {
+static const layer *worst_of(int direction, int algorithm) {
     const layer *worst = NULL;
     for (int32_t i = 0; i < report.count; i++)
-        if (at(i)->measured[direction] &&
-            (!worst || at(i)->errors[direction][way].norm > worst->errors[direction][way].norm))
+        if (at(i)->measured[direction] && (!worst || at(i)->errors[direction][algorithm].norm >
+                                                         worst->errors[direction][algorithm].norm))
             worst = at(i);
     return worst;
 }
@@ -282,15 +284,16 @@ static void print_summary(void) {
 
 /* ---- the step ---- */
 
-/* What starts as practically zero, at the size of the other weights. */
+/* Scales weights that are practically zero to the size of the others. */
 static void enlarge(dm_unet *unet) {
-    for (int32_t i = 0; i < unet->params.count; i++) {
-        const dmi_param *p = &unet->params.items[i];
-        float *values = unet->params.data + p->offset;
+    dmi_params *params = &unet->weights->params;
+    for (int32_t i = 0; i < params->count; i++) {
+        const dmi_param *p = &params->items[i];
+        float *values = params->data + p->offset;
         for (size_t k = 0; p->init == DMI_INIT_PRACTICALLY_ZERO && k < p->count; k++)
             values[k] *= 1e5f;
     }
-    unet->params.version++;
+    params->version++;
 }
 
 static dm_unet *network(dm_context *context, const char *path) {
@@ -306,30 +309,36 @@ static dm_unet *network(dm_context *context, const char *path) {
     return unet;
 }
 
+static void print_title(const dm_unet *unet, const char *weights) {
+    printf(
+        "## Error of 3x3 convolutions against double precision\n\n%s\n\n%llu parameters, %s, %d "
+        "images; %d layers. Errors are norms of differences over norms of results; \"largest\" is "
+        "the largest single difference over the root mean square of the results.\n\n",
+        dm_build_info(), (unsigned long long)dm_unet_parameter_count(unet), weights, (int)BATCH,
+        (int)report.count);
+}
+
 int main(int argc, char **argv) {
     dm_context *context;
     dm_schedule *schedule;
     dm_dataset *dataset;
     dm_trainer *trainer;
     dm_trainer_options o;
-    accept(dm_context_create(&context, NULL), NULL);
-    accept(dm_schedule_create(&schedule, context, NULL), context);
-    accept(dm_dataset_open_builtin(&dataset, context, SIZE, 1000, 1), context);
+    char reason[512];
+    require(!dm_context_create(&context, NULL, reason, sizeof reason), "context", reason);
+    dm_schedule_options linear;
+    accept(dm_schedule_options_init(&linear, sizeof linear), context);
+    linear.kind = DM_SCHEDULE_LINEAR;
+    accept(dm_schedule_create(&schedule, context, &linear), context);
+    accept(dm_dataset_create_shapes(&dataset, context, SIZE, 1000, 1), context);
     dm_unet *unet = network(context, argc > 1 ? argv[1] : NULL);
     accept(dm_trainer_options_init(&o, sizeof o), context);
     o.batch_size = BATCH;
-    o.average_decay = 0;
+    o.ema_decay[0] = 0;
     accept(dm_trainer_create(&trainer, unet, schedule, dataset, &o), context);
     hook(trainer->train.graph);
     accept(dm_trainer_step(trainer, NULL), context);
-    printf("## Error of 3x3 convolutions against double precision\n\n%s\n\n%llu parameters, %s, %d "
-           "pictures; %d layers. "
-           "Errors are norms of differences over norms of results; \"largest\" is the largest "
-           "single difference over the root "
-           "mean square of the results.\n\n",
-           dm_build_info(), (unsigned long long)dm_unet_parameter_count(unet),
-           argc > 1 ? argv[1] : "initialised weights, none practically zero", (int)BATCH,
-           (int)report.count);
+    print_title(unet, argc > 1 ? argv[1] : "initialised weights, none practically zero");
     for (int d = 0; d < DIRECTIONS; d++) print_layers(d);
     for (int d = 0; d < DIRECTIONS; d++) print_growth(d);
     print_summary();

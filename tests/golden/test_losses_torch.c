@@ -2,11 +2,13 @@
  * make_losses.py. */
 #include "core/context.h"
 #include "diffusion.h"
+#include "diffusion/loss_weight.h"
 #include "diffusion/schedule.h"
 #include "golden/golden.h"
+#include "support/schedule.h"
 #include "train/loss.h"
 
-enum { PICTURES = 3, PIXELS = 25, CHANNELS = 3, N = PIXELS * CHANNELS, ALL = PICTURES * N };
+enum { IMAGES = 3, PIXELS = 25, CHANNELS = 3, N = PIXELS * CHANNELS, ALL = IMAGES * N };
 
 static const double lambda = 0.37, values = 1000;
 
@@ -20,8 +22,8 @@ static dm_schedule *schedule;
 static dmi_safetensors *file;
 
 static void begin(void) {
-    ck_assert_int_eq(dm_context_create(&context, NULL), DM_OK);
-    ck_assert_int_eq(dm_schedule_create(&schedule, context, NULL), DM_OK);
+    ck_assert_int_eq(dm_context_create(&context, NULL, NULL, 0), DM_OK);
+    ck_assert_int_eq(linear_schedule(&schedule, context), DM_OK);
     file = golden_open(&context->host, "losses.safetensors");
 }
 
@@ -35,9 +37,9 @@ static void end(void) {
  * and of its variance differ in size. */
 static void compare(const char *name, const float *gradient, size_t channels,
                     const double *losses) {
-    size_t count = PICTURES * PIXELS * channels;
+    size_t count = IMAGES * PIXELS * channels;
     float *want = golden_read(file, name, "gradient", count),
-          *sums = golden_read(file, name, "losses", PICTURES);
+          *sums = golden_read(file, name, "losses", IMAGES);
     for (size_t part = 0; part < channels / CHANNELS; part++) {
         double off = 0, all = 0;
         for (size_t i = 0; i < count; i++) {
@@ -51,9 +53,9 @@ static void compare(const char *name, const float *gradient, size_t channels,
         ck_assert_msg(error < gradient_bound,
                       "%s: the gradient's part %zu is off by %.3g of its norm", name, part, error);
     }
-    for (int k = 0; k < PICTURES; k++)
+    for (int k = 0; k < IMAGES; k++)
         ck_assert_msg(fabs(losses[k] / (double)sums[k] - 1) < loss_bound,
-                      "%s: the loss of picture %d is %.9g, not %.9g", name, k, losses[k],
+                      "%s: the loss of image %d is %.9g, not %.9g", name, k, losses[k],
                       (double)sums[k]);
     free(want);
     free(sums);
@@ -64,16 +66,17 @@ static const double deltas[] = {0.03, 0.3, 30};
 START_TEST(huber) {
     static float output[ALL], target[ALL], gradient[ALL];
     char name[32];
-    double losses[PICTURES];
-    dmi_loss_term terms[PICTURES];
-    for (int k = 0; k < PICTURES; k++) terms[k] = (dmi_loss_term){.weight = 1, .importance = 1};
+    double losses[IMAGES];
+    dmi_loss_term terms[IMAGES];
+    for (int k = 0; k < IMAGES; k++)
+        terms[k] = (dmi_loss_term){.weight = 1, .importance_weight = 1};
     golden_fill(output, ALL, 1, "losses", "output");
     golden_fill(target, ALL, 1, "losses", "eps");
     dmi_loss loss = {.kernels = context->kernels,
                      .kind = DM_LOSS_HUBER,
                      .huber_delta = deltas[_i],
                      .values = values,
-                     .pictures = PICTURES,
+                     .images = IMAGES,
                      .elements = N,
                      .channels = CHANNELS,
                      .input_channels = CHANNELS};
@@ -90,11 +93,11 @@ START_TEST(hybrid) {
         gradient[2 * ALL], scratch[64 * 2 * N];
     int32_t t = timesteps[_i];
     char name[32];
-    double losses[PICTURES], a = schedule->alpha_cumprod[t];
-    dmi_loss_term terms[PICTURES];
-    for (int k = 0; k < PICTURES; k++)
+    double losses[IMAGES], a = schedule->alpha_cumprod[t];
+    dmi_loss_term terms[IMAGES];
+    for (int k = 0; k < IMAGES; k++)
         terms[k] = (dmi_loss_term){.weight = 0.5 + k,
-                                   .importance = 1 + 0.25 * k,
+                                   .importance_weight = 1 + 0.25 * k,
                                    .bound = dmi_loss_bound(schedule, t)};
     golden_fill(x_0, ALL, 1.1f, "losses", "x_0");
     golden_fill(eps, ALL, 1.7f, "losses", "eps");
@@ -112,7 +115,7 @@ START_TEST(hybrid) {
                      .kind = DM_LOSS_HYBRID,
                      .bound_factor = lambda / log(2),
                      .values = values,
-                     .pictures = PICTURES,
+                     .images = IMAGES,
                      .elements = N,
                      .channels = CHANNELS,
                      .input_channels = CHANNELS,

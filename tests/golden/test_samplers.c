@@ -1,19 +1,22 @@
-/* Against diffusers: the figures of its own tests, and whole pictures of DDPM and DDIM that
+/* Against diffusers: the figures of its own tests, and whole images of DDPM and DDIM that
  * make_samplers.py had it make. Those of the other solvers are in test_solvers.c. */
 #include "base/torch_random.h"
 #include "diffusion.h"
+#include "diffusion/prediction.h"
+#include "diffusion/schedule.h"
 #include "io/safetensors.h"
 #include "sample/solver.h"
+#include "support/denoiser.h"
 #include "support/support.h"
 
-enum { PICTURES = 4, ELEMENTS = 3 * 8 * 8, TOTAL = PICTURES * ELEMENTS };
+enum { IMAGES = 4, ELEMENTS = 3 * 8 * 8, TOTAL = IMAGES * ELEMENTS };
 
 static dm_context *context_new(void) {
     dm_context *context;
     dm_context_options o;
     ck_assert_int_eq(dm_context_options_init(&o, sizeof o), DM_OK);
     o.threads = 2;
-    ck_assert_int_eq(dm_context_create(&context, &o), DM_OK);
+    ck_assert_int_eq(dm_context_create(&context, &o, NULL, 0), DM_OK);
     return context;
 }
 
@@ -26,26 +29,26 @@ static dm_context *context_new(void) {
 
 /* ---- the figures of diffusers' own tests ---- */
 
-static int32_t dummy(void *user, float *output, const float *x_t, float timestep,
-                     const int32_t *labels, size_t count, size_t elements) {
-    (void)user, (void)labels;
-    for (size_t i = 0; i < count * elements; i++) output[i] = x_t[i] * timestep / (timestep + 1);
+static int32_t dummy(void *user, const dm_denoiser_input *input, float *output, size_t size) {
+    const float *x_t = input->x;
+    float timestep = (float)input->time;
+    (void)user;
+    for (size_t i = 0; i < size; i++) output[i] = x_t[i] * timestep / (timestep + 1);
     return 0;
 }
 
-static int32_t torch_noise(void *user, int32_t step, float *noise, size_t first, size_t count,
-                           size_t elements) {
-    (void)step;
+static int32_t torch_noise(void *user, const dm_noise_request *request, float *noise, size_t size) {
+    size_t first = request->first;
     ck_assert_uint_eq(first, 0);
-    dmi_torch_randn(user, noise, count * elements);
+    dmi_torch_randn(user, noise, size);
     return 0;
 }
 
 /* Element (n, c, h, w) is (((c*8+h)*8+w)*4+n) / 768. */
 static void deterministic_sample(float *start) {
-    for (int n = 0; n < PICTURES; n++)
+    for (int n = 0; n < IMAGES; n++)
         for (int i = 0; i < ELEMENTS; i++)
-            start[n * ELEMENTS + i] = (float)(i * PICTURES + n) / TOTAL;
+            start[n * ELEMENTS + i] = (float)(i * IMAGES + n) / TOTAL;
 }
 
 /* Published, from tables in float32, with the tolerances of those tests; a sum of 0: there is none.
@@ -62,16 +65,21 @@ static void check_figure(const float *images, double sum, double mean, double ex
     ck_assert_msg(fabs(total - exact) < 2e-6 * exact, "the sum is %.6f, not %.6f", total, exact);
 }
 
-/* schedule_options may be NULL; the start is multiplied by `spread`. */
+/* The schedule is linear unless its options are given; the start is multiplied by `spread`. */
 static void check_figures(const dm_sampler_options *options,
                           const dm_schedule_options *schedule_options, int32_t prediction,
                           double spread, double sum, double mean, double exact) {
     dm_context *context = context_new();
     dm_schedule *schedule;
     dm_sampler *sampler;
-    ok(context, dm_schedule_create(&schedule, context, schedule_options));
-    ok(context, dm_sampler_create_with_denoiser(&sampler, context, schedule, dummy, NULL,
-                                                prediction, 8, 8, 3, options));
+    dm_schedule_options linear;
+    ok(context, dm_schedule_options_init(&linear, sizeof linear));
+    linear.kind = DM_SCHEDULE_LINEAR;
+    ok(context,
+       dm_schedule_create(&schedule, context, schedule_options ? schedule_options : &linear));
+    ok(context,
+       dm_sampler_create_with_denoiser(&sampler, context, schedule,
+                                       test_denoiser(dummy, NULL, prediction, 8, 8, 3), options));
     float start[TOTAL], images[TOTAL];
     deterministic_sample(start);
     for (int i = 0; i < TOTAL; i++) start[i] = (float)(spread * start[i]);
@@ -79,11 +87,11 @@ static void check_figures(const dm_sampler_options *options,
     dmi_torch_seed(&torch, 0);
     dm_sampler_request request;
     ok(context, dm_sampler_request_init(&request, sizeof request));
-    request.count = PICTURES;
-    request.start = start;
+    request.count = IMAGES;
+    request.initial_noise = start;
     request.noise = torch_noise;
     request.noise_user = &torch;
-    ok(context, dm_sampler_run(sampler, &request, images, TOTAL));
+    ok(context, dm_sampler_run(sampler, test_counted(sampler, &request), images, TOTAL));
     check_figure(images, sum, mean, exact);
     dm_sampler_destroy(sampler);
     dm_schedule_destroy(schedule);
@@ -110,15 +118,14 @@ START_TEST(diffusers_ddim_figures) {
 END_TEST
 
 /* Eleven timesteps from 999 to 0, without the last; timestep 0's level at the end. */
-static const int32_t ten_of_eleven[] = {999, 899, 799, 699, 599, 500, 400, 300, 200, 100};
+static const double ten_of_eleven[] = {999, 899, 799, 699, 599, 500, 400, 300, 200, 100};
 
 static dm_sampler_options few_steps(int32_t solver) {
     dm_sampler_options o;
     dm_sampler_options_init(&o, sizeof o);
     o.solver = solver;
-    o.steps = 10;
-    o.spacing = DM_SPACING_CUSTOM;
-    o.timesteps = ten_of_eleven;
+    o.custom_count = 10;
+    o.custom_times = ten_of_eleven;
     o.order = 2;
     o.clip = 0;
     o.final_alpha_one = 0;
@@ -154,7 +161,7 @@ START_TEST(diffusers_edm_euler_figures) {
 END_TEST
 
 /* In these tests of diffusers' the scaled sample, x as it stands here, is also taken for the one to
- * go on from, x / signal: so x comes out of the question multiplied by its signal. The sampler
+ * go on from, x / signal: so x comes out of the evaluation multiplied by its signal. The sampler
  * doesn't do that, and its stages are gone through here. */
 static void check_scaled_twice(const dmi_solver *solver, double sum, double mean, double exact) {
     enum { STEPS = 10, TIMESTEPS = 1100 };
@@ -162,6 +169,7 @@ static void check_scaled_twice(const dmi_solver *solver, double sum, double mean
     dm_schedule_options so;
     dm_schedule *schedule;
     ok(context, dm_schedule_options_init(&so, sizeof so));
+    so.kind = DM_SCHEDULE_LINEAR;
     so.timesteps = TIMESTEPS;
     ok(context, dm_schedule_create(&schedule, context, &so));
     dm_sampler_options o;
@@ -179,7 +187,7 @@ static void check_scaled_twice(const dmi_solver *solver, double sum, double mean
                      .levels = levels,
                      .timesteps = timesteps,
                      .steps = STEPS};
-    float images[TOTAL], noise[TOTAL], asked[TOTAL], output[TOTAL];
+    float images[TOTAL], noise[TOTAL], x_f32[TOTAL], output[TOTAL];
     double x[TOTAL];
     deterministic_sample(images);
     for (int i = 0; i < TOTAL; i++)
@@ -189,18 +197,19 @@ static void check_scaled_twice(const dmi_solver *solver, double sum, double mean
     for (int k = 0; k < STEPS; k++) {
         dmi_stage stage;
         ck_assert_int_eq(solver->step(&path, k, &stage), 1);
-        ck_assert(stage.before_noise == 0 && !stage.corrects);
-        dmi_reading reading = dmi_reading_at(stage.at, DM_PREDICT_EPS, 0);
+        ck_assert(stage.churn_noise == 0 && !stage.has_corrector);
+        dmi_prediction_coefficients coefficients = dmi_prediction_at(stage.at, DM_PREDICT_EPS, 0);
         dmi_torch_randn(&torch, noise, TOTAL);
-        for (int i = 0; i < TOTAL; i++) asked[i] = (float)x[i];
-        dummy(NULL, output, asked, (float)stage.at.time, NULL, PICTURES, ELEMENTS);
+        for (int i = 0; i < TOTAL; i++) x_f32[i] = (float)x[i];
+        dm_denoiser_input input = {.x = x_f32, .time = stage.at.time, .count = IMAGES};
+        dummy(NULL, &input, output, TOTAL);
         for (int i = 0; i < TOTAL; i++) {
             double taken = x[i] * stage.at.signal;
-            double x_0 = reading.x0_x * taken + reading.x0_output * output[i];
-            double eps = reading.eps_x * taken + reading.eps_output * output[i];
-            const dmi_sum *move = &stage.move;
-            x[i] = move->of[DMI_X] * taken + move->of[DMI_X0] * x_0 + move->of[DMI_EPS] * eps +
-                   move->noise * noise[i];
+            double x_0 = coefficients.x0_x * taken + coefficients.x0_output * output[i];
+            double eps = coefficients.eps_x * taken + coefficients.eps_output * output[i];
+            const dmi_sum *update = &stage.update;
+            x[i] = update->factors[DMI_X] * taken + update->factors[DMI_X0] * x_0 +
+                   update->factors[DMI_EPS] * eps + update->noise * noise[i];
         }
     }
     for (int i = 0; i < TOTAL; i++) images[i] = (float)x[i];
@@ -226,7 +235,7 @@ START_TEST(torch_random_numbers) {
 }
 END_TEST
 
-/* ---- whole pictures ---- */
+/* ---- whole images ---- */
 
 typedef struct golden_case {
     const char *name;
@@ -234,7 +243,7 @@ typedef struct golden_case {
     dm_sampler_options options; /* solver, steps, spacing, ...; struct_size is set by the test */
 } golden_case;
 
-static const int32_t custom_timesteps[] = {990, 700, 431, 200, 77, 20, 3, 1};
+static const double custom_times[] = {990, 700, 431, 200, 77, 20, 3, 1};
 
 #define DDPM(variance_, steps_, spacing_)                                                          \
     .solver = DM_SOLVER_DDPM, .variance = DM_VARIANCE_##variance_, .steps = (steps_),              \
@@ -251,7 +260,7 @@ static const golden_case cases[] = {
     {"ddpm-custom",
      DM_PREDICT_V,
      DM_SCHEDULE_LINEAR,
-     {DDPM(FIXED_LARGE, 8, CUSTOM), .timesteps = custom_timesteps}},
+     {DDPM(FIXED_LARGE, 8, AUTO), .custom_times = custom_times, .custom_count = 8}},
     {"ddpm-cosine", DM_PREDICT_V, DM_SCHEDULE_COSINE, {DDPM(FIXED_LARGE, 100, LEADING)}},
     {"ddim-leading", DM_PREDICT_EPS, DM_SCHEDULE_LINEAR, {DDIM(20, LEADING, 1, 1)}},
     {"ddim-half", DM_PREDICT_EPS, DM_SCHEDULE_LINEAR, {DDIM(20, LEADING, 1, 1), .eta = 0.5}},
@@ -268,11 +277,12 @@ static const golden_case cases[] = {
 };
 enum { CASE_COUNT = sizeof cases / sizeof cases[0] };
 
-static int32_t network(void *user, float *output, const float *x_t, float timestep,
-                       const int32_t *labels, size_t count, size_t elements) {
-    (void)user, (void)labels;
+static int32_t network(void *user, const dm_denoiser_input *input, float *output, size_t size) {
+    const float *x_t = input->x;
+    float timestep = (float)input->time;
+    (void)user;
     double factor = 0.98 * (timestep + 1) / (timestep + 2);
-    for (size_t i = 0; i < count * elements; i++) output[i] = (float)(factor * x_t[i]);
+    for (size_t i = 0; i < size; i++) output[i] = (float)(factor * x_t[i]);
     return 0;
 }
 
@@ -283,20 +293,19 @@ static void fill_named(float *values, const char *name, float scale) {
     test_fill(values, TOTAL, seed, scale);
 }
 
-static int32_t formula_noise(void *user, int32_t step, float *noise, size_t first, size_t count,
-                             size_t elements) {
+static int32_t formula_noise(void *user, const dm_noise_request *request, float *noise,
+                             size_t size) {
+    int32_t step = request->step;
     (void)user;
-    ck_assert(first == 0 && count == PICTURES && elements == ELEMENTS);
+    ck_assert(request->first == 0 && request->count == IMAGES && size == TOTAL);
     char name[32];
     snprintf(name, sizeof name, step == 0 ? "samplers/start" : "samplers/noise%d", (int)step);
     fill_named(noise, name, step == 0 ? 2.0f : sqrtf(3.0f));
     return 0;
 }
 
-static int32_t keep_middle(void *user, int32_t step, int32_t steps, const float *x_t,
-                           const float *x_0, size_t first, size_t count) {
-    (void)x_t, (void)first;
-    if (step == (steps + 1) / 2) memcpy(user, x_0, count * ELEMENTS * sizeof(float));
+static int32_t keep_middle(void *user, const dm_sampler_progress *p) {
+    if (p->step == (p->steps + 1) / 2) memcpy(user, p->x_0, p->elements * sizeof(float));
     return 0;
 }
 
@@ -313,7 +322,7 @@ static void compare(const dmi_safetensors *file, const char *name, const char *w
     ck_assert_msg(error < bound, "%s: relative error %.3g", key, error);
 }
 
-START_TEST(diffusers_pictures) {
+START_TEST(diffusers_images) {
     const golden_case *c = &cases[_i];
     dmi_host *host = test_host_new(1);
     dmi_safetensors *file;
@@ -331,19 +340,21 @@ START_TEST(diffusers_pictures) {
     o.steps_offset = wanted.steps_offset;
     o.variance = wanted.variance, o.clip = wanted.clip, o.rederive_eps = wanted.rederive_eps,
     o.eta = wanted.eta;
-    o.final_alpha_one = wanted.final_alpha_one, o.timesteps = wanted.timesteps;
-    o.batch_size = PICTURES;
+    o.final_alpha_one = wanted.final_alpha_one;
+    o.custom_times = wanted.custom_times, o.custom_count = wanted.custom_count;
+    o.batch_size = IMAGES;
     dm_sampler *sampler;
-    ok(context, dm_sampler_create_with_denoiser(&sampler, context, schedule, network, NULL,
-                                                c->prediction, 8, 8, 3, &o));
+    ok(context,
+       dm_sampler_create_with_denoiser(&sampler, context, schedule,
+                                       test_denoiser(network, NULL, c->prediction, 8, 8, 3), &o));
     float images[TOTAL], middle[TOTAL] = {0};
     dm_sampler_request request;
     ok(context, dm_sampler_request_init(&request, sizeof request));
-    request.count = PICTURES;
+    request.count = IMAGES;
     request.noise = formula_noise;
     request.progress = keep_middle;
     request.progress_user = middle;
-    ok(context, dm_sampler_run(sampler, &request, images, TOTAL));
+    ok(context, dm_sampler_run(sampler, test_counted(sampler, &request), images, TOTAL));
     /* Theirs is in double, ours rounds x_t to float at each of up to 100 steps. x_0 is a difference
      * of larger numbers: 0.01 x_t for this network in the middle of a v-predicting run. */
     compare(file, c->name, "x", images, 2e-6);
@@ -368,7 +379,7 @@ Suite *test_samplers_suite(void) {
     tcase_add_test(tcase, diffusers_unipc_figures);
     tcase_add_test(tcase, diffusers_edm_euler_figures);
     tcase_add_test(tcase, diffusers_euler_figures);
-    tcase_add_loop_test(tcase, diffusers_pictures, 0, CASE_COUNT);
+    tcase_add_loop_test(tcase, diffusers_images, 0, CASE_COUNT);
     suite_add_tcase(suite, tcase);
     return suite;
 }

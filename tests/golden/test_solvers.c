@@ -1,16 +1,18 @@
-/* Every solver against diffusers: the pictures that make_solvers.py had it make, in double
+/* Every solver against diffusers: the images that make_solvers.py had it make, in double
  * precision. */
 #include "diffusion.h"
 #include "golden/golden.h"
+#include "support/denoiser.h"
+#include "support/network.h"
 #include "support/support.h"
 
-enum { PICTURES = 2, ELEMENTS = 3 * 8 * 8, TOTAL = PICTURES * ELEMENTS, MOST_STEPS = 20 };
+enum { IMAGES = 2, ELEMENTS = 3 * 8 * 8, TOTAL = IMAGES * ELEMENTS, STEPS_MAX = 20 };
 
 typedef struct solver_case {
     const char *name;
     int32_t solver, prediction, steps;
-    int32_t spacing; /* DM_SPACING_CUSTOM: one timestep more than steps, evenly from 999 to 0,
-                        without the last */
+    int32_t spacing; /* LAST_DROPPED: one timestep more than steps, evenly from 999 to 0, without
+                        the last */
     int32_t order, grid, kind;
     int32_t variance, steps_offset,
         clip;  /* 0, unlike the default, since most of diffusers' schedulers don't clip */
@@ -24,13 +26,14 @@ typedef struct solver_case {
 } solver_case;
 
 /* The state is in double on both sides, and the network in single precision on both. So what is
- * left is a float's last bit in a few values: of the result, and of what the network is asked or
+ * left is a float's last bit in a few values: of the result, and of what the network gets or
  * gives where a double lies next to the middle between two floats. Nearly all cases measure 0 and
  * the worst 8e-8, with zero terminal SNR, where diffusers' side has a sigma of 1e8 for an infinite
  * one. */
 static const double usual_bound = 2e-7;
 
 /* The spacing and, by name, what is not 0 of the rest. */
+enum { DM_SPACING_LAST_DROPPED = 100 };
 #define ROW(name_, solver_, prediction_, steps_, ...)                                              \
     {                                                                                              \
         .name = (name_), .solver = DM_SOLVER_##solver_, .prediction = DM_PREDICT_##prediction_,    \
@@ -99,90 +102,93 @@ static const solver_case cases[] = {
     ROW("lms-exponential", LMS, V, 12, LINSPACE, .grid = DM_GRID_EXPONENTIAL),
     ROW("lms-cosine", LMS, V, 20, LEADING, .kind = DM_SCHEDULE_COSINE),
 
-    ROW("dpmpp-1", DPMPP, EPS, 12, CUSTOM, .order = 1),
-    ROW("dpmpp-1-x0", DPMPP, X0, 20, CUSTOM, .order = 1),
-    ROW("dpmpp-1-v", DPMPP, V, 20, CUSTOM, .order = 1, .keep = true),
-    ROW("dpmpp-2", DPMPP, EPS, 12, CUSTOM, .order = 2),
-    ROW("dpmpp-2-x0", DPMPP, X0, 20, CUSTOM, .order = 2),
-    ROW("dpmpp-2-v", DPMPP, V, 20, CUSTOM, .order = 2, .keep = true),
+    ROW("dpmpp-1", DPMPP, EPS, 12, LAST_DROPPED, .order = 1),
+    ROW("dpmpp-1-x0", DPMPP, X0, 20, LAST_DROPPED, .order = 1),
+    ROW("dpmpp-1-v", DPMPP, V, 20, LAST_DROPPED, .order = 1, .keep = true),
+    ROW("dpmpp-2", DPMPP, EPS, 12, LAST_DROPPED, .order = 2),
+    ROW("dpmpp-2-x0", DPMPP, X0, 20, LAST_DROPPED, .order = 2),
+    ROW("dpmpp-2-v", DPMPP, V, 20, LAST_DROPPED, .order = 2, .keep = true),
     /* Of third order diffusers lacks a factor of 2, which make_solvers.py puts right: see
-     * third_order there. Without it pictures are 0.64 % away after 20 steps. */
-    ROW("dpmpp-3", DPMPP, EPS, 12, CUSTOM, .order = 3),
-    ROW("dpmpp-3-x0", DPMPP, X0, 20, CUSTOM, .order = 3),
-    ROW("dpmpp-3-v", DPMPP, V, 20, CUSTOM, .order = 3, .keep = true),
+     * third_order there. Without it images are 0.64 % away after 20 steps. */
+    ROW("dpmpp-3", DPMPP, EPS, 12, LAST_DROPPED, .order = 3),
+    ROW("dpmpp-3-x0", DPMPP, X0, 20, LAST_DROPPED, .order = 3),
+    ROW("dpmpp-3-v", DPMPP, V, 20, LAST_DROPPED, .order = 3, .keep = true),
     ROW("dpmpp-karras", DPMPP, EPS, 12, LINSPACE, .grid = DM_GRID_KARRAS),
     ROW("dpmpp-exponential", DPMPP, V, 12, LINSPACE, .grid = DM_GRID_EXPONENTIAL),
-    ROW("dpmpp-cosine", DPMPP, V, 12, CUSTOM, .kind = DM_SCHEDULE_COSINE),
-    ROW("dpmpp-threshold", DPMPP, EPS, 12, CUSTOM, .threshold = true),
+    ROW("dpmpp-cosine", DPMPP, V, 12, LAST_DROPPED, .kind = DM_SCHEDULE_COSINE),
+    ROW("dpmpp-threshold", DPMPP, EPS, 12, LAST_DROPPED, .threshold = true),
     ROW("dpmpp-trailing", DPMPP, X0, 12, TRAILING, .kind = DM_SCHEDULE_SIGMOID),
-    ROW("dpmpp-flow", DPMPP, FLOW, 9, CUSTOM, .kind = DM_SCHEDULE_FLOW),
-    ROW("dpmpp-flow-shift", DPMPP, FLOW, 9, CUSTOM, .order = 3, .kind = DM_SCHEDULE_FLOW,
+    ROW("dpmpp-flow", DPMPP, FLOW, 9, LAST_DROPPED, .kind = DM_SCHEDULE_FLOW),
+    ROW("dpmpp-flow-shift", DPMPP, FLOW, 9, LAST_DROPPED, .order = 3, .kind = DM_SCHEDULE_FLOW,
         .flow_shift = 3),
     ROW("dpmpp-zero", DPMPP, V, 12, TRAILING, .zero = true),
-    ROW("dpmpp-keep-short", DPMPP, EPS, 12, CUSTOM, .order = 3, .keep = true),
-    ROW("single-1", DPMPP_SINGLE, EPS, 12, CUSTOM, .order = 1),
-    ROW("single-1-x0", DPMPP_SINGLE, X0, 13, CUSTOM, .order = 1),
-    ROW("single-1-v", DPMPP_SINGLE, V, 11, CUSTOM, .order = 1),
-    ROW("single-1-keep", DPMPP_SINGLE, EPS, 12, CUSTOM, .order = 1, .keep = true, .late = true),
-    ROW("single-2", DPMPP_SINGLE, EPS, 12, CUSTOM, .order = 2),
-    ROW("single-2-x0", DPMPP_SINGLE, X0, 13, CUSTOM, .order = 2),
-    ROW("single-2-v", DPMPP_SINGLE, V, 11, CUSTOM, .order = 2),
-    ROW("single-2-keep", DPMPP_SINGLE, EPS, 12, CUSTOM, .order = 2, .keep = true, .late = true),
-    ROW("single-3", DPMPP_SINGLE, EPS, 12, CUSTOM, .order = 3),
-    ROW("single-3-x0", DPMPP_SINGLE, X0, 13, CUSTOM, .order = 3),
-    ROW("single-3-v", DPMPP_SINGLE, V, 11, CUSTOM, .order = 3),
-    ROW("single-3-keep", DPMPP_SINGLE, EPS, 12, CUSTOM, .order = 3, .keep = true, .late = true),
+    ROW("dpmpp-keep-short", DPMPP, EPS, 12, LAST_DROPPED, .order = 3, .keep = true),
+    ROW("single-1", DPMPP_SINGLE, EPS, 12, LAST_DROPPED, .order = 1),
+    ROW("single-1-x0", DPMPP_SINGLE, X0, 13, LAST_DROPPED, .order = 1),
+    ROW("single-1-v", DPMPP_SINGLE, V, 11, LAST_DROPPED, .order = 1),
+    ROW("single-1-keep", DPMPP_SINGLE, EPS, 12, LAST_DROPPED, .order = 1, .keep = true,
+        .late = true),
+    ROW("single-2", DPMPP_SINGLE, EPS, 12, LAST_DROPPED, .order = 2),
+    ROW("single-2-x0", DPMPP_SINGLE, X0, 13, LAST_DROPPED, .order = 2),
+    ROW("single-2-v", DPMPP_SINGLE, V, 11, LAST_DROPPED, .order = 2),
+    ROW("single-2-keep", DPMPP_SINGLE, EPS, 12, LAST_DROPPED, .order = 2, .keep = true,
+        .late = true),
+    ROW("single-3", DPMPP_SINGLE, EPS, 12, LAST_DROPPED, .order = 3),
+    ROW("single-3-x0", DPMPP_SINGLE, X0, 13, LAST_DROPPED, .order = 3),
+    ROW("single-3-v", DPMPP_SINGLE, V, 11, LAST_DROPPED, .order = 3),
+    ROW("single-3-keep", DPMPP_SINGLE, EPS, 12, LAST_DROPPED, .order = 3, .keep = true,
+        .late = true),
     ROW("single-karras", DPMPP_SINGLE, EPS, 12, LINSPACE, .grid = DM_GRID_KARRAS),
     ROW("single-exponential", DPMPP_SINGLE, V, 12, LINSPACE, .grid = DM_GRID_EXPONENTIAL),
-    ROW("single-cosine", DPMPP_SINGLE, V, 12, CUSTOM, .kind = DM_SCHEDULE_COSINE),
-    ROW("single-threshold", DPMPP_SINGLE, EPS, 12, CUSTOM, .threshold = true),
-    ROW("single-flow", DPMPP_SINGLE, FLOW, 9, CUSTOM, .kind = DM_SCHEDULE_FLOW),
-    ROW("single-flow-shift", DPMPP_SINGLE, FLOW, 9, CUSTOM, .order = 3, .kind = DM_SCHEDULE_FLOW,
-        .flow_shift = 3),
-    ROW("sde-1", DPMPP_SDE, EPS, 12, CUSTOM, .order = 1),
-    ROW("sde-1-x0", DPMPP_SDE, X0, 20, CUSTOM, .order = 1),
-    ROW("sde-1-v", DPMPP_SDE, V, 12, CUSTOM, .order = 1, .keep = true),
-    ROW("sde-2", DPMPP_SDE, EPS, 12, CUSTOM, .order = 2),
-    ROW("sde-2-x0", DPMPP_SDE, X0, 20, CUSTOM, .order = 2),
-    ROW("sde-2-v", DPMPP_SDE, V, 12, CUSTOM, .order = 2, .keep = true),
+    ROW("single-cosine", DPMPP_SINGLE, V, 12, LAST_DROPPED, .kind = DM_SCHEDULE_COSINE),
+    ROW("single-threshold", DPMPP_SINGLE, EPS, 12, LAST_DROPPED, .threshold = true),
+    ROW("single-flow", DPMPP_SINGLE, FLOW, 9, LAST_DROPPED, .kind = DM_SCHEDULE_FLOW),
+    ROW("single-flow-shift", DPMPP_SINGLE, FLOW, 9, LAST_DROPPED, .order = 3,
+        .kind = DM_SCHEDULE_FLOW, .flow_shift = 3),
+    ROW("sde-1", DPMPP_SDE, EPS, 12, LAST_DROPPED, .order = 1),
+    ROW("sde-1-x0", DPMPP_SDE, X0, 20, LAST_DROPPED, .order = 1),
+    ROW("sde-1-v", DPMPP_SDE, V, 12, LAST_DROPPED, .order = 1, .keep = true),
+    ROW("sde-2", DPMPP_SDE, EPS, 12, LAST_DROPPED, .order = 2),
+    ROW("sde-2-x0", DPMPP_SDE, X0, 20, LAST_DROPPED, .order = 2),
+    ROW("sde-2-v", DPMPP_SDE, V, 12, LAST_DROPPED, .order = 2, .keep = true),
     ROW("sde-karras", DPMPP_SDE, EPS, 12, LINSPACE, .grid = DM_GRID_KARRAS),
     ROW("sde-zero", DPMPP_SDE, V, 12, TRAILING, .zero = true),
 
-    ROW("unipc-1", UNIPC, EPS, 10, CUSTOM, .order = 1),
-    ROW("unipc-1-x0", UNIPC, X0, 10, CUSTOM, .order = 1),
-    ROW("unipc-1-v", UNIPC, V, 16, CUSTOM, .order = 1, .keep = true, .late = true),
-    ROW("unipc-2", UNIPC, EPS, 10, CUSTOM, .order = 2),
-    ROW("unipc-2-x0", UNIPC, X0, 10, CUSTOM, .order = 2),
-    ROW("unipc-2-v", UNIPC, V, 16, CUSTOM, .order = 2, .keep = true, .late = true),
-    ROW("unipc-3", UNIPC, EPS, 10, CUSTOM, .order = 3),
-    ROW("unipc-3-x0", UNIPC, X0, 10, CUSTOM, .order = 3),
-    ROW("unipc-3-v", UNIPC, V, 16, CUSTOM, .order = 3, .keep = true, .late = true),
+    ROW("unipc-1", UNIPC, EPS, 10, LAST_DROPPED, .order = 1),
+    ROW("unipc-1-x0", UNIPC, X0, 10, LAST_DROPPED, .order = 1),
+    ROW("unipc-1-v", UNIPC, V, 16, LAST_DROPPED, .order = 1, .keep = true, .late = true),
+    ROW("unipc-2", UNIPC, EPS, 10, LAST_DROPPED, .order = 2),
+    ROW("unipc-2-x0", UNIPC, X0, 10, LAST_DROPPED, .order = 2),
+    ROW("unipc-2-v", UNIPC, V, 16, LAST_DROPPED, .order = 2, .keep = true, .late = true),
+    ROW("unipc-3", UNIPC, EPS, 10, LAST_DROPPED, .order = 3),
+    ROW("unipc-3-x0", UNIPC, X0, 10, LAST_DROPPED, .order = 3),
+    ROW("unipc-3-v", UNIPC, V, 16, LAST_DROPPED, .order = 3, .keep = true, .late = true),
     ROW("unipc-karras", UNIPC, EPS, 12, LINSPACE, .grid = DM_GRID_KARRAS),
     ROW("unipc-exponential", UNIPC, V, 12, LINSPACE, .grid = DM_GRID_EXPONENTIAL),
-    ROW("unipc-cosine", UNIPC, V, 12, CUSTOM, .kind = DM_SCHEDULE_COSINE),
-    ROW("unipc-threshold", UNIPC, EPS, 12, CUSTOM, .threshold = true),
+    ROW("unipc-cosine", UNIPC, V, 12, LAST_DROPPED, .kind = DM_SCHEDULE_COSINE),
+    ROW("unipc-threshold", UNIPC, EPS, 12, LAST_DROPPED, .threshold = true),
     ROW("unipc-trailing", UNIPC, X0, 12, TRAILING, .kind = DM_SCHEDULE_SIGMOID),
     ROW("unipc-zero", UNIPC, V, 12, TRAILING, .zero = true),
-    ROW("unipc-flow", UNIPC, FLOW, 9, CUSTOM, .kind = DM_SCHEDULE_FLOW),
-    ROW("unipc-flow-shift", UNIPC, FLOW, 9, CUSTOM, .order = 3, .kind = DM_SCHEDULE_FLOW,
+    ROW("unipc-flow", UNIPC, FLOW, 9, LAST_DROPPED, .kind = DM_SCHEDULE_FLOW),
+    ROW("unipc-flow-shift", UNIPC, FLOW, 9, LAST_DROPPED, .order = 3, .kind = DM_SCHEDULE_FLOW,
         .flow_shift = 3),
     /* Diffusers' DEIS has no other end than timestep 0's level. */
-    ROW("deis-1", DEIS, EPS, 12, CUSTOM, .order = 1, .keep = true),
-    ROW("deis-1-x0", DEIS, X0, 12, CUSTOM, .order = 1, .keep = true),
-    ROW("deis-1-v", DEIS, V, 20, CUSTOM, .order = 1, .keep = true, .late = true),
-    ROW("deis-2", DEIS, EPS, 12, CUSTOM, .order = 2, .keep = true),
-    ROW("deis-2-x0", DEIS, X0, 12, CUSTOM, .order = 2, .keep = true),
-    ROW("deis-2-v", DEIS, V, 20, CUSTOM, .order = 2, .keep = true, .late = true),
-    ROW("deis-3", DEIS, EPS, 12, CUSTOM, .order = 3, .keep = true),
-    ROW("deis-3-x0", DEIS, X0, 12, CUSTOM, .order = 3, .keep = true),
-    ROW("deis-3-v", DEIS, V, 20, CUSTOM, .order = 3, .keep = true, .late = true),
+    ROW("deis-1", DEIS, EPS, 12, LAST_DROPPED, .order = 1, .keep = true),
+    ROW("deis-1-x0", DEIS, X0, 12, LAST_DROPPED, .order = 1, .keep = true),
+    ROW("deis-1-v", DEIS, V, 20, LAST_DROPPED, .order = 1, .keep = true, .late = true),
+    ROW("deis-2", DEIS, EPS, 12, LAST_DROPPED, .order = 2, .keep = true),
+    ROW("deis-2-x0", DEIS, X0, 12, LAST_DROPPED, .order = 2, .keep = true),
+    ROW("deis-2-v", DEIS, V, 20, LAST_DROPPED, .order = 2, .keep = true, .late = true),
+    ROW("deis-3", DEIS, EPS, 12, LAST_DROPPED, .order = 3, .keep = true),
+    ROW("deis-3-x0", DEIS, X0, 12, LAST_DROPPED, .order = 3, .keep = true),
+    ROW("deis-3-v", DEIS, V, 20, LAST_DROPPED, .order = 3, .keep = true, .late = true),
     ROW("deis-karras", DEIS, EPS, 12, LINSPACE, .grid = DM_GRID_KARRAS, .keep = true),
     ROW("deis-exponential", DEIS, V, 12, LINSPACE, .grid = DM_GRID_EXPONENTIAL, .keep = true),
-    ROW("deis-cosine", DEIS, V, 12, CUSTOM, .kind = DM_SCHEDULE_COSINE, .keep = true),
-    ROW("deis-threshold", DEIS, EPS, 12, CUSTOM, .threshold = true, .keep = true),
+    ROW("deis-cosine", DEIS, V, 12, LAST_DROPPED, .kind = DM_SCHEDULE_COSINE, .keep = true),
+    ROW("deis-threshold", DEIS, EPS, 12, LAST_DROPPED, .threshold = true, .keep = true),
     ROW("deis-trailing", DEIS, X0, 12, TRAILING, .kind = DM_SCHEDULE_SIGMOID, .keep = true),
-    ROW("deis-flow", DEIS, FLOW, 9, CUSTOM, .kind = DM_SCHEDULE_FLOW, .keep = true),
-    ROW("deis-flow-shift", DEIS, FLOW, 9, CUSTOM, .order = 3, .kind = DM_SCHEDULE_FLOW,
+    ROW("deis-flow", DEIS, FLOW, 9, LAST_DROPPED, .kind = DM_SCHEDULE_FLOW, .keep = true),
+    ROW("deis-flow-shift", DEIS, FLOW, 9, LAST_DROPPED, .order = 3, .kind = DM_SCHEDULE_FLOW,
         .flow_shift = 3, .keep = true),
 
     ROW("flow-euler", FLOW_EULER, FLOW, 10, TRAILING, .kind = DM_SCHEDULE_FLOW),
@@ -240,7 +246,7 @@ static void setup(void) {
     dm_context_options o;
     ck_assert_int_eq(dm_context_options_init(&o, sizeof o), DM_OK);
     o.threads = 2;
-    ck_assert_int_eq(dm_context_create(&context, &o), DM_OK);
+    ck_assert_int_eq(dm_context_create(&context, &o, NULL, 0), DM_OK);
 }
 
 static void teardown(void) { dm_context_destroy(context); }
@@ -253,31 +259,33 @@ static void teardown(void) { dm_context_destroy(context); }
     } while (0)
 
 /* In double between a float's input and a float's output, as make_solvers.py has it. */
-static int32_t network(void *user, float *output, const float *x_t, float timestep,
-                       const int32_t *labels, size_t count, size_t elements) {
+static int32_t network(void *user, const dm_denoiser_input *input, float *output, size_t size) {
+    const float *x_t = input->x;
+    float timestep = (float)input->time;
+    const int32_t *labels = input->labels;
+    size_t elements = size / (size_t)input->count;
     (void)user;
     double t = timestep;
-    for (size_t i = 0; i < count * elements; i++) {
+    for (size_t i = 0; i < size; i++) {
         double x = x_t[i], label = labels ? labels[i / elements] : 0;
         output[i] = (float)(0.9 * x * ((t + 1) / (t + 2)) + 0.1 * sin(3 * x + (0.01 * t + label)));
     }
     return 0;
 }
 
-static int32_t formula_noise(void *user, int32_t step, float *noise, size_t first, size_t count,
-                             size_t elements) {
+static int32_t formula_noise(void *user, const dm_noise_request *request, float *noise,
+                             size_t size) {
+    int32_t step = request->step;
     (void)user;
-    ck_assert(first == 0 && count == PICTURES && elements == ELEMENTS);
+    ck_assert(request->first == 0 && request->count == IMAGES && size == TOTAL);
     char name[32];
     snprintf(name, sizeof name, step == 0 ? "start" : "noise%d", (int)step);
     golden_fill(noise, TOTAL, step == 0 ? 2.0f : sqrtf(3.0f), "solvers", name);
     return 0;
 }
 
-static int32_t keep_middle(void *user, int32_t step, int32_t steps, const float *x_t,
-                           const float *x_0, size_t first, size_t count) {
-    (void)x_t, (void)first;
-    if (step == (steps + 1) / 2) memcpy(user, x_0, count * ELEMENTS * sizeof(float));
+static int32_t keep_middle(void *user, const dm_sampler_progress *p) {
+    if (p->step == (p->steps + 1) / 2) memcpy(user, p->x_0, p->elements * sizeof(float));
     return 0;
 }
 
@@ -302,12 +310,14 @@ static dm_schedule *schedule_of(const solver_case *c) {
     return schedule;
 }
 
-static dm_sampler_options options_of(const solver_case *c, int32_t *timesteps) {
+static dm_sampler_options options_of(const solver_case *c, double *times) {
     dm_sampler_options o;
     ok(dm_sampler_options_init(&o, sizeof o));
     o.solver = c->solver, o.steps = c->steps, o.spacing = c->spacing,
     o.steps_offset = c->steps_offset;
-    o.order = c->order, o.grid = c->grid, o.variance = c->variance, o.eta = c->eta;
+    o.order = c->order, o.eta = c->eta;
+    o.grid = c->grid ? c->grid : DM_GRID_TIMESTEPS;
+    o.variance = c->variance ? c->variance : DM_VARIANCE_FIXED_SMALL;
     o.clip = c->clip || c->threshold;
     o.final_alpha_one = !c->keep, o.lower_order_final = !c->late;
     if (c->churn > 0) o.churn = c->churn, o.churn_min = c->churn_min;
@@ -315,36 +325,37 @@ static dm_sampler_options options_of(const solver_case *c, int32_t *timesteps) {
     if (c->threshold) o.threshold = 0.9, o.threshold_max = 1.6;
     o.rederive_eps = 0; /* diffusers' default */
     if (c->guided) o.guidance = 4, o.guidance_rescale = c->guidance_rescale;
-    if (c->spacing != DM_SPACING_CUSTOM) return o;
+    if (c->spacing != DM_SPACING_LAST_DROPPED) return o;
+    o.spacing = DM_SPACING_AUTO;
     /* Flow's timestep t is where u = (t + 1) / 1000. */
     for (int32_t i = 0; i < c->steps; i++)
-        timesteps[i] =
-            (int32_t)nearbyint(999.0 * (c->steps - i) / c->steps) - (c->kind == DM_SCHEDULE_FLOW);
-    o.timesteps = timesteps;
+        times[i] = nearbyint(999.0 * (c->steps - i) / c->steps) - (c->kind == DM_SCHEDULE_FLOW);
+    o.custom_times = times;
+    o.custom_count = (uint64_t)c->steps;
     return o;
 }
 
-START_TEST(diffusers_pictures) {
+START_TEST(diffusers_images) {
     const solver_case *c = &cases[_i];
-    static const int32_t labels[PICTURES] = {1, 2};
-    int32_t timesteps[MOST_STEPS];
+    static const int32_t labels[IMAGES] = {1, 2};
+    double times[STEPS_MAX];
     dm_schedule *schedule = schedule_of(c);
-    dm_sampler_options o = options_of(c, timesteps);
+    dm_sampler_options o = options_of(c, times);
     dm_sampler *sampler;
-    ok(dm_sampler_create_with_denoiser(&sampler, context, schedule, network, NULL, c->prediction, 8,
-                                       8, 3, &o));
+    ok(dm_sampler_create_with_denoiser(&sampler, context, schedule,
+                                       test_denoiser(network, NULL, c->prediction, 8, 8, 3), &o));
     float images[TOTAL], middle[TOTAL] = {0}, start[TOTAL];
     dm_sampler_request request;
     ok(dm_sampler_request_init(&request, sizeof request));
-    request.count = PICTURES;
+    request.count = IMAGES;
     request.labels = c->guided ? labels : NULL;
     request.progress = keep_middle;
     request.progress_user = middle;
     golden_fill(start, TOTAL, 2, "solvers", "start");
     if (c->back) request.image = start;
     else request.noise = formula_noise;
-    ok(c->back ? dm_sampler_invert(sampler, &request, images, TOTAL)
-               : dm_sampler_run(sampler, &request, images, TOTAL));
+    ok(c->back ? dm_sampler_invert(sampler, test_counted(sampler, &request), images, TOTAL)
+               : dm_sampler_run(sampler, test_counted(sampler, &request), images, TOTAL));
     dmi_host *host = test_host_new(1);
     dmi_safetensors *file = golden_open(host, "solvers.safetensors");
     double bound = c->bound > 0 ? c->bound : usual_bound;
@@ -373,17 +384,18 @@ START_TEST(learned_variance) {
     u.levels = 2;
     u.norm_groups = 4;
     u.learned_variance = 1;
+    u.prediction = DM_PREDICT_EPS;
     for (int i = 0; i < 2; i++) u.channels[i] = 8 << i, u.blocks[i] = 1, u.attention[i] = i;
     ok(dm_unet_create(&unet, context, &u, 1));
-    for (size_t i = 0; i < dm_unet_tensor_count(unet); i++) {
+    for (int32_t i = 0; i < dm_unet_tensor_count(unet); i++) {
         dm_tensor_info info = {.struct_size = sizeof info};
-        ok(dm_unet_tensor_info(unet, i, &info));
+        ok(dm_unet_get_tensor_info(unet, i, &info));
         float *values = golden_floats(info.elements);
         golden_weight(values, info.name, info.rank, info.shape);
-        ok(dm_unet_tensor_set(unet, info.name, values, info.elements));
+        ok(network_set(unet, info.name, values, info.elements));
         free(values);
     }
-    ok(dm_schedule_create(&schedule, context, NULL));
+    schedule = schedule_of(&(solver_case){.kind = DM_SCHEDULE_LINEAR});
     ok(dm_sampler_options_init(&o, sizeof o));
     o.solver = DM_SOLVER_DDPM;
     o.variance = DM_VARIANCE_LEARNED;
@@ -391,10 +403,10 @@ START_TEST(learned_variance) {
     o.spacing = DM_SPACING_LEADING;
     ok(dm_sampler_create(&sampler, unet, schedule, &o));
     ok(dm_sampler_request_init(&request, sizeof request));
-    request.count = PICTURES;
+    request.count = IMAGES;
     request.noise = formula_noise;
     float images[TOTAL];
-    ok(dm_sampler_run(sampler, &request, images, TOTAL));
+    ok(dm_sampler_run(sampler, test_counted(sampler, &request), images, TOTAL));
     dmi_host *host = test_host_new(1);
     dmi_safetensors *file = golden_open(host, "solvers.safetensors");
     /* Measures 4e-7: the network's rounding, 1e-6 of its output, of which clipping and later steps
@@ -425,21 +437,24 @@ START_TEST(torch_random_numbers) {
     dm_sampler *sampler;
     dm_sampler_options o;
     dm_sampler_request request;
-    ok(dm_schedule_create(&schedule, context, NULL));
+    schedule = schedule_of(&(solver_case){.kind = DM_SCHEDULE_LINEAR});
     ok(dm_sampler_options_init(&o, sizeof o));
     o.solver = DM_SOLVER_DDPM;
     o.steps = 20;
     o.spacing = DM_SPACING_LEADING;
+    o.variance = DM_VARIANCE_FIXED_LARGE;
     int32_t height = torch_cases[_i].height, width = torch_cases[_i].width;
-    ok(dm_sampler_create_with_denoiser(&sampler, context, schedule, network, NULL, DM_PREDICT_EPS,
-                                       height, width, 3, &o));
+    ok(dm_sampler_create_with_denoiser(&sampler, context, schedule,
+                                       test_denoiser(network, NULL, DM_PREDICT_EPS, height, width,
+                                                     3),
+                                       &o));
     ok(dm_sampler_request_init(&request, sizeof request));
     request.count = torch_cases[_i].count;
     request.seed = torch_cases[_i].seed;
     request.random = DM_RANDOM_TORCH;
     size_t elements = (size_t)request.count * (size_t)(height * width * 3);
     float *images = golden_floats(elements);
-    ok(dm_sampler_run(sampler, &request, images, elements));
+    ok(dm_sampler_run(sampler, test_counted(sampler, &request), images, elements));
     dmi_host *host = test_host_new(1);
     dmi_safetensors *file = golden_open(host, "solvers.safetensors");
     /* 5e-8: the numbers are within a float's last bit or two, since PyTorch has logarithm, sine and
@@ -482,7 +497,7 @@ Suite *test_solvers_suite(void) {
     Suite *suite = suite_create("solvers");
     TCase *tcase = tcase_create("diffusers");
     tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_loop_test(tcase, diffusers_pictures, 0, CASE_COUNT);
+    tcase_add_loop_test(tcase, diffusers_images, 0, CASE_COUNT);
     tcase_add_test(tcase, learned_variance);
     tcase_add_loop_test(tcase, torch_random_numbers, 0, sizeof torch_cases / sizeof torch_cases[0]);
     tcase_add_test(tcase, nothing_is_left_over);

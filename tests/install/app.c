@@ -1,4 +1,4 @@
-/* A program as a user writes it: built against an installed library with nothing but pkg-config. */
+/* A user's program, built against an installed library by pkg-config alone. */
 #include <diffusion.h>
 #include <stdio.h>
 
@@ -7,7 +7,11 @@ int main(void) {
     dm_unet_options options;
     dm_unet *unet;
     if (dm_unet_options_preset(&options, sizeof options, DM_PRESET_DDPM_CIFAR10)) return 1;
-    if (dm_context_create(&context, NULL)) return 1;
+    char error[256];
+    if (dm_context_create(&context, NULL, error, sizeof error)) {
+        fprintf(stderr, "%s\n", error);
+        return 1;
+    }
     if (dm_unet_create(&unet, context, &options, 1)) {
         fprintf(stderr, "%s\n", dm_context_error(context));
         return 1;

@@ -10,6 +10,7 @@ export PKG_CONFIG_PATH="$stage/usr/lib/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_
 # shellcheck disable=SC2046
 $1 tests/install/app.c $(pkg-config --cflags --libs diffusion) -o "$stage/app"
 LD_LIBRARY_PATH="$stage/usr/lib" "$stage/app"
+sh pkgconfig/make-cdef.sh include/diffusion.h | cmp - "$stage/usr/include/diffusion_cdef.h"
 # shellcheck disable=SC2046
 $1 tests/install/app.c $(pkg-config --cflags diffusion) "$stage/usr/lib/libdiffusion.a" \
     $(pkg-config --static --libs diffusion | sed 's/-ldiffusion//') -o "$stage/app-static"

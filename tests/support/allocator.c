@@ -38,7 +38,7 @@ dm_context *test_context_new(test_allocator *allocator, uint64_t memory_limit) {
     options.memory_limit = memory_limit;
     if (allocator != NULL) test_allocator_use(allocator, &options);
     dm_context *context;
-    ck_assert_int_eq(dm_context_create(&context, &options), DM_OK);
+    ck_assert_int_eq(dm_context_create(&context, &options, NULL, 0), DM_OK);
     return context;
 }
 
@@ -48,9 +48,9 @@ void test_context_end(dm_context *context) {
     uint64_t used, usual;
     ck_assert_int_eq(dm_context_options_init(&options, sizeof options), DM_OK);
     options.threads = dm_context_threads(context);
-    ck_assert_int_eq(dm_context_create(&fresh, &options), DM_OK);
-    ck_assert_int_eq(dm_context_memory(fresh, &usual, NULL, NULL), DM_OK);
-    ck_assert_int_eq(dm_context_memory(context, &used, NULL, NULL), DM_OK);
+    ck_assert_int_eq(dm_context_create(&fresh, &options, NULL, 0), DM_OK);
+    ck_assert_int_eq(dm_context_get_memory(fresh, &usual, NULL, NULL), DM_OK);
+    ck_assert_int_eq(dm_context_get_memory(context, &used, NULL, NULL), DM_OK);
     ck_assert_msg(used == usual, "%llu bytes are in use, a fresh context has %llu",
                   (unsigned long long)used, (unsigned long long)usual);
     dm_context_destroy(fresh);

@@ -27,6 +27,7 @@ dm_unet_options network_options(void) {
         .downsample_padding = DM_PAD_ALL,
         .classes = NETWORK_CLASSES,
         .prediction = DM_PREDICT_V,
+        .sigma_data = 0.25f,
     };
 }
 
@@ -37,24 +38,59 @@ dm_unet *network_new(dm_context *context, uint64_t seed) {
     return unet;
 }
 
+static dm_tensor_info info_of(const dm_unet *unet, const char *name) {
+    dm_tensor_info info = {.struct_size = sizeof info};
+    for (int32_t i = 0; i < dm_unet_tensor_count(unet); i++) {
+        ck_assert_int_eq(dm_unet_get_tensor_info(unet, i, &info), DM_OK);
+        if (!strcmp(info.name, name)) return info;
+    }
+    ck_abort_msg("there is no tensor %s", name);
+    return info;
+}
+
+dm_status network_set(dm_unet *unet, const char *name, const float *values, size_t elements) {
+    dm_tensor_info info = info_of(unet, name);
+    return dm_unet_set_tensor(unet, name, values, elements, info.shape, info.rank);
+}
+
+dm_status network_forward(dm_unet *unet, float *output, const float *x, const float *times,
+                          const int32_t *labels, size_t count) {
+    dm_unet_options o;
+    dm_unet_input input;
+    double wide[NETWORK_FORWARD_MAX];
+    ck_assert_uint_le(count, NETWORK_FORWARD_MAX);
+    ck_assert_int_eq(dm_unet_get_options(unet, &o, sizeof o), DM_OK);
+    ck_assert_int_eq(dm_unet_input_init(&input, sizeof input), DM_OK);
+    for (size_t i = 0; i < count; i++) wide[i] = (double)times[i];
+    size_t pixels = count * (size_t)o.height * (size_t)o.width;
+    input.count = count;
+    input.x_elements = pixels * (size_t)o.in_channels * (o.self_conditioning ? 2 : 1);
+    input.label_count = labels ? count : 0;
+    input.x = x;
+    input.times = wide;
+    input.labels = labels;
+    return dm_unet_forward(unet, &input, output,
+                           pixels * (size_t)o.out_channels * (o.learned_variance ? 2 : 1));
+}
+
 void network_randomize(dm_unet *unet, uint64_t seed) {
-    for (size_t i = 0; i < dm_unet_tensor_count(unet); i++) {
+    for (int32_t i = 0; i < dm_unet_tensor_count(unet); i++) {
         dm_tensor_info info = {.struct_size = sizeof info};
-        ck_assert_int_eq(dm_unet_tensor_info(unet, i, &info), DM_OK);
+        ck_assert_int_eq(dm_unet_get_tensor_info(unet, i, &info), DM_OK);
         float *values = malloc(info.elements * sizeof *values);
         ck_assert_ptr_nonnull(values);
         double taps = (double)(info.shape[1] * info.shape[2] * info.shape[3]);
         test_fill(values, info.elements, seed + i, info.rank == 1 ? 0.5f : (float)sqrt(3 / taps));
         bool scale = info.rank == 1 && strstr(info.name, "norm") && strstr(info.name, "weight");
         for (size_t k = 0; scale && k < info.elements; k++) values[k] += 1;
-        ck_assert_int_eq(dm_unet_tensor_set(unet, info.name, values, info.elements), DM_OK);
+        ck_assert_int_eq(network_set(unet, info.name, values, info.elements), DM_OK);
         free(values);
     }
 }
 
 void network_give(network_input *input) {
     test_fill(input->x, sizeof input->x / sizeof *input->x, 1, 1.5f);
-    for (int32_t i = 0; i < NETWORK_PICTURES; i++) {
+    for (int32_t i = 0; i < NETWORK_IMAGES; i++) {
         input->timesteps[i] = (float)(i * 211) + 0.25f;
         input->labels[i] = i == 2 ? -1 : i % NETWORK_CLASSES;
     }
@@ -66,16 +102,16 @@ void network_same(const dm_unet *one, const dm_unet *other) {
     ck_assert_int_eq(dm_unet_get_options(other, &b, sizeof b), DM_OK);
     ck_assert_mem_eq(&a, &b, sizeof a);
     ck_assert_uint_eq(dm_unet_tensor_count(one), dm_unet_tensor_count(other));
-    for (size_t i = 0; i < dm_unet_tensor_count(one); i++) {
+    for (int32_t i = 0; i < dm_unet_tensor_count(one); i++) {
         dm_tensor_info info = {.struct_size = sizeof info}, its = {.struct_size = sizeof its};
-        ck_assert_int_eq(dm_unet_tensor_info(one, i, &info), DM_OK);
-        ck_assert_int_eq(dm_unet_tensor_info(other, i, &its), DM_OK);
+        ck_assert_int_eq(dm_unet_get_tensor_info(one, i, &info), DM_OK);
+        ck_assert_int_eq(dm_unet_get_tensor_info(other, i, &its), DM_OK);
         ck_assert_str_eq(info.name, its.name);
         ck_assert_uint_eq(info.elements, its.elements);
         size_t bytes = info.elements * sizeof(float);
         float *values = malloc(bytes), *its_values = malloc(bytes);
-        ck_assert_int_eq(dm_unet_tensor_get(one, info.name, values, info.elements), DM_OK);
-        ck_assert_int_eq(dm_unet_tensor_get(other, info.name, its_values, info.elements), DM_OK);
+        ck_assert_int_eq(dm_unet_get_tensor(one, info.name, values, info.elements), DM_OK);
+        ck_assert_int_eq(dm_unet_get_tensor(other, info.name, its_values, info.elements), DM_OK);
         ck_assert_msg(!memcmp(values, its_values, bytes), "%s differs", info.name);
         free(values);
         free(its_values);

@@ -11,7 +11,7 @@ enum {
     NETWORK_CHANNELS = 3,
     NETWORK_CLASSES = 4,
     NETWORK_ELEMENTS = NETWORK_HEIGHT * NETWORK_WIDTH * NETWORK_CHANNELS,
-    NETWORK_PICTURES = 5 /* the most that network_give gives */
+    NETWORK_IMAGES = 5 /* the most that network_give gives */
 };
 
 /* Two levels of 16 and 32 channels, wide enough for Winograd's convolution; attention at both. */
@@ -22,9 +22,19 @@ dm_unet *network_new(dm_context *context, uint64_t seed);
  * begins as practically zero is as large as the rest. */
 void network_randomize(dm_unet *unet, uint64_t seed);
 
+/* dm_unet_set_tensor with the shape that the tensor has. */
+dm_status network_set(dm_unet *unet, const char *name, const float *values, size_t elements);
+
+enum { NETWORK_FORWARD_MAX = 64 };
+
+/* dm_unet_forward on arrays that have the right sizes; labels may be NULL, and count is at most
+ * NETWORK_FORWARD_MAX. */
+dm_status network_forward(dm_unet *unet, float *output, const float *x, const float *times,
+                          const int32_t *labels, size_t count);
+
 typedef struct network_input {
-    float x[NETWORK_PICTURES * NETWORK_ELEMENTS], timesteps[NETWORK_PICTURES];
-    int32_t labels[NETWORK_PICTURES];
+    float x[NETWORK_IMAGES * NETWORK_ELEMENTS], timesteps[NETWORK_IMAGES];
+    int32_t labels[NETWORK_IMAGES];
 } network_input;
 
 /* Always the same; one of the labels says "no class". */

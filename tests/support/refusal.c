@@ -73,14 +73,14 @@ static char *list_folder(const char *folder) {
 
 test_untouched test_untouched_begin(const dm_context *context, const char *folder) {
     test_untouched untouched = {.context = context, .folder = folder};
-    ck_assert_int_eq(dm_context_memory(context, &untouched.used, NULL, NULL), DM_OK);
+    ck_assert_int_eq(dm_context_get_memory(context, &untouched.used, NULL, NULL), DM_OK);
     if (folder) untouched.listing = list_folder(folder);
     return untouched;
 }
 
 void test_untouched_end(test_untouched *untouched) {
     uint64_t used;
-    ck_assert_int_eq(dm_context_memory(untouched->context, &used, NULL, NULL), DM_OK);
+    ck_assert_int_eq(dm_context_get_memory(untouched->context, &used, NULL, NULL), DM_OK);
     ck_assert_msg(used == untouched->used, "%llu bytes are in use, %llu were before",
                   (unsigned long long)used, (unsigned long long)untouched->used);
     if (!untouched->folder) return;

@@ -1,8 +1,6 @@
 /* See sampling.h. */
 #include "support/sampling.h"
 
-#include "support/allocator.h"
-
 dm_context *context;
 dm_schedule *schedule;
 double alpha_cumprod[1000];
@@ -11,15 +9,28 @@ void test_sampling_setup(void) {
     dm_context_options o;
     ck_assert_int_eq(dm_context_options_init(&o, sizeof o), DM_OK);
     o.threads = 2;
-    ck_assert_int_eq(dm_context_create(&context, &o), DM_OK);
-    ck_assert_int_eq(dm_schedule_create(&schedule, context, NULL), DM_OK);
-    ck_assert_int_eq(dm_schedule_get(schedule, DM_SERIES_ALPHA_CUMPROD, alpha_cumprod, 1000),
+    ck_assert_int_eq(dm_context_create(&context, &o, NULL, 0), DM_OK);
+    dm_schedule_options linear;
+    ck_assert_int_eq(dm_schedule_options_init(&linear, sizeof linear), DM_OK);
+    linear.kind = DM_SCHEDULE_LINEAR;
+    ck_assert_int_eq(dm_schedule_create(&schedule, context, &linear), DM_OK);
+    ck_assert_int_eq(dm_schedule_get_series(schedule, DM_SERIES_ALPHA_CUMPROD, alpha_cumprod, 1000),
                      DM_OK);
 }
 
 void test_sampling_teardown(void) {
     dm_schedule_destroy(schedule);
-    test_context_end(context);
+    uint64_t used;
+    dm_context *fresh;
+    dm_context_options o;
+    ck_assert_int_eq(dm_context_options_init(&o, sizeof o), DM_OK);
+    o.threads = 2;
+    ck_assert_int_eq(dm_context_create(&fresh, &o, NULL, 0), DM_OK);
+    ck_assert_int_eq(dm_context_get_memory(fresh, &used, NULL, NULL), DM_OK);
+    ck_assert_msg(context->host.used == used, "%llu bytes are in use, a fresh context has %llu",
+                  (unsigned long long)context->host.used, (unsigned long long)used);
+    dm_context_destroy(fresh);
+    dm_context_destroy(context);
 }
 
 dm_sampler_options test_sampler_options(int32_t solver, int32_t steps, int32_t spacing) {
@@ -28,6 +39,8 @@ dm_sampler_options test_sampler_options(int32_t solver, int32_t steps, int32_t s
     o.solver = solver;
     o.steps = steps;
     o.spacing = spacing;
+    o.grid = DM_GRID_TIMESTEPS;
+    o.variance = DM_VARIANCE_FIXED_LARGE;
     return o;
 }
 
@@ -38,16 +51,21 @@ dm_sampler_request test_sampler_request(uint64_t count) {
     return r;
 }
 
-dm_sampler *test_sampler_of(dm_denoiser denoiser, void *user, int32_t prediction,
+dm_sampler *test_sampler_of(dm_denoiser_evaluate evaluate, void *user, int32_t prediction,
                             const dm_sampler_options *o) {
     dm_sampler *sampler;
-    ok(dm_sampler_create_with_denoiser(&sampler, context, schedule, denoiser, user, prediction,
-                                       SIDE, SIDE, CHANNELS, o));
+    ok(dm_sampler_create_with_denoiser(&sampler, context, schedule,
+                                       test_denoiser(evaluate, user, prediction, SIDE, SIDE,
+                                                     CHANNELS),
+                                       o));
     return sampler;
 }
 
-int32_t test_wave(void *user, float *output, const float *x_t, float timestep,
-                  const int32_t *labels, size_t count, size_t elements) {
+int32_t test_wave(void *user, const dm_denoiser_input *input, float *output, size_t size) {
+    const float *x_t = input->x;
+    float timestep = (float)input->time;
+    const int32_t *labels = input->labels;
+    size_t count = (size_t)input->count, elements = size / count;
     (void)user;
     for (size_t n = 0; n < count; n++)
         for (size_t i = 0; i < elements; i++)

@@ -1,10 +1,11 @@
-/* What the sampler's tests share: a context of two threads, the default schedule, and pictures of
- * 48 floats. */
+/* What the sampler's tests share: a context of two threads, a linear schedule, and images of 48
+ * floats. */
 #ifndef DM_TESTS_SAMPLING_H
 #define DM_TESTS_SAMPLING_H
 
 #include "core/context.h"
 #include "diffusion.h"
+#include "support/denoiser.h"
 #include "support/support.h"
 
 enum { SIDE = 4, CHANNELS = 3, ELEMENTS = SIDE * SIDE * CHANNELS, STEPS = 8 };
@@ -34,15 +35,15 @@ void test_sampling_teardown(void);
         ck_assert_msg(strstr(error_, (text)) != NULL, "\"%s\" lacks \"%s\"", error_, (text));      \
     } while (0)
 
-/* The defaults, but for these. */
+/* The defaults but for these, and none that depend on the solver: grid timesteps, variance
+ * fixed_large. */
 dm_sampler_options test_sampler_options(int32_t solver, int32_t steps, int32_t spacing);
 dm_sampler_request test_sampler_request(uint64_t count);
-/* Of pictures [SIDE, SIDE, CHANNELS]; options may be NULL. */
-dm_sampler *test_sampler_of(dm_denoiser denoiser, void *user, int32_t prediction,
+/* For images [SIDE, SIDE, CHANNELS]; options may be NULL. */
+dm_sampler *test_sampler_of(dm_denoiser_evaluate evaluate, void *user, int32_t prediction,
                             const dm_sampler_options *options);
 
-/* A network without meaning, that depends on everything it should and on nothing else. */
-int32_t test_wave(void *user, float *output, const float *x_t, float timestep,
-                  const int32_t *labels, size_t count, size_t elements);
+/* A model without meaning, that depends on everything it should and on nothing else. */
+int32_t test_wave(void *user, const dm_denoiser_input *input, float *output, size_t size);
 
 #endif

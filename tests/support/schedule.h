@@ -1,10 +1,10 @@
-/* The schedules of tests. */
+/* Schedules in one line. */
 #ifndef DM_TESTS_SCHEDULE_H
 #define DM_TESTS_SCHEDULE_H
 
 #include "diffusion.h"
 
-/* The defaults, but for these; fails the test where it cannot be made. */
-dm_schedule *test_schedule_of(dm_context *context, int32_t kind, int32_t timesteps);
+/* The linear schedule of Ho et al. (2020) with 1000 timesteps. */
+dm_status linear_schedule(dm_schedule **out, dm_context *context);
 
 #endif

@@ -1,6 +1,7 @@
 /* See training.h. */
 #include "support/training.h"
 
+#include "support/dataset.h"
 #include "support/refusal.h"
 #include "train/trainer.h"
 
@@ -11,25 +12,32 @@ training_setup training_default(void) {
                             .sigma_data = 0.5f};
     ck_assert_int_eq(dm_schedule_options_init(&setup.schedule, sizeof setup.schedule), DM_OK);
     ck_assert_int_eq(dm_trainer_options_init(&setup.options, sizeof setup.options), DM_OK);
+    setup.schedule.kind = DM_SCHEDULE_LINEAR;
     setup.options.batch_size = 4;
     setup.options.learning_rate = 1e-3;
-    setup.options.average_decay = 0.9;
+    setup.options.ema_decay[0] = 0.9;
     setup.options.seed = 5;
     return setup;
 }
 
 const uint8_t *training_pixels(void) {
-    static uint8_t pixels[TRAINING_PICTURES * TRAINING_ELEMENTS];
+    static uint8_t pixels[TRAINING_IMAGES * TRAINING_ELEMENTS];
     for (size_t i = 0; i < sizeof pixels; i++)
         pixels[i] = (uint8_t)(i * i * 31 % 251 + i / TRAINING_ELEMENTS);
     return pixels;
 }
 
 const int32_t *training_labels(void) {
-    static int32_t labels[TRAINING_PICTURES];
-    for (int32_t i = 0; i < TRAINING_PICTURES; i++) labels[i] = i % TRAINING_CLASSES;
-    labels[TRAINING_PICTURES - 1] = -1;
+    static int32_t labels[TRAINING_IMAGES];
+    for (int32_t i = 0; i < TRAINING_IMAGES; i++) labels[i] = i % TRAINING_CLASSES;
+    labels[TRAINING_IMAGES - 1] = -1;
     return labels;
+}
+
+uint64_t training_steps(const dm_trainer *trainer) {
+    uint64_t steps;
+    ck_assert_int_eq(dm_trainer_get_step(trainer, &steps), DM_OK);
+    return steps;
 }
 
 void training_require(const training *t, int32_t status) { test_accepted(t->context, status); }
@@ -43,7 +51,7 @@ static void make_unet(training *t, const training_setup *setup) {
     training_require(t, dm_unet_options_init(&o, sizeof o));
     o.height = o.width = TRAINING_SIDE;
     o.levels = 2;
-    for (int32_t i = 0; i < DM_MAX_LEVELS; i++) {
+    for (int32_t i = 0; i < DM_LEVELS_MAX; i++) {
         o.channels[i] = i < 2 ? 16 : 0;
         o.blocks[i] = i < 2;
         o.attention[i] = i == 1;
@@ -63,12 +71,11 @@ void training_prepare(training *t, const training_setup *setup) {
     *t = (training){0};
     ck_assert_int_eq(dm_context_options_init(&o, sizeof o), DM_OK);
     o.threads = setup->threads;
-    ck_assert_int_eq(dm_context_create(&t->context, &o), DM_OK);
+    ck_assert_int_eq(dm_context_create(&t->context, &o, NULL, 0), DM_OK);
     training_require(t, dm_schedule_create(&t->schedule, t->context, &setup->schedule));
     if (setup->dataset)
-        training_require(t,
-                         dm_dataset_from_memory(&t->dataset, t->context, training_pixels(),
-                                                training_labels(), TRAINING_PICTURES, TRAINING_SIDE,
+        training_require(t, dataset_from_memory(&t->dataset, t->context, training_pixels(),
+                                                training_labels(), TRAINING_IMAGES, TRAINING_SIDE,
                                                 TRAINING_SIDE, TRAINING_CHANNELS));
     make_unet(t, setup);
 }
@@ -79,7 +86,7 @@ void training_begin(training *t, const training_setup *setup) {
                                           &setup->options));
 }
 
-static void note_warning(void *user, int32_t level, const char *message) {
+static void keep_warning(void *user, dm_log_level level, const char *message) {
     (void)level;
     snprintf(user, 256, "%s", message);
 }
@@ -90,7 +97,7 @@ void training_end(training *t) {
     dm_unet_destroy(t->unet);
     dm_dataset_destroy(t->dataset);
     dm_schedule_destroy(t->schedule);
-    t->context->host.log = note_warning; /* which the context's end uses for what is left */
+    t->context->host.log = keep_warning; /* where the context reports what is left */
     t->context->host.log_user = warning;
     dm_context_destroy(t->context);
     ck_assert_str_eq(warning, "");
@@ -98,20 +105,21 @@ void training_end(training *t) {
 }
 
 float *training_weights(const training *t) {
-    size_t bytes = t->unet->params.floats * sizeof(float);
+    size_t bytes = t->unet->weights->params.floats * sizeof(float);
     float *copy = malloc(bytes);
     ck_assert_ptr_nonnull(copy);
-    return memcpy(copy, t->unet->params.data, bytes);
+    return memcpy(copy, t->unet->weights->params.data, bytes);
 }
 
 bool training_unchanged(const training *t, const float *weights) {
-    return !memcmp(weights, t->unet->params.data, t->unet->params.floats * sizeof(float));
+    return !memcmp(weights, t->unet->weights->params.data,
+                   t->unet->weights->params.floats * sizeof(float));
 }
 
 float *training_state(const training *t, size_t *floats) {
-    size_t n = t->unet->params.floats;
-    const float *blocks[] = {t->unet->params.data, t->trainer->moment1, t->trainer->moment2,
-                             t->trainer->averages[0]};
+    size_t n = t->unet->weights->params.floats;
+    const float *blocks[] = {t->unet->weights->params.data, t->trainer->moment1,
+                             t->trainer->moment2, t->trainer->ema[0]};
     float *state = malloc(4 * n * sizeof *state);
     ck_assert_ptr_nonnull(state);
     for (size_t i = 0; i < 4; i++) memcpy(state + i * n, blocks[i], n * sizeof *state);
@@ -135,6 +143,8 @@ void training_give(training_given *given, uint64_t count) {
     }
     given->batch = (dm_train_batch){.struct_size = sizeof given->batch,
                                     .count = count,
+                                    .elements = count * TRAINING_ELEMENTS,
+                                    .timestep_count = count,
                                     .images = given->images,
                                     .noise = given->noise,
                                     .timesteps = given->timesteps};

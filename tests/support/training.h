@@ -1,4 +1,4 @@
-/* A small network in training, as the tests of trainer and checkpoint need it: 8 x 8 pictures, two
+/* A small network in training, as the tests of trainer and checkpoint need it: 8 x 8 images, two
  * levels of 16 channels, with attention. */
 #ifndef DM_TESTS_TRAINING_H
 #define DM_TESTS_TRAINING_H
@@ -11,9 +11,9 @@ enum {
     TRAINING_SIDE = 8,
     TRAINING_CHANNELS = 3,
     TRAINING_ELEMENTS = TRAINING_SIDE * TRAINING_SIDE * TRAINING_CHANNELS,
-    TRAINING_PICTURES = 10, /* of the dataset */
-    TRAINING_CLASSES = 4,   /* of its labels; the last picture has none */
-    TRAINING_GIVEN = 8      /* the most pictures of a batch of the caller's */
+    TRAINING_IMAGES = 10, /* of the dataset */
+    TRAINING_CLASSES = 4, /* of its labels; the last image has none */
+    TRAINING_GIVEN = 8    /* the most images of a batch of the caller's */
 };
 
 /* Filled with defaults by training_setup, then changed by the test. */
@@ -34,9 +34,10 @@ typedef struct training {
     dm_trainer *trainer;
 } training;
 
-/* One thread, the dataset, eps, no classes; batch 4, rate 1e-3, average 0.9, seed 5. */
+/* One thread, the dataset, eps, linear schedule, no classes; batch 4, rate 1e-3, EMA 0.9, seed
+ * 5. */
 training_setup training_default(void);
-/* The dataset's pictures, [TRAINING_PICTURES, 8, 8, 3], and labels, always the same. */
+/* The dataset's images, [TRAINING_IMAGES, 8, 8, 3], and labels, always the same. */
 const uint8_t *training_pixels(void);
 const int32_t *training_labels(void);
 
@@ -53,12 +54,14 @@ void training_require(const training *t, int32_t status);
  * apart by '|'. */
 void training_expect(const training *t, int32_t status, int32_t want, const char *words);
 
+/* The steps that a trainer has done. */
+uint64_t training_steps(const dm_trainer *trainer);
 /* A copy of the network's weights, to be freed, and whether they are still the same bits. */
 float *training_weights(const training *t);
 bool training_unchanged(const training *t, const float *weights);
 
-/* Weights, moments and average of the trainer one after another, to be freed; fails the test unless
- * they are the same. */
+/* Weights, moments and first EMA of the trainer one after another, to be freed; fails the test
+ * unless they are the same. */
 float *training_state(const training *t, size_t *floats);
 void training_same_state(const training *t, const float *want, size_t floats);
 
@@ -69,7 +72,7 @@ typedef struct training_given {
     dm_train_batch batch;
 } training_given;
 
-/* `count` pictures with noise and timesteps, always the same. There are labels, but the batch does
+/* `count` images with noise and timesteps, always the same. There are labels, but the batch does
  * not point to them. */
 void training_give(training_given *given, uint64_t count);
 

@@ -1,5 +1,6 @@
 #!/bin/sh
-# The examples run end to end on built-in pictures: train, stop by Ctrl-C, go on, sample.  examples.sh BUILD
+# Runs the examples end to end on drawn shapes: train, stop by Ctrl-C, resume, sample.
+#   examples.sh BUILD
 set -eu
 build=$1
 out=$build/tmp/examples
@@ -10,171 +11,261 @@ fail() {
     echo "examples: $1" >&2
     exit 1
 }
-patience=120
-# Runs a command each second until it succeeds; fails where it never does.
+timeout_s=120
+# Runs a command each second until it succeeds; fails after $timeout_s seconds.
 wait_for() {
-    for _ in $(seq $patience); do
+    for _ in $(seq $timeout_s); do
         if "$@"; then return 0; fi
         sleep 1
     done
     return 1
 }
-is_gone() { ! kill -0 "$1" 2>/dev/null; }
+has_ended() { ! kill -0 "$1" 2>/dev/null; }
 give_up() {
     kill -KILL "$pid" 2>/dev/null || true
     fail "train_cifar10: $1: $(cat "$out/parts.txt")"
 }
-is_png() { [ "$(od -An -tx1 -N8 "$1" | tr -d ' ')" = 89504e470d0a1a0a ] || fail "$1 is no PNG"; }
+is_png() {
+    [ "$(od -An -tx1 -N8 "$1" | tr -d ' ')" = 89504e470d0a1a0a ] || fail "$1 is not a PNG"
+}
+# run NAME COMMAND...: the output goes to $out/NAME.txt.
+run() {
+    log=$out/$1.txt
+    shift
+    "$@" >"$log" 2>&1 || fail "'$*' failed: $(cat "$log")"
+}
+# The last run printed a line that matches.
+printed() { grep -q -e "$1" "$log" || fail "no '$1' in $log: $(cat "$log")"; }
 
-"$build/demo" --steps 3 --ddpm-steps 20 --out "$out/demo" >"$out/demo.txt" 2>&1 || fail "demo failed: $(cat "$out/demo.txt")"
+sample=$build/sample
+train=$build/train_cifar10
+
+run demo "$build/demo" --steps 3 --ddpm-steps 20 --out "$out/demo"
 for name in data ddim ddpm denoising; do is_png "$out/demo/$name.png"; done
+[ "$(wc -l <"$out/demo/loss.csv")" = 4 ] || fail "the demo's loss.csv does not have 3 steps"
 
-train="$build/train_cifar10 --data builtin --channels 16,16 --groups 4 --blocks 1 --attention 0,0 --mid-attention 0 --batch 4"
-train="$train --lr 1e-3 --samples 4 --sample-steps 3 --sample-every 0 --save-every 0"
-# The words of $train are meant to be split.
+# ---- training ----
+
+small="--channels 16,16 --groups 4 --blocks 1 --attention 0,0 --mid-attention 0 --batch 4"
+rarely="--samples 4 --sample-steps 3 --sample-every 0 --save-every 0"
+tiny="--data builtin $small --lr 1e-3 $rarely"
+# The words of these variables are meant to be split.
 # shellcheck disable=SC2086
 {
-    $train --steps 12 --out "$out/whole" >"$out/whole.txt" 2>&1 || fail "train_cifar10 failed: $(cat "$out/whole.txt")"
-    # A Ctrl-C saves; what goes on from there ends in the same file.
-    $train --steps 100000 --out "$out/parts" >"$out/parts.txt" 2>&1 &
+    run whole $train $tiny --steps 12 --out "$out/whole"
+    # Ctrl-C saves, and the run can be resumed with the same result.
+    $train $tiny --steps 100000 --out "$out/parts" >"$out/parts.txt" 2>&1 &
     pid=$!
-    # Not before the first step: until then Ctrl-C ends the program at once, and a shell starts what is in the background deaf to it.
-    wait_for grep -qs '^1,' "$out/parts/loss.csv" || give_up "no first step within $patience s"
+    # Not before the first step: until then Ctrl-C ends the program at once.
+    wait_for grep -qs '^1,' "$out/parts/loss.csv" || give_up "no first step in $timeout_s s"
     kill -INT $pid
-    wait_for is_gone $pid || give_up "Ctrl-C did not end it within $patience s"
+    wait_for has_ended $pid || give_up "Ctrl-C did not end it in $timeout_s s"
     wait $pid || fail "train_cifar10 did not stop cleanly: $(cat "$out/parts.txt")"
     [ -s "$out/parts/checkpoint.safetensors" ] || fail "Ctrl-C saved nothing"
-    $train --steps 7 --out "$out/seven" >/dev/null 2>&1
-    "$build/train_cifar10" --data builtin --steps 12 --samples 4 --sample-steps 3 --sample-every 0 --save-every 0 \
-        --resume "$out/seven/checkpoint.safetensors" >"$out/seven.txt" 2>&1 ||
-        fail "--resume failed: $(cat "$out/seven.txt")"
+    run seven $train $tiny --steps 7 --out "$out/seven"
+    run seven $train --data builtin --steps 12 $rarely --resume "$out/seven/checkpoint.safetensors"
 }
-# A folder of PNGs, of folders that are its classes; and more timesteps for samples than there are, unless they are asked for.
-mkdir -p "$out/own/a" "$out/own/b" "$out/own/none"
-"$build/sample" --model "$out/whole/checkpoint.safetensors" --count 6 --steps 1 --out "$out/own.png" --each "$out/own/a" >/dev/null 2>&1
-cp "$out/own/a/0000"[012].png "$out/own/b"
-own="--data $out/own --channels 16,16 --groups 4 --blocks 1 --attention 0,0 --mid-attention 0 --batch 4 --labels --label-dropout 0.1"
-# shellcheck disable=SC2086
-"$build/train_cifar10" $own --timesteps 10 --steps 2 --samples 4 --out "$out/trained-own" >"$out/own.txt" 2>&1 ||
-    fail "train_cifar10 on a folder of PNGs failed: $(cat "$out/own.txt")"
-grep -q '^9 pictures of 32 x 32, in colour, in 2 classes' "$out/own.txt" || fail "the folder's pictures are not all read: $(cat "$out/own.txt")"
-for class in rows turn none 1; do
-    "$build/sample" --model "$out/trained-own/checkpoint.safetensors" --class $class --steps 2 --count 2 --out "$out/class.png" >"$out/own.txt" 2>&1 ||
-        fail "sample --class $class failed: $(cat "$out/own.txt")"
-done
-"$build/sample" --model "$out/trained-own/checkpoint.safetensors" --between 9 --steps 2 --out "$out/class.png" >"$out/own.txt" 2>&1 &&
-    grep -q '^all of class 0' "$out/own.txt" || fail "sample --between changes classes: $(cat "$out/own.txt")"
-"$build/evaluate" --model "$out/trained-own/checkpoint.safetensors" --data "$out/own" >"$out/own.txt" 2>&1 || fail "evaluate --data of PNGs failed: $(cat "$out/own.txt")"
-# Flow and EDM, labels that are dropped, several averages; and a hybrid loss: trained, resumed and sampled with each average.
-other="$train --sample-steps 3 --labels --label-dropout 0.2"
-flow="--schedule flow --prediction flow --timestep-sampling logit-normal --loss huber --crop-padding 2 --average 0 --average-half-life 20"
-edm="--schedule edm --prediction edm --timestep-sampling log-normal --self-conditioning --optimizer adam --more-decays 0.5,0.9"
-hybrid="--learned-variance --loss hybrid --loss-weight min-snr --timestep-sampling loss-aware --timesteps 20"
-for kind in flow edm hybrid; do
-    case $kind in flow) options=$flow ;; edm) options=$edm ;; *) options=$hybrid ;; esac
-    # shellcheck disable=SC2086
-    $other $options --steps 4 --out "$out/$kind" >"$out/$kind.txt" 2>&1 || fail "train_cifar10 $options failed: $(cat "$out/$kind.txt")"
-    is_png "$out/$kind/samples-000004.png"
-    "$build/train_cifar10" --data builtin --steps 6 --samples 0 --resume "$out/$kind/checkpoint.safetensors" >"$out/$kind.txt" 2>&1 ||
-        fail "--resume of $kind failed: $(cat "$out/$kind.txt")"
-done
-"$build/sample" --model "$out/edm/checkpoint.safetensors" --class -2 --columns 2 --steps 2 --out "$out/rows.png" >"$out/rows.txt" 2>&1 ||
-    fail "sample --class -2 failed: $(cat "$out/rows.txt")"
-grep -q '^20 pictures' "$out/rows.txt" || fail "--class -2 --columns 2 is not two of each of ten classes: $(cat "$out/rows.txt")"
-"$build/sample" --model "$out/edm/checkpoint.safetensors" --weights average-2 --count 1 --steps 3 --out "$out/second.png" >"$out/second.txt" 2>&1 ||
-    fail "sample --weights average-2 failed: $(cat "$out/second.txt")"
-is_png "$out/second.png"
-
-# What a checkpoint brings can't be given again, what it does not hold must be, and steps that are done are not done again.
-for wrong in "--steps 20" "--data builtin" "--data builtin --steps 20 --lr 1e-4" "--data builtin --steps 20 --size 32" "--data builtin --steps 20 --groups 4" "--data builtin --steps 20 --loss huber" "--data builtin --steps 20 --rho 5" "--data builtin --steps 12"; do
-    # shellcheck disable=SC2086
-    if "$build/train_cifar10" $wrong --resume "$out/seven/checkpoint.safetensors" >"$out/wrong.txt" 2>&1; then fail "--resume was taken with $wrong"; fi
-    grep -q -e --steps -e 'leave it out' "$out/wrong.txt" || fail "--resume with $wrong is not told: $(cat "$out/wrong.txt")"
-done
-cmp "$out/whole/checkpoint.safetensors" "$out/seven/checkpoint.safetensors" || fail "7 steps, a resume and 5 more are not 12 steps"
-[ "$(wc -l <"$out/seven/loss.csv")" = 13 ] || fail "loss.csv of the resumed run does not have 12 steps"
+whole=$out/whole/checkpoint.safetensors
+seven=$out/seven/checkpoint.safetensors
+cmp "$whole" "$seven" || fail "7 steps, a resume and 5 more differ from 12 steps"
+[ "$(wc -l <"$out/seven/loss.csv")" = 13 ] || fail "loss.csv of the resumed run lacks steps"
 grep -q '<svg' "$out/whole/report.html" || fail "report.html has no curve"
 grep -q 'data:image/png;base64,iVBOR' "$out/whole/report.html" || fail "report.html has no samples"
 
-"$build/sample" --model "$out/whole/checkpoint.safetensors" --count 3 --steps 4 --out "$out/grid.png" --animation "$out/run.png" \
-    --each "$out/each" >"$out/sample.txt" 2>&1 || fail "sample failed: $(cat "$out/sample.txt")"
-for file in grid run each/00000 each/00002; do is_png "$out/$file.png"; done
-
-"$build/sample" --model "$out/whole/checkpoint.safetensors" --count 4 --steps 2 --out "$out/grid262.png" >/dev/null 2>&1
-# Steering: each writes a grid. The words of $way are meant to be split.
-from="--image $out/each/00000.png"
-for way in "--solver unipc --random torch" "--solver heun --grid karras --churn 5" "$from --strength 0.5" "$from --vary 0.3" "--between 7" \
-    "$from --mask $out/each/00001.png --solver ddpm --repaint 2" \
-    "$from --mask $out/each/00001.png --repaint 30 --animation $out/steered-run.png"; do
-    rm -f "$out/steered.png"
-    # shellcheck disable=SC2086
-    "$build/sample" --model "$out/whole/checkpoint.safetensors" --count 2 --steps 4 --out "$out/steered.png" $way >"$out/sample.txt" 2>&1 ||
-        fail "sample $way failed: $(cat "$out/sample.txt")"
-    is_png "$out/steered.png"
+# A folder of PNG files, whose folders are its classes; the steps of samples are limited to the
+# number of timesteps unless they are given.
+mkdir -p "$out/own/a" "$out/own/b" "$out/own/none"
+run own $sample --model "$whole" --count 6 --steps 1 --out "$out/own.png" --each "$out/own/a"
+cp "$out/own/a/0000"[012].png "$out/own/b"
+# shellcheck disable=SC2086
+run own $train --data "$out/own" $small --labels --label-dropout 0.1 --timesteps 10 --steps 2 \
+    --samples 4 --out "$out/trained-own"
+printed '^9 images of 32 x 32, in colour, in 2 classes'
+own=$out/trained-own/checkpoint.safetensors
+for class in rows turn none 1; do
+    run class $sample --model "$own" --class $class --steps 2 --count 2 --out "$out/class.png"
 done
-"$build/sample" --help | grep -q '^  unipc  *the fewest steps' || fail "sample --help does not say when to use which solver"
-"$build/evaluate" --model "$out/whole/checkpoint.safetensors" --count 2 --timesteps 2 >"$out/evaluate.txt" 2>&1 || fail "evaluate failed: $(cat "$out/evaluate.txt")"
-grep -q '^bits a value' "$out/evaluate.txt" || fail "evaluate tells no bits: $(cat "$out/evaluate.txt")"
-"$build/distance" --model "$out/whole/checkpoint.safetensors" --count 4 --steps 2 --table "$out/distance.csv" >"$out/distance.txt" 2>&1 ||
-    fail "distance failed: $(cat "$out/distance.txt")"
-"$build/distance" --model "$out/whole/checkpoint.safetensors" --count 4 --steps 2 --repeat 2 >"$out/distance.txt" 2>&1 ||
-    fail "distance --repeat failed: $(cat "$out/distance.txt")"
-grep -q 'one draw, of 2' "$out/distance.txt" || fail "distance --repeat tells no spread: $(cat "$out/distance.txt")"
+run class $sample --model "$own" --between 9 --steps 2 --out "$out/class.png"
+printed '^all of class 0'
+run evaluate "$build/evaluate" --model "$own" --data "$out/own"
+
+# Other images under the same count than those that were trained on.
+rm "$out/own/b/00002.png"
+cp "$out/own/a/00005.png" "$out/own/b/00002.png"
+run other $train --data "$out/own" --steps 3 --samples 0 --resume "$own"
+printed 'warning: .*another dataset'
+
+# Flow and EDM with dropped labels and several EMAs, and a hybrid loss: trained, resumed, sampled.
+flow="--schedule flow --prediction flow --timestep-sampling logit-normal --loss huber"
+flow="$flow --crop-padding 2 --ema-decay 0 --ema-half-life 20"
+edm="--schedule edm --prediction edm --timestep-sampling log_normal --self-conditioning"
+edm="$edm --optimizer adam --ema-decay 0.9999,0.5,0.9 --ema-warmup 0"
+hybrid="--prediction eps --learned-variance --loss hybrid --loss-weight min_snr"
+hybrid="$hybrid --timestep-sampling loss_aware --timesteps 20"
+for kind in flow edm hybrid; do
+    case $kind in flow) options=$flow ;; edm) options=$edm ;; *) options=$hybrid ;; esac
+    # shellcheck disable=SC2086
+    run $kind $train $tiny --labels --label-dropout 0.2 $options --steps 4 --out "$out/$kind"
+    is_png "$out/$kind/samples-000004.png"
+    run $kind $train --data builtin --steps 6 --samples 0 \
+        --resume "$out/$kind/checkpoint.safetensors"
+done
+edm=$out/edm/checkpoint.safetensors
+flow=$out/flow/checkpoint.safetensors
+run rows $sample --model "$edm" --class -2 --columns 2 --steps 2 --out "$out/rows.png"
+printed '^20 images'
+for weights in trained ema ema_1 ema-2; do
+    rm -f "$out/$weights.png"
+    run weights $sample --model "$edm" --weights $weights --count 1 --steps 3 \
+        --out "$out/$weights.png"
+    is_png "$out/$weights.png"
+done
+! cmp -s "$out/ema_1.png" "$out/ema-2.png" || fail "the second and third EMA sample the same image"
+
+# Guidance needs dropped labels: without them, a warning.
+# shellcheck disable=SC2086
+run labels $train $tiny --labels --steps 2 --out "$out/labels"
+run guided $sample --model "$out/labels/checkpoint.safetensors" --guidance 2 --count 2 --steps 2 \
+    --out "$out/guided.png"
+printed '^sample: warning: .*label_dropout'
+run guided $sample --model "$flow" --guidance 2 --count 2 --steps 2 --solver flow_euler \
+    --out "$out/guided.png"
+! grep -q warning "$log" || fail "guidance with dropped labels warns: $(cat "$log")"
+
+# A preset of a paper keeps the paper's prediction and schedule; the default is v and cosine.
+grep -q 'predicts v</td>' "$out/whole/report.html" || fail "the default is not to predict v"
+grep -q '<td>cosine</td>' "$out/whole/report.html" || fail "the default schedule is not cosine"
+# shellcheck disable=SC2086
+run preset $train --preset ddpm-cifar10 $tiny --steps 1 --out "$out/preset"
+grep -q 'predicts eps</td>' "$out/preset/report.html" || fail "ddpm_cifar10 does not predict eps"
+grep -q '<td>linear</td>' "$out/preset/report.html" || fail "ddpm_cifar10 is not linear"
+
+# ---- sampling ----
+
+run sample $sample --model "$whole" --count 3 --steps 4 --out "$out/grid.png" \
+    --animation "$out/run.png" --each "$out/each"
+for file in grid run each/00000 each/00002; do is_png "$out/$file.png"; done
+run grid262 $sample --model "$whole" --count 4 --steps 2 --out "$out/grid262.png"
+# Every solver samples with its own spacing, grid and variance.
+for solver in ddpm ddim pndm plms euler euler_ancestral heun dpm2 lms dpmpp dpmpp_single dpmpp_sde \
+    unipc deis; do
+    run solver $sample --model "$whole" --solver $solver --count 1 --steps 5 --out "$out/solver.png"
+done
+# The words of $options are meant to be split.
+from="--image $out/each/00000.png"
+for options in "--solver unipc --random torch" "--solver heun --grid karras --churn 5" \
+    "--solver ddpm --variance fixed-small" "--eta 1 --rederive-eps 1 --spacing leading" \
+    "$from --strength 0.5" "$from --vary 0.3" "--between 7" \
+    "$from --mask $out/each/00001.png --solver ddpm --repaint 2" \
+    "$from --mask $out/each/00001.png --repaint 30 --animation $out/repainted.png"; do
+    rm -f "$out/options.png"
+    # shellcheck disable=SC2086
+    run options $sample --model "$whole" --count 2 --steps 4 --out "$out/options.png" $options
+    is_png "$out/options.png"
+done
+is_png "$out/repainted.png"
+run evaluate "$build/evaluate" --model "$whole" --count 2 --timesteps 2
+printed '^bits per value'
+run distance "$build/distance" --model "$whole" --count 4 --steps 2 --table "$out/distance.csv"
+run distance "$build/distance" --model "$whole" --count 4 --steps 2 --repeat 2
+printed 'standard deviation of 2'
 grep -q '^ddim,2,' "$out/distance.csv" || fail "distance writes no row: $(cat "$out/distance.csv")"
 
-for program in demo train_cifar10 sample distance evaluate; do
-    "$build/$program" --help | grep -q default || fail "$program --help tells no defaults"
-    if "$build/$program" --no-such-option >/dev/null 2>&1; then fail "$program takes an option that it does not have"; fi
-done
-if "$build/sample" --model "$out/absent.safetensors" 2>"$out/absent.txt"; then fail "sample takes a file that is not there"; fi
-grep -q absent.safetensors "$out/absent.txt" || fail "sample does not name the file that is not there"
-if "$build/train_cifar10" --groups 7 --steps 1 --out "$out/bad" 2>"$out/bad.txt"; then fail "7 groups of 64 channels were taken"; fi
-grep -q "norm_groups.*7" "$out/bad.txt" || fail "the message does not name the group count: $(cat "$out/bad.txt")"
+# In steps, with the result of a run.
+run step_loop "$build/step_loop" "$whole" "$out/steps.png"
+printed '^19 steps left'
+printed '^0 steps left'
+run whole $sample --model "$whole" --seed 0 --count 4 --steps 20 --out "$out/in-one.png"
+cmp "$out/steps.png" "$out/in-one.png" || fail "step_loop and sample differ"
 
-# What cannot work is refused before anything is computed, with the option's name and value.
+# ---- help and errors ----
+
+for program in demo train_cifar10 sample distance evaluate; do
+    run help "$build/$program" --help
+    printed default
+    if "$build/$program" --no-such-option >/dev/null 2>&1; then
+        fail "$program takes an option that it does not have"
+    fi
+done
+run help $sample --help
+printed '^  unipc  *the fewest steps'
+printed '--solver=NAME'
+run help $train --help
+printed 'add, scale_shift, add_output'
+
+# What cannot work is refused before training, with the option's name and value.
+# refuses REGEX COMMAND...
 refuses() {
     words=$1
     shift
-    if "$@" >/dev/null 2>"$out/refused.txt"; then fail "'$*' was taken"; fi
-    grep -q -e "$words" "$out/refused.txt" || fail "'$*' does not say '$words': $(cat "$out/refused.txt")"
+    if "$@" >/dev/null 2>"$out/refused.txt"; then fail "'$*' was accepted"; fi
+    grep -q -e "$words" "$out/refused.txt" ||
+        fail "'$*' does not print '$words': $(cat "$out/refused.txt")"
     if grep -q training "$out/refused.txt"; then fail "'$*' trained first"; fi
 }
-refuses '--ddpm-steps is 0' "$build/demo" --ddpm-steps 0 --out "$out/bad"
-refuses '--ddpm-steps is 1001' "$build/demo" --ddpm-steps 1001 --out "$out/bad"
-refuses '--threads is 999' "$build/demo" --threads 999 --out "$out/bad"
-refuses '--threads is 257' "$build/train_cifar10" --threads 257 --out "$out/bad"
-refuses '--epochs is nan' "$build/train_cifar10" --epochs nan --out "$out/bad"
-refuses '--epochs is inf' "$build/train_cifar10" --epochs inf --out "$out/bad"
-refuses '--sample-steps is 50' "$build/train_cifar10" --timesteps 20 --sample-steps 50 --out "$out/bad"
-refuses "'average_half_life' 9 and 'average_decay' 0.9999" "$build/train_cifar10" --average-half-life 9 --steps 1 --out "$out/bad"
-refuses "'loss' 2 (hybrid) and the network's 'learned_variance' 0" "$build/train_cifar10" --loss hybrid --steps 1 --out "$out/bad"
-refuses "--more-decays is '0.9,x'" "$build/train_cifar10" --more-decays 0.9,x --steps 1 --out "$out/bad"
-refuses '--samples is 65537' "$build/train_cifar10" --samples 65537 --out "$out/bad"
-refuses 'guidance.*no classes' "$build/sample" --model "$out/whole/checkpoint.safetensors" --guidance 2 --out "$out/bad.png"
-refuses 'class -2.*no classes' "$build/sample" --model "$out/whole/checkpoint.safetensors" --class -2 --out "$out/bad.png"
-refuses 'strength.*no --image' "$build/sample" --model "$out/whole/checkpoint.safetensors" --strength 0.5 --out "$out/bad.png"
-refuses 'flow_euler.*flow schedule' "$build/sample" --model "$out/whole/checkpoint.safetensors" --solver flow_euler --out "$out/bad.png"
-refuses '262 x 262 pixels' "$build/sample" --model "$out/whole/checkpoint.safetensors" --image "$out/grid262.png" --strength 0.5 --out "$out/bad.png"
-refuses "'steps' 1001 and the schedule's 'timesteps' 1000" "$build/sample" --model "$out/whole/checkpoint.safetensors" --steps 1001 --out "$out/bad.png"
-refuses '--steps 3 and --epochs 2' "$build/train_cifar10" --steps 3 --epochs 2 --out "$out/bad"
-refuses '--steps abc' "$build/sample" --steps abc
-refuses "sample: --solver is 'foo'" "$build/sample" --model "$out/whole/checkpoint.safetensors" --solver foo
-refuses 'must end in .png' "$build/sample" --model "$out/whole/checkpoint.safetensors" --out "$out/bad.jpg"
-refuses 'no such folder' "$build/sample" --model "$out/whole/checkpoint.safetensors" --out "$out/absent/bad.png"
-refuses "must be a number from 0 on, turn, rows or none" "$build/sample" --model "$out/flow/checkpoint.safetensors" --class cat --out "$out/bad.png"
-refuses '--class 10 and.*10 classes, 0 to 9' "$build/sample" --model "$out/flow/checkpoint.safetensors" --class 10 --solver flow_euler --out "$out/bad.png"
-refuses '--variance does nothing without --solver ddpm' "$build/sample" --model "$out/whole/checkpoint.safetensors" --variance small --out "$out/bad.png"
-refuses '--between is -3' "$build/sample" --model "$out/whole/checkpoint.safetensors" --between=-3 --out "$out/bad.png"
-refuses '--strength is 0' "$build/sample" --model "$out/whole/checkpoint.safetensors" --image "$out/grid262.png" --strength 0 --out "$out/bad.png"
-refuses '--strength is -1' "$build/sample" --model "$out/whole/checkpoint.safetensors" --image "$out/grid262.png" --strength=-1 --out "$out/bad.png"
-refuses '--out and --animation are both' "$build/sample" --model "$out/whole/checkpoint.safetensors" --animation "$out/bad.png" --out "$out/bad.png"
-refuses 'a folder has no name' "$build/sample" --model "$out/whole/checkpoint.safetensors" --each '' --out "$out/bad.png"
-refuses '--huber-delta does nothing without --loss huber' "$build/train_cifar10" --huber-delta 1 --steps 1 --out "$out/bad"
-refuses '--labels and .* of no class' "$build/train_cifar10" --labels --data "$out/each" --steps 1 --out "$out/bad"
-refuses '--decay-steps does nothing without --decay' "$build/train_cifar10" --decay-steps 9 --steps 1 --out "$out/bad"
-refuses 'a folder of PNGs' "$build/train_cifar10" --data "$out/absent" --steps 1 --out "$out/bad"
-refuses '--scale is 0' "$build/sample" --model "$out/whole/checkpoint.safetensors" --scale 0 --out "$out/bad.png"
-refuses '--columns is -1' "$build/sample" --model "$out/whole/checkpoint.safetensors" --columns -1 --out "$out/bad.png"
-refuses '--threads is -1' "$build/sample" --model "$out/whole/checkpoint.safetensors" --threads -1 --out "$out/bad.png"
+one="--steps 1 --out $out/bad"
+bad="--model $whole --out $out/bad.png"
+# The words of $one and $bad are meant to be split.
+# shellcheck disable=SC2086
+{
+    refuses '--ddpm-steps is 0' "$build/demo" --ddpm-steps 0 --out "$out/bad"
+    refuses '--ddpm-steps is 1001' "$build/demo" --ddpm-steps 1001 --out "$out/bad"
+    refuses '--threads is 999' "$build/demo" --threads 999 --out "$out/bad"
+
+    # What a checkpoint holds cannot be given again; what it does not hold must be.
+    for given in lr=1e-4 size=32 groups=4 loss=huber rho=5 preset=tiny labels flip; do
+        refuses "--${given%=*} cannot be combined with --resume.*leave it out" \
+            $train --data builtin --steps 20 --$given --resume "$seven"
+    done
+    refuses '--resume needs --data' $train --steps 20 --resume "$seven"
+    refuses '--resume needs .*--steps' $train --data builtin --resume "$seven"
+    refuses 'has done 12 steps already' $train --data builtin --steps 12 --resume "$seven"
+
+    refuses '--threads is 257' $train --threads 257 --out "$out/bad"
+    refuses '--epochs is nan' $train --epochs nan --out "$out/bad"
+    refuses '--epochs is inf' $train --epochs inf --out "$out/bad"
+    refuses '--sample-steps is 50' $train --timesteps 20 --sample-steps 50 --out "$out/bad"
+    refuses '--samples is 65537' $train --samples 65537 --out "$out/bad"
+    refuses '--steps 3 cannot be combined with --epochs 2' $train --steps 3 --epochs 2
+    refuses "'norm_groups' is 7" $train --groups 7 $one
+    refuses "'ema_half_life.*9.*'ema_decay" $train --ema-half-life 9 $one
+    refuses "'loss' .*hybrid.* cannot be combined.*'learned_variance' 0" $train --loss hybrid $one
+    refuses "--ema-decay: .*'ema_decay' is .0.9,x" $train --ema-decay 0.9,x $one
+    refuses "--loss: .*'loss' is .squares.*one of mse, huber, hybrid" $train --loss squares $one
+    refuses "--lr: .*'learning_rate' is -1" $train --lr=-1 $one
+    refuses "--preset is 'huge'; it must be one of tiny, small" $train --preset huge $one
+    refuses '--huber-delta has no effect without --loss huber' $train --huber-delta 1 $one
+    refuses '--lr-steps has no effect without --lr-schedule' $train --lr-steps 9 $one
+    refuses '--label-dropout has no effect without --labels' $train --label-dropout 0.1 $one
+    refuses '--labels cannot be used with .* no labels' $train --labels --data "$out/each" $one
+    refuses 'a folder of PNG files' $train --data "$out/absent" $one
+
+    refuses absent.safetensors $sample --model "$out/absent.safetensors"
+    refuses '--steps abc' $sample --steps abc
+    refuses "'steps' is 1001; .*'timesteps', 1000" $sample $bad --steps 1001
+    refuses '--scale is 0' $sample $bad --scale 0
+    refuses '--columns is -1' $sample $bad --columns -1
+    refuses '--threads is -1' $sample $bad --threads -1
+    refuses '--between is -3' $sample $bad --between=-3
+    refuses "--strength: .*'strength' is 0" $sample $bad --image "$out/grid262.png" --strength 0
+    refuses "--strength: .*'strength' is -1" $sample $bad --image "$out/grid262.png" --strength=-1
+    refuses '--strength cannot be used without --image' $sample $bad --strength 0.5
+    refuses '262 x 262 pixels' $sample $bad --image "$out/grid262.png" --strength 0.5
+    refuses "--solver: .*'solver' is .foo" $sample $bad --solver foo
+    refuses "--weights is 'average'; it must be one of default" $sample $bad --weights average
+    refuses '--variance has no effect without --solver ddpm' $sample $bad --variance fixed_small
+    refuses 'flow_euler.*schedule' $sample $bad --solver flow_euler
+    refuses 'guidance.*classes' $sample $bad --guidance 2
+    refuses '--class is -2.*no classes' $sample $bad --class -2
+    refuses "must be a label, 'turn'" $sample --model "$flow" --class cat --out "$out/bad.png"
+    refuses '--class is 10; .*10 classes, 0 to 9' $sample --model "$flow" --class 10 \
+        --out "$out/bad.png"
+    refuses 'must end in .png' $sample --model "$whole" --out "$out/bad.jpg"
+    refuses 'its folder does not exist' $sample --model "$whole" --out "$out/absent/bad.png"
+    refuses '--out and --animation are both' $sample $bad --animation "$out/bad.png"
+    refuses 'name of a folder is empty' $sample $bad --each ''
+    refuses "--timesteps: .*'timesteps' is -1" "$build/evaluate" --model "$whole" --timesteps=-1
+}
 [ ! -e "$out/bad" ] || fail "a run that was refused left its folder"
+[ ! -e "$out/bad.png" ] || fail "a refused sample left its file"
 echo "examples: ok"

@@ -1,10 +1,10 @@
 /* Options at random, many thousand times: whatever they are, they are refused or give finite
- * pictures, and a picture is the same alone and in a batch. What tests of single options miss are
+ * images, and an image is the same alone and in a batch. What tests of single options miss are
  * two at an edge together: a chain of one timestep, a grid whose last step leads nowhere, a flow
  * that begins at noise alone. */
 #include "support/sampling.h"
 
-enum { PICTURES = 3, FLOATS = PICTURES * ELEMENTS, PIXELS = SIDE * SIDE, RUNS = 8000 };
+enum { IMAGES = 3, FLOATS = IMAGES * ELEMENTS, PIXELS = SIDE * SIDE, RUNS = 8000 };
 
 static uint64_t state;
 
@@ -15,11 +15,14 @@ static int32_t below(int32_t n) {
 
 static bool rarely(void) { return below(6) == 0; }
 
-/* Its answer is bounded, so that what grows beyond all bounds is the solver's fault. */
-static int32_t bounded(void *user, float *output, const float *x, float time, const int32_t *labels,
-                       size_t count, size_t elements) {
+/* Its output is bounded, so that a growth without bounds is the solver's fault. */
+static int32_t bounded(void *user, const dm_denoiser_input *input, float *output, size_t size) {
+    const float *x = input->x;
+    float time = (float)input->time;
+    const int32_t *labels = input->labels;
+    size_t elements = size / (size_t)input->count;
     (void)user;
-    for (size_t i = 0; i < count * elements; i++)
+    for (size_t i = 0; i < size; i++)
         output[i] = sinf(3 * x[i] + 0.01f * time + (labels ? (float)labels[i / elements] : 0));
     return 0;
 }
@@ -40,16 +43,17 @@ static dm_sampler_options any_options(int32_t solver, int32_t timesteps) {
     ok(dm_sampler_options_init(&o, sizeof o));
     o.solver = solver;
     o.steps = 1 + below(below(2) && timesteps > 4 ? 4 : timesteps);
-    o.spacing = below(3);
+    o.spacing = below(DM_SPACING_LINSPACE + 1);
     o.clip = below(2);
     o.rederive_eps = below(3) - 1;
     o.final_alpha_one = below(2);
-    o.variance = below(2);
-    o.batch_size = 1 + below(PICTURES);
+    o.variance = below(DM_VARIANCE_FIXED_LARGE + 1);
+    o.batch_size = 1 + below(IMAGES);
     o.lower_order_final = below(2);
     if (solver == DM_SOLVER_DDIM && below(2)) o.eta = below(2) ? 1 : 0.3;
     if (rarely()) o.order = below(5);
-    if (solver >= DM_SOLVER_EULER && solver <= DM_SOLVER_DEIS) o.grid = below(3);
+    if (solver >= DM_SOLVER_EULER && solver <= DM_SOLVER_DEIS)
+        o.grid = below(DM_GRID_EXPONENTIAL + 1);
     if ((solver == DM_SOLVER_EULER || solver == DM_SOLVER_HEUN) && below(2))
         o.churn = below(2) ? 40 : 1;
     if (below(3) == 0) {
@@ -67,38 +71,38 @@ static int32_t any_prediction(int32_t kind) {
     return below(DM_PREDICT_V + 1);
 }
 
-static const int32_t labels[PICTURES] = {0, 1, 2};
+static const int32_t labels[IMAGES] = {0, 1, 2};
 
 static dm_sampler_request any_request(bool guided, const float *image, const float *mask) {
-    dm_sampler_request r = test_sampler_request(PICTURES);
+    dm_sampler_request r = test_sampler_request(IMAGES);
     r.seed = (uint64_t)below(1000000);
     r.random = rarely() ? DM_RANDOM_TORCH : DM_RANDOM_PHILOX;
     if (guided || below(2)) r.labels = labels;
-    int32_t way = below(4);
-    if (way == 0) r.image = image, r.strength = below(2) ? 0.5 : 1e-6;
-    if (way == 1) {
-        r.image = image, r.mask = mask, r.mask_elements = PICTURES * PIXELS;
+    int32_t edit = below(4);
+    if (edit == 0) r.image = image, r.strength = below(2) ? 0.5 : 1e-6;
+    if (edit == 1) {
+        r.image = image, r.mask = mask;
         r.repaint_times = 1 + below(3), r.repaint_jump = 1 + below(4);
     }
     return r;
 }
 
-/* The last picture of the request by itself. */
+/* The last image of the request by itself. */
 static dm_sampler_request last_of(dm_sampler_request r) {
     r.count = 1;
-    r.seed += PICTURES - 1;
-    if (r.labels) r.labels += PICTURES - 1;
+    r.seed += IMAGES - 1;
+    if (r.labels) r.labels += IMAGES - 1;
     if (r.image) r.image += FLOATS - ELEMENTS;
-    if (r.mask) r.mask += (PICTURES - 1) * PIXELS, r.mask_elements = PIXELS;
+    if (r.mask) r.mask += (IMAGES - 1) * PIXELS;
     return r;
 }
 
 /* How many ran; those that were refused have a text. */
 static int run_some(int32_t solver, int runs) {
-    float image[FLOATS], mask[PICTURES * PIXELS], got[FLOATS], alone[ELEMENTS];
+    float image[FLOATS], mask[IMAGES * PIXELS], got[FLOATS], alone[ELEMENTS];
     int ran = 0;
     for (int i = 0; i < FLOATS; i++) image[i] = sinf((float)i);
-    for (int i = 0; i < PICTURES * PIXELS; i++) mask[i] = (float)(i % 3) / 2;
+    for (int i = 0; i < IMAGES * PIXELS; i++) mask[i] = (float)(i % 3) / 2;
     for (int run = 0; run < runs; run++) {
         dm_schedule_options so = any_schedule();
         dm_schedule *own;
@@ -106,13 +110,15 @@ static int run_some(int32_t solver, int runs) {
         ok(dm_schedule_create(&own, context, &so));
         dm_sampler_options o = any_options(solver, so.timesteps);
         int32_t prediction = any_prediction(so.kind);
-        int32_t status = dm_sampler_create_with_denoiser(&sampler, context, own, bounded, NULL,
-                                                         prediction, SIDE, SIDE, CHANNELS, &o);
+        int32_t status = dm_sampler_create_with_denoiser(&sampler, context, own,
+                                                         test_denoiser(bounded, NULL, prediction,
+                                                                       SIDE, SIDE, CHANNELS),
+                                                         &o);
         if (!status) {
             dm_sampler_request r = any_request(o.guidance != 1, image, mask), one = last_of(r);
-            status = dm_sampler_run(sampler, &r, got, FLOATS);
+            status = dm_sampler_run(sampler, test_counted(sampler, &r), got, FLOATS);
             if (!status) {
-                ok(dm_sampler_run(sampler, &one, alone, ELEMENTS));
+                ok(dm_sampler_run(sampler, test_counted(sampler, &one), alone, ELEMENTS));
                 ck_assert_mem_eq(alone, got + FLOATS - ELEMENTS, sizeof alone);
                 ran++;
             }
@@ -120,8 +126,8 @@ static int run_some(int32_t solver, int runs) {
         ck_assert_msg(!status ||
                           (status == DM_ERROR_INVALID_ARGUMENT && *dm_context_error(context)),
                       "%s on schedule %d of %d, prediction %d, %d steps: %s",
-                      dm_solver_name(solver), (int)so.kind, (int)so.timesteps, (int)prediction,
-                      (int)o.steps, dm_context_error(context));
+                      dm_enum_name("dm_solver", solver), (int)so.kind, (int)so.timesteps,
+                      (int)prediction, (int)o.steps, dm_context_error(context));
         dm_sampler_destroy(sampler);
         dm_schedule_destroy(own);
     }

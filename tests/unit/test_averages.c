@@ -2,80 +2,81 @@
  * loops in double precision over the weights that a run goes through; in files; and what is
  * refused. */
 #include "support/kernels.h"
+#include "support/network.h"
 #include "support/training.h"
 #include "train/trainer.h"
 
 enum { STEPS = 6, COUNT = 4 };
 
 /* All four: a decay with warm-up, none, a half-life, another decay. */
-static training_setup four_averages(void) {
+static training_setup four_emas(void) {
     training_setup setup = training_default();
-    setup.options.average_decay = 0.9;
-    setup.options.more_half_lives[1] = 40;
-    setup.options.average_rampup = 0.5;
-    setup.options.more_decays[2] = 0.05;
+    setup.options.ema_decay[0] = 0.9;
+    setup.options.ema_half_life[2] = 40;
+    setup.options.ema_rampup = 0.5;
+    setup.options.ema_decay[3] = 0.05;
     setup.options.accumulation = 2;
     return setup;
 }
 
-/* The decays of average `index` above in step `step` from 1 on; a negative one: there is no such
- * average. */
+/* The decays of EMA `index` above in step `step` from 1 on; a negative one: there is no such
+ * EMA. */
 static double decay_of(int32_t index, int32_t step) {
-    double pictures = 8, before = pictures * (step - 1), warm = (1.0 + step) / (10.0 + step);
+    double images = 8, before = images * (step - 1), warm = (1.0 + step) / (10.0 + step);
     if (index == 0) return fmin(0.9, warm);
-    if (index == 2) return pow(0.5, pictures / fmax(fmin(40, 0.5 * before), 1e-8));
+    if (index == 2) return pow(0.5, images / fmax(fmin(40, 0.5 * before), 1e-8));
     return index == 3 ? fmin(0.05, warm) : -1;
 }
 
-START_TEST(averages_follow_the_weights) {
+START_TEST(emas_follow_the_weights) {
     training t, target;
-    training_setup setup = four_averages();
+    training_setup setup = four_emas();
     double *want[COUNT];
     training_begin(&t, &setup);
     training_prepare(&target, &setup);
-    size_t floats = t.unet->params.floats;
+    size_t floats = t.unet->weights->params.floats;
     for (int32_t k = 0; k < COUNT; k++) {
         want[k] = malloc(floats * sizeof **want);
-        for (size_t i = 0; i < floats; i++) want[k][i] = t.unet->params.data[i];
+        for (size_t i = 0; i < floats; i++) want[k][i] = t.unet->weights->params.data[i];
     }
     for (int32_t step = 1; step <= STEPS; step++) {
         training_require(&t, dm_trainer_step(t.trainer, NULL));
         for (int32_t k = 0; k < COUNT; k++)
             for (size_t i = 0; i < floats; i++) {
                 double d = decay_of(k, step);
-                want[k][i] = d * want[k][i] + (1 - d) * t.unet->params.data[i];
+                want[k][i] = d * want[k][i] + (1 - d) * t.unet->weights->params.data[i];
             }
     }
     for (int32_t k = 0; k < COUNT; k++) {
-        int32_t status = dm_trainer_get_average_at(t.trainer, k, target.unet);
+        int32_t status = dm_trainer_get_ema(t.trainer, k, target.unet);
         if (k == 1)
             training_expect(&t, status, DM_ERROR_WRONG_STATE,
-                            "'more_decays[0]' is 0|'more_half_lives[0]'|no average 1");
+                            "no EMA 1|'ema_decay[1]'|'ema_half_life[1]'");
         else training_require(&t, status);
         if (k != 1)
-            ck_assert_double_le(test_error_d(target.unet->params.data, want[k], floats), 1e-7);
+            ck_assert_double_le(test_error_d(target.unet->weights->params.data, want[k], floats),
+                                1e-7);
         free(want[k]);
     }
-    training_expect(&t, dm_trainer_get_average_at(t.trainer, 4, target.unet),
-                    DM_ERROR_INVALID_ARGUMENT, "'index' is 4");
-    training_expect(&t, dm_trainer_get_average_at(t.trainer, -1, target.unet),
-                    DM_ERROR_INVALID_ARGUMENT, "'index' is -1");
+    training_expect(&t, dm_trainer_get_ema(t.trainer, 4, target.unet), DM_ERROR_INVALID_ARGUMENT,
+                    "'index' is 4");
+    training_expect(&t, dm_trainer_get_ema(t.trainer, -1, target.unet), DM_ERROR_INVALID_ARGUMENT,
+                    "'index' is -1");
     training_end(&target);
     training_end(&t);
 }
 END_TEST
 
-/* The kernels of L2 and of further averages, on every instruction set. */
+/* The kernels of L2 and of further EMAs, on every instruction set. */
 START_TEST(kernels_follow_the_loop) {
     enum { N = 197 };
     for (int isa = 0; isa < ISAS && kernels_of(isa); isa++) {
-        float *w = uniform(N, 1, 1), *average = uniform(N, 2, 1), *g = uniform(N, 3, 1),
+        float *w = uniform(N, 1, 1), *ema = uniform(N, 2, 1), *g = uniform(N, 3, 1),
               *m = uniform(N, 4, 0), *v = uniform(N, 5, 0);
         double *want = doubles(N), *want_m = doubles(N);
-        for (size_t i = 0; i < N; i++)
-            want[i] = 0.8f * (double)average[i] + (1 - 0.8f) * (double)w[i];
+        for (size_t i = 0; i < N; i++) want[i] = 0.8f * (double)ema[i] + (1 - 0.8f) * (double)w[i];
         for (size_t i = 0; i < N; i++) want_m[i] = (1 - 0.9f) * (0.25 * g[i] + 0.5 * w[i]);
-        kernels_of(isa)->ema(average, w, 0.2f, N);
+        kernels_of(isa)->ema(ema, w, 0.2f, N);
         dmi_adamw o = {.rate = 0.01f,
                        .beta1 = 0.9f,
                        .beta2 = 0.99f,
@@ -86,7 +87,7 @@ START_TEST(kernels_follow_the_loop) {
                        .l2 = 0.5f,
                        .first = true};
         kernels_of(isa)->adamw(w, m, v, NULL, g, &o, N);
-        check_near("average", average, want, N, 2e-7);
+        check_near("average", ema, want, N, 2e-7);
         check_near("l2", m, want_m, N, 3e-7);
         release();
     }
@@ -104,7 +105,7 @@ static void path_in(char path[256], const char *folder, const char *name) {
 START_TEST(resumed_runs_are_the_same_bits) {
     char *folder = strdup(test_folder()), whole[256], half[256], resumed[256];
     training t;
-    training_setup setup = four_averages();
+    training_setup setup = four_emas();
     setup.options.optimizer = DM_OPTIMIZER_ADAM;
     setup.options.weight_decay = 0.1;
     path_in(whole, folder, "whole"), path_in(half, folder, "half"),
@@ -129,13 +130,13 @@ START_TEST(resumed_runs_are_the_same_bits) {
 }
 END_TEST
 
-START_TEST(networks_load_with_each_average) {
-    static const int32_t weights[COUNT] = {DM_WEIGHTS_AVERAGE, DM_WEIGHTS_AVERAGE_1,
-                                           DM_WEIGHTS_AVERAGE_2, DM_WEIGHTS_AVERAGE_3};
+START_TEST(networks_load_with_each_ema) {
+    static const int32_t weights[COUNT] = {DM_WEIGHTS_DEFAULT, DM_WEIGHTS_EMA + 1,
+                                           DM_WEIGHTS_EMA + 2, DM_WEIGHTS_EMA + 3};
     char *folder = strdup(test_folder()), path[256];
     training t, target;
     dm_unet *unet;
-    training_setup setup = four_averages();
+    training_setup setup = four_emas();
     path_in(path, folder, "file");
     training_begin(&t, &setup);
     training_prepare(&target, &setup);
@@ -144,13 +145,12 @@ START_TEST(networks_load_with_each_average) {
     for (int32_t k = 0; k < COUNT; k++) {
         int32_t status = dm_unet_load(&unet, t.context, path, weights[k]);
         if (k == 1)
-            training_expect(&t, status, DM_ERROR_NOT_FOUND,
-                            "no average 1|average_1.conv_in.weight");
+            training_expect(&t, status, DM_ERROR_NOT_FOUND, "no EMA 1|ema_1.conv_in.weight");
         if (k == 1) continue;
         training_require(&t, status);
-        training_require(&t, dm_trainer_get_average_at(t.trainer, k, target.unet));
-        ck_assert(training_unchanged(&target, unet->params.data));
-        ck_assert(!training_unchanged(&t, unet->params.data));
+        training_require(&t, dm_trainer_get_ema(t.trainer, k, target.unet));
+        ck_assert(training_unchanged(&target, unet->weights->params.data));
+        ck_assert(!training_unchanged(&t, unet->weights->params.data));
         dm_unet_destroy(unet);
     }
     training_end(&target);
@@ -159,29 +159,27 @@ START_TEST(networks_load_with_each_average) {
 }
 END_TEST
 
-/* A checkpoint from before the options of this version: its metadata lack them, and they mean the
- * defaults. */
-START_TEST(files_of_before) {
-    static const char *const first = "\"trainer.timestep_sampling\"";
-    char *folder = strdup(test_folder()), path[256];
+/* A default in place of a missing option would describe another run. */
+START_TEST(missing_options_are_refused) {
+    static const char *const keys[] = {"\"trainer.timestep_sampling\"", "\"trainer.ema_decay\"",
+                                       "\"unet.null_class\""};
+    char *folder = strdup(test_folder()), path[256], word[64];
     training t;
-    size_t size, length = strlen(first);
-    dm_trainer_options got;
+    size_t size, length = strlen(keys[_i]);
     training_setup setup = training_default();
     path_in(path, folder, "file");
     training_begin(&t, &setup);
-    training_require(&t, dm_trainer_run(t.trainer, 2, NULL, NULL));
     training_require(&t, dm_trainer_save(t.trainer, path));
     training_end(&t);
-    uint8_t *bytes = training_read_file(path, &size), *at = memmem(bytes, size, first, length);
-    ck_assert_ptr_nonnull(at); /* the first of them, without which none is looked for */
+    uint8_t *bytes = training_read_file(path, &size), *at = memmem(bytes, size, keys[_i], length);
+    ck_assert_ptr_nonnull(at);
     at[length - 2] = 'G';
     training_write_file(path, bytes, size);
     training_prepare(&t, &setup);
-    training_require(&t, dm_trainer_resume(&t.trainer, t.unet, t.dataset, path));
-    training_require(&t, dm_trainer_get_options(t.trainer, &got, sizeof got));
-    ck_assert_mem_eq(&got, &setup.options, sizeof got);
-    training_require(&t, dm_trainer_step(t.trainer, NULL));
+    snprintf(word, sizeof word, "has no '%.*s'", (int)length - 2, keys[_i] + 1);
+    training_expect(&t, dm_trainer_resume(&t.trainer, t.unet, t.dataset, path), DM_ERROR_BAD_FORMAT,
+                    word);
+    ck_assert_ptr_null(t.trainer);
     training_end(&t);
     free(bytes);
     free(folder);
@@ -208,12 +206,12 @@ START_TEST(l2_is_added_after_clipping) {
         setup.options.gradient_clip = clipped ? 0.01 : 0;
         setup.options.weight_decay = clipped ? 0.5 : 0;
         training_begin(&t, &setup);
-        size_t floats = t.unet->params.floats;
+        size_t floats = t.unet->weights->params.floats;
         float *before = training_weights(&t), *want = malloc(floats * sizeof *want);
         training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, &stats));
         if (!clipped) { /* nothing is added: what was computed stands there */
             gradient = malloc(floats * sizeof *gradient);
-            memcpy(gradient, t.unet->params.gradient, floats * sizeof *gradient);
+            memcpy(gradient, t.unet->weights->params.gradient, floats * sizeof *gradient);
         } else scale = 0.01 / stats.gradient_norm;
         double share = 1.0 - (double)0.9f;
         for (size_t i = 0; i < floats; i++)
@@ -238,8 +236,8 @@ START_TEST(l2_that_overflows_is_refused) {
     setup.options.weight_decay = _i ? 1e6 : 0; /* without, the step is taken */
     for (int32_t i = 0; i < WEIGHTS; i++) large[i] = 1e12f;
     training_begin(&t, &setup);
-    training_require(&t, dm_unet_tensor_set(t.unet, "conv_in.weight", large, WEIGHTS));
-    if (_i) training_expect(&t, dm_trainer_step(t.trainer, NULL), DM_ERROR_NOT_FINITE, "refused");
+    training_require(&t, network_set(t.unet, "conv_in.weight", large, WEIGHTS));
+    if (_i) training_expect(&t, dm_trainer_step(t.trainer, NULL), DM_ERROR_NOT_FINITE, "skipped");
     else training_require(&t, dm_trainer_step(t.trainer, NULL));
     training_end(&t);
 }
@@ -247,28 +245,28 @@ END_TEST
 
 /* ---- what is refused ---- */
 
-START_TEST(of_each_average_one) {
+START_TEST(decay_or_half_life) {
     training t;
     training_setup setup = training_default();
     training_prepare(&t, &setup);
-    setup.options.average_half_life = 500;
+    setup.options.ema_half_life[0] = 500;
     training_expect(&t,
                     dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options),
                     DM_ERROR_INVALID_ARGUMENT,
-                    "'average_half_life' 500|'average_decay' 0.9|don't go together");
-    setup.options.average_decay = 0;
-    setup.options.more_decays[2] = 0.5;
-    setup.options.more_half_lives[2] = 7;
+                    "'ema_half_life[0]' 500|'ema_decay[0]' 0.9|cannot be combined");
+    setup.options.ema_decay[0] = 0;
+    setup.options.ema_decay[3] = 0.5;
+    setup.options.ema_half_life[3] = 7;
     training_expect(&t,
                     dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options),
                     DM_ERROR_INVALID_ARGUMENT,
-                    "'more_half_lives[2]' 7|'more_decays[2]' 0.5|don't go together");
-    setup.options.more_decays[2] = 0;
-    setup.options.more_half_lives[2] = 1e9;
+                    "'ema_half_life[3]' 7|'ema_decay[3]' 0.5|cannot be combined");
+    setup.options.ema_decay[3] = 0;
+    setup.options.ema_half_life[3] = 1e9;
     training_expect(&t,
                     dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options),
-                    DM_ERROR_INVALID_ARGUMENT, "'more_half_lives[2]' is 1e+09|stand still");
-    setup.options.more_half_lives[2] = 0;
+                    DM_ERROR_INVALID_ARGUMENT, "'ema_half_life[3]' is 1e+09|precision");
+    setup.options.ema_half_life[3] = 0;
     training_require(&t,
                      dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options));
     training_require(&t, dm_trainer_step(t.trainer, NULL));
@@ -281,14 +279,14 @@ Suite *test_averages_suite(void) {
     Suite *suite = suite_create("averages");
     TCase *tcase = tcase_create("averages");
     tcase_set_timeout(tcase, 20);
-    tcase_add_test(tcase, averages_follow_the_weights);
+    tcase_add_test(tcase, emas_follow_the_weights);
     tcase_add_test(tcase, kernels_follow_the_loop);
     tcase_add_test(tcase, resumed_runs_are_the_same_bits);
-    tcase_add_test(tcase, networks_load_with_each_average);
-    tcase_add_test(tcase, files_of_before);
+    tcase_add_test(tcase, networks_load_with_each_ema);
+    tcase_add_loop_test(tcase, missing_options_are_refused, 0, 3);
     tcase_add_test(tcase, l2_is_added_after_clipping);
     tcase_add_loop_test(tcase, l2_that_overflows_is_refused, 0, 2);
-    tcase_add_test(tcase, of_each_average_one);
+    tcase_add_test(tcase, decay_or_half_life);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -59,7 +59,7 @@ static void refuse_data(const char *folder, const char *path, const char *words)
     const int64_t live = allocator.live;
     dm_dataset *dataset = (dm_dataset *)&allocator;
     test_untouched untouched = test_untouched_begin(context, folder);
-    test_refused(context, dm_dataset_open_cifar10(&dataset, context, path, DM_SPLIT_TRAIN),
+    test_refused(context, dm_dataset_load_cifar10(&dataset, context, path, DM_SPLIT_TRAIN),
                  DM_ERROR_BAD_FORMAT, words);
     test_refused(context, DM_ERROR_BAD_FORMAT, DM_ERROR_BAD_FORMAT, path);
     ck_assert_ptr_null(dataset);
@@ -130,7 +130,7 @@ typedef struct lie {
     const char *from, *to;
     /* Status of dm_unet_load with either weights, and of dm_trainer_resume; DM_OK: not seen
      * there. */
-    int32_t average, trained, resume;
+    int32_t ema, trained, resume;
     const char *words;
 } lie;
 
@@ -167,8 +167,8 @@ static const lie lies[] = {
     {"\"conv_in.weight\"", "\"conv_im.weight\"", DM_OK, MISSING, MISSING,
      "no tensor 'conv_in.weight'"},
     {"\"conv_in.weight\"", "\"conv_in.bias\"", BAD, BAD, BAD, "duplicate"},
-    {"\"average.conv_out.bias\"", "\"average.conv_oud.bias\"", MISSING, DM_OK, MISSING,
-     "no tensor 'average.conv_out.bias'"},
+    {"\"ema_0.conv_out.bias\"", "\"ema_0.conv_oud.bias\"", MISSING, DM_OK, MISSING,
+     "no tensor 'ema_0.conv_out.bias'"},
     {"\"adam_m.conv_out.bias\"", "\"adam_m.conv_oud.bias\"", DM_OK, DM_OK, MISSING,
      "no tensor 'adam_m.conv_out.bias'"},
     {"{\"__metadata__\":{", "{\"__metadata__\":{\"more\":1,", BAD, BAD, BAD,
@@ -211,7 +211,7 @@ enum { REASONABLE = 20000000 };
 
 static void check_peak(const dm_context *context) {
     uint64_t peak;
-    ck_assert_int_eq(dm_context_memory(context, NULL, &peak, NULL), DM_OK);
+    ck_assert_int_eq(dm_context_get_memory(context, NULL, &peak, NULL), DM_OK);
     ck_assert_msg(peak < REASONABLE, "%llu bytes were allocated", (unsigned long long)peak);
 }
 
@@ -236,7 +236,7 @@ static void load_gives(const char *folder, const char *path, int32_t weights, in
 }
 
 static void refuse_load(const char *folder, const char *path, int32_t want, const char *words) {
-    load_gives(folder, path, DM_WEIGHTS_AVERAGE, want, words);
+    load_gives(folder, path, DM_WEIGHTS_DEFAULT, want, words);
     load_gives(folder, path, DM_WEIGHTS_TRAINED, want, words);
 }
 
@@ -273,7 +273,7 @@ START_TEST(headers_that_lie) {
         snprintf(name, sizeof name, "lie.%zu", i);
         const char *path = path_in(folder, name);
         training_write_file(path, changed, size);
-        load_gives(folder, path, DM_WEIGHTS_AVERAGE, l->average, l->words);
+        load_gives(folder, path, DM_WEIGHTS_DEFAULT, l->ema, l->words);
         load_gives(folder, path, DM_WEIGHTS_TRAINED, l->trained, l->words);
         refuse_resume(folder, path, l->resume, l->words);
         unlink(path);
@@ -332,7 +332,7 @@ END_TEST
 
 /* ---- disks ---- */
 
-enum { SIDE = 160 }; /* of a picture that does not compress below any disk of these tests */
+enum { SIDE = 160 }; /* of a image that does not compress below any disk of these tests */
 
 /* Everything that writes a file. */
 typedef struct writer {
@@ -350,18 +350,25 @@ static int32_t write_training(const training *t, const uint8_t *pixels, const ch
     return dm_trainer_save(t->trainer, path);
 }
 
-static int32_t write_picture(const training *t, const uint8_t *pixels, const char *path) {
-    return dm_image_write_png(t->context, path, pixels, SIDE, SIDE, 3);
+static int32_t write_image(const training *t, const uint8_t *pixels, const char *path) {
+    return dm_image_write_png(t->context, path, pixels, SIDE * SIDE * 3, SIDE, SIDE, 3);
 }
 
 static int32_t write_animation(const training *t, const uint8_t *pixels, const char *path) {
-    return dm_image_write_apng(t->context, path, pixels, 2, SIDE / 2, SIDE, 3, 100, 1000);
+    const dm_image_animation animation = {.struct_size = sizeof animation,
+                                          .height = SIDE / 2,
+                                          .width = SIDE,
+                                          .channels = 3,
+                                          .frames = 2,
+                                          .delay_ms = 100,
+                                          .last_delay_ms = 1000};
+    return dm_image_write_apng(t->context, path, pixels, SIDE * SIDE * 3, &animation);
 }
 
 static const writer writers[] = {
     {"network", write_network},
     {"training", write_training},
-    {"picture", write_picture},
+    {"image", write_image},
     {"animation", write_animation},
 };
 enum { WRITERS = sizeof writers / sizeof *writers };
@@ -448,7 +455,7 @@ START_TEST(ten_megabytes) {
     test_refused(context, dm_unet_create(&unet, context, &o, 1), DM_ERROR_LIMIT_EXCEEDED,
                  "parameters: 34.3 MB would pass the memory limit of 10.0 MB|in use");
     ck_assert_ptr_null(unet);
-    test_refused(context, dm_unet_load(&unet, context, path, DM_WEIGHTS_AVERAGE),
+    test_refused(context, dm_unet_load(&unet, context, path, DM_WEIGHTS_DEFAULT),
                  DM_ERROR_LIMIT_EXCEEDED, "34.3 MB would pass the memory limit of 10.0 MB|in use");
     ck_assert_ptr_null(unet);
     test_untouched_end(&untouched);

@@ -1,6 +1,7 @@
-/* What goes into a step: pictures in their order, flips, timesteps, noise and labels, from a
+/* What goes into a step: images in their order, flips, timesteps, noise and labels, from a
  * dataset or from the caller, and what is said where they do not fit. */
 #include "base/random.h"
+#include "support/dataset.h"
 #include "support/training.h"
 #include "train/trainer.h"
 
@@ -10,7 +11,7 @@ static const float *input(const training *t, dmi_value value) {
     return dmi_graph_data(t->trainer->train.graph, value);
 }
 
-/* Whether the target, which is x_0 itself where that is predicted, is picture `index`, mirrored or
+/* Whether the target, which is x_0 itself where that is predicted, is image `index`, mirrored or
  * not. */
 static bool target_is(const training *t, int32_t place, uint64_t index, bool mirrored) {
     const float *target = t->trainer->batch.target + (size_t)place * TRAINING_ELEMENTS;
@@ -27,17 +28,17 @@ static bool target_is(const training *t, int32_t place, uint64_t index, bool mir
     return true;
 }
 
-/* The picture at a place of the batch, or -1. */
-static int32_t which_picture(const training *t, int32_t place, bool mirrored) {
-    for (int32_t i = 0; i < TRAINING_PICTURES; i++)
+/* The image at a place of the batch, or -1. */
+static int32_t which_image(const training *t, int32_t place, bool mirrored) {
+    for (int32_t i = 0; i < TRAINING_IMAGES; i++)
         if (target_is(t, place, (uint64_t)i, mirrored)) return i;
     return -1;
 }
 
-/* Every picture once an epoch, in another order each, the batches of 4 running across the ends of
+/* Every image once an epoch, in another order each, the batches of 4 running across the ends of
  * epochs of 10. */
 START_TEST(epochs_are_permutations) {
-    enum { EPOCHS = 4, SEEN = EPOCHS * TRAINING_PICTURES };
+    enum { EPOCHS = 4, SEEN = EPOCHS * TRAINING_IMAGES };
     training t;
     int32_t order[SEEN], flips = 0;
     training_setup setup = training_default();
@@ -47,21 +48,20 @@ START_TEST(epochs_are_permutations) {
     for (int32_t done = 0; done < SEEN; done += 4) {
         training_require(&t, dm_trainer_step(t.trainer, NULL));
         for (int32_t k = 0; k < 4; k++) {
-            int32_t plain = which_picture(&t, k, false), mirrored = which_picture(&t, k, true);
-            ck_assert_msg((plain < 0) != (mirrored < 0), "place %d is no picture of the dataset",
+            int32_t plain = which_image(&t, k, false), mirrored = which_image(&t, k, true);
+            ck_assert_msg((plain < 0) != (mirrored < 0), "place %d is no image of the dataset",
                           (int)(done + k));
             order[done + k] = plain < 0 ? mirrored : plain;
             flips += plain < 0;
         }
     }
     for (int32_t epoch = 0; epoch < EPOCHS; epoch++) {
-        int32_t seen[TRAINING_PICTURES] = {0};
-        for (int32_t i = 0; i < TRAINING_PICTURES; i++)
-            seen[order[epoch * TRAINING_PICTURES + i]]++;
-        for (int32_t i = 0; i < TRAINING_PICTURES; i++) ck_assert_int_eq(seen[i], 1);
+        int32_t seen[TRAINING_IMAGES] = {0};
+        for (int32_t i = 0; i < TRAINING_IMAGES; i++) seen[order[epoch * TRAINING_IMAGES + i]]++;
+        for (int32_t i = 0; i < TRAINING_IMAGES; i++) ck_assert_int_eq(seen[i], 1);
         if (epoch > 0)
-            ck_assert_mem_ne(order, order + epoch * TRAINING_PICTURES,
-                             TRAINING_PICTURES * sizeof *order);
+            ck_assert_mem_ne(order, order + epoch * TRAINING_IMAGES,
+                             TRAINING_IMAGES * sizeof *order);
     }
     if (setup.options.flip)
         ck_assert(flips > SEEN / 4 && flips < 3 * SEEN / 4); /* 40 coins: 10 or 30 is 3 sigma off */
@@ -72,7 +72,7 @@ END_TEST
 
 /* x_t = sqrt(a) x_0 + sqrt(1 - a) eps with the t that the network is told, and eps drawn anew for
  * each position. */
-START_TEST(x_t_is_made_of_picture_and_noise) {
+START_TEST(x_t_is_made_of_image_and_noise) {
     enum { COUNT = 4 * TRAINING_ELEMENTS };
     static float want[COUNT], noise[COUNT];
     training t;
@@ -130,7 +130,7 @@ START_TEST(labels_reach_the_network) {
     for (int32_t step = 0; step < 5; step++) {
         training_require(&t, dm_trainer_step(t.trainer, NULL));
         for (int32_t i = 0; i < 4; i++) {
-            int32_t label = training_labels()[which_picture(&t, i, false)];
+            int32_t label = training_labels()[which_image(&t, i, false)];
             if (!setup.options.use_labels || label < 0) label = TRAINING_CLASSES;
             ck_assert_int_eq((int32_t)input(&t, t.trainer->train.labels)[i], label);
         }
@@ -151,8 +151,9 @@ START_TEST(given_labels_reach_the_network) {
     for (int32_t i = 0; i < 4; i++)
         ck_assert(input(&t, t.trainer->train.labels)[i] == TRAINING_CLASSES);
     given.labels[1] = -1;
-    given.labels[2] = TRAINING_CLASSES;
+    given.labels[2] = -1;
     given.batch.labels = given.labels;
+    given.batch.label_count = 4;
     training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL));
     const float want[] = {0, TRAINING_CLASSES, TRAINING_CLASSES, 3};
     ck_assert_mem_eq(input(&t, t.trainer->train.labels), want, sizeof want);
@@ -173,6 +174,7 @@ START_TEST(passes_take_their_parts) {
     training_begin(&t, &setup);
     training_give(&given, 6);
     given.batch.labels = given.labels;
+    given.batch.label_count = 6;
     given.labels[4] = 2;
     given.labels[5] = 1;
     training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL));
@@ -193,12 +195,12 @@ typedef struct source {
     uint64_t indices[64];
 } source;
 
-static int32_t read_source(void *user, uint64_t index, uint8_t *pixels, int32_t *label) {
+static int32_t read_source(void *user, dm_dataset_item *item) {
     source *s = user;
-    s->indices[s->calls % 64] = index;
+    s->indices[s->calls % 64] = item->index;
     if (s->calls++ == s->fail_at) return 5;
-    memcpy(pixels, training_pixels() + index * TRAINING_ELEMENTS, TRAINING_ELEMENTS);
-    *label = training_labels()[index];
+    memcpy(item->pixels, training_pixels() + item->index * TRAINING_ELEMENTS, item->pixel_bytes);
+    item->label = training_labels()[item->index];
     return 0;
 }
 
@@ -206,15 +208,15 @@ static int32_t read_source(void *user, uint64_t index, uint8_t *pixels, int32_t 
 static void begin_with_source(training *t, training_setup setup, source *s) {
     setup.dataset = false;
     training_prepare(t, &setup);
-    training_require(t, dm_dataset_from_callback(&t->dataset, t->context, read_source, s,
-                                                 TRAINING_PICTURES, TRAINING_SIDE, TRAINING_SIDE,
-                                                 TRAINING_CHANNELS));
+    training_require(t,
+                     dataset_from_callback(&t->dataset, t->context, read_source, s, TRAINING_IMAGES,
+                                           TRAINING_SIDE, TRAINING_SIDE, TRAINING_CHANNELS));
     training_require(t, dm_trainer_create(&t->trainer, t->unet, t->schedule, t->dataset,
                                           &setup.options));
 }
 
-/* Three passes of two pictures read what one pass of six does, in the same order. */
-START_TEST(accumulation_takes_the_next_pictures) {
+/* Three passes of two images read what one pass of six does, in the same order. */
+START_TEST(accumulation_takes_the_next_images) {
     training t;
     source one = {.fail_at = -1}, many = {.fail_at = -1};
     training_setup setup = training_default();
@@ -246,8 +248,8 @@ START_TEST(failed_reading_changes_nothing) {
     training_require(&t, dm_trainer_step(t.trainer, NULL));
     float *state = training_state(&t, &floats);
     training_expect(&t, dm_trainer_run(t.trainer, 9, NULL, NULL), DM_ERROR_CALLBACK_FAILED,
-                    "answered 5");
-    ck_assert_uint_eq(dm_trainer_steps_done(t.trainer), 1);
+                    "returned 5");
+    ck_assert_uint_eq(training_steps(t.trainer), 1);
     ck_assert_int_eq(s.calls, 11);
     training_same_state(&t, state, floats);
     free(state);
@@ -262,13 +264,13 @@ START_TEST(failed_reading_changes_nothing) {
 END_TEST
 
 /* Known before the first step of the library's own datasets, and of a program's own when the
- * picture is read. */
+ * image is read. */
 START_TEST(label_outside_the_classes) {
     training t;
     source s = {.fail_at = -1};
     training_setup setup = training_default();
     setup.classes = TRAINING_CLASSES - 1;
-    setup.options.batch_size = TRAINING_PICTURES;
+    setup.options.batch_size = TRAINING_IMAGES;
     training_prepare(&t, &setup);
     training_expect(&t,
                     dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options),
@@ -277,15 +279,15 @@ START_TEST(label_outside_the_classes) {
     begin_with_source(&t, setup, &s);
     float *weights = training_weights(&t);
     training_expect(&t, dm_trainer_step(t.trainer, NULL), DM_ERROR_INVALID_ARGUMENT,
-                    "picture |has label 3|3 classes");
-    ck_assert_uint_eq(dm_trainer_steps_done(t.trainer), 0);
+                    "image |has label 3|3 classes");
+    ck_assert_uint_eq(training_steps(t.trainer), 0);
     ck_assert(training_unchanged(&t, weights));
     free(weights);
     training_end(&t);
 }
 END_TEST
 
-/* Dropping labels of pictures that have none. */
+/* Dropping labels of images that have none. */
 START_TEST(dropout_without_labels) {
     training t;
     training_setup setup = training_default();
@@ -293,12 +295,12 @@ START_TEST(dropout_without_labels) {
     setup.dataset = false;
     setup.options.label_dropout = 0.1;
     training_prepare(&t, &setup);
-    training_require(&t, dm_dataset_from_memory(&t.dataset, t.context, training_pixels(), NULL,
-                                                TRAINING_PICTURES, TRAINING_SIDE, TRAINING_SIDE,
-                                                TRAINING_CHANNELS));
+    training_require(&t, dataset_from_memory(&t.dataset, t.context, training_pixels(), NULL,
+                                             TRAINING_IMAGES, TRAINING_SIDE, TRAINING_SIDE,
+                                             TRAINING_CHANNELS));
     training_expect(&t,
                     dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options),
-                    DM_ERROR_INVALID_ARGUMENT, "'label_dropout' 0.1|its pictures have no labels");
+                    DM_ERROR_INVALID_ARGUMENT, "'label_dropout' 0.1|its images have no labels");
     training_end(&t);
 }
 END_TEST
@@ -308,8 +310,8 @@ START_TEST(shapes_must_agree) {
     training_setup setup = training_default();
     setup.dataset = false;
     training_prepare(&t, &setup);
-    training_require(&t, dm_dataset_from_memory(&t.dataset, t.context, training_pixels(), NULL, 4,
-                                                4, 8, 3));
+    training_require(&t, dataset_from_memory(&t.dataset, t.context, training_pixels(), NULL, 4, 4,
+                                             8, 3));
     int32_t status = dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options);
     training_expect(&t, status, DM_ERROR_SHAPE_MISMATCH, "4 x 8 x 3|8 x 8 x 3");
     ck_assert_ptr_null(t.trainer);
@@ -324,7 +326,7 @@ START_TEST(dataset_of_another_context) {
     training_prepare(&other, &setup);
     int32_t status =
         dm_trainer_create(&t.trainer, t.unet, t.schedule, other.dataset, &setup.options);
-    training_expect(&t, status, DM_ERROR_INVALID_ARGUMENT, "another context");
+    training_expect(&t, status, DM_ERROR_INVALID_ARGUMENT, "network's context");
     training_require(&t, dm_trainer_create(&t.trainer, t.unet, other.schedule, t.dataset,
                                            &setup.options));
     training_end(&other);
@@ -354,23 +356,32 @@ START_TEST(bad_batches_are_named) {
     training_give(&given, 4), batch->images = NULL;
     training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_INVALID_ARGUMENT,
                     "'images' is NULL");
-    training_give(&given, 4), batch->reserved = 1;
+    training_give(&given, 4), batch->elements--;
+    training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_SHAPE_MISMATCH,
+                    "'elements' is 767|768");
+    training_give(&given, 4), batch->timestep_count = 3;
+    training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_SHAPE_MISMATCH,
+                    "'timestep_count' is 3|4");
+    training_give(&given, 4), batch->label_count = 4;
+    training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_SHAPE_MISMATCH,
+                    "'label_count' is 4|0");
+    training_give(&given, 4), batch->padding = 1;
     training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_INVALID_ARGUMENT,
-                    "'reserved' is 1");
+                    "'padding'");
     training_give(&given, 4), given.timesteps[3] = 1000;
     training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_INVALID_ARGUMENT,
                     "timestep 3 is 1000|999");
     training_give(&given, 4), given.timesteps[2] = -1;
     training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_INVALID_ARGUMENT,
                     "timestep 2 is -1");
-    training_give(&given, 4), batch->labels = given.labels;
+    training_give(&given, 4), batch->labels = given.labels, batch->label_count = 4;
     training_expect(&t, dm_trainer_step_batch(t.trainer, batch, NULL), DM_ERROR_INVALID_ARGUMENT,
                     "no classes");
     training_expect(&t, dm_trainer_step(t.trainer, NULL), DM_ERROR_WRONG_STATE,
                     "without a dataset");
     training_expect(&t, dm_trainer_run(t.trainer, 1, NULL, NULL), DM_ERROR_WRONG_STATE,
                     "without a dataset");
-    ck_assert_uint_eq(dm_trainer_steps_done(t.trainer), 0);
+    ck_assert_uint_eq(training_steps(t.trainer), 0);
     ck_assert(training_unchanged(&t, weights));
     free(weights);
     training_end(&t);
@@ -384,10 +395,12 @@ START_TEST(bad_given_label) {
     setup.dataset = false;
     setup.classes = TRAINING_CLASSES;
     training_begin(&t, &setup);
-    training_give(&given, 4), given.batch.labels = given.labels,
-                              given.labels[2] = TRAINING_CLASSES + 1;
+    training_give(&given, 4);
+    given.batch.labels = given.labels;
+    given.batch.label_count = 4;
+    given.labels[2] = TRAINING_CLASSES;
     training_expect(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL),
-                    DM_ERROR_INVALID_ARGUMENT, "label 2 is 5");
+                    DM_ERROR_INVALID_ARGUMENT, "label 2 is 4|to 3");
     training_end(&t);
 }
 END_TEST
@@ -398,12 +411,12 @@ Suite *test_batch_suite(void) {
     TCase *tcase = tcase_create("batch");
     tcase_set_timeout(tcase, 10);
     tcase_add_loop_test(tcase, epochs_are_permutations, 0, 2);
-    tcase_add_test(tcase, x_t_is_made_of_picture_and_noise);
+    tcase_add_test(tcase, x_t_is_made_of_image_and_noise);
     tcase_add_test(tcase, timesteps_cover_the_schedule);
     tcase_add_loop_test(tcase, labels_reach_the_network, 0, 2);
     tcase_add_test(tcase, given_labels_reach_the_network);
     tcase_add_test(tcase, passes_take_their_parts);
-    tcase_add_test(tcase, accumulation_takes_the_next_pictures);
+    tcase_add_test(tcase, accumulation_takes_the_next_images);
     tcase_add_test(tcase, label_outside_the_classes);
     tcase_add_test(tcase, dropout_without_labels);
     tcase_add_test(tcase, failed_reading_changes_nothing);

@@ -1,5 +1,8 @@
-/* Checkpoints: a run that is saved and resumed goes on bit for bit, and what the file holds. */
+/* Checkpoints: a run that is saved and resumed goes on bit for bit, and a file that is not right
+ * changes nothing. */
 #include "io/safetensors.h"
+#include "support/dataset.h"
+#include "support/network.h"
 #include "support/training.h"
 #include "train/trainer.h"
 
@@ -16,10 +19,10 @@ static training_setup everything(void) {
     setup.options.weight_decay = 0.02;
     setup.options.gradient_clip = 0.3;
     setup.options.warmup_steps = 10;
-    setup.options.decay = DM_DECAY_COSINE;
-    setup.options.decay_steps = 45;
-    setup.options.final_rate = 0.1;
-    setup.options.average_decay = 0.95;
+    setup.options.learning_rate_schedule = DM_RATE_COSINE;
+    setup.options.learning_rate_steps = 45;
+    setup.options.learning_rate_final = 0.1;
+    setup.options.ema_decay[0] = 0.95;
     return setup;
 }
 
@@ -35,13 +38,13 @@ static training_setup hybrid(void) {
     return setup;
 }
 
-static training_setup no_average(void) {
+static training_setup no_ema(void) {
     training_setup setup = training_default();
-    setup.options.average_decay = 0;
+    setup.options.ema_decay[0] = 0;
     return setup;
 }
 
-static training_setup (*const setups[])(void) = {training_default, everything, hybrid, no_average};
+static training_setup (*const setups[])(void) = {training_default, everything, hybrid, no_ema};
 enum { SETUPS = sizeof setups / sizeof *setups };
 
 /* 50 steps at once on one thread; and 30, saved and resumed by another process, so to say, on two
@@ -65,7 +68,7 @@ START_TEST(resumed_runs_are_the_same_bits) {
     training_prepare(&t, &setup);
     training_require(&t, dm_trainer_resume(&t.trainer, t.unet, t.dataset,
                                            training_path(folder, "half")));
-    ck_assert_uint_eq(dm_trainer_steps_done(t.trainer), 30);
+    ck_assert_uint_eq(training_steps(t.trainer), 30);
     training_require(&t, dm_trainer_save(t.trainer, training_path(folder, "again")));
     training_same_files(training_path(folder, "half"), training_path(folder, "again"));
     training_require(&t, dm_trainer_run(t.trainer, 50, NULL, NULL));
@@ -84,7 +87,7 @@ START_TEST(all_of_a_run_is_in_the_file) {
     char *folder = training_folder();
     training_setup setup = everything();
     setup.options.use_labels = 0;
-    setup.options.average_warmup = 0;
+    setup.options.ema_warmup = 0;
     for (int32_t i = 0; i < 40; i++) betas[i] = 0.001 + 0.1 * i / 39;
     training_prepare(&t, &setup);
     dm_schedule_destroy(t.schedule);
@@ -97,8 +100,9 @@ START_TEST(all_of_a_run_is_in_the_file) {
     training_give(&given, 8);
     given.images[0] = NAN;
     given.batch.timesteps = NULL;
+    given.batch.timestep_count = 0;
     training_expect(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL), DM_ERROR_NOT_FINITE,
-                    "refused");
+                    "skipped");
     training_require(&t, dm_trainer_save(t.trainer, training_path(folder, "file")));
     dm_trainer_options options;
     training_require(&t, dm_trainer_get_options(t.trainer, &options, sizeof options));
@@ -131,14 +135,14 @@ START_TEST(network_runs_after_resume) {
     training_begin(&t, &setup);
     training_require(&t, dm_trainer_run(t.trainer, 3, NULL, NULL));
     training_require(&t, dm_trainer_save(t.trainer, training_path(folder, "file")));
-    training_require(&t, dm_unet_forward(t.unet, want, given.images, &timestep, NULL, 1));
+    training_require(&t, network_forward(t.unet, want, given.images, &timestep, NULL, 1));
     training_end(&t);
     training_prepare(&t, &setup);
-    training_require(&t, dm_unet_forward(t.unet, got, given.images, &timestep, NULL, 1));
+    training_require(&t, network_forward(t.unet, got, given.images, &timestep, NULL, 1));
     ck_assert_mem_ne(got, want, sizeof want);
     training_require(&t, dm_trainer_resume(&t.trainer, t.unet, t.dataset,
                                            training_path(folder, "file")));
-    training_require(&t, dm_unet_forward(t.unet, got, given.images, &timestep, NULL, 1));
+    training_require(&t, network_forward(t.unet, got, given.images, &timestep, NULL, 1));
     ck_assert_mem_eq(got, want, sizeof want);
     training_end(&t);
     free(folder);
@@ -157,12 +161,12 @@ START_TEST(resume_needs_no_more_memory) {
     training_require(&t, dm_trainer_save(t.trainer, training_path(folder, "file")));
     training_end(&t);
     training_begin(&t, &setup);
-    dm_context_memory(t.context, NULL, &began, NULL);
+    dm_context_get_memory(t.context, NULL, &began, NULL);
     training_end(&t);
     training_prepare(&t, &setup);
     training_require(&t, dm_trainer_resume(&t.trainer, t.unet, t.dataset,
                                            training_path(folder, "file")));
-    dm_context_memory(t.context, NULL, &resumed, NULL);
+    dm_context_get_memory(t.context, NULL, &resumed, NULL);
     ck_assert_uint_eq(began, resumed);
     training_end(&t);
     free(folder);
@@ -193,9 +197,9 @@ END_TEST
 
 static void assert_tensors(const training *t, const dmi_safetensors *file, const char *prefix,
                            bool there) {
-    for (int32_t i = 0; i < t->unet->params.count; i++) {
+    for (int32_t i = 0; i < t->unet->weights->params.count; i++) {
         char name[256];
-        snprintf(name, sizeof name, "%s%s", prefix, t->unet->params.items[i].name);
+        snprintf(name, sizeof name, "%s%s", prefix, t->unet->weights->params.items[i].name);
         ck_assert_msg((dmi_safetensors_find(file, name) != NULL) == there, "%s", name);
     }
 }
@@ -204,7 +208,7 @@ START_TEST(names_in_the_file) {
     training t;
     char *folder = training_folder();
     training_setup setup = setups[_i]();
-    bool average = setup.options.average_decay > 0;
+    bool has_ema = setup.options.ema_decay[0] > 0;
     training_begin(&t, &setup);
     training_require(&t, dm_trainer_run(t.trainer, 2, NULL, NULL));
     training_require(&t, dm_trainer_save(t.trainer, training_path(folder, "file")));
@@ -214,9 +218,9 @@ START_TEST(names_in_the_file) {
     assert_tensors(&t, file, "", true);
     assert_tensors(&t, file, "adam_m.", true);
     assert_tensors(&t, file, "adam_v.", true);
-    assert_tensors(&t, file, "average.", average);
+    assert_tensors(&t, file, "ema_0.", has_ema);
     ck_assert_uint_eq(dmi_safetensors_count(file),
-                      (size_t)t.unet->params.count * (average ? 4 : 3));
+                      (size_t)t.unet->weights->params.count * (has_ema ? 4 : 3));
     ck_assert_str_eq(dmi_safetensors_metadata(file, "format"), "libdiffusion.checkpoint");
     ck_assert_str_eq(dmi_safetensors_metadata(file, "format_version"), "1");
     ck_assert_str_eq(dmi_safetensors_metadata(file, "trainer.steps"), "2");
@@ -238,16 +242,16 @@ START_TEST(networks_load_from_checkpoints) {
     training_require(&t, dm_trainer_save(t.trainer, training_path(folder, "file")));
     training_require(&t, dm_unet_load(&unet, t.context, training_path(folder, "file"),
                                       DM_WEIGHTS_TRAINED));
-    ck_assert(training_unchanged(&t, unet->params.data));
+    ck_assert(training_unchanged(&t, unet->weights->params.data));
     dm_unet_destroy(unet);
     training_require(&t, dm_unet_load(&unet, t.context, training_path(folder, "file"),
-                                      DM_WEIGHTS_AVERAGE));
-    if (t.trainer->averages[0]) {
-        training_require(&t, dm_trainer_get_average(t.trainer, target.unet));
-        ck_assert(training_unchanged(&target, unet->params.data));
-        ck_assert(!training_unchanged(&t, unet->params.data));
+                                      DM_WEIGHTS_DEFAULT));
+    if (t.trainer->ema[0]) {
+        training_require(&t, dm_trainer_get_ema(t.trainer, 0, target.unet));
+        ck_assert(training_unchanged(&target, unet->weights->params.data));
+        ck_assert(!training_unchanged(&t, unet->weights->params.data));
     } else {
-        ck_assert(training_unchanged(&t, unet->params.data));
+        ck_assert(training_unchanged(&t, unet->weights->params.data));
     }
     dm_unet_destroy(unet);
     training_end(&target);

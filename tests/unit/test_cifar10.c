@@ -8,13 +8,13 @@
 #include "support/cifar10.h"
 #include "support/support.h"
 
-enum { RECORD = CIFAR10_RECORD, PICTURE = RECORD - 1 };
+enum { RECORD = CIFAR10_RECORD, IMAGE = RECORD - 1 };
 
-/* The picture that must come of it. */
-static void check_picture(const dm_dataset *dataset, uint64_t index, int file, int record) {
-    uint8_t pixels[PICTURE];
+/* The image that must come of it. */
+static void check_image(const dm_dataset *dataset, uint64_t index, int file, int record) {
+    uint8_t pixels[IMAGE];
     int32_t label = -5;
-    ck_assert_int_eq(dm_dataset_get(dataset, index, pixels, PICTURE, &label), DM_OK);
+    ck_assert_int_eq(dm_dataset_get_image(dataset, index, pixels, IMAGE, &label), DM_OK);
     ck_assert_int_eq(label, (file + record) % 10);
     int wrong = 0;
     for (int p = 0; p < 1024; p++)
@@ -64,34 +64,37 @@ static void check_whole(dm_context *context, const char *path) {
     static const int order[][2] = {
         {0, 3}, {7, 130}, {2, 2}, {3, 1}, {6, 2}}; /* place in the archive, records */
     dm_dataset *dataset;
-    const int32_t status = dm_dataset_open_cifar10(&dataset, context, path, DM_SPLIT_TRAIN);
+    const int32_t status = dm_dataset_load_cifar10(&dataset, context, path, DM_SPLIT_TRAIN);
     ck_assert_msg(status == DM_OK, "%s", dm_context_error(context));
-    uint64_t count, index = 0;
-    int32_t height, width, channels, classes;
-    ck_assert_int_eq(dm_dataset_size(dataset, &count, &height, &width, &channels, &classes), DM_OK);
-    ck_assert_uint_eq(count, 138);
-    ck_assert(height == 32 && width == 32 && channels == 3 && classes == 10);
+    uint64_t index = 0;
+    dm_dataset_info info = {.struct_size = sizeof info};
+    ck_assert_int_eq(dm_dataset_get_info(dataset, &info), DM_OK);
+    ck_assert_uint_eq(info.count, 138);
+    ck_assert(info.height == 32 && info.width == 32 && info.channels == 3 && info.classes == 10);
+    ck_assert_uint_ne(info.fingerprint, 0);
     ck_assert(dataset->concurrent);
     for (int i = 0; i < 5; i++)
-        for (int r = 0; r < order[i][1]; r++) check_picture(dataset, index++, order[i][0], r);
-    uint8_t pixels[PICTURE];
-    ck_assert_int_eq(dm_dataset_get(dataset, count, pixels, PICTURE, NULL), DM_ERROR_NOT_FOUND);
-    ck_assert_int_eq(dm_dataset_get(dataset, UINT64_MAX, pixels, PICTURE, NULL),
+        for (int r = 0; r < order[i][1]; r++) check_image(dataset, index++, order[i][0], r);
+    uint8_t pixels[IMAGE];
+    ck_assert_int_eq(dm_dataset_get_image(dataset, info.count, pixels, IMAGE, NULL),
                      DM_ERROR_NOT_FOUND);
-    ck_assert_int_eq(dm_dataset_get(dataset, 0, pixels, PICTURE - 1, NULL),
+    ck_assert_int_eq(dm_dataset_get_image(dataset, UINT64_MAX, pixels, IMAGE, NULL),
+                     DM_ERROR_NOT_FOUND);
+    ck_assert_int_eq(dm_dataset_get_image(dataset, 0, pixels, IMAGE - 1, NULL),
                      DM_ERROR_SHAPE_MISMATCH);
-    ck_assert_int_eq(dm_dataset_get(dataset, 0, NULL, PICTURE, NULL), DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dm_dataset_get(dataset, 0, pixels, PICTURE, NULL), DM_OK);
+    ck_assert_int_eq(dm_dataset_get_image(dataset, 0, NULL, IMAGE, NULL),
+                     DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_dataset_get_image(dataset, 0, pixels, IMAGE, NULL), DM_OK);
     ck_assert_str_eq(dm_dataset_class_name(dataset, 0), "airplane");
     ck_assert_str_eq(dm_dataset_class_name(dataset, 9), "truck");
     ck_assert_ptr_null(dm_dataset_class_name(dataset, 10));
     ck_assert_ptr_null(dm_dataset_class_name(dataset, -1));
     dm_dataset_destroy(dataset);
 
-    ck_assert_int_eq(dm_dataset_open_cifar10(&dataset, context, path, DM_SPLIT_TEST), DM_OK);
-    dm_dataset_size(dataset, &count, NULL, NULL, NULL, NULL);
-    ck_assert_uint_eq(count, 70);
-    for (int r = 0; r < 70; r++) check_picture(dataset, (uint64_t)r, 4, r);
+    ck_assert_int_eq(dm_dataset_load_cifar10(&dataset, context, path, DM_SPLIT_TEST), DM_OK);
+    ck_assert_int_eq(dm_dataset_get_info(dataset, &info), DM_OK);
+    ck_assert_uint_eq(info.count, 70);
+    for (int r = 0; r < 70; r++) check_image(dataset, (uint64_t)r, 4, r);
     dm_dataset_destroy(dataset);
 }
 
@@ -131,15 +134,15 @@ START_TEST(fewer_files_are_logged) {
     options.log = keep_message;
     options.log_user = message;
     dm_context *context;
-    ck_assert_int_eq(dm_context_create(&context, &options), DM_OK);
+    ck_assert_int_eq(dm_context_create(&context, &options, NULL, 0), DM_OK);
     dm_dataset *dataset;
-    ck_assert_int_eq(dm_dataset_open_cifar10(&dataset, context, path, DM_SPLIT_TEST), DM_OK);
+    ck_assert_int_eq(dm_dataset_load_cifar10(&dataset, context, path, DM_SPLIT_TEST), DM_OK);
     ck_assert_str_eq(message, "");
     dm_dataset_destroy(dataset);
-    ck_assert_int_eq(dm_dataset_open_cifar10(&dataset, context, path, DM_SPLIT_TRAIN), DM_OK);
+    ck_assert_int_eq(dm_dataset_load_cifar10(&dataset, context, path, DM_SPLIT_TRAIN), DM_OK);
     ck_assert_msg(strstr(message, "2 of the 5") && strstr(message, "data_batch_3.bin"), "%s",
                   message);
-    for (int r = 0; r < 3; r++) check_picture(dataset, (uint64_t)r + 2, 1, r);
+    for (int r = 0; r < 3; r++) check_image(dataset, (uint64_t)r + 2, 1, r);
     dm_dataset_destroy(dataset);
     dm_context_destroy(context);
 }
@@ -153,7 +156,7 @@ static void check_refused(const char *path, int32_t split, int32_t want, const c
     dm_context *context = test_context_new(&allocator, 0);
     const int64_t before = allocator.live;
     dm_dataset *dataset = (dm_dataset *)&allocator;
-    const int32_t status = dm_dataset_open_cifar10(&dataset, context, path, split);
+    const int32_t status = dm_dataset_load_cifar10(&dataset, context, path, split);
     ck_assert_msg(status == want || (want == 0 && status != DM_OK), "%s: %s: %s", path,
                   dm_status_name(status), dm_context_error(context));
     ck_assert_ptr_null(dataset);
@@ -304,7 +307,7 @@ END_TEST
 
 static int32_t open_cifar10(dm_context *context, const void *user) {
     dm_dataset *dataset;
-    const int32_t status = dm_dataset_open_cifar10(&dataset, context, user, DM_SPLIT_TRAIN);
+    const int32_t status = dm_dataset_load_cifar10(&dataset, context, user, DM_SPLIT_TRAIN);
     dm_dataset_destroy(dataset);
     return status;
 }
@@ -326,15 +329,15 @@ START_TEST(beyond_the_limit) {
     char path[300];
     snprintf(path, sizeof path, "%s/large.tar.gz", test_folder());
     cifar10_write_archive(path, "wb", large, 2);
-    dm_context *context = test_context_new(NULL, 1200000); /* 1.23 MB of pictures */
+    dm_context *context = test_context_new(NULL, 1200000); /* 1.23 MB of images */
     uint64_t before, after, peak;
-    dm_context_memory(context, &before, NULL, NULL);
+    dm_context_get_memory(context, &before, NULL, NULL);
     dm_dataset *dataset;
-    ck_assert_int_eq(dm_dataset_open_cifar10(&dataset, context, path, DM_SPLIT_TRAIN),
+    ck_assert_int_eq(dm_dataset_load_cifar10(&dataset, context, path, DM_SPLIT_TRAIN),
                      DM_ERROR_LIMIT_EXCEEDED);
     ck_assert_msg(strstr(dm_context_error(context), "limit of 1.2 MB") != NULL, "%s",
                   dm_context_error(context));
-    dm_context_memory(context, &after, &peak, NULL);
+    dm_context_get_memory(context, &after, &peak, NULL);
     ck_assert_uint_eq(after, before);
     ck_assert_uint_le(peak, 1200000);
     dm_context_destroy(context);

@@ -1,6 +1,8 @@
 /* The variational bound and the losses by quarter, against naive loops over the network's
- * answers. */
+ * outputs. */
 #include "base/random.h"
+#include "support/dataset.h"
+#include "support/network.h"
 #include "support/sampling.h"
 
 enum { PIXELS = 8 * 8, VALUES = PIXELS * 3, COUNT = 5, T = 13, FIRST = 2 };
@@ -21,11 +23,11 @@ static dm_unet *network_of(int32_t prediction, int32_t learned, int32_t classes)
     ok(dm_unet_create(&unet, context, &u, 4));
     /* The last layer starts at practically nothing: then nothing would be tested. */
     dm_tensor_info info = {.struct_size = sizeof info};
-    ok(dm_unet_tensor_info(unet, dm_unet_tensor_count(unet) - 2, &info));
+    ok(dm_unet_get_tensor_info(unet, dm_unet_tensor_count(unet) - 2, &info));
     ck_assert_str_eq(info.name, "conv_out.weight");
     float *weights = malloc(info.elements * sizeof *weights);
     test_fill(weights, info.elements, 8, 0.2f);
-    ok(dm_unet_tensor_set(unet, info.name, weights, info.elements));
+    ok(network_set(unet, info.name, weights, info.elements));
     free(weights);
     return unet;
 }
@@ -38,7 +40,7 @@ static dm_dataset *dataset_of(void) {
     for (int i = 0; i < (FIRST + COUNT) * VALUES; i++)
         pixels[i] = (uint8_t)(i % 97 < 8 ? 255 * (i % 2) : (i * 37) % 256);
     for (int i = 0; i < FIRST + COUNT; i++) labels[i] = i % 3;
-    ok(dm_dataset_from_memory(&dataset, context, pixels, labels, FIRST + COUNT, 8, 8, 3));
+    ok(dataset_from_memory(&dataset, context, pixels, labels, FIRST + COUNT, 8, 8, 3));
     return dataset;
 }
 
@@ -68,9 +70,9 @@ static bound naive(dm_unet *unet, const dm_schedule *own, const dm_evaluation_op
                    int32_t prediction, bool learned, bool classes) {
     double beta[T], a[T], a_prev = 1;
     bound b = {0};
-    int32_t asked[4] = {0};
-    ok(dm_schedule_get(own, DM_SERIES_BETA, beta, T));
-    ok(dm_schedule_get(own, DM_SERIES_ALPHA_CUMPROD, a, T));
+    int32_t counts[4] = {0};
+    ok(dm_schedule_get_series(own, DM_SERIES_BETA, beta, T));
+    ok(dm_schedule_get_series(own, DM_SERIES_ALPHA_CUMPROD, a, T));
     for (int n = 0; n < COUNT; n++) {
         float x0[VALUES], noise[VALUES], xt[VALUES], out[2 * VALUES];
         ok(dm_image_from_u8(x0, pixels + (FIRST + n) * VALUES, VALUES));
@@ -79,13 +81,13 @@ static bound naive(dm_unet *unet, const dm_schedule *own, const dm_evaluation_op
                 0.5 * (-1 - log(1 - a[T - 1]) + (1 - a[T - 1]) + a[T - 1] * x0[i] * (double)x0[i]);
         for (int t = 0; t < T; t++) {
             a_prev = t ? a[t - 1] : 1;
-            dmi_random at =
-                dmi_random_at(o->seed, DMI_STREAM_EVALUATION_NOISE, (uint64_t)((FIRST + n) * T + t));
+            dmi_random at = dmi_random_at(o->seed, DMI_STREAM_EVALUATION_NOISE,
+                                          (uint64_t)((FIRST + n) * T + t));
             dmi_random_normal(&at, noise, VALUES);
             for (int i = 0; i < VALUES; i++)
                 xt[i] = (float)(sqrt(a[t]) * x0[i] + sqrt(1 - a[t]) * noise[i]);
             float time = (float)t;
-            ok(dm_unet_forward(unet, out, xt, &time, classes ? &labels[FIRST + n] : NULL, 1));
+            ok(network_forward(unet, out, xt, &time, classes ? &labels[FIRST + n] : NULL, 1));
             double low =
                 t ? beta[t] * (1 - a_prev) / (1 - a[t]) : beta[1] * (1 - a[0]) / (1 - a[1]);
             for (int i = 0; i < VALUES; i++) {
@@ -104,7 +106,7 @@ static bound naive(dm_unet *unet, const dm_schedule *own, const dm_evaluation_op
                 double off = sqrt(a_prev) * beta[t] / (1 - a[t]) *
                              (x0[i] - seen); /* between the two means */
                 b.loss[t * 4 / T] += (p - target) * (p - target);
-                asked[t * 4 / T]++;
+                counts[t * 4 / T]++;
                 if (t) {
                     b.steps +=
                         0.5 * (log_variance - log(low) - 1 + low / variance + off * off / variance);
@@ -118,7 +120,7 @@ static bound naive(dm_unet *unet, const dm_schedule *own, const dm_evaluation_op
     }
     double unit = 1 / (log(2) * VALUES * COUNT);
     b.prior *= unit, b.steps *= unit, b.decoder *= unit;
-    for (int q = 0; q < 4; q++) b.loss[q] /= asked[q];
+    for (int q = 0; q < 4; q++) b.loss[q] /= counts[q];
     return b;
 }
 
@@ -148,8 +150,8 @@ START_TEST(bound_by_hand) {
     o.batch_size = cases[_i].batch;
     ok(dm_unet_evaluate(unet, own, dataset, &o, NULL, NULL, &got));
     bound want = naive(unet, own, &o, cases[_i].prediction, cases[_i].learned, cases[_i].classes);
-    ck_assert_uint_eq(got.pictures, COUNT);
-    /* x_t and the network's answers are floats on both sides; the sides round x_t apart by a unit
+    ck_assert_uint_eq(got.images, COUNT);
+    /* x_t and the network's outputs are floats on both sides; the sides round x_t apart by a unit
      * in the last place. */
     ck_assert_double_eq_tol(got.prior_bits, want.prior,
                             1e-6 * want.prior + 1e-12); /* 0 with zero terminal SNR */
@@ -166,8 +168,7 @@ START_TEST(bound_by_hand) {
 END_TEST
 
 /* Few timesteps estimate what all give: the mean over many seeds is that, within 4 standard errors.
- * The 12 timesteps after the first in stretches of 1 and 2, so that one timestep stands for more
- * than another. */
+ * The 12 timesteps after the first in strata of 1 and 2, so that their weights differ. */
 START_TEST(without_bias) {
     enum { SEEDS = 200 };
     dm_unet *unet = network_of(DM_PREDICT_EPS, 0, 0);
@@ -195,7 +196,7 @@ START_TEST(without_bias) {
 }
 END_TEST
 
-/* Of 7 pictures and 13 timesteps the defaults, 256 pictures and 20 timesteps, are all. One timestep
+/* Of 7 images and 13 timesteps the defaults, 256 images and 20 timesteps, are all. One timestep
  * leaves no quarter but the first anything. */
 START_TEST(defaults_are_at_most) {
     dm_unet *unet = network_of(DM_PREDICT_EPS, 0, 0);
@@ -207,7 +208,7 @@ START_TEST(defaults_are_at_most) {
     ok(dm_evaluation_options_init(&o, sizeof o));
     o.count = 0, o.timesteps = 0;
     ok(dm_unet_evaluate(unet, own, dataset, &o, NULL, NULL, &all));
-    ck_assert_uint_eq(got.pictures, FIRST + COUNT);
+    ck_assert_uint_eq(got.images, FIRST + COUNT);
     ck_assert(got.bits == all.bits && got.loss[0] == all.loss[0] && got.loss[3] == all.loss[3]);
     static const double beta = 0.02;
     ok(dm_schedule_create_from_betas(&single, context, &beta, 1));
@@ -239,30 +240,30 @@ START_TEST(evaluations_refused) {
           "'timesteps' is -1");
     o.timesteps = 3;
     fails(DM_ERROR_INVALID_ARGUMENT, dm_unet_evaluate(unet, own, dataset, &o, NULL, NULL, &got),
-          "picture 2 of the dataset has label 2");
+          "image 2 of the dataset has label 2");
     o.use_labels = 0;
-    uint64_t most = 7;
+    uint64_t limit = 7;
     o.batch_size = 4;
-    fails(DM_ERROR_CANCELLED, dm_unet_evaluate(unet, own, dataset, &o, stop_at, &most, &got),
-          "returned 1 after 8 of 28 questions");
+    fails(DM_ERROR_CANCELLED, dm_unet_evaluate(unet, own, dataset, &o, stop_at, &limit, &got),
+          "evaluate: the progress callback returned 1");
     o.variance = DM_VARIANCE_LEARNED;
     fails(DM_ERROR_INVALID_ARGUMENT, dm_unet_evaluate(unet, own, dataset, &o, NULL, NULL, &got),
-          "'variance' 2 (learned) and the network don't");
+          "'variance' 3 (learned) cannot be combined with a network without");
     o.variance = DM_VARIANCE_FIXED_LARGE;
     o.first = FIRST + COUNT;
     fails(DM_ERROR_INVALID_ARGUMENT, dm_unet_evaluate(unet, own, dataset, &o, NULL, NULL, &got),
-          "'first' is 7; the dataset has 7 pictures");
+          "'first' is 7; the dataset has 7 images");
     o.first = 0;
     dm_context *other;
     dm_dataset *strange;
-    ok(dm_context_create(&other, NULL));
-    ok(dm_dataset_from_memory(&strange, other, pixels, NULL, 1, 8, 8, 3));
+    ok(dm_context_create(&other, NULL, NULL, 0));
+    ok(dataset_from_memory(&strange, other, pixels, NULL, 1, 8, 8, 3));
     fails(DM_ERROR_INVALID_ARGUMENT, dm_unet_evaluate(unet, own, strange, &o, NULL, NULL, &got),
           "of another context");
     dm_dataset_destroy(strange);
     dm_context_destroy(other);
     fails(DM_ERROR_INVALID_ARGUMENT, dm_unet_evaluate(unet, flow, dataset, &o, NULL, NULL, &got),
-          "'prediction' 2 (v) and the schedule's 'kind' 4 (flow)");
+          "'prediction' 2 (v) cannot be combined with the schedule's 'kind' 4 (flow)");
     fails(DM_ERROR_INVALID_ARGUMENT, dm_unet_evaluate(unet, own, NULL, &o, NULL, NULL, &got),
           "'dataset' is NULL");
     dm_dataset_destroy(dataset);

@@ -1,4 +1,4 @@
-/* Bytes and floats, grids, and the checks around PNG; what the encoder writes is tested with it. */
+/* Bytes and floats, grids, and the checks around PNG; test_png.c tests the encoder. */
 #include "diffusion.h"
 
 #include <unistd.h>
@@ -39,6 +39,15 @@ START_TEST(bytes_survive_the_way_there_and_back) {
 }
 END_TEST
 
+static dm_image_grid_options grid_of(uint64_t count, int32_t height, int32_t width, int32_t columns,
+                                     int32_t scale, int32_t gap) {
+    dm_image_grid_options o;
+    ck_assert_int_eq(dm_image_grid_options_init(&o, sizeof o), DM_OK);
+    o.count = count, o.height = height, o.width = width;
+    o.columns = columns, o.scale = scale, o.gap = gap;
+    return o;
+}
+
 START_TEST(grid_sizes) {
     const struct {
         size_t count;
@@ -49,10 +58,9 @@ START_TEST(grid_sizes) {
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         int32_t height, width;
-        ck_assert_int_eq(dm_image_grid_size(cases[i].count, cases[i].height, cases[i].width,
-                                            cases[i].columns, cases[i].scale, cases[i].gap, &height,
-                                            &width),
-                         DM_OK);
+        const dm_image_grid_options o = grid_of(cases[i].count, cases[i].height, cases[i].width,
+                                                cases[i].columns, cases[i].scale, cases[i].gap);
+        ck_assert_int_eq(dm_image_grid_size(&o, &height, &width), DM_OK);
         ck_assert_int_eq(height, cases[i].grid_height);
         ck_assert_int_eq(width, cases[i].grid_width);
     }
@@ -74,10 +82,9 @@ START_TEST(grid_sizes) {
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         int32_t height = 5, width = 5;
-        ck_assert_int_eq(dm_image_grid_size(bad[i].count, bad[i].height, bad[i].width,
-                                            bad[i].columns, bad[i].scale, bad[i].gap, &height,
-                                            &width),
-                         DM_ERROR_INVALID_ARGUMENT);
+        const dm_image_grid_options o = grid_of(bad[i].count, bad[i].height, bad[i].width,
+                                                bad[i].columns, bad[i].scale, bad[i].gap);
+        ck_assert_int_eq(dm_image_grid_size(&o, &height, &width), DM_ERROR_INVALID_ARGUMENT);
         ck_assert_int_eq(height, 0);
         ck_assert_int_eq(width, 0);
     }
@@ -94,13 +101,13 @@ START_TEST(grid_pixels) {
         uint8_t images[5 * 2 * 3 * 4], *grid;
         for (size_t i = 0; i < sizeof images; i++) images[i] = (uint8_t)(i * 2);
         int32_t gh, gw;
-        ck_assert_int_eq(dm_image_grid_size(count, height, width, columns, scale, gap, &gh, &gw),
-                         DM_OK);
+        dm_image_grid_options o = grid_of(count, height, width, columns, scale, gap);
+        o.channels = channels;
+        const size_t bytes = count * (size_t)(height * width * channels);
+        ck_assert_int_eq(dm_image_grid_size(&o, &gh, &gw), DM_OK);
         const size_t size = (size_t)gh * (size_t)gw * (size_t)channels;
         grid = malloc(size);
-        ck_assert_int_eq(dm_image_grid(grid, size, images, count, height, width, channels, columns,
-                                       scale, gap),
-                         DM_OK);
+        ck_assert_int_eq(dm_image_draw_grid(&o, grid, size, images, bytes), DM_OK);
         for (int32_t y = 0; y < gh; y++)
             for (int32_t x = 0; x < gw; x++)
                 for (int32_t c = 0; c < channels; c++) {
@@ -116,41 +123,42 @@ START_TEST(grid_pixels) {
                                    c];
                     ck_assert_int_eq(grid[(y * gw + x) * channels + c], want);
                 }
-        ck_assert_int_eq(dm_image_grid(grid, size - 1, images, count, height, width, channels,
-                                       columns, scale, gap),
+        ck_assert_int_eq(dm_image_draw_grid(&o, grid, size - 1, images, bytes),
                          DM_ERROR_SHAPE_MISMATCH);
-        ck_assert_int_eq(dm_image_grid(NULL, size, images, count, height, width, channels, columns,
-                                       scale, gap),
+        ck_assert_int_eq(dm_image_draw_grid(&o, grid, size, images, bytes + 1),
+                         DM_ERROR_SHAPE_MISMATCH);
+        ck_assert_int_eq(dm_image_draw_grid(&o, NULL, size, images, bytes),
                          DM_ERROR_INVALID_ARGUMENT);
-        ck_assert_int_eq(dm_image_grid(grid, size, NULL, count, height, width, channels, columns,
-                                       scale, gap),
+        ck_assert_int_eq(dm_image_draw_grid(&o, grid, size, NULL, bytes),
                          DM_ERROR_INVALID_ARGUMENT);
-        ck_assert_int_eq(dm_image_grid(grid, size, images, count, height, width, 2, columns, scale,
-                                       gap),
+        o.channels = 2;
+        ck_assert_int_eq(dm_image_draw_grid(&o, grid, size, images, bytes),
                          DM_ERROR_INVALID_ARGUMENT);
         free(grid);
     }
 }
 END_TEST
 
-static const uint8_t pixels[2 * 4 * 5 * 3] = {1, 2, 3};
+enum { BYTES = 4 * 5 * 3 };
+static const uint8_t pixels[2 * BYTES] = {1, 2, 3};
 static const uint8_t signature[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
 
 START_TEST(png_into_a_buffer) {
     dm_context *context = test_context_new(NULL, 0);
     size_t bound = 0, size = 0;
-    ck_assert_int_eq(dm_image_encode_png(context, NULL, 0, &bound, NULL, 4, 5, 3), DM_OK);
+    ck_assert_int_eq(dm_image_encode_png(context, NULL, 0, &bound, NULL, BYTES, 4, 5, 3), DM_OK);
     ck_assert_uint_gt(bound, 4 * 5 * 3);
     uint8_t *buffer = malloc(bound);
-    ck_assert_int_eq(dm_image_encode_png(context, buffer, bound, &size, pixels, 4, 5, 3), DM_OK);
+    ck_assert_int_eq(dm_image_encode_png(context, buffer, bound, &size, pixels, BYTES, 4, 5, 3),
+                     DM_OK);
     ck_assert_uint_le(size, bound);
     ck_assert_mem_eq(buffer, signature, 8);
     ck_assert_mem_eq(buffer + 12, "IHDR\0\0\0\5\0\0\0\4\10\2", 14);
     ck_assert_mem_eq(buffer + size - 8, "IEND", 4);
 
     size = 0;
-    ck_assert_int_eq(dm_image_encode_png(context, buffer, 10, &size, pixels, 4, 5, 3),
-                     DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_image_encode_png(context, buffer, 10, &size, pixels, BYTES, 4, 5, 3),
+                     DM_ERROR_SHAPE_MISMATCH);
     ck_assert_uint_eq(size, bound);
     ck_assert_msg(strstr(dm_context_error(context), "'capacity' is 10") != NULL, "%s",
                   dm_context_error(context));
@@ -159,16 +167,16 @@ START_TEST(png_into_a_buffer) {
     } bad[] = {{0, 5, 3}, {4, -1, 3}, {4, 5, 2}, {4, 5, 0}, {INT32_MAX, INT32_MAX, 4}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         size = 9;
-        ck_assert_int_eq(dm_image_encode_png(context, NULL, 0, &size, pixels, bad[i].height,
+        ck_assert_int_eq(dm_image_encode_png(context, NULL, 0, &size, pixels, BYTES, bad[i].height,
                                              bad[i].width, bad[i].channels),
                          DM_ERROR_INVALID_ARGUMENT);
         ck_assert_uint_eq(size, 0);
     }
-    ck_assert_int_eq(dm_image_encode_png(context, buffer, bound, &size, NULL, 4, 5, 3),
+    ck_assert_int_eq(dm_image_encode_png(context, buffer, bound, &size, NULL, BYTES, 4, 5, 3),
                      DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dm_image_encode_png(context, buffer, bound, NULL, pixels, 4, 5, 3),
+    ck_assert_int_eq(dm_image_encode_png(context, buffer, bound, NULL, pixels, BYTES, 4, 5, 3),
                      DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dm_image_encode_png(NULL, buffer, bound, &size, pixels, 4, 5, 3),
+    ck_assert_int_eq(dm_image_encode_png(NULL, buffer, bound, &size, pixels, BYTES, 4, 5, 3),
                      DM_ERROR_INVALID_ARGUMENT);
     free(buffer);
     dm_context_destroy(context);
@@ -192,16 +200,25 @@ static size_t find_chunks(const char *path, const char *kind) {
     return found;
 }
 
+static int32_t write_animation(dm_context *context, const char *path, int32_t frames,
+                               int32_t height, int32_t delay, int32_t last) {
+    dm_image_animation a;
+    ck_assert_int_eq(dm_image_animation_init(&a, sizeof a), DM_OK);
+    a.height = height, a.width = 5, a.channels = 3, a.frames = frames;
+    a.delay_ms = delay, a.last_delay_ms = last;
+    return dm_image_write_apng(context, path, pixels, 2 * BYTES, &a);
+}
+
 START_TEST(png_files) {
     dm_context *context = test_context_new(NULL, 0);
     char path[256];
     snprintf(path, sizeof path, "%s/picture.png", test_folder());
-    ck_assert_int_eq(dm_image_write_png(context, path, pixels, 4, 5, 3), DM_OK);
+    ck_assert_int_eq(dm_image_write_png(context, path, pixels, BYTES, 4, 5, 3), DM_OK);
     ck_assert_uint_eq(find_chunks(path, "acTL"), 0);
     ck_assert_uint_eq(find_chunks(path, "IEND"), 1);
-    ck_assert_int_eq(dm_image_write_apng(context, path, pixels, 2, 4, 5, 3, 100, 1000), DM_OK);
+    ck_assert_int_eq(write_animation(context, path, 2, 4, 100, 1000), DM_OK);
     ck_assert_uint_eq(find_chunks(path, "acTL"), 1);
-    ck_assert_int_eq(dm_image_write_apng(context, path, pixels, 2, 4, 5, 3, 0, 65535), DM_OK);
+    ck_assert_int_eq(write_animation(context, path, 2, 4, 0, 65535), DM_OK);
     unlink(path);
 
     const struct {
@@ -210,16 +227,21 @@ START_TEST(png_files) {
                {2, 65536, 1}, {2, 1, 65536}, {INT32_MAX, 1, 1}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         const int32_t height = bad[i].frames == INT32_MAX ? INT32_MAX : 4;
-        ck_assert_int_eq(dm_image_write_apng(context, path, pixels, bad[i].frames, height, 5, 3,
-                                             bad[i].delay, bad[i].last),
+        ck_assert_int_eq(write_animation(context, path, bad[i].frames, height, bad[i].delay,
+                                         bad[i].last),
                          DM_ERROR_INVALID_ARGUMENT);
     }
-    ck_assert_int_eq(dm_image_write_png(context, NULL, pixels, 4, 5, 3), DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dm_image_write_png(context, path, NULL, 4, 5, 3), DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dm_image_write_png(context, path, pixels, 4, 5, 5), DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dm_image_write_png(NULL, path, pixels, 4, 5, 3), DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_image_write_png(context, NULL, pixels, BYTES, 4, 5, 3),
+                     DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_image_write_png(context, path, NULL, BYTES, 4, 5, 3),
+                     DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_image_write_png(context, path, pixels, 4 * 5 * 5, 4, 5, 5),
+                     DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_image_write_png(NULL, path, pixels, BYTES, 4, 5, 3),
+                     DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(access(path, F_OK), -1);
-    ck_assert_int_ne(dm_image_write_png(context, "build/no such folder/x.png", pixels, 4, 5, 3),
+    ck_assert_int_ne(dm_image_write_png(context, "build/no such folder/x.png", pixels, BYTES, 4, 5,
+                                        3),
                      DM_OK);
     ck_assert_msg(strstr(dm_context_error(context), "no such folder") != NULL, "%s",
                   dm_context_error(context));
@@ -228,7 +250,7 @@ START_TEST(png_files) {
 END_TEST
 
 static int32_t write_one(dm_context *context, const void *user) {
-    return dm_image_write_apng(context, user, pixels, 2, 4, 5, 3, 10, 10);
+    return write_animation(context, user, 2, 4, 10, 10);
 }
 
 START_TEST(no_memory) {

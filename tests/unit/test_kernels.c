@@ -369,8 +369,8 @@ START_TEST(adamw) {
                 want_v[i] = o.beta2 * want_v[i] + (1 - (double)o.beta2) * gradient * gradient;
                 want[i] -= o.rate * (want_m[i] * o.correction1) /
                            (sqrt(want_v[i] * o.correction2) + o.eps);
-                want_average[i] = (1 - (double)o.ema_weight) * want_average[i] +
-                                  (double)o.ema_weight * want[i];
+                want_average[i] =
+                    (1 - (double)o.ema_weight) * want_average[i] + (double)o.ema_weight * want[i];
             }
         }
         check_near("adamw: m", m, want_m, n, 4e-7); /* five steps of three roundings each */

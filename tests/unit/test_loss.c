@@ -1,13 +1,15 @@
 /* The loss of given outputs against naive loops in double precision: Huber's and the hybrid one,
- * whose gradients are also differences of the loop, and the weights and importances of pictures. */
+ * whose gradients are also differences of the loop, and the weights and importances of images. */
 #include "support/kernels.h"
 
 #include "diffusion.h"
+#include "diffusion/loss_weight.h"
 #include "diffusion/schedule.h"
 #include "support/refusal.h"
+#include "support/schedule.h"
 #include "train/loss.h"
 
-enum { PICTURES = 3, PIXELS = 25, CHANNELS = 3, N = PIXELS * CHANNELS };
+enum { IMAGES = 3, PIXELS = 25, CHANNELS = 3, N = PIXELS * CHANNELS };
 
 static const double lambda = 0.37, values = 1000; /* any numbers will do */
 
@@ -16,7 +18,7 @@ static dm_context *context_of(int32_t threads) {
     dm_context_options o;
     ck_assert_int_eq(dm_context_options_init(&o, sizeof o), DM_OK);
     o.threads = threads;
-    ck_assert_int_eq(dm_context_create(&context, &o), DM_OK);
+    ck_assert_int_eq(dm_context_create(&context, &o, NULL, 0), DM_OK);
     return context;
 }
 
@@ -110,14 +112,14 @@ static double naive_bound(const void *shape, const double *v) {
     return sum / log(2);
 }
 
-/* Outputs of three pictures at a timestep: eps near the truth, and any share. x_0 are values of
+/* Outputs of three images at a timestep: eps near the truth, and any share. x_0 are values of
  * bytes, the first and the last of them too. */
 typedef struct hybrid {
-    float x_0[PICTURES * N], eps[PICTURES * N], input[PICTURES * 2 * N], output[PICTURES * 2 * N],
-        gradient[PICTURES * 2 * N];
+    float x_0[IMAGES * N], eps[IMAGES * N], input[IMAGES * 2 * N], output[IMAGES * 2 * N],
+        gradient[IMAGES * 2 * N];
     float scratch[4 * 2 * N];
-    double losses[PICTURES];
-    dmi_loss_term terms[PICTURES];
+    double losses[IMAGES];
+    dmi_loss_term terms[IMAGES];
 } hybrid;
 
 static size_t in_rows(size_t i) { return i / CHANNELS * 2 * CHANNELS + i % CHANNELS; }
@@ -125,19 +127,19 @@ static size_t in_rows(size_t i) { return i / CHANNELS * 2 * CHANNELS + i % CHANN
 /* The input has what the network saw before at x_t's side, as with self-conditioning. */
 static void fill_hybrid(hybrid *h, const dm_schedule *schedule, int32_t t) {
     double a = schedule->alpha_cumprod[t];
-    test_fill(h->x_0, PICTURES * N, 5, 1.1f);
-    test_fill(h->eps, PICTURES * N, 6, 1.7f);
-    test_fill(h->output, PICTURES * 2 * N, 7, 1);
-    test_fill(h->input, PICTURES * 2 * N, 8, 1);
-    for (size_t i = 0; i < PICTURES * N; i++) {
+    test_fill(h->x_0, IMAGES * N, 5, 1.1f);
+    test_fill(h->eps, IMAGES * N, 6, 1.7f);
+    test_fill(h->output, IMAGES * 2 * N, 7, 1);
+    test_fill(h->input, IMAGES * 2 * N, 8, 1);
+    for (size_t i = 0; i < IMAGES * N; i++) {
         double byte = fmin(fmax(round((h->x_0[i] + 1) * 127.5), 0), 255);
         h->x_0[i] = (float)(byte / 127.5 - 1);
         h->input[in_rows(i)] = (float)(sqrt(a) * h->x_0[i] + sqrt(1 - a) * h->eps[i]);
         h->output[in_rows(i)] = h->eps[i] + 0.2f * h->output[in_rows(i)];
     }
-    for (int32_t i = 0; i < PICTURES; i++)
+    for (int32_t i = 0; i < IMAGES; i++)
         h->terms[i] = (dmi_loss_term){.weight = 0.5 + i,
-                                      .importance = 1 + 0.25 * i,
+                                      .importance_weight = 1 + 0.25 * i,
                                       .bound = dmi_loss_bound(schedule, t)};
 }
 
@@ -146,7 +148,7 @@ static double run_hybrid(hybrid *h, const dm_context *context) {
                      .kind = DM_LOSS_HYBRID,
                      .bound_factor = lambda / log(2),
                      .values = values,
-                     .pictures = PICTURES,
+                     .images = IMAGES,
                      .elements = N,
                      .channels = CHANNELS,
                      .input_channels = 2 * CHANNELS,
@@ -156,8 +158,9 @@ static double run_hybrid(hybrid *h, const dm_context *context) {
 }
 
 static double *series(const dm_schedule *schedule, int32_t which) {
-    double *all = doubles((size_t)dm_schedule_steps(schedule));
-    ck_assert_int_eq(dm_schedule_get(schedule, which, all, (size_t)dm_schedule_steps(schedule)),
+    double *all = doubles((size_t)dm_schedule_timesteps(schedule));
+    ck_assert_int_eq(dm_schedule_get_series(schedule, which, all,
+                                            (size_t)dm_schedule_timesteps(schedule)),
                      DM_OK);
     return all;
 }
@@ -171,10 +174,10 @@ START_TEST(hybrid_follows_the_loop) {
     dm_schedule *schedule;
     dm_context *context = context_of(1);
     int32_t t = timesteps[_i];
-    test_accepted(context, dm_schedule_create(&schedule, context, NULL));
+    test_accepted(context, linear_schedule(&schedule, context));
     fill_hybrid(&h, schedule, t);
     double sum = run_hybrid(&h, context), want_sum = 0;
-    for (size_t k = 0; k < PICTURES; k++) {
+    for (size_t k = 0; k < IMAGES; k++) {
         const float *x_0 = h.x_0 + k * N, *eps = h.eps + k * N, *output = h.output + k * 2 * N,
                     *gradient = h.gradient + k * 2 * N;
         double *shares = doubles(N), *guess = doubles(N), *slopes = doubles(N), squares = 0;
@@ -196,7 +199,7 @@ START_TEST(hybrid_follows_the_loop) {
             shares[i] = share + step;
             double above = naive_bound(&c, shares);
             shares[i] = share - step;
-            slopes[i] = h.terms[k].importance * lambda * (above - naive_bound(&c, shares)) /
+            slopes[i] = h.terms[k].importance_weight * lambda * (above - naive_bound(&c, shares)) /
                         (2 * step) / values;
             shares[i] = share;
             got[i] = gradient[in_rows(i) + CHANNELS];
@@ -205,14 +208,14 @@ START_TEST(hybrid_follows_the_loop) {
         check_near("the bound's gradient", got, slopes, N, 2e-5);
         for (size_t i = 0; i < N; i++) {
             slopes[i] =
-                h.terms[k].importance * h.terms[k].weight * 2 * (guess[i] - eps[i]) / values;
+                h.terms[k].importance_weight * h.terms[k].weight * 2 * (guess[i] - eps[i]) / values;
             squares += (guess[i] - eps[i]) * (guess[i] - eps[i]);
             got[i] = gradient[in_rows(i)];
         }
         check_near("the squares' gradient", got, slopes, N, 3e-7);
         double want = h.terms[k].weight * squares + lambda * naive_bound(&c, shares);
         ck_assert_double_eq_tol(h.losses[k] / want, 1, 2e-6);
-        want_sum += h.terms[k].importance * want;
+        want_sum += h.terms[k].importance_weight * want;
         release();
     }
     ck_assert_double_eq_tol(sum / want_sum, 1, 2e-6);
@@ -225,7 +228,7 @@ START_TEST(hybrid_is_the_same_with_any_threads) {
     static hybrid one, three;
     dm_schedule *schedule;
     dm_context *context = context_of(1), *other = context_of(3);
-    test_accepted(context, dm_schedule_create(&schedule, context, NULL));
+    test_accepted(context, linear_schedule(&schedule, context));
     fill_hybrid(&one, schedule, 20);
     fill_hybrid(&three, schedule, 20);
     ck_assert(run_hybrid(&one, context) == run_hybrid(&three, other));
@@ -239,34 +242,33 @@ END_TEST
 /* ---- squares and Huber with weights ---- */
 
 START_TEST(weights_and_importances_count) {
-    static float output[PICTURES * N], target[PICTURES * N], gradient[PICTURES * N],
-        want[PICTURES * N];
+    static float output[IMAGES * N], target[IMAGES * N], gradient[IMAGES * N], want[IMAGES * N];
     dm_context *context = context_of(2);
-    double losses[PICTURES], want_sum = 0;
-    dmi_loss_term terms[PICTURES] = {{.weight = 1, .importance = 1},
-                                     {.weight = 3, .importance = 0.5},
-                                     {.weight = 0, .importance = 7}};
+    double losses[IMAGES], want_sum = 0;
+    dmi_loss_term terms[IMAGES] = {{.weight = 1, .importance_weight = 1},
+                                   {.weight = 3, .importance_weight = 0.5},
+                                   {.weight = 0, .importance_weight = 7}};
     dmi_loss loss = {.kernels = context->kernels,
                      .kind = _i,
                      .huber_delta = 0.2,
                      .values = values,
-                     .pictures = PICTURES,
+                     .images = IMAGES,
                      .elements = N,
                      .channels = CHANNELS,
                      .input_channels = CHANNELS};
-    test_fill(output, PICTURES * N, 1, 1);
-    test_fill(target, PICTURES * N, 2, 1);
+    test_fill(output, IMAGES * N, 1, 1);
+    test_fill(target, IMAGES * N, 2, 1);
     double sum =
         dmi_loss_run(context->host.pool, &loss, terms, gradient, output, target, NULL, losses);
-    for (size_t i = 0; i < PICTURES * N; i++) {
+    for (size_t i = 0; i < IMAGES * N; i++) {
         const dmi_loss_term *term = &terms[i / N];
         double d = (double)output[i] - target[i],
                root = _i == DM_LOSS_HUBER ? sqrt(1 + d * d / 0.04) : 1;
-        want[i] = (float)(term->weight * term->importance * 2 * d / root / values);
-        want_sum +=
-            term->weight * term->importance * (_i == DM_LOSS_HUBER ? 0.08 * (root - 1) : d * d);
+        want[i] = (float)(term->weight * term->importance_weight * 2 * d / root / values);
+        want_sum += term->weight * term->importance_weight *
+                    (_i == DM_LOSS_HUBER ? 0.08 * (root - 1) : d * d);
     }
-    test_close(gradient, want, PICTURES * N, 3e-7);
+    test_close(gradient, want, IMAGES * N, 3e-7);
     ck_assert_double_eq_tol(sum / want_sum, 1, 1e-6);
     ck_assert_double_eq_tol((losses[0] + 0.5 * losses[1]) / want_sum, 1, 1e-6);
     ck_assert(losses[2] == 0);
@@ -283,7 +285,7 @@ Suite *test_loss_suite(void) {
     tcase_add_loop_test(tcase, hybrid_follows_the_loop, 0,
                         (int)(sizeof timesteps / sizeof *timesteps));
     tcase_add_test(tcase, hybrid_is_the_same_with_any_threads);
-    tcase_add_loop_test(tcase, weights_and_importances_count, DM_LOSS_SQUARES, DM_LOSS_HUBER + 1);
+    tcase_add_loop_test(tcase, weights_and_importances_count, DM_LOSS_MSE, DM_LOSS_HUBER + 1);
     suite_add_tcase(suite, tcase);
     return suite;
 }

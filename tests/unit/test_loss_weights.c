@@ -1,6 +1,7 @@
 /* Trainers on every kind of schedule and for everything that a network may predict: what it gets,
  * what it shall say, and what its error counts, against the papers' formulas in double precision;
  * and what is refused. */
+#include "diffusion/loss_weight.h"
 #include "support/training.h"
 #include "train/trainer.h"
 
@@ -17,8 +18,8 @@ static const level_case cases[] = {
 enum {
     CASES = sizeof cases / sizeof *cases,
     T = 60,
-    PICTURES = 4,
-    FLOATS = PICTURES * TRAINING_ELEMENTS
+    IMAGES = 4,
+    FLOATS = IMAGES * TRAINING_ELEMENTS
 };
 
 static const double shift = 3, sigma_min = 0.01, sigma_max = 30, rho = 5;
@@ -56,7 +57,7 @@ static void level_of(const training *t, const level_case *c, int32_t step, doubl
         *input = 1 / sqrt(*noise * *noise + (double)sigma_data * sigma_data);
     } else {
         double a[T];
-        training_require(t, dm_schedule_get(t->schedule, DM_SERIES_ALPHA_CUMPROD, a, T));
+        training_require(t, dm_schedule_get_series(t->schedule, DM_SERIES_ALPHA_CUMPROD, a, T));
         *signal = sqrt(a[step]), *noise = sqrt(1 - a[step]), *time = step;
     }
 }
@@ -75,8 +76,8 @@ static double target_of(const level_case *c, double signal, double noise, double
 }
 
 static void give_timesteps(training_given *given) {
-    const int32_t timesteps[PICTURES] = {0, 13, 41, T - 1};
-    training_give(given, PICTURES);
+    const int32_t timesteps[IMAGES] = {0, 13, 41, T - 1};
+    training_give(given, IMAGES);
     memcpy(given->timesteps, timesteps, sizeof timesteps);
 }
 
@@ -104,9 +105,9 @@ START_TEST(what_the_network_gets_and_shall_say) {
 }
 END_TEST
 
-/* A sampler that reads the target as the network's output finds the picture: both sides have the
+/* A sampler that reads the target as the network's output finds the image: both sides have the
  * same idea of it. */
-START_TEST(samplers_read_the_target_as_the_picture) {
+START_TEST(samplers_read_the_target_as_the_image) {
     const level_case *c = &cases[_i];
     training t;
     training_given given;
@@ -117,7 +118,7 @@ START_TEST(samplers_read_the_target_as_the_picture) {
     const float *x = dmi_graph_data(t.trainer->train.graph, t.trainer->train.x);
     for (size_t i = 0; i < FLOATS; i++) {
         dmi_level level = dmi_schedule_level(t.schedule, given.timesteps[i / TRAINING_ELEMENTS]);
-        dmi_reading r = dmi_reading_at(level, c->prediction, (double)sigma_data);
+        dmi_prediction_coefficients r = dmi_prediction_at(level, c->prediction, (double)sigma_data);
         double x_0 = r.x0_x * x[i] / r.input + r.x0_output * t.trainer->batch.target[i];
         ck_assert_double_eq_tol(x_0, given.images[i],
                                 1e-5 * (1 + dmi_level_sigma(level)) *
@@ -166,13 +167,13 @@ START_TEST(errors_count_by_their_weight) {
     int32_t status = dm_trainer_create(&t.trainer, t.unet, t.schedule, NULL, &setup.options);
     if (refused) {
         training_expect(&t, status, DM_ERROR_INVALID_ARGUMENT,
-                        "'loss_weight'|'prediction'|don't go together");
+                        "'loss_weight'|'prediction'|cannot be combined");
         training_end(&t);
         return;
     }
     training_require(&t, status);
     give_timesteps(&given);
-    training_require(&t, dm_schedule_get(t.schedule, DM_SERIES_BETA, betas, T));
+    training_require(&t, dm_schedule_get_series(t.schedule, DM_SERIES_BETA, betas, T));
     for (size_t i = 0; i < FLOATS; i++) {
         double signal, noise, time, input;
         int32_t step = given.timesteps[i / TRAINING_ELEMENTS];
@@ -227,19 +228,19 @@ static const refusal refusals[] = {
     {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, 1, 0, 0, 0, "'prediction' 0|'zero_terminal_snr'"},
     {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, 0, 0, DM_LOSS_HYBRID, 0,
      "'loss' 2 (hybrid)|'learned_variance' 0"},
-    {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, 0, 1, DM_LOSS_SQUARES, 0, "'loss' 0|'learned_variance' 1"},
+    {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, 0, 1, DM_LOSS_MSE, 0, "'loss' 0|'learned_variance' 1"},
     {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, 0, 1, DM_LOSS_HUBER, 0, "'loss' 1|'learned_variance' 1"},
     {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, 0, 1, DM_LOSS_HYBRID, DM_LOSS_WEIGHT_BOUND,
      "'loss_weight' 3 (bound)|'loss' 2 (hybrid)"},
     {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, 0, 0, DM_LOSS_HUBER, DM_LOSS_WEIGHT_BOUND,
-     "'loss_weight' 3 (bound)|'loss' 1 (Huber)"},
+     "'loss_weight' 3 (bound)|'loss' 1 (huber)"},
     {DM_SCHEDULE_EDM, DM_PREDICT_EDM, 0, 0, 0, DM_LOSS_WEIGHT_MIN_SNR,
      "'loss_weight' 1|'prediction' 4"},
     {DM_SCHEDULE_LINEAR, DM_PREDICT_V, 0, 0, 0, DM_LOSS_WEIGHT_BOUND,
      "'loss_weight' 3 (bound)|'prediction' 2"},
 };
 
-START_TEST(what_does_not_go_together) {
+START_TEST(options_that_cannot_be_combined) {
     const refusal *r = &refusals[_i];
     training t;
     level_case c = {r->kind, r->prediction, r->zero_terminal_snr};
@@ -250,7 +251,7 @@ START_TEST(what_does_not_go_together) {
     training_prepare(&t, &setup);
     int32_t status = dm_trainer_create(&t.trainer, t.unet, t.schedule, NULL, &setup.options);
     training_expect(&t, status, DM_ERROR_INVALID_ARGUMENT, r->words);
-    training_expect(&t, status, DM_ERROR_INVALID_ARGUMENT, "don't go together");
+    training_expect(&t, status, DM_ERROR_INVALID_ARGUMENT, "cannot be combined");
     ck_assert_ptr_null(t.trainer);
     ck_assert(!t.unet->trained);
     training_end(&t);
@@ -259,14 +260,14 @@ END_TEST
 
 /* ---- learning ---- */
 
-/* The same pictures, noise and levels over and over can be learned by heart, whatever the loss and
+/* The same images, noise and levels over and over can be learned by heart, whatever the loss and
  * the network are. */
 static const struct {
     level_case c;
     int32_t learned_variance, loss, weight;
 } lessons[] = {
-    {{DM_SCHEDULE_FLOW, DM_PREDICT_FLOW, 0}, 0, DM_LOSS_SQUARES, DM_LOSS_WEIGHT_SIMPLE},
-    {{DM_SCHEDULE_EDM, DM_PREDICT_EDM, 0}, 0, DM_LOSS_SQUARES, DM_LOSS_WEIGHT_SIMPLE},
+    {{DM_SCHEDULE_FLOW, DM_PREDICT_FLOW, 0}, 0, DM_LOSS_MSE, DM_LOSS_WEIGHT_SIMPLE},
+    {{DM_SCHEDULE_EDM, DM_PREDICT_EDM, 0}, 0, DM_LOSS_MSE, DM_LOSS_WEIGHT_SIMPLE},
     {{DM_SCHEDULE_COSINE, DM_PREDICT_V, 0}, 0, DM_LOSS_HUBER, DM_LOSS_WEIGHT_MIN_SNR},
     {{DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, 0}, 1, DM_LOSS_HYBRID, DM_LOSS_WEIGHT_SIMPLE},
 };
@@ -297,10 +298,10 @@ Suite *test_loss_weights_suite(void) {
     TCase *tcase = tcase_create("loss_weights");
     tcase_set_timeout(tcase, 20);
     tcase_add_loop_test(tcase, what_the_network_gets_and_shall_say, 0, CASES);
-    tcase_add_loop_test(tcase, samplers_read_the_target_as_the_picture, 0, CASES);
+    tcase_add_loop_test(tcase, samplers_read_the_target_as_the_image, 0, CASES);
     tcase_add_loop_test(tcase, errors_count_by_their_weight, 0, CASES * (DM_LOSS_WEIGHT_BOUND + 1));
     tcase_add_test(tcase, weights_are_finite);
-    tcase_add_loop_test(tcase, what_does_not_go_together, 0,
+    tcase_add_loop_test(tcase, options_that_cannot_be_combined, 0,
                         (int)(sizeof refusals / sizeof *refusals));
     tcase_add_loop_test(tcase, a_batch_is_learned_by_heart, 0,
                         (int)(sizeof lessons / sizeof *lessons));

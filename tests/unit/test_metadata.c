@@ -5,6 +5,8 @@
 #include <locale.h>
 #include <unistd.h>
 
+#include "core/tables/table.h"
+#include "core/text.h"
 #include "support/support.h"
 
 /* Parsed from what was formatted, each value must be the same to the last bit. */
@@ -29,17 +31,17 @@ static void check_numbers(void) {
         char text[40];
         double back;
         const char *end;
-        const size_t length = dmi_meta_format_double(text, sizeof text, values[i], 17);
+        const size_t length = dmi_format_double(text, sizeof text, values[i], 17);
         ck_assert_uint_eq(length, strlen(text));
         ck_assert_msg(strspn(text, "0123456789.+-e") == length, "%s", text);
-        ck_assert(dmi_meta_parse_double(text, &end, &back));
+        ck_assert(dmi_parse_double(text, &end, &back));
         ck_assert_int_eq(*end, 0);
         ck_assert_msg(memcmp(&back, &values[i], sizeof back) == 0, "%s is %.17g", text, back);
     }
     char text[40];
-    ck_assert_uint_eq(dmi_meta_format_double(text, sizeof text, 0.5, 17), 3);
+    ck_assert_uint_eq(dmi_format_double(text, sizeof text, 0.5, 17), 3);
     ck_assert_str_eq(text, "0.5");
-    ck_assert_uint_gt(dmi_meta_format_double(text, sizeof text, 1e-4f, 9), 0);
+    ck_assert_uint_gt(dmi_format_double(text, sizeof text, 1e-4f, 9), 0);
     ck_assert_str_eq(text, "9.99999975e-05");
 }
 
@@ -62,12 +64,12 @@ END_TEST
 
 START_TEST(numbers_that_do_not_fit) {
     char text[8] = "before";
-    ck_assert_uint_eq(dmi_meta_format_double(text, sizeof text, 1.0 / 3, 17), 0);
-    ck_assert_uint_eq(dmi_meta_format_double(text, 3, 0.5, 17), 0);
-    ck_assert_uint_eq(dmi_meta_format_double(text, sizeof text, NAN, 17), 0);
-    ck_assert_uint_eq(dmi_meta_format_double(text, sizeof text, INFINITY, 17), 0);
+    ck_assert_uint_eq(dmi_format_double(text, sizeof text, 1.0 / 3, 17), 0);
+    ck_assert_uint_eq(dmi_format_double(text, 3, 0.5, 17), 0);
+    ck_assert_uint_eq(dmi_format_double(text, sizeof text, NAN, 17), 0);
+    ck_assert_uint_eq(dmi_format_double(text, sizeof text, INFINITY, 17), 0);
     ck_assert_str_eq(text, "before");
-    ck_assert_uint_eq(dmi_meta_format_double(text, 4, 0.5, 17), 3);
+    ck_assert_uint_eq(dmi_format_double(text, 4, 0.5, 17), 3);
 }
 END_TEST
 
@@ -85,7 +87,7 @@ START_TEST(what_is_a_number) {
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
         double value = -77;
         const char *end = NULL;
-        ck_assert_msg(dmi_meta_parse_double(good[i].text, &end, &value), "%s", good[i].text);
+        ck_assert_msg(dmi_parse_double(good[i].text, &end, &value), "%s", good[i].text);
         ck_assert_msg(value == good[i].value, "%s is %g", good[i].text, value);
         ck_assert_uint_eq((size_t)(end - good[i].text), good[i].length);
     }
@@ -97,7 +99,7 @@ START_TEST(what_is_a_number) {
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         double value = -77;
         const char *end = "untouched";
-        ck_assert_msg(!dmi_meta_parse_double(bad[i], &end, &value), "%s", bad[i]);
+        ck_assert_msg(!dmi_parse_double(bad[i], &end, &value), "%s", bad[i]);
         ck_assert(value == -77);
         ck_assert_str_eq(end, "untouched");
     }
@@ -107,24 +109,31 @@ END_TEST
 /* ---- structs ---- */
 
 typedef struct sample {
-    int32_t number, list[3];
+    uint32_t struct_size;
+    int32_t number, list[3], filler;
     uint64_t seed;
     float eps, unnamed; /* the second fills the gap, so that samples compare as bytes */
     double rate, rates[2];
 } sample;
 
-static const dmi_meta table[] = {
-    {"s.number", DMI_META_I32, 1, offsetof(sample, number)},
-    {"s.list", DMI_META_I32, 3, offsetof(sample, list)},
-    {"s.seed", DMI_META_U64, 1, offsetof(sample, seed)},
-    {"s.eps", DMI_META_F32, 1, offsetof(sample, eps)},
-    {"s.rate", DMI_META_F64, 1, offsetof(sample, rate)},
-    {"s.rates", DMI_META_F64, 2, offsetof(sample, rates)},
+#define STRUCT sample
+static const dmi_member members[] = {
+    ANY(number, NULL, SAVED, "number"),
+    ANY(list, NULL, SAVED, "list"),
+    ANY(seed, NULL, SAVED, "seed"),
+    ANY(eps, NULL, SAVED, "eps"),
+    ANY(rate, NULL, SAVED, "rate"),
+    ANY(rates, NULL, SAVED, "rates"),
+    ANY(unnamed, NULL, TRANSIENT, "not saved"),
 };
-enum { MEMBERS = sizeof table / sizeof table[0] };
+static DMI_STRUCT(table, "sample", "s");
 
-static const sample original = {INT32_MIN, {64, -1, INT32_MAX}, UINT64_MAX, 1e-6f, 0,
-                                0.1,       {1e-4, 2.0 / 3}};
+static const sample original = {
+    sizeof(sample), INT32_MIN, {64, -1, INT32_MAX}, 0, UINT64_MAX, 1e-6f, 0, 0.1, {1e-4, 2.0 / 3}};
+
+static int32_t load(dmi_host *host, const dmi_safetensors *file, sample *back) {
+    return dmi_struct_load(host, file, &table, back);
+}
 
 /* A safetensors file of nothing but `header`; valid until the next call. */
 static dmi_safetensors *file_of(dmi_host *host, const char *header) {
@@ -144,7 +153,7 @@ START_TEST(a_struct_survives_a_file) {
     snprintf(path, sizeof path, "%s/meta.safetensors", test_folder());
     dmi_safetensors_writer *writer;
     ck_assert_int_eq(dmi_safetensors_begin(host, &writer), DMI_OK);
-    ck_assert_int_eq(dmi_meta_write(host, writer, table, MEMBERS, &original), DMI_OK);
+    ck_assert_int_eq(dmi_struct_save(host, writer, &table, &original), DMI_OK);
     ck_assert_int_eq(dmi_safetensors_write(host, writer, path), DMI_OK);
     dmi_safetensors_free(host, writer);
 
@@ -153,7 +162,7 @@ START_TEST(a_struct_survives_a_file) {
     ck_assert_str_eq(dmi_safetensors_metadata(file, "s.list"), "64,-1,2147483647");
     sample back;
     memset(&back, 0, sizeof back);
-    ck_assert_int_eq(dmi_meta_read(host, file, table, MEMBERS, &back), DMI_OK);
+    ck_assert_int_eq(load(host, file, &back), DMI_OK);
     ck_assert_mem_eq(&back, &original, sizeof back);
     dmi_safetensors_close(host, file);
     unlink(path);
@@ -166,9 +175,8 @@ START_TEST(a_missing_key_is_refused) {
     dmi_safetensors *file =
         file_of(host, "{\"__metadata__\":{\"s.number\":\"-5\",\"other\":\"x\"}}");
     sample back = original;
-    ck_assert_int_eq(dmi_meta_read(host, file, table, 1, &back), DMI_OK);
+    ck_assert_int_eq(load(host, file, &back), DMI_ERROR_BAD_FORMAT);
     ck_assert_int_eq(back.number, -5);
-    ck_assert_int_eq(dmi_meta_read(host, file, table, MEMBERS, &back), DMI_ERROR_BAD_FORMAT);
     ck_assert_str_eq(host->error, "a test: its metadata has no 's.list'");
     dmi_safetensors_close(host, file);
     test_host_end(host);
@@ -211,9 +219,10 @@ START_TEST(what_cannot_be_read_is_named) {
         snprintf(header, sizeof header, "{\"__metadata__\":{\"%s\":\"%s\"}}", bad[i][0], bad[i][1]);
         dmi_safetensors *file = file_of(host, header);
         sample back = original;
-        const dmi_meta *meta = table;
-        while (strcmp(meta->key, bad[i][0]) != 0) meta++;
-        ck_assert_msg(dmi_meta_read(host, file, meta, 1, &back) == DMI_ERROR_BAD_FORMAT, "%s",
+        const dmi_member *member = members;
+        while (strcmp(member->name, bad[i][0] + strlen("s.")) != 0) member++;
+        const dmi_struct one = {"sample", "s", sizeof(sample), member, 1};
+        ck_assert_msg(dmi_struct_load(host, file, &one, &back) == DMI_ERROR_BAD_FORMAT, "%s",
                       header);
         ck_assert_msg(strstr(host->error, bad[i][0]) && strstr(host->error, bad[i][1]), "%s",
                       host->error);
@@ -268,7 +277,7 @@ START_TEST(what_is_not_finite_is_not_written) {
     broken.rates[1] = NAN;
     dmi_safetensors_writer *writer;
     ck_assert_int_eq(dmi_safetensors_begin(host, &writer), DMI_OK);
-    ck_assert_int_eq(dmi_meta_write(host, writer, table, MEMBERS, &broken), DMI_ERROR_INTERNAL);
+    ck_assert_int_eq(dmi_struct_save(host, writer, &table, &broken), DMI_ERROR_INTERNAL);
     dmi_safetensors_free(host, writer);
     test_host_end(host);
 }

@@ -1,6 +1,6 @@
 /* Every solver on a mixture of two Gaussians in the plane, whose exact denoiser is known: the mean,
- * the covariance and the weights of the two come out right, within what so many pictures tell and
- * so few steps can do. */
+ * the covariance and the weights of the two come out right, within the error of so many images and
+ * so few steps. */
 #include "support/sampling.h"
 
 enum { POINTS = 4096, PLANE = 2 };
@@ -12,14 +12,14 @@ static const double weight[2] = {0.35, 0.65}, centre[2][PLANE] = {{-0.6, 0.5}, {
 /* E[x_0 | x = signal x_0 + noise eps]. */
 static void denoise(const float *x, double signal, double noise, double *x_0) {
     double variance = signal * signal * deviation * deviation + noise * noise, exponent[2],
-           share[2], most;
+           share[2], max;
     for (int k = 0; k < 2; k++) {
         double square = 0;
         for (int i = 0; i < PLANE; i++) square += pow(x[i] - signal * centre[k][i], 2);
         exponent[k] = log(weight[k]) - square / (2 * variance);
     }
-    most = fmax(exponent[0], exponent[1]);
-    for (int k = 0; k < 2; k++) share[k] = exp(exponent[k] - most);
+    max = fmax(exponent[0], exponent[1]);
+    for (int k = 0; k < 2; k++) share[k] = exp(exponent[k] - max);
     for (int i = 0; i < PLANE; i++) {
         x_0[i] = 0;
         for (int k = 0; k < 2; k++)
@@ -42,9 +42,10 @@ static void level_at(double t, double *signal, double *noise) {
 }
 
 /* As v with betas, as the velocity on the line; user points to the prediction. */
-static int32_t exact(void *user, float *output, const float *x, float time, const int32_t *labels,
-                     size_t count, size_t elements) {
-    (void)labels;
+static int32_t exact(void *user, const dm_denoiser_input *input, float *output, size_t size) {
+    const float *x = input->x;
+    float time = (float)input->time;
+    size_t count = (size_t)input->count, elements = size / count;
     ck_assert_uint_eq(elements, PLANE);
     bool flow = *(const int32_t *)user == DM_PREDICT_FLOW;
     double signal = 1 - time / 1000.0, noise = time / 1000.0;
@@ -81,7 +82,7 @@ static dm_schedule *schedule_for(int32_t solver) {
     dm_schedule_options o;
     dm_schedule *s;
     ok(dm_schedule_options_init(&o, sizeof o));
-    if (solver >= DM_SOLVER_FLOW_EULER) o.kind = DM_SCHEDULE_FLOW;
+    o.kind = solver >= DM_SOLVER_FLOW_EULER ? DM_SCHEDULE_FLOW : DM_SCHEDULE_LINEAR;
     ok(dm_schedule_create(&s, context, &o));
     return s;
 }
@@ -98,12 +99,13 @@ START_TEST(right_distribution) {
     o.variance = DM_VARIANCE_FIXED_SMALL;
     o.batch_size = POINTS;
     dm_sampler *sampler;
-    ok(dm_sampler_create_with_denoiser(&sampler, context, own, exact, &prediction, prediction, 1, 1,
-                                       PLANE, &o));
+    ok(dm_sampler_create_with_denoiser(&sampler, context, own,
+                                       test_denoiser(exact, &prediction, prediction, 1, 1, PLANE),
+                                       &o));
     static float got[POINTS * PLANE];
     dm_sampler_request r = test_sampler_request(POINTS);
     r.seed = 100;
-    ok(dm_sampler_run(sampler, &r, got, POINTS * PLANE));
+    ok(dm_sampler_run(sampler, test_counted(sampler, &r), got, POINTS * PLANE));
     double count[2] = {0}, mean[2][PLANE] = {{0}}, square[2][PLANE][PLANE] = {{{0}}};
     for (int n = 0; n < POINTS; n++) {
         const float *x = got + n * PLANE;
@@ -121,19 +123,19 @@ START_TEST(right_distribution) {
     for (int k = 0; k < 2; k++) {
         double share = count[k] / POINTS, off = 4 * sqrt(weight[0] * weight[1] / POINTS);
         ck_assert_msg(fabs(share - weight[k]) < off + 0.01, "%s: weight %d is %.4f, not %.2f",
-                      dm_solver_name(_i), k, share, weight[k]);
+                      dm_enum_name("dm_solver", _i), k, share, weight[k]);
         for (int i = 0; i < PLANE; i++) {
             double of_mean = 4 * deviation / sqrt(count[k]),
                    of_variance = 4 * deviation * deviation * sqrt(2 / count[k]);
             ck_assert_msg(fabs(mean[k][i] / count[k] - centre[k][i]) < of_mean + 0.005,
-                          "%s: mean %d of %d is %.4f, not %.2f", dm_solver_name(_i), i, k,
-                          mean[k][i] / count[k], centre[k][i]);
+                          "%s: mean %d of %d is %.4f, not %.2f", dm_enum_name("dm_solver", _i), i,
+                          k, mean[k][i] / count[k], centre[k][i]);
             for (int j = 0; j < PLANE; j++) {
                 double want = i == j ? deviation * deviation : 0, is = square[k][i][j] / count[k];
                 ck_assert_msg(fabs(is - want) <
                                   of_variance + 2 * of_solver[_i].spread * deviation * deviation,
-                              "%s: covariance %d %d of %d is %.5f, not %.5f", dm_solver_name(_i), i,
-                              j, k, is, want);
+                              "%s: covariance %d %d of %d is %.5f, not %.5f",
+                              dm_enum_name("dm_solver", _i), i, j, k, is, want);
             }
         }
     }

@@ -4,8 +4,8 @@
 
 #include "base/cpu.h"
 #include "optim/adamw.h"
-#include "optim/partition.h"
 #include "optim/clip.h"
+#include "optim/partition.h"
 #include "optim/rate.h"
 #include "support/support.h"
 

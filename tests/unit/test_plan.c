@@ -357,7 +357,7 @@ static void fill(float *to, size_t count, float value) {
 static float *run_in(dm_unet *unet, dmi_unet_graph *u, float poison, size_t *floats) {
     static network_input in;
     dmi_graph *g = u->graph;
-    const dmi_params *params = &unet->params;
+    const dmi_params *params = &unet->weights->params;
     size_t n = (size_t)u->batch * NETWORK_ELEMENTS;
     network_give(&in);
     fill(g->arena, g->arena_floats, poison);
@@ -369,7 +369,7 @@ static float *run_in(dm_unet *unet, dmi_unet_graph *u, float poison, size_t *flo
     memcpy(dmi_graph_data(g, u->t), in.timesteps, (size_t)u->batch * sizeof(float));
     for (int32_t i = 0; u->labels != DMI_NONE && i < u->batch; i++)
         dmi_graph_data(g, u->labels)[i] = (float)(i % NETWORK_CLASSES);
-    unet->params.version++; /* cached weights are computed again */
+    unet->weights->params.version++; /* cached weights are computed again */
     dmi_graph_forward(g);
     *floats = n + (g->train ? params->elements : 0);
     float *result = malloc(*floats * sizeof *result);
@@ -398,7 +398,9 @@ START_TEST(nothing_is_read_before_it_is_written) {
     size_t floats;
     test_accepted(context, dm_unet_create(&unet, context, &o, 1));
     network_randomize(unet, 2);
-    if (train) test_accepted(context, dmi_params_allocate_gradient(&context->host, &unet->params));
+    if (train)
+        test_accepted(context,
+                      dmi_params_allocate_gradient(&context->host, &unet->weights->params));
     test_accepted(context, dmi_unet_graph_create(unet, &u, 2, train, train ? way - 1 : 0));
     float *clean = run_in(unet, &u, 0, &floats);
     for (size_t i = 0; i < floats; i++) ck_assert(isfinite(clean[i]));
@@ -426,11 +428,11 @@ START_TEST(a_step_allocates_nothing) {
     setup.options.recompute = _i;
     training_begin(&t, &setup);
     training_give(&given, 4);
-    training_require(&t, dm_context_memory(t.context, &used, &peak, &allocations));
+    training_require(&t, dm_context_get_memory(t.context, &used, &peak, &allocations));
     for (int32_t i = 0; i < 5; i++) {
         training_require(&t, i % 2 ? dm_trainer_step(t.trainer, NULL)
                                    : dm_trainer_step_batch(t.trainer, &given.batch, NULL));
-        training_require(&t, dm_context_memory(t.context, &now[0], &now[1], &now[2]));
+        training_require(&t, dm_context_get_memory(t.context, &now[0], &now[1], &now[2]));
         ck_assert(now[0] == used && now[1] == peak && now[2] == allocations);
     }
     training_end(&t);

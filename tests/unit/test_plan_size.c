@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "support/network.h"
 #include "support/support.h"
 #include "train/trainer.h"
 
@@ -36,7 +37,7 @@ static int32_t make_unet(dm_unet **unet, dm_context *context) {
     o.height = o.width = SIDE;
     o.levels = 2;
     o.norm_groups = 8;
-    for (int32_t i = 0; i < DM_MAX_LEVELS; i++) {
+    for (int32_t i = 0; i < DM_LEVELS_MAX; i++) {
         o.channels[i] = i < 2 ? 32 << i : 0;
         o.blocks[i] = i < 2;
         o.attention[i] = 0;
@@ -53,7 +54,7 @@ static int32_t run_trainer(dm_context *context, dm_unet *unet, uint64_t *plan) {
     dm_trainer_options_init(&o, sizeof o);
     o.batch_size = TRAIN_BATCH;
     int32_t status = dm_schedule_create(&schedule, context, NULL);
-    if (!status) status = dm_dataset_open_builtin(&dataset, context, SIDE, 100, 1);
+    if (!status) status = dm_dataset_create_shapes(&dataset, context, SIDE, 100, 1);
     if (!status) status = dm_trainer_create(&trainer, unet, schedule, dataset, &o);
     if (!status) status = dm_trainer_run(trainer, 2, NULL, NULL);
     if (!status) *plan = trainer->train.graph->arena_floats * sizeof(float);
@@ -65,7 +66,7 @@ static int32_t run_forward(dm_context *context, dm_unet *unet, uint64_t *plan) {
     int32_t status = DM_OK;
     (void)context;
     for (int32_t i = 0; i < 2 && !status; i++)
-        status = dm_unet_forward(unet, x, x, timesteps, NULL, FORWARD_BATCH);
+        status = network_forward(unet, x, x, timesteps, NULL, FORWARD_BATCH);
     if (!status) *plan = unet->forward.graph->arena_floats * sizeof(float);
     return status;
 }
@@ -82,12 +83,12 @@ static figures measure(int run, int32_t threads) {
     dm_context_options o;
     dm_context_options_init(&o, sizeof o);
     o.threads = threads;
-    f.status = dm_context_create(&context, &o);
+    f.status = dm_context_create(&context, &o, NULL, 0);
     if (!f.status) f.status = make_unet(&unet, context);
     if (!f.status) f.status = runs[run](context, unet, &f.plan);
     f.grown = peak_resident() - before;
     snprintf(f.text, sizeof f.text, "%s", dm_context_error(context));
-    dm_context_memory(context, &f.used, &f.peak, NULL);
+    dm_context_get_memory(context, &f.used, &f.peak, NULL);
     return f;
 }
 

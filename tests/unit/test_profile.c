@@ -69,7 +69,7 @@ static dm_context *profiled(int32_t profile) {
     dm_context_options_init(&options, sizeof options);
     options.threads = 2;
     options.profile = profile;
-    ck_assert_int_eq(dm_context_create(&context, &options), DM_OK);
+    ck_assert_int_eq(dm_context_create(&context, &options, NULL, 0), DM_OK);
     return context;
 }
 
@@ -87,7 +87,7 @@ START_TEST(a_step_of_training_has_its_rows) {
     network.height = network.width = 16;
     dm_trainer_options_init(&training, sizeof training);
     training.batch_size = 2;
-    ck_assert_int_eq(dm_dataset_open_builtin(&data, context, 16, 10, 1), DM_OK);
+    ck_assert_int_eq(dm_dataset_create_shapes(&data, context, 16, 10, 1), DM_OK);
     ck_assert_int_eq(dm_schedule_create(&schedule, context, NULL), DM_OK);
     ck_assert_int_eq(dm_unet_create(&unet, context, &network, 1), DM_OK);
     ck_assert_int_eq(dm_trainer_create(&trainer, unet, schedule, data, &training), DM_OK);
@@ -112,11 +112,11 @@ START_TEST(a_step_of_training_has_its_rows) {
                                            "adamw "};
     double seconds = 0;
     int32_t rows, found[sizeof expected / sizeof expected[0]] = {0};
-    ck_assert_int_eq(dm_context_profile_rows(context, &rows), DM_OK);
+    ck_assert_int_eq(dm_context_get_profile_rows(context, &rows), DM_OK);
     for (int32_t i = 0; i < rows; i++) {
         char name[80];
         dm_profile_row row = {.struct_size = sizeof row};
-        ck_assert_int_eq(dm_context_profile_row(context, i, &row), DM_OK);
+        ck_assert_int_eq(dm_context_get_profile_row(context, i, &row), DM_OK);
         snprintf(name, sizeof name, "%s %s", row.operation, row.part);
         ck_assert_uint_eq(row.calls % 2, 0);
         ck_assert(row.seconds >= 0 && row.flop >= 0 && row.bytes > 0);
@@ -133,7 +133,7 @@ START_TEST(a_step_of_training_has_its_rows) {
     ck_assert_msg(seconds > 0.2 * told && seconds <= told, "rows of %g s, steps of %g s", seconds,
                   told);
     ck_assert_int_eq(dm_context_profile_reset(context), DM_OK);
-    ck_assert_int_eq(dm_context_profile_rows(context, &rows), DM_OK);
+    ck_assert_int_eq(dm_context_get_profile_rows(context, &rows), DM_OK);
     ck_assert_int_eq(rows, 0);
     dm_trainer_destroy(trainer);
     dm_unet_destroy(unet);
@@ -147,29 +147,29 @@ START_TEST(what_is_wrong_is_said) {
     dm_context *context = profiled(0);
     int32_t rows = 7;
     dm_profile_row row = {.struct_size = sizeof row};
-    ck_assert_int_eq(dm_context_profile_rows(context, &rows), DM_ERROR_WRONG_STATE);
+    ck_assert_int_eq(dm_context_get_profile_rows(context, &rows), DM_ERROR_WRONG_STATE);
     ck_assert_int_eq(rows, 0);
     ck_assert_str_eq(dm_context_error(context),
-                     "context: it has no profile; set 'profile' in its options to 1");
-    ck_assert_int_eq(dm_context_profile_row(context, 0, &row), DM_ERROR_WRONG_STATE);
+                     "profile: the context has none; set 'profile' in its options to 1");
+    ck_assert_int_eq(dm_context_get_profile_row(context, 0, &row), DM_ERROR_WRONG_STATE);
     ck_assert_int_eq(dm_context_profile_reset(context), DM_ERROR_WRONG_STATE);
     dm_context_destroy(context);
     context = profiled(1);
-    ck_assert_int_eq(dm_context_profile_row(context, 0, &row), DM_ERROR_NOT_FOUND);
+    ck_assert_int_eq(dm_context_get_profile_row(context, 0, &row), DM_ERROR_NOT_FOUND);
     ck_assert_str_eq(dm_context_error(context), "profile: row 0; there are 0");
-    ck_assert_int_eq(dm_context_profile_row(context, 0, NULL), DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dm_context_profile_rows(context, NULL), DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dm_context_profile_rows(NULL, &rows), DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_context_get_profile_row(context, 0, NULL), DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_context_get_profile_rows(context, NULL), DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_context_get_profile_rows(NULL, &rows), DM_ERROR_INVALID_ARGUMENT);
     dm_context_destroy(context);
     dm_context_options options;
     dm_context_options_init(&options, sizeof options);
     options.profile = 2;
-    ck_assert_int_eq(dm_context_create(&context, &options), DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_context_create(&context, &options, NULL, 0), DM_ERROR_INVALID_ARGUMENT);
     options.profile = 0;
     options.large_pages = 2;
-    ck_assert_int_eq(dm_context_create(&context, &options), DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_context_create(&context, &options, NULL, 0), DM_ERROR_INVALID_ARGUMENT);
     options.large_pages = 1;
-    ck_assert_int_eq(dm_context_create(&context, &options), DM_OK);
+    ck_assert_int_eq(dm_context_create(&context, &options, NULL, 0), DM_OK);
     dm_context_destroy(context);
 }
 END_TEST

@@ -154,7 +154,7 @@ START_TEST(outputs_stay) {
     small_begin(&s);
     ck_assert_int_eq(dmi_silu(s.g, &y[0], s.x), DMI_OK);
     ck_assert_int_eq(dmi_silu(s.g, &y[1], y[0]), DMI_OK);
-    small_plan(&s, y, 2, DM_RECOMPUTE_PASSES);
+    small_plan(&s, y, 2, DM_RECOMPUTE_SELECTIVE);
     ck_assert_int_eq(s.g->step_count, 4);
     small_end(&s);
 }
@@ -182,7 +182,7 @@ static dm_context *context_of(int32_t threads, uint64_t memory_limit) {
     ck_assert_int_eq(dm_context_options_init(&o, sizeof o), DM_OK);
     o.threads = threads;
     o.memory_limit = memory_limit;
-    ck_assert_int_eq(dm_context_create(&context, &o), DM_OK);
+    ck_assert_int_eq(dm_context_create(&context, &o, NULL, 0), DM_OK);
     return context;
 }
 
@@ -195,10 +195,10 @@ static float *run(int32_t which, int32_t threads, int32_t recompute, size_t *flo
     static network_input in;
     test_accepted(context, dm_unet_create(&unet, context, &o, 1));
     network_randomize(unet, 2);
-    test_accepted(context, dmi_params_allocate_gradient(&context->host, &unet->params));
-    test_accepted(context, dmi_unet_graph_create(unet, &u, NETWORK_PICTURES, true, recompute));
+    test_accepted(context, dmi_params_allocate_gradient(&context->host, &unet->weights->params));
+    test_accepted(context, dmi_unet_graph_create(unet, &u, NETWORK_IMAGES, true, recompute));
     dmi_graph *g = u.graph;
-    size_t n = NETWORK_PICTURES * NETWORK_ELEMENTS, gradients = unet->params.floats;
+    size_t n = NETWORK_IMAGES * NETWORK_ELEMENTS, gradients = unet->weights->params.floats;
     *floats = n + gradients;
     float *result = calloc(*floats, sizeof *result);
     ck_assert_ptr_nonnull(result);
@@ -207,7 +207,7 @@ static float *run(int32_t which, int32_t threads, int32_t recompute, size_t *flo
     for (int32_t pass = 0; pass < 2; pass++) {
         memcpy(dmi_graph_data(g, u.x), in.x, n * sizeof(float));
         memcpy(dmi_graph_data(g, u.t), in.timesteps, sizeof in.timesteps);
-        for (int32_t i = 0; i < NETWORK_PICTURES; i++)
+        for (int32_t i = 0; i < NETWORK_IMAGES; i++)
             dmi_graph_data(g, u.labels)[i] = (float)(i % NETWORK_CLASSES);
         g->dropout_step = (uint64_t)pass;
         g->add_to_params = pass > 0;
@@ -216,9 +216,9 @@ static float *run(int32_t which, int32_t threads, int32_t recompute, size_t *flo
         dmi_graph_backward(g);
     }
     memcpy(result, dmi_graph_data(g, u.output), n * sizeof *result);
-    for (int32_t i = 0; i < unet->params.count; i++) { /* not what stands between them */
-        const dmi_param *p = &unet->params.items[i];
-        memcpy(result + n + p->offset, unet->params.gradient + p->offset,
+    for (int32_t i = 0; i < unet->weights->params.count; i++) { /* not what stands between them */
+        const dmi_param *p = &unet->weights->params.items[i];
+        memcpy(result + n + p->offset, unet->weights->params.gradient + p->offset,
                p->count * sizeof *result);
     }
     dmi_unet_graph_destroy(&u);
@@ -234,7 +234,7 @@ START_TEST(gradients_have_the_same_bits) {
     for (size_t i = 0; i < floats; i++) sum += fabs((double)want[i]);
     ck_assert(isfinite(sum) && sum > 1);
     for (int32_t k = 0; k < THREAD_COUNTS; k++)
-        for (int32_t recompute = DM_RECOMPUTE_PASSES; recompute < DEGREES; recompute++) {
+        for (int32_t recompute = DM_RECOMPUTE_SELECTIVE; recompute < DEGREES; recompute++) {
             float *got = run(_i, thread_counts[k], recompute, &floats);
             ck_assert_msg(!memcmp(got, want, floats * sizeof *got), "recompute %d, %d threads",
                           (int)recompute, (int)thread_counts[k]);
@@ -308,7 +308,8 @@ START_TEST(less_memory_is_enough) {
                 test_refused(context, status, DM_ERROR_LIMIT_EXCEEDED, "network: its plan");
             else test_accepted(context, status);
             if (!pass)
-                test_accepted(context, dm_context_memory(context, &used[recompute], NULL, NULL));
+                test_accepted(context,
+                              dm_context_get_memory(context, &used[recompute], NULL, NULL));
             dm_trainer_destroy(trainer);
             dm_schedule_destroy(schedule);
             dm_unet_destroy(unet);
@@ -350,17 +351,18 @@ START_TEST(checkpoints_bring_it) {
     training_require(&t, dm_trainer_run(t.trainer, 4, NULL, NULL));
     float *state = training_state(&t, &floats);
     training_end(&t);
-    for (int32_t without = 0; without < 2; without++) {
-        if (without) change_file(path, "trainer.recompute", "trainer.recOmpute");
+    for (int32_t recompute = DM_RECOMPUTE_BLOCKS; recompute >= DM_RECOMPUTE_NONE; recompute -= 2) {
+        if (recompute == DM_RECOMPUTE_NONE)
+            change_file(path, "\"trainer.recompute\":\"2\"", "\"trainer.recompute\":\"0\"");
         training_prepare(&t, &setup);
         training_require(&t, dm_trainer_resume(&t.trainer, t.unet, t.dataset, path));
         training_require(&t, dm_trainer_get_options(t.trainer, &got, sizeof got));
-        ck_assert_int_eq(got.recompute, without ? DM_RECOMPUTE_NONE : DM_RECOMPUTE_BLOCKS);
+        ck_assert_int_eq(got.recompute, recompute);
         training_require(&t, dm_trainer_run(t.trainer, 4, NULL, NULL));
         training_same_state(&t, state, floats);
         training_end(&t);
     }
-    change_file(path, "\"trainer.recOmpute\":\"2\"", "\"trainer.recompute\":\"7\"");
+    change_file(path, "\"trainer.recompute\":\"0\"", "\"trainer.recompute\":\"7\"");
     training_prepare(&t, &setup);
     training_expect(&t, dm_trainer_resume(&t.trainer, t.unet, t.dataset, path), DM_ERROR_BAD_FORMAT,
                     "'recompute' is 7");

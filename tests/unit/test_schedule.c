@@ -1,23 +1,42 @@
-/* The forward process: known figures, identities between the series, extreme betas, and what is
- * refused. */
+/* The forward process: known figures, identities between the series, extreme betas, files, and what
+ * is refused. */
 #include "core/context.h"
+#include "core/metadata.h"
 #include "diffusion.h"
 #include "diffusion/schedule.h"
-#include "support/allocator.h"
-#include "support/schedule.h"
 #include "support/support.h"
 
 static dm_context *context;
 
-static void setup(void) { ck_assert_int_eq(dm_context_create(&context, NULL), DM_OK); }
+static void setup(void) { ck_assert_int_eq(dm_context_create(&context, NULL, NULL, 0), DM_OK); }
 
-static void teardown(void) { test_context_end(context); }
+static void teardown(void) {
+    uint64_t used;
+    dm_context *fresh;
+    ck_assert_int_eq(dm_context_create(&fresh, NULL, NULL, 0), DM_OK);
+    ck_assert_int_eq(dm_context_get_memory(fresh, &used, NULL, NULL), DM_OK);
+    ck_assert_msg(context->host.used == used, "%llu bytes are in use, a fresh context has %llu",
+                  (unsigned long long)context->host.used, (unsigned long long)used);
+    dm_context_destroy(fresh);
+    dm_context_destroy(context);
+}
+
+static dm_schedule *schedule_of(int32_t kind, int32_t timesteps) {
+    dm_schedule_options o;
+    ck_assert_int_eq(dm_schedule_options_init(&o, sizeof o), DM_OK);
+    o.kind = kind;
+    o.timesteps = timesteps;
+    dm_schedule *schedule;
+    ck_assert_msg(dm_schedule_create(&schedule, context, &o) == DM_OK, "%s",
+                  dm_context_error(context));
+    return schedule;
+}
 
 /* The caller frees it. */
 static double *series_of(const dm_schedule *schedule, int32_t series) {
-    size_t count = (size_t)dm_schedule_steps(schedule);
+    size_t count = (size_t)dm_schedule_timesteps(schedule);
     double *values = malloc(count * sizeof *values);
-    ck_assert_int_eq(dm_schedule_get(schedule, series, values, count), DM_OK);
+    ck_assert_int_eq(dm_schedule_get_series(schedule, series, values, count), DM_OK);
     return values;
 }
 
@@ -30,7 +49,7 @@ static void check_relative(double got, double want, double bound, const char *wh
 
 /* Given to nine digits by other implementations. */
 START_TEST(linear_figures) {
-    dm_schedule *schedule = test_schedule_of(context, DM_SCHEDULE_LINEAR, 1000);
+    dm_schedule *schedule = schedule_of(DM_SCHEDULE_LINEAR, 1000);
     double *a = series_of(schedule, DM_SERIES_ALPHA_CUMPROD),
            *beta = series_of(schedule, DM_SERIES_BETA);
     check_relative(beta[0], 1e-4, 1e-15, "beta[0]");
@@ -46,7 +65,7 @@ START_TEST(linear_figures) {
 END_TEST
 
 START_TEST(cosine_figures) {
-    dm_schedule *schedule = test_schedule_of(context, DM_SCHEDULE_COSINE, 1000);
+    dm_schedule *schedule = schedule_of(DM_SCHEDULE_COSINE, 1000);
     double *a = series_of(schedule, DM_SERIES_ALPHA_CUMPROD),
            *beta = series_of(schedule, DM_SERIES_BETA);
     check_relative(beta[0], 4.12842248e-5, 2e-9, "beta[0]");
@@ -64,7 +83,7 @@ END_TEST
 
 /* DDPM's variance at 0, 487 and 999, of diffusers' tests. */
 START_TEST(posterior_variance_figures) {
-    dm_schedule *schedule = test_schedule_of(context, DM_SCHEDULE_LINEAR, 1000);
+    dm_schedule *schedule = schedule_of(DM_SCHEDULE_LINEAR, 1000);
     double *variance = series_of(schedule, DM_SERIES_POSTERIOR_VARIANCE);
     ck_assert_double_eq(variance[0], 0);
     ck_assert_double_eq_tol(variance[487], 0.00979, 1e-5);
@@ -77,7 +96,7 @@ END_TEST
 /* ---- identities ---- */
 
 START_TEST(series_agree) {
-    dm_schedule *schedule = test_schedule_of(context, _i, 200);
+    dm_schedule *schedule = schedule_of(_i, 200);
     double *s[DM_SERIES_SIGMA + 1];
     for (int32_t i = 0; i <= DM_SERIES_SIGMA; i++) s[i] = series_of(schedule, i);
     /* 1 - a cancels up to 1e4-fold where a is near 1. */
@@ -117,7 +136,7 @@ END_TEST
 static void check_not_nan(const dm_schedule *schedule) {
     for (int32_t i = 0; i <= DM_SERIES_SIGMA; i++) {
         double *values = series_of(schedule, i);
-        for (int32_t t = 0; t < dm_schedule_steps(schedule); t++)
+        for (int32_t t = 0; t < dm_schedule_timesteps(schedule); t++)
             ck_assert_msg(!isnan(values[t]), "series %d is not a number at %d", i, t);
         free(values);
     }
@@ -125,11 +144,11 @@ static void check_not_nan(const dm_schedule *schedule) {
 
 START_TEST(one_timestep) {
     for (int32_t kind = 0; kind <= DM_SCHEDULE_COSINE; kind++) {
-        dm_schedule *schedule = test_schedule_of(context, kind, 1);
+        dm_schedule *schedule = schedule_of(kind, 1);
         check_not_nan(schedule);
         double log_variance;
-        ck_assert_int_eq(dm_schedule_get(schedule, DM_SERIES_POSTERIOR_LOG_VARIANCE, &log_variance,
-                                         1),
+        ck_assert_int_eq(dm_schedule_get_series(schedule, DM_SERIES_POSTERIOR_LOG_VARIANCE,
+                                                &log_variance, 1),
                          DM_OK);
         ck_assert_double_eq(log_variance, log(1e-20));
         dm_schedule_destroy(schedule);
@@ -159,9 +178,9 @@ START_TEST(betas_of_the_caller) {
     ck_assert_int_eq(dmi_schedule_copy(&copy, context, schedule), DM_OK);
     betas[0] = 0.9;
     dm_schedule_destroy(schedule);
-    ck_assert_int_eq(dm_schedule_steps(copy), 3);
+    ck_assert_int_eq(dm_schedule_timesteps(copy), 3);
     double a[3];
-    ck_assert_int_eq(dm_schedule_get(copy, DM_SERIES_ALPHA_CUMPROD, a, 3), DM_OK);
+    ck_assert_int_eq(dm_schedule_get_series(copy, DM_SERIES_ALPHA_CUMPROD, a, 3), DM_OK);
     check_relative(a[2], 0.9 * 0.8 * 0.95, 1e-15, "alpha_cumprod");
     dm_schedule_destroy(copy);
 }
@@ -171,7 +190,7 @@ END_TEST
 
 START_TEST(noise_added) {
     enum { COUNT = 3, ELEMENTS = 37, TOTAL = COUNT * ELEMENTS };
-    dm_schedule *schedule = test_schedule_of(context, DM_SCHEDULE_LINEAR, 1000);
+    dm_schedule *schedule = schedule_of(DM_SCHEDULE_LINEAR, 1000);
     const int32_t timesteps[COUNT] = {0, 999, 400};
     float start[TOTAL], noise[TOTAL], x_t[TOTAL];
     double want[TOTAL];
@@ -224,9 +243,9 @@ static dm_schedule *schedule_with(dm_schedule_options change) {
 }
 
 static void check_series(dm_schedule *schedule, int32_t series, int32_t t, double want) {
-    int32_t count = dm_schedule_steps(schedule);
+    int32_t count = dm_schedule_timesteps(schedule);
     double *values = malloc((size_t)count * sizeof *values);
-    ck_assert_int_eq(dm_schedule_get(schedule, series, values, (size_t)count), DM_OK);
+    ck_assert_int_eq(dm_schedule_get_series(schedule, series, values, (size_t)count), DM_OK);
     ck_assert_msg(fabs(values[t] - want) <= 1e-9 * fabs(want) + 1e-15,
                   "series %d at %d is %.12g, not %.12g", (int)series, (int)t, values[t], want);
     free(values);
@@ -257,13 +276,14 @@ END_TEST
 
 /* sqrt(a) ends at 0, begins where it did, and stays in proportion. */
 START_TEST(zero_terminal_snr) {
-    dm_schedule *plain = test_schedule_of(context, DM_SCHEDULE_LINEAR, 1000);
+    dm_schedule *plain = schedule_of(DM_SCHEDULE_LINEAR, 1000);
     dm_schedule *s = schedule_with((dm_schedule_options){
         .timesteps = 1000, .zero_terminal_snr = 1, .beta_start = 1e-4, .beta_end = 0.02});
     double before[1000], after[1000], beta[1000];
-    ck_assert_int_eq(dm_schedule_get(plain, DM_SERIES_SQRT_ALPHA_CUMPROD, before, 1000), DM_OK);
-    ck_assert_int_eq(dm_schedule_get(s, DM_SERIES_SQRT_ALPHA_CUMPROD, after, 1000), DM_OK);
-    ck_assert_int_eq(dm_schedule_get(s, DM_SERIES_BETA, beta, 1000), DM_OK);
+    ck_assert_int_eq(dm_schedule_get_series(plain, DM_SERIES_SQRT_ALPHA_CUMPROD, before, 1000),
+                     DM_OK);
+    ck_assert_int_eq(dm_schedule_get_series(s, DM_SERIES_SQRT_ALPHA_CUMPROD, after, 1000), DM_OK);
+    ck_assert_int_eq(dm_schedule_get_series(s, DM_SERIES_BETA, beta, 1000), DM_OK);
     ck_assert_double_eq_tol(after[0], before[0], 1e-15);
     ck_assert_double_eq(after[999], 0);
     ck_assert_double_eq(beta[999], 1);
@@ -290,7 +310,7 @@ START_TEST(flow_and_edm) {
     s = schedule_with((dm_schedule_options){
         .kind = DM_SCHEDULE_EDM, .timesteps = 18, .sigma_min = 0.002, .sigma_max = 80, .rho = 7});
     double sigma[18];
-    ck_assert_int_eq(dm_schedule_get(s, DM_SERIES_SIGMA, sigma, 18), DM_OK);
+    ck_assert_int_eq(dm_schedule_get_series(s, DM_SERIES_SIGMA, sigma, 18), DM_OK);
     for (int i = 0; i < 4; i++) ck_assert_double_eq_tol(sigma[17 - i], want[i], 1e-3);
     ck_assert_double_eq_tol(sigma[1], 0.0075, 1e-4);
     check_series(s, DM_SERIES_NOISE, 0, 0.002);
@@ -307,30 +327,31 @@ START_TEST(options_refused) {
         dm_schedule_options options;
         const char *text;
     } bad[] = {
-        {{.kind = 6, .timesteps = 10, .beta_start = 0.1, .beta_end = 0.1}, "'kind' is 6"},
+        {{.kind = DM_SCHEDULE_CUSTOM, .timesteps = 10}, "'kind' is 6 (custom)"},
+        {{.kind = 7, .timesteps = 10, .beta_start = 0.1, .beta_end = 0.1}, "'kind' is 7"},
         {{.kind = -1, .timesteps = 10, .beta_start = 0.1, .beta_end = 0.1}, "'kind' is -1"},
         {{.timesteps = 0, .beta_start = 0.1, .beta_end = 0.1}, "'timesteps' is 0"},
         {{.timesteps = 100001, .beta_start = 0.1, .beta_end = 0.1}, "'timesteps' is 100001"},
-        {{.timesteps = 10, .reserved = 7, .beta_start = 0.1, .beta_end = 0.1}, "'reserved' is 7"},
+        {{.timesteps = 10, .padding = 7, .beta_start = 0.1, .beta_end = 0.1}, "'padding'"},
         {{.timesteps = 10, .zero_terminal_snr = 2, .beta_start = 0.1, .beta_end = 0.1},
          "'zero_terminal_snr' is 2"},
         {{.timesteps = 1, .zero_terminal_snr = 1, .beta_start = 0.1, .beta_end = 0.1},
-         "'zero_terminal_snr' and 'timesteps' 1 don't"},
+         "'zero_terminal_snr' cannot be combined with 'timesteps' 1"},
         {{.timesteps = 10, .zero_terminal_snr = 1, .beta_start = 1e-17, .beta_end = 1e-17},
-         "'zero_terminal_snr' and the betas don't"},
+         "'zero_terminal_snr' cannot be combined with these betas"},
         {{.kind = DM_SCHEDULE_SIGMOID,
           .timesteps = 1000,
           .zero_terminal_snr = 1,
           .beta_start = 0.1,
           .beta_end = 0.99999},
-         "'zero_terminal_snr' and the betas don't"},
+         "'zero_terminal_snr' cannot be combined with these betas"},
         {{.timesteps = 10, .scale_betas = 1, .beta_start = 0.1, .beta_end = 0.2},
          "'scale_betas' with 10 'timesteps'"},
         {{.kind = DM_SCHEDULE_COSINE, .timesteps = 10, .scale_betas = 1},
-         "'scale_betas' and 'kind' 1 don't"},
+         "'scale_betas' cannot be combined with 'kind' 1 (cosine)"},
         {{.kind = DM_SCHEDULE_FLOW, .timesteps = 10}, "'flow_shift' is 0"},
         {{.kind = DM_SCHEDULE_FLOW, .timesteps = 10, .flow_shift = 1, .zero_terminal_snr = 1},
-         "'zero_terminal_snr' and 'kind' 4 don't"},
+         "'zero_terminal_snr' cannot be combined with 'kind' 4 (flow)"},
         {{.kind = DM_SCHEDULE_EDM, .timesteps = 10, .sigma_max = 1, .rho = 7}, "'sigma_min' is 0"},
         {{.kind = DM_SCHEDULE_EDM, .timesteps = 10, .sigma_min = 2, .sigma_max = 1, .rho = 7},
          "'sigma_max' is 1"},
@@ -368,20 +389,140 @@ START_TEST(options_refused) {
 END_TEST
 
 START_TEST(calls_refused) {
-    dm_schedule *schedule = test_schedule_of(context, DM_SCHEDULE_LINEAR, 10);
+    dm_schedule *schedule = schedule_of(DM_SCHEDULE_LINEAR, 10);
     double values[10];
-    ck_assert_int_eq(dm_schedule_get(schedule, -1, values, 10), DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dm_schedule_get(schedule, 15, values, 10), DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dm_schedule_get(schedule, 0, values, 9), DM_ERROR_SHAPE_MISMATCH);
-    ck_assert_int_eq(dm_schedule_get(schedule, 0, NULL, 10), DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dm_schedule_get(NULL, 0, values, 10), DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_schedule_get_series(schedule, -1, values, 10), DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_schedule_get_series(schedule, 15, values, 10), DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_schedule_get_series(schedule, 0, values, 9), DM_ERROR_SHAPE_MISMATCH);
+    ck_assert_int_eq(dm_schedule_get_series(schedule, 0, NULL, 10), DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_schedule_get_series(NULL, 0, values, 10), DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dm_schedule_create(NULL, context, NULL), DM_ERROR_INVALID_ARGUMENT);
     dm_schedule *none = schedule;
     ck_assert_int_eq(dm_schedule_create(&none, NULL, NULL), DM_ERROR_INVALID_ARGUMENT);
     ck_assert_ptr_null(none);
-    ck_assert_int_eq(dm_schedule_steps(NULL), 0);
+    ck_assert_int_eq(dm_schedule_timesteps(NULL), 0);
     dm_schedule_destroy(schedule);
     dm_schedule_destroy(NULL);
+}
+END_TEST
+
+/* ---- files ---- */
+
+static void save(const dm_schedule *schedule, const char *path) {
+    dmi_safetensors_writer *writer;
+    ck_assert_int_eq(dmi_safetensors_begin(&context->host, &writer), DM_OK);
+    ck_assert_int_eq(dmi_format_write(&context->host, writer, dmi_format_unet), DM_OK);
+    if (schedule) ck_assert_int_eq(dmi_schedule_write(&context->host, writer, schedule), DM_OK);
+    ck_assert_msg(dmi_safetensors_write(&context->host, writer, path) == DM_OK, "%s",
+                  dm_context_error(context));
+    dmi_safetensors_free(&context->host, writer);
+}
+
+static void check_reload(dm_schedule *schedule, const char *path) {
+    save(schedule, path);
+    dm_schedule *loaded;
+    ck_assert_msg(dm_schedule_load(&loaded, context, path) == DM_OK, "%s",
+                  dm_context_error(context));
+    ck_assert_int_eq(loaded->steps, schedule->steps);
+    ck_assert_int_eq(loaded->options.kind, schedule->options.kind);
+    ck_assert_mem_eq(loaded->beta, schedule->beta, (size_t)schedule->steps * sizeof(double));
+    ck_assert_mem_eq(loaded->alpha_cumprod, schedule->alpha_cumprod,
+                     (size_t)schedule->steps * sizeof(double));
+    dm_schedule_destroy(loaded);
+    dm_schedule_destroy(schedule);
+}
+
+START_TEST(files) {
+    char path[128];
+    snprintf(path, sizeof path, "%s/schedule.safetensors", test_folder());
+    check_reload(schedule_of(DM_SCHEDULE_LINEAR, 1000), path);
+    check_reload(schedule_of(DM_SCHEDULE_COSINE, 77), path);
+    const double betas[] = {0.1, 1.0 / 3, 1e-300, 0.99999999999999989};
+    dm_schedule *schedule;
+    ck_assert_int_eq(dm_schedule_create_from_betas(&schedule, context, betas, 4), DM_OK);
+    check_reload(schedule, path);
+}
+END_TEST
+
+START_TEST(files_refused) {
+    char path[128];
+    snprintf(path, sizeof path, "%s/bad.safetensors", test_folder());
+    dm_schedule *schedule = NULL;
+    ck_assert_int_eq(dm_schedule_load(&schedule, context, "build/tmp/not-there"),
+                     DM_ERROR_NOT_FOUND);
+    save(NULL, path);
+    ck_assert_int_eq(dm_schedule_load(&schedule, context, path), DM_ERROR_NOT_FOUND);
+    static const char *const whole[][2] = {{"schedule.timesteps", "10"},
+                                           {"schedule.beta_start", "0.1"},
+                                           {"schedule.beta_end", "0.2"}};
+    static const char *const bad[][6] = {
+        {"schedule.kind", "7"},
+        {"schedule.kind", "zero"},
+        {"schedule.kind", "0", "schedule.timesteps", "0"},
+        {"schedule.kind", "0", "schedule.beta_start", "2"},
+        {"schedule.kind", "6", "schedule.timesteps", "2"},
+        {"schedule.kind", "6", "schedule.timesteps", "2147483647", "schedule.betas", "[0.5]"},
+        {"schedule.kind", "6", "schedule.timesteps", "2", "schedule.betas", "[0.5]"},
+        {"schedule.kind", "6", "schedule.timesteps", "2", "schedule.betas", "[0.5,0.5,0.5]"},
+        {"schedule.kind", "6", "schedule.timesteps", "2", "schedule.betas", "[0.5,1.5]"},
+        {"schedule.kind", "6", "schedule.timesteps", "2", "schedule.betas", "[0.5,nan]"},
+        {"schedule.kind", "6", "schedule.timesteps", "2", "schedule.betas", "[0.5,0.5"},
+        {"schedule.kind", "6", "schedule.timesteps", "2", "schedule.betas", "[0.5,0.5]x"},
+        {"schedule.kind", "6", "schedule.timesteps", "2", "schedule.betas", ""},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        dmi_safetensors_writer *writer;
+        ck_assert_int_eq(dmi_safetensors_begin(&context->host, &writer), DM_OK);
+        ck_assert_int_eq(dmi_format_write(&context->host, writer, dmi_format_unet), DM_OK);
+        for (int k = 0; k < 6 && bad[i][k]; k += 2)
+            ck_assert_int_eq(dmi_safetensors_add_metadata(&context->host, writer, bad[i][k],
+                                                          bad[i][k + 1]),
+                             DM_OK);
+        for (size_t k = 0; k < sizeof whole / sizeof whole[0];
+             k++) { /* nothing is missing but what the case changes */
+            bool given = false;
+            for (int n = 0; n < 6 && bad[i][n]; n += 2)
+                given = given || strcmp(bad[i][n], whole[k][0]) == 0;
+            if (given) continue;
+            ck_assert_int_eq(dmi_safetensors_add_metadata(&context->host, writer, whole[k][0],
+                                                          whole[k][1]),
+                             DM_OK);
+        }
+        ck_assert_int_eq(dmi_safetensors_write(&context->host, writer, path), DM_OK);
+        dmi_safetensors_free(&context->host, writer);
+        int32_t status = dm_schedule_load(&schedule, context, path);
+        ck_assert_msg(status == DM_ERROR_BAD_FORMAT, "case %zu: %d %s", i, (int)status,
+                      dm_context_error(context));
+        ck_assert_ptr_null(schedule);
+        ck_assert_ptr_nonnull(strstr(dm_context_error(context), "bad.safetensors"));
+    }
+}
+END_TEST
+
+/* A file of a later version may mean something else by the same words. */
+START_TEST(files_of_later_versions) {
+    char path[128];
+    snprintf(path, sizeof path, "%s/later.safetensors", test_folder());
+    dm_schedule *schedule = schedule_of(DM_SCHEDULE_LINEAR, 10), *loaded;
+    for (int version = 0; version < 2; version++) {
+        dmi_safetensors_writer *writer;
+        ck_assert_int_eq(dmi_safetensors_begin(&context->host, &writer), DM_OK);
+        if (version) {
+            ck_assert_int_eq(dmi_safetensors_add_metadata(&context->host, writer, "format",
+                                                          dmi_format_unet),
+                             DM_OK);
+            ck_assert_int_eq(dmi_safetensors_add_metadata(&context->host, writer, "format_version",
+                                                          "2"),
+                             DM_OK);
+        }
+        ck_assert_int_eq(dmi_schedule_write(&context->host, writer, schedule), DM_OK);
+        ck_assert_int_eq(dmi_safetensors_write(&context->host, writer, path), DM_OK);
+        dmi_safetensors_free(&context->host, writer);
+        ck_assert_int_eq(dm_schedule_load(&loaded, context, path),
+                         version ? DM_ERROR_UNSUPPORTED_VERSION : DM_ERROR_BAD_FORMAT);
+        ck_assert_ptr_null(loaded);
+    }
+    dm_schedule_destroy(schedule);
 }
 END_TEST
 
@@ -404,6 +545,9 @@ Suite *test_schedule_suite(void) {
     tcase_add_test(tcase, flow_and_edm);
     tcase_add_test(tcase, options_refused);
     tcase_add_test(tcase, calls_refused);
+    tcase_add_test(tcase, files);
+    tcase_add_test(tcase, files_refused);
+    tcase_add_test(tcase, files_of_later_versions);
     suite_add_tcase(suite, tcase);
     return suite;
 }

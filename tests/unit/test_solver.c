@@ -2,19 +2,22 @@
  * exact denoiser is known. */
 #include "sample/solver.h"
 
+#include "diffusion/prediction.h"
+#include "diffusion/schedule.h"
+
 #include "support/sampling.h"
 
 /* ---- timesteps ---- */
 
 static void check_timesteps(dm_sampler_options o, const int32_t *want) {
     dm_sampler *sampler = test_sampler_of(test_wave, NULL, DM_PREDICT_EPS, &o);
-    int32_t got[16];
-    ck_assert_int_eq(dm_sampler_steps(sampler), o.steps);
-    ok(dm_sampler_timesteps(sampler, got, (size_t)o.steps));
-    for (int32_t i = 0; i < o.steps; i++)
-        ck_assert_msg(got[i] == want[i], "timestep %d is %d, not %d", (int)i, (int)got[i],
-                      (int)want[i]);
-    fails(DM_ERROR_SHAPE_MISMATCH, dm_sampler_timesteps(sampler, got, (size_t)o.steps + 1),
+    double got[16];
+    size_t count = (size_t)dm_sampler_steps(sampler);
+    ck_assert_int_eq(dm_sampler_evaluations(sampler), dm_sampler_steps(sampler));
+    ok(dm_sampler_get_levels(sampler, got, NULL, NULL, count));
+    for (size_t i = 0; i < count; i++)
+        ck_assert_msg(got[i] == want[i], "timestep %zu is %g, not %d", i, got[i], (int)want[i]);
+    fails(DM_ERROR_SHAPE_MISMATCH, dm_sampler_get_levels(sampler, got, NULL, NULL, count + 1),
           "'count'");
     dm_sampler_destroy(sampler);
 }
@@ -37,22 +40,23 @@ START_TEST(spacings) {
     dm_sampler_options o = test_sampler_options(0, 10, DM_SPACING_LEADING);
     o.steps_offset = 1;
     check_timesteps(o, (const int32_t[]){901, 801, 701, 601, 501, 401, 301, 201, 101, 1});
-    int32_t list[] = {999, 3, 0};
-    o = test_sampler_options(1, 3, DM_SPACING_CUSTOM);
-    o.timesteps = list;
+    const double list[] = {999, 3, 0};
+    o = test_sampler_options(1, 50, DM_SPACING_TRAILING);
+    o.custom_times = list;
+    o.custom_count = 3;
     check_timesteps(o, (const int32_t[]){999, 3, 0});
 }
 END_TEST
 
 START_TEST(spacings_fall) {
-    int32_t t[1000];
+    double t[1000];
     for (int32_t steps = 1; steps <= 1000; steps++) {
         dm_sampler_options o = test_sampler_options(0, steps, _i);
         dm_sampler *sampler = test_sampler_of(test_wave, NULL, DM_PREDICT_EPS, &o);
-        ok(dm_sampler_timesteps(sampler, t, (size_t)steps));
+        ok(dm_sampler_get_levels(sampler, t, NULL, NULL, (size_t)steps));
         ck_assert(t[0] <= 999 && t[steps - 1] >= 0);
-        if (_i == DM_SPACING_TRAILING) ck_assert_int_eq(t[0], 999);
-        for (int32_t i = 1; i < steps; i++) ck_assert_int_lt(t[i], t[i - 1]);
+        if (_i == DM_SPACING_TRAILING) ck_assert_double_eq(t[0], 999);
+        for (int32_t i = 1; i < steps; i++) ck_assert_double_lt(t[i], t[i - 1]);
         dm_sampler_destroy(sampler);
     }
 }
@@ -60,7 +64,7 @@ END_TEST
 
 /* ---- coefficients ---- */
 
-/* Step i of a solver over whole timesteps, `count` of them, to the clean picture. */
+/* Step i of a solver over whole timesteps, `count` of them, to the clean image. */
 static dmi_stage step_of(const dmi_solver *solver, const dm_sampler_options *o,
                          const int32_t *timesteps, int32_t count, int32_t i) {
     dmi_level levels[1001];
@@ -85,10 +89,10 @@ START_TEST(ddim_variance_figures) {
                 {{980, 960}, 0.32460},
                 {{487, 486}, 0.00979},
                 {{999, 998}, 0.02}};
-    dm_sampler_options o = test_sampler_options(DM_SOLVER_DDIM, 2, DM_SPACING_CUSTOM);
+    dm_sampler_options o = test_sampler_options(DM_SOLVER_DDIM, 2, DM_SPACING_TRAILING);
     o.eta = 1;
     for (int i = 0; i < 4; i++) {
-        double noise = step_of(&dmi_solver_ddim, &o, want[i].pair, 2, 0).move.noise;
+        double noise = step_of(&dmi_solver_ddim, &o, want[i].pair, 2, 0).update.noise;
         ck_assert_double_eq_tol(noise * noise, want[i].variance, 1e-5);
     }
 }
@@ -99,10 +103,10 @@ END_TEST
  * 4.1). */
 START_TEST(steps_are_the_posterior) {
     double mean_x0[1000], mean_xt[1000], variance[1000], beta[1000];
-    ok(dm_schedule_get(schedule, DM_SERIES_POSTERIOR_MEAN_X0, mean_x0, 1000));
-    ok(dm_schedule_get(schedule, DM_SERIES_POSTERIOR_MEAN_XT, mean_xt, 1000));
-    ok(dm_schedule_get(schedule, DM_SERIES_POSTERIOR_VARIANCE, variance, 1000));
-    ok(dm_schedule_get(schedule, DM_SERIES_BETA, beta, 1000));
+    ok(dm_schedule_get_series(schedule, DM_SERIES_POSTERIOR_MEAN_X0, mean_x0, 1000));
+    ok(dm_schedule_get_series(schedule, DM_SERIES_POSTERIOR_MEAN_XT, mean_xt, 1000));
+    ok(dm_schedule_get_series(schedule, DM_SERIES_POSTERIOR_VARIANCE, variance, 1000));
+    ok(dm_schedule_get_series(schedule, DM_SERIES_BETA, beta, 1000));
     int32_t all[1000];
     for (int32_t i = 0; i < 1000; i++) all[i] = 999 - i;
     dm_sampler_options o = test_sampler_options(DM_SOLVER_DDPM, 1000, DM_SPACING_LEADING);
@@ -112,25 +116,27 @@ START_TEST(steps_are_the_posterior) {
         int32_t t = all[i];
         bool last = i == 999;
         o.variance = DM_VARIANCE_FIXED_SMALL;
-        dmi_sum small = step_of(&dmi_solver_ddpm, &o, all, 1000, i).move;
+        dmi_sum small = step_of(&dmi_solver_ddpm, &o, all, 1000, i).update;
         o.variance = DM_VARIANCE_FIXED_LARGE;
-        dmi_sum large = step_of(&dmi_solver_ddpm, &o, all, 1000, i).move;
+        dmi_sum large = step_of(&dmi_solver_ddpm, &o, all, 1000, i).update;
         o.variance = DM_VARIANCE_LEARNED;
         dmi_stage learned = step_of(&dmi_solver_ddpm, &o, all, 1000, i);
-        ck_assert_double_eq_tol(small.of[DMI_X0], mean_x0[t], bound);
-        ck_assert_double_eq_tol(small.of[DMI_X], mean_xt[t], bound);
-        ck_assert_double_eq(small.of[DMI_EPS], 0);
+        ck_assert_double_eq_tol(small.factors[DMI_X0], mean_x0[t], bound);
+        ck_assert_double_eq_tol(small.factors[DMI_X], mean_xt[t], bound);
+        ck_assert_double_eq(small.factors[DMI_EPS], 0);
         ck_assert_double_eq_tol(small.noise * small.noise, last ? 0 : variance[t], bound);
         ck_assert_double_eq_tol(large.noise * large.noise, last ? 0 : beta[t], bound);
-        ck_assert_double_eq_tol(learned.move.noise, small.noise, bound);
-        if (!last) ck_assert_double_eq_tol(learned.noise_range, log(beta[t] / variance[t]), 1e-9);
+        ck_assert_double_eq_tol(learned.update.noise, small.noise, bound);
+        if (!last)
+            ck_assert_double_eq_tol(learned.learned_log_range, log(beta[t] / variance[t]), 1e-9);
         o.eta = 1;
-        dmi_sum ddim = step_of(&dmi_solver_ddim, &o, all, 1000, i).move;
+        dmi_sum ddim = step_of(&dmi_solver_ddim, &o, all, 1000, i).update;
         o.eta = 0;
         double signal = sqrt(alpha_cumprod[t]), noise = sqrt(1 - alpha_cumprod[t]);
-        ck_assert_double_eq_tol(ddim.of[DMI_X] + ddim.of[DMI_EPS] / noise, small.of[DMI_X], 1e-9);
-        ck_assert_double_eq_tol(ddim.of[DMI_X0] - ddim.of[DMI_EPS] * signal / noise,
-                                small.of[DMI_X0], 1e-9);
+        ck_assert_double_eq_tol(ddim.factors[DMI_X] + ddim.factors[DMI_EPS] / noise,
+                                small.factors[DMI_X], 1e-9);
+        ck_assert_double_eq_tol(ddim.factors[DMI_X0] - ddim.factors[DMI_EPS] * signal / noise,
+                                small.factors[DMI_X0], 1e-9);
         ck_assert_double_eq_tol(ddim.noise, small.noise, 1e-9);
     }
 }
@@ -155,7 +161,7 @@ START_TEST(predictions_agree) {
                                     [DM_PREDICT_FLOW] = eps - x0,
                                     [DM_PREDICT_EDM] = (x0 - data * data / both * x) /
                                                        (sigma * data / sqrt(both))};
-            dmi_reading r = dmi_reading_at(level, kind, data);
+            dmi_prediction_coefficients r = dmi_prediction_at(level, kind, data);
             ck_assert_double_eq_tol(r.x0_x * x + r.x0_output * given[kind], x0, 1e-12);
             ck_assert_double_eq_tol(r.eps_x * x + r.eps_output * given[kind], eps, 1e-12);
             ck_assert_double_eq_tol(r.input, kind == DM_PREDICT_EDM ? 1 / sqrt(both) : 1, 1e-15);
@@ -168,8 +174,8 @@ END_TEST
  * timestep only. */
 START_TEST(extreme_schedules_stay_finite) {
     enum { COUNT = 400, SOLVERS = DM_SOLVER_DEIS + 1 };
-    /* Of stretches of 20 timesteps, a step each: the first is of one, the second of the two after
-     * it. */
+    /* The first value is the beta of 20 timesteps, one step; the second that of the next 40; and so
+     * on. */
     static const double values[][2] = {{1e-300, 1e-300},           {1e-17, 1e-17}, {0.5, 0.5},
                                        {0.999999999, 0.999999999}, {0.01, 1e-17},  {1e-17, 0.01}};
     enum { VALUES = sizeof values / sizeof values[0] };
@@ -186,12 +192,14 @@ START_TEST(extreme_schedules_stay_finite) {
             test_sampler_options(solver, short_one ? 1 : 20, DM_SPACING_TRAILING);
         o.rederive_eps = 1;
         dm_sampler *sampler;
-        ok(dm_sampler_create_with_denoiser(&sampler, context, extreme, test_wave, NULL, prediction,
-                                           SIDE, SIDE, CHANNELS, &o));
+        ok(dm_sampler_create_with_denoiser(&sampler, context, extreme,
+                                           test_denoiser(test_wave, NULL, prediction, SIDE, SIDE,
+                                                         CHANNELS),
+                                           &o));
         float images[ELEMENTS];
         int32_t status = dm_sampler_run(sampler, NULL, images, ELEMENTS);
         ck_assert_msg(status == DM_OK, "%s, prediction %d, betas of %g and %g: %s",
-                      dm_solver_name(solver), (int)prediction, value[0], value[1],
+                      dm_enum_name("dm_solver", solver), (int)prediction, value[0], value[1],
                       dm_context_error(context));
         dm_sampler_destroy(sampler);
         dm_schedule_destroy(extreme);
@@ -199,7 +207,7 @@ START_TEST(extreme_schedules_stay_finite) {
 }
 END_TEST
 
-/* A flow that is practically all noise or all picture, and a grid over a chain whose first level
+/* A flow that is practically all noise or all image, and a grid over a chain whose first level
  * has no noise. */
 START_TEST(extreme_grids_stay_finite) {
     static const double few[] = {1e-17, 0.1, 0.2, 0.3}, shifts[] = {1e-17, 1e-3, 1e3};
@@ -217,9 +225,11 @@ START_TEST(extreme_grids_stay_finite) {
                                                     4, DM_SPACING_TRAILING);
         if (chain) o.grid = DM_GRID_KARRAS;
         dm_sampler *sampler;
-        ok(dm_sampler_create_with_denoiser(&sampler, context, extreme, test_wave, NULL,
-                                           chain ? DM_PREDICT_EPS : DM_PREDICT_FLOW, SIDE, SIDE,
-                                           CHANNELS, &o));
+        ok(dm_sampler_create_with_denoiser(&sampler, context, extreme,
+                                           test_denoiser(test_wave, NULL,
+                                                         chain ? DM_PREDICT_EPS : DM_PREDICT_FLOW,
+                                                         SIDE, SIDE, CHANNELS),
+                                           &o));
         int32_t status = dm_sampler_run(sampler, NULL, images, ELEMENTS);
         ck_assert_msg(status == DM_OK, "%s: %s", chain ? "chain" : "flow",
                       dm_context_error(context));
@@ -233,14 +243,14 @@ END_TEST
 
 static const double gauss_mean = 0.2, gauss_deviation = 0.3;
 
-/* E[x_0 | x_t], told as the prediction that `user` points to. */
-static int32_t gauss(void *user, float *output, const float *x_t, float timestep,
-                     const int32_t *labels, size_t count, size_t elements) {
-    (void)labels;
+/* E[x_0 | x_t] as the prediction that `user` points to. */
+static int32_t gauss(void *user, const dm_denoiser_input *input, float *output, size_t size) {
+    const float *x_t = input->x;
+    float timestep = (float)input->time;
     double a = alpha_cumprod[(int)timestep], variance = gauss_deviation * gauss_deviation;
     double gain = variance * sqrt(a) / (a * variance + 1 - a);
     int32_t prediction = *(const int32_t *)user;
-    for (size_t i = 0; i < count * elements; i++) {
+    for (size_t i = 0; i < size; i++) {
         double x0 = gauss_mean + gain * (x_t[i] - sqrt(a) * gauss_mean);
         double eps = (x_t[i] - sqrt(a) * x0) / sqrt(1 - a);
         output[i] = (float)(prediction == DM_PREDICT_EPS  ? eps
@@ -264,8 +274,8 @@ static double ddim_error(int32_t prediction, int32_t steps) {
         want[i] = gauss_mean + gauss_deviation * (start[i] - sqrt(a) * gauss_mean) /
                                    sqrt(a * gauss_deviation * gauss_deviation + 1 - a);
     dm_sampler_request r = test_sampler_request(COUNT);
-    r.start = start;
-    ok(dm_sampler_run(sampler, &r, images, TOTAL));
+    r.initial_noise = start;
+    ok(dm_sampler_run(sampler, test_counted(sampler, &r), images, TOTAL));
     dm_sampler_destroy(sampler);
     return test_error_d(images, want, TOTAL);
 }
@@ -298,7 +308,7 @@ START_TEST(noisy_solvers_on_a_gaussian) {
     float *images = malloc(TOTAL * sizeof *images);
     dm_sampler_request r = test_sampler_request(COUNT);
     r.seed = 11;
-    ok(dm_sampler_run(sampler, &r, images, TOTAL));
+    ok(dm_sampler_run(sampler, test_counted(sampler, &r), images, TOTAL));
     double mean, deviation;
     moments(images, TOTAL, &mean, &deviation);
     /* 12,288 values: standard errors 0.0027 and 0.0019, of which 4; 1000 steps bias the deviation

@@ -2,11 +2,12 @@
  * hooks. Steps of training allocate nothing at all, the network nothing once it has run for a
  * count, a sampler nothing after its first step. */
 #include "support/allocator.h"
+#include "support/dataset.h"
 #include "support/network.h"
 #include "support/refusal.h"
 #include "support/support.h"
 
-enum { SIDE = 16, ELEMENTS = SIDE * SIDE * NETWORK_CHANNELS, PICTURES = 7, STEPS = 4, SAMPLES = 5 };
+enum { SIDE = 16, ELEMENTS = SIDE * SIDE * NETWORK_CHANNELS, IMAGES = 7, STEPS = 4, SAMPLES = 5 };
 
 /* What the hooks have seen. */
 typedef struct mark {
@@ -29,12 +30,12 @@ static dm_context *context_of(test_allocator *allocator, int32_t threads, int32_
     o.threads = threads;
     o.profile = profile;
     test_allocator_use(allocator, &o);
-    ck_assert_int_eq(dm_context_create(&context, &o), DM_OK);
+    ck_assert_int_eq(dm_context_create(&context, &o, NULL, 0), DM_OK);
     ck_assert_int_gt(allocator->calls, 0);
     return context;
 }
 
-/* The test network for square pictures, as the built-in ones are. */
+/* The test network for square images, as the built-in ones are. */
 static dm_unet *unet_of(dm_context *context, float dropout, int32_t new_ones) {
     dm_unet_options o = network_options();
     dm_unet *unet;
@@ -48,13 +49,13 @@ static dm_unet *unet_of(dm_context *context, float dropout, int32_t new_ones) {
 
 /* ---- training ---- */
 
-static uint8_t pixels[PICTURES * ELEMENTS];
-static const int32_t labels[PICTURES] = {0, 1, 2, 3, -1, 0, 1};
+static uint8_t pixels[IMAGES * ELEMENTS];
+static const int32_t labels[IMAGES] = {0, 1, 2, 3, -1, 0, 1};
 
-static int32_t read_grey(void *user, uint64_t index, uint8_t *picture, int32_t *label) {
+static int32_t read_grey(void *user, dm_dataset_item *item) {
     (void)user;
-    memset(picture, (int)index, ELEMENTS);
-    *label = (int32_t)(index % NETWORK_CLASSES);
+    memset(item->pixels, (int)item->index, item->pixel_bytes);
+    item->label = (int32_t)(item->index % NETWORK_CLASSES);
     return 0;
 }
 
@@ -64,10 +65,10 @@ static dm_dataset *dataset_of(dm_context *context, int kind) {
     dm_dataset *d;
     test_accepted(context,
                   kind == MEMORY
-                      ? dm_dataset_from_memory(&d, context, pixels, labels, PICTURES, SIDE, SIDE, 3)
-                  : kind == CALLBACK ? dm_dataset_from_callback(&d, context, read_grey, NULL,
-                                                                PICTURES, SIDE, SIDE, 3)
-                                     : dm_dataset_open_builtin(&d, context, SIDE, PICTURES, 1));
+                      ? dataset_from_memory(&d, context, pixels, labels, IMAGES, SIDE, SIDE, 3)
+                  : kind == CALLBACK
+                      ? dataset_from_callback(&d, context, read_grey, NULL, IMAGES, SIDE, SIDE, 3)
+                      : dm_dataset_create_shapes(&d, context, SIDE, IMAGES, 1));
     return d;
 }
 
@@ -76,17 +77,17 @@ typedef struct variant {
     int dataset;
     int32_t threads, profile, accumulation, flip, use_labels;
     float dropout;
-    double average, clip;
-    int32_t new_ones; /* 1: the options of the loss, of timesteps, pictures and averages; 2: those
+    double ema, clip;
+    int32_t new_ones; /* 1: the options of the loss, of timesteps, images and EMAs; 2: those
                          of flow */
 } variant;
 
-/* The built-in pictures have more classes than the network. */
+/* The built-in images have more classes than the network. */
 static const variant variants[] = {
     {"plain", MEMORY, 1, 0, 1, 0, 0, 0, 0, 0, 0},
     {"all options", MEMORY, 2, 0, 3, 1, 1, 0.3f, 0.99, 1, 0},
     {"all options, profiled", CALLBACK, 3, 1, 2, 1, 1, 0.3f, 0.99, 1, 0},
-    {"built-in pictures", BUILTIN, 2, 0, 2, 0, 0, 0.1f, 0.9999, 0, 0},
+    {"built-in images", BUILTIN, 2, 0, 2, 0, 0, 0.1f, 0.9999, 0, 0},
     {"hybrid loss", MEMORY, 2, 1, 2, 1, 1, 0.1f, 0, 1, 1},
     {"flow", MEMORY, 2, 0, 1, 1, 0, 0, 0.99, 1, 2},
 };
@@ -104,8 +105,8 @@ static void set_new_ones(int32_t which, dm_trainer_options *o, dm_schedule_optio
         o->weight_decay = 0.01;
         o->crop_padding = 3;
         o->label_dropout = 0.5;
-        o->average_half_life = 100;
-        o->more_decays[0] = 0.9;
+        o->ema_half_life[0] = 100;
+        o->ema_decay[1] = 0.9;
     } else if (which == 2) {
         schedule->kind = DM_SCHEDULE_FLOW;
         o->timestep_sampling = DM_TIMESTEPS_LOGIT_NORMAL;
@@ -118,7 +119,7 @@ static int32_t step(dm_trainer *trainer, const dm_train_batch *batch, int32_t ti
     dm_train_stats stats = {.struct_size = sizeof stats};
     if (time % 3 == 0) return dm_trainer_step(trainer, &stats);
     if (time % 3 == 1) return dm_trainer_step_batch(trainer, batch, NULL);
-    return dm_trainer_run(trainer, dm_trainer_steps_done(trainer) + 1, NULL, NULL);
+    return dm_trainer_run(trainer, (uint64_t)time + 1, NULL, NULL);
 }
 
 START_TEST(steps_of_training) {
@@ -138,13 +139,14 @@ START_TEST(steps_of_training) {
     o.accumulation = v->accumulation;
     o.flip = v->flip;
     o.use_labels = v->use_labels;
-    o.average_decay = v->average;
+    o.ema_decay[0] = v->ema;
     o.gradient_clip = v->clip;
     set_new_ones(v->new_ones, &o, &so);
     test_accepted(context, dm_schedule_create(&schedule, context, &so));
     test_accepted(context, dm_trainer_create(&trainer, unet, schedule, dataset, &o));
     dm_train_batch batch = {.struct_size = sizeof batch,
                             .count = (uint64_t)(3 * v->accumulation),
+                            .elements = (uint64_t)(3 * v->accumulation) * ELEMENTS,
                             .images = images};
     mark before = mark_of(&allocator);
     for (int32_t i = 0; i < 2 * STEPS; i++) {
@@ -154,7 +156,7 @@ START_TEST(steps_of_training) {
     /* A look at the network between steps plans its forward pass, once. */
     float y[2 * ELEMENTS], t = 1;
     for (int32_t i = 0; i < STEPS; i++) {
-        test_accepted(context, dm_unet_forward(unet, y, images, &t, NULL, 1));
+        test_accepted(context, network_forward(unet, y, images, &t, NULL, 1));
         if (i == 0) before = mark_of(&allocator);
         test_accepted(context, step(trainer, &batch, i));
         check_quiet(&allocator, before, v->name, i);
@@ -179,12 +181,12 @@ START_TEST(forward_passes) {
     test_allocator allocator;
     dm_context *context = context_of(&allocator, 1 + _i, _i);
     dm_unet *unet = unet_of(context, 0, 0);
-    test_accepted(context, dm_unet_forward(unet, y, x, t, classes, 3));
+    test_accepted(context, network_forward(unet, y, x, t, classes, 3));
     const mark before = mark_of(&allocator);
     for (int32_t i = 0; i < STEPS; i++) {
         /* Changed weights are transformed anew, into the place of the old ones. */
-        if (i == 2) test_accepted(context, dm_unet_tensor_set(unet, "conv_in.bias", bias, 16));
-        test_accepted(context, dm_unet_forward(unet, y, x, t, i % 2 ? classes : NULL, 3));
+        if (i == 2) test_accepted(context, network_set(unet, "conv_in.bias", bias, 16));
+        test_accepted(context, network_forward(unet, y, x, t, i % 2 ? classes : NULL, 3));
         check_quiet(&allocator, before, "forward", i);
     }
     dm_unet_destroy(unet);
@@ -201,19 +203,18 @@ typedef struct watch {
     int32_t steps; /* seen */
 } watch;
 
-static int32_t watch_step(void *user, int32_t now, int32_t steps, const float *x_t,
-                          const float *x_0, size_t first, size_t count) {
+static int32_t watch_step(void *user, const dm_sampler_progress *progress) {
     watch *w = user;
-    (void)now, (void)steps, (void)x_t, (void)x_0, (void)first, (void)count;
+    (void)progress;
     if (w->steps++ == 0) w->before = mark_of(w->allocator);
     check_quiet(w->allocator, w->before, "sampler step", w->steps);
     return 0;
 }
 
-static int32_t constant_noise(void *user, int32_t now, float *noise, size_t first, size_t count,
-                              size_t elements) {
-    (void)user, (void)now, (void)first;
-    for (size_t i = 0; i < count * elements; i++) noise[i] = 0.5f;
+static int32_t constant_noise(void *user, const dm_noise_request *request, float *noise,
+                              size_t size) {
+    (void)user, (void)request;
+    for (size_t i = 0; i < size; i++) noise[i] = 0.5f;
     return 0;
 }
 
@@ -238,6 +239,7 @@ START_TEST(steps_of_sampling) {
     watch w = {.allocator = &allocator};
     r.count = SAMPLES;
     r.labels = labels;
+    r.label_count = SAMPLES;
     r.noise = _i == 1 ? constant_noise : NULL;
     r.progress = watch_step;
     r.progress_user = &w;

@@ -2,6 +2,7 @@
  * four standard errors), and runs whose timesteps are drawn by their losses, which go on bit for
  * bit. */
 #include "base/random.h"
+#include "diffusion/loss_weight.h"
 #include "support/training.h"
 #include "train/trainer.h"
 
@@ -14,7 +15,7 @@ static dmi_timesteps timesteps;
 static void begin(int32_t kind, int32_t sampling, double flow_shift, double mean,
                   double deviation) {
     dm_schedule_options o;
-    ck_assert_int_eq(dm_context_create(&context, NULL), DM_OK);
+    ck_assert_int_eq(dm_context_create(&context, NULL, NULL, 0), DM_OK);
     ck_assert_int_eq(dm_schedule_options_init(&o, sizeof o), DM_OK);
     o.kind = kind;
     o.timesteps = T;
@@ -55,9 +56,9 @@ START_TEST(uniform_timesteps_are_addressed) {
     begin(DM_SCHEDULE_LINEAR, DM_TIMESTEPS_UNIFORM, 1, 0, 1);
     for (uint64_t position = 0; position < 1000; position++) {
         dmi_random at = dmi_random_at(9, DMI_STREAM_TIMESTEP, position);
-        dmi_drawn_level drawn = dmi_timesteps_draw(&timesteps, position);
+        dmi_noise_level drawn = dmi_timesteps_draw(&timesteps, position);
         ck_assert_int_eq(drawn.timestep, (int32_t)dmi_random_below(&at, 0, T));
-        ck_assert(drawn.importance == 1 && drawn.level.time == drawn.timestep);
+        ck_assert(drawn.weight == 1 && drawn.level.time == drawn.timestep);
     }
     end();
 }
@@ -72,10 +73,9 @@ START_TEST(logit_normal_levels) {
     double shift = shifts[_i];
     begin(DM_SCHEDULE_FLOW, DM_TIMESTEPS_LOGIT_NORMAL, shift, -0.4, 1.3);
     for (uint64_t i = 0; i < DRAWS; i++) {
-        dmi_drawn_level drawn = dmi_timesteps_draw(&timesteps, i);
+        dmi_noise_level drawn = dmi_timesteps_draw(&timesteps, i);
         double s = drawn.level.noise, u = s / (shift - (shift - 1) * s); /* the shift, undone */
-        ck_assert(s > 0 && s < 1 && drawn.timestep == DMI_TIMESTEP_BETWEEN &&
-                  drawn.importance == 1);
+        ck_assert(s > 0 && s < 1 && drawn.timestep == DMI_TIMESTEP_NONE && drawn.weight == 1);
         ck_assert_double_eq_tol(drawn.level.signal, 1 - s, 1e-15);
         ck_assert_double_eq_tol(drawn.level.time, s * T, 1e-12);
         logits[i] = log(u / (1 - u));
@@ -89,9 +89,9 @@ START_TEST(log_normal_sigmas) {
     static double logarithms[DRAWS];
     begin(DM_SCHEDULE_EDM, DM_TIMESTEPS_LOG_NORMAL, 1, -1.2, 1.2);
     for (uint64_t i = 0; i < DRAWS; i++) {
-        dmi_drawn_level drawn = dmi_timesteps_draw(&timesteps, i);
-        ck_assert(drawn.level.signal == 1 && drawn.timestep == DMI_TIMESTEP_BETWEEN &&
-                  drawn.importance == 1);
+        dmi_noise_level drawn = dmi_timesteps_draw(&timesteps, i);
+        ck_assert(drawn.level.signal == 1 && drawn.timestep == DMI_TIMESTEP_NONE &&
+                  drawn.weight == 1);
         logarithms[i] = log(drawn.level.noise);
         ck_assert_double_eq_tol(drawn.level.time, logarithms[i] / 4, 1e-12);
     }
@@ -114,7 +114,7 @@ static double loss_of(int32_t t, int32_t time) {
  * [T]. */
 static void note_all(int32_t times, double *sizes) {
     for (int32_t time = 0; time < times; time++)
-        for (int32_t t = 0; t < T; t++) dmi_timesteps_note(&timesteps, t, loss_of(t, time));
+        for (int32_t t = 0; t < T; t++) dmi_timesteps_record(&timesteps, t, loss_of(t, time));
     for (int32_t t = 0; sizes && t < T; t++) {
         sizes[t] = 0;
         for (int32_t time = times - 10; time < times; time++)
@@ -132,8 +132,9 @@ START_TEST(shares_follow_the_losses) {
     ck_assert(timesteps.warm);
     for (int32_t t = 0; t < T; t++) all += sizes[t];
     for (int32_t t = 0; t < T; t++) {
-        ck_assert_double_eq_tol(timesteps.shares[t], 0.999 * sizes[t] / all + 0.001 / T, 1e-12);
-        sum += timesteps.shares[t];
+        ck_assert_double_eq_tol(timesteps.probabilities[t], 0.999 * sizes[t] / all + 0.001 / T,
+                                1e-12);
+        sum += timesteps.probabilities[t];
     }
     ck_assert_double_eq_tol(sum, 1, 1e-12);
     end();
@@ -143,18 +144,18 @@ END_TEST
 START_TEST(uniform_until_all_have_ten) {
     begin(DM_SCHEDULE_LINEAR, DM_TIMESTEPS_LOSS_AWARE, 1, 0, 1);
     note_all(9, NULL);
-    for (int32_t t = 0; t < T - 1; t++) dmi_timesteps_note(&timesteps, t, 1);
+    for (int32_t t = 0; t < T - 1; t++) dmi_timesteps_record(&timesteps, t, 1);
     dmi_timesteps_begin(&timesteps);
     ck_assert(!timesteps.warm);
     dmi_random at = dmi_random_at(9, DMI_STREAM_TIMESTEP, 77);
     ck_assert_int_eq(dmi_timesteps_draw(&timesteps, 77).timestep,
                      (int32_t)dmi_random_below(&at, 0, T));
-    dmi_timesteps_note(&timesteps, T - 1, 1);
+    dmi_timesteps_record(&timesteps, T - 1, 1);
     dmi_timesteps_begin(&timesteps);
     ck_assert(timesteps.warm);
     end();
     begin(DM_SCHEDULE_LINEAR, DM_TIMESTEPS_LOSS_AWARE, 1, 0, 1); /* losses of 0 make no shares */
-    for (int32_t i = 0; i < 10 * T; i++) dmi_timesteps_note(&timesteps, i % T, 0);
+    for (int32_t i = 0; i < 10 * T; i++) dmi_timesteps_record(&timesteps, i % T, 0);
     dmi_timesteps_begin(&timesteps);
     ck_assert(!timesteps.warm);
     end();
@@ -163,20 +164,21 @@ END_TEST
 
 /* Timesteps come as often as their shares say, and the weighted mean of anything is that over
  * uniform timesteps. */
-START_TEST(drawn_by_shares_and_unbiased) {
+START_TEST(drawn_by_probability_and_unbiased) {
     int32_t seen[T] = {0};
     double sum = 0, squares = 0, want = 0;
     begin(DM_SCHEDULE_LINEAR, DM_TIMESTEPS_LOSS_AWARE, 1, 0, 1);
     note_all(10, NULL);
     for (uint64_t i = 0; i < DRAWS; i++) {
-        dmi_drawn_level drawn = dmi_timesteps_draw(&timesteps, i);
-        double value = drawn.importance * loss_of(drawn.timestep, 3);
-        ck_assert_double_eq_tol(drawn.importance * timesteps.shares[drawn.timestep] * T, 1, 1e-12);
+        dmi_noise_level drawn = dmi_timesteps_draw(&timesteps, i);
+        double value = drawn.weight * loss_of(drawn.timestep, 3);
+        ck_assert_double_eq_tol(drawn.weight * timesteps.probabilities[drawn.timestep] * T, 1,
+                                1e-12);
         seen[drawn.timestep]++;
         sum += value, squares += value * value;
     }
     for (int32_t t = 0; t < T; t++) {
-        double share = timesteps.shares[t];
+        double share = timesteps.probabilities[t];
         ck_assert_double_eq_tol((double)seen[t] / DRAWS, share,
                                 4 * sqrt(share * (1 - share) / DRAWS));
         want += loss_of(t, 3) / T;
@@ -184,7 +186,7 @@ START_TEST(drawn_by_shares_and_unbiased) {
     double mean = sum / DRAWS;
     ck_assert_double_eq_tol(mean, want, 4 * sqrt((squares / DRAWS - mean * mean) / DRAWS));
     ck_assert_int_eq(dmi_timesteps_given(&timesteps, 5).timestep, 5);
-    ck_assert(dmi_timesteps_given(&timesteps, 5).importance == 1);
+    ck_assert(dmi_timesteps_given(&timesteps, 5).weight == 1);
     end();
 }
 END_TEST
@@ -201,9 +203,9 @@ static training_setup loss_aware(void) {
     return setup;
 }
 
-/* The losses that a step leaves are those of its pictures, in order: a mean square by its weight,
+/* The losses that a step leaves are those of its images, in order: a mean square by its weight,
  * without importance. */
-START_TEST(losses_are_those_of_the_pictures) {
+START_TEST(losses_are_those_of_the_images) {
     training t;
     training_given given;
     training_setup setup = loss_aware();
@@ -222,13 +224,13 @@ START_TEST(losses_are_those_of_the_pictures) {
                                                      DM_PREDICT_EPS);
         for (int32_t k = 0; k < TRAINING_ELEMENTS; k++)
             squares += pow(given.noise[i * TRAINING_ELEMENTS + k], 2);
-        float got = t.trainer->timesteps.losses[at[i] * DMI_LOSSES_KEPT + (i == 2)];
+        float got = t.trainer->timesteps.losses[at[i] * DMI_RECORDED_LOSSES + (i == 2)];
         ck_assert_double_eq_tol(got / (weight * squares / TRAINING_ELEMENTS), 1,
                                 1e-4); /* the output is practically nothing */
     }
     given.images[0] = NAN; /* a refused step leaves none */
     training_expect(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL), DM_ERROR_NOT_FINITE,
-                    "refused");
+                    "skipped");
     ck_assert_mem_eq(t.trainer->timesteps.counts, counts, sizeof counts);
     training_end(&t);
 }
@@ -271,9 +273,9 @@ END_TEST
 static const struct {
     float count, loss;
     const char *words;
-} damages[] = {{11, 1, "timestep 2 has 11 losses"},
-               {2.5f, 1, "2.5 losses"},
-               {-1, 1, "-1 losses"},
+} damages[] = {{11, 1, "timestep 2 has 11 recorded losses"},
+               {2.5f, 1, "2.5 recorded losses"},
+               {-1, 1, "-1 recorded losses"},
                {(float)NAN, 1, "losses"},
                {3, -1, "loss of timestep 2 is -1"},
                {3, (float)INFINITY, "inf"}};
@@ -285,7 +287,7 @@ START_TEST(damaged_losses) {
     path_in(path, folder, "file");
     training_begin(&t, &setup);
     t.trainer->timesteps.counts[2] = damages[_i].count;
-    t.trainer->timesteps.losses[2 * DMI_LOSSES_KEPT + 1] = damages[_i].loss;
+    t.trainer->timesteps.losses[2 * DMI_RECORDED_LOSSES + 1] = damages[_i].loss;
     training_require(&t, dm_trainer_save(t.trainer, path));
     dm_trainer_destroy(t.trainer);
     training_expect(&t, dm_trainer_resume(&t.trainer, t.unet, t.dataset, path), DM_ERROR_BAD_FORMAT,
@@ -326,16 +328,16 @@ static const struct {
     const char *words;
 } refusals[] = {
     {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, DM_TIMESTEPS_LOG_NORMAL,
-     "'timestep_sampling' 3 (log-normal)|'kind' 0"},
+     "'timestep_sampling' 3 (log_normal)|'kind' 0"},
     {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, DM_TIMESTEPS_LOGIT_NORMAL,
-     "'timestep_sampling' 2 (logit-normal)|'kind' 0"},
+     "'timestep_sampling' 2 (logit_normal)|'kind' 0"},
     {DM_SCHEDULE_FLOW, DM_PREDICT_FLOW, DM_TIMESTEPS_LOG_NORMAL,
-     "'timestep_sampling' 3 (log-normal)|'kind' 4"},
+     "'timestep_sampling' 3 (log_normal)|'kind' 4"},
     {DM_SCHEDULE_EDM, DM_PREDICT_EDM, DM_TIMESTEPS_LOGIT_NORMAL,
-     "'timestep_sampling' 2 (logit-normal)|'kind' 5"},
+     "'timestep_sampling' 2 (logit_normal)|'kind' 5"},
 };
 
-START_TEST(what_does_not_go_together) {
+START_TEST(options_that_cannot_be_combined) {
     training t;
     training_setup setup = training_default();
     setup.schedule.kind = refusals[_i].kind;
@@ -344,7 +346,7 @@ START_TEST(what_does_not_go_together) {
     training_prepare(&t, &setup);
     int32_t status = dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options);
     training_expect(&t, status, DM_ERROR_INVALID_ARGUMENT, refusals[_i].words);
-    training_expect(&t, status, DM_ERROR_INVALID_ARGUMENT, "don't go together");
+    training_expect(&t, status, DM_ERROR_INVALID_ARGUMENT, "cannot be combined");
     training_end(&t);
 }
 END_TEST
@@ -359,12 +361,12 @@ Suite *test_timestep_sampling_suite(void) {
     tcase_add_test(tcase, log_normal_sigmas);
     tcase_add_test(tcase, shares_follow_the_losses);
     tcase_add_test(tcase, uniform_until_all_have_ten);
-    tcase_add_test(tcase, drawn_by_shares_and_unbiased);
-    tcase_add_test(tcase, losses_are_those_of_the_pictures);
+    tcase_add_test(tcase, drawn_by_probability_and_unbiased);
+    tcase_add_test(tcase, losses_are_those_of_the_images);
     tcase_add_test(tcase, resumed_runs_are_the_same_bits);
     tcase_add_loop_test(tcase, damaged_losses, 0, (int)(sizeof damages / sizeof *damages));
     tcase_add_test(tcase, files_without_losses);
-    tcase_add_loop_test(tcase, what_does_not_go_together, 0,
+    tcase_add_loop_test(tcase, options_that_cannot_be_combined, 0,
                         (int)(sizeof refusals / sizeof *refusals));
     suite_add_tcase(suite, tcase);
     return suite;

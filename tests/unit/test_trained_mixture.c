@@ -1,13 +1,13 @@
 /* A small network trained on a mixture of two Gaussians, and drawn from by every solver: the mean
- * and spread of each of the two, and their weights, come out near those of the data. Pictures of
- * 4x4 pixels: a level of +0.5 or -0.4, that varies from picture to picture, and a grain of each
+ * and spread of each of the two, and their weights, come out near those of the data. Images of
+ * 4x4 pixels: a level of +0.5 or -0.4, that varies from image to image, and a grain of each
  * pixel's own. */
 #include "base/random.h"
 #include "support/sampling.h"
 
 enum { PLANE = 16, BATCH = 64, TRAINED = 1200, DRAWN = 512 };
 
-/* In Frobenius's norm. Chance alone makes it 0.11 of the 358 pictures of the larger mode, 0.17 of
+/* In Frobenius's norm. Chance alone makes it 0.11 of the 358 images of the larger mode, 0.17 of
  * the 154 of the other. */
 #define COVARIANCE_OFF 0.4
 
@@ -46,21 +46,24 @@ static dm_unet *train(int32_t prediction, int32_t sampling, const dm_schedule *o
     t.batch_size = BATCH;
     t.timestep_sampling = sampling;
     t.learning_rate = 3e-3;
-    t.decay = DM_DECAY_COSINE;
-    t.decay_steps = TRAINED;
-    t.average_decay = 0.99;
+    t.learning_rate_schedule = DM_RATE_COSINE;
+    t.learning_rate_steps = TRAINED;
+    t.ema_decay[0] = 0.99;
     ok(dm_trainer_create(&trainer, unet, own, NULL, &t));
     for (uint64_t step = 0; step < TRAINED; step++) {
         draw_data(step, images);
-        dm_train_batch batch = {.struct_size = sizeof batch, .count = BATCH, .images = images};
+        dm_train_batch batch = {.struct_size = sizeof batch,
+                                .count = BATCH,
+                                .elements = BATCH * PLANE,
+                                .images = images};
         ok(dm_trainer_step_batch(trainer, &batch, NULL));
     }
-    dm_unet *average;
-    ok(dm_unet_create(&average, context, &u, 1));
-    ok(dm_trainer_get_average(trainer, average));
+    dm_unet *ema;
+    ok(dm_unet_create(&ema, context, &u, 1));
+    ok(dm_trainer_get_ema(trainer, 0, ema));
     dm_trainer_destroy(trainer);
     dm_unet_destroy(unet);
-    return average;
+    return ema;
 }
 
 /* The covariance of a mode's pixels: level_spread^2 between any two, and grain^2 more on the
@@ -91,8 +94,8 @@ static void check_covariance(const char *name, const float *got, int mode, doubl
                   sqrt(off / all));
 }
 
-/* What the pictures' means tell: the weight of the upper mode, and of each its mean and spread. */
-static void check_pictures(const char *name, const float *got) {
+/* What the images' means tell: the weight of the upper mode, and of each its mean and spread. */
+static void check_images(const char *name, const float *got) {
     double count[2] = {0}, sum[2] = {0}, square[2] = {0}, inner = 0;
     for (int n = 0; n < DRAWN; n++) {
         double mean = 0;
@@ -102,7 +105,7 @@ static void check_pictures(const char *name, const float *got) {
         for (int i = 0; i < PLANE; i++)
             inner += pow(got[n * PLANE + i] - mean, 2) / (DRAWN * (PLANE - 1.0));
     }
-    /* 4 standard errors of 512 pictures are 0.081; the network is a small one, trained for
+    /* 4 standard errors of 512 images are 0.081; the network is a small one, trained for
      * seconds. */
     ck_assert_msg(fabs(count[0] / DRAWN - weight) < 0.13, "%s: weight %.3f, not %.2f", name,
                   count[0] / DRAWN, weight);
@@ -134,7 +137,7 @@ static void check_solver(dm_unet *unet, const dm_schedule *own, int32_t solver) 
     dm_sampler_request r = test_sampler_request(DRAWN);
     r.seed = 1000;
     ok(dm_sampler_run(sampler, &r, got, DRAWN * PLANE));
-    check_pictures(dm_solver_name(solver), got);
+    check_images(dm_enum_name("dm_solver", solver), got);
     dm_sampler_destroy(sampler);
 }
 

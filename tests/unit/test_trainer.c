@@ -1,10 +1,12 @@
-/* The trainer: what a step does to the weights and their average, and its life. */
+/* The trainer: what a step does to the weights and their EMA, and its life. */
+#include "support/dataset.h"
+#include "support/network.h"
 #include "support/training.h"
 #include "train/trainer.h"
 
 /* ---- learning ---- */
 
-/* The same pictures, noise and timesteps over and over can be learned by heart. */
+/* The same images, noise and timesteps over and over can be learned by heart. */
 START_TEST(a_batch_is_learned_by_heart) {
     training t;
     training_given given;
@@ -35,7 +37,7 @@ START_TEST(first_loss_is_the_targets_size) {
     training_begin(&t, &setup);
     training_give(&given, 4);
     double want = 0, *a = malloc(1000 * sizeof *a);
-    training_require(&t, dm_schedule_get(t.schedule, DM_SERIES_ALPHA_CUMPROD, a, 1000));
+    training_require(&t, dm_schedule_get_series(t.schedule, DM_SERIES_ALPHA_CUMPROD, a, 1000));
     for (size_t i = 0; i < 4 * TRAINING_ELEMENTS; i++) {
         double x0 = given.images[i], eps = given.noise[i],
                at = a[given.timesteps[i / TRAINING_ELEMENTS]];
@@ -54,7 +56,7 @@ END_TEST
 
 /* ---- accumulation ---- */
 
-/* The gradients of 8 pictures in 1 to 8 passes. */
+/* The gradients of 8 images in 1 to 8 passes. */
 static float *gradients_in(int32_t passes, size_t *count, dm_train_stats *stats) {
     training t;
     training_given given;
@@ -67,9 +69,9 @@ static float *gradients_in(int32_t passes, size_t *count, dm_train_stats *stats)
     *stats = (dm_train_stats){.struct_size = sizeof *stats};
     training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL));
     training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, stats));
-    *count = t.unet->params.floats;
+    *count = t.unet->weights->params.floats;
     float *gradients = malloc(*count * sizeof *gradients);
-    memcpy(gradients, t.unet->params.gradient, *count * sizeof *gradients);
+    memcpy(gradients, t.unet->weights->params.gradient, *count * sizeof *gradients);
     training_end(&t);
     return gradients;
 }
@@ -95,8 +97,8 @@ START_TEST(rate_of_each_step) {
     training t;
     training_setup setup = training_default();
     setup.options.warmup_steps = 4;
-    setup.options.decay = DM_DECAY_LINEAR;
-    setup.options.decay_steps = 6;
+    setup.options.learning_rate_schedule = DM_RATE_LINEAR;
+    setup.options.learning_rate_steps = 6;
     training_begin(&t, &setup);
     const double want[] = {0.25e-3, 0.5e-3, 0.75e-3, 1e-3, 0.5e-3, 0, 0};
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
@@ -128,7 +130,7 @@ START_TEST(clipping_scales_the_gradients) {
     training_require(&free_run, dm_trainer_step_batch(free_run.trainer, &given.batch, NULL));
     training_require(&clipped, dm_trainer_step_batch(clipped.trainer, &given.batch, &stats));
     ck_assert(stats.gradient_norm > 0.01);
-    size_t floats = clipped.unet->params.floats;
+    size_t floats = clipped.unet->weights->params.floats;
     float *want = malloc(floats * sizeof *want);
     for (size_t i = 0; i < floats; i++)
         want[i] = (float)(free_run.trainer->moment1[i] * (0.01 / stats.gradient_norm));
@@ -147,7 +149,7 @@ START_TEST(stats_are_filled) {
     dm_train_stats stats = {0};
     training_expect(&t, dm_trainer_step(t.trainer, &stats), DM_ERROR_INVALID_ARGUMENT,
                     "struct_size");
-    ck_assert_uint_eq(dm_trainer_steps_done(t.trainer), 0);
+    ck_assert_uint_eq(training_steps(t.trainer), 0);
     stats.struct_size = sizeof stats;
     for (int32_t i = 0; i < 3; i++) training_require(&t, dm_trainer_step(t.trainer, &stats));
     ck_assert_uint_eq(stats.struct_size, sizeof stats);
@@ -166,57 +168,57 @@ START_TEST(stats_are_filled) {
 }
 END_TEST
 
-/* ---- the average ---- */
+/* ---- EMAs ---- */
 
-START_TEST(average_follows_the_weights) {
+START_TEST(ema_follows_the_weights) {
     training t, target;
     training_setup setup = training_default();
-    setup.options.average_decay = 0.75;
-    setup.options.average_warmup = 0;
+    setup.options.ema_decay[0] = 0.75;
+    setup.options.ema_warmup = 0;
     training_begin(&t, &setup);
     training_prepare(&target, &setup);
-    size_t floats = t.unet->params.floats;
+    size_t floats = t.unet->weights->params.floats;
     double *want = malloc(floats * sizeof *want);
-    for (size_t i = 0; i < floats; i++) want[i] = t.unet->params.data[i];
-    training_require(&t, dm_trainer_get_average(t.trainer, target.unet));
-    ck_assert(training_unchanged(&target, t.unet->params.data));
-    uint64_t version = target.unet->params.version;
+    for (size_t i = 0; i < floats; i++) want[i] = t.unet->weights->params.data[i];
+    training_require(&t, dm_trainer_get_ema(t.trainer, 0, target.unet));
+    ck_assert(training_unchanged(&target, t.unet->weights->params.data));
+    uint64_t version = target.unet->weights->params.version;
     for (int32_t step = 0; step < 4; step++) {
         training_require(&t, dm_trainer_step(t.trainer, NULL));
         for (size_t i = 0; i < floats; i++)
-            want[i] = 0.75 * want[i] + 0.25 * t.unet->params.data[i];
+            want[i] = 0.75 * want[i] + 0.25 * t.unet->weights->params.data[i];
     }
-    training_require(&t, dm_trainer_get_average(t.trainer, target.unet));
-    ck_assert_uint_gt(target.unet->params.version, version);
-    ck_assert_double_le(test_error_d(target.unet->params.data, want, floats), 1e-7);
-    ck_assert(!training_unchanged(&target, t.unet->params.data));
+    training_require(&t, dm_trainer_get_ema(t.trainer, 0, target.unet));
+    ck_assert_uint_gt(target.unet->weights->params.version, version);
+    ck_assert_double_le(test_error_d(target.unet->weights->params.data, want, floats), 1e-7);
+    ck_assert(!training_unchanged(&target, t.unet->weights->params.data));
     free(want);
     training_end(&target);
     training_end(&t);
 }
 END_TEST
 
-START_TEST(average_needs_a_fitting_target) {
+START_TEST(ema_needs_a_fitting_target) {
     training t, target;
     training_setup setup = training_default();
     training_begin(&t, &setup);
     setup.prediction = DM_PREDICT_V;
     training_prepare(&target, &setup);
-    training_expect(&t, dm_trainer_get_average(t.trainer, NULL), DM_ERROR_INVALID_ARGUMENT, "NULL");
-    training_expect(&t, dm_trainer_get_average(t.trainer, t.unet), DM_ERROR_INVALID_ARGUMENT,
-                    "it trains");
-    training_expect(&t, dm_trainer_get_average(t.trainer, target.unet), DM_ERROR_SHAPE_MISMATCH,
+    training_expect(&t, dm_trainer_get_ema(t.trainer, 0, NULL), DM_ERROR_INVALID_ARGUMENT, "NULL");
+    training_expect(&t, dm_trainer_get_ema(t.trainer, 0, t.unet), DM_ERROR_INVALID_ARGUMENT,
+                    "being trained");
+    training_expect(&t, dm_trainer_get_ema(t.trainer, 0, target.unet), DM_ERROR_SHAPE_MISMATCH,
                     "'prediction'");
     training_end(&target);
     training_end(&t);
     setup = training_default();
-    setup.options.average_decay = 0;
+    setup.options.ema_decay[0] = 0;
     training_begin(&t, &setup);
-    ck_assert_ptr_null(t.trainer->averages[0]);
+    ck_assert_ptr_null(t.trainer->ema[0]);
     training_prepare(&target, &setup);
     training_require(&t, dm_trainer_step(t.trainer, NULL));
-    training_expect(&t, dm_trainer_get_average(t.trainer, target.unet), DM_ERROR_WRONG_STATE,
-                    "'average_decay' is 0");
+    training_expect(&t, dm_trainer_get_ema(t.trainer, 0, target.unet), DM_ERROR_WRONG_STATE,
+                    "no EMA 0|'ema_decay[0]'");
     training_end(&target);
     training_end(&t);
 }
@@ -262,11 +264,12 @@ START_TEST(network_runs_between_steps) {
     training_give(&given, 4);
     training_begin(&t, &setup);
     training_prepare(&other, &setup);
-    training_require(&t, dm_unet_forward(t.unet, before, given.images, &timestep, NULL, 1));
+    training_require(&t, network_forward(t.unet, before, given.images, &timestep, NULL, 1));
     training_require(&t, dm_trainer_run(t.trainer, 3, NULL, NULL));
-    training_require(&t, dm_unet_forward(t.unet, after, given.images, &timestep, NULL, 1));
-    memcpy(other.unet->params.data, t.unet->params.data, t.unet->params.floats * sizeof(float));
-    training_require(&other, dm_unet_forward(other.unet, want, given.images, &timestep, NULL, 1));
+    training_require(&t, network_forward(t.unet, after, given.images, &timestep, NULL, 1));
+    memcpy(other.unet->weights->params.data, t.unet->weights->params.data,
+           t.unet->weights->params.floats * sizeof(float));
+    training_require(&other, network_forward(other.unet, want, given.images, &timestep, NULL, 1));
     ck_assert_mem_eq(after, want, sizeof want);
     ck_assert_mem_ne(after, before, sizeof before);
     training_end(&other);
@@ -286,7 +289,7 @@ START_TEST(a_network_has_one_trainer) {
     ck_assert_ptr_null(second);
     training_require(&t, dm_trainer_step(t.trainer, NULL));
     dm_trainer_destroy(t.trainer);
-    ck_assert_ptr_null(t.unet->params.gradient);
+    ck_assert_ptr_null(t.unet->weights->params.gradient);
     training_require(&t, dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, NULL));
     training_end(&t);
 }
@@ -305,7 +308,8 @@ START_TEST(null_arguments) {
                     DM_ERROR_INVALID_ARGUMENT, "'schedule'");
     ck_assert_int_eq(dm_trainer_step(NULL, NULL), DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dm_trainer_run(NULL, 1, NULL, NULL), DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_uint_eq(dm_trainer_steps_done(NULL), 0);
+    uint64_t step;
+    ck_assert_int_eq(dm_trainer_get_step(NULL, &step), DM_ERROR_INVALID_ARGUMENT);
     dm_trainer_destroy(NULL);
     training_end(&t);
 }
@@ -323,10 +327,10 @@ START_TEST(steps_allocate_nothing) {
     setup.options.flip = 1;
     training_begin(&t, &setup);
     training_give(&given, 8);
-    training_require(&t, dm_context_memory(t.context, NULL, NULL, &before));
+    training_require(&t, dm_context_get_memory(t.context, NULL, NULL, &before));
     training_require(&t, dm_trainer_run(t.trainer, 3, NULL, NULL));
     training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL));
-    training_require(&t, dm_context_memory(t.context, NULL, NULL, &after));
+    training_require(&t, dm_context_get_memory(t.context, NULL, NULL, &after));
     ck_assert_uint_eq(before, after);
     training_end(&t);
 }
@@ -340,11 +344,11 @@ START_TEST(memory_limit) {
     training_require(&t, dm_unet_options_preset(&o, sizeof o, DM_PRESET_TINY));
     training_require(&t, dm_unet_create(&t.unet, t.context, &o, 1));
     training_require(&t, dm_schedule_create(&t.schedule, t.context, NULL));
-    training_require(&t, dm_context_memory(t.context, &before, NULL, NULL));
+    training_require(&t, dm_context_get_memory(t.context, &before, NULL, NULL));
     float *weights = training_weights(&t);
     training_expect(&t, dm_trainer_create(&t.trainer, t.unet, t.schedule, NULL, NULL),
                     DM_ERROR_LIMIT_EXCEEDED, "10.0 MB");
-    training_require(&t, dm_context_memory(t.context, &after, NULL, NULL));
+    training_require(&t, dm_context_get_memory(t.context, &after, NULL, NULL));
     ck_assert_uint_eq(before, after);
     ck_assert(training_unchanged(&t, weights));
     ck_assert(!t.unet->trained);
@@ -361,9 +365,8 @@ static int32_t make_trainer(dm_context *context, const void *user) {
     o.height = o.width = TRAINING_SIDE;
     if (!status) status = dm_schedule_create(&t.schedule, context, NULL);
     if (!status)
-        status =
-            dm_dataset_from_memory(&t.dataset, context, training_pixels(), NULL, TRAINING_PICTURES,
-                                   TRAINING_SIDE, TRAINING_SIDE, TRAINING_CHANNELS);
+        status = dataset_from_memory(&t.dataset, context, training_pixels(), NULL, TRAINING_IMAGES,
+                                     TRAINING_SIDE, TRAINING_SIDE, TRAINING_CHANNELS);
     if (!status) status = dm_unet_create(&t.unet, context, &o, 1);
     if (!status)
         status = dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup->options);
@@ -378,7 +381,7 @@ START_TEST(every_allocation_may_fail) {
     training_setup setup = training_default();
     if (_i == 1) {
         setup.options.timestep_sampling = DM_TIMESTEPS_LOSS_AWARE;
-        setup.options.more_decays[1] = 0.5;
+        setup.options.ema_decay[2] = 0.5;
     }
     ck_assert_int_gt(test_every_allocation(make_trainer, &setup), 15 + 6 * _i);
 }
@@ -395,8 +398,8 @@ Suite *test_trainer_suite(void) {
     tcase_add_test(tcase, rate_of_each_step);
     tcase_add_test(tcase, clipping_scales_the_gradients);
     tcase_add_test(tcase, stats_are_filled);
-    tcase_add_test(tcase, average_follows_the_weights);
-    tcase_add_test(tcase, average_needs_a_fitting_target);
+    tcase_add_test(tcase, ema_follows_the_weights);
+    tcase_add_test(tcase, ema_needs_a_fitting_target);
     tcase_add_test(tcase, dropout_is_drawn_anew);
     tcase_add_test(tcase, network_runs_between_steps);
     tcase_add_test(tcase, a_network_has_one_trainer);

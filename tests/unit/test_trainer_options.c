@@ -17,13 +17,13 @@ static const bad_option bad_options[] = {
     BAD('i', accumulation, 0, "0"),
     BAD('i', accumulation, -1, "-1"),
     BAD('i', flip, 2, "2"),
-    BAD('i', decay, 3, "3"),
-    BAD('i', average_warmup, -1, "-1"),
+    BAD('i', learning_rate_schedule, 3, "3"),
+    BAD('i', ema_warmup, -1, "-1"),
     BAD('i', use_labels, 7, "7"),
     BAD('i', recompute, 3, "3"),
     BAD('i', recompute, -1, "-1"),
     BAD('d', learning_rate, -1e-9, "-1e-09"),
-    BAD('d', learning_rate, (double)INFINITY, "inf"),
+    BAD('d', learning_rate, (double)INFINITY, "not finite"),
     BAD('d', learning_rate, (double)NAN, ""),
     BAD('d', learning_rate, 1e300, "1e+300"),
     BAD('d', beta1, 1, "1"),
@@ -37,10 +37,10 @@ static const bad_option bad_options[] = {
     BAD('d', weight_decay, -1, "-1"),
     BAD('d', gradient_clip, -1, "-1"),
     BAD('d', gradient_clip, (double)NAN, ""),
-    BAD('d', average_decay, 1, "1"),
-    BAD('d', average_decay, -0.5, "-0.5"),
-    BAD('d', final_rate, 1.5, "1.5"),
-    BAD('d', final_rate, -1, "-1"),
+    BAD('d', ema_decay[0], 1, "1"),
+    BAD('d', ema_decay[0], -0.5, "-0.5"),
+    BAD('d', learning_rate_final, 1.5, "1.5"),
+    BAD('d', learning_rate_final, -1, "-1"),
     BAD('i', timestep_sampling, 4, "4"),
     BAD('d', logit_mean, -101, "-101"),
     BAD('d', logit_std, 0, "0"),
@@ -48,11 +48,11 @@ static const bad_option bad_options[] = {
     BAD('d', log_sigma_std, 6, "6"),
     BAD('d', learning_rate, -1e-60, "-1e-60"),
     BAD('i', optimizer, 2, "2"),
-    BAD('i', reserved, 1, "1"),
-    BAD('d', average_half_life, -1, "-1"),
-    BAD('d', average_rampup, (double)INFINITY, "inf"),
-    BAD('d', more_decays[1], 1, "1"),
-    BAD('d', more_half_lives[2], -2, "-2"),
+    BAD('i', padding, 1, "set"),
+    BAD('d', ema_half_life[0], -1, "-1"),
+    BAD('d', ema_rampup, (double)INFINITY, "not finite"),
+    BAD('d', ema_decay[2], 1, "1"),
+    BAD('d', ema_half_life[3], -2, "-2"),
     BAD('i', loss, 3, "3"),
     BAD('i', loss_weight, -1, "-1"),
     BAD('i', crop_padding, -1, "-1"),
@@ -87,12 +87,12 @@ START_TEST(decay_needs_its_end) {
     training t;
     training_setup setup = training_default();
     training_prepare(&t, &setup);
-    setup.options.decay = DM_DECAY_COSINE;
-    setup.options.warmup_steps = setup.options.decay_steps = 10;
+    setup.options.learning_rate_schedule = DM_RATE_COSINE;
+    setup.options.warmup_steps = setup.options.learning_rate_steps = 10;
     int32_t status = dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options);
     training_expect(&t, status, DM_ERROR_INVALID_ARGUMENT,
-                    "'decay_steps' is 10|'warmup_steps' (10)");
-    setup.options.decay_steps = 11;
+                    "'learning_rate_steps' is 10|'warmup_steps' (10)");
+    setup.options.learning_rate_steps = 11;
     training_require(&t,
                      dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options));
     training_end(&t);

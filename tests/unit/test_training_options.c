@@ -1,7 +1,8 @@
-/* What is done to pictures and labels on their way to the network: labels that are dropped, random
+/* What is done to images and labels on their way to the network: labels that are dropped, random
  * crops, and what a self-conditioned network saw before. */
 #include "base/random.h"
 #include "support/kernels.h"
+#include "support/network.h"
 #include "support/training.h"
 #include "train/trainer.h"
 #include "unet/options.h"
@@ -38,6 +39,7 @@ START_TEST(labels_are_dropped_at_the_rate) {
     training_begin(&t, &setup);
     training_give(&given, COUNT);
     given.batch.labels = given.labels;
+    given.batch.label_count = COUNT;
     double share = (double)dropped_of(&t, &given.batch, COUNT, STEPS) / (COUNT * STEPS);
     ck_assert_double_le(fabs(share - rate), 4 * sqrt(rate * (1 - rate) / (COUNT * STEPS)));
     for (int32_t i = 0; i < COUNT; i++) {
@@ -75,7 +77,7 @@ START_TEST(shift_follows_the_loop) {
 }
 END_TEST
 
-/* Where picture `index` must have been shifted from, or false. */
+/* Where image `index` must have been shifted from, or false. */
 static bool find_shift(const float *got, uint64_t index, int32_t most, int32_t *down,
                        int32_t *right) {
     enum { S = TRAINING_SIDE, C = TRAINING_CHANNELS };
@@ -111,7 +113,7 @@ START_TEST(crops_are_anywhere_within_the_padding) {
             int32_t down, right;
             ck_assert_msg(find_shift(t.trainer->batch.target + i * TRAINING_ELEMENTS,
                                      t.trainer->batch.indices[i], PADDING, &down, &right),
-                          "picture %d of step %d is no crop", (int)i, (int)step);
+                          "image %d of step %d is no crop", (int)i, (int)step);
             sums[0] += down, sums[1] += right;
             const int32_t reached[4] = {down, -down, right, -right};
             for (int32_t k = 0; k < 4; k++) ends[k] = reached[k] > ends[k] ? reached[k] : ends[k];
@@ -145,11 +147,11 @@ START_TEST(passes_look_twice_at_the_rate) {
     int32_t twice = 0, changes = 0;
     training_begin(&t, &setup);
     for (uint64_t pass = 0; pass < PASSES; pass++) {
-        bool now = dmi_batch_looks_twice(&t.trainer->batch, 0.3, pass);
+        bool now = dmi_batch_self_conditions(&t.trainer->batch, 0.3, pass);
         twice += now;
-        changes += pass > 0 && now != dmi_batch_looks_twice(&t.trainer->batch, 0.3, pass - 1);
-        ck_assert(!dmi_batch_looks_twice(&t.trainer->batch, 0, pass) &&
-                  dmi_batch_looks_twice(&t.trainer->batch, 1, pass));
+        changes += pass > 0 && now != dmi_batch_self_conditions(&t.trainer->batch, 0.3, pass - 1);
+        ck_assert(!dmi_batch_self_conditions(&t.trainer->batch, 0, pass) &&
+                  dmi_batch_self_conditions(&t.trainer->batch, 1, pass));
     }
     ck_assert_double_le(fabs((double)twice / PASSES - 0.3), 4 * sqrt(0.21 / PASSES));
     ck_assert_double_le(fabs((double)changes / PASSES - 0.42), 4 * sqrt(0.5 / PASSES));
@@ -202,7 +204,7 @@ START_TEST(the_network_sees_what_it_saw) {
     size_t out = _i == 3 ? 2 * C : C;
     setup.prediction = predictions[_i];
     setup.learned_variance = _i == 3;
-    setup.options.loss = _i == 3 ? DM_LOSS_HYBRID : DM_LOSS_SQUARES;
+    setup.options.loss = _i == 3 ? DM_LOSS_HYBRID : DM_LOSS_MSE;
     if (setup.prediction == DM_PREDICT_EDM) setup.schedule.kind = DM_SCHEDULE_EDM;
     training_begin(&t, &setup);
     training_give(&given, 4);
@@ -216,10 +218,11 @@ START_TEST(the_network_sees_what_it_saw) {
         asked[i / C * 2 * C + i % C] = x[i];
         asked[i / C * 2 * C + C + i % C] = 0;
     }
-    training_require(&t, dm_unet_forward(t.unet, answer, asked, input(&t, t.trainer->train.t), NULL,
+    training_require(&t, network_forward(t.unet, answer, asked, input(&t, t.trainer->train.t), NULL,
                                          4));
     for (size_t i = 0; i < FLOATS; i++) {
-        const dmi_reading *r = &t.trainer->batch.drawn[i / TRAINING_ELEMENTS].reading;
+        const dmi_prediction_coefficients *r =
+            &t.trainer->batch.levels[i / TRAINING_ELEMENTS].coefficients;
         want[i] = (float)fmin(
             fmax(r->x0_x * x[i] / r->input + r->x0_output * answer[i / C * out + i % C], -1), 1);
     }
@@ -277,12 +280,12 @@ typedef struct refusal {
 } refusal;
 
 static const refusal refusals[] = {
-    {0.1, 0, 1, 0, "'label_dropout' 0.1|'classes' 0|don't go together"},
-    {0.2, 4, 0, 0, "'label_dropout' 0.2|'use_labels' 0|don't go together"},
-    {0, 0, 1, TRAINING_SIDE, "'crop_padding' 8|8 x 8|don't go together"},
+    {0.1, 0, 1, 0, "'label_dropout' 0.1|'classes' 0|cannot be combined"},
+    {0.2, 4, 0, 0, "'label_dropout' 0.2|'use_labels' 0|cannot be combined"},
+    {0, 0, 1, TRAINING_SIDE, "'crop_padding' 8|8 x 8|cannot be combined"},
 };
 
-START_TEST(what_does_not_go_together) {
+START_TEST(options_that_cannot_be_combined) {
     const refusal *r = &refusals[_i];
     training t;
     training_setup setup = training_default();
@@ -310,7 +313,7 @@ Suite *test_training_options_suite(void) {
     tcase_add_test(tcase, self_condition_follows_the_loop);
     tcase_add_loop_test(tcase, the_network_sees_what_it_saw, 0, 4);
     tcase_add_test(tcase, the_same_bits_with_any_threads);
-    tcase_add_loop_test(tcase, what_does_not_go_together, 0,
+    tcase_add_loop_test(tcase, options_that_cannot_be_combined, 0,
                         (int)(sizeof refusals / sizeof *refusals));
     suite_add_tcase(suite, tcase);
     return suite;

@@ -34,12 +34,12 @@ START_TEST(everything_comes_back) {
     test_accepted(context, dm_schedule_create(&schedule, context, &o));
     test_accepted(context, dm_unet_save(unet, schedule, path));
 
-    test_accepted(other, dm_unet_load(&loaded, other, path, DM_WEIGHTS_AVERAGE));
+    test_accepted(other, dm_unet_load(&loaded, other, path, DM_WEIGHTS_DEFAULT));
     network_same(unet, loaded);
     test_accepted(other, dm_schedule_load(&loaded_schedule, other, path));
-    ck_assert_int_eq(dm_schedule_steps(loaded_schedule), T);
-    test_accepted(context, dm_schedule_get(schedule, DM_SERIES_BETA, betas, T));
-    test_accepted(other, dm_schedule_get(loaded_schedule, DM_SERIES_BETA, loaded_betas, T));
+    ck_assert_int_eq(dm_schedule_timesteps(loaded_schedule), T);
+    test_accepted(context, dm_schedule_get_series(schedule, DM_SERIES_BETA, betas, T));
+    test_accepted(other, dm_schedule_get_series(loaded_schedule, DM_SERIES_BETA, loaded_betas, T));
     ck_assert_mem_eq(betas, loaded_betas, sizeof betas);
     test_accepted(other, dm_unet_save(loaded, loaded_schedule, again));
     training_same_files(path, again);
@@ -56,8 +56,8 @@ START_TEST(everything_comes_back) {
     static network_input in;
     static float y[NETWORK_ELEMENTS], want[NETWORK_ELEMENTS];
     network_give(&in);
-    test_accepted(context, dm_unet_forward(unet, want, in.x, in.timesteps, in.labels, 1));
-    test_accepted(other, dm_unet_forward(loaded, y, in.x, in.timesteps, in.labels, 1));
+    test_accepted(context, network_forward(unet, want, in.x, in.timesteps, in.labels, 1));
+    test_accepted(other, network_forward(loaded, y, in.x, in.timesteps, in.labels, 1));
     ck_assert_mem_eq(y, want, sizeof y);
     free(bytes);
     dm_unet_destroy(loaded);
@@ -79,7 +79,7 @@ START_TEST(without_a_schedule) {
                  "network'|no schedule");
     ck_assert_ptr_null(schedule);
     test_untouched_end(&untouched);
-    test_accepted(context, dm_unet_load(&loaded, context, path, DM_WEIGHTS_AVERAGE));
+    test_accepted(context, dm_unet_load(&loaded, context, path, DM_WEIGHTS_DEFAULT));
     network_same(unet, loaded);
     dm_unet_destroy(loaded);
     dm_unet_destroy(unet);
@@ -92,12 +92,12 @@ START_TEST(arguments_of_load_and_save) {
     dm_context *context = test_context_new(NULL, 0);
     dm_unet *unet = network_new(context, 1), *loaded = unet;
     const char *path = path_in(test_folder(), "network");
-    test_refused(context, dm_unet_load(&loaded, context, path, DM_WEIGHTS_AVERAGE),
+    test_refused(context, dm_unet_load(&loaded, context, path, DM_WEIGHTS_DEFAULT),
                  DM_ERROR_NOT_FOUND, path);
     ck_assert_ptr_null(loaded);
-    test_refused(context, dm_unet_load(&loaded, context, NULL, DM_WEIGHTS_AVERAGE), bad,
+    test_refused(context, dm_unet_load(&loaded, context, NULL, DM_WEIGHTS_DEFAULT), bad,
                  "unet|NULL");
-    test_refused(context, dm_unet_load(&loaded, context, path, 5), bad, "'weights' is 5");
+    test_refused(context, dm_unet_load(&loaded, context, path, 6), bad, "'weights' is 6");
     test_refused(context, dm_unet_load_memory(&loaded, context, path, 8, -1), bad,
                  "'weights' is -1");
     test_refused(context, dm_unet_load_memory(&loaded, context, NULL, 8, 0), bad, "unet|NULL");
@@ -118,21 +118,21 @@ END_TEST
 static int32_t make_unet(dm_context *context, const void *user) {
     static network_input in;
     static float y[3 * NETWORK_ELEMENTS];
-    const size_t *counts = user; /* of pictures to run, up to a 0 */
+    const size_t *counts = user; /* of images to run, up to a 0 */
     dm_unet_options o = network_options();
     dm_unet *unet;
     int32_t status = dm_unet_create(&unet, context, &o, 1);
     if (status) ck_assert_ptr_null(unet);
     network_give(&in);
     for (size_t i = 0; !status && counts[i]; i++)
-        status = dm_unet_forward(unet, y, in.x, in.timesteps, NULL, counts[i]);
+        status = network_forward(unet, y, in.x, in.timesteps, NULL, counts[i]);
     dm_unet_destroy(unet);
     return status;
 }
 
 static int32_t load_unet(dm_context *context, const void *path) {
     dm_unet *unet;
-    int32_t status = dm_unet_load(&unet, context, path, DM_WEIGHTS_AVERAGE);
+    int32_t status = dm_unet_load(&unet, context, path, DM_WEIGHTS_DEFAULT);
     if (status) ck_assert_ptr_null(unet);
     dm_unet_destroy(unet);
     return status;
@@ -184,17 +184,17 @@ START_TEST(forward_at_the_limit) {
     ck_assert_int_eq(dm_unet_options_preset(&o, sizeof o, DM_PRESET_TINY), DM_OK);
     test_accepted(context, dm_unet_create(&unet, context, &o, 1));
     test_untouched untouched = test_untouched_begin(context, NULL);
-    test_refused(context, dm_unet_forward(unet, y, x, t, NULL, 64), DM_ERROR_LIMIT_EXCEEDED,
+    test_refused(context, network_forward(unet, y, x, t, NULL, 64), DM_ERROR_LIMIT_EXCEEDED,
                  "network: its plan|40.0 MB|in use");
     test_untouched_end(&untouched);
-    test_accepted(context, dm_unet_forward(unet, want, x, t, NULL, 1));
-    test_refused(context, dm_unet_forward(unet, y, x, t, NULL, 64), DM_ERROR_LIMIT_EXCEEDED,
+    test_accepted(context, network_forward(unet, want, x, t, NULL, 1));
+    test_refused(context, network_forward(unet, y, x, t, NULL, 64), DM_ERROR_LIMIT_EXCEEDED,
                  "network: its plan");
-    test_accepted(context, dm_unet_forward(unet, y, x, t, NULL, 1));
+    test_accepted(context, network_forward(unet, y, x, t, NULL, 1));
     ck_assert_mem_eq(y, want, sizeof want);
-    test_accepted(context, dm_context_memory(context, NULL, NULL, &before));
-    test_accepted(context, dm_unet_forward(unet, y, x, t, NULL, 1));
-    test_accepted(context, dm_context_memory(context, NULL, NULL, &after));
+    test_accepted(context, dm_context_get_memory(context, NULL, NULL, &before));
+    test_accepted(context, network_forward(unet, y, x, t, NULL, 1));
+    test_accepted(context, dm_context_get_memory(context, NULL, NULL, &after));
     ck_assert_uint_eq(before, after);
     dm_unet_destroy(unet);
     dm_context_destroy(context);

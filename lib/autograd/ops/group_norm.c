@@ -18,7 +18,7 @@ typedef struct norm_job {
     int32_t task_channels, tasks; /* of one image */
     float eps;
     bool silu;
-    bool non_temporal;                       /* y, or dx, is written past the caches */
+    bool non_temporal;                       /* y, or dx, is written with non-temporal stores */
     dmi_norm_x x;                            /* x and x2 of all images: [n, h, w, channels[i]] */
     const float *gamma, *beta, *scale_shift; /* [c], [c], [n, 2 c] or NULL */
     float *y, *mean, *rstd;                  /* [n, h, w, c], [n, groups], [n, groups] */

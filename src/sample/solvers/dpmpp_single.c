@@ -1,23 +1,24 @@
 /* DPM-Solver++ (Lu et al. 2022), singlestep (algorithm 1): groups of steps of order 1, 2 and 3, all
- * from the x with which their group began. Steps of the path are the points in between, so that the
- * number of questions is that of the steps. */
+ * from the x at which their group began. The steps of the path are the points within a group, so
+ * that there is one model evaluation per step. */
 #include "sample/solver.h"
 
-/* The order of step `at` of `count`: 1, 2, 3, 1, 2, 3 ..., cut so that the last step is of order
- * 1. */
-static int32_t order_of(int32_t at, int32_t count, int32_t most, bool falls, bool ends_clean) {
-    int32_t order = at % most + 1, left = count - at;
-    if (falls) {
-        /* A last group that is whole would end on the highest order: it is split into one of all
-         * but one, and one of 1. */
-        int32_t first_of_last = count - most;
-        if (count % most == 0 && at >= first_of_last)
-            order = at - first_of_last + 1 < most ? at - first_of_last + 1 : 1;
+/* The order of step `at` of `count`: 1, 2, 3, 1, 2, 3 ..., and 1 for the last step with
+ * lower_at_end or to the clean image. */
+static int32_t order_of(int32_t at, int32_t count, int32_t order_max, bool lower_at_end,
+                        bool ends_clean) {
+    int32_t order = at % order_max + 1, left = count - at;
+    if (lower_at_end) {
+        /* A complete last group would end on the highest order: its last step becomes a group of
+         * its own. */
+        int32_t first_of_last = count - order_max;
+        if (count % order_max == 0 && at >= first_of_last)
+            order = at - first_of_last + 1 < order_max ? at - first_of_last + 1 : 1;
     }
     return left == 1 && ends_clean ? 1 : order;
 }
 
-static double difference(dmi_level a, dmi_level b) {
+static double lambda_difference(dmi_level a, dmi_level b) {
     return dmi_level_lambda(a) - dmi_level_lambda(b);
 }
 
@@ -25,43 +26,45 @@ static int32_t step(const dmi_path *path, int32_t i, dmi_stage *stages) {
     const dmi_level *l = path->levels;
     int32_t order = order_of(i - path->first, path->steps - path->first, path->order,
                              path->options->lower_order_final, l[path->steps].noise == 0);
-    /* The group began order - 1 steps ago, but after those without a signal, and after one that
-     * went nowhere. */
-    int32_t begun = i, first = dmi_falls(path, i) ? i - order + 1 : i;
-    while (begun > first && dmi_level_has_signal(l[begun - 1]) && dmi_falls(path, begun - 1))
-        begun--;
-    order = i - begun + 1;
-    dmi_level from = l[begun], to = l[i + 1];
-    double left = from.signal / from.noise * (to.noise / to.signal), grown = to.signal * (1 - left);
+    /* The group began order - 1 steps ago, but after steps without a signal or that change
+     * nothing. */
+    int32_t begin = i, first = dmi_step_lowers_sigma(path, i) ? i - order + 1 : i;
+    while (begin > first && dmi_level_has_signal(l[begin - 1]) &&
+           dmi_step_lowers_sigma(path, begin - 1))
+        begin--;
+    order = i - begin + 1;
+    dmi_level from = l[begin], to = l[i + 1];
+    double exp_minus_h = from.signal / from.noise * (to.noise / to.signal),
+           x0_factor = to.signal * (1 - exp_minus_h);
     stages[0] = dmi_stage_at(path, i);
-    stages[0].saves = order == 1;
-    stages[0].remembers = true;
-    stages[0].remember[0] = 1;
-    dmi_sum *move = &stages[0].move;
-    move->of[order == 1 ? DMI_X : DMI_SAVED] = to.noise / from.noise;
+    stages[0].saves_x = order == 1;
+    stages[0].pushes_history = true;
+    stages[0].history_x0 = 1;
+    dmi_sum *update = &stages[0].update;
+    update->factors[order == 1 ? DMI_X : DMI_SAVED_X] = to.noise / from.noise;
     if (order == 1) {
-        move->of[DMI_X0] = grown;
+        update->factors[DMI_X0] = x0_factor;
         return 1;
     }
-    /* From the x_0 at the group's beginning, and the difference that this step's makes to it
-     * (eq. 4.1 and 4.2). */
-    int32_t at_first = DMI_MEMORY + order - 2;
-    double h = difference(to, from), r = difference(l[i], from) / h;
-    double slope = order == 2 ? 0.5 * grown / r : to.signal * ((left - 1) / h + 1) / r;
-    move->of[at_first] = grown - slope;
-    move->of[DMI_X0] = slope;
+    /* x_0 at the group's beginning, and its difference to x_0 now (eq. 4.1 and 4.2). */
+    int32_t first_x0 = DMI_HISTORY + order - 2;
+    double h = lambda_difference(to, from), r = lambda_difference(l[i], from) / h;
+    double difference_factor =
+        order == 2 ? 0.5 * x0_factor / r : to.signal * ((exp_minus_h - 1) / h + 1) / r;
+    update->factors[first_x0] = x0_factor - difference_factor;
+    update->factors[DMI_X0] = difference_factor;
     return 1;
 }
 
 const dmi_solver dmi_solver_dpmpp_single = {
-    .name = "dpmpp_single",
-    .advice = "as dpmpp without guidance, where a restart from each group's beginning is steadier",
     .order = 2,
-    .order_most = 3,
-    .stages = 1,
-    .memory = 2,
+    .order_max = 3,
+    .stages_max = 1,
+    .history_size = 2,
     .multistep = true,
-    .rederives = true,
-    .has_grid = true,
+    .eps_from_clipped_x0 = true,
+    .has_sigma_grid = true,
+    .default_spacing = DM_SPACING_TRAILING,
+    .default_grid = DM_GRID_TIMESTEPS,
     .step = step,
 };

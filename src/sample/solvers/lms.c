@@ -1,11 +1,11 @@
-/* Linear multistep over sigma (k-diffusion): the slope is the polynomial through the last eps,
+/* Linear multistep over sigma (k-diffusion): the polynomial through the last values of eps,
  * integrated exactly. */
 #include <math.h>
 
 #include "sample/solver.h"
 
-/* The integral from `from` to `to` of the polynomial of `count` points that is 1 at points[one] and
- * 0 at the others: Gauss's rule of two points is exact up to degree 3. */
+/* The integral from `from` to `to` of the Lagrange polynomial that is 1 at points[one] and 0 at the
+ * other points, at most 4. Gauss's rule of two points is exact up to degree 3. */
 static double integral(const double *points, int32_t count, int32_t one, double from, double to) {
     double half = (to - from) / 2, middle = (to + from) / 2, sum = 0;
     for (int32_t side = -1; side <= 1; side += 2) {
@@ -22,34 +22,35 @@ static int32_t step(const dmi_path *path, int32_t i, dmi_stage *stages) {
     double sigmas[4];
     int32_t count = 0;
     stages[0] = dmi_stage_at(path, i);
-    stages[0].remembers = true;
-    stages[0].remember[1] = 1;
-    for (int32_t k = i; k >= path->first && count < path->order &&
-                        dmi_level_has_signal(path->levels[k]) && (k == i || dmi_falls(path, k));
+    stages[0].pushes_history = true;
+    stages[0].history_eps = 1;
+    for (int32_t k = i;
+         k >= path->first && count < path->order && dmi_level_has_signal(path->levels[k]) &&
+         (k == i || dmi_step_lowers_sigma(path, k));
          k--)
         sigmas[count++] = dmi_level_sigma(path->levels[k]);
     if (count == 0) {
-        stages[0].move = dmi_sum_straight(to);
+        stages[0].update = dmi_sum_at_level(to);
         return 1;
     }
-    dmi_sum_along(&stages[0].move, DMI_X, from, to);
+    dmi_sum_begin_slope(&stages[0].update, DMI_X, from, to);
     for (int32_t k = 0; k < count; k++)
-        stages[0].move.of[k ? DMI_MEMORY + k - 1 : DMI_EPS] =
+        stages[0].update.factors[k ? DMI_HISTORY + k - 1 : DMI_EPS] =
             to.signal * integral(sigmas, count, k, sigmas[0], dmi_level_sigma(to));
     return 1;
 }
 
 const dmi_solver dmi_solver_lms = {
-    .name = "lms",
-    .advice = "20 to 50 steps, deterministic, one question a step; dpmpp is steadier",
     .order = 4,
-    .order_most = 4,
-    .stages = 1,
-    .memory = 3,
+    .order_max = 4,
+    .stages_max = 1,
+    .history_size = 3,
     .multistep = true,
-    .keeps_eps = true,
-    .rederives = true,
-    .has_grid = true,
-    .between = true,
+    .history_holds_eps = true,
+    .eps_from_clipped_x0 = true,
+    .has_sigma_grid = true,
+    .fractional_time = true,
+    .default_spacing = DM_SPACING_TRAILING,
+    .default_grid = DM_GRID_TIMESTEPS,
     .step = step,
 };

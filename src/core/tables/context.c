@@ -1,0 +1,60 @@
+/* The members of dm_context_options, dm_profile_row and dm_member_info. */
+#include "core/tables/table.h"
+
+/* clang-format off */
+#define STRUCT dm_context_options
+static const dmi_member context_members[] = {
+    SIZE_MEMBER,
+    NUMBER(threads, "0", 0, 256, TRANSIENT, "Threads that compute; 0: one for each processor."),
+    ANY(memory_limit, "0", TRANSIENT, "Bytes that may be allocated; 0: no limit."),
+    FLAG(profile, "0", TRANSIENT, "1: measure where the time goes."),
+    FLAG(large_pages, "0", TRANSIENT, "1: ask the system for large pages for large blocks."),
+    PLAIN(allocate, "Replaces malloc."),
+    PLAIN(release, "Replaces free."),
+    PLAIN(allocator_user, "First argument of allocate and release."),
+    PLAIN(log, "Receives notes that are not errors."),
+    PLAIN(log_user, "First argument of log."),
+    PLAIN(parallel_for, "Runs tasks on the caller's threads."),
+    PLAIN(parallel_user, "First argument of parallel_for."),
+    PADDING(padding),
+};
+#define members context_members
+DMI_STRUCT(dmi_struct_context_options, "dm_context_options", "context");
+#undef members
+#undef STRUCT
+
+#define STRUCT dm_profile_row
+static const dmi_member row_members[] = {
+    SIZE_MEMBER,
+    PADDING(padding),
+    PLAIN(operation, "Name of the operation."),
+    PLAIN(part, "Algorithm and part of the operation."),
+    PLAIN(shape, "Images, height, width, channels in and out."),
+    PLAIN(calls, "Number of calls."),
+    PLAIN(seconds, "Seconds of all calls."),
+    PLAIN(flop, "Operations of the direct algorithm; 0: not counted."),
+    PLAIN(bytes, "Memory traffic if each array moved once."),
+};
+#define members row_members
+DMI_STRUCT(dmi_struct_profile_row, "dm_profile_row", "profile");
+#undef members
+#undef STRUCT
+
+#define STRUCT dm_member_info
+static const dmi_member info_members[] = {
+    SIZE_MEMBER,
+    ENUM(type, dm_member_type, NULL, TRANSIENT, "Type of one element."),
+    PLAIN(offset, "Bytes from the start of the struct."),
+    PLAIN(count, "Elements of an array member, else 1."),
+    PLAIN(element_size, "Bytes of one element."),
+    PLAIN(saved, "1: files keep this option."),
+    PLAIN(minimum, "Smallest value."),
+    PLAIN(maximum, "Largest value; both 0: no range."),
+    PLAIN(name, "Name of the member."),
+    PLAIN(enumeration, "Its enumeration, or NULL."),
+    PLAIN(default_text, "Its default as text, or NULL."),
+    PLAIN(help, "One line about it."),
+};
+#define members info_members
+DMI_STRUCT(dmi_struct_member_info, "dm_member_info", "member");
+/* clang-format on */

@@ -1,0 +1,73 @@
+/* The members of dm_dataset_info, dm_dataset_memory, dm_dataset_item and dm_dataset_callback. */
+#include "core/tables/table.h"
+
+enum { SIDE_MAX = 65536, CHANNELS_MAX = 64 };
+/* 2^56, so that positions of a run fit the counter of the random numbers. */
+#define COUNT_MAX 72057594037927936.0
+
+/* clang-format off */
+#define STRUCT dm_dataset_info
+static const dmi_member info_members[] = {
+    SIZE_MEMBER,
+    PLAIN(classes, "Number of labels; 0: none, or not known."),
+    PLAIN(count, "Number of images."),
+    PLAIN(height, "Height in pixels."),
+    PLAIN(width, "Width in pixels."),
+    PLAIN(channels, "Channels."),
+    PADDING(padding),
+    PLAIN(fingerprint, "Hash of the contents; 0: not known."),
+};
+#define members info_members
+DMI_STRUCT(dmi_struct_dataset_info, "dm_dataset_info", "dataset");
+#undef members
+#undef STRUCT
+
+#define STRUCT dm_dataset_memory
+static const dmi_member memory_members[] = {
+    SIZE_MEMBER,
+    FLAG(copy, "0", TRANSIENT, "1: copy the arrays; 0: they must outlive the dataset."),
+    NUMBER(count, "1", 1, COUNT_MAX, TRANSIENT, "Number of images."),
+    NUMBER(height, "32", 1, SIDE_MAX, TRANSIENT, "Height in pixels."),
+    NUMBER(width, "32", 1, SIDE_MAX, TRANSIENT, "Width in pixels."),
+    NUMBER(channels, "3", 1, CHANNELS_MAX, TRANSIENT, "Channels."),
+    PADDING(padding),
+    PLAIN(pixel_bytes, "Bytes of pixels."),
+    PLAIN(label_count, "Labels: count, or 0."),
+    PLAIN(pixels, "Images [count, height, width, channels]."),
+    PLAIN(labels, "Labels [count], or NULL."),
+};
+#define members memory_members
+DMI_STRUCT(dmi_struct_dataset_memory, "dm_dataset_memory", "dataset");
+#undef members
+#undef STRUCT
+
+#define STRUCT dm_dataset_item
+static const dmi_member item_members[] = {
+    SIZE_MEMBER,
+    PLAIN(label, "Label of the image, -1 for none."),
+    PLAIN(index, "Index of the image."),
+    PLAIN(pixel_bytes, "Bytes of pixels."),
+    PLAIN(pixels, "Image [height, width, channels], to be written."),
+    PADDING(padding),
+};
+#define members item_members
+DMI_STRUCT(dmi_struct_dataset_item, "dm_dataset_item", "dataset");
+#undef members
+#undef STRUCT
+
+#define STRUCT dm_dataset_callback
+static const dmi_member callback_members[] = {
+    SIZE_MEMBER,
+    NUMBER(classes, "0", 0, 2147483647, TRANSIENT, "Number of labels; 0: none, or not known."),
+    NUMBER(count, "1", 1, COUNT_MAX, TRANSIENT, "Number of images."),
+    NUMBER(height, "32", 1, SIDE_MAX, TRANSIENT, "Height in pixels."),
+    NUMBER(width, "32", 1, SIDE_MAX, TRANSIENT, "Width in pixels."),
+    NUMBER(channels, "3", 1, CHANNELS_MAX, TRANSIENT, "Channels."),
+    PADDING(padding),
+    ANY(fingerprint, "0", TRANSIENT, "Hash of the contents; 0: not known."),
+    PLAIN(read, "Fills in one image."),
+    PLAIN(user, "First argument of read."),
+};
+#define members callback_members
+DMI_STRUCT(dmi_struct_dataset_callback, "dm_dataset_callback", "dataset");
+/* clang-format on */

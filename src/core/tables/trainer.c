@@ -1,0 +1,87 @@
+/* The members of dm_trainer_options, dm_train_stats and dm_train_batch. */
+#include "core/tables/table.h"
+
+/* clang-format off */
+#define STRUCT dm_trainer_options
+static const dmi_member option_members[] = {
+    SIZE_MEMBER,
+    NUMBER(batch_size, "64", 1, 4096, SAVED, "Images in one pass."),
+    NUMBER(accumulation, "1", 1, 4096, SAVED, "Passes whose gradients make one step."),
+    ENUM(recompute, dm_recompute, "none", SAVED, "What backward recomputes instead of keeping."),
+    ANY(seed, "0", SAVED, "Seed of all random numbers of the run."),
+    FLAG(flip, "0", SAVED, "1: mirror half of the images."),
+    NUMBER(crop_padding, "0", 0, 65535, SAVED, "Pixels of padding before a random crop."),
+    FLAG(use_labels, "1", SAVED, "1: give the dataset's labels to a network with classes."),
+    ENUM(timestep_sampling, dm_timestep_sampling, "uniform", SAVED,
+        "Distribution of noise levels."),
+    NUMBER(label_dropout, "0", 0, 1, SAVED, "Probability that a label is dropped, for guidance."),
+    NUMBER(self_conditioning_rate, "0.5", 0, 1, SAVED,
+        "Share of passes with an own estimate of x_0."),
+    NUMBER(logit_mean, "0", -100, 100, SAVED, "Mean of logit_normal timesteps."),
+    NUMBER(logit_std, "1", ABOVE_ZERO, 100, SAVED, "Standard deviation of logit_normal timesteps."),
+    NUMBER(log_sigma_mean, "-1.2", -10, 10, SAVED, "Mean of log_normal noise levels."),
+    NUMBER(log_sigma_std, "1.2", ABOVE_ZERO, 5, SAVED, "Standard deviation of log_normal levels."),
+    ENUM(loss, dm_loss, "mse", SAVED, "Loss of one element."),
+    ENUM(loss_weight, dm_loss_weight, "simple", SAVED, "Weight of an image's loss by noise level."),
+    NUMBER(huber_delta, "0.1", 1e-6, 1e6, SAVED, "Where the huber loss becomes linear."),
+    NUMBER(bound_lambda, "0.001", 0, 1000, SAVED, "Weight of the bound in the hybrid loss."),
+    NUMBER(min_snr_gamma, "5", ABOVE_ZERO, 1e6, SAVED, "Largest weight of min_snr."),
+    NUMBER(p2_k, "1", ABOVE_ZERO, 1e6, SAVED, "k of the p2 weight."),
+    NUMBER(p2_gamma, "1", 0, 10, SAVED, "gamma of the p2 weight."),
+    ENUM(optimizer, dm_optimizer, "adamw", SAVED, "How weight_decay is applied."),
+    ENUM(learning_rate_schedule, dm_rate_schedule, "constant", SAVED, "How the rate falls."),
+    NUMBER(learning_rate, "1e-4", 0, 1e6, SAVED, "Learning rate."),
+    NUMBER(learning_rate_final, "0", 0, 1, SAVED,
+        "Fraction of the rate left at the schedule's end."),
+    ANY(learning_rate_steps, "0", SAVED, "Step at which the rate's schedule ends."),
+    ANY(warmup_steps, "0", SAVED, "Steps over which the rate rises linearly."),
+    NUMBER(beta1, "0.9", 0, BELOW_ONE, SAVED, "Decay of the first moment."),
+    NUMBER(beta2, "0.999", 0, BELOW_ONE, SAVED, "Decay of the second moment."),
+    NUMBER(adam_eps, "1e-8", ABOVE_ZERO, LARGEST, SAVED, "Epsilon of Adam."),
+    NUMBER(weight_decay, "0", 0, 1e6, SAVED, "Weight decay."),
+    NUMBER(gradient_clip, "1", 0, LARGEST, SAVED, "Largest gradient norm; 0: no clipping."),
+    NUMBER(ema_decay, "0.9999", 0, BELOW_ONE, SAVED, "Decay of each EMA per step; 0: none."),
+    NUMBER(ema_half_life, "0", 0, LARGEST, SAVED, "Half-life of each EMA in images; 0: none."),
+    NUMBER(ema_rampup, "0.05", 0, LARGEST, SAVED,
+        "Half-lives' limit as a fraction of images seen."),
+    FLAG(ema_warmup, "1", SAVED, "1: limit ema_decay to (1 + step) / (10 + step)."),
+    PADDING(padding),
+};
+#define members option_members
+DMI_STRUCT(dmi_struct_trainer_options, "dm_trainer_options", "trainer");
+#undef members
+#undef STRUCT
+
+#define STRUCT dm_train_stats
+static const dmi_member stats_members[] = {
+    SIZE_MEMBER,
+    PLAIN(skipped, "1: the step changed nothing, since its result was not finite."),
+    PLAIN(step, "Steps done."),
+    PLAIN(images, "Images seen so far."),
+    PLAIN(epoch, "Images seen / size of the dataset."),
+    PLAIN(loss, "Loss of the step."),
+    PLAIN(gradient_norm, "Norm of the gradient before clipping."),
+    PLAIN(learning_rate, "Learning rate of the step."),
+    PLAIN(seconds, "Duration of the step in seconds."),
+};
+#define members stats_members
+DMI_STRUCT(dmi_struct_train_stats, "dm_train_stats", "trainer");
+#undef members
+#undef STRUCT
+
+#define STRUCT dm_train_batch
+static const dmi_member batch_members[] = {
+    SIZE_MEMBER,
+    PADDING(padding),
+    PLAIN(count, "Images: batch_size * accumulation."),
+    PLAIN(elements, "Floats of images, and of noise."),
+    PLAIN(label_count, "Labels: count, or 0."),
+    PLAIN(timestep_count, "Timesteps: count, or 0."),
+    PLAIN(images, "Images [count, height, width, channels]."),
+    PLAIN(noise, "Noise like images, or NULL."),
+    PLAIN(labels, "Labels [count], or NULL."),
+    PLAIN(timesteps, "Timesteps [count], or NULL."),
+};
+#define members batch_members
+DMI_STRUCT(dmi_struct_train_batch, "dm_train_batch", "trainer");
+/* clang-format on */

@@ -1,0 +1,68 @@
+/* The members of dm_unet_options, dm_tensor_info and dm_unet_input. Arrays with an entry for each
+ * level are checked by the network, since entries past `levels` are not used. */
+#include "core/tables/table.h"
+
+/* clang-format off */
+#define STRUCT dm_unet_options
+static const dmi_member option_members[] = {
+    SIZE_MEMBER,
+    NUMBER(height, "32", 1, 4096, SAVED, "Height in pixels, divisible by 2^(levels-1)."),
+    NUMBER(width, "32", 1, 4096, SAVED, "Width in pixels, divisible by 2^(levels-1)."),
+    NUMBER(in_channels, "3", 1, 64, SAVED, "Channels of the input image."),
+    NUMBER(out_channels, "3", 1, 64, SAVED, "Channels of the output image."),
+    NUMBER(levels, "4", 1, DM_LEVELS_MAX, SAVED, "Number of resolutions."),
+    ANY(channels, "64,128,128,128", SAVED, "Channels of each level, multiples of norm_groups."),
+    ANY(blocks, "2,2,2,2", SAVED, "Residual blocks of each level, 1 to 16."),
+    ANY(attention, "0,1,0,0", SAVED, "1: self-attention after each block of the level."),
+    FLAG(mid_attention, "1", SAVED, "1: self-attention in the middle."),
+    NUMBER(attention_head_size, "0", 0, 8192, SAVED, "Channels of an attention head; 0: one head."),
+    NUMBER(norm_groups, "32", 1, 8192, SAVED, "Groups of group normalisation."),
+    NUMBER(norm_eps, "1e-6", ABOVE_ZERO, 1, SAVED, "Epsilon of group normalisation."),
+    NUMBER(dropout, "0", 0, BELOW_ONE, SAVED, "Dropout rate in training."),
+    ENUM(time_embedding, dm_time_embedding, "add", SAVED,
+        "Where the time embedding enters a block."),
+    NUMBER(time_channels, "0", 0, 32768, SAVED, "Width of the time embedding; 0: 4 channels[0]."),
+    FLAG(time_cos_first, "0", SAVED, "0: sines before cosines; 1: cosines first."),
+    NUMBER(time_frequency_shift, "1", 0, 4096, SAVED, "Shift of the time embedding's frequencies."),
+    ENUM(downsample_padding, dm_padding, "bottom_right", SAVED, "Padding of strided convolutions."),
+    NUMBER(classes, "0", 0, 1000000, SAVED, "Number of labels; 0: none."),
+    ENUM(prediction, dm_prediction, "v", SAVED, "What the output stands for."),
+    NUMBER(sigma_data, "0.5", 1e-3, 1e3, SAVED, "EDM: standard deviation of the images."),
+    FLAG(learned_variance, "0", SAVED, "1: the output also interpolates the variance."),
+    FLAG(self_conditioning, "0", SAVED, "1: the input also has the previous estimate of x_0."),
+    PADDING(padding),
+};
+#define members option_members
+DMI_STRUCT(dmi_struct_unet_options, "dm_unet_options", "unet");
+#undef members
+#undef STRUCT
+
+#define STRUCT dm_tensor_info
+static const dmi_member tensor_members[] = {
+    SIZE_MEMBER,
+    PLAIN(rank, "Number of dimensions, 1 to 4."),
+    PLAIN(shape, "Dimensions; 1 past the rank."),
+    PLAIN(elements, "Number of elements."),
+    PLAIN(name, "Name, as in diffusers."),
+    PADDING(padding),
+};
+#define members tensor_members
+DMI_STRUCT(dmi_struct_tensor_info, "dm_tensor_info", "tensor");
+#undef members
+#undef STRUCT
+
+#define STRUCT dm_unet_input
+static const dmi_member input_members[] = {
+    SIZE_MEMBER,
+    PADDING(padding),
+    PLAIN(count, "Images, 1 to 65536."),
+    PLAIN(x_elements, "Floats of x."),
+    PLAIN(label_count, "Labels: count, or 0."),
+    PLAIN(x, "Noisy images [count, height, width, in_channels]."),
+    PLAIN(times, "Time inputs [count]."),
+    PLAIN(labels, "Labels [count], or NULL."),
+    PADDING(padding_pointer),
+};
+#define members input_members
+DMI_STRUCT(dmi_struct_unet_input, "dm_unet_input", "unet");
+/* clang-format on */

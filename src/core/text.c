@@ -1,0 +1,266 @@
+/* Numbers as text. printf and strtod follow the decimal point of the host's locale, which the
+ * library must neither change nor depend on, so numbers pass through a pair of functions that
+ * correct it. */
+#include "core/text.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/enums.h"
+
+static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+size_t dmi_format_double(char *out, size_t size, double value, int digits) {
+    char text[64];
+    if (!isfinite(value) || digits < 1 || digits > 17) return 0;
+    const int length = snprintf(text, sizeof text, "%.*g", digits, value);
+    if (length <= 0 || (size_t)length >= sizeof text) return 0;
+    /* What is neither digit, sign nor exponent is the decimal point, which may be several bytes. */
+    size_t n = 0;
+    bool point = false;
+    for (const char *c = text; *c != 0; c++) {
+        const bool part = is_digit(*c) || *c == '-' || *c == '+' || *c == 'e';
+        if (!part && point) continue;
+        if (!part) point = true;
+        text[n++] = part ? *c : '.';
+    }
+    if (n >= size) return 0;
+    memcpy(out, text, n);
+    out[n] = 0;
+    return n;
+}
+
+/* The end of [+-] digits [. digits] [e [+-] digits] at the start of text; text itself where there
+ * is no number. */
+static const char *number_end(const char *text, const char **point) {
+    const char *c = text;
+    *point = NULL;
+    if (*c == '-' || *c == '+') c++;
+    const char *first = c;
+    while (is_digit(*c)) c++;
+    size_t digits = (size_t)(c - first);
+    if (*c == '.') {
+        *point = c++;
+        while (is_digit(*c)) c++, digits++;
+    }
+    if (digits == 0) return text;
+    if (*c == 'e' || *c == 'E') {
+        const char *e = c + 1;
+        if (*e == '-' || *e == '+') e++;
+        if (is_digit(*e)) {
+            while (is_digit(*e)) e++;
+            c = e;
+        }
+    }
+    return c;
+}
+
+bool dmi_parse_double(const char *text, const char **end, double *value) {
+    const char *point;
+    const char *stop = number_end(text, &point);
+    char half[16], copy[128];
+    /* "0.5" in the host's locale: what stands between 0 and 5 is its decimal point. */
+    const int printed = snprintf(half, sizeof half, "%.1f", 0.5);
+    const size_t length = (size_t)(stop - text);
+    if (length == 0 || printed < 3 || (size_t)printed >= sizeof half ||
+        length + sizeof half > sizeof copy)
+        return false;
+    const size_t before = point ? (size_t)(point - text) : length;
+    const size_t width = point ? (size_t)printed - 2 : 0;
+    memcpy(copy, text, before);
+    memcpy(copy + before, half + 1, width);
+    if (point) memcpy(copy + before + width, point + 1, (size_t)(stop - point - 1));
+    const size_t total = point ? length - 1 + width : length;
+    copy[total] = 0;
+    char *parsed;
+    const double number = strtod(copy, &parsed);
+    if (parsed != copy + total || !isfinite(number)) return false;
+    *value = number;
+    *end = stop;
+    return true;
+}
+
+/* ---- one value ---- */
+
+static size_t fitted(int length, size_t size) {
+    return length > 0 && (size_t)length < size ? (size_t)length : 0;
+}
+
+static size_t format_i32(char *out, size_t size, const uint8_t *from) {
+    int32_t value;
+    memcpy(&value, from, sizeof value);
+    return fitted(snprintf(out, size, "%" PRId32, value), size);
+}
+
+static size_t format_u64(char *out, size_t size, const uint8_t *from) {
+    uint64_t value;
+    memcpy(&value, from, sizeof value);
+    return fitted(snprintf(out, size, "%" PRIu64, value), size);
+}
+
+static size_t format_f32(char *out, size_t size, const uint8_t *from) {
+    float value;
+    memcpy(&value, from, sizeof value);
+    return dmi_format_double(out, size, (double)value, 9);
+}
+
+static size_t format_f64(char *out, size_t size, const uint8_t *from) {
+    double value;
+    memcpy(&value, from, sizeof value);
+    return dmi_format_double(out, size, value, 17);
+}
+
+static bool parse_i32(const char *text, const char **end, uint8_t *to) {
+    if (!is_digit(*text) && *text != '-') return false;
+    char *stop;
+    errno = 0;
+    const long long value = strtoll(text, &stop, 10);
+    if (stop == text || errno != 0 || value < INT32_MIN || value > INT32_MAX) return false;
+    const int32_t narrow = (int32_t)value;
+    memcpy(to, &narrow, sizeof narrow);
+    *end = stop;
+    return true;
+}
+
+static bool parse_u64(const char *text, const char **end, uint8_t *to) {
+    if (!is_digit(*text)) return false;
+    char *stop;
+    errno = 0;
+    const unsigned long long value = strtoull(text, &stop, 10);
+    if (errno != 0) return false;
+    const uint64_t wide = value;
+    memcpy(to, &wide, sizeof wide);
+    *end = stop;
+    return true;
+}
+
+static bool parse_f64(const char *text, const char **end, uint8_t *to) {
+    double value;
+    if (!dmi_parse_double(text, end, &value)) return false;
+    memcpy(to, &value, sizeof value);
+    return true;
+}
+
+static bool parse_f32(const char *text, const char **end, uint8_t *to) {
+    double value;
+    if (!dmi_parse_double(text, end, &value)) return false;
+    const float narrow = (float)value;
+    if (!isfinite(narrow)) return false;
+    memcpy(to, &narrow, sizeof narrow);
+    return true;
+}
+
+/* As few digits as give the same number again. */
+static size_t format_shortest(char *out, size_t size, double value, bool single) {
+    size_t length = 0;
+    for (int digits = 1; digits <= (single ? 9 : 17); digits++) {
+        const char *end;
+        double back;
+        length = dmi_format_double(out, size, value, digits);
+        if (!length || !dmi_parse_double(out, &end, &back)) return 0;
+        if (single ? (float)back == (float)value : back == value) break;
+    }
+    return length;
+}
+
+static size_t format_f32_shortest(char *out, size_t size, const uint8_t *from) {
+    float value;
+    memcpy(&value, from, sizeof value);
+    return format_shortest(out, size, (double)value, true);
+}
+
+static size_t format_f64_shortest(char *out, size_t size, const uint8_t *from) {
+    double value;
+    memcpy(&value, from, sizeof value);
+    return format_shortest(out, size, value, false);
+}
+
+typedef struct value_type {
+    const char *kind;
+    size_t (*format)(char *out, size_t size, const uint8_t *from);
+    size_t (*format_shortest)(char *out, size_t size, const uint8_t *from);
+    bool (*parse)(const char *text, const char **end, uint8_t *to);
+} value_type;
+
+/* NULL for types that have no text. */
+static const value_type *type_of(const dmi_member *member) {
+    static const value_type i32 = {"a 32-bit integer", format_i32, format_i32, parse_i32};
+    static const value_type u64 = {"an integer from 0", format_u64, format_u64, parse_u64};
+    static const value_type f32 = {"a number", format_f32, format_f32_shortest, parse_f32};
+    static const value_type f64 = {"a number", format_f64, format_f64_shortest, parse_f64};
+    switch (member->type) {
+        case DM_TYPE_I32: return &i32;
+        case DM_TYPE_U64: return &u64;
+        case DM_TYPE_F32: return &f32;
+        case DM_TYPE_F64: return &f64;
+        default: return NULL;
+    }
+}
+
+/* ---- members ---- */
+
+const char *dmi_member_kind(const dmi_member *member) {
+    const value_type *type = type_of(member);
+    return type ? type->kind : "no text";
+}
+
+static size_t format_entry(const dmi_member *member, const uint8_t *from, bool shortest, char *out,
+                           size_t size) {
+    const value_type *type = type_of(member);
+    if (shortest && member->enumeration) {
+        int32_t value;
+        memcpy(&value, from, sizeof value);
+        const dmi_enum_value *named =
+            dmi_enum_find_value(dmi_enum_find(member->enumeration), value);
+        if (named) return fitted(snprintf(out, size, "%s", named->name), size);
+    }
+    return (shortest ? type->format_shortest : type->format)(out, size, from);
+}
+
+bool dmi_member_format(const dmi_member *member, const void *values, bool shortest, char *out,
+                       size_t size) {
+    size_t length = 0;
+    if (!type_of(member) || !size) return false;
+    for (uint32_t k = 0; k < member->count; k++) {
+        const uint8_t *from =
+            (const uint8_t *)values + member->offset + (size_t)k * member->element_size;
+        if (k > 0 && length + 1 < size) out[length++] = ',';
+        size_t n = format_entry(member, from, shortest, out + length, size - length);
+        if (!n) return false;
+        length += n;
+    }
+    out[length] = 0;
+    return true;
+}
+
+static bool parse_entry(const dmi_member *member, const char **text, uint8_t *to) {
+    const char *end;
+    if (type_of(member)->parse(*text, &end, to)) {
+        *text = end;
+        return true;
+    }
+    if (!member->enumeration) return false;
+    const dmi_enum_value *named = dmi_enum_find_name(dmi_enum_find(member->enumeration), *text);
+    if (!named) return false;
+    memcpy(to, &named->value, sizeof named->value);
+    *text += strlen(*text);
+    return true;
+}
+
+bool dmi_member_parse(const dmi_member *member, void *values, const char *text, bool complete) {
+    uint8_t *to = (uint8_t *)values + member->offset;
+    if (!type_of(member)) return false;
+    uint32_t k = 0;
+    for (; k < member->count; k++) {
+        if (k > 0 && *text == 0 && !complete) break;
+        if (k > 0 && *text++ != ',') return false;
+        if (!parse_entry(member, &text, to + (size_t)k * member->element_size)) return false;
+    }
+    memset(to + (size_t)k * member->element_size, 0,
+           (size_t)(member->count - k) * member->element_size);
+    return *text == 0;
+}

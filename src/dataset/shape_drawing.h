@@ -1,0 +1,17 @@
+/* Drawing of shapes: one smooth-edged shape on a plain or graded background. */
+#ifndef DM_SRC_SHAPE_DRAWING_H
+#define DM_SRC_SHAPE_DRAWING_H
+
+#include <stdint.h>
+
+enum {
+    DMI_SHAPES = 10,       /* kinds of shapes */
+    DMI_SHAPE_NUMBERS = 12 /* random numbers that one image takes */
+};
+
+/* Draws `shape`, from 0, into pixels [size, size, 3]. Radius, position, rotation and colours follow
+ * from the numbers, each in [0, 1). */
+void dmi_shape_draw(uint8_t *pixels, int32_t size, int32_t shape,
+                    const float numbers[DMI_SHAPE_NUMBERS]);
+
+#endif

@@ -1,0 +1,83 @@
+/* Rules for a schedule's options. Ranges that hold for all kinds are in the struct's table. */
+#include "core/enums.h"
+#include "diffusion/schedule.h"
+
+static const double sigma_limit_min = 1e-6, sigma_limit_max = 1e6;
+
+/* False for NaN too, like the comparisons below. */
+static bool inside_unit(double x) { return x > 0 && x < 1; }
+
+static bool uses_beta_range(dm_schedule_kind kind) {
+    return kind == DM_SCHEDULE_LINEAR || kind == DM_SCHEDULE_SCALED_LINEAR ||
+           kind == DM_SCHEDULE_SIGMOID;
+}
+
+static dm_status check_beta_range(dmi_host *host, const dm_schedule_options *o) {
+    double factor = dmi_schedule_beta_factor(o);
+    if (!inside_unit(o->beta_start))
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "schedule: 'beta_start' is %g; it must be above 0 and below 1",
+                        o->beta_start);
+    if (!inside_unit(o->beta_end))
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "schedule: 'beta_end' is %g; it must be above 0 and below 1", o->beta_end);
+    if (inside_unit(factor * o->beta_start) && inside_unit(factor * o->beta_end)) return DM_OK;
+    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                    "schedule: 'scale_betas' with %d 'timesteps' multiplies the betas by %g, to %g "
+                    "and %g; they must stay below 1",
+                    (int)o->timesteps, factor, factor * o->beta_start, factor * o->beta_end);
+}
+
+static dm_status check_flow(dmi_host *host, const dm_schedule_options *o) {
+    if (o->flow_shift > 0 && o->flow_shift <= 1e6) return DM_OK;
+    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                    "schedule: 'flow_shift' is %g; it must be above 0, at most 1e6", o->flow_shift);
+}
+
+static dm_status check_edm(dmi_host *host, const dm_schedule_options *o) {
+    if (!(o->sigma_min >= sigma_limit_min && o->sigma_min <= sigma_limit_max))
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "schedule: 'sigma_min' is %g; it must be from 1e-6 to 1e6", o->sigma_min);
+    if (!(o->sigma_max > o->sigma_min && o->sigma_max <= sigma_limit_max))
+        return dmi_fail(
+            host, DM_ERROR_INVALID_ARGUMENT,
+            "schedule: 'sigma_max' is %g; it must be above 'sigma_min' (%g), at most 1e6",
+            o->sigma_max, o->sigma_min);
+    if (o->rho >= 1 && o->rho <= 100) return DM_OK;
+    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                    "schedule: 'rho' is %g; it must be from 1 to 100", o->rho);
+}
+
+static dm_status check_combinations(dmi_host *host, const dm_schedule_options *o,
+                                    const char *kind) {
+    bool has_betas = o->kind != DM_SCHEDULE_FLOW && o->kind != DM_SCHEDULE_EDM;
+    if (o->zero_terminal_snr && o->timesteps < 2)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "schedule: 'zero_terminal_snr' cannot be combined with 'timesteps' %d: "
+                        "rescaling needs at least 2",
+                        (int)o->timesteps);
+    if (o->zero_terminal_snr && !has_betas)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "schedule: 'zero_terminal_snr' cannot be combined with 'kind' %d (%s): "
+                        "only schedules with betas are rescaled",
+                        (int)o->kind, kind);
+    if (o->scale_betas && !uses_beta_range(o->kind))
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "schedule: 'scale_betas' cannot be combined with 'kind' %d (%s): it has no "
+                        "beta_start and beta_end",
+                        (int)o->kind, kind);
+    return DM_OK;
+}
+
+dm_status dmi_schedule_check_options(dmi_host *host, const dm_schedule_options *o) {
+    if (o->kind == DM_SCHEDULE_CUSTOM)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "schedule: 'kind' is %d (custom); dm_schedule_create_from_betas creates "
+                        "such schedules",
+                        (int)o->kind);
+    dm_status status = check_combinations(host, o, dmi_enum_text("dm_schedule_kind", o->kind));
+    if (status) return status;
+    if (o->kind == DM_SCHEDULE_FLOW) return check_flow(host, o);
+    if (o->kind == DM_SCHEDULE_EDM) return check_edm(host, o);
+    return uses_beta_range(o->kind) ? check_beta_range(host, o) : DM_OK;
+}

@@ -1,0 +1,64 @@
+/* The terms of one image: squared errors, and the variational bound. */
+#include <math.h>
+
+#include "diffusion/loss_weight.h"
+#include "diffusion/prediction.h"
+#include "evaluate/evaluate.h"
+
+/* Writes to bound_output the predicted x_0, clipped if the options say so, or the eps that follows
+ * from it. */
+static void write_bound_output(dmi_evaluator *e, size_t i, const float *prediction, dmi_level level,
+                               bool as_x0) {
+    const dmi_kernels *kernels = e->context->kernels;
+    const dm_unet_options *u = &e->unet->options;
+    size_t n = e->n, at = i * n, c = e->channels;
+    double *x_0 = e->x_0_f64 + at, *x = e->x_f64 + at;
+    float *as_float = e->scratch + 2 * at;
+    dmi_prediction_coefficients coefficients =
+        dmi_prediction_rederived(level, u->prediction, (double)u->sigma_data);
+    kernels->solver_weighted_sum(x, NULL, NULL, 0, e->x_t + at, 1, n);
+    dmi_predict_x0(kernels, &coefficients, x_0, x, prediction, e->options.clip ? 1 : INFINITY, n);
+    if (!as_x0) dmi_predict_eps(kernels, &coefficients, x, x, x_0, prediction, n);
+    kernels->solver_to_f32(as_float, 1, as_x0 ? x_0 : x, n);
+    kernels->copy_rows(e->bound_output + 2 * at, 2 * c, as_float, c, n / c, c, false);
+}
+
+static void add_bound(dmi_evaluator *e, size_t i, const float *prediction, int32_t t,
+                      double weight) {
+    dmi_bound bound = dmi_loss_bound(e->schedule, t);
+    dmi_level level = dmi_schedule_level(e->schedule, t);
+    size_t n = e->n, at = i * n;
+    /* Where x_t is noise alone, no eps follows from x_0; the error of the mean is that of x_0 times
+     * its factor (eq. 7). */
+    bool as_x0 = t > 0 && !dmi_level_has_signal(level);
+    const float *truth = as_x0 ? e->x_0 : e->noise;
+    if (as_x0) bound.error = dmi_schedule_value(e->schedule, DM_SERIES_POSTERIOR_MEAN_X0, t);
+    bound.factor = 0;
+    /* The last step's variance is the posterior's in place of beta, which would blur the decoder;
+     * Ho et al. and Nichol and Dhariwal compute their figures so. */
+    if (t == 0 && e->options.variance == DM_VARIANCE_FIXED_LARGE) bound.high = bound.low;
+    write_bound_output(e, i, prediction, level, as_x0);
+    double nats =
+        e->context->kernels->bound(e->scratch + 2 * at, e->bound_output + 2 * at, truth + at,
+                                   e->x_t + at, e->channels, &bound, n / e->channels, e->channels);
+    if (e->evaluation == 0) e->terms[i].decoder = nats;
+    else e->terms[i].steps += weight * nats;
+}
+
+void dmi_evaluator_add_terms(dmi_evaluator *e, int32_t task) {
+    const dmi_kernels *kernels = e->context->kernels;
+    size_t i = (size_t)task, n = e->n, at = i * n, c = e->channels;
+    int32_t t = e->timesteps[i], low;
+    double weight = dmi_evaluator_stratum(e, &low);
+    bool learned = e->options.variance == DM_VARIANCE_LEARNED;
+    const float *output = e->output + at * e->out_factor;
+    float *prediction = e->input + at * e->in_factor; /* free again: the network has read it */
+    dmi_output_split(kernels, prediction, learned ? e->bound_output + 2 * at + c : NULL, 2 * c,
+                     output, e->out_factor * c, n / c, c);
+    e->statuses[i] = kernels->all_finite(output, n * e->out_factor) ? DM_OK : DM_ERROR_NOT_FINITE;
+    int32_t quarter = (int32_t)((int64_t)t * DMI_QUARTERS / e->schedule->steps);
+    double squares = kernels->mse(e->scratch + 2 * at, prediction, e->target + at, 0, n);
+    e->terms[i].squares[quarter] += weight * squares / (double)n;
+    e->terms[i].weights[quarter] += weight;
+    if (e->has_bound) add_bound(e, i, prediction, t, weight);
+}

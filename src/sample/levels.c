@@ -1,0 +1,137 @@
+/* The noise levels of a run: from the spacing and the grid, or from a list of the caller's. */
+#include <math.h>
+
+#include "sample/sampler.h"
+
+/* ---- spacing and grid ---- */
+
+/* Solvers that use fractional times take linear spacing unrounded. */
+static void linspace_fractional(dmi_plan *plan, int32_t total) {
+    double last = total - 1;
+    for (int32_t i = 0; i < plan->steps; i++)
+        plan->timesteps[i] = plan->steps > 1 ? last * (plan->steps - 1 - i) / (plan->steps - 1) : 0;
+}
+
+/* Sigma number i of steps - 1 equal steps from `first` to `last`: in log sigma, or in sigma^(1/rho)
+ * (Karras et al. 2022, eq. 5). */
+static double sigma_on_grid(const dm_sampler_options *o, double first, double last, int32_t i) {
+    double share = (double)i / (o->steps - 1);
+    if (o->grid == DM_GRID_EXPONENTIAL) return exp(log(first) + share * (log(last) - log(first)));
+    double high = pow(first, 1 / o->rho), low = pow(last, 1 / o->rho);
+    return pow(high + share * (low - high), o->rho);
+}
+
+/* A level with that sigma. Networks know whole timesteps best, so solvers without fractional times
+ * round the time. */
+static void set_sigma(dm_sampler *s, int32_t i, double sigma) {
+    dmi_plan *plan = &s->plan;
+    plan->levels[i] = dmi_schedule_level_of_sigma(s->schedule, sigma);
+    plan->timesteps[i] = dmi_schedule_timestep_of_sigma(s->schedule, sigma);
+    if (!s->solver->fractional_time && dmi_schedule_has_betas(s->schedule))
+        plan->levels[i].time = nearbyint(plan->levels[i].time);
+}
+
+/* The solver's grid, unless sigma is infinite at the first level or the schedule is the flow
+ * schedule, whose timesteps are equally spaced already. */
+static void resolve_grid(dm_sampler *s) {
+    bool suits = isfinite(dmi_level_sigma(s->plan.levels[0])) &&
+                 s->schedule->options.kind != DM_SCHEDULE_FLOW;
+    if (s->options.grid == DM_GRID_AUTO)
+        s->options.grid = suits ? s->solver->default_grid : DM_GRID_TIMESTEPS;
+}
+
+static dm_status apply_grid(dm_sampler *s) {
+    const dm_sampler_options *o = &s->options;
+    const dmi_plan *plan = &s->plan;
+    double first = dmi_level_sigma(plan->levels[0]),
+           last = dmi_level_sigma(plan->levels[o->steps - 1]);
+    if (o->grid == DM_GRID_TIMESTEPS) return DM_OK;
+    if (!isfinite(first))
+        return dmi_fail(&s->context->host, DM_ERROR_INVALID_ARGUMENT,
+                        "sampler: 'grid' %d (%s) cannot be combined with the schedule: timestep %g "
+                        "is noise alone, where sigma is infinite",
+                        (int)o->grid, dm_enum_name("dm_grid", o->grid), plan->timesteps[0]);
+    /* The ends stay as they are: rounded, the last could lie below the end of the run. */
+    for (int32_t i = 1; i < o->steps - 1; i++) set_sigma(s, i, sigma_on_grid(o, first, last, i));
+    return DM_OK;
+}
+
+static dm_status spaced_levels(dm_sampler *s) {
+    dmi_plan *plan = &s->plan;
+    dm_status status =
+        dmi_space_timesteps(&s->context->host, &s->options, s->schedule->steps, plan->timesteps);
+    if (status) return status;
+    if (s->solver->fractional_time && s->options.spacing == DM_SPACING_LINSPACE)
+        linspace_fractional(plan, s->schedule->steps);
+    for (int32_t i = 0; i < plan->steps; i++)
+        plan->levels[i] = dmi_schedule_level(s->schedule, plan->timesteps[i]);
+    resolve_grid(s);
+    return apply_grid(s);
+}
+
+/* ---- lists of the caller's ---- */
+
+static dm_status fail_entry(const dm_sampler *s, const char *name, int32_t i, double value,
+                            const char *must) {
+    return dmi_fail(&s->context->host, DM_ERROR_INVALID_ARGUMENT,
+                    "sampler: '%s[%d]' is %g; it must be %s", name, (int)i, value, must);
+}
+
+static dm_status custom_times(dm_sampler *s) {
+    const double *times = s->options.custom_times;
+    for (int32_t i = 0; i < s->plan.steps; i++) {
+        if (!(times[i] >= 0 && times[i] <= s->schedule->steps - 1))
+            return fail_entry(s, "custom_times", i, times[i], "from 0 to the schedule's T - 1");
+        if (i > 0 && !(times[i] < times[i - 1]))
+            return fail_entry(s, "custom_times", i, times[i], "below the entry before");
+        s->plan.timesteps[i] = times[i];
+        s->plan.levels[i] = dmi_schedule_level(s->schedule, times[i]);
+    }
+    return DM_OK;
+}
+
+static dm_status custom_sigmas(dm_sampler *s) {
+    const double *sigmas = s->options.custom_sigmas;
+    for (int32_t i = 0; i < s->plan.steps; i++) {
+        if (!(sigmas[i] > 0 && isfinite(sigmas[i])))
+            return fail_entry(s, "custom_sigmas", i, sigmas[i], "a finite number above 0");
+        if (i > 0 && !(sigmas[i] < sigmas[i - 1]))
+            return fail_entry(s, "custom_sigmas", i, sigmas[i], "below the entry before");
+        set_sigma(s, i, sigmas[i]);
+    }
+    return DM_OK;
+}
+
+/* ---- the end of the run ---- */
+
+static dm_status set_final_level(dm_sampler *s) {
+    dmi_host *host = &s->context->host;
+    dmi_plan *plan = &s->plan;
+    dmi_level zero = dmi_schedule_level(s->schedule, 0);
+    if (s->options.final_alpha_one || s->solver->ends_clean) {
+        plan->levels[plan->steps] = (dmi_level){.signal = 1};
+        plan->timesteps[plan->steps] = -1;
+        return DM_OK;
+    }
+    if (!dmi_level_has_signal(zero))
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "sampler: 'final_alpha_one' 0 cannot be combined with the schedule's "
+                        "'timesteps' %d: timestep 0, where the run would end, is noise alone",
+                        (int)s->schedule->steps);
+    if (s->options.custom_sigmas &&
+        dmi_level_sigma(plan->levels[plan->steps - 1]) < dmi_level_sigma(zero))
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "sampler: 'final_alpha_one' 0 cannot be combined with 'custom_sigmas' that "
+                        "end at %g, below the sigma of timestep 0, %g",
+                        dmi_level_sigma(plan->levels[plan->steps - 1]), dmi_level_sigma(zero));
+    plan->levels[plan->steps] = zero;
+    plan->timesteps[plan->steps] = 0;
+    return DM_OK;
+}
+
+dm_status dmi_sampler_plan_levels(dm_sampler *s) {
+    dm_status status = s->options.custom_times    ? custom_times(s)
+                       : s->options.custom_sigmas ? custom_sigmas(s)
+                                                  : spaced_levels(s);
+    return status ? status : set_final_level(s);
+}

@@ -1,0 +1,14 @@
+/* The tensors of a checkpoint: blocks laid out like the parameters, and recorded losses. */
+#ifndef DM_SRC_CHECKPOINT_H
+#define DM_SRC_CHECKPOINT_H
+
+#include "train/trainer.h"
+
+dm_status dmi_checkpoint_write_tensors(dmi_host *host, dmi_safetensors_writer *writer,
+                                       const dm_trainer *trainer);
+/* Into a new trainer. The weights go to the block of gradients, so that the network stays as it is
+ * until nothing can fail any more. */
+dm_status dmi_checkpoint_read_tensors(dmi_host *host, const dmi_safetensors *file,
+                                      const dm_trainer *trainer);
+
+#endif
