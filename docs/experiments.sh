@@ -46,17 +46,21 @@ train plain --schedule cosine --attention 0,0,0 --mid-attention 0
 train classes --schedule cosine --labels --label-dropout 0.1
 rm -f "$out"/*.csv
 
+# DDIM derives eps from the clipped x_0 everywhere, as it does by default with guidance.
+ddim="--rederive-eps 1"
+options_of() { [ "$1" != ddim ] || echo "$ddim"; }
+
 # 1. Cosine against linear, at equal steps.
 for schedule in cosine linear; do
-    samples $schedule $schedule --count 32 --columns 16 --steps 50
-    distance $schedule schedules --solver ddim --steps 50
+    samples $schedule $schedule --count 32 --columns 16 --steps 50 $ddim
+    distance $schedule schedules --solver ddim --steps 50 $ddim
     bound $schedule
 done
 distance cosine schedules --real
 
 # 2. Attention on and off.
-samples plain no-attention --count 32 --columns 16 --steps 50
-for network in cosine plain; do distance $network attention --solver ddim --steps 50; done
+samples plain no-attention --count 32 --columns 16 --steps 50 $ddim
+for network in cosine plain; do distance $network attention --solver ddim --steps 50 $ddim; done
 bound plain
 
 # 3. Classes with guidance: a row of eight images for each of the ten classes.
@@ -72,7 +76,7 @@ samples classes guidance-ddim --columns 8 --class rows --guidance 4 --steps 50 -
 # 4. Solvers and numbers of steps against DDPM at all of its 1000.
 for n in 5 10 20 50 100; do
     for solver in ddim dpmpp unipc; do
-        distance cosine solvers --solver $solver --steps $n
+        distance cosine solvers --solver $solver --steps $n $(options_of $solver)
     done
 done
 distance cosine solvers --solver ddpm --steps 1000 --repeat 1
@@ -80,7 +84,8 @@ distance cosine solvers --real
 samples cosine ddpm --solver ddpm --steps 1000 --count 16 --columns 16
 for solver in ddim dpmpp unipc; do
     for n in 5 10 20 50; do
-        samples cosine $solver-$n --solver $solver --steps $n --count 16 --columns 16
+        samples cosine $solver-$n --solver $solver --steps $n --count 16 --columns 16 \
+            $(options_of $solver)
     done
 done
 echo "tables: $out/*.csv; images: $images"
