@@ -15,7 +15,7 @@ enum { BLOCK_DEPTH = 128, BLOCK_COLUMNS = 64 };
 void dmi_gemm(const dmi_product *own, bool ta, bool tb, int32_t m, int32_t n, int32_t k,
               const float *a, int32_t lda, const float *b, int32_t ldb, bool add, float *c,
               int32_t ldc) {
-    dmi_multiply *multiply = ta ? own->multiply_turned : own->multiply;
+    dmi_multiply *multiply = ta ? own->multiply_transposed : own->multiply;
     if (!tb) {
         multiply(c, (size_t)ldc, a, (size_t)lda, b, (size_t)ldb, m, n, k, add);
         return;
