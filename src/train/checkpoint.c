@@ -32,7 +32,7 @@ static const dmi_member progress_members[] = {STRUCT_SIZE, U64(progress_state, s
                                               U64(progress_state, images)};
 static const dmi_member dataset_members[] = {STRUCT_SIZE, U64(dataset_state, count),
                                              U64(dataset_state, fingerprint)};
-static const dmi_struct progress_struct = {"progress_state", "trainer", sizeof(progress_state),
+static const dmi_struct progress_struct = {"progress_state", "progress", sizeof(progress_state),
                                            progress_members,
                                            sizeof progress_members / sizeof *progress_members};
 static const dmi_struct dataset_struct = {"dataset_state", "dataset", sizeof(dataset_state),

@@ -7,7 +7,7 @@
 #include "core/enums.h"
 #include "diffusion/prediction.h"
 
-_Static_assert((int)DM_EMA_MAX == (int)DMI_EMA_MAX, "the optimiser keeps as many EMAs");
+_Static_assert((int)DM_EMA_MAX == (int)DMI_EMA_MAX, "the optimizer keeps as many EMAs");
 
 dm_status dm_trainer_options_init(dm_trainer_options *options, size_t size) {
     return dmi_struct_init(&dmi_struct_trainer_options, options, size);

@@ -7,6 +7,10 @@
 #include "optim/rate.h"
 #include "train/trainer.h"
 
+_Static_assert((int)DMI_DECAY_NONE == DM_RATE_CONSTANT && (int)DMI_DECAY_LINEAR == DM_RATE_LINEAR &&
+                   (int)DMI_DECAY_COSINE == DM_RATE_COSINE,
+               "the optimizer's values differ from the public ones");
+
 static double next_rate(const dm_trainer *trainer) {
     const dm_trainer_options *o = &trainer->options;
     dmi_rate rate = {.learning_rate = o->learning_rate,

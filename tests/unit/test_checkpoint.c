@@ -223,7 +223,7 @@ START_TEST(names_in_the_file) {
                       (size_t)t.unet->weights->params.count * (has_ema ? 4 : 3));
     ck_assert_str_eq(dmi_safetensors_metadata(file, "format"), "libdiffusion.checkpoint");
     ck_assert_str_eq(dmi_safetensors_metadata(file, "format_version"), "1");
-    ck_assert_str_eq(dmi_safetensors_metadata(file, "trainer.steps"), "2");
+    ck_assert_str_eq(dmi_safetensors_metadata(file, "progress.steps"), "2");
     dmi_safetensors_close(&t.context->host, file);
     training_end(&t);
     free(folder);
