@@ -98,7 +98,7 @@ static dm_trainer_options training_options(int steps) {
     o.learning_rate = 1e-3;
     o.warmup_steps = WARMUP;
     o.learning_rate_schedule = DM_RATE_COSINE;
-    o.learning_rate_steps = steps > WARMUP ? (uint64_t)steps : WARMUP + 1;
+    o.learning_rate_end_step = steps > WARMUP ? (uint64_t)steps : WARMUP + 1;
     o.ema_decay[0] = 0.995;
     o.label_dropout = 0.1; /* for `sample --guidance` */
     return o;

@@ -93,6 +93,7 @@ dm_status frechet_add(frechet_features *f, frechet_set *set, const float *images
         dm_unet_input_init(&input, sizeof input);
         input.count = size;
         input.x_elements = size * f->elements;
+        input.time_count = input.count;
         input.x = images + first * f->elements;
         input.times = times;
         dm_status status = dm_unet_forward(f->unet, &input, f->output, size * f->pixels * CHANNELS);

@@ -37,7 +37,7 @@ static void default_text(const member_options *m, const member_option *o,
         text[length - 2] = 0;
 }
 
-/* "Loss of one element: mse, huber, hybrid (default: mse)". */
+/* "Loss of one element: mse, pseudo_huber, hybrid (default: mse)". */
 static void write_help(const member_options *m, const member_option *o, const dm_member_info *info,
                        char help[MEMBER_HELP_SIZE]) {
     const char *text = o->help ? o->help : info->help;

@@ -113,7 +113,7 @@ static dm_status initial_noise(const job *j, uint64_t seed, uint64_t count, floa
     r.count = count;
     r.seed = seed;
     r.strength = 1;
-    r.repaint_times = 1;
+    r.repaint_repetitions = 1;
     return dm_sampler_initial_noise(j->sampler, &r, noise, (size_t)count * j->elements);
 }
 
@@ -182,7 +182,7 @@ static dm_status sample(job *j) {
     signal(SIGINT, on_interrupt);
     dm_status status = !j->noise ? DM_OK : o->between >= 0 ? interpolate_seeds(j) : vary_image(j);
     progress_begin(&j->line, "sampling", 0,
-                   r.count * (uint64_t)(done < 1 ? 1 : done) * (uint64_t)r.repaint_times);
+                   r.count * (uint64_t)(done < 1 ? 1 : done) * (uint64_t)r.repaint_repetitions);
     if (!status) status = dm_sampler_run(j->sampler, &r, j->images, r.count * j->elements);
     signal(SIGINT, SIG_DFL);
     running = NULL;
@@ -242,8 +242,9 @@ static int32_t run(job *j) {
     if (!status) status = read_files(j);
     if (!status) status = dm_sampler_create(&j->sampler, j->unet, j->schedule, &o->sampler);
     if (!status && o->animation)
-        status = animation_create(&j->animation, j->context, &grid,
-                                  o->sampler.steps * o->request.repaint_times, ANIMATION_FRAMES);
+        status =
+            animation_create(&j->animation, j->context, &grid,
+                             o->sampler.steps * o->request.repaint_repetitions, ANIMATION_FRAMES);
     if (!status) status = sample(j);
     if (!status) status = write_files(j, &grid);
     return status;

@@ -18,7 +18,7 @@ static member_option request_options[] = {
      .member = "strength",
      .help = "Share of the steps that --image goes through after noise was added to it"},
     {.name = "repaint",
-     .member = "repaint_times",
+     .member = "repaint_repetitions",
      .help = "With a mask: repetitions of each segment of steps"},
 };
 
@@ -50,7 +50,7 @@ static int check_combinations(const sample_options *o) {
     else if (o->vary >= 0 && o->use_strength) a = "vary", b = "with --strength";
     else if (o->vary >= 0 && o->mask) a = "vary", b = "with --mask";
     else if (o->between >= 0 && o->image) a = "between", b = "with --image";
-    else if (o->request.repaint_times > 1 && !o->mask) a = "repaint", b = "without --mask";
+    else if (o->request.repaint_repetitions > 1 && !o->mask) a = "repaint", b = "without --mask";
     else if (o->image && !o->mask && o->vary < 0 && !o->use_strength)
         a = "image", b = "without --strength, --mask or --vary";
     if (a) fprintf(stderr, "sample: --%s cannot be used %s (--help has examples)\n", a, b);

@@ -19,7 +19,7 @@ typedef struct sample_options {
     double vary;        /* negative: not given */
     long long between;  /* a seed; negative: not given */
     dm_sampler_options sampler;
-    dm_sampler_request request; /* random, seed, strength and repaint_times */
+    dm_sampler_request request; /* random, seed, strength and repaint_repetitions */
 } sample_options;
 
 /* Reads and checks the command line and creates the context. 0, or 1 after printing what is

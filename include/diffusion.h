@@ -25,22 +25,24 @@
  * failure.
  *
  * Threads. Objects may be used from any thread, but calls on one context and its objects must not
- * overlap. A call that overlaps another returns DM_ERROR_WRONG_STATE and leaves the error text and
- * everything else unchanged; a destroy function that overlaps destroys nothing. The exceptions,
- * which may be called at any time from any thread, are dm_trainer_cancel and dm_sampler_cancel
- * (also from signal handlers), functions that take no object, and functions that return a property
- * that never changes (dm_*_context, dm_sampler_shape, dm_unet_parameter_count and the like, which
- * return no status). Different contexts are independent. The threads of a context do not survive
- * fork(): create contexts after it, and destroy none in the child.
+ * overlap. A call that overlaps another returns DM_ERROR_WRONG_STATE, writes no error text (so
+ * dm_context_error still has an older one) and does nothing but clear its outputs; a destroy
+ * function that overlaps destroys nothing. The exceptions, which may be called at any time from any
+ * thread, are dm_trainer_cancel and dm_sampler_cancel (also from signal handlers),
+ * dm_context_get_memory, functions that take no object, and functions that return a property that
+ * never changes and no status (dm_*_context, dm_sampler_shape, dm_unet_parameter_count and the
+ * like). Different contexts are independent. The threads of a context do not survive fork(): create
+ * contexts after it, and destroy none in the child.
  *
  * Callbacks receive `user` first, run on the thread that called the library, and stop the work by
  * returning non-zero. Before that, a callback may store a reason with dm_callback_fail; the call
- * then returns DM_ERROR_CALLBACK_FAILED and the reason is part of its error text. A callback must
- * return: no exception and no longjmp may pass through the library. While it runs, it may call the
- * cancel functions, dm_callback_fail, functions that take no object, the dm_image_ functions of its
- * own context, and anything of another context. Every other call in its own context returns
- * DM_ERROR_WRONG_STATE. Allocator, log and parallel_for callbacks may call nothing of their
- * context.
+ * then returns DM_ERROR_CALLBACK_FAILED and the reason is part of its error text. Pointers that a
+ * callback receives are valid until it returns. It must return: no exception and no longjmp may
+ * pass through the library. While it runs, it may call the cancel functions, dm_callback_fail,
+ * functions that take no object, dm_options_set and dm_options_get, the dm_image_ functions,
+ * dm_context_error_copy and dm_context_get_memory of its own context, and anything of another
+ * context. Every other call in its own context returns DM_ERROR_WRONG_STATE. Allocator, log and
+ * parallel_for callbacks may call nothing of their context.
  *
  * Files are complete or absent: on failure, what stood under the name before is still there.
  */
@@ -116,9 +118,11 @@ DM_API const char *dm_status_message(dm_status status);
  * Later versions only append members. A caller compiled against an older header keeps its
  * behaviour; a caller compiled against a newer one gets DM_ERROR_UNSUPPORTED_VERSION if it sets a
  * member that this library does not know. A NULL options pointer means the defaults. Members named
- * `padding` must be 0 or NULL. An init function fails only if the struct is NULL or `size` is not a
- * multiple of 4 from 4 to 4096. An option that does not apply to the selected method is ignored;
- * options that contradict each other are refused.
+ * `padding` must be 0 or NULL. An init function fails only if the struct is NULL, or if `size` ends
+ * within a member or is not a multiple of 4 from 4 to 4096. Structs that a function fills must be
+ * initialised too. Members without a default must be set. A parameter of a method that is not
+ * selected is ignored, except that its range is checked; what the selected method cannot do is
+ * refused, with the names of both options.
  *
  * The functions of this section let another language read the layout, defaults, ranges and names at
  * run time instead of copying them. Returned strings have static storage. */
@@ -191,8 +195,9 @@ typedef struct dm_context_options {
     int32_t profile;       /* 1: measure for dm_context_profile_row. Default: 0. */
     int32_t large_pages;   /* 1: ask the system for large pages for blocks of 4 MB and more, unless
                               `allocate` is set. Saves 1 to 3 % of a step. Default: 0. */
-    /* Replace malloc and free; set both or neither. `size` is what was asked for. They may be
-     * called from another thread where dm_unet_share is used. Default: NULL. */
+    /* Replace malloc and free; set both or neither. `size` is the requested number of bytes. With
+     * dm_unet_share other threads call them too, and they must stay valid until the last share is
+     * destroyed. Default: NULL. */
     void *(*allocate)(void *user, size_t size);
     void (*release)(void *user, void *pointer, size_t size);
     void *allocator_user;
@@ -213,8 +218,8 @@ DM_API dm_status dm_context_options_init(dm_context_options *options, size_t siz
 DM_API dm_status dm_context_create(dm_context **out, const dm_context_options *options, char *error,
                                    size_t capacity);
 /* The reason for the last failure in this context, as in "unet: 'norm_groups' is 30; it must divide
- * every entry of 'channels' (64 at level 0)". Valid until the next call. Functions that take no
- * object write no text. */
+ * every entry of 'channels' (64 at level 0)". Valid until the next call, and must not be read while
+ * another thread is in a call. Functions that take no object write no text. */
 DM_API const char *dm_context_error(const dm_context *context);
 /* The same, copied to `text` and shortened to `capacity` bytes. *size, if not NULL, becomes the
  * size of the whole text with its final 0. */
@@ -381,6 +386,7 @@ enum {
 
 typedef int32_t dm_prediction;
 enum {
+    DM_PREDICT_ANY = -1, /* only as expected_prediction of a sampler */
     DM_PREDICT_EPS = 0,  /* the noise (Ho et al. 2020, eq. 14) */
     DM_PREDICT_X0 = 1,   /* the clean image */
     DM_PREDICT_V = 2,    /* sqrt(a) eps - sqrt(1-a) x_0 (Salimans and Ho 2022, appendix D) */
@@ -468,6 +474,7 @@ typedef struct dm_unet_input {
     uint64_t count;       /* images, 1 to 65536 */
     uint64_t x_elements;  /* floats of `x`: count * height * width * in_channels (twice the channels
                              with self_conditioning) */
+    uint64_t time_count;  /* `count` */
     uint64_t label_count; /* `count`, or 0 without labels */
     const float *x;       /* [count, height, width, in_channels] */
     const double *times;  /* [count], the network's time input (DM_SERIES_TIME); finite */
@@ -584,6 +591,7 @@ typedef struct dm_dataset_callback {
 } dm_dataset_callback;
 
 DM_API dm_status dm_dataset_info_init(dm_dataset_info *info, size_t size);
+DM_API dm_status dm_dataset_item_init(dm_dataset_item *item, size_t size);
 DM_API dm_status dm_dataset_memory_init(dm_dataset_memory *memory, size_t size);
 DM_API dm_status dm_dataset_callback_init(dm_dataset_callback *callback, size_t size);
 /* The binary version of CIFAR-10: the published cifar-10-binary.tar.gz, read without unpacking it,
@@ -617,8 +625,8 @@ typedef struct dm_trainer dm_trainer;
 typedef int32_t dm_rate_schedule;
 enum { DM_RATE_CONSTANT = 0, DM_RATE_LINEAR = 1, DM_RATE_COSINE = 2 };
 
-/* What the backward pass recomputes instead of keeping it from the forward pass: less memory, more
- * time, the same bits. */
+/* Gradient checkpointing: what the backward pass recomputes instead of keeping it from the forward
+ * pass. Less memory, more time, the same bits. */
 typedef int32_t dm_recompute;
 enum {
     DM_RECOMPUTE_NONE = 0,
@@ -632,13 +640,13 @@ enum {
 typedef int32_t dm_timestep_sampling;
 enum {
     DM_TIMESTEPS_UNIFORM = 0,      /* all timesteps equally likely */
-    DM_TIMESTEPS_LOSS_AWARE = 1,   /* proportional to the root mean square of a timestep's last 10
-                                      losses, mixed with a uniform share of 0.001, and weighted so
-                                      that the expected gradient is unchanged; uniform until each
-                                      timestep has 10 losses (Nichol and Dhariwal 2021, sec. 3.3) */
-    DM_TIMESTEPS_LOGIT_NORMAL = 2, /* flow: u = sigmoid(n), n normal with logit_mean and logit_std,
-                                      in place of (t+1)/T, then shifted by flow_shift (Esser et al.
-                                      2024, eq. 19) */
+    DM_TIMESTEPS_LOSS_AWARE = 1,   /* probability proportional to the root mean square of the
+                                      timestep's last 10 losses, plus 0.001 uniform. Losses are
+                                      divided by the probability, so the expected gradient is
+                                      unchanged. Uniform until every timestep has 10 losses (Nichol
+                                      and Dhariwal 2021, sec. 3.3) */
+    DM_TIMESTEPS_LOGIT_NORMAL = 2, /* flow: draws u, the schedule's (t+1)/T, as sigmoid(n), n normal
+                                      with logit_mean and logit_std (Esser et al. 2024, eq. 19) */
     DM_TIMESTEPS_LOG_NORMAL = 3 /* EDM: ln(sigma) normal with log_sigma_mean and log_sigma_std, not
                                    limited to sigma_min and sigma_max (Karras et al. 2022,
                                    table 1) */
@@ -647,22 +655,25 @@ enum {
 /* The loss of one element with error d. */
 typedef int32_t dm_loss;
 enum {
-    DM_LOSS_MSE = 0,   /* d^2 */
-    DM_LOSS_HUBER = 1, /* 2 delta^2 (sqrt(1 + (d/delta)^2) - 1) with delta = huber_delta */
-    DM_LOSS_HYBRID = 2 /* learned_variance: d^2 of eps, plus bound_lambda T times the term of the
-                          variational bound in bits, whose gradient reaches the variance alone
-                          (Nichol and Dhariwal 2021, eq. 16) */
+    DM_LOSS_MSE = 0, /* d^2 */
+    DM_LOSS_PSEUDO_HUBER =
+        1, /* pseudo-Huber: 2 delta^2 (sqrt(1 + (d/delta)^2) - 1), delta = huber_delta */
+    DM_LOSS_HYBRID = 2 /* with learned_variance: d^2 of eps + bound_lambda T L_t, L_t the term of
+                          the variational lower bound (VLB) in bits; the gradient of L_t reaches the
+                          variance only (Nichol and Dhariwal 2021, eq. 16) */
 };
 
 /* The weight of an image's loss. SNR is signal^2 / noise^2. Always 1 with DM_PREDICT_EDM. */
 typedef int32_t dm_loss_weight;
 enum {
     DM_LOSS_WEIGHT_SIMPLE = 0,  /* 1 (Ho et al. 2020, eq. 14) */
-    DM_LOSS_WEIGHT_MIN_SNR = 1, /* min(SNR, min_snr_gamma) on the error of x_0, for any prediction
+    DM_LOSS_WEIGHT_MIN_SNR = 1, /* min(SNR, min_snr_gamma), defined for the error of x_0 and
+                                   converted to the prediction type
                                    (Hang et al. 2023) */
-    DM_LOSS_WEIGHT_P2 = 2,      /* 1 / (p2_k + SNR)^p2_gamma on the error of eps, for any prediction
+    DM_LOSS_WEIGHT_P2 = 2,      /* 1 / (p2_k + SNR)^p2_gamma, defined for the error of eps and
+                                   converted to the prediction type
                                    (Choi et al. 2022) */
-    DM_LOSS_WEIGHT_BOUND = 3    /* eps: beta / (2 alpha noise^2), as in the variational bound with
+    DM_LOSS_WEIGHT_BOUND = 3    /* eps: beta / (2 alpha noise^2), as in the VLB with
                                    variance beta (Ho et al. 2020, eq. 12) */
 };
 
@@ -690,13 +701,13 @@ typedef struct dm_trainer_options {
     dm_timestep_sampling timestep_sampling; /* Default: DM_TIMESTEPS_UNIFORM. */
     double label_dropout; /* probability that a label becomes -1 (no class), as classifier-free
                              guidance needs (Ho and Salimans 2022). Default: 0. */
-    double self_conditioning_rate; /* probability that a pass gives a self-conditioned network its
-                                      own estimate of x_0, from a pass without gradient, instead
-                                      of 0. Default: 0.5. */
+    double self_conditioning_rate; /* probability that a self-conditioned network gets its own
+                                      estimate of x_0, computed without gradient, instead of zeros.
+                                      Default: 0.5. */
     double logit_mean;             /* DM_TIMESTEPS_LOGIT_NORMAL; -100 to 100. Default: 0. */
     double logit_std;              /* above 0, at most 100. Default: 1. */
-    double log_sigma_mean;         /* DM_TIMESTEPS_LOG_NORMAL; -10 to 10. Default: -1.2. */
-    double log_sigma_std;          /* above 0, at most 5. Default: 1.2. */
+    double log_sigma_mean;         /* DM_TIMESTEPS_LOG_NORMAL (P_mean); -10 to 10. Default: -1.2. */
+    double log_sigma_std;          /* (P_std) above 0, at most 5. Default: 1.2. */
 
     /* Loss. */
     dm_loss loss;               /* Default: DM_LOSS_MSE. */
@@ -711,18 +722,18 @@ typedef struct dm_trainer_options {
     dm_optimizer optimizer;                  /* Default: DM_OPTIMIZER_ADAMW. */
     dm_rate_schedule learning_rate_schedule; /* Default: DM_RATE_CONSTANT. */
     double learning_rate;                    /* 0 to 1e6. Default: 1e-4. */
-    double learning_rate_final; /* fraction of learning_rate that is left at the end of a linear or
-                                   cosine schedule. Default: 0. */
-    uint64_t learning_rate_steps; /* the step at which the schedule ends; above warmup_steps.
-                               Default: 0. */
-    uint64_t warmup_steps;        /* steps over which the rate first rises linearly. Default: 0. */
-    double beta1;                 /* [0, 1). Default: 0.9. */
-    double beta2;                 /* [0, 1). Default: 0.999. */
-    double adam_eps;              /* above 0. Default: 1e-8. */
-    double weight_decay;          /* 0 to 1e6. Default: 0. */
-    double gradient_clip; /* largest norm of the whole gradient; 0: no clipping. Default: 1. */
+    double learning_rate_end_fraction; /* fraction of learning_rate that is left when a linear or
+                                   cosine schedule ends. Default: 0. */
+    uint64_t learning_rate_end_step;   /* step at which the schedule ends, warm-up included; above
+                                       warmup_steps. Default: 0. */
+    uint64_t warmup_steps; /* steps over which the rate first rises linearly. Default: 0. */
+    double beta1;          /* [0, 1). Default: 0.9. */
+    double beta2;          /* [0, 1). Default: 0.999. */
+    double adam_eps;       /* above 0. Default: 1e-8. */
+    double weight_decay;   /* 0 to 1e6. Default: 0. */
+    double gradient_clip;  /* largest norm of the whole gradient; 0: no clipping. Default: 1. */
 
-    /* EMAs. Each of the four is kept where one of its two entries is above 0. */
+    /* EMAs. EMA i is kept if ema_decay[i] or ema_half_life[i] is above 0; not both may be. */
     double ema_decay[4];     /* decay per step, [0, 1). Default: 0.9999, 0, 0, 0. */
     double ema_half_life[4]; /* in images: decay 0.5^(images per step / half-life) (Karras et al.
                                 2022). Default: 0. */
@@ -783,7 +794,7 @@ DM_API dm_context *dm_trainer_context(const dm_trainer *trainer);
 DM_API dm_status dm_trainer_get_options(const dm_trainer *trainer, dm_trainer_options *options,
                                         size_t size);
 /* One step on the dataset's next images, in an order shuffled anew each epoch. stats may be NULL. A
- * loss or gradient that is not finite, or a gradient norm above 1e18 after clipping, gives
+ * loss or gradient that is not finite, or a norm above 1e18 of what enters the moments, gives
  * DM_ERROR_NOT_FINITE: the step counts, but weights, EMAs and moments stay as they were. */
 DM_API dm_status dm_trainer_step(dm_trainer *trainer, dm_train_stats *stats);
 /* One step on images of the caller's. */
@@ -806,8 +817,8 @@ DM_API dm_status dm_trainer_save(const dm_trainer *trainer, const char *path);
 /* The same bytes to `buffer`, as dm_unet_save_memory does. */
 DM_API dm_status dm_trainer_save_memory(const dm_trainer *trainer, void *buffer, size_t capacity,
                                         size_t *size);
-/* Stops the current run after the step in progress, or the next call that would do a step, with
- * DM_ERROR_CANCELLED. The request stands until a call has returned that status. */
+/* Stops the run in progress after its current step with DM_ERROR_CANCELLED; if none is, the next
+ * call that would do a step returns that status instead. */
 DM_API void dm_trainer_cancel(dm_trainer *trainer);
 DM_API void dm_trainer_destroy(dm_trainer *trainer);
 
@@ -825,7 +836,7 @@ enum {
                             evaluations), then linear multistep */
     DM_SOLVER_PLMS = 3,  /* the same with a second-order start (1 extra evaluation) */
     DM_SOLVER_EULER = 4, /* Karras et al. (2022), algorithm 2 without the correction */
-    DM_SOLVER_EULER_ANCESTRAL = 5, /* Euler below the next level, then noise (k-diffusion) */
+    DM_SOLVER_EULER_ANCESTRAL = 5, /* Euler to sigma_down, then noise up to sigma (k-diffusion) */
     DM_SOLVER_HEUN = 6,            /* Karras et al. (2022), algorithms 1 and 2; 2 steps - 1
                                       evaluations */
     DM_SOLVER_DPM2 = 7,            /* midpoint rule over log sigma (Lu et al. 2022, DPM-Solver-2);
@@ -861,8 +872,7 @@ enum {
                                     Dhariwal 2021, eq. 15) */
 };
 
-/* Between the first and the last level that the spacing gives, the values of sigma = noise / signal
- * that are visited. */
+/* How sigma = noise / signal is spaced between the first and the last level of the timesteps. */
 typedef int32_t dm_grid;
 enum {
     DM_GRID_AUTO = 0,       /* the solver's own (docs/solvers.md) */
@@ -887,9 +897,9 @@ typedef struct dm_sampler_options {
 
     /* The solver. */
     int32_t order;             /* of solvers that have one; 0: the usual. Default: 0. */
-    int32_t lower_order_final; /* 1: lower the order towards the last step: DPM-Solver++ and DEIS
-                               with fewer than 15 steps, UniPC and singlestep DPM-Solver++ always.
-                               Default: 1. */
+    int32_t lower_order_final; /* 1: lower the order towards the last step: UniPC and singlestep
+                                  DPM-Solver++ always, DPM-Solver++ and DEIS with fewer than 15
+                                  steps. Default: 1. */
     dm_variance variance;      /* DDPM. Default: DM_VARIANCE_AUTO. */
     int32_t rederive_eps; /* DDIM: 1: derive eps from the clipped x_0; 0: keep the predicted eps;
                              -1: on when guidance is used, otherwise off. Other solvers always
@@ -897,26 +907,27 @@ typedef struct dm_sampler_options {
     double eta;           /* DDIM: 0: deterministic; 1: as noisy as DDPM. Default: 0. */
     double churn;         /* Euler and Heun: S_churn of Karras et al. (2022), algorithm 2, the noise
                              added before each step. Default: 0. */
-    double churn_min;     /* S_tmin, in sigma. Default: 0. */
-    double churn_max;     /* S_tmax, in sigma. Default: 1e300. */
-    double churn_noise;   /* S_noise. Default: 1. */
+    double churn_sigma_min; /* S_tmin, in sigma. Default: 0. */
+    double churn_sigma_max; /* S_tmax, in sigma. Default: 1e300. */
+    double churn_noise;     /* S_noise. Default: 1. */
 
     /* The model's output. */
-    int32_t clip;       /* 1: clip the predicted x_0 to [-1, 1]. Default: 1. */
-    int32_t prediction; /* dm_prediction that the caller assumes: another network is refused; -1:
-                           any. Default: -1. */
-    double guidance;    /* classifier-free guidance: unconditional + guidance * (conditional -
-                           unconditional) (Ho and Salimans 2022), evaluated as one batch; 1: off.
-                           Default: 1. */
+    int32_t clip;                      /* 1: clip the predicted x_0 to [-1, 1]. Default: 1. */
+    dm_prediction expected_prediction; /* what the caller assumes: a network of another type is
+                                          refused. Default: DM_PREDICT_ANY. */
+    double guidance;         /* classifier-free guidance: unconditional + guidance * (conditional -
+                                unconditional) (Ho and Salimans 2022), evaluated as one
+                                batch; 1: off. Default: 1. */
     double guidance_rescale; /* 0 to 1: how far the guided output is rescaled to the conditional
                                output's standard deviation (Lin et al. 2024, eq. 15, 16).
                                Default: 0. */
-    double guidance_begin;   /* guidance is used where t / T lies between guidance_begin and */
-    double guidance_end;     /* guidance_end (Kynkaanniemi et al. 2024). Default: 0 and 1. */
-    double threshold;        /* dynamic thresholding (Saharia et al. 2022): the quantile of |x_0| to
-                                which x_0 is clipped, if above 1, and by which it is divided. 0:
-                                off. Needs `clip`. Default: 0. */
-    double threshold_max;    /* upper limit of that quantile. Default: 1e300. */
+    double guidance_begin;   /* guidance is used for t / T in [guidance_begin, guidance_end]
+                                (Kynkaanniemi et al. 2024). Default: 0. */
+    double guidance_end;     /* Default: 1. */
+    double threshold;     /* dynamic thresholding (Saharia et al. 2022): clip x_0 to +-s and divide
+                             it by s, s = max(1, this quantile of |x_0|). 0: off. Needs `clip`.
+                             Default: 0. */
+    double threshold_max; /* upper limit of s. Default: 1e300. */
 
     /* Levels of the caller's, in place of spacing, grid and steps: at most one list. Copied. */
     uint64_t custom_count; /* of the list. Default: 0. */
@@ -935,8 +946,8 @@ typedef struct dm_sampler_progress {
     uint64_t first;
     uint64_t count;
     uint64_t elements; /* floats of x_t and of x_0 */
-    const float *x_t;  /* [count, h, w, c] */
-    const float *x_0;  /* [count, h, w, c], predicted from it */
+    const float *x_t;  /* [count, h, w, c], after the step */
+    const float *x_0;  /* [count, h, w, c], predicted by the step's last model evaluation */
 } dm_sampler_progress;
 
 /* Called after each step. Non-zero stops the run with DM_ERROR_CANCELLED. */
@@ -952,7 +963,8 @@ typedef struct dm_noise_request {
 } dm_noise_request;
 
 /* Writes noise [count, elements] in place of the library's. `size` is count * elements. Masked and
- * repeated steps use the library's noise all the same. */
+ * repeated steps use the library's noise all the same. Non-zero stops the run with
+ * DM_ERROR_CALLBACK_FAILED. */
 typedef int32_t (*dm_noise_source)(void *user, const dm_noise_request *request, float *noise,
                                    size_t size);
 
@@ -961,19 +973,22 @@ typedef struct dm_denoiser_input {
     uint32_t struct_size;
     int32_t height, width, channels;
     uint64_t first;  /* first image of the request */
-    uint64_t count;  /* images; with guidance, those of one half come before the other's */
+    uint64_t count;  /* images. With guidance twice as many: the conditional ones first, then the
+                        same images with label -1 */
     double timestep; /* fractional timestep, 0 to T-1 */
     double time;     /* the network's time input (DM_SERIES_TIME) */
     double signal;   /* x = signal x_0 + noise eps, before input scaling */
     double noise;
     const float *x; /* [count, height, width, channels], scaled by c_in with DM_PREDICT_EDM */
-    const int32_t *labels;         /* [count], -1 for no class; NULL if the request has none */
-    const float *condition_image;  /* image condition; NULL until requests can carry one */
-    const float *condition_vector; /* vector condition; likewise */
+    const int32_t *labels; /* [count], -1 for no class; NULL if the request has none */
+    /* Conditions, NULL and 0 until requests can carry some. */
+    const float *condition_image;
+    const float *condition_vector;
+    uint64_t condition_image_elements, condition_vector_elements;
 } dm_denoiser_input;
 
-/* Writes the model's output [count, height, width, channels]; `elements` is its number of
- * floats. */
+/* Writes the model's output [count, height, width, channels]; `elements` is the number of floats of
+ * `output` and of input->x. Non-zero stops the run with DM_ERROR_CALLBACK_FAILED. */
 typedef int32_t (*dm_denoiser_evaluate)(void *user, const dm_denoiser_input *input, float *output,
                                         size_t elements);
 
@@ -1002,16 +1017,16 @@ enum {
 /* What to sample. */
 typedef struct dm_sampler_request {
     uint32_t struct_size;
-    dm_random random;      /* Default: DM_RANDOM_PHILOX. */
-    uint64_t count;        /* images, 1 to 65536. Default: 1. */
-    uint64_t seed;         /* image i has seed + i, and is the same in any batch. Default: 0. */
-    double strength;       /* above 0, at most 1: share of the steps, the last ones, that `image`
-                              goes through after noise was added to it (SDEdit, Meng et al. 2022).
-                              Default: 1, all steps from noise alone. */
-    int32_t repaint_times; /* with a mask: repetitions of each segment of steps (RePaint, Lugmayr et
-                              al. 2022, algorithm 1), 1 to 100; not with multistep solvers.
-                              Default: 1. */
-    int32_t repaint_jump;  /* steps of a segment. Default: 10. */
+    dm_random random; /* Default: DM_RANDOM_PHILOX. */
+    uint64_t count;   /* images, 1 to 65536. Default: 1. */
+    uint64_t seed;    /* image i has seed + i, and is the same in any batch. Default: 0. */
+    double strength;  /* SDEdit (Meng et al. 2022): only the last strength * steps steps are
+                           done, from a noised `image`; above 0, at most 1. Default: 1, all
+                           steps from noise alone. */
+    int32_t repaint_repetitions; /* with a mask: repetitions of each segment of steps (RePaint,
+                              Lugmayr et al. 2022, algorithm 1), 1 to 100; not with multistep
+                              solvers. Default: 1. */
+    int32_t repaint_jump_length; /* steps of a segment. Default: 10. */
     /* The number of elements of each array below; 0 where it is NULL. */
     uint64_t seed_count, label_count, initial_noise_elements, image_elements, mask_elements;
     const uint64_t *seeds;      /* [count], in place of seed + i. Default: NULL. */
@@ -1044,33 +1059,38 @@ DM_API dm_status dm_sampler_create_with_denoiser(dm_sampler **out, dm_context *c
                                                  const dm_denoiser *denoiser,
                                                  const dm_sampler_options *options);
 DM_API dm_context *dm_sampler_context(const dm_sampler *sampler);
-/* The options in effect: what was left to the solver is filled in, pointers are NULL. */
+/* The options in effect: what was left to the solver is filled in. The lists of custom levels are
+ * NULL with their custom_count kept, so that they are not taken for a complete description; see
+ * dm_sampler_get_levels. */
 DM_API dm_status dm_sampler_get_options(const dm_sampler *sampler, dm_sampler_options *options,
                                         size_t size);
 /* The size of an image. Each pointer may be NULL. All 0 for a NULL sampler. */
 DM_API void dm_sampler_shape(const dm_sampler *sampler, int32_t *height, int32_t *width,
                              int32_t *channels);
-/* Steps of a run, and model evaluations; of a run with strength 1, without repetitions. */
+/* Number of steps, and of model evaluations, of a run with strength 1 and without RePaint. */
 DM_API int32_t dm_sampler_steps(const dm_sampler *sampler);
 DM_API int32_t dm_sampler_evaluations(const dm_sampler *sampler);
 /* The noise level of each model evaluation, in order: fractional timestep, signal and noise.
  * `count` must be dm_sampler_evaluations. Each array may be NULL. */
 DM_API dm_status dm_sampler_get_levels(const dm_sampler *sampler, double *timesteps, double *signal,
                                        double *noise, size_t count);
-/* Samples into images [count, h, w, c]; `elements` must be their number of floats. */
+/* Samples into images [count, h, w, c]; `elements` must be their number of floats. After a failure
+ * only the images of finished batches are defined. */
 DM_API dm_status dm_sampler_run(dm_sampler *sampler, const dm_sampler_request *request,
                                 float *images, size_t elements);
-/* The same run in steps, with the same bits, for a caller that must not block. dm_sampler_start
- * copies the request; its arrays must stay valid and unchanged until dm_sampler_finish.
- * dm_sampler_step does one step of one batch and sets *steps_left, the steps of all batches that
- * remain. Other calls in the context may come in between. A sampler holds one run at a time: other
- * runs on it return DM_ERROR_WRONG_STATE. */
+/* A held run: the same in steps, with the same bits, for a caller that must not block.
+ * dm_sampler_start copies the request; its arrays must stay valid and unchanged until
+ * dm_sampler_finish. dm_sampler_step does one step of one batch and then sets *steps_left, the
+ * steps of all batches that remain. Other calls in the context may come in between, but if they
+ * change the network's weights, the next step returns DM_ERROR_WRONG_STATE. A sampler holds one run
+ * at a time: other runs on it return DM_ERROR_WRONG_STATE. A step that fails otherwise ends the
+ * run. */
 DM_API dm_status dm_sampler_start(dm_sampler *sampler, const dm_sampler_request *request);
 DM_API dm_status dm_sampler_step(dm_sampler *sampler, int32_t *steps_left);
 /* x_0 as predicted at the last step, for all images; 0 for those whose batch has not begun. */
 DM_API dm_status dm_sampler_get_preview(const dm_sampler *sampler, float *images, size_t elements);
-/* Ends the run and copies its images. With NULL and 0 it is abandoned. DM_ERROR_WRONG_STATE if
- * steps are left, and the run stays. A step that fails ends the run too. */
+/* Ends the run and copies its images. With NULL and 0 it is abandoned, and a request to cancel is
+ * forgotten. DM_ERROR_WRONG_STATE if steps are left, and the run stays. */
 DM_API dm_status dm_sampler_finish(dm_sampler *sampler, float *images, size_t elements);
 /* Writes the initial noise x_T of that request to noise [count, h, w, c]; it may be edited or
  * interpolated and become a request's initial_noise. */

@@ -76,6 +76,7 @@ static const dmi_enum_value preset[] = {
      "the CIFAR-10 network of Ho et al. (2020), 35.7 million parameters"},
 };
 static const dmi_enum_value prediction[] = {
+    {DM_PREDICT_ANY, "any", "any of the others"},
     {DM_PREDICT_EPS, "eps", "the noise"},
     {DM_PREDICT_X0, "x0", "the clean image"},
     {DM_PREDICT_V, "v", "velocity of the cosine path (Salimans and Ho 2022)"},
@@ -121,7 +122,7 @@ static const dmi_enum_value timestep_sampling[] = {
 };
 static const dmi_enum_value loss[] = {
     {DM_LOSS_MSE, "mse", "mean squared error"},
-    {DM_LOSS_HUBER, "huber", "pseudo-Huber loss"},
+    {DM_LOSS_PSEUDO_HUBER, "pseudo_huber", "pseudo-Huber loss"},
     {DM_LOSS_HYBRID, "hybrid", "squared error and variational bound, for a learned variance"},
 };
 static const dmi_enum_value loss_weight[] = {

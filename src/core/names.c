@@ -134,8 +134,10 @@ static dm_status fail_value(dmi_host *host, const dmi_struct *of, const dmi_memb
                     of->owner, m->name, value, dmi_member_kind(m));
 }
 
-static bool is_pointer(const dmi_member *m) {
-    return m->type == DM_TYPE_POINTER || m->type == DM_TYPE_FUNCTION || m->type == DM_TYPE_STRING;
+static dm_status check_text(dmi_host *host, const dmi_struct *of, const dmi_member *m) {
+    if (dmi_member_has_text(m)) return DM_OK;
+    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "%s: '%s' is a member without text", of->owner,
+                    m->name);
 }
 
 static dm_status set_option(dmi_host *host, const char *name, void *options, const char *member,
@@ -145,9 +147,8 @@ static dm_status set_option(dmi_host *host, const char *name, void *options, con
     dm_status status = find_member(host, name, options, member, &of, &m);
     if (status) return status;
     if (!value) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "options: 'value' is NULL");
-    if (is_pointer(m))
-        return dmi_fail(host, DM_ERROR_UNSUPPORTED, "%s: '%s' is a pointer and has no text",
-                        of->owner, member);
+    status = check_text(host, of, m);
+    if (status) return status;
     /* Into a copy, so that a refused value leaves the struct as it was. */
     union {
         uint8_t bytes[1024];
@@ -185,9 +186,8 @@ static dm_status get_option(dmi_host *host, const char *name, const void *option
     char whole[DMI_TEXT_SIZE];
     dm_status status = find_member(host, name, options, member, &of, &m);
     if (status) return status;
-    if (is_pointer(m))
-        return dmi_fail(host, DM_ERROR_UNSUPPORTED, "%s: '%s' is a pointer and has no text",
-                        of->owner, member);
+    status = check_text(host, of, m);
+    if (status) return status;
     if (!dmi_member_format(m, options, true, whole, sizeof whole))
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "%s: '%s' has no text: it is not finite",
                         of->owner, member);

@@ -219,7 +219,10 @@ static dm_status check_padding(dmi_host *host, const dmi_struct *of, const dmi_m
 
 dm_status dmi_struct_check_member(dmi_host *host, const dmi_struct *of, const dmi_member *m,
                                   const void *values) {
-    if (m->enumeration) return check_enum(host, of, m, values);
+    if (m->enumeration) {
+        dm_status status = check_enum(host, of, m, values);
+        if (status) return status;
+    }
     if (strncmp(m->name, "padding", strlen("padding")) == 0)
         return check_padding(host, of, m, values);
     dm_status status = DM_OK;

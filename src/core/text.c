@@ -203,6 +203,8 @@ static const value_type *type_of(const dmi_member *member) {
 
 /* ---- members ---- */
 
+bool dmi_member_has_text(const dmi_member *member) { return type_of(member) != NULL; }
+
 const char *dmi_member_kind(const dmi_member *member) {
     const value_type *type = type_of(member);
     return type ? type->kind : "no text";

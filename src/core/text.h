@@ -22,6 +22,8 @@ bool dmi_member_format(const dmi_member *member, const void *values, bool shorte
 /* The reverse, also for names of enumerations. With `complete`, an array must have all entries;
  * else missing ones become 0. False: malformed, and *values may have changed. */
 bool dmi_member_parse(const dmi_member *member, void *values, const char *text, bool complete);
+/* Whether the member has a text at all: pointers, strings and outputs of other types have none. */
+bool dmi_member_has_text(const dmi_member *member);
 /* What the text of a member must be: "a 32-bit integer". */
 const char *dmi_member_kind(const dmi_member *member);
 

@@ -1,6 +1,10 @@
 /* What all datasets share: their life, and the public functions on them. */
 #include "dataset/dataset.h"
 
+dm_status dm_dataset_item_init(dm_dataset_item *item, size_t size) {
+    return dmi_struct_init(&dmi_struct_dataset_item, item, size);
+}
+
 dm_status dm_dataset_info_init(dm_dataset_info *info, size_t size) {
     return dmi_struct_init(&dmi_struct_dataset_info, info, size);
 }

@@ -86,10 +86,10 @@ static dm_status check_schedule(const dm_sampler *s) {
 static dm_status check_model(const dm_sampler *s) {
     dmi_host *host = &s->context->host;
     const dm_sampler_options *o = &s->options;
-    if (o->prediction >= 0 && o->prediction != s->prediction)
+    if (o->expected_prediction != DM_PREDICT_ANY && o->expected_prediction != s->prediction)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "sampler: 'prediction' is %d (%s); the model predicts %s",
-                        (int)o->prediction, dmi_prediction_name(o->prediction),
+                        "sampler: 'expected_prediction' is %d (%s); the model predicts %s",
+                        (int)o->expected_prediction, dmi_prediction_name(o->expected_prediction),
                         dmi_prediction_name(s->prediction));
     if (o->variance == DM_VARIANCE_LEARNED && !s->learned_variance)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
@@ -161,6 +161,6 @@ dm_status dmi_sampler_resolve_options(dm_sampler *s) {
     if (o->order == 0) o->order = s->solver->order;
     if (s->solver->eps_from_clipped_x0) o->rederive_eps = 1;
     else if (o->rederive_eps < 0) o->rederive_eps = o->guidance != 1;
-    o->prediction = s->prediction;
+    o->expected_prediction = s->prediction;
     return DM_OK;
 }

@@ -110,16 +110,18 @@ static dm_status check_repaint(const dm_sampler *s, const dm_sampler_request *r)
     if (r->mask && !r->image)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                         "sampler: 'mask' cannot be combined with a request without 'image'");
-    if (r->repaint_times > 1 && !r->mask)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "sampler: 'repaint_times' %d cannot be combined with a request without "
-                        "'mask'",
-                        (int)r->repaint_times);
-    if (r->repaint_times > 1 && s->solver->multistep)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "sampler: 'repaint_times' %d cannot be combined with the solver %s, which "
-                        "uses the steps before",
-                        (int)r->repaint_times, dm_enum_name("dm_solver", s->options.solver));
+    if (r->repaint_repetitions > 1 && !r->mask)
+        return dmi_fail(
+            host, DM_ERROR_INVALID_ARGUMENT,
+            "sampler: 'repaint_repetitions' %d cannot be combined with a request without "
+            "'mask'",
+            (int)r->repaint_repetitions);
+    if (r->repaint_repetitions > 1 && s->solver->multistep)
+        return dmi_fail(
+            host, DM_ERROR_INVALID_ARGUMENT,
+            "sampler: 'repaint_repetitions' %d cannot be combined with the solver %s, which "
+            "uses the steps before",
+            (int)r->repaint_repetitions, dm_enum_name("dm_solver", s->options.solver));
     return DM_OK;
 }
 

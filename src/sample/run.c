@@ -9,7 +9,7 @@
 static void choose_segment(dmi_run *run, int32_t first) {
     const dm_sampler_request *r = &run->request;
     int32_t steps = run->plan->steps,
-            length = r->repaint_times > 1 ? r->repaint_jump : steps - run->plan->first;
+            length = r->repaint_repetitions > 1 ? r->repaint_jump_length : steps - run->plan->first;
     run->segment_first = run->step = first;
     run->segment_end = steps - first < length ? steps : first + length;
     run->repetition = 0;
@@ -37,7 +37,7 @@ static void finish_batch(dmi_run *run) {
 /* After a step. */
 static void advance(dmi_run *run) {
     if (run->step < run->segment_end) return;
-    if (++run->repetition < run->request.repaint_times) run->step = run->segment_first;
+    if (++run->repetition < run->request.repaint_repetitions) run->step = run->segment_first;
     else if (run->segment_end < run->plan->steps) choose_segment(run, run->segment_end);
     else finish_batch(run);
 }
@@ -55,7 +55,7 @@ bool dmi_run_is_done(const dmi_run *run) { return run->first >= run->request.cou
 
 /* Steps of one batch. */
 static int32_t batch_steps(const dmi_run *run) {
-    return (run->plan->steps - run->plan->first) * run->request.repaint_times;
+    return (run->plan->steps - run->plan->first) * run->request.repaint_repetitions;
 }
 
 int32_t dmi_run_steps_left(const dmi_run *run) {

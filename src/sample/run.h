@@ -11,8 +11,9 @@ typedef struct dmi_run {
     dm_sampler *sampler;
     dm_sampler_request request; /* checked, whole */
     const dmi_plan *plan;
-    float *images;  /* [count, n], the result */
-    float *preview; /* [count, n]: x_0 of finished batches for a held run, else NULL */
+    float *images;            /* [count, n], the result */
+    uint64_t weights_version; /* of a held run: that of the network's parameters at its start */
+    float *preview;           /* [count, n]: x_0 of finished batches for a held run, else NULL */
 
     /* The current batch. */
     size_t first, count; /* its images in the request */

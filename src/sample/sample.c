@@ -72,6 +72,7 @@ static dm_status hold(dm_sampler *s, const dmi_run *prepared) {
         status = dmi_alloc_zero(host, &s->held->preview, (size_t)prepared->request.count,
                                 s->elements * sizeof(float), "sampler: previews of a held run");
     if (!status) status = begin(s->held);
+    if (!status && s->unet) s->held->weights_version = s->unet->weights->params.version;
     if (status) release_held(s);
     return status;
 }
@@ -94,6 +95,14 @@ static dm_status check_held(const dm_sampler *s) {
                     "sampler: no run is held; begin one with dm_sampler_start");
 }
 
+/* The run's bits are those of dm_sampler_run only if the weights stay. */
+static dm_status check_weights(const dm_sampler *s) {
+    if (!s->unet || s->held->weights_version == s->unet->weights->params.version) return DM_OK;
+    return dmi_fail(&s->context->host, DM_ERROR_WRONG_STATE,
+                    "sampler: the network's weights have changed since dm_sampler_start; end the "
+                    "held run with dm_sampler_finish");
+}
+
 static dm_status step(dm_sampler *s, int32_t *steps_left) {
     dm_status status = check_held(s);
     if (status) return status;
@@ -101,6 +110,8 @@ static dm_status step(dm_sampler *s, int32_t *steps_left) {
         return dmi_fail(&s->context->host, DM_ERROR_WRONG_STATE,
                         "sampler: the held run has no steps left; call dm_sampler_finish");
     status = dmi_sampler_reserve_model(s, s->held->size);
+    if (!status) status = check_weights(s);
+    if (status == DM_ERROR_WRONG_STATE) return status;
     if (!status) status = dmi_run_step(s->held);
     if (status) {
         release_held(s);
@@ -111,7 +122,6 @@ static dm_status step(dm_sampler *s, int32_t *steps_left) {
 }
 
 dm_status dm_sampler_step(dm_sampler *sampler, int32_t *steps_left) {
-    if (steps_left) *steps_left = 0;
     if (!sampler) return DM_ERROR_INVALID_ARGUMENT;
     if (!dmi_enter(sampler->context)) return DM_ERROR_WRONG_STATE;
     return dmi_leave(sampler->context, step(sampler, steps_left));
@@ -148,6 +158,7 @@ static dm_status finish(dm_sampler *s, float *images, size_t elements) {
         memcpy(images, s->held->images, image_floats(s->held) * sizeof *images);
     }
     release_held(s);
+    atomic_store(&s->cancelled, 0); /* it was meant for this run */
     return DM_OK;
 }
 

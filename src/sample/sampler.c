@@ -55,7 +55,6 @@ static dm_status plan_all(dm_sampler *s) {
         dmi_plan_allocate(&s->context->host, &s->plan, s->options.steps, s->solver->stages_max);
     if (!status) status = dmi_sampler_plan_levels(s);
     if (status) return status;
-    s->options.custom_count = 0;
     s->options.custom_times = s->options.custom_sigmas = NULL;
     dmi_sampler_plan_stages(s, 0);
     return list_evaluations(s);

@@ -12,7 +12,7 @@ typedef struct loss_job {
 /* The sum of the errors of all elements; writes factor / 2 times its gradient. */
 static double error_sum(const dmi_loss *l, float *gradient, const float *output,
                         const float *target, double factor) {
-    if (l->kind == DM_LOSS_HUBER)
+    if (l->kind == DM_LOSS_PSEUDO_HUBER)
         return l->kernels->huber(gradient, output, target, (float)factor, (float)l->huber_delta,
                                  l->elements);
     return l->kernels->mse(gradient, output, target, (float)factor, l->elements);

@@ -76,13 +76,15 @@ static dm_status check_ema(dmi_host *host, const dm_trainer_options *o, int32_t 
 }
 
 dm_status dmi_trainer_check_options(dmi_host *host, const dm_trainer_options *o) {
-    if (o->learning_rate_schedule != DM_RATE_CONSTANT && o->learning_rate_steps <= o->warmup_steps)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "trainer: 'learning_rate_steps' is %llu; with 'learning_rate_schedule' %s "
-                        "it must be above 'warmup_steps' (%llu)",
-                        (unsigned long long)o->learning_rate_steps,
-                        dmi_enum_text("dm_rate_schedule", o->learning_rate_schedule),
-                        (unsigned long long)o->warmup_steps);
+    if (o->learning_rate_schedule != DM_RATE_CONSTANT &&
+        o->learning_rate_end_step <= o->warmup_steps)
+        return dmi_fail(
+            host, DM_ERROR_INVALID_ARGUMENT,
+            "trainer: 'learning_rate_end_step' is %llu; with 'learning_rate_schedule' %s "
+            "it must be above 'warmup_steps' (%llu)",
+            (unsigned long long)o->learning_rate_end_step,
+            dmi_enum_text("dm_rate_schedule", o->learning_rate_schedule),
+            (unsigned long long)o->warmup_steps);
     if (o->loss != DM_LOSS_MSE && o->loss_weight == DM_LOSS_WEIGHT_BOUND)
         return refuse(host, choice("", "loss_weight", "dm_loss_weight", o->loss_weight),
                       choice("", "loss", "dm_loss", o->loss),

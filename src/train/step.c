@@ -14,9 +14,9 @@ _Static_assert((int)DMI_DECAY_NONE == DM_RATE_CONSTANT && (int)DMI_DECAY_LINEAR 
 static double next_rate(const dm_trainer *trainer) {
     const dm_trainer_options *o = &trainer->options;
     dmi_rate rate = {.learning_rate = o->learning_rate,
-                     .final_rate = o->learning_rate_final,
+                     .final_rate = o->learning_rate_end_fraction,
                      .warmup_steps = o->warmup_steps,
-                     .decay_steps = o->learning_rate_steps,
+                     .decay_steps = o->learning_rate_end_step,
                      .decay = o->learning_rate_schedule};
     return dmi_rate_at(&rate, trainer->progress.steps + 1);
 }

@@ -133,6 +133,7 @@ static dm_status check_input(const dm_unet *unet, const dm_unet_input *input, co
     uint64_t pixels = input->count * (uint64_t)o->height * (uint64_t)o->width;
     dm_status status = check_size(host, "x_elements", input->x_elements,
                                   pixels * (uint64_t)dmi_unet_channels_in(o));
+    if (!status) status = check_size(host, "time_count", input->time_count, input->count);
     if (!status)
         status =
             check_size(host, "label_count", input->label_count, input->labels ? input->count : 0);

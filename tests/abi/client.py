@@ -52,7 +52,7 @@ def train(client, path):
     dataset = client.make("dm_dataset_create_shapes", client.context, c_int32(16), c_uint64(64),
                           c_uint64(2))
     options = client.options("dm_trainer_options", batch_size="4", learning_rate="1e-3",
-                             loss="huber", ema_decay="0.9")
+                             loss="pseudo_huber", ema_decay="0.9")
     trainer = client.make("dm_trainer_create", unet, schedule, dataset, options.memory)
     losses = {}
 

@@ -123,6 +123,7 @@ static void refuse_inputs(const client_objects *of) {
     dm_unet_input_init(&input, sizeof input);
     input.count = 2;
     input.x_elements = elements;
+    input.time_count = input.count;
     input.x = images;
     input.times = times;
     require_refused(dm_unet_forward(of->unet, HAS_ADDED(&input), images, elements), "unet_input");

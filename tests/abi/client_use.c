@@ -40,6 +40,7 @@ static void forward(const client_objects *of, const float *images) {
     dm_unet_input_init(&input.value, sizeof input.value);
     input.value.count = 2;
     input.value.x_elements = 2 * ELEMENTS;
+    input.value.time_count = input.value.count;
     input.value.x = images;
     input.value.times = times;
     client_require(dm_unet_forward(of->unet, &input.value, output, 2 * ELEMENTS) == DM_OK,

@@ -92,6 +92,7 @@ void subject_forward(subject *s) {
     dm_unet_input_init(&input, sizeof input);
     input.count = (uint64_t)s->set.batch;
     input.x_elements = elements;
+    input.time_count = input.count;
     input.x = s->images;
     input.times = s->times;
     subject_check(dm_unet_forward(s->unet, &input, s->output, elements), s->context);

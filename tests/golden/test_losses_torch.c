@@ -73,7 +73,7 @@ START_TEST(huber) {
     golden_fill(output, ALL, 1, "losses", "output");
     golden_fill(target, ALL, 1, "losses", "eps");
     dmi_loss loss = {.kernels = context->kernels,
-                     .kind = DM_LOSS_HUBER,
+                     .kind = DM_LOSS_PSEUDO_HUBER,
                      .huber_delta = deltas[_i],
                      .values = values,
                      .images = IMAGES,

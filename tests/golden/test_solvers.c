@@ -19,7 +19,7 @@ typedef struct solver_case {
     bool keep; /* final_alpha_one 0 */
     bool late; /* lower_order_final 0 */
     bool zero, back, guided, threshold;
-    double eta, churn, churn_min, churn_max, churn_noise, guidance_rescale,
+    double eta, churn, churn_sigma_min, churn_sigma_max, churn_noise, guidance_rescale,
         flow_shift; /* 0: as by default */
     double bound; /* of the relative error, where `usual_bound` is too tight, with the reason at its
                      line */
@@ -68,8 +68,8 @@ static const solver_case cases[] = {
     ROW("euler-scaled", EULER, EPS, 12, LINSPACE, .kind = DM_SCHEDULE_SCALED_LINEAR),
     ROW("euler-sigmoid", EULER, EPS, 12, LINSPACE, .kind = DM_SCHEDULE_SIGMOID),
     ROW("euler-zero", EULER, V, 12, TRAILING, .zero = true),
-    ROW("euler-churn", EULER, EPS, 12, LINSPACE, .churn = 3, .churn_min = 0.1, .churn_max = 100,
-        .churn_noise = 1.01),
+    ROW("euler-churn", EULER, EPS, 12, LINSPACE, .churn = 3, .churn_sigma_min = 0.1,
+        .churn_sigma_max = 100, .churn_noise = 1.01),
     ROW("ancestral-eps", EULER_ANCESTRAL, EPS, 12, LINSPACE),
     ROW("ancestral-x0", EULER_ANCESTRAL, X0, 12, LINSPACE),
     ROW("ancestral-v", EULER_ANCESTRAL, V, 12, LINSPACE),
@@ -84,8 +84,8 @@ static const solver_case cases[] = {
     ROW("heun-exponential", HEUN, V, 8, LINSPACE, .grid = DM_GRID_EXPONENTIAL),
     ROW("heun-clip", HEUN, EPS, 8, LINSPACE, .clip = 1),
     ROW("heun-cosine", HEUN, V, 8, TRAILING, .kind = DM_SCHEDULE_COSINE),
-    ROW("heun-churn", HEUN, EPS, 12, LINSPACE, .churn = 3, .churn_min = 0.1, .churn_max = 100,
-        .churn_noise = 1.01),
+    ROW("heun-churn", HEUN, EPS, 12, LINSPACE, .churn = 3, .churn_sigma_min = 0.1,
+        .churn_sigma_max = 100, .churn_noise = 1.01),
     ROW("dpm2-eps", DPM2, EPS, 8, LINSPACE),
     ROW("dpm2-x0", DPM2, X0, 8, LINSPACE),
     ROW("dpm2-v", DPM2, V, 8, LINSPACE),
@@ -233,10 +233,10 @@ static const solver_case cases[] = {
         .kind = DM_SCHEDULE_EDM),
     ROW("edm-heun", HEUN, EDM, 18, LINSPACE, .kind = DM_SCHEDULE_EDM),
     ROW("edm-heun-churn", HEUN, EDM, 18, LINSPACE, .kind = DM_SCHEDULE_EDM, .churn = 5,
-        .churn_min = 0.05, .churn_max = 50, .churn_noise = 1.003),
+        .churn_sigma_min = 0.05, .churn_sigma_max = 50, .churn_noise = 1.003),
     ROW("edm-heun-most", HEUN, EDM, 12, LINSPACE, .kind = DM_SCHEDULE_EDM, .churn = 40),
     ROW("edm-euler-churn", EULER, EDM, 18, LINSPACE, .kind = DM_SCHEDULE_EDM, .churn = 5,
-        .churn_min = 0.05, .churn_max = 50, .churn_noise = 1.003),
+        .churn_sigma_min = 0.05, .churn_sigma_max = 50, .churn_noise = 1.003),
 };
 enum { CASE_COUNT = sizeof cases / sizeof cases[0] };
 
@@ -320,8 +320,9 @@ static dm_sampler_options options_of(const solver_case *c, double *times) {
     o.variance = c->variance ? c->variance : DM_VARIANCE_FIXED_SMALL;
     o.clip = c->clip || c->threshold;
     o.final_alpha_one = !c->keep, o.lower_order_final = !c->late;
-    if (c->churn > 0) o.churn = c->churn, o.churn_min = c->churn_min;
-    if (c->churn_max > 0) o.churn_max = c->churn_max, o.churn_noise = c->churn_noise;
+    if (c->churn > 0) o.churn = c->churn, o.churn_sigma_min = c->churn_sigma_min;
+    if (c->churn_sigma_max > 0)
+        o.churn_sigma_max = c->churn_sigma_max, o.churn_noise = c->churn_noise;
     if (c->threshold) o.threshold = 0.9, o.threshold_max = 1.6;
     o.rederive_eps = 0; /* diffusers' default */
     if (c->guided) o.guidance = 4, o.guidance_rescale = c->guidance_rescale;

@@ -86,8 +86,8 @@ static void begin(fixture *f, const train_case *c) {
     o.ema_decay[0] = 0.8;
     o.warmup_steps = 5;
     o.learning_rate_schedule = c->decay;
-    o.learning_rate_steps = c->decay == DM_RATE_CONSTANT ? 0 : 18;
-    o.learning_rate_final = c->decay == DM_RATE_CONSTANT ? 0 : 0.25;
+    o.learning_rate_end_step = c->decay == DM_RATE_CONSTANT ? 0 : 18;
+    o.learning_rate_end_fraction = c->decay == DM_RATE_CONSTANT ? 0 : 0.25;
     require(f, dm_trainer_create(&f->trainer, f->unet, f->schedule, NULL, &o));
 }
 

@@ -65,6 +65,7 @@ dm_status network_forward(dm_unet *unet, float *output, const float *x, const fl
     size_t pixels = count * (size_t)o.height * (size_t)o.width;
     input.count = count;
     input.x_elements = pixels * (size_t)o.in_channels * (o.self_conditioning ? 2 : 1);
+    input.time_count = input.count;
     input.label_count = labels ? count : 0;
     input.x = x;
     input.times = wide;

@@ -96,7 +96,7 @@ run other $train --data "$out/own" --steps 3 --samples 0 --resume "$own"
 printed 'warning: .*another dataset'
 
 # Flow and EDM with dropped labels and several EMAs, and a hybrid loss: trained, resumed, sampled.
-flow="--schedule flow --prediction flow --timestep-sampling logit-normal --loss huber"
+flow="--schedule flow --prediction flow --timestep-sampling logit-normal --loss pseudo_huber"
 flow="$flow --crop-padding 2 --ema-decay 0 --ema-half-life 20"
 edm="--schedule edm --prediction edm --timestep-sampling log_normal --self-conditioning"
 edm="$edm --optimizer adam --ema-decay 0.9999,0.5,0.9 --ema-warmup 0"
@@ -213,7 +213,7 @@ bad="--model $whole --out $out/bad.png"
     refuses '--threads is 999' "$build/demo" --threads 999 --out "$out/bad"
 
     # What a checkpoint holds cannot be given again; what it does not hold must be.
-    for given in lr=1e-4 size=32 groups=4 loss=huber rho=5 preset=tiny labels flip; do
+    for given in lr=1e-4 size=32 groups=4 loss=pseudo_huber rho=5 preset=tiny labels flip; do
         refuses "--${given%=*} cannot be combined with --resume.*leave it out" \
             $train --data builtin --steps 20 --$given --resume "$seven"
     done
@@ -231,10 +231,10 @@ bad="--model $whole --out $out/bad.png"
     refuses "'ema_half_life.*9.*'ema_decay" $train --ema-half-life 9 $one
     refuses "'loss' .*hybrid.* cannot be combined.*'learned_variance' 0" $train --loss hybrid $one
     refuses "--ema-decay: .*'ema_decay' is .0.9,x" $train --ema-decay 0.9,x $one
-    refuses "--loss: .*'loss' is .squares.*one of mse, huber, hybrid" $train --loss squares $one
+    refuses "--loss: .*'loss' is .squares.*one of mse, pseudo_huber, hybrid" $train --loss squares $one
     refuses "--lr: .*'learning_rate' is -1" $train --lr=-1 $one
     refuses "--preset is 'huge'; it must be one of tiny, small" $train --preset huge $one
-    refuses '--huber-delta has no effect without --loss huber' $train --huber-delta 1 $one
+    refuses '--huber-delta has no effect without --loss pseudo_huber' $train --huber-delta 1 $one
     refuses '--lr-steps has no effect without --lr-schedule' $train --lr-steps 9 $one
     refuses '--label-dropout has no effect without --labels' $train --label-dropout 0.1 $one
     refuses '--labels cannot be used with .* no labels' $train --labels --data "$out/each" $one

@@ -82,7 +82,7 @@ static dm_sampler_request any_request(bool guided, const float *image, const flo
     if (edit == 0) r.image = image, r.strength = below(2) ? 0.5 : 1e-6;
     if (edit == 1) {
         r.image = image, r.mask = mask;
-        r.repaint_times = 1 + below(3), r.repaint_jump = 1 + below(4);
+        r.repaint_repetitions = 1 + below(3), r.repaint_jump_length = 1 + below(4);
     }
     return r;
 }

@@ -58,7 +58,7 @@ static training_setup any_setup(int32_t kind) {
     o->recompute = below(3);
     o->warmup_steps = (uint64_t)below(4);
     o->learning_rate_schedule = below(3);
-    o->learning_rate_steps = o->warmup_steps + 1 + (uint64_t)below(9);
+    o->learning_rate_end_step = o->warmup_steps + 1 + (uint64_t)below(9);
     if (below(2)) o->ema_decay[0] = 0, o->ema_half_life[0] = 10;
     if (below(2)) o->ema_decay[2] = 0.5, o->ema_half_life[3] = 3;
     if (rarely()) o->huber_delta = 1e-6;

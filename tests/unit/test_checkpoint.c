@@ -20,8 +20,8 @@ static training_setup everything(void) {
     setup.options.gradient_clip = 0.3;
     setup.options.warmup_steps = 10;
     setup.options.learning_rate_schedule = DM_RATE_COSINE;
-    setup.options.learning_rate_steps = 45;
-    setup.options.learning_rate_final = 0.1;
+    setup.options.learning_rate_end_step = 45;
+    setup.options.learning_rate_end_fraction = 0.1;
     setup.options.ema_decay[0] = 0.95;
     return setup;
 }

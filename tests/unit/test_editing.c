@@ -100,8 +100,8 @@ START_TEST(repaint_goes_back) {
     ok(dm_sampler_get_levels(sampler, timesteps, NULL, NULL, 12));
     float image[TOTAL], mask[COUNT * SIDE * SIDE], got[TOTAL], other[TOTAL];
     dm_sampler_request r = masked(image, mask, 2);
-    r.repaint_times = 3;
-    r.repaint_jump = 5;
+    r.repaint_repetitions = 3;
+    r.repaint_jump_length = 5;
     ok(dm_sampler_run(sampler, test_counted(sampler, &r), got, TOTAL));
     ck_assert_int_eq(o.calls, 36);
     for (int from = 0; from < 12; from += 5)
@@ -130,8 +130,8 @@ START_TEST(repaint_adds_noise) {
     float image[TOTAL], mask[COUNT * SIDE * SIDE], got[TOTAL];
     dm_sampler_request r = masked(image, mask, 2);
     for (int i = 0; i < COUNT * SIDE * SIDE; i++) mask[i] = 1;
-    r.repaint_times = 3;
-    r.repaint_jump = 5;
+    r.repaint_repetitions = 3;
+    r.repaint_jump_length = 5;
     ok(dm_sampler_run(sampler, test_counted(sampler, &r), got, TOTAL));
     ck_assert_int_eq(o.calls, 36);
     for (int i = 0; i < 36; i++)
@@ -261,8 +261,8 @@ START_TEST(repaint_from_noise_alone) {
                                        &options));
     float image[TOTAL], mask[COUNT * SIDE * SIDE], got[TOTAL];
     dm_sampler_request r = masked(image, mask, 2);
-    r.repaint_times = 2;
-    r.repaint_jump = 2;
+    r.repaint_repetitions = 2;
+    r.repaint_jump_length = 2;
     ok(dm_sampler_run(sampler, test_counted(sampler, &r), got, TOTAL));
     for (int i = 0; i < TOTAL; i++)
         ck_assert_float_eq_tol(got[i], mask[i / CHANNELS] > 0 ? 0.1f : image[i], 2e-5f);
@@ -324,17 +324,17 @@ START_TEST(editing_refused) {
           dm_sampler_run(sampler, test_counted(sampler, &r), got, ELEMENTS),
           "the mask of image 0 is 1.5 at row 1, column 1");
     mask[5] = 1;
-    r.repaint_times = 2;
+    r.repaint_repetitions = 2;
     fails(DM_ERROR_INVALID_ARGUMENT,
           dm_sampler_run(sampler, test_counted(sampler, &r), got, ELEMENTS),
-          "'repaint_times' 2 cannot be combined with the solver dpmpp");
+          "'repaint_repetitions' 2 cannot be combined with the solver dpmpp");
     r.mask = NULL;
     fails(DM_ERROR_INVALID_ARGUMENT, dm_sampler_run(sampler, &r, got, ELEMENTS),
           "'mask_elements' is 16; without 'mask' it must be 0");
     fails(DM_ERROR_INVALID_ARGUMENT,
           dm_sampler_run(sampler, test_counted(sampler, &r), got, ELEMENTS),
-          "'repaint_times' 2 cannot be combined with a request without 'mask'");
-    r.repaint_times = 1;
+          "'repaint_repetitions' 2 cannot be combined with a request without 'mask'");
+    r.repaint_repetitions = 1;
     image[3] = NAN;
     fails(DM_ERROR_INVALID_ARGUMENT,
           dm_sampler_run(sampler, test_counted(sampler, &r), got, ELEMENTS), "'image' of image 0");

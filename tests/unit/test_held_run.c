@@ -64,8 +64,8 @@ START_TEST(same_bits_when_edited) {
     check_same(sampler, &r, BATCHES * STEPS / 2);
     r.strength = 1;
     r.mask = mask;
-    r.repaint_times = 3;
-    r.repaint_jump = 5;
+    r.repaint_repetitions = 3;
+    r.repaint_jump_length = 5;
     check_same(sampler, &r, 3 * BATCHES * STEPS);
     dm_sampler_destroy(sampler);
 }

@@ -43,7 +43,7 @@ static dm_image_grid_options grid_of(uint64_t count, int32_t height, int32_t wid
                                      int32_t scale, int32_t gap) {
     dm_image_grid_options o;
     ck_assert_int_eq(dm_image_grid_options_init(&o, sizeof o), DM_OK);
-    o.count = count, o.height = height, o.width = width;
+    o.count = count, o.height = height, o.width = width, o.channels = 3;
     o.columns = columns, o.scale = scale, o.gap = gap;
     return o;
 }

@@ -311,7 +311,7 @@ START_TEST(defaults_of_solvers) {
              leading = karras || solver == DM_SOLVER_PNDM || solver == DM_SOLVER_PLMS;
         ck_assert_int_eq(o.spacing, leading ? DM_SPACING_LEADING : DM_SPACING_TRAILING);
         ck_assert_int_eq(o.grid, karras ? DM_GRID_KARRAS : DM_GRID_TIMESTEPS);
-        ck_assert_int_eq(o.prediction, DM_PREDICT_V);
+        ck_assert_int_eq(o.expected_prediction, DM_PREDICT_V);
         ck_assert_int_eq(o.rederive_eps, solver != DM_SOLVER_DDPM && solver != DM_SOLVER_DDIM);
     }
     ck_assert_int_eq(resolved(schedule, DM_SOLVER_LMS, 20, DM_PREDICT_V).order, 4);

@@ -229,10 +229,11 @@ static const refusal refusals[] = {
     {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, 0, 0, DM_LOSS_HYBRID, 0,
      "'loss' 2 (hybrid)|'learned_variance' 0"},
     {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, 0, 1, DM_LOSS_MSE, 0, "'loss' 0|'learned_variance' 1"},
-    {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, 0, 1, DM_LOSS_HUBER, 0, "'loss' 1|'learned_variance' 1"},
+    {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, 0, 1, DM_LOSS_PSEUDO_HUBER, 0,
+     "'loss' 1|'learned_variance' 1"},
     {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, 0, 1, DM_LOSS_HYBRID, DM_LOSS_WEIGHT_BOUND,
      "'loss_weight' 3 (bound)|'loss' 2 (hybrid)"},
-    {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, 0, 0, DM_LOSS_HUBER, DM_LOSS_WEIGHT_BOUND,
+    {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, 0, 0, DM_LOSS_PSEUDO_HUBER, DM_LOSS_WEIGHT_BOUND,
      "'loss_weight' 3 (bound)|'loss' 1 (huber)"},
     {DM_SCHEDULE_EDM, DM_PREDICT_EDM, 0, 0, 0, DM_LOSS_WEIGHT_MIN_SNR,
      "'loss_weight' 1|'prediction' 4"},
@@ -268,7 +269,7 @@ static const struct {
 } lessons[] = {
     {{DM_SCHEDULE_FLOW, DM_PREDICT_FLOW, 0}, 0, DM_LOSS_MSE, DM_LOSS_WEIGHT_SIMPLE},
     {{DM_SCHEDULE_EDM, DM_PREDICT_EDM, 0}, 0, DM_LOSS_MSE, DM_LOSS_WEIGHT_SIMPLE},
-    {{DM_SCHEDULE_COSINE, DM_PREDICT_V, 0}, 0, DM_LOSS_HUBER, DM_LOSS_WEIGHT_MIN_SNR},
+    {{DM_SCHEDULE_COSINE, DM_PREDICT_V, 0}, 0, DM_LOSS_PSEUDO_HUBER, DM_LOSS_WEIGHT_MIN_SNR},
     {{DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, 0}, 1, DM_LOSS_HYBRID, DM_LOSS_WEIGHT_SIMPLE},
 };
 

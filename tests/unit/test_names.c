@@ -115,7 +115,7 @@ START_TEST(bad_options_change_nothing) {
         {"eta", "2", DM_ERROR_INVALID_ARGUMENT, "'eta' is 2; it must be from 0 to 1"},
         {"padding", "1", DM_ERROR_NOT_FOUND, "no member 'padding'"},
         {"struct_size", "1", DM_ERROR_NOT_FOUND, "no member 'struct_size'"},
-        {"custom_times", "1,2", DM_ERROR_UNSUPPORTED, "is a pointer"},
+        {"custom_times", "1,2", DM_ERROR_INVALID_ARGUMENT, "without text"},
         {"steps", NULL, DM_ERROR_INVALID_ARGUMENT, "'value' is NULL"},
         {NULL, "1", DM_ERROR_INVALID_ARGUMENT, "'member' is NULL"},
     };

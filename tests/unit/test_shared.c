@@ -67,6 +67,7 @@ static dm_status run_both(dm_unet *unet, const dm_schedule *schedule, outputs *o
     dm_status status = dm_unet_input_init(&input, sizeof input);
     input.count = IMAGES;
     input.x_elements = IMAGES * NETWORK_ELEMENTS;
+    input.time_count = input.count;
     input.x = in.x;
     input.times = times;
     if (!status) status = dm_unet_forward(unet, &input, out->forward, IMAGES * NETWORK_ELEMENTS);

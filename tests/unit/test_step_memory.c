@@ -110,7 +110,7 @@ static void set_new_ones(int32_t which, dm_trainer_options *o, dm_schedule_optio
     } else if (which == 2) {
         schedule->kind = DM_SCHEDULE_FLOW;
         o->timestep_sampling = DM_TIMESTEPS_LOGIT_NORMAL;
-        o->loss = DM_LOSS_HUBER;
+        o->loss = DM_LOSS_PSEUDO_HUBER;
     }
 }
 

@@ -240,12 +240,14 @@ START_TEST(public_tables_are_consistent) {
         ck_assert_uint_le(of->size, sizeof buffer);
         ck_assert_uint_eq(of->size % 8, 0);
         dmi_struct_defaults(of, buffer);
-        ck_assert_msg(dmi_struct_check(&host, of, buffer) == DM_OK, "%s", host.error);
         ck_assert_ptr_eq(dmi_struct_find(of->name), of);
         for (int32_t k = 0; k < of->count; k++) {
             const dmi_member *m = &of->members[k];
             ck_assert_msg(m->offset == end, "%s.%s: a gap before it", of->name, m->name);
             end = m->offset + (size_t)m->count * m->element_size;
+            if (m->default_text)
+                ck_assert_msg(dmi_struct_check_member(&host, of, m, buffer) == DM_OK, "%s",
+                              host.error);
             if (m->enumeration) ck_assert_ptr_nonnull(dmi_enum_find(m->enumeration));
             ck_assert_msg(m->help[strlen(m->help) - 1] == '.', "%s.%s", of->name, m->name);
         }

@@ -47,7 +47,7 @@ static dm_unet *train(int32_t prediction, int32_t sampling, const dm_schedule *o
     t.timestep_sampling = sampling;
     t.learning_rate = 3e-3;
     t.learning_rate_schedule = DM_RATE_COSINE;
-    t.learning_rate_steps = TRAINED;
+    t.learning_rate_end_step = TRAINED;
     t.ema_decay[0] = 0.99;
     ok(dm_trainer_create(&trainer, unet, own, NULL, &t));
     for (uint64_t step = 0; step < TRAINED; step++) {

@@ -98,7 +98,7 @@ START_TEST(rate_of_each_step) {
     training_setup setup = training_default();
     setup.options.warmup_steps = 4;
     setup.options.learning_rate_schedule = DM_RATE_LINEAR;
-    setup.options.learning_rate_steps = 6;
+    setup.options.learning_rate_end_step = 6;
     training_begin(&t, &setup);
     const double want[] = {0.25e-3, 0.5e-3, 0.75e-3, 1e-3, 0.5e-3, 0, 0};
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {

@@ -39,8 +39,8 @@ static const bad_option bad_options[] = {
     BAD('d', gradient_clip, (double)NAN, ""),
     BAD('d', ema_decay[0], 1, "1"),
     BAD('d', ema_decay[0], -0.5, "-0.5"),
-    BAD('d', learning_rate_final, 1.5, "1.5"),
-    BAD('d', learning_rate_final, -1, "-1"),
+    BAD('d', learning_rate_end_fraction, 1.5, "1.5"),
+    BAD('d', learning_rate_end_fraction, -1, "-1"),
     BAD('i', timestep_sampling, 4, "4"),
     BAD('d', logit_mean, -101, "-101"),
     BAD('d', logit_std, 0, "0"),
@@ -88,11 +88,11 @@ START_TEST(decay_needs_its_end) {
     training_setup setup = training_default();
     training_prepare(&t, &setup);
     setup.options.learning_rate_schedule = DM_RATE_COSINE;
-    setup.options.warmup_steps = setup.options.learning_rate_steps = 10;
+    setup.options.warmup_steps = setup.options.learning_rate_end_step = 10;
     int32_t status = dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options);
     training_expect(&t, status, DM_ERROR_INVALID_ARGUMENT,
-                    "'learning_rate_steps' is 10|'warmup_steps' (10)");
-    setup.options.learning_rate_steps = 11;
+                    "'learning_rate_end_step' is 10|'warmup_steps' (10)");
+    setup.options.learning_rate_end_step = 11;
     training_require(&t,
                      dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options));
     training_end(&t);

@@ -236,6 +236,7 @@ static dm_unet_input input_of(const network_input *in, const double *times, uint
     ck_assert_int_eq(dm_unet_input_init(&input, sizeof input), DM_OK);
     input.count = count;
     input.x_elements = count * NETWORK_ELEMENTS;
+    input.time_count = input.count;
     input.x = in->x;
     input.times = times;
     return input;

@@ -40,16 +40,16 @@ static const refusal refusals[] = {
     {{WHOLE(levels, 9), NONE}, "'levels' is 9|1 to 8"},
     {{WHOLE(levels, 5), NONE}, "'channels' is 0 at level 4|1 to 8192"},
     {{WHOLE(channels[0], 0), NONE}, "'channels' is 0 at level 0"},
-    {{WHOLE(channels[3], 8224), NONE}, "'channels' is 8224 at level 3"},
+    {{WHOLE(channels[3], 8224), NONE}, "'channels[3]' is 8224|8192"},
     {{WHOLE(channels[1], 100), NONE}, "'norm_groups' is 32|divide|'channels' (100 at level 1)"},
     {{WHOLE(norm_groups, 30), NONE}, "'norm_groups' is 30|64 at level 0"},
     {{WHOLE(norm_groups, 0), NONE}, "'norm_groups' is 0"},
     {{WHOLE(norm_groups, -4), NONE}, "'norm_groups' is -4"},
     {{WHOLE(channels[0], 63), WHOLE(norm_groups, 1)}, "'channels' is 63 at level 0|even"},
     {{WHOLE(blocks[0], 0), NONE}, "'blocks' is 0 at level 0|1 to 16"},
-    {{WHOLE(blocks[3], 17), NONE}, "'blocks' is 17 at level 3"},
-    {{WHOLE(attention[2], 2), NONE}, "'attention' is 2 at level 2|0 to 1"},
-    {{WHOLE(attention[0], -1), NONE}, "'attention' is -1 at level 0"},
+    {{WHOLE(blocks[3], 17), NONE}, "'blocks[3]' is 17|16"},
+    {{WHOLE(attention[2], 2), NONE}, "'attention[2]' is 2|0 to 1"},
+    {{WHOLE(attention[0], -1), NONE}, "'attention[0]' is -1"},
     {{WHOLE(mid_attention, 2), NONE}, "'mid_attention' is 2"},
     {{WHOLE(attention_head_size, -1), NONE}, "'attention_head_size' is -1"},
     {{WHOLE(attention_head_size, 48), NONE}, "'attention_head_size' is 48|divide|128 at level 1"},
@@ -117,8 +117,8 @@ START_TEST(options_that_are_accepted) {
     o.height = 1, o.width = 2;
     o.in_channels = 1, o.out_channels = 1;
     o.levels = 1;
-    o.channels[0] = 2, o.channels[1] = -7;
-    o.blocks[1] = 99, o.attention[1] = 99;
+    o.channels[0] = 2, o.channels[1] = 0;
+    o.blocks[1] = 0, o.attention[1] = 0;
     o.mid_attention = 0, o.attention_head_size = 5; /* no level has attention */
     o.norm_groups = 2;
     o.norm_eps = 1;

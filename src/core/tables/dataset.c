@@ -26,10 +26,10 @@ DMI_STRUCT(dmi_struct_dataset_info, "dm_dataset_info", "dataset");
 static const dmi_member memory_members[] = {
     SIZE_MEMBER,
     FLAG(copy, "0", TRANSIENT, "1: copy the arrays; 0: they must outlive the dataset."),
-    NUMBER(count, "1", 1, COUNT_MAX, TRANSIENT, "Number of images."),
-    NUMBER(height, "32", 1, SIDE_MAX, TRANSIENT, "Height in pixels."),
-    NUMBER(width, "32", 1, SIDE_MAX, TRANSIENT, "Width in pixels."),
-    NUMBER(channels, "3", 1, CHANNELS_MAX, TRANSIENT, "Channels."),
+    NUMBER(count, NULL, 1, COUNT_MAX, TRANSIENT, "Number of images."),
+    NUMBER(height, NULL, 1, SIDE_MAX, TRANSIENT, "Height in pixels."),
+    NUMBER(width, NULL, 1, SIDE_MAX, TRANSIENT, "Width in pixels."),
+    NUMBER(channels, NULL, 1, CHANNELS_MAX, TRANSIENT, "Channels."),
     PADDING(padding),
     PLAIN(pixel_bytes, "Bytes of pixels."),
     PLAIN(label_count, "Labels: count, or 0."),
@@ -44,7 +44,7 @@ DMI_STRUCT(dmi_struct_dataset_memory, "dm_dataset_memory", "dataset");
 #define STRUCT dm_dataset_item
 static const dmi_member item_members[] = {
     SIZE_MEMBER,
-    PLAIN(label, "Label of the image, -1 for none."),
+    ANY(label, "-1", TRANSIENT, "Label of the image, -1 for none."),
     PLAIN(index, "Index of the image."),
     PLAIN(pixel_bytes, "Bytes of pixels."),
     PLAIN(pixels, "Image [height, width, channels], to be written."),
@@ -59,10 +59,10 @@ DMI_STRUCT(dmi_struct_dataset_item, "dm_dataset_item", "dataset");
 static const dmi_member callback_members[] = {
     SIZE_MEMBER,
     NUMBER(classes, "0", 0, 2147483647, TRANSIENT, "Number of labels; 0: none, or not known."),
-    NUMBER(count, "1", 1, COUNT_MAX, TRANSIENT, "Number of images."),
-    NUMBER(height, "32", 1, SIDE_MAX, TRANSIENT, "Height in pixels."),
-    NUMBER(width, "32", 1, SIDE_MAX, TRANSIENT, "Width in pixels."),
-    NUMBER(channels, "3", 1, CHANNELS_MAX, TRANSIENT, "Channels."),
+    NUMBER(count, NULL, 1, COUNT_MAX, TRANSIENT, "Number of images."),
+    NUMBER(height, NULL, 1, SIDE_MAX, TRANSIENT, "Height in pixels."),
+    NUMBER(width, NULL, 1, SIDE_MAX, TRANSIENT, "Width in pixels."),
+    NUMBER(channels, NULL, 1, CHANNELS_MAX, TRANSIENT, "Channels."),
     PADDING(padding),
     ANY(fingerprint, "0", TRANSIENT, "Hash of the contents; 0: not known."),
     PLAIN(read, "Fills in one image."),

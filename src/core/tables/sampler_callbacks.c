@@ -48,6 +48,8 @@ static const dmi_member input_members[] = {
     PLAIN(labels, "Labels [count], or NULL."),
     PLAIN(condition_image, "Image condition, or NULL."),
     PLAIN(condition_vector, "Vector condition, or NULL."),
+    PLAIN(condition_image_elements, "Elements of condition_image."),
+    PLAIN(condition_vector_elements, "Elements of condition_vector."),
 };
 #define members input_members
 DMI_STRUCT(dmi_struct_denoiser_input, "dm_denoiser_input", "denoiser");
@@ -57,10 +59,11 @@ DMI_STRUCT(dmi_struct_denoiser_input, "dm_denoiser_input", "denoiser");
 #define STRUCT dm_denoiser
 static const dmi_member denoiser_members[] = {
     SIZE_MEMBER,
-    ENUM(prediction, dm_prediction, "eps", TRANSIENT, "What the output stands for."),
-    NUMBER(height, "32", 1, 65536, TRANSIENT, "Height in pixels."),
-    NUMBER(width, "32", 1, 65536, TRANSIENT, "Width in pixels."),
-    NUMBER(channels, "3", 1, 65536, TRANSIENT, "Channels."),
+    ENUM_RANGE(prediction, dm_prediction, "eps", DM_PREDICT_EPS, DM_PREDICT_EDM, TRANSIENT,
+        "What the output stands for."),
+    NUMBER(height, NULL, 1, 65536, TRANSIENT, "Height in pixels."),
+    NUMBER(width, NULL, 1, 65536, TRANSIENT, "Width in pixels."),
+    NUMBER(channels, NULL, 1, 65536, TRANSIENT, "Channels."),
     NUMBER(classes, "-1", -1, 2147483647, TRANSIENT, "Number of labels; -1: any label."),
     NUMBER(sigma_data, "0.5", 1e-3, 1e3, TRANSIENT, "EDM: standard deviation of the images."),
     PLAIN(evaluate, "Writes the model's output."),

@@ -58,6 +58,9 @@ enum { TRANSIENT = 0, SAVED = 1 };
     { DMI_PLACE_OF(m), text, 0, 0, NULL, saved, help }
 #define ENUM(m, enumeration, text, saved, help)                                                    \
     { DMI_PLACE_OF(m), text, 0, 0, #enumeration, saved, help }
+/* An enumeration of which only the values from low to high are allowed. */
+#define ENUM_RANGE(m, enumeration, text, low, high, saved, help)                                   \
+    { DMI_PLACE_OF(m), text, low, high, #enumeration, saved, help }
 /* Pointers, functions, outputs and padding: neither default nor range. */
 #define PLAIN(m, help)                                                                             \
     { DMI_PLACE_OF(m), NULL, 0, 0, NULL, TRANSIENT, help }

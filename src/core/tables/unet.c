@@ -1,5 +1,5 @@
-/* The members of dm_unet_options, dm_tensor_info and dm_unet_input. Arrays with an entry for each
- * level are checked by the network, since entries past `levels` are not used. */
+/* The members of dm_unet_options, dm_tensor_info and dm_unet_input. In arrays with an entry for
+ * each level 0 stands for entries past `levels`; the network refuses it within them. */
 #include "core/tables/table.h"
 
 /* clang-format off */
@@ -11,9 +11,10 @@ static const dmi_member option_members[] = {
     NUMBER(in_channels, "3", 1, 64, SAVED, "Channels of the input image."),
     NUMBER(out_channels, "3", 1, 64, SAVED, "Channels of the output image."),
     NUMBER(levels, "4", 1, DM_LEVELS_MAX, SAVED, "Number of resolutions."),
-    ANY(channels, "64,128,128,128", SAVED, "Channels of each level, multiples of norm_groups."),
-    ANY(blocks, "2,2,2,2", SAVED, "Residual blocks of each level, 1 to 16."),
-    ANY(attention, "0,1,0,0", SAVED, "1: self-attention after each block of the level."),
+    NUMBER(channels, "64,128,128,128", 0, 8192, SAVED,
+        "Channels of each level, multiples of norm_groups."),
+    NUMBER(blocks, "2,2,2,2", 0, 16, SAVED, "Residual blocks of each level, 1 to 16."),
+    FLAG(attention, "0,1,0,0", SAVED, "1: self-attention after each block of the level."),
     FLAG(mid_attention, "1", SAVED, "1: self-attention in the middle."),
     NUMBER(attention_head_size, "0", 0, 8192, SAVED, "Channels of an attention head; 0: one head."),
     NUMBER(norm_groups, "32", 1, 8192, SAVED, "Groups of group normalisation."),
@@ -26,7 +27,8 @@ static const dmi_member option_members[] = {
     NUMBER(time_frequency_shift, "1", 0, 4096, SAVED, "Shift of the time embedding's frequencies."),
     ENUM(downsample_padding, dm_padding, "bottom_right", SAVED, "Padding of strided convolutions."),
     NUMBER(classes, "0", 0, 1000000, SAVED, "Number of labels; 0: none."),
-    ENUM(prediction, dm_prediction, "v", SAVED, "What the output stands for."),
+    ENUM_RANGE(prediction, dm_prediction, "v", DM_PREDICT_EPS, DM_PREDICT_EDM, SAVED,
+        "What the output stands for."),
     NUMBER(sigma_data, "0.5", 1e-3, 1e3, SAVED, "EDM: standard deviation of the images."),
     FLAG(learned_variance, "0", SAVED, "1: the output also interpolates the variance."),
     FLAG(self_conditioning, "0", SAVED, "1: the input also has the previous estimate of x_0."),
@@ -57,6 +59,7 @@ static const dmi_member input_members[] = {
     PADDING(padding),
     PLAIN(count, "Images, 1 to 65536."),
     PLAIN(x_elements, "Floats of x."),
+    PLAIN(time_count, "Elements of times: count."),
     PLAIN(label_count, "Labels: count, or 0."),
     PLAIN(x, "Noisy images [count, height, width, in_channels]."),
     PLAIN(times, "Time inputs [count]."),

@@ -10,8 +10,8 @@ static const double gamma_max = 0.41421356237309503; /* sqrt(2) - 1 */
 void dmi_stage_add_churn(dmi_stage *stage, const dmi_path *path, int32_t i) {
     const dm_sampler_options *o = path->options;
     double sigma = dmi_level_sigma(path->levels[i]), gamma = o->churn / path->steps;
-    if (!(gamma > 0) || !dmi_level_has_signal(path->levels[i]) || sigma < o->churn_min ||
-        sigma > o->churn_max)
+    if (!(gamma > 0) || !dmi_level_has_signal(path->levels[i]) || sigma < o->churn_sigma_min ||
+        sigma > o->churn_sigma_max)
         return;
     if (gamma > gamma_max) gamma = gamma_max;
     double raised = sigma * (1 + gamma);
