@@ -1,4 +1,4 @@
-/* What the parts of the benchmark share: its options, and the measurements of one setting. */
+/* Shared by the files of the benchmark: its options, and the measurements of one setting. */
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H
 

@@ -39,12 +39,11 @@ static json_t *start(party *p, const bench_options *o, const setting *set, doubl
     snprintf(size, sizeof size, "%d", set->size);
     snprintf(threads, sizeof threads, "%d", set->threads);
     snprintf(images, sizeof images, "%d", set->images);
-    const char *ours[] = {o->program,   "--worker", "--base", base,        "--batch",
-                          batch,        "--size",   size,     "--threads", threads,
-                          "--pictures", images,     NULL};
-    const char *theirs[] = {o->python,    o->peer,  "--base", base,        "--batch",
-                            batch,        "--size", size,     "--threads", threads,
-                            "--pictures", images,   "--mode", p->mode,     NULL};
+    const char *ours[] = {o->program, "--worker",  "--base", base,       "--batch", batch, "--size",
+                          size,       "--threads", threads,  "--images", images,    NULL};
+    const char *theirs[] = {o->python,  o->peer,  "--base", base,        "--batch",
+                            batch,      "--size", size,     "--threads", threads,
+                            "--images", images,   "--mode", p->mode,     NULL};
     return coprocess_start(&p->process, p->name, (char *const *)(p->mode ? theirs : ours),
                            *p->log ? p->log : NULL, seconds);
 }

@@ -115,7 +115,7 @@ static bool read_line(coprocess *p, char line[sizeof(((coprocess *)0)->text)]) {
         struct pollfd wait = {.fd = p->from, .events = POLLIN};
         int left = (int)(1000 * (TIMEOUT_S - (dmi_seconds() - start)));
         int ready = left > 0 ? poll(&wait, 1, left) : 0;
-        if (ready == 0) return give_up(p, "did not answer in time", false), false;
+        if (ready == 0) return give_up(p, "did not respond in time", false), false;
         if (ready < 0 && errno == EINTR) continue;
         ssize_t got = read(p->from, p->text + p->used, sizeof p->text - p->used);
         if (got < 0 && errno == EINTR) continue;
@@ -125,7 +125,7 @@ static bool read_line(coprocess *p, char line[sizeof(((coprocess *)0)->text)]) {
 }
 
 /* The next line that is a JSON object; other lines, which a library may print, are skipped. */
-static json_t *read_answer(coprocess *p) {
+static json_t *read_response(coprocess *p) {
     char line[sizeof p->text];
     while (read_line(p, line)) {
         json_t *root = json_loads(line, 0, NULL);
@@ -165,11 +165,11 @@ json_t *coprocess_start(coprocess *p, const char *name, char *const argv[], cons
     memset(p, 0, sizeof *p);
     p->name = name;
     p->log = log;
-    if (pipe2(in, O_CLOEXEC)) goto refused;
+    if (pipe2(in, O_CLOEXEC)) goto failed;
     if (pipe2(out, O_CLOEXEC)) {
         close(in[0]);
         close(in[1]);
-        goto refused;
+        goto failed;
     }
     fflush(NULL);
     sigfillset(&all);
@@ -192,13 +192,13 @@ json_t *coprocess_start(coprocess *p, const char *name, char *const argv[], cons
         close(p->to);
         close(p->from);
         errno = error;
-        goto refused;
+        goto failed;
     }
-    json_t *ready = read_answer(p);
+    json_t *ready = read_response(p);
     *seconds = dmi_seconds() - start;
     return ready;
 
-refused:
+failed:
     fprintf(stderr, "bench: %s: %s\n", name, strerror(errno));
     return NULL;
 }
@@ -211,7 +211,7 @@ double coprocess_request(coprocess *p, const char *request, const char *key) {
         give_up(p, "ended", true);
         return -1;
     }
-    json_t *root = read_answer(p);
+    json_t *root = read_response(p);
     json_t *value = json_object_get(root, key);
     double number = json_is_number(value) ? json_number_value(value) : -1;
     if (root && number < 0) give_up(p, "gave no number", false);

@@ -1,6 +1,6 @@
-/* A process that answers each line with a line of JSON: libdiffusion's worker or PyTorch's. It runs
- * until it is stopped, so that requests can go to several processes in turn. One that ends, hangs
- * or returns an error is reported once on stderr and gets no more requests. */
+/* A process that responds to each line with a line of JSON: libdiffusion's worker or PyTorch's. It
+ * runs until it is stopped, so that requests can go to several processes in turn. One that ends,
+ * hangs or returns an error is reported once on stderr and gets no more requests. */
 #ifndef BENCH_COPROCESS_H
 #define BENCH_COPROCESS_H
 
@@ -26,7 +26,7 @@ void coprocess_guard(void);
 json_t *coprocess_start(coprocess *p, const char *name, char *const argv[], const char *log,
                         double *seconds);
 bool coprocess_running(const coprocess *p);
-/* The number under `key` in the answer; if there is none, -1, and the process is stopped. */
+/* The number under `key` in the response; if there is none, -1, and the process is stopped. */
 double coprocess_request(coprocess *p, const char *request, const char *key);
 /* Closes its input and waits until it ends; kills it after two seconds. */
 void coprocess_stop(coprocess *p);

@@ -95,7 +95,7 @@ static void parse(bench_options *o, words *w, int argc, char **argv) {
          "images in a training step and a forward pass", "N"},
         {"size", 0, POPT_ARG_INT, &w->given.size, 0, "height and width in pixels, a multiple of 8",
          "N"},
-        {"pictures", 0, POPT_ARG_INT, &w->given.images, 0,
+        {"images", 0, POPT_ARG_INT, &w->given.images, 0,
          "images in the DDIM run (16 at 32x32, 4 at 64x64)", "N"},
         {"threads", 0, POPT_ARG_INT, &w->given.threads, 0, "of both sides (one for each processor)",
          "N"},
@@ -144,7 +144,7 @@ static void check_limits(const bench_options *o) {
     limit("--base", s->base, 32, 4096);
     limit("--batch", s->batch, 1, 4096);
     limit("--size", s->size, 8, 4096);
-    limit("--pictures", s->images, 1, 4096);
+    limit("--images", s->images, 1, 4096);
     limit("--threads", s->threads, 0, 256);
     limit("--level", o->level, DMI_ISA_BASE, dmi_cpu_isa());
     limit("--runs", o->runs, 1, RUNS_MAX);

@@ -22,8 +22,9 @@ static const layer layers[] = {
 };
 enum { LAYERS = sizeof layers / sizeof layers[0] };
 
-enum { FORWARD, TRAIN_FORWARD, TO_X, TO_WEIGHTS, DIRECTIONS };
-static const char *const directions[] = {"forward", "forward, training", "to x", "to weights"};
+enum { FORWARD, TRAIN_FORWARD, BACKWARD_DATA, BACKWARD_WEIGHT, DIRECTIONS };
+static const char *const directions[] = {"forward", "forward, training", "backward data",
+                                         "backward weight"};
 
 /* A run of one algorithm repeats its direction until this has passed. */
 #define RUN_SECONDS 0.008
@@ -81,8 +82,10 @@ static void run(const fixture *f, const dmi_conv_algorithm *a, int direction) {
     if (direction == TRAIN_FORWARD) a->prepare(g, &f->shape, f->prepared, f->w);
     if (direction <= TRAIN_FORWARD)
         a->forward(g, &f->shape, f->y, f->x, f->w, f->prepared, &nothing, f->work);
-    if (direction == TO_X) a->backward_data(g, &f->shape, f->x, f->y, f->w, false, f->work);
-    if (direction == TO_WEIGHTS) a->backward_weight(g, &f->shape, f->w, f->x, f->y, false, f->work);
+    if (direction == BACKWARD_DATA)
+        a->backward_data(g, &f->shape, f->x, f->y, f->w, false, f->work);
+    if (direction == BACKWARD_WEIGHT)
+        a->backward_weight(g, &f->shape, f->w, f->x, f->y, false, f->work);
 }
 
 static double seconds_of(const fixture *f, const dmi_conv_algorithm *a, int direction) {

@@ -39,9 +39,9 @@ static void print_row(const row *r) {
     printf("%6s %-17s ", ratio, spread);
     int met = row_reaches(r, f->target), required = row_reaches(r, f->required);
     printf("%s %-5g",
-           f->kind == RATIO_AT_LEAST  ? ">="
-           : f->kind == RATIO_AT_MOST ? "<="
-                                      : "ours <=",
+           f->kind == RATIO_MIN   ? ">="
+           : f->kind == RATIO_MAX ? "<="
+                                  : "ours <=",
            f->target);
     if (met < 0) printf("-\n");
     else if (!met && required) printf("no, but <= %g\n", f->required);
@@ -127,7 +127,7 @@ static json_t *row_json(const comparison *c, const row *r, int index) {
     json_t *out = json_pack("{s:s,s:i,s:i,s:i,s:i}", "name", f->name, "base", c->set.base, "batch",
                             c->set.batch, "size", c->set.size, "threads",
                             index == THREADS ? 2 : c->set.threads);
-    if (index == DDIM) json_object_set_new(out, "pictures", json_integer(c->set.images));
+    if (index == DDIM) json_object_set_new(out, "images", json_integer(c->set.images));
     json_object_set_new(out, "unit", json_string(f->unit));
     json_object_set_new(out, "ours", number_or_null(r->ours.median, r->ours.count));
     json_object_set_new(out, "ours_min", number_or_null(r->ours.low, r->ours.count));
@@ -141,10 +141,10 @@ static json_t *row_json(const comparison *c, const row *r, int index) {
     json_object_set_new(out, "ratio_min", number_or_null(r->ratio_low, ratio));
     json_object_set_new(out, "ratio_max", number_or_null(r->ratio_high, ratio));
     json_object_set_new(out, "target", json_real(f->target));
-    json_object_set_new(out, "target_least", json_real(f->required));
+    json_object_set_new(out, "required", json_real(f->required));
     json_object_set_new(out, "target_kind", json_string(kinds[f->kind]));
     json_object_set_new(out, "met", met < 0 ? json_null() : json_boolean(met));
-    json_object_set_new(out, "met_least", required < 0 ? json_null() : json_boolean(required));
+    json_object_set_new(out, "met_required", required < 0 ? json_null() : json_boolean(required));
     json_object_set_new(out, "others_busy", json_real(c->others));
     json_object_set_new(out, "modes", modes_json(c, index));
     return out;

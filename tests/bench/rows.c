@@ -6,13 +6,13 @@
 #include <string.h>
 
 static const figure figures[FIGURES] = {
-    [TRAIN_STEP] = {"train_step", "training step", "s", "%.4f", RATIO_AT_MOST, 0.25, 0.33},
-    [FORWARD] = {"forward", "forward pass", "s", "%.4f", RATIO_AT_MOST, 0.25, 0.33},
-    [DDIM] = {"ddim50", "DDIM, 50 steps", "s", "%.3f", RATIO_AT_MOST, 0.25, 0.33},
-    [MEMORY] = {"memory", "peak memory of training", "MB", "%.0f", RATIO_AT_MOST, 0.35, 0.35},
-    [SGEMM_RATE] = {"sgemm_rate", "step over SGEMM", "GFLOP/s", "%.0f", RATIO_AT_LEAST, 1.5, 1.5},
-    [THREADS] = {"threads", "two threads over one", "steps/s", "%.3f", RATIO_AT_LEAST, 1.9, 1.9},
-    [STARTUP] = {"startup", "start, beyond the step", "s", "%.3f", OURS_AT_MOST, 0.1, 0.1},
+    [TRAIN_STEP] = {"train_step", "training step", "s", "%.4f", RATIO_MAX, 0.25, 0.33},
+    [FORWARD] = {"forward", "forward pass", "s", "%.4f", RATIO_MAX, 0.25, 0.33},
+    [DDIM] = {"ddim50", "DDIM, 50 steps", "s", "%.3f", RATIO_MAX, 0.25, 0.33},
+    [MEMORY] = {"memory", "peak memory of training", "MB", "%.0f", RATIO_MAX, 0.35, 0.35},
+    [SGEMM_RATE] = {"sgemm_rate", "step over SGEMM", "GFLOP/s", "%.0f", RATIO_MIN, 1.5, 1.5},
+    [THREADS] = {"threads", "two threads over one", "steps/s", "%.3f", RATIO_MIN, 1.9, 1.9},
+    [STARTUP] = {"startup", "start, beyond the step", "s", "%.3f", OURS_MAX, 0.1, 0.1},
 };
 
 static int ascending(const void *a, const void *b) {
@@ -136,7 +136,7 @@ void rows_fill(row rows[FIGURES], const comparison *c) {
 
 int row_reaches(const row *r, double target) {
     if (!r->ours.count) return -1;
-    if (r->figure->kind == OURS_AT_MOST) return r->ours.median <= target;
+    if (r->figure->kind == OURS_MAX) return r->ours.median <= target;
     if (r->ratio <= 0) return -1;
-    return r->figure->kind == RATIO_AT_LEAST ? r->ratio >= target : r->ratio <= target;
+    return r->figure->kind == RATIO_MIN ? r->ratio >= target : r->ratio <= target;
 }

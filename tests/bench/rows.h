@@ -6,7 +6,7 @@
 
 #include "bench.h"
 
-typedef enum target_kind { RATIO_AT_MOST, RATIO_AT_LEAST, OURS_AT_MOST } target_kind;
+typedef enum target_kind { RATIO_MAX, RATIO_MIN, OURS_MAX } target_kind;
 
 typedef struct figure {
     const char *name, *title, *unit, *format;

@@ -1,5 +1,5 @@
 /* Our side of the comparison: the benchmark as a process of its own, whose memory and start can be
- * measured. It creates the network, takes one training step, prints a line, and then answers
+ * measured. It creates the network, takes one training step, prints a line, and then responds to
  * requests of one line each with one line of JSON, as peer_torch.py does.
  *
  *     info             {"parameters", "gflop"} of a forward pass of one image
@@ -17,14 +17,14 @@
 #include "base/host.h"
 #include "bench.h"
 
-/* Prints the answer and frees it. */
-static void print_answer(json_t *answer) {
-    char *line = answer ? json_dumps(answer, JSON_COMPACT) : NULL;
+/* Prints the response and frees it. */
+static void print_response(json_t *response) {
+    char *line = response ? json_dumps(response, JSON_COMPACT) : NULL;
     if (!line) exit(EXIT_FAILURE);
     puts(line);
     fflush(stdout);
     free(line);
-    json_decref(answer);
+    json_decref(response);
 }
 
 static double seconds_of(subject *s, void (*call)(subject *)) {
@@ -34,7 +34,7 @@ static double seconds_of(subject *s, void (*call)(subject *)) {
     return dmi_seconds() - start;
 }
 
-static json_t *answer(subject *s, const char *request) {
+static json_t *respond(subject *s, const char *request) {
     struct rusage usage;
     int steps;
     if (!strcmp(request, "memory")) {
@@ -65,11 +65,11 @@ int worker_main(const setting *set) {
     subject s;
     subject_create(&s, set, true, false);
     subject_step(&s);
-    print_answer(json_pack("{s:s+,s:i}", "ready", "libdiffusion ", dm_version_string(), "threads",
-                           s.set.threads));
+    print_response(json_pack("{s:s+,s:i}", "ready", "libdiffusion ", dm_version_string(), "threads",
+                             s.set.threads));
     while (fgets(line, sizeof line, stdin)) {
         line[strcspn(line, "\n")] = 0;
-        print_answer(answer(&s, line));
+        print_response(respond(&s, line));
     }
     subject_destroy(&s);
     return EXIT_SUCCESS;

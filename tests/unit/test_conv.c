@@ -1,4 +1,4 @@
-/* The ways to compute a convolution against plain loops in double, in all directions and on every
+/* The convolution algorithms against plain loops in double, in all directions and on every
  * instruction set that the machine has; the Winograd kernels, the convolution's operation in a
  * graph, and that results depend neither on the batch nor on the number of threads. */
 #include "autograd/conv/conv.h"
@@ -8,7 +8,7 @@
 #include "support/support.h"
 
 /* Relative errors (norm of the difference over norm of the result). A chain of n sums in float errs
- * by some sqrt(n) 3e-8: 1e-6 for the longest here, a weight gradient over 3 pictures. Winograd's
+ * by some sqrt(n) 3e-8: 1e-6 for the longest here, a weight gradient over 3 images. Winograd's
  * points magnify that about four times (see kernels/winograd_points.h, measured up to 1.1e-6 here).
  * A wrong tap, border or channel is an error of 1e-2 and more. */
 #define BOUND_IM2COL 1e-6
@@ -35,12 +35,12 @@ static const conv_case cases[] = {
 };
 enum { CASES = sizeof cases / sizeof cases[0] };
 
-static const dmi_conv_algorithm *const ways[] = {&dmi_conv_winograd, &dmi_conv_product,
-                                                 &dmi_conv_im2col};
-enum { WAYS = sizeof ways / sizeof ways[0] };
+static const dmi_conv_algorithm *const algorithms[] = {&dmi_conv_winograd, &dmi_conv_product,
+                                                       &dmi_conv_im2col};
+enum { ALGORITHMS = sizeof algorithms / sizeof algorithms[0] };
 
-static double bound_of(const dmi_conv_algorithm *way) {
-    return way == &dmi_conv_winograd ? BOUND_WINOGRAD : BOUND_IM2COL;
+static double bound_of(const dmi_conv_algorithm *algorithm) {
+    return algorithm == &dmi_conv_winograd ? BOUND_WINOGRAD : BOUND_IM2COL;
 }
 
 static dmi_conv_shape shape_of(const conv_case *c) {
@@ -61,22 +61,23 @@ static dmi_conv_shape shape_of(const conv_case *c) {
 /* ---- the oracle ---- */
 
 /* What a step of the loops below does with x[ix], w[iw] and y[iy]. */
-typedef void (*visit)(double *to, const float *a, const float *b, size_t ix, size_t iw, size_t iy);
+typedef void (*accumulate)(double *to, const float *a, const float *b, size_t ix, size_t iw,
+                           size_t iy);
 
-static void visit_forward(double *y, const float *x, const float *w, size_t ix, size_t iw,
-                          size_t iy) {
+static void accumulate_forward(double *y, const float *x, const float *w, size_t ix, size_t iw,
+                               size_t iy) {
     y[iy] += (double)x[ix] * w[iw];
 }
-static void visit_data(double *dx, const float *dy, const float *w, size_t ix, size_t iw,
-                       size_t iy) {
+static void accumulate_data(double *dx, const float *dy, const float *w, size_t ix, size_t iw,
+                            size_t iy) {
     dx[ix] += (double)dy[iy] * w[iw];
 }
-static void visit_weight(double *dw, const float *x, const float *dy, size_t ix, size_t iw,
-                         size_t iy) {
+static void accumulate_weight(double *dw, const float *x, const float *dy, size_t ix, size_t iw,
+                              size_t iy) {
     dw[iw] += (double)x[ix] * dy[iy];
 }
 
-static void convolve(const dmi_conv_shape *s, visit function, double *to, const float *a,
+static void convolve(const dmi_conv_shape *s, accumulate function, double *to, const float *a,
                      const float *b) {
     int32_t times = s->upsample ? 2 : 1;
     for (int32_t n = 0; n < s->n; n++)
@@ -144,7 +145,8 @@ static void fixture_end(fixture *f) {
     free(f->want);
 }
 
-/* Work memory as large as the way asks for, so that sanitizers see the end, full of NaN. */
+/* Work memory of the size that the algorithm requests, so that sanitizers see the end, full of NaN.
+ */
 static float *nan_floats(size_t count) {
     size_t lines = count * sizeof(float) / DMI_ALIGNMENT + 1;
     float *p = aligned_alloc(DMI_ALIGNMENT, lines * DMI_ALIGNMENT);
@@ -153,54 +155,58 @@ static float *nan_floats(size_t count) {
     return p;
 }
 
-static void run_forward(dmi_graph *g, const dmi_conv_algorithm *way, const dmi_conv_shape *s,
+static void run_forward(dmi_graph *g, const dmi_conv_algorithm *algorithm, const dmi_conv_shape *s,
                         float *y, const float *x, const float *w, const dmi_epilogue *epilogue) {
-    float *prepared = nan_floats(way->weight_floats(g->kernels, s));
-    float *work = nan_floats(way->forward_work(g->kernels, s, dmi_pool_threads(g->host->pool)));
-    way->prepare(g, s, prepared, w);
-    way->forward(g, s, y, x, w, prepared, epilogue, work);
+    float *prepared = nan_floats(algorithm->weight_floats(g->kernels, s));
+    float *work =
+        nan_floats(algorithm->forward_work(g->kernels, s, dmi_pool_threads(g->host->pool)));
+    algorithm->prepare(g, s, prepared, w);
+    algorithm->forward(g, s, y, x, w, prepared, epilogue, work);
     free(prepared);
     free(work);
 }
 
-static void run_data(dmi_graph *g, const dmi_conv_algorithm *way, const dmi_conv_shape *s,
+static void run_data(dmi_graph *g, const dmi_conv_algorithm *algorithm, const dmi_conv_shape *s,
                      float *dx, const float *dy, const float *w, bool add) {
-    float *work = nan_floats(way->backward_work(g->kernels, s, dmi_pool_threads(g->host->pool)));
-    way->backward_data(g, s, dx, dy, w, add, work);
+    float *work =
+        nan_floats(algorithm->backward_work(g->kernels, s, dmi_pool_threads(g->host->pool)));
+    algorithm->backward_data(g, s, dx, dy, w, add, work);
     free(work);
 }
 
-static void run_weight(dmi_graph *g, const dmi_conv_algorithm *way, const dmi_conv_shape *s,
+static void run_weight(dmi_graph *g, const dmi_conv_algorithm *algorithm, const dmi_conv_shape *s,
                        float *dw, const float *x, const float *dy, bool add) {
-    float *work = nan_floats(way->backward_work(g->kernels, s, dmi_pool_threads(g->host->pool)));
-    way->backward_weight(g, s, dw, x, dy, add, work);
+    float *work =
+        nan_floats(algorithm->backward_work(g->kernels, s, dmi_pool_threads(g->host->pool)));
+    algorithm->backward_weight(g, s, dw, x, dy, add, work);
     free(work);
 }
 
-/* ---- tests of the ways ---- */
+/* ---- tests of the algorithms ---- */
 
-static void check(const fixture *f, const dmi_graph *g, const dmi_conv_algorithm *way,
+static void check(const fixture *f, const dmi_graph *g, const dmi_conv_algorithm *algorithm,
                   const char *what, size_t count) {
     double error = test_error_d(f->y, f->want, count);
-    ck_assert_msg(error <= bound_of(way),
+    ck_assert_msg(error <= bound_of(algorithm),
                   "%s, %s, %s: n %d, %d x %d, %d -> %d, kernel %d, stride %d, pad %d%s: error %.3g "
                   "above %.3g",
-                  g->kernels->isa, way->name, what, f->s.n, f->s.ih, f->s.iw, f->s.ci, f->s.co,
-                  f->s.kernel, f->s.stride, f->s.pad, f->s.upsample ? ", upsampled" : "", error,
-                  bound_of(way));
+                  g->kernels->isa, algorithm->name, what, f->s.n, f->s.ih, f->s.iw, f->s.ci,
+                  f->s.co, f->s.kernel, f->s.stride, f->s.pad, f->s.upsample ? ", upsampled" : "",
+                  error, bound_of(algorithm));
 }
 
-/* Each test runs once for every case, on all instruction sets and with all ways that suit. */
-typedef void (*way_test)(fixture *f, dmi_graph *g, const dmi_conv_algorithm *way);
+/* Each test runs once for every case, on all instruction sets and with all algorithms that suit the
+ * shape. */
+typedef void (*algorithm_test)(fixture *f, dmi_graph *g, const dmi_conv_algorithm *algorithm);
 
-static void for_all(const conv_case *c, way_test test) {
+static void for_all(const conv_case *c, algorithm_test test) {
     dmi_host *host = test_host_new(2);
     for (int32_t isa = DMI_ISA_BASE; isa <= dmi_cpu_isa(); isa++) {
         dmi_graph graph = {.host = host, .kernels = dmi_kernels_for(isa)};
-        for (int32_t i = 0; i < WAYS; i++) {
+        for (int32_t i = 0; i < ALGORITHMS; i++) {
             fixture f = fixture_of(c);
             dmi_gemm_begin();
-            if (ways[i]->suits(&f.s)) test(&f, &graph, ways[i]);
+            if (algorithms[i]->suits(&f.s)) test(&f, &graph, algorithms[i]);
             dmi_gemm_end();
             fixture_end(&f);
         }
@@ -209,88 +215,88 @@ static void for_all(const conv_case *c, way_test test) {
 }
 
 /* All sixteen combinations of what is added. */
-static void forward_case(fixture *f, dmi_graph *g, const dmi_conv_algorithm *way) {
+static void forward_case(fixture *f, dmi_graph *g, const dmi_conv_algorithm *algorithm) {
     double *plain = calloc(f->y_count, sizeof *plain);
     ck_assert_ptr_nonnull(plain);
-    convolve(&f->s, visit_forward, plain, f->x, f->w);
-    size_t co = (size_t)f->s.co, picture = f->y_count / (size_t)f->s.n;
+    convolve(&f->s, accumulate_forward, plain, f->x, f->w);
+    size_t co = (size_t)f->s.co, image_floats = f->y_count / (size_t)f->s.n;
     for (uint32_t which = 0; which < 16; which++) {
         dmi_epilogue e = {.bias = which & 1 ? f->bias : NULL,
                           .per_image = which & 2 ? f->per_image : NULL,
                           .residual = which & 4 ? f->residual : NULL,
                           .add = which & 8};
         for (size_t i = 0; i < f->y_count; i++) {
-            double image = e.per_image ? e.per_image[i / picture * co + i % co] : 0;
+            double image = e.per_image ? e.per_image[i / image_floats * co + i % co] : 0;
             f->want[i] = plain[i] + (e.bias ? e.bias[i % co] : 0) + image +
                          (e.residual ? e.residual[i] : 0) + (e.add ? f->before[i] : 0);
             f->y[i] = e.add ? f->before[i] : NAN;
         }
-        run_forward(g, way, &f->s, f->y, f->x, f->w, &e);
-        check(f, g, way, "forward", f->y_count);
+        run_forward(g, algorithm, &f->s, f->y, f->x, f->w, &e);
+        check(f, g, algorithm, "forward", f->y_count);
     }
     free(plain);
 }
 
-static void backward_case(fixture *f, dmi_graph *g, const dmi_conv_algorithm *way, const char *what,
-                          size_t count, bool data) {
+static void backward_case(fixture *f, dmi_graph *g, const dmi_conv_algorithm *algorithm,
+                          const char *what, size_t count, bool data) {
     double *plain = calloc(count, sizeof *plain);
     ck_assert_ptr_nonnull(plain);
-    convolve(&f->s, data ? visit_data : visit_weight, plain, data ? f->dy : f->x,
+    convolve(&f->s, data ? accumulate_data : accumulate_weight, plain, data ? f->dy : f->x,
              data ? f->w : f->dy);
     for (int add = 0; add < 2; add++) {
         for (size_t i = 0; i < count; i++) {
             f->want[i] = plain[i] + (add ? f->before[i] : 0);
             f->y[i] = add ? f->before[i] : NAN;
         }
-        if (data) run_data(g, way, &f->s, f->y, f->dy, f->w, add);
-        else run_weight(g, way, &f->s, f->y, f->x, f->dy, add);
-        check(f, g, way, what, count);
+        if (data) run_data(g, algorithm, &f->s, f->y, f->dy, f->w, add);
+        else run_weight(g, algorithm, &f->s, f->y, f->x, f->dy, add);
+        check(f, g, algorithm, what, count);
     }
     free(plain);
 }
 
-static void data_case(fixture *f, dmi_graph *g, const dmi_conv_algorithm *way) {
-    backward_case(f, g, way, "data", f->x_count, true);
+static void data_case(fixture *f, dmi_graph *g, const dmi_conv_algorithm *algorithm) {
+    backward_case(f, g, algorithm, "data", f->x_count, true);
 }
-static void weight_case(fixture *f, dmi_graph *g, const dmi_conv_algorithm *way) {
-    backward_case(f, g, way, "weight", f->w_count, false);
+static void weight_case(fixture *f, dmi_graph *g, const dmi_conv_algorithm *algorithm) {
+    backward_case(f, g, algorithm, "weight", f->w_count, false);
 }
 
-/* The last picture alone has the bits that it has in the batch, forward and backward to x. */
-static void batch_case(fixture *f, dmi_graph *g, const dmi_conv_algorithm *way) {
+/* The last image alone has the bits that it has in the batch, forward and backward data. */
+static void batch_case(fixture *f, dmi_graph *g, const dmi_conv_algorithm *algorithm) {
     dmi_conv_shape alone = f->s;
     alone.n = 1;
     size_t last = (size_t)f->s.n - 1, y = f->y_count / (size_t)f->s.n,
            x = f->x_count / (size_t)f->s.n, co = (size_t)f->s.co;
     dmi_epilogue all = {f->bias, f->per_image, f->residual, false};
     dmi_epilogue one = {f->bias, f->per_image + last * co, f->residual + last * y, false};
-    run_forward(g, way, &f->s, f->y, f->x, f->w, &all);
-    run_forward(g, way, &alone, f->before, f->x + last * x, f->w, &one);
+    run_forward(g, algorithm, &f->s, f->y, f->x, f->w, &all);
+    run_forward(g, algorithm, &alone, f->before, f->x + last * x, f->w, &one);
     ck_assert_msg(!memcmp(f->y + last * y, f->before, y * sizeof(float)), "%s, %s: forward",
-                  g->kernels->isa, way->name);
-    run_data(g, way, &f->s, f->y, f->dy, f->w, false);
-    run_data(g, way, &alone, f->before, f->dy + last * y, f->w, false);
+                  g->kernels->isa, algorithm->name);
+    run_data(g, algorithm, &f->s, f->y, f->dy, f->w, false);
+    run_data(g, algorithm, &alone, f->before, f->dy + last * y, f->w, false);
     ck_assert_msg(!memcmp(f->y + last * x, f->before, x * sizeof(float)), "%s, %s: data",
-                  g->kernels->isa, way->name);
+                  g->kernels->isa, algorithm->name);
 }
 
 /* One thread gives the bits of two. */
-static void thread_case(fixture *f, dmi_graph *g, const dmi_conv_algorithm *way) {
+static void thread_case(fixture *f, dmi_graph *g, const dmi_conv_algorithm *algorithm) {
     dmi_host *single = test_host_new(1);
     dmi_graph other = {.host = single, .kernels = g->kernels};
     dmi_epilogue e = {.bias = f->bias};
-    run_forward(g, way, &f->s, f->y, f->x, f->w, &e);
-    run_forward(&other, way, &f->s, f->before, f->x, f->w, &e);
+    run_forward(g, algorithm, &f->s, f->y, f->x, f->w, &e);
+    run_forward(&other, algorithm, &f->s, f->before, f->x, f->w, &e);
     ck_assert_msg(!memcmp(f->y, f->before, f->y_count * sizeof(float)), "%s, %s: forward",
-                  g->kernels->isa, way->name);
-    run_data(g, way, &f->s, f->y, f->dy, f->w, false);
-    run_data(&other, way, &f->s, f->before, f->dy, f->w, false);
+                  g->kernels->isa, algorithm->name);
+    run_data(g, algorithm, &f->s, f->y, f->dy, f->w, false);
+    run_data(&other, algorithm, &f->s, f->before, f->dy, f->w, false);
     ck_assert_msg(!memcmp(f->y, f->before, f->x_count * sizeof(float)), "%s, %s: data",
-                  g->kernels->isa, way->name);
-    run_weight(g, way, &f->s, f->y, f->x, f->dy, false);
-    run_weight(&other, way, &f->s, f->before, f->x, f->dy, false);
+                  g->kernels->isa, algorithm->name);
+    run_weight(g, algorithm, &f->s, f->y, f->x, f->dy, false);
+    run_weight(&other, algorithm, &f->s, f->before, f->x, f->dy, false);
     ck_assert_msg(!memcmp(f->y, f->before, f->w_count * sizeof(float)), "%s, %s: weight",
-                  g->kernels->isa, way->name);
+                  g->kernels->isa, algorithm->name);
     test_host_end(single);
 }
 
@@ -315,7 +321,7 @@ START_TEST(many_tiles) {
     dmi_gemm_begin();
     for (int32_t isa = DMI_ISA_BASE; isa <= dmi_cpu_isa(); isa++) {
         dmi_graph g = {.host = host, .kernels = dmi_kernels_for(isa)};
-        ck_assert(ways[0]->suits(&f.s));
+        ck_assert(algorithms[0]->suits(&f.s));
         run_forward(&g, &dmi_conv_winograd, &f.s, f.y, f.x, f.w, &none);
         run_forward(&g, &dmi_conv_im2col, &f.s, f.before, f.x, f.w, &none);
         test_close(f.y, f.before, f.y_count, BOUND_WINOGRAD + BOUND_IM2COL);
@@ -360,7 +366,7 @@ static const select_case select_cases[] = {
     {"v4", "SkylakeX", 8, 8, 3, 1, true, &dmi_conv_im2col},
 };
 
-/* Whatever the batch and the size of the pictures. */
+/* Whatever the batch and the size of the images. */
 START_TEST(selection) {
     const select_case *c = &select_cases[_i];
     for (int32_t n = 1; n <= 16; n += 15)
@@ -376,15 +382,15 @@ END_TEST
 Suite *test_conv_suite(void);
 Suite *test_conv_suite(void) {
     Suite *suite = suite_create("conv");
-    TCase *ways_case = tcase_create("ways");
-    tcase_set_timeout(ways_case, 20);
-    tcase_add_loop_test(ways_case, forward, 0, CASES);
-    tcase_add_loop_test(ways_case, backward_data, 0, CASES);
-    tcase_add_loop_test(ways_case, backward_weight, 0, CASES);
-    tcase_add_loop_test(ways_case, same_alone_as_in_a_batch, 0, CASES);
-    tcase_add_loop_test(ways_case, same_on_any_number_of_threads, 0, CASES);
-    tcase_add_test(ways_case, many_tiles);
-    tcase_add_loop_test(ways_case, selection, 0, sizeof select_cases / sizeof select_cases[0]);
-    suite_add_tcase(suite, ways_case);
+    TCase *tests = tcase_create("algorithms");
+    tcase_set_timeout(tests, 20);
+    tcase_add_loop_test(tests, forward, 0, CASES);
+    tcase_add_loop_test(tests, backward_data, 0, CASES);
+    tcase_add_loop_test(tests, backward_weight, 0, CASES);
+    tcase_add_loop_test(tests, same_alone_as_in_a_batch, 0, CASES);
+    tcase_add_loop_test(tests, same_on_any_number_of_threads, 0, CASES);
+    tcase_add_test(tests, many_tiles);
+    tcase_add_loop_test(tests, selection, 0, sizeof select_cases / sizeof select_cases[0]);
+    suite_add_tcase(suite, tests);
     return suite;
 }

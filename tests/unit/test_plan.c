@@ -1,6 +1,6 @@
-/* The planner: buffers that are in use at the same time never share memory, by lives that the test
- * works out anew from what operations read and write; nothing reads what was not written; and
- * sharing is worth while. */
+/* The planner: buffers that are in use at the same time never share memory, by live ranges that the
+ * test works out anew from what operations read and write; nothing reads what was not written; and
+ * sharing reduces the arena. */
 #include "autograd/plan.h"
 
 #include "base/cpu.h"
@@ -10,44 +10,46 @@
 #include "unet/build.h"
 #include "unet/unet.h"
 
-/* ---- lives ---- */
+/* ---- live ranges ---- */
 
-/* A moment is a step's index. The caller writes gradients of outputs before backward's first, and
+/* Times are indices of steps. The caller writes gradients of outputs before backward's first, and
  * reads after the last. */
-typedef struct life {
+typedef struct live_range {
     size_t at, floats;
     int32_t first, last;
     const char *what;
     int32_t number;
-} life;
+} live_range;
 
-typedef struct lives {
+typedef struct live_ranges {
     const dmi_graph *graph;
     dmi_value output;
-    bool *runs;     /* [nodes] its backward runs */
-    bool *wanted;   /* [values] its gradient is computed */
-    int32_t *again; /* [nodes] when its forward is run again, or -1 */
-    int32_t *back;  /* [nodes] when its backward is run, or -1 */
-    life *items;
+    bool *runs;          /* [nodes] its backward runs */
+    bool *has_gradient;  /* [values] its gradient is computed */
+    int32_t *recomputed; /* [nodes] when its forward is run again, or -1 */
+    int32_t *back;       /* [nodes] when its backward is run, or -1 */
+    live_range *items;
     int32_t count;
     size_t sum; /* of all buffers */
-} lives;
+} live_ranges;
 
-static void add_life(lives *l, size_t at, size_t floats, int32_t first, int32_t last,
-                     const char *what, int32_t number) {
+static void add_range(live_ranges *l, size_t at, size_t floats, int32_t first, int32_t last,
+                      const char *what, int32_t number) {
     if (!floats) return;
     ck_assert_msg(at != SIZE_MAX && at + floats <= l->graph->arena_floats && at % 16 == 0,
                   "%s %d is at %zu", what, number, at);
-    l->items[l->count++] = (life){at, floats, first, last, what, number};
+    l->items[l->count++] = (live_range){at, floats, first, last, what, number};
 }
 
-/* What is written at moment `made` and last read at read[0], and, unless `again` is -1, written
+/* What is written at step `made` and last read at read[0], and, unless `recomputed` is -1, written
  * there and last read at read[1]. */
-static void add_lives(lives *l, size_t at, size_t floats, int32_t made, int32_t again,
-                      const int32_t read[2], const char *what, int32_t number) {
+static void add_ranges(live_ranges *l, size_t at, size_t floats, int32_t made, int32_t recomputed,
+                       const int32_t read[2], const char *what, int32_t number) {
     l->sum += floats;
-    add_life(l, at, floats, made, read[0] > made ? read[0] : made, what, number);
-    if (again >= 0) add_life(l, at, floats, again, read[1] > again ? read[1] : again, what, number);
+    add_range(l, at, floats, made, read[0] > made ? read[0] : made, what, number);
+    if (recomputed >= 0)
+        add_range(l, at, floats, recomputed, read[1] > recomputed ? read[1] : recomputed, what,
+                  number);
 }
 
 static bool has_input(const dmi_node *n, dmi_value v) {
@@ -56,46 +58,46 @@ static bool has_input(const dmi_node *n, dmi_value v) {
     return false;
 }
 
-/* Which gradients there are: of what leads from a parameter, or an input that asks for it, to the
+/* Which gradients there are: of what leads from a parameter, or an input that requests it, to the
  * output. */
-static void find_wanted(lives *l) {
+static void find_gradients(live_ranges *l) {
     const dmi_graph *g = l->graph;
     bool *reaches = calloc((size_t)g->value_count, 1);
     for (int32_t v = 0; v < g->value_count; v++)
-        l->wanted[v] = g->values[v].kind == DMI_VALUE_PARAM ||
-                       (g->values[v].kind == DMI_VALUE_INPUT && g->values[v].gradient);
+        l->has_gradient[v] = g->values[v].kind == DMI_VALUE_PARAM ||
+                             (g->values[v].kind == DMI_VALUE_INPUT && g->values[v].gradient);
     for (int32_t i = 0; i < g->node_count; i++)
         for (int32_t k = 0; k < DMI_INPUTS_MAX; k++)
-            if (g->nodes[i].inputs[k] != DMI_NONE && l->wanted[g->nodes[i].inputs[k]])
-                l->wanted[g->nodes[i].output] = true;
+            if (g->nodes[i].inputs[k] != DMI_NONE && l->has_gradient[g->nodes[i].inputs[k]])
+                l->has_gradient[g->nodes[i].output] = true;
     reaches[l->output] = true;
     for (int32_t i = g->node_count - 1; i >= 0; i--) {
         const dmi_node *n = &g->nodes[i];
-        l->runs[i] = g->train && reaches[n->output] && l->wanted[n->output];
+        l->runs[i] = g->train && reaches[n->output] && l->has_gradient[n->output];
         for (int32_t k = 0; l->runs[i] && k < DMI_INPUTS_MAX; k++)
             if (n->inputs[k] != DMI_NONE) reaches[n->inputs[k]] = true;
     }
     for (int32_t v = 0; v < g->value_count; v++)
-        l->wanted[v] = g->train && l->wanted[v] && reaches[v];
+        l->has_gradient[v] = g->train && l->has_gradient[v] && reaches[v];
     free(reaches);
 }
 
 /* Forward runs all nodes in order; backward those that it must, the last first, and some forward
  * again before that. */
-static void check_steps(lives *l) {
+static void check_steps(live_ranges *l) {
     const dmi_graph *g = l->graph;
-    int32_t next = g->node_count - 1, made_again = 0;
+    int32_t next = g->node_count - 1, recomputed_count = 0;
     for (int32_t i = 0; i < g->node_count; i++) {
         ck_assert(g->steps[i].node == i && g->steps[i].phase == DMI_PHASE_FORWARD);
-        l->again[i] = l->back[i] = -1;
+        l->recomputed[i] = l->back[i] = -1;
     }
     for (int32_t m = g->node_count; m < g->step_count; m++) {
         int32_t i = g->steps[m].node;
         ck_assert(g->steps[m].phase != DMI_PHASE_FORWARD && l->back[i] < 0);
         if (g->steps[m].phase == DMI_PHASE_RECOMPUTE) {
-            ck_assert_int_lt(l->again[i], 0);
-            l->again[i] = m;
-            made_again++;
+            ck_assert_int_lt(l->recomputed[i], 0);
+            l->recomputed[i] = m;
+            recomputed_count++;
             continue;
         }
         while (next >= 0 && !l->runs[next]) next--;
@@ -103,7 +105,7 @@ static void check_steps(lives *l) {
         l->back[i] = m;
     }
     while (next >= 0) ck_assert(!l->runs[next--]);
-    ck_assert_int_eq(made_again > 0, g->train && g->recompute);
+    ck_assert_int_eq(recomputed_count > 0, g->train && g->recompute);
 }
 
 /* Whether a step reads the data of v. */
@@ -115,24 +117,24 @@ static bool reads(const dmi_graph *g, dmi_step step, dmi_value v) {
     return backward && n->output == v && n->needs.reads & DMI_READS_OUTPUT;
 }
 
-static void data_lives(lives *l, dmi_value v) {
+static void data_ranges(live_ranges *l, dmi_value v) {
     const dmi_graph *g = l->graph;
-    int32_t made = 0, again = -1, read[2] = {-1, -1};
+    int32_t made = 0, recomputed = -1, read[2] = {-1, -1};
     if (g->values[v].kind == DMI_VALUE_PARAM) return;
     for (int32_t i = 0; i < g->node_count; i++)
-        if (g->nodes[i].output == v) made = i, again = l->again[i];
+        if (g->nodes[i].output == v) made = i, recomputed = l->recomputed[i];
     for (int32_t m = 0; m < g->step_count; m++)
-        if (reads(g, g->steps[m], v)) read[again >= 0 && m > again] = m;
+        if (reads(g, g->steps[m], v)) read[recomputed >= 0 && m > recomputed] = m;
     if (v == l->output || g->values[v].kind == DMI_VALUE_INPUT) read[0] = g->step_count;
-    ck_assert_msg(again < 0 || (v != l->output && read[1] > again),
-                  "value %d is made again and not read", (int)v);
-    add_lives(l, g->values[v].data_offset, dmi_shape_count(g->values[v].shape), made, again, read,
-              "data", v);
+    ck_assert_msg(recomputed < 0 || (v != l->output && read[1] > recomputed),
+                  "value %d is recomputed and not read", (int)v);
+    add_ranges(l, g->values[v].data_offset, dmi_shape_count(g->values[v].shape), made, recomputed,
+               read, "data", v);
 }
 
-/* A gradient may stand in the memory of the output's that it is a copy of, where nobody wants that
- * any more: its node is the first to reach the gradient, and the output is not the caller's. */
-static void check_shares(const lives *l, dmi_value v) {
+/* A gradient may alias the output gradient that it is a copy of, where nothing reads that one
+ * afterwards: its node is the first to reach the gradient, and the output is not the caller's. */
+static void check_alias(const live_ranges *l, dmi_value v) {
     const dmi_graph *g = l->graph;
     dmi_value output = g->values[v].alias_of;
     int32_t at = 0, times = 0;
@@ -147,12 +149,12 @@ static void check_shares(const lives *l, dmi_value v) {
     ck_assert_uint_eq(g->values[v].gradient_offset, g->values[output].gradient_offset);
 }
 
-/* From the first node that reaches it to the one that made the value, over all values that share
+/* From the first node that reaches it to the one that made the value, over all values that alias
  * it. */
-static void gradient_life(lives *l, dmi_value root) {
+static void gradient_range(live_ranges *l, dmi_value root) {
     const dmi_graph *g = l->graph;
     int32_t end = g->step_count, first = end, last = 0;
-    if (!l->wanted[root] || g->values[root].kind == DMI_VALUE_PARAM ||
+    if (!l->has_gradient[root] || g->values[root].kind == DMI_VALUE_PARAM ||
         g->values[root].alias_of != DMI_NONE)
         return;
     for (dmi_value v = 0; v < g->value_count; v++) {
@@ -168,18 +170,18 @@ static void gradient_life(lives *l, dmi_value root) {
         }
     }
     l->sum += dmi_shape_count(g->values[root].shape);
-    add_life(l, g->values[root].gradient_offset, dmi_shape_count(g->values[root].shape), first,
-             last, "gradient", root);
+    add_range(l, g->values[root].gradient_offset, dmi_shape_count(g->values[root].shape), first,
+              last, "gradient", root);
 }
 
 /* A gradient is added to where it was written before: by a later node, by an earlier input of the
  * same, or by the caller. */
-static void check_adds(const lives *l, int32_t node) {
+static void check_accumulates(const live_ranges *l, int32_t node) {
     const dmi_graph *g = l->graph;
     const dmi_node *n = &g->nodes[node];
     for (int32_t k = 0; k < DMI_INPUTS_MAX; k++) {
         dmi_value v = n->inputs[k];
-        if (v == DMI_NONE || !l->wanted[v] || g->values[v].kind == DMI_VALUE_PARAM) continue;
+        if (v == DMI_NONE || !l->has_gradient[v] || g->values[v].kind == DMI_VALUE_PARAM) continue;
         bool there = v == l->output;
         for (int32_t j = 0; j < k; j++) there = there || n->inputs[j] == v;
         for (int32_t i = node + 1; i < g->node_count; i++)
@@ -190,69 +192,70 @@ static void check_adds(const lives *l, int32_t node) {
 }
 
 /* What a node has besides its output. */
-static void node_lives(lives *l, int32_t i) {
+static void node_ranges(live_ranges *l, int32_t i) {
     const dmi_node *n = &l->graph->nodes[i];
-    int32_t again = l->again[i], back = l->back[i], never[2] = {-1, -1}, read[2] = {-1, -1};
-    read[again >= 0] = back;
-    add_lives(l, n->saved, n->needs.saved, i, again, read, "saved", i);
-    add_lives(l, n->forward_work, n->needs.forward_work, i, again, never, "forward_work", i);
+    int32_t recomputed = l->recomputed[i], back = l->back[i], never[2] = {-1, -1},
+            read[2] = {-1, -1};
+    read[recomputed >= 0] = back;
+    add_ranges(l, n->saved, n->needs.saved, i, recomputed, read, "saved", i);
+    add_ranges(l, n->forward_work, n->needs.forward_work, i, recomputed, never, "forward_work", i);
     if (back >= 0)
-        add_lives(l, n->backward_work, n->needs.backward_work, back, -1, never, "backward_work", i);
+        add_ranges(l, n->backward_work, n->needs.backward_work, back, -1, never, "backward_work",
+                   i);
 }
 
-static lives lives_of(const dmi_graph *g, dmi_value output) {
+static live_ranges live_ranges_of(const dmi_graph *g, dmi_value output) {
     size_t nodes = (size_t)g->node_count, values = (size_t)g->value_count;
-    lives l = {.graph = g,
-               .output = output,
-               .runs = calloc(nodes, 1),
-               .wanted = calloc(values, 1),
-               .again = calloc(2 * nodes, sizeof *l.again)};
-    l.back = l.again + nodes;
+    live_ranges l = {.graph = g,
+                     .output = output,
+                     .runs = calloc(nodes, 1),
+                     .has_gradient = calloc(values, 1),
+                     .recomputed = calloc(2 * nodes, sizeof *l.recomputed)};
+    l.back = l.recomputed + nodes;
     l.items = calloc(3 * values + 6 * nodes, sizeof *l.items);
-    find_wanted(&l);
+    find_gradients(&l);
     check_steps(&l);
     for (dmi_value v = 0; v < g->value_count; v++) {
-        data_lives(&l, v);
-        gradient_life(&l, v);
-        if (g->train && l.wanted[v] && g->values[v].alias_of != DMI_NONE) check_shares(&l, v);
+        data_ranges(&l, v);
+        gradient_range(&l, v);
+        if (g->train && l.has_gradient[v] && g->values[v].alias_of != DMI_NONE) check_alias(&l, v);
     }
     for (int32_t i = 0; i < g->node_count; i++) {
-        node_lives(&l, i);
-        if (l.runs[i]) check_adds(&l, i);
+        node_ranges(&l, i);
+        if (l.runs[i]) check_accumulates(&l, i);
     }
     return l;
 }
 
-static void free_lives(lives *l) {
+static void free_live_ranges(live_ranges *l) {
     free(l->items);
-    free(l->again);
+    free(l->recomputed);
     free(l->runs);
-    free(l->wanted);
+    free(l->has_gradient);
 }
 
-static void check_apart(const lives *l) {
+static void check_apart(const live_ranges *l) {
     for (int32_t i = 0; i < l->count; i++)
         for (int32_t k = 0; k < i; k++) {
-            const life *a = &l->items[i], *b = &l->items[k];
+            const live_range *a = &l->items[i], *b = &l->items[k];
             if (a->first > b->last || b->first > a->last) continue;
             if (a->at >= b->at + b->floats || b->at >= a->at + a->floats) continue;
-            ck_abort_msg("%s %d (moments %d to %d) and %s %d (%d to %d) share memory", a->what,
+            ck_abort_msg("%s %d (steps %d to %d) and %s %d (%d to %d) share memory", a->what,
                          (int)a->number, (int)a->first, (int)a->last, b->what, (int)b->number,
                          (int)b->first, (int)b->last);
         }
 }
 
-/* What is in use at the fullest moment: no plan is smaller. */
-static size_t fullest(const lives *l) {
-    size_t most = 0;
-    for (int32_t moment = 0; moment <= l->graph->step_count; moment++) {
+/* What is in use at the peak step: no plan is smaller. */
+static size_t peak_floats(const live_ranges *l) {
+    size_t peak = 0;
+    for (int32_t step = 0; step <= l->graph->step_count; step++) {
         size_t floats = 0;
         for (int32_t i = 0; i < l->count; i++)
-            if (l->items[i].first <= moment && l->items[i].last >= moment)
-                floats += l->items[i].floats;
-        if (floats > most) most = floats;
+            if (l->items[i].first <= step && l->items[i].last >= step) floats += l->items[i].floats;
+        if (floats > peak) peak = floats;
     }
-    return most;
+    return peak;
 }
 
 /* ---- whole networks, planned without taking the memory ---- */
@@ -263,11 +266,11 @@ typedef struct planned {
     dmi_unet_graph built;
 } planned;
 
-/* In every way: to be run, and to be trained with each degree of recomputing. */
-enum { WAYS = 4 };
+/* All modes: to be run, and to be trained with each degree of recomputing. */
+enum { MODES = 4 };
 
-static void plan_network(planned *p, const dm_unet_options *options, int32_t batch, int32_t way) {
-    bool train = way > 0;
+static void plan_network(planned *p, const dm_unet_options *options, int32_t batch, int32_t mode) {
+    bool train = mode > 0;
     dmi_graph *graph;
     p->host = test_host_new(2);
     dmi_params_init(&p->params);
@@ -276,7 +279,7 @@ static void plan_network(planned *p, const dm_unet_options *options, int32_t bat
     ck_assert_int_eq(dmi_unet_build(graph, options, batch, train, &p->built), DM_OK);
     graph->train = train;
     graph->recompute =
-        train ? way - 1 : DMI_RECOMPUTE_BLOCKS; /* which has no meaning where nothing is trained */
+        train ? mode - 1 : DMI_RECOMPUTE_BLOCKS; /* which has no meaning where nothing is trained */
     ck_assert_int_eq(dmi_plan(graph, &p->built.output, 1), DMI_OK);
 }
 
@@ -286,7 +289,7 @@ static void free_planned(planned *p) {
     test_host_end(p->host);
 }
 
-/* Options that between them use every operation and every way that time enters. */
+/* Options that between them use every operation and every time embedding. */
 static dm_unet_options variant(int32_t which) {
     dm_unet_options o = network_options();
     if (which == 3) ck_assert_int_eq(dm_unet_options_init(&o, sizeof o), DM_OK);
@@ -297,51 +300,51 @@ static dm_unet_options variant(int32_t which) {
 enum { VARIANTS = 4 };
 
 /* Several batch sizes, since what a buffer's neighbours are depends on all sizes. */
-START_TEST(what_lives_together_lies_apart) {
+START_TEST(overlapping_live_ranges_have_separate_memory) {
     static const int32_t batch_sizes[] = {1, 3, 8, 64};
     dm_unet_options o = variant(_i % VARIANTS);
-    int32_t way = _i / VARIANTS;
+    int32_t mode = _i / VARIANTS;
     for (size_t k = 0; k < sizeof batch_sizes / sizeof *batch_sizes; k++) {
         planned p;
-        plan_network(&p, &o, batch_sizes[k], way);
-        lives l = lives_of(p.built.graph, p.built.output);
+        plan_network(&p, &o, batch_sizes[k], mode);
+        live_ranges l = live_ranges_of(p.built.graph, p.built.output);
         int32_t shared = 0;
         for (dmi_value v = 0; v < p.built.graph->value_count; v++)
             shared += p.built.graph->values[v].alias_of != DMI_NONE;
         ck_assert_int_gt(l.count, 50);
-        if (way) ck_assert_int_gt(shared, 5); /* every residual block's, at least */
+        if (mode) ck_assert_int_gt(shared, 5); /* every residual block's, at least */
         check_apart(&l);
-        free_lives(&l);
+        free_live_ranges(&l);
         free_planned(&p);
     }
 }
 END_TEST
 
 /* The presets at the batch sizes that are measured: the plan is a small part of all its buffers,
- * and close to what cannot be less, the fullest moment. Measured on base 64: 0.12 of the buffers to
- * run it; 0.28 to train it; 0.18 with memory-bound operations recomputed, 0.11 with whole blocks;
- * 1.025 of the fullest moment at the most. With either of the
- * planner's two orders alone it would be 1.034. */
-START_TEST(sharing_is_worth_while) {
+ * and close to the lower bound, what is live at the peak step. Measured on base 64: 0.12 of the
+ * buffers to run it; 0.28 to train it; 0.18 with memory-bound operations recomputed, 0.11 with
+ * whole blocks; 1.025 of the peak step at most. With either of the planner's two orders alone it
+ * would be 1.034. */
+START_TEST(sharing_reduces_the_arena) {
     static const int32_t batch_sizes[] = {
         [DM_PRESET_TINY] = 64, [DM_PRESET_SMALL] = 16, [DM_PRESET_DDPM_CIFAR10] = 4};
-    static const double shares[WAYS] = {0.14, 0.33, 0.20, 0.13};
+    static const double shares[MODES] = {0.14, 0.33, 0.20, 0.13};
     dm_unet_options o;
-    int32_t preset = _i / WAYS, way = _i % WAYS;
+    int32_t preset = _i / MODES, mode = _i % MODES;
     ck_assert_int_eq(dm_unet_options_preset(&o, sizeof o, preset), DM_OK);
     planned p, again;
-    plan_network(&p, &o, batch_sizes[preset], way);
-    lives l = lives_of(p.built.graph, p.built.output);
+    plan_network(&p, &o, batch_sizes[preset], mode);
+    live_ranges l = live_ranges_of(p.built.graph, p.built.output);
     size_t arena = p.built.graph->arena_floats;
-    double share = (double)arena / (double)l.sum, over = (double)arena / (double)fullest(&l);
-    ck_assert_msg(preset != DM_PRESET_SMALL || share < shares[way], "%.3f of all buffers", share);
-    ck_assert_msg(over >= 1 && over < 1.03, "%.3f of the fullest moment", over);
-    plan_network(&again, &o, batch_sizes[preset], way);
+    double share = (double)arena / (double)l.sum, over = (double)arena / (double)peak_floats(&l);
+    ck_assert_msg(preset != DM_PRESET_SMALL || share < shares[mode], "%.3f of all buffers", share);
+    ck_assert_msg(over >= 1 && over < 1.03, "%.3f of the peak step", over);
+    plan_network(&again, &o, batch_sizes[preset], mode);
     for (dmi_value v = 0; v < p.built.graph->value_count; v++) /* and it is always the same plan */
         ck_assert_uint_eq(p.built.graph->values[v].data_offset,
                           again.built.graph->values[v].data_offset);
     free_planned(&again);
-    free_lives(&l);
+    free_live_ranges(&l);
     free_planned(&p);
 }
 END_TEST
@@ -389,8 +392,8 @@ static float *run_in(dm_unet *unet, dmi_unet_graph *u, float poison, size_t *flo
 
 START_TEST(nothing_is_read_before_it_is_written) {
     static const float poisons[] = {NAN, 1e30f};
-    int32_t way = _i / 3;
-    bool train = way > 0;
+    int32_t mode = _i / 3;
+    bool train = mode > 0;
     dm_context *context = test_context_new(NULL, 0);
     dm_unet_options o = variant(_i % 3);
     dm_unet *unet;
@@ -401,7 +404,7 @@ START_TEST(nothing_is_read_before_it_is_written) {
     if (train)
         test_accepted(context,
                       dmi_params_allocate_gradient(&context->host, &unet->weights->params));
-    test_accepted(context, dmi_unet_graph_create(unet, &u, 2, train, train ? way - 1 : 0));
+    test_accepted(context, dmi_unet_graph_create(unet, &u, 2, train, train ? mode - 1 : 0));
     float *clean = run_in(unet, &u, 0, &floats);
     for (size_t i = 0; i < floats; i++) ck_assert(isfinite(clean[i]));
     for (size_t k = 0; k < sizeof poisons / sizeof *poisons; k++) {
@@ -451,9 +454,9 @@ Suite *test_plan_suite(void) {
     TCase *slow = tcase_create("large");
     tcase_set_timeout(slow, 30);
     tcase_set_tags(slow, "slow"); /* under a memory checker */
-    tcase_add_loop_test(slow, nothing_is_read_before_it_is_written, 6, 3 * WAYS);
-    tcase_add_loop_test(slow, what_lives_together_lies_apart, 0, WAYS * VARIANTS);
-    tcase_add_loop_test(slow, sharing_is_worth_while, 0, 3 * WAYS);
+    tcase_add_loop_test(slow, nothing_is_read_before_it_is_written, 6, 3 * MODES);
+    tcase_add_loop_test(slow, overlapping_live_ranges_have_separate_memory, 0, MODES * VARIANTS);
+    tcase_add_loop_test(slow, sharing_reduces_the_arena, 0, 3 * MODES);
     suite_add_tcase(suite, slow);
     return suite;
 }

@@ -16,7 +16,7 @@ static const dmi_work product = {.name = "product",
                                  .flop = 100,
                                  .bytes = 10};
 
-START_TEST(laps_of_one_shape_share_a_row) {
+START_TEST(spans_of_one_shape_share_a_row) {
     dmi_host host = {0};
     dmi_profile *profile;
     ck_assert_int_eq(dmi_profile_create(&host, &profile), DM_OK);
@@ -38,7 +38,7 @@ START_TEST(laps_of_one_shape_share_a_row) {
 }
 END_TEST
 
-START_TEST(rows_that_find_no_room_share_the_last) {
+START_TEST(rows_beyond_the_limit_share_the_last) {
     dmi_host host = {0};
     dmi_profile *profile;
     ck_assert_int_eq(dmi_profile_create(&host, &profile), DM_OK);
@@ -49,14 +49,14 @@ START_TEST(rows_that_find_no_room_share_the_last) {
         dmi_profile_span(profile, &work);
     }
     int32_t rows = dmi_profile_rows(profile);
-    uint64_t laps = 0;
+    uint64_t spans = 0;
     double flop = 0;
     for (int32_t i = 0; i < rows; i++) {
-        laps += dmi_profile_row_at(profile, i)->spans;
+        spans += dmi_profile_row_at(profile, i)->spans;
         flop += dmi_profile_row_at(profile, i)->work.flop;
     }
     ck_assert_int_lt(rows, 2000);
-    ck_assert_uint_eq(laps, 2000);
+    ck_assert_uint_eq(spans, 2000);
     ck_assert(flop == 200000);
     ck_assert_str_eq(dmi_profile_row_at(profile, rows - 1)->work.name, "others");
     dmi_profile_destroy(&host, profile);
@@ -91,15 +91,15 @@ START_TEST(a_step_of_training_has_its_rows) {
     ck_assert_int_eq(dm_schedule_create(&schedule, context, NULL), DM_OK);
     ck_assert_int_eq(dm_unet_create(&unet, context, &network, 1), DM_OK);
     ck_assert_int_eq(dm_trainer_create(&trainer, unet, schedule, data, &training), DM_OK);
-    double told = 0; /* by the steps themselves */
+    double step_seconds = 0; /* by the steps themselves */
     for (int step = 0; step < 2; step++) {
         dm_train_stats stats = {.struct_size = sizeof stats};
         ck_assert_int_eq(dm_trainer_step(trainer, &stats), DM_OK);
-        told += stats.seconds;
+        step_seconds += stats.seconds;
     }
     static const char *const expected[] = {"conv winograd forward",
-                                           "conv winograd to weights",
-                                           "conv winograd to x",
+                                           "conv winograd backward weight",
+                                           "conv winograd backward data",
                                            "conv product forward",
                                            "group_norm forward",
                                            "group_norm backward",
@@ -130,8 +130,8 @@ START_TEST(a_step_of_training_has_its_rows) {
     }
     for (size_t k = 0; k < sizeof expected / sizeof expected[0]; k++)
         ck_assert_msg(found[k] > 0, "no row '%s'", expected[k]);
-    ck_assert_msg(seconds > 0.2 * told && seconds <= told, "rows of %g s, steps of %g s", seconds,
-                  told);
+    ck_assert_msg(seconds > 0.2 * step_seconds && seconds <= step_seconds,
+                  "rows of %g s, steps of %g s", seconds, step_seconds);
     ck_assert_int_eq(dm_context_profile_reset(context), DM_OK);
     ck_assert_int_eq(dm_context_get_profile_rows(context, &rows), DM_OK);
     ck_assert_int_eq(rows, 0);
@@ -143,7 +143,7 @@ START_TEST(a_step_of_training_has_its_rows) {
 }
 END_TEST
 
-START_TEST(what_is_wrong_is_said) {
+START_TEST(errors_are_named) {
     dm_context *context = profiled(0);
     int32_t rows = 7;
     dm_profile_row row = {.struct_size = sizeof row};
@@ -178,10 +178,10 @@ Suite *test_profile_suite(void);
 Suite *test_profile_suite(void) {
     Suite *suite = suite_create("profile");
     TCase *tests = tcase_create("profile");
-    tcase_add_test(tests, laps_of_one_shape_share_a_row);
-    tcase_add_test(tests, rows_that_find_no_room_share_the_last);
+    tcase_add_test(tests, spans_of_one_shape_share_a_row);
+    tcase_add_test(tests, rows_beyond_the_limit_share_the_last);
     tcase_add_test(tests, a_step_of_training_has_its_rows);
-    tcase_add_test(tests, what_is_wrong_is_said);
+    tcase_add_test(tests, errors_are_named);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -235,12 +235,12 @@ static void backward_side(dmi_graph *graph, dmi_node *node, const dmi_conv_algor
     if (dweight) {
         algorithm->backward_weight(graph, &s, dweight + at, dmi_input(graph, node, input), dy,
                                    node->accumulates[WEIGHT], work);
-        dmi_span_part(graph, node, algorithm->name, "to weights", flop, floats);
+        dmi_span_part(graph, node, algorithm->name, "backward weight", flop, floats);
     }
     if (dx) {
         algorithm->backward_data(graph, &s, dx, dy, dmi_input(graph, node, WEIGHT) + at,
                                  node->accumulates[input], work);
-        dmi_span_part(graph, node, algorithm->name, "to x", flop,
+        dmi_span_part(graph, node, algorithm->name, "backward data", flop,
                       floats +
                           (node->accumulates[input] ? floats_of(graph, node->inputs[input]) : 0));
     }
@@ -253,7 +253,7 @@ static void conv_backward(dmi_graph *graph, dmi_node *node) {
     float *dresidual = dmi_input_gradient(graph, node, RESIDUAL);
     size_t y_floats = floats_of(graph, node->output);
     backward_sums(graph, node, &s, dy);
-    dmi_span_part(graph, node, algorithm->name, "to bias and time", 0, y_floats);
+    dmi_span_part(graph, node, algorithm->name, "backward bias and time", 0, y_floats);
     backward_side(graph, node, algorithm, X, 0);
     if (node->inputs[X2] != DMI_NONE) backward_side(graph, node, algorithm, X2, s.ci);
     if (dresidual && dresidual != dy) {
@@ -263,7 +263,8 @@ static void conv_backward(dmi_graph *graph, dmi_node *node) {
                         .dy = dy,
                         .add = node->accumulates[RESIDUAL]};
         dmi_parallel(graph->host->pool, dmi_tile_count(job.shape), copy_task, &job);
-        dmi_span_part(graph, node, algorithm->name, "to residual", 0, (job.add ? 3 : 2) * y_floats);
+        dmi_span_part(graph, node, algorithm->name, "backward residual", 0,
+                      (job.add ? 3 : 2) * y_floats);
     }
 }
 
