@@ -5,7 +5,7 @@
 # Each tests/*/test_X.c defines Suite *test_X_suite(void), the suite X. The main program is written
 # from the list of files.
 TEST_SRC := $(wildcard tests/unit/test_*.c tests/golden/test_*.c)
-TEST_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(TEST_SRC) $(wildcard tests/support/*.c))
+TEST_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(addprefix tests/,unit/*.c golden/*.c support/*.c)))
 TEST_NAMES := $(basename $(notdir $(TEST_SRC)))
 SUITES := $(TEST_NAMES:test_%=%)
 RUNNER := $(BUILD)/run_tests
@@ -65,11 +65,11 @@ test-run: $(RUNNER)
 
 # The suites that allocate, read files or have threads; the arithmetic of convolutions would take
 # hours under valgrind.
-MEMORY_SUITES := base file random pool metadata options safetensors targz png image dataset \
-	cifar10 context schedule schedule_file graph trainer_options loss loss_weights timestep_sampling \
-	training_options averages solver sampler sampler_callbacks batch trainer trainer_run \
-	checkpoint checkpoint_failures save_memory training_state misuse shared plan recompute unet \
-	unet_options unet_file bad_input
+MEMORY_SUITES := base file random pool metadata structs names safetensors safetensors_invalid targz \
+	png image dataset cifar10 context schedule schedule_file graph trainer_options loss \
+	loss_weights timestep_sampling training_options ema solver sampler sampler_callbacks \
+	sampler_errors batch trainer trainer_run checkpoint checkpoint_failures save_memory \
+	training_state misuse shared plan recompute unet unet_options unet_file bad_input
 SANITIZE_SUITES := $(MEMORY_SUITES) editing gemm guidance kernels
 THREAD_SUITES := pool context trainer trainer_run sampler sampler_callbacks unet shared misuse
 

@@ -2,28 +2,12 @@
  * precision. */
 #include "diffusion.h"
 #include "golden/golden.h"
+#include "golden/solver_cases.h"
 #include "support/denoiser.h"
 #include "support/network.h"
 #include "support/support.h"
 
 enum { IMAGES = 2, ELEMENTS = 3 * 8 * 8, TOTAL = IMAGES * ELEMENTS, STEPS_MAX = 20 };
-
-typedef struct solver_case {
-    const char *name;
-    int32_t solver, prediction, steps;
-    int32_t spacing; /* LAST_DROPPED: one timestep more than steps, evenly from 999 to 0, without
-                        the last */
-    int32_t order, grid, kind;
-    int32_t variance, steps_offset,
-        clip;  /* 0, unlike the default, since most of diffusers' schedulers don't clip */
-    bool keep; /* final_alpha_one 0 */
-    bool late; /* lower_order_final 0 */
-    bool zero, back, guided, threshold;
-    double eta, churn, churn_sigma_min, churn_sigma_max, churn_noise, guidance_rescale,
-        flow_shift; /* 0: as by default */
-    double bound; /* of the relative error, where `usual_bound` is too tight, with the reason at its
-                     line */
-} solver_case;
 
 /* The state is in double on both sides, and the network in single precision on both. So what is
  * left is a float's last bit in a few values: of the result, and of what the network gets or
@@ -31,214 +15,6 @@ typedef struct solver_case {
  * the worst 8e-8, with zero terminal SNR, where diffusers' side has a sigma of 1e8 for an infinite
  * one. */
 static const double usual_bound = 2e-7;
-
-/* The spacing and, by name, what is not 0 of the rest. */
-enum { DM_SPACING_LAST_DROPPED = 100 };
-#define ROW(name_, solver_, prediction_, steps_, ...)                                              \
-    {                                                                                              \
-        .name = (name_), .solver = DM_SOLVER_##solver_, .prediction = DM_PREDICT_##prediction_,    \
-        .steps = (steps_), .spacing = DM_SPACING_##__VA_ARGS__                                     \
-    }
-
-static const solver_case cases[] = {
-    ROW("pndm-eps", PNDM, EPS, 10, LEADING),
-    ROW("pndm-x0", PNDM, X0, 10, LEADING),
-    ROW("pndm-v", PNDM, V, 20, LEADING),
-    ROW("pndm-keep", PNDM, EPS, 20, LEADING, .keep = true),
-    ROW("pndm-cosine", PNDM, V, 10, LEADING, .kind = DM_SCHEDULE_COSINE),
-    ROW("pndm-scaled", PNDM, EPS, 20, LEADING, .kind = DM_SCHEDULE_SCALED_LINEAR),
-    ROW("pndm-trailing", PNDM, EPS, 10, TRAILING, .kind = DM_SCHEDULE_SIGMOID),
-    ROW("plms-eps", PLMS, EPS, 10, LEADING),
-    ROW("plms-x0", PLMS, X0, 10, LEADING),
-    ROW("plms-v", PLMS, V, 20, LEADING),
-    ROW("plms-keep", PLMS, EPS, 20, LEADING, .keep = true),
-    ROW("plms-cosine", PLMS, V, 10, LEADING, .kind = DM_SCHEDULE_COSINE),
-    ROW("plms-scaled", PLMS, EPS, 20, LEADING, .kind = DM_SCHEDULE_SCALED_LINEAR),
-    ROW("plms-trailing", PLMS, EPS, 10, TRAILING, .kind = DM_SCHEDULE_SIGMOID),
-
-    ROW("euler-eps", EULER, EPS, 12, LINSPACE),
-    ROW("euler-x0", EULER, X0, 12, LINSPACE),
-    ROW("euler-v", EULER, V, 12, LINSPACE),
-    ROW("euler-leading", EULER, EPS, 12, LEADING, .steps_offset = 1),
-    ROW("euler-trailing", EULER, EPS, 12, TRAILING),
-    ROW("euler-karras", EULER, EPS, 12, LINSPACE, .grid = DM_GRID_KARRAS),
-    ROW("euler-exponential", EULER, V, 12, LINSPACE, .grid = DM_GRID_EXPONENTIAL),
-    ROW("euler-keep", EULER, EPS, 12, TRAILING, .keep = true),
-    ROW("euler-cosine", EULER, V, 12, LINSPACE, .kind = DM_SCHEDULE_COSINE),
-    ROW("euler-scaled", EULER, EPS, 12, LINSPACE, .kind = DM_SCHEDULE_SCALED_LINEAR),
-    ROW("euler-sigmoid", EULER, EPS, 12, LINSPACE, .kind = DM_SCHEDULE_SIGMOID),
-    ROW("euler-zero", EULER, V, 12, TRAILING, .zero = true),
-    ROW("euler-churn", EULER, EPS, 12, LINSPACE, .churn = 3, .churn_sigma_min = 0.1,
-        .churn_sigma_max = 100, .churn_noise = 1.01),
-    ROW("ancestral-eps", EULER_ANCESTRAL, EPS, 12, LINSPACE),
-    ROW("ancestral-x0", EULER_ANCESTRAL, X0, 12, LINSPACE),
-    ROW("ancestral-v", EULER_ANCESTRAL, V, 12, LINSPACE),
-    ROW("ancestral-trailing", EULER_ANCESTRAL, EPS, 20, TRAILING),
-    ROW("ancestral-karras", EULER_ANCESTRAL, EPS, 12, LINSPACE, .grid = DM_GRID_KARRAS),
-    ROW("ancestral-exponential", EULER_ANCESTRAL, V, 12, LINSPACE, .grid = DM_GRID_EXPONENTIAL),
-    ROW("ancestral-zero", EULER_ANCESTRAL, V, 12, TRAILING, .zero = true),
-    ROW("heun-eps", HEUN, EPS, 8, LINSPACE),
-    ROW("heun-x0", HEUN, X0, 8, LINSPACE),
-    ROW("heun-v", HEUN, V, 8, LINSPACE),
-    ROW("heun-karras", HEUN, EPS, 8, LINSPACE, .grid = DM_GRID_KARRAS),
-    ROW("heun-exponential", HEUN, V, 8, LINSPACE, .grid = DM_GRID_EXPONENTIAL),
-    ROW("heun-clip", HEUN, EPS, 8, LINSPACE, .clip = 1),
-    ROW("heun-cosine", HEUN, V, 8, TRAILING, .kind = DM_SCHEDULE_COSINE),
-    ROW("heun-churn", HEUN, EPS, 12, LINSPACE, .churn = 3, .churn_sigma_min = 0.1,
-        .churn_sigma_max = 100, .churn_noise = 1.01),
-    ROW("dpm2-eps", DPM2, EPS, 8, LINSPACE),
-    ROW("dpm2-x0", DPM2, X0, 8, LINSPACE),
-    ROW("dpm2-v", DPM2, V, 8, LINSPACE),
-    ROW("dpm2-karras", DPM2, EPS, 8, LINSPACE, .grid = DM_GRID_KARRAS),
-    ROW("dpm2-exponential", DPM2, V, 8, LINSPACE, .grid = DM_GRID_EXPONENTIAL),
-    ROW("dpm2-trailing", DPM2, EPS, 8, TRAILING, .kind = DM_SCHEDULE_SCALED_LINEAR),
-    ROW("lms-1", LMS, EPS, 12, LINSPACE, .order = 1),
-    ROW("lms-2", LMS, EPS, 12, LINSPACE, .order = 2),
-    ROW("lms-3", LMS, EPS, 12, LINSPACE, .order = 3),
-    ROW("lms-4", LMS, EPS, 12, LINSPACE, .order = 4),
-    ROW("lms-x0", LMS, X0, 12, LINSPACE),
-    ROW("lms-v", LMS, V, 12, LINSPACE),
-    ROW("lms-karras", LMS, EPS, 12, LINSPACE, .grid = DM_GRID_KARRAS),
-    ROW("lms-exponential", LMS, V, 12, LINSPACE, .grid = DM_GRID_EXPONENTIAL),
-    ROW("lms-cosine", LMS, V, 20, LEADING, .kind = DM_SCHEDULE_COSINE),
-
-    ROW("dpmpp-1", DPMPP, EPS, 12, LAST_DROPPED, .order = 1),
-    ROW("dpmpp-1-x0", DPMPP, X0, 20, LAST_DROPPED, .order = 1),
-    ROW("dpmpp-1-v", DPMPP, V, 20, LAST_DROPPED, .order = 1, .keep = true),
-    ROW("dpmpp-2", DPMPP, EPS, 12, LAST_DROPPED, .order = 2),
-    ROW("dpmpp-2-x0", DPMPP, X0, 20, LAST_DROPPED, .order = 2),
-    ROW("dpmpp-2-v", DPMPP, V, 20, LAST_DROPPED, .order = 2, .keep = true),
-    /* Of third order diffusers lacks a factor of 2, which make_solvers.py puts right: see
-     * third_order there. Without it images are 0.64 % away after 20 steps. */
-    ROW("dpmpp-3", DPMPP, EPS, 12, LAST_DROPPED, .order = 3),
-    ROW("dpmpp-3-x0", DPMPP, X0, 20, LAST_DROPPED, .order = 3),
-    ROW("dpmpp-3-v", DPMPP, V, 20, LAST_DROPPED, .order = 3, .keep = true),
-    ROW("dpmpp-karras", DPMPP, EPS, 12, LINSPACE, .grid = DM_GRID_KARRAS),
-    ROW("dpmpp-exponential", DPMPP, V, 12, LINSPACE, .grid = DM_GRID_EXPONENTIAL),
-    ROW("dpmpp-cosine", DPMPP, V, 12, LAST_DROPPED, .kind = DM_SCHEDULE_COSINE),
-    ROW("dpmpp-threshold", DPMPP, EPS, 12, LAST_DROPPED, .threshold = true),
-    ROW("dpmpp-trailing", DPMPP, X0, 12, TRAILING, .kind = DM_SCHEDULE_SIGMOID),
-    ROW("dpmpp-flow", DPMPP, FLOW, 9, LAST_DROPPED, .kind = DM_SCHEDULE_FLOW),
-    ROW("dpmpp-flow-shift", DPMPP, FLOW, 9, LAST_DROPPED, .order = 3, .kind = DM_SCHEDULE_FLOW,
-        .flow_shift = 3),
-    ROW("dpmpp-zero", DPMPP, V, 12, TRAILING, .zero = true),
-    ROW("dpmpp-keep-short", DPMPP, EPS, 12, LAST_DROPPED, .order = 3, .keep = true),
-    ROW("single-1", DPMPP_SINGLE, EPS, 12, LAST_DROPPED, .order = 1),
-    ROW("single-1-x0", DPMPP_SINGLE, X0, 13, LAST_DROPPED, .order = 1),
-    ROW("single-1-v", DPMPP_SINGLE, V, 11, LAST_DROPPED, .order = 1),
-    ROW("single-1-keep", DPMPP_SINGLE, EPS, 12, LAST_DROPPED, .order = 1, .keep = true,
-        .late = true),
-    ROW("single-2", DPMPP_SINGLE, EPS, 12, LAST_DROPPED, .order = 2),
-    ROW("single-2-x0", DPMPP_SINGLE, X0, 13, LAST_DROPPED, .order = 2),
-    ROW("single-2-v", DPMPP_SINGLE, V, 11, LAST_DROPPED, .order = 2),
-    ROW("single-2-keep", DPMPP_SINGLE, EPS, 12, LAST_DROPPED, .order = 2, .keep = true,
-        .late = true),
-    ROW("single-3", DPMPP_SINGLE, EPS, 12, LAST_DROPPED, .order = 3),
-    ROW("single-3-x0", DPMPP_SINGLE, X0, 13, LAST_DROPPED, .order = 3),
-    ROW("single-3-v", DPMPP_SINGLE, V, 11, LAST_DROPPED, .order = 3),
-    ROW("single-3-keep", DPMPP_SINGLE, EPS, 12, LAST_DROPPED, .order = 3, .keep = true,
-        .late = true),
-    ROW("single-karras", DPMPP_SINGLE, EPS, 12, LINSPACE, .grid = DM_GRID_KARRAS),
-    ROW("single-exponential", DPMPP_SINGLE, V, 12, LINSPACE, .grid = DM_GRID_EXPONENTIAL),
-    ROW("single-cosine", DPMPP_SINGLE, V, 12, LAST_DROPPED, .kind = DM_SCHEDULE_COSINE),
-    ROW("single-threshold", DPMPP_SINGLE, EPS, 12, LAST_DROPPED, .threshold = true),
-    ROW("single-flow", DPMPP_SINGLE, FLOW, 9, LAST_DROPPED, .kind = DM_SCHEDULE_FLOW),
-    ROW("single-flow-shift", DPMPP_SINGLE, FLOW, 9, LAST_DROPPED, .order = 3,
-        .kind = DM_SCHEDULE_FLOW, .flow_shift = 3),
-    ROW("sde-1", DPMPP_SDE, EPS, 12, LAST_DROPPED, .order = 1),
-    ROW("sde-1-x0", DPMPP_SDE, X0, 20, LAST_DROPPED, .order = 1),
-    ROW("sde-1-v", DPMPP_SDE, V, 12, LAST_DROPPED, .order = 1, .keep = true),
-    ROW("sde-2", DPMPP_SDE, EPS, 12, LAST_DROPPED, .order = 2),
-    ROW("sde-2-x0", DPMPP_SDE, X0, 20, LAST_DROPPED, .order = 2),
-    ROW("sde-2-v", DPMPP_SDE, V, 12, LAST_DROPPED, .order = 2, .keep = true),
-    ROW("sde-karras", DPMPP_SDE, EPS, 12, LINSPACE, .grid = DM_GRID_KARRAS),
-    ROW("sde-zero", DPMPP_SDE, V, 12, TRAILING, .zero = true),
-
-    ROW("unipc-1", UNIPC, EPS, 10, LAST_DROPPED, .order = 1),
-    ROW("unipc-1-x0", UNIPC, X0, 10, LAST_DROPPED, .order = 1),
-    ROW("unipc-1-v", UNIPC, V, 16, LAST_DROPPED, .order = 1, .keep = true, .late = true),
-    ROW("unipc-2", UNIPC, EPS, 10, LAST_DROPPED, .order = 2),
-    ROW("unipc-2-x0", UNIPC, X0, 10, LAST_DROPPED, .order = 2),
-    ROW("unipc-2-v", UNIPC, V, 16, LAST_DROPPED, .order = 2, .keep = true, .late = true),
-    ROW("unipc-3", UNIPC, EPS, 10, LAST_DROPPED, .order = 3),
-    ROW("unipc-3-x0", UNIPC, X0, 10, LAST_DROPPED, .order = 3),
-    ROW("unipc-3-v", UNIPC, V, 16, LAST_DROPPED, .order = 3, .keep = true, .late = true),
-    ROW("unipc-karras", UNIPC, EPS, 12, LINSPACE, .grid = DM_GRID_KARRAS),
-    ROW("unipc-exponential", UNIPC, V, 12, LINSPACE, .grid = DM_GRID_EXPONENTIAL),
-    ROW("unipc-cosine", UNIPC, V, 12, LAST_DROPPED, .kind = DM_SCHEDULE_COSINE),
-    ROW("unipc-threshold", UNIPC, EPS, 12, LAST_DROPPED, .threshold = true),
-    ROW("unipc-trailing", UNIPC, X0, 12, TRAILING, .kind = DM_SCHEDULE_SIGMOID),
-    ROW("unipc-zero", UNIPC, V, 12, TRAILING, .zero = true),
-    ROW("unipc-flow", UNIPC, FLOW, 9, LAST_DROPPED, .kind = DM_SCHEDULE_FLOW),
-    ROW("unipc-flow-shift", UNIPC, FLOW, 9, LAST_DROPPED, .order = 3, .kind = DM_SCHEDULE_FLOW,
-        .flow_shift = 3),
-    /* Diffusers' DEIS has no other end than timestep 0's level. */
-    ROW("deis-1", DEIS, EPS, 12, LAST_DROPPED, .order = 1, .keep = true),
-    ROW("deis-1-x0", DEIS, X0, 12, LAST_DROPPED, .order = 1, .keep = true),
-    ROW("deis-1-v", DEIS, V, 20, LAST_DROPPED, .order = 1, .keep = true, .late = true),
-    ROW("deis-2", DEIS, EPS, 12, LAST_DROPPED, .order = 2, .keep = true),
-    ROW("deis-2-x0", DEIS, X0, 12, LAST_DROPPED, .order = 2, .keep = true),
-    ROW("deis-2-v", DEIS, V, 20, LAST_DROPPED, .order = 2, .keep = true, .late = true),
-    ROW("deis-3", DEIS, EPS, 12, LAST_DROPPED, .order = 3, .keep = true),
-    ROW("deis-3-x0", DEIS, X0, 12, LAST_DROPPED, .order = 3, .keep = true),
-    ROW("deis-3-v", DEIS, V, 20, LAST_DROPPED, .order = 3, .keep = true, .late = true),
-    ROW("deis-karras", DEIS, EPS, 12, LINSPACE, .grid = DM_GRID_KARRAS, .keep = true),
-    ROW("deis-exponential", DEIS, V, 12, LINSPACE, .grid = DM_GRID_EXPONENTIAL, .keep = true),
-    ROW("deis-cosine", DEIS, V, 12, LAST_DROPPED, .kind = DM_SCHEDULE_COSINE, .keep = true),
-    ROW("deis-threshold", DEIS, EPS, 12, LAST_DROPPED, .threshold = true, .keep = true),
-    ROW("deis-trailing", DEIS, X0, 12, TRAILING, .kind = DM_SCHEDULE_SIGMOID, .keep = true),
-    ROW("deis-flow", DEIS, FLOW, 9, LAST_DROPPED, .kind = DM_SCHEDULE_FLOW, .keep = true),
-    ROW("deis-flow-shift", DEIS, FLOW, 9, LAST_DROPPED, .order = 3, .kind = DM_SCHEDULE_FLOW,
-        .flow_shift = 3, .keep = true),
-
-    ROW("flow-euler", FLOW_EULER, FLOW, 10, TRAILING, .kind = DM_SCHEDULE_FLOW),
-    ROW("flow-euler-shift", FLOW_EULER, FLOW, 20, TRAILING, .kind = DM_SCHEDULE_FLOW,
-        .flow_shift = 3),
-    ROW("flow-euler-x0", FLOW_EULER, X0, 20, TRAILING, .kind = DM_SCHEDULE_FLOW, .flow_shift = 3),
-    ROW("flow-heun", FLOW_HEUN, FLOW, 8, LINSPACE, .kind = DM_SCHEDULE_FLOW),
-    ROW("flow-heun-shift", FLOW_HEUN, FLOW, 8, LINSPACE, .kind = DM_SCHEDULE_FLOW, .flow_shift = 3),
-
-    ROW("ddim-scaled", DDIM, EPS, 20, LEADING, .kind = DM_SCHEDULE_SCALED_LINEAR, .clip = 1),
-    ROW("ddim-sigmoid", DDIM, EPS, 20, LEADING, .kind = DM_SCHEDULE_SIGMOID, .clip = 1, .eta = 0.5),
-    ROW("ddim-zero", DDIM, V, 20, TRAILING, .zero = true, .clip = 1),
-    ROW("ddim-zero-x0", DDIM, X0, 20, TRAILING, .zero = true, .eta = 1),
-    ROW("ddim-threshold", DDIM, EPS, 20, LEADING, .threshold = true),
-    ROW("ddpm-scaled", DDPM, EPS, 20, LEADING, .kind = DM_SCHEDULE_SCALED_LINEAR, .clip = 1,
-        .variance = DM_VARIANCE_FIXED_SMALL),
-    ROW("ddpm-sigmoid", DDPM, V, 20, LEADING, .kind = DM_SCHEDULE_SIGMOID, .clip = 1,
-        .variance = DM_VARIANCE_FIXED_LARGE),
-    ROW("ddpm-threshold", DDPM, EPS, 20, LEADING, .threshold = true),
-    ROW("ddpm-zero", DDPM, V, 20, LEADING, .zero = true, .clip = 1, .steps_offset = 49),
-    ROW("back-eps", DDIM, EPS, 20, LEADING, .back = true),
-    ROW("back-clip", DDIM, EPS, 20, LEADING, .back = true, .clip = 1),
-    ROW("back-v", DDIM, V, 20, TRAILING, .back = true),
-    ROW("back-x0", DDIM, X0, 20, LEADING, .back = true, .keep = true),
-    /* Both halves are put together in single precision: 7e-8. */
-    ROW("guided", DDIM, V, 20, LEADING, .guided = true, .clip = 1, .bound = 5e-7),
-    ROW("guided-rescaled", DDIM, V, 20, LEADING, .guided = true, .guidance_rescale = 0.7, .clip = 1,
-        .bound = 5e-7),
-
-    ROW("edm-euler", EULER, EDM, 12, LINSPACE, .kind = DM_SCHEDULE_EDM),
-    ROW("edm-euler-exponential", EULER, EDM, 12, LINSPACE, .kind = DM_SCHEDULE_EDM,
-        .grid = DM_GRID_EXPONENTIAL),
-    ROW("edm-dpmpp-1", DPMPP, EDM, 12, LINSPACE, .order = 1, .grid = DM_GRID_KARRAS,
-        .kind = DM_SCHEDULE_EDM),
-    ROW("edm-dpmpp-2", DPMPP, EDM, 12, LINSPACE, .order = 2, .grid = DM_GRID_KARRAS,
-        .kind = DM_SCHEDULE_EDM),
-    ROW("edm-dpmpp-3", DPMPP, EDM, 12, LINSPACE, .order = 3, .grid = DM_GRID_KARRAS,
-        .kind = DM_SCHEDULE_EDM),
-    ROW("edm-dpmpp-exponential", DPMPP, EDM, 20, LINSPACE, .order = 2, .grid = DM_GRID_EXPONENTIAL,
-        .kind = DM_SCHEDULE_EDM),
-    ROW("edm-sde", DPMPP_SDE, EDM, 18, LINSPACE, .order = 2, .grid = DM_GRID_KARRAS,
-        .kind = DM_SCHEDULE_EDM),
-    ROW("edm-heun", HEUN, EDM, 18, LINSPACE, .kind = DM_SCHEDULE_EDM),
-    ROW("edm-heun-churn", HEUN, EDM, 18, LINSPACE, .kind = DM_SCHEDULE_EDM, .churn = 5,
-        .churn_sigma_min = 0.05, .churn_sigma_max = 50, .churn_noise = 1.003),
-    ROW("edm-heun-most", HEUN, EDM, 12, LINSPACE, .kind = DM_SCHEDULE_EDM, .churn = 40),
-    ROW("edm-euler-churn", EULER, EDM, 18, LINSPACE, .kind = DM_SCHEDULE_EDM, .churn = 5,
-        .churn_sigma_min = 0.05, .churn_sigma_max = 50, .churn_noise = 1.003),
-};
-enum { CASE_COUNT = sizeof cases / sizeof cases[0] };
 
 static dm_context *context;
 
@@ -320,9 +96,8 @@ static dm_sampler_options options_of(const solver_case *c, double *times) {
     o.variance = c->variance ? c->variance : DM_VARIANCE_FIXED_SMALL;
     o.clip = c->clip || c->threshold;
     o.final_alpha_one = !c->keep, o.lower_order_final = !c->late;
-    if (c->churn > 0) o.churn = c->churn, o.churn_sigma_min = c->churn_sigma_min;
-    if (c->churn_sigma_max > 0)
-        o.churn_sigma_max = c->churn_sigma_max, o.churn_noise = c->churn_noise;
+    if (c->churn > 0) o.churn = c->churn, o.churn_min = c->churn_min;
+    if (c->churn_max > 0) o.churn_max = c->churn_max, o.churn_noise = c->churn_noise;
     if (c->threshold) o.threshold = 0.9, o.threshold_max = 1.6;
     o.rederive_eps = 0; /* diffusers' default */
     if (c->guided) o.guidance = 4, o.guidance_rescale = c->guidance_rescale;
@@ -337,7 +112,7 @@ static dm_sampler_options options_of(const solver_case *c, double *times) {
 }
 
 START_TEST(diffusers_images) {
-    const solver_case *c = &cases[_i];
+    const solver_case *c = &solver_cases[_i];
     static const int32_t labels[IMAGES] = {1, 2};
     double times[STEPS_MAX];
     dm_schedule *schedule = schedule_of(c);
@@ -472,8 +247,9 @@ END_TEST
 /* ---- the file ---- */
 
 static bool is_a_case(const char *name, size_t length) {
-    for (size_t i = 0; i < CASE_COUNT; i++)
-        if (strlen(cases[i].name) == length && !strncmp(cases[i].name, name, length)) return true;
+    for (size_t i = 0; i < SOLVER_CASES; i++)
+        if (strlen(solver_cases[i].name) == length && !strncmp(solver_cases[i].name, name, length))
+            return true;
     for (size_t i = 0; i < sizeof torch_cases / sizeof torch_cases[0]; i++)
         if (strlen(torch_cases[i].name) == length && !strncmp(torch_cases[i].name, name, length))
             return true;
@@ -498,7 +274,7 @@ Suite *test_solvers_suite(void) {
     Suite *suite = suite_create("solvers");
     TCase *tcase = tcase_create("diffusers");
     tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_loop_test(tcase, diffusers_images, 0, CASE_COUNT);
+    tcase_add_loop_test(tcase, diffusers_images, 0, SOLVER_CASES);
     tcase_add_test(tcase, learned_variance);
     tcase_add_loop_test(tcase, torch_random_numbers, 0, sizeof torch_cases / sizeof torch_cases[0]);
     tcase_add_test(tcase, nothing_is_left_over);

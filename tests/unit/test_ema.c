@@ -1,4 +1,4 @@
-/* Several moving averages of the weights, by decay and by half-life, and Adam with L2: against
+/* Several EMAs of the weights, by decay and by half-life, and Adam with L2: against
  * loops in double precision over the weights that a run goes through; in files; and what is
  * refused. */
 #include "support/kernels.h"
@@ -87,7 +87,7 @@ START_TEST(kernels_follow_the_loop) {
                        .l2 = 0.5f,
                        .first = true};
         kernels_of(isa)->adamw(w, m, v, NULL, g, &o, N);
-        check_near("average", ema, want, N, 2e-7);
+        check_near("ema", ema, want, N, 2e-7);
         check_near("l2", m, want_m, N, 3e-7);
         release();
     }
@@ -159,7 +159,7 @@ START_TEST(networks_load_with_each_ema) {
 }
 END_TEST
 
-/* A default in place of a missing option would describe another run. */
+/* A default instead of a missing option would describe another run. */
 START_TEST(missing_options_are_refused) {
     static const char *const keys[] = {"\"trainer.timestep_sampling\"", "\"trainer.ema_decay\"",
                                        "\"unet.null_class\""};
@@ -274,10 +274,10 @@ START_TEST(decay_or_half_life) {
 }
 END_TEST
 
-Suite *test_averages_suite(void);
-Suite *test_averages_suite(void) {
-    Suite *suite = suite_create("averages");
-    TCase *tcase = tcase_create("averages");
+Suite *test_ema_suite(void);
+Suite *test_ema_suite(void) {
+    Suite *suite = suite_create("ema");
+    TCase *tcase = tcase_create("ema");
     tcase_set_timeout(tcase, 20);
     tcase_add_test(tcase, emas_follow_the_weights);
     tcase_add_test(tcase, kernels_follow_the_loop);
