@@ -143,7 +143,7 @@ static void measure(const dmi_graph *g, layer *l, const operands *given, const f
     free(x);
 }
 
-/* In place of the convolution's own backward function, which it calls first. */
+/* Replaces the convolution's own backward function, which it calls first. */
 static void measuring_backward(dmi_graph *graph, dmi_node *node) {
     dmi_shape x = dmi_input_shape(graph, node, 0), y = dmi_graph_shape(graph, node->output);
     layer *l = &report.layers[report.count++];

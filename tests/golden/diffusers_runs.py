@@ -1,4 +1,4 @@
-"""Runs of diffusers' schedulers in double, for make_solvers.py, whose beginning tells what they are given."""
+"""Runs of diffusers' schedulers in double, for make_solvers.py, whose head lists their inputs."""
 import math
 import sys
 
@@ -93,7 +93,7 @@ def give_noise(scheduler, noise):
 
 def run(case, scheduler, *, by_sigma=False, prediction="epsilon", outside=False, times=None, start=1.0, stages=1,
         flow=False, **of_step):
-    """`scheduler` with its timesteps set. times: what the network is told, in place of them."""
+    """`scheduler` with its timesteps set. times: the times that the network gets, instead of them."""
     times = scheduler.timesteps if times is None else times
     assert len(times) == len(scheduler.timesteps)
     if hasattr(scheduler, "set_begin_index"):
@@ -104,34 +104,34 @@ def run(case, scheduler, *, by_sigma=False, prediction="epsilon", outside=False,
     steps = (len(times) + stages - 1) // stages
     for k, t in enumerate(scheduler.timesteps):
         step = k // stages + 1
-        asked = scheduler.scale_model_input(x, t) if by_sigma else x
-        output = network(asked, times[k])
+        model_input = scheduler.scale_model_input(x, t) if by_sigma else x
+        output = network(model_input, times[k])
         if outside and flow:
             sigma = float(scheduler.sigmas[k])
-            output = (asked - output) / sigma
+            output = (model_input - output) / sigma
         elif outside:
             a = float(scheduler.alphas_cumprod[int(t)]) if not by_sigma else 1 / (1 + level_sigma(scheduler, k) ** 2)
-            output = to_eps(prediction, output, asked, math.sqrt(a), math.sqrt(1 - a))
+            output = to_eps(prediction, output, model_input, math.sqrt(a), math.sqrt(1 - a))
         give_noise(scheduler, noise_of(step))
-        answer = scheduler.step(output, t, x, **of_step)
-        x = answer.prev_sample
+        result = scheduler.step(output, t, x, **of_step)
+        x = result.prev_sample
         if step == (steps + 1) // 2:
-            middle = x_0_of(scheduler, answer)
+            middle = x_0_of(scheduler, result)
     if by_sigma:
         x = x / math.sqrt(1 + float(scheduler.sigmas[-1]) ** 2)
     finish(case, steps, x, middle)
 
 
-def x_0_of(scheduler, answer):
-    """That the scheduler told, or keeps for later steps; DEIS keeps eps, and PNDM and flow's see none."""
-    if hasattr(answer, "pred_original_sample"):
-        return answer.pred_original_sample
+def x_0_of(scheduler, result):
+    """The x_0 that the scheduler returns or keeps in its history; DEIS keeps eps, and PNDM and flow compute none."""
+    if hasattr(result, "pred_original_sample"):
+        return result.pred_original_sample
     keeps = hasattr(scheduler, "model_outputs") and not isinstance(scheduler, DEISMultistepScheduler)
     return scheduler.model_outputs[-1] if keeps else None
 
 
 def level_sigma(scheduler, k):
-    """That the network is asked at."""
+    """The sigma of evaluation k."""
     return float(scheduler.sigmas_interpol[k] if hasattr(scheduler, "sigmas_interpol") and k % 2 else scheduler.sigmas[k])
 
 

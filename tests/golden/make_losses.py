@@ -14,20 +14,20 @@ from torch.distributions import Normal, kl_divergence
 
 import formula
 
-PICTURES, PIXELS, CHANNELS = 3, 25, 3
-SHAPE = (PICTURES, PIXELS, CHANNELS)
+IMAGES, PIXELS, CHANNELS = 3, 25, 3
+SHAPE = (IMAGES, PIXELS, CHANNELS)
 LAMBDA, VALUES = 0.37, 1000.0
 BETAS = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
 A = torch.cumprod(1 - BETAS, 0)
 
 
-def drawn(name, scale=1.0):
+def uniform(name, scale=1.0):
     return formula.fill(f"losses/{name}", SHAPE, scale)
 
 
 def huber(delta):
-    output = torch.from_numpy(drawn("output")).double().requires_grad_()
-    error = output - torch.from_numpy(drawn("eps")).double()
+    output = torch.from_numpy(uniform("output")).double().requires_grad_()
+    error = output - torch.from_numpy(uniform("eps")).double()
     sums = (2 * delta * (torch.sqrt(error**2 + delta**2) - delta)).sum(dim=(1, 2))
     return output, sums, sums
 
@@ -39,12 +39,12 @@ def bytes_of(x):
 def hybrid(t):
     """The sums, and what is differentiated, which has the importances."""
     before = A[t - 1] if t else torch.tensor(1.0, dtype=torch.float64)
-    x_0, eps = bytes_of(drawn("x_0", 1.1)), drawn("eps", 1.7)
+    x_0, eps = bytes_of(uniform("x_0", 1.1)), uniform("eps", 1.7)
     x_t = (math.sqrt(A[t]) * x_0.astype(np.float64) + math.sqrt(1 - A[t]) * eps).astype(np.float32)
     x_0, x_t, eps32 = torch.from_numpy(x_0).double(), torch.from_numpy(x_t).double(), eps
     eps = torch.from_numpy(eps).double()
-    guess = eps32 + np.float32(0.2) * drawn("output")
-    output = torch.cat([torch.from_numpy(guess).double(), torch.from_numpy(drawn("share")).double()], dim=2).requires_grad_()
+    guess = eps32 + np.float32(0.2) * uniform("output")
+    output = torch.cat([torch.from_numpy(guess).double(), torch.from_numpy(uniform("share")).double()], dim=2).requires_grad_()
     predicted, share = output[..., :CHANNELS], output[..., CHANNELS:]
     seen = (x_t - torch.sqrt(1 - A[t]) * predicted.detach()) / torch.sqrt(A[t])
     posterior = BETAS[t] * (1 - before) / (1 - A[t])
@@ -60,8 +60,8 @@ def hybrid(t):
         above = torch.where(x_0 > 0.999, 1.0, sees.cdf(x_0 + 1 / 255))
         below = torch.where(x_0 < -0.999, 0.0, sees.cdf(x_0 - 1 / 255))
         term = -torch.log(above - below)
-    weight = torch.tensor([0.5 + i for i in range(PICTURES)])
-    importance = torch.tensor([1 + 0.25 * i for i in range(PICTURES)])
+    weight = torch.tensor([0.5 + i for i in range(IMAGES)])
+    importance = torch.tensor([1 + 0.25 * i for i in range(IMAGES)])
     sums = weight * ((predicted - eps) ** 2).sum(dim=(1, 2)) + LAMBDA / math.log(2) * term.sum(dim=(1, 2))
     return output, sums, importance * sums
 

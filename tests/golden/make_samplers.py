@@ -1,5 +1,5 @@
 """data/samplers.safetensors: what diffusers' DDPM and DDIM schedulers make of one start, in double precision, for the
-options that test_samplers.c lists again. Of each case: "<case>/x", the final pictures, and "<case>/x0", the x_0 predicted
+options that test_samplers.c lists too. Of each case: "<case>/x", the final images, and "<case>/x0", the x_0 predicted
 at the step in the middle.
 
 Diffusers keeps its tables in float32; here they are replaced by the same in double, so that the figures can be matched to
@@ -48,11 +48,11 @@ def run(case, scheduler, step):
     for i, t in enumerate(scheduler.timesteps, 1):
         output = 0.98 * x * (float(t) + 1) / (float(t) + 2)
         noise = draw(f"samplers/noise{i}", math.sqrt(3))
-        answer = step(output, t, x, noise if i < steps else 0 * noise)
-        x = answer.prev_sample
-        clipped.append(float((answer.pred_original_sample.abs() == 1).double().mean()))
+        result = step(output, t, x, noise if i < steps else 0 * noise)
+        x = result.prev_sample
+        clipped.append(float((result.pred_original_sample.abs() == 1).double().mean()))
         if i == (steps + 1) // 2:
-            results[f"{case}/x0"] = answer.pred_original_sample.reshape(-1).numpy().astype(np.float32)
+            results[f"{case}/x0"] = result.pred_original_sample.reshape(-1).numpy().astype(np.float32)
     results[f"{case}/x"] = x.reshape(-1).numpy().astype(np.float32)
     print(f"{case}: {steps} steps, |x| {float(x.abs().mean()):.6f}, clipped {min(clipped):.2f} to {max(clipped):.2f}")
 

@@ -1,24 +1,24 @@
 """data/solvers.safetensors: what diffusers' schedulers make of one start, for every solver of the library and the options
-that test_solvers.c lists again. Of each case: "<case>/x", the final pictures, and, where the scheduler tells it,
+that solver_cases.c lists too. Of each case: "<case>/x", the final images, and, where the scheduler returns it,
 "<case>/x0", the x_0 predicted at the end of the step in the middle.
 
 Diffusers works in double here: in its modules float32 is float64 (InDouble). The network alone is in single precision, as in
 the library: it takes x and t as floats and gives floats, of  0.9 x (t + 1) / (t + 2) + 0.1 sin(3 x + 0.01 t + label),
 computed in double. So both sides should agree to the last bit of a float or two.
 
-The start is fill("solvers/start") * 2, multiplied by the first level's noise where the solver goes by sigma; the noise of
+The start is fill("solvers/start") * 2, multiplied by the first level's noise where the solver works in sigma; the noise of
 step i, 1 for the first, is fill("solvers/noise<i>") * sqrt(3), whose variance is 1.
 
 Where conventions differ, and neither is wrong, diffusers is given the library's:
-- Schedulers that go by sigma hold x / signal; the start and what comes out are multiplied.
-- The network is told the time that belongs to sigma: diffusers truncates that of some grids to whole numbers and rounds
-  others. The library rounds it for solvers that go by timesteps, and leaves it for those that go between them.
+- Schedulers that work in sigma hold x / signal; the start and what comes out are multiplied.
+- The network gets the time that belongs to sigma: diffusers truncates that of some grids to whole numbers and rounds
+  others. The library rounds it for solvers on timesteps, and not for those between them.
 - What a scheduler doesn't take as a prediction, and what PNDM mixes of several levels before it converts it, is
   converted to eps before it gets it (outside=True).
 - With zero terminal SNR, DPM-Solver has 2^-24 for a signal squared of 0, and Euler likewise; see there.
-- After it, UniPC begins anew (see UniPCAfterNoise).
+- After it, UniPC restarts (see UniPCAfterNoise).
 What diffusers gets wrong is put right here: the factor 2 of DPM-Solver++'s third order (see third_order), and churn, where
-it asks the network before the noise is added (so that is from the paper, see karras_algorithm_2).
+it evaluates the network before the noise is added (so that is from the paper, see karras_algorithm_2).
 """
 import math
 from pathlib import Path
@@ -64,10 +64,10 @@ V = "v_prediction"
 
 
 def by_sigma(case, scheduler_class, steps, prediction="epsilon", kind="linear", outside=False, order=None, stages=1, **config):
-    told, grid = "epsilon" if outside else prediction, {}
+    prediction_type, grid = "epsilon" if outside else prediction, {}
     if scheduler_class is EulerAncestralDiscreteScheduler:  # it has no grids, and gets Euler's
         grid = {name: config.pop(name) for name in (*KARRAS, *EXPONENTIAL) if name in config}
-    scheduler = scheduler_class(trained_betas=betas_of(kind), prediction_type=told, **config)
+    scheduler = scheduler_class(trained_betas=betas_of(kind), prediction_type=prediction_type, **config)
     if kind == "zero":
         # Where diffusers has 2^-24, a sigma of 4096, to be finite: one so large that the rest is below a float's last bit.
         scheduler.alphas_cumprod[-1] = 1e-16
@@ -163,15 +163,15 @@ class EDMMultistep(EDMDPMSolverMultistepScheduler):
 
 
 class UniPCAfterNoise(UniPCMultistepScheduler):
-    """After noise alone, where lambda is infinite and no polynomial goes through its x_0, it begins anew: that step isn't
-    corrected, and the next is of first order. Diffusers' own way, with 2^-24 for the signal squared, ends 4e-4 away after 12
+    """After noise alone, where lambda is infinite and no polynomial goes through its x_0, it restarts: that step isn't
+    corrected, and the next is of first order. Diffusers' own handling, with 2^-24 for the signal squared, ends 4e-4 away after 12
     steps, of which 2e-4 is the signal's."""
 
     def step(self, *args, **kwargs):
-        answer = super().step(*args, **kwargs)
+        result = super().step(*args, **kwargs)
         if self.step_index == 1:
             self.lower_order_nums = 0
-        return answer
+        return result
 
 
 def by_lambda(case, scheduler_class, steps, prediction="epsilon", kind="linear", flow=None, **config):
@@ -184,7 +184,7 @@ def by_lambda(case, scheduler_class, steps, prediction="epsilon", kind="linear",
     if kind == "zero":
         scheduler.alphas_cumprod[-1] = 0
         scheduler._sigma_to_alpha_sigma_t = from_noise_alone.__get__(scheduler)
-    if flow and scheduler_class is UniPCMultistepScheduler:  # else it begins at 1 - 1e-6
+    if flow and scheduler_class is UniPCMultistepScheduler:  # else it starts at 1 - 1e-6
         scheduler.set_timesteps(sigmas=(0.999 * np.arange(steps, 0, -1) / steps))
     else:
         scheduler.set_timesteps(steps)
@@ -276,7 +276,7 @@ flow_heun("flow-heun", 8, 1.0)
 flow_heun("flow-heun-shift", 8, 3.0)
 
 
-# ---- DDIM and DDPM on the other schedules, and the way back ----
+# ---- DDIM and DDPM on the other schedules, and inversion ----
 
 
 def by_timesteps(case, scheduler_class, steps, prediction="epsilon", kind="linear", eta=None, **config):
@@ -307,7 +307,7 @@ def guided(case, steps, guidance, rescale):
     scheduler.set_timesteps(steps)
     x = start_of(1.0)
     for t in scheduler.timesteps:
-        label = torch.arange(1, SHAPE[0] + 1).reshape(-1, 1, 1, 1)  # picture 0 has label 1
+        label = torch.arange(1, SHAPE[0] + 1).reshape(-1, 1, 1, 1)  # image 0 has label 1
         with_class, without = network(x, t, label), network(x, t, -1)
         output = without + guidance * (with_class - without)
         ratio = with_class.std(dim=(1, 2, 3), keepdim=True) / output.std(dim=(1, 2, 3), keepdim=True)
@@ -330,10 +330,10 @@ def edm(case, scheduler, steps):
     for k, t in enumerate(scheduler.timesteps, 1):
         output = network(scheduler.scale_model_input(x, t), t)
         give_noise(scheduler, noise_of(k))
-        answer = scheduler.step(output, t, x)
-        x = answer.prev_sample
+        result = scheduler.step(output, t, x)
+        x = result.prev_sample
         if k == (steps + 1) // 2:
-            middle = x_0_of(scheduler, answer)
+            middle = x_0_of(scheduler, result)
     finish(case, steps, x, middle)
 
 
@@ -381,7 +381,7 @@ def churn_with_betas(case, heun):
     scheduler = EulerDiscreteScheduler(trained_betas=betas_of("linear"))
     scheduler.set_timesteps(12)
     sigmas = [float(s) for s in scheduler.sigmas]
-    # Between timesteps sigma goes in a straight line on the way there, and its logarithm on the way back.
+    # Between timesteps diffusers interpolates sigma linearly, and the timestep of a sigma by its logarithm.
     known = dict(zip(sigmas, scheduler.timesteps))
 
     def denoised(x, sigma):
@@ -400,8 +400,8 @@ churn_with_betas("heun-churn", True)
 
 
 def torch_random(case, count, shape, seed):
-    """DDPM of 20 steps, each picture from a generator of its own, [n, h, w, c] in the end."""
-    pictures = []
+    """DDPM of 20 steps, each image from a generator of its own, [n, h, w, c] in the end."""
+    images = []
     for i in range(count):
         generator = torch.Generator().manual_seed(seed + i)
         scheduler = DDPMScheduler(trained_betas=betas_of("linear"), variance_type="fixed_large")
@@ -411,8 +411,8 @@ def torch_random(case, count, shape, seed):
             if t > 0:
                 give_noise(scheduler, torch.randn((1, *shape), generator=generator, dtype=torch.float32).double())
             x = scheduler.step(network(x, t), t, x).prev_sample
-        pictures.append(x.permute(0, 2, 3, 1).contiguous())
-    finish(case, 20, torch.cat(pictures))
+        images.append(x.permute(0, 2, 3, 1).contiguous())
+    finish(case, 20, torch.cat(images))
 
 
 torch_random("torch", 2, (3, 8, 8), 5)
@@ -424,14 +424,14 @@ torch_random("torch-few", 3, (3, 2, 2), 1 << 32 | 7)
 
 
 def learned_variance(case, steps):
-    """A small network of unet_torch.py, in double, since a denoiser of the caller's has no variance to tell."""
+    """A small network of unet_torch.py, in double, since a denoiser of the caller's has no variance output."""
     model = unet_torch.make(unet_torch.Options(height=8, width=8, out_channels=6, channels=[8, 16], blocks=[1, 1],
                                                attention=[0, 1], norm_groups=4))
     scheduler = DDPMScheduler(trained_betas=betas_of("linear"), variance_type="learned_range")
     scheduler.set_timesteps(steps)
 
-    def as_torch(pictures):
-        return pictures.reshape(SHAPE[0], *SHAPE[2:], SHAPE[1]).permute(0, 3, 1, 2)
+    def as_torch(images):
+        return images.reshape(SHAPE[0], *SHAPE[2:], SHAPE[1]).permute(0, 3, 1, 2)
 
     x, spread = as_torch(start_of(1.0)), []
     for i, t in enumerate(scheduler.timesteps, 1):

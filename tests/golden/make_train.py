@@ -1,10 +1,10 @@
 """data/train.safetensors: twenty steps of training a small network, by PyTorch in double precision: its autograd, its
-AdamW, its clip_grad_norm_. Pictures, noise and timesteps of step s are drawn by "<case>/<s>/images", ".../noise" (unit
+AdamW, its clip_grad_norm_. Images, noise and timesteps of step s are drawn by "<case>/<s>/images", ".../noise" (unit
 variance), ".../timesteps" and ".../labels".
 
-Stored: "<case>/losses" [20], "<case>/norms" [20] before clipping, and "<case>/weights" and "<case>/average" [tensors, 10]:
-digests, in the order of named_tensors(), of how far each parameter and its average have moved from where they began. The
-cases stand again in test_train_torch.c.
+Stored: "<case>/losses" [20], "<case>/norms" [20] before clipping, and "<case>/weights" and "<case>/ema" [tensors, 10]:
+digests, in the order of named_tensors(), of how far each parameter and its EMA have moved from their start. The
+cases are also in test_train_torch.c.
 """
 import math
 
@@ -16,7 +16,7 @@ import formula
 import unet_torch as u
 
 STEPS, BATCH, T = 20, 4, 1000
-RATE, BETAS, EPS, DECAY, CLIP, AVERAGE = 1e-3, (0.9, 0.99), 1e-8, 0.01, 1.0, 0.8
+RATE, BETAS, EPS, DECAY, CLIP, EMA_DECAY = 1e-3, (0.9, 0.99), 1e-8, 0.01, 1.0, 0.8
 WARMUP, FALL, FINAL = 5, 18, 0.25
 
 NETWORK = dict(height=8, width=8, channels=[8, 16], blocks=[1, 1], attention=[0, 1], norm_groups=4)
@@ -55,7 +55,7 @@ def train(case, options):
     model = u.make(options)
     parameters = dict(named_tensors(model))
     start = {name: p.detach().clone() for name, p in parameters.items()}
-    average = {name: p.clone() for name, p in start.items()}
+    ema = {name: p.clone() for name, p in start.items()}
     optimizer = torch.optim.AdamW(parameters.values(), lr=RATE, betas=BETAS, eps=EPS, weight_decay=DECAY)
     losses, norms = [], []
     for step in range(1, STEPS + 1):
@@ -70,15 +70,15 @@ def train(case, options):
         losses.append(loss.item())
         optimizer.param_groups[0]["lr"] = rate(case, step)
         optimizer.step()
-        decay = min(AVERAGE, (1 + step) / (10 + step))
+        decay = min(EMA_DECAY, (1 + step) / (10 + step))
         for name, p in parameters.items():
-            average[name].lerp_(p.detach(), 1 - decay)
+            ema[name].lerp_(p.detach(), 1 - decay)
     print(case, "loss", losses[0], "to", losses[-1], "norm", norms[0], "to", norms[-1])
 
     def movement(values):
         return np.stack([formula.digest(name, (values[name] - start[name]).detach().numpy()) for name in parameters])
 
-    return losses, norms, movement(parameters), movement(average)
+    return losses, norms, movement(parameters), movement(ema)
 
 
 def main():
@@ -87,7 +87,7 @@ def main():
         losses, norms, weights, moving = train(case, options)
         results[f"{case}/losses"] = np.array(losses, dtype=np.float32)
         results[f"{case}/norms"] = np.array(norms, dtype=np.float32)
-        results[f"{case}/weights"], results[f"{case}/average"] = weights, moving
+        results[f"{case}/weights"], results[f"{case}/ema"] = weights, moving
     save_file(results, "tests/golden/data/train.safetensors")
 
 

@@ -4,7 +4,7 @@ and of the CIFAR-10 network of Ho et al. (2020), computed by PyTorch in double p
 For a case: parameters are formula.weight() by their names; x_t is fill("<case>/x"), the gradient of the output
 fill("<case>/dy"), both [n, h, w, c]. Stored are "<case>/y" and "<case>/dx" in full, the parameters' gradients in full as
 "<case>/<name>" or, for the large network, as digests "<case>/digest" [tensors, 10] in the order of the network. The cases
-stand again in test_unet_torch.c.
+are also in test_unet_torch.c.
 """
 import numpy as np
 import torch

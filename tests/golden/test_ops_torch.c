@@ -4,7 +4,7 @@
 #include "base/cpu.h"
 #include "golden/golden.h"
 
-enum { MAX_OPERANDS = 6 };
+enum { OPERANDS_MAX = 6 };
 
 /* PyTorch worked in double precision and its results were rounded to float once, 6e-8. Sums of up
  * to some hundred products in single precision measure 3e-7 at most, whether added one by one or in
@@ -31,7 +31,7 @@ typedef struct trial {
     dmi_graph *graph;
     dmi_params params;
     dmi_safetensors *file;
-    operand operands[MAX_OPERANDS];
+    operand operands[OPERANDS_MAX];
     int32_t operand_count;
 } trial;
 
@@ -147,7 +147,7 @@ static void run_case(trial *t, dmi_value out) {
 }
 
 /* Calls `one` for case i: each instruction set of this machine, trained and only run. */
-static void every_way(void (*one)(int32_t i, int32_t isa, bool train), int32_t i) {
+static void for_each_mode(void (*one)(int32_t i, int32_t isa, bool train), int32_t i) {
     for (int32_t isa = DMI_ISA_BASE; isa <= dmi_cpu_isa(); isa++) {
         one(i, isa, true);
         one(i, isa, false);
@@ -202,7 +202,7 @@ static void one_conv(int32_t i, int32_t isa, bool train) {
     run_case(&t, out);
 }
 
-START_TEST(convolution) { every_way(one_conv, _i); }
+START_TEST(convolution) { for_each_mode(one_conv, _i); }
 END_TEST
 
 typedef struct norm_case {
@@ -240,7 +240,7 @@ static void one_norm(int32_t i, int32_t isa, bool train) {
     run_case(&t, out);
 }
 
-START_TEST(group_norm) { every_way(one_norm, _i); }
+START_TEST(group_norm) { for_each_mode(one_norm, _i); }
 END_TEST
 
 static const struct {
@@ -269,7 +269,7 @@ static void one_attention(int32_t i, int32_t isa, bool train) {
     run_case(&t, out);
 }
 
-START_TEST(attention) { every_way(one_attention, _i); }
+START_TEST(attention) { for_each_mode(one_attention, _i); }
 END_TEST
 
 static const struct {
@@ -290,7 +290,7 @@ static void one_linear(int32_t i, int32_t isa, bool train) {
     run_case(&t, out);
 }
 
-START_TEST(linear) { every_way(one_linear, _i); }
+START_TEST(linear) { for_each_mode(one_linear, _i); }
 END_TEST
 
 static void one_silu(int32_t i, int32_t isa, bool train) {
@@ -302,7 +302,7 @@ static void one_silu(int32_t i, int32_t isa, bool train) {
     run_case(&t, out);
 }
 
-START_TEST(silu) { every_way(one_silu, 0); }
+START_TEST(silu) { for_each_mode(one_silu, 0); }
 END_TEST
 
 /* One addition or none: exact but for the golden file's own rounding. */
@@ -316,7 +316,7 @@ static void one_add(int32_t i, int32_t isa, bool train) {
     run_case(&t, out);
 }
 
-START_TEST(add) { every_way(one_add, 0); }
+START_TEST(add) { for_each_mode(one_add, 0); }
 END_TEST
 
 static void one_concat(int32_t i, int32_t isa, bool train) {
@@ -329,7 +329,7 @@ static void one_concat(int32_t i, int32_t isa, bool train) {
     run_case(&t, out);
 }
 
-START_TEST(concat) { every_way(one_concat, 0); }
+START_TEST(concat) { for_each_mode(one_concat, 0); }
 END_TEST
 
 static const struct {
@@ -356,7 +356,7 @@ static void one_timestep(int32_t i, int32_t isa, bool train) {
     finish(&t);
 }
 
-START_TEST(timestep) { every_way(one_timestep, _i); }
+START_TEST(timestep) { for_each_mode(one_timestep, _i); }
 END_TEST
 
 static void one_embedding(int32_t i, int32_t isa, bool train) {
@@ -375,7 +375,7 @@ static void one_embedding(int32_t i, int32_t isa, bool train) {
     finish(&t);
 }
 
-START_TEST(embedding) { every_way(one_embedding, 0); }
+START_TEST(embedding) { for_each_mode(one_embedding, 0); }
 END_TEST
 
 #define COUNT(array) ((int)(sizeof(array) / sizeof *(array)))

@@ -256,7 +256,7 @@ static bool is_a_case(const char *name, size_t length) {
     return length == strlen("learned") && !strncmp("learned", name, length);
 }
 
-START_TEST(nothing_is_left_over) {
+START_TEST(every_stored_case_is_tested) {
     dmi_host *host = test_host_new(1);
     dmi_safetensors *file = golden_open(host, "solvers.safetensors");
     for (size_t i = 0; i < dmi_safetensors_count(file); i++) {
@@ -277,7 +277,7 @@ Suite *test_solvers_suite(void) {
     tcase_add_loop_test(tcase, diffusers_images, 0, SOLVER_CASES);
     tcase_add_test(tcase, learned_variance);
     tcase_add_loop_test(tcase, torch_random_numbers, 0, sizeof torch_cases / sizeof torch_cases[0]);
-    tcase_add_test(tcase, nothing_is_left_over);
+    tcase_add_test(tcase, every_stored_case_is_tested);
     suite_add_tcase(suite, tcase);
     return suite;
 }

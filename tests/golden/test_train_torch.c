@@ -191,7 +191,7 @@ START_TEST(twenty_steps) {
     }
     check_movement(&f, f.unet, "weights");
     require(&f, dm_trainer_get_ema(f.trainer, 0, f.ema));
-    check_movement(&f, f.ema, "average");
+    check_movement(&f, f.ema, "ema");
     free(losses);
     free(norms);
     end(&f);

@@ -9,9 +9,9 @@
 
 /* What limits these: PyTorch's side is exact. Ours adds up roundings of 6e-8 through some 20 to 60
  * layers, and Winograd's of 1e-6 in wide 3x3 convolutions; group norms rescale them and residual
- * blocks average them out. Outputs measure 8e-7, and 2e-6 (naive convolution: 3e-6) in the CIFAR-10
- * network. A parameter's gradient is a sum over images and pixels in which much cancels: most for
- * the bias of q, which moves all queries alike, and there 8e-6, and 2e-5 in the CIFAR-10
+ * blocks cancel most of them. Outputs measure 8e-7, and 2e-6 (naive convolution: 3e-6) in the
+ * CIFAR-10 network. A parameter's gradient is a sum over images and pixels in which much cancels:
+ * most for the bias of q, which moves all queries alike, and there 8e-6, and 2e-5 in the CIFAR-10
  * network. */
 static const double output_bound = 5e-6;
 static const double gradient_bound = 2e-5;

@@ -67,10 +67,10 @@ class TimeEmbedding(nn.Module):
 class Resnet(nn.Module):
     def __init__(self, o, inputs, outputs, time_channels):
         super().__init__()
-        self.way = o.time_embedding
+        self.time_embedding = o.time_embedding
         self.norm1 = norm(o, inputs)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.time_emb_proj = nn.Linear(time_channels, outputs * (2 if self.way == TIME_SCALE_SHIFT else 1))
+        self.time_emb_proj = nn.Linear(time_channels, outputs * (2 if self.time_embedding == TIME_SCALE_SHIFT else 1))
         self.norm2 = norm(o, outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
         if inputs != outputs:
@@ -79,14 +79,14 @@ class Resnet(nn.Module):
     def forward(self, x, time):
         t = self.time_emb_proj(F.silu(time))[:, :, None, None]
         h = self.conv1(F.silu(self.norm1(x)))
-        if self.way == TIME_ADD:
+        if self.time_embedding == TIME_ADD:
             h = h + t
         h = self.norm2(h)
-        if self.way == TIME_SCALE_SHIFT:
+        if self.time_embedding == TIME_SCALE_SHIFT:
             scale, shift = t.chunk(2, dim=1)
             h = h * (1 + scale) + shift
         h = self.conv2(F.silu(h))
-        if self.way == TIME_ADD_OUTPUT:
+        if self.time_embedding == TIME_ADD_OUTPUT:
             h = h + t
         return h + (self.conv_shortcut(x) if hasattr(self, "conv_shortcut") else x)
 
@@ -127,7 +127,7 @@ class Sampler(nn.Module):
 
 
 class Block(nn.Module):
-    """What has the names resnets, attentions and one sampler: a level on either way, and the middle."""
+    """What has the names resnets, attentions and one sampler: a level of the encoder or decoder, and the middle."""
 
     def __init__(self, o, widths, outputs, time_channels, attentions, up=False, down=False):
         super().__init__()

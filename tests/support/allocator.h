@@ -1,4 +1,4 @@
-/* An allocator for a context that counts what it gave and can be told to refuse its n-th
+/* An allocator for a context that counts what it gave and can be set to refuse its n-th
  * allocation. */
 #ifndef DM_TESTS_ALLOCATOR_H
 #define DM_TESTS_ALLOCATOR_H
@@ -9,7 +9,7 @@
 
 typedef struct test_allocator {
     int64_t fail_at; /* the number of the allocation, from 0, that gets NULL; -1: none does */
-    int64_t calls;   /* allocations asked for */
+    int64_t calls;   /* allocations requested */
     int64_t live;    /* given and not released */
 } test_allocator;
 

@@ -1,4 +1,4 @@
-/* Copies of CIFAR-10's binary version for tests: small, and whole or broken as the test says. */
+/* Copies of CIFAR-10's binary version for tests: small, and whole or broken as the test chooses. */
 #ifndef DM_TESTS_CIFAR10_H
 #define DM_TESTS_CIFAR10_H
 
@@ -9,8 +9,8 @@ enum { CIFAR10_RECORD = 3073 }; /* a label, then 32 x 32 bytes of each of red, g
 
 typedef struct cifar10_member {
     const char *name;
-    int records;      /* made from the member's place in the list */
-    const char *text; /* in place of records, where not NULL */
+    int records;      /* made from the member's index in the list */
+    const char *text; /* instead of records, where not NULL */
 } cifar10_member;
 
 /* Byte `p` of colour `c` in record `r` of file `f`; the label is (f + r) % 10. */

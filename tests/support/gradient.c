@@ -78,7 +78,7 @@ static void forgetting(const test_op *op) {
     test_net_end(plain);
 }
 
-static void batch_independence(const test_op *op, int32_t picture) {
+static void batch_independence(const test_op *op, int32_t image) {
     test_setup setup = best();
     setup.n = 3;
     test_net *batch = test_net_new(op, setup);
@@ -88,7 +88,7 @@ static void batch_independence(const test_op *op, int32_t picture) {
     for (int32_t i = 0; i < alone->count; i++) {
         size_t count = test_net_count(alone, i);
         if (alone->values[i].batch)
-            memcpy(test_net_data(alone, i), test_net_data(batch, i) + (size_t)picture * count,
+            memcpy(test_net_data(alone, i), test_net_data(batch, i) + (size_t)image * count,
                    count * sizeof(float));
     }
     test_net_run(batch);
@@ -96,18 +96,18 @@ static void batch_independence(const test_op *op, int32_t picture) {
     float *w = malloc(3 * outputs * sizeof *w);
     ck_assert_ptr_nonnull(w);
     test_net_fill_loss(w, 3 * outputs);
-    memcpy(dmi_graph_gradient(alone->graph, alone->output), w + (size_t)picture * outputs,
+    memcpy(dmi_graph_gradient(alone->graph, alone->output), w + (size_t)image * outputs,
            outputs * sizeof *w);
     free(w);
     dmi_graph_backward(alone->graph);
-    assert_same(op, "a picture alone and in a batch", -1,
+    assert_same(op, "an image alone and in a batch", -1,
                 dmi_graph_data(alone->graph, alone->output),
-                dmi_graph_data(batch->graph, batch->output) + (size_t)picture * outputs, outputs);
+                dmi_graph_data(batch->graph, batch->output) + (size_t)image * outputs, outputs);
     for (int32_t i = 0; i < alone->count; i++) {
         size_t count = test_net_count(alone, i);
         if (alone->values[i].batch && alone->values[i].gradient)
-            assert_same(op, "a picture alone and in a batch", i, test_net_gradient(alone, i),
-                        test_net_gradient(batch, i) + (size_t)picture * count, count);
+            assert_same(op, "an image alone and in a batch", i, test_net_gradient(alone, i),
+                        test_net_gradient(batch, i) + (size_t)image * count, count);
     }
     test_net_end(alone);
     test_net_end(batch);

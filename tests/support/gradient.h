@@ -8,13 +8,13 @@
 #include "autograd/ops.h"
 #include "support/support.h"
 
-enum { TEST_MAX_VALUES = 8, TEST_SAMPLES = 150 };
+enum { TEST_VALUES_MAX = 8, TEST_SAMPLES = 150 };
 
 struct test_op;
 
 /* How a network is made and run. */
 typedef struct test_setup {
-    int32_t n;       /* pictures; 0: the case's own number */
+    int32_t n;       /* images; 0: the case's own number */
     int32_t threads; /* 0: 1 */
     int32_t isa;
     bool inference; /* no backward */
@@ -40,10 +40,10 @@ typedef struct test_net {
     dmi_graph *graph;
     int32_t n;
     test_setup setup;
-    test_value values[TEST_MAX_VALUES];
+    test_value values[TEST_VALUES_MAX];
     int32_t count;
     dmi_value output;
-    dmi_value zeros[TEST_MAX_VALUES + 1]; /* buried: what is added before and behind */
+    dmi_value zeros[TEST_VALUES_MAX + 1]; /* buried: what is added before and behind */
     int32_t zero_count;
 } test_net;
 
@@ -56,10 +56,10 @@ typedef struct test_op {
     int32_t n, h, w, c;
     int32_t c2;                       /* channels of a second tensor beside the first */
     int32_t out, kernel, stride, pad; /* convolution; linear and embedding: out */
-    int32_t parts;                    /* groups, heads or rows of a table */
+    int32_t groups;                   /* groups; heads of attention; rows of a table */
     bool upsample, bias, modulation, residual,
         silu;        /* modulation: per_image of a convolution, scale_shift of a norm */
-    bool random;     /* depends on a picture's place in the batch and on whether it is trained */
+    bool random;     /* depends on an image's position in the batch and on whether it is trained */
     int32_t samples; /* elements whose gradients are compared with the loop's, of each value; 0:
                         TEST_SAMPLES */
     double bound; /* of the relative error against the loop, twice that for gradients; 0: 1e-6, some
@@ -86,12 +86,12 @@ void test_net_run(test_net *net);
 
 /* All proofs of a case: against its loop under every instruction set of this machine, against
  * differences, with gradients added to others, with the gradient of each value left out, with all
- * forgotten that backward has not asked for, a picture alone and in a batch of three, with one to
+ * forgotten that backward does not request, an image alone and in a batch of three, with one to
  * three threads, and planned without backward. A failure's text names the case and the value by
  * number. */
 void test_prove(const test_op *op);
-/* The first picture of two has the bits, forward and of value 0's gradient, that it has alone: for
- * sizes at which one picture is small enough for a way that two are too large for. */
+/* The first image of two has the bits, forward and of value 0's gradient, that it has alone: for
+ * sizes at which one image is small enough for an algorithm that two are too large for. */
 void test_prove_alone(const test_op *op);
 
 #endif

@@ -13,7 +13,7 @@ static dmi_value plus_zero(test_net *net, dmi_value value) {
 }
 
 static dmi_value declare(test_net *net, dmi_shape shape, test_value value) {
-    ck_assert_int_lt(net->count, TEST_MAX_VALUES);
+    ck_assert_int_lt(net->count, TEST_VALUES_MAX);
     value.gradient = !(net->setup.frozen >> net->count & 1) && !value.whole;
     if (value.batch || !value.gradient) {
         ck_assert_int_eq(dmi_graph_input(net->graph, &value.value, shape, value.gradient), DMI_OK);
@@ -90,7 +90,7 @@ test_net *test_net_new(const test_op *op, test_setup setup) {
         ck_assert_int_eq(dmi_params_allocate_gradient(net->host, &net->params), DMI_OK);
     /* An input that is an output too has a gradient before backward begins, and backward adds to
      * it. */
-    dmi_value outputs[TEST_MAX_VALUES + 1] = {net->output};
+    dmi_value outputs[TEST_VALUES_MAX + 1] = {net->output};
     int32_t count = 1;
     for (int32_t i = 0; i < net->count; i++)
         if (setup.adding && net->values[i].batch && net->values[i].gradient)

@@ -9,7 +9,7 @@ enum { DIRECTIONS = 4 };
 
 typedef struct naive {
     const test_net *net;
-    double *values[TEST_MAX_VALUES];
+    double *values[TEST_VALUES_MAX];
     double *y;
     float *w;
     size_t outputs;
@@ -179,7 +179,7 @@ static void differences_of(test_net *net, const float *w, int32_t value, const f
 
 void test_prove_differences(const test_op *op) {
     test_net *net = test_net_new(op, (test_setup){.isa = dmi_cpu_isa()});
-    float *gradients[TEST_MAX_VALUES] = {NULL}, *w = malloc(test_net_output_count(net) * sizeof *w);
+    float *gradients[TEST_VALUES_MAX] = {NULL}, *w = malloc(test_net_output_count(net) * sizeof *w);
     ck_assert_ptr_nonnull(w);
     test_net_fill_loss(w, test_net_output_count(net));
     test_net_run(net);

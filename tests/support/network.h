@@ -19,7 +19,7 @@ dm_unet_options network_options(void);
 /* Made of them; fails the test where it cannot be. */
 dm_unet *network_new(dm_context *context, uint64_t seed);
 /* Every tensor of the network anew from the seed, small enough that outputs stay near 1; what
- * begins as practically zero is as large as the rest. */
+ * starts as practically zero is as large as the rest. */
 void network_randomize(dm_unet *unet, uint64_t seed);
 
 /* dm_unet_set_tensor with the shape that the tensor has. */
@@ -37,7 +37,7 @@ typedef struct network_input {
     int32_t labels[NETWORK_IMAGES];
 } network_input;
 
-/* Always the same; one of the labels says "no class". */
+/* Always the same; one of the labels is "no class". */
 void network_give(network_input *input);
 
 /* Fails the test unless two networks have the same options and the same bits in every tensor. */

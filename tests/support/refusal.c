@@ -25,7 +25,7 @@ void test_refused(const dm_context *context, int32_t status, int32_t want, const
         char *word = at, *bar = strchr(at, '|');
         at = bar ? bar + 1 : NULL;
         if (bar) *bar = 0;
-        ck_assert_msg(strstr(text, word), "\"%s\" does not say \"%s\"", text, word);
+        ck_assert_msg(strstr(text, word), "\"%s\" does not contain \"%s\"", text, word);
     }
 }
 

@@ -36,7 +36,7 @@ typedef struct test_disk {
     void (*handler)(int);
 } test_disk;
 
-/* With `mount` false, always by the limit. False where `mount` was asked for and is not allowed. */
+/* With `mount` false, always by the limit. False where `mount` was requested and is not allowed. */
 bool test_disk_begin(test_disk *disk, size_t bytes, bool mount);
 /* Lifts the limit, so that the test can look; an unmounted disk's files are gone with
  * test_disk_end. */

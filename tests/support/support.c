@@ -62,8 +62,8 @@ const char *test_golden(const char *name) {
 static char root[PATH_MAX];
 static pid_t root_owner;
 
-static int remove_one(const char *path, const struct stat *about, int kind, struct FTW *place) {
-    (void)about, (void)kind, (void)place;
+static int remove_one(const char *path, const struct stat *about, int kind, struct FTW *position) {
+    (void)about, (void)kind, (void)position;
     return remove(path);
 }
 

@@ -1,4 +1,4 @@
-/* What the tests share: a host that counts, data that anyone can make again, and errors measured
+/* What the tests share: a host that counts, data that anyone can reproduce, and errors measured
  * relatively. */
 #ifndef DM_TESTS_SUPPORT_H
 #define DM_TESTS_SUPPORT_H

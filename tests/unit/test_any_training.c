@@ -1,5 +1,5 @@
 /* Training options at random: whatever they are, they are refused with a text or give finite
- * losses; a run that is saved and goes on in another ends in the same file; and the evaluation of
+ * losses; a run that is saved and continues in another ends in the same file; and the evaluation of
  * what was trained is finite. */
 #include <math.h>
 #include <string.h>

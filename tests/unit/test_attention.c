@@ -1,4 +1,4 @@
-/* Attention: one and several heads, odd sizes, pictures of several blocks of queries and keys, and
+/* Attention: one and several heads, odd sizes, images of several blocks of queries and keys, and
  * large scores. */
 #include "support/gradient.h"
 
@@ -9,17 +9,17 @@ static void build(test_net *net) {
     dmi_value q = test_net_input(net, op->h, op->w, op->c, 2);
     dmi_value k = test_net_input(net, op->h, op->w, op->c, 2);
     dmi_value v = test_net_input(net, op->h, op->w, op->c, 1);
-    int32_t status = dmi_attention(net->graph, &net->output, q, k, v, op->parts);
+    int32_t status = dmi_attention(net->graph, &net->output, q, k, v, op->groups);
     ck_assert_msg(status == DMI_OK, "%s: %s", op->name, net->host->error);
 }
 
 static void reference(const test_net *net, double *const *v, double *y) {
     const test_op *op = net->op;
-    size_t c = (size_t)op->c, pixels = (size_t)op->h * (size_t)op->w, d = c / (size_t)op->parts;
+    size_t c = (size_t)op->c, pixels = (size_t)op->h * (size_t)op->w, d = c / (size_t)op->groups;
     double *p = malloc(pixels * sizeof *p);
     ck_assert_ptr_nonnull(p);
     for (size_t row = 0; row < (size_t)net->n * pixels; row++)
-        for (size_t head = 0; head < (size_t)op->parts; head++) {
+        for (size_t head = 0; head < (size_t)op->groups; head++) {
             size_t first = row / pixels * pixels;
             const double *q = v[0] + row * c + head * d;
             double sum = 0;
@@ -43,19 +43,19 @@ static void reference(const test_net *net, double *const *v, double *y) {
 #define ATTENTION .build = build, .reference = reference
 /* clang-format off */
 static const test_op cases[] = {
-    {.name = "attention", ATTENTION, .n = 3, .h = 3, .w = 5, .c = 8, .parts = 1},
-    {.name = "attention, two heads", ATTENTION, .n = 2, .h = 4, .w = 3, .c = 8, .parts = 2},
-    {.name = "attention, odd heads", ATTENTION, .n = 2, .h = 3, .w = 3, .c = 15, .parts = 5},
-    {.name = "attention, a channel a head", ATTENTION, .n = 2, .h = 1, .w = 7, .c = 3, .parts = 3},
-    {.name = "attention, two blocks", ATTENTION, .n = 1, .h = 12, .w = 16, .c = 6, .parts = 2,
+    {.name = "attention", ATTENTION, .n = 3, .h = 3, .w = 5, .c = 8, .groups = 1},
+    {.name = "attention, two heads", ATTENTION, .n = 2, .h = 4, .w = 3, .c = 8, .groups = 2},
+    {.name = "attention, odd heads", ATTENTION, .n = 2, .h = 3, .w = 3, .c = 15, .groups = 5},
+    {.name = "attention, a channel a head", ATTENTION, .n = 2, .h = 1, .w = 7, .c = 3, .groups = 3},
+    {.name = "attention, two blocks", ATTENTION, .n = 1, .h = 12, .w = 16, .c = 6, .groups = 2,
      .samples = 12},
-    {.name = "attention, five blocks", ATTENTION, .n = 1, .h = 20, .w = 32, .c = 4, .parts = 1,
+    {.name = "attention, five blocks", ATTENTION, .n = 1, .h = 20, .w = 32, .c = 4, .groups = 1,
      .samples = 4,
      .bound = 2e-6},
-    {.name = "attention, three pixels", ATTENTION, .n = 2, .h = 1, .w = 3, .c = 10, .parts = 2},
-    {.name = "attention, odd channels", ATTENTION, .n = 1, .h = 7, .w = 5, .c = 33, .parts = 1,
+    {.name = "attention, three pixels", ATTENTION, .n = 2, .h = 1, .w = 3, .c = 10, .groups = 2},
+    {.name = "attention, odd channels", ATTENTION, .n = 1, .h = 7, .w = 5, .c = 33, .groups = 1,
      .samples = 20},
-    {.name = "attention, wide heads", ATTENTION, .n = 1, .h = 5, .w = 9, .c = 272, .parts = 2,
+    {.name = "attention, wide heads", ATTENTION, .n = 1, .h = 5, .w = 9, .c = 272, .groups = 2,
      .samples = 6},
 };
 /* clang-format on */
@@ -66,7 +66,7 @@ END_TEST
 /* The output of one pixel is its value, and neither query nor key matters. */
 START_TEST(test_one_pixel) {
     const test_op op = {
-        .name = "attention, one pixel", ATTENTION, .n = 2, .h = 1, .w = 1, .c = 6, .parts = 2};
+        .name = "attention, one pixel", ATTENTION, .n = 2, .h = 1, .w = 1, .c = 6, .groups = 2};
     test_net *net = test_net_new(&op, (test_setup){.threads = 2});
     test_net_run(net);
     for (size_t i = 0; i < 12; i++) {
@@ -83,7 +83,7 @@ END_TEST
 /* Scores of tens of thousands, whose exponentials no float holds: the largest takes all. */
 START_TEST(test_large_scores) {
     const test_op op = {
-        .name = "attention, large scores", ATTENTION, .n = 1, .h = 3, .w = 3, .c = 4, .parts = 1};
+        .name = "attention, large scores", ATTENTION, .n = 1, .h = 3, .w = 3, .c = 4, .groups = 1};
     test_net *net = test_net_new(&op, (test_setup){.threads = 1});
     for (size_t i = 0; i < 36; i++) {
         test_net_data(net, 0)[i] = 200;
@@ -108,16 +108,16 @@ typedef struct naive_gradients {
     double *y, *d[3];
 } naive_gradients;
 
-/* Output and gradients of picture `picture` by the formulas of FlashAttention's appendix B.2, which
+/* Output and gradients of image `image` by the formulas of FlashAttention's appendix B.2, which
  * the cases above have proven by differences. */
-static naive_gradients naive_of(const test_net *net, int32_t picture) {
+static naive_gradients naive_of(const test_net *net, int32_t image) {
     const test_op *op = net->op;
     const size_t c = (size_t)op->c, pixels = (size_t)op->h * (size_t)op->w,
-                 d = c / (size_t)op->parts, n = pixels * c;
-    const float *q = test_net_data(net, Q) + (size_t)picture * n,
-                *k = test_net_data(net, K) + (size_t)picture * n;
-    const float *v = test_net_data(net, V) + (size_t)picture * n;
-    const float *dy = dmi_graph_gradient(net->graph, net->output) + (size_t)picture * n;
+                 d = c / (size_t)op->groups, n = pixels * c;
+    const float *q = test_net_data(net, Q) + (size_t)image * n,
+                *k = test_net_data(net, K) + (size_t)image * n;
+    const float *v = test_net_data(net, V) + (size_t)image * n;
+    const float *dy = dmi_graph_gradient(net->graph, net->output) + (size_t)image * n;
     double *all = calloc(4 * n, sizeof *all), *p = malloc(2 * pixels * sizeof *p), *dp = p + pixels;
     ck_assert(all && p);
     naive_gradients g = {all, {all + n, all + 2 * n, all + 3 * n}};
@@ -155,7 +155,7 @@ static void check_error(const char *name, int32_t value, const float *got, const
                   (int)value, error, bound);
 }
 
-/* The last picture. */
+/* The last image. */
 static void check_formulas(const test_net *net, double bound) {
     size_t n = test_net_count(net, Q) / (size_t)net->n, at = n * (size_t)(net->n - 1);
     naive_gradients g = naive_of(net, net->n - 1);
@@ -165,17 +165,17 @@ static void check_formulas(const test_net *net, double bound) {
     free(g.y);
 }
 
-/* Pictures whose keys come in several blocks: a running softmax in forward, and two or four groups
+/* Images whose keys come in several blocks: a running softmax in forward, and two or four groups
  * in backward. */
 /* clang-format off */
 static const test_op large[] = {
     {.name = "attention, 256 pixels of 128 channels", ATTENTION, .n = 2, .h = 16, .w = 16,
-     .c = 128, .parts = 1},
+     .c = 128, .groups = 1},
     {.name = "attention, 300 pixels of 8 heads", ATTENTION, .n = 2, .h = 20, .w = 15, .c = 64,
-     .parts = 8},
-    {.name = "attention, 1024 pixels", ATTENTION, .n = 1, .h = 32, .w = 32, .c = 24, .parts = 3},
-    {.name = "attention, 1025 pixels", ATTENTION, .n = 5, .h = 41, .w = 25, .c = 6, .parts = 1},
-    {.name = "attention, 4096 pixels", ATTENTION, .n = 1, .h = 64, .w = 64, .c = 8, .parts = 1},
+     .groups = 8},
+    {.name = "attention, 1024 pixels", ATTENTION, .n = 1, .h = 32, .w = 32, .c = 24, .groups = 3},
+    {.name = "attention, 1025 pixels", ATTENTION, .n = 5, .h = 41, .w = 25, .c = 6, .groups = 1},
+    {.name = "attention, 4096 pixels", ATTENTION, .n = 1, .h = 64, .w = 64, .c = 8, .groups = 1},
 };
 /* clang-format on */
 
@@ -199,7 +199,7 @@ START_TEST(test_scores_of_eighty) {
                         .h = 20,
                         .w = 20,
                         .c = 16,
-                        .parts = 1};
+                        .groups = 1};
     for (int32_t isa = DMI_ISA_BASE; isa <= dmi_cpu_isa(); isa++) {
         test_net *net = test_net_new(&op, (test_setup){.threads = 2, .isa = isa});
         const size_t n = test_net_count(net, Q);
@@ -223,13 +223,13 @@ START_TEST(test_scores_of_eighty) {
 }
 END_TEST
 
-/* Fewer pairs of picture and head are cut finer, and a picture's bits must not tell. */
+/* Fewer pairs of image and head are split finer, and the bits of an image must not depend on it. */
 /* clang-format off */
 static const test_op batches[] = {
     {.name = "attention, batch of five, two heads", ATTENTION, .h = 14, .w = 15, .c = 40,
-     .parts = 2},
+     .groups = 2},
     {.name = "attention, batch of five, four groups", ATTENTION, .h = 32, .w = 32, .c = 8,
-     .parts = 1},
+     .groups = 1},
 };
 /* clang-format on */
 

@@ -36,7 +36,7 @@ static void refuse_network(const dm_unet_options *options, const char *words) {
     dm_context_destroy(context);
 }
 
-START_TEST(networks_that_cannot_be) {
+START_TEST(impossible_networks_are_refused) {
     dm_unet_options o;
     ck_assert_int_eq(dm_unet_options_preset(&o, sizeof o, DM_PRESET_DDPM_CIFAR10), DM_OK);
     o.height = 28;
@@ -71,7 +71,7 @@ static void refuse_data(const char *folder, const char *path, const char *words)
 static const cifar10_member batches[] = {{"cifar-10-batches-bin/data_batch_1.bin", 40, NULL},
                                          {"cifar-10-batches-bin/data_batch_2.bin", 40, NULL}};
 
-START_TEST(an_archive_that_ends_early) {
+START_TEST(truncated_archives_are_refused) {
     char *folder = new_folder();
     size_t size;
     cifar10_write_archive(path_in(folder, "whole.tar.gz"), "wb", batches, 2);
@@ -86,7 +86,7 @@ START_TEST(an_archive_that_ends_early) {
 }
 END_TEST
 
-START_TEST(batches_of_the_wrong_size) {
+START_TEST(batches_of_the_wrong_size_are_refused) {
     char *folder = new_folder();
     static uint8_t bytes[2 * CIFAR10_RECORD];
     const size_t sizes[] = {0, 1, CIFAR10_RECORD - 1, CIFAR10_RECORD + 1, 2 * CIFAR10_RECORD - 1};
@@ -103,7 +103,7 @@ START_TEST(batches_of_the_wrong_size) {
 }
 END_TEST
 
-/* ---- safetensors headers that lie, in networks and in checkpoints ---- */
+/* ---- invalid safetensors headers, in networks and in checkpoints ---- */
 
 enum { LENGTH_BYTES = 8 };
 
@@ -126,13 +126,13 @@ static uint8_t *change_header(const uint8_t *bytes, size_t *size, const char *fr
     return changed;
 }
 
-typedef struct lie {
+typedef struct header_change {
     const char *from, *to;
     /* Status of dm_unet_load with either weights, and of dm_trainer_resume; DM_OK: not seen
      * there. */
     int32_t ema, trained, resume;
     const char *words;
-} lie;
+} header_change;
 
 enum {
     BAD = DM_ERROR_BAD_FORMAT,
@@ -143,7 +143,7 @@ enum {
 };
 
 /* The first tensors of the file are conv_in.weight [16, 3, 3, 3] and conv_in.bias [16]. */
-static const lie lies[] = {
+static const header_change header_changes[] = {
     {"[0,1728]", "[0,1729]", BAD, BAD, BAD, "conv_in.weight|0 to 1729 hold 1729 bytes|make 1728"},
     {"[0,1728]", "[4,1732]", BAD, BAD, BAD, "conv_in.weight' begins at byte 4|a gap"},
     {"[0,1728]", "[99999999999,100000001727]", BAD, BAD, BAD,
@@ -253,7 +253,7 @@ static void refuse_resume(const char *folder, const char *path, int32_t want, co
     check_peak(t.context);
     test_untouched_end(&untouched);
     ck_assert(training_unchanged(&t, weights));
-    /* And life goes on. */
+    /* And the context still works. */
     training_require(&t,
                      dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset, &setup.options));
     training_require(&t, dm_trainer_step(t.trainer, NULL));
@@ -261,16 +261,16 @@ static void refuse_resume(const char *folder, const char *path, int32_t want, co
     training_end(&t);
 }
 
-/* The file is named after the lie's place in the table. */
-START_TEST(headers_that_lie) {
+/* The file is named after the index in the table. */
+START_TEST(invalid_headers_are_refused) {
     char *folder = new_folder(), name[32];
     size_t whole;
     uint8_t *bytes = training_read_file(write_checkpoint(folder), &whole);
-    for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
-        const lie *l = &lies[i];
+    for (size_t i = 0; i < sizeof header_changes / sizeof *header_changes; i++) {
+        const header_change *l = &header_changes[i];
         size_t size = whole;
         uint8_t *changed = change_header(bytes, &size, l->from, l->to);
-        snprintf(name, sizeof name, "lie.%zu", i);
+        snprintf(name, sizeof name, "header.%zu", i);
         const char *path = path_in(folder, name);
         training_write_file(path, changed, size);
         load_gives(folder, path, DM_WEIGHTS_DEFAULT, l->ema, l->words);
@@ -285,11 +285,11 @@ START_TEST(headers_that_lie) {
 END_TEST
 
 /* The length before the header, and files that are none at all. */
-START_TEST(lengths_that_lie) {
+START_TEST(invalid_lengths_are_refused) {
     char *folder = new_folder();
     size_t size;
     uint8_t *bytes = training_read_file(write_checkpoint(folder), &size);
-    const char *path = path_in(folder, "lie");
+    const char *path = path_in(folder, "length");
     const uint64_t lengths[] = {0, 1, 100, size - 8, size - 7, 100000001, INT64_MAX, UINT64_MAX};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         for (int k = 0; k < LENGTH_BYTES; k++) bytes[k] = (uint8_t)(lengths[i] >> 8 * k);
@@ -311,7 +311,7 @@ START_TEST(lengths_that_lie) {
 }
 END_TEST
 
-START_TEST(files_that_end_early_or_late) {
+START_TEST(files_of_the_wrong_length_are_refused) {
     char *folder = new_folder();
     size_t size;
     uint8_t *bytes = training_read_file(write_checkpoint(folder), &size),
@@ -332,7 +332,7 @@ END_TEST
 
 /* ---- disks ---- */
 
-enum { SIDE = 160 }; /* of a image that does not compress below any disk of these tests */
+enum { SIDE = 160 }; /* of an image that does not compress below any disk of these tests */
 
 /* Everything that writes a file. */
 typedef struct writer {
@@ -474,12 +474,12 @@ Suite *test_bad_input_suite(void) {
     Suite *suite = suite_create("bad_input");
     TCase *tcase = tcase_create("bad_input");
     tcase_set_timeout(tcase, 30);
-    tcase_add_test(tcase, networks_that_cannot_be);
-    tcase_add_test(tcase, an_archive_that_ends_early);
-    tcase_add_test(tcase, batches_of_the_wrong_size);
-    tcase_add_test(tcase, headers_that_lie);
-    tcase_add_test(tcase, lengths_that_lie);
-    tcase_add_test(tcase, files_that_end_early_or_late);
+    tcase_add_test(tcase, impossible_networks_are_refused);
+    tcase_add_test(tcase, truncated_archives_are_refused);
+    tcase_add_test(tcase, batches_of_the_wrong_size_are_refused);
+    tcase_add_test(tcase, invalid_headers_are_refused);
+    tcase_add_test(tcase, invalid_lengths_are_refused);
+    tcase_add_test(tcase, files_of_the_wrong_length_are_refused);
     tcase_add_loop_test(tcase, folders_that_cannot_be_written, 0, WRITERS);
     tcase_add_loop_test(tcase, a_full_disk, 0, 2 * WRITERS);
     tcase_add_test(tcase, ten_megabytes);

@@ -7,12 +7,12 @@
 
 /* An allocator that keeps count and never gives more than 8-byte alignment. */
 typedef struct counting {
-    size_t live, calls, refuse_from;
+    size_t live, calls, fail_from;
 } counting;
 
 static void *odd_allocate(void *user, size_t size) {
     counting *c = user;
-    if (c->refuse_from != 0 && c->calls + 1 >= c->refuse_from) return NULL;
+    if (c->fail_from != 0 && c->calls + 1 >= c->fail_from) return NULL;
     c->calls++;
     unsigned char *raw = malloc(size + 24);
     size_t shift = (uintptr_t)raw % 16 == 0 ? 8 : 16;
@@ -129,8 +129,8 @@ START_TEST(threads_share_a_host) {
 }
 END_TEST
 
-START_TEST(a_refusing_allocator_is_told) {
-    counting c = {.refuse_from = 1};
+START_TEST(a_failing_allocator_is_reported) {
+    counting c = {.fail_from = 1};
     dmi_host host = {.allocate = odd_allocate, .release = odd_release, .allocator_user = &c};
     void *block = &c;
     ck_assert_int_eq(dmi_alloc(&host, &block, 100, "small"), DMI_ERROR_OUT_OF_MEMORY);
@@ -322,7 +322,7 @@ Suite *test_base_suite(void) {
     tcase_add_test(tests, blocks_of_large_pages);
     tcase_add_test(tests, the_limit_is_kept);
     tcase_add_test(tests, threads_share_a_host);
-    tcase_add_test(tests, a_refusing_allocator_is_told);
+    tcase_add_test(tests, a_failing_allocator_is_reported);
     tcase_add_test(tests, products_that_overflow_are_refused);
     tcase_add_test(tests, error_texts);
     tcase_add_test(tests, the_log);

@@ -1,11 +1,11 @@
 /* What goes into a step: images in their order, flips, timesteps, noise and labels, from a
- * dataset or from the caller, and what is said where they do not fit. */
+ * dataset or from the caller, and errors where they do not fit. */
 #include "base/random.h"
 #include "support/dataset.h"
 #include "support/training.h"
 #include "train/trainer.h"
 
-/* ---- what is drawn ---- */
+/* ---- random choices ---- */
 
 static const float *input(const training *t, dmi_value value) {
     return dmi_graph_data(t->trainer->train.graph, value);
@@ -13,8 +13,8 @@ static const float *input(const training *t, dmi_value value) {
 
 /* Whether the target, which is x_0 itself where that is predicted, is image `index`, mirrored or
  * not. */
-static bool target_is(const training *t, int32_t place, uint64_t index, bool mirrored) {
-    const float *target = t->trainer->batch.target + (size_t)place * TRAINING_ELEMENTS;
+static bool target_is(const training *t, int32_t position, uint64_t index, bool mirrored) {
+    const float *target = t->trainer->batch.target + (size_t)position * TRAINING_ELEMENTS;
     const uint8_t *pixels = training_pixels() + index * TRAINING_ELEMENTS;
     for (int32_t y = 0; y < TRAINING_SIDE; y++)
         for (int32_t x = 0; x < TRAINING_SIDE; x++)
@@ -28,10 +28,10 @@ static bool target_is(const training *t, int32_t place, uint64_t index, bool mir
     return true;
 }
 
-/* The image at a place of the batch, or -1. */
-static int32_t which_image(const training *t, int32_t place, bool mirrored) {
+/* The image at a position of the batch, or -1. */
+static int32_t which_image(const training *t, int32_t position, bool mirrored) {
     for (int32_t i = 0; i < TRAINING_IMAGES; i++)
-        if (target_is(t, place, (uint64_t)i, mirrored)) return i;
+        if (target_is(t, position, (uint64_t)i, mirrored)) return i;
     return -1;
 }
 
@@ -49,7 +49,7 @@ START_TEST(epochs_are_permutations) {
         training_require(&t, dm_trainer_step(t.trainer, NULL));
         for (int32_t k = 0; k < 4; k++) {
             int32_t plain = which_image(&t, k, false), mirrored = which_image(&t, k, true);
-            ck_assert_msg((plain < 0) != (mirrored < 0), "place %d is no image of the dataset",
+            ck_assert_msg((plain < 0) != (mirrored < 0), "position %d is no image of the dataset",
                           (int)(done + k));
             order[done + k] = plain < 0 ? mirrored : plain;
             flips += plain < 0;
@@ -70,7 +70,7 @@ START_TEST(epochs_are_permutations) {
 }
 END_TEST
 
-/* x_t = sqrt(a) x_0 + sqrt(1 - a) eps with the t that the network is told, and eps drawn anew for
+/* x_t = sqrt(a) x_0 + sqrt(1 - a) eps with the t that the network gets, and new eps for
  * each position. */
 START_TEST(x_t_is_made_of_image_and_noise) {
     enum { COUNT = 4 * TRAINING_ELEMENTS };
@@ -99,7 +99,7 @@ START_TEST(x_t_is_made_of_image_and_noise) {
 END_TEST
 
 START_TEST(timesteps_cover_the_schedule) {
-    enum { STEPS = 100, DRAWN = 4 * STEPS };
+    enum { STEPS = 100, SAMPLES = 4 * STEPS };
     training t;
     training_setup setup = training_default();
     double sum = 0;
@@ -114,8 +114,8 @@ START_TEST(timesteps_cover_the_schedule) {
             if (timestep > most) most = timestep;
         }
     }
-    ck_assert(least >= 0 && least < 30 && most > 970 && most < 1000);   /* 0.97^400 is 5e-6 */
-    ck_assert_double_eq_tol(sum / DRAWN, 499.5, 4 * 289 / sqrt(DRAWN)); /* four sigma */
+    ck_assert(least >= 0 && least < 30 && most > 970 && most < 1000);       /* 0.97^400 is 5e-6 */
+    ck_assert_double_eq_tol(sum / SAMPLES, 499.5, 4 * 289 / sqrt(SAMPLES)); /* four sigma */
     training_end(&t);
 }
 END_TEST
@@ -161,9 +161,9 @@ START_TEST(given_labels_reach_the_network) {
 }
 END_TEST
 
-/* Each pass takes its own part of the caller's batch; the last one's stays in the graph's
+/* Each pass takes its own images of the caller's batch; the last one's stays in the graph's
  * inputs. */
-START_TEST(passes_take_their_parts) {
+START_TEST(passes_take_their_images) {
     training t;
     training_given given;
     training_setup setup = training_default();
@@ -204,7 +204,7 @@ static int32_t read_source(void *user, dm_dataset_item *item) {
     return 0;
 }
 
-/* With the source in place of the dataset. */
+/* With the source instead of the dataset. */
 static void begin_with_source(training *t, training_setup setup, source *s) {
     setup.dataset = false;
     training_prepare(t, &setup);
@@ -235,7 +235,7 @@ START_TEST(accumulation_takes_the_next_images) {
 }
 END_TEST
 
-/* A failed reading leaves everything as it was, and the next try goes on as if it had not been. */
+/* A failed reading leaves everything as it was, and the next try is as if it had not been. */
 START_TEST(failed_reading_changes_nothing) {
     training t, sound;
     size_t floats;
@@ -415,7 +415,7 @@ Suite *test_batch_suite(void) {
     tcase_add_test(tcase, timesteps_cover_the_schedule);
     tcase_add_loop_test(tcase, labels_reach_the_network, 0, 2);
     tcase_add_test(tcase, given_labels_reach_the_network);
-    tcase_add_test(tcase, passes_take_their_parts);
+    tcase_add_test(tcase, passes_take_their_images);
     tcase_add_test(tcase, accumulation_takes_the_next_images);
     tcase_add_test(tcase, label_outside_the_classes);
     tcase_add_test(tcase, dropout_without_labels);

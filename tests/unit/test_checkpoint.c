@@ -1,4 +1,4 @@
-/* Checkpoints: a run that is saved and resumed goes on bit for bit, and a file that is not right
+/* Checkpoints: a run that is saved and resumed continues bit for bit, and a file that is not right
  * changes nothing. */
 #include "io/safetensors.h"
 #include "support/dataset.h"
@@ -81,7 +81,7 @@ END_TEST
 
 /* Betas of the caller's and a changed learning rate are of the file too, and so are refused
  * steps. */
-START_TEST(all_of_a_run_is_in_the_file) {
+START_TEST(files_hold_the_whole_run) {
     double betas[40];
     training t;
     char *folder = training_folder();
@@ -260,8 +260,8 @@ START_TEST(networks_load_from_checkpoints) {
 }
 END_TEST
 
-/* Whoever wants a part of a checkpoint does not pay for the whole. */
-START_TEST(parts_are_read_in_little_memory) {
+/* Reading a part of a checkpoint takes memory for that part only. */
+START_TEST(partial_reads_take_little_memory) {
     training t;
     size_t size;
     dm_schedule *schedule;
@@ -290,13 +290,13 @@ Suite *test_checkpoint_suite(void) {
     TCase *tcase = tcase_create("checkpoint");
     tcase_set_timeout(tcase, 30);
     tcase_add_loop_test(tcase, resumed_runs_are_the_same_bits, 0, SETUPS);
-    tcase_add_test(tcase, all_of_a_run_is_in_the_file);
+    tcase_add_test(tcase, files_hold_the_whole_run);
     tcase_add_test(tcase, network_runs_after_resume);
     tcase_add_test(tcase, resume_needs_no_more_memory);
     tcase_add_test(tcase, resume_without_dataset);
     tcase_add_loop_test(tcase, names_in_the_file, 0, SETUPS);
     tcase_add_loop_test(tcase, networks_load_from_checkpoints, 0, SETUPS);
-    tcase_add_test(tcase, parts_are_read_in_little_memory);
+    tcase_add_test(tcase, partial_reads_take_little_memory);
     suite_add_tcase(suite, tcase);
     return suite;
 }

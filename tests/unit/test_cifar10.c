@@ -312,7 +312,7 @@ static int32_t open_cifar10(dm_context *context, const void *user) {
     return status;
 }
 
-START_TEST(without_memory) {
+START_TEST(every_allocation_may_fail) {
     char folder[200], path[300];
     snprintf(folder, sizeof folder, "%s", test_folder());
     snprintf(path, sizeof path, "%s/flat.tar.gz", folder);
@@ -354,7 +354,7 @@ Suite *test_cifar10_suite(void) {
     tcase_add_test(tcase, missing_files);
     tcase_add_test(tcase, wrong_records);
     tcase_add_test(tcase, broken_archives);
-    tcase_add_test(tcase, without_memory);
+    tcase_add_test(tcase, every_allocation_may_fail);
     tcase_add_test(tcase, beyond_the_limit);
     suite_add_tcase(suite, tcase);
     return suite;

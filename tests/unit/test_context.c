@@ -111,7 +111,7 @@ START_TEST(options_are_checked) {
 }
 END_TEST
 
-START_TEST(the_reason_why_there_is_no_context) {
+START_TEST(a_failed_create_gives_a_reason) {
     char message[256] = "before", little[8];
     dm_context *context;
     dm_context_options options = options_of(999);
@@ -351,7 +351,7 @@ Suite *test_context_suite(void) {
     tcase_add_test(tcase, statuses_have_names_and_messages);
     tcase_add_test(tcase, default_context);
     tcase_add_test(tcase, options_are_checked);
-    tcase_add_test(tcase, the_reason_why_there_is_no_context);
+    tcase_add_test(tcase, a_failed_create_gives_a_reason);
     tcase_add_test(tcase, error_text_is_copied);
     tcase_add_test(tcase, features_are_known);
     tcase_add_test(tcase, callback_fail_needs_a_call);

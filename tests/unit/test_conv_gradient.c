@@ -1,4 +1,4 @@
-/* Convolution as an operation: every way to compute it, with what is added to its result, and all
+/* Convolution as an operation: every algorithm, with what is added to its result, and all
  * of its gradients. */
 #include "support/gradient.h"
 
@@ -104,7 +104,7 @@ static const test_op cases[] = {
 START_TEST(test_case) { test_prove(&cases[_i]); }
 END_TEST
 
-/* Two pictures of 1 MiB each are written past the caches, one alone is not; so are their
+/* Two images of 1 MiB each are written non-temporally, one alone is not; so are their
  * gradients. */
 START_TEST(large_outputs) {
     static const test_op op = {.name = "a large output",

@@ -163,13 +163,13 @@ START_TEST(from_memory) {
 END_TEST
 
 /* What the callback returns, and the label that it sets; the image holds its index. */
-typedef struct answer {
+typedef struct response {
     int32_t status, label;
     bool set_label;
-} answer;
+} response;
 
-static int32_t give_answer(void *user, dm_dataset_item *item) {
-    const answer *a = user;
+static int32_t respond(void *user, dm_dataset_item *item) {
+    const response *a = user;
     ck_assert_uint_eq(item->pixel_bytes, 4);
     memset(item->pixels, (int)item->index, item->pixel_bytes);
     if (a->set_label) item->label = a->label;
@@ -179,7 +179,7 @@ static int32_t give_answer(void *user, dm_dataset_item *item) {
 START_TEST(from_callback) {
     dm_context *context = test_context_new(NULL, 0);
     const struct {
-        answer answer;
+        response response;
         int32_t status, label;
     } cases[] = {
         {{0, 3, true}, DM_OK, 3},
@@ -190,11 +190,11 @@ START_TEST(from_callback) {
         {{-1, 3, true}, DM_ERROR_CALLBACK_FAILED, 99},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        answer a = cases[i].answer;
+        response a = cases[i].response;
         dm_dataset *dataset;
         uint8_t pixels[4];
         int32_t label = 99;
-        ck_assert_int_eq(dataset_from_callback(&dataset, context, give_answer, &a, 200, 2, 2, 1),
+        ck_assert_int_eq(dataset_from_callback(&dataset, context, respond, &a, 200, 2, 2, 1),
                          DM_OK);
         ck_assert(!dataset->concurrent);
         ck_assert_int_eq(info_of(dataset).classes, 0);
@@ -227,10 +227,10 @@ START_TEST(shapes_of_the_callers_own) {
         {UINT64_MAX, 2, 2, 1, "'count'"},
         {(UINT64_C(1) << 56) + 1, 2, 2, 1, "'count'"},
     };
-    answer a = {0, 0, false};
+    response a = {0, 0, false};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         dm_dataset *dataset = (dm_dataset *)&a;
-        ck_assert_int_eq(dataset_from_callback(&dataset, context, give_answer, &a, bad[i].count,
+        ck_assert_int_eq(dataset_from_callback(&dataset, context, respond, &a, bad[i].count,
                                                bad[i].height, bad[i].width, bad[i].channels),
                          DM_ERROR_INVALID_ARGUMENT);
         ck_assert_ptr_null(dataset);
@@ -247,15 +247,15 @@ START_TEST(shapes_of_the_callers_own) {
                      DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dataset_from_memory(&dataset, context, NULL, NULL, 1, 2, 2, 1),
                      DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dataset_from_callback(&dataset, NULL, give_answer, &a, 1, 2, 2, 1),
+    ck_assert_int_eq(dataset_from_callback(&dataset, NULL, respond, &a, 1, 2, 2, 1),
                      DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dataset_from_memory(&dataset, NULL, own_pixels, NULL, 1, 2, 2, 1),
                      DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dm_dataset_create_shapes(&dataset, NULL, 16, 1, 0), DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dm_dataset_load_cifar10(&dataset, NULL, "x", 0), DM_ERROR_INVALID_ARGUMENT);
     /* A callback's images need not all be addressable; an array's must. */
-    ck_assert_int_eq(dataset_from_callback(&dataset, context, give_answer, &a, UINT64_C(1) << 56,
-                                           64, 64, 3),
+    ck_assert_int_eq(dataset_from_callback(&dataset, context, respond, &a, UINT64_C(1) << 56, 64,
+                                           64, 3),
                      DM_OK);
     dm_dataset_destroy(dataset);
     ck_assert_int_eq(dataset_from_memory(&dataset, context, own_pixels, NULL, UINT64_C(1) << 56, 64,
@@ -267,14 +267,14 @@ START_TEST(shapes_of_the_callers_own) {
 }
 END_TEST
 
-START_TEST(nowhere_to_put_them) {
+START_TEST(missing_outputs_are_refused) {
     dm_context *context = test_context_new(NULL, 0);
     for (int i = 0; i < 4; i++) {
         int32_t status = 0;
         dmi_fail(&context->host, DM_ERROR_IO, "an error of before");
         if (i == 0) status = dm_dataset_create_shapes(NULL, context, 16, 1, 0);
         if (i == 1) status = dm_dataset_load_cifar10(NULL, context, "x", 0);
-        if (i == 2) status = dataset_from_callback(NULL, context, give_answer, NULL, 1, 2, 2, 1);
+        if (i == 2) status = dataset_from_callback(NULL, context, respond, NULL, 1, 2, 2, 1);
         if (i == 3) status = dataset_from_memory(NULL, context, own_pixels, NULL, 1, 2, 2, 1);
         ck_assert_int_eq(status, DM_ERROR_INVALID_ARGUMENT);
         ck_assert_msg(strstr(dm_context_error(context), "'out' is NULL") != NULL, "%d: %s", i,
@@ -294,7 +294,7 @@ static int32_t open_memory(dm_context *context, const void *user) {
 static int32_t open_callback(dm_context *context, const void *user) {
     (void)user;
     dm_dataset *dataset;
-    const int32_t status = dataset_from_callback(&dataset, context, give_answer, NULL, 3, 2, 2, 1);
+    const int32_t status = dataset_from_callback(&dataset, context, respond, NULL, 3, 2, 2, 1);
     dm_dataset_destroy(dataset);
     return status;
 }
@@ -317,7 +317,7 @@ static int32_t open_copy(dm_context *context, const void *user) {
     return status;
 }
 
-START_TEST(others_without_memory) {
+START_TEST(every_allocation_may_fail) {
     ck_assert_int_ge(test_every_allocation(create_shapes, NULL), 1);
     ck_assert_int_ge(test_every_allocation(open_memory, own_pixels), 1);
     ck_assert_int_ge(test_every_allocation(open_copy, own_pixels), 4);
@@ -431,7 +431,7 @@ START_TEST(fingerprints) {
     dm_dataset_callback c;
     ck_assert_int_eq(dm_dataset_callback_init(&c, sizeof c), DM_OK);
     c.count = 3, c.height = c.width = 2, c.channels = 1, c.classes = 9;
-    c.read = give_answer;
+    c.read = respond;
     c.fingerprint = 1234;
     ck_assert_int_eq(dm_dataset_create_from_callback(&one, context, &c), DM_OK);
     ck_assert_uint_eq(info_of(one).fingerprint, 1234);
@@ -451,8 +451,8 @@ Suite *test_dataset_suite(void) {
     tcase_add_test(tcase, from_memory);
     tcase_add_test(tcase, from_callback);
     tcase_add_test(tcase, shapes_of_the_callers_own);
-    tcase_add_test(tcase, nowhere_to_put_them);
-    tcase_add_test(tcase, others_without_memory);
+    tcase_add_test(tcase, missing_outputs_are_refused);
+    tcase_add_test(tcase, every_allocation_may_fail);
     tcase_add_test(tcase, copies_outlive_the_arrays);
     tcase_add_test(tcase, lengths_are_checked);
     tcase_add_test(tcase, fingerprints);

@@ -70,7 +70,7 @@ START_TEST(strength) {
 END_TEST
 
 /* What the mask keeps is the image at the end, to float's precision. */
-START_TEST(mask_keeps) {
+START_TEST(mask_keeps_the_image) {
     oracle o = {.x_0 = 0.9f};
     dm_sampler_options options = test_sampler_options(_i, 20, DM_SPACING_TRAILING);
     dm_sampler *sampler = test_sampler_of(evaluate, &o, DM_PREDICT_X0, &options);
@@ -184,14 +184,14 @@ static double invert_error(int32_t steps) {
 }
 
 /* Inversion and sampling return to the image, the closer the more steps. */
-START_TEST(there_and_back) {
+START_TEST(inversion_and_sampling_restore_the_image) {
     double coarse = invert_error(50), fine = invert_error(500);
     ck_assert_msg(fine < 0.01 && coarse > 2 * fine, "%g with 50 steps, %g with 500", coarse, fine);
 }
 END_TEST
 
 /* A run from dm_sampler_initial_noise is the run of that request, with a mask too. */
-START_TEST(begin_is_the_beginning) {
+START_TEST(initial_noise_is_that_of_the_run) {
     float image[TOTAL], mask[COUNT * SIDE * SIDE];
     fill_images(image);
     for (int i = 0; i < COUNT * SIDE * SIDE; i++) mask[i] = (float)(i % 3) / 2;
@@ -228,7 +228,7 @@ static int32_t see_kept(void *user, const dm_sampler_progress *progress) {
 }
 
 /* What progress is shown has the kept pixels in it. */
-START_TEST(progress_shows_the_kept) {
+START_TEST(progress_shows_the_kept_image) {
     oracle o = {.x_0 = 0.9f};
     dm_sampler_options options = test_sampler_options(DM_SOLVER_DDIM, 20, DM_SPACING_TRAILING);
     dm_sampler *sampler = test_sampler_of(evaluate, &o, DM_PREDICT_X0, &options);
@@ -271,7 +271,7 @@ START_TEST(repaint_from_noise_alone) {
 }
 END_TEST
 
-START_TEST(on_the_arc) {
+START_TEST(interpolated_noise_is_on_the_arc) {
     const float a[] = {1, 0, 0}, b[] = {0, 2, 0}, c[] = {0.5f, 0, 0};
     float out[3];
     ck_assert_int_eq(dm_noise_interpolate(out, a, b, 0.5, 3), DM_OK);
@@ -288,7 +288,7 @@ START_TEST(on_the_arc) {
 }
 END_TEST
 
-START_TEST(editing_refused) {
+START_TEST(bad_requests_are_refused) {
     float image[ELEMENTS] = {0}, mask[SIDE * SIDE] = {0}, got[ELEMENTS];
     dm_sampler_options o = test_sampler_options(DM_SOLVER_DPMPP, 10, DM_SPACING_TRAILING);
     dm_sampler *sampler = test_sampler_of(test_wave, NULL, DM_PREDICT_V, &o);
@@ -358,15 +358,15 @@ Suite *test_editing_suite(void) {
     tcase_add_checked_fixture(tcase, test_sampling_setup, test_sampling_teardown);
     tcase_set_timeout(tcase, 20);
     tcase_add_test(tcase, strength);
-    tcase_add_loop_test(tcase, mask_keeps, 0, DM_SOLVER_DEIS + 1);
+    tcase_add_loop_test(tcase, mask_keeps_the_image, 0, DM_SOLVER_DEIS + 1);
     tcase_add_test(tcase, repaint_goes_back);
     tcase_add_test(tcase, repaint_adds_noise);
-    tcase_add_test(tcase, there_and_back);
-    tcase_add_loop_test(tcase, begin_is_the_beginning, 0, 2);
-    tcase_add_test(tcase, progress_shows_the_kept);
+    tcase_add_test(tcase, inversion_and_sampling_restore_the_image);
+    tcase_add_loop_test(tcase, initial_noise_is_that_of_the_run, 0, 2);
+    tcase_add_test(tcase, progress_shows_the_kept_image);
     tcase_add_test(tcase, repaint_from_noise_alone);
-    tcase_add_test(tcase, on_the_arc);
-    tcase_add_test(tcase, editing_refused);
+    tcase_add_test(tcase, interpolated_noise_is_on_the_arc);
+    tcase_add_test(tcase, bad_requests_are_refused);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -134,7 +134,7 @@ static const struct {
     {DM_PREDICT_V, 0, DM_VARIANCE_FIXED_SMALL, 0, 0, 4, 1},
 };
 
-START_TEST(bound_by_hand) {
+START_TEST(bound_follows_the_formulas) {
     dm_unet *unet = network_of(cases[_i].prediction, cases[_i].learned, cases[_i].classes);
     dm_schedule *own = schedule_with(DM_SCHEDULE_LINEAR, cases[_i].zero_terminal_snr);
     dm_dataset *dataset = dataset_of();
@@ -169,7 +169,7 @@ END_TEST
 
 /* Few timesteps estimate what all give: the mean over many seeds is that, within 4 standard errors.
  * The 12 timesteps after the first in strata of 1 and 2, so that their weights differ. */
-START_TEST(without_bias) {
+START_TEST(estimates_are_unbiased) {
     enum { SEEDS = 200 };
     dm_unet *unet = network_of(DM_PREDICT_EPS, 0, 0);
     dm_schedule *own = schedule_of(DM_SCHEDULE_LINEAR);
@@ -280,8 +280,9 @@ Suite *test_evaluate_suite(void) {
     TCase *tcase = tcase_create("evaluate");
     tcase_add_checked_fixture(tcase, test_sampling_setup, test_sampling_teardown);
     tcase_set_timeout(tcase, 60);
-    tcase_add_loop_test(tcase, bound_by_hand, 0, (int)(sizeof cases / sizeof cases[0]));
-    tcase_add_test(tcase, without_bias);
+    tcase_add_loop_test(tcase, bound_follows_the_formulas, 0,
+                        (int)(sizeof cases / sizeof cases[0]));
+    tcase_add_test(tcase, estimates_are_unbiased);
     tcase_add_test(tcase, defaults_are_at_most);
     tcase_add_test(tcase, evaluations_refused);
     suite_add_tcase(suite, tcase);

@@ -194,7 +194,7 @@ START_TEST(a_name_that_cannot_be_taken) {
 }
 END_TEST
 
-START_TEST(what_cannot_be_written) {
+START_TEST(write_errors_are_reported) {
     dmi_host host = {0};
     const char *folder = test_folder();
     dmi_file_writer *writer = (dmi_file_writer *)&host;
@@ -215,7 +215,7 @@ START_TEST(what_cannot_be_written) {
 }
 END_TEST
 
-START_TEST(what_cannot_be_read) {
+START_TEST(read_errors_are_reported) {
     dmi_host host = {0};
     const char *folder = test_folder();
     uint8_t *bytes = (uint8_t *)&host;
@@ -247,8 +247,8 @@ Suite *test_file_suite(void) {
     tcase_add_test(tests, abandoned);
     tcase_add_test(tests, a_full_disk);
     tcase_add_test(tests, a_name_that_cannot_be_taken);
-    tcase_add_test(tests, what_cannot_be_written);
-    tcase_add_test(tests, what_cannot_be_read);
+    tcase_add_test(tests, write_errors_are_reported);
+    tcase_add_test(tests, read_errors_are_reported);
     suite_add_tcase(suite, tests);
     return suite;
 }

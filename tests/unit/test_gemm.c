@@ -73,7 +73,7 @@ static void fixture_check(fixture *f, const product_case *p, const char *what) {
     free(f->a), free(f->b), free(f->c), free(f->before), free(f->want);
 }
 
-START_TEST(blas) {
+START_TEST(blas_follows_the_loop) {
     const product_case *p = &cases[_i];
     dmi_gemm_begin();
     for (int32_t isa = DMI_ISA_BASE; isa <= dmi_cpu_isa(); isa++)
@@ -87,7 +87,7 @@ START_TEST(blas) {
 }
 END_TEST
 
-START_TEST(own) {
+START_TEST(own_product_follows_the_loop) {
     const product_case *p = &cases[_i];
     if (p->tb) return;
     for (int32_t isa = DMI_ISA_BASE; isa <= dmi_cpu_isa(); isa++) {
@@ -208,7 +208,7 @@ static void set_blas_threads(int threads) { bli_thread_set_num_threads(threads);
 
 /* One between begin and end, however often they nest, and as before afterwards. A sequential BLAS
  * has one before as well. */
-START_TEST(threads_are_held_at_one) {
+START_TEST(blas_uses_one_thread) {
     set_blas_threads(2);
     int before = blas_threads();
     dmi_gemm_begin();
@@ -255,15 +255,15 @@ Suite *test_gemm_suite(void);
 Suite *test_gemm_suite(void) {
     Suite *suite = suite_create("gemm");
     TCase *products = tcase_create("products");
-    tcase_add_loop_test(products, blas, 0, CASES);
-    tcase_add_loop_test(products, own, 0, CASES);
+    tcase_add_loop_test(products, blas_follows_the_loop, 0, CASES);
+    tcase_add_loop_test(products, own_product_follows_the_loop, 0, CASES);
     tcase_add_test(products, rows_are_independent);
     tcase_add_test(products, transpose);
     tcase_add_test(products, a_plan_knows_whether_it_uses_blas);
 #if defined(DMI_BLAS_NONE)
     tcase_add_test(products, build_without_blas);
 #else
-    tcase_add_test(products, threads_are_held_at_one);
+    tcase_add_test(products, blas_uses_one_thread);
     tcase_add_test(products, only_a_graph_that_uses_blas_sets_its_threads);
     tcase_add_test(products, has_a_name);
 #endif

@@ -1,4 +1,4 @@
-/* Group norm: with and without SiLU and the scale and shift of each picture; groups of all
+/* Group norm: with and without SiLU and the scale and shift of each image; groups of all
  * sizes. */
 #include "support/gradient.h"
 
@@ -11,17 +11,17 @@ static void build(test_net *net) {
     dmi_value beta = test_net_param(net, dmi_shape_of(1, 1, 1, op->c), 1);
     dmi_value scale_shift = op->modulation ? test_net_input(net, 1, 1, 2 * op->c, 1) : DMI_NONE;
     int32_t status = dmi_group_norm(net->graph, &net->output, x, gamma, beta, scale_shift,
-                                    op->parts, EPS, op->silu);
+                                    op->groups, EPS, op->silu);
     ck_assert_msg(status == DMI_OK, "%s: %s", op->name, net->host->error);
 }
 
 static void reference(const test_net *net, double *const *v, double *y) {
     const test_op *op = net->op;
     size_t c = (size_t)op->c, pixels = (size_t)op->h * (size_t)op->w,
-           per_group = c / (size_t)op->parts;
+           per_group = c / (size_t)op->groups;
     for (size_t n = 0; n < (size_t)net->n; n++) {
         const double *x = v[0] + n * pixels * c;
-        for (size_t g = 0; g < (size_t)op->parts; g++) {
+        for (size_t g = 0; g < (size_t)op->groups; g++) {
             double mean = 0, variance = 0, count = (double)(pixels * per_group);
             for (size_t p = 0; p < pixels; p++)
                 for (size_t k = g * per_group; k < (g + 1) * per_group; k++)
@@ -40,33 +40,33 @@ static void reference(const test_net *net, double *const *v, double *y) {
 }
 
 /* A task is a run of whole groups: 18 of 96 channels in 32 groups and 48 of them in 6, of 64 where
- * there are 16 pictures. Beyond 4096 pixels backward keeps nothing between its passes. */
+ * there are 16 images. Beyond 4096 pixels backward keeps nothing between its passes. */
 #define NORM .build = build, .reference = reference
 /* clang-format off */
 static const test_op cases[] = {
-    {.name = "group norm", NORM, .n = 3, .h = 5, .w = 3, .c = 6, .parts = 3},
-    {.name = "group norm, SiLU", NORM, .n = 3, .h = 5, .w = 3, .c = 6, .parts = 2, .silu = true},
-    {.name = "group norm, scale and shift", NORM, .n = 3, .h = 5, .w = 3, .c = 6, .parts = 3,
+    {.name = "group norm", NORM, .n = 3, .h = 5, .w = 3, .c = 6, .groups = 3},
+    {.name = "group norm, SiLU", NORM, .n = 3, .h = 5, .w = 3, .c = 6, .groups = 2, .silu = true},
+    {.name = "group norm, scale and shift", NORM, .n = 3, .h = 5, .w = 3, .c = 6, .groups = 3,
      .modulation = true},
     {.name = "group norm, scale and shift, SiLU", NORM, .n = 3, .h = 4, .w = 3, .c = 10,
-     .parts = 5, .modulation = true,
+     .groups = 5, .modulation = true,
      .silu = true},
-    {.name = "group norm of six runs", NORM, .n = 2, .h = 3, .w = 3, .c = 96, .parts = 32,
+    {.name = "group norm of six runs", NORM, .n = 2, .h = 3, .w = 3, .c = 96, .groups = 32,
      .modulation = true,
      .silu = true, .samples = 60},
-    {.name = "one group", NORM, .n = 2, .h = 3, .w = 4, .c = 70, .parts = 1, .silu = true,
+    {.name = "one group", NORM, .n = 2, .h = 3, .w = 4, .c = 70, .groups = 1, .silu = true,
      .samples = 60},
-    {.name = "a group for each channel", NORM, .n = 2, .h = 7, .w = 5, .c = 37, .parts = 37,
+    {.name = "a group for each channel", NORM, .n = 2, .h = 7, .w = 5, .c = 37, .groups = 37,
      .silu = true, .samples = 60},
-    {.name = "one pixel", NORM, .n = 2, .h = 1, .w = 1, .c = 64, .parts = 4, .modulation = true,
+    {.name = "one pixel", NORM, .n = 2, .h = 1, .w = 1, .c = 64, .groups = 4, .modulation = true,
      .samples = 60},
-    {.name = "group norm of two runs", NORM, .n = 4, .h = 3, .w = 3, .c = 96, .parts = 6,
+    {.name = "group norm of two runs", NORM, .n = 4, .h = 3, .w = 3, .c = 96, .groups = 6,
      .silu = true, .samples = 60},
-    {.name = "many pictures", NORM, .n = 17, .h = 3, .w = 1, .c = 64, .parts = 4, .silu = true,
+    {.name = "many images", NORM, .n = 17, .h = 3, .w = 1, .c = 64, .groups = 4, .silu = true,
      .samples = 60},
-    {.name = "many pixels", NORM, .n = 1, .h = 33, .w = 31, .c = 8, .parts = 2, .silu = true,
+    {.name = "many pixels", NORM, .n = 1, .h = 33, .w = 31, .c = 8, .groups = 2, .silu = true,
      .samples = 20},
-    {.name = "too many pixels to keep", NORM, .n = 1, .h = 65, .w = 64, .c = 4, .parts = 2,
+    {.name = "too many pixels to keep", NORM, .n = 1, .h = 65, .w = 64, .c = 4, .groups = 2,
      .silu = true, .samples = 10},
 };
 /* clang-format on */
@@ -74,7 +74,7 @@ static const test_op cases[] = {
 START_TEST(test_case) { test_prove(&cases[_i]); }
 END_TEST
 
-/* Two pictures of 1 MiB each are written past the caches, one alone is not. */
+/* Two images of 1 MiB each are written non-temporally, one alone is not. */
 START_TEST(test_large_output) {
     static const test_op op = {.name = "a large output",
                                NORM,
@@ -82,7 +82,7 @@ START_TEST(test_large_output) {
                                .h = 64,
                                .w = 64,
                                .c = 64,
-                               .parts = 32,
+                               .groups = 32,
                                .silu = true};
     test_prove_alone(&op);
 }

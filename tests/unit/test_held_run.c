@@ -89,7 +89,7 @@ static void disturb(int32_t left) {
     ok(dm_context_get_memory(context, &used, NULL, NULL));
 }
 
-START_TEST(others_in_between) {
+START_TEST(other_calls_between_steps_change_nothing) {
     enum { IMAGES = 5, FLOATS = IMAGES * 16 * 16 * 3 };
     static float want[FLOATS], got[FLOATS];
     dm_unet_options u;
@@ -251,7 +251,7 @@ Suite *test_held_run_suite(void) {
     tcase_set_timeout(tcase, 30);
     tcase_add_loop_test(tcase, same_bits_as_a_run, 0, DM_SOLVER_DEIS + 1);
     tcase_add_test(tcase, same_bits_when_edited);
-    tcase_add_test(tcase, others_in_between);
+    tcase_add_test(tcase, other_calls_between_steps_change_nothing);
     tcase_add_test(tcase, steps_allocate_nothing);
     tcase_add_test(tcase, previews);
     tcase_add_test(tcase, one_run_at_a_time);

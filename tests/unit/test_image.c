@@ -22,7 +22,7 @@ START_TEST(floats_become_bytes) {
 }
 END_TEST
 
-START_TEST(bytes_survive_the_way_there_and_back) {
+START_TEST(bytes_survive_a_round_trip) {
     uint8_t bytes[256], back[256];
     float images[256];
     for (int i = 0; i < 256; i++) bytes[i] = (uint8_t)i;
@@ -212,7 +212,7 @@ static int32_t write_animation(dm_context *context, const char *path, int32_t fr
 START_TEST(png_files) {
     dm_context *context = test_context_new(NULL, 0);
     char path[256];
-    snprintf(path, sizeof path, "%s/picture.png", test_folder());
+    snprintf(path, sizeof path, "%s/image.png", test_folder());
     ck_assert_int_eq(dm_image_write_png(context, path, pixels, BYTES, 4, 5, 3), DM_OK);
     ck_assert_uint_eq(find_chunks(path, "acTL"), 0);
     ck_assert_uint_eq(find_chunks(path, "IEND"), 1);
@@ -253,9 +253,9 @@ static int32_t write_one(dm_context *context, const void *user) {
     return write_animation(context, user, 2, 4, 10, 10);
 }
 
-START_TEST(no_memory) {
+START_TEST(every_allocation_may_fail) {
     char path[256];
-    snprintf(path, sizeof path, "%s/picture.png", test_folder());
+    snprintf(path, sizeof path, "%s/image.png", test_folder());
     ck_assert_int_ge(test_every_allocation(write_one, path), 1);
 }
 END_TEST
@@ -265,12 +265,12 @@ Suite *test_image_suite(void) {
     Suite *suite = suite_create("image");
     TCase *tcase = tcase_create("image");
     tcase_add_test(tcase, floats_become_bytes);
-    tcase_add_test(tcase, bytes_survive_the_way_there_and_back);
+    tcase_add_test(tcase, bytes_survive_a_round_trip);
     tcase_add_test(tcase, grid_sizes);
     tcase_add_test(tcase, grid_pixels);
     tcase_add_test(tcase, png_into_a_buffer);
     tcase_add_test(tcase, png_files);
-    tcase_add_test(tcase, no_memory);
+    tcase_add_test(tcase, every_allocation_may_fail);
     suite_add_tcase(suite, tcase);
     return suite;
 }

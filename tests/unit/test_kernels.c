@@ -1,7 +1,7 @@
 /* Numeric kernels but convolution, group norm and softmax, for every instruction set of this
  * machine, against naive loops in double; the naive gradients against finite differences. Errors
  * are of whole arrays, relative to the array's norm: a float's rounding is 6e-8 at most, and a
- * bound is that times the few roundings on the way. */
+ * bound is that times the few roundings in between. */
 #include "support/kernels.h"
 
 Suite *test_kernels_suite(void);
@@ -11,7 +11,7 @@ enum { SIZE_COUNT = sizeof SIZES / sizeof *SIZES };
 
 /* ---- exp and the logistic function ---- */
 
-/* The place where |got - want| is largest beside its bound is within it. */
+/* The element where |got - want| is largest relative to its bound is within it. */
 static void check_each(const char *what, const float *x, const float *got, const double *want,
                        const double *bound, size_t count) {
     size_t worst = 0;
@@ -125,7 +125,7 @@ START_TEST(pointwise) {
 END_TEST
 
 /* An element's bits are the same wherever it stands: at the end, in the middle, at any address. */
-START_TEST(place_changes_no_bit) {
+START_TEST(alignment_changes_no_bit) {
     const dmi_kernels *k = kernels_of(_i);
     if (!k) return;
     enum { N = 200 };
@@ -348,20 +348,20 @@ START_TEST(adamw) {
     if (!k) return;
     for (int t = 0; t < SIZE_COUNT * 2; t++) {
         const size_t n = SIZES[t / 2];
-        const bool averaged = t % 2;
+        const bool with_ema = t % 2;
         float *w = uniform(n, 23, 1), *m = uniform(n, 24, 0), *v = uniform(n, 25, 0),
-              *average = copied(w, n);
+              *ema = copied(w, n);
         double *want = widened(w, n), *want_m = doubles(n), *want_v = doubles(n),
-               *want_average = widened(w, n);
+               *want_ema = widened(w, n);
         for (int step = 1; step <= 5; step++) {
             float *g = uniform(n, 30 + (uint64_t)step, 2);
             dmi_adamw o = {
                 .rate = 0.01f, .beta1 = 0.9f, .beta2 = 0.999f, .eps = 1e-8f, .decay = 0.1f};
             o.gradient_scale = 0.25f;
-            o.ema_weight = averaged ? 0.01f : 0;
+            o.ema_weight = with_ema ? 0.01f : 0;
             o.correction1 = (float)(1 / (1 - pow(o.beta1, step)));
             o.correction2 = (float)(1 / (1 - pow(o.beta2, step)));
-            k->adamw(w, m, v, averaged ? average : NULL, g, &o, n);
+            k->adamw(w, m, v, with_ema ? ema : NULL, g, &o, n);
             for (size_t i = 0; i < n; i++) {
                 double gradient = (double)g[i] * o.gradient_scale;
                 want[i] *= 1 - (double)o.rate * o.decay;
@@ -369,14 +369,14 @@ START_TEST(adamw) {
                 want_v[i] = o.beta2 * want_v[i] + (1 - (double)o.beta2) * gradient * gradient;
                 want[i] -= o.rate * (want_m[i] * o.correction1) /
                            (sqrt(want_v[i] * o.correction2) + o.eps);
-                want_average[i] =
-                    (1 - (double)o.ema_weight) * want_average[i] + (double)o.ema_weight * want[i];
+                want_ema[i] =
+                    (1 - (double)o.ema_weight) * want_ema[i] + (double)o.ema_weight * want[i];
             }
         }
         check_near("adamw: m", m, want_m, n, 4e-7); /* five steps of three roundings each */
         check_near("adamw: v", v, want_v, n, 4e-7);
         check_near("adamw: w", w, want, n, 3e-7);
-        if (averaged) check_near("adamw: average", average, want_average, n, 3e-7);
+        if (with_ema) check_near("adamw: ema", ema, want_ema, n, 3e-7);
         release();
     }
 }
@@ -397,8 +397,8 @@ END_TEST
 
 Suite *test_kernels_suite(void) {
     const TTest *const every_isa[] = {
-        silu_everywhere, pointwise,           place_changes_no_bit, rows_of_arrays,
-        linear,          sums_and_finiteness, bytes_to_pixels,      adamw,
+        silu_everywhere, pointwise,           alignment_changes_no_bit, rows_of_arrays,
+        linear,          sums_and_finiteness, bytes_to_pixels,          adamw,
     };
     Suite *suite = suite_create("kernels");
     TCase *tests = tcase_create("kernels");

@@ -101,7 +101,7 @@ static const norm_shape NORM_SHAPES[] = {
 };
 /* clang-format on */
 
-/* What stands outside the asked channels must stay. */
+/* Values outside the requested channels must not change. */
 static void check_columns(const char *what, const float *got, const double *want, float untouched,
                           const norm_shape *s, double bound) {
     const size_t channels = (size_t)s->channels, width = (size_t)(s->c1 - s->c0);
@@ -125,12 +125,12 @@ static float *whole_lines(size_t count) {
     return (float *)((at + DMI_ALIGNMENT - 1) / DMI_ALIGNMENT * DMI_ALIGNMENT);
 }
 
-/* A picture's x, dx and whether dx is added to, as one tensor. */
+/* An image's x, dx and whether dx is added to, as one tensor. */
 static dmi_norm_x one_tensor(const float *x, float *dx, bool add, size_t channels) {
     return (dmi_norm_x){.x = {x}, .dx = {dx}, .add = {add}, .channels = {(int32_t)channels}};
 }
 
-/* The first `border` channels of a picture and the others as tensors of their own. */
+/* The first `border` channels of an image and the others as tensors of their own. */
 static dmi_norm_x two_tensors(const float *x, const float *dx, size_t pixels, size_t channels,
                               size_t border) {
     size_t widths[2] = {border, channels - border};
@@ -148,7 +148,7 @@ static dmi_norm_x two_tensors(const float *x, const float *dx, size_t pixels, si
     return two;
 }
 
-/* The channels c0 to c1 - 1 of a picture. */
+/* The channels c0 to c1 - 1 of an image. */
 static dmi_norm norm_of(const norm_shape *s, dmi_norm_x x, const float *gain, const float *offset,
                         int32_t c0, int32_t c1, bool non_temporal) {
     return (dmi_norm){.x = x,

@@ -16,10 +16,10 @@ typedef struct softmax_shape {
 /* Along rows. */
 static void naive_softmax(const softmax_shape *s, const double *x, double *p, double *lse) {
     for (size_t r = 0; r < s->rows; r++, x += s->columns, p += s->columns) {
-        double most = -INFINITY, sum = 0;
-        for (size_t c = 0; c < s->columns; c++) most = fmax(most, s->scale * x[c]);
-        for (size_t c = 0; c < s->columns; c++) sum += exp(s->scale * x[c] - most);
-        lse[r] = most + log(sum);
+        double largest = -INFINITY, sum = 0;
+        for (size_t c = 0; c < s->columns; c++) largest = fmax(largest, s->scale * x[c]);
+        for (size_t c = 0; c < s->columns; c++) sum += exp(s->scale * x[c] - largest);
+        lse[r] = largest + log(sum);
         for (size_t c = 0; c < s->columns; c++) p[c] = exp(s->scale * x[c] - lse[r]);
     }
 }
@@ -56,20 +56,21 @@ END_TEST
 
 /* A running softmax along columns: its state, and the same in double. */
 typedef struct running {
-    float most[COLUMNS], sum[COLUMNS], o[WIDTH * COLUMNS];
-    double want_most[COLUMNS], want_sum[COLUMNS], want_o[WIDTH * COLUMNS];
+    float largest[COLUMNS], sum[COLUMNS], o[WIDTH * COLUMNS];
+    double want_largest[COLUMNS], want_sum[COLUMNS], want_o[WIDTH * COLUMNS];
 } running;
 
 static void naive_block(running *r, const float *s, double *p, double scale, size_t keys,
                         bool first) {
     for (size_t c = 0; c < COLUMNS; c++) {
-        double most = first ? -INFINITY : r->want_most[c];
-        for (size_t i = 0; i < keys; i++) most = fmax(most, s[i * COLUMNS + c]);
-        double kept = first ? 0 : exp(scale * (r->want_most[c] - most));
-        r->want_most[c] = most;
+        double largest = first ? -INFINITY : r->want_largest[c];
+        for (size_t i = 0; i < keys; i++) largest = fmax(largest, s[i * COLUMNS + c]);
+        double kept = first ? 0 : exp(scale * (r->want_largest[c] - largest));
+        r->want_largest[c] = largest;
         r->want_sum[c] = first ? 0 : r->want_sum[c] * kept;
         for (size_t i = 0; i < keys; i++)
-            r->want_sum[c] += p[i * COLUMNS + c] = exp(scale * ((double)s[i * COLUMNS + c] - most));
+            r->want_sum[c] += p[i * COLUMNS + c] =
+                exp(scale * ((double)s[i * COLUMNS + c] - largest));
         for (size_t i = 0; i < WIDTH && !first; i++) r->want_o[i * COLUMNS + c] *= kept;
     }
 }
@@ -88,9 +89,9 @@ START_TEST(softmax_in_blocks) {
             double *p = doubles(n);
             for (size_t i = 0; i < n; i++) s[i] += (float)level;
             naive_block(&r, s, p, scale, SIZES[t], t == 0);
-            k->softmax_block(s, r.o, r.most, r.sum, scale, (int32_t)SIZES[t], WIDTH, t == 0);
+            k->softmax_block(s, r.o, r.largest, r.sum, scale, (int32_t)SIZES[t], WIDTH, t == 0);
             check_near("softmax_block: p", s, p, n, 5e-7);
-            check_near("softmax_block: most", r.most, r.want_most, COLUMNS, 0);
+            check_near("softmax_block: largest", r.largest, r.want_largest, COLUMNS, 0);
             check_near("softmax_block: sum", r.sum, r.want_sum, COLUMNS, 5e-7);
             if (t == 0) test_fill(r.o, WIDTH * COLUMNS, 40, 1);
             for (int i = 0; t == 0 && i < WIDTH * COLUMNS; i++) r.want_o[i] = r.o[i];
@@ -99,10 +100,10 @@ START_TEST(softmax_in_blocks) {
         float lse[COLUMNS + 1] = {0};
         double want_lse[COLUMNS];
         for (int c = 0; c < COLUMNS; c++) {
-            want_lse[c] = r.want_most[c] + log(r.want_sum[c]) / scale;
+            want_lse[c] = r.want_largest[c] + log(r.want_sum[c]) / scale;
             for (int i = 0; i < WIDTH; i++) r.want_o[i * COLUMNS + c] /= r.want_sum[c];
         }
-        k->softmax_finish(r.o, lse, r.most, r.sum, scale, WIDTH, COLUMNS - 3);
+        k->softmax_finish(r.o, lse, r.largest, r.sum, scale, WIDTH, COLUMNS - 3);
         check_near("softmax_finish: o", r.o, r.want_o, WIDTH * COLUMNS, 5e-7);
         check_near("softmax_finish: lse", lse, want_lse, COLUMNS - 3, 1e-7);
         ck_assert(lse[COLUMNS - 3] == 0);
@@ -115,24 +116,24 @@ START_TEST(softmax_far_apart) {
     const dmi_kernels *k = kernels_of(_i);
     if (!k) return;
     static float s[70 * COLUMNS];
-    float o[COLUMNS] = {0}, most[COLUMNS], sum[COLUMNS], lse[COLUMNS];
+    float o[COLUMNS] = {0}, largest[COLUMNS], sum[COLUMNS], lse[COLUMNS];
     const float far[] = {1e30f, -1e30f, 0, 1e4f, -1e4f, 1, 2e30f};
     for (int i = 0; i < 7 * COLUMNS; i++) s[i] = far[i / COLUMNS];
-    k->softmax_block(s, o, most, sum, 1.0f, 7, 1, true);
+    k->softmax_block(s, o, largest, sum, 1.0f, 7, 1, true);
     for (int i = 0; i < 7 * COLUMNS; i++) ck_assert(s[i] == (i / COLUMNS == 6));
-    k->softmax_finish(o, lse, most, sum, 1.0f, 1, COLUMNS);
+    k->softmax_finish(o, lse, largest, sum, 1.0f, 1, COLUMNS);
     for (int c = 0; c < COLUMNS; c++) ck_assert(sum[c] == 1 && lse[c] == 2e30f);
-    /* Were any place passed over in the search for the largest, its power would be infinite. */
+    /* Were any key skipped in the search for the largest, its power would be infinite. */
     for (int32_t keys = 1; keys <= 70; keys++) {
-        for (int32_t place = 0; place < keys; place++) {
+        for (int32_t position = 0; position < keys; position++) {
             memset(s, 0, sizeof s);
-            for (int c = 0; c < COLUMNS; c++) s[(place + c) % keys * COLUMNS + c] = 1000;
-            k->softmax_block(s, o, most, sum, 1.0f, keys, 1, true);
+            for (int c = 0; c < COLUMNS; c++) s[(position + c) % keys * COLUMNS + c] = 1000;
+            k->softmax_block(s, o, largest, sum, 1.0f, keys, 1, true);
             for (int c = 0; c < COLUMNS; c++)
-                ck_assert_msg(s[(place + c) % keys * COLUMNS + c] == 1 && most[c] == 1000 &&
+                ck_assert_msg(s[(position + c) % keys * COLUMNS + c] == 1 && largest[c] == 1000 &&
                                   sum[c] == 1,
-                              "1000 at %d of %d: largest %g, sum %g", (place + c) % keys, keys,
-                              most[c], sum[c]);
+                              "1000 at %d of %d: largest %g, sum %g", (position + c) % keys, keys,
+                              largest[c], sum[c]);
         }
     }
     /* What is not a number spoils its own column, and it alone. */
@@ -140,8 +141,8 @@ START_TEST(softmax_far_apart) {
         for (int i = 0; i < 6 * COLUMNS; i++) s[i] = 1;
         s[4 * COLUMNS + 9] = NAN;
         o[9] = o[10] = 1;
-        k->softmax_block(s, o, most, sum, 1.0f, 6, 1, block == 0);
-        k->softmax_finish(o, lse, most, sum, 1.0f, 1, COLUMNS);
+        k->softmax_block(s, o, largest, sum, 1.0f, 6, 1, block == 0);
+        k->softmax_finish(o, lse, largest, sum, 1.0f, 1, COLUMNS);
         ck_assert(isnan(o[9]) && isnan(lse[9]) && isfinite(o[10]) && isfinite(lse[10]));
     }
 }
@@ -230,7 +231,7 @@ START_TEST(dot_products_of_rows) {
 }
 END_TEST
 
-/* Every element in its place, zeros beyond the rows, and nothing outside touched. */
+/* Every element in its position, zeros beyond the rows, and nothing outside touched. */
 START_TEST(panels) {
     const dmi_kernels *k = kernels_of(_i);
     if (!k) return;

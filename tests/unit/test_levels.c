@@ -1,4 +1,4 @@
-/* The levels that a sampler visits: one per model evaluation, lists of the caller's, and the
+/* The noise levels of a sampler: one per model evaluation, lists of the caller's, and the
  * defaults that depend on the solver. */
 #include "diffusion/schedule.h"
 #include "support/sampling.h"
@@ -18,7 +18,7 @@ static levels levels_of(const dm_sampler *sampler) {
     return l;
 }
 
-/* Records what the denoiser is told. */
+/* Records the inputs of the denoiser. */
 static int32_t record(void *user, const dm_denoiser_input *input, float *output, size_t size) {
     levels *l = user;
     ck_assert_int_lt(l->count, LEVELS_MAX);
@@ -58,31 +58,31 @@ static const struct {
 };
 
 START_TEST(levels_are_those_evaluated) {
-    levels told = {0};
+    levels evaluated = {0};
     float image[ELEMENTS] = {0}, got[ELEMENTS];
     dm_sampler_options o = test_sampler_options(counts[_i].solver, STEPS, DM_SPACING_AUTO);
     o.grid = DM_GRID_AUTO;
     o.churn = counts[_i].churn;
-    dm_sampler *sampler = test_sampler_of(record, &told, DM_PREDICT_V, &o);
+    dm_sampler *sampler = test_sampler_of(record, &evaluated, DM_PREDICT_V, &o);
     ck_assert_int_eq(dm_sampler_steps(sampler), STEPS);
     ck_assert_int_eq(dm_sampler_evaluations(sampler), counts[_i].evaluations);
     dm_sampler_request r = test_sampler_request(1);
-    /* Part of a run does not change what is told of a whole one. */
+    /* Part of a run does not change the inputs of a whole one. */
     r.image = image;
     r.strength = 0.6;
     ok(dm_sampler_run(sampler, test_counted(sampler, &r), got, ELEMENTS));
     r.image = NULL;
     r.strength = 1;
-    told.count = 0;
+    evaluated.count = 0;
     ok(dm_sampler_run(sampler, test_counted(sampler, &r), got, ELEMENTS));
     levels want = levels_of(sampler);
-    ck_assert_int_eq(told.count, want.count);
+    ck_assert_int_eq(evaluated.count, want.count);
     for (int32_t i = 0; i < want.count; i++) {
-        ck_assert_double_eq(told.timesteps[i], want.timesteps[i]);
-        ck_assert_double_eq(told.signal[i], want.signal[i]);
-        ck_assert_double_eq(told.noise[i], want.noise[i]);
+        ck_assert_double_eq(evaluated.timesteps[i], want.timesteps[i]);
+        ck_assert_double_eq(evaluated.signal[i], want.signal[i]);
+        ck_assert_double_eq(evaluated.noise[i], want.noise[i]);
         ck_assert(want.timesteps[i] >= 0 && want.timesteps[i] <= 999);
-        ck_assert_double_eq_tol(told.time[i], told.timesteps[i], 0.5);
+        ck_assert_double_eq_tol(evaluated.time[i], evaluated.timesteps[i], 0.5);
         ck_assert_double_eq_tol(dmi_schedule_timestep_of_sigma(schedule,
                                                                want.noise[i] / want.signal[i]),
                                 want.timesteps[i], 0.05);
@@ -205,13 +205,13 @@ START_TEST(custom_times) {
         o.custom_times = times;
         o.custom_count = 4;
         float image[ELEMENTS];
-        levels told = {0};
-        dm_sampler *sampler = test_sampler_of(record, &told, DM_PREDICT_V, &o);
+        levels evaluated = {0};
+        dm_sampler *sampler = test_sampler_of(record, &evaluated, DM_PREDICT_V, &o);
         ck_assert_int_eq(dm_sampler_steps(sampler), 4);
         ok(dm_sampler_run(sampler, NULL, image, ELEMENTS));
         levels l = levels_of(sampler);
         ck_assert_double_eq(l.timesteps[0], 990.25);
-        ck_assert_double_eq(told.time[0], 990.25);
+        ck_assert_double_eq(evaluated.time[0], 990.25);
         ck_assert_double_eq(l.timesteps[l.count - 1], 3);
         double signal, noise, time;
         ok(dm_schedule_get_level(schedule, 990.25, &signal, &noise, &time));

@@ -1,6 +1,6 @@
 /* Trainers on every kind of schedule and for everything that a network may predict: what it gets,
- * what it shall say, and what its error counts, against the papers' formulas in double precision;
- * and what is refused. */
+ * its target, and the weight of its error, against the papers' formulas in double precision;
+ * and refused options. */
 #include "diffusion/loss_weight.h"
 #include "support/training.h"
 #include "train/trainer.h"
@@ -49,9 +49,9 @@ static void level_of(const training *t, const level_case *c, int32_t step, doubl
         double u = (step + 1.0) / T;
         *noise = shift * u / (1 + (shift - 1) * u), *signal = 1 - *noise, *time = *noise * T;
     } else if (c->kind == DM_SCHEDULE_EDM) {
-        double part = (double)step / (T - 1);
-        *signal = 1, *noise = pow(pow(sigma_min, 1 / rho) +
-                                      part * (pow(sigma_max, 1 / rho) - pow(sigma_min, 1 / rho)),
+        double fraction = (double)step / (T - 1);
+        *signal = 1, *noise = pow(pow(sigma_min, 1 / rho) + fraction * (pow(sigma_max, 1 / rho) -
+                                                                        pow(sigma_min, 1 / rho)),
                                   rho);
         *time = log(*noise) / 4,
         *input = 1 / sqrt(*noise * *noise + (double)sigma_data * sigma_data);
@@ -81,7 +81,7 @@ static void give_timesteps(training_given *given) {
     memcpy(given->timesteps, timesteps, sizeof timesteps);
 }
 
-START_TEST(what_the_network_gets_and_shall_say) {
+START_TEST(inputs_and_targets_follow_the_papers) {
     const level_case *c = &cases[_i];
     training t;
     training_given given;
@@ -149,7 +149,7 @@ static double weight_of(int32_t kind, const level_case *c, double signal, double
 }
 
 /* The first output is practically nothing, so the loss is the targets' weighted mean square. */
-START_TEST(errors_count_by_their_weight) {
+START_TEST(errors_are_weighted) {
     int32_t kind = _i / CASES;
     const level_case *c = &cases[_i % CASES];
     training t;
@@ -212,14 +212,14 @@ START_TEST(weights_are_finite) {
 }
 END_TEST
 
-/* ---- what is refused ---- */
+/* ---- refused options ---- */
 
-typedef struct refusal {
+typedef struct refused_case {
     int32_t kind, prediction, zero_terminal_snr, learned_variance, loss, loss_weight;
     const char *words;
-} refusal;
+} refused_case;
 
-static const refusal refusals[] = {
+static const refused_case refused_cases[] = {
     {DM_SCHEDULE_FLOW, DM_PREDICT_EPS, 0, 0, 0, 0, "'prediction' 0|'kind' 4"},
     {DM_SCHEDULE_FLOW, DM_PREDICT_V, 0, 0, 0, 0, "'prediction' 2|'kind' 4"},
     {DM_SCHEDULE_LINEAR, DM_PREDICT_FLOW, 0, 0, 0, 0, "'prediction' 3|'kind' 0"},
@@ -242,7 +242,7 @@ static const refusal refusals[] = {
 };
 
 START_TEST(options_that_cannot_be_combined) {
-    const refusal *r = &refusals[_i];
+    const refused_case *r = &refused_cases[_i];
     training t;
     level_case c = {r->kind, r->prediction, r->zero_terminal_snr};
     training_setup setup = setup_of(&c);
@@ -273,7 +273,7 @@ static const struct {
     {{DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, 0}, 1, DM_LOSS_HYBRID, DM_LOSS_WEIGHT_SIMPLE},
 };
 
-START_TEST(a_batch_is_learned_by_heart) {
+START_TEST(one_batch_can_be_overfitted) {
     training t;
     training_given given;
     training_setup setup = setup_of(&lessons[_i].c);
@@ -298,13 +298,13 @@ Suite *test_loss_weights_suite(void) {
     Suite *suite = suite_create("loss_weights");
     TCase *tcase = tcase_create("loss_weights");
     tcase_set_timeout(tcase, 20);
-    tcase_add_loop_test(tcase, what_the_network_gets_and_shall_say, 0, CASES);
+    tcase_add_loop_test(tcase, inputs_and_targets_follow_the_papers, 0, CASES);
     tcase_add_loop_test(tcase, samplers_read_the_target_as_the_image, 0, CASES);
-    tcase_add_loop_test(tcase, errors_count_by_their_weight, 0, CASES * (DM_LOSS_WEIGHT_BOUND + 1));
+    tcase_add_loop_test(tcase, errors_are_weighted, 0, CASES * (DM_LOSS_WEIGHT_BOUND + 1));
     tcase_add_test(tcase, weights_are_finite);
     tcase_add_loop_test(tcase, options_that_cannot_be_combined, 0,
-                        (int)(sizeof refusals / sizeof *refusals));
-    tcase_add_loop_test(tcase, a_batch_is_learned_by_heart, 0,
+                        (int)(sizeof refused_cases / sizeof *refused_cases));
+    tcase_add_loop_test(tcase, one_batch_can_be_overfitted, 0,
                         (int)(sizeof lessons / sizeof *lessons));
     suite_add_tcase(suite, tcase);
     return suite;

@@ -73,7 +73,7 @@ START_TEST(numbers_that_do_not_fit) {
 }
 END_TEST
 
-START_TEST(what_is_a_number) {
+START_TEST(numbers_are_parsed_strictly) {
     const struct {
         const char *text;
         double value;
@@ -183,7 +183,7 @@ START_TEST(a_missing_key_is_refused) {
 }
 END_TEST
 
-START_TEST(what_cannot_be_read_is_named) {
+START_TEST(read_errors_are_named) {
     const char *const bad[][2] = {
         {"s.number", ""},
         {"s.number", "x"},
@@ -271,7 +271,7 @@ START_TEST(formats_and_versions) {
 }
 END_TEST
 
-START_TEST(what_is_not_finite_is_not_written) {
+START_TEST(values_that_are_not_finite_are_refused) {
     dmi_host *host = test_host_new(1);
     sample broken = original;
     broken.rates[1] = NAN;
@@ -290,12 +290,12 @@ Suite *test_metadata_suite(void) {
     tcase_add_test(tcase, numbers_are_exact);
     tcase_add_test(tcase, numbers_do_not_follow_the_locale);
     tcase_add_test(tcase, numbers_that_do_not_fit);
-    tcase_add_test(tcase, what_is_a_number);
+    tcase_add_test(tcase, numbers_are_parsed_strictly);
     tcase_add_test(tcase, a_struct_survives_a_file);
     tcase_add_test(tcase, a_missing_key_is_refused);
     tcase_add_test(tcase, formats_and_versions);
-    tcase_add_test(tcase, what_cannot_be_read_is_named);
-    tcase_add_test(tcase, what_is_not_finite_is_not_written);
+    tcase_add_test(tcase, read_errors_are_named);
+    tcase_add_test(tcase, values_that_are_not_finite_are_refused);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -33,11 +33,11 @@ static void denoise(const float *x, double signal, double noise, double *x_0) {
  * sigma as the library does. */
 static void level_at(double t, double *signal, double *noise) {
     int below = (int)t;
-    double a = alpha_cumprod[below], part = t - below;
+    double a = alpha_cumprod[below], fraction = t - below;
     *signal = sqrt(a), *noise = sqrt(1 - a);
-    if (part == 0) return;
+    if (fraction == 0) return;
     double b = alpha_cumprod[below + 1],
-           sigma = (1 - part) * sqrt((1 - a) / a) + part * sqrt((1 - b) / b);
+           sigma = (1 - fraction) * sqrt((1 - a) / a) + fraction * sqrt((1 - b) / b);
     *signal = 1 / sqrt(1 + sigma * sigma), *noise = sigma * *signal;
 }
 

@@ -11,7 +11,7 @@ static size_t at(dmi_shape s, int32_t n, int32_t h, int32_t w, int32_t c) {
 
 static double silu(double x) { return x / (1 + exp(-x)); }
 
-static dmi_value picture(test_net *net, float scale) {
+static dmi_value image_input(test_net *net, float scale) {
     return test_net_input(net, net->op->h, net->op->w, net->op->c, scale);
 }
 
@@ -22,7 +22,7 @@ static void done(test_net *net, int32_t status) {
 /* ---- one operation ---- */
 
 static void build_silu(test_net *net) {
-    done(net, dmi_silu(net->graph, &net->output, picture(net, 6)));
+    done(net, dmi_silu(net->graph, &net->output, image_input(net, 6)));
 }
 
 static void reference_silu(const test_net *net, double *const *v, double *y) {
@@ -30,7 +30,7 @@ static void reference_silu(const test_net *net, double *const *v, double *y) {
 }
 
 static void build_add(test_net *net) {
-    dmi_value a = picture(net, 1), b = picture(net, 1);
+    dmi_value a = image_input(net, 1), b = image_input(net, 1);
     done(net, dmi_add_values(net->graph, &net->output, a, b));
 }
 
@@ -39,7 +39,8 @@ static void reference_add(const test_net *net, double *const *v, double *y) {
 }
 
 static void build_concat(test_net *net) {
-    dmi_value a = picture(net, 1), b = test_net_input(net, net->op->h, net->op->w, net->op->out, 1);
+    dmi_value a = image_input(net, 1),
+              b = test_net_input(net, net->op->h, net->op->w, net->op->out, 1);
     done(net, dmi_concat(net->graph, &net->output, a, b));
 }
 
@@ -51,25 +52,24 @@ static void reference_concat(const test_net *net, double *const *v, double *y) {
     }
 }
 
-/* The word of every element by its address in the sequence: pictures start on whole pieces of
+/* The word of every element by its address in the sequence: images start on whole tiles of
  * 4096. */
 static void build_dropout(test_net *net) {
-    done(net, dmi_dropout(net->graph, &net->output, picture(net, 1), 0.25f));
+    done(net, dmi_dropout(net->graph, &net->output, image_input(net, 1), 0.25f));
     dmi_node *node = &net->graph->nodes[net->graph->node_count - 1];
     ck_assert_int_eq(node->attr.dropout.node, net->graph->node_count - 1);
     node->attr.dropout.node = 0; /* the same mask wherever it stands */
 }
 
 static void reference_dropout(const test_net *net, double *const *v, double *y) {
-    size_t count = test_net_count(net, 0) / (size_t)net->n, pieces = (count + 4095) / 4096;
+    size_t count = test_net_count(net, 0) / (size_t)net->n, tiles = (count + 4095) / 4096;
     for (size_t i = 0; i < test_net_count(net, 0); i++) {
         dmi_random from = dmi_random_at(net->graph->dropout_seed, DMI_STREAM_DROPOUT,
                                         net->graph->dropout_step << 16);
-        uint64_t place = i / count * pieces * 4096 + i % count;
-        uint32_t block[4],
-            counter[4] = {(uint32_t)(place / 4), 0, from.counter[2], from.counter[3]};
+        uint64_t word = i / count * tiles * 4096 + i % count;
+        uint32_t block[4], counter[4] = {(uint32_t)(word / 4), 0, from.counter[2], from.counter[3]};
         dmi_philox(from.key, counter, block);
-        y[i] = block[place % 4] >= 1u << 30 ? v[0][i] / 0.75 : 0;
+        y[i] = block[word % 4] >= 1u << 30 ? v[0][i] / 0.75 : 0;
     }
 }
 
@@ -109,8 +109,8 @@ static void reference_timestep(const test_net *net, double *const *v, double *y)
 }
 
 static void build_embedding(test_net *net) {
-    dmi_value labels = test_net_whole(net, net->op->parts);
-    dmi_value table = test_net_param(net, dmi_shape_of(1, 1, net->op->parts, net->op->out), 1);
+    dmi_value labels = test_net_whole(net, net->op->groups);
+    dmi_value table = test_net_param(net, dmi_shape_of(1, 1, net->op->groups, net->op->out), 1);
     done(net, dmi_embedding(net->graph, &net->output, labels, table));
 }
 
@@ -124,7 +124,7 @@ static void reference_embedding(const test_net *net, double *const *v, double *y
 /* silu(x) + x, and x + silu(x) where `residual`: the sum's first input takes over its gradient's
  * memory. */
 static void build_around(test_net *net) {
-    dmi_value x = picture(net, 3), inner;
+    dmi_value x = image_input(net, 3), inner;
     done(net, dmi_silu(net->graph, &inner, x));
     done(net, dmi_add_values(net->graph, &net->output, net->op->residual ? x : inner,
                              net->op->residual ? inner : x));
@@ -135,7 +135,7 @@ static void reference_around(const test_net *net, double *const *v, double *y) {
 }
 
 static void build_double(test_net *net) {
-    dmi_value x = picture(net, 1), inner;
+    dmi_value x = image_input(net, 1), inner;
     done(net, dmi_silu(net->graph, &inner, x));
     done(net, dmi_add_values(net->graph, &net->output, inner, inner));
 }
@@ -146,7 +146,7 @@ static void reference_double(const test_net *net, double *const *v, double *y) {
 
 /* A chain of residuals: s1 = x + silu(x), s2 = s1 + silu(s1), y = silu(s2) next to x itself. */
 static void build_chain(test_net *net) {
-    dmi_value x = picture(net, 1), s = x, inner;
+    dmi_value x = image_input(net, 1), s = x, inner;
     for (int32_t i = 0; i < 2; i++) {
         done(net, dmi_silu(net->graph, &inner, s));
         done(net, dmi_add_values(net->graph, &s, s, inner));
@@ -169,7 +169,7 @@ static void reference_chain(const test_net *net, double *const *v, double *y) {
 }
 
 static void build_concat_same(test_net *net) {
-    dmi_value x = picture(net, 1);
+    dmi_value x = image_input(net, 1);
     done(net, dmi_concat(net->graph, &net->output, x, x));
 }
 
@@ -181,7 +181,7 @@ static void reference_concat_same(const test_net *net, double *const *v, double 
             *y++ = twice[c / x.c][r * (size_t)x.c + (size_t)(c % x.c)];
 }
 
-/* Shapes of one element, of an odd count, and of more than one piece of work each (pieces.h: 16384;
+/* Shapes of one element, of an odd count, and of more than one tile each (partition.h: 16384;
  * dropout: 4096). */
 /* clang-format off */
 static const test_op cases[] = {
@@ -189,24 +189,22 @@ static const test_op cases[] = {
      .w = 1, .c = 1},
     {.name = "silu", .build = build_silu, .reference = reference_silu, .n = 3, .h = 5, .w = 3,
      .c = 7},
-    {.name = "silu in pieces", .build = build_silu, .reference = reference_silu, .n = 2, .h = 37,
-     .w = 41, .c = 13},
+    {.name = "silu of several tiles", .build = build_silu, .reference = reference_silu, .n = 2,
+     .h = 37, .w = 41, .c = 13},
     {.name = "silu of a wide row", .build = build_silu, .reference = reference_silu, .n = 2,
      .h = 1, .w = 2, .c = 16411},
     {.name = "add", .build = build_add, .reference = reference_add, .n = 3, .h = 5, .w = 3, .c = 7},
-    {.name = "add in pieces", .build = build_add, .reference = reference_add, .n = 2, .h = 37,
-     .w = 41, .c = 13},
+    {.name = "add of several tiles", .build = build_add, .reference = reference_add, .n = 2,
+     .h = 37, .w = 41, .c = 13},
     {.name = "concat", .build = build_concat, .reference = reference_concat, .n = 3, .h = 5,
      .w = 3, .c = 7, .out = 4},
-    {.name = "concat in pieces", .build = build_concat, .reference = reference_concat, .n = 2,
-     .h = 33, .w = 35, .c = 5,
-     .out = 16},
+    {.name = "concat of several tiles", .build = build_concat, .reference = reference_concat,
+     .n = 2, .h = 33, .w = 35, .c = 5, .out = 16},
     {.name = "dropout", .build = build_dropout, .reference = reference_dropout, .n = 3, .h = 5,
      .w = 3, .c = 7,
      .random = true},
-    {.name = "dropout in pieces", .build = build_dropout, .reference = reference_dropout, .n = 2,
-     .h = 29, .w = 31, .c = 11,
-     .random = true},
+    {.name = "dropout of several tiles", .build = build_dropout, .reference = reference_dropout,
+     .n = 2, .h = 29, .w = 31, .c = 11, .random = true},
     {.name = "linear", .build = build_linear, .reference = reference_linear, .n = 3, .c = 5,
      .out = 7, .bias = true},
     {.name = "linear without bias", .build = build_linear, .reference = reference_linear, .n = 1,
@@ -220,7 +218,7 @@ static const test_op cases[] = {
      .n = 3, .out = 9,
      .residual = true},
     {.name = "embedding", .build = build_embedding, .reference = reference_embedding, .n = 7,
-     .out = 5, .parts = 3},
+     .out = 5, .groups = 3},
     {.name = "silu(x) + x", .build = build_around, .reference = reference_around, .n = 3, .h = 2,
      .w = 3, .c = 5},
     {.name = "x + silu(x)", .build = build_around, .reference = reference_around, .n = 3, .h = 2,
@@ -266,7 +264,7 @@ END_TEST
 
 START_TEST(test_dropout_masks) {
     test_op op = cases[9];
-    ck_assert_str_eq(op.name, "dropout in pieces");
+    ck_assert_str_eq(op.name, "dropout of several tiles");
     test_net *net = test_net_new(&op, (test_setup){.n = 2});
     size_t count = test_net_count(net, 0), kept = 0, same = 0;
     for (size_t i = 0; i < count; i++) test_net_data(net, 0)[i] = 1;
@@ -292,7 +290,7 @@ START_TEST(test_dropout_masks) {
 }
 END_TEST
 
-START_TEST(test_dropout_leaves_alone) {
+START_TEST(test_dropout_is_the_identity_in_inference) {
     test_net *net = test_net_new(&cases[8], (test_setup){.inference = true});
     dmi_graph_forward(net->graph);
     const float *output = dmi_graph_data(net->graph, net->output);
@@ -338,7 +336,7 @@ typedef struct refusal {
                       const dmi_value *of); /* of: values of the shapes below */
 } refusal;
 
-enum { PICTURE, WIDER, SHORTER, VECTOR, VECTOR3, WEIGHT, OFFSETS, NUMBERS, TABLE, SHAPES };
+enum { IMAGE, WIDER, SHORTER, VECTOR, VECTOR3, WEIGHT, OFFSETS, NUMBERS, TABLE, SHAPES };
 
 static const dmi_shape shapes[SHAPES] = {
     {2, 4, 4, 6}, {2, 4, 4, 8}, {2, 3, 4, 6}, {2, 1, 1, 6},  {3, 1, 1, 6},
@@ -347,38 +345,38 @@ static const dmi_shape shapes[SHAPES] = {
 
 #define REFUSE(name, call)                                                                         \
     static int32_t name(dmi_graph *g, dmi_value *out, const dmi_value *of) { return call; }
-REFUSE(add_wider, dmi_add_values(g, out, of[PICTURE], of[WIDER]))
-REFUSE(concat_shorter, dmi_concat(g, out, of[PICTURE], of[SHORTER]))
-REFUSE(linear_picture, dmi_linear(g, out, of[PICTURE], of[WEIGHT], DMI_NONE))
+REFUSE(add_wider, dmi_add_values(g, out, of[IMAGE], of[WIDER]))
+REFUSE(concat_shorter, dmi_concat(g, out, of[IMAGE], of[SHORTER]))
+REFUSE(linear_image, dmi_linear(g, out, of[IMAGE], of[WEIGHT], DMI_NONE))
 REFUSE(linear_bias, dmi_linear(g, out, of[VECTOR], of[WEIGHT], of[OFFSETS]))
 REFUSE(linear_weight, dmi_linear(g, out, of[NUMBERS], of[WEIGHT], DMI_NONE))
 REFUSE(norm_groups,
-       dmi_group_norm(g, out, of[PICTURE], of[OFFSETS], of[OFFSETS], DMI_NONE, 4, 1e-6f, false))
+       dmi_group_norm(g, out, of[IMAGE], of[OFFSETS], of[OFFSETS], DMI_NONE, 4, 1e-6f, false))
 REFUSE(norm_no_groups,
-       dmi_group_norm(g, out, of[PICTURE], of[OFFSETS], of[OFFSETS], DMI_NONE, 0, 1e-6f, false))
+       dmi_group_norm(g, out, of[IMAGE], of[OFFSETS], of[OFFSETS], DMI_NONE, 0, 1e-6f, false))
 REFUSE(norm_eps,
-       dmi_group_norm(g, out, of[PICTURE], of[OFFSETS], of[OFFSETS], DMI_NONE, 3, -1, false))
+       dmi_group_norm(g, out, of[IMAGE], of[OFFSETS], of[OFFSETS], DMI_NONE, 3, -1, false))
 REFUSE(norm_gamma,
        dmi_group_norm(g, out, of[WIDER], of[OFFSETS], of[OFFSETS], DMI_NONE, 4, 1e-6f, false))
 REFUSE(norm_scale,
-       dmi_group_norm(g, out, of[PICTURE], of[OFFSETS], of[OFFSETS], of[VECTOR], 3, 1e-6f, false))
-REFUSE(attention_heads, dmi_attention(g, out, of[PICTURE], of[WIDER], of[WIDER], 5))
-REFUSE(attention_key, dmi_attention(g, out, of[PICTURE], of[WIDER], of[SHORTER], 2))
-REFUSE(attention_same, dmi_attention(g, out, of[PICTURE], of[PICTURE], of[PICTURE], 2))
-REFUSE(dropout_rate, dmi_dropout(g, out, of[PICTURE], 1))
-REFUSE(dropout_nan, dmi_dropout(g, out, of[PICTURE], NAN))
+       dmi_group_norm(g, out, of[IMAGE], of[OFFSETS], of[OFFSETS], of[VECTOR], 3, 1e-6f, false))
+REFUSE(attention_heads, dmi_attention(g, out, of[IMAGE], of[WIDER], of[WIDER], 5))
+REFUSE(attention_key, dmi_attention(g, out, of[IMAGE], of[WIDER], of[SHORTER], 2))
+REFUSE(attention_same, dmi_attention(g, out, of[IMAGE], of[IMAGE], of[IMAGE], 2))
+REFUSE(dropout_rate, dmi_dropout(g, out, of[IMAGE], 1))
+REFUSE(dropout_nan, dmi_dropout(g, out, of[IMAGE], NAN))
 REFUSE(timestep_shape, dmi_timestep(g, out, of[VECTOR], 8, 0, false))
 REFUSE(timestep_channels, dmi_timestep(g, out, of[NUMBERS], 1, 0, false))
 REFUSE(timestep_shift, dmi_timestep(g, out, of[NUMBERS], 2, 1, false))
 REFUSE(embedding_labels, dmi_embedding(g, out, of[VECTOR], of[TABLE]))
-REFUSE(embedding_table, dmi_embedding(g, out, of[NUMBERS], of[PICTURE]))
+REFUSE(embedding_table, dmi_embedding(g, out, of[NUMBERS], of[IMAGE]))
 
 static const refusal refusals[] = {
     {DMI_ERROR_SHAPE_MISMATCH, "add: b is 2 x 4 x 4 x 8; it must be 2 x 4 x 4 x 6", add_wider},
     {DMI_ERROR_SHAPE_MISMATCH, "concat: b is 2 x 3 x 4 x 6; it must be 2 x 4 x 4 x 6",
      concat_shorter},
     {DMI_ERROR_SHAPE_MISMATCH, "linear: x is 2 x 4 x 4 x 6; it must be 2 x 1 x 1 x 6",
-     linear_picture},
+     linear_image},
     {DMI_ERROR_SHAPE_MISMATCH, "linear: bias is 1 x 1 x 1 x 6; it must be 1 x 1 x 1 x 5",
      linear_bias},
     {DMI_ERROR_SHAPE_MISMATCH, "linear: weight is 1 x 1 x 6 x 5; it must be 1 x 1 x 1 x 5",
@@ -439,7 +437,7 @@ Suite *test_ops_suite(void) {
     TCase *details = tcase_create("details");
     tcase_add_loop_test(details, test_random_words, DMI_ISA_BASE, dmi_cpu_isa() + 1);
     tcase_add_test(details, test_dropout_masks);
-    tcase_add_test(details, test_dropout_leaves_alone);
+    tcase_add_test(details, test_dropout_is_the_identity_in_inference);
     tcase_add_test(details, test_wrong_labels_stay_inside);
     tcase_add_loop_test(details, test_refusal, 0, sizeof refusals / sizeof refusals[0]);
     suite_add_tcase(suite, details);

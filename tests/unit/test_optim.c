@@ -1,5 +1,5 @@
-/* The optimiser's floor against loops in double precision, and the learning rate at points worked
- * out by hand. */
+/* The functions of the optimizer against loops in double precision, and the learning rate at points
+ * worked out by hand. */
 #include <float.h>
 
 #include "base/cpu.h"
@@ -9,8 +9,8 @@
 #include "optim/rate.h"
 #include "support/support.h"
 
-/* Two whole chunks and a part, which no vector width divides. */
-enum { FLOATS = 2 * DMI_FLAT_TILE + 1237, STEPS = 20, PICTURES = 8 };
+/* Two whole tiles and a remainder, which no vector width divides. */
+enum { FLOATS = 2 * DMI_FLAT_TILE + 1237, STEPS = 20, IMAGES = 8 };
 
 static float *zeros(size_t count) {
     float *values = calloc(count, sizeof *values);
@@ -24,7 +24,7 @@ static const dmi_kernels *kernels(void) { return dmi_kernels_for(dmi_cpu_isa());
 
 typedef struct adamw_case {
     dmi_adamw_settings settings;
-    dmi_ema average; /* a decay below 0: none */
+    dmi_ema ema; /* a decay below 0: none */
     double rate, scale;
 } adamw_case;
 
@@ -44,7 +44,7 @@ static const adamw_case adamw_cases[] = {
 enum { ADAMW_CASES = sizeof adamw_cases / sizeof *adamw_cases };
 
 typedef struct blocks {
-    float *weights, *moment1, *moment2, *average, *gradient, *start;
+    float *weights, *moment1, *moment2, *ema, *gradient, *start;
 } blocks;
 
 static blocks blocks_new(void) {
@@ -52,29 +52,28 @@ static blocks blocks_new(void) {
                 zeros(FLOATS), zeros(FLOATS), zeros(FLOATS)};
     test_fill(b.start, FLOATS, 1, 1);
     memcpy(b.weights, b.start, FLOATS * sizeof(float));
-    memcpy(b.average, b.start, FLOATS * sizeof(float));
+    memcpy(b.ema, b.start, FLOATS * sizeof(float));
     return b;
 }
 
 static void blocks_free(blocks *b) {
-    free(b->weights), free(b->moment1), free(b->moment2), free(b->average), free(b->gradient),
+    free(b->weights), free(b->moment1), free(b->moment2), free(b->ema), free(b->gradient),
         free(b->start);
 }
 
-static bool averages(const adamw_case *c) { return c->average.decay >= 0; }
+static bool has_ema(const adamw_case *c) { return c->ema.decay >= 0; }
 
 static void run_ours(blocks *b, const adamw_case *c, int32_t threads) {
     dmi_host *host = test_host_new(threads);
     dmi_adamw_blocks all = {.weights = b->weights,
                             .moment1 = b->moment1,
                             .moment2 = b->moment2,
-                            .emas = {averages(c) ? b->average : NULL},
+                            .emas = {has_ema(c) ? b->ema : NULL},
                             .gradient = b->gradient,
                             .floats = FLOATS};
     for (uint64_t step = 1; step <= STEPS; step++) {
         dmi_adamw at = dmi_adamw_at(&c->settings, step, c->rate, c->scale);
-        all.ema_weights[0] =
-            (float)dmi_ema_weight(&c->average, step, PICTURES, (step - 1) * PICTURES);
+        all.ema_weights[0] = (float)dmi_ema_weight(&c->ema, step, IMAGES, (step - 1) * IMAGES);
         test_fill(b->gradient, FLOATS, 100 + step, 1);
         dmi_adamw_step(host->pool, kernels(), &all, &at);
     }
@@ -83,19 +82,19 @@ static void run_ours(blocks *b, const adamw_case *c, int32_t threads) {
 
 /* Loshchilov and Hutter (2019), algorithm 2, one element at a time. The betas are rounded to
  * floats, as the header says. */
-static void run_reference(const blocks *b, const adamw_case *c, double *weights, double *average) {
+static void run_reference(const blocks *b, const adamw_case *c, double *weights, double *ema) {
     float *gradient = zeros(FLOATS);
     double *m = calloc(FLOATS, sizeof *m), *v = calloc(FLOATS, sizeof *v);
     double beta1 = (float)c->settings.beta1, beta2 = (float)c->settings.beta2;
     ck_assert(m && v);
-    for (size_t i = 0; i < FLOATS; i++) weights[i] = average[i] = b->start[i];
+    for (size_t i = 0; i < FLOATS; i++) weights[i] = ema[i] = b->start[i];
     for (int32_t step = 1; step <= STEPS; step++) {
-        double decay = c->average.decay,
-               half_life = fmin(c->average.half_life, c->average.rampup * PICTURES * (step - 1));
-        if (c->average.warmup && decay > (1.0 + step) / (10.0 + step))
+        double decay = c->ema.decay,
+               half_life = fmin(c->ema.half_life, c->ema.rampup * IMAGES * (step - 1));
+        if (c->ema.warmup && decay > (1.0 + step) / (10.0 + step))
             decay = (1.0 + step) / (10.0 + step);
-        if (c->average.half_life > 0)
-            decay = pow(0.5, PICTURES / fmax(half_life, 1e-8)); /* as in EDM's training loop */
+        if (c->ema.half_life > 0)
+            decay = pow(0.5, IMAGES / fmax(half_life, 1e-8)); /* as in EDM's training loop */
         test_fill(gradient, FLOATS, 100 + (uint64_t)step, 1);
         for (size_t i = 0; i < FLOATS; i++) {
             double g = (double)gradient[i] * c->scale +
@@ -105,7 +104,7 @@ static void run_reference(const blocks *b, const adamw_case *c, double *weights,
             double step1 = m[i] / (1 - pow(beta1, step)), step2 = v[i] / (1 - pow(beta2, step));
             weights[i] -= c->rate * ((c->settings.l2 ? 0 : c->settings.weight_decay) * weights[i] +
                                      step1 / (sqrt(step2) + c->settings.eps));
-            average[i] = decay * average[i] + (1 - decay) * weights[i];
+            ema[i] = decay * ema[i] + (1 - decay) * weights[i];
         }
     }
     free(gradient), free(m), free(v);
@@ -124,27 +123,26 @@ static double movement_error(const float *got, const double *want, const float *
 /* A weight of size 1 is rounded to some 3e-8 in each step, which moves it by about the rate. */
 static const double rounding = 5e-8;
 
-/* A share of 1e-7 keeps its digits, which it would lose as 1 less a float. */
-START_TEST(shares_have_all_their_digits) {
+/* A weight of 1e-7 keeps its digits, which it would lose as 1 - decay in float. */
+START_TEST(small_ema_weights_are_accurate) {
     dmi_ema slow = {.half_life = 1e9}, nearly = {.decay = 1 - 1e-6};
-    double want = log(2) * PICTURES / 1e9;
-    ck_assert_double_eq_tol(dmi_ema_weight(&slow, 10, PICTURES, 0), want, 1e-8 * want);
-    ck_assert_double_eq_tol(dmi_ema_weight(&nearly, 10, PICTURES, 0), 1e-6, 1e-16);
+    double want = log(2) * IMAGES / 1e9;
+    ck_assert_double_eq_tol(dmi_ema_weight(&slow, 10, IMAGES, 0), want, 1e-8 * want);
+    ck_assert_double_eq_tol(dmi_ema_weight(&nearly, 10, IMAGES, 0), 1e-6, 1e-16);
 }
 END_TEST
 
 START_TEST(adamw_follows_the_loop) {
     const adamw_case *c = &adamw_cases[_i];
     blocks b = blocks_new();
-    double *weights = calloc(FLOATS, sizeof *weights), *average = calloc(FLOATS, sizeof *average);
-    ck_assert(weights && average);
+    double *weights = calloc(FLOATS, sizeof *weights), *ema = calloc(FLOATS, sizeof *ema);
+    ck_assert(weights && ema);
     run_ours(&b, c, 2);
-    run_reference(&b, c, weights, average);
+    run_reference(&b, c, weights, ema);
     ck_assert_double_le(movement_error(b.weights, weights, b.start), rounding / c->rate);
-    if (averages(c))
-        ck_assert_double_le(movement_error(b.average, average, b.start), rounding / c->rate);
-    else ck_assert_mem_eq(b.average, b.start, FLOATS * sizeof(float));
-    free(weights), free(average);
+    if (has_ema(c)) ck_assert_double_le(movement_error(b.ema, ema, b.start), rounding / c->rate);
+    else ck_assert_mem_eq(b.ema, b.start, FLOATS * sizeof(float));
+    free(weights), free(ema);
     blocks_free(&b);
 }
 END_TEST
@@ -154,7 +152,7 @@ START_TEST(adamw_is_the_same_with_any_threads) {
     run_ours(&one, &adamw_cases[1], 1);
     run_ours(&three, &adamw_cases[1], 3);
     ck_assert_mem_eq(one.weights, three.weights, FLOATS * sizeof(float));
-    ck_assert_mem_eq(one.average, three.average, FLOATS * sizeof(float));
+    ck_assert_mem_eq(one.ema, three.ema, FLOATS * sizeof(float));
     ck_assert_mem_eq(one.moment2, three.moment2, FLOATS * sizeof(float));
     blocks_free(&one);
     blocks_free(&three);
@@ -163,7 +161,7 @@ END_TEST
 
 /* The first step of Adam is the rate itself, whatever the gradient's size: what a wrong bias
  * correction spoils. */
-START_TEST(first_step_has_the_rate_s_size) {
+START_TEST(first_step_has_the_size_of_the_rate) {
     const float sizes[] = {1e-3f, 1, 1e3f};
     dmi_adamw_settings settings = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-12};
     dmi_adamw at = dmi_adamw_at(&settings, 1, 0.5, 1);
@@ -179,22 +177,22 @@ START_TEST(first_step_has_the_rate_s_size) {
 }
 END_TEST
 
-/* Parameters' blocks have gaps, which hold zeros and must go on holding them. */
+/* Parameters' blocks have gaps, which hold zeros and must stay zeros. */
 START_TEST(zeros_stay_zeros) {
     blocks b = blocks_new();
     memset(b.weights, 0, FLOATS * sizeof(float));
-    memset(b.average, 0, FLOATS * sizeof(float));
+    memset(b.ema, 0, FLOATS * sizeof(float));
     dmi_host *host = test_host_new(1);
     dmi_adamw at = dmi_adamw_at(&adamw_cases[1].settings, 1, 1e-2, 0.5);
     dmi_adamw_blocks all = {.weights = b.weights,
                             .moment1 = b.moment1,
                             .moment2 = b.moment2,
-                            .emas = {b.average},
+                            .emas = {b.ema},
                             .gradient = b.gradient,
                             .floats = FLOATS};
     dmi_adamw_step(host->pool, kernels(), &all, &at);
     for (size_t i = 0; i < FLOATS; i++)
-        ck_assert(b.weights[i] == 0 && b.average[i] == 0 && b.moment2[i] == 0);
+        ck_assert(b.weights[i] == 0 && b.ema[i] == 0 && b.moment2[i] == 0);
     test_host_end(host);
     blocks_free(&b);
 }
@@ -211,7 +209,7 @@ static double norm_with(const float *gradient, int32_t threads) {
     return norm;
 }
 
-START_TEST(norm_is_that_of_all) {
+START_TEST(norm_is_that_of_the_whole_gradient) {
     float *gradient = zeros(FLOATS);
     double squares = 0;
     test_fill(gradient, FLOATS, 7, 3);
@@ -224,16 +222,16 @@ START_TEST(norm_is_that_of_all) {
 }
 END_TEST
 
-START_TEST(norm_is_finite_where_all_gradients_are) {
-    static const size_t places[] = {0, DMI_FLAT_TILE, FLOATS - 1};
+START_TEST(norm_is_finite_if_all_gradients_are) {
+    static const size_t positions[] = {0, DMI_FLAT_TILE, FLOATS - 1};
     float *gradient = zeros(FLOATS);
     for (size_t i = 0; i < FLOATS; i++) gradient[i] = FLT_MAX;
     ck_assert(isfinite(norm_with(gradient, 1)));
     for (size_t i = 0; i < 3; i++) {
         memset(gradient, 0, FLOATS * sizeof(float));
-        gradient[places[i]] = INFINITY;
+        gradient[positions[i]] = INFINITY;
         ck_assert(!isfinite(norm_with(gradient, 1)));
-        gradient[places[i]] = NAN;
+        gradient[positions[i]] = NAN;
         ck_assert(!isfinite(norm_with(gradient, 1)));
     }
     free(gradient);
@@ -291,12 +289,12 @@ Suite *test_optim_suite(void) {
     Suite *suite = suite_create("optim");
     TCase *tcase = tcase_create("optim");
     tcase_add_loop_test(tcase, adamw_follows_the_loop, 0, ADAMW_CASES);
-    tcase_add_test(tcase, shares_have_all_their_digits);
+    tcase_add_test(tcase, small_ema_weights_are_accurate);
     tcase_add_test(tcase, adamw_is_the_same_with_any_threads);
-    tcase_add_test(tcase, first_step_has_the_rate_s_size);
+    tcase_add_test(tcase, first_step_has_the_size_of_the_rate);
     tcase_add_test(tcase, zeros_stay_zeros);
-    tcase_add_test(tcase, norm_is_that_of_all);
-    tcase_add_test(tcase, norm_is_finite_where_all_gradients_are);
+    tcase_add_test(tcase, norm_is_that_of_the_whole_gradient);
+    tcase_add_test(tcase, norm_is_finite_if_all_gradients_are);
     tcase_add_test(tcase, clip_factor);
     tcase_add_loop_test(tcase, rate_at_points, 0, (int)(sizeof rate_points / sizeof *rate_points));
     suite_add_tcase(suite, tcase);

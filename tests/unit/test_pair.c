@@ -21,17 +21,17 @@ static void build_norm(test_net *net) {
               beta = test_net_param(net, dmi_shape_of(1, 1, 1, c), 1);
     dmi_value scale_shift = op->modulation ? test_net_input(net, 1, 1, 2 * c, 1) : DMI_NONE;
     int32_t status = dmi_group_norm_pair(net->graph, &net->output, x, x2, gamma, beta, scale_shift,
-                                         op->parts, EPS, op->silu);
+                                         op->groups, EPS, op->silu);
     ck_assert_msg(status == DMI_OK, "%s: %s", op->name, net->host->error);
 }
 
 static void reference_norm(const test_net *net, double *const *v, double *y) {
     const test_op *op = net->op;
     size_t c = (size_t)(op->c + op->c2), pixels = (size_t)op->h * (size_t)op->w,
-           per_group = c / (size_t)op->parts;
+           per_group = c / (size_t)op->groups;
     double count = (double)(pixels * per_group);
     for (size_t n = 0; n < (size_t)net->n; n++) {
-        for (size_t g = 0; g < (size_t)op->parts; g++) {
+        for (size_t g = 0; g < (size_t)op->groups; g++) {
             double mean = 0, variance = 0;
             for (size_t p = n * pixels; p < (n + 1) * pixels; p++)
                 for (size_t k = g * per_group; k < (g + 1) * per_group; k++)
@@ -81,15 +81,15 @@ static void reference_conv(const test_net *net, double *const *v, double *y) {
 /* clang-format off */
 static const test_op cases[] = {
     {.name = "norm, border between groups", NORM, .n = 3, .h = 5, .w = 3, .c = 4, .c2 = 2,
-     .parts = 3, .silu = true},
+     .groups = 3, .silu = true},
     {.name = "norm, border within a group", NORM, .n = 3, .h = 4, .w = 3, .c = 7, .c2 = 5,
-     .parts = 3, .modulation = true,
+     .groups = 3, .modulation = true,
      .silu = true},
     {.name = "norm, border within a span", NORM, .n = 2, .h = 3, .w = 3, .c = 128, .c2 = 64,
-     .parts = 32, .silu = true,
+     .groups = 32, .silu = true,
      .samples = 60},
     {.name = "norm, one group of both", NORM, .n = 2, .h = 3, .w = 4, .c = 40, .c2 = 50,
-     .parts = 1, .samples = 60},
+     .groups = 1, .samples = 60},
     {.name = "conv", CONV, .n = 3, .h = 5, .w = 3, .c = 5, .c2 = 3, .out = 4, .bias = true},
     {.name = "conv, all that is added", CONV, .n = 2, .h = 4, .w = 4, .c = 33, .c2 = 16,
      .out = 35, .bias = true,
@@ -102,7 +102,7 @@ static const test_op cases[] = {
 START_TEST(test_case) { test_prove(&cases[_i]); }
 END_TEST
 
-START_TEST(what_does_not_fit_is_refused) {
+START_TEST(mismatched_shapes_are_refused) {
     dmi_host host = {0};
     dmi_params params;
     dmi_graph *graph;
@@ -132,7 +132,7 @@ Suite *test_pair_suite(void) {
     TCase *tests = tcase_create("pair");
     tcase_set_timeout(tests, 60);
     tcase_add_loop_test(tests, test_case, 0, sizeof cases / sizeof *cases);
-    tcase_add_test(tests, what_does_not_fit_is_refused);
+    tcase_add_test(tests, mismatched_shapes_are_refused);
     suite_add_tcase(suite, tests);
     return suite;
 }

@@ -1,4 +1,4 @@
-/* What the library says that it uses is what the process uses: peak resident memory grows by the
+/* The memory that the library reports is what the process uses: peak resident memory grows by the
  * context's own figure, most of which is one plan. Measured in a process of its own, which gives
  * its figures back through a pipe. */
 #include <sys/resource.h>
@@ -13,14 +13,14 @@
  * multiplies) come on top; what is planned and never written would be missing. Plans are above 100
  * MB so that neither hides in the other. */
 #define BOUND 0.10
-#define PLAN_LEAST 100000000
+#define PLAN_MIN 100000000
 
 enum { SIDE = 48, TRAIN_BATCH = 16, FORWARD_BATCH = 48 };
 
 typedef struct figures {
     int32_t status;
     char text[128];
-    uint64_t plan, used, peak; /* as the library says */
+    uint64_t plan, used, peak; /* as the library reports */
     uint64_t grown;            /* resident memory, at its peak */
 } figures;
 
@@ -92,7 +92,7 @@ static figures measure(int run, int32_t threads) {
     return f;
 }
 
-START_TEST(resident_memory_is_what_the_library_says) {
+START_TEST(resident_memory_is_what_the_library_reports) {
     figures f = {0};
     int ends[2], state;
     ck_assert_int_eq(pipe(ends), 0);
@@ -109,12 +109,12 @@ START_TEST(resident_memory_is_what_the_library_says) {
     ck_assert_msg(got == sizeof f && WIFEXITED(state) && WEXITSTATUS(state) == 0,
                   "the measuring process ended with %d", state);
     ck_assert_msg(f.status == DM_OK, "%s: %s", dm_status_name(f.status), f.text);
-    ck_assert_uint_ge(f.plan, PLAN_LEAST);
+    ck_assert_uint_ge(f.plan, PLAN_MIN);
     const double ratio = (double)f.grown / (double)f.used;
     ck_assert_msg(fabs(ratio - 1) <= BOUND,
                   "%.1f MB are used, %.1f of them by the plan; the process grew by %.1f MB",
                   (double)f.used * 1e-6, (double)f.plan * 1e-6, (double)f.grown * 1e-6);
-    /* Nor is more needed on the way there. */
+    /* Nor is the peak on the way higher. */
     ck_assert_msg((double)f.peak <= (1 + BOUND) * (double)f.used,
                   "the peak is %.1f MB, %.1f MB are used in the end", (double)f.peak * 1e-6,
                   (double)f.used * 1e-6);
@@ -129,7 +129,7 @@ Suite *test_plan_size_suite(void) {
     tcase_set_tags(
         tcase,
         "slow"); /* and without meaning under a memory checker, which keeps memory of its own */
-    tcase_add_loop_test(tcase, resident_memory_is_what_the_library_says, 0, 4);
+    tcase_add_loop_test(tcase, resident_memory_is_what_the_library_reports, 0, 4);
     suite_add_tcase(suite, tcase);
     return suite;
 }

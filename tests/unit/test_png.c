@@ -14,7 +14,7 @@ typedef struct chunk {
     size_t size;
 } chunk;
 
-enum { MOST_CHUNKS = 64 };
+enum { CHUNKS_MAX = 64 };
 
 static uint32_t load(const uint8_t *bytes) {
     return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
@@ -25,7 +25,7 @@ static int split(chunk *chunks, const uint8_t *bytes, size_t size) {
     ck_assert_int_eq(memcmp(bytes, "\x89PNG\r\n\x1a\n", 8), 0);
     int count = 0;
     for (size_t at = 8; at < size; count++) {
-        ck_assert_int_lt(count, MOST_CHUNKS);
+        ck_assert_int_lt(count, CHUNKS_MAX);
         ck_assert_uint_ge(size - at, 12);
         const uint32_t length = load(bytes + at);
         ck_assert_uint_le(length, size - at - 12);
@@ -45,9 +45,9 @@ static int paeth(int a, int b, int c) {
     return pa <= pb && pa <= pc ? a : pb <= pc ? b : c;
 }
 
-/* Unpacks and unfilters one picture, and compares it. Returns the set of filters that were used. */
-static unsigned check_picture(const uint8_t *data, size_t size, const uint8_t *want, size_t height,
-                              size_t width, size_t channels) {
+/* Unpacks and unfilters one image, and compares it. Returns the set of filters that were used. */
+static unsigned check_image(const uint8_t *data, size_t size, const uint8_t *want, size_t height,
+                            size_t width, size_t channels) {
     const size_t stride = width * channels;
     uLongf length = height * (stride + 1);
     uint8_t *rows = malloc(length + 1), *zeros = calloc(1, stride);
@@ -108,7 +108,7 @@ static const struct {
              {1, 300, 1, 4}, {1, 66, 68, 3}, {1, 33, 70, 1}, {1, 40, 31, 4},
              {2, 1, 1, 1},   {2, 20, 30, 3}, {7, 16, 12, 1}, {3, 34, 34, 4}};
 
-START_TEST(pictures_come_back) {
+START_TEST(images_come_back) {
     const int32_t frames = sizes[_i].frames, height = sizes[_i].height, width = sizes[_i].width;
     const int32_t channels = sizes[_i].channels;
     const size_t h = (size_t)height, w = (size_t)width, depth = (size_t)channels,
@@ -126,7 +126,7 @@ START_TEST(pictures_come_back) {
     ck_assert_uint_le(size, bound);
     ck_assert_uint_eq(host.used, 0);
 
-    chunk chunks[MOST_CHUNKS];
+    chunk chunks[CHUNKS_MAX];
     const int count = split(chunks, out, size);
     const chunk *c = chunks;
     check_ihdr(c++, (uint32_t)height, (uint32_t)width, channels);
@@ -138,7 +138,7 @@ START_TEST(pictures_come_back) {
         c++;
     }
     ck_assert_str_eq(c->name, "IDAT");
-    check_picture(c->data, c->size, pixels + (size_t)(frames - 1) * frame_size, h, w, depth);
+    check_image(c->data, c->size, pixels + (size_t)(frames - 1) * frame_size, h, w, depth);
     c++;
     uint32_t sequence = 0;
     for (int32_t f = 0; f < frames && frames > 1; f++) {
@@ -155,7 +155,7 @@ START_TEST(pictures_come_back) {
         c++;
         ck_assert_str_eq(c->name, "fdAT");
         ck_assert_uint_eq(load(c->data), sequence++);
-        check_picture(c->data + 4, c->size - 4, pixels + (size_t)f * frame_size, h, w, depth);
+        check_image(c->data + 4, c->size - 4, pixels + (size_t)f * frame_size, h, w, depth);
         c++;
     }
     ck_assert_str_eq(c->name, "IEND");
@@ -190,10 +190,9 @@ START_TEST(filters_are_chosen) {
     ck_assert_int_eq(dmi_png_encode(&host, out, sizeof out, &size, pixels, 1, HEIGHT, WIDTH, 1, 0,
                                     0),
                      DMI_OK);
-    chunk chunks[MOST_CHUNKS];
+    chunk chunks[CHUNKS_MAX];
     split(chunks, out, size);
-    ck_assert_uint_eq(check_picture(chunks[1].data, chunks[1].size, pixels, HEIGHT, WIDTH, 1),
-                      0x1f);
+    ck_assert_uint_eq(check_image(chunks[1].data, chunks[1].size, pixels, HEIGHT, WIDTH, 1), 0x1f);
     ck_assert_uint_lt(size, HEIGHT * WIDTH / 2);
 }
 END_TEST
@@ -224,7 +223,7 @@ START_TEST(buffers_of_every_size) {
 }
 END_TEST
 
-START_TEST(impossible_pictures) {
+START_TEST(impossible_images_are_refused) {
     ck_assert_uint_eq(dmi_png_bound(0, 1, 1, 1), 0);
     ck_assert_uint_eq(dmi_png_bound(1, 0, 1, 1), 0);
     ck_assert_uint_eq(dmi_png_bound(1, 1, -1, 1), 0);
@@ -258,7 +257,7 @@ END_TEST
 START_TEST(into_a_file) {
     dmi_host host = {0};
     char path[256];
-    snprintf(path, sizeof path, "%s/picture.png", test_folder());
+    snprintf(path, sizeof path, "%s/image.png", test_folder());
     uint8_t pixels[3 * 8 * 9 * 3];
     draw(pixels, 3, 8, 9, 3);
     ck_assert_int_eq(dmi_png_write(&host, path, pixels, 3, 8, 9, 3, 100, 200), DMI_OK);
@@ -281,10 +280,10 @@ Suite *test_png_suite(void) {
     Suite *suite = suite_create("png");
     TCase *tests = tcase_create("png");
     tcase_set_timeout(tests, 60); /* under a memory checker */
-    tcase_add_loop_test(tests, pictures_come_back, 0, sizeof sizes / sizeof sizes[0]);
+    tcase_add_loop_test(tests, images_come_back, 0, sizeof sizes / sizeof sizes[0]);
     tcase_add_test(tests, filters_are_chosen);
     tcase_add_test(tests, buffers_of_every_size);
-    tcase_add_test(tests, impossible_pictures);
+    tcase_add_test(tests, impossible_images_are_refused);
     tcase_add_test(tests, into_a_file);
     suite_add_tcase(suite, tests);
     return suite;

@@ -8,11 +8,11 @@
 
 #include "support/support.h"
 
-enum { MOST_TASKS = 1000, MOST_THREADS = 8 };
+enum { TASKS_MAX = 1000, THREADS_MAX = 8 };
 
 typedef struct record {
-    int32_t runs[MOST_TASKS]; /* plain, so that a race would show under a thread checker */
-    atomic_int busy[MOST_THREADS];
+    int32_t runs[TASKS_MAX]; /* plain, so that a race would show under a thread checker */
+    atomic_int busy[THREADS_MAX];
     atomic_int clashes;
     int32_t threads;
     int32_t last; /* where it is not 0, the first task takes long, so that others wake, and the last
@@ -30,7 +30,7 @@ static void note_task(void *data, int32_t task, int32_t worker) {
 }
 
 static void check_jobs(dmi_host *host, int32_t threads, int rounds) {
-    static const int32_t counts[] = {0, 1, 2, 3, 7, 64, MOST_TASKS};
+    static const int32_t counts[] = {0, 1, 2, 3, 7, 64, TASKS_MAX};
     static record r;
     ck_assert_int_eq(dmi_pool_threads(host->pool), threads);
     for (int round = 0; round < rounds; round++) {
@@ -42,7 +42,7 @@ static void check_jobs(dmi_host *host, int32_t threads, int rounds) {
         dmi_parallel(host->pool, count, note_task, &r);
         ck_assert_int_eq(r.clashes, 0);
         int32_t wrong = 0;
-        for (int32_t i = 0; i < MOST_TASKS; i++) wrong += r.runs[i] != (i < count);
+        for (int32_t i = 0; i < TASKS_MAX; i++) wrong += r.runs[i] != (i < count);
         ck_assert_int_eq(wrong, 0);
     }
 }

@@ -46,7 +46,7 @@ START_TEST(addresses_are_distinct) {
 }
 END_TEST
 
-/* Whatever is asked for, element i is the same. */
+/* Element i is the same for any range that is requested. */
 START_TEST(values_do_not_depend_on_the_count) {
     enum { MOST = 1100 };
     const dmi_random at = dmi_random_at(42, DMI_STREAM_NOISE, 3);
@@ -209,7 +209,7 @@ START_TEST(epochs_differ) {
 }
 END_TEST
 
-/* Every place is reached from every position equally often over many epochs. */
+/* Every target is reached from every position equally often over many epochs. */
 START_TEST(permutations_are_even) {
     enum { COUNT = 10, EPOCHS = 20000 };
     static size_t to[COUNT][COUNT];

@@ -13,7 +13,7 @@ enum { DEGREES = DM_RECOMPUTE_BLOCKS + 1 };
 
 /* ---- steps ---- */
 
-enum { NODES = 5, STEPS_MOST = 3 * NODES };
+enum { NODES = 5, STEPS_MAX = 3 * NODES };
 enum { A = 0, B, C, D, E }; /* nodes */
 
 /*     segment 0        segment 1        segment 2
@@ -21,11 +21,11 @@ enum { A = 0, B, C, D, E }; /* nodes */
  *                      c = silu(b)
  *                      d = c + b
  * Backward of e reads d, which leaves its segment; that of d reads nothing, so that c is never made
- * again; that of c reads b, that of b reads a, that of a reads x. SiLU is one pass, so a is made
- * again although it leaves its segment. */
+ * again; that of c reads b, that of b reads a, that of a reads x. SiLU is one pass, so a is
+ * recomputed although it leaves its segment. */
 static const struct {
     int32_t count;
-    dmi_step steps[STEPS_MOST];
+    dmi_step steps[STEPS_MAX];
 } expected[DEGREES] = {
     {10,
      {{A, DMI_PHASE_FORWARD},
@@ -126,7 +126,7 @@ END_TEST
 
 /* Nodes 0 to 2 make q, k and v; node 3 is attention, whose backward reads its own output, and the
  * only one that does. */
-START_TEST(an_output_that_backward_reads_is_made_again) {
+START_TEST(an_output_that_backward_reads_is_recomputed) {
     small s;
     dmi_value q, k, v, attended, sum, y;
     small_begin(&s);
@@ -139,10 +139,10 @@ START_TEST(an_output_that_backward_reads_is_made_again) {
     dmi_graph_segment(s.g);
     y = linear_of(s.g, sum, "y");
     small_plan(&s, &y, 1, DM_RECOMPUTE_BLOCKS);
-    int32_t again[6] = {0};
+    int32_t recomputed[6] = {0};
     for (int32_t i = 0; i < s.g->step_count; i++)
-        again[s.g->steps[i].node] += s.g->steps[i].phase == DMI_PHASE_RECOMPUTE;
-    for (int32_t i = 0; i < 6; i++) ck_assert_int_eq(again[i], i < 4);
+        recomputed[s.g->steps[i].node] += s.g->steps[i].phase == DMI_PHASE_RECOMPUTE;
+    for (int32_t i = 0; i < 6; i++) ck_assert_int_eq(recomputed[i], i < 4);
     small_end(&s);
 }
 END_TEST
@@ -162,7 +162,7 @@ END_TEST
 
 /* ---- the same bits ---- */
 
-/* Between them: every way that time enters, attention of several heads, classes, dropout, and the
+/* Between them: every time embedding, attention of several heads, classes, dropout, and the
  * middle's attention. */
 static dm_unet_options variant(int32_t which) {
     dm_unet_options o = network_options();
@@ -284,8 +284,8 @@ END_TEST
 
 /* ---- less memory ---- */
 
-/* Where only the degree that takes least fits, it trains and the others are refused. */
-START_TEST(less_memory_is_enough) {
+/* Where only the degree with the least memory fits, it trains and the others are refused. */
+START_TEST(recomputing_fits_a_smaller_limit) {
     uint64_t used[DEGREES];
     for (int32_t pass = 0; pass < 2; pass++)
         for (int32_t recompute = 0; recompute < DEGREES; recompute++) {
@@ -335,9 +335,9 @@ static void change_file(const char *path, const char *from, const char *to) {
     free(bytes);
 }
 
-/* A checkpoint brings the option; one without it, of before there was the option, means none; and
- * either goes on with the same bits. */
-START_TEST(checkpoints_bring_it) {
+/* A checkpoint holds the option; one without it, of before there was the option, means none; and
+ * either continues with the same bits. */
+START_TEST(checkpoints_keep_the_option) {
     char path[256];
     size_t floats;
     training t;
@@ -377,11 +377,11 @@ Suite *test_recompute_suite(void) {
     TCase *tcase = tcase_create("recompute");
     tcase_set_timeout(tcase, 30);
     tcase_add_loop_test(tcase, steps_are_these, 0, DEGREES);
-    tcase_add_test(tcase, an_output_that_backward_reads_is_made_again);
+    tcase_add_test(tcase, an_output_that_backward_reads_is_recomputed);
     tcase_add_test(tcase, outputs_stay);
     tcase_add_test(tcase, training_has_the_same_bits);
-    tcase_add_test(tcase, less_memory_is_enough);
-    tcase_add_test(tcase, checkpoints_bring_it);
+    tcase_add_test(tcase, recomputing_fits_a_smaller_limit);
+    tcase_add_test(tcase, checkpoints_keep_the_option);
     suite_add_tcase(suite, tcase);
     TCase *slow = tcase_create("gradients");
     tcase_set_timeout(slow, 30);

@@ -152,7 +152,7 @@ START_TEST(memory_holds_the_bytes_of_the_file) {
 }
 END_TEST
 
-START_TEST(nothing_at_all) {
+START_TEST(empty_file) {
     dmi_host host = {0};
     const char *path = path_of("empty.safetensors");
     dmi_safetensors_writer *w;
@@ -208,7 +208,7 @@ START_TEST(many_tensors) {
 }
 END_TEST
 
-START_TEST(what_cannot_be_added) {
+START_TEST(invalid_tensors_are_refused) {
     dmi_host host = {0};
     dmi_safetensors_writer *w;
     ck_assert_int_eq(dmi_safetensors_begin(&host, &w), DMI_OK);
@@ -294,13 +294,13 @@ START_TEST(larger_than_memory) {
 }
 END_TEST
 
-/* Each allocation refused in turn, until both calls succeed. */
-typedef struct refusing {
+/* Each allocation fails in turn, until both calls succeed. */
+typedef struct failing {
     int left;
-} refusing;
+} failing;
 
-static void *refuse_some(void *user, size_t size) {
-    refusing *r = user;
+static void *fail_some(void *user, size_t size) {
+    failing *r = user;
     return r->left-- > 0 ? malloc(size) : NULL;
 }
 
@@ -309,27 +309,27 @@ static void release_plain(void *user, void *pointer, size_t size) {
     free(pointer);
 }
 
-START_TEST(refused_allocations) {
+START_TEST(every_allocation_may_fail) {
     dmi_host plain = {0};
     const char *path = path_of("sample.safetensors");
     write_sample(&plain, path);
-    refusing r;
-    dmi_host host = {.allocate = refuse_some, .release = release_plain, .allocator_user = &r};
+    failing r;
+    dmi_host host = {.allocate = fail_some, .release = release_plain, .allocator_user = &r};
     int32_t status = DMI_ERROR_OUT_OF_MEMORY;
-    int refused = 0;
-    for (; status != DMI_OK; refused++) {
-        r.left = refused;
+    int failed = 0;
+    for (; status != DMI_OK; failed++) {
+        r.left = failed;
         dmi_safetensors *file;
         status = dmi_safetensors_open(&host, &file, path);
         ck_assert(status == DMI_OK || (status == DMI_ERROR_OUT_OF_MEMORY && file == NULL));
         dmi_safetensors_close(&host, file);
         ck_assert_uint_eq(host.used, 0);
     }
-    ck_assert_int_gt(refused, 4);
+    ck_assert_int_gt(failed, 4);
 
     status = DMI_ERROR_OUT_OF_MEMORY;
-    for (refused = 0; status != DMI_OK; refused++) {
-        r.left = refused;
+    for (failed = 0; status != DMI_OK; failed++) {
+        r.left = failed;
         dmi_safetensors_writer *w;
         status = dmi_safetensors_begin(&host, &w);
         ck_assert(status == DMI_OK || w == NULL);
@@ -345,7 +345,7 @@ START_TEST(refused_allocations) {
         dmi_safetensors_free(&host, w);
         ck_assert_uint_eq(host.used, 0);
     }
-    ck_assert_int_gt(refused, 6);
+    ck_assert_int_gt(failed, 6);
 }
 END_TEST
 
@@ -357,11 +357,11 @@ Suite *test_safetensors_suite(void) {
     tcase_add_test(tests, round_trip);
     tcase_add_test(tests, exact_bytes);
     tcase_add_test(tests, memory_holds_the_bytes_of_the_file);
-    tcase_add_test(tests, nothing_at_all);
+    tcase_add_test(tests, empty_file);
     tcase_add_test(tests, many_tensors);
-    tcase_add_test(tests, what_cannot_be_added);
+    tcase_add_test(tests, invalid_tensors_are_refused);
     tcase_add_test(tests, larger_than_memory);
-    tcase_add_test(tests, refused_allocations);
+    tcase_add_test(tests, every_allocation_may_fail);
     suite_add_tcase(suite, tests);
     return suite;
 }

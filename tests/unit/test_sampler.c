@@ -2,9 +2,9 @@
 #include "support/allocator.h"
 #include "support/sampling.h"
 
-/* ---- one picture, whatever its batch ---- */
+/* ---- one image, whatever its batch ---- */
 
-START_TEST(alone_and_in_batches) {
+START_TEST(images_are_the_same_in_any_batch) {
     enum { COUNT = 7, TOTAL = COUNT * ELEMENTS };
     dm_sampler_options o = test_sampler_options(_i, STEPS, DM_SPACING_TRAILING);
     o.eta = _i == DM_SOLVER_DDIM ? 0.5 : 0;
@@ -80,7 +80,7 @@ static dm_unet *network_of(int32_t classes, int32_t out_channels) {
 }
 
 START_TEST(network_in_batches) {
-    enum { COUNT = 5, PICTURE = 16 * 16 * 3, TOTAL = COUNT * PICTURE };
+    enum { COUNT = 5, IMAGE = 16 * 16 * 3, TOTAL = COUNT * IMAGE };
     static float whole[TOTAL], other[TOTAL];
     const int32_t labels[COUNT] = {0, 3, -1, 2, 1};
     dm_unet *unet = network_of(4, 3);
@@ -179,7 +179,8 @@ Suite *test_sampler_suite(void) {
     TCase *tcase = tcase_create("sampler");
     tcase_add_checked_fixture(tcase, test_sampling_setup, test_sampling_teardown);
     tcase_set_timeout(tcase, 20);
-    tcase_add_loop_test(tcase, alone_and_in_batches, DM_SOLVER_DDPM, DM_SOLVER_DDIM + 1);
+    tcase_add_loop_test(tcase, images_are_the_same_in_any_batch, DM_SOLVER_DDPM,
+                        DM_SOLVER_DDIM + 1);
     tcase_add_test(tcase, runs_allocate_once);
     tcase_add_test(tcase, network_in_batches);
     tcase_add_test(tcase, network_refused);

@@ -5,7 +5,7 @@ typedef struct record {
     dm_sampler *sampler;
     int32_t calls, steps[64];
     size_t firsts[64], counts[64];
-    int32_t fail_at, answer; /* the call that answers, and what */
+    int32_t fail_at, result; /* the call that fails, and its return value */
     int32_t cancel_at;       /* the call that cancels */
     float x_t[2 * ELEMENTS], x_0[2 * ELEMENTS];
 } record;
@@ -17,7 +17,7 @@ static int32_t note(record *log, int32_t step, size_t first, size_t count) {
     log->counts[log->calls] = count;
     log->calls++;
     if (log->calls == log->cancel_at) dm_sampler_cancel(log->sampler);
-    return log->calls == log->fail_at ? log->answer : 0;
+    return log->calls == log->fail_at ? log->result : 0;
 }
 
 static int32_t progress(void *user, const dm_sampler_progress *p) {
@@ -40,7 +40,7 @@ static int32_t noise_source(void *user, const dm_noise_request *request, float *
     return note(user, request->step, request->first, request->count);
 }
 
-START_TEST(progress_is_told) {
+START_TEST(progress_reports_every_step) {
     dm_sampler_options o = test_sampler_options(DM_SOLVER_DDPM, STEPS, DM_SPACING_TRAILING);
     o.batch_size = 2;
     dm_sampler *sampler = test_sampler_of(test_wave, NULL, DM_PREDICT_V, &o);
@@ -56,7 +56,7 @@ START_TEST(progress_is_told) {
         ck_assert_uint_eq(log.firsts[i], i < STEPS ? 0 : 2);
         ck_assert_uint_eq(log.counts[i], i < STEPS ? 2 : 1);
     }
-    /* The last step adds no noise: the picture is the x_0 predicted there. */
+    /* The last step adds no noise: the image is the x_0 predicted there. */
     ck_assert_mem_eq(log.x_t, images + 2 * ELEMENTS, ELEMENTS * sizeof(float));
     test_close(log.x_t, log.x_0, ELEMENTS, 1e-6);
     for (int i = 0; i < ELEMENTS; i++) ck_assert(fabsf(log.x_0[i]) <= 1);
@@ -81,7 +81,7 @@ START_TEST(noise_of_the_caller) {
         ck_assert_uint_eq(log.firsts[i], i < STEPS ? 0 : 2);
         ck_assert_uint_eq(log.counts[i], i < STEPS ? 2 : 1);
     }
-    /* A start takes the place of step 0 alone. */
+    /* Initial noise replaces step 0 alone. */
     for (size_t n = 0; n < 3; n++) test_fill(start + n * ELEMENTS, ELEMENTS, n, 1);
     r.initial_noise = start;
     log = (record){0};
@@ -90,7 +90,7 @@ START_TEST(noise_of_the_caller) {
     ck_assert_int_eq(log.calls, 2 * STEPS - 2);
     dm_sampler_destroy(sampler);
 
-    /* DDIM with eta 0 asks for the start only. */
+    /* DDIM with eta 0 requests the initial noise only. */
     o.solver = DM_SOLVER_DDIM;
     sampler = test_sampler_of(test_wave, NULL, DM_PREDICT_V, &o);
     log = (record){0};
@@ -101,24 +101,24 @@ START_TEST(noise_of_the_caller) {
 }
 END_TEST
 
-START_TEST(callbacks_fail) {
+START_TEST(failed_callbacks_end_a_run) {
     dm_sampler_options o = test_sampler_options(DM_SOLVER_DDPM, STEPS, DM_SPACING_TRAILING);
     dm_sampler *sampler = test_sampler_of(test_wave, NULL, DM_PREDICT_V, &o);
     float images[ELEMENTS];
-    record log = {.fail_at = 1, .answer = 7};
+    record log = {.fail_at = 1, .result = 7};
     dm_sampler_request r = test_sampler_request(1);
     r.noise = noise_source;
     r.noise_user = &log;
     fails(DM_ERROR_CALLBACK_FAILED,
           dm_sampler_run(sampler, test_counted(sampler, &r), images, ELEMENTS),
           "sampler: the noise source returned 7");
-    log = (record){.fail_at = 4, .answer = -1};
+    log = (record){.fail_at = 4, .result = -1};
     fails(DM_ERROR_CALLBACK_FAILED,
           dm_sampler_run(sampler, test_counted(sampler, &r), images, ELEMENTS),
           "sampler: the noise source returned -1");
     r.noise = NULL;
     r.progress = progress;
-    log = (record){.fail_at = 2, .answer = 1};
+    log = (record){.fail_at = 2, .result = 1};
     r.progress_user = &log;
     fails(DM_ERROR_CANCELLED, dm_sampler_run(sampler, test_counted(sampler, &r), images, ELEMENTS),
           "the progress callback returned 1");
@@ -129,7 +129,7 @@ START_TEST(callbacks_fail) {
 }
 END_TEST
 
-START_TEST(cancelled) {
+START_TEST(runs_can_be_cancelled) {
     dm_sampler_options o = test_sampler_options(DM_SOLVER_DDIM, STEPS, DM_SPACING_TRAILING);
     dm_sampler *sampler = test_sampler_of(test_wave, NULL, DM_PREDICT_V, &o);
     float images[ELEMENTS];
@@ -140,18 +140,18 @@ START_TEST(cancelled) {
     fails(DM_ERROR_CANCELLED, dm_sampler_run(sampler, test_counted(sampler, &r), images, ELEMENTS),
           "after step 3 of 8");
     ck_assert_int_eq(log.calls, 3);
-    /* Even after the last step. */
+    /* After the last step too. */
     log = (record){.sampler = sampler, .cancel_at = STEPS};
     fails(DM_ERROR_CANCELLED, dm_sampler_run(sampler, test_counted(sampler, &r), images, ELEMENTS),
           "after step 8 of 8");
-    /* One that comes before the run stops it, and is then spent. */
+    /* A cancel before the run stops it, and only it. */
     dm_sampler_cancel(sampler);
     log = (record){0};
     fails(DM_ERROR_CANCELLED, dm_sampler_run(sampler, test_counted(sampler, &r), images, ELEMENTS),
           "after step 0 of 8");
     ck_assert_int_eq(log.calls, 0);
     ok(dm_sampler_run(sampler, test_counted(sampler, &r), images, ELEMENTS));
-    /* One that fails for another reason does not spend it. */
+    /* A run that fails for another reason does not use it up. */
     dm_sampler_cancel(sampler);
     fails(DM_ERROR_INVALID_ARGUMENT,
           dm_sampler_run(sampler, test_counted(sampler, &r), NULL, ELEMENTS), "'images' is NULL");
@@ -164,9 +164,9 @@ START_TEST(cancelled) {
 }
 END_TEST
 
-/* NaN in picture 2 from the timestep that `user` points to on; a negative one is an error
+/* NaN in image 2 from the timestep that `user` points to on; a negative one is an error
  * instead. */
-static int32_t breaks(void *user, const dm_denoiser_input *input, float *output, size_t size) {
+static int32_t give_nan(void *user, const dm_denoiser_input *input, float *output, size_t size) {
     size_t count = (size_t)input->count, elements = size / count;
     float from = *(const float *)user;
     if (from < 0) return 42;
@@ -181,10 +181,10 @@ static int32_t nan_noise(void *user, const dm_noise_request *request, float *noi
     return 0;
 }
 
-START_TEST(not_finite) {
+START_TEST(values_that_are_not_finite_are_named) {
     float from = 500, images[4 * ELEMENTS];
     dm_sampler_options o = test_sampler_options(DM_SOLVER_DDPM, STEPS, DM_SPACING_TRAILING);
-    dm_sampler *sampler = test_sampler_of(breaks, &from, DM_PREDICT_V, &o);
+    dm_sampler *sampler = test_sampler_of(give_nan, &from, DM_PREDICT_V, &o);
     dm_sampler_request r = test_sampler_request(4);
     fails(DM_ERROR_NOT_FINITE,
           dm_sampler_run(sampler, test_counted(sampler, &r), images, 4 * ELEMENTS),
@@ -222,11 +222,11 @@ Suite *test_sampler_callbacks_suite(void) {
     TCase *tcase = tcase_create("sampler_callbacks");
     tcase_add_checked_fixture(tcase, test_sampling_setup, test_sampling_teardown);
     tcase_set_timeout(tcase, 20);
-    tcase_add_test(tcase, progress_is_told);
+    tcase_add_test(tcase, progress_reports_every_step);
     tcase_add_test(tcase, noise_of_the_caller);
-    tcase_add_test(tcase, callbacks_fail);
-    tcase_add_test(tcase, cancelled);
-    tcase_add_test(tcase, not_finite);
+    tcase_add_test(tcase, failed_callbacks_end_a_run);
+    tcase_add_test(tcase, runs_can_be_cancelled);
+    tcase_add_test(tcase, values_that_are_not_finite_are_named);
     suite_add_tcase(suite, tcase);
     return suite;
 }

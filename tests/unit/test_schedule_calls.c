@@ -1,4 +1,4 @@
-/* What the public functions of schedules tell: levels, options, contexts, and files in memory. */
+/* The public functions of schedules: levels, options, contexts, and files in memory. */
 #include "core/metadata.h"
 #include "diffusion/schedule.h"
 #include "support/sampling.h"
@@ -41,7 +41,7 @@ START_TEST(levels_are_the_series) {
 }
 END_TEST
 
-START_TEST(options_are_told) {
+START_TEST(options_can_be_read) {
     const double betas[] = {0.1, 0.2};
     dm_schedule_options o;
     dm_schedule *s, *again;
@@ -121,7 +121,7 @@ Suite *test_schedule_calls_suite(void) {
     TCase *tcase = tcase_create("schedule_calls");
     tcase_add_checked_fixture(tcase, test_sampling_setup, test_sampling_teardown);
     tcase_add_loop_test(tcase, levels_are_the_series, 0, DM_SCHEDULE_EDM + 1);
-    tcase_add_test(tcase, options_are_told);
+    tcase_add_test(tcase, options_can_be_read);
     tcase_add_test(tcase, from_memory);
     tcase_add_test(tcase, of_a_busy_context);
     suite_add_tcase(suite, tcase);

@@ -214,7 +214,7 @@ END_TEST
 /* ---- ends ---- */
 
 /* 0: the network is destroyed before its share; 1: its context too. */
-START_TEST(owners_may_go_first) {
+START_TEST(owners_may_be_destroyed_first) {
     static outputs want, got;
     char warning[256] = "", unused[256] = "";
     test_allocator owned, shared;
@@ -341,7 +341,7 @@ Suite *test_shared_suite(void) {
     tcase_add_test(tcase, eight_threads_on_one_network);
     tcase_add_test(tcase, shared_weights_are_read_only);
     tcase_add_test(tcase, a_network_in_training_is_not_shared);
-    tcase_add_loop_test(tcase, owners_may_go_first, 0, 2);
+    tcase_add_loop_test(tcase, owners_may_be_destroyed_first, 0, 2);
     tcase_add_test(tcase, shares_have_the_owners_properties);
     tcase_add_test(tcase, every_allocation_may_fail);
     tcase_add_test(tcase, busy_owners_can_be_shared);

@@ -1,4 +1,4 @@
-/* Solvers: which timesteps are visited, the coefficients of each step, and distributions whose
+/* Solvers: the timesteps of a run, the coefficients of each step, and distributions whose
  * exact denoiser is known. */
 #include "sample/solver.h"
 
@@ -288,7 +288,7 @@ START_TEST(ddim_on_a_gaussian) {
 }
 END_TEST
 
-static void moments(const float *values, size_t count, double *mean, double *deviation) {
+static void mean_and_deviation(const float *values, size_t count, double *mean, double *deviation) {
     double sum = 0, squares = 0;
     for (size_t i = 0; i < count; i++) sum += values[i], squares += (double)values[i] * values[i];
     *mean = sum / (double)count;
@@ -310,7 +310,7 @@ START_TEST(noisy_solvers_on_a_gaussian) {
     r.seed = 11;
     ok(dm_sampler_run(sampler, test_counted(sampler, &r), images, TOTAL));
     double mean, deviation;
-    moments(images, TOTAL, &mean, &deviation);
+    mean_and_deviation(images, TOTAL, &mean, &deviation);
     /* 12,288 values: standard errors 0.0027 and 0.0019, of which 4; 1000 steps bias the deviation
      * by 0.001 to 0.002. */
     ck_assert_double_eq_tol(mean, gauss_mean, 0.011);

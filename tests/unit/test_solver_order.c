@@ -124,7 +124,7 @@ static double flow_error(int32_t solver, int32_t intervals) {
     r.initial_noise = start;
     ok(dm_sampler_run(sampler, test_counted(sampler, &r), images, PIXELS));
     double worst = 0;
-    /* x at s = 1 is eps, which sigma eps goes on from where sigma is large. */
+    /* x at s = 1 is eps, which sigma eps continues from where sigma is large. */
     for (int i = 0; i < PIXELS; i++)
         worst = fmax(worst, fabs(images[i] - exact(1e4 * start[i] + 0.17, 1e4, 1e-4)));
     dm_sampler_destroy(sampler);

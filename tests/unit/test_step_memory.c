@@ -1,4 +1,4 @@
-/* Nothing is allocated once work is under way, counted where allocations arrive: at the context's
+/* Nothing is allocated once work is under way, counted by the allocator: the context's
  * hooks. Steps of training allocate nothing at all, the network nothing once it has run for a
  * count, a sampler nothing after its first step. */
 #include "support/allocator.h"
@@ -93,7 +93,7 @@ static const variant variants[] = {
 };
 enum { VARIANTS = sizeof variants / sizeof *variants };
 
-/* Timesteps are few, so that they are drawn by their losses before the test ends. */
+/* Timesteps are few, so that they are sampled by their losses before the test ends. */
 static void set_new_ones(int32_t which, dm_trainer_options *o, dm_schedule_options *schedule) {
     if (which == 1) {
         schedule->timesteps = 3;
@@ -114,7 +114,7 @@ static void set_new_ones(int32_t which, dm_trainer_options *o, dm_schedule_optio
     }
 }
 
-/* One step in each way that there is, in turn. */
+/* One step by each call that there is, in turn. */
 static int32_t step(dm_trainer *trainer, const dm_train_batch *batch, int32_t time) {
     dm_train_stats stats = {.struct_size = sizeof stats};
     if (time % 3 == 0) return dm_trainer_step(trainer, &stats);
@@ -184,7 +184,7 @@ START_TEST(forward_passes) {
     test_accepted(context, network_forward(unet, y, x, t, classes, 3));
     const mark before = mark_of(&allocator);
     for (int32_t i = 0; i < STEPS; i++) {
-        /* Changed weights are transformed anew, into the place of the old ones. */
+        /* Changed weights are transformed anew, into the memory of the old ones. */
         if (i == 2) test_accepted(context, network_set(unet, "conv_in.bias", bias, 16));
         test_accepted(context, network_forward(unet, y, x, t, i % 2 ? classes : NULL, 3));
         check_quiet(&allocator, before, "forward", i);

@@ -291,7 +291,7 @@ START_TEST(wrong_checksums) {
 }
 END_TEST
 
-START_TEST(what_is_no_archive) {
+START_TEST(other_files_are_refused) {
     make_plain();
     size_t size = gzip(packed, sizeof packed, made.bytes, made.size);
     memcpy(packed + size, "rubbish", 7);
@@ -372,7 +372,7 @@ END_TEST
 
 /* No damage may lead outside of memory: any one bit of an archive's headers is turned, and all of
  * it is read. */
-START_TEST(turned_bits) {
+START_TEST(flipped_bits) {
     dmi_host host = {0};
     char names[2000];
     make_content();
@@ -420,9 +420,9 @@ Suite *test_targz_suite(void) {
     tcase_add_test(tests, truncated_plain);
     tcase_add_test(tests, truncated_gzip);
     tcase_add_test(tests, wrong_checksums);
-    tcase_add_test(tests, what_is_no_archive);
+    tcase_add_test(tests, other_files_are_refused);
     tcase_add_test(tests, malformed_headers);
-    tcase_add_test(tests, turned_bits);
+    tcase_add_test(tests, flipped_bits);
     tcase_add_test(tests, limits);
     suite_add_tcase(suite, tests);
     return suite;

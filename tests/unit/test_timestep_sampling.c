@@ -1,4 +1,4 @@
-/* Which levels of noise are trained on: each way of drawing against its distribution (bounds are
+/* The noise levels of training: each distribution against its formula (bounds are
  * four standard errors), and runs whose timesteps are drawn by their losses, which go on bit for
  * bit. */
 #include "base/random.h"
@@ -164,7 +164,7 @@ END_TEST
 
 /* Timesteps come as often as their shares say, and the weighted mean of anything is that over
  * uniform timesteps. */
-START_TEST(drawn_by_probability_and_unbiased) {
+START_TEST(sampling_follows_the_losses_and_is_unbiased) {
     int32_t seen[T] = {0};
     double sum = 0, squares = 0, want = 0;
     begin(DM_SCHEDULE_LINEAR, DM_TIMESTEPS_LOSS_AWARE, 1, 0, 1);
@@ -269,7 +269,7 @@ START_TEST(resumed_runs_are_the_same_bits) {
 }
 END_TEST
 
-/* Values that the file's checks must find before they are array places and probabilities. */
+/* Values that the file's checks must find before they are used as indices and probabilities. */
 static const struct {
     float count, loss;
     const char *words;
@@ -361,7 +361,7 @@ Suite *test_timestep_sampling_suite(void) {
     tcase_add_test(tcase, log_normal_sigmas);
     tcase_add_test(tcase, shares_follow_the_losses);
     tcase_add_test(tcase, uniform_until_all_have_ten);
-    tcase_add_test(tcase, drawn_by_probability_and_unbiased);
+    tcase_add_test(tcase, sampling_follows_the_losses_and_is_unbiased);
     tcase_add_test(tcase, losses_are_those_of_the_images);
     tcase_add_test(tcase, resumed_runs_are_the_same_bits);
     tcase_add_loop_test(tcase, damaged_losses, 0, (int)(sizeof damages / sizeof *damages));

@@ -7,7 +7,7 @@
 /* ---- learning ---- */
 
 /* The same images, noise and timesteps over and over can be learned by heart. */
-START_TEST(a_batch_is_learned_by_heart) {
+START_TEST(one_batch_can_be_overfitted) {
     training t;
     training_given given;
     training_setup setup = training_default();
@@ -253,7 +253,7 @@ START_TEST(dropout_is_drawn_anew) {
 }
 END_TEST
 
-/* What the network keeps for running, made from its weights, is made again after a step. */
+/* What is cached for running, computed from the weights, is recomputed after a step. */
 START_TEST(network_runs_between_steps) {
     training t, other;
     training_given given;
@@ -392,7 +392,7 @@ Suite *test_trainer_suite(void) {
     Suite *suite = suite_create("trainer");
     TCase *tcase = tcase_create("trainer");
     tcase_set_timeout(tcase, 20);
-    tcase_add_loop_test(tcase, a_batch_is_learned_by_heart, DM_PREDICT_EPS, DM_PREDICT_V + 1);
+    tcase_add_loop_test(tcase, one_batch_can_be_overfitted, DM_PREDICT_EPS, DM_PREDICT_V + 1);
     tcase_add_loop_test(tcase, first_loss_is_the_targets_size, DM_PREDICT_EPS, DM_PREDICT_V + 1);
     tcase_add_loop_test(tcase, accumulation_is_a_larger_batch, 1, 4);
     tcase_add_test(tcase, rate_of_each_step);

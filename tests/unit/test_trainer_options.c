@@ -99,7 +99,7 @@ START_TEST(decay_needs_its_end) {
 }
 END_TEST
 
-START_TEST(options_come_back) {
+START_TEST(options_can_be_read) {
     training t;
     training_setup setup = training_default();
     setup.options.warmup_steps = 77;
@@ -125,7 +125,7 @@ Suite *test_trainer_options_suite(void) {
     tcase_add_loop_test(tcase, bad_options_are_named, 0,
                         (int)(sizeof bad_options / sizeof *bad_options));
     tcase_add_test(tcase, decay_needs_its_end);
-    tcase_add_test(tcase, options_come_back);
+    tcase_add_test(tcase, options_can_be_read);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -7,7 +7,7 @@
 
 static const float bad_values[] = {NAN, INFINITY, -INFINITY, 1e38f};
 
-START_TEST(what_is_not_finite_changes_nothing) {
+START_TEST(losses_that_are_not_finite_change_nothing) {
     training t;
     training_given given;
     size_t floats;
@@ -228,7 +228,7 @@ Suite *test_trainer_run_suite(void);
 Suite *test_trainer_run_suite(void) {
     Suite *suite = suite_create("trainer_run");
     TCase *tcase = tcase_create("trainer_run");
-    tcase_add_loop_test(tcase, what_is_not_finite_changes_nothing, 0,
+    tcase_add_loop_test(tcase, losses_that_are_not_finite_change_nothing, 0,
                         (int)(sizeof bad_values / sizeof *bad_values));
     tcase_add_test(tcase, gradients_that_overflow_are_skipped);
     tcase_add_test(tcase, gradients_whose_squares_overflow_are_skipped);

@@ -1,5 +1,5 @@
-/* What is done to images and labels on their way to the network: labels that are dropped, random
- * crops, and what a self-conditioned network saw before. */
+/* What is done to images and labels before the network gets them: dropped labels, random
+ * crops, and self-conditioning. */
 #include "base/random.h"
 #include "support/kernels.h"
 #include "support/network.h"
@@ -96,10 +96,10 @@ static bool find_shift(const float *got, uint64_t index, int32_t most, int32_t *
     return false;
 }
 
-/* Each of the 49 places is as likely: the means of both ways are 0 within four standard errors, and
- * the ends are met. */
+/* Each of the 49 offsets is equally likely: the means of both directions are 0 within four standard
+ * errors, and the ends are met. */
 START_TEST(crops_are_anywhere_within_the_padding) {
-    enum { BATCH = 8, STEPS = 50, PADDING = 3, DRAWN = BATCH * STEPS };
+    enum { BATCH = 8, STEPS = 50, PADDING = 3, SAMPLES = BATCH * STEPS };
     training t;
     int32_t sums[2] = {0}, ends[4] = {0};
     training_setup setup = training_default();
@@ -120,9 +120,9 @@ START_TEST(crops_are_anywhere_within_the_padding) {
         }
     }
     double error =
-        2 / sqrt(DRAWN); /* the variance of a place is ((2 PADDING + 1)^2 - 1) / 12 = 4 */
-    ck_assert_double_le(fabs((double)sums[0] / DRAWN), 4 * error);
-    ck_assert_double_le(fabs((double)sums[1] / DRAWN), 4 * error);
+        2 / sqrt(SAMPLES); /* the variance of an offset is ((2 PADDING + 1)^2 - 1) / 12 = 4 */
+    ck_assert_double_le(fabs((double)sums[0] / SAMPLES), 4 * error);
+    ck_assert_double_le(fabs((double)sums[1] / SAMPLES), 4 * error);
     for (int32_t k = 0; k < 4; k++) ck_assert_int_eq(ends[k], PADDING);
     training_end(&t);
 }
@@ -140,7 +140,7 @@ static training_setup self_conditioned(double rate) {
 }
 
 /* Passes are decided one by one, and their share is the rate within four standard errors. */
-START_TEST(passes_look_twice_at_the_rate) {
+START_TEST(passes_self_condition_at_the_rate) {
     enum { PASSES = 4000 };
     training t;
     training_setup setup = self_conditioned(0.3);
@@ -181,8 +181,8 @@ START_TEST(self_condition_follows_the_loop) {
 }
 END_TEST
 
-/* Parts a graph's input into x_t and what stands at its side. */
-static void part_input(const training *t, float *x, float *side) {
+/* Splits the input of a graph into x_t and the condition beside it. */
+static void split_input(const training *t, float *x, float *side) {
     enum { C = TRAINING_CHANNELS };
     const float *all = input(t, t->trainer->train.x);
     for (int32_t i = 0; i < 4 * TRAINING_ELEMENTS; i++) {
@@ -191,11 +191,11 @@ static void part_input(const training *t, float *x, float *side) {
     }
 }
 
-/* With the rate 0, 0 stands at x_t's side; with 1, the x_0 in what the network answers to that,
+/* With rate 0 the condition is 0; with rate 1 it is the x_0 of the model output for that input,
  * clipped. */
-START_TEST(the_network_sees_what_it_saw) {
+START_TEST(the_condition_is_the_clipped_prediction) {
     enum { C = TRAINING_CHANNELS, FLOATS = 4 * TRAINING_ELEMENTS };
-    static float x[FLOATS], side[FLOATS], asked[2 * FLOATS], answer[2 * FLOATS], want[FLOATS];
+    static float x[FLOATS], side[FLOATS], model_input[2 * FLOATS], output[2 * FLOATS], want[FLOATS];
     static const int32_t predictions[] = {DM_PREDICT_EPS, DM_PREDICT_V, DM_PREDICT_EDM,
                                           DM_PREDICT_EPS};
     training t;
@@ -211,20 +211,20 @@ START_TEST(the_network_sees_what_it_saw) {
     for (int32_t i = 0; i < 5; i++)
         training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL));
     training_require(&t, dm_trainer_set_learning_rate(
-                             t.trainer, 0)); /* the weights are those of the answer below */
+                             t.trainer, 0)); /* the evaluation below has the same weights */
     training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL));
-    part_input(&t, x, side);
+    split_input(&t, x, side);
     for (size_t i = 0; i < FLOATS; i++) {
-        asked[i / C * 2 * C + i % C] = x[i];
-        asked[i / C * 2 * C + C + i % C] = 0;
+        model_input[i / C * 2 * C + i % C] = x[i];
+        model_input[i / C * 2 * C + C + i % C] = 0;
     }
-    training_require(&t, network_forward(t.unet, answer, asked, input(&t, t.trainer->train.t), NULL,
-                                         4));
+    training_require(&t, network_forward(t.unet, output, model_input, input(&t, t.trainer->train.t),
+                                         NULL, 4));
     for (size_t i = 0; i < FLOATS; i++) {
         const dmi_prediction_coefficients *r =
             &t.trainer->batch.levels[i / TRAINING_ELEMENTS].coefficients;
         want[i] = (float)fmin(
-            fmax(r->x0_x * x[i] / r->input + r->x0_output * answer[i / C * out + i % C], -1), 1);
+            fmax(r->x0_x * x[i] / r->input + r->x0_output * output[i / C * out + i % C], -1), 1);
     }
     test_close(side, want, FLOATS, 1e-5);
     training_end(&t);
@@ -232,14 +232,14 @@ START_TEST(the_network_sees_what_it_saw) {
     setup.options.self_conditioning_rate = 0;
     training_begin(&t, &setup);
     training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL));
-    part_input(&t, want, side);
+    split_input(&t, want, side);
     for (size_t i = 0; i < FLOATS; i++) ck_assert(side[i] == 0);
     test_close(x, want, FLOATS, 1e-7);
     training_end(&t);
 }
 END_TEST
 
-/* ---- threads, and what is refused ---- */
+/* ---- threads, and refused options ---- */
 
 /* Everything of this file at once. */
 static training_setup everything(void) {
@@ -273,20 +273,20 @@ START_TEST(the_same_bits_with_any_threads) {
 }
 END_TEST
 
-typedef struct refusal {
+typedef struct refused_case {
     double label_dropout;
     int32_t classes, use_labels, crop_padding;
     const char *words;
-} refusal;
+} refused_case;
 
-static const refusal refusals[] = {
+static const refused_case refused_cases[] = {
     {0.1, 0, 1, 0, "'label_dropout' 0.1|'classes' 0|cannot be combined"},
     {0.2, 4, 0, 0, "'label_dropout' 0.2|'use_labels' 0|cannot be combined"},
     {0, 0, 1, TRAINING_SIDE, "'crop_padding' 8|8 x 8|cannot be combined"},
 };
 
 START_TEST(options_that_cannot_be_combined) {
-    const refusal *r = &refusals[_i];
+    const refused_case *r = &refused_cases[_i];
     training t;
     training_setup setup = training_default();
     setup.classes = r->classes;
@@ -309,12 +309,12 @@ Suite *test_training_options_suite(void) {
     tcase_add_loop_test(tcase, labels_are_dropped_at_the_rate, 0, 4);
     tcase_add_test(tcase, shift_follows_the_loop);
     tcase_add_test(tcase, crops_are_anywhere_within_the_padding);
-    tcase_add_test(tcase, passes_look_twice_at_the_rate);
+    tcase_add_test(tcase, passes_self_condition_at_the_rate);
     tcase_add_test(tcase, self_condition_follows_the_loop);
-    tcase_add_loop_test(tcase, the_network_sees_what_it_saw, 0, 4);
+    tcase_add_loop_test(tcase, the_condition_is_the_clipped_prediction, 0, 4);
     tcase_add_test(tcase, the_same_bits_with_any_threads);
     tcase_add_loop_test(tcase, options_that_cannot_be_combined, 0,
-                        (int)(sizeof refusals / sizeof *refusals));
+                        (int)(sizeof refused_cases / sizeof *refused_cases));
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -336,7 +336,7 @@ END_TEST
 
 /* A image's bits are its own: whatever goes through with it or went through before, with any
  * number of threads. What is kept of the weights is made anew when they change. */
-START_TEST(images_are_the_same_in_any_company) {
+START_TEST(images_are_the_same_in_any_batch) {
     static network_input in;
     static float want[NETWORK_IMAGES][NETWORK_ELEMENTS], got[NETWORK_IMAGES][NETWORK_ELEMENTS];
     static const size_t counts[] = {5, 1, 3, 5};
@@ -387,7 +387,7 @@ Suite *test_unet_suite(void) {
     TCase *slow = tcase_create("large");
     tcase_set_timeout(slow, 30);
     tcase_set_tags(slow, "slow"); /* under a memory checker */
-    tcase_add_loop_test(slow, images_are_the_same_in_any_company, DMI_ISA_BASE, dmi_cpu_isa() + 1);
+    tcase_add_loop_test(slow, images_are_the_same_in_any_batch, DMI_ISA_BASE, dmi_cpu_isa() + 1);
     suite_add_tcase(suite, slow);
     return suite;
 }

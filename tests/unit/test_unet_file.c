@@ -1,4 +1,4 @@
-/* Networks in files, and what of memory they take: nothing is lost on the way, and nothing is left
+/* Networks in files, and what of memory they take: nothing is lost, and nothing is left
  * where something fails. */
 #include "diffusion.h"
 #include "support/allocator.h"
@@ -15,7 +15,7 @@ static const char *path_in(const char *folder, const char *name) {
 
 /* ---- files ---- */
 
-START_TEST(everything_comes_back) {
+START_TEST(files_hold_the_whole_network) {
     enum { T = 30 };
     dm_context *context = test_context_new(NULL, 0), *other = test_context_new(NULL, 0);
     dm_schedule_options o;
@@ -68,7 +68,7 @@ START_TEST(everything_comes_back) {
 }
 END_TEST
 
-START_TEST(without_a_schedule) {
+START_TEST(networks_without_a_schedule) {
     dm_context *context = test_context_new(NULL, 0);
     dm_unet *unet = network_new(context, 1), *loaded;
     dm_schedule *schedule = (dm_schedule *)&unet;
@@ -206,8 +206,8 @@ Suite *test_unet_file_suite(void) {
     Suite *suite = suite_create("unet_file");
     TCase *tcase = tcase_create("unet_file");
     tcase_set_timeout(tcase, 30);
-    tcase_add_test(tcase, everything_comes_back);
-    tcase_add_test(tcase, without_a_schedule);
+    tcase_add_test(tcase, files_hold_the_whole_network);
+    tcase_add_test(tcase, networks_without_a_schedule);
     tcase_add_test(tcase, arguments_of_load_and_save);
     tcase_add_test(tcase, every_allocation_may_fail);
     tcase_add_test(tcase, create_at_the_limit);

@@ -175,7 +175,7 @@ START_TEST(presets) {
 }
 END_TEST
 
-START_TEST(options_come_back) {
+START_TEST(options_can_be_read) {
     dm_context *context = test_context_new(NULL, 0);
     dm_unet *unet = network_new(context, 1);
     dm_unet_options want = network_options(), got;
@@ -201,7 +201,7 @@ Suite *test_unet_options_suite(void) {
     tcase_add_loop_test(tcase, options_that_are_refused, 0,
                         (int)(sizeof refusals / sizeof *refusals));
     tcase_add_test(tcase, options_that_are_accepted);
-    tcase_add_test(tcase, options_come_back);
+    tcase_add_test(tcase, options_can_be_read);
     suite_add_tcase(suite, tcase);
     TCase *slow = tcase_create("presets");
     tcase_set_timeout(slow, 30);

@@ -163,7 +163,7 @@ START_TEST(other_kernels_have_other_entries) {
 END_TEST
 
 /* The owner's limit is the one that counts, and the graph's host has the error. */
-START_TEST(an_owner_without_memory) {
+START_TEST(an_owner_that_runs_out_of_memory) {
     dmi_host *owner = test_host_new(1), *user = test_host_new(1);
     dmi_params params;
     network n;
@@ -259,7 +259,7 @@ Suite *test_weight_cache_suite(void) {
     tcase_add_test(tcase, entries_are_computed_once);
     tcase_add_test(tcase, changed_parameters_are_transformed_again);
     tcase_add_test(tcase, other_kernels_have_other_entries);
-    tcase_add_test(tcase, an_owner_without_memory);
+    tcase_add_test(tcase, an_owner_that_runs_out_of_memory);
     tcase_add_test(tcase, threads_share_entries);
     suite_add_tcase(suite, tcase);
     return suite;
