@@ -20,7 +20,7 @@ static int is_real(const dm_member_info *info) {
     return info->type == DM_TYPE_F32 || info->type == DM_TYPE_F64;
 }
 
-/* What stands for the argument in --help. */
+/* The name of the argument in --help. */
 static const char *argument_name(const dm_member_info *info) {
     if (info->enumeration) return "NAME";
     if (info->count > 1) return "LIST";

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What print_profile was given. */
+/* The arguments of print_profile. */
 typedef struct table {
     FILE *to;
     double runs, seconds;
@@ -46,7 +46,7 @@ static double flop_executed(const dm_profile_row *r) {
     return r->flop;
 }
 
-static double limit_seconds(const dm_profile_row *r, const machine_limits *limits) {
+static double lower_bound(const dm_profile_row *r, const machine_limits *limits) {
     double compute = 1e-9 * flop_executed(r) / limits->gflops,
            memory = 1e-9 * r->bytes / limits->gbs;
     return compute > memory ? compute : memory;
@@ -60,9 +60,9 @@ static void print_row(const table *t, const dm_profile_row *r) {
     else fprintf(t->to, " %8s", "");
     fprintf(t->to, " %7.1f", r->seconds > 0 ? 1e-9 * r->bytes / r->seconds : 0.0);
     if (t->limits) {
-        double best = limit_seconds(r, t->limits);
-        fprintf(t->to, " %9.3f %5.0f%%", 1e3 * best / t->runs,
-                r->seconds > 0 ? 100 * best / r->seconds : 0.0);
+        double bound = lower_bound(r, t->limits);
+        fprintf(t->to, " %9.3f %5.0f%%", 1e3 * bound / t->runs,
+                r->seconds > 0 ? 100 * bound / r->seconds : 0.0);
     }
     fputc('\n', t->to);
 }
@@ -70,12 +70,12 @@ static void print_row(const table *t, const dm_profile_row *r) {
 static void print_head(const table *t) {
     fprintf(t->to, "\n%-14s %-26s %-26s %7s %9s %6s %8s %7s", "operation", "part", "shape", "calls",
             "ms", "share", "GFLOP/s", "GB/s");
-    if (t->limits) fprintf(t->to, " %9s %6s", "least ms", "of it");
+    if (t->limits) fprintf(t->to, " %9s %6s", "bound ms", "of it");
     fputc('\n', t->to);
 }
 
-/* best: the sum of limit_seconds over the rows. */
-static void print_sums(const table *t, const dm_profile_row *sums, int32_t count, double best) {
+/* bound: the sum of lower bounds over the rows, s. */
+static void print_sums(const table *t, const dm_profile_row *sums, int32_t count, double bound) {
     double seconds = 0;
     fprintf(t->to, "\nBy operation and part");
     if (t->runs > 1) fprintf(t->to, ", calls and ms of one step, the mean of %.0f", t->runs);
@@ -88,8 +88,8 @@ static void print_sums(const table *t, const dm_profile_row *sums, int32_t count
     fprintf(t->to, "%-14s %-26s %-26s %7s %9.3f %5.1f%%", "all of these", "", "", "", 1e3 * seconds,
             100 * seconds / t->seconds);
     if (t->limits)
-        fprintf(t->to, " %26.3f %5.0f%%", 1e3 * best / t->runs,
-                seconds > 0 ? 100 * best / t->runs / seconds : 0.0);
+        fprintf(t->to, " %26.3f %5.0f%%", 1e3 * bound / t->runs,
+                seconds > 0 ? 100 * bound / t->runs / seconds : 0.0);
     fputc('\n', t->to);
 }
 
@@ -115,9 +115,9 @@ dm_status print_profile(FILE *to, const dm_context *context, double runs, double
         qsort(rows, (size_t)count, sizeof *rows, by_seconds);
         int32_t sum_count = sum_by_part(sums, rows, count);
         qsort(sums, (size_t)sum_count, sizeof *sums, by_seconds);
-        double best = 0;
-        for (int32_t i = 0; limits && i < count; i++) best += limit_seconds(&rows[i], limits);
-        print_sums(&t, sums, sum_count, best);
+        double bound = 0;
+        for (int32_t i = 0; limits && i < count; i++) bound += lower_bound(&rows[i], limits);
+        print_sums(&t, sums, sum_count, bound);
         fprintf(to, "\nThe same by shape, the most expensive first:");
         print_head(&t);
         for (int32_t i = 0; i < count && i < rows_max; i++) print_row(&t, &rows[i]);

@@ -13,8 +13,8 @@ typedef struct machine_limits {
 
 /* Prints the profile of a context created with `profile`, whose rows cover `runs` steps or runs of
  * `seconds` each: sums by operation and part, then the `rows_max` most expensive rows by shape. If
- * `limits` is not NULL, two more columns: the time that the machine's limits allow at best, whether
- * by its operations or its memory traffic, and that time's share of the time taken. */
+ * `limits` is not NULL, two more columns: the lower bound of the time by the machine's limits, of
+ * operations or of memory traffic, and its share of the measured time. */
 dm_status print_profile(FILE *to, const dm_context *context, double runs, double seconds,
                         int32_t rows_max, const machine_limits *limits);
 

@@ -95,7 +95,7 @@ static int read_class(sample_options *o) {
     return 0;
 }
 
-/* What popt fills beside *o. */
+/* Filled by popt beside *o. */
 typedef struct arguments {
     char *weights;
     int threads;
@@ -124,7 +124,7 @@ static int parse(sample_options *o, arguments *a, int argc, const char **argv) {
         {"image", 0, POPT_ARG_STRING, &o->image, 0,
          "An image to start from, with --strength, --mask or --vary", "PNG"},
         {"mask", 0, POPT_ARG_STRING, &o->mask, 0,
-         "White where --image is sampled anew, black where it is kept", "PNG"},
+         "White where --image is sampled again, black where it is kept", "PNG"},
         {"vary", 0, POPT_ARG_DOUBLE, &o->vary, 0,
          "Variations of --image: distance from the noise it is inverted to, 0 to 1", "X"},
         {"between", 0, POPT_ARG_LONGLONG, &o->between, 0,

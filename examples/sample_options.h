@@ -4,7 +4,7 @@
 
 #include <diffusion.h>
 
-/* In place of a label: the classes in turn, a row of images for each class, or no class. */
+/* Instead of a label: the classes in turn, a row of images for each class, or no class. */
 enum { CLASSES_IN_TURN = -1, CLASSES_IN_ROWS = -2, NO_CLASS = -3 };
 
 typedef struct sample_options {

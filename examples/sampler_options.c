@@ -7,7 +7,7 @@ static member_option options[] = {
     {.name = "solver", .member = "solver", .help = "Sampling method; sample --help describes them"},
     {.name = "order", .member = "order"},
     {.name = "spacing", .member = "spacing"},
-    {.name = "grid", .member = "grid", .help = "Values of sigma visited by euler to deis"},
+    {.name = "grid", .member = "grid", .help = "Sigmas of the steps, for euler to deis"},
     {.name = "variance", .member = "variance"},
     {.name = "eta", .member = "eta"},
     {.name = "churn", .member = "churn"},

@@ -12,7 +12,7 @@ enum { EPOCHS_MAX = 1000000, EPOCHS_DEFAULT = 100 };
 
 static const char program[] = "train_cifar10";
 
-/* What popt fills beside *o. */
+/* Filled by popt beside *o. */
 typedef struct arguments {
     char *preset;
     int threads;

@@ -31,8 +31,8 @@ static const char MANUAL[] =
     "  build/bench --sweep                            cost against batch and area, to sweep.json "
     "for plot.py\n"
     "  build/bench --products --level 0               the convolutions beside im2col by BLAS\n"
-    "  build/bench --profile --base 64 --batch 16     where the time of a step goes, and the least "
-    "that it could take\n";
+    "  build/bench --profile --base 64 --batch 16     where the time of a step goes, and the "
+    "lower bound of it\n";
 
 static void refuse(const char *text, const char *value) {
     fprintf(stderr, "bench: %s%s%s; see --help\n", value ? value : "", value ? ": " : "", text);

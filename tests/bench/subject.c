@@ -1,5 +1,5 @@
 /* The batch is fixed and there is neither EMA nor clipping, as in peer_torch.py; timesteps and
- * noise are drawn anew in each step, which peer_torch.py does not do. */
+ * noise are new in each step, which peer_torch.py does not do. */
 #include "subject.h"
 
 #include <stdio.h>

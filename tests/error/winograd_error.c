@@ -263,7 +263,7 @@ static const layer *worst_of(int direction, int algorithm) {
 }
 
 static void print_summary(void) {
-    double most = 0, largest = 0;
+    double largest_norm = 0, largest = 0;
     puts("### Worst\n\n| direction | Winograd | where | direct | where |\n|---|---|---|---|---|");
     for (int d = 0; d < DIRECTIONS; d++) {
         const layer *w = worst_of(d, WINOGRAD), *direct = worst_of(d, DIRECT);
@@ -272,14 +272,14 @@ static void print_summary(void) {
                direct->name);
         for (int32_t i = 0; i < report.count; i++) {
             const error *e = &at(i)->errors[d][WINOGRAD];
-            most = e->norm > most ? e->norm : most;
+            largest_norm = e->norm > largest_norm ? e->norm : largest_norm;
             largest = e->largest > largest ? e->largest : largest;
         }
     }
     printf("\nWorst of all: %.2e of the norm, that is %.0f roundings (2^-24); the largest single "
            "error is %.1e of the root "
            "mean square of its layer's result.\n",
-           most, most / (FLT_EPSILON / 2), largest);
+           largest_norm, largest_norm / (FLT_EPSILON / 2), largest);
 }
 
 /* ---- the step ---- */

@@ -1,4 +1,4 @@
-"""Numbers that tests in C and the golden files' makers both draw, so that only results need to be stored.
+"""Numbers that tests in C and the generators of the golden files both generate, so that only results need to be stored.
 
 fill() is test_fill() of tests/support/support.h, bit for bit. Seeds are hashes of names, so that no list of them can fall
 out of step: the tensor "conv/dy" has the seed fnv1a("conv/dy") on both sides.
@@ -49,7 +49,7 @@ def weight(name, shape):
 
 
 def whole(name, count, limit):
-    """int32, uniform from 0 to limit-1: fill(name) stretched and rounded down."""
+    """int32, uniform from 0 to limit-1: fill(name) scaled and rounded down."""
     return np.minimum((fill(name, (count,)).astype(np.float64) + 1) / 2 * limit, limit - 1).astype(np.int32)
 
 

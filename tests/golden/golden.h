@@ -68,14 +68,14 @@ static inline float *golden_read(const dmi_safetensors *file, const char *prefix
 }
 
 /* How far `values` are from the tensor that `digest` (of formula.py) stands for, relative to its
- * norm, or to `least` where that is larger: the largest of the errors of the norm; of the product,
- * whose expected size for an error of norm e is e / sqrt(3); and of the samples, for which it is e
- * / sqrt(count). */
+ * norm, or to `norm_min` where that is larger: the largest of the errors of the norm; of the
+ * product, whose expected size for an error of norm e is e / sqrt(3); and of the samples, for which
+ * it is e / sqrt(count). */
 static inline double golden_digest_error(const char *name, const float *values, size_t count,
-                                         const float *digest, double least) {
+                                         const float *digest, double norm_min) {
     char full[GOLDEN_NAME];
     float *pattern = golden_floats(count);
-    double squares = 0, product = 0, samples = 0, norm = fmax((double)digest[0], least);
+    double squares = 0, product = 0, samples = 0, norm = fmax((double)digest[0], norm_min);
     snprintf(full, sizeof full, "digest/%s", name);
     test_fill(pattern, count, golden_seed(full), 1.0f);
     for (size_t i = 0; i < count; i++) {

@@ -161,7 +161,7 @@ START_TEST(diffusers_edm_euler_figures) {
 END_TEST
 
 /* In these tests of diffusers' the scaled sample, x as it stands here, is also taken for the one to
- * go on from, x / signal: so x comes out of the evaluation multiplied by its signal. The sampler
+ * continue from, x / signal: so x comes out of the evaluation multiplied by its signal. The sampler
  * doesn't do that, and its stages are gone through here. */
 static void check_scaled_twice(const dmi_solver *solver, double sum, double mean, double exact) {
     enum { STEPS = 10, TIMESTEPS = 1100 };

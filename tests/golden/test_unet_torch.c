@@ -260,10 +260,10 @@ static void check_digests(const fixture *f) {
     for (size_t i = 0; i < tensors; i++) {
         const dmi_param *p = &f->unet->weights->params.items[i];
         const float *digest = digests + i * GOLDEN_DIGEST;
-        double least = is_zero(p->name) ? (double)digest[-GOLDEN_DIGEST] : 0;
+        double norm_min = is_zero(p->name) ? (double)digest[-GOLDEN_DIGEST] : 0;
         float *got = golden_floats(p->count);
         dmi_params_export(p, f->unet->weights->params.gradient, got);
-        check(f, p->name, golden_digest_error(p->name, got, p->count, digest, least),
+        check(f, p->name, golden_digest_error(p->name, got, p->count, digest, norm_min),
               large_gradient_bound);
         free(got);
     }

@@ -88,7 +88,7 @@ test_net *test_net_new(const test_op *op, test_setup setup) {
     ck_assert_int_eq(dmi_params_allocate(net->host, &net->params), DMI_OK);
     if (!setup.inference)
         ck_assert_int_eq(dmi_params_allocate_gradient(net->host, &net->params), DMI_OK);
-    /* An input that is an output too has a gradient before backward begins, and backward adds to
+    /* An input that is an output too has a gradient before backward starts, and backward adds to
      * it. */
     dmi_value outputs[TEST_VALUES_MAX + 1] = {net->output};
     int32_t count = 1;

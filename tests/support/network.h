@@ -11,14 +11,14 @@ enum {
     NETWORK_CHANNELS = 3,
     NETWORK_CLASSES = 4,
     NETWORK_ELEMENTS = NETWORK_HEIGHT * NETWORK_WIDTH * NETWORK_CHANNELS,
-    NETWORK_IMAGES = 5 /* the most that network_give gives */
+    NETWORK_IMAGES = 5 /* the maximum that network_give gives */
 };
 
 /* Two levels of 16 and 32 channels, wide enough for Winograd's convolution; attention at both. */
 dm_unet_options network_options(void);
 /* Made of them; fails the test where it cannot be. */
 dm_unet *network_new(dm_context *context, uint64_t seed);
-/* Every tensor of the network anew from the seed, small enough that outputs stay near 1; what
+/* Overwrites every tensor of the network from the seed, small enough that outputs stay near 1; what
  * starts as practically zero is as large as the rest. */
 void network_randomize(dm_unet *unet, uint64_t seed);
 

@@ -13,7 +13,7 @@ enum {
     TRAINING_ELEMENTS = TRAINING_SIDE * TRAINING_SIDE * TRAINING_CHANNELS,
     TRAINING_IMAGES = 10, /* of the dataset */
     TRAINING_CLASSES = 4, /* of its labels; the last image has none */
-    TRAINING_GIVEN = 8    /* the most images of a batch of the caller's */
+    TRAINING_GIVEN = 8    /* the maximum of images in a batch of the caller's */
 };
 
 /* Filled with defaults by training_setup, then changed by the test. */

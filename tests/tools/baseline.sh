@@ -6,7 +6,7 @@ set -eu
 # shellcheck disable=SC2086
 macros=$($1 -dM -E -x c /dev/null)
 if ! echo "$macros" | grep -q __x86_64__ || echo "$macros" | grep -q __SSE3__; then
-    echo "baseline: skipped, since the compiler was not asked for x86-64's baseline"
+    echo "baseline: skipped, since the compiler does not target x86-64's baseline"
     exit 0
 fi
 # What v2 to v4 add: all of VEX and EVEX, and most of the others. XGETBV stands behind a look at CPUID.

@@ -11,8 +11,8 @@ bad=$(grep -rnE '^ *# *include +"' lib src --include='*.[ch]' | awk '
         for (i = 1; i <= n; i += 2) src[pairs[i]] = pairs[i + 1]
     }
     {
-        place = $0; sub(/: *# *include.*/, "", place)
-        split(place, path, "/")
+        position = $0; sub(/: *# *include.*/, "", position)
+        split(position, path, "/")
         target = $0; sub(/^[^"]*"/, "", target); sub(/".*/, "", target)
         split(target, folders, "/")
         from = path[2]; to = folders[1]
@@ -22,7 +22,7 @@ bad=$(grep -rnE '^ *# *include +"' lib src --include='*.[ch]' | awk '
         else if (path[1] == "lib") why = (to in lib) && lib[to] <= lib[from] ? "" : from " includes " target
         else if (to in lib) why = ""
         else why = from == to || ((to in src) && src[to] < src[from]) ? "" : from " includes " target
-        if (why != "") print place ": " why
+        if (why != "") print position ": " why
     }')
 if [ -n "$bad" ]; then
     printf 'check_layers: an include points upward or sideways:\n%s\n' "$bad" >&2

@@ -1,7 +1,7 @@
 /* Options at random, many thousand times: whatever they are, they are refused or give finite
  * images, and an image is the same alone and in a batch. What tests of single options miss are
  * two at an edge together: a chain of one timestep, a grid whose last step leads nowhere, a flow
- * that begins at noise alone. */
+ * that starts at noise alone. */
 #include "support/sampling.h"
 
 enum { IMAGES = 3, FLOATS = IMAGES * ELEMENTS, PIXELS = SIDE * SIDE, RUNS = 8000 };

@@ -123,16 +123,16 @@ static naive_gradients naive_of(const test_net *net, int32_t image) {
     naive_gradients g = {all, {all + n, all + 2 * n, all + 3 * n}};
     for (size_t head = 0; head < c; head += d)
         for (size_t i = head; i < n; i += c) {
-            double most = -INFINITY, sum = 0, delta = 0, scale = 1 / sqrt((double)d);
+            double largest = -INFINITY, sum = 0, delta = 0, scale = 1 / sqrt((double)d);
             for (size_t j = 0; j < pixels; j++) {
                 p[j] = dp[j] = 0;
                 for (size_t x = 0; x < d; x++) {
                     p[j] += scale * q[i + x] * k[j * c + head + x];
                     dp[j] += (double)dy[i + x] * v[j * c + head + x];
                 }
-                most = fmax(most, p[j]);
+                largest = fmax(largest, p[j]);
             }
-            for (size_t j = 0; j < pixels; j++) sum += p[j] = exp(p[j] - most);
+            for (size_t j = 0; j < pixels; j++) sum += p[j] = exp(p[j] - largest);
             for (size_t j = 0; j < pixels; j++) delta += (p[j] /= sum) * dp[j];
             for (size_t j = 0; j < pixels; j++)
                 for (size_t x = 0; x < d; x++) {
@@ -203,7 +203,7 @@ START_TEST(test_scores_of_eighty) {
     for (int32_t isa = DMI_ISA_BASE; isa <= dmi_cpu_isa(); isa++) {
         test_net *net = test_net_new(&op, (test_setup){.threads = 2, .isa = isa});
         const size_t n = test_net_count(net, Q);
-        double most = 0;
+        double largest = 0;
         for (size_t i = 0; i < n; i++) {
             test_net_data(net, Q)[i] *= 5;
             test_net_data(net, K)[i] *= 4.0f * (float)i / (float)n;
@@ -213,9 +213,9 @@ START_TEST(test_scores_of_eighty) {
                 double score = 0;
                 for (size_t x = 0; x < 16; x++)
                     score += test_net_data(net, Q)[i + x] * test_net_data(net, K)[j + x] / 4;
-                most = fmax(most, score);
+                largest = fmax(largest, score);
             }
-        ck_assert_msg(most > 80, "the largest score is %g", most);
+        ck_assert_msg(largest > 80, "the largest score is %g", largest);
         test_net_run(net);
         check_formulas(net, 1e-5);
         test_net_end(net);

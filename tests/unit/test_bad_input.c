@@ -1,6 +1,6 @@
 /* What goes wrong outside the library: options, data sets, files and disks that are not as they
  * should be. Each must give its status and a text that says what and where, leave memory and files
- * as they were, and let the program go on. */
+ * as they were, and leave the program usable. */
 #include <sys/stat.h>
 #include <unistd.h>
 

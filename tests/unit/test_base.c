@@ -39,12 +39,12 @@ START_TEST(blocks_are_aligned_and_counted) {
         ck_assert_uint_eq(host.used, c.live);
     }
     ck_assert_uint_eq(host.allocations, 100);
-    const uint64_t most = host.used;
+    const uint64_t peak = host.used;
     for (size_t i = 0; i < 100; i++) dmi_free(&host, blocks[i]);
     dmi_free(&host, NULL);
     ck_assert_uint_eq(host.used, 0);
     ck_assert_uint_eq(c.live, 0);
-    ck_assert_uint_eq(host.peak, most);
+    ck_assert_uint_eq(host.peak, peak);
 }
 END_TEST
 

@@ -103,18 +103,19 @@ START_TEST(timesteps_cover_the_schedule) {
     training t;
     training_setup setup = training_default();
     double sum = 0;
-    int32_t least = 1000, most = -1;
+    int32_t smallest = 1000, largest = -1;
     training_begin(&t, &setup);
     for (int32_t step = 0; step < STEPS; step++) {
         training_require(&t, dm_trainer_step(t.trainer, NULL));
         for (int32_t i = 0; i < 4; i++) {
             int32_t timestep = (int32_t)input(&t, t.trainer->train.t)[i];
             sum += timestep;
-            if (timestep < least) least = timestep;
-            if (timestep > most) most = timestep;
+            if (timestep < smallest) smallest = timestep;
+            if (timestep > largest) largest = timestep;
         }
     }
-    ck_assert(least >= 0 && least < 30 && most > 970 && most < 1000);       /* 0.97^400 is 5e-6 */
+    ck_assert(smallest >= 0 && smallest < 30 && largest > 970 &&
+              largest < 1000);                                              /* 0.97^400 is 5e-6 */
     ck_assert_double_eq_tol(sum / SAMPLES, 499.5, 4 * 289 / sqrt(SAMPLES)); /* four sigma */
     training_end(&t);
 }

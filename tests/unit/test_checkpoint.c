@@ -173,7 +173,7 @@ START_TEST(resume_needs_no_more_memory) {
 }
 END_TEST
 
-/* Without a dataset, only steps on the caller's batches go on. */
+/* Without a dataset, only steps on the caller's batches are possible. */
 START_TEST(resume_without_dataset) {
     training t;
     training_given given;

@@ -184,7 +184,7 @@ END_TEST
 typedef struct resume_case {
     dm_unet_options network;
     const char *path;
-    bool save; /* saves the run in place of resuming one */
+    bool save; /* saves the run instead of resuming one */
 } resume_case;
 
 static int32_t make_resumed(dm_context *context, const void *user) {

@@ -62,7 +62,7 @@ static const cifar10_member flat[] = {{"data_batch_1.bin", 2, NULL},
 
 static void check_whole(dm_context *context, const char *path) {
     static const int order[][2] = {
-        {0, 3}, {7, 130}, {2, 2}, {3, 1}, {6, 2}}; /* place in the archive, records */
+        {0, 3}, {7, 130}, {2, 2}, {3, 1}, {6, 2}}; /* position in the archive, records */
     dm_dataset *dataset;
     const int32_t status = dm_dataset_load_cifar10(&dataset, context, path, DM_SPLIT_TRAIN);
     ck_assert_msg(status == DM_OK, "%s", dm_context_error(context));

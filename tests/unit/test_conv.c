@@ -116,7 +116,7 @@ static float *filled(size_t count, uint64_t seed) {
     return values;
 }
 
-static size_t most(size_t a, size_t b, size_t c) {
+static size_t largest_of(size_t a, size_t b, size_t c) {
     return a > b ? (a > c ? a : c) : (b > c ? b : c);
 }
 
@@ -125,7 +125,7 @@ static fixture fixture_of(const conv_case *c) {
     f.x_count = (size_t)f.s.n * (size_t)f.s.ih * (size_t)f.s.iw * (size_t)f.s.ci;
     f.w_count = (size_t)f.s.kernel * (size_t)f.s.kernel * (size_t)f.s.ci * (size_t)f.s.co;
     f.y_count = (size_t)f.s.n * (size_t)f.s.oh * (size_t)f.s.ow * (size_t)f.s.co;
-    size_t largest = most(f.x_count, f.w_count, f.y_count);
+    size_t largest = largest_of(f.x_count, f.w_count, f.y_count);
     f.x = filled(f.x_count, 1);
     f.w = filled(f.w_count, 2);
     f.dy = filled(f.y_count, 3);

@@ -71,17 +71,18 @@ START_TEST(classes_of_shapes) {
     for (uint64_t i = 0; i < 20000; i++) {
         uint8_t pixels[IMAGE];
         ck_assert_int_eq(dm_dataset_get_image(dataset, i, pixels, IMAGE, NULL), DM_OK);
-        int most = 0, at_edge = 0;
+        int contrast = 0, at_edge = 0;
         for (int p = 0; p < 1024; p++)
             for (int c = 0; c < 3; c++) {
                 const int difference =
                     abs(pixels[p * 3 + c] - pixels[p / 32 * 96 + c]); /* the row's first pixel */
                 const bool edge = p < 32 || p >= 992 || p % 32 == 31;
-                if (difference > most) most = difference;
+                if (difference > contrast) contrast = difference;
                 at_edge += edge && difference != 0;
             }
         ck_assert_msg(at_edge == 0, "image %llu reaches its edge", (unsigned long long)i);
-        ck_assert_msg(most >= 64, "image %llu has a contrast of %d", (unsigned long long)i, most);
+        ck_assert_msg(contrast >= 64, "image %llu has a contrast of %d", (unsigned long long)i,
+                      contrast);
     }
     dm_dataset_destroy(dataset);
 

@@ -91,7 +91,7 @@ START_TEST(mask_keeps_the_image) {
 END_TEST
 
 /* 12 steps in segments of 5, 5 and 2, each three times. */
-START_TEST(repaint_goes_back) {
+START_TEST(repaint_repeats_segments) {
     oracle o = {.x_0 = 0.1f};
     dm_sampler_options options = test_sampler_options(DM_SOLVER_DDPM, 12, DM_SPACING_TRAILING);
     dm_sampler *sampler = test_sampler_of(evaluate, &o, DM_PREDICT_X0, &options);
@@ -244,7 +244,7 @@ END_TEST
 
 /* Betas so large that alpha_cumprod is 0 long before the end: from there going back is to new
  * noise. */
-START_TEST(repaint_from_noise_alone) {
+START_TEST(repaint_starts_at_noise_alone) {
     oracle o = {.x_0 = 0.1f};
     dm_schedule_options linear;
     dm_schedule *steep;
@@ -359,12 +359,12 @@ Suite *test_editing_suite(void) {
     tcase_set_timeout(tcase, 20);
     tcase_add_test(tcase, strength);
     tcase_add_loop_test(tcase, mask_keeps_the_image, 0, DM_SOLVER_DEIS + 1);
-    tcase_add_test(tcase, repaint_goes_back);
+    tcase_add_test(tcase, repaint_repeats_segments);
     tcase_add_test(tcase, repaint_adds_noise);
     tcase_add_test(tcase, inversion_and_sampling_restore_the_image);
     tcase_add_loop_test(tcase, initial_noise_is_that_of_the_run, 0, 2);
     tcase_add_test(tcase, progress_shows_the_kept_image);
-    tcase_add_test(tcase, repaint_from_noise_alone);
+    tcase_add_test(tcase, repaint_starts_at_noise_alone);
     tcase_add_test(tcase, interpolated_noise_is_on_the_arc);
     tcase_add_test(tcase, bad_requests_are_refused);
     suite_add_tcase(suite, tcase);

@@ -145,8 +145,8 @@ START_TEST(abandoned) {
 }
 END_TEST
 
-/* A limit on the size of files stands for a full disk: write() first writes less than asked, then
- * fails. */
+/* A limit on the size of files stands for a full disk: write() first writes less than requested,
+ * then fails. */
 START_TEST(a_full_disk) {
     dmi_host host = {0};
     const char *folder = test_folder();

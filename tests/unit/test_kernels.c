@@ -15,14 +15,15 @@ enum { SIZE_COUNT = sizeof SIZES / sizeof *SIZES };
 static void check_each(const char *what, const float *x, const float *got, const double *want,
                        const double *bound, size_t count) {
     size_t worst = 0;
-    double most = 0;
+    double largest = 0;
     for (size_t i = 0; i < count; i++) {
         double error = fabs(got[i] - want[i]) / bound[i];
-        if (error <= most) continue;
-        most = isnan(error) ? INFINITY : error;
+        if (error <= largest) continue;
+        largest = isnan(error) ? INFINITY : error;
         worst = i;
     }
-    ck_assert_msg(most <= 1, "%s(%.9g) is %.9g, not %.9g", what, x[worst], got[worst], want[worst]);
+    ck_assert_msg(largest <= 1, "%s(%.9g) is %.9g, not %.9g", what, x[worst], got[worst],
+                  want[worst]);
 }
 
 enum { SWEEP = 1 << 20 };

@@ -133,12 +133,12 @@ END_TEST
 /* As numerics have them for each prediction; snr is signal^2 / noise^2. */
 static double weight_of(int32_t kind, const level_case *c, double signal, double noise,
                         double beta) {
-    double snr = signal * signal / (noise * noise), least = fmin(snr, 4);
+    double snr = signal * signal / (noise * noise), clamped_snr = fmin(snr, 4);
     if (kind == DM_LOSS_WEIGHT_MIN_SNR)
-        return c->prediction == DM_PREDICT_EPS  ? least / snr
-               : c->prediction == DM_PREDICT_X0 ? least
-               : c->prediction == DM_PREDICT_V  ? least / (snr + 1)
-                                                : least * noise * noise;
+        return c->prediction == DM_PREDICT_EPS  ? clamped_snr / snr
+               : c->prediction == DM_PREDICT_X0 ? clamped_snr
+               : c->prediction == DM_PREDICT_V  ? clamped_snr / (snr + 1)
+                                                : clamped_snr * noise * noise;
     /* Of eps: errors of x_0, v and eps - x_0 are sqrt(snr), signal and signal times as large in
      * eps. */
     double in_eps = c->prediction == DM_PREDICT_EPS  ? 1
@@ -261,7 +261,7 @@ END_TEST
 
 /* ---- learning ---- */
 
-/* The same images, noise and levels over and over can be learned by heart, whatever the loss and
+/* The same images, noise and levels can be overfitted, whatever the loss and
  * the network are. */
 static const struct {
     level_case c;

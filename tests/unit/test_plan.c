@@ -1,5 +1,5 @@
 /* The planner: buffers that are in use at the same time never share memory, by live ranges that the
- * test works out anew from what operations read and write; nothing reads what was not written; and
+ * test derives from what operations read and write; nothing reads what was not written; and
  * sharing reduces the arena. */
 #include "autograd/plan.h"
 

@@ -108,7 +108,7 @@ static const struct {
              {1, 300, 1, 4}, {1, 66, 68, 3}, {1, 33, 70, 1}, {1, 40, 31, 4},
              {2, 1, 1, 1},   {2, 20, 30, 3}, {7, 16, 12, 1}, {3, 34, 34, 4}};
 
-START_TEST(images_come_back) {
+START_TEST(images_survive_a_round_trip) {
     const int32_t frames = sizes[_i].frames, height = sizes[_i].height, width = sizes[_i].width;
     const int32_t channels = sizes[_i].channels;
     const size_t h = (size_t)height, w = (size_t)width, depth = (size_t)channels,
@@ -237,7 +237,7 @@ START_TEST(impossible_images_are_refused) {
     size_t size = 1;
     ck_assert_int_eq(dmi_png_encode(&host, out, sizeof out, &size, pixel, 1, 1, 1, 2, 0, 0),
                      DMI_ERROR_INVALID_ARGUMENT);
-    ck_assert_str_eq(host.error, "png: 1 pictures of 1 x 1 with 2 channels cannot be written");
+    ck_assert_str_eq(host.error, "png: 1 images of 1 x 1 with 2 channels cannot be written");
     ck_assert_uint_eq(size, 0);
     ck_assert_int_eq(dmi_png_encode(&host, out, sizeof out, &size, pixel, 2, 1, 1, 1, 65536, 0),
                      DMI_ERROR_INVALID_ARGUMENT);
@@ -280,7 +280,7 @@ Suite *test_png_suite(void) {
     Suite *suite = suite_create("png");
     TCase *tests = tcase_create("png");
     tcase_set_timeout(tests, 60); /* under a memory checker */
-    tcase_add_loop_test(tests, images_come_back, 0, sizeof sizes / sizeof sizes[0]);
+    tcase_add_loop_test(tests, images_survive_a_round_trip, 0, sizeof sizes / sizeof sizes[0]);
     tcase_add_test(tests, filters_are_chosen);
     tcase_add_test(tests, buffers_of_every_size);
     tcase_add_test(tests, impossible_images_are_refused);

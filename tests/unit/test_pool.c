@@ -158,7 +158,7 @@ START_TEST(threads_that_do_not_start) {
 }
 END_TEST
 
-START_TEST(memory_that_is_refused) {
+START_TEST(failed_allocations_are_reported) {
     dmi_host host = {.limit = 700}; /* enough for the pool, not for its 256 workers */
     ck_assert_int_eq(dmi_pool_create(&host, 256, NULL, NULL), DMI_ERROR_LIMIT_EXCEEDED);
     ck_assert_ptr_null(host.pool);
@@ -178,7 +178,7 @@ Suite *test_pool_suite(void) {
     tcase_add_test(tests, idle_threads_sleep);
     tcase_add_test(tests, bad_numbers_of_threads);
     tcase_add_test(tests, threads_that_do_not_start);
-    tcase_add_test(tests, memory_that_is_refused);
+    tcase_add_test(tests, failed_allocations_are_reported);
     suite_add_tcase(suite, tests);
     return suite;
 }

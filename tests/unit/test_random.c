@@ -48,14 +48,14 @@ END_TEST
 
 /* Element i is the same for any range that is requested. */
 START_TEST(values_do_not_depend_on_the_count) {
-    enum { MOST = 1100 };
+    enum { COUNT_MAX = 1100 };
     const dmi_random at = dmi_random_at(42, DMI_STREAM_NOISE, 3);
-    static uint32_t bits[MOST], some_bits[MOST];
-    static float uniform[MOST], normal[MOST], some[MOST];
-    dmi_random_bits(&at, bits, MOST);
-    dmi_random_uniform(&at, uniform, MOST);
-    dmi_random_normal(&at, normal, MOST);
-    for (size_t count = 0; count < MOST; count += count < 20 ? 1 : 37) {
+    static uint32_t bits[COUNT_MAX], some_bits[COUNT_MAX];
+    static float uniform[COUNT_MAX], normal[COUNT_MAX], some[COUNT_MAX];
+    dmi_random_bits(&at, bits, COUNT_MAX);
+    dmi_random_uniform(&at, uniform, COUNT_MAX);
+    dmi_random_normal(&at, normal, COUNT_MAX);
+    for (size_t count = 0; count < COUNT_MAX; count += count < 20 ? 1 : 37) {
         some[count] = 77.0f;
         dmi_random_normal(&at, some, count);
         ck_assert_int_eq(memcmp(some, normal, count * sizeof(float)), 0);
@@ -65,7 +65,7 @@ START_TEST(values_do_not_depend_on_the_count) {
         dmi_random_bits(&at, some_bits, count);
         ck_assert_int_eq(memcmp(some_bits, bits, count * sizeof(uint32_t)), 0);
     }
-    for (size_t i = 0; i < MOST; i++) {
+    for (size_t i = 0; i < COUNT_MAX; i++) {
         ck_assert(uniform[i] == (float)(bits[i] >> 8) / 16777216.0f);
         ck_assert_uint_eq(dmi_random_below(&at, i, 1000),
                           (uint32_t)((uint64_t)bits[i] * 1000 >> 32));
@@ -185,9 +185,9 @@ START_TEST(permutations_are_bijections) {
             }
         }
     }
-    const uint64_t most = UINT64_MAX; /* two halves of 32 bits */
-    ck_assert_uint_lt(dmi_random_permute(1, 2, most - 1, most), most);
-    ck_assert_uint_ne(dmi_random_permute(1, 2, 0, most), dmi_random_permute(1, 2, 1, most));
+    const uint64_t largest = UINT64_MAX; /* two halves of 32 bits */
+    ck_assert_uint_lt(dmi_random_permute(1, 2, largest - 1, largest), largest);
+    ck_assert_uint_ne(dmi_random_permute(1, 2, 0, largest), dmi_random_permute(1, 2, 1, largest));
 }
 END_TEST
 

@@ -58,7 +58,7 @@ START_TEST(memory_has_the_bytes_of_the_file) {
 }
 END_TEST
 
-START_TEST(networks_come_back_from_memory) {
+START_TEST(networks_load_from_memory) {
     saved s;
     size_t size;
     dm_unet *unet;
@@ -120,7 +120,7 @@ Suite *test_save_memory_suite(void) {
     Suite *suite = suite_create("save_memory");
     TCase *tcase = tcase_create("save_memory");
     tcase_add_loop_test(tcase, memory_has_the_bytes_of_the_file, 0, 3);
-    tcase_add_test(tcase, networks_come_back_from_memory);
+    tcase_add_test(tcase, networks_load_from_memory);
     tcase_add_test(tcase, trainers_resume_from_memory);
     tcase_add_test(tcase, null_arguments);
     suite_add_tcase(suite, tcase);

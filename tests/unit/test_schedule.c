@@ -286,7 +286,7 @@ START_TEST(kinds_with_betas) {
 }
 END_TEST
 
-/* sqrt(a) ends at 0, begins where it did, and stays in proportion. */
+/* sqrt(a) ends at 0, starts where it did, and stays proportional. */
 START_TEST(zero_terminal_snr) {
     dm_schedule *plain = schedule_of(DM_SCHEDULE_LINEAR, 1000);
     dm_schedule *s = schedule_with((dm_schedule_options){

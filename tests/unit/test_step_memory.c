@@ -184,7 +184,7 @@ START_TEST(forward_passes) {
     test_accepted(context, network_forward(unet, y, x, t, classes, 3));
     const mark before = mark_of(&allocator);
     for (int32_t i = 0; i < STEPS; i++) {
-        /* Changed weights are transformed anew, into the memory of the old ones. */
+        /* Changed weights are transformed again, into the memory of the old ones. */
         if (i == 2) test_accepted(context, network_set(unet, "conv_in.bias", bias, 16));
         test_accepted(context, network_forward(unet, y, x, t, i % 2 ? classes : NULL, 3));
         check_quiet(&allocator, before, "forward", i);

@@ -220,7 +220,8 @@ START_TEST(long_names) {
     uint8_t *header = add(&made, "base", '0', content, 5);
     memcpy(header + 345, "some/prefix", 11);
     seal(header);
-    header = add(&made, "gnu", '0', content, 6); /* GNU's magic: there is no prefix at that place */
+    header =
+        add(&made, "gnu", '0', content, 6); /* GNU's magic: there is no prefix at that offset */
     memcpy(header + 257, "ustar  ", 8);
     memcpy(header + 345, "not a prefix", 12);
     seal(header);

@@ -1,6 +1,6 @@
 /* The noise levels of training: each distribution against its formula (bounds are
- * four standard errors), and runs whose timesteps are drawn by their losses, which go on bit for
- * bit. */
+ * four standard errors), and runs whose timesteps are sampled by their losses, which continue bit
+ * for bit. */
 #include "base/random.h"
 #include "diffusion/loss_weight.h"
 #include "support/training.h"
@@ -56,9 +56,9 @@ START_TEST(uniform_timesteps_are_addressed) {
     begin(DM_SCHEDULE_LINEAR, DM_TIMESTEPS_UNIFORM, 1, 0, 1);
     for (uint64_t position = 0; position < 1000; position++) {
         dmi_random at = dmi_random_at(9, DMI_STREAM_TIMESTEP, position);
-        dmi_noise_level drawn = dmi_timesteps_draw(&timesteps, position);
-        ck_assert_int_eq(drawn.timestep, (int32_t)dmi_random_below(&at, 0, T));
-        ck_assert(drawn.weight == 1 && drawn.level.time == drawn.timestep);
+        dmi_noise_level sampled = dmi_timesteps_draw(&timesteps, position);
+        ck_assert_int_eq(sampled.timestep, (int32_t)dmi_random_below(&at, 0, T));
+        ck_assert(sampled.weight == 1 && sampled.level.time == sampled.timestep);
     }
     end();
 }
@@ -73,11 +73,11 @@ START_TEST(logit_normal_levels) {
     double shift = shifts[_i];
     begin(DM_SCHEDULE_FLOW, DM_TIMESTEPS_LOGIT_NORMAL, shift, -0.4, 1.3);
     for (uint64_t i = 0; i < DRAWS; i++) {
-        dmi_noise_level drawn = dmi_timesteps_draw(&timesteps, i);
-        double s = drawn.level.noise, u = s / (shift - (shift - 1) * s); /* the shift, undone */
-        ck_assert(s > 0 && s < 1 && drawn.timestep == DMI_TIMESTEP_NONE && drawn.weight == 1);
-        ck_assert_double_eq_tol(drawn.level.signal, 1 - s, 1e-15);
-        ck_assert_double_eq_tol(drawn.level.time, s * T, 1e-12);
+        dmi_noise_level sampled = dmi_timesteps_draw(&timesteps, i);
+        double s = sampled.level.noise, u = s / (shift - (shift - 1) * s); /* the shift, undone */
+        ck_assert(s > 0 && s < 1 && sampled.timestep == DMI_TIMESTEP_NONE && sampled.weight == 1);
+        ck_assert_double_eq_tol(sampled.level.signal, 1 - s, 1e-15);
+        ck_assert_double_eq_tol(sampled.level.time, s * T, 1e-12);
         logits[i] = log(u / (1 - u));
     }
     check_normal(logits, -0.4, 1.3);
@@ -89,11 +89,11 @@ START_TEST(log_normal_sigmas) {
     static double logarithms[DRAWS];
     begin(DM_SCHEDULE_EDM, DM_TIMESTEPS_LOG_NORMAL, 1, -1.2, 1.2);
     for (uint64_t i = 0; i < DRAWS; i++) {
-        dmi_noise_level drawn = dmi_timesteps_draw(&timesteps, i);
-        ck_assert(drawn.level.signal == 1 && drawn.timestep == DMI_TIMESTEP_NONE &&
-                  drawn.weight == 1);
-        logarithms[i] = log(drawn.level.noise);
-        ck_assert_double_eq_tol(drawn.level.time, logarithms[i] / 4, 1e-12);
+        dmi_noise_level sampled = dmi_timesteps_draw(&timesteps, i);
+        ck_assert(sampled.level.signal == 1 && sampled.timestep == DMI_TIMESTEP_NONE &&
+                  sampled.weight == 1);
+        logarithms[i] = log(sampled.level.noise);
+        ck_assert_double_eq_tol(sampled.level.time, logarithms[i] / 4, 1e-12);
     }
     check_normal(logarithms, -1.2, 1.2);
     end();
@@ -170,11 +170,11 @@ START_TEST(sampling_follows_the_losses_and_is_unbiased) {
     begin(DM_SCHEDULE_LINEAR, DM_TIMESTEPS_LOSS_AWARE, 1, 0, 1);
     note_all(10, NULL);
     for (uint64_t i = 0; i < DRAWS; i++) {
-        dmi_noise_level drawn = dmi_timesteps_draw(&timesteps, i);
-        double value = drawn.weight * loss_of(drawn.timestep, 3);
-        ck_assert_double_eq_tol(drawn.weight * timesteps.probabilities[drawn.timestep] * T, 1,
+        dmi_noise_level sampled = dmi_timesteps_draw(&timesteps, i);
+        double value = sampled.weight * loss_of(sampled.timestep, 3);
+        ck_assert_double_eq_tol(sampled.weight * timesteps.probabilities[sampled.timestep] * T, 1,
                                 1e-12);
-        seen[drawn.timestep]++;
+        seen[sampled.timestep]++;
         sum += value, squares += value * value;
     }
     for (int32_t t = 0; t < T; t++) {
@@ -228,7 +228,7 @@ START_TEST(losses_are_those_of_the_images) {
         ck_assert_double_eq_tol(got / (weight * squares / TRAINING_ELEMENTS), 1,
                                 1e-4); /* the output is practically nothing */
     }
-    given.images[0] = NAN; /* a refused step leaves none */
+    given.images[0] = NAN; /* a skipped step records none */
     training_expect(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL), DM_ERROR_NOT_FINITE,
                     "skipped");
     ck_assert_mem_eq(t.trainer->timesteps.counts, counts, sizeof counts);

@@ -1,11 +1,11 @@
-/* A small network trained on a mixture of two Gaussians, and drawn from by every solver: the mean
+/* A small network trained on a mixture of two Gaussians, and sampled by every solver: the mean
  * and spread of each of the two, and their weights, come out near those of the data. Images of
  * 4x4 pixels: a level of +0.5 or -0.4, that varies from image to image, and a grain of each
  * pixel's own. */
 #include "base/random.h"
 #include "support/sampling.h"
 
-enum { PLANE = 16, BATCH = 64, TRAINED = 1200, DRAWN = 512 };
+enum { PLANE = 16, BATCH = 64, TRAINED = 1200, SAMPLES = 512 };
 
 /* In Frobenius's norm. Chance alone makes it 0.11 of the 358 images of the larger mode, 0.17 of
  * the 154 of the other. */
@@ -73,7 +73,7 @@ static void check_covariance(const char *name, const float *got, int mode, doubl
     static double square[PLANE][PLANE];
     memset(square, 0, sizeof square);
     for (int pass = 0; pass < 2; pass++)
-        for (int n = 0; n < DRAWN; n++) {
+        for (int n = 0; n < SAMPLES; n++) {
             const float *x = got + n * PLANE;
             double middle = 0;
             for (int i = 0; i < PLANE; i++) middle += x[i] / (double)PLANE;
@@ -94,21 +94,21 @@ static void check_covariance(const char *name, const float *got, int mode, doubl
                   sqrt(off / all));
 }
 
-/* What the images' means tell: the weight of the upper mode, and of each its mean and spread. */
+/* The statistics of the images: the weight of the upper mode, and of each its mean and spread. */
 static void check_images(const char *name, const float *got) {
     double count[2] = {0}, sum[2] = {0}, square[2] = {0}, inner = 0;
-    for (int n = 0; n < DRAWN; n++) {
+    for (int n = 0; n < SAMPLES; n++) {
         double mean = 0;
         for (int i = 0; i < PLANE; i++) mean += got[n * PLANE + i] / (double)PLANE;
         int k = mean < 0.05;
         count[k]++, sum[k] += mean, square[k] += mean * mean;
         for (int i = 0; i < PLANE; i++)
-            inner += pow(got[n * PLANE + i] - mean, 2) / (DRAWN * (PLANE - 1.0));
+            inner += pow(got[n * PLANE + i] - mean, 2) / (SAMPLES * (PLANE - 1.0));
     }
     /* 4 standard errors of 512 images are 0.081; the network is a small one, trained for
      * seconds. */
-    ck_assert_msg(fabs(count[0] / DRAWN - weight) < 0.13, "%s: weight %.3f, not %.2f", name,
-                  count[0] / DRAWN, weight);
+    ck_assert_msg(fabs(count[0] / SAMPLES - weight) < 0.13, "%s: weight %.3f, not %.2f", name,
+                  count[0] / SAMPLES, weight);
     for (int k = 0; k < 2; k++) {
         double mean = sum[k] / count[k], spread = sqrt(square[k] / count[k] - mean * mean);
         double want = sqrt(level_spread * level_spread + grain * grain / PLANE);
@@ -123,7 +123,7 @@ static void check_images(const char *name, const float *got) {
 }
 
 static void check_solver(dm_unet *unet, const dm_schedule *own, int32_t solver) {
-    static float got[DRAWN * PLANE];
+    static float got[SAMPLES * PLANE];
     bool by_sigma = solver >= DM_SOLVER_EULER && solver <= DM_SOLVER_DEIS,
          with_betas = own == schedule;
     dm_sampler_options o =
@@ -134,9 +134,9 @@ static void check_solver(dm_unet *unet, const dm_schedule *own, int32_t solver) 
     o.batch_size = 128;
     dm_sampler *sampler;
     ok(dm_sampler_create(&sampler, unet, own, &o));
-    dm_sampler_request r = test_sampler_request(DRAWN);
+    dm_sampler_request r = test_sampler_request(SAMPLES);
     r.seed = 1000;
-    ok(dm_sampler_run(sampler, &r, got, DRAWN * PLANE));
+    ok(dm_sampler_run(sampler, &r, got, SAMPLES * PLANE));
     check_images(dm_enum_name("dm_solver", solver), got);
     dm_sampler_destroy(sampler);
 }

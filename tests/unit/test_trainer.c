@@ -6,7 +6,7 @@
 
 /* ---- learning ---- */
 
-/* The same images, noise and timesteps over and over can be learned by heart. */
+/* The same images, noise and timesteps can be overfitted. */
 START_TEST(one_batch_can_be_overfitted) {
     training t;
     training_given given;
@@ -26,7 +26,7 @@ START_TEST(one_batch_can_be_overfitted) {
 }
 END_TEST
 
-/* The network's last convolution begins as practically nothing, so the first loss is the targets'
+/* The network's last convolution starts as practically zero, so the first loss is the targets'
  * mean square. */
 START_TEST(first_loss_is_the_targets_size) {
     training t;
@@ -115,7 +115,7 @@ END_TEST
 
 /* ---- clipping and stats ---- */
 
-/* Adam does not feel the scale of gradients, but its moments show it. */
+/* Adam is invariant to the scale of gradients, but its moments show it. */
 START_TEST(clipping_scales_the_gradients) {
     training clipped, free_run;
     training_given given;

@@ -118,7 +118,7 @@ END_TEST
 
 typedef struct report {
     dm_trainer *trainer;
-    int32_t calls, skipped, cancel_at, answer_at;
+    int32_t calls, skipped, cancel_at, fail_at;
     uint64_t steps[64];
 } report;
 
@@ -128,7 +128,7 @@ static int32_t note_step(void *user, const dm_train_stats *stats) {
     if (r->calls < 64) r->steps[r->calls] = stats->step;
     r->calls++;
     if (r->calls == r->cancel_at) dm_trainer_cancel(r->trainer);
-    return r->calls == r->answer_at ? 7 : 0;
+    return r->calls == r->fail_at ? 7 : 0;
 }
 
 /* One bias of NaN makes every step skipped. */
@@ -190,7 +190,7 @@ START_TEST(runs_can_be_cancelled) {
     r = (report){.trainer = t.trainer, .cancel_at = 1}; /* in the last step of all */
     training_expect(&t, dm_trainer_run(t.trainer, 4, note_step, &r), DM_ERROR_CANCELLED,
                     "after step 4");
-    r = (report){.answer_at = 3};
+    r = (report){.fail_at = 3};
     training_expect(&t, dm_trainer_run(t.trainer, 99, note_step, &r), DM_ERROR_CANCELLED,
                     "callback after step 7 returned 7");
     training_require(&t, dm_trainer_run(t.trainer, 8, NULL, NULL));
@@ -199,8 +199,8 @@ START_TEST(runs_can_be_cancelled) {
 }
 END_TEST
 
-/* A cancel stands until a call has told of it: one that fails for another reason, or has nothing to
- * do, does not. */
+/* A cancel is pending until a call has returned it: one that fails for another reason, or has
+ * nothing to do, does not. */
 START_TEST(cancels_are_not_lost) {
     training t;
     training_given given;

@@ -78,12 +78,12 @@ START_TEST(shift_follows_the_loop) {
 END_TEST
 
 /* Where image `index` must have been shifted from, or false. */
-static bool find_shift(const float *got, uint64_t index, int32_t most, int32_t *down,
+static bool find_shift(const float *got, uint64_t index, int32_t shift_max, int32_t *down,
                        int32_t *right) {
     enum { S = TRAINING_SIDE, C = TRAINING_CHANNELS };
     const uint8_t *pixels = training_pixels() + index * TRAINING_ELEMENTS;
-    for (*down = -most; *down <= most; ++*down)
-        for (*right = -most; *right <= most; ++*right) {
+    for (*down = -shift_max; *down <= shift_max; ++*down)
+        for (*right = -shift_max; *right <= shift_max; ++*right) {
             bool same = true;
             for (int32_t i = 0; same && i < TRAINING_ELEMENTS; i++) {
                 int32_t r = naive_mirrored(i / (S * C) + *down, S),

@@ -74,8 +74,8 @@ static void check_layout(dm_unet *unet, const char *name, bool transposed) {
         for (int64_t i = 0; i < in; i++)
             for (int64_t k = 0; k < taps; k++) {
                 int64_t outside = (o * in + i) * taps + k,
-                        place = transposed ? (k * in + i) * p->shape[0] + o : outside;
-                ck_assert_msg(inside[place] == (float)outside, "%s: %lld", name,
+                        offset = transposed ? (k * in + i) * p->shape[0] + o : outside;
+                ck_assert_msg(inside[offset] == (float)outside, "%s: %lld", name,
                               (long long)outside);
             }
     free(values);
@@ -91,7 +91,7 @@ START_TEST(tensors_are_out_in_k_k) {
     check_layout(unet, "conv_out.bias", false);
     check_layout(unet, "class_embedding.weight", false);
     for (size_t i = 0; i < unet->weights->params.floats;
-         i++) /* what was not set is as it was drawn */
+         i++) /* what was not set keeps its initial value */
         ck_assert(isfinite(unet->weights->params.data[i]));
     dm_unet_destroy(unet);
     dm_context_destroy(context);
@@ -150,7 +150,7 @@ static bool ends_with(const char *name, const char *end) {
     return length >= tail && !strcmp(name + length - tail, end);
 }
 
-/* DDPM's initialisation of a weight: uniform in +-bound, and 1e-5 of it where a branch begins as
+/* DDPM's initialisation of a weight: uniform in +-bound, and 1e-5 of it where a branch starts as
  * nothing. */
 static void check_weight(const dm_tensor_info *info, const float *w) {
     double taps = (double)(info->shape[2] * info->shape[3]), sum = 0, squares = 0, largest = 0;
@@ -335,7 +335,7 @@ START_TEST(labels_of_forward) {
 END_TEST
 
 /* A image's bits are its own: whatever goes through with it or went through before, with any
- * number of threads. What is kept of the weights is made anew when they change. */
+ * number of threads. What is cached of the weights is recomputed when they change. */
 START_TEST(images_are_the_same_in_any_batch) {
     static network_input in;
     static float want[NETWORK_IMAGES][NETWORK_ELEMENTS], got[NETWORK_IMAGES][NETWORK_ELEMENTS];

@@ -148,7 +148,7 @@ static uint64_t parameters_of(dm_context *context, const dm_unet_options *option
 }
 
 /* Counts by PyTorch of the same networks in diffusers; the small preset's, whose time embedding
- * diffusers lacks, from that of the defaults: 128 channels in place of 256 take 57600 from the
+ * diffusers lacks, from that of the defaults: 128 channels instead of 256 take 57600 from the
  * embedding, 128 x 2496 from the 22 blocks. */
 START_TEST(presets) {
     static const struct {
