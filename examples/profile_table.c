@@ -53,7 +53,7 @@ static double lower_bound(const dm_profile_row *r, const machine_limits *limits)
 }
 
 static void print_row(const table *t, const dm_profile_row *r) {
-    fprintf(t->to, "%-14s %-26s %-26s %7.0f %9.3f %5.1f%%", r->operation, r->part, r->shape,
+    fprintf(t->to, "%-14s %-31s %-26s %7.0f %9.3f %5.1f%%", r->operation, r->part, r->shape,
             (double)r->calls / t->runs, 1e3 * r->seconds / t->runs,
             100 * r->seconds / t->runs / t->seconds);
     if (r->flop > 0 && r->seconds > 0) fprintf(t->to, " %8.1f", 1e-9 * r->flop / r->seconds);
@@ -68,7 +68,7 @@ static void print_row(const table *t, const dm_profile_row *r) {
 }
 
 static void print_head(const table *t) {
-    fprintf(t->to, "\n%-14s %-26s %-26s %7s %9s %6s %8s %7s", "operation", "part", "shape", "calls",
+    fprintf(t->to, "\n%-14s %-31s %-26s %7s %9s %6s %8s %7s", "operation", "part", "shape", "calls",
             "ms", "share", "GFLOP/s", "GB/s");
     if (t->limits) fprintf(t->to, " %9s %6s", "bound ms", "of it");
     fputc('\n', t->to);
@@ -85,7 +85,7 @@ static void print_sums(const table *t, const dm_profile_row *sums, int32_t count
         print_row(t, &sums[i]);
         seconds += sums[i].seconds / t->runs;
     }
-    fprintf(t->to, "%-14s %-26s %-26s %7s %9.3f %5.1f%%", "all of these", "", "", "", 1e3 * seconds,
+    fprintf(t->to, "%-14s %-31s %-26s %7s %9.3f %5.1f%%", "all of these", "", "", "", 1e3 * seconds,
             100 * seconds / t->seconds);
     if (t->limits)
         fprintf(t->to, " %26.3f %5.0f%%", 1e3 * bound / t->runs,
