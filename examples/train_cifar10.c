@@ -26,7 +26,7 @@ static dm_trainer *volatile training;
 static dm_sampler *volatile sampling;
 
 /* The first Ctrl-C stops after the step in progress and saves; a second one ends the program. The
- * trainer's request stands until a call has returned it, so it also counts between two runs. */
+ * trainer's request is pending until a call has returned it, so it also counts between two runs. */
 static void on_interrupt(int signal_number) {
     signal(signal_number, SIG_DFL);
     if (training) dm_trainer_cancel(training);
@@ -101,7 +101,7 @@ static int32_t begin(session *s) {
 
 /* ---- files of the run ---- */
 
-/* loss.csv, cut back to the checkpoint's step where the run is resumed. The old file stays until
+/* loss.csv, truncated to the checkpoint's step where the run is resumed. The old file stays until
  * the new one is complete. */
 static int open_csv(session *s, uint64_t done) {
     char path[1200], part[1200], line[256];

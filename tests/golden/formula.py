@@ -57,7 +57,7 @@ SAMPLES = 8
 
 
 def digest(name, values):
-    """What stands for a tensor that is too large to store: its norm, its product with fill("digest/" + name), and 8 of
+    """The digest of a tensor that is too large to store: its norm, its product with fill("digest/" + name), and 8 of
     its elements, those at (count - 1) k / 7 rounded down. float32 [10]."""
     v = np.asarray(values, dtype=np.float64).reshape(-1)
     at = [(v.size - 1) * k // (SAMPLES - 1) for k in range(SAMPLES)]

@@ -67,7 +67,7 @@ static inline float *golden_read(const dmi_safetensors *file, const char *prefix
     return values;
 }
 
-/* How far `values` are from the tensor that `digest` (of formula.py) stands for, relative to its
+/* How far `values` are from the tensor that `digest` (of formula.py) describes, relative to its
  * norm, or to `norm_min` where that is larger: the largest of the errors of the norm; of the
  * product, whose expected size for an error of norm e is e / sqrt(3); and of the samples, for which
  * it is e / sqrt(count). */

@@ -5,7 +5,7 @@
 #include "support/gradient.h"
 
 size_t test_net_output_count(const test_net *net);
-/* What stands in the gradient of value i before an adding backward: of the size of the gradient
+/* The gradient of value i before a backward that accumulates: of the size of the gradient
  * itself. */
 void test_net_fill_prior(float *prior, size_t count, int32_t i);
 /* w of the loss L = sum w y. */

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The products of dmi_gemm, and what stands on them, with each variant of the BLAS library that
+# The products of dmi_gemm, and what uses them, with each variant of the BLAS library that
 # Debian has and that is installed here: on its own threads, on OpenMP, sequential. In a build
 # without BLAS, once.  blas.sh RUNNER openblas|blis|none
 set -eu

@@ -111,16 +111,16 @@ enum { LENGTH_BYTES = 8 };
  * again. To be freed. */
 static uint8_t *change_header(const uint8_t *bytes, size_t *size, const char *from,
                               const char *to) {
-    size_t cut = strlen(from), put = strlen(to), length = 0, all = *size - cut + put;
+    size_t removed = strlen(from), added = strlen(to), length = 0, all = *size - removed + added;
     for (int i = LENGTH_BYTES - 1; i >= 0; i--) length = length << 8 | bytes[i];
-    const uint8_t *at = memmem(bytes + LENGTH_BYTES, length, from, cut);
+    const uint8_t *at = memmem(bytes + LENGTH_BYTES, length, from, removed);
     ck_assert_msg(at != NULL, "%s is not in the header", from);
-    size_t before = (size_t)(at - bytes), now = length - cut + put;
+    size_t before = (size_t)(at - bytes), now = length - removed + added;
     uint8_t *changed = malloc(all);
     ck_assert_ptr_nonnull(changed);
     memcpy(changed, bytes, before);
-    memcpy(changed + before, to, put);
-    memcpy(changed + before + put, at + cut, *size - before - cut);
+    memcpy(changed + before, to, added);
+    memcpy(changed + before + added, at + removed, *size - before - removed);
     for (int i = 0; i < LENGTH_BYTES; i++) changed[i] = (uint8_t)(now >> 8 * i);
     *size = all;
     return changed;

@@ -265,10 +265,10 @@ START_TEST(broken_archives) {
         cifar10_write_archive(path, modes[m], flat, 3);
         size_t size;
         uint8_t *bytes = read_bytes(path, &size);
-        /* Cut anywhere before the end-of-archive mark. */
+        /* Truncated anywhere before the end-of-archive mark. */
         const size_t before_mark = m == 0 ? size : size - 1024;
-        for (int cut = 0; cut < 40; cut++) {
-            write_bytes(broken, bytes, before_mark * (size_t)cut / 40);
+        for (int part = 0; part < 40; part++) {
+            write_bytes(broken, bytes, before_mark * (size_t)part / 40);
             check_refused(broken, DM_SPLIT_TRAIN, 0, broken, "");
         }
         if (m == 0) {

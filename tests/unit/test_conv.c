@@ -105,7 +105,7 @@ typedef struct fixture {
     dmi_conv_shape s;
     size_t x_count, w_count, y_count;
     float *x, *w, *y, *dy, *bias, *per_image, *residual,
-        *before; /* before: what stands in an output that is added to */
+        *before; /* before: the output before it is added to */
     double *want;
 } fixture;
 
