@@ -18,7 +18,7 @@ typedef struct solver_case {
     bool keep; /* final_alpha_one 0 */
     bool late; /* lower_order_final 0 */
     bool zero, back, guided, threshold;
-    double eta, churn, churn_min, churn_max, churn_noise, guidance_rescale,
+    double eta, churn, churn_sigma_min, churn_sigma_max, churn_noise, guidance_rescale,
         flow_shift; /* 0: as by default */
     double bound; /* of the relative error, where `usual_bound` is too tight, with the reason at its
                      line */

@@ -96,8 +96,9 @@ static dm_sampler_options options_of(const solver_case *c, double *times) {
     o.variance = c->variance ? c->variance : DM_VARIANCE_FIXED_SMALL;
     o.clip = c->clip || c->threshold;
     o.final_alpha_one = !c->keep, o.lower_order_final = !c->late;
-    if (c->churn > 0) o.churn = c->churn, o.churn_min = c->churn_min;
-    if (c->churn_max > 0) o.churn_max = c->churn_max, o.churn_noise = c->churn_noise;
+    if (c->churn > 0) o.churn = c->churn, o.churn_sigma_min = c->churn_sigma_min;
+    if (c->churn_sigma_max > 0)
+        o.churn_sigma_max = c->churn_sigma_max, o.churn_noise = c->churn_noise;
     if (c->threshold) o.threshold = 0.9, o.threshold_max = 1.6;
     o.rederive_eps = 0; /* diffusers' default */
     if (c->guided) o.guidance = 4, o.guidance_rescale = c->guidance_rescale;

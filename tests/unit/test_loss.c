@@ -263,10 +263,10 @@ START_TEST(weights_and_importances_scale_the_loss) {
     for (size_t i = 0; i < IMAGES * N; i++) {
         const dmi_loss_term *term = &terms[i / N];
         double d = (double)output[i] - target[i],
-               root = _i == DM_LOSS_HUBER ? sqrt(1 + d * d / 0.04) : 1;
+               root = _i == DM_LOSS_PSEUDO_HUBER ? sqrt(1 + d * d / 0.04) : 1;
         want[i] = (float)(term->weight * term->importance_weight * 2 * d / root / values);
         want_sum += term->weight * term->importance_weight *
-                    (_i == DM_LOSS_HUBER ? 0.08 * (root - 1) : d * d);
+                    (_i == DM_LOSS_PSEUDO_HUBER ? 0.08 * (root - 1) : d * d);
     }
     test_close(gradient, want, IMAGES * N, 3e-7);
     ck_assert_double_eq_tol(sum / want_sum, 1, 1e-6);
@@ -286,7 +286,7 @@ Suite *test_loss_suite(void) {
                         (int)(sizeof timesteps / sizeof *timesteps));
     tcase_add_test(tcase, hybrid_is_the_same_with_any_threads);
     tcase_add_loop_test(tcase, weights_and_importances_scale_the_loss, DM_LOSS_MSE,
-                        DM_LOSS_HUBER + 1);
+                        DM_LOSS_PSEUDO_HUBER + 1);
     suite_add_tcase(suite, tcase);
     return suite;
 }

@@ -234,7 +234,7 @@ static const refused_case refused_cases[] = {
     {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, 0, 1, DM_LOSS_HYBRID, DM_LOSS_WEIGHT_BOUND,
      "'loss_weight' 3 (bound)|'loss' 2 (hybrid)"},
     {DM_SCHEDULE_LINEAR, DM_PREDICT_EPS, 0, 0, DM_LOSS_PSEUDO_HUBER, DM_LOSS_WEIGHT_BOUND,
-     "'loss_weight' 3 (bound)|'loss' 1 (huber)"},
+     "'loss_weight' 3 (bound)|'loss' 1 (pseudo_huber)"},
     {DM_SCHEDULE_EDM, DM_PREDICT_EDM, 0, 0, 0, DM_LOSS_WEIGHT_MIN_SNR,
      "'loss_weight' 1|'prediction' 4"},
     {DM_SCHEDULE_LINEAR, DM_PREDICT_V, 0, 0, 0, DM_LOSS_WEIGHT_BOUND,

@@ -81,12 +81,12 @@ START_TEST(options_refused) {
                                           test_denoiser(test_wave, NULL, 0, 8, 8, 3), &o),
           "only leading");
     o = test_sampler_options(DM_SOLVER_DDIM, 10, DM_SPACING_TRAILING);
-    o.prediction = DM_PREDICT_EPS;
+    o.expected_prediction = DM_PREDICT_EPS;
     fails(DM_ERROR_INVALID_ARGUMENT,
           dm_sampler_create_with_denoiser(&sampler, context, schedule,
                                           test_denoiser(test_wave, NULL, DM_PREDICT_V, 8, 8, 3),
                                           &o),
-          "'prediction' is 0 (eps); the model predicts v");
+          "'expected_prediction' is 0 (eps); the model predicts v");
     ok(dm_sampler_create_with_denoiser(&sampler, context, schedule,
                                        test_denoiser(test_wave, NULL, DM_PREDICT_EPS, 8, 8, 3),
                                        &o));
