@@ -37,16 +37,13 @@ static dm_status check_solver(const dm_sampler *s) {
     const dm_sampler_options *o = &s->options;
     const dmi_solver *solver = s->solver;
     const char *option = NULL, *why = NULL;
-    if (o->eta != 0 && !solver->has_eta) option = "eta", why = "only ddim has it";
-    else if (o->order && !solver->order)
-        option = "order",
-        why = "only lms, dpmpp, dpmpp_single, dpmpp_sde, unipc and deis have an order";
+    if (o->eta != 0 && !solver->has_eta) option = "eta", why = "it has no eta";
+    else if (o->order && !solver->order) option = "order", why = "it has no order";
     else if (o->grid != DM_GRID_AUTO && o->grid != DM_GRID_TIMESTEPS && !solver->has_sigma_grid)
-        option = "grid", why = "it needs the levels of timesteps";
-    else if (o->churn > 0 && !solver->has_churn)
-        option = "churn", why = "only euler and heun have it";
+        option = "grid", why = "it visits the levels of timesteps";
+    else if (o->churn > 0 && !solver->has_churn) option = "churn", why = "it has no churn";
     else if (o->variance == DM_VARIANCE_LEARNED && o->solver != DM_SOLVER_DDPM)
-        option = "variance", why = "only ddpm uses a learned variance";
+        option = "variance", why = "it has no variance of its own";
     if (option)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                         "sampler: '%s' cannot be combined with the solver %s: %s", option,

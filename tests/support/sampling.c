@@ -1,6 +1,8 @@
 /* See sampling.h. */
 #include "support/sampling.h"
 
+#include "sample/solver.h"
+
 dm_context *context;
 dm_schedule *schedule;
 double alpha_cumprod[1000];
@@ -73,3 +75,7 @@ int32_t test_wave(void *user, const dm_denoiser_input *input, float *output, siz
                                             (labels ? (float)labels[n] : 0));
     return 0;
 }
+
+int32_t test_solver_count(void) { return dm_enum_count("dm_solver"); }
+
+bool test_solver_needs_flow(int32_t solver) { return dmi_solver_find(solver)->flow_only; }

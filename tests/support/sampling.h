@@ -35,6 +35,10 @@ void test_sampling_teardown(void);
         ck_assert_msg(strstr(error_, (text)) != NULL, "\"%s\" lacks \"%s\"", error_, (text));      \
     } while (0)
 
+/* The number of solvers, which are 0 to this - 1, and whether one needs the flow schedule. */
+int32_t test_solver_count(void);
+bool test_solver_needs_flow(int32_t solver);
+
 /* The defaults but for these, and none that depend on the solver: grid timesteps, variance
  * fixed_large. */
 dm_sampler_options test_sampler_options(int32_t solver, int32_t steps, int32_t spacing);

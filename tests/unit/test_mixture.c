@@ -1,6 +1,7 @@
 /* Every solver on a mixture of two Gaussians in the plane, whose exact denoiser is known: the mean,
  * the covariance and the weights of the two come out right, within the error of so many images and
  * so few steps. */
+#include "sample/solver.h"
 #include "support/sampling.h"
 
 enum { POINTS = 4096, PLANE = 2 };
@@ -82,18 +83,18 @@ static dm_schedule *schedule_for(int32_t solver) {
     dm_schedule_options o;
     dm_schedule *s;
     ok(dm_schedule_options_init(&o, sizeof o));
-    o.kind = solver >= DM_SOLVER_FLOW_EULER ? DM_SCHEDULE_FLOW : DM_SCHEDULE_LINEAR;
+    o.kind = test_solver_needs_flow(solver) ? DM_SCHEDULE_FLOW : DM_SCHEDULE_LINEAR;
     ok(dm_schedule_create(&s, context, &o));
     return s;
 }
 
 START_TEST(right_distribution) {
-    int32_t prediction = _i >= DM_SOLVER_FLOW_EULER ? DM_PREDICT_FLOW : DM_PREDICT_V;
+    int32_t prediction = test_solver_needs_flow(_i) ? DM_PREDICT_FLOW : DM_PREDICT_V;
     dm_schedule *own = schedule_for(_i);
     dm_sampler_options o = test_sampler_options(_i, of_solver[_i].steps, DM_SPACING_TRAILING);
     /* By sigma down to that of timestep 0: from 32, where 30 trailing timesteps end, the last step
      * would lose the spread. */
-    bool by_sigma = _i >= DM_SOLVER_EULER && _i <= DM_SOLVER_DEIS;
+    bool by_sigma = dmi_solver_find(_i)->has_sigma_grid;
     if (by_sigma) o.spacing = DM_SPACING_LINSPACE, o.grid = DM_GRID_KARRAS;
     o.clip = 0;
     o.variance = DM_VARIANCE_FIXED_SMALL;
@@ -151,7 +152,7 @@ Suite *test_mixture_suite(void) {
     TCase *tcase = tcase_create("mixture");
     tcase_add_checked_fixture(tcase, test_sampling_setup, test_sampling_teardown);
     tcase_set_timeout(tcase, 60);
-    tcase_add_loop_test(tcase, right_distribution, 0, DM_SOLVER_FLOW_HEUN + 1);
+    tcase_add_loop_test(tcase, right_distribution, 0, test_solver_count());
     suite_add_tcase(suite, tcase);
     return suite;
 }
