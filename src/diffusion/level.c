@@ -13,10 +13,10 @@ double dmi_level_lambda(dmi_level level) { return log(level.signal) - log(level.
 
 bool dmi_level_has_signal(dmi_level level) { return level.signal >= signal_min; }
 
-double dmi_variance_between(dmi_level from, dmi_level to) {
-    double ratio = from.signal / to.signal;
+double dmi_variance_between(dmi_level noisier, dmi_level cleaner) {
+    double ratio = noisier.signal / cleaner.signal;
     /* Rounding may go below 0 where the levels are equal. */
-    return fmax(from.noise * from.noise - ratio * ratio * to.noise * to.noise, 0);
+    return fmax(noisier.noise * noisier.noise - ratio * ratio * cleaner.noise * cleaner.noise, 0);
 }
 
 static double sigma_of(double alpha_cumprod) { return sqrt((1 - alpha_cumprod) / alpha_cumprod); }

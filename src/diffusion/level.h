@@ -17,10 +17,10 @@ double dmi_level_sigma(dmi_level level);
 double dmi_level_lambda(dmi_level level);
 /* False where x is noise alone: there 1 / signal would exceed float's range. */
 bool dmi_level_has_signal(dmi_level level);
-/* The variance of the noise that the forward process adds from `to` to the noisier `from`:
- * noise_from^2 - (signal_from / signal_to)^2 noise_to^2. Between neighbouring timesteps of a
- * schedule with betas it is beta. */
-double dmi_variance_between(dmi_level from, dmi_level to);
+/* The variance of the noise that the forward process adds from the level `cleaner` to `noisier`:
+ * noisier.noise^2 - (noisier.signal / cleaner.signal)^2 cleaner.noise^2. Between neighbouring
+ * timesteps of a schedule with betas it is beta. */
+double dmi_variance_between(dmi_level noisier, dmi_level cleaner);
 
 /* The level of timestep t, from 0 to T-1. Between whole timesteps of a schedule with betas, sigma
  * is interpolated linearly, as in Karras et al.'s code. */

@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-void dmi_add_noise(const dmi_kernels *kernels, float *y, double image, const float *x_0,
-                   double noise, const float *eps, size_t n) {
-    kernels->combine(y, (float)image, x_0, (float)noise, eps, n);
+void dmi_combine_with_noise(const dmi_kernels *kernels, float *y, double signal_factor,
+                            const float *x_0, double noise_factor, const float *eps, size_t n) {
+    kernels->combine(y, (float)signal_factor, x_0, (float)noise_factor, eps, n);
 }
 
 void dmi_input_without_estimate(const dmi_kernels *kernels, float *input, const float *x,

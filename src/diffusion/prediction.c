@@ -79,16 +79,17 @@ dmi_prediction_coefficients dmi_prediction_rederived(dmi_level level, dm_predict
  * is 1. Multiplied out, since 1 - c_skip would lose digits at small sigma. */
 static dmi_target edm_target(dmi_level level, double sigma_data) {
     double sigma = dmi_level_sigma(level), root = sqrt(sigma * sigma + sigma_data * sigma_data);
-    return (dmi_target){.image = sigma / (sigma_data * root), .noise = -sigma_data / root};
+    return (dmi_target){.x0_factor = sigma / (sigma_data * root), .eps_factor = -sigma_data / root};
 }
 
 dmi_target dmi_prediction_target(dmi_level level, dm_prediction prediction, double sigma_data) {
     switch (prediction) {
-        case DM_PREDICT_X0: return (dmi_target){.image = 1, .noise = 0};
-        case DM_PREDICT_V: return (dmi_target){.image = -level.noise, .noise = level.signal};
-        case DM_PREDICT_FLOW: return (dmi_target){.image = -1, .noise = 1};
+        case DM_PREDICT_X0: return (dmi_target){.x0_factor = 1, .eps_factor = 0};
+        case DM_PREDICT_V:
+            return (dmi_target){.x0_factor = -level.noise, .eps_factor = level.signal};
+        case DM_PREDICT_FLOW: return (dmi_target){.x0_factor = -1, .eps_factor = 1};
         case DM_PREDICT_EDM: return edm_target(level, sigma_data);
-        default: return (dmi_target){.image = 0, .noise = 1};
+        default: return (dmi_target){.x0_factor = 0, .eps_factor = 1};
     }
 }
 

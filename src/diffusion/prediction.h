@@ -22,9 +22,9 @@ dmi_prediction_coefficients dmi_prediction_at(dmi_level level, dm_prediction pre
 dmi_prediction_coefficients dmi_prediction_rederived(dmi_level level, dm_prediction prediction,
                                                      double sigma_data);
 
-/* The network's target is image x_0 + noise eps. */
+/* The network's target is x0_factor x_0 + eps_factor eps. */
 typedef struct dmi_target {
-    double image, noise;
+    double x0_factor, eps_factor;
 } dmi_target;
 
 dmi_target dmi_prediction_target(dmi_level level, dm_prediction prediction, double sigma_data);

@@ -155,8 +155,8 @@ static dm_status add_noise(const dm_schedule *schedule, float *x_t, const float 
     for (size_t i = 0; i < count; i++) {
         dmi_level level = dmi_schedule_level(schedule, timesteps[i]);
         size_t at = i * elements;
-        dmi_add_noise(context->kernels, x_t + at, level.signal, x_0 + at, level.noise, noise + at,
-                      elements);
+        dmi_combine_with_noise(context->kernels, x_t + at, level.signal, x_0 + at, level.noise,
+                               noise + at, elements);
     }
     return DM_OK;
 }

@@ -93,8 +93,9 @@ void dmi_evaluator_add_noise(dmi_evaluator *e, int32_t i) {
     double scale = dmi_prediction_at(level, u->prediction, (double)u->sigma_data).input;
     float *noise = e->noise + at, *input = e->input + at * e->in_factor;
     draw_noise(e, i, noise);
-    dmi_add_noise(kernels, e->x_t + at, level.signal, e->x_0 + at, level.noise, noise, n);
-    dmi_add_noise(kernels, e->target + at, target.image, e->x_0 + at, target.noise, noise, n);
+    dmi_combine_with_noise(kernels, e->x_t + at, level.signal, e->x_0 + at, level.noise, noise, n);
+    dmi_combine_with_noise(kernels, e->target + at, target.x0_factor, e->x_0 + at,
+                           target.eps_factor, noise, n);
     if (e->in_factor > 1) dmi_input_without_estimate(kernels, input, e->x_t + at, n / c, c);
     else memcpy(input, e->x_t + at, n * sizeof *input);
     if (scale != 1) kernels->scale(input, input, (float)scale, n * e->in_factor);

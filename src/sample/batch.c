@@ -35,7 +35,7 @@ static void begin_task(void *data, int32_t task, int32_t worker) {
     if (!r->initial_noise && !r->noise) dmi_run_draw_noise(run, i, DMI_STREAM_SAMPLE, noise);
     if (r->initial_noise) memcpy(x, r->initial_noise + image, n * sizeof *x);
     else if (r->strength < 1)
-        dmi_add_noise(kernels, x, level.signal, r->image + image, level.noise, noise, n);
+        dmi_combine_with_noise(kernels, x, level.signal, r->image + image, level.noise, noise, n);
     else kernels->scale(x, noise, (float)initial_factor(run), n);
     kernels->solver_weighted_sum(b->x + at, NULL, NULL, 0, x, 1, n);
     memset(b->x_0_f32 + at, 0, n * sizeof *b->x_0_f32);

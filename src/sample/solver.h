@@ -1,7 +1,7 @@
 /* Solvers: how a sampler goes from one noise level to the next. Each update of a solver is a sum of
  * x, the predicted x_0 and eps, the same of earlier evaluations, and noise. A solver therefore only
- * computes the factors, in double and before the run, and stage.c applies them. A new solver is one
- * file in solvers/ and one line in solver.c's table. */
+ * computes the factors, in double and before the run, and stage.c applies them.
+ * docs/CONTRIBUTING.md lists the files that a new solver touches. */
 #ifndef DM_SRC_SAMPLE_SOLVER_H
 #define DM_SRC_SAMPLE_SOLVER_H
 

@@ -50,8 +50,8 @@ typedef struct fill_job {
     const dmi_batch *batch;
     const dm_train_batch *given; /* NULL: the dataset's */
     uint64_t position;
-    bool read;               /* the tasks read the dataset's images */
-    float *x_t, *t, *labels; /* the graph's inputs; labels may be NULL */
+    bool read;             /* tasks read the dataset's images, since it is concurrent */
+    float *x, *t, *labels; /* the graph's inputs; labels may be NULL */
 } fill_job;
 
 static dm_status read_image(const dmi_batch *batch, int32_t i) {
@@ -106,6 +106,8 @@ static const float *noise_of(const fill_job *job, int32_t i, float *scratch) {
     return scratch;
 }
 
+/* The row of the class embedding for image i, after label dropout; a float, as all inputs of a
+ * graph are. */
 static float label_row(const fill_job *job, int32_t i) {
     const dmi_batch *b = job->batch;
     int32_t label = -1;
@@ -117,37 +119,38 @@ static float label_row(const fill_job *job, int32_t i) {
     return dmi_unet_label_row(label, b->classes);
 }
 
-/* The network's input: c_in x_t, beside 0 as previous estimate with self-conditioning. */
-static void write_input(const fill_job *job, int32_t i, const dmi_batch_level *level,
-                        const float *x_0, const float *noise, float *scratch) {
+/* The network's input: c_in times x_t (Ho et al. 2020, eq. 4). With self-conditioning it has 0 as
+ * previous estimate beside it, and `scratch` [elements] holds c_in x_t. */
+static void write_input(const fill_job *job, int32_t i, dmi_level level, double c_in,
+                        const float *x_0, const float *eps, float *scratch) {
     const dmi_batch *b = job->batch;
     const dmi_kernels *kernels = b->context->kernels;
     size_t n = b->elements, c = (size_t)b->channels;
-    float *x_t = b->self_conditioning ? scratch : job->x_t + (size_t)i * n;
-    double c_in = level->coefficients.input;
-    dmi_add_noise(kernels, x_t, c_in * level->at.level.signal, x_0, c_in * level->at.level.noise,
-                  noise, n);
+    float *x = b->self_conditioning ? scratch : job->x + (size_t)i * n;
+    dmi_combine_with_noise(kernels, x, c_in * level.signal, x_0, c_in * level.noise, eps, n);
     if (b->self_conditioning)
-        dmi_input_without_estimate(kernels, job->x_t + (size_t)i * 2 * n, x_t, n / c, c);
+        dmi_input_without_estimate(kernels, job->x + (size_t)i * 2 * n, x, n / c, c);
 }
 
+/* A worker's scratch [DMI_BATCH_SCRATCH, elements] holds: x_0; the image before its crop, and once
+ * that is done eps; the input of write_input. */
 static void fill_image(void *data, int32_t i, int32_t worker) {
     const fill_job *job = data;
     const dmi_batch *b = job->batch;
     size_t n = b->elements;
     float *scratch = b->scratch + (size_t)worker * DMI_BATCH_SCRATCH * n;
-    const float *x_0 = clean_image(job, i, scratch), *noise = noise_of(job, i, scratch + n);
-    dmi_batch_level level = {
-        .at = job->given && job->given->timesteps
-                  ? dmi_timesteps_given(b->timesteps, job->given->timesteps[i])
-                  : dmi_timesteps_draw(b->timesteps, job->position + (uint64_t)i)};
-    level.coefficients = dmi_prediction_at(level.at.level, b->prediction, b->sigma_data);
-    dmi_target target = dmi_prediction_target(level.at.level, b->prediction, b->sigma_data);
-    write_input(job, i, &level, x_0, noise, scratch + 2 * n);
-    dmi_add_noise(b->context->kernels, b->target + (size_t)i * n, target.image, x_0, target.noise,
-                  noise, n);
-    b->levels[i] = level;
-    job->t[i] = (float)level.at.level.time;
+    const float *x_0 = clean_image(job, i, scratch), *eps = noise_of(job, i, scratch + n);
+    dmi_noise_level at = job->given && job->given->timesteps
+                             ? dmi_timesteps_given(b->timesteps, job->given->timesteps[i])
+                             : dmi_timesteps_draw(b->timesteps, job->position + (uint64_t)i);
+    dmi_prediction_coefficients coefficients =
+        dmi_prediction_at(at.level, b->prediction, b->sigma_data);
+    write_input(job, i, at.level, coefficients.input, x_0, eps, scratch + 2 * n);
+    dmi_target target = dmi_prediction_target(at.level, b->prediction, b->sigma_data);
+    dmi_combine_with_noise(b->context->kernels, b->target + (size_t)i * n, target.x0_factor, x_0,
+                           target.eps_factor, eps, n);
+    b->levels[i] = (dmi_batch_level){.at = at, .coefficients = coefficients};
+    job->t[i] = (float)at.level.time;
     if (job->labels) job->labels[i] = label_row(job, i);
 }
 
@@ -157,8 +160,8 @@ static void fill_image(void *data, int32_t i, int32_t worker) {
 static void choose_images(const dmi_batch *batch, uint64_t position) {
     uint64_t size = batch->dataset->count;
     for (int32_t i = 0; i < batch->count; i++) {
-        uint64_t at = position + (uint64_t)i;
-        batch->indices[i] = dmi_random_permute(batch->seed, at / size, at % size, size);
+        uint64_t epoch = (position + (uint64_t)i) / size, rank = (position + (uint64_t)i) % size;
+        batch->indices[i] = dmi_random_permute(batch->seed, epoch, rank, size);
     }
 }
 
@@ -177,7 +180,7 @@ dm_status dmi_batch_fill(dmi_batch *batch, const dmi_unet_graph *graph, uint64_t
         .given = given,
         .position = position,
         .read = !given && batch->dataset->concurrent,
-        .x_t = dmi_graph_data(graph->graph, graph->x),
+        .x = dmi_graph_data(graph->graph, graph->x),
         .t = dmi_graph_data(graph->graph, graph->t),
         .labels = dmi_graph_data(graph->graph, graph->labels),
     };
@@ -206,6 +209,7 @@ typedef struct estimate_job {
     size_t output_channels;
 } estimate_job;
 
+/* The network read c_in x_t, so x0_x / c_in of that input is the term x0_x x_t of x_0. */
 static void set_estimate(void *data, int32_t i, int32_t worker) {
     const estimate_job *job = data;
     const dmi_batch *b = job->batch;

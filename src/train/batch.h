@@ -34,7 +34,7 @@ typedef struct dmi_batch {
     uint8_t *pixels;         /* [count, height, width, channels]; NULL without a dataset */
     uint64_t *indices;       /* [count] of the dataset's images; likewise */
     int32_t *labels;         /* [count], as the dataset has them; likewise */
-    float *scratch;          /* [threads, DMI_BATCH_SCRATCH, elements]: x_0, noise, one more */
+    float *scratch;          /* [threads, DMI_BATCH_SCRATCH, elements]: see fill_image */
     float *target;           /* [count, elements] */
     dmi_batch_level *levels; /* [count] */
     bool has_unlabelled;     /* an image of the last pass had no class, or its label was dropped */

@@ -3,7 +3,8 @@
 
 #include "sample/solver.h"
 
-/* Eq. 12 and 16; sigma is the standard deviation of the new noise. */
+/* Eq. 12 and 16: x_{i+1} = to.signal x_0 + sqrt(to.noise^2 - sigma^2) eps + sigma z, where sigma is
+ * the standard deviation of the new noise z. */
 static int32_t step(const dmi_path *path, int32_t i, dmi_stage *stages) {
     dmi_level from = path->levels[i], to = path->levels[i + 1];
     double ratio = from.noise > 0 ? to.noise / from.noise : 0;
@@ -11,8 +12,8 @@ static int32_t step(const dmi_path *path, int32_t i, dmi_stage *stages) {
     double rest = to.noise * to.noise - sigma * sigma;
     stages[0] = dmi_stage_at(path, i);
     stages[0].update =
-        dmi_sum_at_level((dmi_level){.signal = to.signal, .noise = rest > 0 ? sqrt(rest) : 0});
-    stages[0].update.noise = sigma;
+        (dmi_sum){.factors = {[DMI_X0] = to.signal, [DMI_EPS] = rest > 0 ? sqrt(rest) : 0},
+                  .noise = sigma};
     return 1;
 }
 
