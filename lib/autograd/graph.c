@@ -149,7 +149,7 @@ int32_t dmi_graph_plan(dmi_graph *graph, const dmi_value *outputs, int32_t outpu
         return dmi_fail(graph->host, DMI_ERROR_INTERNAL,
                         "graph: the parameters have no gradients to train with");
     graph->train = train;
-    int32_t status = dmi_plan(graph, outputs, output_count);
+    int32_t status = dmi_graph_plan_memory(graph, outputs, output_count);
     if (status) return status;
     status = dmi_alloc_array(graph->host, &graph->arena, graph->arena_floats, sizeof(float),
                              "network: its plan");

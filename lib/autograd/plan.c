@@ -186,7 +186,7 @@ static int32_t check_total(const memory_plan *p) {
     return DMI_OK;
 }
 
-int32_t dmi_plan(dmi_graph *g, const dmi_value *outputs, int32_t output_count) {
+int32_t dmi_graph_plan_memory(dmi_graph *g, const dmi_value *outputs, int32_t output_count) {
     size_t values = (size_t)g->value_count;
     /* Data and gradient of each value; three kinds of memory of each node. */
     size_t buffers_max = 2 * values + 3 * (size_t)g->node_count;
@@ -194,7 +194,7 @@ int32_t dmi_plan(dmi_graph *g, const dmi_value *outputs, int32_t output_count) {
     dmi_host *host = g->host;
     int32_t *order = NULL;
     collect_needs(g);
-    int32_t status = dmi_plan_steps(g, outputs, output_count);
+    int32_t status = dmi_graph_plan_steps(g, outputs, output_count);
     if (!status)
         status = dmi_alloc_array(host, &p.buffers, buffers_max, sizeof *p.buffers, "planner");
     if (!status) status = dmi_alloc_array(host, &order, buffers_max, sizeof *order, "planner");

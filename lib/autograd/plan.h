@@ -6,6 +6,6 @@
 #include "autograd/graph.h"
 
 /* Sets graph->steps, uses_blas, every offset of the graph and arena_floats; allocates no arena. */
-int32_t dmi_plan(dmi_graph *graph, const dmi_value *outputs, int32_t output_count);
+int32_t dmi_graph_plan_memory(dmi_graph *graph, const dmi_value *outputs, int32_t output_count);
 
 #endif

@@ -80,7 +80,7 @@ static void add_steps(step_plan *p) {
     }
 }
 
-int32_t dmi_plan_steps(dmi_graph *g, const dmi_value *outputs, int32_t output_count) {
+int32_t dmi_graph_plan_steps(dmi_graph *g, const dmi_value *outputs, int32_t output_count) {
     step_plan p = {.graph = g, .outputs = outputs, .output_count = output_count};
     dmi_host *host = g->host;
     size_t values = (size_t)g->value_count,

@@ -10,7 +10,7 @@
 #include "autograd/graph.h"
 
 /* Sets graph->steps and step_count from node->needs, graph->train and graph->recompute. */
-int32_t dmi_plan_steps(dmi_graph *graph, const dmi_value *outputs, int32_t output_count);
+int32_t dmi_graph_plan_steps(dmi_graph *graph, const dmi_value *outputs, int32_t output_count);
 
 bool dmi_is_output(dmi_value value, const dmi_value *outputs, int32_t count);
 

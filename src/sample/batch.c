@@ -8,15 +8,16 @@
 
 /* ---- the beginning ---- */
 
-/* The factor of standard normal noise as x without an image. A process with betas has variance 1,
- * of which x at the first level lacks the image's share; k-diffusion scales by the level's noise
- * instead, and so do its solvers here but with leading spacing. */
+/* Without an image, x at the first level is this factor times standard normal noise. With betas,
+ * where signal^2 + noise^2 = 1, it is 1, so that x has the variance that it has with an image.
+ * k-diffusion takes the level's noise instead, and so do its solvers here, which are those with
+ * fractional times, except with leading spacing. */
 static double initial_factor(const dmi_run *run) {
     const dm_sampler *s = run->sampler;
-    bool by_level = s->solver->fractional_time &&
-                    (s->custom_levels || s->options.spacing != DM_SPACING_LEADING);
-    return dmi_schedule_has_betas(s->schedule) && !by_level ? 1
-                                                            : run->plan->levels[run->step].noise;
+    bool as_k_diffusion = s->solver->fractional_time &&
+                          (s->custom_levels || s->options.spacing != DM_SPACING_LEADING);
+    if (dmi_schedule_has_betas(s->schedule) && !as_k_diffusion) return 1;
+    return run->plan->levels[run->step].noise;
 }
 
 static void begin_task(void *data, int32_t task, int32_t worker) {
@@ -27,21 +28,22 @@ static void begin_task(void *data, int32_t task, int32_t worker) {
     const dmi_kernels *kernels = s->context->kernels;
     dmi_level level = run->plan->levels[run->step];
     size_t i = (size_t)task, n = s->elements, at = i * n, image = (run->first + i) * n;
-    float *noise = b->noise + at, *x = b->x_f32 + at;
+    float *noise = b->noise + at, *x_f32 = b->x_f32 + at;
     (void)worker;
     if (r->random == DM_RANDOM_TORCH)
         dmi_torch_seed(&b->torch[i],
                        r->seeds ? r->seeds[run->first + i] : r->seed + run->first + i);
     if (!r->initial_noise && !r->noise) dmi_run_draw_noise(run, i, DMI_STREAM_SAMPLE, noise);
-    if (r->initial_noise) memcpy(x, r->initial_noise + image, n * sizeof *x);
+    if (r->initial_noise) memcpy(x_f32, r->initial_noise + image, n * sizeof *x_f32);
     else if (r->strength < 1)
-        dmi_combine_with_noise(kernels, x, level.signal, r->image + image, level.noise, noise, n);
-    else kernels->scale(x, noise, (float)initial_factor(run), n);
-    kernels->solver_weighted_sum(b->x + at, NULL, NULL, 0, x, 1, n);
+        dmi_combine_with_noise(kernels, x_f32, level.signal, r->image + image, level.noise, noise,
+                               n);
+    else kernels->scale(x_f32, noise, (float)initial_factor(run), n);
+    kernels->solver_weighted_sum(b->x + at, NULL, NULL, 0, x_f32, 1, n); /* to double */
     memset(b->x_0_f32 + at, 0, n * sizeof *b->x_0_f32);
 }
 
-dm_status dmi_batch_begin(dmi_run *run) {
+dm_status dmi_run_begin_batch(dmi_run *run) {
     dm_sampler *s = run->sampler;
     const dm_sampler_request *r = &run->request;
     dmi_sampler_buffers *b = &s->buffers;
@@ -63,7 +65,7 @@ dm_status dmi_batch_begin(dmi_run *run) {
 
 typedef struct level_job {
     const dmi_run *run;
-    dmi_level from, to;
+    dmi_level from, to; /* from: for renoise_task, lower than `to` */
 } level_job;
 
 static void keep_task(void *data, int32_t task, int32_t worker) {
@@ -82,7 +84,7 @@ static void keep_task(void *data, int32_t task, int32_t worker) {
     s->context->kernels->solver_to_f32(s->buffers.x_f32 + i * n, 1, s->buffers.x + i * n, n);
 }
 
-void dmi_batch_keep_masked(const dmi_run *run, dmi_level level) {
+void dmi_run_keep_masked(const dmi_run *run, dmi_level level) {
     level_job job = {.run = run, .to = level};
     if (run->request.mask)
         dmi_parallel(run->sampler->context->host.pool, (int32_t)run->count, keep_task, &job);
@@ -105,7 +107,7 @@ static void renoise_task(void *data, int32_t task, int32_t worker) {
     kernels->solver_weighted_sum(x, terms, &factor, 1, noise, added, n);
 }
 
-void dmi_batch_renoise(const dmi_run *run, dmi_level from, dmi_level to) {
+void dmi_run_renoise(const dmi_run *run, dmi_level from, dmi_level to) {
     level_job job = {.run = run, .from = from, .to = to};
     dmi_parallel(run->sampler->context->host.pool, (int32_t)run->count, renoise_task, &job);
 }

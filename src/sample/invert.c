@@ -5,10 +5,10 @@
 #include "sample/run.h"
 
 /* The sampler's levels in reverse, from the clean image to the first level. */
-static dm_status plan_inversion(const dm_sampler *s, dmi_plan *plan) {
+static dm_status plan_inversion(const dm_sampler *s, dmi_sampler_plan *plan) {
     int32_t steps = s->plan.steps;
-    dm_status status =
-        dmi_plan_allocate(&s->context->host, plan, steps, dmi_solver_ddim_inversion.stages_max);
+    dm_status status = dmi_sampler_plan_allocate(&s->context->host, plan, steps,
+                                                 dmi_solver_ddim_inversion.stages_max);
     if (status) return status;
     for (int32_t i = 0; i <= steps; i++) {
         plan->levels[i] = s->plan.levels[steps - i];
@@ -46,7 +46,7 @@ static dm_status check(const dm_sampler *s, const dm_sampler_request *r) {
 static dm_status invert(dm_sampler *s, const dm_sampler_request *request, float *noise,
                         size_t elements) {
     dmi_run run = {.sampler = s, .images = noise};
-    dmi_plan plan = {0};
+    dmi_sampler_plan plan = {0};
     dm_status status = dmi_run_check_idle(s);
     if (!status) status = dmi_request_read(s, &run.request, request);
     if (!status) status = check(s, &run.request);
@@ -56,8 +56,8 @@ static dm_status invert(dm_sampler *s, const dm_sampler_request *request, float 
     status = plan_inversion(s, &plan);
     if (!status) status = dmi_run_begin(&run, &plan);
     if (!status) status = dmi_run_all(&run);
-    dmi_plan_free(&s->context->host, &plan);
-    return dmi_run_end(s, status);
+    dmi_sampler_plan_free(&s->context->host, &plan);
+    return dmi_run_clear_cancel(s, status);
 }
 
 dm_status dm_sampler_invert(dm_sampler *sampler, const dm_sampler_request *request, float *noise,

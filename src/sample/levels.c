@@ -6,7 +6,7 @@
 /* ---- spacing and grid ---- */
 
 /* Solvers that use fractional times take linear spacing unrounded. */
-static void linspace_fractional(dmi_plan *plan, int32_t total) {
+static void linspace_fractional(dmi_sampler_plan *plan, int32_t total) {
     double last = total - 1;
     for (int32_t i = 0; i < plan->steps; i++)
         plan->timesteps[i] = plan->steps > 1 ? last * (plan->steps - 1 - i) / (plan->steps - 1) : 0;
@@ -24,25 +24,25 @@ static double sigma_on_grid(const dm_sampler_options *o, double first, double la
 /* A level with that sigma. Networks know whole timesteps best, so solvers without fractional times
  * round the time. */
 static void set_sigma(dm_sampler *s, int32_t i, double sigma) {
-    dmi_plan *plan = &s->plan;
+    dmi_sampler_plan *plan = &s->plan;
     plan->levels[i] = dmi_schedule_level_of_sigma(s->schedule, sigma);
     plan->timesteps[i] = dmi_schedule_timestep_of_sigma(s->schedule, sigma);
     if (!s->solver->fractional_time && dmi_schedule_has_betas(s->schedule))
         plan->levels[i].time = nearbyint(plan->levels[i].time);
 }
 
-/* The solver's grid, unless sigma is infinite at the first level or the schedule is the flow
- * schedule, whose timesteps are equally spaced already. */
+/* Resolves DM_GRID_AUTO: to the solver's grid, or to the timesteps where sigma is infinite at the
+ * first level and for the flow schedule, whose timesteps are equally spaced already. */
 static void resolve_grid(dm_sampler *s) {
-    bool suits = isfinite(dmi_level_sigma(s->plan.levels[0])) &&
-                 s->schedule->options.kind != DM_SCHEDULE_FLOW;
+    bool has_grid = isfinite(dmi_level_sigma(s->plan.levels[0])) &&
+                    s->schedule->options.kind != DM_SCHEDULE_FLOW;
     if (s->options.grid == DM_GRID_AUTO)
-        s->options.grid = suits ? s->solver->default_grid : DM_GRID_TIMESTEPS;
+        s->options.grid = has_grid ? s->solver->default_grid : DM_GRID_TIMESTEPS;
 }
 
 static dm_status apply_grid(dm_sampler *s) {
     const dm_sampler_options *o = &s->options;
-    const dmi_plan *plan = &s->plan;
+    const dmi_sampler_plan *plan = &s->plan;
     double first = dmi_level_sigma(plan->levels[0]),
            last = dmi_level_sigma(plan->levels[o->steps - 1]);
     if (o->grid == DM_GRID_TIMESTEPS) return DM_OK;
@@ -51,13 +51,14 @@ static dm_status apply_grid(dm_sampler *s) {
                         "sampler: 'grid' %d (%s) cannot be combined with the schedule: timestep %g "
                         "is noise alone, where sigma is infinite",
                         (int)o->grid, dm_enum_name("dm_grid", o->grid), plan->timesteps[0]);
-    /* The ends stay as they are: rounded, the last could lie below the end of the run. */
+    /* The first and the last level stay as they are: computed from sigma, and so rounded, the last
+     * could fall below the level at which the run ends. */
     for (int32_t i = 1; i < o->steps - 1; i++) set_sigma(s, i, sigma_on_grid(o, first, last, i));
     return DM_OK;
 }
 
 static dm_status spaced_levels(dm_sampler *s) {
-    dmi_plan *plan = &s->plan;
+    dmi_sampler_plan *plan = &s->plan;
     dm_status status =
         dmi_space_timesteps(&s->context->host, &s->options, s->schedule->steps, plan->timesteps);
     if (status) return status;
@@ -106,25 +107,26 @@ static dm_status custom_sigmas(dm_sampler *s) {
 
 static dm_status set_final_level(dm_sampler *s) {
     dmi_host *host = &s->context->host;
-    dmi_plan *plan = &s->plan;
-    dmi_level zero = dmi_schedule_level(s->schedule, 0);
+    dmi_sampler_plan *plan = &s->plan;
+    dmi_level timestep_0 = dmi_schedule_level(s->schedule, 0);
     if (s->options.final_alpha_one || s->solver->ends_clean) {
         plan->levels[plan->steps] = (dmi_level){.signal = 1};
         plan->timesteps[plan->steps] = -1;
         return DM_OK;
     }
-    if (!dmi_level_has_signal(zero))
+    if (!dmi_level_has_signal(timestep_0))
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                         "sampler: 'final_alpha_one' 0 cannot be combined with the schedule's "
                         "'timesteps' %d: timestep 0, where the run would end, is noise alone",
                         (int)s->schedule->steps);
     if (s->options.custom_sigmas &&
-        dmi_level_sigma(plan->levels[plan->steps - 1]) < dmi_level_sigma(zero))
+        dmi_level_sigma(plan->levels[plan->steps - 1]) < dmi_level_sigma(timestep_0))
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                         "sampler: 'final_alpha_one' 0 cannot be combined with 'custom_sigmas' that "
                         "end at %g, below the sigma of timestep 0, %g",
-                        dmi_level_sigma(plan->levels[plan->steps - 1]), dmi_level_sigma(zero));
-    plan->levels[plan->steps] = zero;
+                        dmi_level_sigma(plan->levels[plan->steps - 1]),
+                        dmi_level_sigma(timestep_0));
+    plan->levels[plan->steps] = timestep_0;
     plan->timesteps[plan->steps] = 0;
     return DM_OK;
 }

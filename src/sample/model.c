@@ -58,15 +58,15 @@ static void guide(const dm_sampler *s, float *output, const float *conditional,
     const dmi_kernels *kernels = s->context->kernels;
     const dm_sampler_options *o = &s->options;
     size_t n = s->elements;
-    double mean, wanted, variance;
-    if (o->guidance_rescale > 0) kernels->moments(&mean, &wanted, conditional, n);
+    double mean, conditional_variance, variance;
+    if (o->guidance_rescale > 0) kernels->moments(&mean, &conditional_variance, conditional, n);
     kernels->combine(output, (float)o->guidance, conditional, (float)(1 - o->guidance),
                      unconditional, n);
     if (!(o->guidance_rescale > 0)) return;
     kernels->moments(&mean, &variance, output, n);
     if (variance > 0)
         kernels->scale(output, output,
-                       (float)(o->guidance_rescale * sqrt(wanted / variance) + 1 -
+                       (float)(o->guidance_rescale * sqrt(conditional_variance / variance) + 1 -
                                o->guidance_rescale),
                        n);
 }

@@ -21,7 +21,8 @@ void dmi_run_draw_noise(const dmi_run *run, size_t i, uint32_t stream, float *no
         return;
     }
     uint64_t seed = r->seeds ? r->seeds[run->first + i] : r->seed + run->first + i;
-    dmi_random at = dmi_random_at(seed, stream, (uint64_t)run->noise_index);
+    uint64_t noise_index = (uint64_t)run->batch_steps_begun;
+    dmi_random at = dmi_random_at(seed, stream, noise_index);
     dmi_random_normal(&at, noise, run->sampler->elements);
 }
 
@@ -29,7 +30,7 @@ dm_status dmi_run_request_noise(const dmi_run *run, float *noise) {
     const dm_sampler *s = run->sampler;
     dm_noise_request request;
     dmi_struct_defaults(&dmi_struct_noise_request, &request);
-    request.step = run->noise_index;
+    request.step = run->batch_steps_begun;
     request.first = run->first;
     request.count = run->count;
     request.elements = s->elements;

@@ -1,9 +1,10 @@
 /* The stages of a run, computed in double before it. */
 #include "sample/sampler.h"
 
-dm_status dmi_plan_allocate(dmi_host *host, dmi_plan *plan, int32_t steps, int32_t stages_max) {
+dm_status dmi_sampler_plan_allocate(dmi_host *host, dmi_sampler_plan *plan, int32_t steps,
+                                    int32_t stages_max) {
     size_t count = (size_t)steps + 1;
-    *plan = (dmi_plan){.steps = steps};
+    *plan = (dmi_sampler_plan){.steps = steps};
     dm_status status =
         dmi_alloc_array(host, &plan->timesteps, count, sizeof(double), "sampler: timesteps");
     if (!status)
@@ -18,16 +19,17 @@ dm_status dmi_plan_allocate(dmi_host *host, dmi_plan *plan, int32_t steps, int32
     return status;
 }
 
-void dmi_plan_free(dmi_host *host, dmi_plan *plan) {
+void dmi_sampler_plan_free(dmi_host *host, dmi_sampler_plan *plan) {
     dmi_free(host, plan->timesteps);
     dmi_free(host, plan->levels);
     dmi_free(host, plan->stages);
     dmi_free(host, plan->stage_offsets);
-    *plan = (dmi_plan){0};
+    *plan = (dmi_sampler_plan){0};
 }
 
 /* Euler's step, for the steps that no solver's formula covers: to a level that is noise alone,
- * where sigma is infinite, or from a level without noise, where lambda is. */
+ * where sigma is infinite, or from a level without noise, where lambda is. It saves x and its
+ * evaluation as the solver's own steps do, for the steps that follow. */
 static int32_t euler_step(const dmi_solver *solver, const dmi_path *path, int32_t i,
                           dmi_stage *stages) {
     stages[0] = dmi_stage_at(path, i);
@@ -40,7 +42,7 @@ static int32_t euler_step(const dmi_solver *solver, const dmi_path *path, int32_
 }
 
 void dmi_sampler_plan_stages(dm_sampler *s, int32_t first) {
-    dmi_plan *plan = &s->plan;
+    dmi_sampler_plan *plan = &s->plan;
     dmi_path path = {.schedule = s->schedule,
                      .options = &s->options,
                      .levels = plan->levels,
@@ -50,10 +52,10 @@ void dmi_sampler_plan_stages(dm_sampler *s, int32_t first) {
                      .order = s->options.order};
     int32_t count = 0;
     for (int32_t i = first; i < path.steps; i++) {
-        bool plain = !dmi_level_has_signal(path.levels[i + 1]) || path.levels[i].noise == 0;
+        bool needs_euler = !dmi_level_has_signal(path.levels[i + 1]) || path.levels[i].noise == 0;
         plan->stage_offsets[i] = count;
-        count += plain ? euler_step(s->solver, &path, i, plan->stages + count)
-                       : s->solver->step(&path, i, plan->stages + count);
+        count += needs_euler ? euler_step(s->solver, &path, i, plan->stages + count)
+                             : s->solver->step(&path, i, plan->stages + count);
     }
     plan->stage_offsets[path.steps] = count;
     plan->first = first;

@@ -6,6 +6,7 @@
 
 /* ---- position ---- */
 
+/* Without RePaint there is one segment, of all steps. */
 static void choose_segment(dmi_run *run, int32_t first) {
     const dm_sampler_request *r = &run->request;
     int32_t steps = run->plan->steps,
@@ -20,7 +21,7 @@ static void choose_batch(dmi_run *run, size_t first) {
     run->first = first;
     run->count = left < run->size ? left : run->size;
     run->batch_begun = false;
-    run->noise_index = 0;
+    run->batch_steps_begun = 0;
     run->history_count = 0;
     choose_segment(run, run->plan->first);
 }
@@ -34,7 +35,7 @@ static void finish_batch(dmi_run *run) {
     choose_batch(run, run->first + run->size);
 }
 
-/* After a step. */
+/* At a segment's end: repeats it, goes to the next, or ends the batch. */
 static void advance(dmi_run *run) {
     if (run->step < run->segment_end) return;
     if (++run->repetition < run->request.repaint_repetitions) run->step = run->segment_first;
@@ -42,9 +43,10 @@ static void advance(dmi_run *run) {
     else finish_batch(run);
 }
 
-dm_status dmi_run_begin(dmi_run *run, const dmi_plan *plan) {
+dm_status dmi_run_begin(dmi_run *run, const dmi_sampler_plan *plan) {
     size_t count = (size_t)run->request.count, max = (size_t)run->sampler->options.batch_size;
     size_t batches = (count + max - 1) / max;
+    /* Batches of equal size rather than full ones: 17 images at batch_size 16 make 9 and 8. */
     run->plan = plan;
     run->size = (count + batches - 1) / batches;
     choose_batch(run, 0);
@@ -61,7 +63,7 @@ static int32_t batch_steps(const dmi_run *run) {
 int32_t dmi_run_steps_left(const dmi_run *run) {
     if (dmi_run_is_done(run)) return 0;
     uint64_t batches = (run->request.count - run->first + run->size - 1) / run->size;
-    uint64_t left = batches * (uint64_t)batch_steps(run) - (uint64_t)run->noise_index;
+    uint64_t left = batches * (uint64_t)batch_steps(run) - (uint64_t)run->batch_steps_begun;
     return left < INT32_MAX ? (int32_t)left : INT32_MAX;
 }
 
@@ -72,7 +74,7 @@ static dm_status check_cancelled(const dmi_run *run) {
     if (!atomic_load(&s->cancelled)) return DM_OK;
     return dmi_fail(&s->context->host, DM_ERROR_CANCELLED,
                     "sampler: cancelled after step %d of %d of images %zu to %zu",
-                    (int)run->noise_index, (int)batch_steps(run), run->first,
+                    (int)run->batch_steps_begun, (int)batch_steps(run), run->first,
                     run->first + run->count - 1);
 }
 
@@ -82,7 +84,7 @@ static dm_status report_progress(const dmi_run *run) {
     if (!r->progress) return DM_OK;
     dm_sampler_progress progress;
     dmi_struct_defaults(&dmi_struct_sampler_progress, &progress);
-    progress.step = run->noise_index;
+    progress.step = run->batch_steps_begun;
     progress.steps = batch_steps(run);
     progress.first = run->first;
     progress.count = run->count;
@@ -95,27 +97,29 @@ static dm_status report_progress(const dmi_run *run) {
                                "sampler: the progress callback");
 }
 
-static dm_status begin_batch(dmi_run *run) {
-    dm_status status = dmi_batch_begin(run);
+/* Before the first step of a batch. */
+static dm_status begin_steps(dmi_run *run) {
+    dm_status status = dmi_run_begin_batch(run);
     if (status) return status;
     run->batch_begun = true;
-    dmi_batch_keep_masked(run, run->plan->levels[run->step]);
+    dmi_run_keep_masked(run, run->plan->levels[run->step]);
     return check_cancelled(run);
 }
 
 dm_status dmi_run_step(dmi_run *run) {
-    const dmi_plan *plan = run->plan;
-    dm_status status = run->batch_begun ? DM_OK : begin_batch(run);
+    const dmi_sampler_plan *plan = run->plan;
+    dm_status status = run->batch_begun ? DM_OK : begin_steps(run);
     if (status) return status;
-    if (run->step == run->segment_first && run->repetition > 0)
-        dmi_batch_renoise(run, plan->levels[run->segment_end], plan->levels[run->segment_first]);
-    run->noise_index++;
+    if (run->step == run->segment_first &&
+        run->repetition > 0) /* the only way back to a noisier level */
+        dmi_run_renoise(run, plan->levels[run->segment_end], plan->levels[run->segment_first]);
+    run->batch_steps_begun++;
     for (int32_t k = plan->stage_offsets[run->step];
          !status && k < plan->stage_offsets[run->step + 1]; k++)
         status = dmi_run_stage(run, &plan->stages[k]);
     if (status) return status;
     run->step++;
-    dmi_batch_keep_masked(run, plan->levels[run->step]);
+    dmi_run_keep_masked(run, plan->levels[run->step]);
     status = report_progress(run);
     if (!status) status = check_cancelled(run);
     if (!status) advance(run);
@@ -131,7 +135,7 @@ dm_status dmi_run_all(dmi_run *run) {
 dm_status dmi_run_initial_noise(dmi_run *run) {
     dm_status status = DM_OK;
     while (!status && !dmi_run_is_done(run)) {
-        status = dmi_batch_begin(run);
+        status = dmi_run_begin_batch(run);
         if (!status) finish_batch(run);
     }
     return status;
@@ -139,7 +143,7 @@ dm_status dmi_run_initial_noise(dmi_run *run) {
 
 /* ---- around a run ---- */
 
-dm_status dmi_run_end(dm_sampler *sampler, dm_status status) {
+dm_status dmi_run_clear_cancel(dm_sampler *sampler, dm_status status) {
     if (status == DM_ERROR_CANCELLED) atomic_store(&sampler->cancelled, 0);
     return status;
 }

@@ -10,7 +10,7 @@
 typedef struct dmi_run {
     dm_sampler *sampler;
     dm_sampler_request request; /* checked, whole */
-    const dmi_plan *plan;
+    const dmi_sampler_plan *plan;
     float *images;            /* [count, n], the result */
     uint64_t weights_version; /* of a held run: that of the network's parameters at its start */
     float *preview;           /* [count, n]: x_0 of finished batches for a held run, else NULL */
@@ -21,10 +21,10 @@ typedef struct dmi_run {
     bool batch_begun;
     /* The current segment, which RePaint repeats; without it, all steps. */
     int32_t segment_first, segment_end, repetition;
-    int32_t step;          /* of the plan */
-    int32_t noise_index;   /* steps done of this batch, repetitions included, which addresses the
-                              noise; 0: initial noise */
-    int32_t history_count; /* entries pushed so far */
+    int32_t step;              /* of the plan */
+    int32_t batch_steps_begun; /* in the current batch, repetitions included. It addresses the
+                                  noise that is drawn, 0 being the initial noise */
+    int32_t history_count;     /* entries pushed so far */
 } dmi_run;
 
 /* What may be wrong with an image after a stage. */
@@ -40,7 +40,7 @@ dm_status dmi_request_check_images(const dm_sampler *sampler, const dm_sampler_r
 int32_t dmi_request_first_step(const dm_sampler *sampler, const dm_sampler_request *request);
 
 /* run.c: prepares a run whose request, sampler and images are set, with memory for its batches. */
-dm_status dmi_run_begin(dmi_run *run, const dmi_plan *plan);
+dm_status dmi_run_begin(dmi_run *run, const dmi_sampler_plan *plan);
 bool dmi_run_is_done(const dmi_run *run);
 /* One step of one batch. */
 dm_status dmi_run_step(dmi_run *run);
@@ -50,18 +50,19 @@ dm_status dmi_run_all(dmi_run *run);
 dm_status dmi_run_initial_noise(dmi_run *run);
 /* Steps left, limited to INT32_MAX. */
 int32_t dmi_run_steps_left(const dmi_run *run);
-/* Clears the request to cancel if `status` reports it. */
-dm_status dmi_run_end(dm_sampler *sampler, dm_status status);
+/* At the end of a run: clears the request to cancel if `status` reports it. Returns `status`. */
+dm_status dmi_run_clear_cancel(dm_sampler *sampler, dm_status status);
 /* Refuses a run on a sampler with a held run. */
 dm_status dmi_run_check_idle(const dm_sampler *sampler);
 
-/* batch.c: x, labels and the generators of a batch, and the kept part of a mask. */
-dm_status dmi_batch_begin(dmi_run *run);
+/* batch.c: initializes x, labels and the generators of the current batch. */
+dm_status dmi_run_begin_batch(dmi_run *run);
 /* Replaces the kept part of x by the request's image with noise of that level (Lugmayr et al. 2022,
  * eq. 8). Nothing without a mask. */
-void dmi_batch_keep_masked(const dmi_run *run, dmi_level level);
-/* Adds noise from the level reached to a noisier one (Lugmayr et al. 2022, eq. 9). */
-void dmi_batch_renoise(const dmi_run *run, dmi_level from, dmi_level to);
+void dmi_run_keep_masked(const dmi_run *run, dmi_level level);
+/* Adds noise to x at level `from`, which takes it to the noisier level `to` (Lugmayr et al. 2022,
+ * eq. 9). */
+void dmi_run_renoise(const dmi_run *run, dmi_level from, dmi_level to);
 
 /* noise.c: standard normal noise [n] for image i of the batch; `stream` is DMI_STREAM_*. In a
  * task. */

@@ -27,7 +27,7 @@ static dm_status sample(dm_sampler *s, const dm_sampler_request *request,
     if (!status) status = begin(&run);
     run.images = images;
     if (!status) status = work(&run);
-    return dmi_run_end(s, status);
+    return dmi_run_clear_cancel(s, status);
 }
 
 dm_status dm_sampler_run(dm_sampler *sampler, const dm_sampler_request *request, float *images,
@@ -115,7 +115,7 @@ static dm_status step(dm_sampler *s, int32_t *steps_left) {
     if (!status) status = dmi_run_step(s->held);
     if (status) {
         release_held(s);
-        return dmi_run_end(s, status);
+        return dmi_run_clear_cancel(s, status);
     }
     if (steps_left) *steps_left = dmi_run_steps_left(s->held);
     return DM_OK;

@@ -28,7 +28,7 @@ dm_status dm_denoiser_init(dm_denoiser *denoiser, size_t size) {
 void dmi_sampler_free(dm_sampler *sampler) {
     if (!sampler) return;
     dmi_host *host = &sampler->context->host;
-    dmi_plan_free(host, &sampler->plan);
+    dmi_sampler_plan_free(host, &sampler->plan);
     dmi_free(host, sampler->evaluations);
     dmi_sampler_release(sampler);
     dmi_free(host, sampler);
@@ -36,7 +36,7 @@ void dmi_sampler_free(dm_sampler *sampler) {
 
 /* The levels of all model evaluations, from the plan of a whole run. */
 static dm_status list_evaluations(dm_sampler *s) {
-    const dmi_plan *plan = &s->plan;
+    const dmi_sampler_plan *plan = &s->plan;
     s->evaluation_count = plan->stage_offsets[plan->steps];
     dm_status status =
         dmi_alloc_array(&s->context->host, &s->evaluations, (size_t)s->evaluation_count,
@@ -51,8 +51,8 @@ static dm_status list_evaluations(dm_sampler *s) {
 }
 
 static dm_status plan_all(dm_sampler *s) {
-    dm_status status =
-        dmi_plan_allocate(&s->context->host, &s->plan, s->options.steps, s->solver->stages_max);
+    dm_status status = dmi_sampler_plan_allocate(&s->context->host, &s->plan, s->options.steps,
+                                                 s->solver->stages_max);
     if (!status) status = dmi_sampler_plan_levels(s);
     if (status) return status;
     s->options.custom_times = s->options.custom_sigmas = NULL;

@@ -11,13 +11,13 @@
 #include "unet/unet.h"
 
 /* What a run does at each step, computed in double when the sampler is created. */
-typedef struct dmi_plan {
+typedef struct dmi_sampler_plan {
     int32_t steps, first;   /* stages are planned from step `first` on */
     double *timesteps;      /* [steps + 1], see dmi_path */
     dmi_level *levels;      /* [steps + 1] */
     dmi_stage *stages;      /* [steps * stages_max] */
     int32_t *stage_offsets; /* [steps + 1]: the stages of step i are from entry i to entry i + 1 */
-} dmi_plan;
+} dmi_sampler_plan;
 
 /* The level of one model evaluation, for dm_sampler_get_levels. */
 typedef struct dmi_evaluation_level {
@@ -62,7 +62,7 @@ struct dm_sampler {
     dm_sampler_options options; /* resolved; pointers are NULL */
     const dmi_solver *solver;
     bool custom_levels; /* the caller gave a list of levels */
-    dmi_plan plan;
+    dmi_sampler_plan plan;
     dmi_evaluation_level *evaluations; /* [evaluation_count], of a run with strength 1 */
     int32_t evaluation_count;
     atomic_int cancelled; /* set by dm_sampler_cancel, cleared once DM_ERROR_CANCELLED is
@@ -88,8 +88,9 @@ dm_status dmi_space_timesteps(dmi_host *host, const dm_sampler_options *options,
                               double *timesteps);
 
 /* plan.c */
-dm_status dmi_plan_allocate(dmi_host *host, dmi_plan *plan, int32_t steps, int32_t stages_max);
-void dmi_plan_free(dmi_host *host, dmi_plan *plan);
+dm_status dmi_sampler_plan_allocate(dmi_host *host, dmi_sampler_plan *plan, int32_t steps,
+                                    int32_t stages_max);
+void dmi_sampler_plan_free(dmi_host *host, dmi_sampler_plan *plan);
 /* The stages of the sampler's plan from step `first` on. */
 void dmi_sampler_plan_stages(dm_sampler *sampler, int32_t first);
 /* How the model's output is read at a stage. */

@@ -11,13 +11,13 @@ typedef struct stage_job {
     dmi_prediction_coefficients coefficients;
 } stage_job;
 
-/* The history entry k, 0 the latest, in the ring. */
+/* Entry k of the history, 0 being the latest and -1 the one to be written next. */
 static double *history_entry(const dmi_run *run, int32_t k) {
     const dm_sampler *s = run->sampler;
     return s->buffers.history[(run->history_count - 1 - k) % s->solver->history_size];
 }
 
-/* y = sum of image i, without the terms whose factor is 0. */
+/* y = `sum` of image i, leaving out terms whose factor is 0. y may be one of the terms. */
 static void apply_sum(const dmi_run *run, size_t i, const dmi_sum *sum, double *y,
                       const float *noise) {
     const dm_sampler *s = run->sampler;
@@ -41,6 +41,7 @@ static void apply_sum(const dmi_run *run, size_t i, const dmi_sum *sum, double *
 
 /* ---- before the evaluation ---- */
 
+/* With the caller's noise source, `noise` is filled already. */
 static void add_churn(const stage_job *job, size_t i) {
     const dm_sampler *s = job->run->sampler;
     float *noise = s->buffers.noise + i * s->elements;
@@ -68,27 +69,32 @@ static void input_task(void *data, int32_t task, int32_t worker) {
     kernels->copy_rows(input + c, 2 * c, b->x_0_f32 + i * n, c, n / c, c, false);
 }
 
-/* The network always gets `size` images; those past `count` repeat earlier ones. */
+/* The network always gets `size` images; those past `count` repeat earlier ones. The caller's
+ * denoiser gets `count`. */
 static void pad_batch(const dmi_run *run) {
     const dm_sampler *s = run->sampler;
+    if (!s->unet) return;
     size_t floats = s->elements * (1 + (size_t)s->self_conditioning);
     float *input = s->buffers.model_input;
-    for (size_t i = run->count; s->unet && i < run->size; i++)
+    for (size_t i = run->count; i < run->size; i++)
         memcpy(input + i * floats, input + (i - run->count) * floats, floats * sizeof *input);
 }
 
 /* ---- after it ---- */
 
+/* x_0, clipped to [-1, 1] or by dynamic thresholding (Saharia et al. 2022, sec. 2.3): clipped to
+ * the quantile of its absolute values, and divided by that. */
 static void predict_x0(const stage_job *job, size_t i) {
     const dm_sampler *s = job->run->sampler;
     const dmi_sampler_buffers *b = &s->buffers;
     const dm_sampler_options *o = &s->options;
     const dmi_kernels *kernels = s->context->kernels;
     size_t n = s->elements, at = i * n;
-    double limit = o->clip && !(o->threshold > 0) ? 1 : INFINITY;
+    bool thresholds = o->threshold > 0;
+    double limit = o->clip && !thresholds ? 1 : INFINITY;
     dmi_predict_x0(kernels, &job->coefficients, b->x_0 + at, b->x + at, b->prediction + at, limit,
                    n);
-    if (!(o->threshold > 0)) return;
+    if (!thresholds) return;
     limit = kernels->solver_abs_quantile(b->quantile_scratch + at, b->x_0 + at, o->threshold, n);
     limit = limit < 1 ? 1 : limit > o->threshold_max ? o->threshold_max : limit;
     kernels->solver_clamp_normalize(b->x_0 + at, limit, n);
@@ -117,6 +123,7 @@ static void update_task(void *data, int32_t task, int32_t worker) {
     size_t i = (size_t)task, n = s->elements, at = i * n;
     bool noisy = stage->update.noise != 0;
     (void)worker;
+    /* faults[i] names what is wrong if the task returns early. */
     b->faults[i] = DMI_FAULT_OUTPUT;
     if (!kernels->all_finite(b->prediction + at, n)) return;
     b->faults[i] = DMI_FAULT_NOISE;

@@ -280,7 +280,7 @@ static void plan_network(planned *p, const dm_unet_options *options, int32_t bat
     graph->train = train;
     graph->recompute =
         train ? mode - 1 : DMI_RECOMPUTE_BLOCKS; /* which has no meaning where nothing is trained */
-    ck_assert_int_eq(dmi_plan(graph, &p->built.output, 1), DMI_OK);
+    ck_assert_int_eq(dmi_graph_plan_memory(graph, &p->built.output, 1), DMI_OK);
 }
 
 static void free_planned(planned *p) {

@@ -93,7 +93,7 @@ static void small_begin(small *s) {
 static void small_plan(small *s, const dmi_value *outputs, int32_t count, int32_t recompute) {
     s->g->train = true;
     s->g->recompute = recompute;
-    ck_assert_int_eq(dmi_plan(s->g, outputs, count), DMI_OK);
+    ck_assert_int_eq(dmi_graph_plan_memory(s->g, outputs, count), DMI_OK);
 }
 
 static void small_end(small *s) {
