@@ -8,7 +8,7 @@
 typedef struct adamw_job {
     const dmi_kernels *kernels;
     const dmi_adamw_blocks *blocks;
-    const dmi_adamw *step;
+    const dmi_adamw *adamw;
 } adamw_job;
 
 /* The bias correction 1 / (1 - beta^step), of beta rounded to a float as the kernel uses it: for
@@ -35,7 +35,7 @@ dmi_adamw dmi_adamw_at(const dmi_adamw_settings *settings, uint64_t step, double
     };
 }
 
-bool dmi_adamw_takes(double norm) {
+bool dmi_adamw_accepts_norm(double norm) {
     const double norm_max = 1e18; /* its square is 1e36; a float holds 3.4e38 */
     return norm <= norm_max;
 }
@@ -47,16 +47,16 @@ static void step_tile(void *data, int32_t tile, int32_t worker) {
     (void)worker;
     size_t n = dmi_flat_tile_size(b->floats, tile);
     job->kernels->adamw(b->weights + at, b->moment1 + at, b->moment2 + at,
-                        b->emas[0] ? b->emas[0] + at : NULL, b->gradient + at, job->step, n);
+                        b->emas[0] ? b->emas[0] + at : NULL, b->gradient + at, job->adamw, n);
     /* Further EMAs, while the weights are in the cache. */
     for (int32_t i = 1; i < DMI_EMA_MAX; i++)
         if (b->emas[i]) job->kernels->ema(b->emas[i] + at, b->weights + at, b->ema_weights[i], n);
 }
 
 void dmi_adamw_step(dmi_pool *pool, const dmi_kernels *kernels, const dmi_adamw_blocks *blocks,
-                    const dmi_adamw *step) {
-    dmi_adamw own = *step;
-    if (blocks->emas[0]) own.ema_weight = blocks->ema_weights[0];
-    adamw_job job = {.kernels = kernels, .blocks = blocks, .step = &own};
+                    const dmi_adamw *adamw) {
+    dmi_adamw with_ema = *adamw;
+    if (blocks->emas[0]) with_ema.ema_weight = blocks->ema_weights[0];
+    adamw_job job = {.kernels = kernels, .blocks = blocks, .adamw = &with_ema};
     dmi_parallel(pool, dmi_flat_tile_count(blocks->floats), step_tile, &job);
 }

@@ -29,10 +29,10 @@ dmi_adamw dmi_adamw_at(const dmi_adamw_settings *settings, uint64_t step, double
 
 /* Whether a step may use gradients of this norm, already scaled: their squares must be finite
  * floats, since an infinite second moment would stop its weight for ever. False for NaN. */
-bool dmi_adamw_takes(double norm);
+bool dmi_adamw_accepts_norm(double norm);
 
 /* One step over all blocks, in tasks of one tile. */
 void dmi_adamw_step(dmi_pool *pool, const dmi_kernels *kernels, const dmi_adamw_blocks *blocks,
-                    const dmi_adamw *step);
+                    const dmi_adamw *adamw);
 
 #endif

@@ -7,7 +7,7 @@
 
 typedef struct norm_job {
     const dmi_kernels *kernels;
-    const float *gradient;
+    const float *values;
     size_t floats;
     double *sums;
 } norm_job;
@@ -15,13 +15,13 @@ typedef struct norm_job {
 static void sum_tile(void *data, int32_t tile, int32_t worker) {
     const norm_job *job = data;
     (void)worker;
-    const float *gradient = job->gradient + (size_t)tile * DMI_FLAT_TILE;
-    job->sums[tile] = job->kernels->sum_squares(gradient, dmi_flat_tile_size(job->floats, tile));
+    const float *values = job->values + (size_t)tile * DMI_FLAT_TILE;
+    job->sums[tile] = job->kernels->sum_squares(values, dmi_flat_tile_size(job->floats, tile));
 }
 
-double dmi_gradient_norm(dmi_pool *pool, const dmi_kernels *kernels, const float *gradient,
-                         size_t floats, double *sums) {
-    norm_job job = {.kernels = kernels, .gradient = gradient, .floats = floats, .sums = sums};
+double dmi_flat_norm(dmi_pool *pool, const dmi_kernels *kernels, const float *values, size_t floats,
+                     double *sums) {
+    norm_job job = {.kernels = kernels, .values = values, .floats = floats, .sums = sums};
     int32_t tiles = dmi_flat_tile_count(floats);
     dmi_parallel(pool, tiles, sum_tile, &job);
     double sum = 0;

@@ -19,19 +19,22 @@ double dmi_variance_between(dmi_level noisier, dmi_level cleaner) {
     return fmax(noisier.noise * noisier.noise - ratio * ratio * cleaner.noise * cleaner.noise, 0);
 }
 
+/* Of a timestep of a schedule with betas. */
 static double sigma_of(double alpha_cumprod) { return sqrt((1 - alpha_cumprod) / alpha_cumprod); }
 
-/* With signal^2 + noise^2 = 1. */
+/* signal^2 + noise^2 = 1, as with betas. */
 static dmi_level variance_preserving_level(double sigma, double time) {
     double signal = 1 / sqrt(1 + sigma * sigma);
     return (dmi_level){.signal = signal, .noise = isinf(sigma) ? 1 : sigma * signal, .time = time};
 }
 
-/* signal + noise = 1. Neither is computed as 1 minus the other, which would cancel near 1. */
+/* signal + noise = 1; the time is noise as a fraction of T. Neither is computed as 1 minus the
+ * other, which would cancel near 1. */
 static dmi_level flow_level(const dm_schedule *s, double signal, double noise) {
     return (dmi_level){.signal = signal, .noise = noise, .time = noise * s->steps};
 }
 
+/* The time is c_noise of Karras et al. 2022, table 1. */
 static dmi_level edm_level(double sigma) {
     return (dmi_level){.signal = 1, .noise = sigma, .time = log(sigma) / 4};
 }
@@ -46,6 +49,7 @@ static double edm_sigma(const dm_schedule *s, double t) {
 
 dmi_level dmi_schedule_level(const dm_schedule *s, double t) {
     if (s->options.kind == DM_SCHEDULE_FLOW) {
+        /* Esser et al. 2024, eq. 23: noise = shift u / (1 + (shift - 1) u). */
         double u = (t + 1) / s->steps, shift = s->options.flow_shift;
         double sum = (1 - u) + shift * u;
         return flow_level(s, (1 - u) / sum, u < 1 ? shift * u / sum : 1);
@@ -81,10 +85,11 @@ double dmi_schedule_timestep_of_sigma(const dm_schedule *s, double sigma) {
         if (sigma_of(s->alpha_cumprod[middle]) <= sigma) low = middle;
         else high = middle;
     }
-    double below = log(sigma_of(s->alpha_cumprod[low])),
-           above = log(sigma_of(s->alpha_cumprod[high]));
+    double log_low = log(sigma_of(s->alpha_cumprod[low])),
+           log_high = log(sigma_of(s->alpha_cumprod[high]));
     /* Betas may be so small that neighbours are equal, and the last sigma may be infinite. */
-    return above > below && isfinite(below) ? low + (log(sigma) - below) / (above - below) : low;
+    if (!(log_high > log_low && isfinite(log_low))) return low;
+    return low + (log(sigma) - log_low) / (log_high - log_low);
 }
 
 dmi_level dmi_schedule_level_of_sigma(const dm_schedule *s, double sigma) {

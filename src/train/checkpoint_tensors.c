@@ -48,7 +48,7 @@ static bool list_losses(const dm_trainer *trainer, loss_tensor tensors[LOSS_TENS
 
 /* ---- writing ---- */
 
-static void fill_plain(const void *layout, const float *values, float *out, size_t count) {
+static void fill_as_stored(const void *layout, const float *values, float *out, size_t count) {
     (void)layout;
     memcpy(out, values, count * sizeof *out);
 }
@@ -66,7 +66,7 @@ dm_status dmi_checkpoint_write_tensors(dmi_host *host, dmi_safetensors_writer *w
     bool recorded = list_losses(trainer, losses);
     for (size_t i = 0; !status && recorded && i < LOSS_TENSORS; i++)
         status = dmi_safetensors_add(host, writer, losses[i].name, losses[i].rank, losses[i].shape,
-                                     fill_plain, NULL, losses[i].values);
+                                     fill_as_stored, NULL, losses[i].values);
     return status;
 }
 
@@ -113,6 +113,7 @@ dm_status dmi_checkpoint_read_tensors(dmi_host *host, const dmi_safetensors *fil
     named_block blocks[BLOCK_COUNT];
     loss_tensor losses[LOSS_TENSORS];
     dm_status status = DM_OK;
+    /* Weights go to the gradient's block, so that the network stays as it is if reading fails. */
     list_blocks(trainer, trainer->unet->weights->params.gradient, blocks);
     for (size_t i = 0; !status && i < BLOCK_COUNT; i++)
         if (blocks[i].block)

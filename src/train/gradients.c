@@ -60,7 +60,7 @@ static void compute_loss(dm_trainer *trainer, double *sum) {
     *sum += dmi_loss_run(trainer->context->host.pool, &loss, trainer->terms,
                          dmi_graph_gradient(train->graph, train->output),
                          dmi_graph_data(train->graph, train->output), batch->target,
-                         dmi_graph_data(train->graph, train->x), trainer->sums);
+                         dmi_graph_data(train->graph, train->x), trainer->partial_sums);
 }
 
 /* Keeps the losses of the pass until the step is applied. */
@@ -69,7 +69,7 @@ static void record_losses(dm_trainer *trainer, int32_t pass) {
     for (int32_t i = 0; trainer->recorded && i < batch->count; i++)
         trainer->recorded[(size_t)pass * (size_t)batch->count + (size_t)i] =
             (dmi_recorded_loss){.timestep = batch->levels[i].at.timestep,
-                                .loss = trainer->sums[i] / (double)batch->elements};
+                                .loss = trainer->partial_sums[i] / (double)batch->elements};
 }
 
 static dm_status run_pass(dm_trainer *trainer, int32_t pass, const dm_train_batch *given,

@@ -32,9 +32,9 @@ static double norm_for_moments(const dm_trainer *trainer, double norm) {
     const dmi_params *params = &trainer->unet->weights->params;
     double clipped = norm * dmi_clip_factor(norm, o->gradient_clip);
     if (o->optimizer != DM_OPTIMIZER_ADAM || o->weight_decay == 0) return clipped;
-    return clipped + o->weight_decay * dmi_gradient_norm(trainer->context->host.pool,
-                                                         trainer->context->kernels, params->data,
-                                                         params->floats, trainer->sums);
+    return clipped + o->weight_decay * dmi_flat_norm(trainer->context->host.pool,
+                                                     trainer->context->kernels, params->data,
+                                                     params->floats, trainer->partial_sums);
 }
 
 static size_t ema_count(const dm_trainer *trainer) {
@@ -60,17 +60,18 @@ static void update_weights(dm_trainer *trainer, double learning_rate, double nor
         .weight_decay = o->weight_decay,
         .l2 = o->optimizer == DM_OPTIMIZER_ADAM,
     };
-    trainer->progress.applied++;
+    trainer->progress.applied++; /* Adam's own count: dmi_trainer_step counts skipped steps too */
     for (int32_t i = 0; i < DM_EMA_MAX; i++) {
         dmi_ema ema;
         if (!dmi_trainer_ema(o, i, &ema)) continue;
         blocks.emas[i] = trainer->ema[i];
+        /* progress.images does not include this step's images yet. */
         blocks.ema_weights[i] = (float)dmi_ema_weight(&ema, trainer->progress.applied,
                                                       images_of_step(o), trainer->progress.images);
     }
-    dmi_adamw step = dmi_adamw_at(&settings, trainer->progress.applied, learning_rate,
-                                  dmi_clip_factor(norm, o->gradient_clip));
-    dmi_adamw_step(trainer->context->host.pool, trainer->context->kernels, &blocks, &step);
+    dmi_adamw adamw = dmi_adamw_at(&settings, trainer->progress.applied, learning_rate,
+                                   dmi_clip_factor(norm, o->gradient_clip));
+    dmi_adamw_step(trainer->context->host.pool, trainer->context->kernels, &blocks, &adamw);
     params->version++;
 }
 
@@ -104,14 +105,15 @@ dm_status dmi_trainer_step(dm_trainer *trainer, const dm_train_batch *given,
     dm_status status = dmi_trainer_gradients(trainer, given, &loss);
     if (status) return status;
     dmi_profile_start(host->profile);
-    double norm = dmi_gradient_norm(host->pool, trainer->context->kernels, params->gradient,
-                                    params->floats, trainer->sums);
-    bool skipped = !isfinite(loss) || !dmi_adamw_takes(norm_for_moments(trainer, norm));
-    dmi_trainer_span(trainer, "gradient norm", 1, params->floats);
+    double norm = dmi_flat_norm(host->pool, trainer->context->kernels, params->gradient,
+                                params->floats, trainer->partial_sums);
+    bool skipped = !isfinite(loss) || !dmi_adamw_accepts_norm(norm_for_moments(trainer, norm));
+    dmi_trainer_span(trainer, "gradient norm", 1, params->floats); /* reads the gradient */
     if (!skipped) {
         update_weights(trainer, learning_rate, norm);
         keep_losses(trainer);
         update_null_class(trainer);
+        /* The gradient is read; weights, both moments and the EMAs are read and written. */
         dmi_trainer_span(trainer, "adamw", 7 + 2 * ema_count(trainer), params->floats);
     }
     trainer->progress.steps++;

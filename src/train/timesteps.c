@@ -7,8 +7,9 @@
 
 #include "base/random.h"
 
-/* The part of the probability that is uniform (Nichol and Dhariwal 2021). */
-static const double uniform_part = 0.001;
+/* The share of the uniform distribution in the probabilities, so that every timestep stays possible
+ * (Nichol and Dhariwal 2021, as in improved-diffusion). */
+static const double uniform_share = 0.001;
 
 dm_status dmi_timesteps_create(dmi_timesteps *s) {
     if (s->sampling != DM_TIMESTEPS_LOSS_AWARE) return DM_OK;
@@ -50,18 +51,19 @@ static double rms_of_losses(const dmi_timesteps *s, int32_t t) {
 void dmi_timesteps_begin(dmi_timesteps *s) {
     if (!s->losses) return;
     int32_t steps = s->schedule->steps;
-    double all = 0, sum = 0;
+    double rms_sum = 0, cumulative = 0;
     s->warm = true;
     for (int32_t t = 0; t < steps; t++) {
         s->warm = s->warm && s->counts[t] == DMI_RECORDED_LOSSES;
-        s->probabilities[t] = rms_of_losses(s, t);
-        all += s->probabilities[t];
+        s->probabilities[t] = rms_of_losses(s, t); /* in proportion; normalized below */
+        rms_sum += s->probabilities[t];
     }
-    s->warm = s->warm && all > 0;
+    s->warm = s->warm && rms_sum > 0;
     if (!s->warm) return;
     for (int32_t t = 0; t < steps; t++) {
-        s->probabilities[t] = (1 - uniform_part) * s->probabilities[t] / all + uniform_part / steps;
-        s->cumulative[t] = sum += s->probabilities[t];
+        s->probabilities[t] =
+            (1 - uniform_share) * s->probabilities[t] / rms_sum + uniform_share / steps;
+        s->cumulative[t] = cumulative += s->probabilities[t];
     }
 }
 
@@ -75,8 +77,8 @@ void dmi_timesteps_record(dmi_timesteps *s, int32_t timestep, double loss) {
     losses[(size_t)*count - 1] = (float)fmin(fmax(loss, 0), (double)FLT_MAX);
 }
 
-/* The inverse of the cumulative distribution at u in [0, 1): the first timestep whose sum exceeds
- * u. */
+/* The inverse of the cumulative distribution at u in [0, 1): the first timestep whose cumulative
+ * probability exceeds u, by bisection. */
 static int32_t timestep_at(const dmi_timesteps *s, double u) {
     int32_t low = 0, high = s->schedule->steps - 1;
     while (low < high) {
@@ -113,7 +115,7 @@ dmi_noise_level dmi_timesteps_draw(const dmi_timesteps *s, uint64_t position) {
     int32_t steps = s->schedule->steps;
     dmi_noise_level result = {.timestep = DMI_TIMESTEP_NONE, .weight = 1};
     if (s->sampling == DM_TIMESTEPS_LOGIT_NORMAL) {
-        /* u = (t + 1) / T. */
+        /* The logistic function of a normal variable is (t + 1) / T. */
         result.level = dmi_schedule_level(s->schedule, steps / (1 + exp(-draw_normal(s, &at))) - 1);
         return result;
     }
@@ -121,6 +123,7 @@ dmi_noise_level dmi_timesteps_draw(const dmi_timesteps *s, uint64_t position) {
         result.level = dmi_schedule_level_of_sigma(s->schedule, exp(draw_normal(s, &at)));
         return result;
     }
+    /* Uniform timesteps, also as the start of loss-aware sampling. */
     if (!s->warm) return dmi_timesteps_given(s, (int32_t)dmi_random_below(&at, 0, (uint32_t)steps));
     result = dmi_timesteps_given(s, timestep_at(s, draw_uniform(&at)));
     result.weight = 1 / (steps * s->probabilities[result.timestep]);

@@ -100,7 +100,7 @@ static dm_status allocate_blocks(dm_trainer *trainer) {
         status = dmi_alloc_zero(host, &trainer->moment2, floats, sizeof(float),
                                 "trainer: second moments");
     if (!status)
-        status = dmi_alloc_array(host, &trainer->sums, tiles > images ? tiles : images,
+        status = dmi_alloc_array(host, &trainer->partial_sums, tiles > images ? tiles : images,
                                  sizeof(double), "trainer: partial sums");
     if (!status)
         status = dmi_alloc_array(host, &trainer->terms, images, sizeof(dmi_loss_term),
@@ -205,7 +205,7 @@ void dmi_trainer_free(dm_trainer *trainer) {
     dmi_free(host, trainer->recorded);
     dmi_timesteps_destroy(&trainer->timesteps);
     dmi_free(host, trainer->terms);
-    dmi_free(host, trainer->sums);
+    dmi_free(host, trainer->partial_sums);
     dmi_free(host, trainer->moment2);
     dmi_free(host, trainer->moment1);
     dmi_params_free_gradient(host, &trainer->unet->weights->params);

@@ -13,7 +13,7 @@
  * it. */
 typedef struct dmi_progress {
     uint64_t steps;   /* done, skipped ones included */
-    uint64_t applied; /* that changed the weights: Adam's own count */
+    uint64_t applied; /* that changed the weights: the step number of Adam's bias correction */
     uint64_t images;  /* steps * batch_size * accumulation */
 } dmi_progress;
 
@@ -32,7 +32,7 @@ struct dm_trainer {
     dmi_batch batch;
     float *moment1, *moment2; /* laid out like the network's parameters */
     float *ema[DM_EMA_MAX];   /* likewise; NULL: not kept */
-    double *sums;             /* of images' losses, then of the gradient's tiles */
+    double *partial_sums;     /* scratch: of each image's loss, then of each tile of a norm */
     dmi_loss_term *terms;     /* [batch_size] */
     dmi_timesteps timesteps;
     dmi_recorded_loss *recorded; /* [batch_size * accumulation] with loss-aware sampling, or NULL */

@@ -204,7 +204,7 @@ static double norm_with(const float *gradient, int32_t threads) {
     dmi_host *host = test_host_new(threads);
     double sums[8];
     ck_assert_int_le(dmi_flat_tile_count(FLOATS), 8);
-    double norm = dmi_gradient_norm(host->pool, kernels(), gradient, FLOATS, sums);
+    double norm = dmi_flat_norm(host->pool, kernels(), gradient, FLOATS, sums);
     test_host_end(host);
     return norm;
 }
