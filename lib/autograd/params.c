@@ -25,7 +25,7 @@ static int32_t grow(dmi_host *host, dmi_params *params) {
 }
 
 int32_t dmi_params_add(dmi_host *host, dmi_params *params, int32_t *index, const char *name,
-                       int32_t rank, const int64_t *shape, bool plain) {
+                       int32_t rank, const int64_t *shape, bool not_transposed) {
     if (strlen(name) >= DMI_NAME_MAX)
         return dmi_fail(host, DMI_ERROR_INTERNAL, "parameter name '%s' is too long", name);
     if (dmi_params_find(params, name) >= 0)
@@ -51,10 +51,12 @@ int32_t dmi_params_add(dmi_host *host, dmi_params *params, int32_t *index, const
     strcpy(p->name, name);
     p->rank = rank;
     for (int32_t i = 0; i < 4; i++) p->shape[i] = i < rank ? shape[i] : 1;
-    p->transposed = rank > 1 && !plain;
+    p->transposed = rank > 1 && !not_transposed;
     int32_t rows = (int32_t)shape[0], columns = (int32_t)p->shape[1], k = (int32_t)p->shape[2];
     if (rank == 1) p->stored = dmi_shape_of(1, 1, 1, rows);
-    else p->stored = plain ? dmi_shape_of(1, 1, rows, columns) : dmi_shape_of(k, k, columns, rows);
+    else
+        p->stored =
+            not_transposed ? dmi_shape_of(1, 1, rows, columns) : dmi_shape_of(k, k, columns, rows);
     p->offset = params->floats;
     p->count = count;
     params->floats =

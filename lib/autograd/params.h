@@ -52,9 +52,10 @@ typedef struct dmi_params {
 
 void dmi_params_init(dmi_params *params);
 /* Declares a parameter of that shape, in PyTorch's layout. Rank 4 [out, in, k, k] and rank 2
- * [out, in] are weights, stored transposed unless `plain`; rank 1 is a vector. Names are unique. */
+ * [out, in] are weights, stored as [k, k, in, out] unless `not_transposed`; rank 1 is a vector.
+ * Names are unique. */
 int32_t dmi_params_add(dmi_host *host, dmi_params *params, int32_t *index, const char *name,
-                       int32_t rank, const int64_t *shape, bool plain);
+                       int32_t rank, const int64_t *shape, bool not_transposed);
 /* data, zeroed, and the weight cache. */
 int32_t dmi_params_allocate(dmi_host *host, dmi_params *params);
 /* gradient, zeroed; does nothing if it is allocated. */

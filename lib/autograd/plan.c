@@ -8,9 +8,10 @@
 #include "autograd/offsets.h"
 #include "autograd/steps.h"
 
-/* The live ranges of one buffer, as far as the walk has come. */
+/* The live ranges of one buffer, at most two, as far as the walk has come. The second is that of a
+ * recomputed activation in backward. */
 typedef struct live_ranges {
-    dmi_live_range of[2];
+    dmi_live_range first, second;
 } live_ranges;
 
 typedef struct memory_plan {
@@ -20,29 +21,35 @@ typedef struct memory_plan {
     dmi_buffer *buffers; /* [count] */
     int32_t count;
     int32_t end; /* a step after all others, at which the caller reads outputs */
-    /* [values] each, reused by the three walks; a node's memory is indexed by its output. */
-    live_ranges *first, *second, *third;
+    live_ranges
+        *scratch[3]; /* [values] each, for the walks; a node's memory has its output's index */
 } memory_plan;
 
-static const live_ranges never = {{{0, -1}, {0, -1}}};
+static const live_ranges never = {.first = {0, -1}, .second = {0, -1}};
 
-/* The buffer is written at `step`: a new range begins. */
+/* The buffer is written at `step`: a new range begins, the first or the second of it. */
 static void begin(live_ranges *l, int32_t step) {
-    l->of[dmi_is_live(l->of[0])] = (dmi_live_range){step, step};
+    dmi_live_range *next = dmi_is_live(l->first) ? &l->second : &l->first;
+    *next = (dmi_live_range){step, step};
 }
 
 /* The buffer is still read at `step`: its latest range extends to there. */
-static void extend(live_ranges *l, int32_t step) { l->of[dmi_is_live(l->of[1])].last = step; }
+static void extend(live_ranges *l, int32_t step) {
+    dmi_live_range *latest = dmi_is_live(l->second) ? &l->second : &l->first;
+    latest->last = step;
+}
 
-static void clear(const memory_plan *p, live_ranges *of) {
-    for (dmi_value v = 0; v < p->graph->value_count; v++) of[v] = never;
+/* Scratch array i, without live ranges. */
+static live_ranges *cleared(const memory_plan *p, int32_t i) {
+    for (dmi_value v = 0; v < p->graph->value_count; v++) p->scratch[i][v] = never;
+    return p->scratch[i];
 }
 
 static void add_buffer(memory_plan *p, size_t floats, live_ranges l, size_t *target) {
     *target = SIZE_MAX;
-    if (!floats || !dmi_is_live(l.of[0])) return;
+    if (!floats || !dmi_is_live(l.first)) return;
     p->buffers[p->count] = (dmi_buffer){.floats = dmi_align_floats(floats),
-                                        .ranges = {l.of[0], l.of[1]},
+                                        .ranges = {l.first, l.second},
                                         .target = target,
                                         .number = p->count};
     p->count++;
@@ -54,8 +61,8 @@ static void add_buffer(memory_plan *p, size_t floats, live_ranges l, size_t *tar
  * belong to the caller, so they stay to the end. */
 static void plan_data(memory_plan *p) {
     dmi_graph *g = p->graph;
-    live_ranges *data = p->first;
-    clear(p, data);
+    live_ranges *data = cleared(p, 0);
+    /* Inputs; parameters likewise, though they get no buffer below: dmi_params holds them. */
     for (dmi_value v = 0; v < g->value_count; v++)
         if (g->values[v].kind != DMI_VALUE_ACTIVATION) begin(&data[v], 0);
     for (int32_t step = 0; step < g->step_count; step++) {
@@ -81,10 +88,7 @@ static void plan_data(memory_plan *p) {
 /* `saved` lives from forward to backward, a workspace for one step. */
 static void plan_nodes(memory_plan *p) {
     dmi_graph *g = p->graph;
-    live_ranges *saved = p->first, *forward = p->second, *backward = p->third;
-    clear(p, saved);
-    clear(p, forward);
-    clear(p, backward);
+    live_ranges *saved = cleared(p, 0), *forward = cleared(p, 1), *backward = cleared(p, 2);
     for (int32_t step = 0; step < g->step_count; step++) {
         dmi_value output = g->nodes[g->steps[step].node].output;
         if (g->steps[step].phase == DMI_PHASE_BACKWARD) {
@@ -120,18 +124,18 @@ static bool may_alias(const memory_plan *p, const dmi_node *n, int32_t k) {
     return k == n->needs.gradient_alias && !dmi_is_output(n->output, p->outputs, p->output_count);
 }
 
-/* The live ranges of gradients as far as backward step `step` of node n: it reads the gradient of
- * its output; of each input, it writes the gradient if it is the first to reach it, else adds to
- * it. */
+/* Extends the live ranges of gradients by backward step `step`, that of node n. A backward step
+ * reads its output's gradient. For each input, the first step to reach it writes the gradient;
+ * later ones add. */
 static void walk_gradients(memory_plan *p, live_ranges *gradient, dmi_node *n, int32_t step) {
     dmi_graph *g = p->graph;
     live_ranges *output = &gradient[gradient_owner(g, n->output)];
-    if (output->of[0].last < step) extend(output, step);
+    if (output->first.last < step) extend(output, step); /* an output of the graph lives longer */
     for (int32_t k = 0; k < DMI_INPUTS_MAX; k++) {
         dmi_value v = n->inputs[k];
         if (v == DMI_NONE || !g->values[v].gradient || g->values[v].kind == DMI_VALUE_PARAM)
             continue;
-        n->accumulates[k] = dmi_is_live(gradient[v].of[0]);
+        n->accumulates[k] = dmi_is_live(gradient[v].first);
         if (n->accumulates[k]) continue;
         begin(&gradient[v], step);
         if (may_alias(p, n, k)) g->values[v].alias_of = n->output;
@@ -141,12 +145,12 @@ static void walk_gradients(memory_plan *p, live_ranges *gradient, dmi_node *n, i
 
 static void plan_gradients(memory_plan *p) {
     dmi_graph *g = p->graph;
-    live_ranges *gradient = p->first;
-    clear(p, gradient);
+    live_ranges *gradient = cleared(p, 0);
+    int32_t first_backward = g->node_count; /* step: forward has one for each node */
     for (dmi_value v = 0; v < g->value_count; v++) g->values[v].alias_of = DMI_NONE;
     for (int32_t i = 0; i < p->output_count && g->train; i++) /* the caller writes these */
         if (g->values[p->outputs[i]].gradient)
-            gradient[p->outputs[i]].of[0] = (dmi_live_range){g->node_count, p->end};
+            gradient[p->outputs[i]].first = (dmi_live_range){first_backward, p->end};
     for (int32_t step = 0; step < g->step_count; step++)
         if (g->steps[step].phase == DMI_PHASE_BACKWARD)
             walk_gradients(p, gradient, &g->nodes[g->steps[step].node], step);
@@ -176,11 +180,12 @@ static void collect_needs(dmi_graph *g) {
     }
 }
 
-/* Refuses a plan whose sum of buffers, an upper bound of the arena, could not be addressed. */
+/* Refuses a plan whose sum of buffers, an upper bound of the arena, is more than a quarter of the
+ * address space. */
 static int32_t check_total(const memory_plan *p) {
     size_t total = 0;
     for (int32_t i = 0; i < p->count; i++)
-        if (!dmi_add(total, p->buffers[i].floats, &total) || total > SIZE_MAX / (4 * sizeof(float)))
+        if (!dmi_add(total, p->buffers[i].floats, &total) || total > SIZE_MAX / sizeof(float) / 4)
             return dmi_fail(p->graph->host, DMI_ERROR_LIMIT_EXCEEDED,
                             "network: its plan is too large to be addressed");
     return DMI_OK;
@@ -198,20 +203,21 @@ int32_t dmi_graph_plan_memory(dmi_graph *g, const dmi_value *outputs, int32_t ou
     if (!status)
         status = dmi_alloc_array(host, &p.buffers, buffers_max, sizeof *p.buffers, "planner");
     if (!status) status = dmi_alloc_array(host, &order, buffers_max, sizeof *order, "planner");
-    if (!status) status = dmi_alloc_array(host, &p.first, 3 * values, sizeof *p.first, "planner");
-    if (status) goto out;
-    p.second = p.first + values;
-    p.third = p.second + values;
+    if (!status)
+        status = dmi_alloc_array(host, &p.scratch[0], 3 * values, sizeof *p.scratch[0], "planner");
+    if (status) goto cleanup;
+    p.scratch[1] = p.scratch[0] + values;
+    p.scratch[2] = p.scratch[1] + values;
     p.end = g->step_count;
     plan_data(&p);
     plan_nodes(&p);
     plan_gradients(&p);
     status = check_total(&p);
-    if (status) goto out;
+    if (status) goto cleanup;
     g->arena_floats = dmi_assign_offsets(p.buffers, p.count, order);
     resolve_aliases(g);
-out:
-    dmi_free(host, p.first);
+cleanup:
+    dmi_free(host, p.scratch[0]);
     dmi_free(host, order);
     dmi_free(host, p.buffers);
     return status;

@@ -7,7 +7,7 @@ typedef struct step_plan {
     dmi_graph *graph;
     const dmi_value *outputs; /* [output_count] */
     int32_t output_count;
-    int32_t *producer;    /* [values] the node whose output it is, or -1 */
+    int32_t *producer;    /* [values] the node whose output the value is, or -1 */
     bool *has_gradient;   /* [values] backward computes its gradient */
     bool *must_recompute; /* [values] not kept from forward, and not recomputed by a step so far */
 } step_plan;
@@ -32,12 +32,16 @@ static void find_gradients(step_plan *p) {
     }
 }
 
-/* Applies graph->recompute, see DMI_RECOMPUTE_*. Outputs are always kept: the caller reads them. */
+/* Applies graph->recompute (DMI_RECOMPUTE_*): an activation is recomputed if only nodes of its own
+ * segment read it, or if its operation is memory-bound. Outputs of the graph are always kept: the
+ * caller reads them. */
 static void find_recomputed(step_plan *p) {
     const dmi_graph *g = p->graph;
+    bool segments = g->recompute >= DMI_RECOMPUTE_BLOCKS,
+         memory_bound = g->recompute >= DMI_RECOMPUTE_SELECTIVE;
     for (int32_t i = 0; i < g->node_count; i++) {
         const dmi_node *n = &g->nodes[i];
-        p->must_recompute[n->output] = g->recompute >= DMI_RECOMPUTE_BLOCKS && n->segment > 0;
+        p->must_recompute[n->output] = segments && n->segment > 0;
         for (int32_t k = 0; k < DMI_INPUTS_MAX; k++) {
             dmi_value v = n->inputs[k];
             if (v == DMI_NONE || p->producer[v] < 0) continue;
@@ -46,8 +50,7 @@ static void find_recomputed(step_plan *p) {
     }
     for (int32_t i = 0; i < g->node_count; i++) {
         dmi_value v = g->nodes[i].output;
-        if (g->recompute >= DMI_RECOMPUTE_SELECTIVE && g->nodes[i].op->memory_bound)
-            p->must_recompute[v] = true;
+        if (memory_bound && g->nodes[i].op->memory_bound) p->must_recompute[v] = true;
         if (dmi_is_output(v, p->outputs, p->output_count)) p->must_recompute[v] = false;
     }
 }

@@ -59,11 +59,11 @@ static dmi_value input(trial *t, const char *name, dmi_shape shape, float scale,
 
 /* A parameter of that shape as PyTorch has it. */
 static dmi_value param(trial *t, const char *name, int32_t rank, const int64_t *shape, float scale,
-                       float offset, bool plain) {
+                       float offset, bool not_transposed) {
     operand *o = &t->operands[t->operand_count++];
     *o = (operand){name, DMI_NONE, -1, 1, scale, offset};
     for (int32_t i = 0; i < rank; i++) o->count *= (size_t)shape[i];
-    require(t, dmi_params_add(t->host, &t->params, &o->param, name, rank, shape, plain));
+    require(t, dmi_params_add(t->host, &t->params, &o->param, name, rank, shape, not_transposed));
     require(t, dmi_graph_param(t->graph, &o->value, o->param));
     return o->value;
 }

@@ -1,26 +1,28 @@
-/* Convolution as matrix products by BLAS (im2col): the rows of a matrix hold, for each output
- * pixel, the kernel x kernel x ci inputs that it reads. The matrix is made tile by tile in a
- * worker's scratch, never as a whole. A product never covers two images, because BLAS may round
- * rows differently when there are more of them. */
+/* Convolution as matrix products (im2col) by dmi_gemm, which calls BLAS or, built without, the
+ * library's own product. The rows of a matrix hold, for each output pixel, the kernel x kernel x ci
+ * inputs that it reads: ci for each tap, as taps.h calls an element of the kernel. The matrix is
+ * made tile by tile in a worker's scratch, never as a whole. A product never covers two images,
+ * because BLAS may round rows differently when there are more of them. */
 #include <string.h>
 
 #include "autograd/conv/conv.h"
 #include "autograd/conv/taps.h"
 #include "kernels/gemm.h"
 
-/* A tile of the matrix has at most so many floats, to stay in L2, and so many pixels (rows). */
+/* TILE_FLOATS (512 KiB) of the matrix stay in L2. With many columns that would leave products of
+ * few pixels (rows), and with few columns too few tasks. */
 enum { TILE_FLOATS = 128 * 1024, TILE_PIXELS_MIN = 8, TILE_PIXELS_MAX = 256 };
-/* Channels of a backward task. With fewer than TAP_CHANNELS_MIN channels, one product covers all
- * taps, since the product of a single tap would have too few rows. */
+/* Channels of a block of dx or dw. dw has a product for each tap; below TAP_CHANNELS_MIN input
+ * channels that would have too few rows, and one product covers all taps. */
 enum { TASK_CHANNELS = 64, TAP_CHANNELS_MIN = 32 };
-/* Images are split into at most GROUPS_MAX groups, so that the weight gradient has TASKS_MIN
- * tasks. */
+/* dw of few channels has few blocks. Images are then split into groups for TASKS_MIN tasks; each
+ * group takes memory for its partial sum, which GROUPS_MAX bounds. */
 enum { TASKS_MIN = 16, GROUPS_MAX = 8 };
 
 typedef struct im2col_job {
     const dmi_kernels *kernels;
     const dmi_conv_shape *shape;
-    float *to;           /* y [n, oh, ow, co], dx [n, ih, iw, ci] or dw [taps, ci, co] */
+    float *result;       /* y [n, oh, ow, co], dx [n, ih, iw, ci] or dw [taps, ci, co] */
     const float *x;      /* [n, ih, iw, ci] */
     const float *dy;     /* [n, oh, ow, co] */
     const float *weight; /* [taps, ci, co] */
@@ -51,6 +53,12 @@ static float *scratch_of(const im2col_job *job, int32_t worker) {
 
 /* ---- a tile's columns of one tap ---- */
 
+/* to [channels] = (or += where `add`) from [channels] */
+static void copy_pixel(const dmi_kernels *k, float *to, const float *from, size_t channels,
+                       bool add) {
+    k->copy_rows(to, channels, from, channels, 1, channels, add);
+}
+
 /* Output pixels `pixel` to pixel + pixels - 1 of one image, input channels `channel` to channel +
  * channels - 1. */
 typedef struct tile {
@@ -63,27 +71,26 @@ static void gather(const im2col_job *job, float *matrix, size_t stride, const fl
                    int32_t tap, tile t) {
     const dmi_conv_shape *s = job->shape;
     size_t ci = (size_t)s->ci, channels = (size_t)t.channels;
-    for (int32_t done = 0; done < t.pixels;) {
-        dmi_row_span span = dmi_row_span_at(s->ow, t.pixel + done, t.pixels - done);
+    dmi_row_span span;
+    for (int32_t done = 0; done < t.pixels; done += span.length) {
+        span = dmi_row_span_at(s->ow, t.pixel + done, t.pixels - done);
         dmi_pixel_run r = dmi_pixel_run_of(s, tap, span);
         float *rows = matrix + (size_t)done * stride;
         for (int32_t i = span.column; i < span.column + span.length; i++)
             if (i < r.first || i >= r.end)
                 memset(rows + (size_t)(i - span.column) * stride, 0, channels * sizeof *rows);
-        const float *from =
-            image + (size_t)dmi_max(r.row, 0) * (size_t)s->iw * ci + (size_t)t.channel;
+        if (r.first == r.end) continue;
+        const float *from = image + (size_t)r.row * (size_t)s->iw * ci + (size_t)t.channel;
         if (s->upsample) {
             for (int32_t i = r.first; i < r.end; i++)
-                job->kernels->copy_rows(rows + (size_t)(i - span.column) * stride, 0,
-                                        from + (size_t)((i * s->stride + r.shift) >> 1) * ci, 0, 1,
-                                        channels, false);
-        } else if (r.first < r.end) {
+                copy_pixel(job->kernels, rows + (size_t)(i - span.column) * stride,
+                           from + (size_t)((i * s->stride + r.shift) >> 1) * ci, channels, false);
+        } else {
             job->kernels->copy_rows(rows + (size_t)(r.first - span.column) * stride, stride,
                                     from + (size_t)(r.first * s->stride + r.shift) * ci,
                                     (size_t)s->stride * ci, (size_t)(r.end - r.first), channels,
                                     false);
         }
-        done += span.length;
     }
 }
 
@@ -92,18 +99,17 @@ static void scatter(const im2col_job *job, const float *matrix, size_t stride, f
                     int32_t tap, tile t) {
     const dmi_conv_shape *s = job->shape;
     size_t ci = (size_t)s->ci, channels = (size_t)t.channels;
-    for (int32_t done = 0; done < t.pixels;) {
-        dmi_row_span span = dmi_row_span_at(s->ow, t.pixel + done, t.pixels - done);
+    dmi_row_span span;
+    for (int32_t done = 0; done < t.pixels; done += span.length) {
+        span = dmi_row_span_at(s->ow, t.pixel + done, t.pixels - done);
         dmi_pixel_run r = dmi_pixel_run_of(s, tap, span);
         const float *rows = matrix + (size_t)done * stride;
-        done += span.length;
-        if (r.first >= r.end) continue;
+        if (r.first == r.end) continue;
         float *to = image + (size_t)r.row * (size_t)s->iw * ci + (size_t)t.channel;
         if (s->upsample) {
             for (int32_t i = r.first; i < r.end; i++)
-                job->kernels->copy_rows(to + (size_t)((i * s->stride + r.shift) >> 1) * ci, 0,
-                                        rows + (size_t)(i - span.column) * stride, 0, 1, channels,
-                                        true);
+                copy_pixel(job->kernels, to + (size_t)((i * s->stride + r.shift) >> 1) * ci,
+                           rows + (size_t)(i - span.column) * stride, channels, true);
         } else {
             job->kernels->copy_rows(to + (size_t)(r.first * s->stride + r.shift) * ci,
                                     (size_t)s->stride * ci,
@@ -131,47 +137,51 @@ static void forward_task(void *data, int32_t task, int32_t worker) {
     t.pixels = dmi_min(dmi_output_pixels(s) - t.pixel, forward_tile_pixels(s));
     size_t ci = (size_t)s->ci, columns = full_columns(s);
     size_t offset = (size_t)n * dmi_output_floats(s) + (size_t)t.pixel * (size_t)s->co;
-    const float *image = job->x + (size_t)n * dmi_input_floats(s),
-                *matrix = image + (size_t)t.pixel * ci;
-    if (!dmi_is_plain(s)) {
+    const float *image = job->x + (size_t)n * dmi_input_floats(s), *matrix;
+    if (dmi_is_pointwise(s)) {
+        matrix = image + (size_t)t.pixel * ci;
+    } else {
         float *gathered = scratch_of(job, worker);
         for (int32_t tap = 0; tap < dmi_taps(s); tap++)
             gather(job, gathered + (size_t)tap * ci, columns, image, tap, t);
         matrix = gathered;
     }
-    dmi_output_tile y = {n, offset, (size_t)t.pixels, 0, (size_t)s->co};
-    bool add = dmi_epilogue_begin(job->kernels, job->epilogue, job->to, (size_t)s->co, &y);
+    dmi_output_tile y = {.n = n,
+                         .offset = offset,
+                         .pixels = (size_t)t.pixels,
+                         .channels = (size_t)s->co};
+    bool add = dmi_epilogue_begin(job->kernels, job->epilogue, job->result, (size_t)s->co, &y);
     dmi_gemm(job->kernels->product, false, false, t.pixels, s->co, (int32_t)columns, matrix,
-             (int32_t)columns, job->weight, s->co, add, job->to + offset, s->co);
+             (int32_t)columns, job->weight, s->co, add, job->result + offset, s->co);
 }
 
-/* ---- data gradient: a task is one tile of input channels of one image; for each tap, the matrix
- * dy weight^T is scattered to dx ---- */
+/* ---- data gradient dx: a task is one tile of input channels of one image; for each tap, the
+ * matrix dy weight^T is scattered to dx ---- */
 
-static int32_t data_channel_tiles(const dmi_conv_shape *s) {
+static int32_t dx_channel_tiles(const dmi_conv_shape *s) {
     return dmi_divide_up(s->ci, TASK_CHANNELS);
 }
-static int32_t data_tile_pixels(const dmi_conv_shape *s) { return tile_pixels(s, TASK_CHANNELS); }
+static int32_t dx_tile_pixels(const dmi_conv_shape *s) { return tile_pixels(s, TASK_CHANNELS); }
 
-static void data_task(void *data, int32_t task, int32_t worker) {
+static void dx_task(void *data, int32_t task, int32_t worker) {
     const im2col_job *job = data;
     const dmi_conv_shape *s = job->shape;
-    int32_t n = task / data_channel_tiles(s);
-    tile t = {.channel = task % data_channel_tiles(s) * TASK_CHANNELS};
+    int32_t n = task / dx_channel_tiles(s);
+    tile t = {.channel = task % dx_channel_tiles(s) * TASK_CHANNELS};
     t.channels = dmi_min(s->ci - t.channel, TASK_CHANNELS);
     size_t ci = (size_t)s->ci, co = (size_t)s->co, c0 = (size_t)t.channel;
-    float *image = job->to + (size_t)n * dmi_input_floats(s);
+    float *image = job->result + (size_t)n * dmi_input_floats(s);
     const float *dy = job->dy + (size_t)n * dmi_output_floats(s);
     float *matrix = scratch_of(job, worker); /* [pixels, channels] */
-    if (!job->add && !dmi_is_plain(s))
+    if (!job->add && !dmi_is_pointwise(s))
         for (size_t i = 0; i < (size_t)s->ih * (size_t)s->iw; i++)
             memset(image + i * ci + c0, 0, (size_t)t.channels * sizeof *image);
-    for (; t.pixel < dmi_output_pixels(s); t.pixel += data_tile_pixels(s)) {
-        t.pixels = dmi_min(dmi_output_pixels(s) - t.pixel, data_tile_pixels(s));
+    for (; t.pixel < dmi_output_pixels(s); t.pixel += dx_tile_pixels(s)) {
+        t.pixels = dmi_min(dmi_output_pixels(s) - t.pixel, dx_tile_pixels(s));
         const float *rows = dy + (size_t)t.pixel * co;
         for (int32_t tap = 0; tap < dmi_taps(s); tap++) {
             const float *weight = job->weight + ((size_t)tap * ci + c0) * co;
-            if (dmi_is_plain(s)) {
+            if (dmi_is_pointwise(s)) {
                 dmi_gemm(job->kernels->product, false, true, t.pixels, t.channels, s->co, rows,
                          s->co, weight, s->co, job->add, image + (size_t)t.pixel * ci + c0, s->ci);
             } else {
@@ -183,7 +193,7 @@ static void data_task(void *data, int32_t task, int32_t worker) {
     }
 }
 
-/* ---- weight gradient: a task is one block of dw for one group of images; dw = matrix^T dy.
+/* ---- weight gradient dw: a task is one block of dw for one group of images; dw = matrix^T dy.
  * Groups have partial sums, which are added in order ---- */
 
 typedef struct weight_partition {
@@ -220,39 +230,44 @@ static weight_block block_of(const dmi_conv_shape *s, const weight_partition *p,
     return b;
 }
 
-/* Columns of a task's matrix, at most. */
-static size_t weight_columns(const dmi_conv_shape *s) {
+/* Columns of the matrix of a dw task, at most. */
+static size_t dw_columns(const dmi_conv_shape *s) {
     return s->ci < TAP_CHANNELS_MIN ? full_columns(s) : (size_t)dmi_min(s->ci, TASK_CHANNELS);
 }
 
-static void weight_task(void *data, int32_t task, int32_t worker) {
+static void dw_task(void *data, int32_t task, int32_t worker) {
     const im2col_job *job = data;
     const dmi_conv_shape *s = job->shape;
     weight_partition p = partition_of(s);
     weight_block b = block_of(s, &p, task);
-    int32_t rows = p.taps * b.channels, step = tile_pixels(s, weight_columns(s));
+    int32_t rows = p.taps * b.channels, tile_max = tile_pixels(s, dw_columns(s));
     float *matrix = scratch_of(job, worker); /* [pixels, taps * channels] */
-    float *dw = p.groups > 1 ? job->partial + (size_t)b.group * dmi_weight_count(s) : job->to;
+    float *dw = p.groups > 1 ? job->partial + (size_t)b.group * dmi_weight_count(s) : job->result;
     dw += ((size_t)b.tap * (size_t)s->ci + (size_t)b.channel) * (size_t)s->co + (size_t)b.out;
     bool add = p.groups == 1 && job->add;
     for (int32_t n = s->n * b.group / p.groups; n < s->n * (b.group + 1) / p.groups; n++) {
         const float *image = job->x + (size_t)n * dmi_input_floats(s);
         const float *dy = job->dy + (size_t)n * dmi_output_floats(s) + (size_t)b.out;
-        for (int32_t pixel = 0; pixel < dmi_output_pixels(s); pixel += step, add = true) {
+        for (int32_t pixel = 0; pixel < dmi_output_pixels(s); pixel += tile_max) {
             tile t = {.pixel = pixel,
-                      .pixels = dmi_min(dmi_output_pixels(s) - pixel, step),
+                      .pixels = dmi_min(dmi_output_pixels(s) - pixel, tile_max),
                       .channel = b.channel,
                       .channels = b.channels};
-            const float *a = image + (size_t)pixel * (size_t)s->ci + (size_t)b.channel;
-            if (!dmi_is_plain(s)) {
+            const float *a; /* [pixels, rows] */
+            int32_t lda;
+            if (dmi_is_pointwise(s)) {
+                a = image + (size_t)pixel * (size_t)s->ci + (size_t)b.channel;
+                lda = s->ci;
+            } else {
                 for (int32_t i = 0; i < p.taps; i++)
                     gather(job, matrix + (size_t)i * (size_t)b.channels, (size_t)rows, image,
                            b.tap + i, t);
                 a = matrix;
+                lda = rows;
             }
-            dmi_gemm(job->kernels->product, true, false, rows, b.outs, t.pixels, a,
-                     dmi_is_plain(s) ? s->ci : rows, dy + (size_t)pixel * (size_t)s->co, s->co, add,
-                     dw, s->co);
+            dmi_gemm(job->kernels->product, true, false, rows, b.outs, t.pixels, a, lda,
+                     dy + (size_t)pixel * (size_t)s->co, s->co, add, dw, s->co);
+            add = true; /* further tiles add to the first */
         }
     }
 }
@@ -260,18 +275,18 @@ static void weight_task(void *data, int32_t task, int32_t worker) {
 /* ---- sizes in floats; of a worker's scratch, in whole cache lines ---- */
 
 static size_t forward_scratch(const dmi_conv_shape *s) {
-    if (dmi_is_plain(s)) return 0;
+    if (dmi_is_pointwise(s)) return 0;
     return dmi_align_floats((size_t)forward_tile_pixels(s) * full_columns(s));
 }
 
-static size_t data_scratch(const dmi_conv_shape *s) {
-    if (dmi_is_plain(s)) return 0;
-    return dmi_align_floats((size_t)data_tile_pixels(s) * (size_t)dmi_min(s->ci, TASK_CHANNELS));
+static size_t dx_scratch(const dmi_conv_shape *s) {
+    if (dmi_is_pointwise(s)) return 0;
+    return dmi_align_floats((size_t)dx_tile_pixels(s) * (size_t)dmi_min(s->ci, TASK_CHANNELS));
 }
 
-static size_t weight_scratch(const dmi_conv_shape *s) {
-    if (dmi_is_plain(s)) return 0;
-    return dmi_align_floats((size_t)tile_pixels(s, weight_columns(s)) * weight_columns(s));
+static size_t dw_scratch(const dmi_conv_shape *s) {
+    if (dmi_is_pointwise(s)) return 0;
+    return dmi_align_floats((size_t)tile_pixels(s, dw_columns(s)) * dw_columns(s));
 }
 
 static size_t partial_floats(const dmi_conv_shape *s) {
@@ -291,8 +306,8 @@ static size_t forward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32_
 
 static size_t backward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32_t threads) {
     (void)k;
-    size_t data = data_scratch(s) * (size_t)threads,
-           weight = weight_scratch(s) * (size_t)threads + partial_floats(s);
+    size_t data = dx_scratch(s) * (size_t)threads,
+           weight = dw_scratch(s) * (size_t)threads + partial_floats(s);
     return dmi_max_size(data, weight);
 }
 
@@ -307,7 +322,7 @@ static void forward(const dmi_graph *graph, const dmi_conv_shape *s, float *y, c
     (void)prepared;
     im2col_job job = {.kernels = graph->kernels,
                       .shape = s,
-                      .to = y,
+                      .result = y,
                       .x = x,
                       .weight = weight,
                       .epilogue = epilogue,
@@ -320,13 +335,13 @@ static void backward_data(const dmi_graph *graph, const dmi_conv_shape *s, float
                           const float *dy, const float *weight, bool add, float *work) {
     im2col_job job = {.kernels = graph->kernels,
                       .shape = s,
-                      .to = dx,
+                      .result = dx,
                       .dy = dy,
                       .weight = weight,
                       .add = add,
                       .scratch = work,
-                      .scratch_floats = data_scratch(s)};
-    dmi_parallel(graph->host->pool, s->n * data_channel_tiles(s), data_task, &job);
+                      .scratch_floats = dx_scratch(s)};
+    dmi_parallel(graph->host->pool, s->n * dx_channel_tiles(s), dx_task, &job);
 }
 
 static void backward_weight(const dmi_graph *graph, const dmi_conv_shape *s, float *dw,
@@ -334,14 +349,14 @@ static void backward_weight(const dmi_graph *graph, const dmi_conv_shape *s, flo
     weight_partition p = partition_of(s);
     im2col_job job = {.kernels = graph->kernels,
                       .shape = s,
-                      .to = dw,
+                      .result = dw,
                       .x = x,
                       .dy = dy,
                       .add = add,
                       .partial = work,
                       .scratch = work + partial_floats(s),
-                      .scratch_floats = weight_scratch(s)};
-    dmi_parallel(graph->host->pool, p.groups * p.row_blocks * p.out_tiles, weight_task, &job);
+                      .scratch_floats = dw_scratch(s)};
+    dmi_parallel(graph->host->pool, p.groups * p.row_blocks * p.out_tiles, dw_task, &job);
     if (p.groups > 1)
         graph->kernels->sum_rows(dw, job.partial, (size_t)p.groups, dmi_weight_count(s), add);
 }

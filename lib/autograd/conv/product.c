@@ -8,17 +8,17 @@
 #include "autograd/conv/taps.h"
 #include "kernels/product.h"
 
-/* A task computes a tile of y, or dx: so many pixels and channels, so that its parts of x and y
- * stay in L2. For dw it computes a block of so many input and output channels. */
+/* A task computes a tile of y or dx, of at most TASK_PIXELS and TASK_CHANNELS, so that its parts of
+ * x and y stay in L2; or a block of dw, of at most BLOCK_IN input and BLOCK_OUT output channels. */
 enum { TASK_PIXELS = 64, TASK_CHANNELS = 128, BLOCK_IN = 64, BLOCK_OUT = 128 };
-/* Images are split into at most GROUPS_MAX groups, so that the weight gradient has TASKS_MIN
- * tasks. */
+/* dw of few channels has few blocks. Images are then split into groups for TASKS_MIN tasks; each
+ * group takes memory for its partial sum, which GROUPS_MAX bounds. */
 enum { TASKS_MIN = 16, GROUPS_MAX = 8 };
 
 typedef struct product_job {
     const dmi_kernels *kernels;
     const dmi_conv_shape *shape;
-    float *to;           /* y [n, oh, ow, co], dx [n, ih, iw, ci] or dw [taps, ci, co] */
+    float *result;       /* y [n, oh, ow, co], dx [n, ih, iw, ci] or dw [taps, ci, co] */
     const float *x;      /* [n, ih, iw, ci] */
     const float *dy;     /* [n, oh, ow, co] */
     const float *weight; /* [taps, ci, co]; for the data gradient transposed, [taps, co, ci] */
@@ -67,17 +67,18 @@ static dmi_output_tile output_tile(const tile *t, size_t offset) {
                              (size_t)t->channels};
 }
 
-/* Kernel 1: one product, which adds bias and residual as it writes. x: the tile's first pixel;
- * offset: of its first pixel in y. */
-static void forward_plain(const product_job *job, const tile *t, const float *x, size_t offset) {
+/* A 1x1 convolution: one product, which adds bias and residual as it writes; other terms of the
+ * epilogue are written first and added to. x: the tile's first pixel; offset: of that in y. */
+static void forward_pointwise(const product_job *job, const tile *t, const float *x,
+                              size_t offset) {
     const dmi_conv_shape *s = job->shape;
     const dmi_epilogue *e = job->epilogue;
     size_t co = (size_t)s->co, c0 = (size_t)t->channel;
-    float *y = job->to + offset + c0;
+    float *y = job->result + offset + c0;
     dmi_product_addend start = {.stride = co};
     if (e->per_image || e->add) {
         dmi_output_tile out = output_tile(t, offset);
-        bool begun = dmi_epilogue_begin(job->kernels, e, job->to, co, &out);
+        bool begun = dmi_epilogue_begin(job->kernels, e, job->result, co, &out);
         start.matrix = begun ? y : NULL;
     } else {
         start.bias = e->bias ? e->bias + c0 : NULL;
@@ -87,8 +88,8 @@ static void forward_plain(const product_job *job, const tile *t, const float *x,
                                         t->channels, s->ci, &start);
 }
 
-/* y [span.length, channels] (row stride co) += for each tap, the run of pixels of image [ih, iw,
- * ci] that it reads, times its weights. */
+/* y [span.length, channels] (row stride co) += for each tap, the pixels of image [ih, iw, ci] that
+ * it reads for the span, times its weights. */
 static void forward_span(const product_job *job, const tile *t, float *y, const float *image,
                          dmi_row_span span) {
     const dmi_conv_shape *s = job->shape;
@@ -113,21 +114,21 @@ static void forward_task(void *data, int32_t task, int32_t worker) {
     size_t co = (size_t)s->co, c0 = (size_t)t.channel;
     size_t offset = (size_t)t.n * dmi_output_floats(s) + (size_t)t.pixel * co;
     const float *image = job->x + (size_t)t.n * dmi_input_floats(s);
-    if (dmi_is_plain(s)) {
-        forward_plain(job, &t, image + (size_t)t.pixel * (size_t)s->ci, offset);
+    if (dmi_is_pointwise(s)) {
+        forward_pointwise(job, &t, image + (size_t)t.pixel * (size_t)s->ci, offset);
         return;
     }
-    float *y = job->to + offset + c0;
+    float *y = job->result + offset + c0;
     dmi_output_tile out = output_tile(&t, offset);
-    if (!dmi_epilogue_begin(job->kernels, job->epilogue, job->to, co, &out)) clear(y, co, &t);
-    for (int32_t done = 0; done < t.pixels;) {
-        dmi_row_span span = dmi_row_span_at(s->ow, t.pixel + done, t.pixels - done);
+    if (!dmi_epilogue_begin(job->kernels, job->epilogue, job->result, co, &out)) clear(y, co, &t);
+    dmi_row_span span;
+    for (int32_t done = 0; done < t.pixels; done += span.length) {
+        span = dmi_row_span_at(s->ow, t.pixel + done, t.pixels - done);
         forward_span(job, &t, y + (size_t)done * co, image, span);
-        done += span.length;
     }
 }
 
-/* ---- data gradient ---- */
+/* ---- data gradient dx ---- */
 
 typedef struct transpose_job {
     const dmi_kernels *kernels;
@@ -144,8 +145,8 @@ static void transpose_task(void *data, int32_t tap, int32_t worker) {
                                      job->shape->co);
 }
 
-/* The output columns first to end-1 that read the span's input columns through column kx of the
- * kernel. */
+/* Sets *first and *end to the output columns, first to end - 1, that read the span's input columns
+ * through column kx of the kernel. */
 static void reading_columns(const dmi_conv_shape *s, int32_t kx, dmi_row_span span, int32_t *first,
                             int32_t *end) {
     int32_t low = span.column + s->pad - kx, high = low + span.length;
@@ -155,12 +156,13 @@ static void reading_columns(const dmi_conv_shape *s, int32_t kx, dmi_row_span sp
 
 /* dx [span.length, channels] (row stride ci) += for each tap, the output pixels of dy [oh, ow, co],
  * one image, that read the span through it, times its weights. */
-static void data_span(const product_job *job, const tile *t, float *dx, const float *dy,
-                      dmi_row_span span) {
+static void dx_span(const product_job *job, const tile *t, float *dx, const float *dy,
+                    dmi_row_span span) {
     const dmi_conv_shape *s = job->shape;
     size_t ci = (size_t)s->ci, co = (size_t)s->co, c0 = (size_t)t->channel;
     for (int32_t tap = 0; tap < dmi_taps(s); tap++) {
-        int32_t kx = tap % s->kernel, y = span.row + s->pad - tap / s->kernel, first, end;
+        int32_t kx = tap % s->kernel, ky = tap / s->kernel, first, end;
+        int32_t y = span.row + s->pad - ky; /* output row * stride */
         if (y < 0 || y % s->stride || y / s->stride >= s->oh) continue;
         reading_columns(s, kx, span, &first, &end);
         if (first >= end) continue;
@@ -172,28 +174,28 @@ static void data_span(const product_job *job, const tile *t, float *dx, const fl
     }
 }
 
-static void data_task(void *data, int32_t task, int32_t worker) {
+static void dx_task(void *data, int32_t task, int32_t worker) {
     const product_job *job = data;
     const dmi_conv_shape *s = job->shape;
     (void)worker;
     tile t = tile_of(task, s->ih * s->iw, s->ci);
     size_t ci = (size_t)s->ci, co = (size_t)s->co, c0 = (size_t)t.channel;
-    float *dx = job->to + (size_t)t.n * dmi_input_floats(s) + (size_t)t.pixel * ci + c0;
+    float *dx = job->result + (size_t)t.n * dmi_input_floats(s) + (size_t)t.pixel * ci + c0;
     const float *dy = job->dy + (size_t)t.n * dmi_output_floats(s);
-    if (dmi_is_plain(s)) {
+    if (dmi_is_pointwise(s)) {
         job->kernels->product->multiply(dx, ci, dy + (size_t)t.pixel * co, co, job->weight + c0, ci,
                                         t.pixels, t.channels, s->co, job->add);
         return;
     }
     if (!job->add) clear(dx, ci, &t);
-    for (int32_t done = 0; done < t.pixels;) {
-        dmi_row_span span = dmi_row_span_at(s->iw, t.pixel + done, t.pixels - done);
-        data_span(job, &t, dx + (size_t)done * ci, dy, span);
-        done += span.length;
+    dmi_row_span span;
+    for (int32_t done = 0; done < t.pixels; done += span.length) {
+        span = dmi_row_span_at(s->iw, t.pixel + done, t.pixels - done);
+        dx_span(job, &t, dx + (size_t)done * ci, dy, span);
     }
 }
 
-/* ---- weight gradient: a task is one block of one tap's matrix for one group of images; groups
+/* ---- weight gradient dw: a task is one block of one tap's matrix for one group of images; groups
  * have partial sums, which are added in order ---- */
 
 static int32_t block_count(const dmi_conv_shape *s) {
@@ -223,8 +225,8 @@ static weight_block block_of(const dmi_conv_shape *s, int32_t block) {
 /* dw [ins, outs] (row stride co) += the gradient of one image: row by row, the run of pixels that
  * the tap reads, transposed, times dy. x [ih, iw, ci] and dy [oh, ow, co] point at the block's
  * first channel. */
-static void weight_image(const product_job *job, const weight_block *b, float *dw, const float *x,
-                         const float *dy) {
+static void dw_image(const product_job *job, const weight_block *b, float *dw, const float *x,
+                     const float *dy) {
     const dmi_conv_shape *s = job->shape;
     size_t ci = (size_t)s->ci, co = (size_t)s->co;
     for (int32_t row = 0; row < s->oh; row++) {
@@ -238,27 +240,27 @@ static void weight_image(const product_job *job, const weight_block *b, float *d
     }
 }
 
-static void weight_task(void *data, int32_t task, int32_t worker) {
+static void dw_task(void *data, int32_t task, int32_t worker) {
     const product_job *job = data;
     const dmi_conv_shape *s = job->shape;
     (void)worker;
     weight_block b = block_of(s, task % block_count(s));
     int32_t group = task / block_count(s), groups = group_count(s);
     size_t ci = (size_t)s->ci, co = (size_t)s->co;
-    float *dw = groups > 1 ? job->partial + (size_t)group * dmi_weight_count(s) : job->to;
+    float *dw = groups > 1 ? job->partial + (size_t)group * dmi_weight_count(s) : job->result;
     dw += ((size_t)b.tap * ci + (size_t)b.in) * co + (size_t)b.out;
     for (int32_t i = 0; i < b.ins && (groups > 1 || !job->add); i++)
         memset(dw + (size_t)i * co, 0, (size_t)b.outs * sizeof *dw);
     int32_t first = s->n * group / groups, end = s->n * (group + 1) / groups;
     const float *x = job->x + (size_t)first * dmi_input_floats(s) + b.in;
     const float *dy = job->dy + (size_t)first * dmi_output_floats(s) + b.out;
-    if (dmi_is_plain(s)) {
+    if (dmi_is_pointwise(s)) {
         job->kernels->product->multiply_transposed(dw, co, x, ci, dy, co, b.ins, b.outs,
                                                    (end - first) * dmi_output_pixels(s), true);
         return;
     }
     for (int32_t n = first; n < end; n++, x += dmi_input_floats(s), dy += dmi_output_floats(s))
-        weight_image(job, &b, dw, x, dy);
+        dw_image(job, &b, dw, x, dy);
 }
 
 /* ---- the algorithm ---- */
@@ -289,7 +291,7 @@ static void forward(const dmi_graph *graph, const dmi_conv_shape *s, float *y, c
     (void)prepared, (void)work;
     product_job job = {.kernels = graph->kernels,
                        .shape = s,
-                       .to = y,
+                       .result = y,
                        .x = x,
                        .weight = weight,
                        .epilogue = epilogue};
@@ -302,8 +304,8 @@ static void backward_data(const dmi_graph *graph, const dmi_conv_shape *s, float
     transpose_job transpose = {.kernels = graph->kernels, .shape = s, .to = work, .weight = weight};
     dmi_parallel(graph->host->pool, dmi_taps(s), transpose_task, &transpose);
     product_job job = {
-        .kernels = graph->kernels, .shape = s, .to = dx, .dy = dy, .weight = work, .add = add};
-    dmi_parallel(graph->host->pool, tile_count(s->n, s->ih * s->iw, s->ci), data_task, &job);
+        .kernels = graph->kernels, .shape = s, .result = dx, .dy = dy, .weight = work, .add = add};
+    dmi_parallel(graph->host->pool, tile_count(s->n, s->ih * s->iw, s->ci), dx_task, &job);
 }
 
 static void backward_weight(const dmi_graph *graph, const dmi_conv_shape *s, float *dw,
@@ -311,12 +313,12 @@ static void backward_weight(const dmi_graph *graph, const dmi_conv_shape *s, flo
     int32_t groups = group_count(s);
     product_job job = {.kernels = graph->kernels,
                        .shape = s,
-                       .to = dw,
+                       .result = dw,
                        .x = x,
                        .dy = dy,
                        .add = add,
                        .partial = work};
-    dmi_parallel(graph->host->pool, groups * block_count(s), weight_task, &job);
+    dmi_parallel(graph->host->pool, groups * block_count(s), dw_task, &job);
     if (groups > 1) dmi_sum_partials(graph, dw, work, groups, dmi_weight_count(s), add);
 }
 

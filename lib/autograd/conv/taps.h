@@ -6,8 +6,9 @@
 
 #include "autograd/conv/conv.h"
 
-/* The pixels of y are the products of the pixels of x with one matrix: im2col is the identity. */
-static inline bool dmi_is_plain(const dmi_conv_shape *s) {
+/* A 1x1 convolution: each pixel of y is the product of one pixel of x with the weight, so im2col is
+ * the identity. */
+static inline bool dmi_is_pointwise(const dmi_conv_shape *s) {
     return s->kernel == 1 && s->stride == 1 && s->pad == 0 && !s->upsample;
 }
 
