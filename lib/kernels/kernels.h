@@ -66,7 +66,9 @@ typedef struct dmi_norm_x {
     int32_t channels[2]; /* channels[1] is 0 where there is one tensor only */
 } dmi_norm_x;
 
-/* Group norm of one image, both directions. */
+/* Group norm of one image, both directions: gain * xhat + offset, with xhat the normalized x. gain
+ * is gamma and offset is beta; with a scale and a shift of each image (scale_shift) they are gamma
+ * (1 + scale) and beta (1 + scale) + shift. */
 typedef struct dmi_norm {
     dmi_norm_x x;
     const float *gain, *offset; /* [channels of both tensors] */

@@ -108,20 +108,22 @@ static float first_pixel(const dmi_norm *norm, int32_t c) {
 static void span_statistics(float *mean, float *rstd, const dmi_norm *norm, int32_t s0, int32_t s1,
                             float eps) {
     const int32_t count = (s1 - s0) / norm->group_channels;
-    const double share = 1.0 / ((double)norm->pixels * norm->group_channels);
+    const double one_over_count = 1.0 / ((double)norm->pixels * norm->group_channels);
     channel_sums sums;
     group_sums groups;
     memset(&groups, 0, sizeof groups);
     for (int32_t g = 0; g < count; g++)
         groups.near[g] = first_pixel(norm, s0 + g * norm->group_channels);
-    for (int32_t c = s0, width; c < s1; c += width) {
+    int32_t width;
+    for (int32_t c = s0; c < s1; c += width) {
         const strip s = strip_at(norm, s0, s1, c);
         width = s.width;
         statistics(&sums, strip_x(norm, &s), &s);
         add_to_groups(&groups, &sums, &s);
     }
     for (int32_t g = 0; g < count; g++) {
-        double off = groups.total[g] * share, variance = groups.square[g] * share - off * off;
+        double off = groups.total[g] * one_over_count,
+               variance = groups.square[g] * one_over_count - off * off;
         mean[g] = (float)(groups.near[g] + off);
         rstd[g] = (float)(1.0 / sqrt((variance < 0 ? 0 : variance) + eps));
     }
@@ -173,16 +175,17 @@ static inline __attribute__((always_inline)) void apply_strip(float *y, const fl
                                                               const channel_constants *k,
                                                               const strip *s, const bool with_silu,
                                                               bool non_temporal) {
-    const apply_mode plain = {with_silu, false}, streaming = {with_silu, true};
+    const apply_mode cached_stores = {.silu = with_silu},
+                     streaming_stores = {.silu = with_silu, .non_temporal = true};
     non_temporal = non_temporal && is_aligned(y, s->y_stride);
     for (size_t p0 = 0; p0 < s->pixels; p0 += BLOCK) {
         size_t rows = block_end(s, p0) - p0;
         float *to = y + p0 * s->y_stride;
         const float *from = x + p0 * s->x_stride;
         for (int32_t c = 0; c < s->width; c += W) {
-            if (c + W > s->width) apply_block(to, from, rows, k, s, c, s->width - c, plain);
-            else if (non_temporal) apply_block(to, from, rows, k, s, c, W, streaming);
-            else apply_block(to, from, rows, k, s, c, W, plain);
+            if (c + W > s->width) apply_block(to, from, rows, k, s, c, s->width - c, cached_stores);
+            else if (non_temporal) apply_block(to, from, rows, k, s, c, W, streaming_stores);
+            else apply_block(to, from, rows, k, s, c, W, cached_stores);
         }
     }
 }

@@ -5,12 +5,18 @@
  *   doffset = sum du,  dgain = sum du xhat    over the pixels of each channel,
  *   dx = rstd (gain du - m1 - xhat m2)        m1, m2: the group's means of gain du, gain du xhat.
  *
- * Each span is read twice: once for the sums over the pixels, in float within a block of pixels and
- * in double across blocks, and once more for dx. Where there is room, du is cached in between,
- * since the derivative of SiLU costs more than the memory traffic. */
+ * As in norm_common.h, the channels of a task are processed in spans of whole groups, a span in
+ * strips of at most WIDTH channels of one tensor, and a strip in blocks of BLOCK pixels by one
+ * vector of channels. Each span is read twice: once for the sums over the pixels, in float within a
+ * block of pixels and in double across blocks, and once more for dx. Where there is room, du is
+ * cached in between, since the derivative of SiLU costs more than the memory traffic.
+ *
+ * Functions of n pixels take as many vectors of channels, n at most INTERLEAVE; DMI_EACH_VECTOR
+ * before a statement is the loop over them, for i from 0 to n - 1. */
 #include "kernels/norm_common.h"
 
-/* How a strip is processed; constants wherever it is passed, so that no test is left in a loop. */
+/* How a strip is processed. The ladders of `if` pass it as constants to functions that are always
+ * inlined, so that each call is compiled for its mode and no test is left in a loop. */
 typedef struct backward_mode {
     bool silu;         /* du is computed by the derivative of SiLU, or else read */
     bool cache;        /* sums: du is stored into the cache */
@@ -18,8 +24,7 @@ typedef struct backward_mode {
     bool non_temporal; /* dx: non-temporal stores */
 } backward_mode;
 
-/* The strip that is processed. `dy` is what du is computed or read from: dy itself, or the cache.
- */
+/* The strip that is processed. `dy` is what du is computed or read from: dy, or the cache of du. */
 typedef struct backward_strip {
     const float *x, *dy;
     float *cached, *dx;
@@ -50,6 +55,7 @@ static inline __attribute__((always_inline)) void load_pixels(vec *du, vec *xhat
         DMI_EACH_VECTOR du[i] = load_part(dy + (size_t)i * dy_stride, k.count);
         return;
     }
+    /* du holds u, then f'(u), then du: further arrays make gcc spill more registers. */
     DMI_EACH_VECTOR du[i] = k.gain * xhat[i] + k.offset;
     silu_derivative(du, n);
     DMI_EACH_VECTOR du[i] *= load_part(dy + (size_t)i * dy_stride, k.count);
@@ -97,22 +103,22 @@ static inline __attribute__((always_inline)) void sum_block(backward_strip *b, c
 }
 
 static inline __attribute__((always_inline)) void sum_strip(backward_strip *b, const strip *s,
-                                                            const channel_constants *k,
+                                                            const channel_constants *constants,
                                                             const backward_mode mode) {
     for (size_t p0 = 0; p0 < s->pixels; p0 += BLOCK) {
         size_t p1 = block_end(s, p0);
         for (int32_t c = 0; c < s->width; c += W) {
-            if (c + W <= s->width) sum_block(b, s, k, p0, p1, c, W, mode);
-            else sum_block(b, s, k, p0, p1, c, s->width - c, mode);
+            if (c + W <= s->width) sum_block(b, s, constants, p0, p1, c, W, mode);
+            else sum_block(b, s, constants, p0, p1, c, s->width - c, mode);
         }
     }
 }
 
 /* ---- second pass: dx ---- */
 
-/* The factors of dx = du * by_du - (xhat * by_xhat + constant). */
+/* dx = du * du_factor - (xhat * xhat_factor + constant). */
 typedef struct gradient_vectors {
-    vec by_du, by_xhat, constant;
+    vec du_factor, xhat_factor, constant;
 } gradient_vectors;
 
 /* dx of n pixels from pixel p on, channels from c on. */
@@ -126,7 +132,8 @@ static inline __attribute__((always_inline)) void gradient_pixels(
         DMI_EACH_VECTOR prefetch(dx, (BLOCK + (size_t)i) * s->x_stride);
     }
     load_pixels(du, xhat, x, s->x_stride, dy, b->dy_stride, k, mode.silu, n);
-    DMI_EACH_VECTOR du[i] = du[i] * g.by_du - (xhat[i] * g.by_xhat + g.constant);
+    /* du becomes dx in place, for the same reason. */
+    DMI_EACH_VECTOR du[i] = du[i] * g.du_factor - (xhat[i] * g.xhat_factor + g.constant);
     if (mode.add) {
         DMI_EACH_VECTOR du[i] += load_part(dx + (size_t)i * s->x_stride, k.count);
     }
@@ -147,17 +154,18 @@ static inline __attribute__((always_inline)) void gradient_block(
 }
 
 static inline __attribute__((always_inline)) void gradient_strip(
-    const backward_strip *b, const strip *s, const channel_constants *k, const bool with_silu,
-    const bool add, bool non_temporal) {
-    const backward_mode plain = {.silu = with_silu, .add = add},
-                        streaming = {.silu = with_silu, .add = add, .non_temporal = true};
+    const backward_strip *b, const strip *s, const channel_constants *constants,
+    const bool with_silu, const bool add, bool non_temporal) {
+    const backward_mode cached_stores = {.silu = with_silu, .add = add},
+                        streaming_stores = {.silu = with_silu, .add = add, .non_temporal = true};
     non_temporal = non_temporal && is_aligned(b->dx, s->x_stride);
     for (size_t p0 = 0; p0 < s->pixels; p0 += BLOCK) {
         size_t p1 = block_end(s, p0);
         for (int32_t c = 0; c < s->width; c += W) {
-            if (c + W > s->width) gradient_block(b, s, k, p0, p1, c, s->width - c, plain);
-            else if (non_temporal) gradient_block(b, s, k, p0, p1, c, W, streaming);
-            else gradient_block(b, s, k, p0, p1, c, W, plain);
+            if (c + W > s->width)
+                gradient_block(b, s, constants, p0, p1, c, s->width - c, cached_stores);
+            else if (non_temporal) gradient_block(b, s, constants, p0, p1, c, W, streaming_stores);
+            else gradient_block(b, s, constants, p0, p1, c, W, cached_stores);
         }
     }
 }
@@ -180,20 +188,21 @@ typedef struct span_input {
 static void sum_span(float *dgain, float *doffset, group_gradients *groups, const dmi_norm *norm,
                      const span_input *in) {
     memset(groups, 0, sizeof *groups);
-    for (int32_t c = in->s0, width; c < in->s1; c += width) {
+    int32_t width;
+    for (int32_t c = in->s0; c < in->s1; c += width) {
         const strip s = strip_at(norm, in->s0, in->s1, c);
-        channel_constants k;
+        channel_constants constants;
         backward_strip b = {.x = strip_x(norm, &s),
                             .dy = in->dy + c,
                             .dy_stride = s.y_stride,
                             .cached = in->cached ? in->cached + (c - in->s0) : NULL,
                             .cached_stride = (size_t)(in->s1 - in->s0)};
         width = s.width;
-        constants_of(&k, norm, &s, c, in->mean, in->rstd);
+        constants_of(&constants, norm, &s, c, in->mean, in->rstd);
         if (norm->silu && in->cached)
-            sum_strip(&b, &s, &k, (backward_mode){.silu = true, .cache = true});
-        else if (norm->silu) sum_strip(&b, &s, &k, (backward_mode){.silu = true});
-        else sum_strip(&b, &s, &k, (backward_mode){0});
+            sum_strip(&b, &s, &constants, (backward_mode){.silu = true, .cache = true});
+        else if (norm->silu) sum_strip(&b, &s, &constants, (backward_mode){.silu = true});
+        else sum_strip(&b, &s, &constants, (backward_mode){0});
         for (int32_t i = 0; i < width; i++) {
             doffset[c + i] = (float)b.sum_du[i];
             dgain[c + i] = (float)b.sum_product[i];
@@ -205,28 +214,28 @@ static void sum_span(float *dgain, float *doffset, group_gradients *groups, cons
 
 static void gradient_span(const dmi_norm *norm, const group_gradients *groups,
                           const span_input *in) {
-    const double share = 1.0 / ((double)norm->pixels * norm->group_channels);
+    const double one_over_count = 1.0 / ((double)norm->pixels * norm->group_channels);
     const bool from_cache = norm->silu && in->cached, with_silu = norm->silu && !in->cached;
-    for (int32_t c = in->s0, width; c < in->s1; c += width) {
+    int32_t width;
+    for (int32_t c = in->s0; c < in->s1; c += width) {
         const strip s = strip_at(norm, in->s0, in->s1, c);
-        channel_constants k;
+        channel_constants constants;
         backward_strip b = {.x = strip_x(norm, &s),
                             .dx = norm->x.dx[s.tensor] + s.channel,
                             .dy = from_cache ? in->cached + (c - in->s0) : in->dy + c,
                             .dy_stride = from_cache ? (size_t)(in->s1 - in->s0) : s.y_stride};
         width = s.width;
-        constants_of(&k, norm, &s, c, in->mean, in->rstd);
+        constants_of(&constants, norm, &s, c, in->mean, in->rstd);
         for (int32_t i = 0; i < width; i++) {
-            b.mean_du[i] = (float)(groups->du[s.group_of[i]] * share);
-            b.mean_product[i] = (float)(groups->product[s.group_of[i]] * share);
+            b.mean_du[i] = (float)(groups->du[s.group_of[i]] * one_over_count);
+            b.mean_product[i] = (float)(groups->product[s.group_of[i]] * one_over_count);
         }
-        /* A dx that is added to has been read into the caches, where the next operation finds it.
-         */
+        /* No streaming store with +=: dx is in the processor's caches already. */
         const bool add = norm->x.add[s.tensor], non_temporal = norm->non_temporal && !add;
-        if (with_silu && add) gradient_strip(&b, &s, &k, true, true, non_temporal);
-        else if (with_silu) gradient_strip(&b, &s, &k, true, false, non_temporal);
-        else if (add) gradient_strip(&b, &s, &k, false, true, non_temporal);
-        else gradient_strip(&b, &s, &k, false, false, non_temporal);
+        if (with_silu && add) gradient_strip(&b, &s, &constants, true, true, non_temporal);
+        else if (with_silu) gradient_strip(&b, &s, &constants, true, false, non_temporal);
+        else if (add) gradient_strip(&b, &s, &constants, false, true, non_temporal);
+        else gradient_strip(&b, &s, &constants, false, false, non_temporal);
     }
 }
 
