@@ -72,6 +72,7 @@ static inline __attribute__((always_inline)) void multiply_tile(
         sum[r][0] = sum[r][1] = (vec){0};
         if (r % 3 == 0) row[r / 3] = transposed ? a + r : a + (size_t)r * lda;
     }
+    /* Where its rows are dense, c is a block in L2 or a buffer, and is cached already. */
     if (ldc > PANEL) {
         DMI_UNROLL
         for (int32_t r = 0; r < rows; r++)
@@ -172,9 +173,10 @@ static const float *row_of_a(const operands *o, int32_t row) {
     return o->a + (size_t)row * (o->transposed ? 1 : o->lda);
 }
 
-/* PANEL columns of c; b begins at the panel. Where b's rows follow each other, so does the b that
- * is read next, that of Winograd's next position: each of the panel's tiles prefetches its share,
- * since the first tile alone, prefetching all of it, would wait for memory. */
+/* PANEL columns of c; b begins at the panel. Where b's rows are dense (is_block), b is a panel of
+ * one of Winograd's points, and that of the next point follows it in memory: each of this panel's
+ * tiles prefetches its share of that, since the first tile alone, prefetching all of it, would wait
+ * for memory. */
 static inline __attribute__((always_inline)) void multiply_panel(const operands *o,
                                                                  const result *to, const float *b) {
     const bool is_block = o->ldb == PANEL;
@@ -187,7 +189,8 @@ static inline __attribute__((always_inline)) void multiply_panel(const operands 
                             .bias = to->addend.bias,
                             .matrix_stride = to->addend.stride};
     const float *matrix = to->addend.matrix, *ahead = behind(b, is_block ? block : AHEAD * o->ldb);
-    for (int32_t r = 0, rows; r < o->rows; r += rows) {
+    int32_t rows;
+    for (int32_t r = 0; r < o->rows; r += rows) {
         rows = next_rows(o->rows - r);
         tiles[o->transposed][rows](to->c + (size_t)r * to->ldc, row_of_a(o, r), b, ahead,
                                    matrix ? matrix + (size_t)r * l.matrix_stride : NULL, &l);
@@ -196,7 +199,7 @@ static inline __attribute__((always_inline)) void multiply_panel(const operands 
 }
 
 /* The last `columns` columns of c, fewer than PANEL: with b padded by zeros, and each tile's sums
- * copied from a buffer. */
+ * in a buffer, to which bias and matrix are added as add_to_tile does. */
 static void multiply_last_panel(const operands *o, const result *to, const float *b,
                                 int32_t columns) {
     const float *bias = to->addend.bias, *matrix = to->addend.matrix;
@@ -206,7 +209,8 @@ static void multiply_last_panel(const operands *o, const result *to, const float
         memcpy(padded + i * PANEL, b + i * o->ldb, (size_t)columns * sizeof *b);
         memset(padded + i * PANEL + columns, 0, (size_t)(PANEL - columns) * sizeof *b);
     }
-    for (int32_t r = 0, rows; r < o->rows; r += rows) {
+    int32_t rows;
+    for (int32_t r = 0; r < o->rows; r += rows) {
         rows = next_rows(o->rows - r);
         tiles[o->transposed][rows](sums, row_of_a(o, r), padded, padded, NULL, &l);
         for (int32_t i = 0; i < rows; i++) {

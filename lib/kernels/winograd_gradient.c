@@ -1,20 +1,21 @@
 /* The weight gradient, the adjoint of the convolution:
  *
- *   dw = G^T [sum over tiles of (B^T d B) . (A dy A^T)] G,
+ *   dw = G^T dU G,  dU = sum over tiles of V . D,  V = B^T x B,  D = A dy A^T,
  *
- * the sum at each of the 36 points being a product of depth `tiles`: dU [in, out] = V^T [in, tile]
- * D [tile, out]. A task is a block of input channels by output channels and a group of tiles, which
- * is processed in rounds: V, D and the block's dU stay in one processor's L2, at the price of
- * transforming x again for each block of output channels and dy for each of input channels. */
+ * with the matrices of winograd_points.h, x and dy being a tile's pixels. At each of the 36 points
+ * the sum is a product of depth `tiles`: dU [in, out] = V^T [in, tile] D [tile, out]. A task is a
+ * block of input channels by output channels and a group of tiles, which is processed in rounds: V,
+ * D and the block's dU stay in one processor's L2, at the price of transforming x again for each
+ * block of output channels and dy for each of input channels. The caller adds the groups' dw. */
 #include <string.h>
 
 #include "kernels/product.h"
 #include "kernels/winograd_tiles.h"
 
-/* With ROUND_TILES, V and D of a block take 1.0 MB and dU 0.6 MB of a 2 MiB L2; fewer tiles make
- * the products short chains that read and write dU more often. A group has at least GROUP_TILES
- * tiles, since each transforms its dU back, and groups make at most TASKS_MAX tasks. All of it
- * follows from the shape, and so do the bits. */
+/* With ROUND_TILES, V and D of a block take 1.0 MB and dU 0.6 MB of a 2 MiB L2; in rounds of fewer
+ * tiles, the products are shorter and read and write dU more often. A group has at least
+ * GROUP_TILES tiles, since each transforms its dU back, and groups make at most TASKS_MAX tasks.
+ * All of it follows from the shape, and so do the bits. */
 enum { BLOCK_IN = 64, BLOCK_OUT = 64, ROUND_TILES = 48, GROUP_TILES = 128, TASKS_MAX = 32 };
 
 /* The tasks of a weight gradient: [group][in block][out block]. */
@@ -31,11 +32,11 @@ typedef struct layout {
     size_t u_panel, u_step; /* dU [point][panel][in][PANEL] */
 } layout;
 
-/* One task: its first channels and their numbers, and its tiles first to end - 1. */
+/* One task. */
 typedef struct block {
-    int32_t in, in_count;
-    int32_t out, out_count;
-    int32_t first, end;
+    int32_t in, in_count;   /* input channels in to in + in_count - 1 */
+    int32_t out, out_count; /* output channels, likewise */
+    int32_t first, end;     /* tiles first to end - 1 */
 } block;
 
 static partition partition_of(const dmi_winograd_shape *s) {
@@ -86,8 +87,8 @@ size_t DMI_KERNEL(winograd_gradient_floats)(const dmi_winograd_shape *s) {
     return POINTS * (l.v_step + l.d_step + l.u_step);
 }
 
-/* d[point * step] = A dy A^T for one vector of channels, from c on, of the tile's 4x4 pixels; those
- * of the next tile, `ahead` floats behind, are prefetched. */
+/* d[point * step] = A dy A^T for one vector of channels, from c on, of the tile's 4x4 pixels of dy;
+ * the pixels of the next tile, `ahead` floats behind these, are prefetched. */
 static inline void transform_vector(float *d, size_t step, const float *const *pixels, size_t c,
                                     size_t ahead) {
     vec rows[TILE_IN][TILE_OUT], result[TILE_IN];
@@ -95,8 +96,9 @@ static inline void transform_vector(float *d, size_t step, const float *const *p
     for (int32_t j = 0; j < TILE_OUT * TILE_OUT; j++) prefetch(pixels[j], c + ahead);
     DMI_UNROLL
     for (int32_t j = 0; j < TILE_OUT; j++)
-        output_adjoint_1d(&rows[0][j], TILE_OUT, load(pixels[j] + c), load(pixels[4 + j] + c),
-                          load(pixels[8 + j] + c), load(pixels[12 + j] + c));
+        output_adjoint_1d(&rows[0][j], TILE_OUT, load(pixels[j] + c),
+                          load(pixels[TILE_OUT + j] + c), load(pixels[2 * TILE_OUT + j] + c),
+                          load(pixels[3 * TILE_OUT + j] + c));
     DMI_UNROLL
     for (int32_t j = 0; j < TILE_IN; j++) {
         output_adjoint_1d(result, 1, rows[j][0], rows[j][1], rows[j][2], rows[j][3]);
@@ -106,8 +108,8 @@ static inline void transform_vector(float *d, size_t step, const float *const *p
     }
 }
 
-/* d = D of one tile and the block's output channels; columns behind the last channel are zero, and
- * so are pixels outside the image. */
+/* d = D of the tile at `at` and the block's output channels. Channels behind the last one and
+ * pixels outside the image count as zeros. */
 static void transform_dy(float *d, const float *dy, const dmi_winograd_shape *s, const layout *l,
                          const block *b, tile_position at) {
     static const float zeros[BLOCK_OUT];
@@ -145,7 +147,7 @@ static void transform_back(float *dw, const float *u, const dmi_winograd_shape *
             vec rows[3][TILE_IN], result[3];
             DMI_UNROLL
             for (int32_t j = 0; j < TILE_IN; j++) {
-                const float *p = from + (size_t)j * step;
+                const float *p = from + (size_t)j * step; /* column j of the 6x6 points */
                 weight_adjoint_1d(&rows[0][j], TILE_IN, load(p), load(p + 6 * step),
                                   load(p + 12 * step), load(p + 18 * step), load(p + 24 * step),
                                   load(p + 30 * step));
@@ -184,7 +186,8 @@ void DMI_KERNEL(winograd_gradient)(const dmi_winograd_shape *s, float *dw, const
     const layout l = layout_of(s, p.round_tiles);
     const block b = block_of(s, &p, task);
     float *v = scratch, *d = v + POINTS * l.v_step, *u = d + POINTS * l.d_step;
-    for (int32_t first = b.first, tiles; first < b.end; first += tiles) {
+    int32_t tiles;
+    for (int32_t first = b.first; first < b.end; first += tiles) {
         tiles = dmi_min(b.end - first, p.round_tiles);
         DMI_KERNEL(winograd_input)
         (s, first, tiles, b.in, b.in + b.in_count, x, v, l.v_row, l.v_step);
