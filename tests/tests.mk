@@ -69,9 +69,10 @@ MEMORY_SUITES := base file random pool metadata structs names safetensors safete
 	png image dataset cifar10 context schedule schedule_file graph trainer_options loss \
 	loss_weights timestep_sampling training_options ema solver sampler sampler_callbacks \
 	sampler_errors batch trainer trainer_run checkpoint checkpoint_failures save_memory \
-	training_state misuse shared plan recompute unet unet_options unet_file bad_input
+	training_state misuse shared shared_callbacks weight_cache plan recompute unet unet_options unet_file bad_input
 SANITIZE_SUITES := $(MEMORY_SUITES) editing gemm guidance kernels
-THREAD_SUITES := pool context trainer trainer_run sampler sampler_callbacks unet shared misuse
+THREAD_SUITES := pool context trainer trainer_run sampler sampler_callbacks unet shared \
+	shared_callbacks weight_cache misuse
 
 .PHONY: sanitize tsan valgrind
 sanitize: export UBSAN_OPTIONS = print_stacktrace=1

@@ -32,7 +32,8 @@ int32_t dmi_weight_cache_create(dmi_host *host, dmi_weight_cache **out);
 void dmi_weight_cache_destroy(dmi_weight_cache *cache);
 
 /* The entry with that key, allocated if there is none, for one more graph. An error is reported to
- * `user`, the host of the graph. */
+ * `user`, the host of the graph. Graphs that are planned at once may each allocate the entry for a
+ * moment, and are refused if the limit leaves no room for that. */
 int32_t dmi_weight_cache_acquire(dmi_weight_cache *cache, dmi_host *user, const dmi_weight_key *key,
                                  dmi_cached_weight **out);
 /* For one graph less. */
@@ -42,8 +43,8 @@ void dmi_weight_cache_release(dmi_cached_weight *weight);
 float *dmi_cached_weight_data(const dmi_cached_weight *weight);
 
 /* Whether the data must be computed, since it is not of that version (1 or more) of the parameters.
- * If true, the caller holds the mutex of the cache, writes the data and calls
- * dmi_cached_weight_end. */
+ * If true, the caller holds the mutex of the cache, writes the data without running code of the
+ * program's (dmi_parallel_locked), and calls dmi_cached_weight_end. */
 bool dmi_cached_weight_begin(dmi_cached_weight *weight, uint64_t version);
 void dmi_cached_weight_end(dmi_cached_weight *weight, uint64_t version);
 

@@ -39,18 +39,20 @@ static const char *human_size(char *text, size_t capacity, uint64_t bytes) {
     return text;
 }
 
-static int32_t fail_limit(dmi_host *host, uint64_t size, const char *what) {
+static int32_t fail_limit(dmi_host *reporter, const dmi_host *host, uint64_t size,
+                          const char *what) {
     char wanted[32], limit[32], used[32];
-    return dmi_fail(host, DMI_ERROR_LIMIT_EXCEEDED,
+    return dmi_fail(reporter, DMI_ERROR_LIMIT_EXCEEDED,
                     "%s: %s would pass the memory limit of %s (%s in use)", what,
                     human_size(wanted, sizeof wanted, size),
                     human_size(limit, sizeof limit, host->limit),
                     human_size(used, sizeof used, load_count(&host->used)));
 }
 
-static int32_t fail_memory(dmi_host *host, uint64_t size, const char *what) {
+static int32_t fail_memory(dmi_host *reporter, const dmi_host *host, uint64_t size,
+                           const char *what) {
     char wanted[32], used[32];
-    return dmi_fail(host, DMI_ERROR_OUT_OF_MEMORY, "%s: no memory for %s (%s in use)", what,
+    return dmi_fail(reporter, DMI_ERROR_OUT_OF_MEMORY, "%s: no memory for %s (%s in use)", what,
                     human_size(wanted, sizeof wanted, size),
                     human_size(used, sizeof used, load_count(&host->used)));
 }
@@ -106,17 +108,18 @@ static void raise_peak(dmi_host *host, uint64_t used) {
     }
 }
 
-static int32_t allocate(dmi_host *host, void *out, size_t size, bool zero, const char *what) {
+static int32_t allocate(dmi_host *host, dmi_host *reporter, void *out, size_t size, bool zero,
+                        const char *what) {
     set_pointer(out, NULL);
     size_t total;
-    if (!dmi_add(size, OVERHEAD, &total)) return fail_memory(host, size, what);
+    if (!dmi_add(size, OVERHEAD, &total)) return fail_memory(reporter, host, size, what);
     uint64_t used;
-    if (!reserve(host, total, &used)) return fail_limit(host, total, what);
+    if (!reserve(host, total, &used)) return fail_limit(reporter, host, total, what);
     bool zeroed;
     void *raw = allocate_raw(host, total, zero, &zeroed);
     if (!raw) {
         unreserve(host, total);
-        return fail_memory(host, total, what);
+        return fail_memory(reporter, host, total, what);
     }
     raise_peak(host, used);
     atomic_fetch_add_explicit(&host->allocations, 1, memory_order_relaxed);
@@ -131,26 +134,31 @@ static int32_t allocate(dmi_host *host, void *out, size_t size, bool zero, const
 }
 
 int32_t dmi_alloc(dmi_host *host, void *out, size_t size, const char *what) {
-    return allocate(host, out, size, false, what);
+    return allocate(host, host, out, size, false, what);
 }
 
-static int32_t allocate_array(dmi_host *host, void *out, size_t count, size_t element, bool zero,
-                              const char *what) {
+static int32_t allocate_array(dmi_host *host, dmi_host *reporter, void *out, size_t count,
+                              size_t element, bool zero, const char *what) {
     size_t size;
     set_pointer(out, NULL);
     if (!dmi_mul(count, element, &size))
-        return dmi_fail(host, DMI_ERROR_OUT_OF_MEMORY,
+        return dmi_fail(reporter, DMI_ERROR_OUT_OF_MEMORY,
                         "%s: %zu elements of %zu bytes are more than can be addressed", what, count,
                         element);
-    return allocate(host, out, size, zero, what);
+    return allocate(host, reporter, out, size, zero, what);
 }
 
 int32_t dmi_alloc_array(dmi_host *host, void *out, size_t count, size_t element, const char *what) {
-    return allocate_array(host, out, count, element, false, what);
+    return allocate_array(host, host, out, count, element, false, what);
 }
 
 int32_t dmi_alloc_zero(dmi_host *host, void *out, size_t count, size_t element, const char *what) {
-    return allocate_array(host, out, count, element, true, what);
+    return allocate_array(host, host, out, count, element, true, what);
+}
+
+int32_t dmi_alloc_for(dmi_host *owner, dmi_host *reporter, void *out, size_t count, size_t element,
+                      const char *what) {
+    return allocate_array(owner, reporter, out, count, element, false, what);
 }
 
 void dmi_free(dmi_host *host, void *pointer) {

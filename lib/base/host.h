@@ -45,12 +45,17 @@ enum { DMI_ALIGNMENT = 64 };
  * failure.
  *
  * Several threads may allocate and free on one host at once, if its allocator allows it, and the
- * limit stays exact; but a failure writes host->error without a lock. */
+ * limit stays exact; but a failure writes host->error without a lock, so threads other than that of
+ * the host's current call use dmi_alloc_for. */
 int32_t dmi_alloc(dmi_host *host, void *out, size_t size, const char *what);
 /* The same for count * element bytes, the product checked. */
 int32_t dmi_alloc_array(dmi_host *host, void *out, size_t count, size_t element, const char *what);
 /* The same, zeroed. */
 int32_t dmi_alloc_zero(dmi_host *host, void *out, size_t count, size_t element, const char *what);
+/* dmi_alloc_array from the memory of `owner`, which counts and limits it; a failure is reported to
+ * `reporter`. */
+int32_t dmi_alloc_for(dmi_host *owner, dmi_host *reporter, void *out, size_t count, size_t element,
+                      const char *what);
 /* NULL is accepted. */
 void dmi_free(dmi_host *host, void *pointer);
 

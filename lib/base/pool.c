@@ -173,13 +173,14 @@ static void run_on_host(dmi_pool *pool, int32_t count, dmi_task task, void *data
 }
 
 void dmi_parallel(dmi_pool *pool, int32_t count, dmi_task task, void *data) {
-    if (count <= 1 || pool->threads == 1) {
+    if (count > 1 && pool->threads > 1 && pool->parallel_for) run_on_host(pool, count, task, data);
+    else dmi_parallel_locked(pool, count, task, data);
+}
+
+void dmi_parallel_locked(dmi_pool *pool, int32_t count, dmi_task task, void *data) {
+    if (count <= 1 || pool->threads == 1 || pool->parallel_for)
         for (int32_t i = 0; i < count; i++) task(data, i, 0);
-    } else if (pool->parallel_for) {
-        run_on_host(pool, count, task, data);
-    } else {
-        run_on_workers(pool, count, task, data);
-    }
+    else run_on_workers(pool, count, task, data);
 }
 
 /* The program's signal handlers are to run on its own threads, so workers block all signals but

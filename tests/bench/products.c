@@ -79,7 +79,7 @@ static fixture fixture_of(const dm_context *context, const dmi_kernels *kernels,
 static void run(const fixture *f, const dmi_conv_algorithm *a, int direction) {
     static const dmi_epilogue nothing;
     const dmi_graph *g = &f->graph;
-    if (direction == TRAIN_FORWARD) a->prepare(g, &f->shape, f->prepared, f->w);
+    if (direction == TRAIN_FORWARD) a->prepare(g, &f->shape, f->prepared, f->w, false);
     if (direction <= TRAIN_FORWARD)
         a->forward(g, &f->shape, f->y, f->x, f->w, f->prepared, &nothing, f->work);
     if (direction == BACKWARD_DATA)

@@ -106,7 +106,7 @@ static void run_algorithm(const dmi_graph *g, const dmi_conv_algorithm *algorith
     const dmi_epilogue nothing = {0};
     if (direction == FORWARD) {
         float *prepared = block(algorithm->weight_floats(g->kernels, s), sizeof *prepared);
-        algorithm->prepare(g, s, prepared, given->w);
+        algorithm->prepare(g, s, prepared, given->w, false);
         algorithm->forward(g, s, to, given->x, given->w, prepared, &nothing, work);
         free(prepared);
     } else if (direction == DATA) {

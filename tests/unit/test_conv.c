@@ -160,7 +160,7 @@ static void run_forward(dmi_graph *g, const dmi_conv_algorithm *algorithm, const
     float *prepared = nan_floats(algorithm->weight_floats(g->kernels, s));
     float *work =
         nan_floats(algorithm->forward_work(g->kernels, s, dmi_pool_threads(g->host->pool)));
-    algorithm->prepare(g, s, prepared, w);
+    algorithm->prepare(g, s, prepared, w, false);
     algorithm->forward(g, s, y, x, w, prepared, epilogue, work);
     free(prepared);
     free(work);

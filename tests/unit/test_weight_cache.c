@@ -189,6 +189,50 @@ START_TEST(an_owner_that_runs_out_of_memory) {
 }
 END_TEST
 
+/* An allocator that, once, acquires an entry itself: as another thread may at that moment. */
+typedef struct rival {
+    dmi_weight_cache *cache;
+    dmi_host *user;
+    dmi_weight_key key;
+    dmi_cached_weight *weight;
+} rival;
+
+static void *rival_allocate(void *user, size_t size) {
+    rival *r = user;
+    dmi_weight_cache *cache = r->cache;
+    r->cache = NULL;
+    if (cache)
+        ck_assert_int_eq(dmi_weight_cache_acquire(cache, r->user, &r->key, &r->weight), DMI_OK);
+    return malloc(size);
+}
+
+static void rival_release(void *user, void *pointer, size_t size) {
+    (void)user, (void)size;
+    free(pointer);
+}
+
+START_TEST(the_first_of_two_entries_stays) {
+    dmi_host *user = test_host_new(1);
+    rival r = {.user = user, .key = {.algorithm = &r, .floats = 100}};
+    dmi_host owner = {.allocate = rival_allocate, .release = rival_release, .allocator_user = &r};
+    dmi_weight_cache *cache;
+    dmi_cached_weight *weight;
+    ck_assert_int_eq(dmi_weight_cache_create(&owner, &cache), DMI_OK);
+    uint64_t used = owner.used;
+    r.cache = cache;
+    ck_assert_int_eq(dmi_weight_cache_acquire(cache, user, &r.key, &weight), DMI_OK);
+    ck_assert_ptr_nonnull(weight);
+    ck_assert_ptr_eq(weight, r.weight);
+    ck_assert_uint_lt(owner.used - used, 2 * 100 * sizeof(float));
+    dmi_weight_cache_release(weight);
+    dmi_cached_weight_data(weight)[99] = 1; /* one graph is left */
+    dmi_weight_cache_release(weight);
+    ck_assert_uint_eq(owner.used, used);
+    dmi_weight_cache_destroy(cache);
+    test_host_end(user);
+}
+END_TEST
+
 /* ---- threads ---- */
 
 typedef struct client {
@@ -259,7 +303,8 @@ Suite *test_weight_cache_suite(void) {
     tcase_add_test(tcase, entries_are_computed_once);
     tcase_add_test(tcase, changed_parameters_are_transformed_again);
     tcase_add_test(tcase, other_kernels_have_other_entries);
-    tcase_add_test(tcase, an_owner_that_runs_out_of_memory);
+    tcase_add_test(tcase, an_owner_without_memory);
+    tcase_add_test(tcase, the_first_of_two_entries_stays);
     tcase_add_test(tcase, threads_share_entries);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -26,9 +26,10 @@ typedef struct dmi_conv_algorithm {
      * transforms. */
     size_t (*forward_work)(const dmi_kernels *k, const dmi_conv_shape *shape, int32_t threads);
     size_t (*backward_work)(const dmi_kernels *k, const dmi_conv_shape *shape, int32_t threads);
-    /* prepared [weight_floats] = transformed weight */
+    /* prepared [weight_floats] = transformed weight. `locked`: the caller holds a lock, so no code
+     * of the program's may run. */
     void (*prepare)(const dmi_graph *graph, const dmi_conv_shape *shape, float *prepared,
-                    const float *weight);
+                    const float *weight, bool locked);
     void (*forward)(const dmi_graph *graph, const dmi_conv_shape *shape, float *y, const float *x,
                     const float *weight, const float *prepared, const dmi_epilogue *epilogue,
                     float *work);

@@ -312,8 +312,8 @@ static size_t backward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32
 }
 
 static void prepare(const dmi_graph *graph, const dmi_conv_shape *s, float *prepared,
-                    const float *weight) {
-    (void)graph, (void)s, (void)prepared, (void)weight;
+                    const float *weight, bool locked) {
+    (void)graph, (void)s, (void)prepared, (void)weight, (void)locked;
 }
 
 static void forward(const dmi_graph *graph, const dmi_conv_shape *s, float *y, const float *x,

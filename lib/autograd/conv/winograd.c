@@ -102,12 +102,14 @@ static void gradient_task(void *data, int32_t task, int32_t worker) {
 }
 
 static void prepare(const dmi_graph *graph, const dmi_conv_shape *s, float *prepared,
-                    const float *weight) {
+                    const float *weight, bool locked) {
     winograd_job job = {.kernel = graph->kernels->winograd,
                         .shape = forward_shape(s),
                         .to = prepared,
                         .weight = weight};
-    dmi_parallel(graph->host->pool, job.kernel->weight_tasks(s->ci, s->co), weight_task, &job);
+    int32_t tasks = job.kernel->weight_tasks(s->ci, s->co);
+    if (locked) dmi_parallel_locked(graph->host->pool, tasks, weight_task, &job);
+    else dmi_parallel(graph->host->pool, tasks, weight_task, &job);
 }
 
 static void forward(const dmi_graph *graph, const dmi_conv_shape *s, float *y, const float *x,

@@ -151,13 +151,13 @@ static void conv_forward(dmi_graph *graph, dmi_node *node) {
     if (node->cached) {
         prepared = dmi_cached_weight_data(node->cached);
         if (dmi_cached_weight_begin(node->cached, graph->params->version)) {
-            algorithm->prepare(graph, &s, prepared, weight);
+            algorithm->prepare(graph, &s, prepared, weight, true);
             dmi_cached_weight_end(node->cached, graph->params->version);
         }
     } else if (prepared_floats) {
         prepared = work;
         work += prepared_floats;
-        algorithm->prepare(graph, &s, prepared, weight);
+        algorithm->prepare(graph, &s, prepared, weight, false);
     }
     if (prepared)
         dmi_span_part(graph, node, algorithm->name, "weights", 0,
