@@ -5,7 +5,8 @@
 # Each tests/*/test_X.c defines Suite *test_X_suite(void), the suite X. The main program is written
 # from the list of files.
 TEST_SRC := $(wildcard tests/unit/test_*.c tests/golden/test_*.c)
-TEST_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(addprefix tests/,unit/*.c golden/*.c support/*.c)))
+TEST_C := $(wildcard $(addprefix tests/,unit/*.c golden/*.c support/*.c))
+TEST_OBJ := $(TEST_C:%.c=$(BUILD)/obj/%.o)
 TEST_NAMES := $(basename $(notdir $(TEST_SRC)))
 SUITES := $(TEST_NAMES:test_%=%)
 RUNNER := $(BUILD)/run_tests
@@ -69,7 +70,8 @@ MEMORY_SUITES := base file random pool metadata structs names safetensors safete
 	png image dataset cifar10 context schedule schedule_file graph trainer_options loss \
 	loss_weights timestep_sampling training_options ema solver sampler sampler_callbacks \
 	sampler_errors batch trainer trainer_run checkpoint checkpoint_failures save_memory \
-	training_state misuse shared shared_callbacks weight_cache plan recompute unet unet_options unet_file bad_input
+	training_state misuse shared shared_callbacks weight_cache plan recompute unet \
+	unet_options unet_file bad_input
 SANITIZE_SUITES := $(MEMORY_SUITES) editing gemm guidance kernels
 THREAD_SUITES := pool context trainer trainer_run sampler sampler_callbacks unet shared \
 	shared_callbacks weight_cache misuse

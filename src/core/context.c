@@ -86,12 +86,12 @@ void dmi_context_release(dm_context *context) {
 
 void dm_context_destroy(dm_context *context) {
     if (!context || !dmi_enter(context)) return;
-    bool shared = atomic_load(&context->holders) > 1;
-    if (shared)
+    bool held = atomic_load(&context->holders) > 1;
+    if (held)
         dmi_log(&context->host, DM_LOG_WARNING,
-                "context: its networks are shared by other contexts; it is destroyed with the "
-                "last of these");
-    if (shared) context->host.log = NULL; /* its user may be gone before the last share */
+                "context: destroyed before its networks or shares of them; it stays until the last "
+                "of these is destroyed");
+    if (held) context->host.log = NULL; /* its user may be gone before the last network */
     dmi_leave(context, DM_OK);
     dmi_context_release(context);
 }

@@ -17,7 +17,7 @@ struct dm_context {
     dmi_host host;
     const dmi_kernels *kernels;
     atomic_uintptr_t caller;      /* the thread whose call is in progress; 0: none */
-    atomic_int holders;           /* the caller's handle, and shared weights that outlive it */
+    atomic_int holders;           /* the caller's handle, networks, and shares of their weights */
     char reason[DMI_REASON_SIZE]; /* of a callback that is about to fail; "" if there is none */
 };
 
@@ -46,7 +46,7 @@ void dmi_callback_begin(dm_context *context);
 dm_status dmi_callback_result(dm_context *context, int32_t returned, dm_status otherwise,
                               const char *what);
 
-/* ---- holding a context beyond its handle, for weights shared between contexts ---- */
+/* ---- holding a context beyond its handle, for networks and their weights ---- */
 void dmi_context_hold(dm_context *context);
 /* Destroys the context if its handle is gone and this was the last hold. */
 void dmi_context_release(dm_context *context);

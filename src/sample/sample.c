@@ -178,7 +178,9 @@ void dm_sampler_destroy(dm_sampler *sampler) {
     if (!sampler) return;
     dm_context *context = sampler->context;
     if (!dmi_enter(context)) return;
+    dmi_context_hold(context); /* which may be in the network's hands */
     release_held(sampler);
     dmi_sampler_free(sampler);
     dmi_leave(context, DM_OK);
+    dmi_context_release(context);
 }

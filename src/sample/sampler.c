@@ -31,6 +31,7 @@ void dmi_sampler_free(dm_sampler *sampler) {
     dmi_sampler_plan_free(host, &sampler->plan);
     dmi_free(host, sampler->evaluations);
     dmi_sampler_release(sampler);
+    if (sampler->unet) dmi_unet_release(sampler->unet);
     dmi_free(host, sampler);
 }
 
@@ -81,6 +82,7 @@ static dm_status sampler_new(dm_sampler **out, const dm_sampler *model,
     status = dmi_alloc_zero(host, &sampler, 1, sizeof *sampler, "sampler");
     if (status) return status;
     *sampler = *model;
+    if (sampler->unet) dmi_unet_hold(sampler->unet);
     sampler->options = full;
     sampler->elements = (size_t)model->height * (size_t)model->width * (size_t)model->channels;
     atomic_init(&sampler->cancelled, 0);

@@ -129,6 +129,7 @@ static dm_status new_trainer(dm_trainer **out, const dmi_trainer_start *start) {
         return status;
     }
     unet->trained = true;
+    dmi_unet_hold(unet);
     trainer->schedule = start->schedule;
     trainer->context = unet->context;
     trainer->unet = unet;
@@ -212,6 +213,7 @@ void dmi_trainer_free(dm_trainer *trainer) {
     dmi_schedule_free(trainer->schedule);
     trainer->unet->trained = false;
     dmi_unet_unlock(trainer->unet);
+    dmi_unet_release(trainer->unet);
     dmi_free(host, trainer);
 }
 
@@ -219,8 +221,10 @@ void dm_trainer_destroy(dm_trainer *trainer) {
     if (!trainer) return;
     dm_context *context = trainer->context;
     if (!dmi_enter(context)) return;
+    dmi_context_hold(context); /* which may be in the network's hands */
     dmi_trainer_free(trainer);
     dmi_leave(context, DM_OK);
+    dmi_context_release(context);
 }
 
 /* ---- between steps ---- */

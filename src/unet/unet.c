@@ -25,6 +25,7 @@ static dm_status create_handle(dm_unet **out, dm_context *context, const dm_unet
     if (status) return status;
     unet->context = context;
     unet->options = *options;
+    dmi_context_hold(context);
     *out = unet;
     return DM_OK;
 }
@@ -100,7 +101,8 @@ dm_status dm_unet_share(dm_unet **out, dm_context *context, const dm_unet *unet)
 
 void dmi_unet_free(dm_unet *unet) {
     if (!unet) return;
-    dmi_host *host = &unet->context->host;
+    dm_context *context = unet->context;
+    dmi_host *host = &context->host;
     dmi_unet_graph_destroy(&unet->forward);
     dmi_unet_graph_destroy(&unet->second);
     if (unet->is_share) {
@@ -113,14 +115,34 @@ void dmi_unet_free(dm_unet *unet) {
         dmi_unet_weights_release(unet->weights);
     }
     dmi_free(host, unet);
+    dmi_context_release(context);
+}
+
+void dmi_unet_hold(dm_unet *unet) { unet->users++; }
+
+void dmi_unet_release(dm_unet *unet) {
+    if (--unet->users == 0 && unet->destroyed) dmi_unet_free(unet);
+}
+
+static void destroy(dm_unet *unet) {
+    if (!unet->users) {
+        dmi_unet_free(unet);
+        return;
+    }
+    dmi_log(&unet->context->host, DM_LOG_WARNING,
+            "unet: destroyed while a trainer or sampler uses it; it is freed with the last of "
+            "these");
+    unet->destroyed = true;
 }
 
 void dm_unet_destroy(dm_unet *unet) {
     if (!unet) return;
     dm_context *context = unet->context;
     if (!dmi_enter(context)) return;
-    dmi_unet_free(unet);
+    dmi_context_hold(context); /* which may be in its last networks' hands */
+    destroy(unet);
     dmi_leave(context, DM_OK);
+    dmi_context_release(context);
 }
 
 dm_status dmi_unet_lock(dm_unet *unet, const char *owner) {

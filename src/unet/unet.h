@@ -31,6 +31,8 @@ struct dm_unet {
     dmi_unet_weights *weights; /* perhaps of another context; the pointer never changes */
     bool is_share;             /* made by dm_unet_share */
     bool trained;              /* a trainer has the weights exclusively */
+    bool destroyed;            /* by the caller, while it has users */
+    int32_t users;             /* the trainer, and samplers */
     int32_t null_class;        /* changes in exclusive use of the weights only */
     dmi_unet_graph forward;    /* of the last batch size that was run; graph is NULL before */
     dmi_unet_graph second;     /* of a second batch size, for samplers that alternate between two;
@@ -39,8 +41,13 @@ struct dm_unet {
 
 /* A network of checked options whose parameters are declared and not yet allocated. */
 dm_status dmi_unet_new(dm_unet **out, dm_context *context, const dm_unet_options *options);
-/* dm_unet_destroy within a call of the context. NULL is accepted. */
+/* Frees a network without users. NULL is accepted. The network holds its context: where the
+ * caller's handle of the context may be gone, the call in progress needs a hold of its own. */
 void dmi_unet_free(dm_unet *unet);
+/* One user more, within a call of the context: dm_unet_destroy then takes effect with the last
+ * user. */
+void dmi_unet_hold(dm_unet *unet);
+void dmi_unet_release(dm_unet *unet);
 /* Exclusive use of the weights: refused, with a message that begins with `owner`, while they are
  * shared or used by another trainer or writer. */
 dm_status dmi_unet_lock(dm_unet *unet, const char *owner);

@@ -3,6 +3,7 @@
 #include <pthread.h>
 
 #include "core/context.h"
+#include "support/allocator.h"
 #include "support/dataset.h"
 #include "support/network.h"
 #include "support/refusal.h"
@@ -46,6 +47,7 @@ static void forbid_creation(objects *o) {
     FORBID(o, dm_dataset_load_cifar10(&dataset, c, "file", DM_SPLIT_TRAIN));
     FORBID(o, dataset_from_memory(&dataset, c, training_pixels(), NULL, 1, 8, 8, 3));
     FORBID(o, dm_schedule_create(&schedule, c, NULL));
+    dm_context_destroy(c); /* does nothing */
 }
 
 static void forbid_unet(objects *o) {
@@ -320,6 +322,90 @@ START_TEST(a_network_has_one_trainer) {
 }
 END_TEST
 
+/* ---- ends in another order than they should come ---- */
+
+enum { USER, NETWORK, CONTEXT, ENDS };
+static const int32_t orders[][ENDS] = {{NETWORK, USER, CONTEXT}, {NETWORK, CONTEXT, USER},
+                                       {CONTEXT, NETWORK, USER}, {CONTEXT, USER, NETWORK},
+                                       {USER, CONTEXT, NETWORK}, {USER, NETWORK, CONTEXT}};
+enum { ORDERS = sizeof orders / sizeof *orders };
+
+static void keep_warning(void *user, dm_log_level level, const char *message) {
+    (void)level;
+    snprintf(user, 256, "%s", message);
+}
+
+static dm_context *context_with_log(test_allocator *allocator, char *warning) {
+    dm_context_options o;
+    dm_context *context;
+    ck_assert_int_eq(dm_context_options_init(&o, sizeof o), DM_OK);
+    o.threads = 2;
+    o.log = keep_warning;
+    o.log_user = warning;
+    test_allocator_use(allocator, &o);
+    ck_assert_int_eq(dm_context_create(&context, &o, NULL, 0), DM_OK);
+    return context;
+}
+
+/* What uses a network, which is of the context of `t`; the schedule is of another. */
+static void begin_user(objects *o, bool sampling, dm_schedule *schedule) {
+    dm_sampler_options options;
+    training_setup setup = training_default();
+    training_require(&o->t, dm_sampler_options_init(&options, sizeof options));
+    options.steps = 2;
+    if (sampling)
+        training_require(&o->t, dm_sampler_create(&o->sampler, o->t.unet, schedule, &options));
+    else
+        training_require(&o->t, dm_trainer_create(&o->t.trainer, o->t.unet, schedule, NULL,
+                                                  &setup.options));
+}
+
+static dm_status use_network(objects *o) {
+    static training_given given;
+    float image[TRAINING_ELEMENTS];
+    dm_sampler_request r;
+    dm_sampler_request_init(&r, sizeof r);
+    training_give(&given, 4);
+    return o->sampler ? dm_sampler_run(o->sampler, &r, image, TRAINING_ELEMENTS)
+                      : dm_trainer_step_batch(o->t.trainer, &given.batch, NULL);
+}
+
+/* Trainers, and samplers from number ORDERS on, work on as long as they are there. */
+START_TEST(networks_stay_for_their_users) {
+    training model;
+    training_setup setup = training_default();
+    objects o = {0};
+    dm_unet_options options;
+    test_allocator allocator = {.fail_at = -1};
+    char warning[256] = "";
+    const int32_t *order = orders[_i % ORDERS];
+    training_prepare(&model, &setup);
+    training_require(&model, dm_unet_get_options(model.unet, &options, sizeof options));
+    o.t.context = context_with_log(&allocator, warning);
+    training_require(&o.t, dm_unet_create(&o.t.unet, o.t.context, &options, 3));
+    begin_user(&o, _i >= ORDERS, model.schedule);
+    for (int32_t i = 0; i < ENDS; i++) {
+        if (order[i] == NETWORK) dm_unet_destroy(o.t.unet);
+        if (order[i] == CONTEXT) dm_context_destroy(o.t.context);
+        if (order[i] == USER) {
+            dm_trainer_destroy(o.t.trainer);
+            dm_sampler_destroy(o.sampler);
+            o.t.trainer = NULL;
+            o.sampler = NULL;
+        }
+        if (o.t.trainer || o.sampler) ck_assert_int_eq(use_network(&o), DM_OK);
+        if (i == 0) {
+            const char *want = order[i] == NETWORK   ? "unet: destroyed while a trainer or sampler"
+                               : order[i] == CONTEXT ? "context: destroyed before its networks"
+                                                     : "";
+            ck_assert_msg(*want ? strstr(warning, want) != NULL : !*warning, "%s", warning);
+        }
+    }
+    ck_assert_int_eq(allocator.live, 0);
+    training_end(&model);
+}
+END_TEST
+
 Suite *test_misuse_suite(void);
 Suite *test_misuse_suite(void) {
     Suite *suite = suite_create("misuse");
@@ -330,6 +416,7 @@ Suite *test_misuse_suite(void) {
     tcase_add_test(tcase, reasons_need_a_callback);
     tcase_add_test(tcase, two_threads_take_turns);
     tcase_add_test(tcase, a_network_has_one_trainer);
+    tcase_add_loop_test(tcase, networks_stay_for_their_users, 0, 2 * ORDERS);
     suite_add_tcase(suite, tcase);
     return suite;
 }

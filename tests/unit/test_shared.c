@@ -230,7 +230,7 @@ START_TEST(owners_may_be_destroyed_first) {
     ck_assert_msg(strstr(warning, "destroyed while it is shared"), "%s", warning);
     if (_i) {
         dm_context_destroy(context);
-        ck_assert_msg(strstr(warning, "shared"), "%s", warning);
+        ck_assert_msg(strstr(warning, "shares of them"), "%s", warning);
     }
     ck_assert_int_gt(owned.live, 0);
     warning[0] = 0;
@@ -247,6 +247,49 @@ START_TEST(owners_may_be_destroyed_first) {
     dm_context_destroy(other);
     ck_assert_int_eq(shared.live, 0);
     ck_assert_str_eq(unused, "");
+}
+END_TEST
+
+enum { OWNER, SHARE, OWNERS_CONTEXT, SHARES_CONTEXT, ENDS, ORDERS = 24 };
+
+/* Each of the ENDS once, in one of the ORDERS. */
+static void order_of(int32_t order, int32_t *ends) {
+    for (int32_t i = 0; i < ENDS; i++) ends[i] = i;
+    for (int32_t i = 0; i < ENDS; i++) {
+        int32_t chosen = i + order % (ENDS - i), end = ends[chosen];
+        order /= ENDS - i;
+        ends[chosen] = ends[i];
+        ends[i] = end;
+    }
+}
+
+/* In one context from number ORDERS on. A share runs as long as it is there. */
+START_TEST(ends_may_come_in_any_order) {
+    static float want[NETWORK_ELEMENTS], got[NETWORK_ELEMENTS];
+    char warnings[2][256];
+    test_allocator owned, shared = {0};
+    int32_t ends[ENDS];
+    network_input in;
+    bool one = _i >= ORDERS;
+    dm_context *context = context_with_log(&owned, warnings[0]);
+    dm_context *other = one ? context : context_with_log(&shared, warnings[1]);
+    dm_unet *unet = network_new(context, 1), *share;
+    network_randomize(unet, 4);
+    network_give(&in);
+    test_accepted(context, network_forward(unet, want, in.x, in.timesteps, NULL, 1));
+    test_accepted(other, dm_unet_share(&share, other, unet));
+    order_of(_i % ORDERS, ends);
+    for (int32_t i = 0; i < ENDS; i++) {
+        if (ends[i] == OWNER) dm_unet_destroy(unet);
+        if (ends[i] == OWNERS_CONTEXT) dm_context_destroy(context);
+        if (ends[i] == SHARES_CONTEXT && !one) dm_context_destroy(other);
+        if (ends[i] == SHARE) dm_unet_destroy(share), share = NULL;
+        if (!share) continue;
+        test_accepted(other, network_forward(share, got, in.x, in.timesteps, NULL, 1));
+        ck_assert_mem_eq(got, want, sizeof want);
+    }
+    ck_assert_int_eq(owned.live, 0);
+    ck_assert_int_eq(shared.live, 0);
 }
 END_TEST
 
@@ -287,6 +330,33 @@ START_TEST(every_allocation_may_fail) {
     ck_assert(dmi_unet_weights_lock(unet->weights));
     dmi_unet_weights_unlock(unet->weights);
     dm_unet_destroy(unet);
+    dm_context_destroy(context);
+}
+END_TEST
+
+/* A share's thread may fail while the owner's context is in use by another. */
+START_TEST(errors_are_the_shares) {
+    static float out[NETWORK_ELEMENTS];
+    char text[256];
+    network_input in;
+    dm_context *context = test_context_new(NULL, 0), *other = test_context_new(NULL, 0);
+    dm_unet *unet = network_new(context, 1), *share;
+    test_accepted(other, dm_unet_share(&share, other, unet));
+    network_give(&in);
+    ck_assert_int_ne(dm_unet_get_tensor(unet, "none", out, 1), DM_OK);
+    snprintf(text, sizeof text, "%s", dm_context_error(context));
+    for (uint64_t room = 1; room < 100000; room *= 8) { /* neither a list's item nor data fit */
+        context->host.limit = used_by(context) + room;
+        test_refused(other, network_forward(share, out, in.x, in.timesteps, NULL, 1),
+                     DM_ERROR_LIMIT_EXCEEDED, "owns the parameters|would pass the memory limit");
+        ck_assert_str_eq(dm_context_error(context), text);
+    }
+    context->host.limit = 0;
+    test_accepted(other, network_forward(share, out, in.x, in.timesteps, NULL, 1));
+    ck_assert_str_eq(dm_context_error(context), text);
+    dm_unet_destroy(share);
+    dm_unet_destroy(unet);
+    dm_context_destroy(other);
     dm_context_destroy(context);
 }
 END_TEST
@@ -342,8 +412,10 @@ Suite *test_shared_suite(void) {
     tcase_add_test(tcase, shared_weights_are_read_only);
     tcase_add_test(tcase, a_network_in_training_is_not_shared);
     tcase_add_loop_test(tcase, owners_may_be_destroyed_first, 0, 2);
+    tcase_add_loop_test(tcase, ends_may_come_in_any_order, 0, 2 * ORDERS);
     tcase_add_test(tcase, shares_have_the_owners_properties);
     tcase_add_test(tcase, every_allocation_may_fail);
+    tcase_add_test(tcase, errors_are_the_shares);
     tcase_add_test(tcase, busy_owners_can_be_shared);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -303,7 +303,7 @@ Suite *test_weight_cache_suite(void) {
     tcase_add_test(tcase, entries_are_computed_once);
     tcase_add_test(tcase, changed_parameters_are_transformed_again);
     tcase_add_test(tcase, other_kernels_have_other_entries);
-    tcase_add_test(tcase, an_owner_without_memory);
+    tcase_add_test(tcase, an_owner_that_runs_out_of_memory);
     tcase_add_test(tcase, the_first_of_two_entries_stays);
     tcase_add_test(tcase, threads_share_entries);
     suite_add_tcase(suite, tcase);
