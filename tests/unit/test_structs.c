@@ -35,8 +35,8 @@ static const dmi_member members[] = {
     NUMBER(d, "0.1,0.2", 0, BELOW_ONE, SAVED, "d"),
     ENUM(solver, dm_solver, "heun", TRANSIENT, "solver"),
     PADDING(padding),
-    PLAIN(pointer, "pointer"),
-    PLAIN(user, "user"),
+    FIELD(pointer, "pointer"),
+    FIELD(user, "user"),
 };
 static DMI_STRUCT(table, "dm_some_options", "some");
 

@@ -9,13 +9,13 @@ static const dmi_member context_members[] = {
     ANY(memory_limit, "0", TRANSIENT, "Bytes that may be allocated; 0: no limit."),
     FLAG(profile, "0", TRANSIENT, "1: measure where the time goes."),
     FLAG(large_pages, "0", TRANSIENT, "1: ask the system for large pages for large blocks."),
-    PLAIN(allocate, "Replaces malloc."),
-    PLAIN(release, "Replaces free."),
-    PLAIN(allocator_user, "First argument of allocate and release."),
-    PLAIN(log, "Receives notes that are not errors."),
-    PLAIN(log_user, "First argument of log."),
-    PLAIN(parallel_for, "Runs tasks on the caller's threads."),
-    PLAIN(parallel_user, "First argument of parallel_for."),
+    FIELD(allocate, "Replaces malloc."),
+    FIELD(release, "Replaces free."),
+    FIELD(allocator_user, "First argument of allocate and release."),
+    FIELD(log, "Receives notes that are not errors."),
+    FIELD(log_user, "First argument of log."),
+    FIELD(parallel_for, "Runs tasks on the caller's threads."),
+    FIELD(parallel_user, "First argument of parallel_for."),
     PADDING(padding),
 };
 #define members context_members
@@ -27,13 +27,13 @@ DMI_STRUCT(dmi_struct_context_options, "dm_context_options", "context");
 static const dmi_member row_members[] = {
     SIZE_MEMBER,
     PADDING(padding),
-    PLAIN(operation, "Name of the operation."),
-    PLAIN(part, "Algorithm and part of the operation."),
-    PLAIN(shape, "Images, height, width, channels in and out."),
-    PLAIN(calls, "Number of calls."),
-    PLAIN(seconds, "Seconds of all calls."),
-    PLAIN(flop, "Operations of the direct algorithm; 0: not counted."),
-    PLAIN(bytes, "Memory traffic if each array moved once."),
+    FIELD(operation, "Name of the operation."),
+    FIELD(part, "Algorithm and part of the operation."),
+    FIELD(shape, "Images, height, width, channels in and out."),
+    FIELD(calls, "Number of calls."),
+    FIELD(seconds, "Seconds of all calls."),
+    FIELD(flop, "Operations of the direct algorithm; 0: not counted."),
+    FIELD(bytes, "Memory traffic if each array moved once."),
 };
 #define members row_members
 DMI_STRUCT(dmi_struct_profile_row, "dm_profile_row", "profile");
@@ -44,16 +44,16 @@ DMI_STRUCT(dmi_struct_profile_row, "dm_profile_row", "profile");
 static const dmi_member info_members[] = {
     SIZE_MEMBER,
     ENUM(type, dm_member_type, NULL, TRANSIENT, "Type of one element."),
-    PLAIN(offset, "Bytes from the start of the struct."),
-    PLAIN(count, "Elements of an array member, else 1."),
-    PLAIN(element_size, "Bytes of one element."),
-    PLAIN(saved, "1: files keep this option."),
-    PLAIN(minimum, "Smallest value."),
-    PLAIN(maximum, "Largest value; both 0: no range."),
-    PLAIN(name, "Name of the member."),
-    PLAIN(enumeration, "Its enumeration, or NULL."),
-    PLAIN(default_text, "Its default as text, or NULL."),
-    PLAIN(help, "One line about it."),
+    FIELD(offset, "Bytes from the start of the struct."),
+    FIELD(count, "Elements of an array member, else 1."),
+    FIELD(element_size, "Bytes of one element."),
+    FIELD(saved, "1: files keep this option."),
+    FIELD(minimum, "Smallest value."),
+    FIELD(maximum, "Largest value; both 0: no range."),
+    FIELD(name, "Name of the member."),
+    FIELD(enumeration, "Its enumeration, or NULL."),
+    FIELD(default_text, "Its default as text, or NULL."),
+    FIELD(help, "One line about it."),
 };
 #define members info_members
 DMI_STRUCT(dmi_struct_member_info, "dm_member_info", "member");

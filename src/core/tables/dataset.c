@@ -9,13 +9,13 @@ enum { SIDE_MAX = 65536, CHANNELS_MAX = 64 };
 #define STRUCT dm_dataset_info
 static const dmi_member info_members[] = {
     SIZE_MEMBER,
-    PLAIN(classes, "Number of labels; 0: none, or not known."),
-    PLAIN(count, "Number of images."),
-    PLAIN(height, "Height in pixels."),
-    PLAIN(width, "Width in pixels."),
-    PLAIN(channels, "Channels."),
+    FIELD(classes, "Number of labels; 0: none, or not known."),
+    FIELD(count, "Number of images."),
+    FIELD(height, "Height in pixels."),
+    FIELD(width, "Width in pixels."),
+    FIELD(channels, "Channels."),
     PADDING(padding),
-    PLAIN(fingerprint, "Hash of the contents; 0: not known."),
+    FIELD(fingerprint, "Hash of the contents; 0: not known."),
 };
 #define members info_members
 DMI_STRUCT(dmi_struct_dataset_info, "dm_dataset_info", "dataset");
@@ -31,10 +31,10 @@ static const dmi_member memory_members[] = {
     NUMBER(width, NULL, 1, SIDE_MAX, TRANSIENT, "Width in pixels."),
     NUMBER(channels, NULL, 1, CHANNELS_MAX, TRANSIENT, "Channels."),
     PADDING(padding),
-    PLAIN(pixel_bytes, "Bytes of pixels."),
-    PLAIN(label_count, "Labels: count, or 0."),
-    PLAIN(pixels, "Images [count, height, width, channels]."),
-    PLAIN(labels, "Labels [count], or NULL."),
+    FIELD(pixel_bytes, "Bytes of pixels."),
+    FIELD(label_count, "Labels: count, or 0."),
+    FIELD(pixels, "Images [count, height, width, channels]."),
+    FIELD(labels, "Labels [count], or NULL."),
 };
 #define members memory_members
 DMI_STRUCT(dmi_struct_dataset_memory, "dm_dataset_memory", "dataset");
@@ -45,9 +45,9 @@ DMI_STRUCT(dmi_struct_dataset_memory, "dm_dataset_memory", "dataset");
 static const dmi_member item_members[] = {
     SIZE_MEMBER,
     ANY(label, "-1", TRANSIENT, "Label of the image, -1 for none."),
-    PLAIN(index, "Index of the image."),
-    PLAIN(pixel_bytes, "Bytes of pixels."),
-    PLAIN(pixels, "Image [height, width, channels], to be written."),
+    FIELD(index, "Index of the image."),
+    FIELD(pixel_bytes, "Bytes of pixels."),
+    FIELD(pixels, "Image [height, width, channels], to be written."),
     PADDING(padding),
 };
 #define members item_members
@@ -65,8 +65,8 @@ static const dmi_member callback_members[] = {
     NUMBER(channels, NULL, 1, CHANNELS_MAX, TRANSIENT, "Channels."),
     PADDING(padding),
     ANY(fingerprint, "0", TRANSIENT, "Hash of the contents; 0: not known."),
-    PLAIN(read, "Fills in one image."),
-    PLAIN(user, "First argument of read."),
+    FIELD(read, "Fills in one image."),
+    FIELD(user, "First argument of read."),
 };
 #define members callback_members
 DMI_STRUCT(dmi_struct_dataset_callback, "dm_dataset_callback", "dataset");

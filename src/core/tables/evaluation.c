@@ -23,13 +23,13 @@ DMI_STRUCT(dmi_struct_evaluation_options, "dm_evaluation_options", "evaluate");
 static const dmi_member result_members[] = {
     SIZE_MEMBER,
     PADDING(padding),
-    PLAIN(images, "Images evaluated."),
-    PLAIN(bits, "Bits per value, all terms together."),
-    PLAIN(standard_error, "Standard error of bits."),
-    PLAIN(prior_bits, "L_T in bits per value."),
-    PLAIN(step_bits, "L_1 to L_(T-1) in bits per value."),
-    PLAIN(decoder_bits, "L_0 in bits per value."),
-    PLAIN(loss, "Mean squared error in each quarter of the timesteps."),
+    FIELD(images, "Images evaluated."),
+    FIELD(bits, "Bits per value, all terms together."),
+    FIELD(standard_error, "Standard error of bits."),
+    FIELD(prior_bits, "L_T in bits per value."),
+    FIELD(step_bits, "L_1 to L_(T-1) in bits per value."),
+    FIELD(decoder_bits, "L_0 in bits per value."),
+    FIELD(loss, "Mean squared error in each quarter of the timesteps."),
 };
 #define members result_members
 DMI_STRUCT(dmi_struct_evaluation, "dm_evaluation", "evaluate");

@@ -5,14 +5,14 @@
 #define STRUCT dm_sampler_progress
 static const dmi_member progress_members[] = {
     SIZE_MEMBER,
-    PLAIN(step, "Steps done."),
-    PLAIN(steps, "Steps in total."),
+    FIELD(step, "Steps done."),
+    FIELD(steps, "Steps in total."),
     PADDING(padding),
-    PLAIN(first, "First image of the request."),
-    PLAIN(count, "Images."),
-    PLAIN(elements, "Floats of x_t and of x_0."),
-    PLAIN(x_t, "Noisy images [count, h, w, c]."),
-    PLAIN(x_0, "Images predicted from x_t [count, h, w, c]."),
+    FIELD(first, "First image of the request."),
+    FIELD(count, "Images."),
+    FIELD(elements, "Floats of x_t and of x_0."),
+    FIELD(x_t, "Noisy images [count, h, w, c]."),
+    FIELD(x_0, "Images predicted from x_t [count, h, w, c]."),
 };
 #define members progress_members
 DMI_STRUCT(dmi_struct_sampler_progress, "dm_sampler_progress", "sampler");
@@ -22,10 +22,10 @@ DMI_STRUCT(dmi_struct_sampler_progress, "dm_sampler_progress", "sampler");
 #define STRUCT dm_noise_request
 static const dmi_member noise_members[] = {
     SIZE_MEMBER,
-    PLAIN(step, "0: initial noise; i: noise of step i."),
-    PLAIN(first, "First image of the request."),
-    PLAIN(count, "Images."),
-    PLAIN(elements, "Floats of one image."),
+    FIELD(step, "0: initial noise; i: noise of step i."),
+    FIELD(first, "First image of the request."),
+    FIELD(count, "Images."),
+    FIELD(elements, "Floats of one image."),
 };
 #define members noise_members
 DMI_STRUCT(dmi_struct_noise_request, "dm_noise_request", "sampler");
@@ -35,21 +35,21 @@ DMI_STRUCT(dmi_struct_noise_request, "dm_noise_request", "sampler");
 #define STRUCT dm_denoiser_input
 static const dmi_member input_members[] = {
     SIZE_MEMBER,
-    PLAIN(height, "Height in pixels."),
-    PLAIN(width, "Width in pixels."),
-    PLAIN(channels, "Channels."),
-    PLAIN(first, "First image of the request."),
-    PLAIN(count, "Images."),
-    PLAIN(timestep, "Fractional timestep, 0 to T-1."),
-    PLAIN(time, "Time input of the network."),
-    PLAIN(signal, "x = signal x_0 + noise eps."),
-    PLAIN(noise, "x = signal x_0 + noise eps."),
-    PLAIN(x, "Noisy images [count, height, width, channels]."),
-    PLAIN(labels, "Labels [count], or NULL."),
-    PLAIN(condition_image, "Image condition, or NULL."),
-    PLAIN(condition_vector, "Vector condition, or NULL."),
-    PLAIN(condition_image_elements, "Elements of condition_image."),
-    PLAIN(condition_vector_elements, "Elements of condition_vector."),
+    FIELD(height, "Height in pixels."),
+    FIELD(width, "Width in pixels."),
+    FIELD(channels, "Channels."),
+    FIELD(first, "First image of the request."),
+    FIELD(count, "Images."),
+    FIELD(timestep, "Fractional timestep, 0 to T-1."),
+    FIELD(time, "Time input of the network."),
+    FIELD(signal, "x = signal x_0 + noise eps."),
+    FIELD(noise, "x = signal x_0 + noise eps."),
+    FIELD(x, "Noisy images [count, height, width, channels]."),
+    FIELD(labels, "Labels [count], or NULL."),
+    FIELD(condition_image, "Image condition, or NULL."),
+    FIELD(condition_vector, "Vector condition, or NULL."),
+    FIELD(condition_image_elements, "Elements of condition_image."),
+    FIELD(condition_vector_elements, "Elements of condition_vector."),
 };
 #define members input_members
 DMI_STRUCT(dmi_struct_denoiser_input, "dm_denoiser_input", "denoiser");
@@ -66,8 +66,8 @@ static const dmi_member denoiser_members[] = {
     NUMBER(channels, NULL, 1, 65536, TRANSIENT, "Channels."),
     NUMBER(classes, "-1", -1, 2147483647, TRANSIENT, "Number of labels; -1: any label."),
     NUMBER(sigma_data, "0.5", 1e-3, 1e3, TRANSIENT, "EDM: standard deviation of the images."),
-    PLAIN(evaluate, "Writes the model's output."),
-    PLAIN(user, "First argument of evaluate."),
+    FIELD(evaluate, "Writes the model's output."),
+    FIELD(user, "First argument of evaluate."),
 };
 #define members denoiser_members
 DMI_STRUCT(dmi_struct_denoiser, "dm_denoiser", "denoiser");

@@ -62,10 +62,10 @@ enum { TRANSIENT = 0, SAVED = 1 };
 #define ENUM_RANGE(m, enumeration, text, low, high, saved, help)                                   \
     { DMI_PLACE_OF(m), text, low, high, #enumeration, saved, help }
 /* Pointers, functions, outputs and padding: neither default nor range. */
-#define PLAIN(m, help)                                                                             \
+#define FIELD(m, help)                                                                             \
     { DMI_PLACE_OF(m), NULL, 0, 0, NULL, TRANSIENT, help }
-#define SIZE_MEMBER PLAIN(struct_size, "Size of the struct in bytes.")
-#define PADDING(m) PLAIN(m, "Must be 0.")
+#define SIZE_MEMBER FIELD(struct_size, "Size of the struct in bytes.")
+#define PADDING(m) FIELD(m, "Must be 0.")
 
 #define DMI_STRUCT(variable, title, owner)                                                         \
     const dmi_struct variable = {title, owner, sizeof(STRUCT), members,                            \

@@ -55,14 +55,14 @@ DMI_STRUCT(dmi_struct_trainer_options, "dm_trainer_options", "trainer");
 #define STRUCT dm_train_stats
 static const dmi_member stats_members[] = {
     SIZE_MEMBER,
-    PLAIN(skipped, "1: the step changed nothing, since its result was not finite."),
-    PLAIN(step, "Steps done."),
-    PLAIN(images, "Images seen so far."),
-    PLAIN(epoch, "Images seen / size of the dataset."),
-    PLAIN(loss, "Loss of the step."),
-    PLAIN(gradient_norm, "Norm of the gradient before clipping."),
-    PLAIN(learning_rate, "Learning rate of the step."),
-    PLAIN(seconds, "Duration of the step in seconds."),
+    FIELD(skipped, "1: the step changed nothing, since its result was not finite."),
+    FIELD(step, "Steps done."),
+    FIELD(images, "Images seen so far."),
+    FIELD(epoch, "Images seen / size of the dataset."),
+    FIELD(loss, "Loss of the step."),
+    FIELD(gradient_norm, "Norm of the gradient before clipping."),
+    FIELD(learning_rate, "Learning rate of the step."),
+    FIELD(seconds, "Duration of the step in seconds."),
 };
 #define members stats_members
 DMI_STRUCT(dmi_struct_train_stats, "dm_train_stats", "trainer");
@@ -73,14 +73,14 @@ DMI_STRUCT(dmi_struct_train_stats, "dm_train_stats", "trainer");
 static const dmi_member batch_members[] = {
     SIZE_MEMBER,
     PADDING(padding),
-    PLAIN(count, "Images: batch_size * accumulation."),
-    PLAIN(elements, "Floats of images, and of noise."),
-    PLAIN(label_count, "Labels: count, or 0."),
-    PLAIN(timestep_count, "Timesteps: count, or 0."),
-    PLAIN(images, "Images [count, height, width, channels]."),
-    PLAIN(noise, "Noise like images, or NULL."),
-    PLAIN(labels, "Labels [count], or NULL."),
-    PLAIN(timesteps, "Timesteps [count], or NULL."),
+    FIELD(count, "Images: batch_size * accumulation."),
+    FIELD(elements, "Floats of images, and of noise."),
+    FIELD(label_count, "Labels: count, or 0."),
+    FIELD(timestep_count, "Timesteps: count, or 0."),
+    FIELD(images, "Images [count, height, width, channels]."),
+    FIELD(noise, "Noise like images, or NULL."),
+    FIELD(labels, "Labels [count], or NULL."),
+    FIELD(timesteps, "Timesteps [count], or NULL."),
 };
 #define members batch_members
 DMI_STRUCT(dmi_struct_train_batch, "dm_train_batch", "trainer");

@@ -42,10 +42,10 @@ DMI_STRUCT(dmi_struct_unet_options, "dm_unet_options", "unet");
 #define STRUCT dm_tensor_info
 static const dmi_member tensor_members[] = {
     SIZE_MEMBER,
-    PLAIN(rank, "Number of dimensions, 1 to 4."),
-    PLAIN(shape, "Dimensions; 1 past the rank."),
-    PLAIN(elements, "Number of elements."),
-    PLAIN(name, "Name, as in diffusers."),
+    FIELD(rank, "Number of dimensions, 1 to 4."),
+    FIELD(shape, "Dimensions; 1 past the rank."),
+    FIELD(elements, "Number of elements."),
+    FIELD(name, "Name, as in diffusers."),
     PADDING(padding),
 };
 #define members tensor_members
@@ -57,13 +57,13 @@ DMI_STRUCT(dmi_struct_tensor_info, "dm_tensor_info", "tensor");
 static const dmi_member input_members[] = {
     SIZE_MEMBER,
     PADDING(padding),
-    PLAIN(count, "Images, 1 to 65536."),
-    PLAIN(x_elements, "Floats of x."),
-    PLAIN(time_count, "Elements of times: count."),
-    PLAIN(label_count, "Labels: count, or 0."),
-    PLAIN(x, "Noisy images [count, height, width, in_channels]."),
-    PLAIN(times, "Time inputs [count]."),
-    PLAIN(labels, "Labels [count], or NULL."),
+    FIELD(count, "Images, 1 to 65536."),
+    FIELD(x_elements, "Floats of x."),
+    FIELD(time_count, "Elements of times: count."),
+    FIELD(label_count, "Labels: count, or 0."),
+    FIELD(x, "Noisy images [count, height, width, in_channels]."),
+    FIELD(times, "Time inputs [count]."),
+    FIELD(labels, "Labels [count], or NULL."),
     PADDING(padding_pointer),
 };
 #define members input_members
