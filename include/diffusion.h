@@ -44,7 +44,7 @@
  * context. Every other call in its own context returns DM_ERROR_WRONG_STATE. Allocator, log and
  * parallel_for callbacks may call nothing of their context.
  *
- * Files are complete or absent: on failure, what stood under the name before is still there.
+ * Files are complete or absent: on failure, an existing file of that name stays.
  */
 #ifndef DIFFUSION_H
 #define DIFFUSION_H
@@ -233,8 +233,8 @@ DM_API dm_status dm_context_get_memory(const dm_context *context, uint64_t *used
                                        uint64_t *allocations);
 /* Threads that compute, the caller's included. */
 DM_API int32_t dm_context_threads(const dm_context *context);
-/* If networks of this context are shared (dm_unet_share), this is reported through the log and the
- * context is destroyed with the last share. */
+/* Objects should be destroyed before their context. If networks of this context exist or are
+ * shared, that is reported through the log and the context is destroyed with the last of them. */
 DM_API void dm_context_destroy(dm_context *context);
 
 /* Where the time of training steps and forward passes went, in a context created with `profile`:
@@ -294,7 +294,7 @@ enum {
     DM_SCHEDULE_EDM = 5,   /* signal 1, noise sigma, sigma^(1/rho) in equal steps from sigma_min to
                               sigma_max (Karras et al. 2022, eq. 5). The time input is
                               ln(sigma) / 4; needs DM_PREDICT_EDM */
-    DM_SCHEDULE_CUSTOM = 6 /* betas of the caller's: only reported, by dm_schedule_get_options */
+    DM_SCHEDULE_CUSTOM = 6 /* custom betas: only reported, by dm_schedule_get_options */
 };
 
 typedef struct dm_schedule_options {
@@ -421,11 +421,11 @@ typedef struct dm_unet_options {
     int32_t levels;                   /* resolutions, 1 to DM_LEVELS_MAX. Default: 4. */
     int32_t channels[8];              /* of each level, a multiple of norm_groups. Default: 64, 128,
                                          128, 128. */
-    int32_t blocks[8];                /* residual blocks of each level, 1 to 16; one more on the way
-                                         up. Default: 2 each. */
+    int32_t blocks[8];                /* residual blocks of each level, 1 to 16; one more in
+                                         the decoder. Default: 2 each. */
     int32_t attention[8];             /* 1: self-attention after each block of the level.
                                          Default: 0, 1, 0, 0. */
-    int32_t mid_attention;            /* 1: self-attention in the middle. Default: 1. */
+    int32_t mid_attention;            /* 1: self-attention in the mid block. Default: 1. */
     int32_t attention_head_size;      /* channels of a head; 0: one head. Default: 0. */
     int32_t norm_groups;              /* of group normalisation. Default: 32. */
     float norm_eps;                   /* Default: 1e-6. */
@@ -463,7 +463,7 @@ typedef struct dm_tensor_info {
     int32_t rank;     /* 1 to 4 */
     int64_t shape[4]; /* entries past `rank` are 1 */
     uint64_t elements;
-    const char *name; /* lives as long as the network */
+    const char *name; /* valid until the network is destroyed */
     void *padding;
 } dm_tensor_info;
 
@@ -501,9 +501,10 @@ DM_API dm_status dm_unet_load_memory(dm_unet **out, dm_context *context, const v
  * threads sample from one copy, each in a context of its own. Weights, and copies of them that
  * convolutions use, count once, in the first owner's memory limit; activations count in each
  * context's own. While shares exist, the weights are read-only: training them and
- * dm_unet_set_tensor return DM_ERROR_WRONG_STATE. The owner and its context should outlive the
- * shares; destroying either earlier is reported through the log and takes effect with the last
- * share. May be called while the owner's context is busy. */
+ * dm_unet_set_tensor return DM_ERROR_WRONG_STATE. They stay so while `unet` is gone and shares are
+ * left. The owner and its context should outlive the shares; destroying either earlier is reported
+ * through the log and takes effect with the last share. May be called while the owner's context is
+ * busy, but not while `unet` is being destroyed. */
 DM_API dm_status dm_unet_share(dm_unet **out, dm_context *context, const dm_unet *unet);
 /* Writes one safetensors file: the parameters, with the options and, if not NULL, the schedule as
  * metadata. */
@@ -530,6 +531,8 @@ DM_API dm_status dm_unet_set_tensor(dm_unet *unet, const char *name, const float
  * allocates. */
 DM_API dm_status dm_unet_forward(dm_unet *unet, const dm_unet_input *input, float *output,
                                  size_t elements);
+/* A network that a trainer or sampler uses is destroyed with the last of these, which is reported
+ * through the log. */
 DM_API void dm_unet_destroy(dm_unet *unet);
 
 /* ---- Dataset ----------------------------------------------------------------------------------
@@ -598,9 +601,9 @@ DM_API dm_status dm_dataset_callback_init(dm_dataset_callback *callback, size_t 
  * or a folder with its .bin files or with cifar-10-batches-bin. Everything is read here. */
 DM_API dm_status dm_dataset_load_cifar10(dm_dataset **out, dm_context *context, const char *path,
                                          dm_split split);
-/* Drawn shapes, one in each image, in ten classes, with random colour, position, size, rotation and
- * background. Image `index` of a seed is always the same. `size` is the side in pixels, 16 to 64;
- * `count` the number of images in an epoch. */
+/* Generated shapes, one in each image, in ten classes, with random colour, position, size, rotation
+ * and background. Image `index` of a seed is always the same. `size` is the side in pixels, 16 to
+ * 64; `count` the number of images in an epoch. */
 DM_API dm_status dm_dataset_create_shapes(dm_dataset **out, dm_context *context, int32_t size,
                                           uint64_t count, uint64_t seed);
 DM_API dm_status dm_dataset_create_from_memory(dm_dataset **out, dm_context *context,
@@ -612,7 +615,8 @@ DM_API dm_status dm_dataset_get_info(const dm_dataset *dataset, dm_dataset_info 
 /* Copies image `index`; `bytes` must be height * width * channels. label may be NULL. */
 DM_API dm_status dm_dataset_get_image(const dm_dataset *dataset, uint64_t index, uint8_t *pixels,
                                       size_t bytes, int32_t *label);
-/* "airplane", "circle"; NULL if the label has no name. Lives as long as the dataset. */
+/* "airplane", "circle"; NULL if the label has no name. Valid until the dataset is
+ * destroyed. */
 DM_API const char *dm_dataset_class_name(const dm_dataset *dataset, int32_t label);
 DM_API void dm_dataset_destroy(dm_dataset *dataset);
 
@@ -755,7 +759,7 @@ typedef struct dm_train_stats {
     double seconds; /* of this step */
 } dm_train_stats;
 
-/* Images of the caller's for dm_trainer_step_batch. */
+/* Custom images for dm_trainer_step_batch. */
 typedef struct dm_train_batch {
     uint32_t struct_size;
     int32_t padding;
@@ -764,9 +768,9 @@ typedef struct dm_train_batch {
     uint64_t label_count;     /* `count`, or 0 without labels */
     uint64_t timestep_count;  /* `count`, or 0 without timesteps */
     const float *images;      /* [count, height, width, channels] in [-1, 1] */
-    const float *noise;       /* like images; NULL: drawn */
+    const float *noise;       /* like images; NULL: generated */
     const int32_t *labels;    /* [count]; NULL: none */
-    const int32_t *timesteps; /* [count], 0 to T-1; NULL: drawn as timestep_sampling says */
+    const int32_t *timesteps; /* [count], 0 to T-1; NULL: sampled as timestep_sampling says */
 } dm_train_batch;
 
 /* Called after every step of dm_trainer_run. Non-zero stops it with DM_ERROR_CANCELLED. */
@@ -797,7 +801,7 @@ DM_API dm_status dm_trainer_get_options(const dm_trainer *trainer, dm_trainer_op
  * loss or gradient that is not finite, or a norm above 1e18 of what enters the moments, gives
  * DM_ERROR_NOT_FINITE: the step counts, but weights, EMAs and moments stay as they were. */
 DM_API dm_status dm_trainer_step(dm_trainer *trainer, dm_train_stats *stats);
-/* One step on images of the caller's. */
+/* One step on custom images. */
 DM_API dm_status dm_trainer_step_batch(dm_trainer *trainer, const dm_train_batch *batch,
                                        dm_train_stats *stats);
 /* Trains until `steps` steps are done, counted from the trainer's first. Skipped steps are reported
@@ -929,7 +933,7 @@ typedef struct dm_sampler_options {
                              Default: 0. */
     double threshold_max; /* upper limit of s. Default: 1e300. */
 
-    /* Levels of the caller's, in place of spacing, grid and steps: at most one list. Copied. */
+    /* Custom levels in place of spacing, grid and steps: at most one list. Copied. */
     uint64_t custom_count; /* of the list. Default: 0. */
     /* Timesteps, whole or fractional, in [0, T-1], strictly falling. Default: NULL. */
     const double *custom_times;
@@ -992,7 +996,7 @@ typedef struct dm_denoiser_input {
 typedef int32_t (*dm_denoiser_evaluate)(void *user, const dm_denoiser_input *input, float *output,
                                         size_t elements);
 
-/* A model of the caller's in place of a dm_unet. */
+/* A custom model in place of a dm_unet. */
 typedef struct dm_denoiser {
     uint32_t struct_size;
     dm_prediction prediction; /* of its output. Default: DM_PREDICT_EPS. */
@@ -1022,16 +1026,17 @@ typedef struct dm_sampler_request {
     uint64_t seed;    /* image i has seed + i, and is the same in any batch. Default: 0. */
     double strength;  /* SDEdit (Meng et al. 2022): only the last strength * steps steps are
                            done, from a noised `image`; above 0, at most 1. Default: 1, all
-                           steps from noise alone. */
+                           steps from pure noise. */
     int32_t repaint_repetitions; /* with a mask: repetitions of each segment of steps (RePaint,
                               Lugmayr et al. 2022, algorithm 1), 1 to 100; not with multistep
                               solvers. Default: 1. */
     int32_t repaint_jump_length; /* steps of a segment. Default: 10. */
     /* The number of elements of each array below; 0 where it is NULL. */
     uint64_t seed_count, label_count, initial_noise_elements, image_elements, mask_elements;
-    const uint64_t *seeds;      /* [count], in place of seed + i. Default: NULL. */
-    const int32_t *labels;      /* [count], -1 for no class. Default: NULL, no class. */
-    const float *initial_noise; /* [count, h, w, c], x_T in place of drawn noise. Default: NULL. */
+    const uint64_t *seeds; /* [count], in place of seed + i. Default: NULL. */
+    const int32_t *labels; /* [count], -1 for no class. Default: NULL, no class. */
+    const float
+        *initial_noise;    /* [count, h, w, c], x_T in place of generated noise. Default: NULL. */
     const float *image;    /* [count, h, w, c] in [-1, 1], for strength, mask and dm_sampler_invert.
                               Default: NULL. */
     const float *mask;     /* [count, h, w] in [0, 1]: 1: sampled, 0: kept as in `image`.
@@ -1053,7 +1058,7 @@ DM_API dm_status dm_sampler_request_init(dm_sampler_request *request, size_t siz
  * trained here without label_dropout is reported through the log. */
 DM_API dm_status dm_sampler_create(dm_sampler **out, dm_unet *unet, const dm_schedule *schedule,
                                    const dm_sampler_options *options);
-/* Samples with a model of the caller's; `denoiser` is copied. */
+/* Samples with a custom model; `denoiser` is copied. */
 DM_API dm_status dm_sampler_create_with_denoiser(dm_sampler **out, dm_context *context,
                                                  const dm_schedule *schedule,
                                                  const dm_denoiser *denoiser,
@@ -1090,7 +1095,7 @@ DM_API dm_status dm_sampler_step(dm_sampler *sampler, int32_t *steps_left);
 /* x_0 as predicted at the last step, for all images; 0 for those whose batch has not begun. */
 DM_API dm_status dm_sampler_get_preview(const dm_sampler *sampler, float *images, size_t elements);
 /* Ends the run and copies its images. With NULL and 0 it is abandoned, and a request to cancel is
- * forgotten. DM_ERROR_WRONG_STATE if steps are left, and the run stays. */
+ * discarded. DM_ERROR_WRONG_STATE if steps are left, and the run stays. */
 DM_API dm_status dm_sampler_finish(dm_sampler *sampler, float *images, size_t elements);
 /* Writes the initial noise x_T of that request to noise [count, h, w, c]; it may be edited or
  * interpolated and become a request's initial_noise. */
@@ -1116,15 +1121,15 @@ DM_API void dm_sampler_destroy(dm_sampler *sampler);
 
 typedef struct dm_evaluation_options {
     uint32_t struct_size;
-    int32_t batch_size; /* images in one model evaluation, 1 to 4096. Default: 16. */
-    uint64_t first;     /* first image of the dataset. Default: 0. */
-    uint64_t count;     /* at most; 0: all that follow. Default: 256. */
-    uint64_t seed;      /* Default: 0. */
-    int32_t timesteps;  /* per image, beside the first: one from each of so many strata of the T - 1
-                           others, weighted by its stratum: an unbiased estimate; 0: all.
-                           Default: 20. */
+    int32_t batch_size;   /* images in one model evaluation, 1 to 4096. Default: 16. */
+    uint64_t first;       /* first image of the dataset. Default: 0. */
+    uint64_t count;       /* at most; 0: all that follow. Default: 256. */
+    uint64_t seed;        /* Default: 0. */
+    int32_t timesteps;    /* per image, beside the first: one from each of that many strata of the
+                             T - 1 others, weighted by its stratum: an unbiased estimate; 0: all.
+                             Default: 20. */
     dm_variance variance; /* of the steps. DM_VARIANCE_AUTO is DM_VARIANCE_FIXED_LARGE; a learned
-                             one must be asked for. Default: DM_VARIANCE_AUTO. */
+                             one must be requested. Default: DM_VARIANCE_AUTO. */
     int32_t clip;         /* 1: clip the predicted x_0 to [-1, 1]. Default: 1. */
     int32_t use_labels;   /* 1: give the dataset's labels to a network with classes. Default: 1. */
 } dm_evaluation_options;
