@@ -30,8 +30,9 @@ typedef struct job {
     dm_schedule *schedule;
     dm_sampler *sampler;
     dm_unet_options u;
-    size_t pixels, elements;              /* of one image */
-    float *images, *image, *mask, *noise; /* [count, elements], the mask [count, pixels] */
+    size_t pixels, elements;     /* of one image */
+    float *images;               /* [runs, count, elements] */
+    float *image, *mask, *noise; /* [count, elements], the mask [count, pixels] */
     int32_t *labels;
     progress line;
     animation animation;
@@ -75,7 +76,7 @@ static dm_status allocate(job *j) {
     const sample_options *o = &j->o;
     size_t count = (size_t)o->count, floats = count * j->elements;
     int own_noise = o->between >= 0 || o->vary >= 0;
-    j->images = malloc(floats * sizeof *j->images);
+    j->images = malloc((size_t)o->runs * floats * sizeof *j->images);
     if (o->image) j->image = malloc(floats * sizeof *j->image);
     if (o->mask) j->mask = malloc(count * j->pixels * sizeof *j->mask);
     if (own_noise) j->noise = malloc(floats * sizeof *j->noise);
@@ -131,8 +132,9 @@ static dm_status interpolate_seeds(job *j) {
     return status;
 }
 
-/* Around the noise to which the image is inverted. The first image is the inversion itself. */
-static dm_status vary_image(job *j) {
+/* Around the noise to which the image is inverted. The first image is the inversion itself.
+ * inverted: [elements]. */
+static dm_status vary_image(job *j, float *inverted) {
     size_t n = j->elements, count = (size_t)j->o.count;
     dm_sampler_request r;
     dm_sampler_request_init(&r, sizeof r);
@@ -140,10 +142,10 @@ static dm_status vary_image(job *j) {
     r.image_elements = n;
     r.labels = j->labels;
     r.label_count = j->labels ? 1 : 0;
-    dm_status status = dm_sampler_invert(j->sampler, &r, j->images, n);
+    dm_status status = dm_sampler_invert(j->sampler, &r, inverted, n);
     if (!status) status = initial_noise(j, j->o.request.seed, count, j->noise);
     for (size_t i = 0; !status && i < count; i++)
-        status = dm_noise_interpolate(j->noise + i * n, j->images, j->noise + i * n,
+        status = dm_noise_interpolate(j->noise + i * n, inverted, j->noise + i * n,
                                       i == 0 ? 0 : j->o.vary, n);
     return status;
 }
@@ -173,17 +175,20 @@ static dm_sampler_request make_request(job *j) {
     return r;
 }
 
-static dm_status sample(job *j) {
+/* images: [count, elements] */
+static dm_status sample(job *j, float *images) {
     const sample_options *o = &j->o;
     dm_sampler_request r = make_request(j);
     char time[32];
     int32_t steps = dm_sampler_steps(j->sampler), done = (int32_t)(r.strength * steps + 0.5);
     running = j->sampler;
     signal(SIGINT, on_interrupt);
-    dm_status status = !j->noise ? DM_OK : o->between >= 0 ? interpolate_seeds(j) : vary_image(j);
+    dm_status status = !j->noise         ? DM_OK
+                       : o->between >= 0 ? interpolate_seeds(j)
+                                         : vary_image(j, images);
     progress_begin(&j->line, "sampling", 0,
                    r.count * (uint64_t)(done < 1 ? 1 : done) * (uint64_t)r.repaint_repetitions);
-    if (!status) status = dm_sampler_run(j->sampler, &r, j->images, r.count * j->elements);
+    if (!status) status = dm_sampler_run(j->sampler, &r, images, r.count * j->elements);
     signal(SIGINT, SIG_DFL);
     running = NULL;
     double seconds = progress_end(&j->line);
@@ -193,13 +198,32 @@ static dm_status sample(job *j) {
     return o->profile ? print_profile(stderr, j->context, 1, seconds, PROFILE_ROWS, NULL) : DM_OK;
 }
 
+/* Samples with each number of --steps. */
+static dm_status sample_runs(job *j, const dm_image_grid_options *grid) {
+    sample_options *o = &j->o;
+    dm_status status = DM_OK;
+    for (int k = 0; !status && k < o->runs; k++) {
+        dm_sampler_destroy(j->sampler);
+        o->sampler.steps = o->steps[k]
+                               ? o->steps[k]
+                               : usual_steps(o->sampler.solver, dm_schedule_timesteps(j->schedule));
+        status = dm_sampler_create(&j->sampler, j->unet, j->schedule, &o->sampler);
+        if (!status && o->animation)
+            status =
+                animation_create(&j->animation, j->context, grid,
+                                 o->sampler.steps * o->request.repaint_repetitions, ANIMATION_FRAMES);
+        if (!status) status = sample(j, j->images + (size_t)(k * o->count) * j->elements);
+    }
+    return status;
+}
+
 /* ---- outputs ---- */
 
 static dm_status write_each(const job *j) {
     uint8_t *pixels = malloc(j->elements);
     char path[1200];
     dm_status status = pixels ? DM_OK : DM_ERROR_OUT_OF_MEMORY;
-    for (int i = 0; !status && i < j->o.count; i++) {
+    for (int i = 0; !status && i < j->o.runs * j->o.count; i++) {
         snprintf(path, sizeof path, "%s/%05d.png", j->o.each, i);
         status = dm_image_to_u8(pixels, j->images + (size_t)i * j->elements, j->elements);
         if (!status)
@@ -233,19 +257,12 @@ static int32_t run(job *j) {
     choose_grid(o, j->u.classes);
     j->pixels = (size_t)j->u.height * (size_t)j->u.width;
     j->elements = j->pixels * (size_t)j->u.out_channels;
-    dm_image_grid_options grid = grid_options((uint64_t)o->count, j->u.height, j->u.width,
-                                              j->u.out_channels, o->columns, o->scale);
+    dm_image_grid_options grid = grid_options((uint64_t)(o->runs * o->count), j->u.height,
+                                              j->u.width, j->u.out_channels, o->columns, o->scale);
     if (o->animation) o->sampler.batch_size = o->count;
-    o->sampler.steps =
-        o->steps ? o->steps : usual_steps(o->sampler.solver, dm_schedule_timesteps(j->schedule));
     status = allocate(j);
     if (!status) status = read_files(j);
-    if (!status) status = dm_sampler_create(&j->sampler, j->unet, j->schedule, &o->sampler);
-    if (!status && o->animation)
-        status =
-            animation_create(&j->animation, j->context, &grid,
-                             o->sampler.steps * o->request.repaint_repetitions, ANIMATION_FRAMES);
-    if (!status) status = sample(j);
+    if (!status) status = sample_runs(j, &grid);
     if (!status) status = write_files(j, &grid);
     return status;
 }

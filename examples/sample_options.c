@@ -50,6 +50,7 @@ static int check_combinations(const sample_options *o) {
     else if (o->vary >= 0 && o->use_strength) a = "vary", b = "with --strength";
     else if (o->vary >= 0 && o->mask) a = "vary", b = "with --mask";
     else if (o->between >= 0 && o->image) a = "between", b = "with --image";
+    else if (o->animation && o->runs > 1) a = "animation", b = "with several numbers of --steps";
     else if (o->request.repaint_repetitions > 1 && !o->mask) a = "repaint", b = "without --mask";
     else if (o->image && !o->mask && o->vary < 0 && !o->use_strength)
         a = "image", b = "without --strength, --mask or --vary";
@@ -73,8 +74,7 @@ static int check_values(const sample_options *o, int argc, const char **argv) {
            (o->animation && check_png_path("sample", "animation", o->animation)) ||
            check_range("sample", "count", o->count, 0, 65536) ||
            check_range("sample", "columns", o->columns, 0, 65536) ||
-           check_range("sample", "scale", o->scale, 1, 64) ||
-           check_range("sample", "steps", o->steps, 0, 100000);
+           check_range("sample", "scale", o->scale, 1, 64);
 }
 
 /* --class: a label, or one of three words, which -1 to -3 stand for too. */
@@ -95,9 +95,26 @@ static int read_class(sample_options *o) {
     return 0;
 }
 
+/* --steps: a number, or several with commas. */
+static int read_steps(sample_options *o, const char *text) {
+    const char *rest = text;
+    for (o->runs = 0; o->runs < RUNS_MAX; rest++) {
+        char *end;
+        long steps = strtol(rest, &end, 10);
+        if (end == rest || (*end && *end != ',')) break;
+        if (check_range("sample", "steps", steps, 0, 100000)) return 1;
+        o->steps[o->runs++] = (int)steps;
+        rest = end;
+        if (!*end) return 0;
+    }
+    fprintf(stderr, "sample: --steps is '%s'; it must be a number, or up to %d as in 10,20,50\n",
+            text, (int)RUNS_MAX);
+    return 1;
+}
+
 /* Filled by popt beside *o. */
 typedef struct arguments {
-    char *weights;
+    char *weights, *steps;
     int threads;
     member_options sampler, request;
 } arguments;
@@ -120,11 +137,13 @@ static int parse(sample_options *o, arguments *a, int argc, const char **argv) {
          "A label, turn (all classes in turn), rows (a row of each class) or none (default: turn; "
          "with --image or --between 0)",
          "WHICH"},
-        {"steps", 0, POPT_ARG_INT | shown, &o->steps, 0, "0: the usual number for the solver", "N"},
+        {"steps", 0, POPT_ARG_STRING | shown, &a->steps, 0,
+         "0: the usual number for the solver; several, as in 10,20,50: a row of images for each",
+         "LIST"},
         {"image", 0, POPT_ARG_STRING, &o->image, 0,
          "An image to start from, with --strength, --mask or --vary", "PNG"},
         {"mask", 0, POPT_ARG_STRING, &o->mask, 0,
-         "White where --image is sampled again, black where it is kept", "PNG"},
+         "White where --image is sampled anew, black where it is kept", "PNG"},
         {"vary", 0, POPT_ARG_DOUBLE, &o->vary, 0,
          "Variations of --image: distance from the noise it is inverted to, 0 to 1", "X"},
         {"between", 0, POPT_ARG_LONGLONG, &o->between, 0,
@@ -148,6 +167,7 @@ int read_sample_options(sample_options *o, dm_context **context, int argc, const
     *o = (sample_options){
         .out = "samples.png", .scale = 4, .label = CLASSES_IN_TURN, .vary = -1, .between = -1};
     a.weights = "default";
+    a.steps = "0";
     dm_sampler_options_init(&o->sampler, sizeof o->sampler);
     dm_sampler_request_init(&o->request, sizeof o->request);
     o->request.seed = 1;
@@ -158,7 +178,7 @@ int read_sample_options(sample_options *o, dm_context **context, int argc, const
     program_name = slash ? slash + 1 : argv[0];
     for (int i = 1; i < argc; i++)
         if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-?")) atexit(print_solvers);
-    if (parse(o, &a, argc, argv)) return 1;
+    if (parse(o, &a, argc, argv) || read_steps(o, a.steps)) return 1;
     if (!o->model) {
         fprintf(stderr, "sample: --model is missing (--help lists the options)\n");
         return 1;
@@ -181,5 +201,6 @@ void choose_grid(sample_options *o, int32_t classes) {
         if (!o->count) o->count = o->columns * classes;
     }
     if (!o->count) o->count = 16;
+    if (!o->columns && o->runs > 1) o->columns = o->count;
     for (int square = o->columns < 1; square && o->columns * o->columns < o->count;) o->columns++;
 }

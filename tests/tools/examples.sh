@@ -145,6 +145,11 @@ grep -q '<td>linear</td>' "$out/preset/report.html" || fail "ddpm_cifar10 is not
 run sample $sample --model "$whole" --count 3 --steps 4 --out "$out/grid.png" \
     --animation "$out/run.png" --each "$out/each"
 for file in grid run each/00000 each/00002; do is_png "$out/$file.png"; done
+# Several numbers of steps are the runs with each of them, one after another.
+run rows $sample --model "$whole" --count 2 --steps 3,4 --out "$out/rows.png" --each "$out/rows"
+run rows $sample --model "$whole" --count 2 --steps 3 --out "$out/rows.png" --each "$out/row"
+cmp "$out/rows/00001.png" "$out/row/00001.png" || fail "--steps 3,4 differs from --steps 3"
+cmp "$out/rows/00003.png" "$out/each/00001.png" || fail "--steps 3,4 differs from --steps 4"
 run grid262 $sample --model "$whole" --count 4 --steps 2 --out "$out/grid262.png"
 # Every solver samples with its own spacing, grid and variance.
 for solver in ddpm ddim pndm plms euler euler_ancestral heun dpm2 lms dpmpp dpmpp_single dpmpp_sde \
@@ -242,6 +247,9 @@ bad="--model $whole --out $out/bad.png"
 
     refuses absent.safetensors $sample --model "$out/absent.safetensors"
     refuses '--steps abc' $sample --steps abc
+    refuses '--steps is .4,.; it must be a number' $sample $bad --steps 4,
+    refuses '--animation cannot be used with several' $sample $bad --steps 4,5 \
+        --animation "$out/run.png"
     refuses "'steps' is 1001; .*'timesteps', 1000" $sample $bad --steps 1001
     refuses '--scale is 0' $sample $bad --scale 0
     refuses '--columns is -1' $sample $bad --columns -1
