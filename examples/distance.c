@@ -50,16 +50,19 @@ static int32_t open_dataset(job *j) {
 
 /* Adds `count` images of the dataset, from `first` on. */
 static dm_status add_data(job *j, frechet_set *set, uint64_t first) {
-    uint8_t *pixels = malloc(j->elements);
-    float *image = malloc(j->elements * sizeof *image);
-    dm_status status = pixels && image ? DM_OK : DM_ERROR_OUT_OF_MEMORY;
-    for (uint64_t i = 0; !status && i < (uint64_t)j->count; i++) {
-        status = dm_dataset_get_image(j->dataset, first + i, pixels, j->elements, NULL);
-        if (!status) status = dm_image_from_u8(image, pixels, j->elements);
-        if (!status) status = frechet_add(j->features, set, image, 1);
+    uint8_t *pixels = malloc(BATCH * j->elements);
+    float *images = malloc(BATCH * j->elements * sizeof *images);
+    dm_status status = pixels && images ? DM_OK : DM_ERROR_OUT_OF_MEMORY;
+    for (size_t i = 0, count = (size_t)j->count; !status && i < count; i += BATCH) {
+        size_t size = count - i < BATCH ? count - i : BATCH;
+        for (size_t k = 0; !status && k < size; k++)
+            status = dm_dataset_get_image(j->dataset, first + i + k, pixels + k * j->elements,
+                                          j->elements, NULL);
+        if (!status) status = dm_image_from_u8(images, pixels, size * j->elements);
+        if (!status) status = frechet_add(j->features, set, images, size);
     }
     free(pixels);
-    free(image);
+    free(images);
     return status;
 }
 

@@ -1,6 +1,7 @@
 /* See frechet.h. */
 #include "frechet.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,8 +122,11 @@ static void covariance(matrix c, double *mean, const frechet_set *s) {
         for (int j = 0; j < N; j++) c[i][j] = s->product[i][j] / s->count - mean[i] * mean[j];
 }
 
+static double root(double x) { return x > 0 ? sqrt(x) : 0; }
+
 /* Jacobi's method (Golub and Van Loan, sec. 8.5): a becomes diagonal, the columns of v its
- * eigenvectors. Fast enough for 128 rows, and needs no LAPACK. */
+ * eigenvectors. Fast enough for 128 rows, and needs no LAPACK. Elements are left once they are
+ * negligible beside their two diagonal elements, so that small eigenvalues stay accurate. */
 static void diagonalise(matrix a, matrix v) {
     enum { SWEEPS = 30 };
     for (int i = 0; i < N; i++)
@@ -130,7 +134,7 @@ static void diagonalise(matrix a, matrix v) {
     for (int sweep = 0; sweep < SWEEPS; sweep++)
         for (int p = 0; p < N; p++)
             for (int q = p + 1; q < N; q++) {
-                if (fabs(a[p][q]) < 1e-300) continue;
+                if (fabs(a[p][q]) <= DBL_EPSILON * root(a[p][p] * a[q][q])) continue;
                 double theta = (a[q][q] - a[p][p]) / (2 * a[p][q]);
                 double t = (theta < 0 ? -1 : 1) / (fabs(theta) + sqrt(theta * theta + 1)),
                        c = 1 / sqrt(t * t + 1), s = t * c;
@@ -148,8 +152,6 @@ static void diagonalise(matrix a, matrix v) {
                 }
             }
 }
-
-static double root(double x) { return x > 0 ? sqrt(x) : 0; }
 
 static void multiply(matrix out, matrix a, matrix b) {
     for (int i = 0; i < N; i++)
