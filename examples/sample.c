@@ -209,9 +209,9 @@ static dm_status sample_runs(job *j, const dm_image_grid_options *grid) {
                                : usual_steps(o->sampler.solver, dm_schedule_timesteps(j->schedule));
         status = dm_sampler_create(&j->sampler, j->unet, j->schedule, &o->sampler);
         if (!status && o->animation)
-            status =
-                animation_create(&j->animation, j->context, grid,
-                                 o->sampler.steps * o->request.repaint_repetitions, ANIMATION_FRAMES);
+            status = animation_create(&j->animation, j->context, grid,
+                                      o->sampler.steps * o->request.repaint_repetitions,
+                                      ANIMATION_FRAMES);
         if (!status) status = sample(j, j->images + (size_t)(k * o->count) * j->elements);
     }
     return status;
