@@ -246,7 +246,7 @@ bad="--model $whole --out $out/bad.png"
     refuses 'a folder of PNG files' $train --data "$out/absent" $one
 
     refuses absent.safetensors $sample --model "$out/absent.safetensors"
-    refuses '--steps abc' $sample --steps abc
+    refuses '--steps is .abc.; it must be a number' $sample --steps abc
     refuses '--steps is .4,.; it must be a number' $sample $bad --steps 4,
     refuses '--animation cannot be used with several' $sample $bad --steps 4,5 \
         --animation "$out/run.png"
