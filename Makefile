@@ -201,6 +201,7 @@ define HELP
 Times are for two cores, without the time to build.
 
 make                   the library, static and shared, and the examples, in $(BUILD)/
+make library           only the library, static and shared
 make demo              trains and samples; images in $(OUT)/demo/                       4 min
 make install           to PREFIX (/usr/local), below DESTDIR; make uninstall removes it
 make deps              installs missing packages; demo and all checks do this themselves

@@ -26,13 +26,13 @@
  *
  * Threads. Objects may be used from any thread, but calls on one context and its objects must not
  * overlap. A call that overlaps another returns DM_ERROR_WRONG_STATE, writes no error text (so
- * dm_context_error still has an older one) and does nothing but clear its outputs; a destroy
- * function that overlaps destroys nothing. The exceptions, which may be called at any time from any
- * thread, are dm_trainer_cancel and dm_sampler_cancel (also from signal handlers),
- * dm_context_get_memory, functions that take no object, and functions that return a property that
- * never changes and no status (dm_*_context, dm_sampler_shape, dm_unet_parameter_count and the
- * like). Different contexts are independent. The threads of a context do not survive fork(): create
- * contexts after it, and destroy none in the child.
+ * dm_context_error still has an older one, as after a call with NULL for its object) and does
+ * nothing but clear its outputs; a destroy function that overlaps destroys nothing. The exceptions,
+ * which may be called at any time from any thread, are dm_trainer_cancel and dm_sampler_cancel
+ * (also from signal handlers), dm_context_get_memory, functions that take no object, and functions
+ * that return a property that never changes and no status (dm_*_context, dm_sampler_shape,
+ * dm_unet_parameter_count and the like). Different contexts are independent. The threads of a
+ * context do not survive fork(): create contexts after it, and destroy none in the child.
  *
  * Callbacks receive `user` first, run on the thread that called the library, and stop the work by
  * returning non-zero. Before that, a callback may store a reason with dm_callback_fail; the call
@@ -119,7 +119,7 @@ DM_API const char *dm_status_message(dm_status status);
  * behaviour; a caller compiled against a newer one gets DM_ERROR_UNSUPPORTED_VERSION if it sets a
  * member that this library does not know. A NULL options pointer means the defaults. Members named
  * `padding` must be 0 or NULL. An init function fails only if the struct is NULL, or if `size` ends
- * within a member or is not a multiple of 4 from 4 to 4096. Structs that a function fills must be
+ * within a member or is not a multiple of 4 from 16 to 4096. Structs that a function fills must be
  * initialised too. Members without a default must be set. A parameter of a method that is not
  * selected is ignored, except that its range is checked; what the selected method cannot do is
  * refused, with the names of both options.
@@ -144,13 +144,13 @@ enum {
 typedef struct dm_member_info {
     uint32_t struct_size;
     dm_member_type type;
-    uint32_t offset;          /* bytes from the start of the struct */
-    uint32_t count;           /* elements of an array member, else 1 */
-    uint32_t element_size;    /* bytes of one element */
-    int32_t saved;            /* 1: files keep this option */
-    double minimum;           /* range of each element; of enumerations, flags and numbers */
-    double maximum;           /* both 0 where there is no range */
-    const char *name;         /* "batch_size" */
+    uint32_t offset;       /* bytes from the start of the struct */
+    uint32_t count;        /* elements of an array member, else 1 */
+    uint32_t element_size; /* bytes of one element */
+    int32_t saved;         /* 1: files keep this option */
+    double minimum;   /* range of each element; of an enumeration if not all values are allowed */
+    double maximum;   /* both 0 where there is no range */
+    const char *name; /* "batch_size" */
     const char *enumeration;  /* "dm_solver", or NULL where the member is no enumeration */
     const char *default_text; /* "64", "mse", "64,128,128,128"; NULL where there is no default */
     const char *help;         /* one line */

@@ -107,6 +107,8 @@ static dm_status find_member(dmi_host *host, const char *name, const void *optio
     if (!*out || *out == (*of)->members || strncmp(member, "padding", strlen("padding")) == 0)
         return dmi_fail(host, DM_ERROR_NOT_FOUND, "options: %s has no member '%s' to set or get",
                         name, member);
+    dm_status status = dmi_struct_check_size(host, *of, size);
+    if (status) return status;
     if (size < (*out)->offset + (size_t)(*out)->count * (*out)->element_size)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                         "options: 'struct_size' is %u; '%s' lies beyond it", (unsigned)size,

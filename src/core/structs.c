@@ -42,22 +42,23 @@ const dmi_member *dmi_struct_find_member(const dmi_struct *of, const char *name)
 
 /* ---- reading and writing across versions ---- */
 
-/* A larger struct_size is one that was never set. */
-enum { SIZE_MAX_PLAUSIBLE = 4096 };
+/* A larger struct_size is one that was never set; a smaller one that of a pointer to the struct. */
+enum { SIZE_MIN_PLAUSIBLE = 16, SIZE_MAX_PLAUSIBLE = 4096 };
 
 static size_t end_of(const dmi_member *m) { return m->offset + (size_t)m->count * m->element_size; }
 
 /* Whether a struct of that size may be an older or newer version: members have 4 or 8 bytes, and
  * none is cut in two. */
 static bool is_plausible(const dmi_struct *of, size_t size) {
-    if (size < sizeof(uint32_t) || size > SIZE_MAX_PLAUSIBLE || size % sizeof(uint32_t) != 0)
+    if (size < SIZE_MIN_PLAUSIBLE || size > SIZE_MAX_PLAUSIBLE || size % sizeof(uint32_t) != 0)
         return false;
     for (int32_t i = 0; i < of->count; i++)
         if (size > of->members[i].offset && size < end_of(&of->members[i])) return false;
     return true;
 }
 
-static dm_status fail_size(dmi_host *host, const dmi_struct *of, size_t size) {
+dm_status dmi_struct_check_size(dmi_host *host, const dmi_struct *of, size_t size) {
+    if (is_plausible(of, size)) return DM_OK;
     return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                     "%s: 'struct_size' is %zu; was the struct initialised with its init function?",
                     of->name, size);
@@ -89,7 +90,8 @@ dm_status dmi_struct_read(dmi_host *host, const dmi_struct *of, void *values, co
     if (!source) return DM_OK;
     uint32_t given;
     memcpy(&given, source, sizeof given);
-    if (!is_plausible(of, given)) return fail_size(host, of, given);
+    dm_status status = dmi_struct_check_size(host, of, given);
+    if (status) return status;
     const uint8_t *bytes = source;
     for (size_t i = of->size; i < given; i++)
         if (bytes[i] != 0)
@@ -114,7 +116,8 @@ dm_status dmi_struct_write(dmi_host *host, const dmi_struct *of, void *target, s
     if (!target)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "%s: the struct to fill is NULL",
                         of->name);
-    if (!is_plausible(of, target_size)) return fail_size(host, of, target_size);
+    dm_status status = dmi_struct_check_size(host, of, target_size);
+    if (status) return status;
     const uint32_t size = (uint32_t)target_size;
     const size_t common = target_size < of->size ? target_size : of->size;
     memcpy(target, values, common);

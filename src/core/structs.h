@@ -44,6 +44,9 @@ const dmi_struct *dmi_struct_at(int32_t index);
 const dmi_struct *dmi_struct_find(const char *name);
 const dmi_member *dmi_struct_find_member(const dmi_struct *of, const char *name);
 
+/* Refuses a struct_size that no version of the struct can have: of one that was not initialised, of
+ * a pointer, or one that cuts a member in two. */
+dm_status dmi_struct_check_size(dmi_host *host, const dmi_struct *of, size_t size);
 /* Fills a whole struct, of->size bytes, with the defaults. */
 void dmi_struct_defaults(const dmi_struct *of, void *values);
 /* The public init functions: defaults into a struct of `size` bytes, which may be older or newer.

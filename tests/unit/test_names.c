@@ -131,9 +131,14 @@ START_TEST(bad_options_change_nothing) {
         ck_assert_mem_eq(&o, &before, sizeof o);
     }
     ck_assert_int_eq(dm_options_set(context, "dm_nothing", &o, "steps", "1"), DM_ERROR_NOT_FOUND);
-    o.struct_size = 8; /* an older struct ends before the member */
+    o.struct_size = 16; /* an older struct ends before the member */
+    ck_assert_int_eq(dm_options_set(context, sampler_options, &o, "spacing", "trailing"),
+                     DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(dm_context_error(context), "'spacing' lies beyond it"));
+    o.struct_size = 0x5a5a5a5a;
     ck_assert_int_eq(dm_options_set(context, sampler_options, &o, "steps", "1"),
                      DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_ptr_nonnull(strstr(dm_context_error(context), "was the struct initialised"));
     dm_context_destroy(context);
 }
 END_TEST

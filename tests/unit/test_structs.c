@@ -8,7 +8,8 @@
 
 typedef struct small {
     uint32_t struct_size;
-    int32_t a;
+    int32_t a, b;
+    float c;
 } small;
 
 typedef struct current {
@@ -81,11 +82,12 @@ END_TEST
 START_TEST(older_struct_keeps_later_defaults) {
     dmi_host host = {0};
     current values;
-    const small given = {sizeof given, 4};
+    const small given = {sizeof given, 4, 1, 2};
     ck_assert_int_eq(dmi_struct_read(&host, &table, &values, &given), DM_OK);
     ck_assert_uint_eq(values.struct_size, sizeof values);
     ck_assert_int_eq(values.a, 4);
-    ck_assert_float_eq(values.c, 3.5f);
+    ck_assert_float_eq(values.c, 2);
+    ck_assert_double_eq(values.d[0], 0.1);
     ck_assert_int_eq(values.solver, DM_SOLVER_HEUN);
 }
 END_TEST
@@ -135,7 +137,7 @@ START_TEST(writing_fits_any_size) {
     current full = defaults_of();
     full.a = 5;
 
-    small older[2] = {{1, 1}, {77, 77}};
+    small older[2] = {{1, 1, 1, 1}, {77, 77, 77, 77}};
     ck_assert_int_eq(dmi_struct_write(&host, &table, older, sizeof older[0], &full), DM_OK);
     ck_assert_uint_eq(older[0].struct_size, sizeof(small));
     ck_assert_int_eq(older[0].a, 5);
@@ -151,10 +153,9 @@ START_TEST(writing_fits_any_size) {
     ck_assert_int_eq(newer.later[1], 0);
 
     uint32_t only_size = 0;
-    ck_assert_int_eq(dmi_struct_write(&host, &table, &only_size, sizeof only_size, &full), DM_OK);
-    ck_assert_uint_eq(only_size, sizeof only_size);
-    ck_assert_int_eq(dmi_struct_write(&host, &table, &only_size, 3, &full),
-                     DM_ERROR_INVALID_ARGUMENT);
+    for (size_t size = 0; size < 16; size++) /* that of a pointer among them */
+        ck_assert_int_eq(dmi_struct_write(&host, &table, &only_size, size, &full),
+                         DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dmi_struct_write(&host, &table, NULL, 16, &full), DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dmi_struct_write_back(&host, &table, NULL, &full), DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dmi_struct_write_back(&host, &table, &older[0], &full), DM_OK);
