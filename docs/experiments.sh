@@ -1,5 +1,5 @@
 #!/bin/sh
-# The experiments of docs/experiments.md: trains four networks on drawn shapes, samples from them,
+# The experiments of docs/experiments.md: trains four networks on generated shapes, samples from them,
 # and writes tables and images. From the root; about 70 minutes on two cores with 4000 steps.
 #   experiments.sh BUILD OUT [STEPS [COUNT [REPEAT]]]
 set -eu
@@ -39,7 +39,7 @@ bound() {
         >"$out/bound-$1.txt"
 }
 
-# The network has attention at half the size and in the middle; "plain" has none.
+# The network has attention at half the size and in the mid block; "plain" has none.
 train cosine --schedule cosine
 train linear --schedule linear
 train plain --schedule cosine --attention 0,0,0 --mid-attention 0

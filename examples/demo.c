@@ -1,5 +1,5 @@
-/* A diffusion model in a few minutes: trains a small network on shapes of ten kinds that the
- * library draws, then samples from it with DDIM (50 steps) and DDPM (every timestep). */
+/* A diffusion model in a few minutes: trains a small network on generated shapes of
+ * ten kinds, then samples from it with DDIM (50 steps) and DDPM (every timestep). */
 #include <diffusion.h>
 #include <errno.h>
 #include <limits.h>

@@ -169,7 +169,7 @@ static int read_options(job *j, int argc, const char **argv) {
         {"repeat", 0, POPT_ARG_INT | shown, &j->repeat, 0,
          "Repetitions with other seeds, for a mean and a standard deviation", "N"},
         {"real", 0, POPT_ARG_NONE, &j->real, 0,
-         "Other images of the data instead of samples: the best possible figure", NULL},
+         "Other images of the data instead of samples: the best possible value", NULL},
         {"table", 0, POPT_ARG_STRING, &j->table, 0,
          "Append solver, steps, guidance, seconds, distance and standard deviation", "CSV"},
         {"seed", 's', POPT_ARG_LONGLONG | shown, &j->seed, 0, "Image i has this seed plus i", "N"},

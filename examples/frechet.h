@@ -3,8 +3,8 @@
  * + C2 - 2 (C1 C2)^(1/2))). The features come from an untrained network with random weights: the
  * mean and the standard deviation over the image of each of FRECHET_CHANNELS channels, which
  * respond to colour, edges and texture at several sizes. It is not an FID and cannot be compared
- * with figures of other papers. It falls as the number of images grows, also between sets of the
- * same distribution, so only figures for equal numbers of images can be compared. */
+ * with values of other papers. It falls as the number of images grows, also between sets of the
+ * same distribution, so only values for equal numbers of images can be compared. */
 #ifndef EXAMPLES_FRECHET_H
 #define EXAMPLES_FRECHET_H
 

@@ -25,7 +25,7 @@ static int parse(train_options *o, arguments *a, int argc, const char **argv) {
     struct poptOption run[] = {
         {"data", 'd', POPT_ARG_STRING, &o->data, 0,
          "cifar-10-binary.tar.gz, a folder with its .bin files, a folder of PNG files (each folder "
-         "in it is a class), or builtin: shapes that the library draws (default: builtin)",
+         "in it is a class), or builtin: generated shapes (default: builtin)",
          "PATH"},
         {"size", 0, POPT_ARG_INT, &o->size, 0,
          "Height and width of built-in images, 16 to 64 pixels (default: 32)", "N"},

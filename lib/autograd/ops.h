@@ -5,9 +5,12 @@
 
 #include "autograd/graph.h"
 
-/* Convolution: y [n, oh, ow, co] = conv(x [n, h, w, ci], weight [kernel, kernel, ci, co]) + bias
- * [co]
- * + per_image [n, 1, 1, co] + residual [n, oh, ow, co]; the last three are optional. Where
+/* Convolution:
+ *
+ *   y = conv(x, weight) + bias + per_image + residual,
+ *
+ * y and residual [n, oh, ow, co], x [n, h, w, ci], weight [kernel, kernel, ci, co], bias [co],
+ * per_image [n, 1, 1, co]; the last three terms are optional. Where
  * `upsample`, x is first upsampled by 2, nearest neighbour, and h and w below are doubled. `pad`
  * zeros above and left; below and right as many as oh = ceil(h / stride), ow = ceil(w / stride)
  * require. */

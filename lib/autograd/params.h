@@ -33,7 +33,7 @@ typedef struct dmi_param {
     int64_t shape[4]; /* in PyTorch's layout: [out, in, k, k], [out, in] or [n] */
     bool transposed;  /* stored as [k, k, in, out]; false: stored in PyTorch's layout */
     int32_t init;     /* DMI_INIT_*, for dmi_params_draw */
-    dmi_shape stored; /* as the graph sees it: a weight is [k, k, in, out], a vector [1, 1, 1, n] */
+    dmi_shape stored; /* as in the graph: a weight is [k, k, in, out], a vector [1, 1, 1, n] */
     size_t offset;    /* in the blocks, in floats; a multiple of 16 */
     size_t count;
 } dmi_param;

@@ -1,5 +1,5 @@
 /* Memory planning. Time is counted in the steps of a run (steps.h). Everything that a run keeps in
- * memory is a buffer of the arena; a walk over the steps finds each buffer's live range, from the
+ * memory is a buffer of the arena; a pass over the steps finds each buffer's live range, from the
  * step that writes it to the last that reads it, and offsets.c assigns offsets. A recomputed
  * activation has two live ranges: from forward to its last reader there, and from the recompute
  * step to its last reader in backward. */
@@ -8,7 +8,7 @@
 #include "autograd/offsets.h"
 #include "autograd/steps.h"
 
-/* The live ranges of one buffer, at most two, as far as the walk has come. The second is that of a
+/* The live ranges of one buffer, at most two, as far as the pass has come. The second is that of a
  * recomputed activation in backward. */
 typedef struct live_ranges {
     dmi_live_range first, second;
@@ -22,7 +22,7 @@ typedef struct memory_plan {
     int32_t count;
     int32_t end; /* a step after all others, at which the caller reads outputs */
     live_ranges
-        *scratch[3]; /* [values] each, for the walks; a node's memory has its output's index */
+        *scratch[3]; /* [values] each, for the passes; a node's memory has its output's index */
 } memory_plan;
 
 static const live_ranges never = {.first = {0, -1}, .second = {0, -1}};
@@ -116,7 +116,7 @@ static dmi_value gradient_owner(const dmi_graph *g, dmi_value v) {
 }
 
 /* Whether the gradient of input k, which nothing has written so far, may take over the memory of
- * the output's gradient: the two are equal (needs.gradient_alias), and nobody reads the latter
+ * the output's gradient: the two are equal (needs.gradient_alias), and nothing reads the latter
  * afterwards. */
 static bool may_alias(const memory_plan *p, const dmi_node *n, int32_t k) {
     for (int32_t j = 0; j < DMI_INPUTS_MAX; j++)
@@ -127,7 +127,7 @@ static bool may_alias(const memory_plan *p, const dmi_node *n, int32_t k) {
 /* Extends the live ranges of gradients by backward step `step`, that of node n. A backward step
  * reads its output's gradient. For each input, the first step to reach it writes the gradient;
  * later ones add. */
-static void walk_gradients(memory_plan *p, live_ranges *gradient, dmi_node *n, int32_t step) {
+static void pass_gradients(memory_plan *p, live_ranges *gradient, dmi_node *n, int32_t step) {
     dmi_graph *g = p->graph;
     live_ranges *output = &gradient[gradient_owner(g, n->output)];
     if (output->first.last < step) extend(output, step); /* an output of the graph lives longer */
@@ -153,7 +153,7 @@ static void plan_gradients(memory_plan *p) {
             gradient[p->outputs[i]].first = (dmi_live_range){first_backward, p->end};
     for (int32_t step = 0; step < g->step_count; step++)
         if (g->steps[step].phase == DMI_PHASE_BACKWARD)
-            walk_gradients(p, gradient, &g->nodes[g->steps[step].node], step);
+            pass_gradients(p, gradient, &g->nodes[g->steps[step].node], step);
     for (dmi_value v = 0; v < g->value_count; v++) {
         dmi_value_info *info = &g->values[v];
         bool own = info->kind != DMI_VALUE_PARAM && info->alias_of == DMI_NONE;

@@ -1,7 +1,7 @@
 /* The order in which a run executes nodes. The planner measures live ranges in these steps.
  *
- * Forward runs every node once. Backward runs, last first, the nodes that lead to a gradient. An
- * activation that backward reads was kept since forward, or is recomputed right before, together
+ * Forward runs every node once. Backward runs, last first, the nodes that contribute to a gradient.
+ * An activation that backward reads was kept since forward, or is recomputed right before, together
  * with what it is computed from in turn (Chen et al. 2016, "Training deep nets with sublinear
  * memory cost"). What no backward reads is never recomputed. */
 #ifndef DMI_AUTOGRAD_STEPS_H

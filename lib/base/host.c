@@ -43,7 +43,7 @@ static int32_t fail_limit(dmi_host *reporter, const dmi_host *host, uint64_t siz
                           const char *what) {
     char wanted[32], limit[32], used[32];
     return dmi_fail(reporter, DMI_ERROR_LIMIT_EXCEEDED,
-                    "%s: %s would pass the memory limit of %s (%s in use)", what,
+                    "%s: %s would exceed the memory limit of %s (%s in use)", what,
                     human_size(wanted, sizeof wanted, size),
                     human_size(limit, sizeof limit, host->limit),
                     human_size(used, sizeof used, load_count(&host->used)));
@@ -57,7 +57,7 @@ static int32_t fail_memory(dmi_host *reporter, const dmi_host *host, uint64_t si
                     human_size(used, sizeof used, load_count(&host->used)));
 }
 
-/* Requests large pages for a large block: a step walks through all of its arena and would wait for
+/* Requests large pages for a large block: a step passes over all of its arena and would wait for
  * page tables. A system without them ignores the request. */
 static void use_large_pages(void *raw, size_t size) {
 #ifdef MADV_HUGEPAGE

@@ -40,8 +40,8 @@ typedef struct dmi_host {
 enum { DMI_ALIGNMENT = 64 };
 
 /* Allocates `size` bytes, uninitialised and aligned to DMI_ALIGNMENT; size 0 gives a valid block.
- * `what` names the block in the error text ("unet: the plan: 3.2 MB would pass the memory limit of
- * 10.0 MB (8.1 MB in use)"). `out` is the address of a pointer to any type, which is NULL on
+ * `what` names the block in the error text ("unet: the plan: 3.2 MB would exceed the memory limit
+ * of 10.0 MB (8.1 MB in use)"). `out` is the address of a pointer to any type, which is NULL on
  * failure.
  *
  * Several threads may allocate and free on one host at once, if its allocator allows it, and the

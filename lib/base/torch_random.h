@@ -12,7 +12,7 @@ typedef struct dmi_torch {
     uint32_t state[624];
     int32_t next;
     bool has_spare;
-    double spare; /* the second of a pair of normal numbers, where fewer than 16 are drawn */
+    double spare; /* the second of a pair of normal numbers, where fewer than 16 are generated */
 } dmi_torch;
 
 /* torch.Generator().manual_seed(seed); the low 32 bits of the seed are used. */

@@ -120,7 +120,7 @@ static uint8_t paeth(int left, int above, int corner) {
     return (uint8_t)(to_above <= to_corner ? above : corner);
 }
 
-/* filtered [FILTERS][1 + stride]: one row by each filter, behind the filter's number. */
+/* filtered [FILTERS][1 + stride]: one row by each filter, after the filter's number. */
 static void filter_row(uint8_t *filtered, const uint8_t *row, const uint8_t *above, size_t stride,
                        size_t channels) {
     uint8_t *to[FILTERS];

@@ -19,7 +19,7 @@ typedef struct dmi_safetensors_entry {
     const char *dtype; /* "F32", "I64", ... */
     int32_t rank;
     int64_t shape[DMI_SAFETENSORS_RANK_MAX];
-    size_t offset; /* of the tensor's bytes behind the header */
+    size_t offset; /* of the tensor's bytes after the header */
     size_t size;   /* bytes; agrees with dtype and shape */
 } dmi_safetensors_entry;
 

@@ -158,7 +158,7 @@ static int32_t parse_offsets(dmi_host *host, const dmi_safetensors *file,
     const size_t available = file->size - file->data_start;
     if (begin < 0 || end < begin || (unsigned long long)end > available)
         return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
-                        "%s: tensor '%s': data_offsets %lld to %lld pass the data's %zu "
+                        "%s: tensor '%s': data_offsets %lld to %lld exceed the data's %zu "
                         "bytes: the file is cut short, or its header wrong",
                         file->from, entry->name, begin, end, available);
     if ((unsigned long long)(end - begin) != entry->size)

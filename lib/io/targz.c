@@ -43,7 +43,7 @@ static int32_t skip(dmi_host *host, dmi_targz *tar, uint64_t size, const char *w
     return status;
 }
 
-/* Reads to the end, so that gzip's checksum behind the archive's last block is compared too. */
+/* Reads to the end, so that gzip's checksum after the archive's last block is compared too. */
 static int32_t drain(dmi_host *host, dmi_targz *tar) {
     uint8_t discarded[8 * BLOCK];
     size_t got;

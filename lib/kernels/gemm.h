@@ -1,5 +1,5 @@
 /* Matrix products by the BLAS library that is linked, or without one by the library's own
- * products. gemm.c is the only file that sees CBLAS. BLAS's threads are held at one, since the
+ * products. gemm.c is the only file that includes CBLAS. BLAS's threads are held at one, since the
  * tasks of the pool already fill the processors. Matrices are row-major. */
 #ifndef DMI_KERNELS_GEMM_H
 #define DMI_KERNELS_GEMM_H

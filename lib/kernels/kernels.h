@@ -1,6 +1,6 @@
 /* The table of numeric kernels. Each family of kernels is one source file, compiled once for every
  * instruction set with DMI_ISA naming it (base, v3, v4), so the compiler vectorises it for that
- * set; a context picks one table for its life.
+ * set; a context picks one table once, at creation.
  *
  * Kernels are plain loops on float pointers and sizes: they never allocate, fail, take a lock or
  * start a thread. The operations above them partition the work into tasks. An image's result never

@@ -2,7 +2,7 @@
  * its sums, mostly from main memory, and again, mostly from L2, for the result. The sums run down
  * the pixels of each channel: within a block of pixels in float about the block's mean, across
  * blocks and across a group's channels in double. So a group's bits depend neither on the span nor
- * on the range of channels, and a large mean does not swamp small deviations. */
+ * on the range of channels, and a large mean does not absorb small deviations. */
 #include <math.h>
 
 #include "kernels/norm_common.h"

@@ -15,7 +15,7 @@
  * before a statement is the loop over them, for i from 0 to n - 1. */
 #include "kernels/norm_common.h"
 
-/* How a strip is processed. The ladders of `if` pass it as constants to functions that are always
+/* How a strip is processed. The if-else chains pass it as constants to functions that are always
  * inlined, so that each call is compiled for its mode and no test is left in a loop. */
 typedef struct backward_mode {
     bool silu;         /* du is computed by the derivative of SiLU, or else read */

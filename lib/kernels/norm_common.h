@@ -68,7 +68,7 @@ static inline size_t block_end(const strip *s, size_t p0) {
     return p0 + dmi_min_size(s->pixels - p0, BLOCK);
 }
 
-/* The constants of each channel of a strip; zeros behind its last channel. */
+/* The constants of each channel of a strip; zeros after its last channel. */
 typedef struct channel_constants {
     float mean[WIDTH], rstd[WIDTH], gain[WIDTH], offset[WIDTH];
 } channel_constants;

@@ -35,8 +35,8 @@ typedef struct panel_layout {
 typedef void tile_function(float *c, const float *a, const float *b, const float *ahead,
                            const float *matrix, const panel_layout *l);
 
-/* `floats` behind p, which may lie outside of the array: for prefetches only. */
-static inline const float *behind(const float *p, size_t floats) {
+/* p + floats, which may lie outside of the array: for prefetches only. */
+static inline const float *address_after(const float *p, size_t floats) {
     return (const float *)((uintptr_t)p + floats * sizeof *p);
 }
 
@@ -81,7 +81,7 @@ static inline __attribute__((always_inline)) void multiply_tile(
     for (int32_t i = 0; i < k; i++) {
         vec b0 = load(b), b1 = load(b + W);
         prefetch(ahead, 0), prefetch(ahead, W);
-        ahead = behind(ahead, ahead_step);
+        ahead = address_after(ahead, ahead_step);
         /* Sixteen steps of k are one cache line of each row of a: step i prefetches that of one row
          * of the next tile. */
         if (transposed) prefetch(row[0], AHEAD * lda);
@@ -188,13 +188,14 @@ static inline __attribute__((always_inline)) void multiply_panel(const operands 
                             .ahead_step = is_block ? PANEL / tile_count : o->ldb,
                             .bias = to->addend.bias,
                             .matrix_stride = to->addend.stride};
-    const float *matrix = to->addend.matrix, *ahead = behind(b, is_block ? block : AHEAD * o->ldb);
+    const float *matrix = to->addend.matrix,
+                *ahead = address_after(b, is_block ? block : AHEAD * o->ldb);
     int32_t rows;
     for (int32_t r = 0; r < o->rows; r += rows) {
         rows = next_rows(o->rows - r);
         tiles[o->transposed][rows](to->c + (size_t)r * to->ldc, row_of_a(o, r), b, ahead,
                                    matrix ? matrix + (size_t)r * l.matrix_stride : NULL, &l);
-        if (is_block) ahead = behind(ahead, block / tile_count);
+        if (is_block) ahead = address_after(ahead, block / tile_count);
     }
 }
 

@@ -69,7 +69,7 @@ void DMI_KERNEL(moments)(double *mean, double *variance, const float *x, size_t 
 }
 
 /* Hoare's selection: reorders x [n] so that x[k] is what sorting would put there, nothing before it
- * is larger and nothing behind it smaller. */
+ * is larger and nothing after it smaller. */
 static void select(double *x, size_t n, size_t k) {
     size_t low = 0, high = n - 1;
     while (low < high) {

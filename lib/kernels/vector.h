@@ -85,7 +85,7 @@ static inline void end_streaming(void) {
 #endif
 }
 
-/* Prefetches the cache line `floats` behind p, which may lie outside of the array. Always inline:
+/* Prefetches the cache line at p + floats, which may lie outside of the array. Always inline:
  * gcc takes such a function for one without effect, and drops calls that it does not inline at
  * once. */
 static inline __attribute__((always_inline)) void prefetch(const float *p, size_t floats) {

@@ -44,7 +44,7 @@ typedef struct pixel_row {
 } pixel_row;
 
 /* B^T d down `count` columns of pixels, `vectors` vectors of each: to [count][6][STRIP_FLOATS]. The
- * next input, `ahead` floats behind, is prefetched. */
+ * next input, `ahead` floats further, is prefetched. */
 static __attribute__((noinline)) void transform_columns(float *to, const pixel_row rows[TILE_IN],
                                                         int32_t count, int32_t vectors,
                                                         size_t ahead) {
@@ -159,7 +159,7 @@ void DMI_KERNEL(winograd_input)(const dmi_winograd_shape *s, int32_t first, int3
         strip p = strip_of(s, at, count, x);
         for (int32_t c = c0; c < c1; c += STRIP_FLOATS) {
             int32_t channels = dmi_min(c1 - c, STRIP_FLOATS);
-            /* The next input: the same pixels' next channels, or behind the last the first channels
+            /* The next input: the same pixels' next channels, or after the last the first channels
              * of the next strip. */
             size_t ahead = c + channels < c1
                                ? STRIP_FLOATS

@@ -15,7 +15,7 @@ typedef struct dmi_winograd_shape {
     bool sum2x2;       /* backward of upsample: y is [n, h/2, w/2, co], each pixel the sum of 2x2 */
     bool non_temporal; /* y is not read soon: where it is large, non-temporal stores write it */
     int32_t workers;   /* that forward should have tasks for. Where blocks are too few, each is
-                          divided by channels of y, at the price of transforming its input again.
+                          divided by channels of y, at the cost of transforming its input again.
                           No result depends on it */
 } dmi_winograd_shape;
 

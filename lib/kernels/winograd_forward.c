@@ -4,10 +4,10 @@
 #include "kernels/product.h"
 #include "kernels/winograd_tiles.h"
 
-/* A block is as large as V and one panel's M leave room in an L2 of 1 MiB, so that reading U pays,
- * but has at least BLOCK_TILES_MIN tiles, below which the products would wait for U. The number of
- * blocks is rounded so that few threads finish together; where there are fewer blocks than workers,
- * each block's panels are divided among several tasks. */
+/* A block is as large as V and one panel's M leave room in an L2 of 1 MiB, so that reading U costs
+ * little per tile, but has at least BLOCK_TILES_MIN tiles, below which the products would wait for
+ * U. The number of blocks is rounded so that few threads finish together; where there are fewer
+ * blocks than workers, each block's panels are divided among several tasks. */
 enum { BLOCK_FLOATS = 150 * 1024, BLOCK_TILES_MIN = 24, BLOCK_TILES_MAX = 96, BLOCKS_MULTIPLE = 4 };
 
 /* The tasks of a convolution, and the layout of a worker's scratch. */

@@ -5,7 +5,7 @@
  * with the matrices of winograd_points.h, x and dy being a tile's pixels. At each of the 36 points
  * the sum is a product of depth `tiles`: dU [in, out] = V^T [in, tile] D [tile, out]. A task is a
  * block of input channels by output channels and a group of tiles, which is processed in rounds: V,
- * D and the block's dU stay in one processor's L2, at the price of transforming x again for each
+ * D and the block's dU stay in one processor's L2, at the cost of transforming x again for each
  * block of output channels and dy for each of input channels. The caller adds the groups' dw. */
 #include <string.h>
 
@@ -88,7 +88,7 @@ size_t DMI_KERNEL(winograd_gradient_floats)(const dmi_winograd_shape *s) {
 }
 
 /* d[point * step] = A dy A^T for one vector of channels, from c on, of the tile's 4x4 pixels of dy;
- * the pixels of the next tile, `ahead` floats behind these, are prefetched. */
+ * the pixels of the next tile, `ahead` floats after these, are prefetched. */
 static inline void transform_vector(float *d, size_t step, const float *const *pixels, size_t c,
                                     size_t ahead) {
     vec rows[TILE_IN][TILE_OUT], result[TILE_IN];
@@ -108,7 +108,7 @@ static inline void transform_vector(float *d, size_t step, const float *const *p
     }
 }
 
-/* d = D of the tile at `at` and the block's output channels. Channels behind the last one and
+/* d = D of the tile at `at` and the block's output channels. Channels past the last one and
  * pixels outside the image count as zeros. */
 static void transform_dy(float *d, const float *dy, const dmi_winograd_shape *s, const layout *l,
                          const block *b, tile_position at) {

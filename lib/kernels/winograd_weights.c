@@ -1,5 +1,5 @@
 /* U = G g G^T for every pair of channels, in the panels that product.h reads: [panel of
- * out][point][in][PANEL]. Columns behind the last channel are zero. */
+ * out][point][in][PANEL]. Columns past the last channel are zero. */
 #include <string.h>
 
 #include "kernels/product.h"

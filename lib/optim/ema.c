@@ -1,4 +1,4 @@
-/* See ema.h. */
+/* See ema.h. The update itself is in kernels/adamw.c. */
 #include "optim/ema.h"
 
 #include <math.h>

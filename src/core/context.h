@@ -38,7 +38,7 @@ int32_t dmi_enter_nested(dm_context *context);
 dm_status dmi_leave_nested(dm_context *context, int32_t entered, dm_status status);
 
 /* ---- callbacks ----
- * Before a callback of the caller's is called. */
+ * Before a custom callback is called. */
 void dmi_callback_begin(dm_context *context);
 /* After it returned: DM_OK for 0; else an error whose text begins with `what`, as in "sampler: the
  * progress callback". The status is DM_ERROR_CALLBACK_FAILED if the callback gave a reason by
@@ -46,9 +46,9 @@ void dmi_callback_begin(dm_context *context);
 dm_status dmi_callback_result(dm_context *context, int32_t returned, dm_status otherwise,
                               const char *what);
 
-/* ---- holding a context beyond its handle, for networks and their weights ---- */
+/* ---- references beyond the caller's handle, for networks and their weights ---- */
 void dmi_context_hold(dm_context *context);
-/* Destroys the context if its handle is gone and this was the last hold. */
+/* Destroys the context if its handle is gone and this was the last reference. */
 void dmi_context_release(dm_context *context);
 
 #endif

@@ -49,7 +49,7 @@ static const dmi_enum_value schedule_kind[] = {
     {DM_SCHEDULE_SIGMOID, "sigmoid", "betas on a sigmoid (Xu et al. 2022)"},
     {DM_SCHEDULE_FLOW, "flow", "straight line from image to noise (Lipman et al. 2023)"},
     {DM_SCHEDULE_EDM, "edm", "sigma on a power law (Karras et al. 2022)"},
-    {DM_SCHEDULE_CUSTOM, "custom", "betas of the caller's"},
+    {DM_SCHEDULE_CUSTOM, "custom", "betas supplied by the caller"},
 };
 static const dmi_enum_value series[] = {
     {DM_SERIES_BETA, "beta", "beta"},
@@ -142,7 +142,7 @@ static const dmi_enum_value solver[] = {
      "the default: 20 to 100 steps; a seed gives much the same image at any number"},
     {DM_SOLVER_PNDM, "pndm", "as plms with a more exact start, which takes 9 more evaluations"},
     {DM_SOLVER_PLMS, "plms", "20 to 50 steps, deterministic; superseded by dpmpp"},
-    {DM_SOLVER_EULER, "euler", "simple and robust, 20 to 50 steps; churn adds noise on the way"},
+    {DM_SOLVER_EULER, "euler", "simple and robust, 20 to 50 steps; churn adds noise before each step"},
     {DM_SOLVER_EULER_ANCESTRAL, "euler_ancestral",
      "20 to 50 steps with fresh noise; does not converge to one image"},
     {DM_SOLVER_HEUN, "heun", "EDM's: very exact; 18 steps take 35 evaluations"},

@@ -49,9 +49,10 @@ static bool grid_side(uint64_t cells, int32_t side, int32_t scale, int32_t gap, 
 
 static dm_status measure_grid(dm_image_grid_options *o, const dm_image_grid_options *options,
                               int32_t *height, int32_t *width) {
-    dmi_host nobody = {0};
+    dmi_host no_context = {0};
     if (!options) return DM_ERROR_INVALID_ARGUMENT;
-    dm_status status = dmi_struct_read_checked(&nobody, &dmi_struct_image_grid_options, o, options);
+    dm_status status =
+        dmi_struct_read_checked(&no_context, &dmi_struct_image_grid_options, o, options);
     if (status) return status;
     const uint64_t rows = (o->count - 1) / (uint64_t)o->columns + 1;
     if (!has_format(o->channels) || !grid_side(rows, o->height, o->scale, o->gap, height) ||

@@ -51,7 +51,7 @@ dm_status dmi_struct_load(dmi_host *host, const dmi_safetensors *file, const dmi
         if (of->members[i].saved) status = load_member(host, file, of, &of->members[i], values);
     if (!status) status = dmi_struct_check(host, of, values);
     if (status != DM_ERROR_INVALID_ARGUMENT) return status;
-    /* A value out of its range is the file's fault here, not the caller's. */
+    /* A value of the file out of its range is reported as DM_ERROR_BAD_FORMAT. */
     return dmi_fail(host, DM_ERROR_BAD_FORMAT, "%s: %s", dmi_safetensors_from(file), host->error);
 }
 

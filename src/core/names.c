@@ -43,8 +43,8 @@ dm_status dm_struct_member(const char *name, int32_t index, dm_member_info *info
         .default_text = m->default_text,
         .help = m->help,
     };
-    dmi_host nobody = {0};
-    return dmi_struct_write_back(&nobody, &dmi_struct_member_info, info, &full);
+    dmi_host no_context = {0};
+    return dmi_struct_write_back(&no_context, &dmi_struct_member_info, info, &full);
 }
 
 /* ---- enumerations ---- */
@@ -89,7 +89,7 @@ dm_status dm_enum_value(const char *name, const char *text, int32_t *value) {
 
 /* ---- options by name ---- */
 
-/* The member of an initialised struct of the caller's, which may be of an older version. */
+/* The member of an initialised struct supplied by the caller, which may be of an older version. */
 static dm_status find_member(dmi_host *host, const char *name, const void *options,
                              const char *member, const dmi_struct **of, const dmi_member **out) {
     *of = NULL;
@@ -167,8 +167,8 @@ static dm_status set_option(dmi_host *host, const char *name, void *options, con
 
 dm_status dm_options_set(dm_context *context, const char *name, void *options, const char *member,
                          const char *value) {
-    dmi_host nobody = {0};
-    if (!context) return set_option(&nobody, name, options, member, value);
+    dmi_host no_context = {0};
+    if (!context) return set_option(&no_context, name, options, member, value);
     int32_t entered = dmi_enter_nested(context);
     if (!entered) return DM_ERROR_WRONG_STATE;
     return dmi_leave_nested(context, entered,
@@ -199,10 +199,10 @@ static dm_status get_option(dmi_host *host, const char *name, const void *option
 
 dm_status dm_options_get(dm_context *context, const char *name, const void *options,
                          const char *member, char *text, size_t capacity, size_t *size) {
-    dmi_host nobody = {0};
+    dmi_host no_context = {0};
     if (text && capacity) *text = 0;
     if (size) *size = 0;
-    if (!context) return get_option(&nobody, name, options, member, text, capacity, size);
+    if (!context) return get_option(&no_context, name, options, member, text, capacity, size);
     int32_t entered = dmi_enter_nested(context);
     if (!entered) return DM_ERROR_WRONG_STATE;
     return dmi_leave_nested(context, entered,

@@ -34,7 +34,7 @@ SAME(ERROR_THREAD);
 SAME(ERROR_CALLBACK_FAILED);
 SAME(ERROR_INTERNAL);
 
-/* The header's names, indexed by -status; the messages stand in core/enums.c. */
+/* The header's names, indexed by -status; the messages are in core/enums.c. */
 static const char *const names[] = {
     "DM_OK",
     "DM_ERROR_INVALID_ARGUMENT",

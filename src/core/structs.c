@@ -80,9 +80,9 @@ dm_status dmi_struct_init(const dmi_struct *of, void *target, size_t size) {
         double align;
         void *pointer;
     } full;
-    dmi_host nobody = {0};
+    dmi_host no_context = {0};
     dmi_struct_defaults(of, &full);
-    return dmi_struct_write(&nobody, of, target, size, &full);
+    return dmi_struct_write(&no_context, of, target, size, &full);
 }
 
 dm_status dmi_struct_read(dmi_host *host, const dmi_struct *of, void *values, const void *source) {

@@ -1,4 +1,4 @@
-/* Images that a callback of the caller's provides. */
+/* Images that a callback supplied by the caller provides. */
 #include <stdio.h>
 
 #include "dataset/dataset.h"

@@ -1,4 +1,4 @@
-/* What all datasets share: their life, and the public functions on them. */
+/* What all datasets share: creation, destruction and the public functions on them. */
 #include "dataset/dataset.h"
 
 dm_status dm_dataset_item_init(dm_dataset_item *item, size_t size) {

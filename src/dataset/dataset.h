@@ -27,7 +27,7 @@ dm_status dmi_dataset_new(dm_dataset **out, dm_context *context);
 /* dm_dataset_destroy within a call of the context. NULL is accepted. */
 void dmi_dataset_free(dm_dataset *dataset);
 /* Refuses a count outside 1 to DMI_DATASET_COUNT_MAX. The table's range is of doubles, which cannot
- * tell 2^56 from 2^56 + 1. `owner` begins the message. */
+ * distinguish 2^56 from 2^56 + 1. `owner` begins the message. */
 dm_status dmi_dataset_check_count(dmi_host *host, const char *owner, uint64_t count);
 /* The bytes of one image. */
 size_t dmi_dataset_image_bytes(const dm_dataset *dataset);

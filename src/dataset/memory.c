@@ -39,11 +39,11 @@ static dm_status check_sizes(dmi_host *host, const dm_dataset_memory *m) {
                               (uint64_t)m->channels};
     for (size_t i = 0; i < sizeof sides / sizeof *sides; i++)
         if (sides[i] > SIZE_MAX || !dmi_mul(bytes, (size_t)sides[i], &bytes))
-            return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                            "dataset: 'count' is %llu; so many images of %d x %d x %d bytes cannot "
-                            "be addressed",
-                            (unsigned long long)m->count, (int)m->height, (int)m->width,
-                            (int)m->channels);
+            return dmi_fail(
+                host, DM_ERROR_INVALID_ARGUMENT,
+                "dataset: 'count' is %llu; this many images of %d x %d x %d bytes cannot "
+                "be addressed",
+                (unsigned long long)m->count, (int)m->height, (int)m->width, (int)m->channels);
     if (m->pixel_bytes != bytes)
         return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
                         "dataset: 'pixel_bytes' is %llu; %llu images of %d x %d x %d have %zu",

@@ -1,4 +1,4 @@
-/* The drawn shapes. Each is a signed distance, negative inside, in units of the shape's radius,
+/* The generated shapes. Each is a signed distance, negative inside, in units of the shape's radius,
  * with y pointing down. A pixel's coverage is the distance of its centre to the edge, clamped to
  * one pixel. */
 #include "dataset/shape_drawing.h"

@@ -1,4 +1,4 @@
-/* Drawn shapes: a dataset without a file. Image i follows from (seed, i). */
+/* Generated shapes: a dataset without a file. Image i follows from (seed, i). */
 #include "base/random.h"
 #include "dataset/dataset.h"
 #include "dataset/shape_drawing.h"
@@ -27,7 +27,7 @@ static dm_status read_shape(const dm_dataset *dataset, uint64_t index, uint8_t *
 
 static void free_state(dm_dataset *dataset) { dmi_free(&dataset->context->host, dataset->state); }
 
-/* The parameters determine the images, so none is drawn here. */
+/* The parameters determine the images, so none is generated here. */
 static uint64_t fingerprint(int32_t size, uint64_t count, uint64_t seed) {
     uint64_t hash = dmi_hash(DMI_HASH_START, "shapes", sizeof "shapes");
     hash = dmi_hash(hash, &size, sizeof size);

@@ -15,7 +15,7 @@ typedef struct dmi_level {
 double dmi_level_sigma(dmi_level level);
 /* log(signal / noise). */
 double dmi_level_lambda(dmi_level level);
-/* False where x is noise alone: there 1 / signal would exceed float's range. */
+/* False where x is pure noise: there 1 / signal would exceed float's range. */
 bool dmi_level_has_signal(dmi_level level);
 /* The variance of the noise that the forward process adds from the level `cleaner` to `noisier`:
  * noisier.noise^2 - (noisier.signal / cleaner.signal)^2 cleaner.noise^2. Between neighbouring

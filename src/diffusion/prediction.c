@@ -113,7 +113,7 @@ dm_status dmi_prediction_check(dmi_host *host, const char *owner, const dm_sched
     else if (prediction == DM_PREDICT_FLOW && kind != DM_SCHEDULE_FLOW)
         why = "a velocity needs the flow schedule";
     else if (prediction == DM_PREDICT_EPS && (kind == DM_SCHEDULE_FLOW || rescaled))
-        why = "the last timestep is noise alone, where x_0 cannot be computed from eps";
+        why = "the last timestep is pure noise, where x_0 cannot be computed from eps";
     if (!why) return DM_OK;
     return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                     "%s: the network's 'prediction' %d (%s) cannot be combined with the schedule's "

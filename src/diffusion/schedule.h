@@ -11,7 +11,7 @@ enum { DMI_TIMESTEPS_MAX = 100000 };
 
 struct dm_schedule {
     dm_context *context;
-    dm_schedule_options options; /* kind is DM_SCHEDULE_CUSTOM with betas of the caller's */
+    dm_schedule_options options; /* kind is DM_SCHEDULE_CUSTOM with custom betas */
     int32_t steps;               /* T */
     double *beta;                /* [T] */
     double *alpha_cumprod;       /* [T] */

@@ -88,7 +88,7 @@ dm_status dmi_schedule_read(dm_schedule **out, dm_context *context, const dmi_sa
                      ? read_betas(out, context, file, options.timesteps)
                      : dmi_schedule_create(out, context, &options);
     if (status != DM_ERROR_INVALID_ARGUMENT) return status;
-    /* Bad options are the file's fault here, not the caller's. */
+    /* Invalid options in a file are reported as DM_ERROR_BAD_FORMAT. */
     return dmi_fail(host, DM_ERROR_BAD_FORMAT, "'%s': %s", dmi_safetensors_from(file), host->error);
 }
 

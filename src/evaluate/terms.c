@@ -30,14 +30,14 @@ static void add_bound(dmi_evaluator *e, size_t i, const float *prediction, int32
     dmi_bound bound = dmi_loss_bound(e->schedule, t);
     dmi_level level = dmi_schedule_level(e->schedule, t);
     size_t n = e->n, at = i * n;
-    /* Where x_t is noise alone, no eps follows from x_0; the error of the mean is that of x_0 times
+    /* Where x_t is pure noise, no eps follows from x_0; the error of the mean is that of x_0 times
      * its factor (eq. 7). */
     bool as_x0 = t > 0 && !dmi_level_has_signal(level);
     const float *truth = as_x0 ? e->x_0 : e->noise;
     if (as_x0) bound.error = dmi_schedule_value(e->schedule, DM_SERIES_POSTERIOR_MEAN_X0, t);
     bound.factor = 0; /* no gradient */
-    /* The last step's variance is the posterior's in place of beta, which would blur the decoder;
-     * Ho et al. and Nichol and Dhariwal compute their figures so. */
+    /* The last step's variance is the posterior's in place of beta, which would widen the decoder
+     * distribution; Ho et al. and Nichol and Dhariwal compute their values so. */
     if (t == 0 && e->options.variance == DM_VARIANCE_FIXED_LARGE) bound.high = bound.low;
     write_bound_output(e, i, prediction, level, as_x0);
     double nats =
@@ -51,7 +51,7 @@ void dmi_evaluator_add_terms(dmi_evaluator *e, int32_t image) {
     const dmi_kernels *kernels = e->context->kernels;
     size_t i = (size_t)image, n = e->n, at = i * n, c = e->channels;
     int32_t t = e->timesteps[i], low;
-    double weight = dmi_evaluator_stratum(e, &low); /* t stands for so many timesteps */
+    double weight = dmi_evaluator_stratum(e, &low); /* t represents this many timesteps */
     bool learned = e->options.variance == DM_VARIANCE_LEARNED;
     const float *output = e->output + at * e->out_factor;
     float *prediction = e->input + at * e->in_factor; /* free again: the network has read it */

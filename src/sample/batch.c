@@ -100,7 +100,7 @@ static void renoise_task(void *data, int32_t task, int32_t worker) {
     (void)worker;
     dmi_run_draw_noise(job->run, i, DMI_STREAM_RENOISE, noise);
     const double *terms[] = {x};
-    /* Without a signal, x is noise alone and is drawn anew. */
+    /* Without a signal, x is pure noise and is sampled anew. */
     bool has_signal = dmi_level_has_signal(job->from);
     double factor = has_signal ? job->to.signal / job->from.signal : 0;
     double added = has_signal ? sqrt(dmi_variance_between(job->to, job->from)) : job->to.noise;

@@ -20,7 +20,7 @@ static dm_status allocate(dm_sampler *s, size_t images) {
     dmi_host *host = &s->context->host;
     dmi_sampler_buffers *b = &s->buffers;
     const dm_sampler_options *o = &s->options;
-    size_t n = s->elements, halves = o->guidance != 1 ? 2 : 1,
+    size_t n = s->elements, batches = o->guidance != 1 ? 2 : 1,
            in = 1 + (size_t)s->self_conditioning, out = 1 + (size_t)s->learned_variance;
     const struct {
         void *block; /* the address of the pointer */
@@ -32,15 +32,15 @@ static dm_status allocate(dm_sampler *s, size_t images) {
         {&b->x_0, n, sizeof(double), "sampler: x_0"},
         {&b->eps, n, sizeof(double), "sampler: eps"},
         {&b->quantile_scratch, o->threshold > 0 ? n : 0, sizeof(double), "sampler: quantiles"},
-        {&b->model_input, halves * in * n, sizeof(float), "sampler: model input"},
-        {&b->model_output, halves * out * n, sizeof(float), "sampler: model output"},
+        {&b->model_input, batches * in * n, sizeof(float), "sampler: model input"},
+        {&b->model_output, batches * out * n, sizeof(float), "sampler: model output"},
         {&b->prediction, n, sizeof(float), "sampler: prediction"},
         {&b->variance, out > 1 ? n : 0, sizeof(float), "sampler: learned variance"},
         {&b->noise, n, sizeof(float), "sampler: noise"},
         {&b->x_f32, n, sizeof(float), "sampler: x_t as floats"},
         {&b->x_0_f32, n, sizeof(float), "sampler: x_0 as floats"},
         {&b->torch_noise, n, sizeof(float), "sampler: noise, channels first"},
-        {&b->labels, halves, sizeof(int32_t), "sampler: labels"},
+        {&b->labels, batches, sizeof(int32_t), "sampler: labels"},
         {&b->faults, 1, sizeof(uint8_t), "sampler: faults"},
         {&b->torch, 1, sizeof(dmi_torch), "sampler: generators"},
     };

@@ -1,4 +1,4 @@
-/* The noise levels of a run: from the spacing and the grid, or from a list of the caller's. */
+/* The noise levels of a run: from the spacing and the grid, or from a custom list. */
 #include <math.h>
 
 #include "sample/sampler.h"
@@ -49,7 +49,7 @@ static dm_status apply_grid(dm_sampler *s) {
     if (!isfinite(first))
         return dmi_fail(&s->context->host, DM_ERROR_INVALID_ARGUMENT,
                         "sampler: 'grid' %d (%s) cannot be combined with the schedule: timestep %g "
-                        "is noise alone, where sigma is infinite",
+                        "is pure noise, where sigma is infinite",
                         (int)o->grid, dm_enum_name("dm_grid", o->grid), plan->timesteps[0]);
     /* The first and the last level stay as they are: computed from sigma, and so rounded, the last
      * could fall below the level at which the run ends. */
@@ -70,7 +70,7 @@ static dm_status spaced_levels(dm_sampler *s) {
     return apply_grid(s);
 }
 
-/* ---- lists of the caller's ---- */
+/* ---- custom lists ---- */
 
 static dm_status fail_entry(const dm_sampler *s, const char *name, int32_t i, double value,
                             const char *must) {
@@ -117,7 +117,7 @@ static dm_status set_final_level(dm_sampler *s) {
     if (!dmi_level_has_signal(timestep_0))
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                         "sampler: 'final_alpha_one' 0 cannot be combined with the schedule's "
-                        "'timesteps' %d: timestep 0, where the run would end, is noise alone",
+                        "'timesteps' %d: timestep 0, where the run would end, is pure noise",
                         (int)s->schedule->steps);
     if (s->options.custom_sigmas &&
         dmi_level_sigma(plan->levels[plan->steps - 1]) < dmi_level_sigma(timestep_0))

@@ -1,4 +1,5 @@
-/* Model evaluations of a batch; with guidance, both halves as one batch. */
+/* Model evaluations of a batch; with classifier-free guidance, the conditional and the
+ * unconditional batch as one. */
 #include <math.h>
 #include <string.h>
 
@@ -14,7 +15,7 @@ static bool is_guided(const dm_sampler *s, const dmi_stage *stage) {
     return o->guidance != 1 && share >= o->guidance_begin && share <= o->guidance_end;
 }
 
-/* The unconditional half: the same images, without a class. */
+/* The unconditional batch: the same images, without a class. */
 static void append_unconditional(const dmi_run *run, size_t images) {
     dmi_sampler_buffers *b = &run->sampler->buffers;
     size_t floats = run->sampler->elements * (1 + (size_t)run->sampler->self_conditioning);
@@ -47,12 +48,12 @@ static dm_status evaluate_denoiser(const dmi_run *run, const dmi_stage *stage,
 
 typedef struct guidance_job {
     const dmi_run *run;
-    size_t images; /* of the conditional half */
+    size_t images; /* of the conditional batch */
     bool guided;
 } guidance_job;
 
-/* Ho and Salimans 2022, eq. 6, with their w + 1; Lin et al. 2024, eq. 15 and 16. output may be
- * `conditional`. */
+/* Classifier-free guidance: Ho and Salimans 2022, eq. 6, with their w + 1; Lin et al. 2024, eq. 15
+ * and 16. output may be `conditional`. */
 static void guide(const dm_sampler *s, float *output, const float *conditional,
                   const float *unconditional) {
     const dmi_kernels *kernels = s->context->kernels;

@@ -27,7 +27,7 @@ void dmi_sampler_plan_free(dmi_host *host, dmi_sampler_plan *plan) {
     *plan = (dmi_sampler_plan){0};
 }
 
-/* Euler's step, for the steps that no solver's formula covers: to a level that is noise alone,
+/* Euler's step, for the steps that no solver's formula covers: to a level that is pure noise,
  * where sigma is infinite, or from a level without noise, where lambda is. It saves x and its
  * evaluation as the solver's own steps do, for the steps that follow. */
 static int32_t euler_step(const dmi_solver *solver, const dmi_path *path, int32_t i,

@@ -110,8 +110,7 @@ dm_status dmi_run_step(dmi_run *run) {
     const dmi_sampler_plan *plan = run->plan;
     dm_status status = run->batch_begun ? DM_OK : begin_steps(run);
     if (status) return status;
-    if (run->step == run->segment_first &&
-        run->repetition > 0) /* the only way back to a noisier level */
+    if (run->step == run->segment_first && run->repetition > 0) /* RePaint's resampling jump */
         dmi_run_renoise(run, plan->levels[run->segment_end], plan->levels[run->segment_first]);
     run->batch_steps_begun++;
     for (int32_t k = plan->stage_offsets[run->step];

@@ -23,7 +23,7 @@ typedef struct dmi_run {
     int32_t segment_first, segment_end, repetition;
     int32_t step;              /* of the plan */
     int32_t batch_steps_begun; /* in the current batch, repetitions included. It addresses the
-                                  noise that is drawn, 0 being the initial noise */
+                                  noise that is sampled, 0 being the initial noise */
     int32_t history_count;     /* entries pushed so far */
 } dmi_run;
 

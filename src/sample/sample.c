@@ -61,7 +61,7 @@ static size_t image_floats(const dmi_run *run) {
 }
 
 /* Moves a prepared run to s->held. */
-static dm_status hold(dm_sampler *s, const dmi_run *prepared) {
+static dm_status keep_run(dm_sampler *s, const dmi_run *prepared) {
     dmi_host *host = &s->context->host;
     dm_status status = dmi_alloc_zero(host, &s->held, 1, sizeof *s->held, "sampler: held run");
     if (status) return status;
@@ -80,7 +80,7 @@ static dm_status hold(dm_sampler *s, const dmi_run *prepared) {
 static dm_status start(dm_sampler *s, const dm_sampler_request *request) {
     dmi_run run;
     dm_status status = prepare(&run, s, request);
-    return status ? status : hold(s, &run);
+    return status ? status : keep_run(s, &run);
 }
 
 dm_status dm_sampler_start(dm_sampler *sampler, const dm_sampler_request *request) {
@@ -178,7 +178,7 @@ void dm_sampler_destroy(dm_sampler *sampler) {
     if (!sampler) return;
     dm_context *context = sampler->context;
     if (!dmi_enter(context)) return;
-    dmi_context_hold(context); /* which may be in the network's hands */
+    dmi_context_hold(context); /* which may be destroyed when the network releases it */
     release_held(sampler);
     dmi_sampler_free(sampler);
     dmi_leave(context, DM_OK);

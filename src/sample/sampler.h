@@ -25,21 +25,21 @@ typedef struct dmi_evaluation_level {
 } dmi_evaluation_level;
 
 /* Memory of a batch, with n = height * width * channels values per image. Allocated by the first
- * run with so many images, and kept. */
+ * run with this many images, and kept. */
 typedef struct dmi_sampler_buffers {
     size_t capacity;                  /* images */
     double *x, *saved_x, *x_0, *eps;  /* [capacity, n] */
     double *history[DMI_HISTORY_MAX]; /* a ring of solver->history_size blocks [capacity, n] */
     double *quantile_scratch;         /* [capacity, n] with dynamic thresholding, else NULL */
-    float *model_input;  /* [halves, capacity, n], twice n with self-conditioning; two halves with
+    float *model_input;  /* [batches, capacity, n], twice n with self-conditioning; two batches with
                             guidance */
-    float *model_output; /* [halves, capacity, n], twice n with a learned variance */
+    float *model_output; /* [batches, capacity, n], twice n with a learned variance */
     float *prediction;   /* [capacity, n], after guidance */
     float *variance;     /* [capacity, n] with a learned variance, else NULL */
     float *noise;        /* [capacity, n] */
     float *x_f32, *x_0_f32; /* [capacity, n] */
     float *torch_noise;     /* [capacity, n], channels first */
-    int32_t *labels;        /* [halves, capacity] */
+    int32_t *labels;        /* [batches, capacity] */
     uint8_t *faults;        /* [capacity], DMI_FAULT_* */
     dmi_torch *torch;       /* [capacity] generators */
 } dmi_sampler_buffers;
@@ -97,7 +97,7 @@ void dmi_sampler_plan_stages(dm_sampler *sampler, int32_t first);
 dmi_prediction_coefficients dmi_sampler_coefficients(const dm_sampler *sampler,
                                                      const dmi_stage *stage);
 
-/* buffers.c: memory, the network's included, for batches of so many images; steps then allocate
+/* buffers.c: memory, the network's included, for batches of this many images; steps then allocate
  * nothing. */
 dm_status dmi_sampler_reserve(dm_sampler *sampler, size_t images);
 /* The network's part of it, which other users of the network may have replaced. */

@@ -66,7 +66,7 @@ static bool is_flipped(const dmi_batch *batch, uint64_t position) {
     return batch->flip && (bits & 1) != 0;
 }
 
-/* True with that probability, drawn for `index` of the stream. */
+/* True with that probability, sampled for `index` of the stream. */
 static bool happens(const dmi_batch *batch, double probability, uint32_t stream, uint64_t index) {
     float u;
     dmi_random at = dmi_random_at(batch->seed, stream, index);
@@ -97,7 +97,7 @@ static const float *clean_image(const fill_job *job, int32_t i, float *scratch) 
     return scratch;
 }
 
-/* eps [elements], drawn into `scratch` unless the caller gave it. */
+/* eps [elements], sampled into `scratch` unless the caller supplied it. */
 static const float *noise_of(const fill_job *job, int32_t i, float *scratch) {
     const dmi_batch *b = job->batch;
     if (job->given && job->given->noise) return job->given->noise + (size_t)i * b->elements;

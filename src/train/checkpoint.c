@@ -151,7 +151,7 @@ dm_status dmi_checkpoint_restore(dm_trainer *trainer, const dmi_safetensors *fil
     return status ? status : dmi_checkpoint_read_tensors(host, file, trainer);
 }
 
-/* Options that cannot be combined are the file's fault here, not the caller's. */
+/* Options of a file that cannot be combined are reported as DM_ERROR_BAD_FORMAT. */
 static dm_status blame_file(dmi_host *host, const dmi_safetensors *file, dm_status status) {
     if (status != DM_ERROR_INVALID_ARGUMENT) return status;
     return dmi_fail(host, DM_ERROR_BAD_FORMAT, "%s: %s", dmi_safetensors_from(file), host->error);

@@ -1,4 +1,4 @@
-/* Copying an EMA out of a trainer. */
+/* Copying an EMA out of a trainer. The update itself is in lib/kernels/adamw.c. */
 #include <string.h>
 
 #include "train/trainer.h"

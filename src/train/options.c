@@ -147,9 +147,9 @@ static dm_status check_timesteps(dmi_host *host, const dm_schedule *schedule,
                                         o->timestep_sampling),
                       other = choice("the schedule's ", "kind", "dm_schedule_kind", kind);
     if (o->timestep_sampling == DM_TIMESTEPS_LOGIT_NORMAL && kind != DM_SCHEDULE_FLOW)
-        return refuse(host, sampling, other, "it draws levels of the flow schedule");
+        return refuse(host, sampling, other, "it samples levels of the flow schedule");
     if (o->timestep_sampling == DM_TIMESTEPS_LOG_NORMAL && kind != DM_SCHEDULE_EDM)
-        return refuse(host, sampling, other, "it draws sigma of the EDM schedule");
+        return refuse(host, sampling, other, "it samples sigma of the EDM schedule");
     return DM_OK;
 }
 

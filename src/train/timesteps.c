@@ -89,7 +89,7 @@ static int32_t timestep_at(const dmi_timesteps *s, double u) {
     return low;
 }
 
-/* ---- drawing ---- */
+/* ---- sampling ---- */
 
 dmi_noise_level dmi_timesteps_given(const dmi_timesteps *s, int32_t timestep) {
     return (dmi_noise_level){.level = dmi_schedule_level(s->schedule, timestep),

@@ -1,4 +1,4 @@
-/* The life of a trainer, and what can be done between steps. */
+/* Creation and destruction of a trainer, and what can be done between steps. */
 #include "train/trainer.h"
 
 #include <string.h>
@@ -221,7 +221,7 @@ void dm_trainer_destroy(dm_trainer *trainer) {
     if (!trainer) return;
     dm_context *context = trainer->context;
     if (!dmi_enter(context)) return;
-    dmi_context_hold(context); /* which may be in the network's hands */
+    dmi_context_hold(context); /* which may be destroyed when the network releases it */
     dmi_trainer_free(trainer);
     dmi_leave(context, DM_OK);
     dmi_context_release(context);

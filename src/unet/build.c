@@ -71,8 +71,8 @@ static dmi_value middle(builder *u, dmi_value h) {
     return resnet(u, "mid_block.resnets.1", h, DMI_NONE, c);
 }
 
-/* One block more than on the way down, each on [hidden, skip]; then twice the size. diffusers'
- * names count these levels from the middle. */
+/* One block more than in the encoder, each on [hidden, skip]; then twice the size. diffusers'
+ * names count these levels from the mid block. */
 static dmi_value up_level(builder *u, int32_t level, dmi_value h) {
     char name[LAYER_NAME_MAX];
     int32_t index = u->o->levels - 1 - level;

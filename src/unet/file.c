@@ -48,7 +48,7 @@ dm_status dmi_unet_read_metadata(dmi_host *host, const dmi_safetensors *file,
     *null_class = state.null_class;
     status = dmi_unet_check_options(host, options);
     if (status != DM_ERROR_INVALID_ARGUMENT) return status;
-    /* Options that cannot be combined are the file's fault here, not the caller's. */
+    /* Options of a file that cannot be combined are reported as DM_ERROR_BAD_FORMAT. */
     return dmi_fail(host, DM_ERROR_BAD_FORMAT, "%s: %s", dmi_safetensors_from(file), host->error);
 }
 
@@ -145,7 +145,7 @@ static dm_status read_network(dm_unet **out, dm_context *context, const dmi_safe
     status = dmi_unet_new(&unet, context, &options);
     if (status) return status;
     dmi_params *params = &unet->weights->params;
-    /* Checked before the memory that malicious options may ask for is allocated: the file must have
+    /* Checked before the memory that malicious options may request is allocated: the file must have
      * all of the tensors. */
     status = dmi_unet_check_block(host, file, unet, prefix);
     if (!status) status = dmi_params_allocate(host, params);

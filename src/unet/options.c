@@ -29,8 +29,8 @@ dm_status dm_unet_options_preset(dm_unet_options *options, size_t size, dm_prese
             break;
         default: return DM_ERROR_INVALID_ARGUMENT;
     }
-    dmi_host nobody = {0};
-    return dmi_struct_write(&nobody, &dmi_struct_unet_options, options, size, &o);
+    dmi_host no_context = {0};
+    return dmi_struct_write(&no_context, &dmi_struct_unet_options, options, size, &o);
 }
 
 /* ---- rules ---- */

@@ -1,4 +1,4 @@
-/* The life of a network: create, share, destroy. build.c defines the network itself. */
+/* Creation, sharing and destruction of a network. build.c defines the network itself. */
 #include "unet/unet.h"
 
 #include "layers/layers.h"
@@ -139,7 +139,7 @@ void dm_unet_destroy(dm_unet *unet) {
     if (!unet) return;
     dm_context *context = unet->context;
     if (!dmi_enter(context)) return;
-    dmi_context_hold(context); /* which may be in its last networks' hands */
+    dmi_context_hold(context); /* which may be destroyed when its last network releases it */
     destroy(unet);
     dmi_leave(context, DM_OK);
     dmi_context_release(context);

@@ -41,8 +41,8 @@ struct dm_unet {
 
 /* A network of checked options whose parameters are declared and not yet allocated. */
 dm_status dmi_unet_new(dm_unet **out, dm_context *context, const dm_unet_options *options);
-/* Frees a network without users. NULL is accepted. The network holds its context: where the
- * caller's handle of the context may be gone, the call in progress needs a hold of its own. */
+/* Frees a network without users. NULL is accepted. The network retains its context: where the
+ * caller's handle of the context may be gone, the call in progress needs a reference of its own. */
 void dmi_unet_free(dm_unet *unet);
 /* One user more, within a call of the context: dm_unet_destroy then takes effect with the last
  * user. */
@@ -70,8 +70,8 @@ dm_status dmi_unet_forward(dm_unet *unet, float *output, const float *x, const d
 dm_status dmi_unet_denoise(dm_unet *unet, float *output, const float *x, double time,
                            const int32_t *labels, size_t count);
 
-/* Labels of the caller's: [count], NULL for none. Refused if the network has no classes, or if one
- * is outside -1 to classes - 1: "unet: label 3 is 12; ...". */
+/* Labels supplied by the caller: [count], NULL for none. Refused if the network has no classes, or
+ * if one is outside -1 to classes - 1: "unet: label 3 is 12; ...". */
 dm_status dmi_unet_check_labels(dmi_host *host, const char *owner, const int32_t *labels,
                                 uint64_t count, int32_t classes);
 /* The row of the class embedding for a label; the last row means "no class". */

@@ -1,4 +1,4 @@
-/* See weights.h. Taking the weights acquires what was written before they were given back. */
+/* See weights.h. Taking the weights acquires what was written before they were released. */
 #include "unet/weights.h"
 
 dm_status dmi_unet_weights_create(dmi_unet_weights **out, dm_context *owner) {

@@ -27,7 +27,7 @@ void dmi_unet_weights_release(dmi_unet_weights *weights);
 bool dmi_unet_weights_lock(dmi_unet_weights *weights);
 void dmi_unet_weights_unlock(dmi_unet_weights *weights);
 
-/* A share: a reference, and a hold on the owner's context. False: the weights are in exclusive use.
+/* A share: a reference, and one to the owner's context. False: the weights are in exclusive use.
  * Reads and writes nothing but atomic state, so the owner's context may be busy meanwhile. */
 bool dmi_unet_weights_share(dmi_unet_weights *weights);
 void dmi_unet_weights_unshare(dmi_unet_weights *weights);

@@ -1,5 +1,5 @@
 /* The library's own convolutions beside im2col by the linked BLAS, at the presets' shapes and with
- * the kernels of one instruction set: docs/performance.md, "Where BLAS would pay". */
+ * the kernels of one instruction set: docs/performance.md, "Where BLAS is faster". */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

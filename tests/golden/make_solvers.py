@@ -146,7 +146,7 @@ def third_order(self, model_output_list, *args, sample=None, noise=None, **kwarg
     return sigma / sigma0 * sample - alpha * left * m0 + alpha * (left / h + 1) * d1 - alpha * ((left + h) / h**2 - 0.5) * d2
 
 
-def from_noise_alone(self, sigma):
+def from_pure_noise(self, sigma):
     """The limit that diffusers' formula misses, inf * 0, so that the signal may be exactly 0."""
     if torch.isinf(sigma):
         return torch.tensor(0.0), torch.tensor(1.0)
@@ -163,7 +163,7 @@ class EDMMultistep(EDMDPMSolverMultistepScheduler):
 
 
 class UniPCAfterNoise(UniPCMultistepScheduler):
-    """After noise alone, where lambda is infinite and no polynomial goes through its x_0, it restarts: that step isn't
+    """After pure noise, where lambda is infinite and no polynomial goes through its x_0, it restarts: that step isn't
     corrected, and the next is of first order. Diffusers' own handling, with 2^-24 for the signal squared, ends 4e-4 away after 12
     steps, of which 2e-4 is the signal's."""
 
@@ -183,7 +183,7 @@ def by_lambda(case, scheduler_class, steps, prediction="epsilon", kind="linear",
     scheduler = scheduler_class(trained_betas=betas_of(kind), prediction_type=prediction, **config)
     if kind == "zero":
         scheduler.alphas_cumprod[-1] = 0
-        scheduler._sigma_to_alpha_sigma_t = from_noise_alone.__get__(scheduler)
+        scheduler._sigma_to_alpha_sigma_t = from_pure_noise.__get__(scheduler)
     if flow and scheduler_class is UniPCMultistepScheduler:  # else it starts at 1 - 1e-6
         scheduler.set_timesteps(sigmas=(0.999 * np.arange(steps, 0, -1) / steps))
     else:

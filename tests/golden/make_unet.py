@@ -18,7 +18,7 @@ T = [999.0, 0.0, 417.0, 3.25]
 
 # options, timesteps, labels (None: the network has none, or "no class" for all)
 CASES = {
-    # added after the first convolution; bottom-right; attention at one level and in the middle; more channels out than in
+    # added after the first convolution; bottom-right; attention at one level and in the mid block; more channels out than in
     "add": (Options(height=8, width=8, out_channels=6, channels=[8, 16], blocks=[1, 1], attention=[0, 1], norm_groups=4),
             T[:2], None),
     # scale and shift, two heads and more, cosine first, no shift of frequencies, other eps, padding all around, classes
@@ -33,7 +33,7 @@ CASES = {
     # one level: nothing is halved; one group; labels left out where the network has classes
     "one_level": (Options(height=5, width=7, in_channels=4, channels=[12], blocks=[2], attention=[1], norm_groups=1,
                           norm_eps=1e-3, attention_head_size=6, time_frequency_shift=0.5, classes=2), T[1:3], None),
-    # widths that fall and a first level with attention, one head by its size; no attention in the middle
+    # widths that fall and a first level with attention, one head by its size; no attention in the mid block
     "falling": (Options(height=16, width=8, channels=[16, 8], blocks=[1, 2], attention=[1, 0], norm_groups=4,
                         attention_head_size=16, mid_attention=0, time_channels=20, downsample_padding=u.PAD_ALL),
                 T[:1], None),

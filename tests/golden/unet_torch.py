@@ -127,7 +127,7 @@ class Sampler(nn.Module):
 
 
 class Block(nn.Module):
-    """What has the names resnets, attentions and one sampler: a level of the encoder or decoder, and the middle."""
+    """What has the names resnets, attentions and one sampler: a level of the encoder or decoder, and the mid block."""
 
     def __init__(self, o, widths, outputs, time_channels, attentions, up=False, down=False):
         super().__init__()
@@ -238,7 +238,7 @@ def main():
         down_block_types=("DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "UpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
         downsample_padding=0, flip_sin_to_cos=False, freq_shift=1, norm_eps=1e-6))
-    # With scale and shift, diffusers leaves the middle attention's norm out unless attn_norm_num_groups is given.
+    # With scale and shift, diffusers leaves the norm of the mid block's attention out unless attn_norm_num_groups is given.
     o = Options(height=16, width=16, channels=[32, 64], blocks=[1, 1], attention=[1, 0], norm_groups=8, norm_eps=1e-5,
                 attention_head_size=8, time_embedding=TIME_SCALE_SHIFT, time_frequency_shift=0.0, time_cos_first=1,
                 downsample_padding=PAD_ALL, classes=4, time_channels=48)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs the examples end to end on drawn shapes: train, stop by Ctrl-C, resume, sample.
+# Runs the examples end to end on generated shapes: train, stop by Ctrl-C, resume, sample.
 #   examples.sh BUILD
 set -eu
 build=$1

@@ -1,7 +1,7 @@
 /* Options at random, many thousand times: whatever they are, they are refused or give finite
  * images, and an image is the same alone and in a batch. What tests of single options miss are
- * two at an edge together: a chain of one timestep, a grid whose last step leads nowhere, a flow
- * that starts at noise alone. */
+ * two at an edge together: a chain of one timestep, a grid whose last step has length zero, a flow
+ * that starts at pure noise. */
 #include "sample/solver.h"
 #include "support/sampling.h"
 
@@ -16,7 +16,7 @@ static int32_t below(int32_t n) {
 
 static bool rarely(void) { return below(6) == 0; }
 
-/* Its output is bounded, so that a growth without bounds is the solver's fault. */
+/* Its output is bounded, so that a growth without bounds is caused by the solver. */
 static int32_t bounded(void *user, const dm_denoiser_input *input, float *output, size_t size) {
     const float *x = input->x;
     float time = (float)input->time;

@@ -318,8 +318,8 @@ START_TEST(files_of_the_wrong_length_are_refused) {
             *longer = calloc(size + 1, 1);
     const char *path = path_in(folder, "part");
     training_write_file(path, bytes, size - 1);
-    refuse_load(folder, path, BAD, "data_offsets|pass the data's");
-    refuse_resume(folder, path, BAD, "data_offsets|pass the data's");
+    refuse_load(folder, path, BAD, "data_offsets|exceed the data's");
+    refuse_resume(folder, path, BAD, "data_offsets|exceed the data's");
     memcpy(longer, bytes, size);
     training_write_file(path, longer, size + 1);
     refuse_load(folder, path, BAD, "1 bytes follow the last tensor");
@@ -453,10 +453,11 @@ START_TEST(ten_megabytes) {
 
     test_untouched untouched = test_untouched_begin(context, folder);
     test_refused(context, dm_unet_create(&unet, context, &o, 1), DM_ERROR_LIMIT_EXCEEDED,
-                 "parameters: 34.3 MB would pass the memory limit of 10.0 MB|in use");
+                 "parameters: 34.3 MB would exceed the memory limit of 10.0 MB|in use");
     ck_assert_ptr_null(unet);
     test_refused(context, dm_unet_load(&unet, context, path, DM_WEIGHTS_DEFAULT),
-                 DM_ERROR_LIMIT_EXCEEDED, "34.3 MB would pass the memory limit of 10.0 MB|in use");
+                 DM_ERROR_LIMIT_EXCEEDED,
+                 "34.3 MB would exceed the memory limit of 10.0 MB|in use");
     ck_assert_ptr_null(unet);
     test_untouched_end(&untouched);
 

@@ -69,7 +69,7 @@ START_TEST(the_limit_is_kept) {
     ck_assert_ptr_null(second);
     ck_assert_str_eq(
         host.error,
-        "unet: the plan: 3.2 MB would pass the memory limit of 10.0 MB (8.1 MB in use)");
+        "unet: the plan: 3.2 MB would exceed the memory limit of 10.0 MB (8.1 MB in use)");
     ck_assert_uint_eq(host.allocations, 1);
     dmi_free(&host, first);
     ck_assert_int_eq(dmi_alloc(&host, &second, 3200000, "unet: the plan"), DMI_OK);

@@ -1,4 +1,4 @@
-/* Datasets: the drawn shapes and the caller's own images; CIFAR-10's files are in
+/* Datasets: the generated shapes and images supplied by the caller; CIFAR-10's files are in
  * test_cifar10.c. */
 #include "dataset/dataset.h"
 #include "support/allocator.h"

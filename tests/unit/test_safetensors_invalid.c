@@ -24,7 +24,7 @@ static const header_case header_cases[] = {
      8, DMI_OK, ""},
     {"{" A("2", "0", "8") "}", 9, BAD, "1 bytes follow the last tensor"},
     {"{}", 1, BAD, "1 bytes follow"},
-    {"{" A("2", "0", "8") "}", 7, BAD, "'a': data_offsets 0 to 8 pass the data's 7 bytes"},
+    {"{" A("2", "0", "8") "}", 7, BAD, "'a': data_offsets 0 to 8 exceed the data's 7 bytes"},
     {"{" A("2", "0", "8") "," B("2", "4", "12") "}", 12, BAD, "there is an overlap"},
     {"{" A("2", "0", "8") "," B("2", "0", "8") "}", 8, BAD, "there is an overlap"},
     {"{" A("2", "0", "8") "," B("2", "12", "20") "}", 20, BAD, "there is a gap"},

@@ -348,7 +348,7 @@ START_TEST(errors_are_the_shares) {
     for (uint64_t room = 1; room < 100000; room *= 8) { /* neither a list's item nor data fit */
         context->host.limit = used_by(context) + room;
         test_refused(other, network_forward(share, out, in.x, in.timesteps, NULL, 1),
-                     DM_ERROR_LIMIT_EXCEEDED, "owns the parameters|would pass the memory limit");
+                     DM_ERROR_LIMIT_EXCEEDED, "owns the parameters|would exceed the memory limit");
         ck_assert_str_eq(dm_context_error(context), text);
     }
     context->host.limit = 0;

@@ -107,7 +107,7 @@ static double flow_error(int32_t solver, int32_t intervals) {
     dm_schedule *flow;
     dm_sampler *sampler;
     double timesteps =
-        1120; /* a multiple of the numbers of intervals; the last timestep is noise alone */
+        1120; /* a multiple of the numbers of intervals; the last timestep is pure noise */
     ok(dm_schedule_options_init(&so, sizeof so));
     so.kind = DM_SCHEDULE_FLOW;
     so.timesteps = (int32_t)timesteps;

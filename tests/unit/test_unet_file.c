@@ -164,7 +164,7 @@ START_TEST(create_at_the_limit) {
     ck_assert_int_eq(dm_unet_options_preset(&o, sizeof o, DM_PRESET_SMALL), DM_OK);
     test_untouched untouched = test_untouched_begin(context, NULL);
     test_refused(context, dm_unet_create(&unet, context, &o, 1), DM_ERROR_LIMIT_EXCEEDED,
-                 "parameters: 34.3 MB would pass the memory limit of 10.0 MB|in use");
+                 "parameters: 34.3 MB would exceed the memory limit of 10.0 MB|in use");
     ck_assert_ptr_null(unet);
     test_untouched_end(&untouched);
     dm_context_destroy(context);

@@ -5,7 +5,7 @@
 #include "autograd/conv/partial_sums.h"
 #include "autograd/conv/taps.h"
 
-/* One side at least has so many channels, else the vectors would be mostly empty. */
+/* One side at least has this many channels, else the vectors would be mostly empty. */
 enum { CHANNELS_MIN = 16 };
 
 typedef struct winograd_job {

@@ -1,4 +1,5 @@
-/* Embedding lookup: the rows of a table that labels name. Conditions the network on classes. */
+/* Embedding lookup: the rows of a table, indexed by the labels. Conditions the network on classes.
+ */
 #include "autograd/ops.h"
 
 #include <string.h>

@@ -8,7 +8,7 @@ enum { X, GAMMA, BETA, SCALE_SHIFT, X2, INPUTS };
 
 enum {
     LINE = DMI_ALIGNMENT / (int)sizeof(float),
-    TASKS_MIN = 16,            /* tasks are made narrower than the kernels' span to have so many */
+    TASKS_MIN = 16, /* tasks are made narrower than the kernels' span to have this many */
     DU_FLOATS_MAX = 256 * 1024 /* of a worker's scratch for du: 1 MiB */
 };
 

@@ -60,7 +60,7 @@ DMI_STRUCT(dmi_struct_denoiser_input, "dm_denoiser_input", "denoiser");
 static const dmi_member denoiser_members[] = {
     SIZE_MEMBER,
     ENUM_RANGE(prediction, dm_prediction, "eps", DM_PREDICT_EPS, DM_PREDICT_EDM, TRANSIENT,
-        "What the output stands for."),
+        "What the output represents."),
     NUMBER(height, NULL, 1, 65536, TRANSIENT, "Height in pixels."),
     NUMBER(width, NULL, 1, 65536, TRANSIENT, "Width in pixels."),
     NUMBER(channels, NULL, 1, 65536, TRANSIENT, "Channels."),

@@ -35,7 +35,7 @@ static void uni_sum(dmi_sum *sum, const dmi_path *path, int32_t i, int32_t order
     double h = lambda_at(path, i) - lambda_at(path, i - 1);
     *sum = (dmi_sum){.factors = {0}};
     sum->factors[x] = to.noise / from.noise;
-    if (isinf(h)) { /* to the clean image, or from noise alone */
+    if (isinf(h)) { /* to the clean image, or from pure noise */
         sum->factors[begin[0]] = to.signal;
         return;
     }
