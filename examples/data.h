@@ -1,5 +1,4 @@
-/* The source of an example's training images: generated shapes, CIFAR-10, or a folder of PNG files.
- */
+/* The source of an example's images: generated shapes, CIFAR-10, or a folder of PNG files. */
 #ifndef EXAMPLES_DATA_H
 #define EXAMPLES_DATA_H
 

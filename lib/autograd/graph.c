@@ -52,7 +52,7 @@ static int32_t reserve(dmi_host *host, void *items, int32_t *capacity, int32_t c
 }
 
 static int32_t add_value(dmi_graph *graph, dmi_value *out, dmi_value_kind kind, dmi_shape shape,
-                         bool gradient) {
+                         bool needs_gradient) {
     if (!dmi_shape_valid(shape))
         return dmi_fail(graph->host, DMI_ERROR_LIMIT_EXCEEDED,
                         "graph: a tensor of %d x %d x %d x %d is too large", (int)shape.n,
@@ -62,7 +62,7 @@ static int32_t add_value(dmi_graph *graph, dmi_value *out, dmi_value_kind kind, 
     if (status) return status;
     graph->values[graph->value_count] = (dmi_value_info){.kind = kind,
                                                          .shape = shape,
-                                                         .gradient = gradient,
+                                                         .needs_gradient = needs_gradient,
                                                          .param = -1,
                                                          .alias_of = DMI_NONE,
                                                          .data_offset = SIZE_MAX,
@@ -71,8 +71,8 @@ static int32_t add_value(dmi_graph *graph, dmi_value *out, dmi_value_kind kind, 
     return DMI_OK;
 }
 
-int32_t dmi_graph_input(dmi_graph *graph, dmi_value *out, dmi_shape shape, bool gradient) {
-    return add_value(graph, out, DMI_VALUE_INPUT, shape, gradient);
+int32_t dmi_graph_input(dmi_graph *graph, dmi_value *out, dmi_shape shape, bool needs_gradient) {
+    return add_value(graph, out, DMI_VALUE_INPUT, shape, needs_gradient);
 }
 
 int32_t dmi_graph_param(dmi_graph *graph, dmi_value *out, int32_t param) {
@@ -98,7 +98,7 @@ int32_t dmi_graph_append(dmi_graph *graph, dmi_value *out, const dmi_op *op,
                          const dmi_value *inputs, int32_t input_count, const dmi_attributes *attr) {
     dmi_host *host = graph->host;
     dmi_node node = {.op = op, .output = DMI_NONE, .segment = graph->segment};
-    bool gradient = false;
+    bool needs_gradient = false;
     if (graph->arena)
         return dmi_fail(host, DMI_ERROR_WRONG_STATE, "%s: the graph is planned already", op->name);
     for (int32_t i = 0; i < DMI_INPUTS_MAX; i++) {
@@ -111,7 +111,7 @@ int32_t dmi_graph_append(dmi_graph *graph, dmi_value *out, const dmi_op *op,
         if (v->kind == DMI_VALUE_PARAM && param_used(graph, v->param))
             return dmi_fail(host, DMI_ERROR_INTERNAL, "%s: parameter '%s' has a user already",
                             op->name, graph->params->items[v->param].name);
-        gradient = gradient || v->gradient;
+        needs_gradient = needs_gradient || v->needs_gradient;
     }
     if (attr) node.attr = *attr;
     dmi_shape shape;
@@ -119,7 +119,8 @@ int32_t dmi_graph_append(dmi_graph *graph, dmi_value *out, const dmi_op *op,
     if (!status)
         status = reserve(host, &graph->nodes, &graph->node_capacity, graph->node_count,
                          sizeof(dmi_node));
-    if (!status) status = add_value(graph, &node.output, DMI_VALUE_ACTIVATION, shape, gradient);
+    if (!status)
+        status = add_value(graph, &node.output, DMI_VALUE_ACTIVATION, shape, needs_gradient);
     if (status) return status;
     graph->nodes[graph->node_count++] = node;
     *out = node.output;

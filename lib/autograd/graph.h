@@ -119,10 +119,10 @@ typedef enum dmi_value_kind {
 typedef struct dmi_value_info {
     dmi_value_kind kind;
     dmi_shape shape;
-    bool gradient;      /* backward computes its gradient */
-    int32_t param;      /* index in dmi_params, for parameters */
-    dmi_value alias_of; /* planned: its gradient is stored in this value's gradient; or DMI_NONE */
-    size_t data_offset; /* planned: offsets in the arena, in floats; SIZE_MAX: none */
+    bool needs_gradient; /* backward computes its gradient */
+    int32_t param;       /* index in dmi_params, for parameters */
+    dmi_value alias_of;  /* planned: its gradient is stored in this value's gradient; or DMI_NONE */
+    size_t data_offset;  /* planned: offsets in the arena, in floats; SIZE_MAX: none */
     size_t gradient_offset;
 } dmi_value_info;
 
@@ -169,8 +169,8 @@ int32_t dmi_graph_create(dmi_host *host, dmi_graph **out, const dmi_kernels *ker
 /* Before the parameters are freed. NULL is accepted. */
 void dmi_graph_destroy(dmi_graph *graph);
 
-/* An input, whose gradient backward computes if `gradient`. */
-int32_t dmi_graph_input(dmi_graph *graph, dmi_value *out, dmi_shape shape, bool gradient);
+/* An input, whose gradient backward computes if `needs_gradient`. */
+int32_t dmi_graph_input(dmi_graph *graph, dmi_value *out, dmi_shape shape, bool needs_gradient);
 /* Parameter `param` of graph->params as a value. One node at most may use it. */
 int32_t dmi_graph_param(dmi_graph *graph, dmi_value *out, int32_t param);
 /* Appends a node; the functions of ops.h call this. */

@@ -133,7 +133,7 @@ static void pass_gradients(memory_plan *p, live_ranges *gradient, dmi_node *n, i
     if (output->first.last < step) extend(output, step); /* an output of the graph lives longer */
     for (int32_t k = 0; k < DMI_INPUTS_MAX; k++) {
         dmi_value v = n->inputs[k];
-        if (v == DMI_NONE || !g->values[v].gradient || g->values[v].kind == DMI_VALUE_PARAM)
+        if (v == DMI_NONE || !g->values[v].needs_gradient || g->values[v].kind == DMI_VALUE_PARAM)
             continue;
         n->accumulates[k] = dmi_is_live(gradient[v].first);
         if (n->accumulates[k]) continue;
@@ -149,7 +149,7 @@ static void plan_gradients(memory_plan *p) {
     int32_t first_backward = g->node_count; /* step: forward has one for each node */
     for (dmi_value v = 0; v < g->value_count; v++) g->values[v].alias_of = DMI_NONE;
     for (int32_t i = 0; i < p->output_count && g->train; i++) /* the caller writes these */
-        if (g->values[p->outputs[i]].gradient)
+        if (g->values[p->outputs[i]].needs_gradient)
             gradient[p->outputs[i]].first = (dmi_live_range){first_backward, p->end};
     for (int32_t step = 0; step < g->step_count; step++)
         if (g->steps[step].phase == DMI_PHASE_BACKWARD)

@@ -19,16 +19,16 @@ bool dmi_is_output(dmi_value value, const dmi_value *outputs, int32_t count) {
 }
 
 /* A value has a gradient where an output depends on it and it depends on a parameter, or on an
- * input created with a gradient (dmi_value_info.gradient says the latter). */
+ * input created with a gradient (dmi_value_info.needs_gradient says the latter). */
 static void find_gradients(step_plan *p) {
     const dmi_graph *g = p->graph;
     for (int32_t i = 0; i < p->output_count; i++)
-        p->has_gradient[p->outputs[i]] = g->values[p->outputs[i]].gradient;
+        p->has_gradient[p->outputs[i]] = g->values[p->outputs[i]].needs_gradient;
     for (int32_t i = g->node_count - 1; i >= 0; i--) {
         const dmi_node *n = &g->nodes[i];
         for (int32_t k = 0; p->has_gradient[n->output] && k < DMI_INPUTS_MAX; k++)
             if (n->inputs[k] != DMI_NONE)
-                p->has_gradient[n->inputs[k]] = g->values[n->inputs[k]].gradient;
+                p->has_gradient[n->inputs[k]] = g->values[n->inputs[k]].needs_gradient;
     }
 }
 

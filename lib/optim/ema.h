@@ -11,8 +11,7 @@ enum { DMI_EMA_MAX = 4 };
 
 typedef struct dmi_ema {
     double decay; /* d, unless half_life is set */
-    bool warmup;  /* d is at most (1 + step) / (10 + step), so that early weights have little effect
-                   */
+    bool warmup;  /* d is at most (1 + step) / (10 + step), so that early weights count little */
     double half_life; /* above 0: d = 0.5^(images of a step / half_life) */
     double rampup;    /* above 0: the half-life is at most this times the images processed before */
 } dmi_ema;

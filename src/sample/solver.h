@@ -84,7 +84,7 @@ const dmi_solver *dmi_solver_find(dm_solver solver);
 
 /* A stage that evaluates the model at level i and does nothing yet. */
 dmi_stage dmi_stage_at(const dmi_path *path, int32_t i);
-/* Karras et al. 2022, algorithm 2: (in euler.c) adds noise before step i as the options say; the
+/* Karras et al. 2022, algorithm 2 (euler.c): adds noise before step i as the options say; the
  * stage then evaluates the model at the raised level. */
 void dmi_stage_add_churn(dmi_stage *stage, const dmi_path *path, int32_t i);
 /* to.signal x_0 + to.noise eps: the step of DDIM, and of Euler over sigma. */

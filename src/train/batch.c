@@ -119,8 +119,9 @@ static float label_row(const fill_job *job, int32_t i) {
     return dmi_unet_label_row(label, b->classes);
 }
 
-/* The network's input: c_in times x_t (Ho et al. 2020, eq. 4). With self-conditioning it has 0 as
- * previous estimate beside it, and `scratch` [elements] holds c_in x_t. */
+/* The network's input: adds noise (q_sample; Ho et al. 2020, eq. 4) and multiplies x_t by c_in.
+ * With self-conditioning it has 0 as previous estimate beside it, and `scratch` [elements] holds
+ * c_in x_t. */
 static void write_input(const fill_job *job, int32_t i, dmi_level level, double c_in,
                         const float *x_0, const float *eps, float *scratch) {
     const dmi_batch *b = job->batch;

@@ -9,7 +9,7 @@
 
 enum { GUARD_SIZE = 64, PATTERN = 0xa5 };
 
-/* A struct, all of it filled with the pattern, with a guard directly behind it. */
+/* A struct, all of it filled with the pattern, with a guard directly after it. */
 #define GUARDED(type, variable)                                                                    \
     struct {                                                                                       \
         type value;                                                                                \

@@ -1,4 +1,4 @@
-"""A whole run by a client that knows names only: trains a small network, saves, loads and samples.
+"""A whole run by a client that uses names only: trains a small network, saves, loads and samples.
     client.py libdiffusion.so FOLDER"""
 import ctypes
 import math

@@ -11,11 +11,11 @@ static int compare_main(bench_options *o) {
     json_t *rows = json_array();
     dm_context_options_init(&options, sizeof options);
     options.threads = o->settings[0].threads;
-    dm_context *context = subject_context(&options);
+    dm_context *context = workload_context(&options);
     coprocess_guard();
     printf("%s\n", dm_build_info());
-    printf("medians of %d rounds, ours and theirs in turn (smallest to largest); ratio: ours over "
-           "theirs\n",
+    printf("medians of %d rounds, libdiffusion and PyTorch in turn (smallest to largest); ratio: "
+           "libdiffusion over PyTorch\n",
            o->runs);
     if (!o->python) printf("without PyTorch; set PYTHON to a python3 that can import torch\n");
     fflush(stdout);

@@ -27,7 +27,7 @@ typedef struct bench_options {
     int ddim_runs;     /* 0: as `runs`, but 3 above base 64 */
     const char *modes; /* of PyTorch, with commas; NULL: chosen by the setting */
     char *python;      /* NULL: without PyTorch */
-    char *peer;        /* the script */
+    char *baseline;    /* PyTorch's script */
     char *json;
     char folder[512];  /* of the program, and of the logs */
     char program[512]; /* its path, to start workers */
@@ -36,7 +36,7 @@ typedef struct bench_options {
 /* Exits after a wrong option or --help. */
 void bench_options_read(bench_options *o, int argc, char **argv);
 
-/* ---- figures ---- */
+/* ---- measurements ---- */
 
 typedef struct series {
     double value[RUNS_MAX];
@@ -51,33 +51,33 @@ typedef struct summary {
 
 summary summarise(const series *s);
 
-/* One side of the comparison. */
-typedef struct party {
+/* A program under test: libdiffusion or a mode of PyTorch. */
+typedef struct tested_program {
     coprocess process;
-    const char *mode; /* PyTorch's; NULL: ours */
+    const char *mode; /* PyTorch's; NULL: libdiffusion */
     char name[64], log[560];
     series step, forward, ddim;
     series startup;   /* from before the fork to the end of the first step */
     double memory_mb; /* peak resident memory of training; 0: unknown */
     double import_mb; /* PyTorch's: the part of it that importing torch takes */
-} party;
+} tested_program;
 
 typedef struct comparison {
     setting set;
-    party ours, one, two; /* with all threads, with one, with two; `one` or `two` is empty if it
-                             equals `ours` */
-    party peers[MODES_MAX];
-    int peer_count;
+    tested_program library, one, two; /* with all threads, with one, with two; `one` or `two` is
+                             empty if it equals `library` */
+    tested_program baselines[MODES_MAX];
+    int baseline_count;
     double gflop; /* of a forward pass of the batch */
     double parameters;
     series sgemm;         /* the machine's rate in each round, GFLOP/s */
     const char *sgemm_of; /* whose BLAS had the best rate */
     double others;        /* processors that other programs used during the comparison */
-    char peer_version[64];
-    char modes[128]; /* storage of the peers' `mode` */
+    char baseline_version[64];
+    char modes[128]; /* storage of the baselines' `mode` */
 } comparison;
 
-/* Measures one setting, all parties in turn. sgemm: a context for the machine's SGEMM rate. */
+/* Measures one setting, all programs in turn. sgemm: a context for the machine's SGEMM rate. */
 void compare(comparison *c, const bench_options *o, const setting *set, dm_context *sgemm);
 
 /* SGEMM's rate in GFLOP/s with one product per thread, the best of several. */

@@ -32,23 +32,26 @@ static void clear_line(void) {
 /* ---- processes ---- */
 
 /* Its first line, or NULL. */
-static json_t *start(party *p, const bench_options *o, const setting *set, double *seconds) {
+static json_t *start(tested_program *p, const bench_options *o, const setting *set,
+                     double *seconds) {
     char base[16], batch[16], size[16], threads[16], images[16];
     snprintf(base, sizeof base, "%d", set->base);
     snprintf(batch, sizeof batch, "%d", set->batch);
     snprintf(size, sizeof size, "%d", set->size);
     snprintf(threads, sizeof threads, "%d", set->threads);
     snprintf(images, sizeof images, "%d", set->images);
-    const char *ours[] = {o->program, "--worker",  "--base", base,       "--batch", batch, "--size",
-                          size,       "--threads", threads,  "--images", images,    NULL};
-    const char *theirs[] = {o->python,  o->peer,  "--base", base,        "--batch",
-                            batch,      "--size", size,     "--threads", threads,
-                            "--images", images,   "--mode", p->mode,     NULL};
-    return coprocess_start(&p->process, p->name, (char *const *)(p->mode ? theirs : ours),
+    const char *library[] = {o->program, "--worker", "--base", base,        "--batch",
+                             batch,      "--size",   size,     "--threads", threads,
+                             "--images", images,     NULL};
+    const char *pytorch[] = {o->python,  o->baseline, "--base", base,        "--batch",
+                             batch,      "--size",    size,     "--threads", threads,
+                             "--images", images,      "--mode", p->mode,     NULL};
+    return coprocess_start(&p->process, p->name, (char *const *)(p->mode ? pytorch : library),
                            *p->log ? p->log : NULL, seconds);
 }
 
-static void start_ours(party *p, const bench_options *o, const setting *set, int threads) {
+static void start_library(tested_program *p, const bench_options *o, const setting *set,
+                          int threads) {
     setting changed = *set;
     double seconds;
     changed.threads = threads;
@@ -59,7 +62,7 @@ static void start_ours(party *p, const bench_options *o, const setting *set, int
     json_decref(ready);
 }
 
-static void start_peers(comparison *c, const bench_options *o) {
+static void start_baselines(comparison *c, const bench_options *o) {
     bool first = c->set.base == 64 && c->set.batch == 16 &&
                  c->set.size == 32; /* compiling takes minutes: by default once */
     const char *modes = o->modes ? o->modes
@@ -69,15 +72,15 @@ static void start_peers(comparison *c, const bench_options *o) {
     if (!o->python) return;
     snprintf(c->modes, sizeof c->modes, "%s", modes);
     char *rest = NULL, *mode = strtok_r(c->modes, ",", &rest);
-    for (; mode && c->peer_count < MODES_MAX; mode = strtok_r(NULL, ",", &rest)) {
-        party *p = &c->peers[c->peer_count++];
+    for (; mode && c->baseline_count < MODES_MAX; mode = strtok_r(NULL, ",", &rest)) {
+        tested_program *p = &c->baselines[c->baseline_count++];
         p->mode = mode;
         snprintf(p->name, sizeof p->name, "PyTorch, %s", mode);
         snprintf(p->log, sizeof p->log, "%s/bench-torch-%s.log", o->folder, mode);
         show_progress(c, p->name, 0, 0);
         json_t *ready = start(p, o, &c->set, &seconds);
         const char *version = json_string_value(json_object_get(ready, "ready"));
-        if (version) snprintf(c->peer_version, sizeof c->peer_version, "%s", version);
+        if (version) snprintf(c->baseline_version, sizeof c->baseline_version, "%s", version);
         json_decref(ready);
     }
 }
@@ -87,20 +90,20 @@ static void start_peers(comparison *c, const bench_options *o) {
 /* The faster of the BLAS that is linked here and PyTorch's: either may lack kernels for this
  * processor. */
 static void measure_sgemm(comparison *c, dm_context *context) {
-    double rate = sgemm_rate(context), theirs = -1;
-    for (int i = 0; i < c->peer_count && theirs < 0; i++) {
-        if (coprocess_running(&c->peers[i].process))
-            theirs = coprocess_request(&c->peers[i].process, "sgemm", "gflops");
+    double rate = sgemm_rate(context), pytorch = -1;
+    for (int i = 0; i < c->baseline_count && pytorch < 0; i++) {
+        if (coprocess_running(&c->baselines[i].process))
+            pytorch = coprocess_request(&c->baselines[i].process, "sgemm", "gflops");
     }
-    const char *blas = theirs > rate ? "SGEMM, torch" : "SGEMM";
-    if (theirs > rate) rate = theirs;
+    const char *blas = pytorch > rate ? "SGEMM, torch" : "SGEMM";
+    if (pytorch > rate) rate = pytorch;
     if (rate > summarise(&c->sgemm).high) c->sgemm_of = blas;
     c->sgemm.value[c->sgemm.count++] = rate;
 }
 
-/* Sends `request` to `count` parties in turn, `runs` times after `warm` rounds that are not
- * counted; the seconds go to the series at `offset` of each party. */
-static void run_rounds(comparison *c, party *const *who, int count, const char *request,
+/* Sends `request` to `count` programs in turn, `runs` times after `warm` rounds that are not
+ * counted; the seconds go to the series at `offset` of each program. */
+static void run_rounds(comparison *c, tested_program *const *who, int count, const char *request,
                        size_t offset, int warm, int runs, dm_context *sgemm) {
     for (int round = 1 - warm; round <= runs; round++) {
         show_progress(c, request, round, runs);
@@ -114,9 +117,9 @@ static void run_rounds(comparison *c, party *const *who, int count, const char *
     }
 }
 
-/* A short DDIM run of each party to warm up, and a second one; keeps ours and the modes of PyTorch
- * near the best. Returns their number. */
-static int near_best(comparison *c, party **who, int count, const char *request) {
+/* A short DDIM run of each program to warm up, and a second one; keeps libdiffusion and the modes
+ * of PyTorch near the best. Returns their number. */
+static int near_best(comparison *c, tested_program **who, int count, const char *request) {
     double seconds[MODES_MAX + 3], best = -1;
     int kept = 1;
     show_progress(c, "ddim, warming up", 0, 0);
@@ -134,10 +137,10 @@ static int near_best(comparison *c, party **who, int count, const char *request)
 
 /* Checks that both sides have the same network, by parameters and operations. */
 static void compare_networks(comparison *c) {
-    c->parameters = coprocess_request(&c->ours.process, "info", "parameters");
-    c->gflop = coprocess_request(&c->ours.process, "info", "gflop") * c->set.batch;
-    for (int i = 0; i < c->peer_count; i++) {
-        party *p = &c->peers[i];
+    c->parameters = coprocess_request(&c->library.process, "info", "parameters");
+    c->gflop = coprocess_request(&c->library.process, "info", "gflop") * c->set.batch;
+    for (int i = 0; i < c->baseline_count; i++) {
+        tested_program *p = &c->baselines[i];
         double parameters = coprocess_request(&p->process, "info", "parameters");
         double gflop = coprocess_request(&p->process, "info", "gflop") * c->set.batch;
         if (!coprocess_running(&p->process)) continue;
@@ -150,11 +153,11 @@ static void compare_networks(comparison *c) {
     }
 }
 
-/* New processes in turn: ours, and the first of PyTorch's modes that has run every step. */
+/* New processes in turn: libdiffusion, and the first of PyTorch's modes that has run every step. */
 static void measure_starts(comparison *c, const bench_options *o) {
-    party *pair[2] = {&c->ours, NULL};
-    for (int i = 0; i < c->peer_count && !pair[1]; i++) {
-        if (c->peers[i].step.count == o->runs) pair[1] = &c->peers[i];
+    tested_program *pair[2] = {&c->library, NULL};
+    for (int i = 0; i < c->baseline_count && !pair[1]; i++) {
+        if (c->baselines[i].step.count == o->runs) pair[1] = &c->baselines[i];
     }
     for (int round = 0; round < o->runs; round++) {
         show_progress(c, "start", round + 1, o->runs);
@@ -169,7 +172,7 @@ static void measure_starts(comparison *c, const bench_options *o) {
 }
 
 void compare(comparison *c, const bench_options *o, const setting *set, dm_context *sgemm) {
-    party *all[MODES_MAX + 3];
+    tested_program *all[MODES_MAX + 3];
     int count = 0, ddim_runs = o->ddim_runs                    ? o->ddim_runs
                                : set->base > 64 && o->runs > 3 ? 3
                                                                : o->runs;
@@ -178,16 +181,16 @@ void compare(comparison *c, const bench_options *o, const setting *set, dm_conte
     c->set = *set;
     load before = load_now();
     show_progress(c, "starting", 0, 0);
-    start_ours(&c->ours, o, set, set->threads);
-    all[count++] = &c->ours;
-    start_peers(c, o);
-    for (int i = 0; i < c->peer_count; i++) all[count++] = &c->peers[i];
+    start_library(&c->library, o, set, set->threads);
+    all[count++] = &c->library;
+    start_baselines(c, o);
+    for (int i = 0; i < c->baseline_count; i++) all[count++] = &c->baselines[i];
     int sides = count;
     if (sysconf(_SC_NPROCESSORS_ONLN) > 1) {
-        if (set->threads != 1) start_ours(all[count++] = &c->one, o, set, 1);
-        if (set->threads != 2) start_ours(all[count++] = &c->two, o, set, 2);
+        if (set->threads != 1) start_library(all[count++] = &c->one, o, set, 1);
+        if (set->threads != 2) start_library(all[count++] = &c->two, o, set, 2);
     }
-    run_rounds(c, all, count, "step", offsetof(party, step), 1, o->runs, sgemm);
+    run_rounds(c, all, count, "step", offsetof(tested_program, step), 1, o->runs, sgemm);
     for (int i = 0; i < sides; i++) {
         double mb = coprocess_request(&all[i]->process, "memory", "mb");
         all[i]->memory_mb = mb > 0 ? mb : 0;
@@ -197,12 +200,12 @@ void compare(comparison *c, const bench_options *o, const setting *set, dm_conte
     coprocess_stop(&c->one.process);
     coprocess_stop(&c->two.process);
     compare_networks(c);
-    run_rounds(c, all, sides, "forward", offsetof(party, forward), 1, o->runs, NULL);
+    run_rounds(c, all, sides, "forward", offsetof(tested_program, forward), 1, o->runs, NULL);
     sides = near_best(c, all, sides, "ddim 5");
     snprintf(request, sizeof request, "ddim %d", DDIM_STEPS);
-    run_rounds(c, all, sides, request, offsetof(party, ddim), 0, ddim_runs, NULL);
-    coprocess_stop(&c->ours.process);
-    for (int i = 0; i < c->peer_count; i++) coprocess_stop(&c->peers[i].process);
+    run_rounds(c, all, sides, request, offsetof(tested_program, ddim), 0, ddim_runs, NULL);
+    coprocess_stop(&c->library.process);
+    for (int i = 0; i < c->baseline_count; i++) coprocess_stop(&c->baselines[i].process);
     measure_starts(c, o);
     c->others = load_of_others(&before);
     clear_line();

@@ -10,7 +10,7 @@
 
 typedef struct coprocess {
     const char *name; /* for messages */
-    const char *log;  /* the file that gets its stderr; NULL: ours */
+    const char *log;  /* the file that gets its stderr; NULL: this process's */
     pid_t pid;        /* 0: not running */
     int to, from;
     size_t used; /* bytes in `text` */

@@ -1,6 +1,6 @@
 /* The load of other programs during a comparison. A comparison on a busy machine is invalid:
- * PyTorch's threads wait for each other actively, and lose far more time than ours when one of them
- * is delayed. */
+ * PyTorch's threads wait for each other actively, and lose far more time than libdiffusion's when
+ * one of them is delayed. */
 #ifndef BENCH_LOAD_H
 #define BENCH_LOAD_H
 

@@ -15,10 +15,11 @@ static const char MANUAL[] =
     "steps, peak memory,\n"
     "the rate of a step over SGEMM's, two threads over one, and the start. Both sides are "
     "processes that stay alive\n"
-    "and get requests in turn; each figure is a median over --runs rounds, in brackets its "
+    "and get requests in turn; each value is a median over --runs rounds, in brackets its "
     "extremes, "
     "and a ratio is\n"
-    "ours over the best of PyTorch's modes. The table goes to the screen, all of it to bench.json "
+    "libdiffusion over the best of PyTorch's modes. The table goes to the screen, all of it to "
+    "bench.json "
     "beside the\n"
     "program. No other programs should run; the table says so if they did.\n\n"
     "  make bench                                     the four settings of docs/performance.md; 15 "
@@ -27,7 +28,7 @@ static const char MANUAL[] =
     "  make bench BENCH_OPTIONS='--quick'             the first setting in few runs, for a "
     "quick look\n"
     "  make bench BENCH_OPTIONS='--base 128 --batch 4 --modes channels_last,compile'\n"
-    "  build/bench --no-peer                          without PyTorch\n"
+    "  build/bench --no-baseline                      without PyTorch\n"
     "  build/bench --sweep                            cost against batch and area, to sweep.json "
     "for plot.py\n"
     "  build/bench --products --level 0               the convolutions beside im2col by BLAS\n"
@@ -83,7 +84,7 @@ static void choose_settings(bench_options *o, const setting *given, bool quick) 
 /* What popt fills beside *o. */
 typedef struct words {
     setting given;
-    int quick, no_peer, worker, sweep, profile, products;
+    int quick, no_baseline, worker, sweep, profile, products;
     char *modes;
 } words;
 
@@ -105,9 +106,9 @@ static void parse(bench_options *o, words *w, int argc, char **argv) {
         {"modes", 0, POPT_ARG_STRING, &w->modes, 0,
          "of PyTorch: eager,channels_last,compile (the last at the first setting only)", "LIST"},
         {"python", 0, POPT_ARG_STRING, &o->python, 0, "a Python that can import torch", "PROGRAM"},
-        {"peer", 0, POPT_ARG_STRING, &o->peer, 0, "PyTorch's side (tests/bench/peer_torch.py)",
-         "FILE"},
-        {"no-peer", 0, POPT_ARG_NONE, &w->no_peer, 0, "without PyTorch", NULL},
+        {"baseline", 0, POPT_ARG_STRING, &o->baseline, 0,
+         "PyTorch's side (tests/bench/peer_torch.py)", "FILE"},
+        {"no-baseline", 0, POPT_ARG_NONE, &w->no_baseline, 0, "without PyTorch", NULL},
         {"quick", 0, POPT_ARG_NONE, &w->quick, 0,
          "one setting, three rounds, one of DDIM, no compile", NULL},
         {"json", 0, POPT_ARG_STRING, &o->json, 0,
@@ -171,8 +172,8 @@ void bench_options_read(bench_options *o, int argc, char **argv) {
     choose_settings(o, &w.given, w.quick);
     check_limits(o);
     o->modes = w.modes ? w.modes : w.quick ? "eager,channels_last" : NULL;
-    if (w.no_peer) o->python = NULL;
-    if (!o->peer) o->peer = strdup("tests/bench/peer_torch.py");
+    if (w.no_baseline) o->python = NULL;
+    if (!o->baseline) o->baseline = strdup("tests/bench/peer_torch.py");
     if (!o->json) o->json = json_path(o);
-    if (!o->peer || !o->json) refuse("out of memory", NULL);
+    if (!o->baseline || !o->json) refuse("out of memory", NULL);
 }

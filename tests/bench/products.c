@@ -100,14 +100,14 @@ static double seconds_of(const fixture *f, const dmi_conv_algorithm *a, int dire
 }
 
 static void measure(const fixture *f, const dmi_conv_algorithm *own, int runs, int direction) {
-    series ours = {.count = runs}, blas = ours, ratio = ours;
+    series library = {.count = runs}, blas = library, ratio = library;
     run(f, own, TRAIN_FORWARD); /* writes the transformed weights */
     for (int i = -1; i < runs; i++) {
         double a = seconds_of(f, own, direction), b = seconds_of(f, &dmi_conv_im2col, direction);
         if (i < 0) continue;
-        ours.value[i] = a, blas.value[i] = b, ratio.value[i] = b / a;
+        library.value[i] = a, blas.value[i] = b, ratio.value[i] = b / a;
     }
-    summary o = summarise(&ours), b = summarise(&blas), r = summarise(&ratio);
+    summary o = summarise(&library), b = summarise(&blas), r = summarise(&ratio);
     const dmi_conv_shape *s = &f->shape;
     double gflop = 2e-9 * s->n * s->oh * s->ow * s->co * s->kernel * s->kernel * s->ci;
     printf("%dx%d/%d %4d -> %3d %2dx%-2d batch %2d  %-17s  %-8s %7.1f  im2col %7.1f GFLOP/s  "
@@ -136,7 +136,7 @@ int products_main(const bench_options *o) {
     dm_context *context;
     dm_context_options_init(&options, sizeof options);
     options.threads = o->settings[0].threads;
-    subject_check(dm_context_create(&context, &options, NULL, 0), NULL);
+    workload_check(dm_context_create(&context, &options, NULL, 0), NULL);
     printf("%s\nconvolutions with the kernels %s, %d threads, %d alternating runs; the rates are "
            "the fastest run's;\nratio: time of im2col over the library's own, median (smallest to "
            "largest)\n",

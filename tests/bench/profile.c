@@ -9,18 +9,18 @@
 enum { ROWS_SHOWN = 60 };
 
 int profile_main(const bench_options *o) {
-    subject s;
+    workload s;
     series step = {.count = o->runs}, gflops = step, gbs = step;
-    subject_create(&s, &o->settings[0], true, true);
+    workload_create(&s, &o->settings[0], true, true);
     limit_probe *probe = limit_probe_create(s.context);
-    subject_step(&s);
-    subject_check(dm_context_profile_reset(s.context), s.context);
+    workload_step(&s);
+    workload_check(dm_context_profile_reset(s.context), s.context);
     double sum = 0;
     /* The limits before each step, since the speed of shared machines changes. */
     for (int i = 0; i < o->runs; i++) {
         limit_probe_run(probe, &gflops.value[i], &gbs.value[i]);
         double start = dmi_seconds();
-        subject_step(&s);
+        workload_step(&s);
         sum += step.value[i] = dmi_seconds() - start;
     }
     summary steps = summarise(&step), products = summarise(&gflops), copies = summarise(&gbs);
@@ -33,9 +33,9 @@ int profile_main(const bench_options *o) {
            "%.1f GB/s (%.1f to %.1f)\n",
            products.median, products.low, products.high, copies.median, copies.low, copies.high);
     machine_limits limits = {.gflops = products.median, .gbs = copies.median};
-    subject_check(print_profile(stdout, s.context, o->runs, sum / o->runs, ROWS_SHOWN, &limits),
-                  s.context);
+    workload_check(print_profile(stdout, s.context, o->runs, sum / o->runs, ROWS_SHOWN, &limits),
+                   s.context);
     limit_probe_destroy(probe);
-    subject_destroy(&s);
+    workload_destroy(&s);
     return EXIT_SUCCESS;
 }

@@ -1,5 +1,5 @@
-/* The table of one setting and its rows in bench.json. A row's ratio is `ours` over `peer`: the
- * best mode of PyTorch, SGEMM for the rate of a step, one thread for two threads. */
+/* The table of one setting and its rows in bench.json. A row's ratio is `library` over `baseline`:
+ * the best mode of PyTorch, SGEMM for the rate of a step, one thread for two threads. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -23,14 +23,14 @@ static void print_summary(const char *format, const summary *s, int width) {
 }
 
 static void print_row(const row *r) {
-    const figure *f = r->figure;
+    const metric *f = r->metric;
     static const summary none;
     char title[64];
     snprintf(title, sizeof title, "%s, %s", f->title, f->unit);
     printf("%-32s", title);
-    print_summary(f->format, &r->ours, 28);
-    print_summary(f->format, r->peer_mode[0] ? &r->peer : &none, 28);
-    printf("%-14s", r->peer_mode[0] ? r->peer_mode : "-");
+    print_summary(f->format, &r->library, 28);
+    print_summary(f->format, r->baseline_mode[0] ? &r->baseline : &none, 28);
+    printf("%-14s", r->baseline_mode[0] ? r->baseline_mode : "-");
     char ratio[20] = "-", spread[32] = "";
     if (r->ratio > 0) snprintf(ratio, sizeof ratio, "%.3f", r->ratio);
     if (r->ratio > 0 && r->ratio_low != r->ratio_high) {
@@ -41,7 +41,7 @@ static void print_row(const row *r) {
     printf("%s %-5g",
            f->kind == RATIO_MIN   ? ">="
            : f->kind == RATIO_MAX ? "<="
-                                  : "ours <=",
+                                  : "libdiffusion <=",
            f->target);
     if (met < 0) printf("-\n");
     else if (!met && required) printf("no, but <= %g\n", f->required);
@@ -54,7 +54,7 @@ static void print_time(const char *title, const series *times, const char *missi
     else printf(", %s %s", title, missing);
 }
 
-static void print_mode(const party *p) {
+static void print_mode(const tested_program *p) {
     printf("  %s", p->mode);
     if (!p->step.count) {
         printf(": did not run\n");
@@ -69,16 +69,17 @@ static void print_mode(const party *p) {
     printf("\n");
 }
 
-static void print_table(const comparison *c, const row rows[FIGURES]) {
+static void print_table(const comparison *c, const row rows[METRICS]) {
     const setting *s = &c->set;
     printf("\nbase %d, batch %d, %dx%d, %d thread%s: %.2f million parameters, %.1f GFLOP a forward "
            "pass, %.1f a step; "
            "%d image%s in DDIM\n",
            s->base, s->batch, s->size, s->size, s->threads, s->threads == 1 ? "" : "s",
            1e-6 * c->parameters, c->gflop, 3 * c->gflop, s->images, s->images == 1 ? "" : "s");
-    printf("%-32s%-29s%-29s%-14s%6s %-17s %s\n", "", "ours",
-           c->peer_version[0] ? c->peer_version : "(no PyTorch)", "", "ratio", "", "target");
-    for (int i = 0; i < FIGURES; i++) print_row(&rows[i]);
+    printf("%-32s%-29s%-29s%-14s%6s %-17s %s\n", "", "libdiffusion",
+           c->baseline_version[0] ? c->baseline_version : "(no PyTorch)", "", "ratio", "",
+           "target");
+    for (int i = 0; i < METRICS; i++) print_row(&rows[i]);
     summary machine = summarise(&c->sgemm);
     if (machine.count) {
         printf("the machine itself ran SGEMM at %.0f to %.0f GFLOP/s, the median %.0f, from round "
@@ -87,11 +88,12 @@ static void print_table(const comparison *c, const row rows[FIGURES]) {
     }
     if (c->others > BUSY) {
         printf("INVALID: other programs used %.2f processors during the comparison, which slows "
-               "PyTorch more than us\n",
+               "PyTorch more than libdiffusion\n",
                c->others);
     }
-    if (c->peer_count > 1) printf("PyTorch's modes:\n");
-    for (int i = 0; i < c->peer_count && c->peer_count > 1; i++) print_mode(&c->peers[i]);
+    if (c->baseline_count > 1) printf("PyTorch's modes:\n");
+    for (int i = 0; i < c->baseline_count && c->baseline_count > 1; i++)
+        print_mode(&c->baselines[i]);
     fflush(stdout);
 }
 
@@ -102,12 +104,12 @@ static json_t *number_or_null(double value, bool there) {
 }
 
 static json_t *modes_json(const comparison *c, int index) {
-    static const size_t offsets[FIGURES] = {[TRAIN_STEP] = offsetof(party, step),
-                                            [FORWARD] = offsetof(party, forward),
-                                            [DDIM] = offsetof(party, ddim)};
+    static const size_t offsets[METRICS] = {[TRAIN_STEP] = offsetof(tested_program, step),
+                                            [FORWARD] = offsetof(tested_program, forward),
+                                            [DDIM] = offsetof(tested_program, ddim)};
     json_t *modes = json_array();
-    for (int i = 0; i < c->peer_count && index <= MEMORY; i++) {
-        const party *p = &c->peers[i];
+    for (int i = 0; i < c->baseline_count && index <= MEMORY; i++) {
+        const tested_program *p = &c->baselines[i];
         summary s =
             index == MEMORY ? single(p->memory_mb) : summarise(series_at(p, offsets[index]));
         if (!s.count || s.median <= 0) continue;
@@ -120,23 +122,24 @@ static json_t *modes_json(const comparison *c, int index) {
 }
 
 static json_t *row_json(const comparison *c, const row *r, int index) {
-    static const char *const kinds[] = {"ratio at most", "ratio at least", "ours at most"};
-    const figure *f = r->figure;
-    bool peer = r->peer_mode[0] != 0, ratio = r->ratio > 0;
+    static const char *const kinds[] = {"ratio at most", "ratio at least", "libdiffusion at most"};
+    const metric *f = r->metric;
+    bool baseline = r->baseline_mode[0] != 0, ratio = r->ratio > 0;
     int met = row_reaches(r, f->target), required = row_reaches(r, f->required);
     json_t *out = json_pack("{s:s,s:i,s:i,s:i,s:i}", "name", f->name, "base", c->set.base, "batch",
                             c->set.batch, "size", c->set.size, "threads",
                             index == THREADS ? 2 : c->set.threads);
     if (index == DDIM) json_object_set_new(out, "images", json_integer(c->set.images));
     json_object_set_new(out, "unit", json_string(f->unit));
-    json_object_set_new(out, "ours", number_or_null(r->ours.median, r->ours.count));
-    json_object_set_new(out, "ours_min", number_or_null(r->ours.low, r->ours.count));
-    json_object_set_new(out, "ours_max", number_or_null(r->ours.high, r->ours.count));
-    json_object_set_new(out, "runs", json_integer(r->ours.count));
-    json_object_set_new(out, "peer", number_or_null(r->peer.median, peer));
-    json_object_set_new(out, "peer_min", number_or_null(r->peer.low, peer));
-    json_object_set_new(out, "peer_max", number_or_null(r->peer.high, peer));
-    json_object_set_new(out, "peer_mode", peer ? json_string(r->peer_mode) : json_null());
+    json_object_set_new(out, "libdiffusion", number_or_null(r->library.median, r->library.count));
+    json_object_set_new(out, "libdiffusion_min", number_or_null(r->library.low, r->library.count));
+    json_object_set_new(out, "libdiffusion_max", number_or_null(r->library.high, r->library.count));
+    json_object_set_new(out, "runs", json_integer(r->library.count));
+    json_object_set_new(out, "baseline", number_or_null(r->baseline.median, baseline));
+    json_object_set_new(out, "baseline_min", number_or_null(r->baseline.low, baseline));
+    json_object_set_new(out, "baseline_max", number_or_null(r->baseline.high, baseline));
+    json_object_set_new(out, "baseline_mode",
+                        baseline ? json_string(r->baseline_mode) : json_null());
     json_object_set_new(out, "ratio", number_or_null(r->ratio, ratio));
     json_object_set_new(out, "ratio_min", number_or_null(r->ratio_low, ratio));
     json_object_set_new(out, "ratio_max", number_or_null(r->ratio_high, ratio));
@@ -151,10 +154,10 @@ static json_t *row_json(const comparison *c, const row *r, int index) {
 }
 
 void report(const comparison *c, json_t *rows) {
-    row filled[FIGURES];
+    row filled[METRICS];
     rows_fill(filled, c);
     print_table(c, filled);
-    for (int i = 0; i < FIGURES; i++) json_array_append_new(rows, row_json(c, &filled[i], i));
+    for (int i = 0; i < METRICS; i++) json_array_append_new(rows, row_json(c, &filled[i], i));
 }
 
 void write_json(const json_t *root, const char *path) {

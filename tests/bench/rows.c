@@ -5,14 +5,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const figure figures[FIGURES] = {
+static const metric metrics[METRICS] = {
     [TRAIN_STEP] = {"train_step", "training step", "s", "%.4f", RATIO_MAX, 0.25, 0.33},
     [FORWARD] = {"forward", "forward pass", "s", "%.4f", RATIO_MAX, 0.25, 0.33},
     [DDIM] = {"ddim50", "DDIM, 50 steps", "s", "%.3f", RATIO_MAX, 0.25, 0.33},
     [MEMORY] = {"memory", "peak memory of training", "MB", "%.0f", RATIO_MAX, 0.35, 0.35},
     [SGEMM_RATE] = {"sgemm_rate", "step over SGEMM", "GFLOP/s", "%.0f", RATIO_MIN, 1.5, 1.5},
     [THREADS] = {"threads", "two threads over one", "steps/s", "%.3f", RATIO_MIN, 1.9, 1.9},
-    [STARTUP] = {"startup", "start, beyond the step", "s", "%.3f", OURS_MAX, 0.1, 0.1},
+    [STARTUP] = {"startup", "start, beyond the step", "s", "%.3f", LIBRARY_MAX, 0.1, 0.1},
 };
 
 static int ascending(const void *a, const void *b) {
@@ -32,46 +32,48 @@ summary summarise(const series *s) {
 
 summary single(double value) { return (summary){value, value, value, 1}; }
 
-const series *series_at(const party *p, size_t offset) {
+const series *series_at(const tested_program *p, size_t offset) {
     return (const series *)(const void *)((const char *)p + offset);
 }
 
 /* ---- rows ---- */
 
-static void divide(row *r, const series *ours, const series *theirs) {
-    int n = ours->count < theirs->count ? ours->count : theirs->count;
+static void divide(row *r, const series *library, const series *pytorch) {
+    int n = library->count < pytorch->count ? library->count : pytorch->count;
     series ratios = {.count = n};
-    for (int i = 0; i < n; i++) ratios.value[i] = ours->value[i] / theirs->value[i];
+    for (int i = 0; i < n; i++) ratios.value[i] = library->value[i] / pytorch->value[i];
     summary s = summarise(&ratios);
     r->ratio_low = s.low;
     r->ratio_high = s.high;
-    r->ratio = r->ours.median / r->peer.median;
+    r->ratio = r->library.median / r->baseline.median;
 }
 
-/* Our time beside that of PyTorch's fastest mode. */
+/* libdiffusion's time beside that of PyTorch's fastest mode. */
 static void time_row(row *r, const comparison *c, size_t offset) {
-    const party *best = NULL;
-    r->ours = summarise(series_at(&c->ours, offset));
-    for (int i = 0; i < c->peer_count; i++) {
-        summary s = summarise(series_at(&c->peers[i], offset));
-        if (!s.count || s.count < r->ours.count || (best && s.median >= r->peer.median)) continue;
-        best = &c->peers[i];
-        r->peer = s;
+    const tested_program *best = NULL;
+    r->library = summarise(series_at(&c->library, offset));
+    for (int i = 0; i < c->baseline_count; i++) {
+        summary s = summarise(series_at(&c->baselines[i], offset));
+        if (!s.count || s.count < r->library.count || (best && s.median >= r->baseline.median))
+            continue;
+        best = &c->baselines[i];
+        r->baseline = s;
     }
     if (!best) return;
-    snprintf(r->peer_mode, sizeof r->peer_mode, "%s", best->mode);
-    divide(r, series_at(&c->ours, offset), series_at(best, offset));
+    snprintf(r->baseline_mode, sizeof r->baseline_mode, "%s", best->mode);
+    divide(r, series_at(&c->library, offset), series_at(best, offset));
 }
 
 static void memory_row(row *r, const comparison *c) {
-    r->ours = single(c->ours.memory_mb);
-    for (int i = 0; i < c->peer_count; i++) {
-        double mb = c->peers[i].memory_mb;
-        if (!mb || (r->peer.count && mb >= r->peer.median)) continue;
-        r->peer = single(mb);
-        snprintf(r->peer_mode, sizeof r->peer_mode, "%s", c->peers[i].mode);
+    r->library = single(c->library.memory_mb);
+    for (int i = 0; i < c->baseline_count; i++) {
+        double mb = c->baselines[i].memory_mb;
+        if (!mb || (r->baseline.count && mb >= r->baseline.median)) continue;
+        r->baseline = single(mb);
+        snprintf(r->baseline_mode, sizeof r->baseline_mode, "%s", c->baselines[i].mode);
     }
-    if (r->peer.count) r->ratio = r->ratio_low = r->ratio_high = r->ours.median / r->peer.median;
+    if (r->baseline.count)
+        r->ratio = r->ratio_low = r->ratio_high = r->library.median / r->baseline.median;
 }
 
 /* work / time for each round. */
@@ -82,26 +84,26 @@ static series rates(const series *times, double work) {
 }
 
 static void sgemm_row(row *r, const comparison *c) {
-    series ours = rates(&c->ours.step, 3 * c->gflop), machine = {.count = ours.count};
+    series library = rates(&c->library.step, 3 * c->gflop), machine = {.count = library.count};
     for (int i = 0; i < machine.count; i++) machine.value[i] = summarise(&c->sgemm).high;
-    r->ours = summarise(&ours);
-    r->peer = summarise(&machine);
-    snprintf(r->peer_mode, sizeof r->peer_mode, "%s", c->sgemm_of ? c->sgemm_of : "SGEMM");
-    divide(r, &ours, &machine);
+    r->library = summarise(&library);
+    r->baseline = summarise(&machine);
+    snprintf(r->baseline_mode, sizeof r->baseline_mode, "%s", c->sgemm_of ? c->sgemm_of : "SGEMM");
+    divide(r, &library, &machine);
 }
 
 static void threads_row(row *r, const comparison *c) {
-    const party *one = c->set.threads == 1 ? &c->ours : &c->one,
-                *two = c->set.threads == 2 ? &c->ours : &c->two;
+    const tested_program *one = c->set.threads == 1 ? &c->library : &c->one,
+                         *two = c->set.threads == 2 ? &c->library : &c->two;
     series slow = rates(&one->step, 1), fast = rates(&two->step, 1);
-    r->ours = summarise(&fast);
-    r->peer = summarise(&slow);
+    r->library = summarise(&fast);
+    r->baseline = summarise(&slow);
     if (!slow.count || !fast.count) return;
-    snprintf(r->peer_mode, sizeof r->peer_mode, "1 thread");
+    snprintf(r->baseline_mode, sizeof r->baseline_mode, "1 thread");
     divide(r, &fast, &slow);
 }
 
-static series beyond_step(const party *p) {
+static series beyond_step(const tested_program *p) {
     series out = p->startup;
     double step = summarise(&p->step).median;
     for (int i = 0; i < out.count; i++) out.value[i] -= step;
@@ -109,25 +111,25 @@ static series beyond_step(const party *p) {
 }
 
 static void startup_row(row *r, const comparison *c) {
-    series ours = beyond_step(&c->ours);
-    r->ours = summarise(&ours);
-    const party *peer = NULL;
-    for (int i = 0; i < c->peer_count && !peer; i++) {
-        if (c->peers[i].startup.count) peer = &c->peers[i];
+    series library = beyond_step(&c->library);
+    r->library = summarise(&library);
+    const tested_program *baseline = NULL;
+    for (int i = 0; i < c->baseline_count && !baseline; i++) {
+        if (c->baselines[i].startup.count) baseline = &c->baselines[i];
     }
-    if (!peer) return;
-    series theirs = beyond_step(peer);
-    r->peer = summarise(&theirs);
-    snprintf(r->peer_mode, sizeof r->peer_mode, "%s", peer->mode);
-    divide(r, &ours, &theirs);
+    if (!baseline) return;
+    series pytorch = beyond_step(baseline);
+    r->baseline = summarise(&pytorch);
+    snprintf(r->baseline_mode, sizeof r->baseline_mode, "%s", baseline->mode);
+    divide(r, &library, &pytorch);
 }
 
-void rows_fill(row rows[FIGURES], const comparison *c) {
-    memset(rows, 0, FIGURES * sizeof *rows);
-    for (int i = 0; i < FIGURES; i++) rows[i].figure = &figures[i];
-    time_row(&rows[TRAIN_STEP], c, offsetof(party, step));
-    time_row(&rows[FORWARD], c, offsetof(party, forward));
-    time_row(&rows[DDIM], c, offsetof(party, ddim));
+void rows_fill(row rows[METRICS], const comparison *c) {
+    memset(rows, 0, METRICS * sizeof *rows);
+    for (int i = 0; i < METRICS; i++) rows[i].metric = &metrics[i];
+    time_row(&rows[TRAIN_STEP], c, offsetof(tested_program, step));
+    time_row(&rows[FORWARD], c, offsetof(tested_program, forward));
+    time_row(&rows[DDIM], c, offsetof(tested_program, ddim));
     memory_row(&rows[MEMORY], c);
     sgemm_row(&rows[SGEMM_RATE], c);
     threads_row(&rows[THREADS], c);
@@ -135,8 +137,8 @@ void rows_fill(row rows[FIGURES], const comparison *c) {
 }
 
 int row_reaches(const row *r, double target) {
-    if (!r->ours.count) return -1;
-    if (r->figure->kind == OURS_MAX) return r->ours.median <= target;
+    if (!r->library.count) return -1;
+    if (r->metric->kind == LIBRARY_MAX) return r->library.median <= target;
     if (r->ratio <= 0) return -1;
-    return r->figure->kind == RATIO_MIN ? r->ratio >= target : r->ratio <= target;
+    return r->metric->kind == RATIO_MIN ? r->ratio >= target : r->ratio <= target;
 }

@@ -1,4 +1,4 @@
-/* The rows of the table: each figure, its target, and its value in one comparison. */
+/* The rows of the table: each metric, its target, and its value in one comparison. */
 #ifndef BENCH_ROWS_H
 #define BENCH_ROWS_H
 
@@ -6,29 +6,30 @@
 
 #include "bench.h"
 
-typedef enum target_kind { RATIO_MAX, RATIO_MIN, OURS_MAX } target_kind;
+typedef enum target_kind { RATIO_MAX, RATIO_MIN, LIBRARY_MAX } target_kind;
 
-typedef struct figure {
+typedef struct metric {
     const char *name, *title, *unit, *format;
     target_kind kind;
     double target, required; /* `required` may be weaker than the target */
-} figure;
+} metric;
 
-enum { TRAIN_STEP, FORWARD, DDIM, MEMORY, SGEMM_RATE, THREADS, STARTUP, FIGURES };
+enum { TRAIN_STEP, FORWARD, DDIM, MEMORY, SGEMM_RATE, THREADS, STARTUP, METRICS };
 
-/* One row. ratio is 0 without a peer. */
+/* One row. ratio is 0 without a baseline. */
 typedef struct row {
-    const figure *figure;
-    summary ours, peer;
-    char peer_mode[64];
+    const metric *metric;
+    summary library, baseline;
+    char baseline_mode[64];
     double ratio, ratio_low, ratio_high; /* of the medians; extremes over the rounds */
 } row;
 
-void rows_fill(row rows[FIGURES], const comparison *c);
-/* Whether it reaches `target`, the figure's target or required value: 1 or 0; -1 without a peer. */
+void rows_fill(row rows[METRICS], const comparison *c);
+/* Whether it reaches `target`, the metric's target or required value: 1 or 0; -1 without a
+ * baseline. */
 int row_reaches(const row *r, double target);
-/* The series at this offset in a party. */
-const series *series_at(const party *p, size_t offset);
+/* The series at this offset in a program under test. */
+const series *series_at(const tested_program *p, size_t offset);
 /* The summary of one value. */
 summary single(double value);
 

@@ -5,6 +5,6 @@ bench=$1/bench
 shift
 python=${PYTHON:-python3}
 if "$python" -c 'import torch' 2>/dev/null; then
-    exec "$bench" --python "$python" --peer "$(dirname "$0")/peer_torch.py" "$@"
+    exec "$bench" --python "$python" --baseline "$(dirname "$0")/peer_torch.py" "$@"
 fi
 exec "$bench" "$@"

@@ -9,13 +9,13 @@
 #include "autograd/graph.h"
 #include "unet/unet.h"
 
-void subject_check(dm_status status, const dm_context *context) {
+void workload_check(dm_status status, const dm_context *context) {
     if (!status) return;
     fprintf(stderr, "bench: %s: %s\n", dm_status_name(status), dm_context_error(context));
     exit(EXIT_FAILURE);
 }
 
-dm_context *subject_context(const dm_context_options *options) {
+dm_context *workload_context(const dm_context_options *options) {
     dm_context *context;
     char error[512];
     if (!dm_context_create(&context, options, error, sizeof error)) return context;
@@ -37,7 +37,7 @@ static size_t elements_of(const setting *set, int images) {
     return (size_t)images * (size_t)set->size * (size_t)set->size * 3;
 }
 
-void subject_create(subject *s, const setting *set, bool attention, bool profile) {
+void workload_create(workload *s, const setting *set, bool attention, bool profile) {
     dm_context_options c;
     dm_unet_options u;
     dm_trainer_options t;
@@ -59,11 +59,11 @@ void subject_create(subject *s, const setting *set, bool attention, bool profile
     t.batch_size = set->batch;
     t.ema_decay[0] = 0;
     t.gradient_clip = 0;
-    s->context = subject_context(&c);
+    s->context = workload_context(&c);
     s->set.threads = dm_context_threads(s->context);
-    subject_check(dm_unet_create(&s->unet, s->context, &u, 1), s->context);
-    subject_check(dm_schedule_create(&s->schedule, s->context, &schedule), s->context);
-    subject_check(dm_trainer_create(&s->trainer, s->unet, s->schedule, NULL, &t), s->context);
+    workload_check(dm_unet_create(&s->unet, s->context, &u, 1), s->context);
+    workload_check(dm_schedule_create(&s->schedule, s->context, &schedule), s->context);
+    workload_check(dm_trainer_create(&s->trainer, s->unet, s->schedule, NULL, &t), s->context);
     size_t elements = elements_of(set, set->batch);
     s->images = allocate(elements, sizeof *s->images);
     s->times = allocate((size_t)set->batch, sizeof *s->times);
@@ -71,21 +71,21 @@ void subject_create(subject *s, const setting *set, bool attention, bool profile
     for (int i = 0; i < set->batch; i++) s->times[i] = (double)(i * 391 % 1000);
 }
 
-void subject_step(subject *s) {
+void workload_step(workload *s) {
     dm_train_batch batch;
     dm_train_batch_init(&batch, sizeof batch);
     batch.count = (uint64_t)s->set.batch;
     batch.elements = elements_of(&s->set, s->set.batch);
     batch.images = s->images;
-    subject_check(dm_trainer_step_batch(s->trainer, &batch, NULL), s->context);
+    workload_check(dm_trainer_step_batch(s->trainer, &batch, NULL), s->context);
 }
 
-void subject_end_training(subject *s) {
+void workload_end_training(workload *s) {
     dm_trainer_destroy(s->trainer);
     s->trainer = NULL;
 }
 
-void subject_forward(subject *s) {
+void workload_forward(workload *s) {
     dm_unet_input input;
     size_t elements = elements_of(&s->set, s->set.batch);
     if (!s->output) s->output = allocate(elements, sizeof *s->output);
@@ -95,10 +95,10 @@ void subject_forward(subject *s) {
     input.time_count = input.count;
     input.x = s->images;
     input.times = s->times;
-    subject_check(dm_unet_forward(s->unet, &input, s->output, elements), s->context);
+    workload_check(dm_unet_forward(s->unet, &input, s->output, elements), s->context);
 }
 
-void subject_ddim(subject *s, int steps) {
+void workload_ddim(workload *s, int steps) {
     dm_sampler_request request;
     dm_sampler_options o;
     size_t elements = elements_of(&s->set, s->set.images);
@@ -113,14 +113,14 @@ void subject_ddim(subject *s, int steps) {
         o.spacing = DM_SPACING_TRAILING;
         o.steps = steps;
         o.batch_size = s->set.images;
-        subject_check(dm_sampler_create(&s->sampler, s->unet, s->schedule, &o), s->context);
+        workload_check(dm_sampler_create(&s->sampler, s->unet, s->schedule, &o), s->context);
     }
     dm_sampler_request_init(&request, sizeof request);
     request.count = (uint64_t)s->set.images;
-    subject_check(dm_sampler_run(s->sampler, &request, s->samples, elements), s->context);
+    workload_check(dm_sampler_run(s->sampler, &request, s->samples, elements), s->context);
 }
 
-void subject_destroy(subject *s) {
+void workload_destroy(workload *s) {
     dm_sampler_destroy(s->sampler);
     dm_trainer_destroy(s->trainer);
     dm_schedule_destroy(s->schedule);
@@ -133,10 +133,10 @@ void subject_destroy(subject *s) {
     memset(s, 0, sizeof *s);
 }
 
-double subject_forward_gflop(subject *s) {
+double workload_forward_gflop(workload *s) {
     dmi_unet_graph *f;
     double flop = 0;
-    subject_check(dmi_unet_forward_graph(s->unet, &f, (size_t)s->set.batch), s->context);
+    workload_check(dmi_unet_forward_graph(s->unet, &f, (size_t)s->set.batch), s->context);
     for (int32_t i = 0; i < f->graph->node_count; i++) {
         const dmi_node *n = &f->graph->nodes[i];
         if (strcmp(n->op->name, "conv") && strcmp(n->op->name, "linear")) continue;

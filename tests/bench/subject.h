@@ -18,33 +18,33 @@ typedef struct setting {
     int images;  /* in a DDIM run */
 } setting;
 
-typedef struct subject {
+typedef struct workload {
     setting set;
     dm_context *context;
     dm_unet *unet;
     dm_schedule *schedule;
-    dm_trainer *trainer; /* NULL after subject_end_training */
+    dm_trainer *trainer; /* NULL after workload_end_training */
     dm_sampler *sampler; /* created by the first run */
     float *images, *output, *samples;
     double *times;
-} subject;
+} workload;
 
 /* Exits after printing the error text if status is not DM_OK. */
-void subject_check(dm_status status, const dm_context *context);
+void workload_check(dm_status status, const dm_context *context);
 /* A context; exits after printing the error text on failure. */
-dm_context *subject_context(const dm_context_options *options);
+dm_context *workload_context(const dm_context_options *options);
 
 /* With attention as in DDPM, or without any. */
-void subject_create(subject *s, const setting *set, bool attention, bool profile);
-void subject_step(subject *s);
+void workload_create(workload *s, const setting *set, bool attention, bool profile);
+void workload_step(workload *s);
 /* Destroys the trainer, so that the following is measured as in a program that only samples. */
-void subject_end_training(subject *s);
-void subject_forward(subject *s);
-void subject_ddim(subject *s, int steps);
-void subject_destroy(subject *s);
+void workload_end_training(workload *s);
+void workload_forward(workload *s);
+void workload_ddim(workload *s, int steps);
+void workload_destroy(workload *s);
 
 /* GFLOP of a forward pass of the whole batch: two operations for each multiplication of direct
  * convolutions and linear layers, without attention's products. */
-double subject_forward_gflop(subject *s);
+double workload_forward_gflop(workload *s);
 
 #endif

@@ -26,7 +26,7 @@ static const line lines[] = {
      {{2, 16}, {2, 24}, {2, 32}, {2, 48}, {2, 64}, {2, 80}, {2, 96}, {2, 112}, {2, 128}}},
 };
 
-static summary measure(subject *s, void (*call)(subject *), int runs) {
+static summary measure(workload *s, void (*call)(workload *), int runs) {
     series seconds = {0};
     call(s);
     for (int i = 0; i < runs; i++) {
@@ -38,13 +38,13 @@ static summary measure(subject *s, void (*call)(subject *), int runs) {
 }
 
 static json_t *point(const line *l, const setting *set, int runs) {
-    subject s;
+    workload s;
     uint64_t training = 0;
-    subject_create(&s, set, l->attention, false);
-    summary step = measure(&s, subject_step, runs);
+    workload_create(&s, set, l->attention, false);
+    summary step = measure(&s, workload_step, runs);
     dm_context_get_memory(s.context, NULL, &training, NULL);
-    subject_end_training(&s);
-    summary forward = measure(&s, subject_forward, runs);
+    workload_end_training(&s);
+    summary forward = measure(&s, workload_forward, runs);
     printf("%-24s batch %2d, %3dx%-3d  step %8.4f s (%.4f to %.4f)   forward %8.4f s   step per "
            "image %8.5f s   %6.0f MB\n",
            l->name, set->batch, set->size, set->size, step.median, step.low, step.high,
@@ -61,8 +61,8 @@ static json_t *point(const line *l, const setting *set, int runs) {
     json_object_set_new(
         row, "memory",
         json_integer((json_int_t)training)); /* bytes that the library allocates in training */
-    json_object_set_new(row, "gflop", json_real(subject_forward_gflop(&s)));
-    subject_destroy(&s);
+    json_object_set_new(row, "gflop", json_real(workload_forward_gflop(&s)));
+    workload_destroy(&s);
     return row;
 }
 

@@ -27,14 +27,14 @@ static void print_response(json_t *response) {
     json_decref(response);
 }
 
-static double seconds_of(subject *s, void (*call)(subject *)) {
+static double seconds_of(workload *s, void (*call)(workload *)) {
     call(s);
     double start = dmi_seconds();
     call(s);
     return dmi_seconds() - start;
 }
 
-static json_t *respond(subject *s, const char *request) {
+static json_t *respond(workload *s, const char *request) {
     struct rusage usage;
     int steps;
     if (!strcmp(request, "memory")) {
@@ -43,18 +43,18 @@ static json_t *respond(subject *s, const char *request) {
     }
     if (!strcmp(request, "step")) {
         if (!s->trainer) return json_pack("{s:s}", "error", "training has ended");
-        return json_pack("{s:f}", "seconds", seconds_of(s, subject_step));
+        return json_pack("{s:f}", "seconds", seconds_of(s, workload_step));
     }
-    subject_end_training(s);
+    workload_end_training(s);
     if (!strcmp(request, "info")) {
         return json_pack("{s:I,s:f}", "parameters", (json_int_t)dm_unet_parameter_count(s->unet),
-                         "gflop", subject_forward_gflop(s) / s->set.batch);
+                         "gflop", workload_forward_gflop(s) / s->set.batch);
     }
     if (!strcmp(request, "forward"))
-        return json_pack("{s:f}", "seconds", seconds_of(s, subject_forward));
+        return json_pack("{s:f}", "seconds", seconds_of(s, workload_forward));
     if (sscanf(request, "ddim %d", &steps) == 1) {
         double start = dmi_seconds();
-        subject_ddim(s, steps);
+        workload_ddim(s, steps);
         return json_pack("{s:f}", "seconds", dmi_seconds() - start);
     }
     return json_pack("{s:s}", "error", "unknown request");
@@ -62,15 +62,15 @@ static json_t *respond(subject *s, const char *request) {
 
 int worker_main(const setting *set) {
     char line[256];
-    subject s;
-    subject_create(&s, set, true, false);
-    subject_step(&s);
+    workload s;
+    workload_create(&s, set, true, false);
+    workload_step(&s);
     print_response(json_pack("{s:s+,s:i}", "ready", "libdiffusion ", dm_version_string(), "threads",
                              s.set.threads));
     while (fgets(line, sizeof line, stdin)) {
         line[strcspn(line, "\n")] = 0;
         print_response(respond(&s, line));
     }
-    subject_destroy(&s);
+    workload_destroy(&s);
     return EXIT_SUCCESS;
 }

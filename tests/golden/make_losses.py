@@ -53,12 +53,12 @@ def hybrid(t):
     of_x_t = torch.sqrt(1 - BETAS[t]) * (1 - before) / (1 - A[t])
     high = (share + 1) / 2
     sigma = torch.exp((high * torch.log(BETAS[t]) + (1 - high) * torch.log(least)) / 2)
-    sees = Normal(of_x_0 * seen + of_x_t * x_t, sigma)
+    predicted = Normal(of_x_0 * seen + of_x_t * x_t, sigma)
     if t:
-        term = kl_divergence(Normal(of_x_0 * x_0 + of_x_t * x_t, torch.sqrt(posterior)), sees)
+        term = kl_divergence(Normal(of_x_0 * x_0 + of_x_t * x_t, torch.sqrt(posterior)), predicted)
     else:
-        above = torch.where(x_0 > 0.999, 1.0, sees.cdf(x_0 + 1 / 255))
-        below = torch.where(x_0 < -0.999, 0.0, sees.cdf(x_0 - 1 / 255))
+        above = torch.where(x_0 > 0.999, 1.0, predicted.cdf(x_0 + 1 / 255))
+        below = torch.where(x_0 < -0.999, 0.0, predicted.cdf(x_0 - 1 / 255))
         term = -torch.log(above - below)
     weight = torch.tensor([0.5 + i for i in range(IMAGES)])
     importance = torch.tensor([1 + 0.25 * i for i in range(IMAGES)])

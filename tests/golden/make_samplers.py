@@ -2,7 +2,7 @@
 options that test_samplers.c lists too. Of each case: "<case>/x", the final images, and "<case>/x0", the x_0 predicted
 at the step in the middle.
 
-Diffusers keeps its tables in float32; here they are replaced by the same in double, so that the figures can be matched to
+Diffusers keeps its tables in float32; here they are replaced by the same in double, so that the values can be matched to
 float's own precision. The start is fill("samplers/start") * 2, the noise of step i (1 for the first)
 fill("samplers/noise<i>") * sqrt(3), whose variance is 1. The network is 0.98 x (t + 1) / (t + 2): clipping matters with it.
 """

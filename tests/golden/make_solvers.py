@@ -238,8 +238,8 @@ by_lambda("dpmpp-keep-short", Multistep, 12, solver_order=3, **KEEP)
 
 
 def gap_of_third_orders(steps):
-    theirs, ours = ({} for _ in range(2))
-    for out, scheduler_class in ((theirs, DPMSolverMultistepScheduler), (ours, Multistep)):
+    third_order, multistep = ({} for _ in range(2))
+    for out, scheduler_class in ((third_order, DPMSolverMultistepScheduler), (multistep, Multistep)):
         scheduler = scheduler_class(trained_betas=betas_of("linear"), solver_order=3, final_sigmas_type="zero")
         scheduler.set_timesteps(steps)
         scheduler.set_begin_index(0)
@@ -247,7 +247,7 @@ def gap_of_third_orders(steps):
         for t in scheduler.timesteps:
             x = scheduler.step(network(x, t), t, x).prev_sample
         out["x"] = x
-    return float((theirs["x"] - ours["x"]).norm() / ours["x"].norm())
+    return float((third_order["x"] - multistep["x"]).norm() / multistep["x"].norm())
 
 
 print(f"diffusers' own third order is {gap_of_third_orders(20):.2g} from the one put right after 20 steps")
@@ -424,7 +424,7 @@ torch_random("torch-few", 3, (3, 2, 2), 1 << 32 | 7)
 
 
 def learned_variance(case, steps):
-    """A small network of unet_torch.py, in double, since a denoiser of the caller's has no variance output."""
+    """A small network of unet_torch.py, in double, since a custom denoiser has no variance output."""
     model = unet_torch.make(unet_torch.Options(height=8, width=8, out_channels=6, channels=[8, 16], blocks=[1, 1],
                                                attention=[0, 1], norm_groups=4))
     scheduler = DDPMScheduler(trained_betas=betas_of("linear"), variance_type="learned_range")

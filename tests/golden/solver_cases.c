@@ -183,7 +183,7 @@ const solver_case solver_cases[] = {
     ROW("back-clip", DDIM, EPS, 20, LEADING, .back = true, .clip = 1),
     ROW("back-v", DDIM, V, 20, TRAILING, .back = true),
     ROW("back-x0", DDIM, X0, 20, LEADING, .back = true, .keep = true),
-    /* Both halves are combined in single precision: 7e-8. */
+    /* Conditional and unconditional output are combined in single precision: 7e-8. */
     ROW("guided", DDIM, V, 20, LEADING, .guided = true, .clip = 1, .bound = 5e-7),
     ROW("guided-rescaled", DDIM, V, 20, LEADING, .guided = true, .guidance_rescale = 0.7, .clip = 1,
         .bound = 5e-7),

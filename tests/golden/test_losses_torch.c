@@ -12,7 +12,7 @@ enum { IMAGES = 3, PIXELS = 25, CHANNELS = 3, N = PIXELS * CHANNELS, ALL = IMAGE
 
 static const double lambda = 0.37, values = 1000;
 
-/* Relative to the norm. Both sides have the same floats; ours computes elements in single
+/* Relative to the norm. Both sides have the same floats; libdiffusion computes elements in single
  * precision. At t = 999 x_0 is the difference of two numbers 150 times as large, at 0 the decoder's
  * probability that of two near each other. */
 static const double gradient_bound = 2e-6, loss_bound = 2e-6;

@@ -1,4 +1,4 @@
-/* Against diffusers: the figures of its own tests, and whole images of DDPM and DDIM that
+/* Against diffusers: the values of its own tests, and whole images of DDPM and DDIM that
  * make_samplers.py had it make. Those of the other solvers are in test_solvers.c. */
 #include "base/torch_random.h"
 #include "diffusion.h"
@@ -27,7 +27,7 @@ static dm_context *context_new(void) {
                       dm_context_error(context));                                                  \
     } while (0)
 
-/* ---- the figures of diffusers' own tests ---- */
+/* ---- the values of diffusers' own tests ---- */
 
 static int32_t dummy(void *user, const dm_denoiser_input *input, float *output, size_t size) {
     const float *x_t = input->x;
@@ -53,7 +53,7 @@ static void deterministic_sample(float *start) {
 
 /* Published, from tables in float32, with the tolerances of those tests; a sum of 0: there is none.
  * `exact` is the sum that the same run of diffusers gives with its tables and state in double. */
-static void check_figure(const float *images, double sum, double mean, double exact) {
+static void check_sums(const float *images, double sum, double mean, double exact) {
     double total = 0;
     for (int i = 0; i < TOTAL; i++) total += fabs(images[i]);
     ck_assert_msg(sum == 0 || fabs(total - sum) < 1e-2, "the sum is %.6f, not %.6f", total, sum);
@@ -66,9 +66,9 @@ static void check_figure(const float *images, double sum, double mean, double ex
 }
 
 /* The schedule is linear unless its options are given; the start is multiplied by `spread`. */
-static void check_figures(const dm_sampler_options *options,
-                          const dm_schedule_options *schedule_options, int32_t prediction,
-                          double spread, double sum, double mean, double exact) {
+static void check_published(const dm_sampler_options *options,
+                            const dm_schedule_options *schedule_options, int32_t prediction,
+                            double spread, double sum, double mean, double exact) {
     dm_context *context = context_new();
     dm_schedule *schedule;
     dm_sampler *sampler;
@@ -92,28 +92,28 @@ static void check_figures(const dm_sampler_options *options,
     request.noise = torch_noise;
     request.noise_user = &torch;
     ok(context, dm_sampler_run(sampler, test_counted(sampler, &request), images, TOTAL));
-    check_figure(images, sum, mean, exact);
+    check_sums(images, sum, mean, exact);
     dm_sampler_destroy(sampler);
     dm_schedule_destroy(schedule);
     dm_context_destroy(context);
 }
 
-START_TEST(diffusers_ddpm_figures) {
+START_TEST(diffusers_ddpm_values) {
     dm_sampler_options o;
     dm_sampler_options_init(&o, sizeof o);
     o.solver = DM_SOLVER_DDPM;
     o.steps = 1000;
     o.variance = DM_VARIANCE_FIXED_SMALL;
-    check_figures(&o, NULL, DM_PREDICT_EPS, 1, 258.9606, 0.3372, 258.9590527);
+    check_published(&o, NULL, DM_PREDICT_EPS, 1, 258.9606, 0.3372, 258.9590527);
 }
 END_TEST
 
-START_TEST(diffusers_ddim_figures) {
+START_TEST(diffusers_ddim_values) {
     dm_sampler_options o;
     dm_sampler_options_init(&o, sizeof o);
     o.steps = 10;
     o.spacing = DM_SPACING_LEADING;
-    check_figures(&o, NULL, DM_PREDICT_EPS, 1, 172.0067, 0.223967, 172.0065222);
+    check_published(&o, NULL, DM_PREDICT_EPS, 1, 172.0067, 0.223967, 172.0065222);
 }
 END_TEST
 
@@ -132,20 +132,20 @@ static dm_sampler_options few_steps(int32_t solver) {
     return o;
 }
 
-START_TEST(diffusers_dpmpp_figures) {
+START_TEST(diffusers_dpmpp_values) {
     dm_sampler_options o = few_steps(DM_SOLVER_DPMPP);
     o.lower_order_final = 0;
-    check_figures(&o, NULL, DM_PREDICT_EPS, 1, 0, 0.3301, 253.5528790);
+    check_published(&o, NULL, DM_PREDICT_EPS, 1, 0, 0.3301, 253.5528790);
 }
 END_TEST
 
-START_TEST(diffusers_unipc_figures) {
+START_TEST(diffusers_unipc_values) {
     dm_sampler_options o = few_steps(DM_SOLVER_UNIPC);
-    check_figures(&o, NULL, DM_PREDICT_EPS, 1, 0, 0.2464, 189.2316532);
+    check_published(&o, NULL, DM_PREDICT_EPS, 1, 0, 0.2464, 189.2316532);
 }
 END_TEST
 
-START_TEST(diffusers_edm_euler_figures) {
+START_TEST(diffusers_edm_euler_values) {
     dm_schedule_options s;
     dm_schedule_options_init(&s, sizeof s);
     s.kind = DM_SCHEDULE_EDM;
@@ -156,11 +156,11 @@ START_TEST(diffusers_edm_euler_figures) {
     o.steps = 10;
     o.spacing = DM_SPACING_LINSPACE;
     o.clip = 0;
-    check_figures(&o, &s, DM_PREDICT_EDM, sqrt(80 * 80 + 1), 34.1855, 0.044, 34.1854943);
+    check_published(&o, &s, DM_PREDICT_EDM, sqrt(80 * 80 + 1), 34.1855, 0.044, 34.1854943);
 }
 END_TEST
 
-/* In these tests of diffusers' the scaled sample, x as it stands here, is also taken for the one to
+/* In these tests of diffusers' the scaled sample, x in this library, is also taken for the one to
  * continue from, x / signal: so x comes out of the evaluation multiplied by its signal. The sampler
  * doesn't do that, and its stages are gone through here. */
 static void check_scaled_twice(const dmi_solver *solver, double sum, double mean, double exact) {
@@ -213,12 +213,12 @@ static void check_scaled_twice(const dmi_solver *solver, double sum, double mean
         }
     }
     for (int i = 0; i < TOTAL; i++) images[i] = (float)x[i];
-    check_figure(images, sum, mean, exact);
+    check_sums(images, sum, mean, exact);
     dm_schedule_destroy(schedule);
     dm_context_destroy(context);
 }
 
-START_TEST(diffusers_euler_figures) {
+START_TEST(diffusers_euler_values) {
     check_scaled_twice(&dmi_solver_euler, 10.0807, 0.0131, 10.0806681);
     check_scaled_twice(&dmi_solver_euler_ancestral, 152.3192, 0.1983, 152.3192723);
 }
@@ -334,14 +334,14 @@ START_TEST(diffusers_images) {
     schedule_options.kind = c->schedule;
     dm_schedule *schedule;
     ok(context, dm_schedule_create(&schedule, context, &schedule_options));
-    dm_sampler_options o, wanted = c->options;
+    dm_sampler_options o, given = c->options;
     ok(context, dm_sampler_options_init(&o, sizeof o));
-    o.solver = wanted.solver, o.steps = wanted.steps, o.spacing = wanted.spacing,
-    o.steps_offset = wanted.steps_offset;
-    o.variance = wanted.variance, o.clip = wanted.clip, o.rederive_eps = wanted.rederive_eps,
-    o.eta = wanted.eta;
-    o.final_alpha_one = wanted.final_alpha_one;
-    o.custom_times = wanted.custom_times, o.custom_count = wanted.custom_count;
+    o.solver = given.solver, o.steps = given.steps, o.spacing = given.spacing,
+    o.steps_offset = given.steps_offset;
+    o.variance = given.variance, o.clip = given.clip, o.rederive_eps = given.rederive_eps,
+    o.eta = given.eta;
+    o.final_alpha_one = given.final_alpha_one;
+    o.custom_times = given.custom_times, o.custom_count = given.custom_count;
     o.batch_size = IMAGES;
     dm_sampler *sampler;
     ok(context,
@@ -355,8 +355,9 @@ START_TEST(diffusers_images) {
     request.progress = keep_middle;
     request.progress_user = middle;
     ok(context, dm_sampler_run(sampler, test_counted(sampler, &request), images, TOTAL));
-    /* Theirs is in double, ours rounds x_t to float at each of up to 100 steps. x_0 is a difference
-     * of larger numbers: 0.01 x_t for this network in the middle of a v-predicting run. */
+    /* Diffusers computes in double, libdiffusion rounds x_t to float at each of up to 100 steps.
+     * x_0 is a difference of larger numbers: 0.01 x_t for this network in the middle of a
+     * v-predicting run. */
     compare(file, c->name, "x", images, 2e-6);
     compare(file, c->name, "x0", middle, 1e-5);
     dm_sampler_destroy(sampler);
@@ -373,12 +374,12 @@ Suite *test_samplers_suite(void) {
     Suite *suite = suite_create("samplers");
     TCase *tcase = tcase_create("diffusers");
     tcase_add_test(tcase, torch_random_numbers);
-    tcase_add_test(tcase, diffusers_ddpm_figures);
-    tcase_add_test(tcase, diffusers_ddim_figures);
-    tcase_add_test(tcase, diffusers_dpmpp_figures);
-    tcase_add_test(tcase, diffusers_unipc_figures);
-    tcase_add_test(tcase, diffusers_edm_euler_figures);
-    tcase_add_test(tcase, diffusers_euler_figures);
+    tcase_add_test(tcase, diffusers_ddpm_values);
+    tcase_add_test(tcase, diffusers_ddim_values);
+    tcase_add_test(tcase, diffusers_dpmpp_values);
+    tcase_add_test(tcase, diffusers_unipc_values);
+    tcase_add_test(tcase, diffusers_edm_euler_values);
+    tcase_add_test(tcase, diffusers_euler_values);
     tcase_add_loop_test(tcase, diffusers_images, 0, CASE_COUNT);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -277,7 +277,7 @@ static void build(fixture *f, dmi_unet_graph *g) {
     require(f, dmi_params_allocate_gradient(host, &f->unet->weights->params));
     require(f, dmi_graph_create(host, &graph, f->context->kernels, &f->unet->weights->params));
     require(f, dmi_unet_build(graph, &f->unet->options, f->c->count, true, g));
-    graph->values[g->x].gradient = true;
+    graph->values[g->x].needs_gradient = true;
     require(f, dmi_graph_plan(graph, &g->output, 1, true));
 }
 

@@ -213,8 +213,8 @@ def compare(name, options, reference):
     """Same names, shapes and, in double precision, the same output as diffusers' network."""
     model = make(options)
     shapes = {k: tuple(v.shape) for k, v in model.state_dict().items()}
-    theirs = {k: tuple(v.shape) for k, v in reference.state_dict().items()}
-    assert shapes == theirs, set(shapes.items()) ^ set(theirs.items())
+    expected = {k: tuple(v.shape) for k, v in reference.state_dict().items()}
+    assert shapes == expected, set(shapes.items()) ^ set(expected.items())
     reference.double().load_state_dict(model.state_dict())
     x = torch.from_numpy(formula.fill("check/x", (2, 3, options.height, options.width))).double()
     t = torch.tensor([3.0, 731.0], dtype=torch.float64)

@@ -25,7 +25,7 @@ void test_context_end(dm_context *context);
  * made. */
 typedef int32_t (*test_make)(dm_context *context, const void *user);
 /* Refuses allocation 0, 1, 2, ... of `make` in turn until it succeeds: each refusal must give
- * DM_ERROR_OUT_OF_MEMORY, with a text, and leave nothing behind. Returns the allocations that
+ * DM_ERROR_OUT_OF_MEMORY, with a text, and leave nothing allocated. Returns the allocations that
  * success took. */
 int64_t test_every_allocation(test_make make, const void *user);
 

@@ -66,15 +66,15 @@ static void without_gradients(const test_op *op) {
     test_net_end(plain);
 }
 
-static void forgetting(const test_op *op) {
+static void overwriting(const test_op *op) {
     test_setup setup = best();
     test_net *plain = test_net_new(op, setup);
-    setup.buried = true;
-    test_net *buried = test_net_new(op, setup);
+    setup.interior = true;
+    test_net *interior = test_net_new(op, setup);
     test_net_run(plain);
-    test_net_run(buried);
-    assert_same_nets(plain, buried, "with all forgotten that backward does not need");
-    test_net_end(buried);
+    test_net_run(interior);
+    assert_same_nets(plain, interior, "with all overwritten that backward does not need");
+    test_net_end(interior);
     test_net_end(plain);
 }
 
@@ -144,18 +144,18 @@ static void inference(const test_op *op) {
     test_net_end(train);
 }
 
-void test_prove(const test_op *op) {
-    for (int32_t isa = DMI_ISA_BASE; isa <= dmi_cpu_isa(); isa++) test_prove_reference(op, isa);
-    test_prove_differences(op);
+void test_check_op(const test_op *op) {
+    for (int32_t isa = DMI_ISA_BASE; isa <= dmi_cpu_isa(); isa++) test_check_reference(op, isa);
+    test_check_differences(op);
     adding(op);
     without_gradients(op);
-    forgetting(op);
+    overwriting(op);
     batch_independence(op, op->random ? 0 : 1);
     threads(op);
     if (!op->random) inference(op);
 }
 
-void test_prove_alone(const test_op *op) {
+void test_check_op_alone(const test_op *op) {
     test_setup setup = {.n = 2, .isa = dmi_cpu_isa(), .threads = 2};
     test_net *both = test_net_new(op, setup);
     setup.n = 1;

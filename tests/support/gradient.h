@@ -1,4 +1,4 @@
-/* How operations are proven. A case builds a small graph and gives the same function as a naive
+/* How operations are checked. A case builds a small graph and gives the same function as a naive
  * loop in double precision. From these two: forward against the loop; every gradient against
  * differences of the loop, which have nothing of the derivation in them; and the gradients against
  * differences of the graph's own forward pass. */
@@ -17,10 +17,10 @@ typedef struct test_setup {
     int32_t n;       /* images; 0: the case's own number */
     int32_t threads; /* 0: 1 */
     int32_t isa;
-    bool inference; /* no backward */
-    bool adding;    /* gradients are added to those that stand there: test_net_prior */
-    bool buried; /* nodes stand before and behind the operation, so that its inputs and output are
-                    activations */
+    bool inference;  /* no backward */
+    bool adding;     /* gradients are added to existing ones: test_net_fill_prior */
+    bool interior;   /* nodes lie before and after the operation, so that its inputs and output are
+                      activations */
     uint32_t frozen; /* bit i: value i gets no gradient */
 } test_setup;
 
@@ -43,11 +43,11 @@ typedef struct test_net {
     test_value values[TEST_VALUES_MAX];
     int32_t count;
     dmi_value output;
-    dmi_value zeros[TEST_VALUES_MAX + 1]; /* buried: what is added before and behind */
+    dmi_value zeros[TEST_VALUES_MAX + 1]; /* interior: what is added before and after */
     int32_t zero_count;
 } test_net;
 
-/* A case: the operation, its sizes and its proof. */
+/* A case: the operation, its sizes and its reference. */
 typedef struct test_op {
     const char *name;
     void (*build)(test_net *net); /* declares the values, appends the operation, sets net->output */
@@ -84,14 +84,14 @@ size_t test_net_count(const test_net *net, int32_t value);
 /* Forward and, unless for inference, backward from the loss L = sum w y with test_fill's w. */
 void test_net_run(test_net *net);
 
-/* All proofs of a case: against its loop under every instruction set of this machine, against
+/* All checks of a case: against its loop under every instruction set of this machine, against
  * differences, with gradients added to others, with the gradient of each value left out, with all
- * forgotten that backward does not request, an image alone and in a batch of three, with one to
- * three threads, and planned without backward. A failure's text names the case and the value by
- * number. */
-void test_prove(const test_op *op);
+ * overwritten with NaN that backward does not request, an image alone and in a batch of three, with
+ * one to three threads, and planned without backward. A failure's text names the case and the value
+ * by number. */
+void test_check_op(const test_op *op);
 /* The first image of two has the bits, forward and of value 0's gradient, that it has alone: for
  * sizes at which one image is small enough for an algorithm that two are too large for. */
-void test_prove_alone(const test_op *op);
+void test_check_op_alone(const test_op *op);
 
 #endif

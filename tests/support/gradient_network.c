@@ -1,4 +1,4 @@
-/* See gradient.h: the network that a case is proven on. */
+/* See gradient.h: the network that a case is checked on. */
 #include "support/gradient_network.h"
 
 enum { LOSS_SEED = 99 };
@@ -27,7 +27,7 @@ static dmi_value declare(test_net *net, dmi_shape shape, test_value value) {
         ck_assert_int_eq(dmi_graph_param(net->graph, &value.value, index), DMI_OK);
     }
     net->values[net->count++] = value;
-    return value.batch && net->setup.buried ? plus_zero(net, value.value) : value.value;
+    return value.batch && net->setup.interior ? plus_zero(net, value.value) : value.value;
 }
 
 dmi_value test_net_input(test_net *net, int32_t h, int32_t w, int32_t c, float scale) {
@@ -84,7 +84,7 @@ test_net *test_net_new(const test_op *op, test_setup setup) {
                                       &net->params),
                      DMI_OK);
     op->build(net);
-    if (setup.buried) net->output = plus_zero(net, net->output);
+    if (setup.interior) net->output = plus_zero(net, net->output);
     ck_assert_int_eq(dmi_params_allocate(net->host, &net->params), DMI_OK);
     if (!setup.inference)
         ck_assert_int_eq(dmi_params_allocate_gradient(net->host, &net->params), DMI_OK);
@@ -130,7 +130,7 @@ static void keep(const dmi_graph *graph, float *kept, const float *from, size_t 
 
 /* Leaves of the arena what backward may count on, inputs, what `needs` names and the output, and
  * makes the rest NaN. */
-static void forget(test_net *net) {
+static void overwrite_unneeded(test_net *net) {
     dmi_graph *graph = net->graph;
     float *kept = malloc(graph->arena_floats * sizeof *kept);
     ck_assert_ptr_nonnull(kept);
@@ -157,7 +157,7 @@ static void forget(test_net *net) {
 void test_net_run(test_net *net) {
     dmi_graph_forward(net->graph);
     if (net->setup.inference) return;
-    if (net->setup.buried) forget(net);
+    if (net->setup.interior) overwrite_unneeded(net);
     net->graph->add_to_params = net->setup.adding;
     for (int32_t i = 0; net->setup.adding && i < net->count; i++)
         if (test_net_gradient(net, i))

@@ -1,4 +1,4 @@
-/* What the files behind gradient.h share. */
+/* What the files that implement gradient.h share. */
 #ifndef DM_TESTS_GRADIENT_NETWORK_H
 #define DM_TESTS_GRADIENT_NETWORK_H
 
@@ -12,8 +12,8 @@ void test_net_fill_prior(float *prior, size_t count, int32_t i);
 void test_net_fill_loss(float *w, size_t count);
 
 /* Forward and every gradient against the case's loop in double precision. */
-void test_prove_reference(const test_op *op, int32_t isa);
+void test_check_reference(const test_op *op, int32_t isa);
 /* Every gradient against differences of the graph's own forward. */
-void test_prove_differences(const test_op *op);
+void test_check_differences(const test_op *op);
 
 #endif

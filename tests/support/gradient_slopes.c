@@ -102,7 +102,7 @@ static void compare_gradient(naive *r, int32_t value, double bound) {
     free(u);
 }
 
-void test_prove_reference(const test_op *op, int32_t isa) {
+void test_check_reference(const test_op *op, int32_t isa) {
     double bound = op->bound > 0 ? op->bound : 1e-6;
     test_net *net = test_net_new(op, (test_setup){.isa = isa});
     test_net_run(net);
@@ -177,7 +177,7 @@ static void differences_of(test_net *net, const float *w, int32_t value, const f
     free(u);
 }
 
-void test_prove_differences(const test_op *op) {
+void test_check_differences(const test_op *op) {
     test_net *net = test_net_new(op, (test_setup){.isa = dmi_cpu_isa()});
     float *gradients[TEST_VALUES_MAX] = {NULL}, *w = malloc(test_net_output_count(net) * sizeof *w);
     ck_assert_ptr_nonnull(w);

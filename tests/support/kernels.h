@@ -1,5 +1,5 @@
-/* What the tests of kernels share: arrays that one test holds, the kernels of each instruction set,
- * naive SiLU, and the proof of a naive gradient by finite differences. */
+/* What the tests of kernels share: the arrays of one test, the kernels of each instruction set,
+ * naive SiLU, and the check of a naive gradient by finite differences. */
 #ifndef DM_TESTS_KERNELS_H
 #define DM_TESTS_KERNELS_H
 
@@ -10,42 +10,42 @@
 
 enum { ISAS = DMI_ISA_V4 + 1 };
 
-/* ---- arrays, all let go by release ---- */
+/* ---- arrays, all freed by release ---- */
 
-static void *held[512];
-static size_t held_count;
+static void *arrays[512];
+static size_t array_count;
 
-static inline void *hold(size_t bytes) {
-    ck_assert_uint_lt(held_count, 512);
+static inline void *allocate(size_t bytes) {
+    ck_assert_uint_lt(array_count, 512);
     void *p = malloc(bytes ? bytes : 1);
     ck_assert_ptr_nonnull(p);
-    return held[held_count++] = p;
+    return arrays[array_count++] = p;
 }
 
 static inline void release(void) {
-    while (held_count > 0) free(held[--held_count]);
+    while (array_count > 0) free(arrays[--array_count]);
 }
 
 static inline float *uniform(size_t count, uint64_t seed, float scale) {
-    float *values = hold(count * sizeof *values);
+    float *values = allocate(count * sizeof *values);
     test_fill(values, count, seed, scale);
     return values;
 }
 
 static inline double *doubles(size_t count) {
-    double *values = hold(count * sizeof *values);
+    double *values = allocate(count * sizeof *values);
     memset(values, 0, count * sizeof *values);
     return values;
 }
 
 static inline double *widened(const float *x, size_t count) {
-    double *values = hold(count * sizeof *values);
+    double *values = allocate(count * sizeof *values);
     for (size_t i = 0; i < count; i++) values[i] = x[i];
     return values;
 }
 
 static inline float *copied(const float *x, size_t count) {
-    float *values = hold(count * sizeof *values);
+    float *values = allocate(count * sizeof *values);
     memcpy(values, x, count * sizeof *values);
     return values;
 }
@@ -82,7 +82,7 @@ static inline double naive_silu_slope(double x) {
 
 typedef double loss_function(const void *shape, const double *inputs);
 
-static inline void prove_gradient(const char *what, loss_function *loss, const void *shape,
+static inline void check_gradient(const char *what, loss_function *loss, const void *shape,
                                   double *inputs, const double *gradient, size_t count) {
     const double step = 1e-5;
     double wrong = 0, size = 0;

@@ -1,5 +1,5 @@
 /* A network for tests that uses every option away from its default, with weights that are all
- * alive. */
+ * non-zero. */
 #ifndef DM_TESTS_NETWORK_H
 #define DM_TESTS_NETWORK_H
 

@@ -11,8 +11,8 @@
 
 /* Fails the test with the context's text unless status is DM_OK. */
 void test_accepted(const dm_context *context, int32_t status);
-/* Fails the test unless status is `want` and the context's text has each of `words`, which stand
- * apart by '|'. */
+/* Fails the test unless status is `want` and the context's text has each of `words`, which are
+ * separated by '|'. */
 void test_refused(const dm_context *context, int32_t status, int32_t want, const char *words);
 
 /* The memory in use and the contents of a folder before a call. */
@@ -28,7 +28,7 @@ test_untouched test_untouched_begin(const dm_context *context, const char *folde
 void test_untouched_end(test_untouched *untouched);
 
 /* A folder on a disk with room for `bytes` only. Where mounting is not allowed, a limit on the size
- * of files stands for it: that ends `bytes` into any file, for the whole process. */
+ * of files replaces it: that ends `bytes` into any file, for the whole process. */
 typedef struct test_disk {
     char folder[128]; /* there, and empty */
     bool mounted;

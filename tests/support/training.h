@@ -13,7 +13,7 @@ enum {
     TRAINING_ELEMENTS = TRAINING_SIDE * TRAINING_SIDE * TRAINING_CHANNELS,
     TRAINING_IMAGES = 10, /* of the dataset */
     TRAINING_CLASSES = 4, /* of its labels; the last image has none */
-    TRAINING_GIVEN = 8    /* the maximum of images in a batch of the caller's */
+    TRAINING_GIVEN = 8    /* the maximum of images in a batch supplied by the caller */
 };
 
 /* Filled with defaults by training_setup, then changed by the test. */
@@ -50,8 +50,8 @@ void training_end(training *t);
 
 /* Fails the test with the context's text where status is not DM_OK. */
 void training_require(const training *t, int32_t status);
-/* Fails the test unless status is `want` and the context's text has each of `words`, which stand
- * apart by '|'. */
+/* Fails the test unless status is `want` and the context's text has each of `words`, which are
+ * separated by '|'. */
 void training_expect(const training *t, int32_t status, int32_t want, const char *words);
 
 /* The steps that a trainer has done. */

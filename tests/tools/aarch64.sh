@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the tests for AArch64 with Debian's cross compiler and its libraries for arm64, and runs all that prove kernels under
+# Builds the tests for AArch64 with Debian's cross compiler and its libraries for arm64, and runs all that check kernels under
 # qemu-user.  aarch64.sh BUILD; MAKE, AARCH64_CC and QEMU_AARCH64 name other programs.
 set -eu
 build=$1/aarch64

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The choice of kernels on emulated x86-64 processors with and without AVX2, and the kernels for AVX2 themselves, for machines that
-# lack it. AVX-512 is proven only where the machine has it: qemu-user does not emulate it.  x86_levels.sh BUILD
+# lack it. AVX-512 is checked only where the machine has it: qemu-user does not emulate it.  x86_levels.sh BUILD
 set -eu
 runner=$1/run_tests
 qemu=${QEMU_X86_64:-qemu-x86_64}

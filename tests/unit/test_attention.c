@@ -39,7 +39,7 @@ static void reference(const test_net *net, double *const *v, double *y) {
 
 /* 192 pixels are blocks of 128 and 64 queries; 640 are five of 128, and 256, 256 and 128 keys in
  * forward. Backward makes the probabilities from the log-sum-exp, and a rounding of that is a
- * relative error of theirs: log(640) is 6.5, half of its last place 2.4e-7. */
+ * relative error of the probabilities: log(640) is 6.5, half of its last place 2.4e-7. */
 #define ATTENTION .build = build, .reference = reference
 /* clang-format off */
 static const test_op cases[] = {
@@ -60,7 +60,7 @@ static const test_op cases[] = {
 };
 /* clang-format on */
 
-START_TEST(test_case) { test_prove(&cases[_i]); }
+START_TEST(test_case) { test_check_op(&cases[_i]); }
 END_TEST
 
 /* The output of one pixel is its value, and neither query nor key matters. */
@@ -109,7 +109,7 @@ typedef struct naive_gradients {
 } naive_gradients;
 
 /* Output and gradients of image `image` by the formulas of FlashAttention's appendix B.2, which
- * the cases above have proven by differences. */
+ * the cases above have checked by differences. */
 static naive_gradients naive_of(const test_net *net, int32_t image) {
     const test_op *op = net->op;
     const size_t c = (size_t)op->c, pixels = (size_t)op->h * (size_t)op->w,
@@ -263,14 +263,14 @@ END_TEST
 Suite *test_attention_suite(void);
 Suite *test_attention_suite(void) {
     Suite *suite = suite_create("attention");
-    TCase *proofs = tcase_create("proofs");
-    tcase_set_timeout(proofs, 30);
-    tcase_add_loop_test(proofs, test_case, 0, sizeof cases / sizeof cases[0]);
-    tcase_add_test(proofs, test_one_pixel);
-    tcase_add_test(proofs, test_large_scores);
-    tcase_add_loop_test(proofs, test_large, 0, sizeof large / sizeof large[0]);
-    tcase_add_test(proofs, test_scores_of_eighty);
-    tcase_add_loop_test(proofs, test_batch_of_five, 0, sizeof batches / sizeof batches[0]);
-    suite_add_tcase(suite, proofs);
+    TCase *checks = tcase_create("checks");
+    tcase_set_timeout(checks, 30);
+    tcase_add_loop_test(checks, test_case, 0, sizeof cases / sizeof cases[0]);
+    tcase_add_test(checks, test_one_pixel);
+    tcase_add_test(checks, test_large_scores);
+    tcase_add_loop_test(checks, test_large, 0, sizeof large / sizeof large[0]);
+    tcase_add_test(checks, test_scores_of_eighty);
+    tcase_add_loop_test(checks, test_batch_of_five, 0, sizeof batches / sizeof batches[0]);
+    suite_add_tcase(suite, checks);
     return suite;
 }

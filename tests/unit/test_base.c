@@ -293,7 +293,7 @@ END_TEST
 #endif
 
 Suite *test_base_suite(void);
-/* Large blocks are zero where they shall be, can be written to their ends, and are given back. */
+/* Large blocks are zero where they shall be, can be written to their ends, and are freed. */
 START_TEST(blocks_of_large_pages) {
     static const size_t sizes[] = {(4u << 20) + 1, 16u << 20};
     dmi_host host = {.large_pages = true};

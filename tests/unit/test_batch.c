@@ -64,7 +64,7 @@ START_TEST(epochs_are_permutations) {
                              TRAINING_IMAGES * sizeof *order);
     }
     if (setup.options.flip)
-        ck_assert(flips > SEEN / 4 && flips < 3 * SEEN / 4); /* 40 coins: 10 or 30 is 3 sigma off */
+        ck_assert(flips > SEEN / 4 && flips < 3 * SEEN / 4); /* 10 or 30 of 40: 3 sigma */
     else ck_assert_int_eq(flips, 0);
     training_end(&t);
 }
@@ -336,7 +336,7 @@ START_TEST(dataset_of_another_context) {
 }
 END_TEST
 
-/* ---- a batch of the caller's that is wrong ---- */
+/* ---- an invalid batch supplied by the caller ---- */
 
 START_TEST(bad_batches_are_named) {
     training t;

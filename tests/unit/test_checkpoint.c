@@ -47,7 +47,7 @@ static training_setup no_ema(void) {
 static training_setup (*const setups[])(void) = {training_default, everything, hybrid, no_ema};
 enum { SETUPS = sizeof setups / sizeof *setups };
 
-/* 50 steps at once on one thread; and 30, saved and resumed by another process, so to say, on two
+/* 50 steps at once on one thread; and 30, saved and resumed in a new context, on two
  * or three threads. */
 START_TEST(resumed_runs_are_the_same_bits) {
     training_setup setup = setups[_i]();
@@ -79,7 +79,7 @@ START_TEST(resumed_runs_are_the_same_bits) {
 }
 END_TEST
 
-/* Betas of the caller's and a changed learning rate are of the file too, and so are refused
+/* Custom betas and a changed learning rate are of the file too, and so are refused
  * steps. */
 START_TEST(files_hold_the_whole_run) {
     double betas[40];
@@ -150,7 +150,7 @@ START_TEST(network_runs_after_resume) {
 END_TEST
 
 /* A limit that suffices for training suffices for going on. The batch is large enough for the graph
- * to pass the file. */
+ * to exceed the file. */
 START_TEST(resume_needs_no_more_memory) {
     training t;
     uint64_t began, resumed;

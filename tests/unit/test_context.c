@@ -89,9 +89,10 @@ START_TEST(options_are_checked) {
         ck_assert_int_eq(dm_context_create(&context, &options, NULL, 0), DM_ERROR_INVALID_ARGUMENT);
         ck_assert_ptr_null(context);
     }
-    dm_context_options forgotten = {0};
+    dm_context_options uninitialised = {0};
     dm_context *context = stale;
-    ck_assert_int_eq(dm_context_create(&context, &forgotten, NULL, 0), DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_context_create(&context, &uninitialised, NULL, 0),
+                     DM_ERROR_INVALID_ARGUMENT);
     ck_assert_ptr_null(context);
 
     struct {
@@ -194,7 +195,7 @@ START_TEST(callback_fail_needs_a_call) {
 }
 END_TEST
 
-/* A text of an earlier error must not stand for this one's. */
+/* A text of an earlier error must not be taken for this one's. */
 static void check_named(dm_context *context, int32_t status, const char *name) {
     ck_assert_int_eq(status, DM_ERROR_INVALID_ARGUMENT);
     ck_assert_msg(strstr(dm_context_error(context), name) != NULL, "%s, not %s",

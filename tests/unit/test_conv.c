@@ -58,7 +58,7 @@ static dmi_conv_shape shape_of(const conv_case *c) {
                             .upsample = c->upsample};
 }
 
-/* ---- the oracle ---- */
+/* ---- the reference ---- */
 
 /* What a step of the loops below does with x[ix], w[iw] and y[iy]. */
 typedef void (*accumulate)(double *to, const float *a, const float *b, size_t ix, size_t iw,
@@ -312,7 +312,7 @@ START_TEST(same_on_any_number_of_threads) { for_all(&cases[_i], thread_case); }
 END_TEST
 
 /* Several blocks and several rounds, which the small cases do not reach: against im2col, which they
- * prove. */
+ * check. */
 START_TEST(many_tiles) {
     static const conv_case large = {5, 40, 44, 72, 40, 3, 1, 1, false};
     dmi_host *host = test_host_new(2);

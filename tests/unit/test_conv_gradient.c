@@ -19,7 +19,7 @@ static void build(test_net *net) {
     ck_assert_msg(status == DMI_OK, "%s: %s", op->name, net->host->error);
 }
 
-/* Pixel (h, w) of x as the kernel sees it: doubled where upsampled, zero outside. */
+/* Pixel (h, w) of x as the kernel reads it: doubled where upsampled, zero outside. */
 static const double *pixel(const test_op *op, const double *x, int32_t n, int32_t h, int32_t w) {
     int32_t factor = op->upsample ? 2 : 1;
     if (h < 0 || w < 0 || h >= op->h * factor || w >= op->w * factor) return NULL;
@@ -101,7 +101,7 @@ static const test_op cases[] = {
 };
 /* clang-format on */
 
-START_TEST(test_case) { test_prove(&cases[_i]); }
+START_TEST(test_case) { test_check_op(&cases[_i]); }
 END_TEST
 
 /* Two images of 1 MiB each are written non-temporally, one alone is not; so are their
@@ -117,17 +117,17 @@ START_TEST(large_outputs) {
                                .kernel = 3,
                                .stride = 1,
                                .pad = 1};
-    test_prove_alone(&op);
+    test_check_op_alone(&op);
 }
 END_TEST
 
 Suite *test_conv_gradient_suite(void);
 Suite *test_conv_gradient_suite(void) {
     Suite *suite = suite_create("conv_gradient");
-    TCase *proofs = tcase_create("proofs");
-    tcase_set_timeout(proofs, 30);
-    tcase_add_loop_test(proofs, test_case, 0, sizeof cases / sizeof cases[0]);
-    tcase_add_test(proofs, large_outputs);
-    suite_add_tcase(suite, proofs);
+    TCase *checks = tcase_create("checks");
+    tcase_set_timeout(checks, 30);
+    tcase_add_loop_test(checks, test_case, 0, sizeof cases / sizeof cases[0]);
+    tcase_add_test(checks, large_outputs);
+    suite_add_tcase(suite, checks);
     return suite;
 }

@@ -66,8 +66,8 @@ START_TEST(classes_of_shapes) {
     ck_assert_str_eq(dm_dataset_class_name(dataset, 0), "circle");
     ck_assert_ptr_null(dm_dataset_class_name(dataset, 10));
 
-    /* No shape reaches its image's edge, so each row's first pixel is ground; and some pixel
-     * stands out from it by a quarter of the range at least. */
+    /* No shape reaches its image's edge, so each row's first pixel is background; and some pixel
+     * differs from it by a quarter of the range at least. */
     for (uint64_t i = 0; i < 20000; i++) {
         uint8_t pixels[IMAGE];
         ck_assert_int_eq(dm_dataset_get_image(dataset, i, pixels, IMAGE, NULL), DM_OK);

@@ -3,19 +3,19 @@
 
 enum { COUNT = 2, TOTAL = COUNT * ELEMENTS, CALLS_MAX = 400 };
 
-/* A model that knows x_0 and records its evaluations. */
-typedef struct oracle {
+/* The exact denoiser of one x_0, which records its evaluations. */
+typedef struct denoiser {
     float x_0;
     int32_t calls;
     float timestep[CALLS_MAX];
     double square[CALLS_MAX]; /* mean square of (x - signal x_0) / noise */
     float seen[TOTAL];        /* x of the first evaluation */
-} oracle;
+} denoiser;
 
 static int32_t evaluate(void *user, const dm_denoiser_input *input, float *output, size_t size) {
     const float *x = input->x;
     float timestep = (float)input->time;
-    oracle *o = user;
+    denoiser *o = user;
     if (o->calls == 0) memcpy(o->seen, x, size * sizeof *x);
     o->square[o->calls] = 0;
     for (size_t i = 0; i < size; i++)
@@ -45,7 +45,7 @@ static dm_sampler_request masked(float *image, float *mask, int period) {
 START_TEST(strength) {
     for (int32_t solver = 0; solver < test_solver_count(); solver++) {
         if (test_solver_needs_flow(solver)) continue;
-        oracle o = {.x_0 = 0.25f};
+        denoiser o = {.x_0 = 0.25f};
         dm_sampler_options options = test_sampler_options(solver, 10, DM_SPACING_TRAILING);
         dm_sampler *sampler = test_sampler_of(evaluate, &o, DM_PREDICT_X0, &options);
         float image[TOTAL], got[TOTAL];
@@ -73,7 +73,7 @@ END_TEST
 /* What the mask keeps is the image at the end, to float's precision. */
 START_TEST(mask_keeps_the_image) {
     if (test_solver_needs_flow(_i)) return;
-    oracle o = {.x_0 = 0.9f};
+    denoiser o = {.x_0 = 0.9f};
     dm_sampler_options options = test_sampler_options(_i, 20, DM_SPACING_TRAILING);
     dm_sampler *sampler = test_sampler_of(evaluate, &o, DM_PREDICT_X0, &options);
     float image[TOTAL], mask[COUNT * SIDE * SIDE], got[TOTAL];
@@ -94,7 +94,7 @@ END_TEST
 
 /* 12 steps in segments of 5, 5 and 2, each three times. */
 START_TEST(repaint_repeats_segments) {
-    oracle o = {.x_0 = 0.1f};
+    denoiser o = {.x_0 = 0.1f};
     dm_sampler_options options = test_sampler_options(DM_SOLVER_DDPM, 12, DM_SPACING_TRAILING);
     dm_sampler *sampler = test_sampler_of(evaluate, &o, DM_PREDICT_X0, &options);
     double timesteps[12];
@@ -125,7 +125,7 @@ END_TEST
 /* At each model evaluation x is as noisy as its level says, also after going back: standard normal
  * noise within 4 standard errors of 96 numbers. */
 START_TEST(repaint_adds_noise) {
-    oracle o = {.x_0 = 0.1f};
+    denoiser o = {.x_0 = 0.1f};
     dm_sampler_options options = test_sampler_options(DM_SOLVER_DDPM, 12, DM_SPACING_TRAILING);
     options.variance = DM_VARIANCE_FIXED_SMALL;
     dm_sampler *sampler = test_sampler_of(evaluate, &o, DM_PREDICT_X0, &options);
@@ -231,7 +231,7 @@ static int32_t see_kept(void *user, const dm_sampler_progress *progress) {
 
 /* What progress is shown has the kept pixels in it. */
 START_TEST(progress_shows_the_kept_image) {
-    oracle o = {.x_0 = 0.9f};
+    denoiser o = {.x_0 = 0.9f};
     dm_sampler_options options = test_sampler_options(DM_SOLVER_DDIM, 20, DM_SPACING_TRAILING);
     dm_sampler *sampler = test_sampler_of(evaluate, &o, DM_PREDICT_X0, &options);
     float image[TOTAL], mask[SIDE * SIDE * COUNT], got[TOTAL], last[TOTAL] = {0};
@@ -247,7 +247,7 @@ END_TEST
 /* Betas so large that alpha_cumprod is 0 long before the end: from there going back is to new
  * noise. */
 START_TEST(repaint_starts_at_noise_alone) {
-    oracle o = {.x_0 = 0.1f};
+    denoiser o = {.x_0 = 0.1f};
     dm_schedule_options linear;
     dm_schedule *steep;
     ok(dm_schedule_options_init(&linear, sizeof linear));

@@ -209,7 +209,7 @@ START_TEST(l2_is_added_after_clipping) {
         size_t floats = t.unet->weights->params.floats;
         float *before = training_weights(&t), *want = malloc(floats * sizeof *want);
         training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, &stats));
-        if (!clipped) { /* nothing is added: what was computed stands there */
+        if (!clipped) { /* nothing is added: what was computed is there */
             gradient = malloc(floats * sizeof *gradient);
             memcpy(gradient, t.unet->weights->params.gradient, floats * sizeof *gradient);
         } else scale = 0.01 / stats.gradient_norm;

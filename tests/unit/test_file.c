@@ -97,7 +97,7 @@ START_TEST(permissions) {
 }
 END_TEST
 
-/* Through a link the file that it leads to is replaced, with the permissions of that, and the link
+/* Through a link the file that it names is replaced, with the permissions of that, and the link
  * stays. */
 START_TEST(links) {
     dmi_host host = {0};
@@ -117,7 +117,7 @@ START_TEST(links) {
     ck_assert_int_eq(lstat(link, &about), 0);
     ck_assert(S_ISLNK(about.st_mode));
     ck_assert_int_eq(entries_of(folder), 2);
-    /* One that leads nowhere is replaced itself. */
+    /* A dangling link is replaced itself. */
     ck_assert_int_eq(unlink(target), 0);
     write_text(&host, link, "newer");
     check_text(&host, link, "newer");
@@ -145,7 +145,7 @@ START_TEST(abandoned) {
 }
 END_TEST
 
-/* A limit on the size of files stands for a full disk: write() first writes less than requested,
+/* A limit on the size of files replaces a full disk: write() first writes less than requested,
  * then fails. */
 START_TEST(a_full_disk) {
     dmi_host host = {0};

@@ -102,7 +102,7 @@ START_TEST(own_product_follows_the_loop) {
 }
 END_TEST
 
-/* A row has the same bits alone as among others, wherever it stands. */
+/* A row has the same bits alone as among others, wherever it is. */
 START_TEST(rows_are_independent) {
     enum { ROWS = 29, COLUMNS = 40, K = 200 };
     float *a = filled(ROWS * K, 1), *b = filled(K * COLUMNS, 2), *c = filled(ROWS * COLUMNS, 3),

@@ -11,7 +11,7 @@ typedef struct small {
     dmi_host *host;
     dmi_graph *g;
     dmi_params params;
-    dmi_value x; /* [1, 2, 2, 5], which wants its gradient */
+    dmi_value x; /* [1, 2, 2, 5], which requires a gradient */
 } small;
 
 static void small_begin(small *s) {
@@ -30,7 +30,8 @@ static void small_end(small *s) {
     test_host_end(s->host);
 }
 
-/* Plans, poisons, and runs with x and the outputs' gradients from test_fill; x is copied to `x`. */
+/* Plans, fills with NaN, and runs with x and the outputs' gradients from test_fill; x is copied to
+ * `x`. */
 static void small_run(small *s, const dmi_value *outputs, int32_t count, float *x) {
     int32_t index;
     if (!s->params.count) /* the blocks must be there to train */
@@ -145,8 +146,8 @@ START_TEST(a_value_used_twice_by_one_node) {
 }
 END_TEST
 
-/* What leads nowhere gets no gradient, and gives none: y = silu(x), beside it a convolution of x
- * that nobody reads. */
+/* What has no path to an output gets no gradient, and gives none: y = silu(x), beside it a
+ * convolution of x that nothing reads. */
 START_TEST(unused_outputs) {
     small s;
     dmi_value y, unused, more, w;
@@ -173,7 +174,7 @@ START_TEST(unused_outputs) {
 END_TEST
 
 /* Two outputs, of which the second is made from the first, by a residual too: both stay readable,
- * and both gradients of the caller's come together. */
+ * and both gradients supplied by the caller are added. */
 START_TEST(outputs_that_are_used_again) {
     small s;
     dmi_value outputs[2], branch;

@@ -71,7 +71,7 @@ static const test_op cases[] = {
 };
 /* clang-format on */
 
-START_TEST(test_case) { test_prove(&cases[_i]); }
+START_TEST(test_case) { test_check_op(&cases[_i]); }
 END_TEST
 
 /* Two images of 1 MiB each are written non-temporally, one alone is not. */
@@ -84,17 +84,17 @@ START_TEST(test_large_output) {
                                .c = 64,
                                .groups = 32,
                                .silu = true};
-    test_prove_alone(&op);
+    test_check_op_alone(&op);
 }
 END_TEST
 
 Suite *test_group_norm_suite(void);
 Suite *test_group_norm_suite(void) {
     Suite *suite = suite_create("group_norm");
-    TCase *proofs = tcase_create("proofs");
-    tcase_set_timeout(proofs, 30);
-    tcase_add_test(proofs, test_large_output);
-    tcase_add_loop_test(proofs, test_case, 0, sizeof cases / sizeof cases[0]);
-    suite_add_tcase(suite, proofs);
+    TCase *checks = tcase_create("checks");
+    tcase_set_timeout(checks, 30);
+    tcase_add_test(checks, test_large_output);
+    tcase_add_loop_test(checks, test_case, 0, sizeof cases / sizeof cases[0]);
+    suite_add_tcase(suite, checks);
     return suite;
 }

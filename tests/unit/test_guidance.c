@@ -1,5 +1,5 @@
 /* Classifier-free guidance: against a denoiser that guides by itself, and against the network
- * evaluated half by half. */
+ * evaluated for the conditional and the unconditional batch separately. */
 #include "support/network.h"
 #include "support/sampling.h"
 
@@ -70,7 +70,7 @@ START_TEST(guided_as_by_hand) {
     for (int k = 0; k < 3; k++) {
         guided_case one = cases[_i], two = cases[_i];
         dm_sampler_options o = test_sampler_options(solvers[k], 12, DM_SPACING_TRAILING);
-        o.rederive_eps = 1; /* as it is with guidance, of which the sampler by hand knows nothing */
+        o.rederive_eps = 1; /* as it is with guidance, which the sampler by hand does not have */
         dm_sampler *hand = test_sampler_of(by_itself, &one, DM_PREDICT_V, &o);
         o.guidance = two.guidance;
         o.guidance_rescale = two.rescale;
@@ -133,9 +133,9 @@ static dm_unet *network_in(dm_context *own, int32_t classes) {
 
 static dm_unet *network_of(int32_t classes) { return network_in(context, classes); }
 
-/* The network itself, in another context, evaluated for each half. */
-static int32_t half_by_half(void *user, const dm_denoiser_input *input, float *output,
-                            size_t size) {
+/* The network itself, in another context, evaluated for one batch after the other. */
+static int32_t batch_by_batch(void *user, const dm_denoiser_input *input, float *output,
+                              size_t size) {
     const float *x = input->x;
     float timestep = (float)input->time;
     const int32_t *labels = input->labels;
@@ -158,7 +158,7 @@ START_TEST(network_halves) {
     dm_sampler *hand, *sampler;
     o.rederive_eps = 1;
     ok(dm_sampler_create_with_denoiser(&hand, context, schedule,
-                                       test_denoiser(half_by_half, same, DM_PREDICT_V, 16, 16, 3),
+                                       test_denoiser(batch_by_batch, same, DM_PREDICT_V, 16, 16, 3),
                                        &o));
     o.guidance = 3;
     ok(dm_sampler_create(&sampler, unet, schedule, &o));
@@ -182,7 +182,7 @@ START_TEST(network_halves) {
 END_TEST
 
 /* The rescaling is at work beside a learned variance too: with it, all of the spread comes from the
- * half with the class. */
+ * conditional batch. */
 START_TEST(rescaled_with_learned_variance) {
     static float got[2][COUNT * IMAGE];
     dm_unet_options u;
@@ -215,7 +215,7 @@ static int32_t count_allocations(void *user, const dm_sampler_progress *progress
     return 0;
 }
 
-/* Guided in some steps and not in others, the network goes to and fro between two sizes of batch,
+/* Guided in some steps and not in others, the network alternates between two sizes of batch,
  * both planned before. */
 START_TEST(interval_allocates_nothing) {
     static float got[COUNT * IMAGE];

@@ -31,8 +31,8 @@ enum { SWEEP = 1 << 20 };
 START_TEST(silu_everywhere) {
     const dmi_kernels *k = kernels_of(_i);
     if (!k) return;
-    float *x = hold(SWEEP * sizeof *x), *y = hold(SWEEP * sizeof *y),
-          *one = hold(SWEEP * sizeof *one);
+    float *x = allocate(SWEEP * sizeof *x), *y = allocate(SWEEP * sizeof *y),
+          *one = allocate(SWEEP * sizeof *one);
     double *want = doubles(SWEEP), *bound = doubles(SWEEP), worst_slope = 0;
     for (int i = 0; i < SWEEP; i++) {
         one[i] = 1.0f;
@@ -76,10 +76,10 @@ START_TEST(pointwise) {
     for (int t = 0; t < SIZE_COUNT; t++) {
         const size_t n = SIZES[t];
         const float *a = uniform(n, 1, 4), *b = uniform(n, 2, 3), *c = uniform(n, 3, 2);
-        uint32_t *words = hold(n * sizeof *words);
+        uint32_t *words = allocate(n * sizeof *words);
         for (size_t i = 0; i < n; i++) words[i] = (uint32_t)(i * 2654435761u);
         words[0] = 1000000000u; /* the threshold itself keeps */
-        float *y = hold(n * sizeof *y);
+        float *y = allocate(n * sizeof *y);
         double *want = doubles(n);
 
         k->silu_forward(y, a, n);
@@ -125,13 +125,14 @@ START_TEST(pointwise) {
 }
 END_TEST
 
-/* An element's bits are the same wherever it stands: at the end, in the middle, at any address. */
+/* An element's bits are the same wherever it is: at the end, in the middle, at any address. */
 START_TEST(alignment_changes_no_bit) {
     const dmi_kernels *k = kernels_of(_i);
     if (!k) return;
     enum { N = 200 };
-    float *a = uniform(N, 1, 6), *b = uniform(N, 2, 3), *whole[3], *part = hold(N * sizeof *part);
-    for (int f = 0; f < 3; f++) whole[f] = hold(N * sizeof *whole[f]);
+    float *a = uniform(N, 1, 6), *b = uniform(N, 2, 3), *whole[3],
+          *part = allocate(N * sizeof *part);
+    for (int f = 0; f < 3; f++) whole[f] = allocate(N * sizeof *whole[f]);
     k->silu_forward(whole[0], a, N);
     k->silu_backward(whole[1], a, b, N, false);
     k->combine(whole[2], 0.7f, a, 0.3f, b, N);
@@ -167,7 +168,7 @@ START_TEST(rows_of_arrays) {
                 for (size_t c = 0; c < columns; c++) want[r * sy + c] = x[r * sx + c];
             }
             check_near("copy_rows", y, want, rows * sy,
-                       6e-8); /* what stands between the rows stays */
+                       6e-8); /* what lies between the rows stays */
 
             /* 10 on top of every value: 32 rows are summed in float, so 8 roundings of 6e-8
              * whatever the number of rows */
@@ -234,8 +235,8 @@ START_TEST(linear) {
                      all = n * in + in * out + out;
         const int32_t o1 = (int32_t)out, i1 = (int32_t)in, o_cut = o1 / 3, i_cut = i1 / 3;
         float *inputs = uniform(all, 17, 1), *dy = uniform(n * out, 18, 1),
-              *y = hold(n * out * sizeof *y);
-        float *dx = hold(n * in * sizeof *dx), *dw = hold(in * out * sizeof *dw);
+              *y = allocate(n * out * sizeof *y);
+        float *dx = allocate(n * in * sizeof *dx), *dw = allocate(in * out * sizeof *dw);
         const float *w = inputs + n * in, *bias = w + in * out;
         linear_shape s = {.n = n, .in = in, .out = out, .dy = widened(dy, n * out)};
         double *wide = widened(inputs, all), *want = doubles(n * out), *gradient = doubles(all);
@@ -257,10 +258,10 @@ START_TEST(linear) {
         check_near("linear_backward_x", dx, gradient, n * in, bound);
         check_near("linear_backward_w", dw, gradient + n * in, in * out, bound);
 
-        float *whole = hold(out * sizeof *whole);
+        float *whole = allocate(out * sizeof *whole);
         k->linear_forward(whole, inputs, w, bias, i1, o1, 0, o1);
         check_same("linear_forward, uncut", whole, y, out);
-        float *dw_whole = hold(in * out * sizeof *dw);
+        float *dw_whole = allocate(in * out * sizeof *dw);
         k->linear_backward_w(dw_whole, inputs, dy, (int32_t)n, i1, o1, 0, i1, false);
         check_same("linear_backward_w, uncut", dw_whole, dw, in * out);
         k->linear_forward(whole, inputs, w, NULL, i1, o1, 0, o1);
@@ -282,7 +283,7 @@ START_TEST(naive_linear_gradient_is_right) {
     const size_t all = 3 * 5 + 5 * 4 + 4;
     double *inputs = widened(uniform(all, 20, 1), all), *gradient = doubles(all);
     naive_linear_gradient(&s, inputs, gradient);
-    prove_gradient("linear", linear_loss, &s, inputs, gradient, all - 4);
+    check_gradient("linear", linear_loss, &s, inputs, gradient, all - 4);
     release();
 }
 END_TEST
@@ -295,7 +296,7 @@ START_TEST(sums_and_finiteness) {
     for (int t = 0; t <= SIZE_COUNT; t++) {
         const size_t n = t < SIZE_COUNT ? SIZES[t] : 300001;
         float *a = uniform(n, 21, 1), *b = uniform(n, 22, 1),
-              *gradient = hold(n * sizeof *gradient);
+              *gradient = allocate(n * sizeof *gradient);
         double squares = 0, error = 0;
         for (size_t i = 0; i < n; i++) {
             squares += (double)a[i] * a[i];
@@ -328,8 +329,8 @@ START_TEST(bytes_to_pixels) {
     static const int32_t shapes[][3] = {{1, 1, 1}, {1, 256, 1}, {5, 7, 3}, {32, 32, 3}, {2, 17, 4}};
     for (size_t t = 0; t < sizeof shapes / sizeof *shapes; t++) {
         const int32_t h = shapes[t][0], w = shapes[t][1], c = shapes[t][2], n = h * w * c;
-        uint8_t *x = hold((size_t)n);
-        float *y = hold((size_t)n * sizeof *y);
+        uint8_t *x = allocate((size_t)n);
+        float *y = allocate((size_t)n * sizeof *y);
         for (int32_t i = 0; i < n; i++) x[i] = t == 1 ? (uint8_t)i : (uint8_t)(i * 37 + 11);
         for (int flip = 0; flip < 2; flip++) {
             k->from_u8(y, x, h, w, c, flip);

@@ -105,23 +105,23 @@ static const norm_shape NORM_SHAPES[] = {
 static void check_columns(const char *what, const float *got, const double *want, float untouched,
                           const norm_shape *s, double bound) {
     const size_t channels = (size_t)s->channels, width = (size_t)(s->c1 - s->c0);
-    float *inside = hold((size_t)s->pixels * width * sizeof *inside);
-    double *wanted = doubles((size_t)s->pixels * width);
+    float *inside = allocate((size_t)s->pixels * width * sizeof *inside);
+    double *expected = doubles((size_t)s->pixels * width);
     size_t count = 0;
     for (size_t i = 0; i < (size_t)s->pixels * channels; i++) {
         if ((int32_t)(i % channels) < s->c0 || (int32_t)(i % channels) >= s->c1) {
             ck_assert_msg(got[i] == untouched, "%s: element %zu was touched", what, i);
         } else {
             inside[count] = got[i];
-            wanted[count++] = want[i];
+            expected[count++] = want[i];
         }
     }
-    check_near(what, inside, wanted, count, bound);
+    check_near(what, inside, expected, count, bound);
 }
 
 /* `count` floats from the start of a cache line on. */
 static float *whole_lines(size_t count) {
-    uintptr_t at = (uintptr_t)hold(count * sizeof(float) + DMI_ALIGNMENT);
+    uintptr_t at = (uintptr_t)allocate(count * sizeof(float) + DMI_ALIGNMENT);
     return (float *)((at + DMI_ALIGNMENT - 1) / DMI_ALIGNMENT * DMI_ALIGNMENT);
 }
 
@@ -136,8 +136,8 @@ static dmi_norm_x two_tensors(const float *x, const float *dx, size_t pixels, si
     size_t widths[2] = {border, channels - border};
     dmi_norm_x two = {.channels = {(int32_t)widths[0], (int32_t)widths[1]}};
     for (size_t i = 0, first = 0; i < 2; first += widths[i++]) {
-        float *part = hold(pixels * widths[i] * sizeof *part),
-              *gradient = hold(pixels * widths[i] * sizeof *part);
+        float *part = allocate(pixels * widths[i] * sizeof *part),
+              *gradient = allocate(pixels * widths[i] * sizeof *part);
         for (size_t p = 0; p < pixels; p++) {
             memcpy(part + p * widths[i], x + p * channels + first, widths[i] * sizeof *part);
             memcpy(gradient + p * widths[i], dx + p * channels + first, widths[i] * sizeof *part);
@@ -188,8 +188,8 @@ static void norm_case(const dmi_kernels *k, norm_shape s, norm_values v) {
     s.dy = widened(dy, count);
     naive_statistics(&s, in, mean, rstd);
 
-    float *y = hold(count * sizeof *y), *got_mean = hold(groups * sizeof *y),
-          *got_rstd = hold(groups * sizeof *y);
+    float *y = allocate(count * sizeof *y), *got_mean = allocate(groups * sizeof *y),
+          *got_rstd = allocate(groups * sizeof *y);
     for (size_t i = 0; i < count; i++) y[i] = -5;
     dmi_norm part =
                  norm_of(&s, one_tensor(x, NULL, false, channels), gain, offset, s.c0, s.c1, false),
@@ -206,8 +206,8 @@ static void norm_case(const dmi_kernels *k, norm_shape s, norm_values v) {
     check_columns("norm_forward", y, want, -5, &s, 2e-7);
 
     /* The same with non-temporal stores, from a line's start on and from within one. */
-    float *whole = whole_lines(count + 1), *whole_mean = hold(groups * sizeof *y),
-          *whole_rstd = hold(groups * sizeof *y);
+    float *whole = whole_lines(count + 1), *whole_mean = allocate(groups * sizeof *y),
+          *whole_rstd = allocate(groups * sizeof *y);
     for (size_t shift = 0; shift < 2; shift++) {
         k->norm_forward(whole + shift, whole_mean, whole_rstd, &all, (float)NORM_EPS);
         for (size_t p = 0; p < (size_t)s.pixels; p++) {
@@ -218,11 +218,11 @@ static void norm_case(const dmi_kernels *k, norm_shape s, norm_values v) {
 
     /* dx of a small group is what is left of larger terms that cancel. */
     naive_norm_gradient(&s, in, mean, rstd, gradient);
-    float *dx = hold(count * sizeof *dx), *dgain = uniform(channels, 1, 1),
+    float *dx = allocate(count * sizeof *dx), *dgain = uniform(channels, 1, 1),
           *doffset = uniform(channels, 1, 1);
     for (size_t i = 0; i < count; i++) dx[i] = -5;
     part.x = one_tensor(x, dx, false, channels);
-    k->norm_backward(dgain, doffset, dy, got_mean, got_rstd, &part, hold(room * sizeof *dx));
+    k->norm_backward(dgain, doffset, dy, got_mean, got_rstd, &part, allocate(room * sizeof *dx));
     check_columns("norm_backward: dx", dx, gradient, -5, &s,
                   s.pixels * s.per_group < 8 ? 1e-6 : 3e-7);
     check_near("norm_backward: dgain", dgain + c0, gradient + count + c0, width, 4e-7);
@@ -240,7 +240,7 @@ static void norm_case(const dmi_kernels *k, norm_shape s, norm_values v) {
         float *added = copied(dy, count);
         part.x = one_tensor(x, added, true, channels);
         k->norm_backward(dgain, doffset, dy, got_mean, got_rstd, &part,
-                         cached ? hold(room * sizeof *dx) : NULL);
+                         cached ? allocate(room * sizeof *dx) : NULL);
         for (size_t p = 0; p < (size_t)s.pixels; p++) {
             for (size_t c = c0; c < c0 + width; c++) {
                 size_t i = p * channels + c;
@@ -267,19 +267,19 @@ static void pair_case(const dmi_kernels *k, norm_shape s, size_t border) {
     dmi_norm_x added = one_tensor(x, copied(dx, count), true, channels);
     two.add[1] = true;
     for (int i = 0; i < 2; i++) {
-        y[i] = hold(count * sizeof(float));
-        mean[i] = hold(groups * sizeof(float));
-        rstd[i] = hold(groups * sizeof(float));
-        dgain[i] = hold(channels * sizeof(float));
-        doffset[i] = hold(channels * sizeof(float));
+        y[i] = allocate(count * sizeof(float));
+        mean[i] = allocate(groups * sizeof(float));
+        rstd[i] = allocate(groups * sizeof(float));
+        dgain[i] = allocate(channels * sizeof(float));
+        doffset[i] = allocate(channels * sizeof(float));
         dmi_norm norm = norm_of(&s, i ? two : one, gain, offset, 0, s.channels, false);
         k->norm_forward(y[i], mean[i], rstd[i], &norm, 1e-6f);
         k->norm_backward(dgain[i], doffset[i], dy, mean[i], rstd[i], &norm,
-                         hold(room * sizeof(float)));
+                         allocate(room * sizeof(float)));
     }
     dmi_norm adding = norm_of(&s, added, gain, offset, 0, s.channels, false);
     k->norm_backward(dgain[0], doffset[0], dy, mean[0], rstd[0], &adding,
-                     hold(room * sizeof(float)));
+                     allocate(room * sizeof(float)));
     check_same("pair: y", y[1], y[0], count);
     check_same("pair: mean", mean[1], mean[0], groups);
     check_same("pair: rstd", rstd[1], rstd[0], groups);
@@ -335,7 +335,8 @@ START_TEST(silu_at_its_ends) {
     const dmi_kernels *k = kernels_of(_i);
     if (!k) return;
     enum { PIXELS = 5, CHANNELS = 36, PER_GROUP = 4, COUNT = PIXELS * CHANNELS };
-    float *x = uniform(COUNT, 3, 1), *y = hold(COUNT * sizeof *y), *dx = hold(COUNT * sizeof *dx);
+    float *x = uniform(COUNT, 3, 1), *y = allocate(COUNT * sizeof *y),
+          *dx = allocate(COUNT * sizeof *dx);
     float mean[CHANNELS / PER_GROUP], rstd[CHANNELS / PER_GROUP];
     float gain[CHANNELS], offset[CHANNELS], dgain[CHANNELS], doffset[CHANNELS];
     for (int c = 0; c < CHANNELS; c++) {
@@ -376,7 +377,7 @@ START_TEST(naive_norm_gradient_is_right) {
         s.dy = widened(uniform(count, 11, 1), count);
         naive_statistics(&s, in, mean, rstd);
         naive_norm_gradient(&s, in, mean, rstd, gradient);
-        prove_gradient("group norm", norm_loss, &s, in, gradient, all);
+        check_gradient("group norm", norm_loss, &s, in, gradient, all);
         release();
     }
 }

@@ -49,7 +49,7 @@ START_TEST(naive_softmax_gradient_is_right) {
     softmax_shape s = {.rows = 3, .columns = 7, .scale = 0.6, .dp = widened(uniform(n, 16, 1), n)};
     naive_softmax(&s, x, p, lse);
     naive_softmax_gradient(&s, p, delta, ds);
-    prove_gradient("softmax", softmax_loss, &s, x, ds, n);
+    check_gradient("softmax", softmax_loss, &s, x, ds, n);
     release();
 }
 END_TEST
@@ -75,8 +75,8 @@ static void naive_block(running *r, const float *s, double *p, double scale, siz
     }
 }
 
-/* Blocks of each size after one another, so that maxima grow and stay. Scores stand as differences
- * to the largest before they are rounded, so their level is none of the error's. */
+/* Blocks of each size after one another, so that maxima grow and stay. Scores are stored as
+ * differences to the largest before they are rounded, so their level is none of the error's. */
 START_TEST(softmax_in_blocks) {
     const dmi_kernels *k = kernels_of(_i);
     if (!k) return;
@@ -136,7 +136,7 @@ START_TEST(softmax_far_apart) {
                               largest[c], sum[c]);
         }
     }
-    /* What is not a number spoils its own column, and it alone. */
+    /* What is not a number makes its own column NaN, and no other. */
     for (int32_t block = 0; block < 2; block++) {
         for (int i = 0; i < 6 * COLUMNS; i++) s[i] = 1;
         s[4 * COLUMNS + 9] = NAN;
@@ -155,8 +155,9 @@ START_TEST(softmax_gradient) {
         for (int level = -50; level <= 50; level += 50) {
             const size_t rows = SIZES[t], n = rows * COLUMNS;
             const float scale = 0.70710678f;
-            float *x = uniform(n, 12, 8), *dp = uniform(n, 13, 1), *lse = hold(rows * sizeof *lse);
-            float *delta = hold(rows * sizeof *delta);
+            float *x = uniform(n, 12, 8), *dp = uniform(n, 13, 1),
+                  *lse = allocate(rows * sizeof *lse);
+            float *delta = allocate(rows * sizeof *delta);
             for (size_t i = 0; i < n; i++) x[i] += (float)level;
             softmax_shape s = {.rows = rows,
                                .columns = COLUMNS,
@@ -187,8 +188,8 @@ START_TEST(exponentials_everywhere) {
     if (!k) return;
     enum { ROWS = 1 << 12 };
     const size_t n = (size_t)ROWS * COLUMNS;
-    float *x = hold(n * sizeof *x), *p = hold(n * sizeof *p), *ds = hold(n * sizeof *ds),
-          *zero = uniform(ROWS, 1, 0);
+    float *x = allocate(n * sizeof *x), *p = allocate(n * sizeof *p),
+          *ds = allocate(n * sizeof *ds), *zero = uniform(ROWS, 1, 0);
     for (size_t i = 0; i < n; i++) {
         p[i] = x[i] = 87.0f * (2 * (float)i / (float)n - 1);
         ds[i] = 3;
@@ -239,9 +240,9 @@ START_TEST(panels) {
         for (int t = 0; SIZES[t] <= 100; t++) {
             const size_t width = SIZES[t], stride = width + 2, n = rows * stride;
             float *x = uniform(n, 30, 1), *y = uniform(n, 31, 1), *before = copied(y, n);
-            float *panel = uniform((width + 1) * COLUMNS, 32, 1), behind = panel[width * COLUMNS];
+            float *panel = uniform((width + 1) * COLUMNS, 32, 1), after = panel[width * COLUMNS];
             k->rows_to_panel(panel, x, stride, (int32_t)rows, (int32_t)width);
-            ck_assert(panel[width * COLUMNS] == behind);
+            ck_assert(panel[width * COLUMNS] == after);
             for (size_t i = 0; i < width * COLUMNS; i++)
                 ck_assert_float_eq(panel[i],
                                    i % COLUMNS < rows ? x[i % COLUMNS * stride + i / COLUMNS] : 0);

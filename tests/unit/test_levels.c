@@ -1,4 +1,4 @@
-/* The noise levels of a sampler: one per model evaluation, lists of the caller's, and the
+/* The noise levels of a sampler: one per model evaluation, custom lists, and the
  * defaults that depend on the solver. */
 #include "diffusion/schedule.h"
 #include "support/sampling.h"
@@ -196,7 +196,7 @@ START_TEST(sigma_data_scales_the_input) {
 }
 END_TEST
 
-/* ---- lists of the caller's ---- */
+/* ---- custom lists ---- */
 
 START_TEST(custom_times) {
     const double times[] = {990.25, 500, 20.5, 3};

@@ -53,7 +53,7 @@ START_TEST(huber_follows_the_loop) {
             huber_case c = {deltas[k], target, n};
             for (size_t i = 0; i < n; i++)
                 want[i] = 2 * (at[i] - target[i]) / sqrt(1 + pow((at[i] - target[i]) / c.delta, 2));
-            prove_gradient("huber", naive_huber, &c, at, want, n);
+            check_gradient("huber", naive_huber, &c, at, want, n);
             double sum = kernels_of(isa)->huber(gradient, output, target, 2, (float)c.delta, n);
             check_near("huber", gradient, want, n, 3e-7);
             ck_assert_double_eq_tol(sum / naive_huber(&c, at), 1,
@@ -80,7 +80,7 @@ typedef struct bound_case {
     double beta;
     const float *x_0, *eps; /* [N] */
     const double
-        *guess; /* [N]: eps as the network sees it, which the bound's gradient leaves alone */
+        *guess; /* [N]: eps as predicted, a constant that the bound's gradient leaves alone */
 } bound_case;
 
 static double normal_below(double x) { return 0.5 * (1 + erf(x / sqrt(2))); }
@@ -96,17 +96,18 @@ static double naive_bound(const void *shape, const double *v) {
         double share = (v[i] + 1) / 2,
                log_variance = share * log(c->beta) + (1 - share) * c->log_posterior[c->t];
         double is = c->of_x0[c->t] * c->x_0[i] + c->of_xt[c->t] * x_t,
-               sees = c->of_x0[c->t] * x_0 + c->of_xt[c->t] * x_t;
+               predicted = c->of_x0[c->t] * x_0 + c->of_xt[c->t] * x_t;
         if (c->t > 0) {
             sum += 0.5 * (log_variance - c->log_posterior[c->t] - 1 +
                           exp(c->log_posterior[c->t] - log_variance) +
-                          (is - sees) * (is - sees) / exp(log_variance));
+                          (is - predicted) * (is - predicted) / exp(log_variance));
             continue;
         }
         double wide = exp(log_variance / 2);
-        double above = c->x_0[i] > 0.999f ? 1 : normal_below((c->x_0[i] + 1 / 255.0 - sees) / wide);
+        double above =
+            c->x_0[i] > 0.999f ? 1 : normal_below((c->x_0[i] + 1 / 255.0 - predicted) / wide);
         double below =
-            c->x_0[i] < -0.999f ? 0 : normal_below((c->x_0[i] - 1 / 255.0 - sees) / wide);
+            c->x_0[i] < -0.999f ? 0 : normal_below((c->x_0[i] - 1 / 255.0 - predicted) / wide);
         sum -= log(above - below);
     }
     return sum / log(2);
@@ -124,7 +125,7 @@ typedef struct hybrid {
 
 static size_t in_rows(size_t i) { return i / CHANNELS * 2 * CHANNELS + i % CHANNELS; }
 
-/* The input has what the network saw before at x_t's side, as with self-conditioning. */
+/* The input has the previous input of the network at x_t's side, as with self-conditioning. */
 static void fill_hybrid(hybrid *h, const dm_schedule *schedule, int32_t t) {
     double a = schedule->alpha_cumprod[t];
     test_fill(h->x_0, IMAGES * N, 5, 1.1f);

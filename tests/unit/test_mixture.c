@@ -1,6 +1,6 @@
 /* Every solver on a mixture of two Gaussians in the plane, whose exact denoiser is known: the mean,
- * the covariance and the weights of the two come out right, within the error of so many images and
- * so few steps. */
+ * the covariance and the weights of the two come out right, within the error of this many images
+ * and steps. */
 #include "sample/solver.h"
 #include "support/sampling.h"
 

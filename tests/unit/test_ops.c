@@ -58,7 +58,7 @@ static void build_dropout(test_net *net) {
     done(net, dmi_dropout(net->graph, &net->output, image_input(net, 1), 0.25f));
     dmi_node *node = &net->graph->nodes[net->graph->node_count - 1];
     ck_assert_int_eq(node->attr.dropout.node, net->graph->node_count - 1);
-    node->attr.dropout.node = 0; /* the same mask wherever it stands */
+    node->attr.dropout.node = 0; /* the same mask wherever it is */
 }
 
 static void reference_dropout(const test_net *net, double *const *v, double *y) {
@@ -234,7 +234,7 @@ static const test_op cases[] = {
 };
 /* clang-format on */
 
-START_TEST(test_case) { test_prove(&cases[_i]); }
+START_TEST(test_case) { test_check_op(&cases[_i]); }
 END_TEST
 
 /* Every count of blocks up to three vectors' worth, where the lower half of the element counter
@@ -430,10 +430,10 @@ END_TEST
 Suite *test_ops_suite(void);
 Suite *test_ops_suite(void) {
     Suite *suite = suite_create("ops");
-    TCase *proofs = tcase_create("proofs");
-    tcase_set_timeout(proofs, 30);
-    tcase_add_loop_test(proofs, test_case, 0, sizeof cases / sizeof cases[0]);
-    suite_add_tcase(suite, proofs);
+    TCase *checks = tcase_create("checks");
+    tcase_set_timeout(checks, 30);
+    tcase_add_loop_test(checks, test_case, 0, sizeof cases / sizeof cases[0]);
+    suite_add_tcase(suite, checks);
     TCase *details = tcase_create("details");
     tcase_add_loop_test(details, test_random_words, DMI_ISA_BASE, dmi_cpu_isa() + 1);
     tcase_add_test(details, test_dropout_masks);

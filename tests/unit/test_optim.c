@@ -159,8 +159,8 @@ START_TEST(adamw_is_the_same_with_any_threads) {
 }
 END_TEST
 
-/* The first step of Adam is the rate itself, whatever the gradient's size: what a wrong bias
- * correction spoils. */
+/* The first step of Adam is the rate itself, whatever the gradient's size: which a wrong bias
+ * correction changes. */
 START_TEST(first_step_has_the_size_of_the_rate) {
     const float sizes[] = {1e-3f, 1, 1e3f};
     dmi_adamw_settings settings = {.beta1 = 0.9, .beta2 = 0.999, .eps = 1e-12};

@@ -1,4 +1,4 @@
-/* Operations on two tensors whose channels stand side by side: group norm and the convolution of
+/* Operations on two tensors whose channels lie side by side: group norm and the convolution of
  * kernel 1. */
 #include "support/gradient.h"
 
@@ -99,7 +99,7 @@ static const test_op cases[] = {
 };
 /* clang-format on */
 
-START_TEST(test_case) { test_prove(&cases[_i]); }
+START_TEST(test_case) { test_check_op(&cases[_i]); }
 END_TEST
 
 START_TEST(mismatched_shapes_are_refused) {

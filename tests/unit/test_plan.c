@@ -58,14 +58,14 @@ static bool has_input(const dmi_node *n, dmi_value v) {
     return false;
 }
 
-/* Which gradients there are: of what leads from a parameter, or an input that requests it, to the
- * output. */
+/* Which gradients there are: of what is on a path from a parameter, or an input that requests it,
+ * to the output. */
 static void find_gradients(live_ranges *l) {
     const dmi_graph *g = l->graph;
     bool *reaches = calloc((size_t)g->value_count, 1);
     for (int32_t v = 0; v < g->value_count; v++)
         l->has_gradient[v] = g->values[v].kind == DMI_VALUE_PARAM ||
-                             (g->values[v].kind == DMI_VALUE_INPUT && g->values[v].gradient);
+                             (g->values[v].kind == DMI_VALUE_INPUT && g->values[v].needs_gradient);
     for (int32_t i = 0; i < g->node_count; i++)
         for (int32_t k = 0; k < DMI_INPUTS_MAX; k++)
             if (g->nodes[i].inputs[k] != DMI_NONE && l->has_gradient[g->nodes[i].inputs[k]])
@@ -349,25 +349,25 @@ START_TEST(sharing_reduces_the_arena) {
 }
 END_TEST
 
-/* ---- poison ---- */
+/* ---- fill values ---- */
 
 static void fill(float *to, size_t count, float value) {
     for (size_t i = 0; i < count; i++) to[i] = value;
 }
 
-/* One run in an arena, and gradients, full of `poison`; the output, then every parameter's
+/* One run in an arena, and gradients, full of `fill_value`; the output, then every parameter's
  * gradient, to be freed. */
-static float *run_in(dm_unet *unet, dmi_unet_graph *u, float poison, size_t *floats) {
+static float *run_in(dm_unet *unet, dmi_unet_graph *u, float fill_value, size_t *floats) {
     static network_input in;
     dmi_graph *g = u->graph;
     const dmi_params *params = &unet->weights->params;
     size_t n = (size_t)u->batch * NETWORK_ELEMENTS;
     network_give(&in);
-    fill(g->arena, g->arena_floats, poison);
+    fill(g->arena, g->arena_floats, fill_value);
     for (int32_t i = 0; i < g->node_count; i++)
         if (g->nodes[i].cached)
             fill(dmi_cached_weight_data(g->nodes[i].cached), g->nodes[i].needs.cached.floats,
-                 poison);
+                 fill_value);
     memcpy(dmi_graph_data(g, u->x), in.x, n * sizeof(float));
     memcpy(dmi_graph_data(g, u->t), in.timesteps, (size_t)u->batch * sizeof(float));
     for (int32_t i = 0; u->labels != DMI_NONE && i < u->batch; i++)
@@ -378,7 +378,7 @@ static float *run_in(dm_unet *unet, dmi_unet_graph *u, float poison, size_t *flo
     float *result = malloc(*floats * sizeof *result);
     memcpy(result, dmi_graph_data(g, u->output), n * sizeof(float));
     if (!g->train) return result;
-    fill(params->gradient, params->floats, poison);
+    fill(params->gradient, params->floats, fill_value);
     test_fill(dmi_graph_gradient(g, u->output), n, 8, 1);
     dmi_graph_backward(g);
     size_t at = n;
@@ -391,7 +391,7 @@ static float *run_in(dm_unet *unet, dmi_unet_graph *u, float poison, size_t *flo
 }
 
 START_TEST(nothing_is_read_before_it_is_written) {
-    static const float poisons[] = {NAN, 1e30f};
+    static const float fill_values[] = {NAN, 1e30f};
     int32_t mode = _i / 3;
     bool train = mode > 0;
     dm_context *context = test_context_new(NULL, 0);
@@ -407,9 +407,9 @@ START_TEST(nothing_is_read_before_it_is_written) {
     test_accepted(context, dmi_unet_graph_create(unet, &u, 2, train, train ? mode - 1 : 0));
     float *clean = run_in(unet, &u, 0, &floats);
     for (size_t i = 0; i < floats; i++) ck_assert(isfinite(clean[i]));
-    for (size_t k = 0; k < sizeof poisons / sizeof *poisons; k++) {
-        float *got = run_in(unet, &u, poisons[k], &floats);
-        ck_assert_msg(!memcmp(got, clean, floats * sizeof *got), "%g", (double)poisons[k]);
+    for (size_t k = 0; k < sizeof fill_values / sizeof *fill_values; k++) {
+        float *got = run_in(unet, &u, fill_values[k], &floats);
+        ck_assert_msg(!memcmp(got, clean, floats * sizeof *got), "%g", (double)fill_values[k]);
         free(got);
     }
     free(clean);

@@ -1,6 +1,6 @@
 /* The memory that the library reports is what the process uses: peak resident memory grows by the
- * context's own figure, most of which is one plan. Measured in a process of its own, which gives
- * its figures back through a pipe. */
+ * context's own value, most of which is one plan. Measured in a process of its own, which returns
+ * its values through a pipe. */
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,12 +17,12 @@
 
 enum { SIDE = 48, TRAIN_BATCH = 16, FORWARD_BATCH = 48 };
 
-typedef struct figures {
+typedef struct sizes {
     int32_t status;
     char text[128];
     uint64_t plan, used, peak; /* as the library reports */
     uint64_t grown;            /* resident memory, at its peak */
-} figures;
+} sizes;
 
 static uint64_t peak_resident(void) {
     struct rusage usage;
@@ -75,8 +75,8 @@ static int32_t (*const runs[])(dm_context *context, dm_unet *unet, uint64_t *pla
                                                                                       run_forward};
 
 /* The objects are left to the process's end. */
-static figures measure(int run, int32_t threads) {
-    figures f = {0};
+static sizes measure(int run, int32_t threads) {
+    sizes f = {0};
     const uint64_t before = peak_resident();
     dm_context *context = NULL;
     dm_unet *unet = NULL;
@@ -93,7 +93,7 @@ static figures measure(int run, int32_t threads) {
 }
 
 START_TEST(resident_memory_is_what_the_library_reports) {
-    figures f = {0};
+    sizes f = {0};
     int ends[2], state;
     ck_assert_int_eq(pipe(ends), 0);
     const pid_t child = fork();
@@ -114,7 +114,7 @@ START_TEST(resident_memory_is_what_the_library_reports) {
     ck_assert_msg(fabs(ratio - 1) <= BOUND,
                   "%.1f MB are used, %.1f of them by the plan; the process grew by %.1f MB",
                   (double)f.used * 1e-6, (double)f.plan * 1e-6, (double)f.grown * 1e-6);
-    /* Nor is the peak on the way higher. */
+    /* Nor is the peak before it higher. */
     ck_assert_msg((double)f.peak <= (1 + BOUND) * (double)f.used,
                   "the peak is %.1f MB, %.1f MB are used in the end", (double)f.peak * 1e-6,
                   (double)f.used * 1e-6);

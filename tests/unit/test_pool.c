@@ -1,5 +1,5 @@
 /* Every task runs once, no worker number is in use twice at a time, and threads that cannot start
- * leave nothing behind. */
+ * leave nothing allocated. */
 #include "base/pool.h"
 
 #include <stdatomic.h>

@@ -163,7 +163,7 @@ END_TEST
 /* ---- the same bits ---- */
 
 /* Between them: every time embedding, attention of several heads, classes, dropout, and the
- * middle's attention. */
+ * mid block's attention. */
 static dm_unet_options variant(int32_t which) {
     dm_unet_options o = network_options();
     o.time_embedding = which;
@@ -216,7 +216,7 @@ static float *run(int32_t which, int32_t threads, int32_t recompute, size_t *flo
         dmi_graph_backward(g);
     }
     memcpy(result, dmi_graph_data(g, u.output), n * sizeof *result);
-    for (int32_t i = 0; i < unet->weights->params.count; i++) { /* not what stands between them */
+    for (int32_t i = 0; i < unet->weights->params.count; i++) { /* not what lies between them */
         const dmi_param *p = &unet->weights->params.items[i];
         memcpy(result + n + p->offset, unet->weights->params.gradient + p->offset,
                p->count * sizeof *result);

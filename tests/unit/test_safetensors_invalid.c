@@ -5,7 +5,7 @@
 
 typedef struct header_case {
     const char *header;
-    size_t data; /* bytes behind it */
+    size_t data; /* bytes after it */
     int32_t status;
     const char *text; /* part of the error text */
 } header_case;

@@ -1,4 +1,4 @@
-/* The forward process: known figures, identities between the series, extreme betas, and what is
+/* The forward process: known values, identities between the series, extreme betas, and what is
  * refused. */
 #include "core/context.h"
 #include "diffusion.h"
@@ -44,10 +44,10 @@ static void check_relative(double got, double want, double bound, const char *wh
                   want);
 }
 
-/* ---- figures ---- */
+/* ---- values ---- */
 
 /* Given to nine digits by other implementations. */
-START_TEST(linear_figures) {
+START_TEST(linear_values) {
     dm_schedule *schedule = schedule_of(DM_SCHEDULE_LINEAR, 1000);
     double *a = series_of(schedule, DM_SERIES_ALPHA_CUMPROD),
            *beta = series_of(schedule, DM_SERIES_BETA);
@@ -63,7 +63,7 @@ START_TEST(linear_figures) {
 }
 END_TEST
 
-START_TEST(cosine_figures) {
+START_TEST(cosine_values) {
     dm_schedule *schedule = schedule_of(DM_SCHEDULE_COSINE, 1000);
     double *a = series_of(schedule, DM_SERIES_ALPHA_CUMPROD),
            *beta = series_of(schedule, DM_SERIES_BETA);
@@ -81,7 +81,7 @@ START_TEST(cosine_figures) {
 END_TEST
 
 /* DDPM's variance at 0, 487 and 999, of diffusers' tests. */
-START_TEST(posterior_variance_figures) {
+START_TEST(posterior_variance_values) {
     dm_schedule *schedule = schedule_of(DM_SCHEDULE_LINEAR, 1000);
     double *variance = series_of(schedule, DM_SERIES_POSTERIOR_VARIANCE);
     ck_assert_double_eq(variance[0], 0);
@@ -424,9 +424,9 @@ Suite *test_schedule_suite(void) {
     Suite *suite = suite_create("schedule");
     TCase *tcase = tcase_create("schedule");
     tcase_add_checked_fixture(tcase, setup, teardown);
-    tcase_add_test(tcase, linear_figures);
-    tcase_add_test(tcase, cosine_figures);
-    tcase_add_test(tcase, posterior_variance_figures);
+    tcase_add_test(tcase, linear_values);
+    tcase_add_test(tcase, cosine_values);
+    tcase_add_test(tcase, posterior_variance_values);
     tcase_add_loop_test(tcase, series_agree, DM_SCHEDULE_LINEAR, DM_SCHEDULE_COSINE + 1);
     tcase_add_test(tcase, one_timestep);
     tcase_add_test(tcase, extreme_betas);

@@ -81,7 +81,7 @@ static dmi_stage step_of(const dmi_solver *solver, const dm_sampler_options *o,
 }
 
 /* DDIM's variance from one timestep to another, of diffusers' tests. */
-START_TEST(ddim_variance_figures) {
+START_TEST(ddim_variance_values) {
     static const struct {
         int32_t pair[2];
         double variance;
@@ -331,7 +331,7 @@ Suite *test_solver_suite(void) {
     tcase_set_timeout(tcase, 20);
     tcase_add_test(tcase, spacings);
     tcase_add_loop_test(tcase, spacings_fall, DM_SPACING_LEADING, DM_SPACING_LINSPACE + 1);
-    tcase_add_test(tcase, ddim_variance_figures);
+    tcase_add_test(tcase, ddim_variance_values);
     tcase_add_test(tcase, steps_are_the_posterior);
     tcase_add_test(tcase, predictions_agree);
     tcase_add_test(tcase, extreme_schedules_stay_finite);

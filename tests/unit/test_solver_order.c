@@ -1,5 +1,5 @@
 /* A solver's order: halving the steps divides the error as its order says, on a mixture of two
- * Gaussians, whose exact denoiser is known in closed form. Golden figures cannot show this: they
+ * Gaussians, whose exact denoiser is known in closed form. Golden values cannot show this: they
  * would repeat another's mistake. */
 #include "support/sampling.h"
 
@@ -68,7 +68,7 @@ static const double sigma_low = 0.1, sigma_high = 5,
                     many_timesteps = 10081; /* 10080 is a multiple of all numbers of intervals */
 
 /* The largest error of PIXELS values after `intervals` steps from sigma_high to sigma_low. The last
- * step of the path, from the lowest level to itself, goes nowhere. */
+ * step of the path, from the lowest level to itself, has length zero. */
 static double edm_error(int32_t solver, int32_t order, int32_t intervals) {
     dm_schedule_options so;
     dm_schedule *edm;

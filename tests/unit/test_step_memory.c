@@ -153,7 +153,7 @@ START_TEST(steps_of_training) {
         test_accepted(context, step(trainer, &batch, i));
         check_quiet(&allocator, before, v->name, i);
     }
-    /* A look at the network between steps plans its forward pass, once. */
+    /* A forward pass of the network between steps plans its forward pass, once. */
     float y[2 * ELEMENTS], t = 1;
     for (int32_t i = 0; i < STEPS; i++) {
         test_accepted(context, network_forward(unet, y, images, &t, NULL, 1));

@@ -155,7 +155,7 @@ START_TEST(plain_and_gzipped) {
     check_reads(made.bytes, made.size, plain_names);
     const size_t size = gzip(packed, sizeof packed, made.bytes, made.size);
     check_reads(packed, size, plain_names);
-    memset(packed + size, 0, 100); /* padding behind the stream, as on tapes */
+    memset(packed + size, 0, 100); /* padding after the stream, as on tapes */
     check_reads(packed, size + 100, plain_names);
 }
 END_TEST
@@ -237,7 +237,7 @@ START_TEST(long_names) {
     char hundred[101];
     memset(hundred, 'h', 100);
     hundred[100] = 0;
-    add(&made, hundred, '0', content, 9); /* fills the field, without a zero behind it */
+    add(&made, hundred, '0', content, 9); /* fills the field, without a zero after it */
     header = add(&made, "binary size", '0', content, 600);
     memset(header + 124, 0, 12);
     header[124] = 0x80;

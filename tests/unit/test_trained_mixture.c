@@ -1,7 +1,7 @@
 /* A small network trained on a mixture of two Gaussians, and sampled by every solver: the mean
  * and spread of each of the two, and their weights, come out near those of the data. Images of
- * 4x4 pixels: a level of +0.5 or -0.4, that varies from image to image, and a grain of each
- * pixel's own. */
+ * 4x4 pixels: a level of +0.5 or -0.4, that varies from image to image, and independent noise of
+ * each pixel. */
 #include "base/random.h"
 #include "sample/solver.h"
 #include "support/sampling.h"
@@ -12,7 +12,7 @@ enum { PLANE = 16, BATCH = 64, TRAINED = 1200, SAMPLES = 512 };
  * the 154 of the other. */
 #define COVARIANCE_OFF 0.4
 
-static const double weight = 0.7, level[2] = {0.5, -0.4}, level_spread = 0.1, grain = 0.1;
+static const double weight = 0.7, level[2] = {0.5, -0.4}, level_spread = 0.1, pixel_noise = 0.1;
 
 static void draw_data(uint64_t step, float *images) {
     dmi_random at = dmi_random_at(77, DMI_STREAM_BUILTIN, step);
@@ -23,7 +23,7 @@ static void draw_data(uint64_t step, float *images) {
     for (int n = 0; n < BATCH; n++) {
         const float *z = normal + n * (PLANE + 1);
         double base = level[uniform[n] >= weight] + level_spread * z[PLANE];
-        for (int i = 0; i < PLANE; i++) images[n * PLANE + i] = (float)(base + grain * z[i]);
+        for (int i = 0; i < PLANE; i++) images[n * PLANE + i] = (float)(base + pixel_noise * z[i]);
     }
 }
 
@@ -67,7 +67,7 @@ static dm_unet *train(int32_t prediction, int32_t sampling, const dm_schedule *o
     return ema;
 }
 
-/* The covariance of a mode's pixels: level_spread^2 between any two, and grain^2 more on the
+/* The covariance of a mode's pixels: level_spread^2 between any two, and pixel_noise^2 more on the
  * diagonal. */
 static void check_covariance(const char *name, const float *got, int mode, double count) {
     double mean[PLANE] = {0}, off = 0, all = 0;
@@ -87,7 +87,7 @@ static void check_covariance(const char *name, const float *got, int mode, doubl
         }
     for (int i = 0; i < PLANE; i++)
         for (int j = 0; j < PLANE; j++) {
-            double want = level_spread * level_spread + (i == j ? grain * grain : 0);
+            double want = level_spread * level_spread + (i == j ? pixel_noise * pixel_noise : 0);
             off += pow(square[i][j] - want, 2), all += want * want;
         }
     ck_assert_msg(sqrt(off / all) < COVARIANCE_OFF,
@@ -112,15 +112,15 @@ static void check_images(const char *name, const float *got) {
                   count[0] / SAMPLES, weight);
     for (int k = 0; k < 2; k++) {
         double mean = sum[k] / count[k], spread = sqrt(square[k] / count[k] - mean * mean);
-        double want = sqrt(level_spread * level_spread + grain * grain / PLANE);
+        double want = sqrt(level_spread * level_spread + pixel_noise * pixel_noise / PLANE);
         ck_assert_msg(fabs(mean - level[k]) < 0.05, "%s: mean %d is %.3f, not %.2f", name, k, mean,
                       level[k]);
         ck_assert_msg(fabs(spread - want) < 0.05, "%s: spread %d is %.3f, not %.3f", name, k,
                       spread, want);
     }
     for (int k = 0; k < 2; k++) check_covariance(name, got, k, count[k]);
-    ck_assert_msg(fabs(sqrt(inner) - grain) < 0.03, "%s: grain %.3f, not %.2f", name, sqrt(inner),
-                  grain);
+    ck_assert_msg(fabs(sqrt(inner) - pixel_noise) < 0.03, "%s: pixel_noise %.3f, not %.2f", name,
+                  sqrt(inner), pixel_noise);
 }
 
 static void check_solver(dm_unet *unet, const dm_schedule *own, int32_t solver) {

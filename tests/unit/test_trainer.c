@@ -1,4 +1,4 @@
-/* The trainer: what a step does to the weights and their EMA, and its life. */
+/* The trainer: what a step does to the weights and their EMA, its creation and destruction. */
 #include "support/dataset.h"
 #include "support/network.h"
 #include "support/training.h"
@@ -245,7 +245,7 @@ static double norm_of_step(uint64_t seed, float dropout, int32_t step) {
     return stats.gradient_norm;
 }
 
-START_TEST(dropout_is_drawn_anew) {
+START_TEST(dropout_is_sampled_anew) {
     ck_assert(norm_of_step(5, 0.3f, 2) == norm_of_step(5, 0.3f, 2));
     ck_assert(norm_of_step(5, 0.3f, 2) != norm_of_step(5, 0.3f, 1));
     ck_assert(norm_of_step(5, 0.3f, 2) != norm_of_step(6, 0.3f, 2));
@@ -277,7 +277,7 @@ START_TEST(network_runs_between_steps) {
 }
 END_TEST
 
-/* ---- life and memory ---- */
+/* ---- creation, destruction and memory ---- */
 
 START_TEST(a_network_has_one_trainer) {
     training t;
@@ -400,7 +400,7 @@ Suite *test_trainer_suite(void) {
     tcase_add_test(tcase, stats_are_filled);
     tcase_add_test(tcase, ema_follows_the_weights);
     tcase_add_test(tcase, ema_needs_a_fitting_target);
-    tcase_add_test(tcase, dropout_is_drawn_anew);
+    tcase_add_test(tcase, dropout_is_sampled_anew);
     tcase_add_test(tcase, network_runs_between_steps);
     tcase_add_test(tcase, a_network_has_one_trainer);
     tcase_add_test(tcase, null_arguments);

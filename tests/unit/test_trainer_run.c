@@ -74,8 +74,7 @@ START_TEST(gradients_whose_squares_overflow_are_skipped) {
     training_require(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL));
     float *state = training_state(&t, &floats), before[TRAINING_CHANNELS], after[TRAINING_CHANNELS];
     for (int32_t i = 0; i < 4 * TRAINING_ELEMENTS; i++) given.images[i] = 1e25f;
-    for (int32_t i = 0; i < 4; i++)
-        given.timesteps[i] = 999; /* x_t stays what a network can digest */
+    for (int32_t i = 0; i < 4; i++) given.timesteps[i] = 999; /* x_t stays in float's range */
     training_expect(&t, dm_trainer_step_batch(t.trainer, &given.batch, &stats), DM_ERROR_NOT_FINITE,
                     "skipped");
     ck_assert(isfinite(stats.loss) && isfinite(stats.gradient_norm) && stats.gradient_norm > 1e18);
@@ -132,7 +131,7 @@ static int32_t note_step(void *user, const dm_train_stats *stats) {
 }
 
 /* One bias of NaN makes every step skipped. */
-static void spoil(const training *t) {
+static void invalidate(const training *t) {
     dmi_params *params = &t->unet->weights->params;
     int32_t bias = dmi_params_find(params, "conv_out.bias");
     params->data[params->items[bias].offset] = NAN; /* which dm_unet_set_tensor would refuse */
@@ -145,7 +144,7 @@ START_TEST(ten_skipped_in_a_row_end_a_run) {
     training_setup setup = training_default();
     training_begin(&t, &setup);
     training_require(&t, dm_trainer_run(t.trainer, 2, note_step, &r));
-    spoil(&t);
+    invalidate(&t);
     training_expect(&t, dm_trainer_run(t.trainer, 100, note_step, &r), DM_ERROR_NOT_FINITE,
                     "10 steps in a row|step 12");
     ck_assert_int_eq(r.calls, 12);

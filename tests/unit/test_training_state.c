@@ -1,4 +1,4 @@
-/* What training leaves behind besides weights: whether "no class" was trained, the fingerprint of
+/* What training stores besides weights: whether "no class" was trained, the fingerprint of
  * the dataset, and which weights a checkpoint gives. */
 #include "support/dataset.h"
 #include "support/network.h"

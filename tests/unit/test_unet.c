@@ -58,7 +58,7 @@ START_TEST(tensors_are_listed) {
 }
 END_TEST
 
-/* What stands at [o, i, y, x] outside is at [y, x, i, o] inside, where vectors run over o. */
+/* The element at [o, i, y, x] outside is at [y, x, i, o] inside, where vectors run over o. */
 static void check_layout(dm_unet *unet, const char *name, bool transposed) {
     int32_t index = dmi_params_find(&unet->weights->params, name);
     ck_assert_int_ge(index, 0);
@@ -173,7 +173,7 @@ static void check_weight(const dm_tensor_info *info, const float *w) {
                   info->name);
 }
 
-START_TEST(weights_are_drawn_as_in_ddpm) {
+START_TEST(weights_are_sampled_as_in_ddpm) {
     dm_context *context = test_context_new(NULL, 0);
     dm_unet *unet = network_new(context, 77);
     int32_t zeros = 0;
@@ -230,7 +230,7 @@ END_TEST
 
 /* ---- running ---- */
 
-/* A valid input of `count` images, to be spoiled. */
+/* A valid input of `count` images, to be invalidated. */
 static dm_unet_input input_of(const network_input *in, const double *times, uint64_t count) {
     dm_unet_input input;
     ck_assert_int_eq(dm_unet_input_init(&input, sizeof input), DM_OK);
@@ -312,7 +312,7 @@ START_TEST(labels_of_forward) {
     in.labels[1] = 1;
     test_accepted(context, network_forward(unet, y, in.x, in.timesteps, in.labels, 3));
     ck_assert_mem_eq(y, again,
-                     3 * NETWORK_ELEMENTS * sizeof *y); /* the refusals left nothing behind */
+                     3 * NETWORK_ELEMENTS * sizeof *y); /* the refusals left nothing allocated */
     float *none = again;
     test_accepted(context, network_forward(unet, none, in.x, in.timesteps, NULL, 3));
     ck_assert_mem_ne(y, none, NETWORK_ELEMENTS * sizeof *y);
@@ -379,7 +379,7 @@ Suite *test_unet_suite(void) {
     tcase_add_test(tcase, tensors_are_listed);
     tcase_add_test(tcase, tensors_are_out_in_k_k);
     tcase_add_test(tcase, tensors_that_are_refused);
-    tcase_add_test(tcase, weights_are_drawn_as_in_ddpm);
+    tcase_add_test(tcase, weights_are_sampled_as_in_ddpm);
     tcase_add_test(tcase, seeds);
     tcase_add_test(tcase, inputs_that_are_refused);
     tcase_add_test(tcase, labels_of_forward);

@@ -1,5 +1,5 @@
 /* The options of a network: ranges, presets and their numbers of parameters, and what a network
- * gives back. */
+ * reports. */
 #include "diffusion.h"
 #include "support/allocator.h"
 #include "support/network.h"

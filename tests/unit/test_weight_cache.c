@@ -190,15 +190,15 @@ START_TEST(an_owner_that_runs_out_of_memory) {
 END_TEST
 
 /* An allocator that, once, acquires an entry itself: as another thread may at that moment. */
-typedef struct rival {
+typedef struct competing {
     dmi_weight_cache *cache;
     dmi_host *user;
     dmi_weight_key key;
     dmi_cached_weight *weight;
-} rival;
+} competing;
 
-static void *rival_allocate(void *user, size_t size) {
-    rival *r = user;
+static void *competing_allocate(void *user, size_t size) {
+    competing *r = user;
     dmi_weight_cache *cache = r->cache;
     r->cache = NULL;
     if (cache)
@@ -206,15 +206,17 @@ static void *rival_allocate(void *user, size_t size) {
     return malloc(size);
 }
 
-static void rival_release(void *user, void *pointer, size_t size) {
+static void competing_release(void *user, void *pointer, size_t size) {
     (void)user, (void)size;
     free(pointer);
 }
 
 START_TEST(the_first_of_two_entries_stays) {
     dmi_host *user = test_host_new(1);
-    rival r = {.user = user, .key = {.algorithm = &r, .floats = 100}};
-    dmi_host owner = {.allocate = rival_allocate, .release = rival_release, .allocator_user = &r};
+    competing r = {.user = user, .key = {.algorithm = &r, .floats = 100}};
+    dmi_host owner = {.allocate = competing_allocate,
+                      .release = competing_release,
+                      .allocator_user = &r};
     dmi_weight_cache *cache;
     dmi_cached_weight *weight;
     ck_assert_int_eq(dmi_weight_cache_create(&owner, &cache), DMI_OK);
@@ -257,7 +259,7 @@ static void *client_main(void *argument) {
             c->wrong += memcmp(y, c->want, FLOATS * sizeof *y) != 0;
         }
         dmi_graph_destroy(n.graph);
-        pthread_barrier_wait(c->barrier); /* nobody uses an entry any more: all are freed */
+        pthread_barrier_wait(c->barrier); /* no thread uses an entry any more: all are freed */
     }
     free(y);
     test_host_end(host);

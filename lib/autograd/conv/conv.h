@@ -41,8 +41,7 @@ typedef struct dmi_conv_algorithm {
 
 extern const dmi_conv_algorithm dmi_conv_winograd; /* 3x3, stride 1, pad 1 */
 extern const dmi_conv_algorithm dmi_conv_product;  /* without upsample; for kernel 1 and stride 2 */
-extern const dmi_conv_algorithm
-    dmi_conv_im2col; /* every shape, by dmi_gemm; the tests' reference */
+extern const dmi_conv_algorithm dmi_conv_im2col;   /* every shape, dmi_gemm; tests' reference */
 
 /* The algorithm for a shape, given the name of the library's kernels (dmi_kernels.isa) and that of
  * BLAS's (dmi_gemm_core). */

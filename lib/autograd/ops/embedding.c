@@ -1,5 +1,4 @@
-/* Embedding lookup: the rows of a table, indexed by the labels. Conditions the network on classes.
- */
+/* Embedding lookup: the rows of a table, indexed by the labels. Conditions on classes. */
 #include "autograd/ops.h"
 
 #include <string.h>

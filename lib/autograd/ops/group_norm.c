@@ -70,7 +70,7 @@ static int32_t norm_infer(const dmi_graph *graph, const dmi_node *node, dmi_shap
 
 /* The kernel always computes dx; where x has no gradient it goes to workspace that is not read. */
 static bool discards_dx(const dmi_graph *graph, const dmi_node *node, int32_t input) {
-    return node->inputs[input] != DMI_NONE && !graph->values[node->inputs[input]].gradient;
+    return node->inputs[input] != DMI_NONE && !graph->values[node->inputs[input]].needs_gradient;
 }
 
 static size_t discarded_floats(const dmi_graph *graph, const dmi_node *node) {
