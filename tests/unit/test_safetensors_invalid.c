@@ -35,7 +35,7 @@ static const header_case header_cases[] = {
     {"{" A("2", "8", "0") "}", 8, BAD, "data_offsets 8 to 0 "},
     {"{" A("2", "-8", "0") "}", 8, BAD, "data_offsets -8 to 0 "},
     {"{" A("2", "0", "9223372036854775807") "}", 8, BAD,
-     "data_offsets 0 to 9223372036854775807 pass"},
+     "data_offsets 0 to 9223372036854775807 exceed"},
     {"{" A("2", "0", "9223372036854775808") "}", 8, BAD, "integer"},
     {"{" A("2", "0.0", "8") "}", 8, BAD, "'a': 'data_offsets' is not a pair of whole numbers"},
     {"{" A("2", "0,8", "8") "}", 8, BAD, "'data_offsets' is not a pair"},
