@@ -1,0 +1,272 @@
+#!/bin/sh
+# The tables and images of docs/solvers.md: trains a network for each of four schedules on drawn
+# shapes, measures the distance of every solver's images to the data, and rewrites the part of
+# docs/solvers.md below its last marker. From the root:
+#   solvers.sh BUILD OUT [STEPS [COUNT [SCHEDULE...]]]
+# Networks and figures that are in OUT already are kept, so that an interrupted run continues; with
+# schedules named, only theirs are added.
+set -eu
+build=$1
+out=$2
+steps=${3:-3000} # of training
+count=${4:-512}  # images of a distance
+schedules='cosine linear flow edm'
+if [ $# -gt 4 ]; then shift 4 && schedules=$*; fi
+threads=${THREADS:-0}
+images=docs/images/solvers
+figures=$out/figures-$count.txt # schedule solver steps spacing grid variance distance
+work=$out/work-$$
+solvers='ddpm ddim pndm plms euler euler_ancestral heun dpm2 lms dpmpp dpmpp_single dpmpp_sde unipc
+    deis flow_euler flow_heun'
+mkdir -p "$out" "$images" "$work"
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+touch "$figures"
+
+train() {
+    case $1 in
+        flow) options='--prediction flow' ;;
+        edm) options='--prediction edm --timestep-sampling log_normal' ;;
+        *) options='--prediction v' ;;
+    esac
+    # shellcheck disable=SC2086
+    [ -s "$out/$1/checkpoint.safetensors" ] ||
+        "$build/train_cifar10" --size 16 --preset tiny --batch 32 --lr 1e-3 \
+            --lr-schedule cosine --lr-steps "$steps" --ema-decay 0.999 --steps "$steps" \
+            --sample-every 0 --save-every 0 --threads "$threads" --out "$out/$1" \
+            --schedule "$1" $options
+}
+
+# Runs a program. 0: done; 1: the library refused the options; anything else ends the script.
+attempt() {
+    "$@" >"$work/out" 2>"$work/error" && return 0
+    grep -q 'cannot be combined with\|needs at least' "$work/error" && return 1
+    cat "$work/error" >&2
+    exit 1
+}
+
+# Adds a line to the figures unless it is there.
+distance() {
+    key="$1 $2 $3 $4 $5 $6"
+    grep -q "^$key " "$figures" && return
+    options=
+    [ "$4" = auto ] || options="--spacing $4"
+    [ "$5" = auto ] || options="$options --grid $5"
+    [ "$6" = auto ] || options="$options --variance $6"
+    rm -f "$work/row"
+    # shellcheck disable=SC2086 # options are words
+    if attempt "$build/distance" --model "$out/$1/checkpoint.safetensors" --count "$count" \
+        --threads "$threads" --table "$work/row" --solver "$2" --steps "$3" $options; then
+        echo "$key $(awk -F, '{ print $5 }' "$work/row")" >>"$figures"
+    else
+        echo "$key refused" >>"$figures"
+    fi
+}
+
+# The spread of a distance over other images: of the data itself, and of DDIM with 20 steps.
+spread() {
+    for what in real ddim; do
+        grep -q "^$1 $what spread" "$figures" && continue
+        [ $what = real ] && option=--real || option='--solver ddim --steps 20'
+        rm -f "$work/row"
+        # shellcheck disable=SC2086
+        attempt "$build/distance" --model "$out/$1/checkpoint.safetensors" --count "$count" \
+            --threads "$threads" --repeat 4 --table "$work/row" $option
+        echo "$1 $what spread $(awk -F, '{ print $5, $6 }' "$work/row")" >>"$figures"
+    done
+}
+
+# A row of eight images for each of 10, 20 and 50 steps.
+image() {
+    attempt "$build/sample" --model "$out/$1/checkpoint.safetensors" --solver "$2" --count 8 \
+        --columns 8 --steps 10,20,50 --scale 4 --threads "$threads" \
+        --out "$work/image.png" || return 0
+    mv "$work/image.png" "$images/$1-$2.png"
+}
+
+matrix() {
+    for solver in $solvers; do
+        image "$1" "$solver"
+        for n in 20 10 50; do distance "$1" "$solver" $n auto auto auto; done
+    done
+}
+
+settings() {
+    [ "$1" = edm ] && spacings=trailing || spacings='leading trailing linspace'
+    for solver in $solvers; do
+        for grid in timesteps karras exponential; do
+            for spacing in $spacings; do
+                distance "$1" "$solver" 20 "$spacing" $grid auto
+            done
+        done
+    done
+}
+
+# Which variance DDPM takes by default: the one that draws the same image.
+default_variance() {
+    for variance in auto fixed_small fixed_large; do
+        attempt "$build/sample" --model "$out/$1/checkpoint.safetensors" --solver ddpm --count 1 \
+            --steps "$2" --variance $variance --out "$work/$variance.png"
+    done
+    for variance in fixed_small fixed_large; do
+        cmp -s "$work/auto.png" "$work/$variance.png" &&
+            echo "$1 default_variance $2 $variance" >>"$figures"
+    done
+}
+
+variances() {
+    for n in 10 20 50 250 1000; do
+        grep -q "^$1 default_variance $n " "$figures" || default_variance "$1" $n
+        for variance in fixed_small fixed_large; do
+            distance "$1" ddpm $n auto auto $variance
+        done
+    done
+}
+
+# ---- tables ----
+
+table() {
+    awk -v solvers="$solvers" -v images="$(ls "$images" | tr "\n" " ")" "$1"'
+        function value(key) {
+            return !(key in d) ? "" : d[key] == "refused" ? "-" : sprintf("%.1f", d[key])
+        }
+        # Bold where it is the same as the figure of the default.
+        function marked(key, usual) {
+            return key in d && d[key] != "refused" && d[key] == d[usual] ? \
+                "**" value(key) "**" : value(key)
+        }
+        FNR == NR && $2 != "default_variance" && $3 != "spread" {
+            d[$1 " " $2 " " $3 " " $4 " " $5 " " $6] = $7
+        }
+        $3 == "spread" { mean[$1 " " $2] = $4; deviation[$1 " " $2] = $5 }
+        $2 == "default_variance" { usual[$1 " " $3] = $4 }
+        END { n = split(solvers, solver, " "); print_table() }' "$figures"
+}
+
+distance_table() {
+    table '
+        function cell(s, k, n) { return value(s " " k " " n " auto auto auto") " | " }
+        function print_table(   i, j, line, s) {
+            split("cosine linear flow edm", s, " ")
+            print "| solver | cosine 10 | 20 | 50 | linear 10 | 20 | 50 | flow 10 | 20 | 50 |" \
+                " EDM 10 | 20 | 50 |"
+            print "|---|---|---|---|---|---|---|---|---|---|---|---|---|"
+            for (i = 1; i <= n; i++) {
+                line = "| " solver[i] " | "
+                for (j = 1; j <= 4; j++)
+                    line = line cell(s[j], solver[i], 10) cell(s[j], solver[i], 20) \
+                        cell(s[j], solver[i], 50)
+                sub(/ $/, "", line)
+                print line
+            }
+            line = "| the data itself |"
+            for (j = 1; j <= 4; j++)
+                line = line (s[j] " real" in mean ? \
+                    sprintf(" | %.1f | |", mean[s[j] " real"]) : " | | |")
+            print line
+            print ""
+            for (j = 1; j <= 4; j++)
+                if (s[j] " ddim" in mean)
+                    printf "DDIM in 20 steps on %s, four draws: %.1f, standard deviation %.2f; " \
+                        "the data itself: %.1f, %.2f.\n", s[j], mean[s[j] " ddim"], \
+                        deviation[s[j] " ddim"], mean[s[j] " real"], deviation[s[j] " real"]
+        }'
+}
+
+image_table() {
+    table '
+        function print_table(   i, j, line, s, path, drawn, name) {
+            split("cosine linear flow edm", s, " ")
+            for (i = split(images, path, " "); i >= 1; i--) drawn[path[i]] = 1
+            print "| solver | cosine | linear | flow | EDM |"
+            print "|---|---|---|---|---|"
+            for (i = 1; i <= n; i++) {
+                line = "| " solver[i] " |"
+                for (j = 1; j <= 4; j++) {
+                    name = s[j] "-" solver[i] ".png"
+                    line = line (name in drawn ? " ![](images/solvers/" name ") |" : " - |")
+                }
+                print line
+            }
+        }'
+}
+
+settings_table() {
+    table '
+        function print_table(   i, line, a, b, key, none) {
+            split("'"$2"'", spacing, " ")
+            split("timesteps karras exponential", grid, " ")
+            line = "| solver |"
+            none = "|---|"
+            for (a = 1; a in spacing; a++)
+                for (b = 1; b <= 3; b++) {
+                    line = line " " (b == 1 ? spacing[a] ", " : "") grid[b] " |"
+                    none = none "---|"
+                }
+            print line
+            print none
+            for (i = 1; i <= n; i++) {
+                key = "'"$1"' " solver[i] " 20 "
+                if (value(key "trailing timesteps auto") == "-") continue
+                line = "| " solver[i] " |"
+                for (a = 1; a in spacing; a++)
+                    for (b = 1; b <= 3; b++)
+                        line = line " " marked(key spacing[a] " " grid[b] " auto", \
+                            key "auto auto auto") " |"
+                print line
+            }
+        }'
+}
+
+variance_table() {
+    table '
+        function cell(s, v, n,   text) {
+            text = value(s " ddpm " n " auto auto " v)
+            return (text != "" && usual[s " " n] == v ? "**" text "**" : text) " |"
+        }
+        function print_table(   a, b, k, line, s, v, counts) {
+            split("cosine linear", s, " ")
+            split("fixed_small fixed_large", v, " ")
+            split("10 20 50 250 1000", counts, " ")
+            print "| | 10 steps | 20 | 50 | 250 | 1000 |"
+            print "|---|---|---|---|---|---|"
+            for (a = 1; a <= 2; a++)
+                for (b = 1; b <= 2; b++) {
+                    line = "| " s[a] ", " v[b] " |"
+                    for (k = 1; k <= 5; k++) line = line " " cell(s[a], v[b], counts[k])
+                    print line
+                }
+        }'
+}
+
+tables() {
+    printf '\n## Distances, with the default settings\n\n'
+    distance_table
+    printf '\n## Images, with the default settings\n\n'
+    printf 'Rows of 10, 20 and 50 steps, the same seeds.\n\n'
+    image_table
+    for s in cosine linear; do
+        printf '\n## Spacing and grid on the %s schedule, 20 steps\n\n' $s
+        settings_table $s 'leading trailing linspace'
+    done
+    printf '\n## Grids on the EDM schedule, 20 steps\n\n'
+    settings_table edm trailing
+    printf '\n## Variances of DDPM\n\n'
+    variance_table
+}
+
+for schedule in $schedules; do
+    train "$schedule"
+    spread "$schedule"
+    matrix "$schedule"
+    case $schedule in cosine | linear | edm) settings "$schedule" ;; esac
+done
+for schedule in $schedules; do
+    case $schedule in cosine | linear) variances "$schedule" ;; esac
+done
+marker='<!-- Written by docs/solvers.sh from here on. -->'
+{
+    awk -v marker="$marker" '{ print } $0 == marker { exit }' docs/solvers.md
+    tables
+} >"$work/solvers.md"
+cp "$work/solvers.md" docs/solvers.md
