@@ -32,10 +32,10 @@ static void set_sigma(dm_sampler *s, int32_t i, double sigma) {
 }
 
 /* Resolves DM_GRID_AUTO: to the solver's grid, or to the timesteps where sigma is infinite at the
- * first level and for the flow schedule, whose timesteps are equally spaced already. */
+ * first level and for schedules without betas, flow and EDM, whose timesteps are spaced well. */
 static void resolve_grid(dm_sampler *s) {
-    bool has_grid = isfinite(dmi_level_sigma(s->plan.levels[0])) &&
-                    s->schedule->options.kind != DM_SCHEDULE_FLOW;
+    bool has_grid =
+        isfinite(dmi_level_sigma(s->plan.levels[0])) && dmi_schedule_has_betas(s->schedule);
     if (s->options.grid == DM_GRID_AUTO)
         s->options.grid = has_grid ? s->solver->default_grid : DM_GRID_TIMESTEPS;
 }

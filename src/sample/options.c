@@ -122,9 +122,15 @@ static dm_status check_output_options(const dm_sampler *s) {
 /* ---- defaults that depend on the solver ---- */
 
 /* The solver's spacing. Leading spacing keeps extrapolating solvers off the last timesteps of
- * schedules with betas, where sigma may be in the thousands; flow and EDM have no such levels. */
+ * schedules with betas, where sigma may be in the thousands; flow and EDM have no such levels. An
+ * exponential grid falls from there in many steps, so it can begin at the last timestep, unless
+ * that is noise alone. */
 static dm_spacing default_spacing(const dm_sampler *s) {
-    return dmi_schedule_has_betas(s->schedule) ? s->solver->default_spacing : DM_SPACING_TRAILING;
+    dm_grid grid = s->options.grid == DM_GRID_AUTO ? s->solver->default_grid : s->options.grid;
+    dmi_level last = dmi_schedule_level(s->schedule, s->schedule->steps - 1);
+    if (!dmi_schedule_has_betas(s->schedule)) return DM_SPACING_TRAILING;
+    if (grid == DM_GRID_EXPONENTIAL && dmi_level_has_signal(last)) return DM_SPACING_TRAILING;
+    return s->solver->default_spacing;
 }
 
 /* With all timesteps, beta gives the better images (FID 3.2 on CIFAR-10, 4.7 with the posterior's

@@ -311,10 +311,10 @@ START_TEST(defaults_of_solvers) {
     for (int32_t solver = 0; solver < test_solver_count(); solver++) {
         if (test_solver_needs_flow(solver)) continue;
         dm_sampler_options o = resolved(schedule, solver, 20, DM_PREDICT_V);
-        bool karras = solver == DM_SOLVER_HEUN || solver == DM_SOLVER_DPM2,
-             leading = karras || solver == DM_SOLVER_PNDM || solver == DM_SOLVER_PLMS;
+        bool exponential = solver == DM_SOLVER_HEUN || solver == DM_SOLVER_DPM2,
+             leading = solver == DM_SOLVER_PNDM || solver == DM_SOLVER_PLMS;
         ck_assert_int_eq(o.spacing, leading ? DM_SPACING_LEADING : DM_SPACING_TRAILING);
-        ck_assert_int_eq(o.grid, karras ? DM_GRID_KARRAS : DM_GRID_TIMESTEPS);
+        ck_assert_int_eq(o.grid, exponential ? DM_GRID_EXPONENTIAL : DM_GRID_TIMESTEPS);
         ck_assert_int_eq(o.expected_prediction, DM_PREDICT_V);
         ck_assert_int_eq(o.rederive_eps, solver != DM_SOLVER_DDPM && solver != DM_SOLVER_DDIM);
     }
@@ -327,10 +327,23 @@ START_TEST(defaults_of_solvers) {
 }
 END_TEST
 
-/* No leading spacing without betas, and no grid over sigma where it is infinite. */
+/* Trailing spacing is for the exponential grid alone. */
+START_TEST(defaults_of_grids) {
+    for (int32_t grid = DM_GRID_TIMESTEPS; grid <= DM_GRID_EXPONENTIAL; grid++) {
+        dm_sampler_options o = test_sampler_options(DM_SOLVER_HEUN, 20, DM_SPACING_AUTO);
+        o.grid = grid;
+        o = resolved_with(schedule, o, DM_PREDICT_V);
+        ck_assert_int_eq(o.grid, grid);
+        ck_assert_int_eq(o.spacing,
+                         grid == DM_GRID_EXPONENTIAL ? DM_SPACING_TRAILING : DM_SPACING_LEADING);
+    }
+}
+END_TEST
+
+/* No leading spacing and no grid over sigma without betas, and none where sigma is infinite. */
 START_TEST(defaults_of_schedules) {
     dm_schedule_options so;
-    dm_schedule *flow, *zero;
+    dm_schedule *flow, *edm, *zero;
     ok(dm_schedule_options_init(&so, sizeof so));
     so.kind = DM_SCHEDULE_FLOW;
     ok(dm_schedule_create(&flow, context, &so));
@@ -338,10 +351,18 @@ START_TEST(defaults_of_schedules) {
     ck_assert_int_eq(o.spacing, DM_SPACING_TRAILING);
     ck_assert_int_eq(resolved(flow, DM_SOLVER_HEUN, 20, DM_PREDICT_FLOW).grid, DM_GRID_TIMESTEPS);
     dm_schedule_destroy(flow);
+    so.kind = DM_SCHEDULE_EDM;
+    ok(dm_schedule_create(&edm, context, &so));
+    o = resolved(edm, DM_SOLVER_HEUN, 20, DM_PREDICT_EDM);
+    ck_assert_int_eq(o.spacing, DM_SPACING_TRAILING);
+    ck_assert_int_eq(o.grid, DM_GRID_TIMESTEPS);
+    dm_schedule_destroy(edm);
     so.kind = DM_SCHEDULE_COSINE;
     so.zero_terminal_snr = 1;
     ok(dm_schedule_create(&zero, context, &so));
-    ck_assert_int_eq(resolved(zero, DM_SOLVER_HEUN, 20, DM_PREDICT_V).grid, DM_GRID_KARRAS);
+    o = resolved(zero, DM_SOLVER_HEUN, 20, DM_PREDICT_V);
+    ck_assert_int_eq(o.spacing, DM_SPACING_LEADING);
+    ck_assert_int_eq(o.grid, DM_GRID_EXPONENTIAL);
     o = test_sampler_options(DM_SOLVER_HEUN, 20, DM_SPACING_TRAILING);
     o.grid = DM_GRID_AUTO;
     ck_assert_int_eq(resolved_with(zero, o, DM_PREDICT_V).grid, DM_GRID_TIMESTEPS);
@@ -477,6 +498,7 @@ Suite *test_levels_suite(void) {
     tcase_add_loop_test(tcase, custom_times_of_a_spacing, 0, test_solver_count());
     tcase_add_test(tcase, custom_sigmas);
     tcase_add_test(tcase, defaults_of_solvers);
+    tcase_add_test(tcase, defaults_of_grids);
     tcase_add_test(tcase, defaults_of_schedules);
     tcase_add_loop_test(tcase, resolved_options_are_the_same, 0, test_solver_count());
     tcase_add_test(tcase, learned_variance_is_the_default);
