@@ -23,18 +23,25 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 1' INT TERM
 touch "$figures"
 
+# Trains in a folder of its own until it is done; an interrupted training is resumed.
 train() {
+    [ ! -s "$out/$1/checkpoint.safetensors" ] || return 0
     case $1 in
         flow) options='--prediction flow' ;;
         edm) options='--prediction edm --timestep-sampling log_normal' ;;
         *) options='--prediction v' ;;
     esac
-    # shellcheck disable=SC2086
-    [ -s "$out/$1/checkpoint.safetensors" ] ||
-        "$build/train_cifar10" --size 16 --preset tiny --batch 32 --lr 1e-3 \
-            --lr-schedule cosine --lr-steps "$steps" --ema-decay 0.999 --steps "$steps" \
-            --sample-every 0 --save-every 0 --threads "$threads" --out "$out/$1" \
-            --schedule "$1" $options
+    part=$out/$1-part
+    if [ -s "$part/checkpoint.safetensors" ]; then
+        options="--data builtin --resume $part/checkpoint.safetensors"
+    else
+        options="$options --schedule $1 --size 16 --preset tiny --batch 32 --lr 1e-3
+            --lr-schedule cosine --lr-steps $steps --ema-decay 0.999 --out $part"
+    fi
+    # shellcheck disable=SC2086 # options are words
+    "$build/train_cifar10" --steps "$steps" --sample-every 0 --save-every 500 \
+        --threads "$threads" $options
+    mv "$part" "$out/$1"
 }
 
 # Runs a program. 0: done; 1: the library refused the options; anything else ends the script.
@@ -45,7 +52,18 @@ attempt() {
     exit 1
 }
 
-# Adds a line to the figures unless it is there.
+# Whether $options draw the same images as the default settings.
+is_default() {
+    for file in usual other; do
+        [ $file = other ] && words=$options || words=
+        # shellcheck disable=SC2086 # words
+        attempt "$build/sample" --model "$out/$1/checkpoint.safetensors" --solver "$2" \
+            --steps "$3" --count 4 --threads "$threads" --out "$work/$file.png" $words || return 1
+    done
+    cmp -s "$work/usual.png" "$work/other.png"
+}
+
+# Adds a line to the figures unless it is there. The default's figure is not measured twice.
 distance() {
     key="$1 $2 $3 $4 $5 $6"
     grep -q "^$key " "$figures" && return
@@ -53,9 +71,12 @@ distance() {
     [ "$4" = auto ] || options="--spacing $4"
     [ "$5" = auto ] || options="$options --grid $5"
     [ "$6" = auto ] || options="$options --variance $6"
+    usual=$(sed -n "s/^$1 $2 $3 auto auto auto //p" "$figures")
     rm -f "$work/row"
     # shellcheck disable=SC2086 # options are words
-    if attempt "$build/distance" --model "$out/$1/checkpoint.safetensors" --count "$count" \
+    if [ -n "$options" ] && [ -n "$usual" ] && is_default "$1" "$2" "$3"; then
+        echo "$key $usual" >>"$figures"
+    elif attempt "$build/distance" --model "$out/$1/checkpoint.safetensors" --count "$count" \
         --threads "$threads" --table "$work/row" --solver "$2" --steps "$3" $options; then
         echo "$key $(awk -F, '{ print $5 }' "$work/row")" >>"$figures"
     else
@@ -102,22 +123,9 @@ settings() {
     done
 }
 
-# Which variance DDPM takes by default: the one that draws the same image.
-default_variance() {
-    for variance in auto fixed_small fixed_large; do
-        attempt "$build/sample" --model "$out/$1/checkpoint.safetensors" --solver ddpm --count 1 \
-            --steps "$2" --variance $variance --out "$work/$variance.png"
-    done
-    for variance in fixed_small fixed_large; do
-        cmp -s "$work/auto.png" "$work/$variance.png" &&
-            echo "$1 default_variance $2 $variance" >>"$figures"
-    done
-}
-
 variances() {
     for n in 10 20 50 250 1000; do
-        grep -q "^$1 default_variance $n " "$figures" || default_variance "$1" $n
-        for variance in fixed_small fixed_large; do
+        for variance in auto fixed_small fixed_large; do
             distance "$1" ddpm $n auto auto $variance
         done
     done
@@ -126,7 +134,7 @@ variances() {
 # ---- tables ----
 
 table() {
-    awk -v solvers="$solvers" -v images="$(ls "$images" | tr "\n" " ")" "$1"'
+    awk -v solvers="$solvers" -v images="$(cd "$images" && echo *.png)" "$1"'
         function value(key) {
             return !(key in d) ? "" : d[key] == "refused" ? "-" : sprintf("%.1f", d[key])
         }
@@ -135,11 +143,10 @@ table() {
             return key in d && d[key] != "refused" && d[key] == d[usual] ? \
                 "**" value(key) "**" : value(key)
         }
-        FNR == NR && $2 != "default_variance" && $3 != "spread" {
+        $3 != "spread" {
             d[$1 " " $2 " " $3 " " $4 " " $5 " " $6] = $7
         }
         $3 == "spread" { mean[$1 " " $2] = $4; deviation[$1 " " $2] = $5 }
-        $2 == "default_variance" { usual[$1 " " $3] = $4 }
         END { n = split(solvers, solver, " "); print_table() }' "$figures"
 }
 
@@ -220,9 +227,8 @@ settings_table() {
 
 variance_table() {
     table '
-        function cell(s, v, n,   text) {
-            text = value(s " ddpm " n " auto auto " v)
-            return (text != "" && usual[s " " n] == v ? "**" text "**" : text) " |"
+        function cell(s, v, n) {
+            return marked(s " ddpm " n " auto auto " v, s " ddpm " n " auto auto auto") " |"
         }
         function print_table(   a, b, k, line, s, v, counts) {
             split("cosine linear", s, " ")
