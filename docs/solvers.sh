@@ -1,5 +1,5 @@
 #!/bin/sh
-# The tables and images of docs/solvers.md: trains a network for each of four schedules on drawn
+# The tables and images of docs/solvers.md: trains a network for each of four schedules on generated
 # shapes, measures the distance of every solver's images to the data, and rewrites the part of
 # docs/solvers.md below its last marker. From the root:
 #   solvers.sh BUILD OUT [STEPS [COUNT [SCHEDULE...]]]
@@ -112,22 +112,27 @@ matrix() {
     done
 }
 
-settings() {
-    [ "$1" = edm ] && spacings=trailing || spacings='leading trailing linspace'
-    for solver in $solvers; do
-        for grid in timesteps karras exponential; do
-            for spacing in $spacings; do
-                distance "$1" "$solver" 20 "$spacing" $grid auto
-            done
-        done
-    done
-}
+# Settings other than the default: solver, spacing, grid, variance.
+other='ddpm auto auto fixed_large
+pndm trailing timesteps auto
+plms trailing timesteps auto
+euler trailing karras auto
+heun trailing timesteps auto
+heun leading karras auto
+heun trailing karras auto
+dpm2 trailing timesteps auto
+dpm2 leading karras auto
+dpm2 trailing karras auto
+lms trailing karras auto
+dpmpp trailing karras auto
+dpmpp linspace exponential auto
+unipc trailing karras auto
+unipc linspace exponential auto
+deis trailing karras auto'
 
-variances() {
-    for n in 10 20 50 250 1000; do
-        for variance in auto fixed_small fixed_large; do
-            distance "$1" ddpm $n auto auto $variance
-        done
+settings() {
+    echo "$other" | while read -r solver spacing grid variance; do
+        for n in 20 10; do distance "$1" "$solver" $n "$spacing" "$grid" "$variance"; done
     done
 }
 
@@ -137,11 +142,6 @@ table() {
     awk -v solvers="$solvers" -v images="$(cd "$images" && echo *.png)" "$1"'
         function value(key) {
             return !(key in d) ? "" : d[key] == "refused" ? "-" : sprintf("%.1f", d[key])
-        }
-        # Bold where it is the same as the figure of the default.
-        function marked(key, usual) {
-            return key in d && d[key] != "refused" && d[key] == d[usual] ? \
-                "**" value(key) "**" : value(key)
         }
         $3 != "spread" {
             d[$1 " " $2 " " $3 " " $4 " " $5 " " $6] = $7
@@ -200,48 +200,25 @@ image_table() {
 
 settings_table() {
     table '
-        function print_table(   i, line, a, b, key, none) {
-            split("'"$2"'", spacing, " ")
-            split("timesteps karras exponential", grid, " ")
-            line = "| solver |"
-            none = "|---|"
-            for (a = 1; a in spacing; a++)
-                for (b = 1; b <= 3; b++) {
-                    line = line " " (b == 1 ? spacing[a] ", " : "") grid[b] " |"
-                    none = none "---|"
-                }
-            print line
-            print none
-            for (i = 1; i <= n; i++) {
-                key = "'"$1"' " solver[i] " 20 "
-                if (value(key "trailing timesteps auto") == "-") continue
-                line = "| " solver[i] " |"
-                for (a = 1; a in spacing; a++)
-                    for (b = 1; b <= 3; b++)
-                        line = line " " marked(key spacing[a] " " grid[b] " auto", \
-                            key "auto auto auto") " |"
-                print line
-            }
-        }'
-}
-
-variance_table() {
-    table '
-        function cell(s, v, n) {
-            return marked(s " ddpm " n " auto auto " v, s " ddpm " n " auto auto auto") " |"
-        }
-        function print_table(   a, b, k, line, s, v, counts) {
+        function cells(solver, words,   j, k, line) {
             split("cosine linear", s, " ")
-            split("fixed_small fixed_large", v, " ")
-            split("10 20 50 250 1000", counts, " ")
-            print "| | 10 steps | 20 | 50 | 250 | 1000 |"
+            for (j = 1; j <= 2; j++)
+                for (k = 10; k <= 20; k += 10)
+                    line = line " " value(s[j] " " solver " " k " " words) " |"
+            return line
+        }
+        function print_table(   i, line, m, row, last) {
+            print "| solver | setting | cosine 10 | 20 | linear 10 | 20 |"
             print "|---|---|---|---|---|---|"
-            for (a = 1; a <= 2; a++)
-                for (b = 1; b <= 2; b++) {
-                    line = "| " s[a] ", " v[b] " |"
-                    for (k = 1; k <= 5; k++) line = line " " cell(s[a], v[b], counts[k])
-                    print line
-                }
+            m = split("'"$(echo "$other" | tr '\n' ,)"'", line, ",")
+            for (i = 1; i < m; i++) {
+                split(line[i], row, " ")
+                if (row[1] != last)
+                    print "| " row[1] " | **default** |" cells(row[1], "auto auto auto")
+                last = row[1]
+                print "| | " (row[2] == "auto" ? row[4] : row[2] ", " row[3]) " |" \
+                    cells(row[1], row[2] " " row[3] " " row[4])
+            }
         }'
 }
 
@@ -251,24 +228,15 @@ tables() {
     printf '\n## Images, with the default settings\n\n'
     printf 'Rows of 10, 20 and 50 steps, the same seeds.\n\n'
     image_table
-    for s in cosine linear; do
-        printf '\n## Spacing and grid on the %s schedule, 20 steps\n\n' $s
-        settings_table $s 'leading trailing linspace'
-    done
-    printf '\n## Grids on the EDM schedule, 20 steps\n\n'
-    settings_table edm trailing
-    printf '\n## Variances of DDPM\n\n'
-    variance_table
+    printf '\n## Other settings\n\n'
+    settings_table
 }
 
 for schedule in $schedules; do
     train "$schedule"
     spread "$schedule"
     matrix "$schedule"
-    case $schedule in cosine | linear | edm) settings "$schedule" ;; esac
-done
-for schedule in $schedules; do
-    case $schedule in cosine | linear) variances "$schedule" ;; esac
+    case $schedule in cosine | linear) settings "$schedule" ;; esac
 done
 marker='<!-- Written by docs/solvers.sh from here on. -->'
 {
