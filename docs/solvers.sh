@@ -207,6 +207,11 @@ settings_table() {
                     line = line " " value(s[j] " " solver " " k " " words) " |"
             return line
         }
+        function usual(solver) {
+            if (solver == "ddpm") return "fixed_small"
+            if (solver ~ /^(pndm|plms)$/) return "leading, timesteps"
+            return solver ~ /^(heun|dpm2)$/ ? "trailing, exponential" : "trailing, timesteps"
+        }
         function print_table(   i, line, m, row, last) {
             print "| solver | setting | cosine 10 | 20 | linear 10 | 20 |"
             print "|---|---|---|---|---|---|"
@@ -214,7 +219,7 @@ settings_table() {
             for (i = 1; i < m; i++) {
                 split(line[i], row, " ")
                 if (row[1] != last)
-                    print "| " row[1] " | **default** |" cells(row[1], "auto auto auto")
+                    print "| " row[1] " | **" usual(row[1]) "** |" cells(row[1], "auto auto auto")
                 last = row[1]
                 print "| | " (row[2] == "auto" ? row[4] : row[2] ", " row[3]) " |" \
                     cells(row[1], row[2] " " row[3] " " row[4])
@@ -228,7 +233,7 @@ tables() {
     printf '\n## Images, with the default settings\n\n'
     printf 'Rows of 10, 20 and 50 steps, the same seeds.\n\n'
     image_table
-    printf '\n## Other settings\n\n'
+    printf '\n## Other settings\n\nThe defaults in bold.\n\n'
     settings_table
 }
 
