@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,10 +92,12 @@ int32_t dmi_file_begin(dmi_host *host, dmi_file_writer **out, const char *path) 
     *out = NULL;
     /* Renaming to a link's name would replace the link. A dangling link is replaced. */
     struct stat about;
-    char *target = lstat(path, &about) == 0 && S_ISLNK(about.st_mode) ? realpath(path, NULL) : NULL;
-    const int32_t status = begin(host, out, target ? target : path);
-    free(target);
-    return status;
+    char target[PATH_MAX];
+    if (lstat(path, &about) == 0 && S_ISLNK(about.st_mode)) {
+        if (realpath(path, target)) path = target;
+        else if (errno != ENOENT) return fail_errno(host, errno, "follow the link", path);
+    }
+    return begin(host, out, path);
 }
 
 int32_t dmi_file_write(dmi_host *host, dmi_file_writer *writer, const void *bytes, size_t size) {

@@ -123,6 +123,15 @@ START_TEST(links) {
     check_text(&host, link, "newer");
     ck_assert_int_eq(lstat(link, &about), 0);
     ck_assert(S_ISREG(about.st_mode));
+    /* One that cannot be followed is not. */
+    ck_assert_int_eq(unlink(link), 0);
+    ck_assert_int_eq(symlink("link", link), 0);
+    dmi_file_writer *writer;
+    ck_assert_int_eq(dmi_file_begin(&host, &writer, link), DMI_ERROR_IO);
+    ck_assert_ptr_nonnull(strstr(host.error, "link: cannot follow the link: "));
+    ck_assert_ptr_null(writer);
+    ck_assert_int_eq(lstat(link, &about), 0);
+    ck_assert(S_ISLNK(about.st_mode));
     ck_assert_uint_eq(host.used, 0);
 }
 END_TEST
