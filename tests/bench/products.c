@@ -71,7 +71,7 @@ static fixture fixture_of(const dm_context *context, const dmi_kernels *kernels,
     f.x = filled((size_t)(batch * l->side * l->side * l->ci));
     f.w = filled((size_t)(l->kernel * l->kernel * l->ci * l->co));
     f.y = filled((size_t)(batch * s.oh * s.ow * l->co));
-    f.prepared = filled(own->weight_floats(kernels, &s));
+    f.prepared = filled(dmi_prepared_floats(own, kernels, &s));
     f.work = filled(work);
     return f;
 }
@@ -79,7 +79,8 @@ static fixture fixture_of(const dm_context *context, const dmi_kernels *kernels,
 static void run(const fixture *f, const dmi_conv_algorithm *a, int direction) {
     static const dmi_epilogue nothing;
     const dmi_graph *g = &f->graph;
-    if (direction == TRAIN_FORWARD) a->prepare(g, &f->shape, f->prepared, f->w, false);
+    if (direction == TRAIN_FORWARD && a->prepare)
+        a->prepare(g, &f->shape, f->prepared, f->w, false);
     if (direction <= TRAIN_FORWARD)
         a->forward(g, &f->shape, f->y, f->x, f->w, f->prepared, &nothing, f->work);
     if (direction == BACKWARD_DATA)

@@ -105,8 +105,8 @@ static void run_algorithm(const dmi_graph *g, const dmi_conv_algorithm *algorith
                         sizeof *work);
     const dmi_epilogue nothing = {0};
     if (direction == FORWARD) {
-        float *prepared = block(algorithm->weight_floats(g->kernels, s), sizeof *prepared);
-        algorithm->prepare(g, s, prepared, given->w, false);
+        float *prepared = block(dmi_prepared_floats(algorithm, g->kernels, s), sizeof *prepared);
+        if (algorithm->prepare) algorithm->prepare(g, s, prepared, given->w, false);
         algorithm->forward(g, s, to, given->x, given->w, prepared, &nothing, work);
         free(prepared);
     } else if (direction == DATA) {

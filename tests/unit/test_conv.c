@@ -157,10 +157,10 @@ static float *nan_floats(size_t count) {
 
 static void run_forward(dmi_graph *g, const dmi_conv_algorithm *algorithm, const dmi_conv_shape *s,
                         float *y, const float *x, const float *w, const dmi_epilogue *epilogue) {
-    float *prepared = nan_floats(algorithm->weight_floats(g->kernels, s));
+    float *prepared = nan_floats(dmi_prepared_floats(algorithm, g->kernels, s));
     float *work =
         nan_floats(algorithm->forward_work(g->kernels, s, dmi_pool_threads(g->host->pool)));
-    algorithm->prepare(g, s, prepared, w, false);
+    if (algorithm->prepare) algorithm->prepare(g, s, prepared, w, false);
     algorithm->forward(g, s, y, x, w, prepared, epilogue, work);
     free(prepared);
     free(work);

@@ -19,8 +19,8 @@ typedef struct dmi_conv_algorithm {
     const char *name;
     bool uses_blas; /* calls dmi_gemm */
     bool (*suits)(const dmi_conv_shape *shape);
-    /* Size of the transformed weights, which depends on kernel, ci and co only; 0: `weight` is used
-     * as it is. */
+    /* Size of the transformed weights, which depends on kernel, ci and co only. This and `prepare`
+     * are NULL where `weight` is used as it is. */
     size_t (*weight_floats)(const dmi_kernels *k, const dmi_conv_shape *shape);
     /* Size of `work` for that number of worker threads. Backward's includes the weights that it
      * transforms. */
@@ -38,6 +38,12 @@ typedef struct dmi_conv_algorithm {
     void (*backward_weight)(const dmi_graph *graph, const dmi_conv_shape *shape, float *dw,
                             const float *x, const float *dy, bool add, float *work);
 } dmi_conv_algorithm;
+
+/* Size of `prepared`; 0: `weight` is used as it is, and `prepared` may be NULL. */
+static inline size_t dmi_prepared_floats(const dmi_conv_algorithm *algorithm, const dmi_kernels *k,
+                                         const dmi_conv_shape *shape) {
+    return algorithm->weight_floats ? algorithm->weight_floats(k, shape) : 0;
+}
 
 extern const dmi_conv_algorithm dmi_conv_winograd; /* 3x3, stride 1, pad 1 */
 extern const dmi_conv_algorithm dmi_conv_product;  /* without upsample; for kernel 1 and stride 2 */

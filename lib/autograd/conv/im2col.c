@@ -294,11 +294,6 @@ static size_t partial_floats(const dmi_conv_shape *s) {
     return groups > 1 ? dmi_align_floats((size_t)groups * dmi_weight_count(s)) : 0;
 }
 
-static size_t weight_floats(const dmi_kernels *k, const dmi_conv_shape *s) {
-    (void)k, (void)s;
-    return 0;
-}
-
 static size_t forward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32_t threads) {
     (void)k;
     return forward_scratch(s) * (size_t)threads;
@@ -309,11 +304,6 @@ static size_t backward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32
     size_t data = dx_scratch(s) * (size_t)threads,
            weight = dw_scratch(s) * (size_t)threads + partial_floats(s);
     return dmi_max_size(data, weight);
-}
-
-static void prepare(const dmi_graph *graph, const dmi_conv_shape *s, float *prepared,
-                    const float *weight, bool locked) {
-    (void)graph, (void)s, (void)prepared, (void)weight, (void)locked;
 }
 
 static void forward(const dmi_graph *graph, const dmi_conv_shape *s, float *y, const float *x,
@@ -365,10 +355,8 @@ const dmi_conv_algorithm dmi_conv_im2col = {
     .name = "im2col",
     .uses_blas = true,
     .suits = suits,
-    .weight_floats = weight_floats,
     .forward_work = forward_work,
     .backward_work = backward_work,
-    .prepare = prepare,
     .forward = forward,
     .backward_data = backward_data,
     .backward_weight = backward_weight,

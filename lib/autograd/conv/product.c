@@ -265,11 +265,6 @@ static void dw_task(void *data, int32_t task, int32_t worker) {
 
 /* ---- the algorithm ---- */
 
-static size_t weight_floats(const dmi_kernels *k, const dmi_conv_shape *s) {
-    (void)k, (void)s;
-    return 0;
-}
-
 static size_t forward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32_t threads) {
     (void)k, (void)s, (void)threads;
     return 0;
@@ -278,11 +273,6 @@ static size_t forward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32_
 static size_t backward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32_t threads) {
     (void)k, (void)threads;
     return (size_t)dmi_max(group_count(s), 1) * dmi_weight_count(s);
-}
-
-static void prepare(const dmi_graph *graph, const dmi_conv_shape *s, float *prepared,
-                    const float *weight, bool locked) {
-    (void)graph, (void)s, (void)prepared, (void)weight, (void)locked;
 }
 
 static void forward(const dmi_graph *graph, const dmi_conv_shape *s, float *y, const float *x,
@@ -325,10 +315,8 @@ static void backward_weight(const dmi_graph *graph, const dmi_conv_shape *s, flo
 const dmi_conv_algorithm dmi_conv_product = {
     .name = "product",
     .suits = suits,
-    .weight_floats = weight_floats,
     .forward_work = forward_work,
     .backward_work = backward_work,
-    .prepare = prepare,
     .forward = forward,
     .backward_data = backward_data,
     .backward_weight = backward_weight,

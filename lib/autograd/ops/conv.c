@@ -96,7 +96,7 @@ static void conv_needs(const dmi_graph *graph, const dmi_node *node, bool train,
     dmi_conv_shape s = shape_of(graph, node, X, dmi_graph_shape(graph, node->output));
     const dmi_conv_algorithm *algorithm = dmi_conv_select(graph->kernels->isa, dmi_gemm_core(), &s);
     int32_t threads = dmi_pool_threads(graph->host->pool);
-    size_t prepared = dmi_align_floats(algorithm->weight_floats(graph->kernels, &s));
+    size_t prepared = dmi_align_floats(dmi_prepared_floats(algorithm, graph->kernels, &s));
     const dmi_value_info *weight = &graph->values[node->inputs[WEIGHT]];
     needs->forward_work = algorithm->forward_work(graph->kernels, &s, threads);
     if (prepared && !train && weight->kind == DMI_VALUE_PARAM)
@@ -145,7 +145,7 @@ static void forward_second(const dmi_graph *graph, const dmi_node *node,
 static void conv_forward(dmi_graph *graph, dmi_node *node) {
     dmi_conv_shape s = shape_of(graph, node, X, dmi_graph_shape(graph, node->output));
     const dmi_conv_algorithm *algorithm = node->needs.algorithm;
-    size_t prepared_floats = dmi_align_floats(algorithm->weight_floats(graph->kernels, &s));
+    size_t prepared_floats = dmi_align_floats(dmi_prepared_floats(algorithm, graph->kernels, &s));
     const float *weight = dmi_input(graph, node, WEIGHT);
     float *work = dmi_forward_work(graph, node), *prepared = NULL;
     if (node->cached) {
