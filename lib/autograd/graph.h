@@ -74,7 +74,7 @@ typedef struct dmi_needs {
                                where the two gradient pointers are equal. */
 } dmi_needs;
 
-enum { DMI_READS_OUTPUT = 1u << 31 };
+enum { DMI_READS_OUTPUT = 1 << DMI_INPUTS_MAX };
 
 typedef struct dmi_node {
     const struct dmi_op *op;
