@@ -204,10 +204,10 @@ make                   the library, static and shared, and the examples, in $(BU
 make library           only the library, static and shared
 make demo              trains and samples; images in $(OUT)/demo/                       4 min
 make install           to PREFIX (/usr/local), below DESTDIR; make uninstall removes it
-make deps              installs missing packages; demo and all checks do this themselves
+make deps              installs missing packages; demo, check and the like do this too
 make clean             removes $(BUILD)/
 
-make check             all tests: check-source, check-build and test-run        3 min
+make check             check-source, check-build, check-abi and test-run       3 min
 make check SUITE=a,b   only these suites: the X of tests/*/test_X.c
 make check-quick       check-source and the suites that are fast                30 s
 make check-source      layers, forbidden calls, file length, format, header     4 s
@@ -231,7 +231,8 @@ make format            formats all C files with clang-format
 make compile_commands.json   the compiler's commands, for editors and clang tools
 
 variables: CC CFLAGS LDFLAGS PREFIX LIBDIR INCLUDEDIR BINDIR DESTDIR BUILD OUT
-           BLAS=openblas|blis|none WERROR=1 V=1 SUITE
+           BLAS=openblas|blis|none WERROR=1 V=1 SUITE LDCONFIG PKG_CONFIG
+           DEMO_OPTIONS BENCH_OPTIONS ERROR_NETWORK: arguments of these programs
 endef
 help:
 	@: $(info $(HELP))
