@@ -39,13 +39,20 @@ static void apply_sum(const dmi_run *run, size_t i, const dmi_sum *sum, double *
                                              s->elements);
 }
 
-/* ---- before the evaluation ---- */
-
-/* With the caller's noise source, `noise` is filled already. */
-static void add_churn(const stage_job *job, size_t i) {
+/* Draws the noise of image i; the caller's is there already, and false if it is not finite. */
+static bool fill_noise(const stage_job *job, size_t i) {
     const dm_sampler *s = job->run->sampler;
     float *noise = s->buffers.noise + i * s->elements;
-    if (!job->run->request.noise) dmi_run_draw_noise(job->run, i, DMI_STREAM_SAMPLE, noise);
+    if (job->run->request.noise) return s->context->kernels->all_finite(noise, s->elements);
+    dmi_run_draw_noise(job->run, i, DMI_STREAM_SAMPLE, noise);
+    return true;
+}
+
+/* ---- before the evaluation ---- */
+
+static void add_churn(const stage_job *job, size_t i) {
+    const dm_sampler *s = job->run->sampler;
+    const float *noise = s->buffers.noise + i * s->elements;
     dmi_sum churn = {.factors = {[DMI_X] = job->stage->churn_x}, .noise = job->stage->churn_noise};
     apply_sum(job->run, i, &churn, s->buffers.x + i * s->elements, noise);
 }
@@ -58,7 +65,12 @@ static void input_task(void *data, int32_t task, int32_t worker) {
     size_t i = (size_t)task, n = s->elements, c = (size_t)s->channels;
     const double *x = b->x + i * n;
     (void)worker;
-    if (job->stage->churn_noise != 0) add_churn(job, i);
+    b->faults[i] = DMI_FAULT_NONE;
+    if (job->stage->churn_noise != 0) {
+        b->faults[i] = fill_noise(job, i) ? DMI_FAULT_NONE : DMI_FAULT_NOISE;
+        if (b->faults[i]) return;
+        add_churn(job, i);
+    }
     if (!s->self_conditioning) {
         kernels->solver_to_f32(b->model_input + i * n, job->coefficients.input, x, n);
         return;
@@ -105,8 +117,7 @@ static bool update_noise(const stage_job *job, size_t i) {
     const dm_sampler *s = job->run->sampler;
     const dmi_kernels *kernels = s->context->kernels;
     float *noise = s->buffers.noise + i * s->elements;
-    if (!job->run->request.noise) dmi_run_draw_noise(job->run, i, DMI_STREAM_SAMPLE, noise);
-    else if (!kernels->all_finite(noise, s->elements)) return false;
+    if (!fill_noise(job, i)) return false;
     if (job->stage->learned_log_range != 0)
         kernels->solver_scale_noise(noise, s->buffers.variance + i * s->elements,
                                     (float)job->stage->learned_log_range, s->elements);
@@ -169,6 +180,8 @@ dm_status dmi_run_stage(dmi_run *run, const dmi_stage *stage) {
         noisy && run->request.noise ? dmi_run_request_noise(run, s->buffers.noise) : DM_OK;
     if (status) return status;
     dmi_parallel(pool, (int32_t)run->count, input_task, &job);
+    status = first_fault(run);
+    if (status) return status;
     pad_batch(run);
     status = dmi_run_evaluate(run, stage);
     if (status) return status;

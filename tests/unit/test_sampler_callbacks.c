@@ -215,6 +215,23 @@ START_TEST(values_that_are_not_finite_are_named) {
 }
 END_TEST
 
+/* Before the model evaluates x with it. */
+START_TEST(churn_that_is_not_finite_is_named) {
+    float images[4 * ELEMENTS];
+    int32_t step = 3;
+    dm_sampler_options o = test_sampler_options(DM_SOLVER_EULER, STEPS, DM_SPACING_TRAILING);
+    o.churn = 2;
+    dm_sampler *sampler = test_sampler_of(test_wave, NULL, DM_PREDICT_V, &o);
+    dm_sampler_request r = test_sampler_request(4);
+    r.noise = nan_noise;
+    r.noise_user = &step;
+    fails(DM_ERROR_NOT_FINITE,
+          dm_sampler_run(sampler, test_counted(sampler, &r), images, 4 * ELEMENTS),
+          "the noise is infinite or NaN for image 1 at step 3 of 8");
+    dm_sampler_destroy(sampler);
+}
+END_TEST
+
 Suite *test_sampler_callbacks_suite(void);
 
 Suite *test_sampler_callbacks_suite(void) {
@@ -227,6 +244,7 @@ Suite *test_sampler_callbacks_suite(void) {
     tcase_add_test(tcase, failed_callbacks_end_a_run);
     tcase_add_test(tcase, runs_can_be_cancelled);
     tcase_add_test(tcase, values_that_are_not_finite_are_named);
+    tcase_add_test(tcase, churn_that_is_not_finite_is_named);
     suite_add_tcase(suite, tcase);
     return suite;
 }
