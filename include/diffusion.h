@@ -27,12 +27,13 @@
  * Threads. Objects may be used from any thread, but calls on one context and its objects must not
  * overlap. A call that overlaps another returns DM_ERROR_WRONG_STATE, writes no error text (so
  * dm_context_error still has an older one, as after a call with NULL for its object) and does
- * nothing but clear its outputs; a destroy function that overlaps destroys nothing. The exceptions,
- * which may be called at any time from any thread, are dm_trainer_cancel and dm_sampler_cancel
- * (also from signal handlers), dm_context_get_memory, functions that take no object, and functions
- * that return a property that never changes and no status (dm_*_context, dm_sampler_shape,
- * dm_unet_parameter_count and the like). Different contexts are independent. The threads of a
- * context do not survive fork(): create contexts after it, and destroy none in the child.
+ * nothing but set handles and sizes that it would give to NULL and 0; a destroy function that
+ * overlaps destroys nothing. The exceptions, which may be called at any time from any thread, are
+ * dm_trainer_cancel and dm_sampler_cancel (also from signal handlers), dm_context_get_memory,
+ * functions that take no object, and functions that return a property that never changes and no
+ * status (dm_*_context, dm_sampler_shape, dm_unet_parameter_count and the like). Different contexts
+ * are independent. The threads of a context do not survive fork(): create contexts after it, and
+ * destroy none in the child.
  *
  * Callbacks receive `user` first, run on the thread that called the library, and stop the work by
  * returning non-zero. Before that, a callback may store a reason with dm_callback_fail; the call
@@ -310,9 +311,9 @@ typedef struct dm_schedule_options {
                             that a shorter chain ends as noisy (Nichol and Dhariwal 2021).
                             Default: 0. */
     int32_t padding;
-    double flow_shift; /* flow; above 0. Default: 1. */
-    double sigma_min;  /* EDM; above 0. Default: 0.002. */
-    double sigma_max;  /* EDM; above sigma_min. Default: 80. */
+    double flow_shift; /* flow; above 0, at most 1e6. Default: 1. */
+    double sigma_min;  /* EDM; 1e-6 to 1e6. Default: 0.002. */
+    double sigma_max;  /* EDM; above sigma_min, at most 1e6. Default: 80. */
     double rho;        /* EDM; 1 to 100. Default: 7. */
 } dm_schedule_options;
 
@@ -612,7 +613,8 @@ DM_API dm_status dm_dataset_create_from_callback(dm_dataset **out, dm_context *c
                                                  const dm_dataset_callback *callback);
 DM_API dm_context *dm_dataset_context(const dm_dataset *dataset);
 DM_API dm_status dm_dataset_get_info(const dm_dataset *dataset, dm_dataset_info *info);
-/* Copies image `index`; `bytes` must be height * width * channels. label may be NULL. */
+/* Copies image `index`; `bytes` must be height * width * channels. label may be NULL; it
+ * becomes -1 for none, and is not written after an error. */
 DM_API dm_status dm_dataset_get_image(const dm_dataset *dataset, uint64_t index, uint8_t *pixels,
                                       size_t bytes, int32_t *label);
 /* "airplane", "circle"; NULL if the label has no name. Valid until the dataset is
@@ -667,7 +669,8 @@ enum {
                           variance only (Nichol and Dhariwal 2021, eq. 16) */
 };
 
-/* The weight of an image's loss. SNR is signal^2 / noise^2. Always 1 with DM_PREDICT_EDM. */
+/* The weight of an image's loss. SNR is signal^2 / noise^2. DM_PREDICT_EDM takes
+ * DM_LOSS_WEIGHT_SIMPLE only. */
 typedef int32_t dm_loss_weight;
 enum {
     DM_LOSS_WEIGHT_SIMPLE = 0,  /* 1 (Ho et al. 2020, eq. 14) */
@@ -1147,8 +1150,8 @@ typedef struct dm_evaluation {
                               cleanest first; NaN where none was evaluated */
 } dm_evaluation;
 
-/* Called after each batch with the model evaluations done and in total; non-zero stops with
- * DM_ERROR_CANCELLED. */
+/* Called after each model evaluation of a batch, with those done and in total, counted per image;
+ * non-zero stops with DM_ERROR_CANCELLED. */
 typedef int32_t (*dm_evaluation_callback)(void *user, uint64_t done, uint64_t total);
 
 DM_API dm_status dm_evaluation_options_init(dm_evaluation_options *options, size_t size);

@@ -159,6 +159,7 @@ static dm_status encode(dmi_host *host, uint8_t *buffer, size_t capacity, size_t
 dm_status dm_image_encode_png(dm_context *context, uint8_t *buffer, size_t capacity, size_t *size,
                               const uint8_t *pixels, size_t bytes, int32_t height, int32_t width,
                               int32_t channels) {
+    if (size) *size = 0;
     if (!context) return DM_ERROR_INVALID_ARGUMENT;
     int32_t entered = dmi_enter_nested(context);
     if (!entered) return DM_ERROR_WRONG_STATE;
