@@ -2,11 +2,11 @@
  * kernels for this processor. */
 #include "core/context.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/cpu.h"
 #include "base/profile.h"
+#include "core/text.h"
 
 dm_status dm_context_options_init(dm_context_options *options, size_t size) {
     return dmi_struct_init(&dmi_struct_context_options, options, size);
@@ -17,12 +17,6 @@ static dm_status check(dmi_host *host, const dm_context_options *o) {
     return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                     "context: '%s' is set and '%s' is not; set both or neither",
                     o->allocate ? "allocate" : "release", o->allocate ? "release" : "allocate");
-}
-
-/* Copies a text with its final 0, shortened to fit. */
-static void copy_text(char *text, size_t capacity, size_t *size, const char *from) {
-    if (size) *size = strlen(from) + 1;
-    if (text && capacity) snprintf(text, capacity, "%s", from);
 }
 
 static dm_status create(dm_context **out, dmi_host *host, const dm_context_options *options) {
@@ -61,10 +55,10 @@ dm_status dm_context_create(dm_context **out, const dm_context_options *options,
                             size_t capacity) {
     dmi_host host = {0};
     if (out) *out = NULL;
-    copy_text(error, capacity, NULL, "");
+    dmi_copy_text(error, capacity, NULL, "");
     dm_status status = out ? create(out, &host, options)
                            : dmi_fail(&host, DM_ERROR_INVALID_ARGUMENT, "context: 'out' is NULL");
-    if (status) copy_text(error, capacity, NULL, host.error);
+    if (status) dmi_copy_text(error, capacity, NULL, host.error);
     return status;
 }
 
@@ -144,7 +138,7 @@ dm_status dm_callback_fail(dm_context *context, const char *text) {
     if (!context || !text) return DM_ERROR_INVALID_ARGUMENT;
     uintptr_t caller = atomic_load_explicit(&context->caller, memory_order_relaxed);
     if (caller != this_thread()) return DM_ERROR_WRONG_STATE;
-    copy_text(context->reason, sizeof context->reason, NULL, *text ? text : "no reason given");
+    dmi_copy_text(context->reason, sizeof context->reason, NULL, *text ? text : "no reason given");
     return DM_OK;
 }
 
@@ -156,11 +150,11 @@ const char *dm_context_error(const dm_context *context) {
 
 dm_status dm_context_error_copy(const dm_context *context, char *text, size_t capacity,
                                 size_t *size) {
-    copy_text(text, capacity, size, "");
+    dmi_copy_text(text, capacity, size, "");
     if (!context) return DM_ERROR_INVALID_ARGUMENT;
     int32_t entered = dmi_enter_nested((dm_context *)context);
     if (!entered) return DM_ERROR_WRONG_STATE;
-    copy_text(text, capacity, size, context->host.error);
+    dmi_copy_text(text, capacity, size, context->host.error);
     return dmi_leave_nested((dm_context *)context, entered, DM_OK);
 }
 

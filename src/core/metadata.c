@@ -43,6 +43,11 @@ static dm_status load_member(dmi_host *host, const dmi_safetensors *file, const 
                     text, (unsigned)m->count, dmi_member_kind(m));
 }
 
+dm_status dmi_blame_file(dmi_host *host, const dmi_safetensors *file, dm_status status) {
+    if (status != DM_ERROR_INVALID_ARGUMENT) return status;
+    return dmi_fail(host, DM_ERROR_BAD_FORMAT, "%s: %s", dmi_safetensors_from(file), host->error);
+}
+
 dm_status dmi_struct_load(dmi_host *host, const dmi_safetensors *file, const dmi_struct *of,
                           void *values) {
     dm_status status = DM_OK;
@@ -50,9 +55,7 @@ dm_status dmi_struct_load(dmi_host *host, const dmi_safetensors *file, const dmi
     for (int32_t i = 0; !status && i < of->count; i++)
         if (of->members[i].saved) status = load_member(host, file, of, &of->members[i], values);
     if (!status) status = dmi_struct_check(host, of, values);
-    if (status != DM_ERROR_INVALID_ARGUMENT) return status;
-    /* A value of the file out of its range is reported as DM_ERROR_BAD_FORMAT. */
-    return dmi_fail(host, DM_ERROR_BAD_FORMAT, "%s: %s", dmi_safetensors_from(file), host->error);
+    return dmi_blame_file(host, file, status);
 }
 
 /* ---- which file it is ---- */

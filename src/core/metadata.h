@@ -13,6 +13,10 @@ dm_status dmi_struct_save(dmi_host *host, dmi_safetensors_writer *writer, const 
 dm_status dmi_struct_load(dmi_host *host, const dmi_safetensors *file, const dmi_struct *of,
                           void *values);
 
+/* The status of values from a file: DM_ERROR_INVALID_ARGUMENT becomes DM_ERROR_BAD_FORMAT, and the
+ * error text begins with the file. */
+dm_status dmi_blame_file(dmi_host *host, const dmi_safetensors *file, dm_status status);
+
 /* 'format' says which kind of file it is, 'format_version' how to read it. */
 extern const char dmi_format_unet[], dmi_format_checkpoint[];
 dm_status dmi_format_write(dmi_host *host, dmi_safetensors_writer *writer, const char *format);

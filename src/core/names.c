@@ -175,12 +175,6 @@ dm_status dm_options_set(dm_context *context, const char *name, void *options, c
                             set_option(&context->host, name, options, member, value));
 }
 
-/* Copies a text with its final 0, shortened to fit. */
-static void copy_text(char *text, size_t capacity, size_t *size, const char *from) {
-    if (size) *size = strlen(from) + 1;
-    if (text && capacity) snprintf(text, capacity, "%s", from);
-}
-
 static dm_status get_option(dmi_host *host, const char *name, const void *options,
                             const char *member, char *text, size_t capacity, size_t *size) {
     const dmi_struct *of;
@@ -193,7 +187,7 @@ static dm_status get_option(dmi_host *host, const char *name, const void *option
     if (!dmi_member_format(m, options, true, whole, sizeof whole))
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "%s: '%s' has no text: it is not finite",
                         of->owner, member);
-    copy_text(text, capacity, size, whole);
+    dmi_copy_text(text, capacity, size, whole);
     return DM_OK;
 }
 

@@ -266,3 +266,8 @@ bool dmi_member_parse(const dmi_member *member, void *values, const char *text, 
            (size_t)(member->count - k) * member->element_size);
     return *text == 0;
 }
+
+void dmi_copy_text(char *text, size_t capacity, size_t *size, const char *from) {
+    if (size) *size = strlen(from) + 1;
+    if (text && capacity) snprintf(text, capacity, "%s", from);
+}

@@ -27,4 +27,8 @@ bool dmi_member_has_text(const dmi_member *member);
 /* What the text of a member must be: "a 32-bit integer". */
 const char *dmi_member_kind(const dmi_member *member);
 
+/* Copies a text with its final 0, shortened to fit into `capacity` bytes; *size, unless NULL: what
+ * the whole text needs. */
+void dmi_copy_text(char *text, size_t capacity, size_t *size, const char *from);
+
 #endif

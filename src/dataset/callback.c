@@ -37,15 +37,12 @@ static dm_status read_callback(const dm_dataset *dataset, uint64_t index, uint8_
     return DM_OK;
 }
 
-static void free_state(dm_dataset *dataset) { dmi_free(&dataset->context->host, dataset->state); }
-
 static dm_status fill(dm_dataset *dataset, const dm_dataset_callback *c) {
     callback_state *state;
     dm_status status = dmi_alloc_zero(&dataset->context->host, &state, 1, sizeof *state, "dataset");
     if (status) return status;
     *state = (callback_state){c->read, c->user};
     dataset->state = state;
-    dataset->free_state = free_state;
     dataset->read = read_callback;
     dataset->count = c->count;
     dataset->height = c->height;

@@ -219,7 +219,6 @@ static void free_state(dm_dataset *dataset) {
         dmi_free(host, state->files[i].pixels);
         dmi_free(host, state->files[i].labels);
     }
-    dmi_free(host, state);
 }
 
 static dm_status fill(dm_dataset *dataset, const char *path, dm_split split) {

@@ -18,6 +18,7 @@ dm_status dmi_dataset_new(dm_dataset **out, dm_context *context) {
 void dmi_dataset_free(dm_dataset *dataset) {
     if (!dataset) return;
     if (dataset->free_state) dataset->free_state(dataset);
+    dmi_free(&dataset->context->host, dataset->state);
     dmi_free(&dataset->context->host, dataset);
 }
 
@@ -122,7 +123,6 @@ dm_status dmi_dataset_set_fingerprint(dm_dataset *dataset) {
         int32_t label;
         if (i + 1 == images) index = count - 1;
         status = dataset->read(dataset, index, pixels, &label);
-        if (status) break;
         hash = dmi_hash(hash, pixels, bytes);
         hash = dmi_hash(hash, &label, sizeof label);
     }

@@ -16,7 +16,7 @@ struct dm_dataset {
     const char *const *class_names; /* [classes], or NULL */
     /* Writes the pixels of one image and its label, -1 for none. */
     dm_status (*read)(const dm_dataset *dataset, uint64_t index, uint8_t *pixels, int32_t *label);
-    void (*free_state)(dm_dataset *dataset); /* frees `state` and what it holds; may be NULL */
+    void (*free_state)(dm_dataset *dataset); /* frees what `state` holds; NULL: nothing */
     bool concurrent; /* read never fails and may be called by several tasks at once; false for
                         callbacks */
     void *state;

@@ -26,11 +26,9 @@ static dm_status read_memory(const dm_dataset *dataset, uint64_t index, uint8_t 
 static void free_state(dm_dataset *dataset) {
     dmi_host *host = &dataset->context->host;
     memory_state *state = dataset->state;
-    if (state) {
-        dmi_free(host, state->own_pixels);
-        dmi_free(host, state->own_labels);
-    }
-    dmi_free(host, state);
+    if (!state) return;
+    dmi_free(host, state->own_pixels);
+    dmi_free(host, state->own_labels);
 }
 
 static dm_status check_sizes(dmi_host *host, const dm_dataset_memory *m) {

@@ -5,8 +5,8 @@
 #include <stdint.h>
 
 enum {
-    DMI_SHAPES = 10,       /* kinds of shapes */
-    DMI_SHAPE_NUMBERS = 12 /* random numbers that one image takes */
+    DMI_SHAPES = 10,      /* kinds of shapes */
+    DMI_SHAPE_NUMBERS = 9 /* random numbers that one image takes */
 };
 
 /* Draws `shape`, from 0, into pixels [size, size, 3]. Radius, position, rotation and colours follow

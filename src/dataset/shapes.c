@@ -25,8 +25,6 @@ static dm_status read_shape(const dm_dataset *dataset, uint64_t index, uint8_t *
     return DM_OK;
 }
 
-static void free_state(dm_dataset *dataset) { dmi_free(&dataset->context->host, dataset->state); }
-
 /* The parameters determine the images, so none is generated here. */
 static uint64_t fingerprint(int32_t size, uint64_t count, uint64_t seed) {
     uint64_t hash = dmi_hash(DMI_HASH_START, "shapes", sizeof "shapes");
@@ -42,7 +40,6 @@ static dm_status fill(dm_dataset *dataset, int32_t size, uint64_t count, uint64_
     if (status) return status;
     state->seed = seed;
     dataset->state = state;
-    dataset->free_state = free_state;
     dataset->read = read_shape;
     dataset->concurrent = true;
     dataset->count = count;

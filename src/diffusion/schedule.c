@@ -54,8 +54,7 @@ dm_status dmi_schedule_create(dm_schedule **out, dm_context *context,
                               const dm_schedule_options *options) {
     dm_schedule *schedule = NULL;
     *out = NULL;
-    dm_status status = dmi_struct_check(&context->host, &dmi_struct_schedule_options, options);
-    if (!status) status = dmi_schedule_check_options(&context->host, options);
+    dm_status status = dmi_schedule_check_options(&context->host, options);
     if (!status) status = schedule_new(&schedule, context, options);
     if (!status) status = dmi_schedule_fill(schedule);
     if (status) {
@@ -116,7 +115,7 @@ static dm_status create(dm_schedule **out, dm_context *context,
     dm_schedule_options full;
     if (!out) return dmi_fail(&context->host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'out' is NULL");
     dm_status status =
-        dmi_struct_read(&context->host, &dmi_struct_schedule_options, &full, options);
+        dmi_struct_read_checked(&context->host, &dmi_struct_schedule_options, &full, options);
     return status ? status : dmi_schedule_create(out, context, &full);
 }
 

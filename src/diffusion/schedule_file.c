@@ -79,7 +79,7 @@ dm_status dmi_schedule_read(dm_schedule **out, dm_context *context, const dmi_sa
     dmi_host *host = &context->host;
     if (!dmi_safetensors_metadata(file, "schedule.kind"))
         return dmi_fail(host, DM_ERROR_NOT_FOUND,
-                        "'%s' has no schedule: there is no metadata 'schedule.kind'",
+                        "%s: it has no schedule: there is no metadata 'schedule.kind'",
                         dmi_safetensors_from(file));
     dm_schedule_options options;
     dm_status status = dmi_struct_load(host, file, &dmi_struct_schedule_options, &options);
@@ -87,9 +87,7 @@ dm_status dmi_schedule_read(dm_schedule **out, dm_context *context, const dmi_sa
         status = options.kind == DM_SCHEDULE_CUSTOM
                      ? read_betas(out, context, file, options.timesteps)
                      : dmi_schedule_create(out, context, &options);
-    if (status != DM_ERROR_INVALID_ARGUMENT) return status;
-    /* Invalid options in a file are reported as DM_ERROR_BAD_FORMAT. */
-    return dmi_fail(host, DM_ERROR_BAD_FORMAT, "'%s': %s", dmi_safetensors_from(file), host->error);
+    return dmi_blame_file(host, file, status);
 }
 
 static dm_status load(dm_schedule **out, dm_context *context, dmi_safetensors *file) {

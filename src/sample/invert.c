@@ -1,6 +1,5 @@
 /* DDIM inversion (Song, Meng and Ermon 2021), and interpolation between noise arrays. */
 #include <math.h>
-#include <string.h>
 
 #include "sample/run.h"
 

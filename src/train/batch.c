@@ -1,8 +1,6 @@
 /* See batch.h. */
 #include "train/batch.h"
 
-#include <string.h>
-
 #include "base/random.h"
 #include "dataset/labels.h"
 #include "diffusion/noising.h"

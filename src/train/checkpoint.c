@@ -151,12 +151,6 @@ dm_status dmi_checkpoint_restore(dm_trainer *trainer, const dmi_safetensors *fil
     return status ? status : dmi_checkpoint_read_tensors(host, file, trainer);
 }
 
-/* Options of a file that cannot be combined are reported as DM_ERROR_BAD_FORMAT. */
-static dm_status blame_file(dmi_host *host, const dmi_safetensors *file, dm_status status) {
-    if (status != DM_ERROR_INVALID_ARGUMENT) return status;
-    return dmi_fail(host, DM_ERROR_BAD_FORMAT, "%s: %s", dmi_safetensors_from(file), host->error);
-}
-
 static dm_status check_network(dmi_host *host, const dmi_safetensors *file, const dm_unet *unet,
                                int32_t *null_class) {
     dm_unet_options options;
@@ -178,13 +172,13 @@ static dm_status resume_from(dm_trainer **out, dm_unet *unet, const dm_dataset *
     dmi_trainer_start start = {.unet = unet, .dataset = dataset, .options = &options, .file = file};
     dm_status status = dmi_format_check(host, file, true);
     if (!status) status = dmi_struct_load(host, file, &dmi_struct_trainer_options, &options);
-    if (!status) status = blame_file(host, file, dmi_trainer_check_options(host, &options));
+    if (!status) status = dmi_blame_file(host, file, dmi_trainer_check_options(host, &options));
     if (!status) status = check_network(host, file, unet, &start.null_class);
     if (!status) status = dmi_schedule_read(&start.schedule, unet->context, file);
     if (!status)
         status =
-            blame_file(host, file,
-                       dmi_trainer_check_model(host, &unet->options, start.schedule, &options));
+            dmi_blame_file(host, file,
+                           dmi_trainer_check_model(host, &unet->options, start.schedule, &options));
     if (!status) return dmi_trainer_begin(out, &start);
     dmi_schedule_free(start.schedule);
     dmi_safetensors_close(host, file);

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "optim/partition.h"
-#include "unet/options.h"
 
 /* ---- create ---- */
 

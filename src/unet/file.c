@@ -46,10 +46,7 @@ dm_status dmi_unet_read_metadata(dmi_host *host, const dmi_safetensors *file,
     if (!status) status = dmi_struct_load(host, file, &state_struct, &state);
     if (status) return status;
     *null_class = state.null_class;
-    status = dmi_unet_check_options(host, options);
-    if (status != DM_ERROR_INVALID_ARGUMENT) return status;
-    /* Options of a file that cannot be combined are reported as DM_ERROR_BAD_FORMAT. */
-    return dmi_fail(host, DM_ERROR_BAD_FORMAT, "%s: %s", dmi_safetensors_from(file), host->error);
+    return dmi_blame_file(host, file, dmi_unet_check_options(host, options));
 }
 
 /* ---- saving ---- */

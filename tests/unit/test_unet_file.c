@@ -76,7 +76,7 @@ START_TEST(networks_without_a_schedule) {
     test_accepted(context, dm_unet_save(unet, NULL, path));
     test_untouched untouched = test_untouched_begin(context, NULL);
     test_refused(context, dm_schedule_load(&schedule, context, path), DM_ERROR_NOT_FOUND,
-                 "network'|no schedule");
+                 "network:|no schedule");
     ck_assert_ptr_null(schedule);
     test_untouched_end(&untouched);
     test_accepted(context, dm_unet_load(&loaded, context, path, DM_WEIGHTS_DEFAULT));
