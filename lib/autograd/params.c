@@ -1,8 +1,9 @@
 /* See params.h. */
 #include "autograd/params.h"
 
-#include <stdlib.h>
 #include <string.h>
+
+#include "base/math.h"
 
 enum { PARAM_ALIGNMENT = DMI_ALIGNMENT / (int)sizeof(float) };
 
@@ -59,8 +60,7 @@ int32_t dmi_params_add(dmi_host *host, dmi_params *params, int32_t *index, const
             not_transposed ? dmi_shape_of(1, 1, rows, columns) : dmi_shape_of(k, k, columns, rows);
     p->offset = params->floats;
     p->count = count;
-    params->floats =
-        (params->floats + count + PARAM_ALIGNMENT - 1) / PARAM_ALIGNMENT * PARAM_ALIGNMENT;
+    params->floats = dmi_round_up_size(params->floats + count, PARAM_ALIGNMENT);
     params->elements += count;
     *index = params->count++;
     return DMI_OK;

@@ -1,8 +1,6 @@
 /* See steps.h. */
 #include "autograd/steps.h"
 
-#include <string.h>
-
 typedef struct step_plan {
     dmi_graph *graph;
     const dmi_value *outputs; /* [output_count] */

@@ -3,12 +3,11 @@
 #include "io/stream.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/math.h"
+#include "io/file.h"
 #include "io/zlib_memory.h"
 
 enum { INPUT_SIZE = 1 << 16, OUTPUT_MAX = 1 << 30 };
@@ -133,20 +132,9 @@ uint64_t dmi_stream_offset(const dmi_stream *stream) { return stream->offset; }
 const char *dmi_stream_path(const dmi_stream *stream) { return stream->path; }
 
 static int32_t open_file(dmi_host *host, dmi_stream *stream) {
-    struct stat about;
-    char reason[128];
-    const char *path = stream->path;
-    /* Without O_NONBLOCK opening a pipe would wait for its writer. */
-    stream->descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (stream->descriptor < 0 && errno == ENOENT)
-        return dmi_fail(host, DMI_ERROR_NOT_FOUND, "%s: no such file", path);
-    if (stream->descriptor < 0 || fstat(stream->descriptor, &about) != 0)
-        return dmi_fail(host, DMI_ERROR_IO, "%s: cannot open: %s", path,
-                        dmi_errno_text(errno, reason, sizeof reason));
-    if (!S_ISREG(about.st_mode))
-        return dmi_fail(host, DMI_ERROR_IO, "%s: cannot read: not a regular file", path);
-
-    int32_t status = refill(host, stream);
+    size_t size;
+    int32_t status = dmi_file_open(host, stream->path, &stream->descriptor, &size);
+    if (!status) status = refill(host, stream);
     if (status) return status;
     const z_stream *z = &stream->zlib;
     if (z->avail_in < 2 || z->next_in[0] != 0x1f || z->next_in[1] != 0x8b) return DMI_OK;
@@ -178,7 +166,7 @@ int32_t dmi_stream_open(dmi_host *host, dmi_stream **out, const char *path) {
 void dmi_stream_close(dmi_host *host, dmi_stream *stream) {
     if (!stream) return;
     if (stream->gzipped) inflateEnd(&stream->zlib);
-    if (stream->descriptor >= 0) close(stream->descriptor);
+    dmi_file_close(stream->descriptor);
     dmi_free(host, stream->input);
     dmi_free(host, stream->path);
     dmi_free(host, stream);

@@ -10,6 +10,7 @@ enum { BLOCK = 512, NAME_MAX_BYTES = 1 << 16, PAX_MAX_BYTES = 1 << 20 };
 
 struct dmi_targz {
     dmi_stream *stream;
+    uint64_t header_at;      /* offset of the header that was read last */
     uint64_t left;           /* bytes of the current member that are not read yet */
     uint32_t padding;        /* after them */
     char *name;              /* of the current member, in [NAME_MAX_BYTES + 1] */
@@ -64,9 +65,8 @@ typedef struct tar_header {
 _Static_assert(sizeof(tar_header) == BLOCK, "a header is one block");
 
 static int32_t fail_header(dmi_host *host, const dmi_targz *tar, int32_t status, const char *what) {
-    const uint64_t offset = dmi_stream_offset(tar->stream) - BLOCK;
     return dmi_fail(host, status, "%s: tar header at byte %llu: %s", path_of(tar),
-                    (unsigned long long)offset, what);
+                    (unsigned long long)tar->header_at, what);
 }
 
 /* Octal digits between blanks, or one of GNU's binary numbers, whose first bit is set. */
@@ -220,7 +220,8 @@ static int32_t read_pax(dmi_host *host, dmi_targz *tar, uint64_t size) {
 /* The next header. *found is false at two blocks of zeros, the archive's end. */
 static int32_t read_header(dmi_host *host, dmi_targz *tar, tar_header *header, bool *found) {
     *found = true;
-    const bool first = dmi_stream_offset(tar->stream) == 0;
+    tar->header_at = dmi_stream_offset(tar->stream);
+    const bool first = tar->header_at == 0;
     size_t got;
     int32_t status = dmi_stream_read(host, tar->stream, header, BLOCK, &got);
     if (status) return status;
@@ -234,6 +235,7 @@ static int32_t read_header(dmi_host *host, dmi_targz *tar, tar_header *header, b
                         "%s: truncated: the archive stops at byte %llu without its end mark",
                         path_of(tar), (unsigned long long)dmi_stream_offset(tar->stream));
     if (is_zero(header)) {
+        tar->header_at += BLOCK;
         status = read_exactly(host, tar, header, BLOCK, "its end mark");
         if (status) return status;
         if (!is_zero(header))

@@ -8,7 +8,7 @@
 
 typedef struct dmi_zlib_memory {
     dmi_host *host;
-    int32_t status; /* of the first allocation that failed, whose error text the host has; it is the
+    int32_t status; /* of the last allocation that failed, whose error text the host has; it is the
                        reason of a Z_MEM_ERROR */
 } dmi_zlib_memory;
 

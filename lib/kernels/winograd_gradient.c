@@ -7,7 +7,6 @@
  * block of input channels by output channels and a group of tiles, which is processed in rounds: V,
  * D and the block's dU stay in one processor's L2, at the cost of transforming x again for each
  * block of output channels and dy for each of input channels. The caller adds the groups' dw. */
-#include <string.h>
 
 #include "kernels/product.h"
 #include "kernels/winograd_tiles.h"

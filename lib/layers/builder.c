@@ -2,7 +2,6 @@
 #include "layers/builder.h"
 
 #include <stdio.h>
-#include <string.h>
 
 dmi_shape dmi_builder_shape(const dmi_builder *b, dmi_value value) {
     return dmi_graph_shape(b->graph, value);

@@ -115,10 +115,12 @@ dm_status dmi_checkpoint_read_tensors(dmi_host *host, const dmi_safetensors *fil
     dm_status status = DM_OK;
     /* Weights go to the gradient's block, so that the network stays as it is if reading fails. */
     list_blocks(trainer, trainer->unet->weights->params.gradient, blocks);
-    for (size_t i = 0; !status && i < BLOCK_COUNT; i++)
-        if (blocks[i].block)
-            status =
-                dmi_unet_read_block(host, file, trainer->unet, blocks[i].prefix, blocks[i].block);
+    for (size_t i = 0; !status && i < BLOCK_COUNT; i++) {
+        const named_block *b = &blocks[i];
+        if (!b->block) continue;
+        status = dmi_unet_check_block(host, file, trainer->unet, b->prefix);
+        if (!status) status = dmi_unet_read_block(host, file, trainer->unet, b->prefix, b->block);
+    }
     if (status || !list_losses(trainer, losses)) return status;
     for (size_t i = 0; !status && i < LOSS_TENSORS; i++)
         status = read_loss_tensor(host, file, &losses[i]);

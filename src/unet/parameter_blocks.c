@@ -86,11 +86,9 @@ dm_status dmi_unet_read_block(dmi_host *host, const dmi_safetensors *file, const
     const dmi_params *params = &unet->weights->params;
     size_t largest = 1;
     float *values; /* of one tensor, as files have it */
-    dm_status status = dmi_unet_check_block(host, file, unet, prefix);
-    if (status) return status;
     for (int32_t i = 0; i < params->count; i++)
         if (params->items[i].count > largest) largest = params->items[i].count;
-    status = dmi_alloc_array(host, &values, largest, sizeof(float), "reading a network");
+    dm_status status = dmi_alloc_array(host, &values, largest, sizeof(float), "reading a network");
     if (status) return status;
     for (int32_t i = 0; !status && i < params->count; i++) {
         const dmi_param *p = &params->items[i];

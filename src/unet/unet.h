@@ -81,7 +81,8 @@ static inline float dmi_unet_label_row(int32_t label, int32_t classes) {
 
 /* ---- files ---- */
 
-/* Parameters (block: laid out like params.data) as tensors named prefix + name, and back. */
+/* Parameters (block: laid out like params.data) as tensors named prefix + name, and back, from a
+ * file that dmi_unet_check_block accepts. */
 dm_status dmi_unet_write_block(dmi_host *host, dmi_safetensors_writer *writer, const dm_unet *unet,
                                const char *prefix, const float *block);
 dm_status dmi_unet_read_block(dmi_host *host, const dmi_safetensors *file, const dm_unet *unet,

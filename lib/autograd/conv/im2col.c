@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "autograd/conv/conv.h"
+#include "autograd/conv/partial_sums.h"
 #include "autograd/conv/taps.h"
 #include "kernels/gemm.h"
 
@@ -15,9 +16,6 @@ enum { TILE_FLOATS = 128 * 1024, TILE_PIXELS_MIN = 8, TILE_PIXELS_MAX = 256 };
 /* Channels of a block of dx or dw. dw has a product for each tap; below TAP_CHANNELS_MIN input
  * channels that would have too few rows, and one product covers all taps. */
 enum { TASK_CHANNELS = 64, TAP_CHANNELS_MIN = 32 };
-/* dw of few channels has few blocks. Images are then split into groups for TASKS_MIN tasks; each
- * group takes memory for its partial sum, which GROUPS_MAX bounds. */
-enum { TASKS_MIN = 16, GROUPS_MAX = 8 };
 
 typedef struct im2col_job {
     const dmi_kernels *kernels;
@@ -209,8 +207,7 @@ static weight_partition partition_of(const dmi_conv_shape *s) {
                           .channel_tiles = dmi_divide_up(s->ci, TASK_CHANNELS),
                           .out_tiles = dmi_divide_up(s->co, TASK_CHANNELS)};
     p.row_blocks = dmi_taps(s) / p.taps * p.channel_tiles;
-    int32_t wanted = dmi_divide_up(TASKS_MIN, p.row_blocks * p.out_tiles);
-    p.groups = dmi_min(dmi_min(wanted, GROUPS_MAX), s->n);
+    p.groups = dmi_image_groups(p.row_blocks * p.out_tiles, s->n);
     return p;
 }
 

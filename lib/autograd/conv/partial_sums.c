@@ -2,6 +2,12 @@
 #include "autograd/conv/partial_sums.h"
 
 enum { TILE_FLOATS = 4096 };
+/* Each group takes memory for its partial sum, which GROUPS_MAX bounds. */
+enum { TASKS_MIN = 16, GROUPS_MAX = 8 };
+
+int32_t dmi_image_groups(int32_t blocks, int32_t n) {
+    return dmi_min(dmi_min(dmi_divide_up(TASKS_MIN, blocks), GROUPS_MAX), n);
+}
 
 typedef struct sum_job {
     const dmi_kernels *kernels;

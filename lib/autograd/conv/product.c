@@ -11,9 +11,6 @@
 /* A task computes a tile of y or dx, of at most TASK_PIXELS and TASK_CHANNELS, so that its parts of
  * x and y stay in L2; or a block of dw, of at most BLOCK_IN input and BLOCK_OUT output channels. */
 enum { TASK_PIXELS = 64, TASK_CHANNELS = 128, BLOCK_IN = 64, BLOCK_OUT = 128 };
-/* dw of few channels has few blocks. Images are then split into groups for TASKS_MIN tasks; each
- * group takes memory for its partial sum, which GROUPS_MAX bounds. */
-enum { TASKS_MIN = 16, GROUPS_MAX = 8 };
 
 typedef struct product_job {
     const dmi_kernels *kernels;
@@ -203,7 +200,7 @@ static int32_t block_count(const dmi_conv_shape *s) {
 }
 
 static int32_t group_count(const dmi_conv_shape *s) {
-    return dmi_min(dmi_min(dmi_divide_up(TASKS_MIN, block_count(s)), GROUPS_MAX), s->n);
+    return dmi_image_groups(block_count(s), s->n);
 }
 
 /* Input channels `in` to in + ins - 1, likewise output channels, of one tap. */
@@ -272,7 +269,7 @@ static size_t forward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32_
 
 static size_t backward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32_t threads) {
     (void)k, (void)threads;
-    return (size_t)dmi_max(group_count(s), 1) * dmi_weight_count(s);
+    return (size_t)group_count(s) * dmi_weight_count(s);
 }
 
 static void forward(const dmi_graph *graph, const dmi_conv_shape *s, float *y, const float *x,

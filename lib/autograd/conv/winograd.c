@@ -3,7 +3,6 @@
  * the weight gradient has partial sums for groups of tiles. */
 #include "autograd/conv/conv.h"
 #include "autograd/conv/partial_sums.h"
-#include "autograd/conv/taps.h"
 
 /* One side at least has this many channels, else the vectors would be mostly empty. */
 enum { CHANNELS_MIN = 16 };

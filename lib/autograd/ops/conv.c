@@ -148,18 +148,21 @@ static void conv_forward(dmi_graph *graph, dmi_node *node) {
     size_t prepared_floats = dmi_align_floats(dmi_prepared_floats(algorithm, graph->kernels, &s));
     const float *weight = dmi_input(graph, node, WEIGHT);
     float *work = dmi_forward_work(graph, node), *prepared = NULL;
+    bool transformed = false;
     if (node->cached) {
         prepared = dmi_cached_weight_data(node->cached);
         if (dmi_cached_weight_begin(node->cached, graph->params->version)) {
             algorithm->prepare(graph, &s, prepared, weight, true);
             dmi_cached_weight_end(node->cached, graph->params->version);
+            transformed = true;
         }
     } else if (prepared_floats) {
         prepared = work;
         work += prepared_floats;
         algorithm->prepare(graph, &s, prepared, weight, false);
+        transformed = true;
     }
-    if (prepared)
+    if (transformed)
         dmi_span_part(graph, node, algorithm->name, "weights", 0,
                       floats_of(graph, node->inputs[WEIGHT]) + prepared_floats);
     dmi_epilogue epilogue = {.bias = dmi_input(graph, node, BIAS),

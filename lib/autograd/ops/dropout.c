@@ -2,7 +2,6 @@
  * The mask is a function of seed, step, node and element, so backward recomputes it and nothing is
  * saved. */
 #include "autograd/ops.h"
-#include "autograd/ops/check_shape.h"
 #include "base/random.h"
 
 /* Elements of a tile, each with a random word in its worker's scratch; a multiple of 4, the words
