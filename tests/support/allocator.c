@@ -42,19 +42,21 @@ dm_context *test_context_new(test_allocator *allocator, uint64_t memory_limit) {
     return context;
 }
 
-void test_context_end(dm_context *context) {
+void test_keep_warning(void *user, dm_log_level level, const char *message) {
+    if (level == DM_LOG_WARNING) snprintf(user, 256, "%s", message);
+}
+
+dm_context *test_context_with_log(test_allocator *allocator, int32_t threads, char *warning) {
     dm_context_options options;
-    dm_context *fresh;
-    uint64_t used, usual;
+    dm_context *context;
     ck_assert_int_eq(dm_context_options_init(&options, sizeof options), DM_OK);
-    options.threads = dm_context_threads(context);
-    ck_assert_int_eq(dm_context_create(&fresh, &options, NULL, 0), DM_OK);
-    ck_assert_int_eq(dm_context_get_memory(fresh, &usual, NULL, NULL), DM_OK);
-    ck_assert_int_eq(dm_context_get_memory(context, &used, NULL, NULL), DM_OK);
-    ck_assert_msg(used == usual, "%llu bytes are in use, a fresh context has %llu",
-                  (unsigned long long)used, (unsigned long long)usual);
-    dm_context_destroy(fresh);
-    dm_context_destroy(context);
+    options.threads = threads;
+    options.log = test_keep_warning;
+    options.log_user = warning;
+    *allocator = (test_allocator){.fail_at = -1};
+    test_allocator_use(allocator, &options);
+    ck_assert_int_eq(dm_context_create(&context, &options, NULL, 0), DM_OK);
+    return context;
 }
 
 int64_t test_every_allocation(test_make make, const void *user) {

@@ -18,8 +18,10 @@ void test_allocator_use(test_allocator *allocator, dm_context_options *options);
 /* A context of one thread with that allocator, or with malloc where it is NULL; 0 is no limit. */
 dm_context *test_context_new(test_allocator *allocator, uint64_t memory_limit);
 
-/* Destroys a context, and fails the test where memory is in use that a fresh one does not have. */
-void test_context_end(dm_context *context);
+/* One with that allocator, which it resets, whose last warning is kept in `warning` [256]. */
+dm_context *test_context_with_log(test_allocator *allocator, int32_t threads, char *warning);
+/* A log callback: keeps the text of a warning in `user` [256]. */
+void test_keep_warning(void *user, dm_log_level level, const char *message);
 
 /* Something that is made in a context: `make` returns a status, and destroys on success what it
  * made. */

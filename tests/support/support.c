@@ -89,3 +89,17 @@ const char *test_folder(void) {
     ck_assert_int_eq(mkdir(path, 0777), 0);
     return path;
 }
+
+char *test_folder_new(void) {
+    char *folder = strdup(test_folder());
+    ck_assert_ptr_nonnull(folder);
+    return folder;
+}
+
+const char *test_path(const char *folder, const char *name) {
+    static char paths[4][256];
+    static int32_t next;
+    char *path = paths[next++ % 4];
+    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
+    return path;
+}

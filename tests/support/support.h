@@ -40,7 +40,11 @@ double test_error_d(const float *got, const double *want, size_t count);
 /* The folder of golden files, for opening "ops.safetensors" there. */
 const char *test_golden(const char *name);
 /* A new empty folder for files of this test, below DM_TEST_BUILD (or build); it goes when the
- * test's process ends. */
+ * test's process ends. The name is valid until the next call. */
 const char *test_folder(void);
+/* The same; the name is to be freed. */
+char *test_folder_new(void);
+/* A path in a folder; valid until the fourth call after. */
+const char *test_path(const char *folder, const char *name);
 
 #endif

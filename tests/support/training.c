@@ -1,6 +1,7 @@
 /* See training.h. */
 #include "support/training.h"
 
+#include "support/allocator.h"
 #include "support/dataset.h"
 #include "support/refusal.h"
 #include "train/trainer.h"
@@ -86,18 +87,13 @@ void training_begin(training *t, const training_setup *setup) {
                                           &setup->options));
 }
 
-static void keep_warning(void *user, dm_log_level level, const char *message) {
-    (void)level;
-    snprintf(user, 256, "%s", message);
-}
-
 void training_end(training *t) {
     char warning[256] = "";
     dm_trainer_destroy(t->trainer);
     dm_unet_destroy(t->unet);
     dm_dataset_destroy(t->dataset);
     dm_schedule_destroy(t->schedule);
-    t->context->host.log = keep_warning; /* where the context reports what is left */
+    t->context->host.log = test_keep_warning; /* where the context reports what is left */
     t->context->host.log_user = warning;
     dm_context_destroy(t->context);
     ck_assert_str_eq(warning, "");
@@ -148,20 +144,6 @@ void training_give(training_given *given, uint64_t count) {
                                     .images = given->images,
                                     .noise = given->noise,
                                     .timesteps = given->timesteps};
-}
-
-char *training_folder(void) {
-    char *folder = strdup(test_folder());
-    ck_assert_ptr_nonnull(folder);
-    return folder;
-}
-
-const char *training_path(const char *folder, const char *name) {
-    static char paths[4][128];
-    static int32_t next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
 }
 
 uint8_t *training_read_file(const char *path, size_t *size) {

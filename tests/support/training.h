@@ -76,10 +76,6 @@ typedef struct training_given {
  * not point to them. */
 void training_give(training_given *given, uint64_t count);
 
-/* A new empty folder, as test_folder makes it; the name is to be freed. */
-char *training_folder(void);
-/* A path in a folder; valid until the fourth call after. */
-const char *training_path(const char *folder, const char *name);
 /* A whole file, to be freed. */
 uint8_t *training_read_file(const char *path, size_t *size);
 void training_write_file(const char *path, const void *bytes, size_t size);

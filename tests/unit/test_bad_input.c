@@ -8,21 +8,6 @@
 #include "support/refusal.h"
 #include "support/training.h"
 
-/* Valid until the fourth call after. */
-static const char *path_in(const char *folder, const char *name) {
-    static char paths[4][256];
-    static int32_t next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-    return path;
-}
-
-static char *new_folder(void) {
-    char *folder = strdup(test_folder());
-    ck_assert_ptr_nonnull(folder);
-    return folder;
-}
-
 /* ---- options ---- */
 
 static void refuse_network(const dm_unet_options *options, const char *words) {
@@ -72,14 +57,14 @@ static const cifar10_member batches[] = {{"cifar-10-batches-bin/data_batch_1.bin
                                          {"cifar-10-batches-bin/data_batch_2.bin", 40, NULL}};
 
 START_TEST(truncated_archives_are_refused) {
-    char *folder = new_folder();
+    char *folder = test_folder_new();
     size_t size;
-    cifar10_write_archive(path_in(folder, "whole.tar.gz"), "wb", batches, 2);
-    uint8_t *bytes = training_read_file(path_in(folder, "whole.tar.gz"), &size);
+    cifar10_write_archive(test_path(folder, "whole.tar.gz"), "wb", batches, 2);
+    uint8_t *bytes = training_read_file(test_path(folder, "whole.tar.gz"), &size);
     for (size_t part = 1; part <= 8; part++) {
-        training_write_file(path_in(folder, "part.tar.gz"), bytes,
+        training_write_file(test_path(folder, "part.tar.gz"), bytes,
                             part < 8 ? size * part / 8 : size - 1);
-        refuse_data(folder, path_in(folder, "part.tar.gz"), "part.tar.gz");
+        refuse_data(folder, test_path(folder, "part.tar.gz"), "part.tar.gz");
     }
     free(bytes);
     free(folder);
@@ -87,18 +72,18 @@ START_TEST(truncated_archives_are_refused) {
 END_TEST
 
 START_TEST(batches_of_the_wrong_size_are_refused) {
-    char *folder = new_folder();
+    char *folder = test_folder_new();
     static uint8_t bytes[2 * CIFAR10_RECORD];
     const size_t sizes[] = {0, 1, CIFAR10_RECORD - 1, CIFAR10_RECORD + 1, 2 * CIFAR10_RECORD - 1};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         char words[64];
         snprintf(words, sizeof words, "data_batch_1.bin|%zu bytes|3073", sizes[i]);
-        training_write_file(path_in(folder, "data_batch_1.bin"), bytes, sizes[i]);
+        training_write_file(test_path(folder, "data_batch_1.bin"), bytes, sizes[i]);
         refuse_data(folder, folder, words);
     }
     const cifar10_member text = {"data_batch_1.bin", 0, "12 bytes are"};
-    cifar10_write_archive(path_in(folder, "text.tar.gz"), "wb", &text, 1);
-    refuse_data(folder, path_in(folder, "text.tar.gz"), "data_batch_1.bin|12 bytes|3073");
+    cifar10_write_archive(test_path(folder, "text.tar.gz"), "wb", &text, 1);
+    refuse_data(folder, test_path(folder, "text.tar.gz"), "data_batch_1.bin|12 bytes|3073");
     free(folder);
 }
 END_TEST
@@ -201,9 +186,9 @@ static const char *write_checkpoint(const char *folder) {
     training_setup setup = training_default();
     training_begin(&t, &setup);
     training_require(&t, dm_trainer_run(t.trainer, 1, NULL, NULL));
-    training_require(&t, dm_trainer_save(t.trainer, path_in(folder, "good")));
+    training_require(&t, dm_trainer_save(t.trainer, test_path(folder, "good")));
     training_end(&t);
-    return path_in(folder, "good");
+    return test_path(folder, "good");
 }
 
 /* The peak must stay near what the file and a network of its true size take. */
@@ -263,7 +248,7 @@ static void refuse_resume(const char *folder, const char *path, int32_t want, co
 
 /* The file is named after the index in the table. */
 START_TEST(invalid_headers_are_refused) {
-    char *folder = new_folder(), name[32];
+    char *folder = test_folder_new(), name[32];
     size_t whole;
     uint8_t *bytes = training_read_file(write_checkpoint(folder), &whole);
     for (size_t i = 0; i < sizeof header_changes / sizeof *header_changes; i++) {
@@ -271,7 +256,7 @@ START_TEST(invalid_headers_are_refused) {
         size_t size = whole;
         uint8_t *changed = change_header(bytes, &size, l->from, l->to);
         snprintf(name, sizeof name, "header.%zu", i);
-        const char *path = path_in(folder, name);
+        const char *path = test_path(folder, name);
         training_write_file(path, changed, size);
         load_gives(folder, path, DM_WEIGHTS_DEFAULT, l->ema, l->words);
         load_gives(folder, path, DM_WEIGHTS_TRAINED, l->trained, l->words);
@@ -286,10 +271,10 @@ END_TEST
 
 /* The length before the header, and files that are none at all. */
 START_TEST(invalid_lengths_are_refused) {
-    char *folder = new_folder();
+    char *folder = test_folder_new();
     size_t size;
     uint8_t *bytes = training_read_file(write_checkpoint(folder), &size);
-    const char *path = path_in(folder, "length");
+    const char *path = test_path(folder, "length");
     const uint64_t lengths[] = {0, 1, 100, size - 8, size - 7, 100000001, INT64_MAX, UINT64_MAX};
     for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
         for (int k = 0; k < LENGTH_BYTES; k++) bytes[k] = (uint8_t)(lengths[i] >> 8 * k);
@@ -312,11 +297,11 @@ START_TEST(invalid_lengths_are_refused) {
 END_TEST
 
 START_TEST(files_of_the_wrong_length_are_refused) {
-    char *folder = new_folder();
+    char *folder = test_folder_new();
     size_t size;
     uint8_t *bytes = training_read_file(write_checkpoint(folder), &size),
             *longer = calloc(size + 1, 1);
-    const char *path = path_in(folder, "part");
+    const char *path = test_path(folder, "part");
     training_write_file(path, bytes, size - 1);
     refuse_load(folder, path, BAD, "data_offsets|exceed the data's");
     refuse_resume(folder, path, BAD, "data_offsets|exceed the data's");
@@ -393,21 +378,21 @@ START_TEST(folders_that_cannot_be_written) {
     const writer *w = &writers[_i];
     training t;
     training_setup setup = training_default();
-    char *folder = new_folder();
+    char *folder = test_folder_new();
     training_begin(&t, &setup);
-    training_write_file(path_in(folder, "file"), "old", 3);
-    refuse_write(w, &t, folder, path_in(folder, "none/new"),
+    training_write_file(test_path(folder, "file"), "old", 3);
+    refuse_write(w, &t, folder, test_path(folder, "none/new"),
                  "cannot create|No such file or directory");
-    refuse_write(w, &t, folder, path_in(folder, "file/new"), "cannot create|Not a directory");
+    refuse_write(w, &t, folder, test_path(folder, "file/new"), "cannot create|Not a directory");
     refuse_write(w, &t, folder, folder, "cannot write: not a regular file");
     refuse_write(w, &t, NULL, "/dev/null", "cannot write: not a regular file");
     if (geteuid() != 0) { /* root may write everywhere */
         ck_assert_int_eq(chmod(folder, 0555), 0);
-        refuse_write(w, &t, folder, path_in(folder, "new"), "cannot create|Permission denied");
-        refuse_write(w, &t, folder, path_in(folder, "file"), "cannot create|Permission denied");
+        refuse_write(w, &t, folder, test_path(folder, "new"), "cannot create|Permission denied");
+        refuse_write(w, &t, folder, test_path(folder, "file"), "cannot create|Permission denied");
         ck_assert_int_eq(chmod(folder, 0755), 0);
     }
-    training_require(&t, w->write(&t, noisy_pixels(), path_in(folder, "new")));
+    training_require(&t, w->write(&t, noisy_pixels(), test_path(folder, "new")));
     training_end(&t);
     free(folder);
 }
@@ -422,11 +407,11 @@ START_TEST(a_full_disk) {
     bool real = _i >= WRITERS;
     training_begin(&t, &setup);
     if (test_disk_begin(&disk, 40000, real)) {
-        const char *path = path_in(disk.folder, "file");
+        const char *path = test_path(disk.folder, "file");
         training_write_file(path, "the old file", 12);
         refuse_write(w, &t, disk.folder, path,
                      real ? "cannot write: No space left" : "cannot write: File too large");
-        refuse_write(w, &t, disk.folder, path_in(disk.folder, "other"), "cannot write: ");
+        refuse_write(w, &t, disk.folder, test_path(disk.folder, "other"), "cannot write: ");
         if (!real) {
             test_disk_lift(&disk);
             training_require(&t, w->write(&t, noisy_pixels(), path));
@@ -443,8 +428,8 @@ START_TEST(ten_megabytes) {
     dm_context *roomy = test_context_new(NULL, 0), *context = test_context_new(NULL, 10000000);
     dm_unet_options o;
     dm_unet *unet = NULL;
-    char *folder = new_folder();
-    const char *path = path_in(folder, "network");
+    char *folder = test_folder_new();
+    const char *path = test_path(folder, "network");
     ck_assert_int_eq(dm_unet_options_preset(&o, sizeof o, DM_PRESET_SMALL), DM_OK);
     test_accepted(roomy, dm_unet_create(&unet, roomy, &o, 1));
     test_accepted(roomy, dm_unet_save(unet, NULL, path));

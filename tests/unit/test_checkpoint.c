@@ -51,29 +51,29 @@ enum { SETUPS = sizeof setups / sizeof *setups };
  * or three threads. */
 START_TEST(resumed_runs_are_the_same_bits) {
     training_setup setup = setups[_i]();
-    char *folder = training_folder();
+    char *folder = test_folder_new();
     training t;
     training_begin(&t, &setup);
     training_require(&t, dm_trainer_run(t.trainer, 50, NULL, NULL));
-    training_require(&t, dm_trainer_save(t.trainer, training_path(folder, "whole")));
+    training_require(&t, dm_trainer_save(t.trainer, test_path(folder, "whole")));
     training_end(&t);
 
     setup.threads = 2;
     training_begin(&t, &setup);
     training_require(&t, dm_trainer_run(t.trainer, 30, NULL, NULL));
-    training_require(&t, dm_trainer_save(t.trainer, training_path(folder, "half")));
+    training_require(&t, dm_trainer_save(t.trainer, test_path(folder, "half")));
     training_end(&t);
 
     setup.threads = 3;
     training_prepare(&t, &setup);
-    training_require(&t, dm_trainer_resume(&t.trainer, t.unet, t.dataset,
-                                           training_path(folder, "half")));
+    training_require(&t,
+                     dm_trainer_resume(&t.trainer, t.unet, t.dataset, test_path(folder, "half")));
     ck_assert_uint_eq(training_steps(t.trainer), 30);
-    training_require(&t, dm_trainer_save(t.trainer, training_path(folder, "again")));
-    training_same_files(training_path(folder, "half"), training_path(folder, "again"));
+    training_require(&t, dm_trainer_save(t.trainer, test_path(folder, "again")));
+    training_same_files(test_path(folder, "half"), test_path(folder, "again"));
     training_require(&t, dm_trainer_run(t.trainer, 50, NULL, NULL));
-    training_require(&t, dm_trainer_save(t.trainer, training_path(folder, "resumed")));
-    training_same_files(training_path(folder, "whole"), training_path(folder, "resumed"));
+    training_require(&t, dm_trainer_save(t.trainer, test_path(folder, "resumed")));
+    training_same_files(test_path(folder, "whole"), test_path(folder, "resumed"));
     training_end(&t);
     free(folder);
 }
@@ -84,7 +84,7 @@ END_TEST
 START_TEST(files_hold_the_whole_run) {
     double betas[40];
     training t;
-    char *folder = training_folder();
+    char *folder = test_folder_new();
     training_setup setup = everything();
     setup.options.use_labels = 0;
     setup.options.ema_warmup = 0;
@@ -103,14 +103,14 @@ START_TEST(files_hold_the_whole_run) {
     given.batch.timestep_count = 0;
     training_expect(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL), DM_ERROR_NOT_FINITE,
                     "skipped");
-    training_require(&t, dm_trainer_save(t.trainer, training_path(folder, "file")));
+    training_require(&t, dm_trainer_save(t.trainer, test_path(folder, "file")));
     dm_trainer_options options;
     training_require(&t, dm_trainer_get_options(t.trainer, &options, sizeof options));
     training_end(&t);
 
     training_prepare(&t, &setup);
-    training_require(&t, dm_trainer_resume(&t.trainer, t.unet, t.dataset,
-                                           training_path(folder, "file")));
+    training_require(&t,
+                     dm_trainer_resume(&t.trainer, t.unet, t.dataset, test_path(folder, "file")));
     dm_trainer_options got;
     training_require(&t, dm_trainer_get_options(t.trainer, &got, sizeof got));
     ck_assert_mem_eq(&got, &options, sizeof got);
@@ -129,19 +129,19 @@ START_TEST(network_runs_after_resume) {
     training_given given;
     const float timestep = 300;
     float want[TRAINING_ELEMENTS], got[TRAINING_ELEMENTS];
-    char *folder = training_folder();
+    char *folder = test_folder_new();
     training_setup setup = training_default();
     training_give(&given, 4);
     training_begin(&t, &setup);
     training_require(&t, dm_trainer_run(t.trainer, 3, NULL, NULL));
-    training_require(&t, dm_trainer_save(t.trainer, training_path(folder, "file")));
+    training_require(&t, dm_trainer_save(t.trainer, test_path(folder, "file")));
     training_require(&t, network_forward(t.unet, want, given.images, &timestep, NULL, 1));
     training_end(&t);
     training_prepare(&t, &setup);
     training_require(&t, network_forward(t.unet, got, given.images, &timestep, NULL, 1));
     ck_assert_mem_ne(got, want, sizeof want);
-    training_require(&t, dm_trainer_resume(&t.trainer, t.unet, t.dataset,
-                                           training_path(folder, "file")));
+    training_require(&t,
+                     dm_trainer_resume(&t.trainer, t.unet, t.dataset, test_path(folder, "file")));
     training_require(&t, network_forward(t.unet, got, given.images, &timestep, NULL, 1));
     ck_assert_mem_eq(got, want, sizeof want);
     training_end(&t);
@@ -154,18 +154,18 @@ END_TEST
 START_TEST(resume_needs_no_more_memory) {
     training t;
     uint64_t began, resumed;
-    char *folder = training_folder();
+    char *folder = test_folder_new();
     training_setup setup = training_default();
     setup.options.batch_size = 32;
     training_begin(&t, &setup);
-    training_require(&t, dm_trainer_save(t.trainer, training_path(folder, "file")));
+    training_require(&t, dm_trainer_save(t.trainer, test_path(folder, "file")));
     training_end(&t);
     training_begin(&t, &setup);
     dm_context_get_memory(t.context, NULL, &began, NULL);
     training_end(&t);
     training_prepare(&t, &setup);
-    training_require(&t, dm_trainer_resume(&t.trainer, t.unet, t.dataset,
-                                           training_path(folder, "file")));
+    training_require(&t,
+                     dm_trainer_resume(&t.trainer, t.unet, t.dataset, test_path(folder, "file")));
     dm_context_get_memory(t.context, NULL, &resumed, NULL);
     ck_assert_uint_eq(began, resumed);
     training_end(&t);
@@ -177,13 +177,12 @@ END_TEST
 START_TEST(resume_without_dataset) {
     training t;
     training_given given;
-    char *folder = training_folder();
+    char *folder = test_folder_new();
     training_setup setup = training_default();
     training_begin(&t, &setup);
-    training_require(&t, dm_trainer_save(t.trainer, training_path(folder, "file")));
+    training_require(&t, dm_trainer_save(t.trainer, test_path(folder, "file")));
     dm_trainer_destroy(t.trainer);
-    training_require(&t,
-                     dm_trainer_resume(&t.trainer, t.unet, NULL, training_path(folder, "file")));
+    training_require(&t, dm_trainer_resume(&t.trainer, t.unet, NULL, test_path(folder, "file")));
     training_expect(&t, dm_trainer_step(t.trainer, NULL), DM_ERROR_WRONG_STATE,
                     "without a dataset");
     training_give(&given, 4);
@@ -206,15 +205,14 @@ static void assert_tensors(const training *t, const dmi_safetensors *file, const
 
 START_TEST(names_in_the_file) {
     training t;
-    char *folder = training_folder();
+    char *folder = test_folder_new();
     training_setup setup = setups[_i]();
     bool has_ema = setup.options.ema_decay[0] > 0;
     training_begin(&t, &setup);
     training_require(&t, dm_trainer_run(t.trainer, 2, NULL, NULL));
-    training_require(&t, dm_trainer_save(t.trainer, training_path(folder, "file")));
+    training_require(&t, dm_trainer_save(t.trainer, test_path(folder, "file")));
     dmi_safetensors *file;
-    training_require(&t,
-                     dmi_safetensors_open(&t.context->host, &file, training_path(folder, "file")));
+    training_require(&t, dmi_safetensors_open(&t.context->host, &file, test_path(folder, "file")));
     assert_tensors(&t, file, "", true);
     assert_tensors(&t, file, "adam_m.", true);
     assert_tensors(&t, file, "adam_v.", true);
@@ -234,18 +232,18 @@ END_TEST
 START_TEST(networks_load_from_checkpoints) {
     training t, target;
     dm_unet *unet;
-    char *folder = training_folder();
+    char *folder = test_folder_new();
     training_setup setup = setups[_i]();
     training_begin(&t, &setup);
     training_prepare(&target, &setup);
     training_require(&t, dm_trainer_run(t.trainer, 3, NULL, NULL));
-    training_require(&t, dm_trainer_save(t.trainer, training_path(folder, "file")));
-    training_require(&t, dm_unet_load(&unet, t.context, training_path(folder, "file"),
-                                      DM_WEIGHTS_TRAINED));
+    training_require(&t, dm_trainer_save(t.trainer, test_path(folder, "file")));
+    training_require(&t,
+                     dm_unet_load(&unet, t.context, test_path(folder, "file"), DM_WEIGHTS_TRAINED));
     ck_assert(training_unchanged(&t, unet->weights->params.data));
     dm_unet_destroy(unet);
-    training_require(&t, dm_unet_load(&unet, t.context, training_path(folder, "file"),
-                                      DM_WEIGHTS_DEFAULT));
+    training_require(&t,
+                     dm_unet_load(&unet, t.context, test_path(folder, "file"), DM_WEIGHTS_DEFAULT));
     if (t.trainer->ema[0]) {
         training_require(&t, dm_trainer_get_ema(t.trainer, 0, target.unet));
         ck_assert(training_unchanged(&target, unet->weights->params.data));
@@ -266,17 +264,17 @@ START_TEST(partial_reads_take_little_memory) {
     size_t size;
     dm_schedule *schedule;
     dm_unet *unet;
-    char *folder = training_folder();
+    char *folder = test_folder_new();
     training_setup setup = training_default();
     training_begin(&t, &setup);
-    training_require(&t, dm_trainer_save(t.trainer, training_path(folder, "file")));
-    free(training_read_file(training_path(folder, "file"), &size));
+    training_require(&t, dm_trainer_save(t.trainer, test_path(folder, "file")));
+    free(training_read_file(test_path(folder, "file"), &size));
     t.context->host.limit = t.context->host.used + size / 8; /* the file has four blocks */
-    training_require(&t, dm_schedule_load(&schedule, t.context, training_path(folder, "file")));
+    training_require(&t, dm_schedule_load(&schedule, t.context, test_path(folder, "file")));
     dm_schedule_destroy(schedule);
     t.context->host.limit = t.context->host.used + size / 2;
-    training_require(&t, dm_unet_load(&unet, t.context, training_path(folder, "file"),
-                                      DM_WEIGHTS_TRAINED));
+    training_require(&t,
+                     dm_unet_load(&unet, t.context, test_path(folder, "file"), DM_WEIGHTS_TRAINED));
     dm_unet_destroy(unet);
     t.context->host.limit = 0;
     training_end(&t);

@@ -7,15 +7,15 @@
 
 START_TEST(saving_where_nothing_can_be_written) {
     training t;
-    char *folder = training_folder();
+    char *folder = test_folder_new();
     training_setup setup = training_default();
     training_begin(&t, &setup);
-    training_expect(&t, dm_trainer_save(t.trainer, training_path(folder, "none/file")), DM_ERROR_IO,
+    training_expect(&t, dm_trainer_save(t.trainer, test_path(folder, "none/file")), DM_ERROR_IO,
                     "none/file");
     training_expect(&t, dm_trainer_save(t.trainer, NULL), DM_ERROR_INVALID_ARGUMENT,
                     "'path' is NULL");
     training_require(&t, dm_trainer_step(t.trainer, NULL));
-    training_require(&t, dm_trainer_save(t.trainer, training_path(folder, "file")));
+    training_require(&t, dm_trainer_save(t.trainer, test_path(folder, "file")));
     training_end(&t);
     free(folder);
 }
@@ -53,15 +53,15 @@ static uint8_t *file_of_run(const training_setup *setup, const char *path, size_
 
 START_TEST(truncated_files) {
     size_t size;
-    char *folder = training_folder();
+    char *folder = test_folder_new();
     training_setup setup = training_default();
-    uint8_t *bytes = file_of_run(&setup, training_path(folder, "file"), &size);
+    uint8_t *bytes = file_of_run(&setup, test_path(folder, "file"), &size);
     const size_t sizes[] = {0, 1, 7, 8, 9, 500, 5000, size / 2, size - 4, size - 1};
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-        training_write_file(training_path(folder, "part"), bytes, sizes[i]);
-        refuse_resume(&setup, training_path(folder, "part"), DM_ERROR_BAD_FORMAT, "part");
+        training_write_file(test_path(folder, "part"), bytes, sizes[i]);
+        refuse_resume(&setup, test_path(folder, "part"), DM_ERROR_BAD_FORMAT, "part");
     }
-    refuse_resume(&setup, training_path(folder, "none"), DM_ERROR_NOT_FOUND, "none");
+    refuse_resume(&setup, test_path(folder, "none"), DM_ERROR_NOT_FOUND, "none");
     free(bytes);
     free(folder);
 }
@@ -107,14 +107,14 @@ static const damage damages[] = {
 START_TEST(damaged_files) {
     const damage *d = &damages[_i];
     size_t size, length = strlen(d->from);
-    char *folder = training_folder();
+    char *folder = test_folder_new();
     training_setup setup = training_default();
-    uint8_t *bytes = file_of_run(&setup, training_path(folder, "file"), &size);
+    uint8_t *bytes = file_of_run(&setup, test_path(folder, "file"), &size);
     uint8_t *at = memmem(bytes, size, d->from, length);
     ck_assert_msg(at && strlen(d->to) == length, "%s is not in the file", d->from);
     memcpy(at, d->to, length);
-    training_write_file(training_path(folder, "damaged"), bytes, size);
-    refuse_resume(&setup, training_path(folder, "damaged"), d->status, d->words);
+    training_write_file(test_path(folder, "damaged"), bytes, size);
+    refuse_resume(&setup, test_path(folder, "damaged"), d->status, d->words);
     free(bytes);
     free(folder);
 }
@@ -122,12 +122,12 @@ END_TEST
 
 START_TEST(network_files_have_no_training_state) {
     training t;
-    char *folder = training_folder();
+    char *folder = test_folder_new();
     training_setup setup = training_default();
     training_prepare(&t, &setup);
-    training_require(&t, dm_unet_save(t.unet, t.schedule, training_path(folder, "network")));
+    training_require(&t, dm_unet_save(t.unet, t.schedule, test_path(folder, "network")));
     training_end(&t);
-    refuse_resume(&setup, training_path(folder, "network"), DM_ERROR_BAD_FORMAT,
+    refuse_resume(&setup, test_path(folder, "network"), DM_ERROR_BAD_FORMAT,
                   "without training state|dm_unet_load");
     free(folder);
 }
@@ -137,29 +137,27 @@ START_TEST(other_networks_and_datasets) {
     training t;
     dm_trainer *trainer = (dm_trainer *)&t;
     size_t size;
-    char *folder = training_folder();
+    char *folder = test_folder_new();
     training_setup setup = training_default(), other = training_default();
-    free(file_of_run(&setup, training_path(folder, "file"), &size));
+    free(file_of_run(&setup, test_path(folder, "file"), &size));
     other.prediction = DM_PREDICT_X0;
-    refuse_resume(&other, training_path(folder, "file"), DM_ERROR_SHAPE_MISMATCH, "'prediction'");
+    refuse_resume(&other, test_path(folder, "file"), DM_ERROR_SHAPE_MISMATCH, "'prediction'");
     other = setup;
     other.dropout = 0.25f;
-    refuse_resume(&other, training_path(folder, "file"), DM_ERROR_SHAPE_MISMATCH, "'dropout'");
+    refuse_resume(&other, test_path(folder, "file"), DM_ERROR_SHAPE_MISMATCH, "'dropout'");
     other = setup;
     other.dataset = false;
     training_prepare(&t, &other);
     training_require(&t, dataset_from_memory(&t.dataset, t.context, training_pixels(), NULL, 2, 16,
                                              4, 3));
     float *weights = training_weights(&t);
-    training_expect(&t,
-                    dm_trainer_resume(&trainer, t.unet, t.dataset, training_path(folder, "file")),
+    training_expect(&t, dm_trainer_resume(&trainer, t.unet, t.dataset, test_path(folder, "file")),
                     DM_ERROR_SHAPE_MISMATCH, "16 x 4 x 3|8 x 8 x 3");
     ck_assert_ptr_null(trainer);
     dm_dataset_destroy(t.dataset);
     training_require(&t, dataset_from_memory(&t.dataset, t.context, training_pixels(), NULL, 3, 8,
                                              8, 3));
-    training_expect(&t,
-                    dm_trainer_resume(&trainer, t.unet, t.dataset, training_path(folder, "file")),
+    training_expect(&t, dm_trainer_resume(&trainer, t.unet, t.dataset, test_path(folder, "file")),
                     DM_ERROR_SHAPE_MISMATCH, "file|10 images|has 3");
     ck_assert_ptr_null(trainer);
     ck_assert(training_unchanged(&t, weights));
@@ -167,8 +165,7 @@ START_TEST(other_networks_and_datasets) {
     training_end(&t);
 
     training_begin(&t, &setup);
-    training_expect(&t,
-                    dm_trainer_resume(&trainer, t.unet, t.dataset, training_path(folder, "file")),
+    training_expect(&t, dm_trainer_resume(&trainer, t.unet, t.dataset, test_path(folder, "file")),
                     DM_ERROR_WRONG_STATE, "already");
     training_expect(&t, dm_trainer_resume(NULL, t.unet, NULL, "file"), DM_ERROR_INVALID_ARGUMENT,
                     "'out'");
@@ -206,8 +203,8 @@ static int32_t make_resumed(dm_context *context, const void *user) {
 }
 
 START_TEST(every_allocation_may_fail) {
-    char *folder = training_folder();
-    resume_case c = {.path = training_path(folder, "file"), .save = true};
+    char *folder = test_folder_new();
+    resume_case c = {.path = test_path(folder, "file"), .save = true};
     ck_assert_int_eq(dm_unet_options_preset(&c.network, sizeof c.network, DM_PRESET_TINY), DM_OK);
     c.network.height = c.network.width = TRAINING_SIDE;
     c.network.levels = 1;

@@ -96,20 +96,16 @@ END_TEST
 
 /* ---- files ---- */
 
-static void path_in(char path[256], const char *folder, const char *name) {
-    snprintf(path, 256, "%s/%s", folder, name);
-}
-
 /* At once on one thread; and saved and resumed, on two and three threads. Adam with L2, so that all
  * that is new is in it. */
 START_TEST(resumed_runs_are_the_same_bits) {
-    char *folder = strdup(test_folder()), whole[256], half[256], resumed[256];
+    char *folder = test_folder_new();
+    const char *whole = test_path(folder, "whole"), *half = test_path(folder, "half"),
+               *resumed = test_path(folder, "resumed");
     training t;
     training_setup setup = four_emas();
     setup.options.optimizer = DM_OPTIMIZER_ADAM;
     setup.options.weight_decay = 0.1;
-    path_in(whole, folder, "whole"), path_in(half, folder, "half"),
-        path_in(resumed, folder, "resumed");
     training_begin(&t, &setup);
     training_require(&t, dm_trainer_run(t.trainer, 14, NULL, NULL));
     training_require(&t, dm_trainer_save(t.trainer, whole));
@@ -133,11 +129,11 @@ END_TEST
 START_TEST(networks_load_with_each_ema) {
     static const int32_t weights[COUNT] = {DM_WEIGHTS_DEFAULT, DM_WEIGHTS_EMA + 1,
                                            DM_WEIGHTS_EMA + 2, DM_WEIGHTS_EMA + 3};
-    char *folder = strdup(test_folder()), path[256];
+    char *folder = test_folder_new();
+    const char *path = test_path(folder, "file");
     training t, target;
     dm_unet *unet;
     training_setup setup = four_emas();
-    path_in(path, folder, "file");
     training_begin(&t, &setup);
     training_prepare(&target, &setup);
     training_require(&t, dm_trainer_run(t.trainer, 3, NULL, NULL));
@@ -163,11 +159,11 @@ END_TEST
 START_TEST(missing_options_are_refused) {
     static const char *const keys[] = {"\"trainer.timestep_sampling\"", "\"trainer.ema_decay\"",
                                        "\"unet.null_class\""};
-    char *folder = strdup(test_folder()), path[256], word[64];
+    char *folder = test_folder_new(), word[64];
+    const char *path = test_path(folder, "file");
     training t;
     size_t size, length = strlen(keys[_i]);
     training_setup setup = training_default();
-    path_in(path, folder, "file");
     training_begin(&t, &setup);
     training_require(&t, dm_trainer_save(t.trainer, path));
     training_end(&t);

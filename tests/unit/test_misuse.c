@@ -330,23 +330,6 @@ static const int32_t orders[][ENDS] = {{NETWORK, USER, CONTEXT}, {NETWORK, CONTE
                                        {USER, CONTEXT, NETWORK}, {USER, NETWORK, CONTEXT}};
 enum { ORDERS = sizeof orders / sizeof *orders };
 
-static void keep_warning(void *user, dm_log_level level, const char *message) {
-    (void)level;
-    snprintf(user, 256, "%s", message);
-}
-
-static dm_context *context_with_log(test_allocator *allocator, char *warning) {
-    dm_context_options o;
-    dm_context *context;
-    ck_assert_int_eq(dm_context_options_init(&o, sizeof o), DM_OK);
-    o.threads = 2;
-    o.log = keep_warning;
-    o.log_user = warning;
-    test_allocator_use(allocator, &o);
-    ck_assert_int_eq(dm_context_create(&context, &o, NULL, 0), DM_OK);
-    return context;
-}
-
 /* What uses a network, which is of the context of `t`; the schedule is of another. */
 static void begin_user(objects *o, bool sampling, dm_schedule *schedule) {
     dm_sampler_options options;
@@ -376,12 +359,12 @@ START_TEST(networks_stay_for_their_users) {
     training_setup setup = training_default();
     objects o = {0};
     dm_unet_options options;
-    test_allocator allocator = {.fail_at = -1};
+    test_allocator allocator;
     char warning[256] = "";
     const int32_t *order = orders[_i % ORDERS];
     training_prepare(&model, &setup);
     training_require(&model, dm_unet_get_options(model.unet, &options, sizeof options));
-    o.t.context = context_with_log(&allocator, warning);
+    o.t.context = test_context_with_log(&allocator, 2, warning);
     training_require(&o.t, dm_unet_create(&o.t.unet, o.t.context, &options, 3));
     begin_user(&o, _i >= ORDERS, model.schedule);
     for (int32_t i = 0; i < ENDS; i++) {

@@ -3,6 +3,7 @@
 #include "core/context.h"
 #include "diffusion.h"
 #include "diffusion/schedule.h"
+#include "support/schedule.h"
 #include "support/support.h"
 
 static dm_context *context;
@@ -18,17 +19,6 @@ static void teardown(void) {
                   (unsigned long long)context->host.used, (unsigned long long)used);
     dm_context_destroy(fresh);
     dm_context_destroy(context);
-}
-
-static dm_schedule *schedule_of(int32_t kind, int32_t timesteps) {
-    dm_schedule_options o;
-    ck_assert_int_eq(dm_schedule_options_init(&o, sizeof o), DM_OK);
-    o.kind = kind;
-    o.timesteps = timesteps;
-    dm_schedule *schedule;
-    ck_assert_msg(dm_schedule_create(&schedule, context, &o) == DM_OK, "%s",
-                  dm_context_error(context));
-    return schedule;
 }
 
 /* The caller frees it. */
@@ -48,7 +38,7 @@ static void check_relative(double got, double want, double bound, const char *wh
 
 /* Given to nine digits by other implementations. */
 START_TEST(linear_values) {
-    dm_schedule *schedule = schedule_of(DM_SCHEDULE_LINEAR, 1000);
+    dm_schedule *schedule = test_schedule(context, DM_SCHEDULE_LINEAR, 1000);
     double *a = series_of(schedule, DM_SERIES_ALPHA_CUMPROD),
            *beta = series_of(schedule, DM_SERIES_BETA);
     check_relative(beta[0], 1e-4, 1e-15, "beta[0]");
@@ -64,7 +54,7 @@ START_TEST(linear_values) {
 END_TEST
 
 START_TEST(cosine_values) {
-    dm_schedule *schedule = schedule_of(DM_SCHEDULE_COSINE, 1000);
+    dm_schedule *schedule = test_schedule(context, DM_SCHEDULE_COSINE, 1000);
     double *a = series_of(schedule, DM_SERIES_ALPHA_CUMPROD),
            *beta = series_of(schedule, DM_SERIES_BETA);
     check_relative(beta[0], 4.12842248e-5, 2e-9, "beta[0]");
@@ -82,7 +72,7 @@ END_TEST
 
 /* DDPM's variance at 0, 487 and 999, of diffusers' tests. */
 START_TEST(posterior_variance_values) {
-    dm_schedule *schedule = schedule_of(DM_SCHEDULE_LINEAR, 1000);
+    dm_schedule *schedule = test_schedule(context, DM_SCHEDULE_LINEAR, 1000);
     double *variance = series_of(schedule, DM_SERIES_POSTERIOR_VARIANCE);
     ck_assert_double_eq(variance[0], 0);
     ck_assert_double_eq_tol(variance[487], 0.00979, 1e-5);
@@ -95,7 +85,7 @@ END_TEST
 /* ---- identities ---- */
 
 START_TEST(series_agree) {
-    dm_schedule *schedule = schedule_of(_i, 200);
+    dm_schedule *schedule = test_schedule(context, _i, 200);
     double *s[DM_SERIES_SIGMA + 1];
     for (int32_t i = 0; i <= DM_SERIES_SIGMA; i++) s[i] = series_of(schedule, i);
     /* 1 - a cancels up to 1e4-fold where a is near 1. */
@@ -143,7 +133,7 @@ static void check_not_nan(const dm_schedule *schedule) {
 
 START_TEST(one_timestep) {
     for (int32_t kind = 0; kind <= DM_SCHEDULE_COSINE; kind++) {
-        dm_schedule *schedule = schedule_of(kind, 1);
+        dm_schedule *schedule = test_schedule(context, kind, 1);
         check_not_nan(schedule);
         double log_variance;
         ck_assert_int_eq(dm_schedule_get_series(schedule, DM_SERIES_POSTERIOR_LOG_VARIANCE,
@@ -189,7 +179,7 @@ END_TEST
 
 START_TEST(noise_added) {
     enum { COUNT = 3, ELEMENTS = 37, TOTAL = COUNT * ELEMENTS };
-    dm_schedule *schedule = schedule_of(DM_SCHEDULE_LINEAR, 1000);
+    dm_schedule *schedule = test_schedule(context, DM_SCHEDULE_LINEAR, 1000);
     const int32_t timesteps[COUNT] = {0, 999, 400};
     float start[TOTAL], noise[TOTAL], x_t[TOTAL];
     double want[TOTAL];
@@ -288,7 +278,7 @@ END_TEST
 
 /* sqrt(a) ends at 0, starts where it did, and stays proportional. */
 START_TEST(zero_terminal_snr) {
-    dm_schedule *plain = schedule_of(DM_SCHEDULE_LINEAR, 1000);
+    dm_schedule *plain = test_schedule(context, DM_SCHEDULE_LINEAR, 1000);
     dm_schedule *s = schedule_with((dm_schedule_options){
         .timesteps = 1000, .zero_terminal_snr = 1, .beta_start = 1e-4, .beta_end = 0.02});
     double before[1000], after[1000], beta[1000];
@@ -401,7 +391,7 @@ START_TEST(options_refused) {
 END_TEST
 
 START_TEST(calls_refused) {
-    dm_schedule *schedule = schedule_of(DM_SCHEDULE_LINEAR, 10);
+    dm_schedule *schedule = test_schedule(context, DM_SCHEDULE_LINEAR, 10);
     double values[10];
     ck_assert_int_eq(dm_schedule_get_series(schedule, -1, values, 10), DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dm_schedule_get_series(schedule, 15, values, 10), DM_ERROR_INVALID_ARGUMENT);

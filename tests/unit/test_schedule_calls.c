@@ -2,19 +2,10 @@
 #include "core/metadata.h"
 #include "diffusion/schedule.h"
 #include "support/sampling.h"
-
-static dm_schedule *schedule_of(int32_t kind) {
-    dm_schedule_options o;
-    dm_schedule *s;
-    ok(dm_schedule_options_init(&o, sizeof o));
-    o.kind = kind;
-    o.timesteps = 100;
-    ok(dm_schedule_create(&s, context, &o));
-    return s;
-}
+#include "support/schedule.h"
 
 START_TEST(levels_are_the_series) {
-    dm_schedule *s = schedule_of(_i);
+    dm_schedule *s = test_schedule(context, _i, 100);
     double signal[100], noise[100], time[100];
     ok(dm_schedule_get_series(s, DM_SERIES_SIGNAL, signal, 100));
     ok(dm_schedule_get_series(s, DM_SERIES_NOISE, noise, 100));
@@ -69,7 +60,7 @@ START_TEST(options_can_be_read) {
 END_TEST
 
 START_TEST(from_memory) {
-    dm_schedule *s = schedule_of(DM_SCHEDULE_SIGMOID), *loaded;
+    dm_schedule *s = test_schedule(context, DM_SCHEDULE_SIGMOID, 100), *loaded;
     dmi_host *host = &context->host;
     dmi_safetensors_writer *writer;
     size_t size = 0;

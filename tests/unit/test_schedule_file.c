@@ -4,16 +4,7 @@
 #include "diffusion.h"
 #include "diffusion/schedule.h"
 #include "support/sampling.h"
-
-static dm_schedule *schedule_of(int32_t kind, int32_t timesteps) {
-    dm_schedule_options o;
-    dm_schedule *created;
-    ok(dm_schedule_options_init(&o, sizeof o));
-    o.kind = kind;
-    o.timesteps = timesteps;
-    ok(dm_schedule_create(&created, context, &o));
-    return created;
-}
+#include "support/schedule.h"
 
 static void save(const dm_schedule *made, const char *path) {
     dmi_safetensors_writer *writer;
@@ -42,8 +33,8 @@ static void check_reload(dm_schedule *made, const char *path) {
 START_TEST(files) {
     char path[128];
     snprintf(path, sizeof path, "%s/schedule.safetensors", test_folder());
-    check_reload(schedule_of(DM_SCHEDULE_LINEAR, 1000), path);
-    check_reload(schedule_of(DM_SCHEDULE_COSINE, 77), path);
+    check_reload(test_schedule(context, DM_SCHEDULE_LINEAR, 1000), path);
+    check_reload(test_schedule(context, DM_SCHEDULE_COSINE, 77), path);
     const double betas[] = {0.1, 1.0 / 3, 1e-300, 0.99999999999999989};
     dm_schedule *made;
     ck_assert_int_eq(dm_schedule_create_from_betas(&made, context, betas, 4), DM_OK);
@@ -109,7 +100,7 @@ END_TEST
 START_TEST(files_of_later_versions) {
     char path[128];
     snprintf(path, sizeof path, "%s/later.safetensors", test_folder());
-    dm_schedule *made = schedule_of(DM_SCHEDULE_LINEAR, 10), *loaded;
+    dm_schedule *made = test_schedule(context, DM_SCHEDULE_LINEAR, 10), *loaded;
     for (int version = 0; version < 2; version++) {
         dmi_safetensors_writer *writer;
         ck_assert_int_eq(dmi_safetensors_begin(&context->host, &writer), DM_OK);

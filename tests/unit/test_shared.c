@@ -1,6 +1,7 @@
 /* Networks whose weights several contexts share (dm_unet_share). */
 #include <pthread.h>
 
+#include "support/allocator.h"
 #include "support/network.h"
 #include "support/refusal.h"
 #include "support/schedule.h"
@@ -8,23 +9,6 @@
 #include "unet/unet.h"
 
 /* A context of one thread that keeps its last warning in `warning` [256]. */
-static void keep_warning(void *user, dm_log_level level, const char *message) {
-    if (level == DM_LOG_WARNING) snprintf(user, 256, "%s", message);
-}
-
-static dm_context *context_with_log(test_allocator *allocator, char *warning) {
-    dm_context_options o;
-    dm_context *context;
-    ck_assert_int_eq(dm_context_options_init(&o, sizeof o), DM_OK);
-    o.threads = 1;
-    o.log = keep_warning;
-    o.log_user = warning;
-    *allocator = (test_allocator){.fail_at = -1};
-    test_allocator_use(allocator, &o);
-    ck_assert_int_eq(dm_context_create(&context, &o, NULL, 0), DM_OK);
-    return context;
-}
-
 static uint64_t used_by(const dm_context *context) {
     uint64_t used;
     ck_assert_int_eq(dm_context_get_memory(context, &used, NULL, NULL), DM_OK);
@@ -218,8 +202,8 @@ START_TEST(owners_may_be_destroyed_first) {
     static outputs want, got;
     char warning[256] = "", unused[256] = "";
     test_allocator owned, shared;
-    dm_context *context = context_with_log(&owned, warning),
-               *other = context_with_log(&shared, unused);
+    dm_context *context = test_context_with_log(&owned, 1, warning),
+               *other = test_context_with_log(&shared, 1, unused);
     dm_schedule *schedule;
     dm_unet *unet = network_new(context, 1), *share;
     network_randomize(unet, 4);
@@ -271,8 +255,8 @@ START_TEST(ends_may_come_in_any_order) {
     int32_t ends[ENDS];
     network_input in;
     bool one = _i >= ORDERS;
-    dm_context *context = context_with_log(&owned, warnings[0]);
-    dm_context *other = one ? context : context_with_log(&shared, warnings[1]);
+    dm_context *context = test_context_with_log(&owned, 1, warnings[0]);
+    dm_context *other = one ? context : test_context_with_log(&shared, 1, warnings[1]);
     dm_unet *unet = network_new(context, 1), *share;
     network_randomize(unet, 4);
     network_give(&in);

@@ -236,18 +236,14 @@ START_TEST(losses_are_those_of_the_images) {
 }
 END_TEST
 
-static void path_in(char path[256], const char *folder, const char *name) {
-    snprintf(path, 256, "%s/%s", folder, name);
-}
-
 /* 40 steps at once on one thread; and 20, when the losses count already, saved and resumed, on two
  * and three threads. */
 START_TEST(resumed_runs_are_the_same_bits) {
-    char *folder = strdup(test_folder()), whole[256], half[256], resumed[256];
+    char *folder = test_folder_new();
+    const char *whole = test_path(folder, "whole"), *half = test_path(folder, "half"),
+               *resumed = test_path(folder, "resumed");
     training t;
     training_setup setup = loss_aware();
-    path_in(whole, folder, "whole"), path_in(half, folder, "half"),
-        path_in(resumed, folder, "resumed");
     training_begin(&t, &setup);
     training_require(&t, dm_trainer_run(t.trainer, 40, NULL, NULL));
     training_require(&t, dm_trainer_save(t.trainer, whole));
@@ -281,10 +277,10 @@ static const struct {
                {3, (float)INFINITY, "inf"}};
 
 START_TEST(damaged_losses) {
-    char *folder = strdup(test_folder()), path[256];
+    char *folder = test_folder_new();
+    const char *path = test_path(folder, "file");
     training t;
     training_setup setup = loss_aware();
-    path_in(path, folder, "file");
     training_begin(&t, &setup);
     t.trainer->timesteps.counts[2] = damages[_i].count;
     t.trainer->timesteps.losses[2 * DMI_RECORDED_LOSSES + 1] = damages[_i].loss;
@@ -299,11 +295,11 @@ START_TEST(damaged_losses) {
 END_TEST
 
 START_TEST(files_without_losses) {
-    char *folder = strdup(test_folder()), path[256];
+    char *folder = test_folder_new();
+    const char *path = test_path(folder, "file");
     training t;
     size_t size;
     training_setup setup = loss_aware();
-    path_in(path, folder, "file");
     training_begin(&t, &setup);
     training_require(&t, dm_trainer_save(t.trainer, path));
     dm_trainer_destroy(t.trainer);

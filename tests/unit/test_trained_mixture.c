@@ -5,6 +5,7 @@
 #include "base/random.h"
 #include "sample/solver.h"
 #include "support/sampling.h"
+#include "support/schedule.h"
 
 enum { PLANE = 16, BATCH = 64, TRAINED = 1200, SAMPLES = 512 };
 
@@ -149,19 +150,10 @@ START_TEST(solvers_with_betas) {
 }
 END_TEST
 
-static dm_schedule *schedule_of(int32_t kind) {
-    dm_schedule_options o;
-    dm_schedule *s;
-    ok(dm_schedule_options_init(&o, sizeof o));
-    o.kind = kind;
-    ok(dm_schedule_create(&s, context, &o));
-    return s;
-}
-
 START_TEST(solvers_on_flow) {
     static const int32_t solvers[] = {DM_SOLVER_FLOW_EULER, DM_SOLVER_FLOW_HEUN, DM_SOLVER_DDIM,
                                       DM_SOLVER_DPMPP, DM_SOLVER_UNIPC};
-    dm_schedule *flow = schedule_of(DM_SCHEDULE_FLOW);
+    dm_schedule *flow = test_schedule(context, DM_SCHEDULE_FLOW, 1000);
     dm_unet *unet = train(DM_PREDICT_FLOW, DM_TIMESTEPS_LOGIT_NORMAL, flow);
     for (size_t i = 0; i < sizeof solvers / sizeof *solvers; i++)
         check_solver(unet, flow, solvers[i]);
@@ -174,7 +166,7 @@ START_TEST(solvers_of_edm) {
     static const int32_t solvers[] = {DM_SOLVER_EULER, DM_SOLVER_HEUN,  DM_SOLVER_DPM2,
                                       DM_SOLVER_LMS,   DM_SOLVER_DPMPP, DM_SOLVER_UNIPC,
                                       DM_SOLVER_DEIS};
-    dm_schedule *edm = schedule_of(DM_SCHEDULE_EDM);
+    dm_schedule *edm = test_schedule(context, DM_SCHEDULE_EDM, 1000);
     dm_unet *unet = train(DM_PREDICT_EDM, DM_TIMESTEPS_LOG_NORMAL, edm);
     for (size_t i = 0; i < sizeof solvers / sizeof *solvers; i++)
         check_solver(unet, edm, solvers[i]);

@@ -1,5 +1,6 @@
 /* What training stores besides weights: whether "no class" was trained, the fingerprint of
  * the dataset, and which weights a checkpoint gives. */
+#include "support/allocator.h"
 #include "support/dataset.h"
 #include "support/network.h"
 #include "support/training.h"
@@ -103,10 +104,6 @@ END_TEST
 
 /* ---- the dataset ---- */
 
-static void keep_warning(void *user, dm_log_level level, const char *message) {
-    if (level == DM_LOG_WARNING) snprintf(user, 256, "%s", message);
-}
-
 static int32_t read_nothing(void *user, dm_dataset_item *item) {
     (void)user, (void)item;
     return 1;
@@ -138,7 +135,7 @@ START_TEST(other_datasets_are_reported) {
     training_require(&t, dm_trainer_run(t.trainer, 2, NULL, NULL));
     training_require(&t, dm_trainer_save(t.trainer, path));
     dm_trainer_destroy(t.trainer);
-    t.context->host.log = keep_warning;
+    t.context->host.log = test_keep_warning;
     t.context->host.log_user = warning;
     dm_dataset *dataset = continued_on(&t, _i);
     training_require(&t, dm_trainer_resume(&t.trainer, t.unet, dataset, path));

@@ -6,13 +6,6 @@
 #include "support/refusal.h"
 #include "support/training.h"
 
-/* Valid until the next call. */
-static const char *path_in(const char *folder, const char *name) {
-    static char path[256];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return path;
-}
-
 /* ---- files ---- */
 
 START_TEST(files_hold_the_whole_network) {
@@ -72,7 +65,7 @@ START_TEST(networks_without_a_schedule) {
     dm_context *context = test_context_new(NULL, 0);
     dm_unet *unet = network_new(context, 1), *loaded;
     dm_schedule *schedule = (dm_schedule *)&unet;
-    const char *path = path_in(test_folder(), "network");
+    const char *path = test_path(test_folder(), "network");
     test_accepted(context, dm_unet_save(unet, NULL, path));
     test_untouched untouched = test_untouched_begin(context, NULL);
     test_refused(context, dm_schedule_load(&schedule, context, path), DM_ERROR_NOT_FOUND,
@@ -91,7 +84,7 @@ START_TEST(arguments_of_load_and_save) {
     const int32_t bad = DM_ERROR_INVALID_ARGUMENT;
     dm_context *context = test_context_new(NULL, 0);
     dm_unet *unet = network_new(context, 1), *loaded = unet;
-    const char *path = path_in(test_folder(), "network");
+    const char *path = test_path(test_folder(), "network");
     test_refused(context, dm_unet_load(&loaded, context, path, DM_WEIGHTS_DEFAULT),
                  DM_ERROR_NOT_FOUND, path);
     ck_assert_ptr_null(loaded);
@@ -149,7 +142,7 @@ static int32_t save_unet(dm_context *context, const void *path) {
 
 START_TEST(every_allocation_may_fail) {
     static const size_t none[] = {0}, some[] = {1, 3, 0};
-    const char *path = path_in(test_folder(), "network");
+    const char *path = test_path(test_folder(), "network");
     ck_assert_int_gt(test_every_allocation(make_unet, none), 5);
     ck_assert_int_gt(test_every_allocation(make_unet, some), 15);
     ck_assert_int_gt(test_every_allocation(save_unet, path), 10);
