@@ -98,6 +98,9 @@ bool dmi_step_lowers_sigma(const dmi_path *path, int32_t i);
 /* The order at step i of a multistep solver: at most that of the path, the number of usable
  * evaluations so far and, with lower_at_end, the steps left; 1 for the step to the clean image. */
 int32_t dmi_multistep_order(const dmi_path *path, int32_t i, bool lower_at_end);
+/* Whether the steps are so few, with lower_order_final, that the last are too long for a higher
+ * order. */
+bool dmi_few_steps(const dmi_path *path);
 /* Solves a x = b of n unknowns, at most 4, into b; false if singular. */
 bool dmi_solve_linear(int32_t n, double a[][4], double *b);
 

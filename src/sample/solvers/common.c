@@ -33,6 +33,11 @@ int32_t dmi_multistep_order(const dmi_path *path, int32_t i, bool lower_at_end) 
                                                                                           : order;
 }
 
+bool dmi_few_steps(const dmi_path *path) {
+    enum { FEW_STEPS = 15 };
+    return path->options->lower_order_final && path->steps < FEW_STEPS;
+}
+
 /* Gaussian elimination with partial pivoting. */
 bool dmi_solve_linear(int32_t n, double a[][4], double *b) {
     for (int32_t i = 0; i < n; i++) {

@@ -13,10 +13,8 @@ static double integral2(double rho, double c, double d) {
 }
 
 static int32_t step(const dmi_path *path, int32_t i, dmi_stage *stages) {
-    enum { FEW_STEPS = 15 };
     dmi_level from = path->levels[i], to = path->levels[i + 1];
-    int32_t order =
-        dmi_multistep_order(path, i, path->options->lower_order_final && path->steps < FEW_STEPS);
+    int32_t order = dmi_multistep_order(path, i, dmi_few_steps(path));
     stages[0] = dmi_stage_at(path, i);
     stages[0].pushes_history = true;
     stages[0].history_eps = 1;

@@ -30,15 +30,9 @@ static void add_difference(dmi_sum *sum, int32_t newer, int32_t older, double fa
     sum->factors[older] -= factor;
 }
 
-/* Few steps are too long at the end for a higher order. */
-static bool lower_at_end(const dmi_path *path) {
-    enum { FEW_STEPS = 15 };
-    return path->options->lower_order_final && path->steps < FEW_STEPS;
-}
-
 static int32_t ode_step(const dmi_path *path, int32_t i, dmi_stage *stages) {
     lambda_step s = lambda_step_of(path->levels[i], path->levels[i + 1]);
-    int32_t order = dmi_multistep_order(path, i, lower_at_end(path));
+    int32_t order = dmi_multistep_order(path, i, dmi_few_steps(path));
     double x0_factor = s.to.signal * (1 - s.exp_minus_h);
     stages[0] = dmi_stage_at(path, i);
     stages[0].pushes_history = true;
@@ -67,7 +61,7 @@ static int32_t ode_step(const dmi_path *path, int32_t i, dmi_stage *stages) {
 
 static int32_t sde_step(const dmi_path *path, int32_t i, dmi_stage *stages) {
     lambda_step s = lambda_step_of(path->levels[i], path->levels[i + 1]);
-    int32_t order = dmi_multistep_order(path, i, lower_at_end(path));
+    int32_t order = dmi_multistep_order(path, i, dmi_few_steps(path));
     double x0_factor = s.to.signal * (1 - s.exp_minus_h * s.exp_minus_h);
     stages[0] = dmi_stage_at(path, i);
     stages[0].pushes_history = true;
