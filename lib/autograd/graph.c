@@ -36,29 +36,15 @@ void dmi_graph_destroy(dmi_graph *graph) {
     dmi_free(graph->host, graph);
 }
 
-/* Makes room for one more item in a growing array; `items` is the address of its pointer. */
-static int32_t reserve(dmi_host *host, void *items, int32_t *capacity, int32_t count, size_t item) {
-    if (count < *capacity) return DMI_OK;
-    int32_t larger = *capacity ? 2 * *capacity : 64;
-    void *moved, *old;
-    memcpy(&old, items, sizeof old);
-    int32_t status = dmi_alloc_array(host, &moved, (size_t)larger, item, "graph: nodes");
-    if (status) return status;
-    if (count) memcpy(moved, old, (size_t)count * item);
-    dmi_free(host, old);
-    memcpy(items, &moved, sizeof moved);
-    *capacity = larger;
-    return DMI_OK;
-}
-
 static int32_t add_value(dmi_graph *graph, dmi_value *out, dmi_value_kind kind, dmi_shape shape,
                          bool needs_gradient) {
     if (!dmi_shape_valid(shape))
         return dmi_fail(graph->host, DMI_ERROR_LIMIT_EXCEEDED,
                         "graph: a tensor of %d x %d x %d x %d is too large", (int)shape.n,
                         (int)shape.h, (int)shape.w, (int)shape.c);
-    int32_t status = reserve(graph->host, &graph->values, &graph->value_capacity,
-                             graph->value_count, sizeof(dmi_value_info));
+    int32_t status =
+        dmi_reserve(graph->host, &graph->values, &graph->value_capacity,
+                    (size_t)graph->value_count + 1, sizeof(dmi_value_info), "graph: values");
     if (status) return status;
     graph->values[graph->value_count] = (dmi_value_info){.kind = kind,
                                                          .shape = shape,
@@ -117,8 +103,8 @@ int32_t dmi_graph_append(dmi_graph *graph, dmi_value *out, const dmi_op *op,
     dmi_shape shape;
     int32_t status = op->infer(graph, &node, &shape);
     if (!status)
-        status = reserve(host, &graph->nodes, &graph->node_capacity, graph->node_count,
-                         sizeof(dmi_node));
+        status = dmi_reserve(host, &graph->nodes, &graph->node_capacity,
+                             (size_t)graph->node_count + 1, sizeof(dmi_node), "graph: nodes");
     if (!status)
         status = add_value(graph, &node.output, DMI_VALUE_ACTIVATION, shape, needs_gradient);
     if (status) return status;
@@ -195,7 +181,7 @@ float *dmi_graph_data(const dmi_graph *graph, dmi_value value) {
     const dmi_value_info *v = &graph->values[value];
     if (v->kind == DMI_VALUE_PARAM)
         return graph->params->data + graph->params->items[v->param].offset;
-    return graph->arena + v->data_offset;
+    return dmi_at_offset(graph, v->data_offset);
 }
 
 float *dmi_graph_gradient(const dmi_graph *graph, dmi_value value) {
@@ -203,7 +189,7 @@ float *dmi_graph_gradient(const dmi_graph *graph, dmi_value value) {
     const dmi_value_info *v = &graph->values[value];
     if (v->kind == DMI_VALUE_PARAM)
         return graph->params->gradient + graph->params->items[v->param].offset;
-    return v->gradient_offset == SIZE_MAX ? NULL : graph->arena + v->gradient_offset;
+    return dmi_at_offset(graph, v->gradient_offset);
 }
 
 dmi_shape dmi_graph_shape(const dmi_graph *graph, dmi_value value) {

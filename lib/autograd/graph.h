@@ -83,7 +83,7 @@ typedef struct dmi_node {
     dmi_attributes attr;
     dmi_needs needs;
     bool accumulates[DMI_INPUTS_MAX]; /* planned: backward adds to the gradient of input i */
-    size_t saved, forward_work, backward_work; /* planned: offsets in the arena */
+    size_t saved, forward_work, backward_work; /* planned: offsets in the arena, SIZE_MAX: none */
     dmi_cached_weight *cached;                 /* planned: the entry of needs.cached, or NULL */
     int32_t segment; /* recomputation segment (dmi_graph_segment); 0: none */
 } dmi_node;
@@ -150,7 +150,8 @@ typedef struct dmi_graph {
     dmi_params *params;
     dmi_value_info *values;
     dmi_node *nodes;
-    int32_t value_count, value_capacity, node_count, node_capacity;
+    int32_t value_count, node_count;
+    size_t value_capacity, node_capacity;
     bool train;        /* planned for backward */
     int32_t recompute; /* DMI_RECOMPUTE_*, set before planning; changes no bit of any result */
     int32_t segment;   /* of the nodes appended next; 0 until dmi_graph_segment is called */
@@ -212,14 +213,18 @@ static inline float *dmi_input_gradient(const dmi_graph *g, const dmi_node *n, i
 static inline dmi_shape dmi_input_shape(const dmi_graph *g, const dmi_node *n, int32_t i) {
     return dmi_graph_shape(g, n->inputs[i]);
 }
+/* NULL where the node needs none. */
+static inline float *dmi_at_offset(const dmi_graph *g, size_t offset) {
+    return offset == SIZE_MAX ? NULL : g->arena + offset;
+}
 static inline float *dmi_saved(const dmi_graph *g, const dmi_node *n) {
-    return g->arena + n->saved;
+    return dmi_at_offset(g, n->saved);
 }
 static inline float *dmi_forward_work(const dmi_graph *g, const dmi_node *n) {
-    return g->arena + n->forward_work;
+    return dmi_at_offset(g, n->forward_work);
 }
 static inline float *dmi_backward_work(const dmi_graph *g, const dmi_node *n) {
-    return g->arena + n->backward_work;
+    return dmi_at_offset(g, n->backward_work);
 }
 
 #endif

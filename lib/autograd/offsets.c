@@ -9,9 +9,8 @@
  *   decreasing size. */
 #include "autograd/offsets.h"
 
-#include <stdlib.h>
-
 #include "base/math.h"
+#include "base/sort.h"
 
 static bool is_live_at(const dmi_buffer *b, int32_t step) {
     for (int32_t i = 0; i < 2; i++)
@@ -28,7 +27,7 @@ static bool overlap(const dmi_buffer *a, const dmi_buffer *b) {
     return false;
 }
 
-/* ---- orders, for qsort ---- */
+/* ---- orders; no two buffers are equal ---- */
 
 static int by_size(const void *a, const void *b) {
     const dmi_buffer *x = a, *y = b;
@@ -51,7 +50,7 @@ static int peak_first(const void *a, const void *b) {
     return by_size(a, b);
 }
 
-static int (*const orders[])(const void *, const void *) = {by_size, peak_first};
+static const dmi_compare orders[] = {by_size, peak_first};
 
 /* ---- offsets ---- */
 
@@ -102,7 +101,7 @@ size_t dmi_assign_offsets(dmi_buffer *buffers, int32_t count, int32_t *order) {
     size_t best = SIZE_MAX;
     find_peak(buffers, count);
     for (size_t i = 0; i < sizeof orders / sizeof *orders; i++) {
-        qsort(buffers, (size_t)count, sizeof *buffers, orders[i]);
+        dmi_sort(buffers, (size_t)count, sizeof *buffers, orders[i]);
         size_t size = assign_in_order(buffers, count, order);
         if (size >= best) continue;
         best = size;

@@ -12,19 +12,6 @@ void dmi_params_init(dmi_params *params) {
     params->version = 1;
 }
 
-static int32_t grow(dmi_host *host, dmi_params *params) {
-    int32_t capacity = params->capacity ? 2 * params->capacity : 64;
-    void *items;
-    int32_t status =
-        dmi_alloc_array(host, &items, (size_t)capacity, sizeof(dmi_param), "parameters: the list");
-    if (status) return status;
-    if (params->count) memcpy(items, params->items, (size_t)params->count * sizeof(dmi_param));
-    dmi_free(host, params->items);
-    params->items = items;
-    params->capacity = capacity;
-    return DMI_OK;
-}
-
 int32_t dmi_params_add(dmi_host *host, dmi_params *params, int32_t *index, const char *name,
                        int32_t rank, const int64_t *shape, bool not_transposed) {
     if (strlen(name) >= DMI_NAME_MAX)
@@ -43,10 +30,9 @@ int32_t dmi_params_add(dmi_host *host, dmi_params *params, int32_t *index, const
     if (!dmi_add(params->floats, count, &end) || !dmi_add(end, PARAM_ALIGNMENT, &end))
         return dmi_fail(host, DMI_ERROR_LIMIT_EXCEEDED,
                         "parameter '%s' makes the parameters too large", name);
-    if (params->count == params->capacity) {
-        int32_t status = grow(host, params);
-        if (status) return status;
-    }
+    int32_t status = dmi_reserve(host, &params->items, &params->capacity, (size_t)params->count + 1,
+                                 sizeof(dmi_param), "parameters: the list");
+    if (status) return status;
     dmi_param *p = &params->items[params->count];
     memset(p, 0, sizeof *p);
     strcpy(p->name, name);

@@ -40,7 +40,8 @@ typedef struct dmi_param {
 
 typedef struct dmi_params {
     dmi_param *items;
-    int32_t count, capacity;
+    int32_t count;
+    size_t capacity;   /* of items */
     size_t floats;     /* of each block, with the padding between parameters, which stays zero */
     uint64_t elements; /* without padding */
     dmi_weight_cache *cache; /* NULL until dmi_params_allocate */

@@ -161,6 +161,24 @@ int32_t dmi_alloc_for(dmi_host *owner, dmi_host *reporter, void *out, size_t cou
     return allocate_array(owner, reporter, out, count, element, false, what);
 }
 
+int32_t dmi_reserve(dmi_host *host, void *array, size_t *capacity, size_t count, size_t element,
+                    const char *what) {
+    enum { COUNT_MIN = 64 };
+    void *before, *after;
+    if (count <= *capacity) return DMI_OK;
+    size_t larger = *capacity > SIZE_MAX / 2 ? count : 2 * *capacity;
+    if (larger < count) larger = count;
+    if (larger < COUNT_MIN) larger = COUNT_MIN;
+    int32_t status = dmi_alloc_array(host, &after, larger, element, what);
+    if (status) return status;
+    memcpy(&before, array, sizeof before);
+    if (before) memcpy(after, before, *capacity * element);
+    dmi_free(host, before);
+    set_pointer(array, after);
+    *capacity = larger;
+    return DMI_OK;
+}
+
 void dmi_free(dmi_host *host, void *pointer) {
     if (!pointer) return;
     block_header header;

@@ -2,6 +2,7 @@
 #include <pthread.h>
 
 #include "base/cpu.h"
+#include "base/sort.h"
 #include "support/support.h"
 #include "tensor/shape.h"
 
@@ -160,6 +161,67 @@ START_TEST(products_that_overflow_are_refused) {
     ck_assert_uint_eq(value, 0);
     ck_assert(dmi_add(SIZE_MAX - 1, 1, &value));
     ck_assert_uint_eq(value, SIZE_MAX);
+}
+END_TEST
+
+/* An array that grows keeps its elements, also where the next block is refused. */
+START_TEST(arrays_grow) {
+    dmi_host host = {0};
+    int32_t *numbers = NULL;
+    size_t capacity = 0, blocks = 0;
+    for (int32_t i = 0; i < 1000; i++) {
+        const size_t before = capacity;
+        ck_assert_int_eq(dmi_reserve(&host, &numbers, &capacity, (size_t)i + 1, 4, "test"), DMI_OK);
+        ck_assert_uint_gt(capacity, (size_t)i);
+        blocks += capacity != before;
+        numbers[i] = i;
+    }
+    ck_assert_uint_lt(blocks, 8);
+    host.limit = 1;
+    const size_t before = capacity;
+    ck_assert_int_eq(dmi_reserve(&host, &numbers, &capacity, capacity + 1, 4, "test"),
+                     DMI_ERROR_LIMIT_EXCEEDED);
+    ck_assert_int_eq(dmi_reserve(&host, &numbers, &capacity, SIZE_MAX / 2, 4, "test"),
+                     DMI_ERROR_OUT_OF_MEMORY);
+    ck_assert_uint_eq(capacity, before);
+    for (int32_t i = 0; i < 1000; i++) ck_assert_int_eq(numbers[i], i);
+    dmi_free(&host, numbers);
+    ck_assert_uint_eq(host.used, 0);
+}
+END_TEST
+
+typedef struct sorted_item {
+    uint16_t key;
+    uint8_t check; /* follows from the key: items move as a whole */
+} sorted_item;
+
+static int compare_items(const void *a, const void *b) {
+    const sorted_item *x = a, *y = b;
+    return (x->key > y->key) - (x->key < y->key);
+}
+
+/* Random, sorted, reversed and equal keys, of every small count. */
+START_TEST(sorting) {
+    enum { COUNT_MAX = 70 };
+    static sorted_item items[COUNT_MAX];
+    for (size_t count = 0; count <= COUNT_MAX; count++)
+        for (int order = 0; order < 4; order++) {
+            uint32_t sum = 0, after = 0, state = 1;
+            for (size_t i = 0; i < count; i++) {
+                state = state * 1664525 + 1013904223;
+                const uint16_t keys[] = {(uint16_t)(state >> 20), (uint16_t)i,
+                                         (uint16_t)(count - i), 7};
+                items[i] = (sorted_item){keys[order], (uint8_t)(keys[order] * 37)};
+                sum += items[i].key;
+            }
+            dmi_sort(items, count, sizeof *items, compare_items);
+            for (size_t i = 0; i < count; i++) {
+                after += items[i].key;
+                ck_assert_uint_eq(items[i].check, (uint8_t)(items[i].key * 37));
+                ck_assert(i == 0 || items[i - 1].key <= items[i].key);
+            }
+            ck_assert_uint_eq(sum, after);
+        }
 }
 END_TEST
 
@@ -324,6 +386,8 @@ Suite *test_base_suite(void) {
     tcase_add_test(tests, threads_share_a_host);
     tcase_add_test(tests, a_failing_allocator_is_reported);
     tcase_add_test(tests, products_that_overflow_are_refused);
+    tcase_add_test(tests, arrays_grow);
+    tcase_add_test(tests, sorting);
     tcase_add_test(tests, error_texts);
     tcase_add_test(tests, the_log);
     tcase_add_test(tests, shapes);
