@@ -14,8 +14,9 @@ enum {
     PLANE = SIDE * SIDE,
     IMAGE = 3 * PLANE,
     RECORD = 1 + IMAGE,
-    BATCHES = 5,          /* data_batch_1.bin to data_batch_5.bin */
-    RECORDS_AT_ONCE = 64, /* read from an archive */
+    BATCHES = 5,           /* data_batch_1.bin to data_batch_5.bin */
+    RECORDS_AT_ONCE = 64,  /* read from an archive */
+    RECORDS_USUAL = 10000, /* in a file */
     PATH_SIZE = 4096
 };
 
@@ -25,8 +26,9 @@ static const char *const names[10] = {"airplane", "automobile", "bird",  "cat", 
 /* The images of one file. */
 typedef struct cifar_file {
     uint64_t count;
-    uint8_t *pixels; /* [count, 32, 32, 3]; NULL: the file is missing */
-    uint8_t *labels; /* [count] */
+    uint8_t *pixels;                       /* [count, 32, 32, 3]; NULL: the file is missing */
+    uint8_t *labels;                       /* [count] */
+    size_t pixel_capacity, label_capacity; /* records */
 } cifar_file;
 
 /* The files of a split, in the order of their numbers. */
@@ -44,6 +46,15 @@ static void file_name(char *name, size_t size, dm_split split, int32_t index) {
 
 /* ---- one file ---- */
 
+/* Makes room for `count` records. */
+static dm_status file_reserve(dmi_host *host, cifar_file *file, uint64_t count) {
+    dm_status status = dmi_reserve(host, &file->pixels, &file->pixel_capacity, (size_t)count, IMAGE,
+                                   "cifar10 images");
+    return status ? status
+                  : dmi_reserve(host, &file->labels, &file->label_capacity, (size_t)count, 1,
+                                "cifar10 labels");
+}
+
 static dm_status file_start(dmi_host *host, cifar_file *file, const char *path, const char *name,
                             uint64_t size) {
     if (file->pixels)
@@ -53,14 +64,10 @@ static dm_status file_start(dmi_host *host, cifar_file *file, const char *path, 
                         "cifar10: '%s': %s has %llu bytes; it must be a multiple of %d, a label "
                         "and 32 x 32 x 3 pixels each",
                         path, name, (unsigned long long)size, RECORD);
-    void *block;
     file->count = size / RECORD;
-    dm_status status = dmi_alloc_array(host, &block, (size_t)file->count, IMAGE, "cifar10 images");
-    file->pixels = block;
-    if (status) return status;
-    status = dmi_alloc_array(host, &block, (size_t)file->count, 1, "cifar10 labels");
-    file->labels = block;
-    return status;
+    /* An archive may state any size, so more memory than a file usually takes is allocated only as
+     * records arrive. */
+    return file_reserve(host, file, file->count < RECORDS_USUAL ? file->count : RECORDS_USUAL);
 }
 
 /* Records `first` to first + count - 1 from the file's bytes. */
@@ -89,6 +96,7 @@ static dm_status read_member(dmi_host *host, dmi_targz *tar, cifar_file *file, c
         const uint64_t count =
             file->count - first < RECORDS_AT_ONCE ? file->count - first : RECORDS_AT_ONCE;
         status = dmi_targz_read(host, tar, records, (size_t)count * RECORD);
+        if (!status) status = file_reserve(host, file, first + count);
         if (!status) status = file_decode(host, file, path, name, records, first, count);
     }
     return status;
@@ -156,6 +164,7 @@ static dm_status read_folder(dmi_host *host, cifar_state *state, const char *fol
         if (status) return status;
         cifar_file *file = &state->files[i];
         status = file_start(host, file, folder, name, size);
+        if (!status) status = file_reserve(host, file, file->count);
         if (!status) status = file_decode(host, file, folder, name, bytes, 0, file->count);
         dmi_free(host, bytes);
         if (status) return status;
