@@ -8,8 +8,11 @@
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/types.h>
+#include <unistd.h>
 
 #include "base/cpu.h"
+#include "base/float_mode.h"
 #include "base/math.h"
 
 #define SPIN_SECONDS 100e-6
@@ -23,6 +26,7 @@
 typedef struct job {
     dmi_task task;
     void *data;
+    dmi_float_mode mode; /* the caller's */
     int32_t count;
     atomic_int next; /* the next task to take; ends at most `threads` above count */
 } job;
@@ -35,6 +39,8 @@ typedef struct worker {
 
 struct dmi_pool {
     int32_t threads;
+    pid_t process;   /* that has the workers */
+    bool forked;     /* this process is a child of it, where no worker runs */
     int32_t started; /* of workers[] */
     bool spins;
     dmi_parallel_for parallel_for;
@@ -114,10 +120,15 @@ static void wait_for_job(dmi_pool *pool, uint32_t seen) {
 static void *worker_main(void *argument) {
     const worker *self = argument;
     dmi_pool *pool = self->pool;
+    dmi_float_mode mode = dmi_float_mode_get();
     uint32_t seen = 0;
     while (!atomic_load(&pool->stop)) {
         wait_for_job(pool, seen);
         if (enter(pool, &seen)) {
+            if (pool->current.mode != mode) {
+                mode = pool->current.mode;
+                dmi_float_mode_set(mode);
+            }
             take_tasks(&pool->current, self->index);
             leave(pool);
         }
@@ -149,6 +160,7 @@ static void wait_until_empty(dmi_pool *pool) {
 static void run_on_workers(dmi_pool *pool, int32_t count, dmi_task task, void *data) {
     pool->current.task = task;
     pool->current.data = data;
+    pool->current.mode = dmi_float_mode_get();
     pool->current.count = count;
     atomic_store_explicit(&pool->current.next, 0, memory_order_relaxed);
 
@@ -164,10 +176,17 @@ static void run_on_workers(dmi_pool *pool, int32_t count, dmi_task task, void *d
     if (atomic_fetch_and(&pool->state, ~STATE_OPEN) & STATE_INSIDE) wait_until_empty(pool);
 }
 
-static void run_host_runner(void *data, int32_t index) { take_tasks(data, index); }
+/* On a thread of the program, whose mode is restored. */
+static void run_host_runner(void *data, int32_t index) {
+    job *j = data;
+    const dmi_float_mode before = dmi_float_mode_get();
+    if (before != j->mode) dmi_float_mode_set(j->mode);
+    take_tasks(j, index);
+    if (before != j->mode) dmi_float_mode_set(before);
+}
 
 static void run_on_host(dmi_pool *pool, int32_t count, dmi_task task, void *data) {
-    job j = {.task = task, .data = data, .count = count, .next = 0};
+    job j = {.task = task, .data = data, .mode = dmi_float_mode_get(), .count = count, .next = 0};
     pool->parallel_for(pool->user, count < pool->threads ? count : pool->threads, run_host_runner,
                        &j);
 }
@@ -178,7 +197,7 @@ void dmi_parallel(dmi_pool *pool, int32_t count, dmi_task task, void *data) {
 }
 
 void dmi_parallel_locked(dmi_pool *pool, int32_t count, dmi_task task, void *data) {
-    if (count <= 1 || pool->threads == 1 || pool->parallel_for)
+    if (count <= 1 || pool->threads == 1 || pool->parallel_for || pool->forked)
         for (int32_t i = 0; i < count; i++) task(data, i, 0);
     else run_on_workers(pool, count, task, data);
 }
@@ -228,15 +247,16 @@ int32_t dmi_pool_create(dmi_host *host, int32_t threads, dmi_parallel_for parall
         return status;
     }
     pool->threads = threads;
+    pool->process = getpid();
     /* With more threads than processors a spinning thread would occupy the processor that another
      * needs. */
     pool->spins = threads <= processors;
     pool->parallel_for = parallel_for;
     pool->user = user;
-    pthread_mutex_init(&pool->mutex, NULL);
+    host->pool = pool;
+    pthread_mutex_init(&pool->mutex, NULL); /* these need no resource that could be refused */
     pthread_cond_init(&pool->wake, NULL);
     pthread_cond_init(&pool->done, NULL);
-    host->pool = pool;
     if (parallel_for) return DMI_OK;
 
     int error = start_workers(pool);
@@ -250,9 +270,11 @@ int32_t dmi_pool_create(dmi_host *host, int32_t threads, dmi_parallel_for parall
     return DMI_OK;
 }
 
-void dmi_pool_destroy(dmi_host *host) {
-    dmi_pool *pool = host->pool;
-    if (!pool) return;
+void dmi_pool_notice_fork(dmi_pool *pool) {
+    if (getpid() != pool->process) pool->forked = true;
+}
+
+static void stop_workers(dmi_pool *pool) {
     pthread_mutex_lock(&pool->mutex);
     atomic_store(&pool->stop, true);
     pthread_cond_broadcast(&pool->wake);
@@ -261,6 +283,13 @@ void dmi_pool_destroy(dmi_host *host) {
     pthread_cond_destroy(&pool->done);
     pthread_cond_destroy(&pool->wake);
     pthread_mutex_destroy(&pool->mutex);
+}
+
+void dmi_pool_destroy(dmi_host *host) {
+    dmi_pool *pool = host->pool;
+    if (!pool) return;
+    dmi_pool_notice_fork(pool);
+    if (!pool->forked) stop_workers(pool); /* in a child their locks may be held for ever */
     dmi_free(host, pool->workers);
     dmi_free(host, pool);
     host->pool = NULL;

@@ -100,8 +100,11 @@ static uintptr_t this_thread(void) {
 
 bool dmi_enter(dm_context *context) {
     uintptr_t idle = 0;
-    return atomic_compare_exchange_strong_explicit(&context->caller, &idle, this_thread(),
-                                                   memory_order_acquire, memory_order_relaxed);
+    if (!atomic_compare_exchange_strong_explicit(&context->caller, &idle, this_thread(),
+                                                 memory_order_acquire, memory_order_relaxed))
+        return false;
+    if (context->host.pool) dmi_pool_notice_fork(context->host.pool);
+    return true;
 }
 
 dm_status dmi_leave(dm_context *context, dm_status status) {

@@ -1,6 +1,6 @@
-/* Numbers as text. printf and strtod follow the decimal point of the host's locale, which the
- * library must neither change nor depend on, so numbers pass through a pair of functions that
- * correct it. */
+/* Numbers as text. printf and strtod follow the decimal point of the host's locale and the caller's
+ * direction of rounding, which the library must neither change nor depend on, so numbers pass
+ * through a pair of functions that correct the one, and that round to nearest meanwhile. */
 #include "core/text.h"
 
 #include <errno.h>
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/float_mode.h"
 #include "core/enums.h"
 
 static bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -17,7 +18,9 @@ static bool is_digit(char c) { return c >= '0' && c <= '9'; }
 size_t dmi_format_double(char *out, size_t size, double value, int digits) {
     char text[64];
     if (!isfinite(value) || digits < 1 || digits > 17) return 0;
+    const int direction = dmi_round_to_nearest();
     const int length = snprintf(text, sizeof text, "%.*g", digits, value);
+    dmi_restore_rounding(direction);
     if (length <= 0 || (size_t)length >= sizeof text) return 0;
     /* What is neither digit, sign nor exponent is the decimal point, which may be several bytes. */
     size_t n = 0;
@@ -77,7 +80,9 @@ bool dmi_parse_double(const char *text, const char **end, double *value) {
     const size_t total = point ? length - 1 + width : length;
     copy[total] = 0;
     char *parsed;
+    const int direction = dmi_round_to_nearest();
     const double number = strtod(copy, &parsed);
+    dmi_restore_rounding(direction);
     if (parsed != copy + total || !isfinite(number)) return false;
     *value = number;
     *end = stop;
@@ -223,8 +228,8 @@ static size_t format_entry(const dmi_member *member, const uint8_t *from, bool s
     return (shortest ? type->format_shortest : type->format)(out, size, from);
 }
 
-bool dmi_member_format(const dmi_member *member, const void *values, bool shortest, char *out,
-                       size_t size) {
+static bool format_member(const dmi_member *member, const void *values, bool shortest, char *out,
+                          size_t size) {
     size_t length = 0;
     if (!type_of(member) || !size) return false;
     for (uint32_t k = 0; k < member->count; k++) {
@@ -237,6 +242,14 @@ bool dmi_member_format(const dmi_member *member, const void *values, bool shorte
     }
     out[length] = 0;
     return true;
+}
+
+bool dmi_member_format(const dmi_member *member, const void *values, bool shortest, char *out,
+                       size_t size) {
+    const int direction = dmi_round_to_nearest();
+    const bool formatted = format_member(member, values, shortest, out, size);
+    dmi_restore_rounding(direction);
+    return formatted;
 }
 
 static bool parse_entry(const dmi_member *member, const char **text, uint8_t *to) {
@@ -253,7 +266,7 @@ static bool parse_entry(const dmi_member *member, const char **text, uint8_t *to
     return true;
 }
 
-bool dmi_member_parse(const dmi_member *member, void *values, const char *text, bool complete) {
+static bool parse_member(const dmi_member *member, void *values, const char *text, bool complete) {
     uint8_t *to = (uint8_t *)values + member->offset;
     if (!type_of(member)) return false;
     uint32_t k = 0;
@@ -265,6 +278,13 @@ bool dmi_member_parse(const dmi_member *member, void *values, const char *text, 
     memset(to + (size_t)k * member->element_size, 0,
            (size_t)(member->count - k) * member->element_size);
     return *text == 0;
+}
+
+bool dmi_member_parse(const dmi_member *member, void *values, const char *text, bool complete) {
+    const int direction = dmi_round_to_nearest();
+    const bool parsed = parse_member(member, values, text, complete);
+    dmi_restore_rounding(direction);
+    return parsed;
 }
 
 void dmi_copy_text(char *text, size_t capacity, size_t *size, const char *from) {
