@@ -32,9 +32,10 @@ INTERNAL = -fvisibility=hidden -Ilib -Isrc -Iinclude
 $(if $(filter openblas blis none,$(BLAS)),,$(error BLAS is '$(BLAS)'; it must be openblas, blis or none))
 # BLIS comes without a pkg-config file on Debian: then the compiler must find it by itself.
 BLAS_PACKAGE := $(shell $(PKG_CONFIG) --exists $(BLAS) 2>/dev/null && echo $(BLAS))
-LIB_PACKAGES := $(if $(filter blis,$(BLAS)),$(BLAS_PACKAGE),$(filter-out none,$(BLAS))) zlib jansson
+LIB_PACKAGES := $(if $(filter blis,$(BLAS)),$(BLAS_PACKAGE),$(filter-out none,$(BLAS))) zlib
 EXAMPLE_PACKAGES := popt libpng
 TEST_PACKAGES := check
+BENCH_PACKAGES := jansson
 BLAS_DEFINE := -DDMI_BLAS_$(shell echo $(BLAS) | tr a-z A-Z)
 cflags_of = $(shell $(PKG_CONFIG) --cflags $(1) 2>/dev/null)
 libs_of = $(shell $(PKG_CONFIG) --libs $(1) 2>/dev/null)
@@ -58,8 +59,9 @@ MISSING_library = $(strip $(call missing_of,$(LIB_PACKAGES)) $(shell \
 	echo '\#include <blis.h>' | $(CC) -E - >/dev/null 2>&1 || echo blis))
 MISSING_examples = $(strip $(call missing_of,$(EXAMPLE_PACKAGES)))
 MISSING_tests = $(strip $(call missing_of,$(TEST_PACKAGES)))
+MISSING_bench = $(strip $(call missing_of,$(BENCH_PACKAGES)))
 MISSING = $(strip $(MISSING_library) $(MISSING_examples) $(MISSING_tests))
-NEEDS := need-library need-examples need-tests
+NEEDS := need-library need-examples need-tests need-bench
 
 .PHONY: deps $(NEEDS)
 deps:

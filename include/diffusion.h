@@ -32,8 +32,14 @@
  * dm_trainer_cancel and dm_sampler_cancel (also from signal handlers), dm_context_get_memory,
  * functions that take no object, and functions that return a property that never changes and no
  * status (dm_*_context, dm_sampler_shape, dm_unet_parameter_count and the like). Different contexts
- * are independent. The threads of a context do not survive fork(): create contexts after it, and
- * destroy none in the child.
+ * are independent.
+ *
+ * Processes. After fork() a child may use and destroy copies of objects of a context in which no
+ * call was in progress; its work runs on the calling thread there. Others it must leave alone.
+ *
+ * Floating point. Results are for rounding to nearest with denormal numbers. In another mode of the
+ * calling thread they differ, but not with the number of threads, which take over its mode; files
+ * hold the same numbers in every mode, and the mode stays as it was.
  *
  * Callbacks receive `user` first, run on the thread that called the library, and stop the work by
  * returning non-zero. Before that, a callback may store a reason with dm_callback_fail; the call
@@ -98,7 +104,7 @@ enum {
     DM_ERROR_WRONG_STATE = -10, /* the call overlaps another, or the object cannot do this now */
     DM_ERROR_UNSUPPORTED = -11, /* valid, but not available in this build */
     DM_ERROR_CANCELLED = -12,   /* stopped by a cancel function or a callback */
-    DM_ERROR_NOT_FINITE = -13,  /* a loss or an image became infinite or NaN */
+    DM_ERROR_NOT_FINITE = -13,  /* a loss, an image or a weight is infinite or NaN */
     DM_ERROR_THREAD = -14,      /* a thread could not be started */
     DM_ERROR_CALLBACK_FAILED = -15, /* a callback reported failure */
     DM_ERROR_INTERNAL = -16         /* a defect of the library; please report it */
@@ -508,7 +514,8 @@ DM_API dm_status dm_unet_load_memory(dm_unet **out, dm_context *context, const v
  * busy, but not while `unet` is being destroyed. */
 DM_API dm_status dm_unet_share(dm_unet **out, dm_context *context, const dm_unet *unet);
 /* Writes one safetensors file: the parameters, with the options and, if not NULL, the schedule as
- * metadata. */
+ * metadata. Weights that are infinite or NaN are refused (DM_ERROR_NOT_FINITE), and whatever has
+ * the name stays. Files hold checksums, which loading compares (DM_ERROR_CHECKSUM). */
 DM_API dm_status dm_unet_save(const dm_unet *unet, const dm_schedule *schedule, const char *path);
 /* The same bytes to `buffer`; *size becomes their number. With a NULL buffer only *size is set. If
  * `capacity` is too small, nothing is written and the status is DM_ERROR_SHAPE_MISMATCH. */
@@ -819,7 +826,7 @@ DM_API dm_status dm_trainer_set_learning_rate(dm_trainer *trainer, double learni
  * trainer does not train. DM_ERROR_WRONG_STATE if that EMA is not kept. */
 DM_API dm_status dm_trainer_get_ema(const dm_trainer *trainer, int32_t index, dm_unet *target);
 /* Writes everything to one safetensors file: weights, EMAs, moments, loss history, step, seed,
- * options and schedule. */
+ * options and schedule; infinite values and NaN among them are refused as by dm_unet_save. */
 DM_API dm_status dm_trainer_save(const dm_trainer *trainer, const char *path);
 /* The same bytes to `buffer`, as dm_unet_save_memory does. */
 DM_API dm_status dm_trainer_save_memory(const dm_trainer *trainer, void *buffer, size_t capacity,

@@ -1,33 +1,34 @@
 #!/bin/sh
 # Installs what libdiffusion is built and tested with, from the distribution's packages.
-#   pkgconfig/install-deps.sh [openblas|blis|none]
+#   pkgconfig/install-deps.sh [openblas|blis|none [bench]]     bench: also what `make bench` needs
 # It says the command before it runs it, uses sudo where the user is not root, and fails where it can't go on.
 set -eu
 
 blas=${1:-openblas}
+bench=${2:-}
 [ "$blas" != none ] || blas=
 
 fail() {
     echo "error: $1" >&2
-    echo "       Install by hand: pkg-config, ${blas:+$blas with its headers, }zlib, jansson, popt, libpng and Check, then run make again." >&2
+    echo "       Install by hand: pkg-config, ${blas:+$blas with its headers, }zlib, popt, libpng${bench:+, jansson} and Check, then run make again." >&2
     exit 1
 }
 
 needs_root=yes
 if command -v apt-get >/dev/null 2>&1; then
-    packages="pkg-config ${blas:+lib$blas-dev }zlib1g-dev libjansson-dev libpopt-dev libpng-dev check"
+    packages="pkg-config ${blas:+lib$blas-dev }zlib1g-dev libpopt-dev libpng-dev ${bench:+libjansson-dev }check"
     update="apt-get update -qq" install="apt-get install -y -qq"
 elif command -v dnf >/dev/null 2>&1; then
-    packages="pkgconf-pkg-config ${blas:+$blas-devel }zlib-devel jansson-devel popt-devel libpng-devel check-devel"
+    packages="pkgconf-pkg-config ${blas:+$blas-devel }zlib-devel popt-devel libpng-devel ${bench:+jansson-devel }check-devel"
     update="" install="dnf install -y"
 elif command -v apk >/dev/null 2>&1; then
-    packages="pkgconf ${blas:+$blas-dev }zlib-dev jansson-dev popt-dev libpng-dev check-dev"
+    packages="pkgconf ${blas:+$blas-dev }zlib-dev popt-dev libpng-dev ${bench:+jansson-dev }check-dev"
     update="" install="apk add"
 elif command -v pacman >/dev/null 2>&1; then
-    packages="pkgconf ${blas:+$blas }zlib jansson popt libpng check"
+    packages="pkgconf ${blas:+$blas }zlib popt libpng ${bench:+jansson }check"
     update="" install="pacman -S --needed --noconfirm"
 elif command -v brew >/dev/null 2>&1; then
-    packages="pkgconf ${blas:+$blas }zlib jansson popt libpng check"
+    packages="pkgconf ${blas:+$blas }zlib popt libpng ${bench:+jansson }check"
     update="" install="brew install" needs_root=no
 else
     fail "none of apt-get, dnf, apk, pacman or brew was found"

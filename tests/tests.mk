@@ -58,20 +58,22 @@ check-build: library examples
 	@MAKE="$(MAKE)" sh tests/install/run.sh "$(CC)" $(BUILD)
 	@sh tests/tools/examples.sh $(BUILD)
 
-# All suites, or the ones in SUITE, separated by spaces or commas.
+# All suites, or the ones in SUITE, separated by spaces or commas; with EXHAUSTIVE=1 also tests of
+# many minutes.
 comma := ,
 test-run: export DM_TEST_BUILD = $(BUILD)
+test-run: export CK_EXCLUDE_TAGS = $(if $(EXHAUSTIVE),,exhaustive)
 test-run: $(RUNNER)
 	@$(if $(SUITE),sh tests/tools/run_suites.sh $< '' $(subst $(comma), ,$(SUITE)),$<)
 
 # The suites that allocate, read files or have threads; the arithmetic of convolutions would take
 # hours under valgrind.
-MEMORY_SUITES := base file random pool metadata structs names safetensors safetensors_invalid targz \
+MEMORY_SUITES := base file json random pool metadata structs names safetensors safetensors_invalid targz \
 	png image dataset cifar10 context schedule schedule_file graph trainer_options loss \
 	loss_weights timestep_sampling training_options ema solver sampler sampler_callbacks \
 	sampler_errors batch trainer trainer_run checkpoint checkpoint_failures save_memory \
 	training_state misuse shared shared_callbacks weight_cache plan recompute unet \
-	unet_options unet_file bad_input
+	unet_options unet_file bad_input integrity file_names
 SANITIZE_SUITES := $(MEMORY_SUITES) editing gemm guidance kernels
 THREAD_SUITES := pool context trainer trainer_run sampler sampler_callbacks unet shared \
 	shared_callbacks weight_cache misuse
@@ -110,14 +112,14 @@ check-no-blas:
 BENCH_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/*.c) examples/profile_table.c)
 ERROR_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/error/*.c))
 
-$(BUILD)/obj/tests/bench/%.o: tests/bench/%.c $(FLAGS_FILE) | need-library need-examples
+$(BUILD)/obj/tests/bench/%.o: tests/bench/%.c $(FLAGS_FILE) | need-library need-examples need-bench
 	$(call compile,$(INTERNAL) -Iexamples $(CFLAGS) \
-	$(call cflags_of,$(LIB_PACKAGES) $(EXAMPLE_PACKAGES)))
+	$(call cflags_of,$(LIB_PACKAGES) $(EXAMPLE_PACKAGES) $(BENCH_PACKAGES)))
 
 $(BUILD)/bench: $(BENCH_OBJ) $(STATIC)
 	$(SAY) LD $@
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIB_LIBS) $(call libs_of,$(EXAMPLE_PACKAGES)) -lm -pthread \
-	-o $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIB_LIBS) \
+	$(call libs_of,$(EXAMPLE_PACKAGES) $(BENCH_PACKAGES)) -lm -pthread -o $@
 
 $(BUILD)/winograd_error: $(ERROR_OBJ) $(STATIC)
 	$(SAY) LD $@
@@ -125,6 +127,7 @@ $(BUILD)/winograd_error: $(ERROR_OBJ) $(STATIC)
 
 .PHONY: bench error-report
 bench: deps
+	@[ -z "$(MISSING_bench)" ] || sh pkgconfig/install-deps.sh $(BLAS) bench
 	@$(MAKE) $(BUILD)/bench
 	@sh tests/bench/run.sh $(BUILD) $(BENCH_OPTIONS)
 error-report: deps

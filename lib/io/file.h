@@ -11,10 +11,12 @@
 typedef struct dmi_file_writer dmi_file_writer;
 
 /* Creates a temporary file in the folder of `path`, or where that is a symbolic link to a file, in
- * the folder of the link's target. */
+ * the folder of the link's target, and removes temporary files of writers to the same path whose
+ * process has ended. */
 int32_t dmi_file_begin(dmi_host *host, dmi_file_writer **out, const char *path);
-/* Appends `size` bytes. */
-int32_t dmi_file_write(dmi_host *host, dmi_file_writer *writer, const void *bytes, size_t size);
+/* Writes `size` bytes at `offset`, in any order of offsets. */
+int32_t dmi_file_write_at(dmi_host *host, dmi_file_writer *writer, const void *bytes, size_t size,
+                          size_t offset);
 /* Syncs and renames the temporary file to `path`; on failure it is removed. The writer is freed
  * either way. */
 int32_t dmi_file_commit(dmi_host *host, dmi_file_writer *writer);

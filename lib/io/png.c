@@ -268,7 +268,7 @@ int32_t dmi_png_write(dmi_host *host, const char *path, const uint8_t *pixels, i
                             delay_ms, last_delay_ms);
     dmi_file_writer *file = NULL;
     if (!status) status = dmi_file_begin(host, &file, path);
-    if (!status) status = dmi_file_write(host, file, encoded, size);
+    if (!status) status = dmi_file_write_at(host, file, encoded, size, 0);
     if (!status) status = dmi_file_commit(host, file);
     else dmi_file_abandon(host, file);
     dmi_free(host, encoded);

@@ -21,16 +21,19 @@ typedef struct dmi_safetensors_entry {
     int64_t shape[DMI_SAFETENSORS_RANK_MAX];
     size_t offset; /* of the tensor's bytes after the header */
     size_t size;   /* bytes; agrees with dtype and shape */
+    bool has_checksum;
+    uint32_t checksum; /* the CRC-32 of the bytes, if the file states it */
 } dmi_safetensors_entry;
 
 /* Reads the header and checks it and the file's size: header length, JSON, duplicate names, dtypes,
- * shapes against offsets, overlaps, gaps, trailing bytes. The file stays open; tensors are read by
- * dmi_safetensors_read. */
+ * shapes against offsets, overlaps, gaps, trailing bytes, the checksum of the metadata. The file
+ * stays open; tensors are read by dmi_safetensors_read. */
 int32_t dmi_safetensors_open(dmi_host *host, dmi_safetensors **out, const char *path);
 /* The same from memory, which must outlive the file object. `from` names it in error texts. */
 int32_t dmi_safetensors_parse(dmi_host *host, dmi_safetensors **out, const void *bytes, size_t size,
                               const char *from);
-/* Reads one tensor, entry->size bytes. */
+/* Reads one tensor, entry->size bytes. Where they do not match the file's checksum of them, `out`
+ * is written and the status DMI_ERROR_CHECKSUM. */
 int32_t dmi_safetensors_read(dmi_host *host, const dmi_safetensors *file,
                              const dmi_safetensors_entry *entry, void *out);
 size_t dmi_safetensors_count(const dmi_safetensors *file);

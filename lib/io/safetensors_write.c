@@ -1,86 +1,118 @@
 /* safetensors, writing. The same names and values give the same bytes, in a file and in memory. The
- * header is made by jansson, whose own small allocations the host does not count. */
-#include "io/safetensors.h"
-
-#include <jansson.h>
+ * header is composed twice: before the tensors are written for its size, and after them with their
+ * checksums. */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/math.h"
 #include "io/file.h"
+#include "io/json.h"
+#include "io/safetensors_file.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "tensors are written in the byte order of memory");
 
-enum { LENGTH_BYTES = 8, DATA_ALIGNMENT = 64 };
+enum { DATA_ALIGNMENT = 64 };
 
 typedef struct tensor {
+    size_t name; /* offset in `texts` */
+    uint32_t name_sum;
+    int32_t rank;
+    int64_t shape[DMI_SAFETENSORS_RANK_MAX];
+    size_t begin, end; /* bytes, of the data */
     dmi_safetensors_fill fill;
     const void *layout;
     const float *values;
-    size_t count; /* floats */
 } tensor;
 
+/* Offsets of key and value in `texts`. */
+typedef struct pair {
+    size_t key, value;
+    uint32_t key_sum;
+} pair;
+
 struct dmi_safetensors_writer {
-    json_t *metadata, *descriptions; /* objects, which keep the order of adding */
+    char *texts; /* all names, keys and values, each with its terminating zero */
+    size_t texts_size, texts_capacity;
+    pair *pairs; /* the metadata */
+    size_t pair_count, pair_capacity;
     tensor *tensors;
     size_t count, capacity;
     size_t data_size; /* bytes of all tensors so far */
-    size_t count_max; /* floats of the largest tensor */
+    size_t size_max;  /* of a tensor, bytes */
 };
 
-static int32_t fail_json(dmi_host *host, const char *what, const char *name) {
-    return dmi_fail(host, DMI_ERROR_OUT_OF_MEMORY,
-                    "safetensors: no memory for the header's %s '%s'", what, name);
-}
-
 int32_t dmi_safetensors_begin(dmi_host *host, dmi_safetensors_writer **out) {
-    *out = NULL;
-    dmi_safetensors_writer *writer;
-    int32_t status = dmi_alloc_zero(host, &writer, 1, sizeof *writer, "safetensors");
-    if (status) return status;
-    writer->metadata = json_object();
-    writer->descriptions = json_object();
-    if (!writer->metadata || !writer->descriptions) {
-        dmi_safetensors_free(host, writer);
-        return dmi_fail(host, DMI_ERROR_OUT_OF_MEMORY, "safetensors: no memory for the header");
-    }
-    *out = writer;
-    return DMI_OK;
+    return dmi_alloc_zero(host, out, 1, sizeof **out, "safetensors");
 }
 
-/* Text must be UTF-8 to be a JSON string. */
-static int32_t check_text(dmi_host *host, const char *text) {
-    json_t *string = json_string(text);
-    if (!string)
-        return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "safetensors: '%s' is not UTF-8", text);
-    json_decref(string);
+/* ---- adding ---- */
+
+/* Keeps a copy of `text`, which must be UTF-8 to be a JSON string; *at is its offset. */
+static int32_t keep_text(dmi_host *host, dmi_safetensors_writer *writer, const char *text,
+                         size_t *at) {
+    const size_t length = strlen(text);
+    for (size_t i = 0; i < length;) {
+        const size_t size = dmi_utf8_length(text + i, length - i);
+        if (size == 0)
+            return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "safetensors: '%s' is not UTF-8",
+                            text);
+        i += size;
+    }
+    int32_t status = dmi_reserve(host, &writer->texts, &writer->texts_capacity,
+                                 writer->texts_size + length + 1, 1, "safetensors: the texts");
+    if (status) return status;
+    memcpy(writer->texts + writer->texts_size, text, length + 1);
+    *at = writer->texts_size;
+    writer->texts_size += length + 1;
     return DMI_OK;
 }
 
 int32_t dmi_safetensors_add_metadata(dmi_host *host, dmi_safetensors_writer *writer,
                                      const char *key, const char *value) {
-    if (json_object_get(writer->metadata, key))
+    pair added = {.key_sum = dmi_checksum_text(0, key)};
+    for (size_t i = 0; i < writer->pair_count; i++)
+        if (writer->pairs[i].key_sum == added.key_sum &&
+            strcmp(writer->texts + writer->pairs[i].key, key) == 0)
+            return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT,
+                            "safetensors: metadata '%s' is there already", key);
+    if (strncmp(key, dmi_checksum_key, strlen(dmi_checksum_key)) == 0)
         return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT,
-                        "safetensors: metadata '%s' is there already", key);
-    int32_t status = check_text(host, key);
-    if (!status) status = check_text(host, value);
-    if (status) return status;
-    if (json_object_set_new(writer->metadata, key, json_string(value)) != 0)
-        return fail_json(host, "metadata", key);
-    return DMI_OK;
+                        "safetensors: metadata '%s': such keys are those of checksums", key);
+    int32_t status = dmi_reserve(host, &writer->pairs, &writer->pair_capacity,
+                                 writer->pair_count + 1, sizeof(pair), "safetensors: metadata");
+    if (!status) status = keep_text(host, writer, key, &added.key);
+    if (!status) status = keep_text(host, writer, value, &added.value);
+    if (!status) writer->pairs[writer->pair_count++] = added;
+    return status;
 }
 
-static int32_t reserve_tensor(dmi_host *host, dmi_safetensors_writer *writer) {
-    if (writer->count < writer->capacity) return DMI_OK;
-    const size_t capacity = writer->capacity > 0 ? 2 * writer->capacity : 64;
-    tensor *larger;
-    int32_t status = dmi_alloc_array(host, &larger, capacity, sizeof(tensor), "safetensors");
-    if (status) return status;
-    if (writer->count > 0) memcpy(larger, writer->tensors, writer->count * sizeof(tensor));
-    dmi_free(host, writer->tensors);
-    writer->tensors = larger;
-    writer->capacity = capacity;
-    return DMI_OK;
+static int32_t check_name(dmi_host *host, const dmi_safetensors_writer *writer, const char *name,
+                          uint32_t sum) {
+    bool taken = strcmp(name, "__metadata__") == 0;
+    for (size_t i = 0; !taken && i < writer->count; i++)
+        taken = writer->tensors[i].name_sum == sum &&
+                strcmp(writer->texts + writer->tensors[i].name, name) == 0;
+    if (!taken) return DMI_OK;
+    return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "safetensors: tensor '%s': the name is taken",
+                    name);
+}
+
+/* Sets t->end from its rank, shape and beginning. */
+static int32_t set_end(dmi_host *host, const char *name, tensor *t) {
+    size_t size = sizeof(float);
+    bool fits = true;
+    for (int32_t i = 0; i < t->rank; i++) {
+        if (t->shape[i] < 0)
+            return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT,
+                            "safetensors: tensor '%s': shape[%d] is %lld", name, (int)i,
+                            (long long)t->shape[i]);
+        fits =
+            fits && (uint64_t)t->shape[i] <= SIZE_MAX && dmi_mul(size, (size_t)t->shape[i], &size);
+    }
+    if (fits && dmi_add(t->begin, size, &t->end) && t->end <= INT64_MAX) return DMI_OK;
+    return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT,
+                    "safetensors: tensor '%s' is larger than a file can be", name);
 }
 
 int32_t dmi_safetensors_add(dmi_host *host, dmi_safetensors_writer *writer, const char *name,
@@ -91,146 +123,213 @@ int32_t dmi_safetensors_add(dmi_host *host, dmi_safetensors_writer *writer, cons
                         "safetensors: tensor '%s': rank is %d; it must be 0 to %d", name, (int)rank,
                         DMI_SAFETENSORS_RANK_MAX);
     }
-    if (strcmp(name, "__metadata__") == 0 || json_object_get(writer->descriptions, name))
-        return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT,
-                        "safetensors: tensor '%s': the name is taken", name);
-    size_t size = sizeof(float), end = 0;
-    bool fits = true;
-    for (int32_t i = 0; i < rank; i++) {
-        if (shape[i] < 0)
-            return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT,
-                            "safetensors: tensor '%s': shape[%d] is %lld", name, (int)i,
-                            (long long)shape[i]);
-        fits = fits && (uint64_t)shape[i] <= SIZE_MAX && dmi_mul(size, (size_t)shape[i], &size);
-    }
-    if (!fits || !dmi_add(writer->data_size, size, &end) || end > INT64_MAX)
-        return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT,
-                        "safetensors: tensor '%s' is larger than a file can be", name);
-    int32_t status = check_text(host, name);
-    if (!status) status = reserve_tensor(host, writer);
+    tensor t = {.name_sum = dmi_checksum_text(0, name),
+                .rank = rank,
+                .begin = writer->data_size,
+                .fill = fill,
+                .layout = layout,
+                .values = values};
+    for (int32_t i = 0; i < rank; i++) t.shape[i] = shape[i];
+    int32_t status = check_name(host, writer, name, t.name_sum);
+    if (!status) status = set_end(host, name, &t);
+    if (!status)
+        status = dmi_reserve(host, &writer->tensors, &writer->capacity, writer->count + 1,
+                             sizeof(tensor), "safetensors: tensors");
+    if (!status) status = keep_text(host, writer, name, &t.name);
     if (status) return status;
-
-    json_t *sides = json_array();
-    for (int32_t i = 0; i < rank; i++) json_array_append_new(sides, json_integer(shape[i]));
-    if (json_array_size(sides) != (size_t)rank) {
-        json_decref(sides);
-        return fail_json(host, "tensor", name);
-    }
-    json_t *description = json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", sides,
-                                    "data_offsets", (json_int_t)writer->data_size, (json_int_t)end);
-    if (json_object_set_new(writer->descriptions, name, description) != 0)
-        return fail_json(host, "tensor", name);
-
-    const size_t count = size / sizeof(float);
-    writer->tensors[writer->count++] = (tensor){fill, layout, values, count};
-    writer->data_size = end;
-    if (count > writer->count_max) writer->count_max = count;
+    writer->tensors[writer->count++] = t;
+    writer->data_size = t.end;
+    writer->size_max = dmi_max_size(writer->size_max, t.end - t.begin);
     return DMI_OK;
 }
 
-/* The header's length and text, padded with spaces so that the data begins at a multiple of
- * DATA_ALIGNMENT. */
-static int32_t make_header(dmi_host *host, const dmi_safetensors_writer *writer, char **out,
-                           size_t *size) {
-    json_t *header = json_object();
-    bool made = header;
-    if (json_object_size(writer->metadata) > 0)
-        made = json_object_set(header, "__metadata__", writer->metadata) == 0;
-    made = made && json_object_update(header, writer->descriptions) == 0;
-    const size_t length = made ? json_dumpb(header, NULL, 0, JSON_COMPACT) : 0;
-    if (length == 0) {
-        json_decref(header);
-        return dmi_fail(host, DMI_ERROR_OUT_OF_MEMORY, "safetensors: no memory for the header");
+/* ---- the header ---- */
+
+/* Text that is composed; with `out` NULL only its size is found. */
+typedef struct text {
+    char *out;
+    size_t size;
+} text;
+
+static void put(text *to, const char *bytes, size_t size) {
+    if (to->out) memcpy(to->out + to->size, bytes, size);
+    to->size += size;
+}
+
+static void put_text(text *to, const char *from) { put(to, from, strlen(from)); }
+
+static void put_escaped(text *to, const char *from) {
+    static const char escaped[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
+    for (; *from; from++) {
+        const char *found = strchr(escaped, *from);
+        char code[8];
+        if (found) {
+            put(to, (const char[]){'\\', letters[found - escaped]}, 2);
+        } else if ((unsigned char)*from < 0x20) {
+            snprintf(code, sizeof code, "\\u%04x", (unsigned)*from);
+            put_text(to, code);
+        } else {
+            put(to, from, 1);
+        }
     }
-    *size = dmi_round_up_size(LENGTH_BYTES + length, DATA_ALIGNMENT);
-    char *text;
-    int32_t status = dmi_alloc(host, &text, *size, "safetensors: the header");
-    if (!status) {
-        memset(text, ' ', *size);
-        for (int i = 0; i < LENGTH_BYTES; i++)
-            text[i] = (char)((uint64_t)(*size - LENGTH_BYTES) >> 8 * i & 0xff);
-        json_dumpb(header, text + LENGTH_BYTES, length, JSON_COMPACT);
-        *out = text;
+}
+
+/* One pair of the metadata, whose key is that of `prefix` and `key` together. */
+static void put_pair(text *to, const char *prefix, const char *key, const char *value) {
+    put_text(to, "\"");
+    put_escaped(to, prefix);
+    put_escaped(to, key);
+    put_text(to, "\":\"");
+    put_escaped(to, value);
+    put_text(to, "\",");
+}
+
+static void put_number(text *to, uint64_t value, const char *end) {
+    char digits[32];
+    snprintf(digits, sizeof digits, "%llu%s", (unsigned long long)value, end);
+    put_text(to, digits);
+}
+
+/* sums: the checksums of the tensors. */
+static void put_metadata(text *to, const dmi_safetensors_writer *writer, const uint32_t *sums) {
+    char digits[DMI_CHECKSUM_DIGITS + 1];
+    uint32_t all = 0;
+    put_text(to, "\"__metadata__\":{");
+    for (size_t i = 0; i < writer->pair_count; i++) {
+        const char *key = writer->texts + writer->pairs[i].key;
+        const char *value = writer->texts + writer->pairs[i].value;
+        all += dmi_checksum_text(writer->pairs[i].key_sum, value);
+        put_pair(to, "", key, value);
     }
-    json_decref(header);
+    for (size_t i = 0; i < writer->count; i++) {
+        const char *name = writer->texts + writer->tensors[i].name;
+        const size_t prefix = strlen(dmi_tensor_checksum_key);
+        dmi_format_checksum(digits, sums[i]);
+        uint32_t sum = dmi_checksum(dmi_tensor_checksum_key, prefix);
+        all += dmi_checksum_text(dmi_checksum_text(sum, name), digits);
+        put_pair(to, dmi_tensor_checksum_key, name, digits);
+    }
+    dmi_format_checksum(digits, all);
+    put_pair(to, dmi_checksum_key, "", digits);
+    to->size--; /* the last comma */
+    put_text(to, "}");
+}
+
+static void put_tensor(text *to, const dmi_safetensors_writer *writer, const tensor *t) {
+    put_text(to, ",\"");
+    put_escaped(to, writer->texts + t->name);
+    put_text(to, "\":{\"dtype\":\"F32\",\"shape\":[");
+    for (int32_t i = 0; i < t->rank; i++)
+        put_number(to, (uint64_t)t->shape[i], i + 1 < t->rank ? "," : "");
+    put_text(to, "],\"data_offsets\":[");
+    put_number(to, t->begin, ",");
+    put_number(to, t->end, "]}");
+}
+
+/* The length of the header and its text, with the checksums of the tensors; returns its size, with
+ * which the data begins at a multiple of DATA_ALIGNMENT. With `out` NULL only that is found. */
+static size_t compose_header(const dmi_safetensors_writer *writer, const uint32_t *sums,
+                             char *out) {
+    text to = {.out = out, .size = DMI_SAFETENSORS_LENGTH_BYTES};
+    put_text(&to, "{");
+    put_metadata(&to, writer, sums);
+    for (size_t i = 0; i < writer->count; i++) put_tensor(&to, writer, &writer->tensors[i]);
+    put_text(&to, "}");
+    const size_t size = dmi_round_up_size(to.size, DATA_ALIGNMENT);
+    if (!out) return size;
+    memset(out + to.size, ' ', size - to.size);
+    for (int i = 0; i < DMI_SAFETENSORS_LENGTH_BYTES; i++)
+        out[i] = (char)((uint64_t)(size - DMI_SAFETENSORS_LENGTH_BYTES) >> 8 * i & 0xff);
+    return size;
+}
+
+/* ---- writing ---- */
+
+/* Where the bytes go: a file, or memory that has room for all of them; and what writing needs. */
+typedef struct output {
+    dmi_file_writer *file; /* NULL: memory */
+    uint8_t *memory;
+    char *header;
+    size_t header_size;
+    uint32_t *sums; /* [count], the tensors' checksums */
+    float *buffer;  /* room for the largest tensor */
+} output;
+
+static int32_t put_at(dmi_host *host, const output *to, const void *bytes, size_t size,
+                      size_t offset) {
+    if (to->file) return dmi_file_write_at(host, to->file, bytes, size, offset);
+    memcpy(to->memory + offset, bytes, size);
+    return DMI_OK;
+}
+
+static int32_t prepare(dmi_host *host, const dmi_safetensors_writer *writer, output *to) {
+    int32_t status =
+        dmi_alloc_zero(host, &to->sums, writer->count, sizeof *to->sums, "safetensors: checksums");
+    if (!status) to->header_size = compose_header(writer, to->sums, NULL);
     return status;
 }
 
-/* Where the bytes go: a file, or memory that has room for all of them. */
-typedef struct sink {
-    dmi_file_writer *file; /* NULL: memory */
-    uint8_t *memory;       /* of the next byte */
-} sink;
-
-static int32_t append(dmi_host *host, sink *to, const void *bytes, size_t size) {
-    if (to->file) return dmi_file_write(host, to->file, bytes, size);
-    memcpy(to->memory, bytes, size);
-    to->memory += size;
-    return DMI_OK;
-}
-
-/* The header and all tensors. `buffer` has room for the largest tensor. */
-static int32_t write_all(dmi_host *host, const dmi_safetensors_writer *writer, sink *to,
-                         const char *header, size_t header_size, float *buffer) {
-    int32_t status = append(host, to, header, header_size);
+/* The tensors, then the header, whose checksums are known then. */
+static int32_t write_all(dmi_host *host, const dmi_safetensors_writer *writer, output *to) {
+    int32_t status = DMI_OK;
     for (size_t i = 0; i < writer->count && !status; i++) {
         const tensor *t = &writer->tensors[i];
-        if (t->count == 0) continue;
-        t->fill(t->layout, t->values, buffer, t->count);
-        status = append(host, to, buffer, t->count * sizeof(float));
+        const size_t size = t->end - t->begin;
+        if (size) t->fill(t->layout, t->values, to->buffer, size / sizeof(float));
+        to->sums[i] = dmi_checksum(to->buffer, size);
+        if (size) status = put_at(host, to, to->buffer, size, to->header_size + t->begin);
     }
-    return status;
+    if (status) return status;
+    compose_header(writer, to->sums, to->header);
+    return put_at(host, to, to->header, to->header_size, 0);
 }
 
-static int32_t make_buffer(dmi_host *host, const dmi_safetensors_writer *writer, float **out) {
-    return dmi_alloc_array(host, out, writer->count_max, sizeof(float),
-                           "safetensors: the largest tensor");
+static int32_t allocate(dmi_host *host, const dmi_safetensors_writer *writer, output *to) {
+    int32_t status = dmi_alloc(host, &to->header, to->header_size, "safetensors: the header");
+    if (status) return status;
+    return dmi_alloc(host, &to->buffer, writer->size_max, "safetensors: the largest tensor");
+}
+
+static void release(dmi_host *host, output *to) {
+    dmi_free(host, to->buffer);
+    dmi_free(host, to->header);
+    dmi_free(host, to->sums);
 }
 
 int32_t dmi_safetensors_write(dmi_host *host, const dmi_safetensors_writer *writer,
                               const char *path) {
-    char *header = NULL;
-    float *buffer = NULL;
-    size_t header_size = 0;
-    sink to = {0};
-    int32_t status = make_header(host, writer, &header, &header_size);
-    if (!status) status = make_buffer(host, writer, &buffer);
+    output to = {0};
+    int32_t status = prepare(host, writer, &to);
+    if (!status) status = allocate(host, writer, &to);
     if (!status) status = dmi_file_begin(host, &to.file, path);
-    if (!status) status = write_all(host, writer, &to, header, header_size, buffer);
+    if (!status) status = write_all(host, writer, &to);
     if (!status) status = dmi_file_commit(host, to.file);
     else dmi_file_abandon(host, to.file);
-    dmi_free(host, buffer);
-    dmi_free(host, header);
+    release(host, &to);
     return status;
 }
 
 int32_t dmi_safetensors_write_memory(dmi_host *host, const dmi_safetensors_writer *writer,
                                      void *out, size_t capacity, size_t *size) {
-    char *header = NULL;
-    float *buffer = NULL;
-    size_t header_size = 0;
+    output to = {.memory = out};
     *size = 0;
-    int32_t status = make_header(host, writer, &header, &header_size);
-    if (!status && !dmi_add(header_size, writer->data_size, size))
+    int32_t status = prepare(host, writer, &to);
+    if (!status && !dmi_add(to.header_size, writer->data_size, size))
         status = dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT,
                           "safetensors: the file is larger than memory can be");
     if (!status && out && capacity < *size)
         status = dmi_fail(host, DMI_ERROR_SHAPE_MISMATCH,
                           "safetensors: the buffer has %zu bytes, %zu are needed", capacity, *size);
-    if (!status && out) {
-        sink to = {.memory = out};
-        status = make_buffer(host, writer, &buffer);
-        if (!status) status = write_all(host, writer, &to, header, header_size, buffer);
-    }
-    dmi_free(host, buffer);
-    dmi_free(host, header);
+    if (!status && out) status = allocate(host, writer, &to);
+    if (!status && out) status = write_all(host, writer, &to);
+    release(host, &to);
     return status;
 }
 
 void dmi_safetensors_free(dmi_host *host, dmi_safetensors_writer *writer) {
     if (!writer) return;
-    json_decref(writer->metadata);
-    json_decref(writer->descriptions);
     dmi_free(host, writer->tensors);
+    dmi_free(host, writer->pairs);
+    dmi_free(host, writer->texts);
     dmi_free(host, writer);
 }

@@ -61,7 +61,9 @@ static dm_status write_metadata(dmi_host *host, dmi_safetensors_writer *writer,
 /* Collects what the file has; *out must be freed. */
 static dm_status prepare_save(dmi_host *host, const dm_trainer *trainer,
                               dmi_safetensors_writer **out) {
-    dm_status status = dmi_safetensors_begin(host, out);
+    *out = NULL;
+    dm_status status = dmi_checkpoint_check_finite(trainer);
+    if (!status) status = dmi_safetensors_begin(host, out);
     if (!status) status = write_metadata(host, *out, trainer);
     if (!status) status = dmi_checkpoint_write_tensors(host, *out, trainer);
     return status;

@@ -4,6 +4,8 @@
 
 #include "train/trainer.h"
 
+/* Refuses a state with infinite values or NaN. */
+dm_status dmi_checkpoint_check_finite(const dm_trainer *trainer);
 dm_status dmi_checkpoint_write_tensors(dmi_host *host, dmi_safetensors_writer *writer,
                                        const dm_trainer *trainer);
 /* Into a new trainer. The weights go to the block of gradients, so that the network stays as it is

@@ -8,6 +8,7 @@
 typedef struct named_block {
     const char *prefix;
     float *block; /* NULL: not kept */
+    bool not_negative;
 } named_block;
 
 enum { BLOCK_COUNT = 3 + DM_EMA_MAX };
@@ -15,11 +16,11 @@ enum { BLOCK_COUNT = 3 + DM_EMA_MAX };
 /* The blocks of a trainer, with `weights` for the weights. */
 static void list_blocks(const dm_trainer *trainer, float *weights,
                         named_block blocks[BLOCK_COUNT]) {
-    blocks[0] = (named_block){"", weights};
-    blocks[1] = (named_block){"adam_m.", trainer->moment1};
-    blocks[2] = (named_block){"adam_v.", trainer->moment2};
+    blocks[0] = (named_block){"", weights, false};
+    blocks[1] = (named_block){"adam_m.", trainer->moment1, false};
+    blocks[2] = (named_block){"adam_v.", trainer->moment2, true};
     for (int32_t i = 0; i < DM_EMA_MAX; i++)
-        blocks[3 + i] = (named_block){dmi_ema_prefixes[i], trainer->ema[i]};
+        blocks[3 + i] = (named_block){dmi_ema_prefixes[i], trainer->ema[i], false};
 }
 
 /* The tensors of loss-aware sampling. */
@@ -47,6 +48,17 @@ static bool list_losses(const dm_trainer *trainer, loss_tensor tensors[LOSS_TENS
 }
 
 /* ---- writing ---- */
+
+dm_status dmi_checkpoint_check_finite(const dm_trainer *trainer) {
+    named_block blocks[BLOCK_COUNT];
+    dm_status status = DM_OK;
+    list_blocks(trainer, trainer->unet->weights->params.data, blocks);
+    for (size_t i = 0; !status && i < BLOCK_COUNT; i++)
+        if (blocks[i].block)
+            status =
+                dmi_unet_check_finite(trainer->unet, "trainer", blocks[i].prefix, blocks[i].block);
+    return status;
+}
 
 static void fill_as_stored(const void *layout, const float *values, float *out, size_t count) {
     (void)layout;
@@ -119,7 +131,9 @@ dm_status dmi_checkpoint_read_tensors(dmi_host *host, const dmi_safetensors *fil
         const named_block *b = &blocks[i];
         if (!b->block) continue;
         status = dmi_unet_check_block(host, file, trainer->unet, b->prefix);
-        if (!status) status = dmi_unet_read_block(host, file, trainer->unet, b->prefix, b->block);
+        if (!status)
+            status = dmi_unet_read_block(host, file, trainer->unet, b->prefix, b->block,
+                                         b->not_negative);
     }
     if (status || !list_losses(trainer, losses)) return status;
     for (size_t i = 0; !status && i < LOSS_TENSORS; i++)

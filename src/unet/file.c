@@ -56,7 +56,8 @@ static dm_status prepare_save(dmi_host *host, const dm_unet *unet, const dm_sche
                               dmi_safetensors_writer **out) {
     dmi_safetensors_writer *writer;
     *out = NULL;
-    dm_status status = dmi_safetensors_begin(host, &writer);
+    dm_status status = dmi_unet_check_finite(unet, "unet", "", unet->weights->params.data);
+    if (!status) status = dmi_safetensors_begin(host, &writer);
     if (status) return status;
     status = dmi_format_write(host, writer, dmi_format_unet);
     if (!status) status = dmi_unet_write_metadata(host, writer, unet);
@@ -146,7 +147,7 @@ static dm_status read_network(dm_unet **out, dm_context *context, const dmi_safe
      * all of the tensors. */
     status = dmi_unet_check_block(host, file, unet, prefix);
     if (!status) status = dmi_params_allocate(host, params);
-    if (!status) status = dmi_unet_read_block(host, file, unet, prefix, params->data);
+    if (!status) status = dmi_unet_read_block(host, file, unet, prefix, params->data, false);
     if (status) {
         dmi_unet_free(unet);
         return status;

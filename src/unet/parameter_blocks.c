@@ -1,4 +1,5 @@
 /* Blocks of parameters as tensors of a safetensors file, and back. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -80,8 +81,56 @@ dm_status dmi_unet_check_block(dmi_host *host, const dmi_safetensors *file, cons
     return DM_OK;
 }
 
+/* ---- values ---- */
+
+/* Refuses values [count] of a tensor; `subject` begins the text. */
+static dm_status check_finite(const dm_unet *unet, const char *subject, const char *name,
+                              const float *values, size_t count) {
+    size_t i = 0;
+    if (unet->context->kernels->all_finite(values, count)) return DM_OK;
+    while (i < count && isfinite(values[i])) i++;
+    return dmi_fail(&unet->context->host, DM_ERROR_NOT_FINITE,
+                    "%s: element %zu of tensor '%s' is %s", subject, i, name,
+                    i < count && isnan(values[i]) ? "NaN" : "infinite");
+}
+
+dm_status dmi_unet_check_finite(const dm_unet *unet, const char *owner, const char *prefix,
+                                const float *block) {
+    char name[TENSOR_NAME_MAX];
+    const dmi_params *params = &unet->weights->params;
+    if (unet->context->kernels->all_finite(block, params->floats)) return DM_OK;
+    dm_status status = DM_OK;
+    for (int32_t i = 0; !status && i < params->count; i++) {
+        const dmi_param *p = &params->items[i];
+        snprintf(name, sizeof name, "%s%s", prefix, p->name);
+        status = check_finite(unet, owner, name, block + p->offset, p->count);
+    }
+    if (!status) return DM_OK;
+    return dmi_fail(&unet->context->host, status, "%.400s; it was not saved",
+                    unet->context->host.error);
+}
+
+static dm_status check_not_negative(dmi_host *host, const char *subject, const char *name,
+                                    const float *values, size_t count) {
+    for (size_t i = 0; i < count; i++)
+        if (values[i] < 0)
+            return dmi_fail(host, DM_ERROR_BAD_FORMAT,
+                            "%s: element %zu of tensor '%s', a mean of squares, is %g", subject, i,
+                            name, (double)values[i]);
+    return DM_OK;
+}
+
+static dm_status read_param(dmi_host *host, const dmi_safetensors *file, const dm_unet *unet,
+                            const char *name, size_t count, float *values, bool not_negative) {
+    const char *from = dmi_safetensors_from(file);
+    dm_status status = dmi_safetensors_read(host, file, dmi_safetensors_find(file, name), values);
+    if (!status) status = check_finite(unet, from, name, values, count);
+    if (status || !not_negative) return status;
+    return check_not_negative(host, from, name, values, count);
+}
+
 dm_status dmi_unet_read_block(dmi_host *host, const dmi_safetensors *file, const dm_unet *unet,
-                              const char *prefix, float *block) {
+                              const char *prefix, float *block, bool not_negative) {
     char name[TENSOR_NAME_MAX];
     const dmi_params *params = &unet->weights->params;
     size_t largest = 1;
@@ -93,7 +142,7 @@ dm_status dmi_unet_read_block(dmi_host *host, const dmi_safetensors *file, const
     for (int32_t i = 0; !status && i < params->count; i++) {
         const dmi_param *p = &params->items[i];
         snprintf(name, sizeof name, "%s%s", prefix, p->name);
-        status = dmi_safetensors_read(host, file, dmi_safetensors_find(file, name), values);
+        status = read_param(host, file, unet, name, p->count, values, not_negative);
         if (!status) dmi_params_import(p, block, values);
     }
     dmi_free(host, values);

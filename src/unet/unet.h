@@ -85,8 +85,13 @@ static inline float dmi_unet_label_row(int32_t label, int32_t classes) {
  * file that dmi_unet_check_block accepts. */
 dm_status dmi_unet_write_block(dmi_host *host, dmi_safetensors_writer *writer, const dm_unet *unet,
                                const char *prefix, const float *block);
+/* Refuses infinite values and NaN (DM_ERROR_NOT_FINITE) and, with `not_negative`, values below 0
+ * (DM_ERROR_BAD_FORMAT). */
 dm_status dmi_unet_read_block(dmi_host *host, const dmi_safetensors *file, const dm_unet *unet,
-                              const char *prefix, float *block);
+                              const char *prefix, float *block, bool not_negative);
+/* Refuses a block with an infinite value or NaN before it is saved; `owner` begins the text. */
+dm_status dmi_unet_check_finite(const dm_unet *unet, const char *owner, const char *prefix,
+                                const float *block);
 /* Refuses a file that under that prefix lacks one of the network's tensors, or has another one. */
 dm_status dmi_unet_check_block(dmi_host *host, const dmi_safetensors *file, const dm_unet *unet,
                                const char *prefix);

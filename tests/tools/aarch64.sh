@@ -12,7 +12,7 @@ missing=
 command -v "$cc" >/dev/null 2>&1 || missing="$missing gcc-aarch64-linux-gnu"
 command -v "$qemu" >/dev/null 2>&1 || missing="$missing qemu-user"
 command -v pkg-config >/dev/null 2>&1 || missing="$missing pkg-config"
-for pair in openblas=libopenblas-dev zlib=zlib1g-dev jansson=libjansson-dev check=check; do
+for pair in openblas=libopenblas-dev zlib=zlib1g-dev check=check; do
     [ -f "$PKG_CONFIG_LIBDIR/${pair%=*}.pc" ] || missing="$missing ${pair#*=}:arm64"
 done
 if [ -n "$missing" ]; then

@@ -4,7 +4,7 @@
 set -eu
 runner=$1
 shift
-export CK_FORK=no CK_TIMEOUT_MULTIPLIER=50 CK_EXCLUDE_TAGS=slow
+export CK_FORK=no CK_TIMEOUT_MULTIPLIER=50 CK_EXCLUDE_TAGS="slow exhaustive"
 valgrind="valgrind -q --fair-sched=yes --leak-check=full --error-exitcode=9"
 valgrind="$valgrind --errors-for-leak-kinds=definite,indirect,possible"
 sh "$(dirname "$0")/run_suites.sh" "$runner" "$valgrind" "$@"

@@ -269,7 +269,7 @@ START_TEST(partial_reads_take_little_memory) {
     training_begin(&t, &setup);
     training_require(&t, dm_trainer_save(t.trainer, test_path(folder, "file")));
     free(training_read_file(test_path(folder, "file"), &size));
-    t.context->host.limit = t.context->host.used + size / 8; /* the file has four blocks */
+    t.context->host.limit = t.context->host.used + size / 4; /* the file has four blocks */
     training_require(&t, dm_schedule_load(&schedule, t.context, test_path(folder, "file")));
     dm_schedule_destroy(schedule);
     t.context->host.limit = t.context->host.used + size / 2;

@@ -29,7 +29,7 @@ static int entries_of(const char *folder) {
 static void write_text(dmi_host *host, const char *to, const char *text) {
     dmi_file_writer *writer;
     ck_assert_int_eq(dmi_file_begin(host, &writer, to), DMI_OK);
-    ck_assert_int_eq(dmi_file_write(host, writer, text, strlen(text)), DMI_OK);
+    ck_assert_int_eq(dmi_file_write_at(host, writer, text, strlen(text), 0), DMI_OK);
     ck_assert_int_eq(dmi_file_commit(host, writer), DMI_OK);
 }
 
@@ -143,7 +143,7 @@ START_TEST(abandoned) {
     write_text(&host, path, "old");
     dmi_file_writer *writer;
     ck_assert_int_eq(dmi_file_begin(&host, &writer, path), DMI_OK);
-    ck_assert_int_eq(dmi_file_write(&host, writer, "new", 3), DMI_OK);
+    ck_assert_int_eq(dmi_file_write_at(&host, writer, "new", 3, 0), DMI_OK);
     ck_assert_int_eq(entries_of(folder), 2);
     check_text(&host, path, "old");
     dmi_file_abandon(&host, writer);
@@ -172,7 +172,7 @@ START_TEST(a_full_disk) {
     const char bytes[1500] = "new";
     const int32_t begun = dmi_file_begin(&host, &writer, path);
     const int32_t written =
-        begun == DMI_OK ? dmi_file_write(&host, writer, bytes, sizeof bytes) : begun;
+        begun == DMI_OK ? dmi_file_write_at(&host, writer, bytes, sizeof bytes, 0) : begun;
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &before), 0);
     signal(SIGXFSZ, handler);
 
@@ -194,7 +194,7 @@ START_TEST(a_name_that_cannot_be_taken) {
     path_in(folder, "name");
     dmi_file_writer *writer;
     ck_assert_int_eq(dmi_file_begin(&host, &writer, path), DMI_OK);
-    ck_assert_int_eq(dmi_file_write(&host, writer, "new", 3), DMI_OK);
+    ck_assert_int_eq(dmi_file_write_at(&host, writer, "new", 3, 0), DMI_OK);
     ck_assert_int_eq(mkdir(path, 0777), 0);
     ck_assert_int_eq(dmi_file_commit(&host, writer), DMI_ERROR_IO);
     ck_assert_ptr_nonnull(strstr(host.error, "cannot rename"));

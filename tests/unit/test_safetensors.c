@@ -87,6 +87,38 @@ START_TEST(round_trip) {
 }
 END_TEST
 
+/* CRC-32 bit by bit, continued from `sum`, which is 0 at first. */
+static uint32_t slow_crc(uint32_t sum, const void *bytes, size_t size) {
+    const uint8_t *b = bytes;
+    sum = ~sum;
+    for (size_t i = 0; i < 8 * size; i++) {
+        const uint32_t bit = (sum ^ (b[i / 8] >> i % 8)) & 1;
+        sum = sum >> 1 ^ (bit ? 0xedb88320u : 0);
+    }
+    return ~sum;
+}
+
+static uint32_t pair_crc(const char *key, const char *value) {
+    return slow_crc(slow_crc(0, key, strlen(key) + 1), value, strlen(value) + 1);
+}
+
+/* Checksums of the four tensors and of the metadata of sample_writer. */
+static void sample_checksums(uint32_t sums[5]) {
+    static const char *const keys[] = {"crc32.b", "crc32.scalar", "crc32.empty",
+                                       "crc32.a \"quoted\" n\xc3\xa4me"};
+    static const size_t counts[] = {6, 1, 0, 24};
+    sums[4] = pair_crc("steps", "12") + pair_crc("format", "line one\nline \\ two");
+    for (int i = 0; i < 4; i++) {
+        float held[24];
+        char digits[9];
+        for (size_t k = 0; k < counts[i]; k++)
+            held[k] = values[k] + (float)(i == 0 ? 0 : i == 1 ? 9 : 1);
+        sums[i] = slow_crc(0, held, counts[i] * sizeof *held);
+        snprintf(digits, sizeof digits, "%08x", (unsigned)sums[i]);
+        sums[4] += pair_crc(keys[i], digits);
+    }
+}
+
 START_TEST(exact_bytes) {
     dmi_host host = {0};
     const char *path = path_of("sample.safetensors");
@@ -94,13 +126,21 @@ START_TEST(exact_bytes) {
     uint8_t *bytes;
     size_t size;
     ck_assert_int_eq(dmi_file_read(&host, path, &bytes, &size), DMI_OK);
-    static const char header[] =
-        "{\"__metadata__\":{\"steps\":\"12\",\"format\":\"line one\\nline \\\\ two\"},"
+    static const char format[] =
+        "{\"__metadata__\":{\"steps\":\"12\",\"format\":\"line one\\nline \\\\ two\","
+        "\"crc32.b\":\"%08x\",\"crc32.scalar\":\"%08x\",\"crc32.empty\":\"%08x\","
+        "\"crc32.a \\\"quoted\\\" n\xc3\xa4me\":\"%08x\",\"crc32\":\"%08x\"},"
         "\"b\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
         "\"scalar\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[24,28]},"
         "\"empty\":{\"dtype\":\"F32\",\"shape\":[0,5],\"data_offsets\":[28,28]},"
         "\"a \\\"quoted\\\" "
         "n\xc3\xa4me\":{\"dtype\":\"F32\",\"shape\":[2,3,4],\"data_offsets\":[28,124]}}";
+    uint32_t sums[5];
+    char header[sizeof format + 5 * 4]; /* eight digits for "%08x" */
+    sample_checksums(sums);
+    ck_assert_uint_eq((unsigned)snprintf(header, sizeof header, format, sums[0], sums[1], sums[2],
+                                         sums[3], sums[4]),
+                      sizeof header - 1);
     const size_t data = (8 + sizeof header - 1 + 63) / 64 * 64;
     ck_assert_uint_eq(size, data + 124);
     ck_assert_uint_eq(bytes[0] + 256u * bytes[1], data - 8);

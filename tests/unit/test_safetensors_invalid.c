@@ -36,7 +36,8 @@ static const header_case header_cases[] = {
     {"{" A("2", "-8", "0") "}", 8, BAD, "data_offsets -8 to 0 "},
     {"{" A("2", "0", "9223372036854775807") "}", 8, BAD,
      "data_offsets 0 to 9223372036854775807 exceed"},
-    {"{" A("2", "0", "9223372036854775808") "}", 8, BAD, "integer"},
+    {"{" A("2", "0", "9223372036854775808") "}", 8, BAD,
+     "'data_offsets' is not a pair of whole numbers"},
     {"{" A("2", "0.0", "8") "}", 8, BAD, "'a': 'data_offsets' is not a pair of whole numbers"},
     {"{" A("2", "0,8", "8") "}", 8, BAD, "'data_offsets' is not a pair"},
     {"{" A("-2", "0", "8") "}", 8, BAD, "'a': shape[0] is not a whole number"},
@@ -46,7 +47,8 @@ static const header_case header_cases[] = {
      "'a': its size overflows at shape[1]"},
     {"{" A("4611686018427387904", "0", "0") "}", 0, BAD,
      "its size overflows at shape[0], which is 4611686018427387904"},
-    {"{" A("1,1,1,1,1,1,1,1,2", "0", "8") "}", 8, DMI_ERROR_UNSUPPORTED, "'a' has 9 dimensions"},
+    {"{" A("1,1,1,1,1,1,1,1,2", "0", "8") "}", 8, DMI_ERROR_UNSUPPORTED,
+     "'a' has more than 8 dimensions"},
     {"{\"a\":{\"dtype\":\"F33\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8, BAD,
      "'a': unknown dtype 'F33'"},
     {"{\"a\":{\"dtype\":32,\"shape\":[2],\"data_offsets\":[0,8]}}", 8, BAD,
@@ -66,9 +68,9 @@ static const header_case header_cases[] = {
     {" {}", 0, BAD, "does not begin with '{'"},
     {"", 0, BAD, "does not begin with '{'"},
     {"{} {}", 0, BAD, "header, byte"},
-    {"{\"a\":", 0, BAD, "header, byte"},
-    {"{\"a\\u0000b\":1}", 0, BAD, "header, byte"},
-    {"{\"\xff\":1}", 0, BAD, "header, byte"},
+    {"{\"a\":", 0, BAD, "'a' is not described"},
+    {"{\"a\\u0000b\":{}}", 0, BAD, "header, byte"},
+    {"{\"\xff\":{}}", 0, BAD, "header, byte"},
 };
 
 static size_t make_file(uint8_t *bytes, const header_case *c) {

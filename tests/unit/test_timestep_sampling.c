@@ -304,9 +304,9 @@ START_TEST(files_without_losses) {
     training_require(&t, dm_trainer_save(t.trainer, path));
     dm_trainer_destroy(t.trainer);
     uint8_t *bytes = training_read_file(path, &size),
-            *name = memmem(bytes, size, "timesteps.counts", 16);
+            *name = memmem(bytes, size, "\"timesteps.counts", 17);
     ck_assert_ptr_nonnull(name);
-    name[15] = 'S';
+    name[16] = 'S';
     training_write_file(path, bytes, size);
     training_expect(&t, dm_trainer_resume(&t.trainer, t.unet, t.dataset, path), DM_ERROR_NOT_FOUND,
                     "timesteps.counts");
