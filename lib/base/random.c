@@ -9,7 +9,8 @@
 
 enum {
     ROUNDS = 10,
-    BATCH = 64 /* blocks at a time, so that the compiler can vectorise the loops over them */
+    BATCH = 64, /* blocks at a time, so that the compiler can vectorise the loops over them */
+    WORDS = 4 * BATCH
 };
 
 static const uint32_t multiplier[2] = {0xD2511F53u, 0xCD9E8D57u};
@@ -60,10 +61,10 @@ void dmi_random_bits(const dmi_random *at, uint32_t *out, size_t count) {
 }
 
 void dmi_random_uniform(const dmi_random *at, float *out, size_t count) {
-    uint32_t bits[4 * BATCH];
-    for (size_t done = 0; done < count; done += 4 * BATCH) {
-        const size_t wanted = dmi_min_size(count - done, 4 * BATCH);
-        for (uint32_t k = 0; 4 * k < wanted; k++) block_at(at, done / 4 + k, bits + 4 * k);
+    uint32_t bits[WORDS];
+    for (size_t done = 0; done < count; done += WORDS) {
+        const size_t wanted = dmi_min_size(count - done, WORDS);
+        for (size_t k = 0; 4 * k < wanted; k++) block_at(at, done / 4 + k, bits + 4 * k);
         for (size_t k = 0; k < wanted; k++)
             out[done + k] = (float)(int32_t)(bits[k] >> 8) * 0x1p-24f;
     }
@@ -115,7 +116,7 @@ static void cosine_sine(uint32_t bits, float *cosine, float *sine) {
 /* Normals from pairs of numbers: first[k] for the radius, second[k] for the angle. Always a
  * whole batch, so that no value depends on how many are used. */
 static void box_muller(const uint32_t first[2 * BATCH], const uint32_t second[2 * BATCH],
-                       float out[4 * BATCH]) {
+                       float out[WORDS]) {
     float x[2 * BATCH], y[2 * BATCH];
     for (int k = 0; k < 2 * BATCH; k++) {
         const float r = radius(first[k]);
@@ -124,7 +125,7 @@ static void box_muller(const uint32_t first[2 * BATCH], const uint32_t second[2 
         x[k] = r * cosine;
         y[k] = r * sine;
     }
-    for (int k = 0; k < 2 * BATCH; k++) {
+    for (size_t k = 0; k < WORDS / 2; k++) {
         out[2 * k] = x[k];
         out[2 * k + 1] = y[k];
     }
@@ -132,10 +133,10 @@ static void box_muller(const uint32_t first[2 * BATCH], const uint32_t second[2 
 
 void dmi_random_normal(const dmi_random *at, float *out, size_t count) {
     uint32_t first[2 * BATCH], second[2 * BATCH];
-    float last[4 * BATCH];
-    for (size_t done = 0; done < count; done += 4 * BATCH) {
-        const size_t wanted = dmi_min_size(count - done, 4 * BATCH);
-        for (uint32_t k = 0; k < BATCH; k++) {
+    float last[WORDS];
+    for (size_t done = 0; done < count; done += WORDS) {
+        const size_t wanted = dmi_min_size(count - done, WORDS);
+        for (size_t k = 0; k < BATCH; k++) {
             uint32_t block[4];
             block_at(at, done / 4 + k, block);
             first[2 * k] = block[0];
@@ -143,7 +144,7 @@ void dmi_random_normal(const dmi_random *at, float *out, size_t count) {
             first[2 * k + 1] = block[2];
             second[2 * k + 1] = block[3];
         }
-        if (wanted == 4 * BATCH) {
+        if (wanted == WORDS) {
             box_muller(first, second, out + done);
             continue;
         }

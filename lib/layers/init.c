@@ -15,10 +15,10 @@ static float fan_average_bound(const dmi_param *p) {
 /* w [count] = bound * uniform in [-1, 1): the numbers of dmi_random_uniform, many at a time. */
 static void draw_uniform(const dmi_kernels *kernels, float *w, size_t count, const dmi_random *at,
                          float bound) {
-    enum { BLOCKS = 256 };
-    uint32_t words[4 * BLOCKS];
-    for (size_t done = 0; done < count; done += 4 * BLOCKS) {
-        size_t wanted = count - done < 4 * BLOCKS ? count - done : 4 * BLOCKS;
+    enum { WORDS = 1024 }; /* of whole blocks of 4 */
+    uint32_t words[WORDS];
+    for (size_t done = 0; done < count; done += WORDS) {
+        size_t wanted = count - done < WORDS ? count - done : WORDS;
         uint64_t block = ((uint64_t)at->counter[1] << 32 | at->counter[0]) + done / 4;
         const uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32), at->counter[2],
                                      at->counter[3]};

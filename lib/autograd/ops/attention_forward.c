@@ -18,7 +18,7 @@ static int32_t scratch_panels(const dmi_attention_job *job) {
 }
 
 size_t dmi_attention_forward_floats(const dmi_attention_job *job) {
-    size_t of_panel = 2 * dmi_attention_panel_floats(job) + 2 * COLUMNS;
+    size_t of_panel = 2 * (dmi_attention_panel_floats(job) + COLUMNS);
     return (size_t)scratch_panels(job) * of_panel + (size_t)dmi_min(job->pixels, KEYS) * COLUMNS;
 }
 
@@ -39,8 +39,9 @@ static void attend(const dmi_attention_job *job, const forward_scratch *s, int32
     size_t c = (size_t)job->channels, at = (size_t)panel * dmi_attention_panel_floats(job);
     product->multiply(s->scores, COLUMNS, k, c, s->q + at, COLUMNS, keys, COLUMNS, job->width,
                       false);
-    job->kernels->softmax_block(s->scores, s->o + at, s->max + panel * COLUMNS,
-                                s->sum + panel * COLUMNS, job->scale, keys, job->width, first);
+    job->kernels->softmax_block(s->scores, s->o + at, s->max + (size_t)panel * COLUMNS,
+                                s->sum + (size_t)panel * COLUMNS, job->scale, keys, job->width,
+                                first);
     product->multiply_transposed(s->o + at, COLUMNS, v, c, s->scores, COLUMNS, job->width, COLUMNS,
                                  keys, !first);
 }
