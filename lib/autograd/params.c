@@ -35,7 +35,7 @@ int32_t dmi_params_add(dmi_host *host, dmi_params *params, int32_t *index, const
     if (status) return status;
     dmi_param *p = &params->items[params->count];
     memset(p, 0, sizeof *p);
-    strcpy(p->name, name);
+    memcpy(p->name, name, strlen(name) + 1);
     p->rank = rank;
     for (int32_t i = 0; i < 4; i++) p->shape[i] = i < rank ? shape[i] : 1;
     p->transposed = rank > 1 && !not_transposed;

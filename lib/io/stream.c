@@ -151,8 +151,9 @@ int32_t dmi_stream_open(dmi_host *host, dmi_stream **out, const char *path) {
     if (status) return status;
     stream->descriptor = -1;
     dmi_zlib_prepare(&stream->zlib, &stream->memory, host);
-    status = dmi_alloc(host, &stream->path, strlen(path) + 1, path);
-    if (!status) strcpy(stream->path, path);
+    const size_t path_size = strlen(path) + 1;
+    status = dmi_alloc(host, &stream->path, path_size, path);
+    if (!status) memcpy(stream->path, path, path_size);
     if (!status) status = dmi_alloc(host, &stream->input, INPUT_SIZE, path);
     if (!status) status = open_file(host, stream);
     if (status) {

@@ -183,7 +183,7 @@ static const dmi_enum_value random[] = {
     {DM_RANDOM_TORCH, "torch", "PyTorch's CPU generator"},
 };
 
-#define ENUM(name) {"dm_" #name, name, sizeof name / sizeof *name}
+#define ENUM(name) {"dm_" #name, (name), sizeof(name) / sizeof *(name)}
 static const dmi_enum enums[] = {
     ENUM(status), ENUM(member_type), ENUM(log_level), ENUM(schedule_kind), ENUM(series),
     ENUM(preset), ENUM(prediction), ENUM(time_embedding), ENUM(padding), ENUM(weights),

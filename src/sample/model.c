@@ -59,11 +59,12 @@ static void guide(const dm_sampler *s, float *output, const float *conditional,
     const dmi_kernels *kernels = s->context->kernels;
     const dm_sampler_options *o = &s->options;
     size_t n = s->elements;
+    const bool rescale = o->guidance_rescale > 0;
     double mean, conditional_variance, variance;
-    if (o->guidance_rescale > 0) kernels->moments(&mean, &conditional_variance, conditional, n);
+    if (rescale) kernels->moments(&mean, &conditional_variance, conditional, n);
     kernels->combine(output, (float)o->guidance, conditional, (float)(1 - o->guidance),
                      unconditional, n);
-    if (!(o->guidance_rescale > 0)) return;
+    if (!rescale) return;
     kernels->moments(&mean, &variance, output, n);
     if (variance > 0)
         kernels->scale(output, output,

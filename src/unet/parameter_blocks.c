@@ -35,7 +35,7 @@ static dm_status check_entry(dmi_host *host, const char *from, const char *name,
     if (!e)
         return dmi_fail(host, DM_ERROR_NOT_FOUND,
                         "%s: there is no tensor '%s', which the network has", from, name);
-    if (strcmp(e->dtype, "F32"))
+    if (strcmp(e->dtype, "F32") != 0)
         return dmi_fail(host, DM_ERROR_UNSUPPORTED, "%s: tensor '%s' is of type %s; it must be F32",
                         from, name, e->dtype);
     bool same = e->rank == p->rank;
@@ -72,7 +72,8 @@ dm_status dmi_unet_check_block(dmi_host *host, const dmi_safetensors *file, cons
     }
     for (size_t i = 0; i < dmi_safetensors_count(file); i++) {
         const char *name_there = dmi_safetensors_at(file, i)->name;
-        if (strncmp(name_there, prefix, length) || !is_network_name(name_there + length)) continue;
+        if (strncmp(name_there, prefix, length) != 0 || !is_network_name(name_there + length))
+            continue;
         if (dmi_params_find(params, name_there + length) < 0)
             return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
                             "%s: tensor '%s' is not part of the network that its options describe",

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* The first that supports the shape is used. */
+/* The first that supports the shape is used; the last one supports every shape. */
 static const dmi_conv_algorithm *const algorithms[] = {&dmi_conv_winograd, &dmi_conv_product,
                                                        &dmi_conv_im2col};
 
@@ -35,7 +35,7 @@ static bool blas_is_faster(const char *isa, const char *core, const dmi_conv_sha
 const dmi_conv_algorithm *dmi_conv_select(const char *isa, const char *core,
                                           const dmi_conv_shape *shape) {
     size_t i = 0;
-    while (!algorithms[i]->suits(shape)) i++;
+    while (i + 1 < sizeof algorithms / sizeof *algorithms && !algorithms[i]->suits(shape)) i++;
     if (algorithms[i] == &dmi_conv_product && blas_is_faster(isa, core, shape))
         return &dmi_conv_im2col;
     return algorithms[i];

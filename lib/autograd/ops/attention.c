@@ -91,7 +91,7 @@ static void attention_backward(dmi_graph *graph, dmi_node *node) {
 
 /* Two products over all pairs of pixels, for each channel. */
 static double attention_flop(const dmi_graph *graph, const dmi_node *node) {
-    dmi_shape q = dmi_input_shape(graph, node, Q);
+    dmi_shape q = dmi_graph_shape(graph, node->inputs[Q]);
     return 4.0 * (double)dmi_shape_count(q) * q.h * q.w;
 }
 

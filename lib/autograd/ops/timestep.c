@@ -7,12 +7,13 @@
 #include "autograd/ops/check_shape.h"
 
 static int32_t timestep_infer(const dmi_graph *graph, const dmi_node *node, dmi_shape *output) {
-    int32_t n = dmi_input_shape(graph, node, 0).n, channels = node->attr.timestep.channels;
+    int32_t n = dmi_input_shape(graph, node, 0).n, channels = node->attr.timestep.channels,
+            half = channels / 2;
     double shift = (double)node->attr.timestep.shift;
     if (channels < 2)
         return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT,
                         "timestep: %d channels; a sine and a cosine need 2", (int)channels);
-    if (!isfinite(shift) || channels / 2 - shift <= 0)
+    if (!isfinite(shift) || half - shift <= 0)
         return dmi_fail(
             graph->host, DMI_ERROR_INVALID_ARGUMENT,
             "timestep: the frequencies' shift is %g; it must be below half of the %d channels",
