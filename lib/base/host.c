@@ -188,6 +188,7 @@ void dmi_free(dmi_host *host, void *pointer) {
     unreserve(host, header.size);
 }
 
+#undef dmi_fail /* a macro in static analysis */
 int32_t dmi_fail(dmi_host *host, int32_t status, const char *format, ...) {
     char text[sizeof host->error]; /* a copy, since the old text may be among the arguments */
     va_list arguments;

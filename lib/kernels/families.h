@@ -4,6 +4,7 @@
 
 #include "kernels/kernels.h"
 
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): types and parameters cannot have them. */
 #define DMI_ENTRY(result, name, parameters) result DMI_KERNEL(name) parameters;
 #include "kernels/kernels.inc"
 #undef DMI_ENTRY

@@ -89,6 +89,7 @@ static inline void end_streaming(void) {
  * gcc takes such a function for one without effect, and drops calls that it does not inline at
  * once. */
 static inline __attribute__((always_inline)) void prefetch(const float *p, size_t floats) {
+    /* NOLINTNEXTLINE(performance-no-int-to-ptr): arithmetic on pointers must not leave the array */
     __builtin_prefetch((const void *)((uintptr_t)p + floats * sizeof *p));
 }
 

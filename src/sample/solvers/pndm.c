@@ -37,6 +37,7 @@ static dmi_stage multistep(const dmi_path *path, int32_t i, history_entries *ent
         return s;
     }
     double distance = dmi_sum_begin_slope(&s.update, DMI_X, path->levels[i], path->levels[i + 1]);
+    /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): order is 1 to 4 */
     s.update.factors[DMI_EPS] = distance * weights[order - 1][0];
     for (int32_t k = 1; k < order; k++) {
         entry += entries(path, i - k);
