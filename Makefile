@@ -192,6 +192,7 @@ uninstall:
 
 include tests/tests.mk
 include tests/abi/abi.mk
+include tests/static/static.mk
 
 # ---- clean, help ----
 
@@ -217,6 +218,7 @@ make check-layers      only the layers: includes never point upward             
 make check-abi         the public interface against the committed tables        5 s
 make check-build       exported symbols, instructions, install, examples        15 s
 make test-run          all suites, or SUITE                                     2 min
+make check-static      clang-tidy, cppcheck and gcc -fanalyzer; FILES: only these    4 min
 make sanitize          suites with ASan and UBSan, in $(BUILD)/sanitize            3 min
 make tsan              suites with threads and TSan, in $(BUILD)/tsan              1 min
 make valgrind          suites under valgrind                                    slow
