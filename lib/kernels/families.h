@@ -4,7 +4,7 @@
 
 #include "kernels/kernels.h"
 
-/* NOLINTNEXTLINE(bugprone-macro-parentheses): types and parameters cannot have them. */
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): types and lists of parameters have none */
 #define DMI_ENTRY(result, name, parameters) result DMI_KERNEL(name) parameters;
 #include "kernels/kernels.inc"
 #undef DMI_ENTRY

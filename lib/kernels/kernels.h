@@ -82,7 +82,7 @@ typedef struct dmi_norm {
 
 typedef struct dmi_kernels {
     const char *isa; /* "base", "v3", "v4" */
-/* NOLINTNEXTLINE(bugprone-macro-parentheses): types and parameters cannot have them. */
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): types and lists of parameters have none */
 #define DMI_ENTRY(result, name, parameters) result(*name) parameters;
 #include "kernels/kernels.inc"
 #undef DMI_ENTRY

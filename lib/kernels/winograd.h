@@ -28,14 +28,14 @@ typedef struct dmi_epilogue {
 } dmi_epilogue;
 
 typedef struct dmi_winograd {
-/* NOLINTNEXTLINE(bugprone-macro-parentheses): types and parameters cannot have them. */
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): types and lists of parameters have none */
 #define DMI_ENTRY(result, name, parameters) result(*name) parameters;
 #include "kernels/winograd.inc"
 #undef DMI_ENTRY
 } dmi_winograd;
 
 #ifdef DMI_ISA
-/* NOLINTNEXTLINE(bugprone-macro-parentheses): types and parameters cannot have them. */
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): types and lists of parameters have none */
 #define DMI_ENTRY(result, name, parameters) result DMI_KERNEL(winograd_##name) parameters;
 #include "kernels/winograd.inc"
 #undef DMI_ENTRY

@@ -155,7 +155,7 @@ static dm_status finish(dm_sampler *s, float *images, size_t elements) {
             return dmi_fail(&s->context->host, DM_ERROR_WRONG_STATE,
                             "sampler: the held run has %d steps left",
                             (int)dmi_run_steps_left(s->held));
-        /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): checked by the line above */
+        /* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): refused above if NULL */
         memcpy(images, s->held->images, image_floats(s->held) * sizeof *images);
     }
     release_held(s);
