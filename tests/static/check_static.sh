@@ -37,7 +37,7 @@ find_tool() {
         case $(version_of "$program"). in "$version".*) return 0 ;; esac
     done
     missing="$missing $tool-$version"
-    said="$said, $tool left out, not installed"
+    said="$said, $tool left out, version $version not installed"
     return 1
 }
 # record TOOL STATUS
