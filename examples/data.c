@@ -2,6 +2,7 @@
 #include "data.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,11 +15,12 @@ enum { PATH_SIZE = 4096 };
 
 /* PNG files found, with their labels, or -1 for no class. */
 typedef struct file_list {
+    const char *program;
     char **paths;
     int32_t *labels;
     size_t count, capacity;
     int32_t classes;
-    int out_of_memory;
+    int out_of_memory, unreadable; /* unreadable: after printing which */
 } file_list;
 
 static int is_folder(const char *path) {
@@ -48,20 +50,28 @@ static void add_file(file_list *f, const char *path, int32_t label) {
     if (!f->out_of_memory) f->count++;
 }
 
-/* The PNG files of a folder and, if `recurse`, those of the folders in it, each of which is a
- * class. Sorted by name, so that the same folder gives the same dataset everywhere. */
-static void find_files(file_list *f, const char *folder, int32_t label, int recurse) {
+static void refuse(file_list *f, const char *path, int reason) {
+    fprintf(stderr, "%s: %s: %s\n", f->program, path, strerror(reason));
+    f->unreadable = 1;
+}
+
+/* The PNG files of a folder and, if `top`, those of the folders in it, each of which is a class.
+ * Sorted by name, so that the same folder gives the same dataset everywhere. Whether the path at
+ * the top is a folder at all is left to the library. */
+static void find_files(file_list *f, const char *folder, int32_t label, int top) {
     struct dirent **entries;
     int count = scandir(folder, &entries, NULL, alphasort);
+    if (count < 0 && !top) refuse(f, folder, errno);
     for (int i = 0; i < count; i++) {
         char path[PATH_SIZE];
         const char *name = entries[i]->d_name;
         int fits = snprintf(path, sizeof path, "%s/%s", folder, name) < (int)sizeof path;
-        if (fits && !f->out_of_memory && name[0] != '.') {
+        if (!fits) refuse(f, name, ENAMETOOLONG);
+        if (fits && !f->out_of_memory && !f->unreadable && name[0] != '.') {
             size_t before = f->count;
             if (!is_folder(path)) {
                 if (is_png_name(name)) add_file(f, path, label);
-            } else if (recurse) {
+            } else if (top) {
                 find_files(f, path, f->classes, 0);
                 f->classes += f->count > before;
             }
@@ -121,12 +131,13 @@ int32_t open_data(dm_dataset **out, dm_context *context, const char *program, co
     if (!strcmp(path, "builtin"))
         return dm_dataset_create_shapes(out, context, builtin.size, builtin.count, builtin.seed);
     fprintf(stderr, "reading %s\n", path);
-    file_list f = {0};
+    file_list f = {.program = program};
     find_files(&f, path, -1, 1);
-    int32_t status = f.out_of_memory ? DM_ERROR_OUT_OF_MEMORY
-                     : f.count       ? open_files(out, context, program, &f)
-                                     : dm_dataset_load_cifar10(out, context, path, split);
-    if (status && !f.count)
+    int32_t status = f.unreadable      ? REPORTED
+                     : f.out_of_memory ? DM_ERROR_OUT_OF_MEMORY
+                     : f.count         ? open_files(out, context, program, &f)
+                                       : dm_dataset_load_cifar10(out, context, path, split);
+    if (status && !f.count && !f.unreadable)
         fprintf(stderr,
                 "%s: --data is 'builtin', CIFAR-10's archive or folder, or a folder of PNG files "
                 "(each folder in it is a class)\n",
