@@ -216,7 +216,7 @@ make check-quick       check-source and the suites that are fast                
 make check-source      layers, forbidden calls, file length, format, header     4 s
 make check-layers      only the layers: includes never point upward             1 s
 make check-abi         the public interface against the committed tables        5 s
-make check-build       exported symbols, instructions, install, examples        15 s
+make check-build       exported symbols, instructions, install, programs        30 s
 make test-run          all suites, or SUITE                                     2 min
 make check-static      clang-tidy, cppcheck and gcc -fanalyzer; FILES: only these    4 min
 make sanitize          suites with ASan and UBSan, in $(BUILD)/sanitize            3 min

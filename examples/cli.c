@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "interrupt.h"
+
 const char weights_help[] =
     "Which of a checkpoint's weights: default (the first EMA if there is one), trained, ema, "
     "ema_1, ema_2 or ema_3";
@@ -29,6 +31,10 @@ int read_command_line(const char *program, int argc, const char **argv,
                       const struct poptOption *options) {
     poptContext arguments = poptGetContext(program, argc, argv, options, 0);
     int result;
+    if (!arguments) {
+        fprintf(stderr, "%s: out of memory\n", program);
+        return 1;
+    }
     while ((result = poptGetNextOpt(arguments)) >= 0) continue;
     const char *extra = result == -1 ? poptPeekArg(arguments) : NULL;
     if (result < -1) {
@@ -157,6 +163,10 @@ dm_context *create_context(const char *program, int32_t threads, uint64_t memory
 
 void print_error(const char *program, const dm_context *context, int32_t status) {
     if (status == DM_OK || status == REPORTED) return;
+    if (status == DM_ERROR_CANCELLED && interrupt_signal()) {
+        fprintf(stderr, "%s: stopped by a signal: %s\n", program, strsignal(interrupt_signal()));
+        return;
+    }
     const char *text = dm_context_error(context);
     fprintf(stderr, "%s: %s\n", program, *text ? text : dm_status_message(status));
 }

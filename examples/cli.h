@@ -49,8 +49,8 @@ int make_folder(const char *program, const char *path);
 /* A context, or NULL after printing why not. memory_limit in bytes, 0: none; profile 0 or 1. */
 dm_context *create_context(const char *program, int32_t threads, uint64_t memory_limit,
                            int32_t profile);
-/* Prints the context's error text, or the status's message if there is none; nothing for
- * REPORTED. */
+/* Prints the context's error text, or the status's message if there is none, or the signal that
+ * stopped the run; nothing for REPORTED. */
 void print_error(const char *program, const dm_context *context, int32_t status);
 
 #endif

@@ -1,15 +1,15 @@
 /* A diffusion model in a few minutes: trains a small network on generated shapes of
  * ten kinds, then samples from it with DDIM (50 steps) and DDPM (every timestep). */
 #include <diffusion.h>
-#include <errno.h>
 #include <limits.h>
 #include <popt.h>
 #include <signal.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "cli.h"
 #include "image_write.h"
+#include "interrupt.h"
+#include "output.h"
 #include "progress.h"
 
 enum {
@@ -26,17 +26,6 @@ enum {
     ANIMATION_FRAMES = 25
 };
 
-/* For the signal handler. */
-static dm_trainer *volatile training;
-static dm_sampler *volatile sampling;
-
-/* The first Ctrl-C cancels the work in progress; a second one ends the program. */
-static void on_interrupt(int signal_number) {
-    signal(signal_number, SIG_DFL);
-    if (training) dm_trainer_cancel(training);
-    if (sampling) dm_sampler_cancel(sampling);
-}
-
 typedef struct job {
     dm_context *context;
     dm_schedule *schedule;
@@ -48,32 +37,30 @@ typedef struct job {
     int steps, ddpm_steps, seed;
 } job;
 
-static char *path_in(const job *j, const char *name, char path[1024]) {
-    snprintf(path, 1024, "%s/%s", j->out, name);
+static char *path_in(const job *j, const char *name, char path[OUTPUT_PATH_SIZE]) {
+    snprintf(path, OUTPUT_PATH_SIZE, "%s/%s", j->out, name);
     return path;
 }
 
 /* ---- training ---- */
 
 typedef struct training_log {
-    dm_context *context;
     progress line;
-    FILE *csv;
+    output csv;
     double loss; /* running mean */
 } training_log;
 
+/* Stops after a signal, or if loss.csv cannot be written. */
 static int32_t on_trained(void *user, const dm_train_stats *s) {
     training_log *l = user;
     char detail[64];
     l->loss = s->step == 1 ? s->loss : 0.98 * l->loss + 0.02 * s->loss;
-    if (fprintf(l->csv, "%llu,%.6f,%.6f\n", (unsigned long long)s->step, s->loss,
-                s->gradient_norm) < 0) {
-        dm_callback_fail(l->context, "loss.csv cannot be written");
-        return 1;
-    }
+    output_print(&l->csv, "%llu,%.6f,%.6f\n", (unsigned long long)s->step, s->loss,
+                 s->gradient_norm);
+    if (output_flush(&l->csv)) return 1;
     snprintf(detail, sizeof detail, "loss %.4f", l->loss);
     progress_update(&l->line, s->step, detail);
-    return 0;
+    return interrupt_signal() != 0;
 }
 
 /* A network of 0.7 million parameters. */
@@ -104,33 +91,39 @@ static dm_trainer_options training_options(int steps) {
     return o;
 }
 
-/* After Ctrl-C, what was trained so far counts. */
-static int32_t train(job *j) {
+/* After a signal, what was trained so far counts. *stop becomes the signal. */
+static dm_status train_steps(job *j, training_log *l, int *stop) {
     dm_trainer_options o = training_options(j->steps);
     dm_trainer *trainer;
-    char path[1024], time[32];
+    char time[32];
     uint64_t done = 0;
-    training_log l = {.context = j->context, .csv = fopen(path_in(j, "loss.csv", path), "w")};
-    if (!l.csv) {
-        fprintf(stderr, "demo: %s: %s\n", path, strerror(errno));
-        return REPORTED;
-    }
-    fprintf(l.csv, "step,loss,gradient_norm\n");
     dm_status status = dm_trainer_create(&trainer, j->unet, j->schedule, j->dataset, &o);
-    if (!status) {
-        training = trainer;
-        progress_begin(&l.line, "training", 0, (uint64_t)j->steps);
-        status = dm_trainer_run(trainer, (uint64_t)j->steps, on_trained, &l);
-        training = NULL;
-        dm_trainer_get_step(trainer, &done);
-        printf("trained  %llu steps of %d images in %s, loss %.4f\n", (unsigned long long)done,
-               BATCH, duration(progress_end(&l.line), time), l.loss);
-        if (status == DM_ERROR_CANCELLED) status = DM_OK;
-        if (!status) status = dm_trainer_get_ema(trainer, 0, j->ema);
-        dm_trainer_destroy(trainer);
-    }
-    fclose(l.csv);
+    if (status) return status;
+    progress_begin(&l->line, "training", 0, (uint64_t)j->steps);
+    status = dm_trainer_run(trainer, (uint64_t)j->steps, on_trained, l);
+    *stop = interrupt_take();
+    dm_trainer_get_step(trainer, &done);
+    printf("trained  %llu steps of %d images in %s, loss %.4f\n", (unsigned long long)done, BATCH,
+           duration(progress_end(&l->line), time), l->loss);
+    if (status == DM_ERROR_CANCELLED) status = DM_OK;
+    if (!status) status = dm_trainer_get_ema(trainer, 0, j->ema);
+    dm_trainer_destroy(trainer);
     return status;
+}
+
+/* Trains and saves the network, even if loss.csv could not be written to its end. */
+static int32_t train(job *j, int *stop) {
+    char path[OUTPUT_PATH_SIZE];
+    training_log l = {.loss = 0};
+    output_open(&l.csv, path_in(j, "loss.csv", path), "w");
+    output_print(&l.csv, "step,loss,gradient_norm\n");
+    if (output_flush(&l.csv)) return output_close(&l.csv, "demo") ? REPORTED : DM_OK;
+    int32_t status = train_steps(j, &l, stop);
+    int lost = output_close(&l.csv, "demo");
+    path_in(j, "model.safetensors", path);
+    if (!status) status = dm_unet_save(j->ema, j->schedule, path);
+    if (!status) printf("saved    %s\n", path);
+    return status ? status : lost ? REPORTED : DM_OK;
 }
 
 /* ---- sampling ---- */
@@ -143,6 +136,7 @@ typedef struct sampling_log {
 static int32_t on_sampled(void *user, const dm_sampler_progress *p) {
     sampling_log *l = user;
     progress_update(&l->line, (uint64_t)p->step, "");
+    if (interrupt_signal()) return 1;
     return l->animation ? animation_add(l->animation, p) : 0;
 }
 
@@ -159,9 +153,7 @@ static dm_status run_sampler(job *j, const dm_sampler_options *o, sampling_log *
     r.progress_user = l;
     dm_status status = dm_sampler_create(&sampler, j->ema, j->schedule, o);
     if (status) return status;
-    sampling = sampler;
     status = dm_sampler_run(sampler, &r, images, ELEMENTS);
-    sampling = NULL;
     dm_sampler_destroy(sampler);
     return status;
 }
@@ -172,7 +164,7 @@ static dm_status sample(job *j, dm_solver solver, int32_t steps, const char *fil
     const char *name = dm_enum_name("dm_solver", solver);
     sampling_log l = {.animation = frames};
     dm_sampler_options o;
-    char path[1024], time[32];
+    char path[OUTPUT_PATH_SIZE], time[32];
     dm_sampler_options_init(&o, sizeof o);
     o.solver = solver;
     o.steps = steps;
@@ -194,7 +186,7 @@ static dm_status create(job *j) {
     dm_schedule_options s;
     dm_unet_options network = network_options();
     uint64_t seed = (uint64_t)j->seed;
-    char path[1024];
+    char path[OUTPUT_PATH_SIZE];
     dm_schedule_options_init(&s, sizeof s);
     s.timesteps = TIMESTEPS;
     j->grid = grid_options(IMAGES, SIZE, SIZE, 3, CLASSES, SCALE);
@@ -212,15 +204,13 @@ static dm_status create(job *j) {
 }
 
 static int32_t run(job *j) {
-    char path[1024];
+    char path[OUTPUT_PATH_SIZE];
+    int stop = 0;
     int32_t status = create(j);
-    if (!status) status = train(j);
-    path_in(j, "model.safetensors", path);
-    if (!status) status = dm_unet_save(j->ema, j->schedule, path);
-    if (!status) printf("saved    %s\n", path);
-    if (!status)
-        status =
-            animation_create(&j->animation, j->context, &j->grid, DDIM_STEPS, ANIMATION_FRAMES);
+    if (!status) status = train(j, &stop);
+    /* Ctrl-C goes on to the samples; other signals ask for the end. */
+    if (status || (stop && stop != SIGINT)) return status;
+    status = animation_create(&j->animation, j->context, &j->grid, DDIM_STEPS, ANIMATION_FRAMES);
     if (!status) status = sample(j, DM_SOLVER_DDIM, DDIM_STEPS, "ddim.png", &j->animation);
     path_in(j, "denoising.png", path);
     if (!status) status = animation_write(&j->animation, path);
@@ -242,6 +232,7 @@ int main(int argc, const char **argv) {
         {"threads", 't', POPT_ARG_INT | shown, &threads, 0, "0: one for each processor", "N"},
         {"seed", 0, POPT_ARG_INT | shown, &j.seed, 0, "The same seed gives the same images", "N"},
         POPT_AUTOHELP POPT_TABLEEND};
+    open_standard_streams("demo");
     if (read_command_line("demo", argc, argv, options) ||
         check_range("demo", "steps", j.steps, 1, INT_MAX) ||
         check_range("demo", "ddpm-steps", j.ddpm_steps, 1, TIMESTEPS) ||
@@ -252,7 +243,8 @@ int main(int argc, const char **argv) {
     if (make_folder("demo", out)) return 1;
     j.context = create_context("demo", threads, 0, 0);
     if (!j.context) return 1;
-    signal(SIGINT, on_interrupt);
+    ignore_write_signals();
+    interrupt_begin();
     int32_t status = run(&j);
     print_error("demo", j.context, status);
     animation_destroy(&j.animation);
@@ -261,5 +253,5 @@ int main(int argc, const char **argv) {
     dm_schedule_destroy(j.schedule);
     dm_dataset_destroy(j.dataset);
     dm_context_destroy(j.context);
-    return status ? 1 : 0;
+    return interrupt_exit_status(status);
 }

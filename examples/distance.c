@@ -8,6 +8,8 @@
 #include "cli.h"
 #include "data.h"
 #include "frechet.h"
+#include "interrupt.h"
+#include "output.h"
 #include "progress.h"
 #include "sampler_options.h"
 
@@ -60,6 +62,7 @@ static dm_status add_data(job *j, frechet_set *set, uint64_t first) {
                                           j->elements, NULL);
         if (!status) status = dm_image_from_u8(images, pixels, size * j->elements);
         if (!status) status = frechet_add(j->features, set, images, size);
+        if (!status && interrupt_signal()) status = DM_ERROR_CANCELLED;
     }
     free(pixels);
     free(images);
@@ -69,7 +72,7 @@ static dm_status add_data(job *j, frechet_set *set, uint64_t first) {
 static int32_t on_step(void *user, const dm_sampler_progress *p) {
     job *j = user;
     progress_update(&j->line, p->first * (uint64_t)p->steps + (uint64_t)p->step * p->count, "");
-    return 0;
+    return interrupt_signal() != 0;
 }
 
 /* Adds `count` samples of all classes in turn. */
@@ -116,12 +119,11 @@ static int32_t print_result(const job *j, const double *distances) {
     if (!j->real) printf(" in %.1f s", seconds);
     printf("\n");
     if (!j->table) return DM_OK;
-    FILE *file = fopen(j->table, "a");
-    int bad = !file || fprintf(file, "%s,%d,%g,%.2f,%.4f,%.4f\n", name, steps, j->sampler.guidance,
-                               seconds, mean, deviation) < 0;
-    if (file) bad |= fclose(file) != 0;
-    if (bad) fprintf(stderr, "distance: %s cannot be written\n", j->table);
-    return bad ? REPORTED : DM_OK;
+    output table;
+    if (!output_open(&table, j->table, "a"))
+        output_print(&table, "%s,%d,%g,%.2f,%.4f,%.4f\n", name, steps, j->sampler.guidance, seconds,
+                     mean, deviation);
+    return output_close(&table, "distance") ? REPORTED : DM_OK;
 }
 
 static int32_t measure(job *j) {
@@ -195,10 +197,13 @@ static int read_options(job *j, int argc, const char **argv) {
 
 int main(int argc, const char **argv) {
     static job j = {.data = "builtin", .count = 1024, .seed = 1000, .repeat = 1};
+    open_standard_streams("distance");
     if (read_options(&j, argc, argv)) {
         dm_context_destroy(j.context);
         return 2;
     }
+    ignore_write_signals();
+    interrupt_begin();
     int32_t status = run(&j);
     print_error("distance", j.context, status);
     frechet_destroy(j.features);
@@ -206,5 +211,5 @@ int main(int argc, const char **argv) {
     dm_unet_destroy(j.unet);
     dm_schedule_destroy(j.schedule);
     dm_context_destroy(j.context);
-    return status ? 1 : 0;
+    return interrupt_exit_status(status);
 }

@@ -6,7 +6,9 @@
 
 #include "cli.h"
 #include "data.h"
+#include "interrupt.h"
 #include "member_options.h"
+#include "output.h"
 #include "progress.h"
 
 enum { BUILTIN_COUNT = 10000, BUILTIN_SEED = 2 }; /* other shapes than those of training */
@@ -40,7 +42,7 @@ static int32_t on_batch(void *user, uint64_t done, uint64_t total) {
     progress *line = user;
     line->total = total;
     progress_update(line, done, "");
-    return 0;
+    return interrupt_signal() != 0;
 }
 
 static void print_result(const dm_evaluation *r) {
@@ -112,15 +114,18 @@ static int read_options(job *j, int argc, const char **argv) {
 
 int main(int argc, const char **argv) {
     static job j;
+    open_standard_streams("evaluate");
     if (read_options(&j, argc, argv)) {
         dm_context_destroy(j.context);
         return 2;
     }
+    ignore_write_signals();
+    interrupt_begin();
     int32_t status = run(&j);
     print_error("evaluate", j.context, status);
     dm_dataset_destroy(j.dataset);
     dm_unet_destroy(j.unet);
     dm_schedule_destroy(j.schedule);
     dm_context_destroy(j.context);
-    return status ? 1 : 0;
+    return interrupt_exit_status(status);
 }

@@ -125,5 +125,6 @@ dm_status print_profile(FILE *to, const dm_context *context, double runs, double
     }
     free(rows);
     free(sums);
+    if (!status && (fflush(to) || ferror(to))) status = DM_ERROR_IO;
     return status;
 }

@@ -14,7 +14,8 @@ typedef struct machine_limits {
 /* Prints the profile of a context created with `profile`, whose rows cover `runs` steps or runs of
  * `seconds` each: sums by operation and part, then the `rows_max` most expensive rows by shape. If
  * `limits` is not NULL, two more columns: the lower bound of the time by the machine's limits, of
- * operations or of memory traffic, and its share of the measured time. */
+ * operations or of memory traffic, and its share of the measured time. DM_ERROR_IO if `to` cannot
+ * be written. */
 dm_status print_profile(FILE *to, const dm_context *context, double runs, double seconds,
                         int32_t rows_max, const machine_limits *limits);
 

@@ -8,20 +8,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "output.h"
+
 /* ---- reading the files of a run ---- */
+
+/* What cannot be read is left out: that is no reason to end a run. */
+static void warn(const char *program, const char *path, int reason) {
+    fprintf(stderr, "%s: warning: %s cannot be read for the report: %s\n", program, path,
+            strerror(reason));
+}
 
 typedef struct curve {
     double *step, *loss;
     size_t count;
 } curve;
 
-static void read_losses(curve *c, const char *folder) {
-    char path[1200], line[256];
-    snprintf(path, sizeof path, "%s/loss.csv", folder);
+/* Returns 0 or the reason why not all losses could be read. */
+static int read_losses(curve *c, const char *path) {
+    char line[256];
     FILE *f = fopen(path, "r");
     size_t capacity = 0;
+    int reason = 0;
     *c = (curve){0};
-    if (!f) return;
+    if (!f) return errno;
     while (fgets(line, sizeof line, f)) {
         double step, loss;
         if (sscanf(line, "%lf,%lf", &step, &loss) != 2) continue;
@@ -31,12 +40,17 @@ static void read_losses(curve *c, const char *folder) {
                    *losses = steps ? realloc(c->loss, capacity * sizeof *losses) : NULL;
             if (steps) c->step = steps;
             if (losses) c->loss = losses;
-            if (!losses) break;
+            if (!losses) {
+                reason = ENOMEM;
+                break;
+            }
         }
         c->step[c->count] = step;
         c->loss[c->count++] = loss;
     }
-    fclose(f);
+    if (ferror(f)) reason = errno;
+    fclose(f); /* which was only read */
+    return reason;
 }
 
 static int is_grid(const struct dirent *entry) {
@@ -133,37 +147,49 @@ static void write_curve(FILE *f, const curve *c) {
 
 /* ---- images, embedded in the page ---- */
 
-static int write_base64(FILE *out, const char *path) {
+/* Returns 0 or the reason why the file cannot be read. */
+static int write_base64(FILE *out, FILE *f) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     unsigned char in[3];
     size_t got;
-    FILE *f = fopen(path, "rb");
-    if (!f) return 1;
     while ((got = fread(in, 1, 3, f)) > 0) {
         unsigned bits =
             (unsigned)in[0] << 16 | (got > 1 ? (unsigned)in[1] << 8 : 0) | (got > 2 ? in[2] : 0u);
         for (size_t i = 0; i < 4; i++)
             putc(i <= got ? digits[bits >> (18 - 6 * i) & 63] : '=', out);
     }
-    fclose(f);
-    return 0;
+    return ferror(f) ? errno : 0;
 }
 
-static void write_grids(FILE *f, const char *folder) {
+/* A grid that cannot be read is left out, with a warning. */
+static void write_grid_of(FILE *f, const char *program, const char *path, unsigned long long step) {
+    FILE *image = fopen(path, "rb");
+    int reason = image ? 0 : errno;
+    if (image) {
+        fprintf(f, "<figure><img alt='samples after %llu steps' src='data:image/png;base64,", step);
+        reason = write_base64(f, image);
+        fprintf(f, "'><figcaption>after %llu steps</figcaption></figure>\n", step);
+        fclose(image); /* which was only read */
+    }
+    if (reason) warn(program, path, reason);
+}
+
+static void write_grids(FILE *f, const char *program, const char *folder) {
     struct dirent **found;
     char path[1500];
     int count = scandir(folder, &found, is_grid, by_step);
+    if (count < 0) {
+        warn(program, folder, errno);
+        return;
+    }
     if (count > 0) fprintf(f, "<h2>Samples</h2>\n<div class='grids'>\n");
     for (int i = 0; i < count; i++) {
-        unsigned long long step = step_of(found[i]);
         snprintf(path, sizeof path, "%s/%s", folder, found[i]->d_name);
-        fprintf(f, "<figure><img alt='samples after %llu steps' src='data:image/png;base64,", step);
-        write_base64(f, path);
-        fprintf(f, "'><figcaption>after %llu steps</figcaption></figure>\n", step);
+        write_grid_of(f, program, path, step_of(found[i]));
         free(found[i]);
     }
     if (count > 0) fprintf(f, "</div>\n");
-    if (count >= 0) free(found);
+    free(found);
 }
 
 static void write_escaped(FILE *f, const char *text, size_t length) {
@@ -199,30 +225,34 @@ static const char style[] =
     "figure img{display:block;max-width:100%;image-rendering:pixelated}"
     "figcaption,.note{color:#5a6473;font-size:.85rem}";
 
-int write_report(const char *path, const char *folder, const char *title, const char *facts) {
-    char temporary[1200];
+int write_report(const char *program, const char *path, const char *folder, const char *title,
+                 const char *facts) {
+    char losses[OUTPUT_PATH_SIZE], *text = NULL;
+    size_t size = 0;
     curve c;
-    snprintf(temporary, sizeof temporary, "%s.part", path);
-    FILE *f = fopen(temporary, "w");
-    if (!f) {
-        fprintf(stderr, "%s: %s\n", temporary, strerror(errno));
-        return 1;
-    }
-    read_losses(&c, folder);
-    fprintf(f,
+    FILE *f = open_memstream(&text, &size);
+    int bad = !f;
+    if (f) {
+        snprintf(losses, sizeof losses, "%s/loss.csv", folder);
+        int unread = read_losses(&c, losses);
+        if (unread) warn(program, losses, unread);
+        fprintf(
+            f,
             "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><meta name='viewport' "
             "content='width=device-width'>"
             "<title>%s</title><style>%s</style></head><body>\n<h1>%s</h1>\n",
             title, style, title);
-    write_facts(f, facts);
-    write_curve(f, &c);
-    write_grids(f, folder);
-    fprintf(f, "</body></html>\n");
-    free(c.step);
-    free(c.loss);
-    int bad = ferror(f);
-    bad |= fclose(f);
-    if (!bad) bad = rename(temporary, path);
-    if (bad) fprintf(stderr, "%s: %s\n", path, strerror(errno));
-    return bad != 0;
+        write_facts(f, facts);
+        write_curve(f, &c);
+        write_grids(f, program, folder);
+        fprintf(f, "</body></html>\n");
+        free(c.step);
+        free(c.loss);
+        bad = ferror(f);
+        bad |= fclose(f) != 0;
+    }
+    if (bad) fprintf(stderr, "%s: %s: out of memory\n", program, path);
+    else bad = write_file(program, path, text, size);
+    free(text);
+    return bad;
 }

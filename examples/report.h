@@ -8,6 +8,7 @@
 
 /* Writes `path` from loss.csv ("step,loss,..." after a title line) and the files samples-<step>.png
  * in `folder`. `facts` is a table with lines "name<tab>value". 0, or 1 after printing why not. */
-int write_report(const char *path, const char *folder, const char *title, const char *facts);
+int write_report(const char *program, const char *path, const char *folder, const char *title,
+                 const char *facts);
 
 #endif

@@ -1,6 +1,6 @@
 /* Samples images with a trained network: a grid, single files, or an animation of the sampling. */
 #include <diffusion.h>
-#include <signal.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,20 +8,14 @@
 #include "cli.h"
 #include "image_read.h"
 #include "image_write.h"
+#include "interrupt.h"
+#include "output.h"
 #include "profile_table.h"
 #include "progress.h"
 #include "sample_options.h"
 #include "sampler_options.h"
 
 enum { PROFILE_ROWS = 40, ANIMATION_FRAMES = 40 };
-
-static dm_sampler *volatile running; /* for the signal handler */
-
-/* The first Ctrl-C cancels the run after the step in progress; a second one ends the program. */
-static void on_interrupt(int signal_number) {
-    signal(signal_number, SIG_DFL);
-    if (running) dm_sampler_cancel(running);
-}
 
 typedef struct job {
     sample_options o;
@@ -36,12 +30,20 @@ typedef struct job {
     int32_t *labels;
     progress line;
     animation animation;
+    dm_status profiled; /* a profile that cannot be printed is reported after the images */
 } job;
 
 static int32_t on_step(void *user, const dm_sampler_progress *p) {
     job *j = user;
     progress_update(&j->line, p->first * (uint64_t)p->steps + (uint64_t)p->step * p->count, "");
+    if (interrupt_signal()) return 1;
     return j->animation.frames ? animation_add(&j->animation, p) : 0;
+}
+
+static int32_t on_inverted(void *user, const dm_sampler_progress *p) {
+    (void)user;
+    (void)p;
+    return interrupt_signal() != 0;
 }
 
 /* ---- inputs ---- */
@@ -142,6 +144,7 @@ static dm_status vary_image(job *j, float *inverted) {
     r.image_elements = n;
     r.labels = j->labels;
     r.label_count = j->labels ? 1 : 0;
+    r.progress = on_inverted;
     dm_status status = dm_sampler_invert(j->sampler, &r, inverted, n);
     if (!status) status = initial_noise(j, j->o.request.seed, count, j->noise);
     for (size_t i = 0; !status && i < count; i++)
@@ -181,21 +184,18 @@ static dm_status sample(job *j, float *images) {
     dm_sampler_request r = make_request(j);
     char time[32];
     int32_t steps = dm_sampler_steps(j->sampler), done = (int32_t)(r.strength * steps + 0.5);
-    running = j->sampler;
-    signal(SIGINT, on_interrupt);
     dm_status status = !j->noise         ? DM_OK
                        : o->between >= 0 ? interpolate_seeds(j)
                                          : vary_image(j, images);
     progress_begin(&j->line, "sampling", 0,
                    r.count * (uint64_t)(done < 1 ? 1 : done) * (uint64_t)r.repaint_repetitions);
     if (!status) status = dm_sampler_run(j->sampler, &r, images, r.count * j->elements);
-    signal(SIGINT, SIG_DFL);
-    running = NULL;
     double seconds = progress_end(&j->line);
     if (status) return status;
     fprintf(stderr, "%d images, %s, %d steps, in %s\n", o->count,
             dm_enum_name("dm_solver", o->sampler.solver), (int)steps, duration(seconds, time));
-    return o->profile ? print_profile(stderr, j->context, 1, seconds, PROFILE_ROWS, NULL) : DM_OK;
+    if (o->profile) j->profiled = print_profile(stderr, j->context, 1, seconds, PROFILE_ROWS, NULL);
+    return DM_OK;
 }
 
 /* Samples with each number of --steps. */
@@ -219,16 +219,28 @@ static dm_status sample_runs(job *j, const dm_image_grid_options *grid) {
 
 /* ---- outputs ---- */
 
+static void each_path(const job *j, int i, char path[OUTPUT_PATH_SIZE]) {
+    snprintf(path, OUTPUT_PATH_SIZE, "%s/%05d.png", j->o.each, i);
+}
+
+/* After a signal, the files that this run has written are removed: they are not all of them. */
 static dm_status write_each(const job *j) {
     uint8_t *pixels = malloc(j->elements);
-    char path[1200];
+    char path[OUTPUT_PATH_SIZE];
     dm_status status = pixels ? DM_OK : DM_ERROR_OUT_OF_MEMORY;
-    for (int i = 0; !status && i < j->o.runs * j->o.count; i++) {
-        snprintf(path, sizeof path, "%s/%05d.png", j->o.each, i);
-        status = dm_image_to_u8(pixels, j->images + (size_t)i * j->elements, j->elements);
+    int written = 0;
+    while (!status && written < j->o.runs * j->o.count) {
+        each_path(j, written, path);
+        status = dm_image_to_u8(pixels, j->images + (size_t)written * j->elements, j->elements);
         if (!status)
             status = dm_image_write_png(j->context, path, pixels, j->elements, j->u.height,
                                         j->u.width, j->u.out_channels);
+        if (!status) written++;
+        if (!status && interrupt_signal()) status = DM_ERROR_CANCELLED;
+    }
+    while (status == DM_ERROR_CANCELLED && written > 0) {
+        each_path(j, --written, path);
+        if (remove(path)) fprintf(stderr, "sample: %s: %s\n", path, strerror(errno));
     }
     free(pixels);
     return status;
@@ -264,15 +276,18 @@ static int32_t run(job *j) {
     if (!status) status = read_files(j);
     if (!status) status = sample_runs(j, &grid);
     if (!status) status = write_files(j, &grid);
-    return status;
+    return status ? status : j->profiled;
 }
 
 int main(int argc, const char **argv) {
     static job j;
+    open_standard_streams("sample");
     if (read_sample_options(&j.o, &j.context, argc, argv)) {
         dm_context_destroy(j.context);
         return 2;
     }
+    ignore_write_signals();
+    interrupt_begin();
     int32_t status = j.o.each ? make_folder("sample", j.o.each) : 0;
     if (!status) status = run(&j);
     print_error("sample", j.context, status);
@@ -286,5 +301,5 @@ int main(int argc, const char **argv) {
     dm_unet_destroy(j.unet);
     dm_schedule_destroy(j.schedule);
     dm_context_destroy(j.context);
-    return status ? 1 : 0;
+    return interrupt_exit_status(status);
 }

@@ -177,7 +177,8 @@ int read_sample_options(sample_options *o, dm_context **context, int argc, const
     const char *slash = strrchr(argv[0], '/');
     program_name = slash ? slash + 1 : argv[0];
     for (int i = 1; i < argc; i++)
-        if (!strcmp(argv[i], "--help") || !strcmp(argv[i], "-?")) atexit(print_solvers);
+        if ((!strcmp(argv[i], "--help") || !strcmp(argv[i], "-?")) && atexit(print_solvers))
+            fprintf(stderr, "sample: out of memory\n");
     if (parse(o, &a, argc, argv) || read_steps(o, a.steps)) return 1;
     if (!o->model) {
         fprintf(stderr, "sample: --model is missing (--help lists the options)\n");

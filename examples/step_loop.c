@@ -5,13 +5,15 @@
 #include <stdlib.h>
 
 #include "image_write.h"
+#include "interrupt.h"
+#include "output.h"
 
 enum { IMAGES = 4, COLUMNS = 2, SCALE = 4, STEPS = 20 };
 
 /* Stands for the rest of the program, which runs between two steps. */
 static void on_idle(int32_t steps_left) {
     printf("%d steps left\n", (int)steps_left);
-    fflush(stdout);
+    flush_standard_output();
 }
 
 static dm_status sample(dm_sampler *sampler, float *images, size_t elements) {
@@ -21,6 +23,7 @@ static dm_status sample(dm_sampler *sampler, float *images, size_t elements) {
     dm_status status = dm_sampler_start(sampler, &request);
     int32_t steps_left = 1;
     while (!status && steps_left > 0) {
+        if (interrupt_signal()) dm_sampler_cancel(sampler);
         status = dm_sampler_step(sampler, &steps_left);
         if (!status) on_idle(steps_left);
     }
@@ -46,6 +49,7 @@ int main(int argc, char **argv) {
     dm_sampler *sampler = NULL;
     dm_sampler_options options;
     char error[512];
+    open_standard_streams("step_loop");
     if (argc != 3) {
         fprintf(stderr, "usage: step_loop MODEL.safetensors OUT.png\n");
         return 2;
@@ -54,6 +58,8 @@ int main(int argc, char **argv) {
         fprintf(stderr, "step_loop: %s\n", error);
         return 1;
     }
+    ignore_write_signals();
+    interrupt_begin();
     dm_sampler_options_init(&options, sizeof options);
     options.steps = STEPS;
     dm_status status = dm_unet_load(&unet, context, argv[1], DM_WEIGHTS_DEFAULT);
@@ -65,5 +71,5 @@ int main(int argc, char **argv) {
     dm_schedule_destroy(schedule);
     dm_unet_destroy(unet);
     dm_context_destroy(context);
-    return status ? 1 : 0;
+    return interrupt_exit_status(status);
 }

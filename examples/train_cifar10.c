@@ -1,37 +1,26 @@
 /* Trains a diffusion model on CIFAR-10, on a folder of PNG files or on generated shapes. During
  * training, the folder --out receives a checkpoint, grids of samples, loss.csv and a report for a
- * browser. Ctrl-C saves and stops; --resume continues from there, bit for bit. */
+ * browser. Ctrl-C, SIGTERM or SIGHUP saves and stops; --resume continues from there, bit for bit.
+ */
 #include <diffusion.h>
-#include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "cli.h"
 #include "data.h"
 #include "image_write.h"
+#include "interrupt.h"
+#include "output.h"
 #include "profile_table.h"
 #include "progress.h"
 #include "report.h"
 #include "sampler_options.h"
+#include "train_log.h"
 #include "train_options.h"
 
 enum { PROFILE_ROWS = 40, BUILTIN_COUNT = 50000 };
 
 static const char program[] = "train_cifar10";
-
-/* For the signal handler. */
-static dm_trainer *volatile training;
-static dm_sampler *volatile sampling;
-
-/* The first Ctrl-C stops after the step in progress and saves; a second one ends the program. The
- * trainer's request is pending until a call has returned it, so it also counts between two runs. */
-static void on_interrupt(int signal_number) {
-    signal(signal_number, SIG_DFL);
-    if (training) dm_trainer_cancel(training);
-    if (sampling) dm_sampler_cancel(sampling);
-}
 
 /* Everything that a run needs. */
 typedef struct session {
@@ -42,14 +31,14 @@ typedef struct session {
     dm_schedule *schedule;
     dm_unet *unet, *ema; /* ema: NULL if none is kept */
     dm_trainer *trainer;
-    FILE *csv;
+    output csv;
     progress line;
     double loss, rate; /* running means: loss, images per second */
     int32_t batch;     /* images in a step */
 } session;
 
-static void path_in(const session *s, const char *name, char path[1200]) {
-    snprintf(path, 1200, "%s/%s", s->o.out, name);
+static void path_in(const session *s, const char *name, char path[OUTPUT_PATH_SIZE]) {
+    snprintf(path, OUTPUT_PATH_SIZE, "%s/%s", s->o.out, name);
 }
 
 static uint64_t steps_done(const session *s) {
@@ -101,29 +90,7 @@ static int32_t begin(session *s) {
 
 /* ---- files of the run ---- */
 
-/* loss.csv, truncated to the checkpoint's step where the run is resumed. The old file stays until
- * the new one is complete. */
-static int open_csv(session *s, uint64_t done) {
-    char path[1200], part[1200], line[256];
-    path_in(s, "loss.csv", path);
-    path_in(s, "loss.csv.part", part);
-    FILE *old = done ? fopen(path, "r") : NULL;
-    s->csv = fopen(part, "w");
-    if (s->csv) {
-        setvbuf(s->csv, NULL, _IOLBF, BUFSIZ); /* never behind a checkpoint */
-        fprintf(s->csv, "step,loss,gradient_norm,learning_rate,seconds\n");
-        while (old && fgets(line, sizeof line, old)) {
-            unsigned long long step = strtoull(line, NULL, 10);
-            if (step && step <= done && strchr(line, '\n')) fputs(line, s->csv);
-        }
-    }
-    if (old) fclose(old);
-    int bad = !s->csv || fflush(s->csv) || ferror(s->csv) || rename(part, path);
-    if (bad) fprintf(stderr, "%s: %s: %s\n", program, path, strerror(errno));
-    if (bad && s->csv) fclose(s->csv);
-    return bad;
-}
-
+/* Stops the run after a signal, or if loss.csv cannot be written. */
 static int32_t on_step(void *user, const dm_train_stats *t) {
     session *s = user;
     char detail[128];
@@ -131,20 +98,22 @@ static int32_t on_step(void *user, const dm_train_stats *t) {
         progress_clear(&s->line);
         fprintf(stderr, "step %llu skipped: its loss or gradient was not finite or too large\n",
                 (unsigned long long)t->step);
-        return 0;
+        return interrupt_signal() != 0;
     }
     double rate = s->batch / t->seconds;
     s->loss = s->loss > 0 ? 0.98 * s->loss + 0.02 * t->loss : t->loss;
     s->rate = s->rate > 0 ? 0.9 * s->rate + 0.1 * rate : rate;
-    if (fprintf(s->csv, "%llu,%.7g,%.7g,%.7g,%.4f\n", (unsigned long long)t->step, t->loss,
-                t->gradient_norm, t->learning_rate, t->seconds) < 0) {
-        dm_callback_fail(s->context, "loss.csv cannot be written");
-        return 1;
-    }
+    if (train_log_add(&s->csv, t)) return 1;
     snprintf(detail, sizeof detail, "epoch %.2f  loss %.4f  %.0f images/s", t->epoch, s->loss,
              s->rate);
     progress_update(&s->line, t->step, detail);
-    return 0;
+    return interrupt_signal() != 0;
+}
+
+static int32_t on_sampled(void *user, const dm_sampler_progress *p) {
+    (void)user;
+    (void)p;
+    return interrupt_signal() != 0;
 }
 
 /* Samples with the EMA, or with the trained weights if none is kept. labels: [o.samples]. */
@@ -157,6 +126,7 @@ static dm_status run_sampler(session *s, float *images, size_t elements, int32_t
     o.steps = s->o.sample_steps;
     r.count = (uint64_t)s->o.samples;
     r.seed = 1;
+    r.progress = on_sampled;
     if (s->o.unet.classes) {
         for (int32_t i = 0; i < s->o.samples; i++) labels[i] = i % s->o.unet.classes;
         r.labels = labels;
@@ -164,9 +134,7 @@ static dm_status run_sampler(session *s, float *images, size_t elements, int32_t
     }
     dm_status status = s->ema ? dm_trainer_get_ema(s->trainer, 0, s->ema) : DM_OK;
     if (!status) status = dm_sampler_create(&sampler, s->ema ? s->ema : s->unet, s->schedule, &o);
-    sampling = sampler;
     if (!status) status = dm_sampler_run(sampler, &r, images, elements);
-    sampling = NULL;
     dm_sampler_destroy(sampler);
     return status;
 }
@@ -176,7 +144,7 @@ static dm_status write_samples(session *s, uint64_t step) {
     const dm_unet_options *u = &s->o.unet;
     size_t count = (size_t)s->o.samples,
            elements = count * (size_t)u->height * (size_t)u->width * (size_t)u->out_channels;
-    char name[64], path[1200];
+    char name[64], path[OUTPUT_PATH_SIZE];
     int32_t columns = 1;
     if (!count) return DM_OK;
     while ((size_t)columns * (size_t)columns < count) columns++;
@@ -195,7 +163,7 @@ static dm_status write_samples(session *s, uint64_t step) {
 }
 
 static int write_page(const session *s) {
-    char facts[1024], path[1200];
+    char facts[1024], path[OUTPUT_PATH_SIZE];
     const dm_trainer_options *t = &s->o.trainer;
     double half_life = t->ema_half_life[0];
     snprintf(facts, sizeof facts,
@@ -209,13 +177,15 @@ static int write_page(const session *s) {
              (unsigned long long)steps_done(s), (unsigned long long)s->o.steps, s->loss, s->rate,
              (int)dm_context_threads(s->context));
     path_in(s, "report.html", path);
-    fflush(s->csv);
-    return write_report(path, s->o.out, "Training a diffusion model", facts);
+    return write_report(program, path, s->o.out, "Training a diffusion model", facts);
 }
 
-static dm_status save(const session *s) {
-    char path[1200];
+/* The checkpoint is never ahead of loss.csv, as far as that can be written: the caller ends the run
+ * if it cannot. */
+static dm_status save(session *s) {
+    char path[OUTPUT_PATH_SIZE];
     path_in(s, "checkpoint.safetensors", path);
+    output_sync(&s->csv);
     return dm_trainer_save(s->trainer, path);
 }
 
@@ -226,28 +196,35 @@ static uint64_t next_multiple(uint64_t after, uint64_t interval, uint64_t last) 
     return next < last ? next : last;
 }
 
-/* Trains until the next grid, checkpoint or the end, and writes what is due. DM_ERROR_CANCELLED
- * after Ctrl-C, when a checkpoint is written. */
+/* Trains until the next grid, checkpoint or the end, and writes what is due. Whatever ends the run
+ * early, a checkpoint is written if that is possible. DM_ERROR_CANCELLED after a signal. */
 static int32_t train_until_next(session *s) {
     uint64_t done = steps_done(s), grid = next_multiple(done, s->o.sample_every, s->o.steps),
              checkpoint = next_multiple(done, s->o.save_every, s->o.steps);
-    int32_t status = dm_trainer_run(s->trainer, grid < checkpoint ? grid : checkpoint, on_step, s);
+    int32_t status = DM_ERROR_CANCELLED;
+    if (!interrupt_signal())
+        status = dm_trainer_run(s->trainer, grid < checkpoint ? grid : checkpoint, on_step, s);
     if (status && status != DM_ERROR_CANCELLED) return status;
     done = steps_done(s);
     int saved = status || done == checkpoint;
-    int32_t written = saved ? save(s) : DM_OK;
-    if (!written && !status && done == grid) {
-        written = write_samples(s, done);
-        if (written == DM_ERROR_CANCELLED) {
-            status = written;
-            written = saved ? DM_OK : save(s);
-        }
+    int32_t failed = saved ? save(s) : DM_OK;
+    if (!failed && !status && done == grid) failed = write_samples(s, done);
+    if (failed == DM_ERROR_CANCELLED) {
+        status = failed;
+        failed = DM_OK;
     }
-    if (!written && write_page(s)) written = REPORTED;
-    return written ? written : status;
+    if (!failed && write_page(s)) failed = REPORTED;
+    if (failed) progress_clear(&s->line);
+    print_error(program, s->context, failed);
+    if (!saved && (status || failed || output_failed(&s->csv))) {
+        int32_t unsaved = save(s);
+        print_error(program, s->context, unsaved);
+        if (unsaved) failed = REPORTED;
+    }
+    return failed ? REPORTED : output_failed(&s->csv) ? DM_ERROR_CANCELLED : status;
 }
 
-static void print_end(const session *s, int stopped, double seconds) {
+static dm_status print_end(const session *s, int stopped, double seconds) {
     char text[32];
     uint64_t done = steps_done(s);
     printf("%s after %llu of %llu steps and %s, loss %.4f: see %s/report.html\n",
@@ -259,25 +236,18 @@ static void print_end(const session *s, int stopped, double seconds) {
                "hold)\n",
                s->o.program, s->o.out, s->o.data, (unsigned long long)s->o.steps);
     double steps = (double)(done - s->line.first);
-    if (s->o.profile && steps > 0) {
-        fprintf(stderr, "\na step takes %.4f s, including samples and checkpoints:\n",
-                seconds / steps);
-        print_profile(stderr, s->context, steps, seconds / steps, PROFILE_ROWS, NULL);
-    }
+    if (!s->o.profile || !(steps > 0)) return DM_OK;
+    fprintf(stderr, "\na step takes %.4f s, including samples and checkpoints:\n", seconds / steps);
+    return print_profile(stderr, s->context, steps, seconds / steps, PROFILE_ROWS, NULL);
 }
 
 static int32_t train(session *s) {
     int32_t status = DM_OK;
-    training = s->trainer;
-    signal(SIGINT, on_interrupt);
     progress_begin(&s->line, "training", steps_done(s), s->o.steps);
     while (!status && steps_done(s) < s->o.steps) status = train_until_next(s);
-    signal(SIGINT, SIG_DFL);
-    training = NULL;
     double seconds = progress_end(&s->line);
     if (status && status != DM_ERROR_CANCELLED) return status;
-    print_end(s, status != DM_OK, seconds);
-    return DM_OK;
+    return print_end(s, status != DM_OK, seconds);
 }
 
 /* The numbers of steps that the options leave open. */
@@ -293,6 +263,7 @@ static int32_t choose_steps(session *s) {
 }
 
 static int32_t run(session *s) {
+    char path[OUTPUT_PATH_SIZE];
     int32_t status = s->o.resume ? resume(s) : begin(s);
     if (status) return status;
     if (s->o.trainer.ema_decay[0] > 0 || s->o.trainer.ema_half_life[0] > 0)
@@ -312,18 +283,22 @@ static int32_t run(session *s) {
                 program, s->o.resume, (unsigned long long)done, (unsigned long long)s->o.steps);
         return REPORTED;
     }
-    if (make_folder(program, s->o.out) || open_csv(s, done)) return REPORTED;
+    if (make_folder(program, s->o.out)) return REPORTED;
+    interrupt_begin(); /* what came before would be done again by the next run: nothing is lost */
+    path_in(s, "loss.csv", path);
+    if (train_log_open(&s->csv, program, path, done)) return REPORTED;
     status = train(s);
-    fclose(s->csv);
-    return status;
+    return output_close(&s->csv, program) ? REPORTED : status;
 }
 
 int main(int argc, const char **argv) {
     static session s;
+    open_standard_streams(program);
     if (read_train_options(&s.o, &s.context, argc, argv)) {
         dm_context_destroy(s.context);
         return 2;
     }
+    ignore_write_signals();
     int32_t status = run(&s);
     print_error(program, s.context, status);
     dm_trainer_destroy(s.trainer);
@@ -332,5 +307,5 @@ int main(int argc, const char **argv) {
     dm_schedule_destroy(s.schedule);
     dm_dataset_destroy(s.dataset);
     dm_context_destroy(s.context);
-    return status ? 1 : 0;
+    return interrupt_exit_status(status);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cli.h"
+#include "output.h"
 #include "train_members.h"
 
 enum { EPOCHS_MAX = 1000000, EPOCHS_DEFAULT = 100 };
@@ -120,9 +121,10 @@ static int check_resume(const train_options *o, const arguments *a) {
     return 1;
 }
 
-/* The folder of a file, in static storage. */
+/* The folder of a file, in static storage. A folder whose name is too long keeps enough of it to be
+ * refused by make_folder. */
 static char *folder_of(const char *path) {
-    static char folder[1024];
+    static char folder[OUTPUT_PATH_SIZE];
     const char *slash = strrchr(path, '/');
     snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) : 1, slash ? path : ".");
     return *folder ? folder : "/";

@@ -1,0 +1,16 @@
+/* loss.csv of a training run: a row for each step. */
+#ifndef EXAMPLES_TRAIN_LOG_H
+#define EXAMPLES_TRAIN_LOG_H
+
+#include <diffusion.h>
+
+#include "output.h"
+
+/* Opens `path`. Where a run is resumed after `done` steps, the rows of these are kept, and those
+ * after them, which will be done again, are not. The old file stays as it is until the new one is
+ * complete, and if it cannot be read. 0, or 1 after printing why not. */
+int train_log_open(output *csv, const char *program, const char *path, uint64_t done);
+/* Writes the row of a step. 1 if it cannot be written. */
+int train_log_add(output *csv, const dm_train_stats *t);
+
+#endif
