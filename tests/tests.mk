@@ -46,6 +46,7 @@ check-quick: deps
 
 check-source: check-layers
 	@sh tests/tools/check_calls.sh
+	@sh tests/tools/check_programs.sh
 	@sh tests/tools/check_length.sh
 	@sh tests/tools/check_format.sh
 	@sh tests/tools/header.sh "$(CC)" "$(CXX)"
