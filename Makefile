@@ -193,6 +193,7 @@ uninstall:
 include tests/tests.mk
 include tests/abi/abi.mk
 include tests/static/static.mk
+include tests/alloc/alloc.mk
 
 # ---- clean, help ----
 
@@ -225,6 +226,7 @@ make valgrind          suites under valgrind                                    
 make check-aarch64     kernels of AArch64 under qemu-user
 make check-x86-levels  kernels of other x86-64 processors under qemu-user
 make check-blas        products with each installed variant of the BLAS library
+make check-alloc       every public function with each of its allocations refused in turn 1 min
 make check-i386        the library for 32-bit x86, as far as the tools are installed
 make check-no-blas     a build with BLAS=none links no BLAS and runs in 20 MB of address space
 
