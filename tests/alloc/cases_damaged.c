@@ -1,12 +1,13 @@
-/* Damaged checkpoints: each loading function must report the damage or that memory is short. */
+/* Damaged checkpoints: each loading function must report the damage or that memory is short, or
+ * load what it needs from the rest of the file. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "cases.h"
 
 typedef enum damage {
-    ABSENT,
     EMPTY,
+    ABSENT,
     CUT_LENGTH, /* within the length of the header */
     CUT_HEADER,
     CUT_DATA,
@@ -73,9 +74,10 @@ static void apply(world *w, damage kind) {
         {NEW_VERSION, "\"format_version\":\"1\"", "\"format_version\":\"9\""},
         {OTHER_FORMAT, "libdiffusion.checkpoint", "libdiffusion.checkpaint"},
         {WRONG_NUMBER, "\"unet.levels\":\"2\"", "\"unet.levels\":\"x\""},
-        {WRONG_TYPE, "\"F32\"", "\"I32\""},
+        {WRONG_TYPE, "\"ema_0.conv_in.bias\":{\"dtype\":\"F",
+         "\"ema_0.conv_in.bias\":{\"dtype\":\"I"},
         {WRONG_SHAPE, "\"shape\":[8", "\"shape\":[9"},
-        {WRONG_NAME, "conv_in.weight", "conv_on.weight"},
+        {WRONG_NAME, "ema_0.conv_in.weight", "ema_0.conv_on.weight"},
         {DATA_TOO_LONG, "\"data_offsets\":[0,", "\"data_offsets\":[1,"},
     };
     uint8_t *bytes = w->bytes;
@@ -146,15 +148,36 @@ static dm_status load_memory(world *w) {
     }
 }
 
-/* Each loading function reads the damaged part by one of its two variants at least. */
-#define DAMAGED(kind, flags_unet, flags_schedule, flags_trainer)                                   \
-    {"unet_load, " #kind, prepare, load, kind * LOADERS + UNET, flags_unet},                       \
-        {"schedule_load, " #kind, prepare, load_memory, kind * LOADERS + SCHEDULE,                 \
-         flags_schedule},                                                                          \
+/* The network and the trainer from a file or from memory, the schedule from the other. */
+#define DAMAGED(kind, text, flags_unet, flags_schedule, flags_trainer)                             \
+    {"unet_load, " text, prepare, kind % 2 ? load : load_memory, kind * LOADERS + UNET,            \
+     flags_unet},                                                                                  \
+        {"schedule_load, " text, prepare, kind % 2 ? load_memory : load,                           \
+         kind * LOADERS + SCHEDULE, flags_schedule},                                               \
     {                                                                                              \
-        "trainer_resume, " #kind, prepare, kind % 2 ? load : load_memory, kind *LOADERS + TRAINER, \
+        "trainer_resume, " text, prepare, kind % 2 ? load : load_memory, kind *LOADERS + TRAINER,  \
             flags_trainer                                                                          \
     }
 
-const alloc_case cases_damaged[] = {DAMAGED(ABSENT, CASE_FAILS, CASE_FAILS, CASE_FAILS),
-                                    {NULL, NULL, NULL, 0, 0}};
+const alloc_case cases_damaged[] = {
+    DAMAGED(ABSENT, "no file", CASE_FAILS, CASE_FAILS, CASE_FAILS),
+    DAMAGED(EMPTY, "empty", CASE_FAILS, CASE_FAILS, CASE_FAILS),
+    DAMAGED(CUT_LENGTH, "cut in the length", CASE_FAILS, CASE_FAILS, CASE_FAILS),
+    DAMAGED(CUT_HEADER, "cut in the header", CASE_FAILS, CASE_FAILS, CASE_FAILS),
+    DAMAGED(CUT_DATA, "cut in the data", CASE_FAILS, CASE_FAILS, CASE_FAILS),
+    DAMAGED(LONG_HEADER, "long header", CASE_FAILS, CASE_FAILS, CASE_FAILS),
+    DAMAGED(BROKEN_JSON, "broken JSON", CASE_FAILS, CASE_FAILS, CASE_FAILS),
+    DAMAGED(BROKEN_UTF8, "broken UTF-8", CASE_FAILS, CASE_FAILS, CASE_FAILS),
+    DAMAGED(BROKEN_ESCAPE, "broken escape", CASE_FAILS, CASE_FAILS, CASE_FAILS),
+    DAMAGED(HUGE_NUMBER, "broken number", CASE_FAILS, CASE_FAILS, CASE_FAILS),
+    DAMAGED(TWICE_A_KEY, "key twice", CASE_FAILS, CASE_FAILS, CASE_FAILS),
+    DAMAGED(MISSING_KEY, "missing key", CASE_FAILS, CASE_FAILS, CASE_FAILS),
+    DAMAGED(NEW_VERSION, "newer version", CASE_FAILS, CASE_FAILS, CASE_FAILS),
+    DAMAGED(OTHER_FORMAT, "other format", CASE_FAILS, CASE_FAILS, CASE_FAILS),
+    DAMAGED(WRONG_NUMBER, "no number", CASE_FAILS, 0, CASE_FAILS),
+    DAMAGED(WRONG_TYPE, "wrong type", CASE_FAILS, 0, CASE_FAILS),
+    DAMAGED(WRONG_SHAPE, "wrong shape", CASE_FAILS, CASE_FAILS, CASE_FAILS),
+    DAMAGED(WRONG_NAME, "wrong name", CASE_FAILS, 0, CASE_FAILS),
+    DAMAGED(DATA_TOO_LONG, "wrong offset", CASE_FAILS, CASE_FAILS, CASE_FAILS),
+    DAMAGED(NOT_FINITE, "NaN", 0, 0, CASE_FAILS),
+    {NULL, NULL, NULL, 0, 0}};

@@ -97,7 +97,7 @@ static dm_status save_memory(world *w) {
     size_t size = 0;
     const dm_status status = CALL(dm_unet_save_memory, w->unet, w->schedule,
                                   w->variant ? w->bytes : NULL, w->variant ? w->size : 0, &size);
-    if (status) return size ? DM_ERROR_INTERNAL : status;
+    if (status) return status;
     const uint64_t hash = world_hash(0, w->bytes, w->size);
     memcpy(w->output, &size, sizeof size);
     memcpy(w->output + sizeof size, &hash, sizeof hash);

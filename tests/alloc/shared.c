@@ -21,30 +21,45 @@ shared_state *shared(void) {
     return state = block;
 }
 
-/* "function at file:line" by addr2line, or the object and the offset where there is none. */
-static void print_frame(void *address) {
-    Dl_info info;
-    char command[1024], line[1024] = "", function[512] = "";
-    if (!dladdr(address, &info) || !info.dli_fname) return;
-    /* The address after the call may belong to the next line. */
-    const size_t offset = (size_t)((char *)address - (char *)info.dli_fbase) - 1;
-    snprintf(command, sizeof command, "addr2line -fse '%s' 0x%zx 2>/dev/null", info.dli_fname,
-             offset);
+/* "function at file:line" for frames in one object, by addr2line; the object and the offset where
+ * there is no addr2line. */
+static void print_frames(const char *object, const size_t *offsets, int32_t count) {
+    char command[2048], function[512], line[1024];
+    int used = snprintf(command, sizeof command, "addr2line -fse '%.1000s'", object);
+    for (int32_t i = 0; i < count; i++)
+        used += snprintf(command + used, sizeof command - (size_t)used, " 0x%zx", offsets[i]);
     FILE *pipe = popen(command, "r");
-    if (pipe) {
-        if (fgets(function, sizeof function, pipe)) function[strcspn(function, "\n")] = 0;
-        if (fgets(line, sizeof line, pipe)) line[strcspn(line, "\n")] = 0;
-        pclose(pipe);
+    for (int32_t i = 0; i < count; i++) {
+        if (pipe && fgets(function, sizeof function, pipe) && fgets(line, sizeof line, pipe)) {
+            function[strcspn(function, "\n")] = line[strcspn(line, "\n")] = 0;
+            if (function[0] != '?') {
+                printf("        %s at %s\n", function, line);
+                continue;
+            }
+        }
+        printf("        %s+0x%zx\n", object, offsets[i]);
     }
-    if (function[0] && function[0] != '?') printf("        %s at %s\n", function, line);
-    else
-        printf("        %s, %s+0x%zx\n", info.dli_sname ? info.dli_sname : "?", info.dli_fname,
-               offset);
+    if (pipe) pclose(pipe);
 }
 
 void shared_print_trace(const refuse_trace *trace) {
-    for (int32_t i = OWN_FRAMES; i < trace->count && i < OWN_FRAMES + PRINTED_FRAMES; i++)
-        print_frame(trace->frames[i]);
+    const char *object = NULL;
+    const void *base = NULL;
+    size_t offsets[PRINTED_FRAMES];
+    int32_t count = 0;
+    for (int32_t i = OWN_FRAMES; i < trace->count && i < OWN_FRAMES + PRINTED_FRAMES; i++) {
+        Dl_info info;
+        if (!dladdr(trace->frames[i], &info) || !info.dli_fname) continue;
+        if (count && info.dli_fbase != base) {
+            print_frames(object, offsets, count);
+            count = 0;
+        }
+        object = info.dli_fname;
+        base = info.dli_fbase;
+        /* The address after the call may belong to the next line. */
+        offsets[count++] = (size_t)((char *)trace->frames[i] - (const char *)base) - 1;
+    }
+    if (count) print_frames(object, offsets, count);
 }
 
 /* ---- the public functions ---- */
