@@ -226,7 +226,7 @@ make valgrind          suites under valgrind                                    
 make check-aarch64     kernels of AArch64 under qemu-user
 make check-x86-levels  kernels of other x86-64 processors under qemu-user
 make check-blas        products with each installed variant of the BLAS library
-make check-alloc       every public function with each of its allocations refused in turn 1 min
+make check-alloc       every public function with each of its allocations refused in turn 2 min
 make check-i386        the library for 32-bit x86, as far as the tools are installed
 make check-no-blas     a build with BLAS=none links no BLAS and runs in 20 MB of address space
 
@@ -238,7 +238,7 @@ make compile_commands.json   the compiler's commands, for editors and clang tool
 
 variables: CC CFLAGS LDFLAGS PREFIX LIBDIR INCLUDEDIR BINDIR DESTDIR BUILD OUT
            BLAS=openblas|blis|none WERROR=1 V=1 SUITE LDCONFIG PKG_CONFIG
-           DEMO_OPTIONS BENCH_OPTIONS ERROR_NETWORK: arguments of these programs
+           ALLOC_OPTIONS DEMO_OPTIONS BENCH_OPTIONS ERROR_NETWORK: arguments of these programs
 endef
 help:
 	@: $(info $(HELP))

@@ -77,7 +77,7 @@ static void apply(world *w, damage kind) {
         {WRONG_TYPE, "\"ema_0.conv_in.bias\":{\"dtype\":\"F",
          "\"ema_0.conv_in.bias\":{\"dtype\":\"I"},
         {WRONG_SHAPE, "\"shape\":[8", "\"shape\":[9"},
-        {WRONG_NAME, "ema_0.conv_in.weight", "ema_0.conv_on.weight"},
+        {WRONG_NAME, "ema_0.conv_in.bias", "ema_0.conv_on.bias"},
         {DATA_TOO_LONG, "\"data_offsets\":[0,", "\"data_offsets\":[1,"},
     };
     uint8_t *bytes = w->bytes;
