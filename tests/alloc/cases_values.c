@@ -95,7 +95,7 @@ static dm_status inits(world *w) {
 static dm_status images(world *w) {
     float values[ELEMENTS];
     uint8_t pixels[2 * ELEMENTS], grid[4096];
-    int32_t height, width;
+    int32_t height = 0, width = 0;
     dm_image_grid_options o;
     dm_status status = CALL(dm_image_from_u8, values, w->pixels, ELEMENTS);
     if (!status) status = CALL(dm_image_to_u8, pixels, values, ELEMENTS);

@@ -9,7 +9,7 @@
 
 #include "shared.h"
 
-enum { SECONDS_MAX = 60, PROCESSES_MAX = 100, PRINTED_MAX = 3 };
+enum { SECONDS_MAX = 30, PROCESSES_MAX = 100, PRINTED_MAX = 3 };
 
 typedef struct series {
     const alloc_case *of;
@@ -134,6 +134,7 @@ static outcome once(const series *s, int64_t number, const outcome *want) {
 static void run_series(const series *s, int64_t first) {
     shared_state *state = shared();
     state->refusal = -1;
+    alarm(SECONDS_MAX);
     world_empty_folder(s->folder);
     once(s, REFUSE_NONE, NULL); /* libc keeps some blocks from the first time */
     world_empty_folder(s->folder);
@@ -144,6 +145,7 @@ static void run_series(const series *s, int64_t first) {
     for (int64_t number = first;; number++) {
         world_empty_folder(s->folder);
         state->refusal = number;
+        alarm(SECONDS_MAX);
         const outcome o = once(s, never ? REFUSE_ALL : number, &want);
         if (never && o.requests) found("%lld allocations", (long long)o.requests);
         if (never || o.requests <= number) break;
@@ -176,7 +178,6 @@ static bool run_process(const series *s, int64_t first) {
     fflush(stdout);
     const pid_t child = fork();
     if (child == 0) {
-        alarm(SECONDS_MAX);
         run_series(s, first);
         _exit(0);
     }
