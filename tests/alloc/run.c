@@ -9,7 +9,7 @@
 
 #include "shared.h"
 
-enum { SECONDS_MAX = 30, PROCESSES_MAX = 100, PRINTED_MAX = 3 };
+enum { SECONDS_MAX = 10, /* of one refusal */ PRINTED_MAX = 3 };
 
 typedef struct series {
     const alloc_case *of;
@@ -199,8 +199,10 @@ void run_case(const alloc_case *c, const char *folder, bool verbose, run_totals 
         state->finding_count = 0;
         state->reached = 0;
         int64_t first = 0;
-        for (int32_t k = 0; k < PROCESSES_MAX && !run_process(&s, first); k++) {
-            if (state->refusal < first || c->flags & CASE_NEVER) break;
+        while (!run_process(&s, first)) {
+            if (state->refusal < first || state->finding_count >= FINDINGS_MAX ||
+                c->flags & CASE_NEVER)
+                break;
             first = state->refusal + 1;
             state->reached++;
         }
