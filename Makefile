@@ -194,6 +194,7 @@ include tests/tests.mk
 include tests/abi/abi.mk
 include tests/static/static.mk
 include tests/alloc/alloc.mk
+include tests/fuzz/fuzz.mk
 
 # ---- clean, help ----
 
@@ -230,6 +231,9 @@ make check-alloc       every public function with each of its allocations refuse
 make check-i386        the library for 32-bit x86, as far as the tools are installed
 make check-no-blas     a build with BLAS=none links no BLAS and runs in 20 MB of address space
 
+make fuzz              libFuzzer, FUZZ_SECONDS (60) for each FUZZ_TARGET (all); needs clang
+make fuzz-replay       the fuzz corpora with any compiler; part of check-build  10 s
+
 make bench             speed, beside PyTorch if python3 has it                  30 min
 make error-report      error of each 3x3 layer of the largest preset against double precision
 make update-abi        adds to the tables of tests/abi; refuses anything but additions
@@ -239,6 +243,7 @@ make compile_commands.json   the compiler's commands, for editors and clang tool
 variables: CC CFLAGS LDFLAGS PREFIX LIBDIR INCLUDEDIR BINDIR DESTDIR BUILD OUT
            BLAS=openblas|blis|none WERROR=1 V=1 SUITE LDCONFIG PKG_CONFIG
            ALLOC_OPTIONS DEMO_OPTIONS BENCH_OPTIONS ERROR_NETWORK: arguments of these programs
+           FUZZ_SECONDS FUZZ_RUNS FUZZ_TARGET=a,b FUZZ_CC: see tests/fuzz/README.md
 endef
 help:
 	@: $(info $(HELP))

@@ -59,6 +59,7 @@ check-build: library examples
 	@MAKE="$(MAKE)" sh tests/install/run.sh "$(CC)" $(BUILD)
 	@sh tests/tools/examples.sh $(BUILD)
 	@sh tests/tools/programs_io.sh $(BUILD)
+	@$(MAKE) fuzz-replay
 
 # All suites, or the ones in SUITE, separated by spaces or commas; with EXHAUSTIVE=1 also tests of
 # many minutes.
