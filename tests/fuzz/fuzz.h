@@ -48,6 +48,10 @@ uint64_t fuzz_u64(fuzz_input *in);
 /* 0 to n - 1. */
 uint32_t fuzz_below(fuzz_input *in, uint32_t n);
 
+/* Whether one input of `n` does something that takes long: from all of its bytes, so that copies of
+ * an input that does need not do it too. */
+bool fuzz_one_of(const uint8_t *data, size_t size, uint32_t n);
+
 /* ---- objects ---- */
 
 /* One thread. Aborts where it cannot be created. */
@@ -75,8 +79,10 @@ uint8_t *fuzz_trainer_bytes(const dm_trainer *trainer, size_t *size);
 /* One forward pass of one image, and the network saved and loaded again; nothing where either would
  * take long. Frees everything. */
 void fuzz_use_unet(dm_unet *unet);
-/* Resumes training of `unet` from the bytes; then one step, and the trainer saved and resumed. */
-void fuzz_use_trainer(dm_unet *unet, const dm_dataset *dataset, const uint8_t *bytes, size_t size);
+/* Resumes training of `unet` from the bytes; then one step, and, with `again`, the trainer saved
+ * and resumed. */
+void fuzz_use_trainer(dm_unet *unet, const dm_dataset *dataset, const uint8_t *bytes, size_t size,
+                      bool again);
 /* All series and some levels of the schedule. */
 void fuzz_use_schedule(const dm_schedule *schedule);
 

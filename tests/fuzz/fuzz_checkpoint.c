@@ -1,5 +1,5 @@
-/* Fuzz target: the input is a file of dm_trainer_save, from which training continues: one step, and
- * the trainer saved and resumed again. */
+/* Fuzz target: the input is a file of dm_trainer_save, from which training continues: one step,
+ * and, for one input of four, the trainer saved and resumed again. */
 #include <stdlib.h>
 
 #include "fuzz/fuzz.h"
@@ -17,7 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (!dataset) dataset = fuzz_dataset(context);
     const uint64_t used = fuzz_used(context);
     dm_unet *unet = fuzz_unet(context);
-    fuzz_use_trainer(unet, dataset, data, size);
+    fuzz_use_trainer(unet, dataset, data, size, fuzz_one_of(data, size, 4));
     dm_unet_destroy(unet);
     FUZZ_CHECK(fuzz_used(context) == used);
     return 0;

@@ -161,8 +161,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     size_t file_size;
     uint8_t *file = training ? from_text(&checkpoint, data + 1, size - 1, &file_size)
                              : from_text(&network, data, size, &file_size);
-    load(context, file, file_size, size == (training ? 1 : 0));
-    if (training) fuzz_use_trainer(unet, dataset, file, file_size);
+    if (training) fuzz_use_trainer(unet, dataset, file, file_size, fuzz_one_of(data, size, 4));
+    else load(context, file, file_size, size == 0);
     free(file);
     FUZZ_CHECK(fuzz_used(context) == used);
     return 0;

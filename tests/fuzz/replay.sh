@@ -1,20 +1,26 @@
 #!/bin/sh
 # Replays the committed inputs of fuzz targets, and changed copies of them: replay.sh BUILD TARGET...
-# from the repository root. The number of copies is chosen for one second of one core each.
+# from the repository root, two targets at a time. The numbers of copies are chosen for about one
+# second each.
 set -eu
+if [ "$1" = --one ]; then
+    build=$2 target=$3 here=tests/fuzz
+    case $target in
+        calls) copies=2000 ;;
+        checkpoint | unet) copies=1000 ;;
+        metadata) copies=700 ;;
+        safetensors | options) copies=40000 ;;
+        *) copies=5000 ;;
+    esac
+    result=$("$build/replay_$target" --mutations "$copies" --save "$build/$target.failed" \
+        "$here/corpus/$target" "$here/reproducers/$target")
+    echo "fuzz-replay: $target: $result"
+    exit 0
+fi
 build=$1
 shift
-here=tests/fuzz
 work=$(mktemp -d -p /dev/shm 2>/dev/null || mktemp -d)
 trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM
 TMPDIR=$work; export TMPDIR
-copies() {
-    case $1 in
-        *) echo 1000 ;;
-    esac
-}
-for target in "$@"; do
-    result=$("$build/replay_$target" --mutations "$(copies "$target")" \
-        --save "$build/$target.failed" "$here/corpus/$target" "$here/reproducers/$target")
-    echo "fuzz-replay: $target: $result"
-done
+printf '%s\n' "$@" | xargs -P 2 -I TARGET sh "$0" --one "$build" TARGET
