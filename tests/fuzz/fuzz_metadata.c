@@ -129,12 +129,13 @@ static uint8_t *from_text(const template *t, const uint8_t *data, size_t size, s
     return build(t, pairs, count, file_size);
 }
 
-static void load(dm_context *context, const uint8_t *bytes, size_t size, bool unchanged) {
+/* `unchanged`: the file must load; `use`: the network is used, which takes longer. */
+static void load(dm_context *context, const uint8_t *bytes, size_t size, bool unchanged, bool use) {
     dm_unet *unet;
     dm_schedule *schedule;
     dm_status status = dm_unet_load_memory(&unet, context, bytes, size, DM_WEIGHTS_DEFAULT);
     FUZZ_CHECK(!unchanged || !status);
-    if (fuzz_created(context, status, unet)) fuzz_use_unet(unet);
+    if (fuzz_created(context, status, unet) && use) fuzz_use_unet(unet);
     dm_unet_destroy(unet);
     status = dm_schedule_load_memory(&schedule, context, bytes, size);
     FUZZ_CHECK(!unchanged || !status);
@@ -162,7 +163,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     uint8_t *file = training ? from_text(&checkpoint, data + 1, size - 1, &file_size)
                              : from_text(&network, data, size, &file_size);
     if (training) fuzz_use_trainer(unet, dataset, file, file_size, fuzz_one_of(data, size, 4));
-    else load(context, file, file_size, size == 0);
+    else load(context, file, file_size, size == 0, fuzz_one_of(data, size, 4));
     free(file);
     FUZZ_CHECK(fuzz_used(context) == used);
     return 0;

@@ -12,7 +12,7 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 UBSAN_OPTIONS=print_stacktrace=1; export UBSAN_OPTIONS
 # Short stacks of allocations, for speed; the default when a failing input is run again.
-ASAN_OPTIONS=malloc_context_size=4; export ASAN_OPTIONS
+ASAN_OPTIONS=malloc_context_size=4:quarantine_size_mb=16; export ASAN_OPTIONS
 TMPDIR=$work; export TMPDIR
 failed=
 for target in "$@"; do
