@@ -26,6 +26,8 @@ typedef enum damage {
     WRONG_NAME,
     DATA_TOO_LONG,
     NOT_FINITE,
+    WRONG_CHECKSUM, /* of the metadata */
+    FLIPPED_BIT,    /* in a tensor */
     DAMAGES
 } damage;
 
@@ -60,6 +62,13 @@ static void replace(world *w, const char *text, const char *by) {
     memcpy(at, by, strlen(by));
 }
 
+/* Renames the checksums, so that other damage is what a loader meets. */
+static void drop_checksums(world *w) {
+    uint8_t *bytes = w->bytes, *end = bytes + w->size;
+    for (uint8_t *at = bytes; (at = memmem(at, (size_t)(end - at), "\"crc32", 6)) != NULL;)
+        at[1] = 'C';
+}
+
 static void apply(world *w, damage kind) {
     static const struct {
         damage kind;
@@ -77,10 +86,13 @@ static void apply(world *w, damage kind) {
         {WRONG_TYPE, "\"ema_0.conv_in.bias\":{\"dtype\":\"F",
          "\"ema_0.conv_in.bias\":{\"dtype\":\"I"},
         {WRONG_SHAPE, "\"shape\":[8", "\"shape\":[9"},
-        {WRONG_NAME, "ema_0.conv_in.bias", "ema_0.conv_on.bias"},
+        {WRONG_NAME, "\"ema_0.conv_in.bias", "\"ema_0.conv_on.bias"},
         {DATA_TOO_LONG, "\"data_offsets\":[0,", "\"data_offsets\":[1,"},
+        {WRONG_CHECKSUM, "\"trainer.beta1\"", "\"trainer.beta9\""},
     };
     uint8_t *bytes = w->bytes;
+    if (kind != WRONG_CHECKSUM && kind != FLIPPED_BIT) drop_checksums(w);
+    if (kind == FLIPPED_BIT) bytes[w->size - 1] ^= 1, bytes[w->size / 2] ^= 1;
     for (size_t i = 0; i < sizeof edits / sizeof *edits; i++)
         if (edits[i].kind == kind) replace(w, edits[i].text, edits[i].by);
     if (kind == EMPTY) w->size = 0;
@@ -179,5 +191,7 @@ const alloc_case cases_damaged[] = {
     DAMAGED(WRONG_SHAPE, "wrong shape", CASE_FAILS, CASE_FAILS, CASE_FAILS),
     DAMAGED(WRONG_NAME, "wrong name", CASE_FAILS, 0, CASE_FAILS),
     DAMAGED(DATA_TOO_LONG, "wrong offset", CASE_FAILS, CASE_FAILS, CASE_FAILS),
-    DAMAGED(NOT_FINITE, "NaN", 0, 0, CASE_FAILS),
+    DAMAGED(NOT_FINITE, "NaN", CASE_FAILS, 0, CASE_FAILS),
+    DAMAGED(WRONG_CHECKSUM, "wrong checksum", CASE_FAILS, CASE_FAILS, CASE_FAILS),
+    DAMAGED(FLIPPED_BIT, "flipped bit", 0, 0, CASE_FAILS),
     {NULL, NULL, NULL, 0, 0}};

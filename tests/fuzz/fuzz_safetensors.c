@@ -24,7 +24,8 @@ static void read_all(dmi_host *host, const dmi_safetensors *file, size_t size) {
         reached += entry->size;
         uint8_t *bytes = malloc(entry->size + 1);
         FUZZ_CHECK(bytes != NULL);
-        FUZZ_CHECK(dmi_safetensors_read(host, file, entry, bytes) == DMI_OK);
+        const int32_t status = dmi_safetensors_read(host, file, entry, bytes);
+        FUZZ_CHECK(!status || (status == DMI_ERROR_CHECKSUM && entry->has_checksum));
         free(bytes);
     }
     FUZZ_CHECK(reached == size);
