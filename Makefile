@@ -192,6 +192,7 @@ uninstall:
 
 include tests/tests.mk
 include tests/abi/abi.mk
+include tests/versions/versions.mk
 include tests/static/static.mk
 include tests/alloc/alloc.mk
 include tests/fuzz/fuzz.mk
@@ -237,6 +238,7 @@ make fuzz-replay       the fuzz corpora with any compiler; part of check-build  
 make bench             speed, beside PyTorch if python3 has it                  30 min
 make error-report      error of each 3x3 layer of the largest preset against double precision
 make update-abi        adds to the tables of tests/abi; refuses anything but additions
+make version-files     once for a release: its files in tests/versions, which must always load
 make format            formats all C files with clang-format
 make compile_commands.json   the compiler's commands, for editors and clang tools
 

@@ -72,7 +72,7 @@ int check_png_path(const char *program, const char *option, const char *path) {
     char folder[1024] = ".";
     if (slash)
         snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path);
-    if (length < 5 || strcmp(path + length - 4, ".png")) why = "the name must end in .png";
+    if (length < 5 || strcmp(path + length - 4, ".png") != 0) why = "the name must end in .png";
     else if (!stat(path, &is) && S_ISDIR(is.st_mode)) why = "that is a folder";
     else if (stat(folder, &is)) why = "its folder does not exist";
     else if (access(folder, W_OK | X_OK)) why = "its folder cannot be written to";

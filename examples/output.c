@@ -54,7 +54,7 @@ int output_sync(output *o) {
 int output_replace(output *o, const char *path) {
     int bad = output_sync(o);
     if (!bad && rename(o->path, path)) bad = fail(o, errno);
-    if (bad && o->file) remove(o->path); /* a failure leaves the file, which harms nothing */
+    if (bad && o->file) (void)remove(o->path); /* if it fails, the file is left: no harm */
     snprintf(o->path, sizeof o->path, "%s", path);
     return bad;
 }

@@ -21,8 +21,8 @@ static int32_t sum_by_part(dm_profile_row *sums, const dm_profile_row *rows, int
     int32_t sum_count = 0;
     for (int32_t i = 0; i < count; i++) {
         int32_t k = 0;
-        while (k < sum_count &&
-               (strcmp(sums[k].operation, rows[i].operation) || strcmp(sums[k].part, rows[i].part)))
+        while (k < sum_count && (strcmp(sums[k].operation, rows[i].operation) != 0 ||
+                                 strcmp(sums[k].part, rows[i].part) != 0))
             k++;
         if (k == sum_count) {
             sums[sum_count++] = rows[i];

@@ -32,8 +32,11 @@ static int read_losses(curve *c, const char *path) {
     *c = (curve){0};
     if (!f) return errno;
     while (fgets(line, sizeof line, f)) {
-        double step, loss;
-        if (sscanf(line, "%lf,%lf", &step, &loss) != 2) continue;
+        char *comma, *end;
+        double step = strtod(line, &comma);
+        if (comma == line || *comma != ',') continue;
+        double loss = strtod(comma + 1, &end);
+        if (end == comma + 1) continue;
         if (c->count == capacity) {
             capacity = capacity ? 2 * capacity : 1024;
             double *steps = realloc(c->step, capacity * sizeof *steps),
@@ -49,20 +52,27 @@ static int read_losses(curve *c, const char *path) {
         c->loss[c->count++] = loss;
     }
     if (ferror(f)) reason = errno;
-    fclose(f); /* which was only read */
+    (void)fclose(f); /* which was only read */
     return reason;
 }
 
+static const char grid_prefix[] = "samples-";
+
+/* The step of samples-STEP.png; *rest is what follows the number. */
+static unsigned long long step_and_rest(const struct dirent *entry, char **rest) {
+    return strtoull(entry->d_name + strlen(grid_prefix), rest, 10);
+}
+
 static int is_grid(const struct dirent *entry) {
-    unsigned long long step;
-    char rest[8] = "";
-    return sscanf(entry->d_name, "samples-%llu.%7s", &step, rest) == 2 && !strcmp(rest, "png");
+    char *rest;
+    if (strncmp(entry->d_name, grid_prefix, strlen(grid_prefix)) != 0) return 0;
+    step_and_rest(entry, &rest);
+    return rest > entry->d_name + strlen(grid_prefix) && strcmp(rest, ".png") == 0;
 }
 
 static unsigned long long step_of(const struct dirent *entry) {
-    unsigned long long step = 0;
-    sscanf(entry->d_name, "samples-%llu", &step);
-    return step;
+    char *rest;
+    return step_and_rest(entry, &rest);
 }
 
 static int by_step(const struct dirent **one, const struct dirent **other) {
@@ -115,7 +125,7 @@ static axes axes_of(const curve *c) {
 
 /* Lines of equal loss; 1, 2 and 5 have labels, and every one if the range is small. */
 static void write_loss_lines(FILE *f, const axes *a) {
-    for (double decade = floor(a->y0); decade <= a->y1; decade++)
+    for (int decade = (int)floor(a->y0); decade <= (int)a->y1; decade++)
         for (int digit = 1; digit < 10; digit++) {
             double value = digit * pow(10, decade), y = y_of(a, value);
             if (y < TOP || y > HEIGHT - BOTTOM) continue;
@@ -169,7 +179,7 @@ static void write_grid_of(FILE *f, const char *program, const char *path, unsign
         fprintf(f, "<figure><img alt='samples after %llu steps' src='data:image/png;base64,", step);
         reason = write_base64(f, image);
         fprintf(f, "'><figcaption>after %llu steps</figcaption></figure>\n", step);
-        fclose(image); /* which was only read */
+        (void)fclose(image); /* which was only read */
     }
     if (reason) warn(program, path, reason);
 }

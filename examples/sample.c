@@ -86,11 +86,12 @@ static dm_status allocate(job *j) {
     if (!j->images || (o->image && !j->image) || (o->mask && !j->mask) ||
         (own_noise && !j->noise) || (j->u.classes && !j->labels))
         return DM_ERROR_OUT_OF_MEMORY;
-    for (size_t i = 0; j->labels && i < count; i++) {
+    size_t classes = (size_t)j->u.classes;
+    for (size_t i = 0; j->labels && classes && i < count; i++) {
         size_t turn = o->label == CLASSES_IN_ROWS ? i / (size_t)o->columns : i;
         j->labels[i] = o->label >= 0          ? o->label
                        : o->label == NO_CLASS ? -1
-                                              : (int32_t)(turn % (size_t)j->u.classes);
+                                              : (int32_t)(turn % classes);
     }
     return DM_OK;
 }

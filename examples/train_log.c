@@ -32,10 +32,10 @@ int train_log_open(output *csv, const char *program, const char *path, uint64_t 
         output_open(csv, part, "w");
         output_print(csv, "step,loss,gradient_norm,learning_rate,seconds\n");
         if (old) unreadable = copy_rows(csv, old, done);
-        if (unreadable) remove(part); /* if it fails, an unfinished file is left */
+        if (unreadable) (void)remove(part); /* if it fails, an unfinished file is left */
         else output_replace(csv, path);
     }
-    if (old) fclose(old); /* which was only read */
+    if (old) (void)fclose(old); /* which was only read */
     if (unreadable) {
         fprintf(stderr, "%s: %s cannot be read: %s; move it away to continue without its rows\n",
                 program, path, strerror(unreadable));

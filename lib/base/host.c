@@ -169,13 +169,16 @@ int32_t dmi_reserve(dmi_host *host, void *array, size_t *capacity, size_t count,
     size_t larger = *capacity > SIZE_MAX / 2 ? count : 2 * *capacity;
     if (larger < count) larger = count;
     if (larger < COUNT_MIN) larger = COUNT_MIN;
-    int32_t status = dmi_alloc_array(host, &after, larger, element, what);
-    if (status) return status;
     memcpy(&before, array, sizeof before);
+    int32_t status = dmi_alloc_array(host, array, larger, element, what);
+    if (status) {
+        set_pointer(array, before);
+        return status;
+    }
+    memcpy(&after, array, sizeof after);
     if (before) memcpy(after, before, *capacity * element);
-    dmi_free(host, before);
-    set_pointer(array, after);
     *capacity = larger;
+    dmi_free(host, before);
     return DMI_OK;
 }
 

@@ -230,6 +230,25 @@ static int start_workers(dmi_pool *pool) {
     return error;
 }
 
+/* Destroys the first `count` locks. */
+static void destroy_locks(dmi_pool *pool, int count) {
+    if (count > 2) pthread_cond_destroy(&pool->done);
+    if (count > 1) pthread_cond_destroy(&pool->wake);
+    if (count > 0) pthread_mutex_destroy(&pool->mutex);
+}
+
+static int32_t create_locks(dmi_host *host, dmi_pool *pool) {
+    char reason[128];
+    int created = 0;
+    int error = pthread_mutex_init(&pool->mutex, NULL);
+    if (!error) created++, error = pthread_cond_init(&pool->wake, NULL);
+    if (!error) created++, error = pthread_cond_init(&pool->done, NULL);
+    if (!error) return DMI_OK;
+    destroy_locks(pool, created);
+    return dmi_fail(host, DMI_ERROR_THREAD, "the locks of the threads could not be created: %s",
+                    dmi_errno_text(error, reason, sizeof reason));
+}
+
 int32_t dmi_pool_create(dmi_host *host, int32_t threads, dmi_parallel_for parallel_for,
                         void *user) {
     if (threads < 0 || threads > DMI_THREADS_MAX)
@@ -253,10 +272,13 @@ int32_t dmi_pool_create(dmi_host *host, int32_t threads, dmi_parallel_for parall
     pool->spins = threads <= processors;
     pool->parallel_for = parallel_for;
     pool->user = user;
+    status = create_locks(host, pool);
+    if (status) {
+        dmi_free(host, pool->workers);
+        dmi_free(host, pool);
+        return status;
+    }
     host->pool = pool;
-    pthread_mutex_init(&pool->mutex, NULL); /* these need no resource that could be refused */
-    pthread_cond_init(&pool->wake, NULL);
-    pthread_cond_init(&pool->done, NULL);
     if (parallel_for) return DMI_OK;
 
     int error = start_workers(pool);
@@ -280,9 +302,7 @@ static void stop_workers(dmi_pool *pool) {
     pthread_cond_broadcast(&pool->wake);
     pthread_mutex_unlock(&pool->mutex);
     for (int32_t i = 0; i < pool->started; i++) pthread_join(pool->workers[i].thread, NULL);
-    pthread_cond_destroy(&pool->done);
-    pthread_cond_destroy(&pool->wake);
-    pthread_mutex_destroy(&pool->mutex);
+    destroy_locks(pool, 3);
 }
 
 void dmi_pool_destroy(dmi_host *host) {

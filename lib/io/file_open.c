@@ -6,7 +6,9 @@
 #include <unistd.h>
 
 int dmi_open(const char *path, int flags, mode_t mode) {
-    const int descriptor = open(path, flags | O_CLOEXEC, mode);
+    int descriptor;
+    do descriptor = open(path, flags | O_CLOEXEC, mode);
+    while (descriptor < 0 && errno == EINTR);
     if (descriptor < 0 || descriptor > STDERR_FILENO) return descriptor;
     const int above = fcntl(descriptor, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     const int error = errno;

@@ -179,6 +179,14 @@ int32_t dmi_file_write_at(dmi_host *host, dmi_file_writer *writer, const void *b
     return DMI_OK;
 }
 
+/* Whether the bytes are on the disk; devices that cannot be synced count as well. */
+static bool sync_file(int descriptor) {
+    int result;
+    do result = fsync(descriptor);
+    while (result != 0 && errno == EINTR);
+    return result == 0 || errno == EINVAL || errno == EROFS;
+}
+
 /* Makes the rename survive a loss of power. Some file systems cannot, which is no failure: the file
  * is complete under either name. */
 static void sync_folder(char *path) {
@@ -191,7 +199,7 @@ static void sync_folder(char *path) {
     }
     int descriptor = dmi_open(folder, O_RDONLY | O_DIRECTORY, 0);
     if (descriptor < 0) return;
-    fsync(descriptor);
+    (void)sync_file(descriptor);
     close(descriptor);
 }
 
@@ -200,7 +208,7 @@ int32_t dmi_file_commit(dmi_host *host, dmi_file_writer *writer) {
     if (writer->failed) {
         status = dmi_fail(host, DMI_ERROR_IO, "%s: cannot finish: an earlier write failed",
                           writer->path);
-    } else if (fsync(writer->descriptor) != 0 && errno != EINVAL && errno != EROFS) {
+    } else if (!sync_file(writer->descriptor)) {
         status = dmi_fail_errno(host, errno, "sync", writer->path);
     }
     if (close(writer->descriptor) != 0 && errno != EINTR && !status)

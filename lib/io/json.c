@@ -10,13 +10,16 @@ static bool fail(dmi_json *json, const char *error) {
     return false;
 }
 
+static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+
 static void skip_blanks(dmi_json *json) {
-    while (json->at < json->length && memchr(" \t\n\r", json->text[json->at], 4)) json->at++;
+    while (json->at < json->length && is_blank(json->text[json->at])) json->at++;
 }
 
 /* The byte at `at`; 0 at the end of the text, which no value begins with either. */
 static char current(const dmi_json *json) {
-    return json->at < json->length ? json->text[json->at] : 0;
+    if (json->at == json->length) return 0;
+    return json->text[json->at];
 }
 
 /* Passes the next byte that is not blank if it is `c`. */
@@ -36,7 +39,8 @@ char dmi_json_peek(dmi_json *json) {
     if (json->error) return 0;
     skip_blanks(json);
     char c = current(json);
-    return c && strchr("{[\"-0123456789tfn", c) ? c : 0;
+    if (c && strchr("{[\"-0123456789tfn", c)) return c;
+    return 0;
 }
 
 bool dmi_json_end(dmi_json *json) {

@@ -58,7 +58,7 @@ static int32_t open_source(dmi_host *host, dmi_safetensors **out, const dmi_safe
     }
     *file = *source;
     status = dmi_alloc(host, &file->from, strlen(from) + 1, from);
-    if (!status) strcpy(file->from, from);
+    if (!status) memcpy(file->from, from, strlen(from) + 1);
     if (!status) status = read_header(host, file, &length);
     if (!status) status = dmi_safetensors_parse_header(host, file, length);
     if (status) {

@@ -247,7 +247,7 @@ const dmi_member *dmi_struct_difference(const dmi_struct *of, const void *a, con
         const dmi_member *m = &of->members[i];
         const uint8_t *in_a = (const uint8_t *)a + m->offset,
                       *in_b = (const uint8_t *)b + m->offset;
-        if (m->saved && memcmp(in_a, in_b, (size_t)m->count * m->element_size)) return m;
+        if (m->saved && memcmp(in_a, in_b, (size_t)m->count * m->element_size) != 0) return m;
     }
     return NULL;
 }

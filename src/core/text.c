@@ -29,7 +29,7 @@ size_t dmi_format_double(char *out, size_t size, double value, int digits) {
         const bool part = is_digit(*c) || *c == '-' || *c == '+' || *c == 'e';
         if (!part && point) continue;
         if (!part) point = true;
-        text[n++] = part ? *c : '.';
+        text[n++] = (char)(part ? *c : '.');
     }
     if (n >= size) return 0;
     memcpy(out, text, n);
@@ -215,9 +215,8 @@ const char *dmi_member_kind(const dmi_member *member) {
     return type ? type->kind : "no text";
 }
 
-static size_t format_entry(const dmi_member *member, const uint8_t *from, bool shortest, char *out,
-                           size_t size) {
-    const value_type *type = type_of(member);
+static size_t format_entry(const dmi_member *member, const value_type *type, const uint8_t *from,
+                           bool shortest, char *out, size_t size) {
     if (shortest && member->enumeration) {
         int32_t value;
         memcpy(&value, from, sizeof value);
@@ -230,13 +229,14 @@ static size_t format_entry(const dmi_member *member, const uint8_t *from, bool s
 
 static bool format_member(const dmi_member *member, const void *values, bool shortest, char *out,
                           size_t size) {
+    const value_type *type = type_of(member);
     size_t length = 0;
-    if (!type_of(member) || !size) return false;
+    if (!type || !size) return false;
     for (uint32_t k = 0; k < member->count; k++) {
         const uint8_t *from =
             (const uint8_t *)values + member->offset + (size_t)k * member->element_size;
         if (k > 0 && length + 1 < size) out[length++] = ',';
-        size_t n = format_entry(member, from, shortest, out + length, size - length);
+        size_t n = format_entry(member, type, from, shortest, out + length, size - length);
         if (!n) return false;
         length += n;
     }
@@ -252,9 +252,10 @@ bool dmi_member_format(const dmi_member *member, const void *values, bool shorte
     return formatted;
 }
 
-static bool parse_entry(const dmi_member *member, const char **text, uint8_t *to) {
+static bool parse_entry(const dmi_member *member, const value_type *type, const char **text,
+                        uint8_t *to) {
     const char *end;
-    if (type_of(member)->parse(*text, &end, to)) {
+    if (type->parse(*text, &end, to)) {
         *text = end;
         return true;
     }
@@ -267,13 +268,14 @@ static bool parse_entry(const dmi_member *member, const char **text, uint8_t *to
 }
 
 static bool parse_member(const dmi_member *member, void *values, const char *text, bool complete) {
+    const value_type *type = type_of(member);
     uint8_t *to = (uint8_t *)values + member->offset;
-    if (!type_of(member)) return false;
+    if (!type) return false;
     uint32_t k = 0;
     for (; k < member->count; k++) {
         if (k > 0 && *text == 0 && !complete) break;
         if (k > 0 && *text++ != ',') return false;
-        if (!parse_entry(member, &text, to + (size_t)k * member->element_size)) return false;
+        if (!parse_entry(member, type, &text, to + (size_t)k * member->element_size)) return false;
     }
     memset(to + (size_t)k * member->element_size, 0,
            (size_t)(member->count - k) * member->element_size);

@@ -29,7 +29,7 @@ for target in "$@"; do
     case $target in
         calls | options | png | cifar_bin) length=256 ;;
         metadata) length=2000 ;;
-        *) length=40000 ;;
+        *) length=60000 ;;
     esac
     status=0
     "$build/fuzz_$target" "-max_len=$length" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \

@@ -50,7 +50,7 @@ int main(int argc, char **argv) {
     if (argc != 2 || !strstr(dm_build_info(), "no BLAS")) return 2;
     dm_context_options_init(&options, sizeof options);
     options.threads = 1;
-    if (dm_context_create(&context, &options)) return 3;
+    if (dm_context_create(&context, &options, NULL, 0)) return 3;
     int32_t status = run(context, argv[1], image);
     if (status) fprintf(stderr, "%s: %s\n", dm_status_name(status), dm_context_error(context));
     dm_context_destroy(context);

@@ -1,6 +1,7 @@
 #!/bin/sh
 # A build without BLAS needs no BLAS library, names none in diffusion.pc, and runs in an address
-# space of 20 MB, where OpenBLAS would wait for memory for ever.  no_blas.sh CC BUILD
+# space of 20 MB, where OpenBLAS would wait for memory for ever, without threads, where OpenBLAS
+# ends the process, and with every allocation of a training step refused.  no_blas.sh CC BUILD
 set -eu
 build=$2/none
 make=${MAKE:-make}
@@ -36,4 +37,10 @@ for program in shared static; do
     (ulimit -v 20480 && exec timeout 60 "$stage/$program" "$stage/network.safetensors") || status=$?
     [ "$status" = 0 ] || fail "the $program program ended with $status under a limit of 20 MB"
 done
+# shellcheck disable=SC2046,SC2086
+$1 tests/install/no_foreign.c $(pkg-config --cflags --libs diffusion) -Wl,-rpath,"$stage/lib" \
+    -o "$stage/foreign"
+status=0
+"$stage/foreign" || status=$?
+[ "$status" = 0 ] || fail "the program without threads and memory ended with $status"
 echo "no_blas: ok"
