@@ -196,6 +196,7 @@ include tests/versions/versions.mk
 include tests/static/static.mk
 include tests/alloc/alloc.mk
 include tests/fuzz/fuzz.mk
+include tests/kill/kill.mk
 
 # ---- clean, help ----
 
@@ -229,6 +230,7 @@ make check-aarch64     kernels of AArch64 under qemu-user
 make check-x86-levels  kernels of other x86-64 processors under qemu-user
 make check-blas        products with each installed variant of the BLAS library
 make check-alloc       every public function with each of its allocations refused in turn 2 min
+make check-kill        saves that are killed at every call, failing calls, full disks    2 min
 make check-i386        the library for 32-bit x86, as far as the tools are installed
 make check-no-blas     a build with BLAS=none links no BLAS and runs in 20 MB of address space
 
@@ -246,6 +248,8 @@ variables: CC CFLAGS LDFLAGS PREFIX LIBDIR INCLUDEDIR BINDIR DESTDIR BUILD OUT
            BLAS=openblas|blis|none WERROR=1 V=1 SUITE LDCONFIG PKG_CONFIG
            ALLOC_OPTIONS DEMO_OPTIONS BENCH_OPTIONS ERROR_NETWORK: arguments of these programs
            FUZZ_SECONDS FUZZ_RUNS FUZZ_TARGET=a,b FUZZ_CC: see tests/fuzz/README.md
+           ALLOC_OPTIONS KILL_OPTIONS DEMO_OPTIONS BENCH_OPTIONS ERROR_NETWORK: arguments of
+           these programs; KILL_COUNT=n: random kills of check-kill, 200
 endef
 help:
 	@: $(info $(HELP))
