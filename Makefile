@@ -216,6 +216,7 @@ make clean             removes $(BUILD)/
 
 make check             check-source, check-build, check-abi and test-run       3 min
 make check SUITE=a,b   only these suites: the X of tests/*/test_X.c
+make check-all         check and all proofs below that need no other processor     55 min
 make check-quick       check-source and the suites that are fast                30 s
 make check-source      layers, forbidden calls, file length, format, header     4 s
 make check-layers      only the layers: includes never point upward             1 s
@@ -246,7 +247,6 @@ make compile_commands.json   the compiler's commands, for editors and clang tool
 
 variables: CC CFLAGS LDFLAGS PREFIX LIBDIR INCLUDEDIR BINDIR DESTDIR BUILD OUT
            BLAS=openblas|blis|none WERROR=1 V=1 SUITE LDCONFIG PKG_CONFIG
-           ALLOC_OPTIONS DEMO_OPTIONS BENCH_OPTIONS ERROR_NETWORK: arguments of these programs
            FUZZ_SECONDS FUZZ_RUNS FUZZ_TARGET=a,b FUZZ_CC: see tests/fuzz/README.md
            ALLOC_OPTIONS KILL_OPTIONS DEMO_OPTIONS BENCH_OPTIONS ERROR_NETWORK: arguments of
            these programs; KILL_COUNT=n: random kills of check-kill, 200

@@ -250,6 +250,16 @@ static int32_t train(session *s) {
     return print_end(s, status != DM_OK, seconds);
 }
 
+/* Of a run that ended after its last checkpoint: the samples and the report that it still lacks. */
+static int32_t finish(session *s) {
+    int32_t status = write_samples(s, steps_done(s));
+    if (!status && write_page(s)) status = REPORTED;
+    if (!status)
+        printf("all %llu steps are done already: see %s/report.html\n",
+               (unsigned long long)s->o.steps, s->o.out);
+    return status;
+}
+
 /* The numbers of steps that the options leave open. */
 static int32_t choose_steps(session *s) {
     int32_t timesteps = dm_schedule_timesteps(s->schedule);
@@ -278,7 +288,7 @@ static int32_t run(session *s) {
             s->o.data, (unsigned long long)s->o.steps, (int)s->batch,
             (int)dm_context_threads(s->context), s->o.out);
     uint64_t done = steps_done(s);
-    if (done >= s->o.steps) {
+    if (done > s->o.steps) {
         fprintf(stderr, "%s: %s has done %llu steps already; --steps, the total, is %llu\n",
                 program, s->o.resume, (unsigned long long)done, (unsigned long long)s->o.steps);
         return REPORTED;
@@ -287,7 +297,7 @@ static int32_t run(session *s) {
     interrupt_begin(); /* what came before would be done again by the next run: nothing is lost */
     path_in(s, "loss.csv", path);
     if (train_log_open(&s->csv, program, path, done)) return REPORTED;
-    status = train(s);
+    status = done < s->o.steps ? train(s) : finish(s);
     return output_close(&s->csv, program) ? REPORTED : status;
 }
 

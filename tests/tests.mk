@@ -96,6 +96,23 @@ valgrind: export DM_TEST_BUILD = $(BUILD)
 valgrind: $(RUNNER)
 	@sh tests/tools/valgrind.sh $< $(or $(subst $(comma), ,$(SUITE)),$(MEMORY_SUITES))
 
+# All proofs that need no other processor. The tools that check-static, fuzz and coverage need must
+# be installed.
+ALL_FUZZ_SECONDS ?= 20
+.PHONY: check-all
+check-all:
+	@$(MAKE) check
+	@$(MAKE) check-static STATIC_REQUIRED=1
+	@$(MAKE) check-alloc
+	@$(MAKE) check-kill
+	@$(MAKE) check-no-blas
+	@$(MAKE) sanitize
+	@$(MAKE) tsan
+	@$(MAKE) valgrind
+	@$(MAKE) fuzz FUZZ_SECONDS=$(ALL_FUZZ_SECONDS)
+	@$(MAKE) coverage
+	@$(MAKE) test-run SUITE=integrity EXHAUSTIVE=1
+
 # The kernels of other processors, under qemu-user.
 .PHONY: check-aarch64 check-x86-levels check-blas check-no-blas
 check-aarch64:

@@ -224,7 +224,7 @@ bad="--model $whole --out $out/bad.png"
     done
     refuses '--resume needs --data' $train --steps 20 --resume "$seven"
     refuses '--resume needs .*--steps' $train --data builtin --resume "$seven"
-    refuses 'has done 12 steps already' $train --data builtin --steps 12 --resume "$seven"
+    refuses 'has done 12 steps already' $train --data builtin --steps 11 --resume "$seven"
 
     refuses '--threads is 257' $train --threads 257 --out "$out/bad"
     refuses '--epochs is nan' $train --epochs nan --out "$out/bad"
