@@ -323,6 +323,52 @@ START_TEST(every_allocation_may_fail) {
 }
 END_TEST
 
+/* A header that states 4 GB gets no more memory than an ordinary file before its records come. */
+START_TEST(sizes_that_are_only_stated) {
+    enum { RECORDS = 1300000 };
+    char path[300];
+    uint8_t header[512];
+    snprintf(path, sizeof path, "%s/stated.tar", test_folder());
+    cifar10_tar_header(header, "data_batch_1.bin", (size_t)RECORDS * CIFAR10_RECORD);
+    write_bytes(path, header, sizeof header);
+    dm_context *context = test_context_new(NULL, 0);
+    uint64_t used, peak;
+    dm_dataset *dataset;
+    ck_assert_int_eq(dm_dataset_load_cifar10(&dataset, context, path, DM_SPLIT_TRAIN),
+                     DM_ERROR_BAD_FORMAT);
+    ck_assert_ptr_nonnull(strstr(dm_context_error(context), "truncated"));
+    dm_context_get_memory(context, &used, &peak, NULL);
+    ck_assert_uint_lt(peak, 40000000);
+    dm_context_destroy(context);
+}
+END_TEST
+
+/* More records than a file usually has, whose memory grows as they arrive. */
+START_TEST(more_records_than_usual) {
+    enum { RECORDS = 10300 };
+    static const cifar10_member large[] = {{"data_batch_1.bin", RECORDS, NULL}};
+    char path[300];
+    snprintf(path, sizeof path, "%s/large.tar", test_folder());
+    cifar10_write_archive(path, "wbT", large, 1);
+    dm_context *context = test_context_new(NULL, 0);
+    dm_dataset *dataset;
+    static uint8_t pixels[CIFAR10_RECORD - 1];
+    int32_t label;
+    ck_assert_int_eq(dm_dataset_load_cifar10(&dataset, context, path, DM_SPLIT_TRAIN), DM_OK);
+    for (int i = 0; i < 2; i++) {
+        const int record = i ? RECORDS - 1 : 0;
+        ck_assert_int_eq(dm_dataset_get_image(dataset, (uint64_t)record, pixels, sizeof pixels,
+                                              &label),
+                         DM_OK);
+        ck_assert_int_eq(label, record % 10);
+        for (int c = 0; c < 3; c++)
+            ck_assert_uint_eq(pixels[3 * 5 + c], cifar10_sample(0, record, c, 5));
+    }
+    dm_dataset_destroy(dataset);
+    dm_context_destroy(context);
+}
+END_TEST
+
 START_TEST(beyond_the_limit) {
     static const cifar10_member large[] = {{"data_batch_1.bin", 200, NULL},
                                            {"data_batch_2.bin", 200, NULL}};
@@ -355,6 +401,8 @@ Suite *test_cifar10_suite(void) {
     tcase_add_test(tcase, wrong_records);
     tcase_add_test(tcase, broken_archives);
     tcase_add_test(tcase, every_allocation_may_fail);
+    tcase_add_test(tcase, sizes_that_are_only_stated);
+    tcase_add_test(tcase, more_records_than_usual);
     tcase_add_test(tcase, beyond_the_limit);
     suite_add_tcase(suite, tcase);
     return suite;
