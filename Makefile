@@ -197,6 +197,7 @@ include tests/static/static.mk
 include tests/alloc/alloc.mk
 include tests/fuzz/fuzz.mk
 include tests/kill/kill.mk
+include tests/coverage/coverage.mk
 
 # ---- clean, help ----
 
@@ -232,6 +233,7 @@ make check-x86-levels  kernels of other x86-64 processors under qemu-user
 make check-blas        products with each installed variant of the BLAS library
 make check-alloc       every public function with each of its allocations refused in turn 2 min
 make check-kill        saves that are killed at every call, failing calls, full disks    2 min
+make coverage          lines and branches that the tests run, by gcov; COVERAGE_FILES: details
 make check-i386        the library for 32-bit x86, as far as the tools are installed
 make check-no-blas     a build with BLAS=none links no BLAS and runs in 20 MB of address space
 
