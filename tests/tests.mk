@@ -20,10 +20,13 @@ $(RUNNER).c: force
 	@sh tests/tools/make_runner.sh $(TEST_NAMES) > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
 
+# The system calls that tests/support/system_calls.c can make fail.
+WRAPPED := open fcntl close fstat lstat fsync flock read pread pwrite pthread_create
+
 $(RUNNER): $(RUNNER).c $(TEST_OBJ) $(STATIC)
 	$(SAY) LD $@
 	$(Q)$(CC) -std=c11 $(CFLAGS) $(call cflags_of,$(TEST_PACKAGES)) $< $(TEST_OBJ) $(STATIC) \
-	$(LIB_LIBS) $(call libs_of,$(TEST_PACKAGES)) -lm -pthread -o $@
+	$(WRAPPED:%=-Wl,--wrap=%) $(LIB_LIBS) $(call libs_of,$(TEST_PACKAGES)) -lm -pthread -o $@
 
 .PHONY: check check-quick check-source check-layers check-build test-run
 ifdef SUITE
@@ -71,7 +74,7 @@ test-run: $(RUNNER)
 
 # The suites that allocate, read files or have threads; the arithmetic of convolutions would take
 # hours under valgrind.
-MEMORY_SUITES := base file json random pool metadata structs names safetensors safetensors_invalid targz \
+MEMORY_SUITES := base file io_failures json random pool metadata structs names safetensors safetensors_invalid targz \
 	png image dataset cifar10 context schedule schedule_file graph trainer_options loss \
 	loss_weights timestep_sampling training_options ema solver sampler sampler_callbacks \
 	sampler_errors batch trainer trainer_run checkpoint checkpoint_failures save_memory \
