@@ -68,14 +68,17 @@ START_TEST(schedules) {
     dm_schedule_options o;
     dm_schedule *made;
     ck_assert_int_eq(dm_schedule_options_init(&o, sizeof o), DM_OK);
+    o.kind = DM_SCHEDULE_LINEAR;
     o.timesteps = 10; /* a factor of 100 */
     o.scale_betas = 1;
     o.beta_start = 1e-4;
     o.beta_end = 0.02;
-    fails(DM_ERROR_INVALID_ARGUMENT, dm_schedule_create(&made, context, &o), "'scale_betas'");
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_schedule_create(&made, context, &o),
+          "by 100, to 0.01 and 2;");
     o.beta_start = 0.02;
     o.beta_end = 1e-4;
-    fails(DM_ERROR_INVALID_ARGUMENT, dm_schedule_create(&made, context, &o), "'scale_betas'");
+    fails(DM_ERROR_INVALID_ARGUMENT, dm_schedule_create(&made, context, &o),
+          "by 100, to 2 and 0.01;");
     ck_assert_ptr_null(made);
     const int32_t bad = DM_ERROR_INVALID_ARGUMENT;
     ck_assert_int_eq(dm_schedule_load(&made, NULL, "path"), bad);
