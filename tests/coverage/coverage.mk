@@ -1,7 +1,7 @@
 # Lines and branches of lib/ and src/ that the tests run, by gcov; not part of `check`.
 
-# With COUNTED, for the folder $(COVERAGE), the library counts, and nothing else: with the objects of
-# the tests every process of a test would write three times as many files. The counts are atomic
+# With COUNTED, for the folder $(COVERAGE), the library counts and nothing else: with the objects
+# of the tests every process of a test would write three times as many files. The counts are atomic
 # since tests have threads; in the kernels' loops that would take most of an hour.
 ifdef COUNTED
 LIB_LIBS += -lgcov

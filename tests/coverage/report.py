@@ -73,16 +73,23 @@ def read(gcov, build):
 
 
 def read_exceptions(path):
-    """Each a list: file, function, part of the source line, reason."""
-    exceptions = []
+    """Each a list: file, function, part of the source line. The indented reason must follow."""
+    exceptions, reasons = [], []
     with open(path, encoding="utf-8") as file:
         for number, text in enumerate(file, 1):
-            fields = [field.strip() for field in text.split(" :: ")]
             if not text.strip() or text.startswith("#"):
                 continue
-            if len(fields) != 4 or not all(fields):
-                sys.exit(f"{path}:{number}: it must be FILE :: FUNCTION :: TEXT :: REASON")
+            if text[0].isspace() and exceptions:
+                reasons[-1] = text.strip()
+                continue
+            fields = [field.strip() for field in text.split(" :: ")]
+            if len(fields) != 3 or not all(fields):
+                sys.exit(f"{path}:{number}: it must be FILE :: FUNCTION :: TEXT")
             exceptions.append(fields)
+            reasons.append("")
+    for fields, reason in zip(exceptions, reasons):
+        if not reason:
+            sys.exit(f"{path}: there is no reason for {' :: '.join(fields)}")
     return exceptions
 
 
@@ -152,7 +159,7 @@ def main():
     strict.show("complete files")
     for index, exception in enumerate(exceptions):
         if index not in used:
-            failures.append(f"{exceptions_path}: no such line: {' :: '.join(exception[:3])}")
+            failures.append(f"{exceptions_path}: no such line: {' :: '.join(exception)}")
     lines, branches = total.parts()
     if lines < LINES_MIN:
         failures.append(f"lines below {100 * LINES_MIN:g} %")
