@@ -75,11 +75,12 @@ test-run: $(RUNNER)
 # The suites that allocate, read files or have threads; the arithmetic of convolutions would take
 # hours under valgrind.
 MEMORY_SUITES := base file io_failures json random pool metadata structs names option_text \
-	option_rules stream safetensors safetensors_invalid safetensors_names targz tar_fields \
-	png image dataset cifar10 context schedule schedule_file graph trainer_options loss \
-	loss_weights timestep_sampling training_options ema solver sampler sampler_callbacks \
-	sampler_errors batch trainer trainer_run checkpoint checkpoint_edges checkpoint_failures save_memory \
-	training_state misuse refused_calls shared shared_callbacks weight_cache plan recompute unet \
+	option_rules stream safetensors safetensors_invalid safetensors_names targz \
+	tar_fields png image dataset cifar10 context schedule schedule_file graph \
+	trainer_options loss loss_weights timestep_sampling training_options ema solver \
+	sampler sampler_callbacks sampler_errors batch trainer trainer_run checkpoint \
+	checkpoint_edges checkpoint_failures save_memory training_state misuse \
+	refused_calls shared shared_callbacks weight_cache plan recompute unet \
 	unet_options unet_file bad_input integrity file_names
 SANITIZE_SUITES := $(MEMORY_SUITES) editing gemm guidance kernels
 THREAD_SUITES := pool context trainer trainer_run sampler sampler_callbacks unet shared \
