@@ -13,7 +13,7 @@ static void seal(uint8_t *header, bool with_sign) {
     int sum = 0;
     memset(header + 148, ' ', 8);
     for (int i = 0; i < BLOCK; i++) sum += with_sign ? (int8_t)header[i] : header[i];
-    snprintf((char *)header + 148, 8, "%06o", (unsigned)sum);
+    snprintf((char *)header + 148, 8, "%06o", (unsigned)sum & 0777777);
 }
 
 /* Appends a member; its header may be changed, and is then sealed again. */
