@@ -81,10 +81,10 @@ MEMORY_SUITES := base file io_failures json random pool metadata structs names o
 	sampler sampler_callbacks sampler_errors batch trainer trainer_run checkpoint \
 	checkpoint_edges checkpoint_failures save_memory training_state misuse \
 	refused_calls shared shared_callbacks weight_cache plan recompute unet \
-	unet_options unet_file bad_input integrity file_names
+	unet_options unet_file bad_input integrity file_names float_mode fork versions
 SANITIZE_SUITES := $(MEMORY_SUITES) editing gemm guidance kernels
 THREAD_SUITES := pool context trainer trainer_run sampler sampler_callbacks unet shared \
-	shared_callbacks weight_cache misuse
+	shared_callbacks weight_cache misuse float_mode
 
 .PHONY: sanitize tsan valgrind
 sanitize: export UBSAN_OPTIONS = print_stacktrace=1
