@@ -66,7 +66,7 @@ static void find_files(file_list *f, const char *folder, int32_t label, int top)
         char path[PATH_SIZE];
         const char *name = entries[i]->d_name;
         int fits = snprintf(path, sizeof path, "%s/%s", folder, name) < (int)sizeof path;
-        if (!fits) refuse(f, name, ENAMETOOLONG);
+        if (!fits && is_png_name(name)) refuse(f, name, ENAMETOOLONG);
         if (fits && !f->out_of_memory && !f->unreadable && name[0] != '.') {
             size_t before = f->count;
             if (!is_folder(path)) {

@@ -224,24 +224,25 @@ static void each_path(const job *j, int i, char path[OUTPUT_PATH_SIZE]) {
     snprintf(path, OUTPUT_PATH_SIZE, "%s/%05d.png", j->o.each, i);
 }
 
-/* After a signal, the files that this run has written are removed: they are not all of them. */
+/* After a signal, the files that are written stay, and the rest are not written. */
 static dm_status write_each(const job *j) {
     uint8_t *pixels = malloc(j->elements);
     char path[OUTPUT_PATH_SIZE];
     dm_status status = pixels ? DM_OK : DM_ERROR_OUT_OF_MEMORY;
     int written = 0;
     while (!status && written < j->o.runs * j->o.count) {
+        if (interrupt_signal()) {
+            fprintf(stderr, "sample: %d of %d files are written to %s\n", written,
+                    j->o.runs * j->o.count, j->o.each);
+            status = DM_ERROR_CANCELLED;
+            break;
+        }
         each_path(j, written, path);
         status = dm_image_to_u8(pixels, j->images + (size_t)written * j->elements, j->elements);
         if (!status)
             status = dm_image_write_png(j->context, path, pixels, j->elements, j->u.height,
                                         j->u.width, j->u.out_channels);
         if (!status) written++;
-        if (!status && interrupt_signal()) status = DM_ERROR_CANCELLED;
-    }
-    while (status == DM_ERROR_CANCELLED && written > 0) {
-        each_path(j, --written, path);
-        if (remove(path)) fprintf(stderr, "sample: %s: %s\n", path, strerror(errno));
     }
     free(pixels);
     return status;

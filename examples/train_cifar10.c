@@ -196,8 +196,9 @@ static uint64_t next_multiple(uint64_t after, uint64_t interval, uint64_t last) 
     return next < last ? next : last;
 }
 
-/* Trains until the next grid, checkpoint or the end, and writes what is due. Whatever ends the run
- * early, a checkpoint is written if that is possible. DM_ERROR_CANCELLED after a signal. */
+/* Trains until the next grid, checkpoint or the end, and writes what is due. A signal or a
+ * file that cannot be written ends the run after a checkpoint, other errors without one, since the
+ * state may be spoilt. DM_ERROR_CANCELLED after a signal. */
 static int32_t train_until_next(session *s) {
     uint64_t done = steps_done(s), grid = next_multiple(done, s->o.sample_every, s->o.steps),
              checkpoint = next_multiple(done, s->o.save_every, s->o.steps);

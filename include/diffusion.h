@@ -34,8 +34,9 @@
  * status (dm_*_context, dm_sampler_shape, dm_unet_parameter_count and the like). Different contexts
  * are independent.
  *
- * Processes. After fork() a child may use and destroy copies of objects of a context in which no
- * call was in progress; its work runs on the calling thread there. Others it must leave alone.
+ * Processes. After fork() a child may use and destroy its copies of objects if no call was in
+ * progress in any context of the process; work runs on the calling thread there. Otherwise it must
+ * leave them alone.
  *
  * Floating point. Results are for rounding to nearest with denormal numbers. In another mode of the
  * calling thread they differ, but not with the number of threads, which take over its mode; files
@@ -104,7 +105,7 @@ enum {
     DM_ERROR_WRONG_STATE = -10, /* the call overlaps another, or the object cannot do this now */
     DM_ERROR_UNSUPPORTED = -11, /* valid, but not available in this build */
     DM_ERROR_CANCELLED = -12,   /* stopped by a cancel function or a callback */
-    DM_ERROR_NOT_FINITE = -13,  /* a loss, an image or a weight is infinite or NaN */
+    DM_ERROR_NOT_FINITE = -13,  /* a loss, image, weight, EMA or moment is infinite or NaN */
     DM_ERROR_THREAD = -14,      /* a thread could not be started */
     DM_ERROR_CALLBACK_FAILED = -15, /* a callback reported failure */
     DM_ERROR_INTERNAL = -16         /* a defect of the library; please report it */
@@ -197,8 +198,8 @@ typedef struct dm_context_options {
     uint32_t struct_size;
     int32_t threads;       /* 1 to 256; 0: one for each processor. Default: 0. */
     uint64_t memory_limit; /* bytes; 0: none. Default: 0. Counts what the library allocates, not the
-                              buffers of BLAS, thread stacks, or the parsing of a file's JSON
-                              header, which may take 16 times the header's size (at most 8 MB) */
+                              buffers of BLAS, thread stacks, or small blocks of the C
+                              library */
     int32_t profile;       /* 1: measure for dm_context_profile_row. Default: 0. */
     int32_t large_pages;   /* 1: ask the system for large pages for blocks of 4 MB and more, unless
                               `allocate` is set. Saves 1 to 3 % of a step. Default: 0. */
@@ -352,7 +353,8 @@ DM_API dm_status dm_schedule_create(dm_schedule **out, dm_context *context,
 /* From `count` betas, each in (0, 1), for timesteps 0 to count - 1. */
 DM_API dm_status dm_schedule_create_from_betas(dm_schedule **out, dm_context *context,
                                                const double *betas, size_t count);
-/* The schedule stored in a file of dm_trainer_save or dm_unet_save, or in its `size` bytes. */
+/* The schedule stored in a file of dm_trainer_save or dm_unet_save, or in its `size` bytes. Has the
+ * errors of dm_unet_load, except for those of tensors. */
 DM_API dm_status dm_schedule_load(dm_schedule **out, dm_context *context, const char *path);
 DM_API dm_status dm_schedule_load_memory(dm_schedule **out, dm_context *context, const void *bytes,
                                          size_t size);
@@ -499,7 +501,11 @@ DM_API dm_status dm_unet_input_init(dm_unet_input *input, size_t size);
  * network. */
 DM_API dm_status dm_unet_create(dm_unet **out, dm_context *context, const dm_unet_options *options,
                                 uint64_t seed);
-/* From a safetensors file of dm_unet_save or dm_trainer_save, or from its `size` bytes. */
+/* From a safetensors file of dm_unet_save or dm_trainer_save, or from its `size` bytes. Fails with
+ * DM_ERROR_NOT_FOUND, DM_ERROR_IO, DM_ERROR_BAD_FORMAT, DM_ERROR_UNSUPPORTED_VERSION,
+ * DM_ERROR_CHECKSUM where metadata or weights are damaged, DM_ERROR_NOT_FINITE where a weight is
+ * infinite or NaN, DM_ERROR_SHAPE_MISMATCH or DM_ERROR_UNSUPPORTED where the tensors are not those
+ * of the options. */
 DM_API dm_status dm_unet_load(dm_unet **out, dm_context *context, const char *path,
                               dm_weights weights);
 DM_API dm_status dm_unet_load_memory(dm_unet **out, dm_context *context, const void *bytes,
@@ -515,7 +521,7 @@ DM_API dm_status dm_unet_load_memory(dm_unet **out, dm_context *context, const v
 DM_API dm_status dm_unet_share(dm_unet **out, dm_context *context, const dm_unet *unet);
 /* Writes one safetensors file: the parameters, with the options and, if not NULL, the schedule as
  * metadata. Weights that are infinite or NaN are refused (DM_ERROR_NOT_FINITE), and whatever has
- * the name stays. Files hold checksums, which loading compares (DM_ERROR_CHECKSUM). */
+ * the name stays. Files hold checksums, which loading compares. */
 DM_API dm_status dm_unet_save(const dm_unet *unet, const dm_schedule *schedule, const char *path);
 /* The same bytes to `buffer`; *size becomes their number. With a NULL buffer only *size is set. If
  * `capacity` is too small, nothing is written and the status is DM_ERROR_SHAPE_MISMATCH. */
@@ -798,7 +804,8 @@ DM_API dm_status dm_trainer_create(dm_trainer **out, dm_unet *unet, const dm_sch
 /* Continues from a file of dm_trainer_save, or from its `size` bytes, bit for bit as if training
  * had never stopped. `unet` must have the file's options (as dm_unet_load gives) and receives its
  * weights; schedule and options come from the file. A dataset with another number of images is
- * refused; one with another fingerprint is reported through the log. */
+ * refused; one with another fingerprint is reported through the log. Has the errors of
+ * dm_unet_load, for EMAs and moments too; second moments below 0 are DM_ERROR_BAD_FORMAT. */
 DM_API dm_status dm_trainer_resume(dm_trainer **out, dm_unet *unet, const dm_dataset *dataset,
                                    const char *path);
 DM_API dm_status dm_trainer_resume_memory(dm_trainer **out, dm_unet *unet,
@@ -1096,10 +1103,10 @@ DM_API dm_status dm_sampler_run(dm_sampler *sampler, const dm_sampler_request *r
 /* A held run: the same in steps, with the same bits, for a caller that must not block.
  * dm_sampler_start copies the request; its arrays must stay valid and unchanged until
  * dm_sampler_finish. dm_sampler_step does one step of one batch and then sets *steps_left, the
- * steps of all batches that remain. Other calls in the context may come in between, but if they
- * change the network's weights, the next step returns DM_ERROR_WRONG_STATE. A sampler holds one run
- * at a time: other runs on it return DM_ERROR_WRONG_STATE. A step that fails otherwise ends the
- * run. */
+ * steps of all batches that remain; 0 after a failure. Other calls in the context may come in
+ * between, but if they change the network's weights, the next step returns DM_ERROR_WRONG_STATE. A
+ * sampler holds one run at a time: other runs on it return DM_ERROR_WRONG_STATE. A step that fails
+ * otherwise ends the run. */
 DM_API dm_status dm_sampler_start(dm_sampler *sampler, const dm_sampler_request *request);
 DM_API dm_status dm_sampler_step(dm_sampler *sampler, int32_t *steps_left);
 /* x_0 as predicted at the last step, for all images; 0 for those whose batch has not begun. */

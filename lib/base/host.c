@@ -171,6 +171,10 @@ int32_t dmi_reserve(dmi_host *host, void *array, size_t *capacity, size_t count,
     if (larger < COUNT_MIN) larger = COUNT_MIN;
     memcpy(&before, array, sizeof before);
     int32_t status = dmi_alloc_array(host, array, larger, element, what);
+    if (status && larger > count) {
+        larger = count;
+        status = dmi_alloc_array(host, array, larger, element, what);
+    }
     if (status) {
         set_pointer(array, before);
         return status;

@@ -56,9 +56,9 @@ int32_t dmi_alloc_zero(dmi_host *host, void *out, size_t count, size_t element, 
  * `reporter`. */
 int32_t dmi_alloc_for(dmi_host *owner, dmi_host *reporter, void *out, size_t count, size_t element,
                       const char *what);
-/* Gives the array room for `count` elements: if its `*capacity` is less, it moves to a block of at
- * least twice the size. `array` is the address of the pointer, which may be NULL with capacity 0,
- * and is unchanged on failure. */
+/* Gives the array room for `count` elements: if its `*capacity` is less, it moves to a block of
+ * twice the size or, if memory is short, of just that room. `array` is the address of the pointer,
+ * which may be NULL with capacity 0, and is unchanged on failure. */
 int32_t dmi_reserve(dmi_host *host, void *array, size_t *capacity, size_t count, size_t element,
                     const char *what);
 /* NULL is accepted. */

@@ -30,8 +30,8 @@ void dmi_pool_destroy(dmi_host *host);
 void dmi_pool_notice_fork(dmi_pool *pool);
 int32_t dmi_pool_threads(const dmi_pool *pool);
 
-/* Runs tasks 0 to count - 1 and returns when all have ended, in the calling thread's floating-point
- * mode. The calling thread takes part. Idle
+/* Runs tasks 0 to count - 1, in the calling thread's floating-point mode, and returns when all have
+ * ended. The calling thread takes part. Idle
  * threads spin for some hundred microseconds, then sleep. Must not be called from within a task. */
 void dmi_parallel(dmi_pool *pool, int32_t count, dmi_task task, void *data);
 /* The same without code of the program's, which allows it under a lock: where there is a

@@ -13,6 +13,7 @@ int dmi_open(const char *path, int flags, mode_t mode) {
     const int above = fcntl(descriptor, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     const int error = errno;
     close(descriptor);
+    if (above < 0 && (flags & O_EXCL)) unlink(path); /* it was created just now */
     errno = error;
     return above;
 }

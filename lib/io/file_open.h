@@ -10,7 +10,8 @@
 enum { DMI_TRANSFER_MAX = 1 << 30 };
 
 /* open with O_CLOEXEC; never gives descriptor 0, 1 or 2, which a program that has closed them still
- * uses as its standard input, output and error. -1: errno says why. */
+ * uses as its standard input, output and error. (Where they are closed, the file has one of them
+ * for a moment.) -1: errno says why. */
 int dmi_open(const char *path, int flags, mode_t mode);
 
 /* Fails with "PATH: cannot DOING: " and the text of the errno `error`: DMI_ERROR_OUT_OF_MEMORY

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -22,6 +23,7 @@
 enum {
     NUMBERED = 16, /* temporary names that the next save looks through */
     NAME_ATTEMPTS = 100,
+    LOCK_ATTEMPTS = 20, /* a millisecond each */
     SUFFIX_SIZE = sizeof ".01234567.4294967295.tmp",
     NAME_BYTES_MAX = 255 + 1 - SUFFIX_SIZE /* of the target's name, in a temporary name */
 };
@@ -73,14 +75,24 @@ static void remove_if_dead(const dmi_file_writer *writer) {
     close(descriptor);
 }
 
-/* Creates writer->temporary and locks it. false with errno EEXIST: another save has it, or is just
- * removing it. */
+/* Locks a new file. Only a save that takes it for a dead one may hold its lock, and does so for a
+ * moment; where there are no locks, the file is used without. */
+static void lock_new(int descriptor) {
+    static const struct timespec moment = {.tv_nsec = 1000000};
+    for (int attempt = 0; attempt < LOCK_ATTEMPTS; attempt++) {
+        if (flock(descriptor, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK) return;
+        nanosleep(&moment, NULL);
+    }
+}
+
+/* Creates writer->temporary and locks it. false with errno EEXIST: another save has it, or has
+ * removed it just now. */
 static bool create_locked(dmi_file_writer *writer, mode_t mode) {
+    struct stat about;
     writer->descriptor = dmi_open(writer->temporary, O_WRONLY | O_CREAT | O_EXCL, mode);
     if (writer->descriptor < 0) return false;
-    const bool locked = flock(writer->descriptor, LOCK_EX | LOCK_NB) == 0;
-    if ((locked || errno != EWOULDBLOCK) && is_file_of(writer->descriptor, writer->temporary))
-        return true;
+    lock_new(writer->descriptor);
+    if (fstat(writer->descriptor, &about) != 0 || about.st_nlink > 0) return true;
     close(writer->descriptor);
     errno = EEXIST;
     return false;
@@ -203,6 +215,13 @@ static void sync_folder(char *path) {
     close(descriptor);
 }
 
+/* Closes the file, when the temporary name is gone: closing drops the lock, without which the name
+ * could be taken for that of a dead save. After fsync closing has nothing to report. */
+static void release(dmi_host *host, dmi_file_writer *writer) {
+    close(writer->descriptor);
+    free_writer(host, writer);
+}
+
 int32_t dmi_file_commit(dmi_host *host, dmi_file_writer *writer) {
     int32_t status = DMI_OK;
     if (writer->failed) {
@@ -211,19 +230,16 @@ int32_t dmi_file_commit(dmi_host *host, dmi_file_writer *writer) {
     } else if (!sync_file(writer->descriptor)) {
         status = dmi_fail_errno(host, errno, "sync", writer->path);
     }
-    if (close(writer->descriptor) != 0 && errno != EINTR && !status)
-        status = dmi_fail_errno(host, errno, "close", writer->path);
     if (!status && rename(writer->temporary, writer->path) != 0)
         status = dmi_fail_errno(host, errno, "rename the new file to it", writer->path);
     if (!status) sync_folder(writer->temporary);
     else unlink(writer->temporary);
-    free_writer(host, writer);
+    release(host, writer);
     return status;
 }
 
 void dmi_file_abandon(dmi_host *host, dmi_file_writer *writer) {
     if (!writer) return;
-    close(writer->descriptor);
     unlink(writer->temporary);
-    free_writer(host, writer);
+    release(host, writer);
 }

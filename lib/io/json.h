@@ -38,7 +38,7 @@ bool dmi_json_element(dmi_json *json);
 /* A string, terminated by a zero. Text that is not UTF-8, half of a surrogate pair, and the
  * character 0 are errors. */
 bool dmi_json_string(dmi_json *json, const char **out);
-/* A number without fraction and exponent, within int64_t. */
+/* A number without fraction and exponent, from -INT64_MAX to INT64_MAX. */
 bool dmi_json_integer(dmi_json *json, int64_t *out);
 /* Any value; its grammar is checked. */
 bool dmi_json_skip(dmi_json *json);

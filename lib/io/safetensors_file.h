@@ -4,7 +4,11 @@
 
 #include "io/safetensors.h"
 
-enum { DMI_SAFETENSORS_LENGTH_BYTES = 8, DMI_CHECKSUM_DIGITS = 8 };
+enum {
+    DMI_SAFETENSORS_LENGTH_BYTES = 8,
+    DMI_SAFETENSORS_HEADER_MAX = 32000000, /* bytes; the largest network and run take 9 MB */
+    DMI_CHECKSUM_DIGITS = 8
+};
 
 /* A key of the metadata, and its value. */
 typedef struct dmi_safetensors_pair {

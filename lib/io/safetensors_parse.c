@@ -64,8 +64,10 @@ static int32_t read_shape(dmi_host *host, const dmi_safetensors *file, dmi_json 
         int64_t side;
         if (!read_whole(json, &side) || side < 0)
             return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
-                            "%s: tensor '%s': shape[%d] is not a whole number from 0 on",
-                            file->from, entry->name, (int)entry->rank);
+                            "%s: tensor '%s': shape[%d] is not a whole number from 0 on (header, "
+                            "byte %zu%s%s)",
+                            file->from, entry->name, (int)entry->rank, json->at,
+                            json->error ? ": " : "", json->error ? json->error : "");
         if (entry->rank == DMI_SAFETENSORS_RANK_MAX)
             return dmi_fail(host, DMI_ERROR_UNSUPPORTED,
                             "%s: tensor '%s' has more than %d dimensions", file->from, entry->name,
@@ -75,24 +77,25 @@ static int32_t read_shape(dmi_host *host, const dmi_safetensors *file, dmi_json 
     return json->error ? fail_json(host, file, json) : DMI_OK;
 }
 
-static int32_t fail_offsets(dmi_host *host, const dmi_safetensors *file,
+static int32_t fail_offsets(dmi_host *host, const dmi_safetensors *file, const dmi_json *json,
                             const dmi_safetensors_entry *entry) {
     return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
                     "%s: tensor '%s': 'data_offsets' is not a pair of whole numbers, or a "
-                    "duplicate",
-                    file->from, entry->name);
+                    "duplicate (header, byte %zu%s%s)",
+                    file->from, entry->name, json->at, json->error ? ": " : "",
+                    json->error ? json->error : "");
 }
 
 static int32_t read_offsets(dmi_host *host, const dmi_safetensors *file, dmi_json *json,
                             const dmi_safetensors_entry *entry, description *d) {
     int32_t count = 0;
-    if (dmi_json_peek(json) != '[' || d->has_offsets) return fail_offsets(host, file, entry);
+    if (dmi_json_peek(json) != '[' || d->has_offsets) return fail_offsets(host, file, json, entry);
     d->has_offsets = true;
     for (dmi_json_array(json); dmi_json_element(json); count++)
         if (count == 2 || !read_whole(json, &d->offsets[count]))
-            return fail_offsets(host, file, entry);
+            return fail_offsets(host, file, json, entry);
     if (json->error) return fail_json(host, file, json);
-    return count == 2 ? DMI_OK : fail_offsets(host, file, entry);
+    return count == 2 ? DMI_OK : fail_offsets(host, file, json, entry);
 }
 
 /* Sets dtype and size. */
@@ -126,7 +129,11 @@ static int32_t check_offsets(dmi_host *host, const dmi_safetensors *file,
                              dmi_safetensors_entry *entry, const description *d) {
     const int64_t begin = d->offsets[0], end = d->offsets[1];
     const size_t available = file->size - file->data_start;
-    if (!d->has_offsets) return fail_offsets(host, file, entry);
+    if (!d->has_offsets)
+        return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
+                        "%s: tensor '%s': 'data_offsets' is not a pair of whole numbers: it is "
+                        "missing",
+                        file->from, entry->name);
     if (begin < 0 || end < begin || (uint64_t)end > available)
         return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
                         "%s: tensor '%s': data_offsets %lld to %lld exceed the data's %zu "

@@ -5,8 +5,6 @@
 #include "io/file.h"
 #include "io/safetensors_file.h"
 
-enum { HEADER_MAX = 8000000 /* bytes */ };
-
 static uint64_t load_u64(const uint8_t *bytes) {
     uint64_t value = 0;
     for (int i = 7; i >= 0; i--) value = value << 8 | bytes[i];
@@ -32,10 +30,10 @@ static int32_t read_header(dmi_host *host, dmi_safetensors *file, size_t *size) 
     int32_t status = read_bytes(host, file, first, LENGTH_BYTES, 0);
     if (status) return status;
     const uint64_t length = load_u64(first);
-    if (length > HEADER_MAX)
+    if (length > DMI_SAFETENSORS_HEADER_MAX)
         return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
                         "%s: not a safetensors file: the header's length is %llu, above %d",
-                        file->from, (unsigned long long)length, HEADER_MAX);
+                        file->from, (unsigned long long)length, DMI_SAFETENSORS_HEADER_MAX);
     if (length > file->size - LENGTH_BYTES)
         return dmi_fail(host, DMI_ERROR_BAD_FORMAT,
                         "%s: the header's length is %llu, but only %zu bytes follow", file->from,

@@ -16,7 +16,6 @@ enum { DATA_ALIGNMENT = 64 };
 
 typedef struct tensor {
     size_t name; /* offset in `texts` */
-    uint32_t name_sum;
     int32_t rank;
     int64_t shape[DMI_SAFETENSORS_RANK_MAX];
     size_t begin, end; /* bytes, of the data */
@@ -37,7 +36,8 @@ struct dmi_safetensors_writer {
     pair *pairs; /* the metadata */
     size_t pair_count, pair_capacity;
     tensor *tensors;
-    size_t count, capacity;
+    uint32_t *name_sums; /* of the names of tensors, which finds a name that is taken */
+    size_t count, capacity, sum_capacity;
     size_t data_size; /* bytes of all tensors so far */
     size_t size_max;  /* of a tensor, bytes */
 };
@@ -91,7 +91,7 @@ static int32_t check_name(dmi_host *host, const dmi_safetensors_writer *writer, 
                           uint32_t sum) {
     bool taken = strcmp(name, "__metadata__") == 0;
     for (size_t i = 0; !taken && i < writer->count; i++)
-        taken = writer->tensors[i].name_sum == sum &&
+        taken = writer->name_sums[i] == sum &&
                 strcmp(writer->texts + writer->tensors[i].name, name) == 0;
     if (!taken) return DMI_OK;
     return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT, "safetensors: tensor '%s': the name is taken",
@@ -123,20 +123,21 @@ int32_t dmi_safetensors_add(dmi_host *host, dmi_safetensors_writer *writer, cons
                         "safetensors: tensor '%s': rank is %d; it must be 0 to %d", name, (int)rank,
                         DMI_SAFETENSORS_RANK_MAX);
     }
-    tensor t = {.name_sum = dmi_checksum_text(0, name),
-                .rank = rank,
-                .begin = writer->data_size,
-                .fill = fill,
-                .layout = layout,
-                .values = values};
+    const uint32_t sum = dmi_checksum_text(0, name);
+    tensor t = {
+        .rank = rank, .begin = writer->data_size, .fill = fill, .layout = layout, .values = values};
     for (int32_t i = 0; i < rank; i++) t.shape[i] = shape[i];
-    int32_t status = check_name(host, writer, name, t.name_sum);
+    int32_t status = check_name(host, writer, name, sum);
     if (!status) status = set_end(host, name, &t);
     if (!status)
         status = dmi_reserve(host, &writer->tensors, &writer->capacity, writer->count + 1,
                              sizeof(tensor), "safetensors: tensors");
+    if (!status)
+        status = dmi_reserve(host, &writer->name_sums, &writer->sum_capacity, writer->count + 1,
+                             sizeof *writer->name_sums, "safetensors: names");
     if (!status) status = keep_text(host, writer, name, &t.name);
     if (status) return status;
+    writer->name_sums[writer->count] = sum;
     writer->tensors[writer->count++] = t;
     writer->data_size = t.end;
     writer->size_max = dmi_max_size(writer->size_max, t.end - t.begin);
@@ -265,8 +266,12 @@ static int32_t put_at(dmi_host *host, const output *to, const void *bytes, size_
 static int32_t prepare(dmi_host *host, const dmi_safetensors_writer *writer, output *to) {
     int32_t status =
         dmi_alloc_zero(host, &to->sums, writer->count, sizeof *to->sums, "safetensors: checksums");
-    if (!status) to->header_size = compose_header(writer, to->sums, NULL);
-    return status;
+    if (status) return status;
+    to->header_size = compose_header(writer, to->sums, NULL);
+    if (to->header_size <= DMI_SAFETENSORS_HEADER_MAX) return DMI_OK;
+    return dmi_fail(host, DMI_ERROR_LIMIT_EXCEEDED,
+                    "safetensors: the header would take %zu bytes; it may take %d", to->header_size,
+                    DMI_SAFETENSORS_HEADER_MAX);
 }
 
 /* The tensors, then the header, whose checksums are known then. */
@@ -328,6 +333,7 @@ int32_t dmi_safetensors_write_memory(dmi_host *host, const dmi_safetensors_write
 
 void dmi_safetensors_free(dmi_host *host, dmi_safetensors_writer *writer) {
     if (!writer) return;
+    dmi_free(host, writer->name_sums);
     dmi_free(host, writer->tensors);
     dmi_free(host, writer->pairs);
     dmi_free(host, writer->texts);

@@ -244,6 +244,7 @@ static bool format_member(const dmi_member *member, const void *values, bool sho
     return true;
 }
 
+/* Conversions between float and double are rounded to nearest too. */
 bool dmi_member_format(const dmi_member *member, const void *values, bool shortest, char *out,
                        size_t size) {
     const int direction = dmi_round_to_nearest();

@@ -55,6 +55,7 @@ static dm_status file_reserve(dmi_host *host, cifar_file *file, uint64_t count) 
                                 "cifar10 labels");
 }
 
+/* Sets the number of records from the file's size. */
 static dm_status file_start(dmi_host *host, cifar_file *file, const char *path, const char *name,
                             uint64_t size) {
     if (file->pixels)
@@ -65,9 +66,7 @@ static dm_status file_start(dmi_host *host, cifar_file *file, const char *path, 
                         "and 32 x 32 x 3 pixels each",
                         path, name, (unsigned long long)size, RECORD);
     file->count = size / RECORD;
-    /* An archive may state any size, so more memory than a file usually takes is allocated only as
-     * records arrive. */
-    return file_reserve(host, file, file->count < RECORDS_USUAL ? file->count : RECORDS_USUAL);
+    return DM_OK;
 }
 
 /* Records `first` to first + count - 1 from the file's bytes. */
@@ -92,6 +91,11 @@ static dm_status file_decode(dmi_host *host, cifar_file *file, const char *path,
 static dm_status read_member(dmi_host *host, dmi_targz *tar, cifar_file *file, const char *path,
                              const char *name, uint64_t size, uint8_t *records) {
     dm_status status = file_start(host, file, path, name, size);
+    /* An archive may state any size, so more memory than a file usually takes is allocated only as
+     * records arrive. */
+    if (!status)
+        status =
+            file_reserve(host, file, file->count < RECORDS_USUAL ? file->count : RECORDS_USUAL);
     for (uint64_t first = 0; !status && first < file->count; first += RECORDS_AT_ONCE) {
         const uint64_t count =
             file->count - first < RECORDS_AT_ONCE ? file->count - first : RECORDS_AT_ONCE;

@@ -122,6 +122,7 @@ static dm_status step(dm_sampler *s, int32_t *steps_left) {
 }
 
 dm_status dm_sampler_step(dm_sampler *sampler, int32_t *steps_left) {
+    if (steps_left) *steps_left = 0;
     if (!sampler) return DM_ERROR_INVALID_ARGUMENT;
     if (!dmi_enter(sampler->context)) return DM_ERROR_WRONG_STATE;
     return dmi_leave(sampler->context, step(sampler, steps_left));

@@ -263,6 +263,7 @@ many="--model $model --count 2000"
     got=0
     wait $pid || got=$?
     left=$(find "$out/each" -type f | wc -l)
-    [ $got-$left = 143-0 ] || [ $got-$left = 0-2000 ] || fail "sample --each: $got, $left files"
+    { [ "$got" = 143 ] && [ "$left" -ge 1 ] && [ "$left" -lt 2000 ]; } || [ "$got-$left" = 0-2000 ] ||
+        fail "sample --each: $got, $left files"
 }
 echo "programs_io: ok"

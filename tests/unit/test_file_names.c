@@ -169,6 +169,55 @@ START_TEST(many_writers) {
 }
 END_TEST
 
+/* Writes the digit `who` SAVED times and ends with 0, or with 1 if a save fails. */
+enum { SAVERS = 3, SAVES = 150, SAVED = 100000 };
+
+static void save_often(const char *to, int who) {
+    static char bytes[SAVED];
+    dmi_host host = {0};
+    memset(bytes, '0' + who, SAVED);
+    for (int i = 0; i < SAVES; i++) {
+        dmi_file_writer *writer;
+        if (dmi_file_begin(&host, &writer, to)) _exit(1);
+        for (size_t at = 0; at < SAVED; at += SAVED / 10)
+            if (dmi_file_write_at(&host, writer, bytes + at, SAVED / 10, at)) _exit(2);
+        if (i % 10 == 9) dmi_file_abandon(&host, writer);
+        else if (dmi_file_commit(&host, writer)) _exit(3);
+    }
+    _exit(0);
+}
+
+/* Processes that save to one name at the same time: each save succeeds, the name always holds one
+ * of the files whole, and no other file stays. */
+START_TEST(savers_at_the_same_time) {
+    dmi_host host = {0};
+    const char *folder = test_folder();
+    char to[1024];
+    int left = SAVERS, status;
+    snprintf(to, sizeof to, "%s/name", folder);
+    write_text(&host, to, "first");
+    for (int i = 0; i < SAVERS; i++) {
+        const pid_t child = fork();
+        ck_assert_int_ge(child, 0);
+        if (child == 0) save_often(to, i);
+    }
+    while (left > 0) {
+        uint8_t *bytes;
+        size_t size;
+        ck_assert_msg(dmi_file_read(&host, to, &bytes, &size) == DMI_OK, "%s", host.error);
+        ck_assert(size == 5 || (size == SAVED && bytes[0] == bytes[SAVED - 1]));
+        dmi_free(&host, bytes);
+        const pid_t ended = waitpid(-1, &status, WNOHANG);
+        if (ended <= 0) continue;
+        ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "a saver ends with %x",
+                      (unsigned)status);
+        left--;
+    }
+    write_text(&host, to, "last");
+    ck_assert_int_eq(files_of(folder, NULL), 1);
+}
+END_TEST
+
 START_TEST(names_of_every_length) {
     dmi_host host = {0};
     const char *folder = test_folder();
@@ -229,10 +278,12 @@ Suite *test_file_names_suite(void);
 Suite *test_file_names_suite(void) {
     Suite *suite = suite_create("file_names");
     TCase *tests = tcase_create("file_names");
+    tcase_set_timeout(tests, 60);
     tcase_add_test(tests, files_of_killed_writers_are_removed);
     tcase_add_test(tests, other_files_stay);
     tcase_add_test(tests, links_are_not_followed);
     tcase_add_test(tests, many_writers);
+    tcase_add_test(tests, savers_at_the_same_time);
     tcase_add_test(tests, names_of_every_length);
     tcase_add_test(tests, standard_descriptors_are_never_used);
     suite_add_tcase(suite, tests);

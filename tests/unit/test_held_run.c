@@ -173,7 +173,7 @@ START_TEST(one_run_at_a_time) {
     dm_sampler *sampler = test_sampler_of(test_wave, NULL, DM_PREDICT_V, &o);
     dm_sampler_request r = labelled_request(), edited = labelled_request();
     float images[TOTAL] = {0};
-    int32_t left;
+    int32_t left = 7;
     edited.image = images;
     fails(DM_ERROR_WRONG_STATE, dm_sampler_step(sampler, &left), "no run is held");
     ck_assert_int_eq(left, 0);

@@ -56,53 +56,29 @@ static dm_status resume(training *t, const uint8_t *bytes, size_t size) {
     return status;
 }
 
-/* Resumes and saves again: the bits of `bytes`, whatever bit of `changed` differs, means that the
- * change is harmless. */
-static bool is_harmless(training *t, const uint8_t *bytes, const uint8_t *changed, size_t size) {
-    size_t again_size = size;
-    uint8_t *again = malloc(size);
-    dm_trainer *trainer;
-    training_require(t, dm_trainer_resume_memory(&trainer, t->unet, t->dataset, changed, size));
-    training_require(t, dm_trainer_save_memory(trainer, again, size, &again_size));
-    dm_trainer_destroy(trainer);
-    const bool same = again_size == size && memcmp(again, bytes, size) == 0;
-    free(again);
-    return same;
-}
-
-/* Flips the bits `first`, first + stride, ... of the header. Returns how many were harmless: those
- * of the key of the metadata's checksum, without which the file is one without. */
-static size_t flip_header(int first, int stride) {
+/* Flips one bit of the header after another, `stride` apart; each must be refused. */
+static void flip_header(size_t stride) {
     training t;
     training_setup setup = training_default();
-    size_t size, harmless = 0;
-    uint8_t *bytes = checkpoint_of_run(&size), *changed = malloc(size);
+    size_t size;
+    uint8_t *bytes = checkpoint_of_run(&size);
     training_prepare(&t, &setup);
-    memcpy(changed, bytes, size);
-    for (size_t bit = (size_t)first; bit < 8 * header_end(bytes); bit += (size_t)stride) {
-        changed[bit / 8] ^= (uint8_t)(1u << bit % 8);
-        if (resume(&t, changed, size) == DM_OK) {
-            ck_assert_msg(is_harmless(&t, bytes, changed, size), "bit %zu", bit);
-            harmless++;
-        }
-        changed[bit / 8] = bytes[bit / 8];
+    const size_t bits = 8 * header_end(bytes);
+    for (size_t bit = 0; bit < bits; bit += stride) {
+        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        ck_assert_msg(resume(&t, bytes, size) != DM_OK, "bit %zu of %zu is not noticed", bit, bits);
+        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
     }
-    free(changed);
+    ck_assert_int_eq(resume(&t, bytes, size), DM_OK);
     free(bytes);
     training_end(&t);
-    return harmless;
 }
 
-/* The header has some hundred thousand bits: `make check` flips a part of them, with EXHAUSTIVE=1
- * all. */
-START_TEST(flipped_bits_of_the_header) { ck_assert_uint_le(flip_header(0, 211), 1); }
+/* `make check` flips a part of the bits, with EXHAUSTIVE=1 all. */
+START_TEST(flipped_bits_of_the_header) { flip_header(211); }
 END_TEST
 
-START_TEST(all_flipped_bits_of_the_header) {
-    const size_t harmless = flip_header(0, 1);
-    ck_assert_uint_gt(harmless, 0);
-    ck_assert_uint_le(harmless, 8 * sizeof "\"crc32\"");
-}
+START_TEST(all_flipped_bits_of_the_header) { flip_header(1); }
 END_TEST
 
 START_TEST(flipped_bits_of_tensors) {
