@@ -227,7 +227,7 @@ make test-run          all suites, or SUITE                                     
 make check-static      clang-tidy, cppcheck and gcc -fanalyzer; FILES: only these    4 min
 make sanitize          suites with ASan and UBSan, in $(BUILD)/sanitize            3 min
 make tsan              suites with threads and TSan, in $(BUILD)/tsan              1 min
-make valgrind          suites under valgrind                                    slow
+make valgrind          suites with little arithmetic under valgrind             3 min
 make check-aarch64     kernels of AArch64 under qemu-user
 make check-x86-levels  kernels of other x86-64 processors under qemu-user
 make check-blas        products with each installed variant of the BLAS library

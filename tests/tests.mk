@@ -72,8 +72,7 @@ test-run: export CK_EXCLUDE_TAGS = $(if $(EXHAUSTIVE),,exhaustive)
 test-run: $(RUNNER)
 	@$(if $(SUITE),sh tests/tools/run_suites.sh $< '' $(subst $(comma), ,$(SUITE)),$<)
 
-# The suites that allocate, read files or have threads; the arithmetic of convolutions would take
-# hours under valgrind.
+# The suites that allocate, read files or have threads.
 MEMORY_SUITES := base file io_failures json random pool metadata structs names option_text \
 	option_rules stream safetensors safetensors_invalid safetensors_names targz \
 	tar_fields png image dataset cifar10 context schedule schedule_file graph \
@@ -83,6 +82,11 @@ MEMORY_SUITES := base file io_failures json random pool metadata structs names o
 	refused_calls shared shared_callbacks weight_cache plan recompute unet \
 	unet_options unet_file bad_input integrity file_names float_mode fork versions
 SANITIZE_SUITES := $(MEMORY_SUITES) editing gemm guidance kernels
+# Those whose arithmetic is small enough for valgrind, which ends in minutes.
+VALGRIND_SUITES := base file file_names io_failures json random pool metadata structs names \
+	option_text option_rules stream safetensors safetensors_invalid safetensors_names targz \
+	tar_fields png image dataset cifar10 context fork schedule schedule_file graph \
+	trainer_options loss checkpoint_edges
 THREAD_SUITES := pool context trainer trainer_run sampler sampler_callbacks unet shared \
 	shared_callbacks weight_cache misuse float_mode
 
@@ -99,7 +103,7 @@ tsan: deps
 	CFLAGS="-O1 -g -fsanitize=thread"
 valgrind: export DM_TEST_BUILD = $(BUILD)
 valgrind: $(RUNNER)
-	@sh tests/tools/valgrind.sh $< $(or $(subst $(comma), ,$(SUITE)),$(MEMORY_SUITES))
+	@sh tests/tools/valgrind.sh $< $(or $(subst $(comma), ,$(SUITE)),$(VALGRIND_SUITES))
 
 # All proofs that need no other processor. The tools that check-static, fuzz and coverage need must
 # be installed.

@@ -177,6 +177,11 @@ START_TEST(arrays_grow) {
         numbers[i] = i;
     }
     ck_assert_uint_lt(blocks, 8);
+    /* Where twice the room is too much, just the room is enough. */
+    host.limit = host.used + (capacity + 200) * sizeof *numbers;
+    const size_t exact = capacity + 1;
+    ck_assert_int_eq(dmi_reserve(&host, &numbers, &capacity, exact, 4, "test"), DMI_OK);
+    ck_assert_uint_eq(capacity, exact);
     host.limit = 1;
     const size_t before = capacity;
     ck_assert_int_eq(dmi_reserve(&host, &numbers, &capacity, capacity + 1, 4, "test"),

@@ -293,6 +293,36 @@ START_TEST(invalid_tensors_are_refused) {
 }
 END_TEST
 
+/* A header that no reader would accept is not written. */
+START_TEST(headers_that_are_too_long) {
+    enum { LONG = 32000000 };
+    dmi_host host = {0};
+    const char *path = path_of("sample.safetensors");
+    char *value = malloc(LONG);
+    uint8_t *bytes;
+    size_t size;
+    dmi_safetensors_writer *w;
+    write_sample(&host, path);
+    ck_assert_ptr_nonnull(value);
+    memset(value, 'v', LONG);
+    value[LONG - 200] = 0;
+    ck_assert_int_eq(dmi_safetensors_begin(&host, &w), DMI_OK);
+    ck_assert_int_eq(dmi_safetensors_add_metadata(&host, w, "k", value), DMI_OK);
+    ck_assert_int_eq(dmi_safetensors_write_memory(&host, w, NULL, 0, &size), DMI_OK);
+    ck_assert_int_eq(dmi_safetensors_add_metadata(&host, w, "l", value + LONG / 2), DMI_OK);
+    ck_assert_int_eq(dmi_safetensors_write(&host, w, path), DMI_ERROR_LIMIT_EXCEEDED);
+    ck_assert_ptr_nonnull(strstr(host.error, "it may take 32000000"));
+    ck_assert_int_eq(dmi_safetensors_write_memory(&host, w, NULL, 0, &size),
+                     DMI_ERROR_LIMIT_EXCEEDED);
+    dmi_safetensors_free(&host, w);
+    ck_assert_int_eq(dmi_file_read(&host, path, &bytes, &size), DMI_OK); /* the old file */
+    ck_assert_uint_lt(size, 1000);
+    dmi_free(&host, bytes);
+    free(value);
+    ck_assert_uint_eq(host.used, 0);
+}
+END_TEST
+
 /* The data is not held: a file far above the limit is opened, and its tensors are read one by
  * one. */
 START_TEST(larger_than_memory) {
@@ -400,6 +430,7 @@ Suite *test_safetensors_suite(void) {
     tcase_add_test(tests, empty_file);
     tcase_add_test(tests, many_tensors);
     tcase_add_test(tests, invalid_tensors_are_refused);
+    tcase_add_test(tests, headers_that_are_too_long);
     tcase_add_test(tests, larger_than_memory);
     tcase_add_test(tests, every_allocation_may_fail);
     suite_add_tcase(suite, tests);
