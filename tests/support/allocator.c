@@ -7,7 +7,8 @@ enum { HEAD = 16 };
 
 static void *take(void *user, size_t size) {
     test_allocator *a = user;
-    if (a->calls++ == a->fail_at) return NULL;
+    const int64_t number = a->calls++;
+    if (number == a->fail_at || (a->lasting && a->fail_at >= 0 && number > a->fail_at)) return NULL;
     unsigned char *block = malloc(size + HEAD);
     ck_assert_ptr_nonnull(block);
     memcpy(block, &size, sizeof size);
@@ -59,9 +60,9 @@ dm_context *test_context_with_log(test_allocator *allocator, int32_t threads, ch
     return context;
 }
 
-int64_t test_every_allocation(test_make make, const void *user) {
+static int64_t refuse_each(test_make make, const void *user, bool lasting) {
     for (int64_t refused = 0;; refused++) {
-        test_allocator allocator = {.fail_at = -1};
+        test_allocator allocator = {.fail_at = -1, .lasting = lasting};
         dm_context *context = test_context_new(&allocator, 0);
         const int64_t before = allocator.live;
         allocator.calls = 0;
@@ -78,6 +79,13 @@ int64_t test_every_allocation(test_make make, const void *user) {
         }
         dm_context_destroy(context);
         ck_assert_int_eq(allocator.live, 0);
-        if (status == DM_OK) return allocator.calls;
+        if (allocator.calls > refused) continue;
+        ck_assert_int_eq(status, DM_OK);
+        return allocator.calls;
     }
+}
+
+int64_t test_every_allocation(test_make make, const void *user) {
+    refuse_each(make, user, false);
+    return refuse_each(make, user, true);
 }

@@ -3,12 +3,14 @@
 #ifndef DM_TESTS_ALLOCATOR_H
 #define DM_TESTS_ALLOCATOR_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "diffusion.h"
 
 typedef struct test_allocator {
     int64_t fail_at; /* the number of the allocation, from 0, that gets NULL; -1: none does */
+    bool lasting;    /* and so do all later ones */
     int64_t calls;   /* allocations requested */
     int64_t live;    /* given and not released */
 } test_allocator;
@@ -26,9 +28,10 @@ void test_keep_warning(void *user, dm_log_level level, const char *message);
 /* Something that is made in a context: `make` returns a status, and destroys on success what it
  * made. */
 typedef int32_t (*test_make)(dm_context *context, const void *user);
-/* Refuses allocation 0, 1, 2, ... of `make` in turn until it succeeds: each refusal must give
- * DM_ERROR_OUT_OF_MEMORY, with a text, and leave nothing allocated. Returns the allocations that
- * success took. */
+/* Refuses allocation 0, 1, 2, ... of `make` in turn until it needs no more, first each alone, then
+ * each with all that follow: a refusal must give DM_ERROR_OUT_OF_MEMORY, with a text, or DM_OK
+ * where less memory suffices, and leave nothing allocated. Returns the allocations that success
+ * took. */
 int64_t test_every_allocation(test_make make, const void *user);
 
 #endif
