@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../support/checksums.h"
 #include "cases.h"
 
 typedef enum damage {
@@ -62,13 +63,6 @@ static void replace(world *w, const char *text, const char *by) {
     memcpy(at, by, strlen(by));
 }
 
-/* Renames the checksums, so that other damage is what a loader meets. */
-static void drop_checksums(world *w) {
-    uint8_t *bytes = w->bytes, *end = bytes + w->size;
-    for (uint8_t *at = bytes; (at = memmem(at, (size_t)(end - at), "\"crc32", 6)) != NULL;)
-        at[1] = 'C';
-}
-
 static void apply(world *w, damage kind) {
     static const struct {
         damage kind;
@@ -91,7 +85,7 @@ static void apply(world *w, damage kind) {
         {WRONG_CHECKSUM, "\"trainer.beta1\"", "\"trainer.beta9\""},
     };
     uint8_t *bytes = w->bytes;
-    if (kind != WRONG_CHECKSUM && kind != FLIPPED_BIT) drop_checksums(w);
+    if (kind != WRONG_CHECKSUM && kind != FLIPPED_BIT) test_drop_checksums(bytes, w->size);
     if (kind == FLIPPED_BIT) bytes[w->size - 1] ^= 1, bytes[w->size / 2] ^= 1;
     for (size_t i = 0; i < sizeof edits / sizeof *edits; i++)
         if (edits[i].kind == kind) replace(w, edits[i].text, edits[i].by);

@@ -159,12 +159,6 @@ uint8_t *training_read_file(const char *path, size_t *size) {
     return bytes;
 }
 
-void training_drop_checksums(uint8_t *bytes, size_t size) {
-    static const char key[] = "\"crc32";
-    for (uint8_t *at = bytes; (at = memmem(at, size - (size_t)(at - bytes), key, 6)) != NULL;)
-        at[1] = 'C';
-}
-
 void training_write_file(const char *path, const void *bytes, size_t size) {
     FILE *file = fopen(path, "wb");
     ck_assert_msg(file, "cannot open %s", path);

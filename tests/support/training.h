@@ -5,6 +5,7 @@
 
 #include "diffusion.h"
 #include "support/allocator.h"
+#include "support/checksums.h"
 #include "support/support.h"
 
 enum {
@@ -79,8 +80,6 @@ void training_give(training_given *given, uint64_t count);
 /* A whole file, to be freed. */
 uint8_t *training_read_file(const char *path, size_t *size);
 void training_write_file(const char *path, const void *bytes, size_t size);
-/* Renames the checksums of a saved file, so that it is one without, which may be changed. */
-void training_drop_checksums(uint8_t *bytes, size_t size);
 /* Fails the test unless two files have the same bytes. */
 void training_same_files(const char *one, const char *other);
 

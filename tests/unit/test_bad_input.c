@@ -251,7 +251,7 @@ START_TEST(invalid_headers_are_refused) {
     char *folder = test_folder_new(), name[32];
     size_t whole;
     uint8_t *bytes = training_read_file(write_checkpoint(folder), &whole);
-    training_drop_checksums(bytes, whole);
+    test_drop_checksums(bytes, whole);
     for (size_t i = 0; i < sizeof header_changes / sizeof *header_changes; i++) {
         const header_change *l = &header_changes[i];
         size_t size = whole;

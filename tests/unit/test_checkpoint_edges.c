@@ -111,7 +111,7 @@ END_TEST
 static void change(const char *from, const char *to) {
     size_t size;
     uint8_t *bytes = training_read_file(path, &size);
-    training_drop_checksums(bytes, size);
+    test_drop_checksums(bytes, size);
     uint8_t *at = memmem(bytes, size, from, strlen(from));
     ck_assert_msg(at && strlen(from) == strlen(to), "%s", from);
     memcpy(at, to, strlen(to));

@@ -110,7 +110,7 @@ START_TEST(damaged_files) {
     char *folder = test_folder_new();
     training_setup setup = training_default();
     uint8_t *bytes = file_of_run(&setup, test_path(folder, "file"), &size);
-    training_drop_checksums(bytes, size);
+    test_drop_checksums(bytes, size);
     uint8_t *at = memmem(bytes, size, d->from, length);
     ck_assert_msg(at && strlen(d->to) == length, "%s is not in the file", d->from);
     memcpy(at, d->to, length);

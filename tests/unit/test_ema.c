@@ -168,7 +168,7 @@ START_TEST(missing_options_are_refused) {
     training_require(&t, dm_trainer_save(t.trainer, path));
     training_end(&t);
     uint8_t *bytes = training_read_file(path, &size);
-    training_drop_checksums(bytes, size);
+    test_drop_checksums(bytes, size);
     uint8_t *at = memmem(bytes, size, keys[_i], length);
     ck_assert_ptr_nonnull(at);
     at[length - 2] = 'G';

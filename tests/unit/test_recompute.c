@@ -327,7 +327,7 @@ END_TEST
 static void change_file(const char *path, const char *from, const char *to) {
     size_t size, length = strlen(from), at = 0;
     uint8_t *bytes = training_read_file(path, &size);
-    training_drop_checksums(bytes, size);
+    test_drop_checksums(bytes, size);
     while (at + length <= size && memcmp(bytes + at, from, length) != 0) at++;
     ck_assert_msg(at + length <= size, "the file has no %s", from);
     ck_assert_uint_eq(strlen(to), length);
