@@ -14,4 +14,4 @@ COVERAGE := $(BUILD)/coverage
 .PHONY: coverage
 # COVERAGE_FILES: parts of the names of files whose uncovered lines and branches are listed.
 coverage: deps
-	@MAKE="$(MAKE)" sh tests/coverage/coverage.sh "$(CC)" $(COVERAGE) $(COVERAGE_FILES)
+	@MAKE="$(MAKE)" SUITES="$(SUITES)" sh tests/coverage/coverage.sh "$(CC)" $(COVERAGE) $(COVERAGE_FILES)

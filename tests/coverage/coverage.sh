@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds the library in BUILD so that gcov counts its lines and branches, runs the suites, the
 # clients of tests/abi and check_alloc with it, and prints what they covered: see report.py.
-#   coverage.sh CC BUILD [PART...]
+#   SUITES='suite...' coverage.sh CC BUILD [PART...]
 # PART: part of the names of files whose uncovered lines and branches are listed.
 # Run from the repository root. With COVERAGE_RUN=0 only the report of the last run is printed.
 set -eu
@@ -23,8 +23,10 @@ fi
 run_all() {
     $MAKE BUILD="$build" COUNTED=1 CFLAGS="-O1 -g" library "$build/run_tests" "$build/check_alloc"
     find "$build" -name '*.gcda' -exec rm -f {} +
-    DM_TEST_BUILD=$build CK_EXCLUDE_TAGS=exhaustive CK_TIMEOUT_MULTIPLIER=20 CK_VERBOSITY=minimal \
-        "$build/run_tests"
+    # The words of SUITES are meant to be split.
+    # shellcheck disable=SC2086
+    DM_TEST_BUILD=$build CK_EXCLUDE_TAGS=exhaustive CK_TIMEOUT_MULTIPLIER=20 \
+        sh tests/tools/run_suites.sh "$build/run_tests" '' $SUITES
     sh tests/abi/clients.sh "$cc" "$build"
     sh tests/alloc/check.sh "$build"
 }

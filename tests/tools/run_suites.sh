@@ -1,24 +1,26 @@
 #!/bin/sh
-# Runs suites of the test runner one after another, each under WRAPPER (an emulator, valgrind) unless
-# that is empty, and prints Check's result for each. Fails where a suite fails or does not exist.
-# run_suites.sh RUNNER 'WRAPPER...' suite...
+# Runs suites of the test runner, JOBS (the number of processors) at a time, each under WRAPPER (an
+# emulator, valgrind) unless that is empty, and prints Check's result for each as it ends. Fails
+# where a suite fails or does not exist.
+#   run_suites.sh RUNNER 'WRAPPER...' suite...
 set -eu
-runner=$1
-wrapper=$2
-shift 2
-failed=
-for suite in "$@"; do
+if [ "$1" = --one ]; then
+    runner=$2 wrapper=$3 suite=$4
     # The words of the wrapper are meant to be split.
     # shellcheck disable=SC2086
     if output=$(CK_RUN_SUITE=$suite $wrapper "$runner" 2>&1) &&
         echo "$output" | grep -q 'Checks: [1-9]'; then
         echo "  $suite: $(echo "$output" | grep 'Checks: ')"
     else
-        printf '  %s failed:\n%s\n' "$suite" "$output" >&2
-        failed="$failed $suite"
+        printf '  %s failed or has no check:\n%s\n' "$suite" "$output" >&2
+        exit 1
     fi
-done
-if [ -n "$failed" ]; then
-    echo "failed or without any check:$failed" >&2
-    exit 1
+    exit 0
 fi
+runner=$1 wrapper=$2
+shift 2
+printf '%s\n' "$@" |
+    xargs -P "${JOBS:-$(getconf _NPROCESSORS_ONLN)}" -I{} sh "$0" --one "$runner" "$wrapper" {} || {
+    echo "run_suites.sh: a suite failed" >&2
+    exit 1
+}

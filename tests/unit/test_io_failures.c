@@ -119,6 +119,19 @@ START_TEST(the_text_of_a_failed_write) {
 }
 END_TEST
 
+START_TEST(a_folder_takes_the_name_meanwhile) {
+    dmi_host host = {0};
+    dmi_file_writer *writer;
+    ck_assert_int_eq(dmi_file_begin(&host, &writer, path), DMI_OK);
+    ck_assert_int_eq(mkdir(path, 0777), 0);
+    ck_assert_int_eq(dmi_file_commit(&host, writer), DMI_ERROR_IO);
+    ck_assert_ptr_nonnull(strstr(host.error, "cannot rename the new file to it: Is a directory"));
+    ck_assert_int_eq(entries(), 1);
+    ck_assert_int_eq(rmdir(path), 0);
+    ck_assert_uint_eq(host.used, 0);
+}
+END_TEST
+
 /* ---- files of saves that were killed ---- */
 
 static char temporary[512];
@@ -166,6 +179,15 @@ START_TEST(left_files) {
     ck_assert_int_eq(test_calls_end(), 1);
     ck_assert(is_there(temporary));
     check_file(&host, "d", 1);
+    /* One that cannot be told from another stays too. Before the call for it, lstat has looked
+     * whether `path` is a symbolic link. */
+    for (int i = 0; i < 2; i++) {
+        test_calls_fail(i ? TEST_LSTAT : TEST_FSTAT, i, 1, EIO);
+        ck_assert_int_eq(write_text(&host, "e"), DMI_OK);
+        ck_assert_int_eq(test_calls_end(), 1);
+        ck_assert(is_there(temporary));
+        check_file(&host, "e", 1);
+    }
 }
 END_TEST
 
@@ -254,12 +276,18 @@ START_TEST(standard_descriptors_are_left_free) {
     const int descriptor = dmi_open(path, O_RDONLY, 0);
     ck_assert_int_gt(descriptor, STDERR_FILENO);
     close(descriptor);
-    test_calls_fail(TEST_FCNTL, 0, 1, EMFILE);
-    errno = 0;
-    ck_assert_int_eq(dmi_open(path, O_RDONLY, 0), -1);
-    ck_assert_int_eq(errno, EMFILE);
-    ck_assert_int_eq(test_calls_end(), 1);
-    ck_assert_int_eq(fcntl(STDIN_FILENO, F_GETFD), -1); /* free still */
+    /* A file that is there stays, and one that the call has created is removed. */
+    for (int created = 0; created < 2; created++) {
+        if (created) ck_assert_int_eq(unlink(path), 0);
+        test_calls_fail(TEST_FCNTL, 0, 1, EMFILE);
+        errno = 0;
+        const int flags = created ? O_WRONLY | O_CREAT | O_EXCL : O_RDONLY;
+        ck_assert_int_eq(dmi_open(path, flags, 0666), -1);
+        ck_assert_int_eq(errno, EMFILE);
+        ck_assert_int_eq(test_calls_end(), 1);
+        ck_assert_int_eq(fcntl(STDIN_FILENO, F_GETFD), -1); /* free still */
+        ck_assert_int_eq(entries(), created ? 0 : 1);
+    }
     if (saved >= 0) {
         ck_assert_int_eq(dup2(saved, STDIN_FILENO), STDIN_FILENO);
         close(saved);
@@ -275,6 +303,7 @@ Suite *test_io_failures_suite(void) {
     tcase_add_loop_test(tests, saves_where_a_call_fails, 0,
                         sizeof write_cases / sizeof *write_cases);
     tcase_add_test(tests, the_text_of_a_failed_write);
+    tcase_add_test(tests, a_folder_takes_the_name_meanwhile);
     tcase_add_test(tests, left_files);
     tcase_add_test(tests, names_that_are_taken_meanwhile);
     tcase_add_test(tests, reads_where_a_call_fails);
