@@ -1,16 +1,10 @@
 # libdiffusion. `make help` lists the targets and variables.
 
 VERSION := $(shell sed -n 's/^.define DM_VERSION_[A-Z]* \([0-9]*\)$$/\1/p' include/diffusion.h \
-	| paste -sd.)
+	| paste -s -d. -)
 SOVERSION := 0
 
 CC ?= cc
-PREFIX ?= /usr/local
-LIBDIR ?= $(PREFIX)/lib
-INCLUDEDIR ?= $(PREFIX)/include
-BINDIR ?= $(PREFIX)/bin
-DESTDIR ?=
-LDCONFIG ?= ldconfig
 BUILD ?= build
 OUT ?= out
 BLAS ?= openblas
@@ -27,6 +21,8 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -W
 # the floating-point mode of the program that loads the library.
 MATH := -fno-math-errno -fno-trapping-math
 COMMON = -std=c11 -fPIC -pthread $(WARN) $(MATH) -D_GNU_SOURCE -MMD -MP
+# Files do not depend on the folder in which they are built.
+REPRODUCIBLE := -ffile-prefix-map="$(CURDIR)"=.
 INTERNAL = -fvisibility=hidden -Ilib -Isrc -Iinclude
 
 $(if $(filter openblas blis none,$(BLAS)),,$(error BLAS is '$(BLAS)'; it must be openblas, blis or none))
@@ -45,7 +41,7 @@ LIB_LIBS = $(call libs_of,$(LIB_PACKAGES))$(if $(filter blis,$(BLAS)),$(if $(BLA
 define compile
 @mkdir -p $(@D)
 $(SAY) "CC $(2)" $<
-$(Q)$(CC) $(COMMON) $(1) -c $< -o $@
+$(Q)$(CC) $(COMMON) $(REPRODUCIBLE) $(1) $(CPPFLAGS) -c $< -o $@
 endef
 
 .PHONY: all
@@ -92,8 +88,9 @@ endif
 ISA_DEFINES := $(ISAS:%=-DDMI_HAVE_ISA_%)
 
 ONCE := lib/kernels/gemm.c lib/kernels/select.c
-KERNEL_SRC := $(filter-out $(ONCE),$(wildcard lib/kernels/*.c))
-LIB_SRC := $(filter-out $(KERNEL_SRC),$(wildcard lib/*/*.c lib/*/*/*.c src/*/*.c src/*/*/*.c))
+KERNEL_SRC := $(sort $(filter-out $(ONCE),$(wildcard lib/kernels/*.c)))
+LIB_SRC := $(sort $(filter-out $(KERNEL_SRC),$(wildcard lib/*/*.c lib/*/*/*.c src/*/*.c \
+	src/*/*/*.c)))
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/%.o) \
 	$(foreach i,$(ISAS),$(KERNEL_SRC:%.c=$(BUILD)/obj/%.$(i).o))
 
@@ -108,13 +105,13 @@ LD_SHARED := -shared -Wl,-soname,libdiffusion.so.$(SOVERSION) \
 FLAGS_FILE := $(BUILD)/flags
 .PHONY: force
 $(FLAGS_FILE): export NOW = $(CC) $(filter-out -Werror,$(COMMON)) $(foreach i,$(ISAS),$(ISA_$(i))) \
-	$(BLAS_DEFINE) $(CFLAGS) $(LDFLAGS) $(call cflags_of,$(LIB_PACKAGES)) $(LIB_LIBS)
+	$(BLAS_DEFINE) $(CFLAGS) $(CPPFLAGS) $(LDFLAGS) $(call cflags_of,$(LIB_PACKAGES)) $(LIB_LIBS)
 $(FLAGS_FILE): force
 	@mkdir -p $(@D)
 	@printf '%s\n' "$$NOW" | cmp -s - $@ || printf '%s\n' "$$NOW" > $@
 
 .PHONY: library
-library: $(STATIC) $(SHARED_LINKS)
+library: $(STATIC) $(SHARED_LINKS) $(BUILD)/diffusion-uninstalled.pc
 
 $(BUILD)/obj/lib/%.o: lib/%.c $(FLAGS_FILE) | need-library
 	$(call compile,$(INTERNAL) -ffp-contract=off $(CFLAGS) $(call cflags_of,$(LIB_PACKAGES)) \
@@ -142,7 +139,7 @@ $(SHARED_LINKS): $(SHARED)
 
 # ---- examples: they see only the public header and the shared library ----
 
-EXAMPLES := demo train_cifar10 sample distance evaluate step_loop
+EXAMPLES := demo train_cifar10 sample distance evaluate step_loop walkthrough
 EXAMPLE_BIN := $(EXAMPLES:%=$(BUILD)/%)
 EXAMPLE_SRC := $(filter-out $(EXAMPLES:%=examples/%.c),$(wildcard examples/*.c))
 EXAMPLE_COMMON := $(EXAMPLE_SRC:%.c=$(BUILD)/obj/%.o)
@@ -156,40 +153,14 @@ $(BUILD)/obj/examples/%.o: examples/%.c $(FLAGS_FILE) | need-examples
 $(EXAMPLE_BIN): $(BUILD)/%: $(BUILD)/obj/examples/%.o $(EXAMPLE_COMMON) $(SHARED_LINKS)
 	$(SAY) LD $@
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $< $(EXAMPLE_COMMON) -L$(BUILD) -ldiffusion \
-	-Wl,-rpath,'$$ORIGIN:$$ORIGIN/../lib' $(call libs_of,$(EXAMPLE_PACKAGES)) -lm -o $@
+	-Wl,-rpath,'$$ORIGIN' $(call libs_of,$(EXAMPLE_PACKAGES)) -lm -o $@
 
 .PHONY: demo
 demo: deps
 	@$(MAKE) library $(BUILD)/demo
 	@$(BUILD)/demo --out $(OUT)/demo $(DEMO_OPTIONS)
 
-# ---- install ----
-
-INSTALLED := train_cifar10 sample evaluate distance
-program_of = "$(DESTDIR)$(BINDIR)/diffusion-$(subst _,-,$(1))"
-INSTALLED_LIB := "$(DESTDIR)$(LIBDIR)"
-
-.PHONY: install uninstall
-install: library examples
-	install -d "$(DESTDIR)$(INCLUDEDIR)" $(INSTALLED_LIB)/pkgconfig "$(DESTDIR)$(BINDIR)"
-	install -m 644 include/diffusion.h "$(DESTDIR)$(INCLUDEDIR)/diffusion.h"
-	sh pkgconfig/make-cdef.sh include/diffusion.h > $(BUILD)/diffusion_cdef.h
-	install -m 644 $(BUILD)/diffusion_cdef.h "$(DESTDIR)$(INCLUDEDIR)/diffusion_cdef.h"
-	install -m 644 $(STATIC) $(INSTALLED_LIB)/libdiffusion.a
-	install -m 755 $(SHARED) $(INSTALLED_LIB)/libdiffusion.so.$(VERSION)
-	ln -sf libdiffusion.so.$(VERSION) $(INSTALLED_LIB)/libdiffusion.so.$(SOVERSION)
-	ln -sf libdiffusion.so.$(VERSION) $(INSTALLED_LIB)/libdiffusion.so
-	sh pkgconfig/write-pc.sh "$(PREFIX)" "$(LIBDIR)" "$(INCLUDEDIR)" "$(VERSION)" "$(LIB_LIBS)" \
-	> $(INSTALLED_LIB)/pkgconfig/diffusion.pc
-	$(foreach p,$(INSTALLED),install -m 755 $(BUILD)/$(p) $(call program_of,$(p)) &&) true
-	@[ -n "$(DESTDIR)" ] || sh pkgconfig/update-loader.sh "$(LDCONFIG)" "$(LIBDIR)"
-
-uninstall:
-	rm -f "$(DESTDIR)$(INCLUDEDIR)/diffusion.h" "$(DESTDIR)$(INCLUDEDIR)/diffusion_cdef.h" \
-	$(INSTALLED_LIB)/libdiffusion.a \
-	$(INSTALLED_LIB)/libdiffusion.so* $(INSTALLED_LIB)/pkgconfig/diffusion.pc \
-	$(foreach p,$(INSTALLED),$(call program_of,$(p)))
-
+include pkgconfig/install.mk
 include tests/tests.mk
 include tests/abi/abi.mk
 include tests/versions/versions.mk
@@ -212,6 +183,10 @@ make                   the library, static and shared, and the examples, in $(BU
 make library           only the library, static and shared
 make demo              trains and samples; images in $(OUT)/demo/                       4 min
 make install           to PREFIX (/usr/local), below DESTDIR; make uninstall removes it
+make install-lib       only the library and its manual pages
+make reference         the HTML reference in $(BUILD)/reference/html; needs doxygen
+make deb               Debian packages of the last commit, in $(OUT)/deb
+make dist              an archive of the last commit, its checksum, Meson's files: $(OUT)/dist
 make deps              installs missing packages; demo, check and the like do this too
 make clean             removes $(BUILD)/
 
@@ -235,6 +210,7 @@ make check-alloc       every public function with each of its allocations refuse
 make check-kill        saves that are killed at every call, failing calls, full disks    2 min
 make coverage          lines and branches that the tests run, by gcov; COVERAGE_FILES: details
 make check-i386        the library for 32-bit x86, as far as the tools are installed
+make check-packages    the same bytes in each folder, Meson, Debian packages           8 min
 make check-no-blas     a build with BLAS=none links no BLAS and runs in 20 MB of address space
 
 make fuzz              libFuzzer, FUZZ_SECONDS (60) for each FUZZ_TARGET (all); needs clang
@@ -247,7 +223,8 @@ make version-files     once for a release: its files in tests/versions, which mu
 make format            formats all C files with clang-format
 make compile_commands.json   the compiler's commands, for editors and clang tools
 
-variables: CC CFLAGS LDFLAGS PREFIX LIBDIR INCLUDEDIR BINDIR DESTDIR BUILD OUT
+variables: CC CFLAGS CPPFLAGS LDFLAGS BUILD OUT
+           PREFIX DESTDIR, and LIBDIR INCLUDEDIR BINDIR MANDIR, below PREFIX if relative
            BLAS=openblas|blis|none WERROR=1 V=1 SUITE LDCONFIG PKG_CONFIG
            FUZZ_SECONDS FUZZ_RUNS FUZZ_TARGET=a,b FUZZ_CC: see tests/fuzz/README.md
            ALLOC_OPTIONS KILL_OPTIONS DEMO_OPTIONS BENCH_OPTIONS ERROR_NETWORK: arguments of

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Prints diffusion.pc. Folders below the prefix are written relative to it, so that the installed
-# tree can be moved.  write-pc.sh PREFIX LIBDIR INCLUDEDIR VERSION 'LIBRARIES OF STATIC LINKING'
+# tree can be moved.  write-pc.sh PREFIX LIBDIR INCLUDEDIR VERSION 'PACKAGES' 'LIBRARIES'
+# PACKAGES, of pkg-config, and LIBRARIES, as -lm, are those of static linking.
 set -eu
 prefix=$1
 
@@ -16,4 +17,4 @@ escape() { printf '%s' "$1" | sed 's/[&|\\]/\\&/g'; }
 
 sed -e "s|@PREFIX@|$(escape "$prefix")|" -e "s|@LIBDIR@|$(escape "$(relative "$2")")|" \
     -e "s|@INCLUDEDIR@|$(escape "$(relative "$3")")|" -e "s|@VERSION@|$(escape "$4")|" \
-    -e "s|@PRIVATE@|$(escape "$5")|" "$(dirname "$0")/diffusion.pc.in"
+    -e "s|@REQUIRES@|$(escape "$5")|" -e "s|@PRIVATE@|$(escape "$6")|" "$(dirname "$0")/diffusion.pc.in"

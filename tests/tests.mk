@@ -57,6 +57,7 @@ check-layers:
 	@sh tests/tools/check_layers.sh
 
 check-build: library examples
+	@$(if $(HAVE_DOXYGEN),$(MAKE) reference,echo "reference: left out, no doxygen")
 	@sh tests/tools/symbols.sh $(BUILD)
 	@sh tests/tools/baseline.sh "$(CC) $(CFLAGS)" $(BUILD)
 	@MAKE="$(MAKE)" sh tests/install/run.sh "$(CC)" $(BUILD)
@@ -104,6 +105,13 @@ tsan: deps
 valgrind: export DM_TEST_BUILD = $(BUILD)
 valgrind: $(RUNNER)
 	@sh tests/tools/valgrind.sh $< $(or $(subst $(comma), ,$(SUITE)),$(VALGRIND_SUITES))
+
+# What is made for packagers; parts whose tools are missing are left out.
+.PHONY: check-packages
+check-packages: deps
+	@MAKE="$(MAKE)" sh tests/tools/reproducible.sh $(BUILD)
+	@sh tests/install/meson.sh $(BUILD)/tmp "$(MAKE)"
+	@$(MAKE) deb OUT=$(BUILD)/tmp
 
 # All proofs that need no other processor. The tools that check-static, fuzz and coverage need must
 # be installed.

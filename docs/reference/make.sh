@@ -1,0 +1,19 @@
+#!/bin/sh
+# Writes the HTML reference to OUT/html and the manual pages to OUT/man3; a warning of Doxygen is an
+# error.  make.sh VERSION OUT
+set -eu
+version=$1 out=$2
+rm -rf "$out"
+mkdir -p "$out"
+{
+    cat docs/reference/Doxyfile
+    echo "PROJECT_NUMBER = $version"
+    echo "OUTPUT_DIRECTORY = \"$out\""
+} | doxygen -
+# Pages of sections, structs and functions; Doxygen writes one for each member and value too. They
+# have the version for a date, so that they are the same each time.
+mkdir "$out/man3"
+for page in "$out"/man/man3/dm_*.3; do
+    sed "s|^\(\.TH \"[^\"]*\" 3\) \"[^\"]*\"|\1 \"\"|" "$page" >"$out/man3/${page##*/}"
+done
+rm -rf "$out/man"

@@ -1,0 +1,102 @@
+# Installation: the library with its header, pkg-config and CMake files, and the programs.
+
+PREFIX ?= /usr/local
+LIBDIR ?= lib
+INCLUDEDIR ?= include
+BINDIR ?= bin
+MANDIR ?= share/man
+DESTDIR ?=
+LDCONFIG ?= ldconfig
+
+# A folder that does not begin with / is below PREFIX.
+below_prefix = $(if $(filter /%,$(firstword $(1))),$(1),$(PREFIX)/$(1))
+libdir = $(call below_prefix,$(LIBDIR))
+includedir = $(call below_prefix,$(INCLUDEDIR))
+bindir = $(call below_prefix,$(BINDIR))
+mandir = $(call below_prefix,$(MANDIR))
+
+INSTALLED := train_cifar10 sample evaluate distance
+INSTALLED_BIN := $(INSTALLED:%=$(BUILD)/installed/%)
+program_of = "$(DESTDIR)$(bindir)/diffusion-$(subst _,-,$(1))"
+to_lib = "$(DESTDIR)$(libdir)$(1)"
+to_include = "$(DESTDIR)$(includedir)$(1)"
+
+# The HTML reference and the manual pages of the functions, where Doxygen is.
+REFERENCE := $(BUILD)/reference
+HAVE_DOXYGEN := $(shell command -v doxygen)
+.PHONY: reference
+reference: $(REFERENCE)/html/index.html
+$(REFERENCE)/html/index.html: include/diffusion.h $(wildcard docs/reference/*)
+	$(SAY) DOXYGEN $(REFERENCE)
+	$(Q)sh docs/reference/make.sh "$(VERSION)" $(REFERENCE)
+
+# Libraries of a static build that have no pkg-config file.
+PRIVATE_LIBS := $(if $(filter blis,$(BLAS)),$(if $(BLAS_PACKAGE),,-lblis ))-lm -pthread
+write_pc = sh pkgconfig/write-pc.sh "$(PREFIX)" "$(libdir)" "$(includedir)" "$(VERSION)" \
+	"$(strip $(LIB_PACKAGES))" "$(PRIVATE_LIBS)"
+
+$(BUILD)/diffusion-uninstalled.pc: pkgconfig/diffusion.pc.in pkgconfig/write-pc.sh $(FLAGS_FILE)
+	$(Q)sh pkgconfig/write-pc.sh "$(CURDIR)" "$(abspath $(BUILD))" "$(CURDIR)/include" \
+	"$(VERSION)" "$(strip $(LIB_PACKAGES))" "$(PRIVATE_LIBS)" > $@
+
+# The programs again, since they find the library by the way from BINDIR to LIBDIR, which are known
+# only now.
+$(INSTALLED_BIN): $(BUILD)/installed/%: $(BUILD)/obj/examples/%.o $(EXAMPLE_COMMON) \
+		$(SHARED_LINKS) force
+	@mkdir -p $(@D)
+	$(SAY) LD $@
+	$(Q)runpath=$$(sh pkgconfig/runpath.sh "$(bindir)" "$(libdir)" "$(LDCONFIG)") && \
+	$(CC) $(CFLAGS) $(LDFLAGS) $< $(EXAMPLE_COMMON) -L$(BUILD) -ldiffusion \
+	$${runpath:+-Xlinker -rpath -Xlinker "$$runpath"} $(call libs_of,$(EXAMPLE_PACKAGES)) -lm -o $@
+
+POINTER_BYTES = $(shell echo __SIZEOF_POINTER__ | $(CC) -E -P -)
+
+.PHONY: install install-lib install-programs uninstall
+install: install-lib install-programs
+
+install-lib: library $(if $(HAVE_DOXYGEN),reference)
+	install -d $(call to_include) $(call to_lib,/pkgconfig) $(call to_lib,/cmake/diffusion)
+	install -m 644 include/diffusion.h $(call to_include)
+	sh pkgconfig/make-cdef.sh include/diffusion.h > $(BUILD)/diffusion_cdef.h
+	install -m 644 $(BUILD)/diffusion_cdef.h $(call to_include)
+	install -m 644 $(STATIC) $(call to_lib)
+	install -m 755 $(SHARED) $(call to_lib)
+	ln -sf $(notdir $(SHARED)) $(call to_lib,/libdiffusion.so.$(SOVERSION))
+	ln -sf $(notdir $(SHARED)) $(call to_lib,/libdiffusion.so)
+	$(write_pc) > $(call to_lib,/pkgconfig/diffusion.pc)
+	sh pkgconfig/write-cmake.sh "$(libdir)" "$(includedir)" "$(VERSION)" "$(SOVERSION)" "$(BLAS)" \
+	$(POINTER_BYTES) $(call to_lib,/cmake/diffusion)
+ifneq ($(HAVE_DOXYGEN),)
+	install -d "$(DESTDIR)$(mandir)/man3"
+	install -m 644 $(REFERENCE)/man3/*.3 "$(DESTDIR)$(mandir)/man3"
+else
+	@echo "install-lib: left out the manual pages, since there is no doxygen"
+endif
+	@[ -n "$(DESTDIR)" ] || sh pkgconfig/update-loader.sh "$(LDCONFIG)" "$(libdir)"
+
+install-programs: $(INSTALLED_BIN)
+	install -d "$(DESTDIR)$(bindir)"
+	$(foreach p,$(INSTALLED),install -m 755 $(BUILD)/installed/$(p) $(call program_of,$(p)) &&) true
+
+# Folders that other packages use too are removed only where they are empty.
+uninstall:
+	rm -f $(call to_include,/diffusion.h) $(call to_include,/diffusion_cdef.h) \
+	$(call to_lib,/libdiffusion.a) $(call to_lib)/libdiffusion.so* \
+	$(call to_lib,/pkgconfig/diffusion.pc) $(foreach p,$(INSTALLED),$(call program_of,$(p)))
+	rm -rf $(call to_lib,/cmake/diffusion)
+	rm -f "$(DESTDIR)$(mandir)/man3"/dm_*.3
+	@sh pkgconfig/remove-empty.sh "$(DESTDIR)$(PREFIX)" $(call to_lib,/pkgconfig) \
+	$(call to_lib,/cmake) $(call to_lib) $(call to_include) "$(DESTDIR)$(bindir)" "$(DESTDIR)$(mandir)/man3"
+
+# ---- releases ----
+
+.PHONY: version dist
+version:
+	@echo $(VERSION)
+# An archive of the last commit with its checksum and Meson's files, in $(OUT)/dist.
+dist:
+	@sh pkgconfig/dist.sh "$(VERSION)" $(OUT)/dist
+# Debian packages of the last commit, in $(OUT)/deb.
+.PHONY: deb
+deb:
+	@sh pkgconfig/deb.sh "$(VERSION)" $(OUT)/deb

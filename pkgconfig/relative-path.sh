@@ -1,0 +1,15 @@
+#!/bin/sh
+# Prints the way from folder FROM to folder TO, as ../lib64, or "." for the same folder. Both are
+# absolute.  relative-path.sh FROM TO
+set -eu
+common=${1%/} to=${2%/} up=
+while [ "${to#"$common"/}" = "$to" ] && [ "$to" != "$common" ]; do
+    common=${common%/*}
+    up=../$up
+done
+way=$up${to#"$common"}
+case $up in
+"") way=${way#/} ;;
+*) way=${up%/}${to#"$common"} ;;
+esac
+printf '%s\n' "${way:-.}"
