@@ -17,7 +17,11 @@ log=$work/build.log
     tail -n 40 "$log" >&2
     exit 1
 }
+# Who publishes packages puts an address in place of the recipe's, which has no host.
 if command -v lintian >/dev/null; then
-    lintian --fail-on error "$work"/*.changes
+    lintian --fail-on error --suppress-tags bogus-mail-host,bogus-mail-host-in-debian-changelog \
+        "$work"/*.changes
+else
+    echo "deb: not checked, no lintian"
 fi
 for package in "$work"/*.deb; do echo "deb: $package"; done
