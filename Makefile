@@ -210,6 +210,7 @@ make check-alloc       every public function with each of its allocations refuse
 make check-kill        saves that are killed at every call, failing calls, full disks    2 min
 make coverage          lines and branches that the tests run, by gcov; COVERAGE_FILES: details
 make check-i386        the library for 32-bit x86, as far as the tools are installed
+make check-bindings    examples in other languages, or LANGUAGES=rust,go          3 min
 make check-packages    the same bytes in each folder, Meson, Debian packages           8 min
 make check-no-blas     a build with BLAS=none links no BLAS and runs in 20 MB of address space
 

@@ -56,7 +56,9 @@ install: install-lib install-programs
 
 install-lib: library $(if $(HAVE_DOXYGEN),reference)
 	install -d $(call to_include) $(call to_lib,/pkgconfig) $(call to_lib,/cmake/diffusion)
-	install -m 644 include/diffusion.h $(call to_include)
+	install -d $(call to_include,/diffusion)
+	install -m 644 include/diffusion.h include/diffusion.hpp $(call to_include)
+	install -m 644 $(wildcard include/diffusion/*.hpp) $(call to_include,/diffusion)
 	sh pkgconfig/make-cdef.sh include/diffusion.h > $(BUILD)/diffusion_cdef.h
 	install -m 644 $(BUILD)/diffusion_cdef.h $(call to_include)
 	install -m 644 $(STATIC) $(call to_lib)
@@ -81,12 +83,14 @@ install-programs: $(INSTALLED_BIN)
 # Folders that other packages use too are removed only where they are empty.
 uninstall:
 	rm -f $(call to_include,/diffusion.h) $(call to_include,/diffusion_cdef.h) \
+	$(call to_include,/diffusion.hpp) $(call to_include,/diffusion)/*.hpp \
 	$(call to_lib,/libdiffusion.a) $(call to_lib)/libdiffusion.so* \
 	$(call to_lib,/pkgconfig/diffusion.pc) $(foreach p,$(INSTALLED),$(call program_of,$(p)))
 	rm -rf $(call to_lib,/cmake/diffusion)
 	rm -f "$(DESTDIR)$(mandir)/man3"/dm_*.3
 	@sh pkgconfig/remove-empty.sh "$(DESTDIR)$(PREFIX)" $(call to_lib,/pkgconfig) \
-	$(call to_lib,/cmake) $(call to_lib) $(call to_include) "$(DESTDIR)$(bindir)" "$(DESTDIR)$(mandir)/man3"
+	$(call to_lib,/cmake) $(call to_lib) $(call to_include,/diffusion) \
+	$(call to_include) "$(DESTDIR)$(bindir)" "$(DESTDIR)$(mandir)/man3"
 
 # ---- releases ----
 

@@ -106,6 +106,13 @@ valgrind: export DM_TEST_BUILD = $(BUILD)
 valgrind: $(RUNNER)
 	@sh tests/tools/valgrind.sh $< $(or $(subst $(comma), ,$(SUITE)),$(VALGRIND_SUITES))
 
+# The examples in other languages, LANGUAGES of them.
+LANGUAGES := cpp python rust go
+.PHONY: check-bindings
+check-bindings: deps
+	@$(MAKE) library $(BUILD)/walkthrough
+	@MAKE="$(MAKE)" sh tests/tools/bindings.sh $(BUILD) $(subst $(comma), ,$(LANGUAGES))
+
 # What is made for packagers; parts whose tools are missing are left out.
 .PHONY: check-packages
 check-packages: deps
