@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # libdiffusion. `make help` lists the targets and variables.
 
 VERSION := $(shell sed -n 's/^.define DM_VERSION_[A-Z]* \([0-9]*\)$$/\1/p' include/diffusion.h \

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # The experiments of docs/experiments.md: trains four networks on generated shapes, samples from them,
 # and writes tables and images. From the root; about 70 minutes on two cores with 4000 steps.
 #   experiments.sh BUILD OUT [STEPS [COUNT [REPEAT]]]

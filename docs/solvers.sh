@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # The tables and images of docs/solvers.md: trains a network for each of four schedules on generated
 # shapes, measures the distance of every solver's images to the data, and rewrites the part of
 # docs/solvers.md below its last marker. From the root:

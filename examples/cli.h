@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Command lines of the examples, on top of popt: checks with error messages, folders, and a context
  * that reports its errors and warnings. Functions that check return 0 if all is well and 1 after
  * they have printed what is wrong; `program` is the name that starts a message. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The source of an example's images: generated shapes, CIFAR-10, or a folder of PNG files. */
 #ifndef EXAMPLES_DATA_H
 #define EXAMPLES_DATA_H

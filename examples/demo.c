@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A diffusion model in a few minutes: trains a small network on generated shapes of
  * ten kinds, then samples from it with DDIM (50 steps) and DDPM (every timestep). */
 #include <diffusion.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The distance between the images that a network samples and those it was trained on (frechet.h).
  * Appends a row to a table, so that solvers and numbers of steps can be compared. */
 #include <diffusion.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Evaluates a network on images: the variational bound in bits per value, and the prediction error
  * by quarters of the timesteps. */
 #include <diffusion.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See frechet.h. */
 #include "frechet.h"
 

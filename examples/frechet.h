@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A distance between two sets of images: the Frechet distance (Dowson and Landau 1982) between the
  * normal distributions with the means and covariances of their features, 1000 (|m1 - m2|^2 + tr(C1
  * + C2 - 2 (C1 C2)^(1/2))). The features come from an untrained network with random weights: the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See image_read.h. */
 #include "image_read.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading PNG files: images to sample from, masks, and images to train on. Functions print what is
  * wrong, with `program` before it. */
 #ifndef EXAMPLES_IMAGE_READ_H

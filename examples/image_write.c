@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See image_write.h. */
 #include "image_write.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Images of a sampler or a dataset as PNG files: grids and animations. Every function returns a
  * status of the library. */
 #ifndef EXAMPLES_IMAGE_WRITE_H

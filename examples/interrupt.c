@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See interrupt.h. */
 #include "interrupt.h"
 

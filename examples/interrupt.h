@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Stopping a program in order: by Ctrl-C (SIGINT), by SIGTERM as `kill` and a shutdown send it, or
  * by SIGHUP when the terminal is closed. The handler only records the signal. Callbacks of the
  * library check for it after each step and end the call, and so does the code between two calls, so

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See member_options.h. */
 #include "member_options.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Command-line options that set members of one options struct of the library: names of values,
  * ranges, defaults and help come from the library's own tables. */
 #ifndef EXAMPLES_MEMBER_OPTIONS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See output.h. */
 #include "output.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Text files and standard output, every write of which is checked. Functions return 0, or 1 if
  * something failed. Messages on standard error are not checked: there is nowhere to report that. */
 #ifndef EXAMPLES_OUTPUT_H

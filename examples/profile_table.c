@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See profile_table.h. */
 #include "profile_table.h"
 

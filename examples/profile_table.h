@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The library's profile as a table: where the time of a step or a run went. */
 #ifndef EXAMPLES_PROFILE_TABLE_H
 #define EXAMPLES_PROFILE_TABLE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A progress line with the remaining time: redrawn on a terminal, else a new line every 10 s. */
 #ifndef EXAMPLES_PROGRESS_H
 #define EXAMPLES_PROGRESS_H

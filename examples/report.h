@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A web page about a training run in a single file: the loss curve, and the grids of samples over
  * time. */
 #ifndef EXAMPLES_REPORT_H

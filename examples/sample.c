@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Samples images with a trained network: a grid, single files, or an animation of the sampling. */
 #include <diffusion.h>
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See sample_options.h. */
 #include "sample_options.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The command line of `sample`. */
 #ifndef EXAMPLES_SAMPLE_OPTIONS_H
 #define EXAMPLES_SAMPLE_OPTIONS_H

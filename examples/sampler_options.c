@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See sampler_options.h. */
 #include "sampler_options.h"
 

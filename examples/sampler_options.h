@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The command-line options of dm_sampler_options that several examples have. */
 #ifndef EXAMPLES_SAMPLER_OPTIONS_H
 #define EXAMPLES_SAMPLER_OPTIONS_H

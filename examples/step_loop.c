@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Samples images one step at a time, as a program does that must not block: a game between two
  * frames, or an event loop.  step_loop MODEL.safetensors OUT.png */
 #include <diffusion.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Trains a diffusion model on CIFAR-10, on a folder of PNG files or on generated shapes. During
  * training, the folder --out receives a checkpoint, grids of samples, loss.csv and a report for a
  * browser. Ctrl-C, SIGTERM or SIGHUP saves and stops; --resume continues from there, bit for bit.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See train_log.h. */
 #include "train_log.h"
 

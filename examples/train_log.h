@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* loss.csv of a training run: a row for each step. */
 #ifndef EXAMPLES_TRAIN_LOG_H
 #define EXAMPLES_TRAIN_LOG_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See train_members.h. */
 #include "train_members.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The command-line options of train_cifar10 that set members of the library's structs. */
 #ifndef EXAMPLES_TRAIN_MEMBERS_H
 #define EXAMPLES_TRAIN_MEMBERS_H

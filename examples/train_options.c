@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See train_options.h. */
 #include "train_options.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The command line of train_cifar10: the run, and every option of the network, the schedule and the
  * trainer. */
 #ifndef EXAMPLES_TRAIN_OPTIONS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The library from end to end on one page: train a small network on drawn shapes, cancel, save,
  * load, and draw one image of each class with guidance.  walkthrough MODEL.safetensors OUT.png
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* diffusion.h - train denoising diffusion models and sample from them, inside your own program.
  *
  * This header is the whole interface of libdiffusion and its reference manual:

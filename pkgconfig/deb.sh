@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Builds Debian packages of the last commit in WORK and checks them with lintian where that is.
 # deb.sh VERSION WORK
 set -eu

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Writes the archive of the last commit, the same bytes each time, with its checksum and Meson's
 # subproject: its folder `subprojects` is copied into a project.  dist.sh VERSION OUT
 set -eu

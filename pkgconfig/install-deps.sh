@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Installs what libdiffusion is built and tested with, from the distribution's packages.
 #   pkgconfig/install-deps.sh [openblas|blis|none [bench]]     bench: also what `make bench` needs
 # It says the command before it runs it, uses sudo where the user is not root, and fails where it can't go on.

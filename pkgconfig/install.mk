@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Installation: the library with its header, pkg-config and CMake files, and the programs.
 
 PREFIX ?= /usr/local

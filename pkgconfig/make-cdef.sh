@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Writes the declarations of diffusion.h for tools that parse C but do not preprocess it, such as
 # cffi's ffi.cdef(): without comments, directives and attributes, with numeric macros as an enum.
 #   pkgconfig/make-cdef.sh include/diffusion.h > diffusion_cdef.h

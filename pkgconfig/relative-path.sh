@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Prints the way from folder FROM to folder TO, as ../lib64, or "." for the same folder. Both are
 # absolute.  relative-path.sh FROM TO
 set -eu

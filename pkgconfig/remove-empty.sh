@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Removes folders, and those above them below PREFIX, where they are empty.
 # remove-empty.sh PREFIX FOLDER...
 set -eu

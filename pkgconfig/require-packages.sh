@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Fails with advice where packages are missing.  require-packages.sh 'WHO NEEDS' 'MISSING...'
 set -eu
 [ -n "$2" ] || exit 0

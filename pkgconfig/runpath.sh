@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Prints the RUNPATH with which programs in BINDIR find a library in LIBDIR, as $ORIGIN/../lib64, or
 # nothing where the loader searches LIBDIR anyway.  runpath.sh BINDIR LIBDIR LDCONFIG
 set -eu

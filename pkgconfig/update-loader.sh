@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Runs ldconfig after an installation by root into a folder that the loader searches.
 # update-loader.sh LDCONFIG LIBDIR
 set -eu

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Writes CMake's files of the package to the folder OUT. They find the library by their own place, so
 # that the installed tree can be moved.
 # write-cmake.sh LIBDIR INCLUDEDIR VERSION SOVERSION BLAS POINTER_BYTES OUT

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Prints diffusion.pc. Folders below the prefix are written relative to it, so that the installed
 # tree can be moved.  write-pc.sh PREFIX LIBDIR INCLUDEDIR VERSION 'PACKAGES' 'LIBRARIES'
 # PACKAGES, of pkg-config, and LIBRARIES, as -lm, are those of static linking.

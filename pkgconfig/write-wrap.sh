@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Prints Meson's wrap file for an archive of the sources.  write-wrap.sh VERSION ARCHIVE
 set -eu
 sum=$(sha256sum "$2" | cut -d' ' -f1)

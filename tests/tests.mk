@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Tests, measurements and tools for developers; included by the Makefile.
 
 # ---- tests ----
@@ -51,6 +52,7 @@ check-source: check-layers
 	@sh tests/tools/check_calls.sh
 	@sh tests/tools/check_programs.sh
 	@sh tests/tools/check_length.sh
+	@sh tests/tools/check_licence.sh
 	@sh tests/tools/check_format.sh
 	@sh tests/tools/header.sh "$(CC)" "$(CXX)"
 check-layers:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Turns the comments of diffusion.h into those that Doxygen reads: a comment before a declaration, one
 # behind a member, and a section, which becomes a group. An enumeration takes the name of its typedef.
 
@@ -43,7 +44,8 @@ in_comment {
     in_section = in_comment = 0
     next
 }
-NR == 1 { print "/** \\mainpage"; print " * libdiffusion"; in_comment = 1; next }
+NR == 1 { next } # the licence
+NR == 2 { print "/** \\mainpage"; print " * libdiffusion"; in_comment = 1; next }
 /^\/\* ---- / { open_group($0); next }
 /^typedef int32_t dm_[a-z_]*;/ {
     name = $3

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Writes the HTML reference to OUT/html and the manual pages to OUT/man3; a warning of Doxygen is an
 # error.  make.sh VERSION OUT
 set -eu

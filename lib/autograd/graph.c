@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Building and running a graph. plan.c plans its memory. */
 #include "autograd/graph.h"
 

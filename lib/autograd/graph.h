@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A static graph of operations with reverse-mode differentiation. It is built once for a batch
  * size, planned once into one arena, and run many times:
  *

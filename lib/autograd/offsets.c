@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Greedy offset assignment: buffers are taken in some order, and each gets the lowest offset that
  * is free during all of its live ranges. Which order is best depends on the network, so two are
  * tried and the smaller arena is used:

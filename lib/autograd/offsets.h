@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Assigns arena offsets to buffers with known live ranges. Buffers whose ranges overlap get
  * disjoint memory; others may share it. */
 #ifndef DMI_AUTOGRAD_OFFSETS_H

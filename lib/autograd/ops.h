@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The operations. Each appends one node to the graph and returns its output in *out; each has a
  * file of its own in autograd/ops/. An optional input may be DMI_NONE. */
 #ifndef DMI_AUTOGRAD_OPS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See params.h. */
 #include "autograd/params.h"
 

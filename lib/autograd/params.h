@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Parameters: one flat block of floats for all of them, and one of the same layout for their
  * gradients, so that clipping, the optimizer and the EMA are single passes.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Memory planning. Time is counted in the steps of a run (steps.h). Everything that a run keeps in
  * memory is a buffer of the arena; a pass over the steps finds each buffer's live range, from the
  * step that writes it to the last that reads it, and offsets.c assigns offsets. A recomputed

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The memory planner: live ranges of all activations, gradients and workspaces, and their offsets
  * in the arena. */
 #ifndef DMI_AUTOGRAD_PLAN_H

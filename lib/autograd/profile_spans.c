@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See profile_spans.h. */
 #include "autograd/profile_spans.h"
 

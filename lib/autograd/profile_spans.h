@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The profile spans of a graph: time, floating-point operations and memory traffic of each node's
  * forward and backward, and of the parts that an operation divides these into. */
 #ifndef DMI_AUTOGRAD_PROFILE_SPANS_H

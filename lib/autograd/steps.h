@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The order in which a run executes nodes. The planner measures live ranges in these steps.
  *
  * Forward runs every node once. Backward runs, last first, the nodes that contribute to a gradient.

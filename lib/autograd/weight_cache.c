@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See weight_cache.h. The mutex guards the list, the counts and the computation of data.
  *
  * No code of the program's runs under it: neither its allocator nor its parallel_for. Either could

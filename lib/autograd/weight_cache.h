@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The cache of transformed weights: what inference graphs compute from parameters and reuse until
  * the parameters change. It belongs to a dmi_params, and all graphs on these share it, also graphs
  * of other hosts (contexts) that run in other threads.

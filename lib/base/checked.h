@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Checked arithmetic on sizes: false on overflow, and *out is untouched. */
 #ifndef DMI_BASE_CHECKED_H
 #define DMI_BASE_CHECKED_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The instruction set, from CPUID and from what the operating system saves on a switch of threads;
  * and the number of processors, from the affinity mask. */
 #include "base/cpu.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The instruction set of the processor, and the number of processors. */
 #ifndef DMI_BASE_CPU_H
 #define DMI_BASE_CPU_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See float_mode.h. */
 #include "base/float_mode.h"
 

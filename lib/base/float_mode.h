@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The floating-point mode of a thread: direction of rounding, and whether denormal numbers count as
  * zero. Threads of the pool compute in that of the thread that calls the library, so that results
  * do not depend on which thread computes them. */

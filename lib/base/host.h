@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The host: what the engine needs from the program around it. Memory with a limit, a buffer for the
  * error text, and a log. Everything that can fail takes a host first. */
 #ifndef DMI_BASE_HOST_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Minimum, maximum and rounded division of sizes. Arguments are not negative, divisors above 0. */
 #ifndef DMI_BASE_MATH_H
 #define DMI_BASE_MATH_H

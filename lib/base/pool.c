@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The thread pool. One atomic word says whether a job is open and counts the threads inside it: a
  * thread that wakes too late finds the job closed and is not waited for. Threads spin briefly
  * before they sleep, since the next job mostly follows at once. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The thread pool. A job is a number of tasks, which the problem's shape alone determines; the
  * threads take them one after another, so which thread runs which task varies while the result does
  * not. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The profile: the time spent, by operation. A run is a sequence of adjacent spans; the time of
  * each span is added to a row, which stands for an operation, a part of it and a shape. Rows are
  * created on first use in memory that is allocated from the start; once all are in use, further

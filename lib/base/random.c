@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Philox, and distributions from its numbers. Only additions, multiplications, divisions and square
  * roots of IEEE floats are used, no libm, so that a number is the same on every machine. */
 #include "base/random.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Counter-based random numbers: Philox 4x32-10 (Salmon et al. 2011). A number is a function of its
  * address (seed, stream, index, element), so nothing is replayed on resume and an image does not
  * depend on its batch. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See sort.h. Heapsort (Williams 1964). */
 #include "base/sort.h"
 

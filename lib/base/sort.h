@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Sorting in place. qsort of the C library may allocate, outside of the host's limit, or take
  * quadratic time. */
 #ifndef DMI_BASE_SORT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The engine's statuses. Their values are those of the public header; src/core/status.c asserts
  * that they agree. */
 #ifndef DMI_BASE_STATUS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See torch_random.h. */
 #include "base/torch_random.h"
 

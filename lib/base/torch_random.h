@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The random numbers of PyTorch's CPU generator: MT19937 (Matsumoto and Nishimura 1998), and normal
  * numbers from them as torch.randn makes them for float32. A sequential generator, unlike that of
  * random.h. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Files. Reading: whole or by range. Writing: to a temporary file that is renamed at the end, so
  * that a path holds the old contents or the new, never a part of them. */
 #ifndef DMI_IO_FILE_H

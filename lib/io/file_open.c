@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See file_open.h. */
 #include "io/file_open.h"
 

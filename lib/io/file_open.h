@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What reading and writing files share. */
 #ifndef DMI_IO_FILE_OPEN_H
 #define DMI_IO_FILE_OPEN_H

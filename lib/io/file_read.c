@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading files: whole or by range. */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Writing files: under a temporary name in the same folder, where renaming is atomic. The writer of
  * a temporary file holds a lock of it, which the system drops when its process ends: so the next
  * save to the same name can tell and remove the file of one that was killed. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See json.h. A reader of our own, since the files are not trusted: libraries allocate behind the
  * host's back, accept more than JSON, or need quadratic time for nested arrays. */
 #include "io/json.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reads JSON (RFC 8259) where it stands: nothing is allocated, strings are decoded in place, and a
  * text of n bytes takes O(n) steps. The caller reads the values that it expects, in their order.
  * The first error ends reading: from then on every function returns false. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* PNG (ISO/IEC 15948) and its animation chunks acTL, fcTL and fdAT (third edition). For each row
  * the filter is chosen whose output has the smallest sum of absolute values, as the standard
  * suggests. */

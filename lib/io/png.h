@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Encodes PNG and animated PNG with 8 bits a sample, using zlib (libpng has no animation, and one
  * encoder serves both). */
 #ifndef DMI_IO_PNG_H

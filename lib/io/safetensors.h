@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The safetensors format: eight bytes of header length, a JSON header, then the tensors' bytes
  * without gaps. */
 #ifndef DMI_IO_SAFETENSORS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Checksums of safetensors files: how they are computed and written, and the check of those that a
  * header states. */
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the parts of the safetensors reader and writer share; see safetensors.h. */
 #ifndef DMI_IO_SAFETENSORS_FILE_H
 #define DMI_IO_SAFETENSORS_FILE_H

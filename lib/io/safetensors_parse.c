@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The header of a safetensors file. Nothing is used before it is checked. All strings stay in the
  * header's text. */
 #include <string.h>

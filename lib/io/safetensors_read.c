@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* safetensors, reading. Files are not trusted: the header is checked before anything is used, and
  * each tensor's checksum, where the file states one, when the tensor is read. */
 #include <string.h>

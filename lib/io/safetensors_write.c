@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* safetensors, writing. The same names and values give the same bytes, in a file and in memory. The
  * header is composed twice: before the tensors are written for its size, and after them with their
  * checksums. */

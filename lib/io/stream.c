@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See stream.h. zlib's own file functions are not used: they take a truncated file for a complete
  * one. */
 #include "io/stream.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reads a file sequentially, and decompresses it where its first bytes are those of gzip. */
 #ifndef DMI_IO_STREAM_H
 #define DMI_IO_STREAM_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tar: POSIX ustar and pax, and GNU's long names. */
 #include "io/targz.h"
 

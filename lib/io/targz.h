@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reads a tar archive sequentially, plain or gzipped (recognised by its first bytes), without
  * unpacking it to disk. */
 #ifndef DMI_IO_TARGZ_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See zlib_memory.h. */
 #include "io/zlib_memory.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Makes zlib allocate from the host. */
 #ifndef DMI_IO_ZLIB_MEMORY_H
 #define DMI_IO_ZLIB_MEMORY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* AdamW (Loshchilov and Hutter 2019, algorithm 2, in PyTorch's order) and the exponential moving
  * average (EMA) of the weights in one pass over the flat parameter block; and the checks of the
  * gradient that precede it: its sum of squares, and whether it is finite. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A term of the variational bound with a learned variance, and its gradient with respect to the
  * second half of the network's output. In double: it costs little beside the some thousand
  * multiplications that a training step does for each element of an image. */

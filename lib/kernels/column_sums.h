@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Sums of columns: in float over a block of rows, in double across blocks, so that the error does
  * not grow with the number of rows and a large common value does not absorb small differences. */
 #ifndef DMI_KERNELS_COLUMN_SUMS_H

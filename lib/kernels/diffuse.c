@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Training's operations on images, pixel by pixel: linear combinations, bytes to [-1, 1], shifts,
  * and the input of self-conditioning (Chen et al. 2023). */
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Sums in double over a fixed number of lanes, which are reduced as a tree at the end. */
 #ifndef DMI_KERNELS_DOUBLE_SUMS_H
 #define DMI_KERNELS_DOUBLE_SUMS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Declares the kernels of one instruction set, those of kernels.inc, and their table. */
 #ifndef DMI_KERNELS_FAMILIES_H
 #define DMI_KERNELS_FAMILIES_H

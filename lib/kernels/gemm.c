@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See gemm.h. DMI_BLAS_OPENBLAS, DMI_BLAS_BLIS or DMI_BLAS_NONE is defined by the Makefile. */
 #include "kernels/gemm.h"
 

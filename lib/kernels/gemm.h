@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Matrix products by the BLAS library that is linked, or without one by the library's own
  * products. gemm.c is the only file that includes CBLAS. BLAS's threads are held at one, since the
  * tasks of the pool already fill the processors. Matrices are row-major. */

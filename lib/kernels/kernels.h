@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The table of numeric kernels. Each family of kernels is one source file, compiled once for every
  * instruction set with DMI_ISA naming it (base, v3, v4), so the compiler vectorises it for that
  * set; a context picks one table once, at creation.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Products of vectors with a matrix w [in, out], forward and both gradients. Sums over the rows of
  * w or over the batch are taken in order for each column, so no partition of the work changes a
  * bit. */

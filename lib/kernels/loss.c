@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The squared error or pseudo-Huber loss of a prediction, and its gradient. */
 #include "base/math.h"
 #include "kernels/double_sums.h"

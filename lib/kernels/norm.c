@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Group normalisation (Wu and He 2018) of one image, with an optional SiLU. A span is read once for
  * its sums, mostly from main memory, and again, mostly from L2, for the result. The sums run down
  * the pixels of each channel: within a block of pixels in float about the block's mean, across

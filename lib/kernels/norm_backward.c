@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The gradient of group normalisation (Wu and He 2018) of one image, with SiLU where it was
  * applied. With xhat = (x - mean) rstd, u = gain xhat + offset and du = dy f'(u), f being SiLU or
  * the identity,

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What group norm's forward and backward share. The channels of a task are processed in spans of
  * whole groups, a span in strips of at most WIDTH channels of one tensor, and a strip in blocks of
  * BLOCK pixels by one vector of channels. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Philox 4x32-10 (Salmon et al. 2011), many blocks at a time: the same words as those of
  * base/random.h, whose dmi_philox computes one block. */
 #include <string.h>

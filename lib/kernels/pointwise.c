@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Element-wise kernels: SiLU, sums, scaling, dropout; and copies of and sums over rows. */
 #include "base/math.h"
 #include "kernels/column_sums.h"

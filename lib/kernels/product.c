@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See product.h. The loops around the micro-kernel, from the outside: k in steps of PRODUCT_DEPTH,
  * columns in panels of PANEL, rows in tiles of at most ROWS. The micro-kernel multiplies one tile,
  * a few rows by two vectors, and keeps its sums in registers for all of the depth. */

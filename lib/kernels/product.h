@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Matrix products without packing, so they suit products too short and narrow for BLAS. Each
  * element of c is one chain of multiply-adds over k in order (a new one every PRODUCT_DEPTH steps),
  * so it depends neither on the number of rows nor on its place among them. Matrices are row-major;

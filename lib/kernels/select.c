@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Chooses a table of kernels: the best one compiled in that is not above the requested instruction
  * set. */
 #include "base/cpu.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The softmax of attention, on panels of DMI_SOFTMAX_COLUMNS columns that stay in L1 between two
  * products. Forward has a key per row and a query per column, so that maxima and sums are vectors
  * that are never reduced across lanes. Backward computes the probabilities again, with the gradient

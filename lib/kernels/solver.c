@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The sampler's operations on one image of n values. The state is in double, since solvers subtract
  * nearly equal images and EDM's state is up to 80 times the image; the network's input and output
  * are in float. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Transposes matrices, a square of W by W floats at a time in registers. */
 #ifndef DMI_KERNELS_TRANSPOSE_H
 #define DMI_KERNELS_TRANSPOSE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Vectors of W floats, the widest of the instruction set, in the vector extension that gcc and
  * clang share. The product's micro-kernel computes ROWS rows by two vectors (PANEL floats): its
  * accumulators, two vectors of b and one element of a fill the registers, of which AVX-512 and NEON

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* For plain loops that the compiler vectorises: a mark for loops with independent iterations, and a
  * float's bits. */
 #ifndef DMI_KERNELS_VECTOR_MATH_H

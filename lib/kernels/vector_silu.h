@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* SiLU and its derivative for several vectors at a time. One value takes a chain of some twenty
  * dependent operations; interleaving several chains hides their latency, which is too long for the
  * processor to hide by itself. */

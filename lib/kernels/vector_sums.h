@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Sums and maxima over many floats, whose order a compiler may not change by itself: one partial
  * result per lane, the lanes then reduced as a tree. The order follows from the instruction set and
  * the count. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See winograd.h: the table, and the transform of the input, which forward and weight gradient
  * share. */
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Winograd's convolution F(4x4, 3x3) (Lavin and Gray 2016) for 3x3 kernels of stride 1 with one
  * pixel of zero padding, in all three directions. A task works on a block of a fixed number of
  * tiles of 4x4 output pixels; a tile's arithmetic is the same wherever it falls, so an image's

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The convolution itself. A task is a block of tiles and a range of output panels: the block's
  * input is transformed once, then panel by panel multiplied at the 36 points and transformed back,
  * so that only one panel's products are ever stored. */

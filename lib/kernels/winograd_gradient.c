@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The weight gradient, the adjoint of the convolution:
  *
  *   dw = G^T dU G,  dU = sum over tiles of V . D,  V = B^T x B,  D = A dy A^T,

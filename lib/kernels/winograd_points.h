@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The transforms of F(4x4, 3x3) in one dimension, on vectors of channels; each is applied to the
  * rows and to the columns.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the files of the Winograd convolution share: how images are divided into tiles, the layout
  * of transformed blocks, and the transform of the input. */
 #ifndef DMI_KERNELS_WINOGRAD_TILES_H

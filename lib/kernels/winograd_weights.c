@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* U = G g G^T for every pair of channels, in the panels that product.h reads: [panel of
  * out][point][in][PANEL]. Columns past the last channel are zero. */
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Self-attention over an image's pixels (Vaswani et al. 2017; Ho et al. 2020, appendix B). */
 #include "layers/layers.h"
 

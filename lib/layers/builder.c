@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See builder.h. */
 #include "layers/builder.h"
 

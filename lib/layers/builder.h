@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The builder appends layers to a graph and keeps the first error, so that the code of a network
  * reads as its computation. After an error every function does nothing and returns DMI_NONE.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Convolutions, and other layers without options: each appends one operation. */
 #include "layers/layers.h"
 

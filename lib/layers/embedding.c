@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The embedding of timestep and class, an input of every residual block. */
 #include "layers/layers.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Weight initialization (Ho et al. 2020: variance scaling, fan average, uniform). The values of a
  * parameter depend only on the seed and the parameter's index, so each is a task. */
 #include "layers/layers.h"

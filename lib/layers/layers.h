@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The layers of a diffusion U-Net. A layer first declares its weights, in the order of the files,
  * then appends its operations. Shapes are NHWC; names are those of diffusers' state dict. */
 #ifndef DMI_LAYERS_LAYERS_H

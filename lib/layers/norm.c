@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Group norm, alone or with SiLU after it. */
 #include "layers/layers.h"
 

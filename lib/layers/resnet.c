@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The residual block of Ho et al. (2020): norm, SiLU, convolution, time embedding, norm, SiLU,
  * dropout, convolution, shortcut. In the decoder its input is the concatenation [x, skip], which is
  * not copied into one tensor. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The parameters of a layer: a weight and a bias. */
 #include "layers/layers.h"
 

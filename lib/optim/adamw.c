@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See adamw.h. */
 #include "optim/adamw.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* AdamW (Loshchilov and Hutter 2019, algorithm 2), or Adam with L2 regularization, and the EMAs of
  * the weights, in one pass over the flat blocks. */
 #ifndef DMI_OPTIM_ADAMW_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See clip.h. */
 #include "optim/clip.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Clipping by the global gradient norm (Pascanu, Mikolov and Bengio 2013, algorithm 1). */
 #ifndef DMI_OPTIM_CLIP_H
 #define DMI_OPTIM_CLIP_H

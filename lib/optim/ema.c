@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See ema.h. The update itself is in kernels/adamw.c. */
 #include "optim/ema.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The decay of an exponential moving average (EMA) of the weights: ema = d ema + (1 - d) weights,
  * with a decay d that may change from step to step. */
 #ifndef DMI_OPTIM_EMA_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The partition of the flat parameter block into tiles, one a task. It depends on the block's size
  * only, so the number of threads changes no result. */
 #ifndef DMI_OPTIM_PARTITION_H

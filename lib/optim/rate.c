@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See rate.h. */
 #include "optim/rate.h"
 

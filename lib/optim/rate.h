@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The learning rate schedule: linear warmup, then constant, linear or cosine decay (Loshchilov and
  * Hutter 2017, eq. 5, without restarts). */
 #ifndef DMI_OPTIM_RATE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See shape.h. */
 #include "tensor/shape.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Tensor shapes. Every tensor of the engine is NHWC: images [n, h, w, c], vectors [n, 1, 1, c],
  * tokens [n, h, w, c] seen as [n, h*w, c]. Four dimensions are enough for diffusion, and no
  * operation has to find out a layout. */

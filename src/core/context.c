@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The context: memory, threads and log of the host, checked once when it is created, and the
  * kernels for this processor. */
 #include "core/context.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The context: the engine's host, the kernels for this processor, and the state that makes
  * overlapping calls an error. */
 #ifndef DM_SRC_CORE_CONTEXT_H

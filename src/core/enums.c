@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The public enumerations by name: every enumerator of the header, with one line of help. */
 #include "core/enums.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The public enumerations by name. */
 #ifndef DM_SRC_CORE_ENUMS_H
 #define DM_SRC_CORE_ENUMS_H

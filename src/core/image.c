@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Images: between floats and bytes, in grids, and as PNG. */
 #include <math.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Structs as metadata of a safetensors file. */
 #include "core/metadata.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Structs as metadata of a safetensors file, by their tables: each saved member under
  * "owner.member", as in "unet.norm_groups". */
 #ifndef DM_SRC_CORE_METADATA_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Structs, members and enumerations by name, for callers that read the interface at run time. */
 #include <stdio.h>
 #include <string.h>

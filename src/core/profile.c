@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The profile of base/profile.h through the public interface. */
 #include "base/profile.h"
 

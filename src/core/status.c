@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Version, features and status names. The engine, which does not include the public header, has its
  * own copy of the status values; their equality is asserted here. */
 #include <pthread.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What follows from the tables of structs: defaults, reading and writing across versions, and
  * range checks. */
 #include "core/structs.h"

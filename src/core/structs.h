@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One table for each public struct: every member with its type, offset, default, range,
  * enumeration, whether files keep it, and a line of help. Initialisation, reading across versions,
  * range checks, file metadata and the functions by name all follow from it. */

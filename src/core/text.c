@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Numbers as text. printf and strtod follow the decimal point of the host's locale and the caller's
  * direction of rounding, which the library must neither change nor depend on, so numbers pass
  * through a pair of functions that correct the one, and that round to nearest meanwhile. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Numbers and members of structs as text, exact and independent of the host's locale: integers in
  * decimal, doubles as %.17g, floats as %.9g, arrays separated by commas. */
 #ifndef DM_SRC_CORE_TEXT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Images that a callback supplied by the caller provides. */
 #include <stdio.h>
 

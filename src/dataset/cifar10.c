@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The binary version of CIFAR-10, from the published archive or from a folder. A record is a label
  * and 32 x 32 pixels in three planes; in memory an image is [32, 32, 3], and the images of one file
  * are one block. */

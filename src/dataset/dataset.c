@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What all datasets share: creation, destruction and the public functions on them. */
 #include "dataset/dataset.h"
 

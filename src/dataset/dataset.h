@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Datasets. A source fills in the members below and gives a function that reads one image; each
  * source is one file. */
 #ifndef DM_SRC_DATASET_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See labels.h. */
 #include "dataset/labels.h"
 

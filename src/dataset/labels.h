@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The check of labels that a dataset gives. */
 #ifndef DM_SRC_DATASET_LABELS_H
 #define DM_SRC_DATASET_LABELS_H

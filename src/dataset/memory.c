@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Images in the caller's memory, or copied from it. */
 #include <string.h>
 

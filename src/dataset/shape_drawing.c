@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The generated shapes. Each is a signed distance, negative inside, in units of the shape's radius,
  * with y pointing down. A pixel's coverage is the distance of its centre to the edge, clamped to
  * one pixel. */

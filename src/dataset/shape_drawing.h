@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Drawing of shapes: one smooth-edged shape on a plain or graded background. */
 #ifndef DM_SRC_SHAPE_DRAWING_H
 #define DM_SRC_SHAPE_DRAWING_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Generated shapes: a dataset without a file. Image i follows from (seed, i). */
 #include "base/random.h"
 #include "dataset/dataset.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Betas and their running product (Ho et al. 2020; Nichol and Dhariwal 2021). Flow and EDM, which
  * have none, get those of the process with betas that differs by a factor of x_t alone. */
 #include <math.h>

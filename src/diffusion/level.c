@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Noise levels of a schedule: at whole timesteps, between them, and by sigma = noise / signal. */
 #include "diffusion/level.h"
 

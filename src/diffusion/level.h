@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Noise levels: x = signal x_0 + noise eps, and the levels that a schedule has. */
 #ifndef DM_SRC_DIFFUSION_LEVEL_H
 #define DM_SRC_DIFFUSION_LEVEL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See loss_weight.h. Where the literature gives a weight for the error of x_0 or of eps, it is
  * converted to the network's prediction: an error d of the output is an error x0_output d of x_0
  * and eps_output d of eps. */

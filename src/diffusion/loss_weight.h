@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Weights of the loss by noise level, and the term of the variational bound. */
 #ifndef DM_SRC_DIFFUSION_LOSS_WEIGHT_H
 #define DM_SRC_DIFFUSION_LOSS_WEIGHT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See noising.h. */
 #include "diffusion/noising.h"
 

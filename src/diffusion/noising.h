@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The forward process on one image, on the kernels. */
 #ifndef DM_SRC_DIFFUSION_NOISING_H
 #define DM_SRC_DIFFUSION_NOISING_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See prediction.h. The coefficients invert x = signal x_0 + noise eps with what is predicted. */
 #include "diffusion/prediction.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Prediction types (DM_PREDICT_*): what a network's output is, how x_0 and eps follow from it, and
  * which schedule takes which. */
 #ifndef DM_SRC_DIFFUSION_PREDICTION_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A schedule's creation, options and end. */
 #include "diffusion/schedule.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A schedule: its betas and their running product in double. It never changes, so objects of other
  * contexts read it without dmi_enter. */
 #ifndef DM_SRC_DIFFUSION_SCHEDULE_H

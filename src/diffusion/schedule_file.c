@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A schedule as metadata of a safetensors file, and back: its options and, of a custom one, the
  * list of its betas. */
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Rules for a schedule's options. Ranges that hold for all kinds are in the struct's table. */
 #include "core/enums.h"
 #include "diffusion/schedule.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading a schedule: its series (Ho et al. 2020), its levels, and adding noise. */
 #include <math.h>
 

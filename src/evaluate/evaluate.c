@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* dm_unet_evaluate: checks, batches and the result. */
 #include "evaluate/evaluate.h"
 

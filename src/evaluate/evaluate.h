@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* An evaluation: the variational bound of a network over a dataset (Ho et al. 2020, eq. 5; Nichol
  * and Dhariwal 2021), and its error by quarters of the timesteps. Each model evaluation takes one
  * timestep per image of a batch, chosen for each image. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The images of an evaluation: reading, timesteps and noise. */
 #include <math.h>
 #include <string.h>

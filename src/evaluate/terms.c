@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The terms of one image: squared errors, and the variational bound. */
 #include <math.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The beginning of a batch, and what masks do to it between steps. */
 #include <math.h>
 #include <string.h>

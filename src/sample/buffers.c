@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The memory of a sampler's batches. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* DDIM inversion (Song, Meng and Ermon 2021), and interpolation between noise arrays. */
 #include <math.h>
 

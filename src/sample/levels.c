@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The noise levels of a run: from the spacing and the grid, or from a custom list. */
 #include <math.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Model evaluations of a batch; with classifier-free guidance, the conditional and the
  * unconditional batch as one. */
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The noise of a run: addressed by seed and step, from PyTorch's generator, or from the caller. */
 #include "base/random.h"
 #include "kernels/product.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Rules between a sampler's options, and the defaults that depend on the solver. Ranges of single
  * options are in the struct's table. */
 #include "sample/sampler.h"

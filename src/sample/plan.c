@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The stages of a run, computed in double before it. */
 #include "sample/sampler.h"
 

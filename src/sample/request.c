@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Reading and checking a request. */
 #include "sample/run.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The steps of a run, one at a time: batches, their segments, and the repetitions of these.
  * dm_sampler_run does them all, dm_sampler_step one, so both give the same bits. */
 #include "sample/run.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A run: all images of a request, in batches. The network is planned for one batch size, so all
  * batches have the same; images past the request's end repeat earlier ones. An image depends on its
  * own seed, label and arrays alone, so neither its batch nor the number of threads changes a bit of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Public functions that sample: whole runs, initial noise, and held runs in steps. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A sampler's creation, properties and end. */
 #include "sample/sampler.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The sampler's internals: the object, and its parts by file. */
 #ifndef DM_SRC_SAMPLE_SAMPLER_H
 #define DM_SRC_SAMPLE_SAMPLER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Solvers: how a sampler goes from one noise level to the next. Each update of a solver is a sum of
  * x, the predicted x_0 and eps, the same of earlier evaluations, and noise. A solver therefore only
  * computes the factors, in double and before the run, and stage.c applies them.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Which of the schedule's timesteps are visited. In integers, so that no rounding error decides a
  * tie. */
 #include "sample/sampler.h"

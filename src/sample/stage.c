@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One stage of a solver for a batch: the model evaluation, and the sums that follow from it. */
 #include <math.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The inputs of the network in one pass: images, noise levels, noise, x_t and the target. All that
  * is random about an image depends on the seed and on its position in the whole run, so checkpoints
  * need not keep it. */

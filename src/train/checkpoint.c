@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Checkpoints: one safetensors file with weights, EMAs, moments and recorded losses as tensors, and
  * everything else as metadata. Random numbers and the order of the data follow from the seed and
  * the number of steps. */

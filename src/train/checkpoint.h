@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The tensors of a checkpoint: blocks laid out like the parameters, and recorded losses. */
 #ifndef DM_SRC_CHECKPOINT_H
 #define DM_SRC_CHECKPOINT_H

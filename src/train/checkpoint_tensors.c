@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See checkpoint.h. */
 #include <float.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Copying an EMA out of a trainer. The update itself is in lib/kernels/adamw.c. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The gradient of a step: forward and backward passes over its images (Ho et al. 2020, algorithm
  * 1). Nothing here allocates. */
 #include <math.h>

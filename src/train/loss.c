@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See loss.h. */
 #include "train/loss.h"
 

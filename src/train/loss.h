@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The loss of the network's output and its gradient, image by image. */
 #ifndef DM_SRC_LOSS_H
 #define DM_SRC_LOSS_H

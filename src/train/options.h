@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The rules between a trainer's options, and those with its network and schedule. Single values
  * must have passed dmi_struct_check. */
 #ifndef DM_SRC_TRAIN_OPTIONS_H

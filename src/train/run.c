@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The public functions that step: single steps, steps on the caller's images, and runs. */
 #include <stdio.h>
 

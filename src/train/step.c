@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* One training step (Ho et al. 2020, algorithm 1). Nothing here allocates. */
 #include <math.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See timesteps.h. */
 #include "train/timesteps.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The noise levels that a trainer trains on. An image's level depends on the seed, on its position
  * in the whole run and, with DM_TIMESTEPS_LOSS_AWARE, on the losses recorded before the step. */
 #ifndef DM_SRC_TIMESTEPS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Creation and destruction of a trainer, and what can be done between steps. */
 #include "train/trainer.h"
 

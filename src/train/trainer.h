@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The trainer. */
 #ifndef DM_SRC_TRAINER_H
 #define DM_SRC_TRAINER_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The U-Net of Ho et al. (2020, appendix B) as a graph: down, middle, up, with skip connections.
  * This is the only definition of the network: it declares the parameters and builds the graph of
  * every batch size. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The definition of the network. */
 #ifndef DM_SRC_UNET_BUILD_H
 #define DM_SRC_UNET_BUILD_H

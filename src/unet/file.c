@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Networks in safetensors files: tensors under their names, options as metadata. */
 #include <stdio.h>
 

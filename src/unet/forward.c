@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Forward passes: the graphs of a network that are kept for them, and dm_unet_forward. */
 #include <math.h>
 #include <string.h>

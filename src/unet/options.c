@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A network's options: presets, and the rules between options. */
 #include "unet/options.h"
 

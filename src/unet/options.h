@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A network's options. */
 #ifndef DM_SRC_UNET_OPTIONS_H
 #define DM_SRC_UNET_OPTIONS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Blocks of parameters as tensors of a safetensors file, and back. */
 #include <math.h>
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The parameters of a network one by one, by name. */
 #include <stdio.h>
 #include <string.h>

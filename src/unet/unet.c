@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Creation, sharing and destruction of a network. build.c defines the network itself. */
 #include "unet/unet.h"
 

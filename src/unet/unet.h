@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The network: handle, weights and graphs. */
 #ifndef DM_SRC_UNET_H
 #define DM_SRC_UNET_H

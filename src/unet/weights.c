@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See weights.h. Taking the weights acquires what was written before they were released. */
 #include "unet/weights.h"
 

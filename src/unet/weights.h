@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The weights of a network, which several handles may use at once (dm_unet_share). They belong to
  * the context of the handle that was created first: its memory, and its limit. */
 #ifndef DM_SRC_UNET_WEIGHTS_H

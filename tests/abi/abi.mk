@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The public interface against the committed tables of tests/abi: see docs/abi.md.
 
 .PHONY: check-abi update-abi check-i386

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Compares the shared library with the committed dump by libabigail, where that is installed and the
 # library has debugging information.  abidiff.sh BUILD
 set -eu

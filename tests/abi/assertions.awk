@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Turns layout and enumerators tables into a C file that compiles only if the header agrees with
 # them: awk -f assertions.awk layout64.txt enumerators.txt
 function end_struct() {

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A binding by ctypes that copies nothing from the header but the order of dm_member_info: layouts,
 types and values come from the run-time tables."""
 import ctypes

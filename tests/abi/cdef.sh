@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # diffusion_cdef.h declares what diffusion.h declares: its list is that of the preprocessed header,
 # a C compiler finds the committed layout for 32 or 64 BITS in it, and cffi or pycparser, where
 # python3 has one of them, takes it.  cdef.sh CC BUILD BITS [has-python]

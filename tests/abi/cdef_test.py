@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """diffusion_cdef.h is accepted by cffi, which then sees the library's own layout and values, or,
 without cffi, by pycparser.  cdef_test.py diffusion_cdef.h libdiffusion.so"""
 import sys

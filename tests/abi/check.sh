@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # The public interface is what tests/abi/tables says, for the library and for compilers of several
 # targets; clients of older and newer headers work; diffusion_cdef.h is complete.
 #   check.sh CC BUILD

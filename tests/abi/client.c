@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A client that uses every struct, for clients.sh, which compiles it against diffusion_cdef.h as it
  * is, without the last members of each struct (older) and with one more (newer, which defines
  * NEWER). It uses no member that the older headers lack, so that its output must be the same for

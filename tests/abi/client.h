@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the files of the client share. */
 #ifndef TESTS_ABI_CLIENT_H
 #define TESTS_ABI_CLIENT_H

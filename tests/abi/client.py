@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """A whole run by a client that uses names only: trains a small network, saves, loads and samples.
     client.py libdiffusion.so FOLDER"""
 import ctypes

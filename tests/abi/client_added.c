@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A member that the library does not know: unset it changes nothing, set it is refused. */
 #include "client.h"
 

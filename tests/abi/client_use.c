@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The work of the client: every struct but those that only newer headers are tested with. */
 #include <stdlib.h>
 

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Clients that were compiled against older and newer headers behave as one of this header.
 #   clients.sh CC BUILD
 set -eu

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Compares the committed tables with those that generate.sh wrote; compare.sh FOLDER. Ends with 0 if
 # they are equal, 1 if the interface was only extended, 2 if something changed or is gone.
 # A new member follows at the end of its struct: the offsets of the old lines stay, and layout.c

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Prints libabigail's description of the public interface of the shared library, which must have
 # been compiled with -g. Types that the header does not define are dropped.  dump.sh BUILD
 set -eu

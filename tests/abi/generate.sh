@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Writes the tables of the public interface as the library and the header have them now: layout64,
 # layout32, enumerators and declarations (.txt).  generate.sh CC BUILD FOLDER
 set -eu

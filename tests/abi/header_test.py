@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Every struct, member, enumeration and enumerator of the header is in the library's run-time
 tables, with the same order and values. Reads the header itself, independently of list.awk.
     header_test.py diffusion.h libdiffusion.so"""

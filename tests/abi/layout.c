@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Prints the run-time tables of structs and enumerations:
  *     struct member type offset count element_size
  *     name enumeration text value */

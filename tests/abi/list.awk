@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Lists what diffusion_cdef.h declares, one declaration a line and without names of parameters:
 #   function dm_unet_share dm_status (dm_unet **, dm_context *, const dm_unet *)
 #   callback dm_train_callback int32_t (void *, const dm_train_stats *)

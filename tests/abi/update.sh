@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Writes the committed tables, and the dump of abidw where it is installed; the library must
 # have been built. Refuses anything but additions, unless --break is given, which needs a new SONAME
 # or, before 1.0, a new minor version.  update.sh [--break] [BUILD [CC]]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Changes the structs of diffusion_cdef.h as an older or a newer version would have them:
 #   awk -f variant.awk -v remove=2 ...   without the last two members, except in structs whose last
 #                                        members a caller must set

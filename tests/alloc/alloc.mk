@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Refused allocations in every public function, against the shared library; not part of `check`.
 
 ALLOC_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/alloc/*.c))

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The tables of cases; each ends with an entry without a name. */
 #ifndef DM_TESTS_ALLOC_CASES_H
 #define DM_TESTS_ALLOC_CASES_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Damaged checkpoints: each loading function must report the damage or that memory is short, or
  * load what it needs from the rest of the file. */
 #include <stdlib.h>

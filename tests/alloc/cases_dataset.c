@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Datasets: generated, from memory, from a callback, from files of CIFAR-10. */
 #include "cases.h"
 #include "cifar.h"

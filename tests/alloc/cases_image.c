@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Images: PNG in memory and in files. */
 #include "cases.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Contexts, and the properties of all objects. */
 #include <string.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Samplers: created, run with several solvers, in steps, inverted. */
 #include <string.h>
 

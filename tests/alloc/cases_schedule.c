@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Schedules: created, from betas, and from files. */
 #include "cases.h"
 

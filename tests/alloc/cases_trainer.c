@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Trainers: created, resumed, stepped, saved. */
 #include <stdio.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Networks: created, loaded, shared, saved, evaluated. */
 #include <string.h>
 #include <unistd.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Functions that take no object: none can allocate. */
 #include <string.h>
 

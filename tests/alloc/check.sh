@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # check.sh BUILD [OPTION...]: runs check_alloc of the build folder, with its options, in a temporary
 # folder. Run from the repository root.
 set -eu

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See cifar.h. */
 #include "cifar.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Files of CIFAR-10, good and damaged ones, at world.path. */
 #ifndef DM_TESTS_ALLOC_CIFAR_H
 #define DM_TESTS_ALLOC_CIFAR_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The digest of a world: see world.h. */
 #include <dirent.h>
 #include <stdio.h>

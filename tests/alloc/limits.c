@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Loading a file whose header is one long string within limits of the address space: a status in
  * every case, never a signal. */
 #include <signal.h>

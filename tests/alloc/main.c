@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* check_alloc [-v] [-c PART] MAP FOLDER: refuses allocations in every public function that MAP, the
  * linker's version script, lists. Files go to FOLDER. -v prints each series, -c runs only the cases
  * whose names contain PART. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See refuse.h. */
 #include "refuse.h"
 

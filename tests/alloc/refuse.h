@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Refuses one allocation of a call, or all: of those through a context's hooks, or of all of the
  * process, on any thread. The functions of malloc's family are defined in refuse.c for the whole
  * process; they need glibc, whose own allocator they call. */

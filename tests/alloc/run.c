@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See run.h. */
 #include <signal.h>
 #include <stdarg.h>

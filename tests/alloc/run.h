@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Runs a case: refuses allocation 0, 1, 2, ... of its call in turn, each time with new objects,
  * until the call ends before that allocation. Each series runs in a process of its own, so that a
  * crash is a finding with a number too.

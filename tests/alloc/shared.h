@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the process of a series leaves for the one that reports, in memory that both see. */
 #ifndef DM_TESTS_ALLOC_SHARED_H
 #define DM_TESTS_ALLOC_SHARED_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See world.h. */
 #include "world.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The objects that a case works on, and a digest of all that can be seen of them. */
 #ifndef DM_TESTS_ALLOC_WORLD_H
 #define DM_TESTS_ALLOC_WORLD_H

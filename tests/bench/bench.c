@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The speed of libdiffusion beside PyTorch: see `bench --help` and docs/performance.md. */
 #include <stdio.h>
 #include <stdlib.h>

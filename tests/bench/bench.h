@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Shared by the files of the benchmark: its options, and the measurements of one setting. */
 #ifndef BENCH_BENCH_H
 #define BENCH_BENCH_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The rounds of a comparison. All processes stay alive and get requests in turn, so that each round
  * measures both sides within seconds of each other and under the same load. Training comes first
  * and memory is read after it, then forward passes, then DDIM, then new processes for the start. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Processes on pipes. Each leads a process group of its own, so that its children end with it. */
 #include "coprocess.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A process that responds to each line with a line of JSON: libdiffusion's worker or PyTorch's. It
  * runs until it is stopped, so that requests can go to several processes in turn. One that ends,
  * hangs or returns an error is reported once on stderr and gets no more requests. */

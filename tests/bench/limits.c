@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The machine's limits for the profile: the library's own product with all operands in the caches
  * of the core, and a copy through main memory with non-temporal stores. Both on all threads. */
 #include <stdint.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The times of /proc/stat less our own. */
 #include "load.h"
 

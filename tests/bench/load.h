@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The load of other programs during a comparison. A comparison on a busy machine is invalid:
  * PyTorch's threads wait for each other actively, and lose far more time than libdiffusion's when
  * one of them is delayed. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The command line of the benchmark. */
 #include <libgen.h>
 #include <popt.h>

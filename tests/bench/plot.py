@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
 """Draws what `bench --sweep` measured: cost against batch, and cost against area.
 
     plot.py [build/sweep.json [docs/images]]

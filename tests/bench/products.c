@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The library's own convolutions beside im2col by the linked BLAS, at the presets' shapes and with
  * the kernels of one instruction set: docs/performance.md, "Where BLAS is faster". */
 #include <stdio.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Where the time of a training step goes: the library's profile beside the machine's limits. */
 #include <stdio.h>
 #include <stdlib.h>

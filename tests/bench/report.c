@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The table of one setting and its rows in bench.json. A row's ratio is `library` over `baseline`:
  * the best mode of PyTorch, SGEMM for the rate of a step, one thread for two threads. */
 #include <stdio.h>

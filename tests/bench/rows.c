@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The rows of the table: medians, the best of PyTorch's modes, and ratios. */
 #include "rows.h"
 

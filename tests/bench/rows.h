@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The rows of the table: each metric, its target, and its value in one comparison. */
 #ifndef BENCH_ROWS_H
 #define BENCH_ROWS_H

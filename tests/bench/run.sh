@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Runs the benchmark, beside PyTorch where PYTHON (python3) can import it.  run.sh BUILD [option...]; see BUILD/bench --help
 set -eu
 bench=$1/bench

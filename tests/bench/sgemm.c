@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The machine's SGEMM rate, which bounds what direct convolutions reach. */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The batch is fixed and there is neither EMA nor clipping, as in peer_torch.py; timesteps and
  * noise are new in each step, which peer_torch.py does not do. */
 #include "subject.h"

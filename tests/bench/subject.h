@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The workload that is measured: DDPM's U-Net in a context of its own, with a training step, a
  * forward pass and a DDIM run. On failure, the library's error text is printed and the program
  * exits. */

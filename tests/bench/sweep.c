@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The cost of libdiffusion against batch and against area, one size after another, to sweep.json,
  * which plot.py draws. The area is measured with attention as in DDPM and without any, since the
  * cost of attention is quadratic. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Our side of the comparison: the benchmark as a process of its own, whose memory and start can be
  * measured. It creates the network, takes one training step, prints a line, and then responds to
  * requests of one line each with one line of JSON, as peer_torch.py does.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Lines and branches of lib/ and src/ that the tests run, by gcov; not part of `check`.
 
 # With COUNTED, for the folder $(COVERAGE), the library counts and nothing else: with the objects

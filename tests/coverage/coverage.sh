@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Builds the library in BUILD so that gcov counts its lines and branches, runs the suites, the
 # clients of tests/abi and check_alloc with it, and prints what they covered: see report.py.
 #   SUITES='suite...' coverage.sh CC BUILD [PART...]

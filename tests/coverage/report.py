@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Prints the coverage of lib/ and src/ from gcov's JSON, and fails below the limits.
 
   report.py GCOV BUILD EXCEPTIONS [PART...]

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See convolve.h. Inner loops run over channels, which are contiguous. */
 #include "error/convolve.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* 3x3 convolution of stride 1 with zero padding of one pixel, as plain loops in double precision,
  * in all three directions: the reference of winograd_error.c. No two tasks add to the same value.
  */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The error of Winograd's convolution, and of the direct one through BLAS, in every 3x3 layer of
  * DDPM's CIFAR-10 network (35,746,307 parameters), in all three directions, against plain loops in
  * double precision; as tables in Markdown.

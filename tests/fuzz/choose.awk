@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Chooses inputs from the control file of a merge with libFuzzer: greedily those that add most new
 # features, after those of the seeds; at most `most` inputs and `bytes` bytes. Prints their paths.
 #

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See fuzz.h: checks, numbers from the input, and tiny objects. */
 #include "fuzz/fuzz.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the fuzz targets share. A target is one file fuzz_X.c that defines LLVMFuzzerTestOneInput;
  * it is linked with libFuzzer (`make fuzz`) or with replay.c (`make fuzz-replay`). It aborts where
  * the library breaks a promise of its header. */

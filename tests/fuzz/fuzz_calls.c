@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Fuzz target: a sequence of calls. Each call is a byte, followed by bytes for its arguments;
  * handles are slots of small tables, and an empty slot is NULL. Calls that the header forbids are
  * left out: objects outlive what was made from them, as far as they must. */

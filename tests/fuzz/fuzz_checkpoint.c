@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Fuzz target: the input is a file of dm_trainer_save, from which training continues: one step,
  * and, for one input of four, the trainer saved and resumed again. */
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Fuzz target: a folder with files of CIFAR-10. The input says which files there are and how long
  * they are, and gives their bytes:
  *

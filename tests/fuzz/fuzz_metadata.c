@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Fuzz target: the input is metadata as text, lines "key=value", put into a valid file of
  * dm_unet_save or, if the text begins with '!', of dm_trainer_save. A line without '=' removes its
  * key. So the values are reached without a valid file around each of them. */

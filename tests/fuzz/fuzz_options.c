@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Fuzz target: every public struct, given to the functions that take it. Byte 0 selects a case. The
  * objects that the calls need are made once, so that an execution takes a few microseconds. */
 #include <math.h>

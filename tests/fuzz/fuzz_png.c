@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Fuzz target: images and grids whose sizes and pixels the input gives, encoded as PNG and decoded
  * by libpng, which must give the same pixels.
  *

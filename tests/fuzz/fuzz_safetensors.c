@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Fuzz target: the input is a safetensors file. Where it is accepted, all of it can be read. */
 #include <stdlib.h>
 #include <string.h>

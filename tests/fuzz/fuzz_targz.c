@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Fuzz target: the input is a tar archive, plain or gzipped, read member by member and as a data
  * set of CIFAR-10. */
 #include <stdio.h>

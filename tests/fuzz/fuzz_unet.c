@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Fuzz target: the input is a file of dm_unet_save or dm_trainer_save, from which the network and
  * the schedule are loaded. One network of four is used. */
 #include "fuzz/fuzz.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Writes the first inputs of the fuzz targets: make_seeds FOLDER writes FOLDER/TARGET/seed_NAME.
  * The folders must exist. */
 #include <stdio.h>

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Chooses inputs that fuzzing found for the committed corpora: merge.sh BUILD TARGET... from the
 # repository root. Of all inputs below the size limit, those are taken that add most to what the
 # ones before them reach, until there are 40 with the seeds, or 60 KB. Earlier choices are

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Custom mutators that several fuzz targets use; see fuzz.h. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Says what is missing for `make fuzz`: need.sh CC. Fails if CC cannot link with libFuzzer.
 set -eu
 cc=$1

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Cases of the target options without options: structs that the library fills, and text. */
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The main program of a fuzz target without libFuzzer: runs it over files, and over changed copies
  * of them. The changes are the same each time.
  *

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Replays the committed inputs of fuzz targets, and changed copies of them: replay.sh BUILD TARGET...
 # from the repository root, two targets at a time. The numbers of copies are chosen for about one
 # second each.

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Runs fuzz targets one after another: run.sh BUILD SECONDS RUNS TARGET... from the repository root.
 # Each runs for SECONDS, or for RUNS executions if that is not empty, on the committed corpus and on
 # what earlier runs found (BUILD/corpus/TARGET). One line for each target. An input that fails is

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See struct.h. */
 #include "fuzz/struct.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Public structs with contents from the input of a fuzz target, by the table of their members. */
 #ifndef DM_TESTS_FUZZ_STRUCT_H
 #define DM_TESTS_FUZZ_STRUCT_H

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Runs of diffusers' schedulers in double, for make_solvers.py, whose head lists their inputs."""
 import math
 import sys

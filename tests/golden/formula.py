@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """Numbers that tests in C and the generators of the golden files both generate, so that only results need to be stored.
 
 fill() is test_fill() of tests/support/support.h, bit for bit. Seeds are hashes of names, so that no list of them can fall

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the golden tests share: seeds by name, the networks' parameters, and reading golden files.
  * The Python side of it is formula.py. */
 #ifndef DM_TESTS_GOLDEN_H

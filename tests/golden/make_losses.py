@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """data/losses.safetensors: the pseudo-Huber loss and the hybrid loss of networks with a learned variance, and their gradients
 by PyTorch's autograd, of outputs that test_losses_torch.c draws too.
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """data/ops.safetensors: what every operation of lib/autograd/ops.h gives, and its gradients, computed by PyTorch in double
 precision and rounded to float once. Inputs and the gradient of the output are fill("<case>/<name>"); "<case>/y" is stored,
 and "<case>/d<name>" for each input. Images are [n, h, w, c], weights as PyTorch has them. The cases are also in

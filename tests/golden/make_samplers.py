@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """data/samplers.safetensors: what diffusers' DDPM and DDIM schedulers make of one start, in double precision, for the
 options that test_samplers.c lists too. Of each case: "<case>/x", the final images, and "<case>/x0", the x_0 predicted
 at the step in the middle.

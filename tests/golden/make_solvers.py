@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """data/solvers.safetensors: what diffusers' schedulers make of one start, for every solver of the library and the options
 that solver_cases.c lists too. Of each case: "<case>/x", the final images, and, where the scheduler returns it,
 "<case>/x0", the x_0 predicted at the end of the step in the middle.

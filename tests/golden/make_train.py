@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """data/train.safetensors: twenty steps of training a small network, by PyTorch in double precision: its autograd, its
 AdamW, its clip_grad_norm_. Images, noise and timesteps of step s are drawn by "<case>/<s>/images", ".../noise" (unit
 variance), ".../timesteps" and ".../labels".

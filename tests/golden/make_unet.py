@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """data/unet.safetensors: outputs and gradients of small networks that between them use every option of dm_unet_options,
 and of the CIFAR-10 network of Ho et al. (2020), computed by PyTorch in double precision and rounded to float once.
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See solver_cases.h. */
 #include "golden/solver_cases.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The runs of make_solvers.py: each solver with its options. */
 #ifndef DM_TESTS_SOLVER_CASES_H
 #define DM_TESTS_SOLVER_CASES_H

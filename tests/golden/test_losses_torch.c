@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Huber's and the hybrid loss with their gradients against PyTorch's autograd: the outputs of
  * make_losses.py. */
 #include "core/context.h"

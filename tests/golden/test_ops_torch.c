@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Every operation against PyTorch: the cases of make_ops.py, built through the graph, for each
  * instruction set, with and without backward. */
 #include "autograd/ops.h"

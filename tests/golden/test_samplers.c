@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Against diffusers: the values of its own tests, and whole images of DDPM and DDIM that
  * make_samplers.py had it make. Those of the other solvers are in test_solvers.c. */
 #include "base/torch_random.h"

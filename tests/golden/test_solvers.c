@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Every solver against diffusers: the images that make_solvers.py had it make, in double
  * precision. */
 #include "diffusion.h"

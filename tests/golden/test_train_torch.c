@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Training against PyTorch: the twenty steps of make_train.py, through the public calls. */
 #include "diffusion.h"
 #include "golden/golden.h"

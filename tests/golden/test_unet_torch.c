@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The network against PyTorch: names and shapes of the published CIFAR-10 checkpoint, then outputs
  * and every gradient for the cases of make_unet.py, which between them use every option. */
 #include "base/cpu.h"

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 """The network of dm_unet_options in PyTorch, with parameters named and shaped as in diffusers' UNet2DModel.
 
 `python3 tests/golden/unet_torch.py` compares it with diffusers, where that is installed.

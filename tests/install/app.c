@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A user's program, built against an installed library by pkg-config alone. */
 #include <diffusion.h>
 #include <stdio.h>

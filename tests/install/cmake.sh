@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Builds a program with CMake's package of the installed library, shared and static, after the
 # installed tree was moved; versions that do not fit are refused.  cmake.sh PREFIX WORK
 set -eu

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Builds a program with the library as Meson's subproject, from an archive of this tree.
 # Not optimised, to save
 # time.  meson.sh WORK MAKE

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A program under a tight address-space limit, as tests/tools/no_blas.sh runs it: saves a network,
  * loads it, and samples from it. One thread, since each further one reserves its whole stack. The
  * network has so few channels that its upsampling is im2col. */

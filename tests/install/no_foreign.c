@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a build without BLAS promises and OpenBLAS does not, as tests/tools/no_blas.sh runs it: it
  * works where no thread can be started, and a training step needs no memory, also with
  * convolutions that are products of matrices. The program takes the places of malloc and

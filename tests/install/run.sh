@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Installs into folders of its own and builds a program against it: shared, static, without
 # installing, through DESTDIR, with other folders of libraries, and with CMake.  run.sh CC BUILD
 set -eu

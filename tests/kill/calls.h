@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The functions of libc that write files, replaced: they count their calls and fail or kill the
  * process as planned. The library calls them since the program's symbols come first. */
 #ifndef KILL_CALLS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Saves below limits of the size of a file that end at, before and within every tensor, and to
  * small file systems. The old file stays, and the next save succeeds once there is room. */
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Lets every call of a save fail, once and from then on. A save that reports success has written
  * the new contents; one that reports failure names the file, changes nothing and leaves nothing. */
 #include <errno.h>

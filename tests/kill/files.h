@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Files and folders of the tests. Failures of the system end the program. */
 #ifndef KILL_FILES_H
 #define KILL_FILES_H

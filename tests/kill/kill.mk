@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Saves that are killed, calls that fail and disks that are full, against the shared library and
 # train_cifar10; not part of `check`.
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* check_kill [-v] [-n COUNT] [-s SEED] [-c PART] BUILD FOLDER: kills and disturbs saves of the
  * shared library, and kills BUILD/train_cifar10. Files go to FOLDER. -n is the number of random
  * kills of saves, ten times that of the program; -s the seed of their delays; -c runs only the

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Kills a process at every system call of a save, which ptrace tells, and within every write. The
  * name then holds the old contents or the new, and the next save leaves nothing else. */
 #include <errno.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Kills train_cifar10 after random delays and resumes it each time. The checkpoint at the end and
  * the losses are those of a run that was never killed. */
 #include <dirent.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Kills a process that trains and saves again and again, after random delays. Every process
  * continues the run of the one before from its checkpoint. Each file must hold, bit for bit, what a
  * run that was never killed saves at the step of the last complete save or of the killed one. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The parts of check_kill, the case that runs, and the totals. A case has a name, which selects it
  * with -c and is printed with its failures. */
 #ifndef KILL_RUN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A tiny network in training, through the public functions, and the files that it saves. What they
  * hold depends only on the number of steps done. */
 #ifndef KILL_WORLD_H

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Analyses one file with one tool; prints the findings and fails if there are any.
 # analyse.sh TOOL COMMAND FOLDER FILE: TOOL is clang-tidy or gcc and COMMAND its program; FOLDER has
 # the compilation database.

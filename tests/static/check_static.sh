@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Static analysis of lib, src and examples with clang-tidy, cppcheck and gcc -fanalyzer, none of
 # which may have a finding. The checks of clang-tidy are in .clang-tidy, findings of cppcheck that
 # are no mistakes in cppcheck.txt. Other versions of the tools have other findings, so the versions

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Static analysis of the library and the examples; see check_static.sh.
 
 .PHONY: check-static

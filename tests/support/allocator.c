@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See allocator.h. */
 #include "support/allocator.h"
 

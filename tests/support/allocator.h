@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* An allocator for a context that counts what it gave and can be set to refuse its n-th
  * allocation. */
 #ifndef DM_TESTS_ALLOCATOR_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Files whose checksums are left out, so that they may be changed; for tests and other programs. */
 #ifndef DM_TESTS_CHECKSUMS_H
 #define DM_TESTS_CHECKSUMS_H

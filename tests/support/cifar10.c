@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See cifar10.h. */
 #include "support/cifar10.h"
 

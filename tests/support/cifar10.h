@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Copies of CIFAR-10's binary version for tests: small, and whole or broken as the test chooses. */
 #ifndef DM_TESTS_CIFAR10_H
 #define DM_TESTS_CIFAR10_H

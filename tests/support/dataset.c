@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See dataset.h. */
 #include "support/dataset.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Datasets in one line, as most tests need them. */
 #ifndef DM_TESTS_DATASET_H
 #define DM_TESTS_DATASET_H

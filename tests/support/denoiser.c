@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See denoiser.h. */
 #include "support/denoiser.h"
 

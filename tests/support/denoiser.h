@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Shorthand for the structs of samplers. */
 #ifndef DM_TESTS_DENOISER_H
 #define DM_TESTS_DENOISER_H

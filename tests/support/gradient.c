@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See gradient.h: networks whose results must be the same bits, or sums of them. */
 #include "support/gradient.h"
 

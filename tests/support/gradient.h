@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* How operations are checked. A case builds a small graph and gives the same function as a naive
  * loop in double precision. From these two: forward against the loop; every gradient against
  * differences of the loop, which have nothing of the derivation in them; and the gradients against

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See gradient.h: the network that a case is checked on. */
 #include "support/gradient_network.h"
 

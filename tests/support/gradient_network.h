@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the files that implement gradient.h share. */
 #ifndef DM_TESTS_GRADIENT_NETWORK_H
 #define DM_TESTS_GRADIENT_NETWORK_H

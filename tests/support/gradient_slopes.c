@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See gradient.h: forward and gradients against the naive loop, and gradients against differences.
  */
 #include "base/cpu.h"

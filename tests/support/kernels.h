@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the tests of kernels share: the arrays of one test, the kernels of each instruction set,
  * naive SiLU, and the check of a naive gradient by finite differences. */
 #ifndef DM_TESTS_KERNELS_H

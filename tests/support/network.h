@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A network for tests that uses every option away from its default, with weights that are all
  * non-zero. */
 #ifndef DM_TESTS_NETWORK_H

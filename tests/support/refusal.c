@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See refusal.h. */
 #include "support/refusal.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What a refused call must give, and what it must leave as it was: memory and files. */
 #ifndef DM_TESTS_REFUSAL_H
 #define DM_TESTS_REFUSAL_H

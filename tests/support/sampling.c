@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See sampling.h. */
 #include "support/sampling.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the sampler's tests share: a context of two threads, a linear schedule, and images of 48
  * floats. */
 #ifndef DM_TESTS_SAMPLING_H

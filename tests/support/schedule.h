@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Schedules in one line. */
 #ifndef DM_TESTS_SCHEDULE_H
 #define DM_TESTS_SCHEDULE_H

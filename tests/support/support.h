@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What the tests share: a host that counts, data that anyone can reproduce, and errors measured
  * relatively. */
 #ifndef DM_TESTS_SUPPORT_H

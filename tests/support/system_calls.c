@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See system_calls.h. */
 #include "support/system_calls.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* System calls that fail on request, since a test cannot make the system fail. The test program is
  * linked so that calls from the library and the tests come here: see WRAPPED in tests/tests.mk. One
  * request at a time, from the thread that made it or one that it starts. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See training.h. */
 #include "support/training.h"
 

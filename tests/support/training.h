@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A small network in training, as the tests of trainer and checkpoint need it: 8 x 8 images, two
  * levels of 16 channels, with attention. */
 #ifndef DM_TESTS_TRAINING_H

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Builds the tests for AArch64 with Debian's cross compiler and its libraries for arm64, and runs all that check kernels under
 # qemu-user.  aarch64.sh BUILD; MAKE, AARCH64_CC and QEMU_AARCH64 name other programs.
 set -eu

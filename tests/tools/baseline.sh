@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # The library uses no instruction above x86-64's baseline outside of the tables of kernels for v3 and v4: it runs on any x86-64, and
 # is fast where the processor allows it.  baseline.sh "CC CFLAGS" BUILD
 set -eu

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Builds and tests the examples in other languages against an installation of its own. Each must
 # write the walkthrough's PNG, byte for byte as the C program does. A line for each; those whose tools
 # are missing are left out.  bindings.sh BUILD [LANGUAGE...]

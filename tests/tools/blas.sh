@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # The products of dmi_gemm, and what uses them, with each variant of the BLAS library that
 # Debian has and that is installed here: on its own threads, on OpenMP, sequential. In a build
 # without BLAS, once.  blas.sh RUNNER openblas|blis|none

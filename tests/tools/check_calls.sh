@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # The library calls nothing that prints, ends the process, reads the environment or changes the
 # locale, signals or the floating-point mode; lib/base/float_mode.c alone may change the mode, which
 # its callers restore. Run from the repository root.

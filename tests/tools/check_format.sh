@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # All C files are formatted as .clang-format says; with --fix it formats them. CLANG_FORMAT names
 # another program. Other versions of clang-format break some lines elsewhere, so the version is
 # fixed. Run from the repository root.

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Includes never point upward: a file may include its own folder and folders of a lower rank.
 # lib/ includes nothing of src/ and not the public header. Folders of src/ with the same rank do
 # not include each other; those of lib/ may. Run from the repository root.

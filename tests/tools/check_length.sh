@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # A C file has at most 500 lines of at most 100 columns. The public header, which is the manual, may
 # have more lines. Run from the repository root.
 set -eu

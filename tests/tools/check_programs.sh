@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # The example programs write files through examples/output.c, which checks every write, and handle
 # signals through examples/interrupt.c; each begins and ends with their functions. Run from the
 # repository root.

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Prints a compilation database (compile_commands.json) of what `make` would run for the given
 # targets. Kernels have one entry for each instruction set.  compile_commands.sh target...
 set -eu

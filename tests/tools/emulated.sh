@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Runs the given suites under an emulator, or without any given all that test kernels.
 # emulated.sh RUNNER 'EMULATOR...' [suite...]
 set -eu

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Runs the examples end to end on generated shapes: train, stop by a signal, resume, sample.
 #   examples.sh BUILD
 set -eu

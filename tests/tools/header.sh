@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # The public header compiles alone, without a warning, as C99 and as C++98.  header.sh CC CXX
 set -eu
 flags="-pedantic-errors -Wall -Wextra -Wpadded -Werror -fsyntax-only"

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Compiles every file of lib/ and src/ for 32-bit x86, with arithmetic in SSE registers, that rounds
 # as on x86-64. Where the libraries for i386 are installed, it also builds the library and the tests
 # and runs check-abi and the suites that test kernels; a processor for x86-64 runs them.

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Prints the main program of the tests, which runs the suite of every test_X named.
 # make_runner.sh test_X...
 set -eu

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # A build without BLAS needs no BLAS library, names none in diffusion.pc, and runs in an address
 # space of 20 MB, where OpenBLAS would wait for memory for ever, without threads, where OpenBLAS
 # ends the process, and with every allocation of a training step refused.  no_blas.sh CC BUILD

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # The example programs lose nothing silently: full disks, limits on the size of files, closed
 # descriptors, pipes without a reader, and signals. Runs of a few steps on generated shapes.
 #   programs_io.sh BUILD

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # The same sources give the same library in another folder. Not optimised, to save time.
 # reproducible.sh BUILD
 set -eu

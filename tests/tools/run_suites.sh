@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Runs suites of the test runner, JOBS (the number of processors) at a time, each under WRAPPER (an
 # emulator, valgrind) unless that is empty, and prints Check's result for each as it ends. Fails
 # where a suite fails or does not exist.

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # The functions that the header declares, those of the version script and the symbols that the
 # shared library exports, each with its version, are the same. The archive's global names begin with
 # dm_ or dmi_.  symbols.sh BUILD

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # Runs suites under valgrind; invalid accesses, uninitialised values and leaks fail them. Scheduling
 # is fair because the pool's threads wait for each other.  valgrind.sh RUNNER suite...
 set -eu

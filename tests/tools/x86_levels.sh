@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: MIT
 # The choice of kernels on emulated x86-64 processors with and without AVX2, and the kernels for AVX2 themselves, for machines that
 # lack it. AVX-512 is checked only where the machine has it: qemu-user does not emulate it.  x86_levels.sh BUILD
 set -eu

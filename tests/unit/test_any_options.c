@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Options at random, many thousand times: whatever they are, they are refused or give finite
  * images, and an image is the same alone and in a batch. What tests of single options miss are
  * two at an edge together: a chain of one timestep, a grid whose last step has length zero, a flow

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Training options at random: whatever they are, they are refused with a text or give finite
  * losses; a run that is saved and continues in another ends in the same file; and the evaluation of
  * what was trained is finite. */

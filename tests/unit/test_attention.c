@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Attention: one and several heads, odd sizes, images of several blocks of queries and keys, and
  * large scores. */
 #include "support/gradient.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What goes wrong outside the library: options, data sets, files and disks that are not as they
  * should be. Each must give its status and a text that says what and where, leave memory and files
  * as they were, and leave the program usable. */

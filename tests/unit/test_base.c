@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Memory, its limit, error texts, checked arithmetic, shapes and the processor. */
 #include <pthread.h>
 

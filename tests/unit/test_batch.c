@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What goes into a step: images in their order, flips, timesteps, noise and labels, from a
  * dataset or from the caller, and errors where they do not fit. */
 #include "base/random.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Checkpoints: a run that is saved and resumed continues bit for bit, and a file that is not right
  * changes nothing. */
 #include "io/safetensors.h"

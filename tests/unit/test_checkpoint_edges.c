@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Checkpoints whose contents contradict one another, and those of runs without a dataset. */
 #include "core/context.h"
 #include "core/metadata.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Checkpoints that cannot be written or resumed: damaged and truncated files, other networks and
  * datasets, memory that runs out. A refused call changes nothing. */
 #include "support/dataset.h"

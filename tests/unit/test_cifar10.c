@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* CIFAR-10 from archives and folders, whole and broken. */
 #include <sys/stat.h>
 #include <unistd.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Versions, statuses, and the creation, limits and hooks of contexts. */
 #include "core/context.h"
 

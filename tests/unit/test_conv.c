@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The convolution algorithms against plain loops in double, in all directions and on every
  * instruction set that the machine has; the Winograd kernels, the convolution's operation in a
  * graph, and that results depend neither on the batch nor on the number of threads. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Convolution as an operation: every algorithm, with what is added to its result, and all
  * of its gradients. */
 #include "support/gradient.h"

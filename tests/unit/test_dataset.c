@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Datasets: the generated shapes and images supplied by the caller; CIFAR-10's files are in
  * test_cifar10.c. */
 #include "dataset/dataset.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Sampling from images: strength, masks, RePaint, initial noise and inversion. */
 #include "support/sampling.h"
 

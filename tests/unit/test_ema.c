@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Several EMAs of the weights, by decay and by half-life, and Adam with L2: against
  * loops in double precision over the weights that a run goes through; in files; and what is
  * refused. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The variational bound and the losses by quarter, against naive loops over the network's
  * outputs. */
 #include "base/random.h"

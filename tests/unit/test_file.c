@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A name holds the old contents or the new, whatever fails, and nothing else stays in the
  * folder. */
 #include "io/file.h"

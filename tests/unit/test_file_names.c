@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The temporary files of writers: those of processes that were killed are removed by the next
  * writer to the same name, and no other file is; names of any length; descriptors 0 to 2. */
 #include "io/file.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The caller's floating-point mode: the threads of a context take it over, it stays as it was, and
  * files hold the same numbers in each. */
 #include "base/float_mode.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A child process without the threads of its parent's context: it uses and destroys its copies. */
 #include <signal.h>
 #include <sys/wait.h>

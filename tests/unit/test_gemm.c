@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Products by BLAS and by our own kernels, against plain loops in double; and that BLAS is touched
  * only where a graph uses it. */
 #include "autograd/ops.h"

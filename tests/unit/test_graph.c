@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Graphs of a few nodes whose gradients are known: residuals, values used twice or not at all,
  * outputs used again. */
 #include "autograd/graph.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Group norm: with and without SiLU and the scale and shift of each image; groups of all
  * sizes. */
 #include "support/gradient.h"

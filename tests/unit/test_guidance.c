@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Classifier-free guidance: against a denoiser that guides by itself, and against the network
  * evaluated for the conditional and the unconditional batch separately. */
 #include "support/network.h"

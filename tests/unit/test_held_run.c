@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Held runs: the bits of dm_sampler_run, other calls in between, previews, and what is refused. */
 #include "support/sampling.h"
 

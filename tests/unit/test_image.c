@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Bytes and floats, grids, and the checks around PNG; test_png.c tests the encoder. */
 #include "diffusion.h"
 

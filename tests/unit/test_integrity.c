@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Damage to saved files is noticed: every flipped bit of the header, flipped bits of every tensor,
  * every truncation; values that are not finite are neither loaded nor saved. */
 #include <math.h>

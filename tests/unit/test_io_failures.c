@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Files where system calls fail: a save that failed leaves the old file, and nothing beside it; one
  * that the system merely interrupts or that has no locks succeeds. */
 #include <dirent.h>

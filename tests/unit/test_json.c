@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The JSON reader: what it accepts, what it refuses and where, and decoded strings. */
 #include "io/json.h"
 

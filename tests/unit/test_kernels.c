@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Numeric kernels but convolution, group norm and softmax, for every instruction set of this
  * machine, against naive loops in double; the naive gradients against finite differences. Errors
  * are of whole arrays, relative to the array's norm: a float's rounding is 6e-8 at most, and a

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Group normalisation and its gradient, for every instruction set of this machine, against naive
  * loops in double, and the naive gradient against finite differences. */
 #include "support/kernels.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The kernels of attention, for every instruction set of this machine, against naive loops in
  * double, and the naive gradient of softmax against finite differences. */
 #include "support/kernels.h"

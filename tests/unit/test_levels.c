@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The noise levels of a sampler: one per model evaluation, and custom lists. */
 #include "diffusion/schedule.h"
 #include "support/sampling.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The loss of given outputs against naive loops in double precision: Huber's and the hybrid one,
  * whose gradients are also differences of the loop, and the weights and importances of images. */
 #include "support/kernels.h"

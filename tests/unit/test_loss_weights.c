@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Trainers on every kind of schedule and for everything that a network may predict: what it gets,
  * its target, and the weight of its error, against the papers' formulas in double precision;
  * and refused options. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Numbers that do not depend on the locale, and structs to metadata and back. */
 #include "core/metadata.h"
 

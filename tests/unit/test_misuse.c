@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Calls that callbacks and other threads must not make are refused, change nothing and leave the
  * error text as it was; and callbacks give their reasons by dm_callback_fail. */
 #include <pthread.h>

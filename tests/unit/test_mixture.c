@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Every solver on a mixture of two Gaussians in the plane, whose exact denoiser is known: the mean,
  * the covariance and the weights of the two come out right, within the error of this many images
  * and steps. */

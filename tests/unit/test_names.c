@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The interface by name: structs, members, enumerations, and options from text. */
 #include "support/allocator.h"
 #include "support/support.h"

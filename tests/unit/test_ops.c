@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The small operations: SiLU, sums, concatenation, dropout, linear layers, the timestep's
  * sinusoids, embeddings; values used twice; and what each operation refuses. */
 #include "base/cpu.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The functions of the optimizer against loops in double precision, and the learning rate at points
  * worked out by hand. */
 #include <float.h>

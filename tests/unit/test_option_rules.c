@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Rules between options, and arguments that are missing: what no other suite refuses. */
 #include "core/metadata.h"
 #include "support/refusal.h"

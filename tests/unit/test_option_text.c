@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Options as text at the edges: what has no text, what does not fit, and arguments that are
  * missing. */
 #include <pthread.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Operations on two tensors whose channels lie side by side: group norm and the convolution of
  * kernel 1. */
 #include "support/gradient.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The planner: buffers that are in use at the same time never share memory, by live ranges that the
  * test derives from what operations read and write; nothing reads what was not written; and
  * sharing reduces the arena. */

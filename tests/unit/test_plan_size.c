@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The memory that the library reports is what the process uses: peak resident memory grows by the
  * context's own value, most of which is one plan. Measured in a process of its own, which returns
  * its values through a pipe. */

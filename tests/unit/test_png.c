@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* PNG and animated PNG, taken apart again: chunks in order, CRCs, sequence numbers, delays, and
  * every pixel. */
 #include "io/png.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Every task runs once, no worker number is in use twice at a time, and threads that cannot start
  * leave nothing allocated. */
 #include "base/pool.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The profile: rows, what they count, and its refusals. */
 #include <check.h>
 #include <string.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Philox against its authors' vectors, the statistics of what is made from it, and the shuffle as a
  * bijection. Seeds are fixed, so bounds of four to five standard deviations are passed always or
  * never. */

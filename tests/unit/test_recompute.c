@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Recomputing in backward: the same bits as without, in less memory; which steps it takes is known
  * for a small graph. */
 #include "autograd/ops.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Calls that are refused for a missing argument, for shapes that do not agree, or for the state
  * that an object is in, and leave everything as it was. */
 #include <errno.h>

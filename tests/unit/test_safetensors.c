@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Writing and reading safetensors: a round trip, exact bytes in files and in memory, what cannot be
  * added, and memory that runs out. */
 #include "io/safetensors.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Invalid safetensors files: each is refused with an error text of its own. */
 #include "io/safetensors.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Names and sizes that the safetensors writer takes or refuses, and files that cannot be read. */
 #include "io/safetensors.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The sampler's runs: an image is the same in any batch, networks, memory that runs out. */
 #include "support/allocator.h"
 #include "support/sampling.h"

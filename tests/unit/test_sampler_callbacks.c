@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Callbacks of the sampler: progress, noise, failures, cancelling, values that are not finite. */
 #include "support/sampling.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Defaults of sampling that depend on the solver, on the schedule or on the network. */
 #include "support/sampling.h"
 #include "unet/unet.h"

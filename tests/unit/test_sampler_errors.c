@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Options and requests that a sampler refuses, each with its error text. */
 #include "support/sampling.h"
 

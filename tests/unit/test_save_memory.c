@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Networks and trainers saved to memory: the bytes of the file, and what is done with buffers that
  * are too small. */
 #include "support/network.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The forward process: known values, identities between the series, extreme betas, and what is
  * refused. */
 #include "core/context.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The public functions of schedules: levels, options, contexts, and files in memory. */
 #include "core/metadata.h"
 #include "diffusion/schedule.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Files of schedules: what is written comes back, and bad files are refused. */
 #include "core/context.h"
 #include "core/metadata.h"

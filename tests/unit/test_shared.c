@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Networks whose weights several contexts share (dm_unet_share). */
 #include <pthread.h>
 

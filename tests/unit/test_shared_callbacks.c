@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Callbacks of an owner's context may run a share of the network in another context. */
 #include <pthread.h>
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Solvers: the timesteps of a run, the coefficients of each step, and distributions whose
  * exact denoiser is known. */
 #include "sample/solver.h"

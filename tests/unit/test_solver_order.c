@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A solver's order: halving the steps divides the error as its order says, on a mixture of two
  * Gaussians, whose exact denoiser is known in closed form. Golden values cannot show this: they
  * would repeat another's mistake. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Nothing is allocated once work is under way, counted by the allocator: the context's
  * hooks. Steps of training allocate nothing at all, the network nothing once it has run for a
  * count, a sampler nothing after its first step. */

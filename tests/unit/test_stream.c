@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Streams where reading fails: within plain files, within gzip and between its members. */
 #include "io/stream.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Structs by their tables: older, equal and newer versions, defaults, ranges and differences. */
 #include "core/structs.h"
 

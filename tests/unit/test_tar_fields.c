@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Fields of tar headers and pax attributes at the edges of what they may hold. */
 #include "io/targz.h"
 #include "support/cifar10.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Archives made here, plain and gzipped, read back; then the same cut short, damaged and
  * malformed. */
 #include "io/targz.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The noise levels of training: each distribution against its formula (bounds are
  * four standard errors), and runs whose timesteps are sampled by their losses, which continue bit
  * for bit. */

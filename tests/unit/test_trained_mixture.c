@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A small network trained on a mixture of two Gaussians, and sampled by every solver: the mean
  * and spread of each of the two, and their weights, come out near those of the data. Images of
  * 4x4 pixels: a level of +0.5 or -0.4, that varies from image to image, and independent noise of

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The trainer: what a step does to the weights and their EMA, its creation and destruction. */
 #include "support/dataset.h"
 #include "support/network.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A trainer's options: what is refused, by name and value, and what comes back. */
 #include "support/training.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Steps that are skipped because something is not finite, and how runs begin and end. */
 #include "support/network.h"
 #include "support/training.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What is done to images and labels before the network gets them: dropped labels, random
  * crops, and self-conditioning. */
 #include "base/random.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What training stores besides weights: whether "no class" was trained, the fingerprint of
  * the dataset, and which weights a checkpoint gives. */
 #include "support/allocator.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The network through its public functions: tensors, seeds, forward passes. Its arithmetic is
  * compared with PyTorch's in tests/golden/; options are in test_unet_options.c, files and memory in
  * test_unet_file.c. */

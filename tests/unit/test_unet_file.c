@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Networks in files, and what of memory they take: nothing is lost, and nothing is left
  * where something fails. */
 #include "diffusion.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The options of a network: ranges, presets and their numbers of parameters, and what a network
  * reports. */
 #include "diffusion.h"

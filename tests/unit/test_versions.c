@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Files of every released version load, and give what they gave then: tests/versions. */
 #include <dirent.h>
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Transformed weights belong to the parameters: graphs on the same parameters share them, in one
  * thread or in several, and compute them again when the parameters change. */
 #include "autograd/weight_cache.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Writes the files that are kept of this version: make_files FOLDER writes network.safetensors,
  * checkpoint.safetensors and expected.txt (four outputs of the network, the loss of the next
  * training step). The folder must exist and be empty of them: files of a version never change. */

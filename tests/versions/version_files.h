@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The files that are kept of each version, and what they hold: shared by the program that makes
  * them and by the test that loads them. Only the public interface is used. */
 #ifndef DM_TESTS_VERSION_FILES_H

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # The files that are kept of each version; tests/unit/test_versions.c loads them all.
 
 $(BUILD)/version_files: tests/versions/make_files.c tests/versions/version_files.h $(SHARED_LINKS)

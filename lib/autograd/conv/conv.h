@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The convolution algorithms. dmi_conv_select chooses one at planning; a further algorithm is one
  * more file here and one more line in select.c. */
 #ifndef DMI_AUTOGRAD_CONV_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Convolution as matrix products (im2col) by dmi_gemm, which calls BLAS or, built without, the
  * library's own product. The rows of a matrix hold, for each output pixel, the kernel x kernel x ci
  * inputs that it reads: ci for each tap, as taps.h calls an element of the kernel. The matrix is

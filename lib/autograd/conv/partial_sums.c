@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See partial_sums.h. A task sums one tile, which stays in L1 while the groups are added to it. */
 #include "autograd/conv/partial_sums.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The reduction of partial weight gradients, one for each group of images or tiles. */
 #ifndef DMI_AUTOGRAD_CONV_PARTIAL_SUMS_H
 #define DMI_AUTOGRAD_CONV_PARTIAL_SUMS_H

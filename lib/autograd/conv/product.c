@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Convolution as one matrix product for each tap of the kernel and run of pixels within a row. The
  * products read x and write y in place; nothing is copied but the weights, transposed for the data
  * gradient. For kernel 1 and for stride 2, which Winograd does not support. */

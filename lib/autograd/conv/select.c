@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The choice of a convolution's algorithm. It depends on the shape of one image and on the
  * processor, never on the batch or on the number of threads, so that neither changes a bit. */
 #include "autograd/conv/conv.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Geometry shared by the algorithms that compute a convolution tap by tap (im2col, product). A tap
  * is one element (ky, kx) of the kernel, numbered ky * kernel + kx: for it, output pixel (r, c)
  * reads input pixel (r * stride + ky - pad, c * stride + kx - pad), halved where upsampled. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Convolution by Winograd's F(4x4, 3x3): the tasks around kernels/winograd.h. Forward transforms
  * the weights, then computes blocks of tiles; the data gradient is the same with rotated weights;
  * the weight gradient has partial sums for groups of tiles. */

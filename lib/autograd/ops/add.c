@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* a + b. The gradient of both inputs equals the output's: that of a may share its memory
  * (gradient_alias), that of b is a copy. */
 #include "autograd/ops.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Attention over the pixels of each image, softmax(q k^T / sqrt(d)) v with d = c / heads (Vaswani
  * et al. 2017, eq. 1): the operation, its shapes and its memory. No score matrix is stored: forward
  * saves the log-sum-exp of each query's scores, from which backward recomputes them (Dao et al.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Attention backward (Dao et al. 2022, FlashAttention, appendix B.2 and algorithm 4). For each
  * block of keys and all queries, with the scores recomputed from the log-sum-exp lse (Dao 2023,
  * FlashAttention-2, 3.1.2):

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Attention forward: blocks of keys with a running softmax (Dao et al. 2022, FlashAttention,
  * algorithm 1; the division by the sum is left to the end, as in Dao 2023,
  * FlashAttention-2, 3.1.1). Scores are computed transposed, s^T = k q^T, one query a column:

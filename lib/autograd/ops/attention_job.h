@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What attention's forward and backward share: the job and its partition. A `pair` is one head of
  * one image; its q, k, v and y are matrices [pixels, width] with a row stride of `channels`. The
  * partition depends on pixels and width only, so an image's bits depend neither on its batch nor on

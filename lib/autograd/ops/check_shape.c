@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* See check_shape.h. */
 #include "autograd/ops/check_shape.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The shape check that operations share. */
 #ifndef DMI_AUTOGRAD_OPS_CHECK_SHAPE_H
 #define DMI_AUTOGRAD_OPS_CHECK_SHAPE_H

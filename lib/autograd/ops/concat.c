@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Concatenation of channels: the U-Net's skip connections. */
 #include "autograd/ops.h"
 #include "autograd/ops/check_shape.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Convolution of kernel 1 or 3: the operation, its shapes, its memory, and the gradients of what is
  * added to its output. The convolution itself is computed by an algorithm of autograd/conv/. */
 #include "autograd/conv/conv.h"

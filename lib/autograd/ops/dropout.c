@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Inverted dropout (Srivastava et al. 2014): scaled in training, so that inference needs nothing.
  * The mask is a function of seed, step, node and element, so backward recomputes it and nothing is
  * saved. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Embedding lookup: the rows of a table, indexed by the labels. Conditions on classes. */
 #include "autograd/ops.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Group norm (Wu and He 2018) of one tensor, or of the concatenated channels of two, with an
  * optional scale and shift of each image after it (Dhariwal and Nichol 2021, "adaptive group
  * normalization") and an optional SiLU. A task computes a range of whole groups of one image. */

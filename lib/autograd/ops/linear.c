@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* A linear layer on vectors: the time embedding and its projections. Images use a convolution of
  * kernel 1 instead. */
 #include "autograd/ops.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The partition of an elementwise operation into tiles, one a task: a run of pixels of one image,
  * counted from the image's start, so that an element falls into the same lane of the same vector
  * loop whatever the batch. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* SiLU, x * sigmoid(x) (Elfwing et al. 2018). After a group norm it is part of that operation. */
 #include "autograd/ops.h"
 #include "autograd/ops/partition.h"

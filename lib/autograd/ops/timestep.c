@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Sinusoidal embedding of timesteps (Vaswani et al. 2017, sec. 3.5, with DDPM's frequencies). */
 #include "autograd/ops.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The members of dm_context_options, dm_profile_row and dm_member_info. */
 #include "core/tables/table.h"
 

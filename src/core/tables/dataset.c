@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The members of dm_dataset_info, dm_dataset_memory, dm_dataset_item and dm_dataset_callback. */
 #include "core/tables/table.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The members of dm_evaluation_options and dm_evaluation. */
 #include "core/tables/table.h"
 

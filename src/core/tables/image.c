@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The members of dm_image_grid_options and dm_image_animation. */
 #include "core/tables/table.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The members of dm_sampler_options and dm_sampler_request. */
 #include "core/tables/table.h"
 

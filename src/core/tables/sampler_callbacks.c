@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The members of the structs that a sampler's callbacks receive, and of dm_denoiser. */
 #include "core/tables/table.h"
 

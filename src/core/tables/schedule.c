@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The members of dm_schedule_options. */
 #include "core/tables/table.h"
 

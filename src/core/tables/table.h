@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Macros for the tables of public structs. A file defines STRUCT and lists its members; type,
  * offset and count come from the compiler, so that they cannot differ from the header. */
 #ifndef DM_SRC_CORE_TABLE_H

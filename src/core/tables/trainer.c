@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The members of dm_trainer_options, dm_train_stats and dm_train_batch. */
 #include "core/tables/table.h"
 

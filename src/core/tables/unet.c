@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* The members of dm_unet_options, dm_tensor_info and dm_unet_input. In arrays with an entry for
  * each level 0 stands for entries past `levels`; the network refuses it within them. */
 #include "core/tables/table.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* What several solvers use. */
 #include <math.h>
 

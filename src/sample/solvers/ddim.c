@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Denoising diffusion implicit models (Song, Meng and Ermon 2021), and their inversion. */
 #include <math.h>
 

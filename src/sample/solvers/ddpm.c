@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Ho et al. (2020), algorithm 2: the posterior q(x_next | x, x_0) of eq. 6 and 7, between any two
  * noise levels. */
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* tAB-DEIS over log rho (Zhang and Chen 2023), with rho = sigma: eps is the polynomial over log rho
  * through its last values, whose integral over rho has a closed form. */
 #include <math.h>

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* DPM-Solver++ (Lu et al. 2022), multistep: the exact solution of the linear part over lambda =
  * log(signal / noise), and x_0 as the polynomial through its last values. For the ODE (algorithm 2)
  * and the SDE (appendix B.6). */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* DPM-Solver++ (Lu et al. 2022), singlestep (algorithm 1): groups of steps of order 1, 2 and 3, all
  * from the x at which their group began. The steps of the path are the points within a group, so
  * that there is one model evaluation per step. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Euler's method over sigma (Karras et al. 2022, algorithm 2 without the correction), its ancestral
  * form, and Euler's method on the flow schedule. In all of them x_0 and eps are constant over a
  * step. */

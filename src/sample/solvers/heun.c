@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Second-order one-step solvers: Heun's method over sigma (Karras et al. 2022, algorithms 1
  * and 2) and on the flow schedule, and the midpoint rule over log sigma (DPM-Solver-2, Lu et al.
  * 2022). The step to the clean image is Euler's. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Linear multistep over sigma (k-diffusion): the polynomial through the last values of eps,
  * integrated exactly. */
 #include <math.h>

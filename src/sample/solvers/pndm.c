@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* Pseudo numerical methods (Liu et al. 2022): the slope over sigma is a weighted mean of eps
  * (eq. 11). */
 #include "sample/solver.h"

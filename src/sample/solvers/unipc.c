@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: MIT */
 /* UniPC (Zhao et al. 2023) with B(h) = exp(h) - 1, predicting x_0: each model evaluation serves
  * twice, to correct the step before (UniC) and to predict the next (UniP). */
 #include <math.h>
