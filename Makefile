@@ -187,6 +187,7 @@ make install           to PREFIX (/usr/local), below DESTDIR; make uninstall rem
 make install-lib       only the library and its manual pages
 make reference         the HTML reference in $(BUILD)/reference/html; needs doxygen
 make deb               Debian packages of the last commit, in $(OUT)/deb
+make wheel             a Python wheel with a library of BLAS=none, in $(OUT)/wheel
 make dist              an archive of the last commit, its checksum, Meson's files: $(OUT)/dist
 make deps              installs missing packages; demo, check and the like do this too
 make clean             removes $(BUILD)/

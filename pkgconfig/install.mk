@@ -105,3 +105,9 @@ dist:
 .PHONY: deb
 deb:
 	@sh pkgconfig/deb.sh "$(VERSION)" $(OUT)/deb
+
+# A Python wheel that carries a library with BLAS=none, in $(OUT)/wheel.
+.PHONY: wheel
+wheel:
+	@$(MAKE) BUILD=$(BUILD)/none BLAS=none library
+	@sh examples/python/make_wheel.sh $(BUILD)/none/libdiffusion.so.$(VERSION) $(OUT)/wheel

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: MIT
+"""Sources of training images."""
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable, Sequence
+from typing import Any, Optional, Union
+
+import numpy as np
+
+from . import _arrays, _callbacks
+from ._generated import DatasetInfo, Split
+from ._library import decode
+from ._struct import Memory
+from .context import Context, Object
+from .unet import Path, _seed
+
+
+class Dataset(Object):
+    """Images as uint8 [height, width, channels], each with a label, or -1 for none.
+
+    A dataset is made by one of the class methods. len() is the number of images, and dataset[i] is
+    the pair (image, label).
+    """
+
+    _info: DatasetInfo
+
+    def __init__(self) -> None:
+        raise TypeError("use Dataset.shapes, cifar10, from_arrays, from_sequence or from_function")
+
+    @classmethod
+    def _make(cls, context: Context, function: str, *arguments: Any,
+              released: Callable[[], Any] = lambda: None) -> Dataset:
+        made = cls.__new__(cls)
+        context.native
+        made._create(context._core, "dataset", "dm_dataset_" + function, (context, *arguments),
+                     (context,), released)
+        made._context = context
+        made._info = made._get_info()
+        return made
+
+    @classmethod
+    def shapes(cls, context: Context, size: int, count: int, seed: int = 0) -> Dataset:
+        """Generated shapes in ten classes, `size` pixels square, 16 to 64; `count` images."""
+        return cls._make(context, "create_shapes", _number("size", size, 31),
+                         _number("count", count, 63), _seed(seed))
+
+    @classmethod
+    def cifar10(cls, context: Context, path: Path, split: Union[Split, str] = "train") -> Dataset:
+        """The binary version of CIFAR-10: cifar-10-binary.tar.gz itself, or the folder with its
+        files. Everything is read here."""
+        return cls._make(context, "load_cifar10", os.fsencode(path), int(Split(split)))
+
+    @classmethod
+    def from_arrays(cls, context: Context, pixels: Any, labels: Any = None, *,
+                    copy: bool = False) -> Dataset:
+        """From uint8 [count, height, width, channels] (or [count, height, width], grey) and
+        [count] integers. Without `copy`, a C-contiguous uint8 array is used in place: it is kept
+        alive, and must not be written to."""
+        pixels = _arrays.as_input("pixels", pixels, np.uint8)
+        if pixels.ndim == 3:
+            pixels = pixels[..., np.newaxis]
+        if pixels.ndim != 4:
+            raise ValueError(f"pixels has shape {pixels.shape}; it must be "
+                             "[count, height, width, channels]")
+        memory = Memory("dm_dataset_memory")
+        memory.set("copy", int(bool(copy)))
+        for name, number in zip(("count", "height", "width", "channels"), pixels.shape):
+            memory.set(name, _number(name, number, 31 if name != "count" else 63))
+        memory.set_array("pixels", pixels)
+        if labels is not None:
+            memory.set_array("labels", _arrays.as_input("labels", labels, np.int32, copy=True))
+        # The arrays live until the dataset's destruction: `released` holds them.
+        return cls._make(context, "create_from_memory", memory.bytes,
+                         released=(lambda: None) if copy else memory.kept.clear)
+
+    @classmethod
+    def from_function(cls, context: Context, read: Callable[[int], Any], count: int,
+                      shape: tuple[int, int, int], *, classes: int = 0,
+                      fingerprint: int = 0) -> Dataset:
+        """From read(index), which returns a uint8 image of `shape` [height, width, channels], or a
+        pair of it and a label. classes: the number of labels; 0: none, or not known. fingerprint:
+        a hash of the contents, kept by checkpoints; 0: not known."""
+        if not callable(read):
+            raise TypeError(f"read is {read!r}; it must be a function")
+        if len(shape) != 3:
+            raise ValueError(f"shape is {shape}; it must be (height, width, channels)")
+        shape = (int(shape[0]), int(shape[1]), int(shape[2]))
+
+        def get(index: int) -> tuple[np.ndarray, int]:
+            result = read(index)
+            image, label = result if isinstance(result, tuple) else (result, -1)
+            return (_arrays.as_input(f"image {index}", image, np.uint8, shape),
+                    _number("label", label, 31))
+
+        key = _callbacks.register(context._core, get)
+        try:
+            memory = Memory("dm_dataset_callback")
+            memory.set("classes", _number("classes", classes, 31))
+            memory.set("count", _number("count", count, 63))
+            memory.set("fingerprint", _seed(fingerprint))
+            for name, number in zip(("height", "width", "channels"), shape):
+                memory.set(name, _number(name, number, 31))
+            memory.set_function("read", _callbacks.on_read, "user", key)
+        except BaseException:
+            _callbacks.forget(key)
+            raise
+        return cls._make(context, "create_from_callback", memory.bytes,
+                         released=lambda: _callbacks.forget(key))
+
+    @classmethod
+    def from_sequence(cls, context: Context, images: Sequence[Any], *, classes: int = 0,
+                      fingerprint: int = 0) -> Dataset:
+        """From a sequence of images, or of pairs of image and label, read when they are needed.
+        All images have the first one's shape."""
+        if not len(images):
+            raise ValueError("images is empty")
+        first = images[0]
+        shape = np.asarray(first[0] if isinstance(first, tuple) else first).shape
+        if len(shape) != 3:
+            raise ValueError(f"image 0 has shape {shape}; it must be [height, width, channels]")
+        return cls.from_function(context, images.__getitem__, len(images), shape,
+                                 classes=classes, fingerprint=fingerprint)
+
+    def _get_info(self) -> DatasetInfo:
+        memory = Memory("dm_dataset_info")
+        self._core.call("dm_dataset_get_info", self, memory.bytes)
+        info: DatasetInfo = DatasetInfo._from(memory)
+        return info
+
+    @property
+    def info(self) -> DatasetInfo:
+        """Number and size of the images, number of classes, fingerprint."""
+        return self._info
+
+    def __len__(self) -> int:
+        return self._info.count
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+        info = self._info
+        wanted = index + info.count if index < 0 else index
+        if not 0 <= wanted < info.count:
+            raise IndexError(f"image {index} of {info.count}")
+        pixels = np.empty((info.height, info.width, info.channels), np.uint8)
+        label = ctypes.c_int32()
+        self._core.call("dm_dataset_get_image", self, wanted, pixels.ctypes.data, pixels.size,
+                        ctypes.byref(label))
+        return pixels, label.value
+
+    def class_name(self, label: int) -> Optional[str]:
+        """"airplane", "circle"; None if the label has no name."""
+        name = self._property("dm_dataset_class_name", _number("label", label, 31))
+        return decode(name) if name is not None else None
+
+    def __repr__(self) -> str:
+        return "<closed Dataset>" if self.closed else f"<Dataset, {self._info!r}>"
+
+
+def _number(name: str, value: Any, bits: int) -> int:
+    """`value` as an integer of that many bits beside its sign."""
+    if not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} is {value!r}; it must be an integer")
+    if not -(1 << bits) <= value < 1 << bits:
+        raise ValueError(f"{name} is {value}, which is too large")
+    return int(value)

@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: MIT
+//! Sources of training images.
+use crate::callback::{output, Hook, HookBox};
+use crate::claim::Keep;
+use crate::context::Context;
+use crate::error::CallbackResult;
+use crate::handle::Handle;
+use crate::plain::{c_path, new_raw, to_raw, Plain};
+use crate::{sys, DatasetCallback, DatasetInfo, Error, Result, Split};
+use std::ffi::CStr;
+use std::fmt;
+use std::mem::{size_of, MaybeUninit};
+use std::os::raw::c_void;
+use std::path::Path;
+use std::sync::Arc;
+
+/// Images `u8` `[height, width, channels]`, each with a label, or -1 for none. Height and width are
+/// 1 to 65536, channels 1 to 64.
+pub struct Dataset {
+    pub(crate) handle: Arc<Handle<sys::dm_dataset>>,
+}
+
+impl Dataset {
+    /// The binary version of CIFAR-10: the published `cifar-10-binary.tar.gz`, or a folder with its
+    /// `.bin` files. Everything is read here.
+    pub fn load_cifar10(context: &Context, path: impl AsRef<Path>, split: Split) -> Result<Self> {
+        let path = c_path(path.as_ref())?;
+        // SAFETY: a string.
+        Self::create(context, Vec::new(), |out, c| unsafe {
+            sys::dm_dataset_load_cifar10(out, c, path.as_ptr(), split.0)
+        })
+    }
+
+    /// Generated shapes in ten classes, `size` pixels high and wide, 16 to 64; `count` is the
+    /// number of images. Image `index` of a seed is always the same.
+    pub fn shapes(context: &Context, size: i32, count: u64, seed: u64) -> Result<Self> {
+        // SAFETY: numbers only.
+        Self::create(context, Vec::new(), |out, c| unsafe {
+            sys::dm_dataset_create_shapes(out, c, size, count, seed)
+        })
+    }
+
+    /// Copies images `[count, height, width, channels]` of that `[height, width, channels]`, with
+    /// one label for each, or without labels.
+    pub fn from_memory(
+        context: &Context,
+        shape: [i32; 3],
+        pixels: &[u8],
+        labels: Option<&[i32]>,
+    ) -> Result<Self> {
+        let raw = memory(shape, pixels, labels, true)?;
+        // SAFETY: an initialised struct, whose arrays have the lengths it says and are copied.
+        Self::create(context, Vec::new(), |out, c| unsafe {
+            sys::dm_dataset_create_from_memory(out, c, &raw)
+        })
+    }
+
+    /// As [`from_memory`](Dataset::from_memory), without a copy: the dataset owns the arrays.
+    pub fn from_vec(
+        context: &Context,
+        shape: [i32; 3],
+        pixels: Vec<u8>,
+        labels: Option<Vec<i32>>,
+    ) -> Result<Self> {
+        let raw = memory(shape, &pixels, labels.as_deref(), false)?;
+        // SAFETY: as above; moving the vectors leaves their arrays in place, and they live until
+        // the dataset is destroyed.
+        Self::create(context, vec![Box::new(pixels), Box::new(labels)], |out, c| unsafe {
+            sys::dm_dataset_create_from_memory(out, c, &raw)
+        })
+    }
+
+    /// Images that a closure provides: it gets an image's index and the place for its pixels
+    /// `[height, width, channels]`, all 0, and returns its label, if it has one. An error stops the
+    /// call that needed the image.
+    pub fn from_callback(
+        context: &Context,
+        about: &DatasetCallback,
+        read: impl FnMut(u64, &mut [u8]) -> CallbackResult<Option<i32>> + Send + 'static,
+    ) -> Result<Self> {
+        let hook: HookBox<Read> = HookBox::new(&context.inner, Box::new(read));
+        let mut raw = to_raw(about);
+        raw.read = Some(read_item);
+        raw.user = hook.user();
+        // SAFETY: an initialised struct; the hook lives until the dataset is destroyed.
+        Self::create(context, vec![Box::new(hook)], |out, c| unsafe {
+            sys::dm_dataset_create_from_callback(out, c, &raw)
+        })
+    }
+
+    fn create(
+        context: &Context,
+        keep: Vec<Keep>,
+        create: impl FnOnce(*mut *mut sys::dm_dataset, *mut sys::dm_context) -> i32,
+    ) -> Result<Self> {
+        Ok(Dataset { handle: Arc::new(Handle::create(&context.inner, keep, create)?) })
+    }
+
+    /// Its context.
+    pub fn context(&self) -> Context {
+        Context { inner: self.handle.context.clone() }
+    }
+
+    /// Count, shape, number of labels and fingerprint.
+    pub fn info(&self) -> Result<DatasetInfo> {
+        let mut raw = new_raw::<DatasetInfo>();
+        // SAFETY: an initialised struct for the result.
+        self.handle.call(|d| unsafe { sys::dm_dataset_get_info(d, &mut raw) })?;
+        Ok(DatasetInfo::from_raw(&raw))
+    }
+
+    /// The pixels `[height, width, channels]` of image `index`, and its label, if it has one.
+    pub fn image(&self, index: u64) -> Result<(Vec<u8>, Option<i32>)> {
+        let info = self.info()?;
+        let size = [info.height, info.width, info.channels];
+        let bytes = size.iter().map(|&n| n.max(0) as usize).product();
+        let mut pixels = vec![0; bytes];
+        let mut label = -1;
+        // SAFETY: an array and its length, and a place for the label.
+        self.handle.call(|d| unsafe {
+            sys::dm_dataset_get_image(d, index, pixels.as_mut_ptr(), pixels.len(), &mut label)
+        })?;
+        Ok((pixels, (label >= 0).then_some(label)))
+    }
+
+    /// "airplane", "circle"; None if the label has no name.
+    pub fn class_name(&self, label: i32) -> Option<&str> {
+        // SAFETY: a property that never changes; the string lives as long as the dataset.
+        unsafe {
+            let name = sys::dm_dataset_class_name(self.handle.raw, label);
+            (!name.is_null()).then(|| CStr::from_ptr(name).to_str().ok()).flatten()
+        }
+    }
+}
+
+impl fmt::Debug for Dataset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dataset").finish_non_exhaustive()
+    }
+}
+
+fn memory(
+    [height, width, channels]: [i32; 3],
+    pixels: &[u8],
+    labels: Option<&[i32]>,
+    copy: bool,
+) -> Result<sys::dm_dataset_memory> {
+    let mut raw = MaybeUninit::<sys::dm_dataset_memory>::zeroed();
+    // SAFETY: the call initialises the struct, in which zeros are valid.
+    let mut raw = unsafe {
+        sys::dm_dataset_memory_init(raw.as_mut_ptr(), size_of::<sys::dm_dataset_memory>());
+        raw.assume_init()
+    };
+    // At least one, so that a shape out of range is the library's to report.
+    let bytes = [height, width, channels].iter().map(|&n| n.max(1) as u128).product::<u128>();
+    if pixels.len() as u128 % bytes != 0 {
+        let text = format!("{} bytes are not whole images of {bytes} bytes", pixels.len());
+        return Err(Error::new(crate::Status::SHAPE_MISMATCH, text));
+    }
+    raw.copy = i32::from(copy);
+    raw.count = (pixels.len() as u128 / bytes) as u64;
+    raw.height = height;
+    raw.width = width;
+    raw.channels = channels;
+    raw.pixel_bytes = pixels.len() as u64;
+    raw.pixels = pixels.as_ptr();
+    if let Some(labels) = labels {
+        raw.label_count = labels.len() as u64;
+        raw.labels = labels.as_ptr();
+    }
+    Ok(raw)
+}
+
+type Read = Box<dyn FnMut(u64, &mut [u8]) -> CallbackResult<Option<i32>> + Send>;
+
+unsafe extern "C" fn read_item(user: *mut c_void, item: *mut sys::dm_dataset_item) -> i32 {
+    // SAFETY: `user` is the dataset's hook, and the item holds that many bytes.
+    unsafe {
+        Hook::<Read>::run(user, |read| {
+            let item = &mut *item;
+            let pixels = output(item.pixels, item.pixel_bytes as usize);
+            item.label = read(item.index, pixels)?.unwrap_or(-1);
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: MIT
+//! Networks.
+use crate::callback::Hook;
+use crate::context::Context;
+use crate::dataset::Dataset;
+use crate::enumeration::static_text;
+use crate::error::CallbackResult;
+use crate::handle::Handle;
+use crate::plain::{c_path, c_string, new_raw, to_raw, Plain};
+use crate::schedule::Schedule;
+use crate::{sys, Error, Evaluation, EvaluationOptions, Preset, Result, UnetOptions, Weights};
+use std::fmt;
+use std::mem::{size_of, MaybeUninit};
+use std::os::raw::c_void;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The U-Net of Ho et al. (2020, appendix B) with the variants of later papers. Parameters have the
+/// names and shapes of diffusers' UNet2DModel; convolution weights are `[out, in, k, k]`.
+pub struct Unet {
+    pub(crate) handle: Arc<Handle<sys::dm_unet>>,
+}
+
+/// Name and shape of a parameter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TensorInfo {
+    /// As in diffusers.
+    pub name: String,
+    /// `[out, in, k, k]`, `[out, in]` or `[n]`.
+    pub shape: Vec<i64>,
+    /// Number of elements.
+    pub elements: usize,
+}
+
+impl UnetOptions {
+    /// The defaults with the preset's changes.
+    pub fn preset(preset: Preset) -> UnetOptions {
+        let mut raw = new_raw::<UnetOptions>();
+        let size = std::mem::size_of_val(&raw);
+        // SAFETY: a struct of that size. A preset that the library does not know changes nothing.
+        unsafe { sys::dm_unet_options_preset(&mut raw, size, preset.0) };
+        UnetOptions::from_raw(&raw)
+    }
+}
+
+impl Unet {
+    /// A network with DDPM's initialisation drawn from `seed`.
+    pub fn new(context: &Context, options: &UnetOptions, seed: u64) -> Result<Unet> {
+        let raw = to_raw(options);
+        // SAFETY: an initialised struct.
+        Self::create(context, |out, c| unsafe { sys::dm_unet_create(out, c, &raw, seed) })
+    }
+
+    /// From a safetensors file of [`Unet::save`] or [`Trainer::save`](crate::Trainer::save).
+    pub fn load(context: &Context, path: impl AsRef<Path>, weights: Weights) -> Result<Unet> {
+        let path = c_path(path.as_ref())?;
+        // SAFETY: a string.
+        Self::create(context, |out, c| unsafe {
+            sys::dm_unet_load(out, c, path.as_ptr(), weights.0)
+        })
+    }
+
+    /// From a file's bytes.
+    pub fn load_memory(context: &Context, bytes: &[u8], weights: Weights) -> Result<Unet> {
+        // SAFETY: an array and its length.
+        Self::create(context, |out, c| unsafe {
+            sys::dm_unet_load_memory(out, c, bytes.as_ptr().cast(), bytes.len(), weights.0)
+        })
+    }
+
+    fn create(
+        context: &Context,
+        create: impl FnOnce(*mut *mut sys::dm_unet, *mut sys::dm_context) -> i32,
+    ) -> Result<Unet> {
+        Ok(Unet { handle: Arc::new(Handle::create(&context.inner, Vec::new(), create)?) })
+    }
+
+    /// A second network, in `context`, on the same weights, so that several threads sample from
+    /// one copy. While shares exist, the weights are read-only: training them and
+    /// [`set_tensor`](Unet::set_tensor) fail. May be called while this network's own context is
+    /// busy. The share keeps this network alive.
+    pub fn share(&self, context: &Context) -> Result<Unet> {
+        let owner = self.handle.clone();
+        let raw = owner.raw;
+        // SAFETY: a live network, which this call may use while its context is busy.
+        let handle = Handle::create(&context.inner, vec![Box::new(owner)], |out, c| unsafe {
+            sys::dm_unet_share(out, c, raw)
+        })?;
+        Ok(Unet { handle: Arc::new(handle) })
+    }
+
+    /// Writes a safetensors file: the parameters, with the options and the schedule, if given, as
+    /// metadata. Refuses weights that are infinite or NaN. On failure an existing file stays.
+    pub fn save(&self, schedule: Option<&Schedule>, path: impl AsRef<Path>) -> Result<()> {
+        let path = c_path(path.as_ref())?;
+        // SAFETY: live objects and a string.
+        self.handle.call(|u| unsafe { sys::dm_unet_save(u, raw_schedule(schedule), path.as_ptr()) })
+    }
+
+    /// The bytes of that file.
+    pub fn save_memory(&self, schedule: Option<&Schedule>) -> Result<Vec<u8>> {
+        let schedule = raw_schedule(schedule);
+        save_to_memory(|buffer, capacity, size| {
+            // SAFETY: live objects and an array with its length.
+            self.handle
+                .call(|u| unsafe { sys::dm_unet_save_memory(u, schedule, buffer, capacity, size) })
+        })
+    }
+
+    /// Its context.
+    pub fn context(&self) -> Context {
+        Context { inner: self.handle.context.clone() }
+    }
+
+    /// The options in effect.
+    pub fn options(&self) -> Result<UnetOptions> {
+        let mut raw = new_raw::<UnetOptions>();
+        let size = std::mem::size_of_val(&raw);
+        // SAFETY: an initialised struct of that size.
+        self.handle.call(|u| unsafe { sys::dm_unet_get_options(u, &mut raw, size) })?;
+        Ok(UnetOptions::from_raw(&raw))
+    }
+
+    /// The number of weights.
+    pub fn parameter_count(&self) -> u64 {
+        // SAFETY: a property that never changes.
+        unsafe { sys::dm_unet_parameter_count(self.handle.raw) }
+    }
+
+    /// All parameters, in the order in which the network uses them.
+    pub fn tensors(&self) -> Result<Vec<TensorInfo>> {
+        // SAFETY: a property that never changes.
+        let count = unsafe { sys::dm_unet_tensor_count(self.handle.raw) };
+        (0..count).map(|index| self.tensor_info(index)).collect()
+    }
+
+    fn tensor_info(&self, index: i32) -> Result<TensorInfo> {
+        let mut raw = MaybeUninit::<sys::dm_tensor_info>::zeroed();
+        // SAFETY: the first call initialises the struct, in which zeros are valid; the second fills
+        // it in. The name lives as long as the network.
+        unsafe {
+            sys::dm_tensor_info_init(raw.as_mut_ptr(), size_of::<sys::dm_tensor_info>());
+            self.handle.call(|u| sys::dm_unet_get_tensor_info(u, index, raw.as_mut_ptr()))?;
+            let raw = raw.assume_init();
+            Ok(TensorInfo {
+                name: static_text(raw.name).unwrap_or("").to_owned(),
+                shape: raw.shape[..raw.rank.clamp(0, 4) as usize].to_vec(),
+                elements: raw.elements as usize,
+            })
+        }
+    }
+
+    /// The values of one parameter.
+    pub fn tensor(&self, name: &str) -> Result<Vec<f32>> {
+        let elements = self.tensors()?.iter().find(|t| t.name == name).map_or(0, |t| t.elements);
+        let name = c_string("name", name)?;
+        let mut values = vec![0.0f32; elements];
+        // SAFETY: a string, and an array with its length.
+        self.handle.call(|u| unsafe {
+            sys::dm_unet_get_tensor(u, name.as_ptr(), values.as_mut_ptr(), values.len())
+        })?;
+        Ok(values)
+    }
+
+    /// Replaces one parameter. `shape` must be the parameter's; infinities and NaN are refused.
+    pub fn set_tensor(&mut self, name: &str, values: &[f32], shape: &[i64]) -> Result<()> {
+        let name = c_string("name", name)?;
+        let rank = i32::try_from(shape.len()).unwrap_or(i32::MAX);
+        if !(1..=4).contains(&rank) {
+            return Err(Error::invalid(format!("'shape' has {rank} dimensions")));
+        }
+        // SAFETY: a string, and arrays with their lengths.
+        self.handle.call(|u| unsafe {
+            sys::dm_unet_set_tensor(
+                u,
+                name.as_ptr(),
+                values.as_ptr(),
+                values.len(),
+                shape.as_ptr(),
+                rank,
+            )
+        })
+    }
+
+    /// One forward pass without dropout, for `times.len()` images.
+    ///
+    /// `x` is `[count, height, width, in_channels]`, twice the channels with self-conditioning;
+    /// `times` the network's time inputs ([`Series::TIME`](crate::Series::TIME)); `labels` one for
+    /// each image, -1 for no class. The result is `[count, height, width, out_channels]`, twice the
+    /// channels with a learned variance.
+    pub fn forward(&self, x: &[f32], times: &[f64], labels: Option<&[i32]>) -> Result<Vec<f32>> {
+        let options = self.options()?;
+        let channels = options.out_channels << i32::from(options.learned_variance);
+        let image = [options.height, options.width, channels];
+        let mut result = images(times.len() as u64, image)?;
+        let mut input = MaybeUninit::<sys::dm_unet_input>::zeroed();
+        // SAFETY: the call initialises the struct, in which zeros are valid.
+        let mut input = unsafe {
+            sys::dm_unet_input_init(input.as_mut_ptr(), size_of::<sys::dm_unet_input>());
+            input.assume_init()
+        };
+        input.count = times.len() as u64;
+        input.x_elements = x.len() as u64;
+        input.time_count = times.len() as u64;
+        input.x = x.as_ptr();
+        input.times = times.as_ptr();
+        if let Some(labels) = labels {
+            input.label_count = labels.len() as u64;
+            input.labels = labels.as_ptr();
+        }
+        // SAFETY: the arrays of `input` have the lengths that it says.
+        self.handle.call(|u| unsafe {
+            sys::dm_unet_forward(u, &input, result.as_mut_ptr(), result.len())
+        })?;
+        Ok(result)
+    }
+
+    /// The variational bound on the likelihood of a dataset's images in bits per value, and the
+    /// prediction error by quarters of the timesteps. The dataset must be of the network's context.
+    ///
+    /// `progress` is called after each model evaluation of a batch, with those done and in total,
+    /// counted per image; [`Stop::Cancel`](crate::Stop::Cancel) ends with
+    /// [`Status::CANCELLED`](crate::Status::CANCELLED).
+    pub fn evaluate(
+        &self,
+        schedule: &Schedule,
+        dataset: &Dataset,
+        options: &EvaluationOptions,
+        progress: impl FnMut(u64, u64) -> CallbackResult,
+    ) -> Result<Evaluation> {
+        let raw = to_raw(options);
+        let mut result = new_raw::<Evaluation>();
+        let mut hook = Hook::new(&self.handle.context, progress);
+        let callback = evaluation_callback(&hook);
+        // SAFETY: live objects, initialised structs, and a hook that lives longer than the call.
+        self.handle.call(|u| unsafe {
+            sys::dm_unet_evaluate(
+                u,
+                schedule.handle.raw,
+                dataset.handle.raw,
+                &raw,
+                callback,
+                hook.user(),
+                &mut result,
+            )
+        })?;
+        Ok(Evaluation::from_raw(&result))
+    }
+}
+
+impl fmt::Debug for Unet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Unet").field("parameters", &self.parameter_count()).finish_non_exhaustive()
+    }
+}
+
+/// The C function for a hook's type.
+fn evaluation_callback<F>(_hook: &Hook<F>) -> sys::dm_evaluation_callback
+where
+    F: FnMut(u64, u64) -> CallbackResult,
+{
+    unsafe extern "C" fn call<F>(user: *mut c_void, done: u64, total: u64) -> i32
+    where
+        F: FnMut(u64, u64) -> CallbackResult,
+    {
+        // SAFETY: `user` is the hook of the call in progress.
+        unsafe { Hook::<F>::run(user, |progress| progress(done, total)) }
+    }
+    Some(call::<F>)
+}
+
+fn raw_schedule(schedule: Option<&Schedule>) -> *const sys::dm_schedule {
+    schedule.map_or(std::ptr::null(), |schedule| schedule.handle.raw)
+}
+
+/// Memory for `count` images, an error where there is not enough. A count beyond what the library
+/// allows gives an empty array, which the library then refuses.
+pub(crate) fn images(count: u64, image: [i32; 3]) -> Result<Vec<f32>> {
+    let count = if count > 65536 { 0 } else { count as usize };
+    let elements = image.iter().try_fold(count, |product, &n| product.checked_mul(n as usize));
+    let mut result = Vec::new();
+    let reserved = elements.map_or(false, |n| result.try_reserve_exact(n).is_ok());
+    if !reserved {
+        return Err(Error::of_status(crate::Status::OUT_OF_MEMORY));
+    }
+    result.resize(elements.unwrap_or(0), 0.0f32);
+    Ok(result)
+}
+
+/// Asks for the size, then for the bytes.
+pub(crate) fn save_to_memory(
+    mut save: impl FnMut(*mut c_void, usize, *mut usize) -> Result<()>,
+) -> Result<Vec<u8>> {
+    let mut size = 0;
+    save(std::ptr::null_mut(), 0, &mut size)?;
+    let mut bytes = vec![0; size];
+    save(bytes.as_mut_ptr().cast(), bytes.len(), &mut size)?;
+    bytes.truncate(size);
+    Ok(bytes)
+}
