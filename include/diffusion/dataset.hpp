@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: MIT
+// The source of training images.
+#ifndef DIFFUSION_DATASET_HPP
+#define DIFFUSION_DATASET_HPP
+
+#include <diffusion/context.hpp>
+
+namespace diffusion {
+inline namespace DIFFUSION_ABI {
+namespace detail {
+
+using dataset_node = object<dm_dataset, dm_dataset_destroy>;
+using read_closure = closure<callback<dataset_item &>>;
+
+inline std::int32_t on_read(void *user, dm_dataset_item *c) noexcept {
+    auto &self = *static_cast<read_closure *>(user);
+    dataset_item item;
+    copy_struct(item.c(), *c);
+    item.pixels = {c->pixels, static_cast<std::size_t>(c->pixel_bytes)};
+    std::int32_t stop = self.function.run(*self.state, item);
+    c->label = item.label;
+    return stop;
+}
+
+} // namespace detail
+
+/// One image of a dataset.
+struct image {
+    std::vector<std::uint8_t> pixels; ///< [height, width, channels]
+    std::int32_t label;               ///< -1: none
+};
+
+/// Images as bytes [height, width, channels], each with a label, or -1 for none.
+class dataset : public detail::handle<detail::dataset_node> {
+public:
+    using handle::handle;
+
+    /// The binary version of CIFAR-10: cifar-10-binary.tar.gz, or a folder with its .bin files or
+    /// with cifar-10-batches-bin. `part` is a split::value.
+    static result<dataset> try_load_cifar10(const context &in, zstring path,
+                                            std::int32_t part = split::train) noexcept {
+        return make(in, nullptr, [&](dm_dataset **out) {
+            return dm_dataset_load_cifar10(out, in.get(), path.c_str(), part);
+        });
+    }
+    /// Generated shapes in ten classes. `size` is the side in pixels, 16 to 64.
+    static result<dataset> try_create_shapes(const context &in, std::int32_t size,
+                                             std::uint64_t count, std::uint64_t seed) noexcept {
+        return make(in, nullptr, [&](dm_dataset **out) {
+            return dm_dataset_create_shapes(out, in.get(), size, count, seed);
+        });
+    }
+    /// Copies pixels [count, height, width, channels] and labels [count], which may be empty.
+    static result<dataset> try_create_from_memory(const context &in, std::uint64_t count,
+                                                  std::int32_t height, std::int32_t width,
+                                                  std::int32_t channels,
+                                                  span<const std::uint8_t> pixels,
+                                                  span<const std::int32_t> labels = {}) noexcept {
+        return from_memory(in, count, height, width, channels, pixels, labels, 1);
+    }
+    /// The same without a copy: the arrays must outlive the dataset and all that uses it.
+    static result<dataset> try_create_from_borrowed(const context &in, std::uint64_t count,
+                                                    std::int32_t height, std::int32_t width,
+                                                    std::int32_t channels,
+                                                    span<const std::uint8_t> pixels,
+                                                    span<const std::int32_t> labels = {}) noexcept {
+        return from_memory(in, count, height, width, channels, pixels, labels, 0);
+    }
+    static result<dataset> try_create_from_callback(const context &in,
+                                                    dataset_callback options) noexcept {
+        return detail::guard([&]() -> result<dataset> {
+            auto closure = std::make_shared<detail::read_closure>();
+            closure->state = in.shared().get();
+            dm_dataset_callback c = options.c();
+            if (options.read) c.read = detail::on_read;
+            c.user = closure.get();
+            closure->function = std::move(options.read);
+            return make(in, std::move(closure), [&](dm_dataset **out) {
+                return dm_dataset_create_from_callback(out, in.get(), &c);
+            });
+        });
+    }
+
+    [[nodiscard]] result<dataset_info> try_get_info() const noexcept {
+        dataset_info info;
+        result<void> done = invoke([&](dm_dataset *d) { return dm_dataset_get_info(d, &info); });
+        return detail::with(done, std::move(info));
+    }
+    [[nodiscard]] result<image> try_get_image(std::uint64_t index) const noexcept {
+        return detail::guard([&]() -> result<image> {
+            result<dataset_info> info = try_get_info();
+            if (!info) return info.error();
+            image i;
+            i.pixels.resize(static_cast<std::size_t>(info->height) *
+                            static_cast<std::size_t>(info->width) *
+                            static_cast<std::size_t>(info->channels));
+            result<void> done = invoke([&](dm_dataset *d) {
+                return dm_dataset_get_image(d, index, i.pixels.data(), i.pixels.size(), &i.label);
+            });
+            return detail::with(done, std::move(i));
+        });
+    }
+    /// "airplane", "circle"; null if the label has no name. Valid as long as the dataset.
+    [[nodiscard]] const char *class_name(std::int32_t label) const noexcept {
+        return dm_dataset_class_name(get(), label);
+    }
+
+#if DIFFUSION_EXCEPTIONS
+    static dataset load_cifar10(const context &in, zstring path, std::int32_t part = split::train) {
+        return try_load_cifar10(in, path, part).value();
+    }
+    static dataset create_shapes(const context &in, std::int32_t size, std::uint64_t count,
+                                 std::uint64_t seed) {
+        return try_create_shapes(in, size, count, seed).value();
+    }
+    static dataset create_from_memory(const context &in, std::uint64_t count, std::int32_t height,
+                                      std::int32_t width, std::int32_t channels,
+                                      span<const std::uint8_t> pixels,
+                                      span<const std::int32_t> labels = {}) {
+        return try_create_from_memory(in, count, height, width, channels, pixels, labels).value();
+    }
+    static dataset create_from_borrowed(const context &in, std::uint64_t count, std::int32_t height,
+                                        std::int32_t width, std::int32_t channels,
+                                        span<const std::uint8_t> pixels,
+                                        span<const std::int32_t> labels = {}) {
+        return try_create_from_borrowed(in, count, height, width, channels, pixels, labels).value();
+    }
+    static dataset create_from_callback(const context &in, dataset_callback options) {
+        return try_create_from_callback(in, std::move(options)).value();
+    }
+    [[nodiscard]] dataset_info get_info() const { return try_get_info().value(); }
+    [[nodiscard]] image get_image(std::uint64_t index) const {
+        return try_get_image(index).value();
+    }
+#endif
+
+private:
+    template <class F>
+    static result<dataset> make(const context &in, std::shared_ptr<void> closure,
+                                F &&create) noexcept {
+        return detail::make<dataset, detail::dataset_node>(in.shared(), create, std::move(closure));
+    }
+    static result<dataset> from_memory(const context &in, std::uint64_t count, std::int32_t height,
+                                       std::int32_t width, std::int32_t channels,
+                                       span<const std::uint8_t> pixels,
+                                       span<const std::int32_t> labels,
+                                       std::int32_t copy) noexcept {
+        dm_dataset_memory c;
+        dm_dataset_memory_init(&c, sizeof c);
+        c.copy = copy;
+        c.count = count;
+        c.height = height;
+        c.width = width;
+        c.channels = channels;
+        c.pixels = pixels.data();
+        c.pixel_bytes = pixels.size();
+        c.labels = labels.empty() ? nullptr : labels.data();
+        c.label_count = labels.size();
+        return make(in, nullptr, [&](dm_dataset **out) {
+            return dm_dataset_create_from_memory(out, in.get(), &c);
+        });
+    }
+};
+
+} // namespace DIFFUSION_ABI
+} // namespace diffusion
+
+#endif
