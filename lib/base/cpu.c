@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The instruction set, from CPUID and from what the operating system saves on a switch of threads;
- * and the number of processors, from the affinity mask. */
+/* The instruction set, from CPUID and from what the operating system saves on a switch of threads. */
 #include "base/cpu.h"
 
-#include <sched.h>
 #include <stdbool.h>
-#include <unistd.h>
 
 #if defined(__x86_64__)
 
@@ -60,15 +57,3 @@ int32_t dmi_cpu_isa(void) {
 int32_t dmi_cpu_isa(void) { return DMI_ISA_BASE; }
 
 #endif
-
-int32_t dmi_cpu_count(void) {
-#if defined(__linux__)
-    cpu_set_t sets[8]; /* 8192 processors */
-    if (sched_getaffinity(0, sizeof sets, sets) == 0) {
-        int allowed = CPU_COUNT_S(sizeof sets, sets);
-        if (allowed > 0) return allowed;
-    }
-#endif
-    long online = sysconf(_SC_NPROCESSORS_ONLN);
-    return online > 0 ? (int32_t)online : 1;
-}

@@ -26,7 +26,5 @@ int32_t dmi_cpu_level(const dmi_cpu_words *words);
 
 /* The best DMI_ISA_* that processor and operating system support. */
 int32_t dmi_cpu_isa(void);
-/* Processors that this process may run on, at least 1. */
-int32_t dmi_cpu_count(void);
 
 #endif

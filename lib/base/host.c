@@ -7,9 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <time.h>
-#include <unistd.h>
+
+#include "base/system.h"
 
 /* Immediately before the caller's bytes. */
 typedef struct block_header {
@@ -58,19 +57,10 @@ static int32_t fail_memory(dmi_host *reporter, const dmi_host *host, uint64_t si
                     human_size(used, sizeof used, load_count(&host->used)));
 }
 
-/* Requests large pages for a large block: a step passes over all of its arena and would wait for
- * page tables. A system without them ignores the request. */
+/* A step passes over all of its arena and would wait for page tables. */
 static void use_large_pages(void *raw, size_t size) {
-#ifdef MADV_HUGEPAGE
     const size_t size_min = (size_t)4 << 20;
-    long page = sysconf(_SC_PAGESIZE);
-    if (size < size_min || page <= 0) return;
-    size_t into = (size_t)(-(uintptr_t)raw % (uintptr_t)page);
-    madvise((unsigned char *)raw + into, (size - into) / (size_t)page * (size_t)page,
-            MADV_HUGEPAGE);
-#else
-    (void)raw, (void)size;
-#endif
+    if (size >= size_min) dmi_system_use_large_pages(raw, size);
 }
 
 /* From the host's allocator or malloc; *zeroed: the memory is known to be zero, and was not
@@ -215,19 +205,4 @@ void dmi_log(dmi_host *host, int32_t level, const char *format, ...) {
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     host->log(host->log_user, level, text);
-}
-
-double dmi_seconds(void) {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-const char *dmi_errno_text(int error, char *text, size_t capacity) {
-#if defined(__GLIBC__) && defined(_GNU_SOURCE)
-    return strerror_r(error, text, capacity);
-#else
-    if (strerror_r(error, text, capacity)) snprintf(text, capacity, "error %d", error);
-    return text;
-#endif
 }

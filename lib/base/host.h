@@ -80,10 +80,4 @@ static inline int32_t dmi_not_ok(int32_t status) {
 void dmi_log(dmi_host *host, int32_t level, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Seconds on a monotonic clock. */
-double dmi_seconds(void);
-
-/* The text of an errno: a string of the system, or `text`, which is filled. */
-const char *dmi_errno_text(int error, char *text, size_t capacity);
-
 #endif

@@ -5,16 +5,13 @@
 #include "base/pool.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <sys/types.h>
-#include <unistd.h>
 
-#include "base/cpu.h"
 #include "base/float_mode.h"
 #include "base/math.h"
+#include "base/system.h"
 
 #define SPIN_SECONDS 100e-6
 
@@ -40,7 +37,7 @@ typedef struct worker {
 
 struct dmi_pool {
     int32_t threads;
-    pid_t process;   /* that has the workers */
+    uint64_t process; /* that has the workers */
     bool forked;     /* this process is a child of it, where no worker runs */
     int32_t started; /* of workers[] */
     bool spins;
@@ -203,22 +200,11 @@ void dmi_parallel_locked(dmi_pool *pool, int32_t count, dmi_task task, void *dat
     else run_on_workers(pool, count, task, data);
 }
 
-/* The program's signal handlers are to run on its own threads, so workers block all signals but
- * faults, which belong to the thread that causes them, and the profiling timer. */
-static void signals_to_block(sigset_t *set) {
-    static const int unblocked[] = {SIGSEGV, SIGBUS, SIGFPE,  SIGILL,
-                                    SIGTRAP, SIGSYS, SIGABRT, SIGPROF};
-    sigfillset(set);
-    for (size_t i = 0; i < sizeof unblocked / sizeof unblocked[0]; i++)
-        sigdelset(set, unblocked[i]);
-}
-
 /* Returns 0, or the errno of the thread that could not be started, which is number pool->started.
  */
 static int start_workers(dmi_pool *pool) {
-    sigset_t blocked, before;
-    signals_to_block(&blocked);
-    pthread_sigmask(SIG_BLOCK, &blocked, &before);
+    dmi_signals before;
+    dmi_system_block_signals(&before);
     int error = 0;
     while (pool->started < pool->threads - 1 && !error) {
         worker *w = &pool->workers[pool->started];
@@ -227,7 +213,7 @@ static int start_workers(dmi_pool *pool) {
         error = pthread_create(&w->thread, NULL, worker_main, w);
         if (!error) pool->started++;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    dmi_system_restore_signals(&before);
     return error;
 }
 
@@ -255,7 +241,7 @@ int32_t dmi_pool_create(dmi_host *host, int32_t threads, dmi_parallel_for parall
     if (threads < 0 || threads > DMI_THREADS_MAX)
         return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT,
                         "context: 'threads' is %d; it must be 0 to %d", threads, DMI_THREADS_MAX);
-    int32_t processors = dmi_cpu_count();
+    int32_t processors = dmi_system_processors();
     if (threads == 0) threads = dmi_min(processors, DMI_THREADS_MAX);
 
     dmi_pool *pool;
@@ -267,7 +253,7 @@ int32_t dmi_pool_create(dmi_host *host, int32_t threads, dmi_parallel_for parall
         return status;
     }
     pool->threads = threads;
-    pool->process = getpid();
+    pool->process = dmi_system_process();
     /* With more threads than processors a spinning thread would occupy the processor that another
      * needs. */
     pool->spins = threads <= processors;
@@ -294,7 +280,7 @@ int32_t dmi_pool_create(dmi_host *host, int32_t threads, dmi_parallel_for parall
 }
 
 void dmi_pool_notice_fork(dmi_pool *pool) {
-    if (getpid() != pool->process) pool->forked = true;
+    if (dmi_system_process() != pool->process) pool->forked = true;
 }
 
 static void stop_workers(dmi_pool *pool) {

@@ -2,6 +2,8 @@
 /* See profile.h. */
 #include "base/profile.h"
 
+#include "base/system.h"
+
 enum { ROWS_MAX = 1024 };
 
 struct dmi_profile {

@@ -1,22 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* Reading files: whole or by range. */
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/math.h"
+#include "base/system.h"
 #include "io/file.h"
-#include "io/file_open.h"
+#include "io/file_error.h"
 
 int32_t dmi_file_read_at(dmi_host *host, int descriptor, const char *path, void *bytes, size_t size,
                          size_t offset) {
     size_t done = 0;
     while (done < size) {
         const size_t left = size - done;
-        ssize_t got = pread(descriptor, (uint8_t *)bytes + done,
-                            dmi_min_size(left, DMI_TRANSFER_MAX), (off_t)(offset + done));
-        if (got < 0 && errno == EINTR) continue;
+        const int64_t got =
+            dmi_system_read_at(descriptor, (uint8_t *)bytes + done,
+                               dmi_min_size(left, DMI_TRANSFER_MAX), offset + done);
         if (got < 0) return dmi_fail_errno(host, errno, "read", path);
         if (got == 0) {
             return dmi_fail(host, DMI_ERROR_IO, "%s: ended at byte %zu of %zu while it was read",
@@ -28,20 +26,20 @@ int32_t dmi_file_read_at(dmi_host *host, int descriptor, const char *path, void 
 }
 
 static int32_t check_regular(dmi_host *host, int descriptor, const char *path, size_t *size) {
-    struct stat about;
-    if (fstat(descriptor, &about) != 0) return dmi_fail_errno(host, errno, "read", path);
-    if (!S_ISREG(about.st_mode))
+    dmi_file_info info;
+    if (!dmi_system_descriptor_info(descriptor, &info))
+        return dmi_fail_errno(host, errno, "read", path);
+    if (!info.regular)
         return dmi_fail(host, DMI_ERROR_IO, "%s: cannot read: not a regular file", path);
-    if ((uint64_t)about.st_size > SIZE_MAX)
+    if (info.size > SIZE_MAX)
         return dmi_fail(host, DMI_ERROR_OUT_OF_MEMORY, "%s: larger than can be addressed", path);
-    *size = (size_t)about.st_size;
+    *size = (size_t)info.size;
     return DMI_OK;
 }
 
 int32_t dmi_file_open(dmi_host *host, const char *path, int *descriptor, size_t *size) {
     *size = 0;
-    /* Without O_NONBLOCK opening a pipe would wait for its writer. */
-    *descriptor = dmi_open(path, O_RDONLY | O_NONBLOCK, 0);
+    *descriptor = dmi_system_open(path);
     if (*descriptor < 0 && errno == ENOENT)
         return dmi_fail(host, DMI_ERROR_NOT_FOUND, "%s: no such file", path);
     if (*descriptor < 0) return dmi_fail_errno(host, errno, "open", path);
@@ -53,7 +51,7 @@ int32_t dmi_file_open(dmi_host *host, const char *path, int *descriptor, size_t 
 }
 
 void dmi_file_close(int descriptor) {
-    if (descriptor >= 0) close(descriptor);
+    if (descriptor >= 0) dmi_system_close(descriptor);
 }
 
 int32_t dmi_file_read(dmi_host *host, const char *path, uint8_t **out, size_t *size) {

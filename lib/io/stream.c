@@ -5,9 +5,9 @@
 
 #include <errno.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/math.h"
+#include "base/system.h"
 #include "io/file.h"
 #include "io/zlib_memory.h"
 
@@ -28,8 +28,7 @@ struct dmi_stream {
 /* Reads from the file where no input is left; at its end there is still none. */
 static int32_t refill(dmi_host *host, dmi_stream *stream) {
     while (stream->zlib.avail_in == 0) {
-        ssize_t got = read(stream->descriptor, stream->input, INPUT_SIZE);
-        if (got < 0 && errno == EINTR) continue;
+        const int64_t got = dmi_system_read(stream->descriptor, stream->input, INPUT_SIZE);
         if (got < 0) {
             char reason[128];
             return dmi_fail(host, DMI_ERROR_IO, "%s: cannot read after byte %llu: %s", stream->path,

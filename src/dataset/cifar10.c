@@ -4,8 +4,8 @@
  * are one block. */
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "base/system.h"
 #include "dataset/dataset.h"
 #include "io/file.h"
 #include "io/targz.h"
@@ -152,8 +152,8 @@ static bool join(char *path, const char *folder, const char *name) {
 /* False if the path is too long, too. */
 static bool exists_in(const char *folder, const char *name) {
     char path[PATH_SIZE];
-    struct stat info;
-    return join(path, folder, name) && stat(path, &info) == 0;
+    dmi_file_info info;
+    return join(path, folder, name) && dmi_system_file_info(path, &info);
 }
 
 static dm_status read_folder(dmi_host *host, cifar_state *state, const char *folder) {
@@ -180,8 +180,8 @@ static dm_status read_folder(dmi_host *host, cifar_state *state, const char *fol
 /* ---- the dataset ---- */
 
 static dm_status read_files(dmi_host *host, cifar_state *state, const char *path) {
-    struct stat info;
-    if (stat(path, &info) != 0 || !S_ISDIR(info.st_mode)) return read_archive(host, state, path);
+    dmi_file_info info;
+    if (!dmi_system_file_info(path, &info) || !info.folder) return read_archive(host, state, path);
     char inner[PATH_SIZE];
     if (exists_in(path, "cifar-10-batches-bin") && join(inner, path, "cifar-10-batches-bin"))
         return read_folder(host, state, inner);

@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "base/profile.h"
+#include "base/system.h"
 #include "optim/adamw.h"
 #include "optim/clip.h"
 #include "optim/rate.h"

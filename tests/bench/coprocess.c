@@ -16,6 +16,7 @@
 #endif
 
 #include "base/host.h"
+#include "base/system.h"
 
 enum { PROCESSES_MAX = 16, TIMEOUT_S = 1200 }; /* torch.compile takes minutes */
 

@@ -11,6 +11,7 @@
 
 #include "base/host.h"
 #include "base/pool.h"
+#include "base/system.h"
 #include "bench.h"
 #include "core/context.h"
 #include "kernels/product.h"

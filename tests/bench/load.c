@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/host.h"
+#include "base/system.h"
 
 static double seconds_of(int who) {
     struct rusage usage;

@@ -7,6 +7,7 @@
 
 #include "autograd/conv/conv.h"
 #include "base/cpu.h"
+#include "base/system.h"
 #include "bench.h"
 #include "core/context.h"
 #include "kernels/gemm.h"

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/host.h"
+#include "base/system.h"
 #include "bench.h"
 #include "profile_table.h"
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/pool.h"
+#include "base/system.h"
 #include "bench.h"
 #include "core/context.h"
 #include "kernels/gemm.h"

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/host.h"
+#include "base/system.h"
 #include "bench.h"
 
 typedef struct line {

@@ -16,6 +16,7 @@
 #include <sys/resource.h>
 
 #include "base/host.h"
+#include "base/system.h"
 #include "bench.h"
 
 /* Prints the response and frees it. */

@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/system.h"
 #include "io/file.h"
-#include "io/file_open.h"
 #include "support/refusal.h"
 #include "support/support.h"
 #include "support/system_calls.h"
@@ -274,7 +274,7 @@ START_TEST(standard_descriptors_are_left_free) {
     ck_assert_int_eq(write_text(&host, "text"), DMI_OK);
     const int saved = dup(STDIN_FILENO);
     close(STDIN_FILENO);
-    const int descriptor = dmi_open(path, O_RDONLY, 0);
+    const int descriptor = dmi_system_open(path);
     ck_assert_int_gt(descriptor, STDERR_FILENO);
     close(descriptor);
     /* A file that is there stays, and one that the call has created is removed. */
@@ -282,8 +282,7 @@ START_TEST(standard_descriptors_are_left_free) {
         if (created) ck_assert_int_eq(unlink(path), 0);
         test_calls_fail(TEST_FCNTL, 0, 1, EMFILE);
         errno = 0;
-        const int flags = created ? O_WRONLY | O_CREAT | O_EXCL : O_RDONLY;
-        ck_assert_int_eq(dmi_open(path, flags, 0666), -1);
+        ck_assert_int_eq(created ? dmi_system_create(path, 0666) : dmi_system_open(path), -1);
         ck_assert_int_eq(errno, EMFILE);
         ck_assert_int_eq(test_calls_end(), 1);
         ck_assert_int_eq(fcntl(STDIN_FILENO, F_GETFD), -1); /* free still */
