@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The instruction set, from CPUID and from what the operating system saves on a switch of threads. */
+/* The instruction set, from CPUID and from what the operating system saves on a switch of
+ * threads. */
 #include "base/cpu.h"
 
 #include <stdbool.h>
