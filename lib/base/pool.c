@@ -38,8 +38,8 @@ typedef struct worker {
 struct dmi_pool {
     int32_t threads;
     uint64_t process; /* that has the workers */
-    bool forked;     /* this process is a child of it, where no worker runs */
-    int32_t started; /* of workers[] */
+    bool forked;      /* this process is a child of it, where no worker runs */
+    int32_t started;  /* of workers[] */
     bool spins;
     dmi_parallel_for parallel_for;
     void *user;

@@ -12,9 +12,8 @@ int32_t dmi_file_read_at(dmi_host *host, int descriptor, const char *path, void 
     size_t done = 0;
     while (done < size) {
         const size_t left = size - done;
-        const int64_t got =
-            dmi_system_read_at(descriptor, (uint8_t *)bytes + done,
-                               dmi_min_size(left, DMI_TRANSFER_MAX), offset + done);
+        const int64_t got = dmi_system_read_at(descriptor, (uint8_t *)bytes + done,
+                                               dmi_min_size(left, DMI_TRANSFER_MAX), offset + done);
         if (got < 0) return dmi_fail_errno(host, errno, "read", path);
         if (got == 0) {
             return dmi_fail(host, DMI_ERROR_IO, "%s: ended at byte %zu of %zu while it was read",

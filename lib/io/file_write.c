@@ -125,9 +125,9 @@ int32_t dmi_file_begin(dmi_host *host, dmi_file_writer **out, const char *path) 
 int32_t dmi_file_write_at(dmi_host *host, dmi_file_writer *writer, const void *bytes, size_t size,
                           size_t offset) {
     for (size_t done = 0; done < size;) {
-        const int64_t written = dmi_system_write_at(
-            writer->descriptor, (const uint8_t *)bytes + done,
-            dmi_min_size(size - done, DMI_TRANSFER_MAX), offset + done);
+        const int64_t written =
+            dmi_system_write_at(writer->descriptor, (const uint8_t *)bytes + done,
+                                dmi_min_size(size - done, DMI_TRANSFER_MAX), offset + done);
         if (written <= 0) {
             writer->failed = true;
             return dmi_fail_errno(host, written < 0 ? errno : ENOSPC, "write", writer->path);
