@@ -10,6 +10,7 @@
 training_setup training_default(void) {
     training_setup setup = {.threads = 1,
                             .dataset = true,
+                            .channels = 16,
                             .prediction = DM_PREDICT_EPS,
                             .sigma_data = 0.5f};
     ck_assert_int_eq(dm_schedule_options_init(&setup.schedule, sizeof setup.schedule), DM_OK);
@@ -54,11 +55,11 @@ static void make_unet(training *t, const training_setup *setup) {
     o.height = o.width = TRAINING_SIDE;
     o.levels = 2;
     for (int32_t i = 0; i < DM_LEVELS_MAX; i++) {
-        o.channels[i] = i < 2 ? 16 : 0;
+        o.channels[i] = i < 2 ? setup->channels : 0;
         o.blocks[i] = i < 2;
         o.attention[i] = i == 1;
     }
-    o.norm_groups = 4;
+    o.norm_groups = setup->channels < 4 ? setup->channels : 4;
     o.prediction = setup->prediction;
     o.classes = setup->classes;
     o.dropout = setup->dropout;

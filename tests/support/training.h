@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A small network in training, as the tests of trainer and checkpoint need it: 8 x 8 images, two
- * levels of 16 channels, with attention. */
+ * levels, of 16 channels unless a test changes it, with attention. */
 #ifndef DM_TESTS_TRAINING_H
 #define DM_TESTS_TRAINING_H
 
@@ -21,7 +21,8 @@ enum {
 /* Filled with defaults by training_setup, then changed by the test. */
 typedef struct training_setup {
     int32_t threads;
-    bool dataset; /* the one in memory; false: none */
+    bool dataset;     /* the one in memory; false: none */
+    int32_t channels; /* of both levels */
     int32_t prediction, classes, learned_variance, self_conditioning;
     float dropout, sigma_data;
     dm_schedule_options schedule;

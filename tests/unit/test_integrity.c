@@ -18,10 +18,9 @@ static uint8_t *checkpoint(const training *t, size_t *size) {
     return bytes;
 }
 
-static uint8_t *checkpoint_of_run(size_t *size) {
+static uint8_t *checkpoint_of_run(const training_setup *setup, size_t *size) {
     training t;
-    training_setup setup = training_default();
-    training_begin(&t, &setup);
+    training_begin(&t, setup);
     training_require(&t, dm_trainer_run(t.trainer, 2, NULL, NULL));
     uint8_t *bytes = checkpoint(&t, size);
     training_end(&t);
@@ -62,7 +61,7 @@ static void flip_header(size_t stride) {
     training t;
     training_setup setup = training_default();
     size_t size;
-    uint8_t *bytes = checkpoint_of_run(&size);
+    uint8_t *bytes = checkpoint_of_run(&setup, &size);
     training_prepare(&t, &setup);
     const size_t bits = 8 * header_end(bytes);
     for (size_t bit = 0; bit < bits; bit += stride) {
@@ -82,19 +81,22 @@ END_TEST
 START_TEST(all_flipped_bits_of_the_header) { flip_header(1); }
 END_TEST
 
+/* The same with the bits behind the header. */
+static void flip_data(training *t, uint8_t *bytes, size_t size, size_t stride) {
+    for (size_t bit = 8 * header_end(bytes); bit < 8 * size; bit += stride) {
+        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        training_expect(t, resume(t, bytes, size), DM_ERROR_CHECKSUM, "tensor '|is damaged");
+        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+}
+
 START_TEST(flipped_bits_of_tensors) {
     training t;
     training_setup setup = training_default();
     size_t size;
-    uint8_t *bytes = checkpoint_of_run(&size);
+    uint8_t *bytes = checkpoint_of_run(&setup, &size);
     training_prepare(&t, &setup);
-    const size_t start = header_end(bytes);
-    /* A prime, so that all bits of a float and all tensors are met. */
-    for (size_t bit = 8 * start; bit < 8 * size; bit += 9973) {
-        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
-        training_expect(&t, resume(&t, bytes, size), DM_ERROR_CHECKSUM, "tensor '|is damaged");
-        bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
-    }
+    flip_data(&t, bytes, size, 9973); /* a prime: all bits of a float and all tensors are met */
     ck_assert_int_eq(resume(&t, bytes, size), DM_OK);
     /* The name of the tensor is told, and networks notice too. */
     dm_unet *unet;
@@ -109,20 +111,48 @@ START_TEST(flipped_bits_of_tensors) {
 }
 END_TEST
 
-START_TEST(truncation_at_every_length) {
+/* Each length within the header and a little more, then every `stride`th. */
+static void truncate_to(const training_setup *setup, size_t stride) {
     training t;
-    training_setup setup = training_default();
     size_t size;
-    uint8_t *bytes = checkpoint_of_run(&size);
-    training_prepare(&t, &setup);
+    uint8_t *bytes = checkpoint_of_run(setup, &size);
+    training_prepare(&t, setup);
     const size_t start = header_end(bytes);
-    for (size_t length = 0; length < size; length += length < start + 100 ? 1 : 997) {
+    for (size_t length = 0; length < size; length += length < start + 100 ? 1 : stride) {
         uint8_t *part = malloc(length ? length : 1);
+        ck_assert_ptr_nonnull(part);
         memcpy(part, bytes, length);
         ck_assert_int_eq(resume(&t, part, length), DM_ERROR_BAD_FORMAT);
         free(part);
     }
     ck_assert_int_eq(resume(&t, bytes, size - 1), DM_ERROR_BAD_FORMAT);
+    free(bytes);
+    training_end(&t);
+}
+
+START_TEST(truncation) {
+    const training_setup setup = training_default();
+    truncate_to(&setup, 997);
+}
+END_TEST
+
+/* With two channels, so that there are few bytes, of every tensor. */
+START_TEST(truncation_at_every_length) {
+    training_setup setup = training_default();
+    setup.channels = 2;
+    truncate_to(&setup, 1);
+}
+END_TEST
+
+START_TEST(all_flipped_bits_of_tensors) {
+    training t;
+    training_setup setup = training_default();
+    size_t size;
+    setup.channels = 2;
+    uint8_t *bytes = checkpoint_of_run(&setup, &size);
+    training_prepare(&t, &setup);
+    flip_data(&t, bytes, size, 1);
+    ck_assert_int_eq(resume(&t, bytes, size), DM_OK);
     free(bytes);
     training_end(&t);
 }
@@ -151,7 +181,7 @@ START_TEST(values_that_no_run_has) {
     training t;
     training_setup setup = training_default();
     size_t size;
-    uint8_t *bytes = checkpoint_of_run(&size);
+    uint8_t *bytes = checkpoint_of_run(&setup, &size);
     test_drop_checksums(bytes, size);
     training_prepare(&t, &setup);
     float *weights = training_weights(&t);
@@ -218,7 +248,7 @@ Suite *test_integrity_suite(void) {
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, flipped_bits_of_the_header);
     tcase_add_test(tests, flipped_bits_of_tensors);
-    tcase_add_test(tests, truncation_at_every_length);
+    tcase_add_test(tests, truncation);
     tcase_add_loop_test(tests, values_that_no_run_has, 0, VALUES);
     tcase_add_test(tests, a_spoilt_state_is_not_saved);
     suite_add_tcase(suite, tests);
@@ -226,6 +256,8 @@ Suite *test_integrity_suite(void) {
     tcase_set_timeout(all, 1800);
     tcase_set_tags(all, "exhaustive");
     tcase_add_test(all, all_flipped_bits_of_the_header);
+    tcase_add_test(all, all_flipped_bits_of_tensors);
+    tcase_add_test(all, truncation_at_every_length);
     suite_add_tcase(suite, all);
     return suite;
 }
