@@ -8,6 +8,8 @@
 #include <stdatomic.h>
 #include <time.h>
 
+#include "output.h"
+
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2, "a signal handler may use only lock-free atomics");
 
 enum { SAME_MS = 1000 };
@@ -30,6 +32,7 @@ static void on_signal(int number) {
     unsigned now = milliseconds() | 1, first = 0;
     if (atomic_compare_exchange_strong(&first_time, &first, now)) {
         atomic_store(&noted, number);
+        write_from_handler("\nstopping; a second signal ends the program at once\n");
     } else if (now - first >= SAME_MS) {
         struct sigaction action = {.sa_handler = SIG_DFL};
         sigaction(number, &action, NULL);

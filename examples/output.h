@@ -50,5 +50,7 @@ void flush_standard_output(void);
  * write fail instead of ending the program before it has saved. Until then, as for --help, they end
  * it. */
 void ignore_write_signals(void);
+/* Writes a line to standard error; may be called by a signal handler. */
+void write_from_handler(const char *line);
 
 #endif

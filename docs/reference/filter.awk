@@ -7,6 +7,11 @@ function escape(text) {
     gsub(/\*/, "\\*", text)
     gsub(/</, "\\<", text)
     gsub(/#/, "\\#", text)
+    # A point after these does not end the first sentence, which becomes the summary.
+    gsub(/ al\. /, " al.\\ ", text)
+    sub(/ al\.$/, " al.\\ ", text)
+    gsub(/eq\. /, "eq.\\ ", text)
+    gsub(/sec\. /, "sec.\\ ", text)
     return text
 }
 # The part of a comment's line before its end, and what follows from "*/" on.

@@ -11,15 +11,10 @@ mkdir -p "$out"
     echo "PROJECT_NUMBER = $version"
     echo "OUTPUT_DIRECTORY = \"$out\""
 } | doxygen -
-# Pages of sections, structs and functions; Doxygen writes one for each member and value too. They
-# have the version for a date, so that they are the same each time, a name line that `apropos` reads,
-# and no text that begins with an apostrophe, which troff takes for a request.
+# Pages of sections, structs and functions; Doxygen writes one for each member and value too.
 mkdir "$out/man3"
 for page in "$out"/man/man3/dm_*.3; do
     name=${page##*/}
-    name=${name%.3}
-    sed -e "s|^\(\.TH \"[^\"]*\" 3\) \"[^\"]*\"|\1 \"\"|" -e "s|^'|\\\\\\&'|" \
-        -e "/^\.SH NAME/,/^\.SH/s|^$name *\$|$name \\\\- struct of libdiffusion|" "$page" \
-        >"$out/man3/$name.3"
+    awk -v name="${name%.3}" -f docs/reference/man.awk "$page" >"$out/man3/$name"
 done
 rm -rf "$out/man"
