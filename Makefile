@@ -5,7 +5,7 @@ VERSION := $(shell sed -n 's/^.define DM_VERSION_[A-Z]* \([0-9]*\)$$/\1/p' inclu
 	| paste -s -d. -)
 SOVERSION := 0
 
-CC ?= cc
+include pkgconfig/system.mk
 BUILD ?= build
 OUT ?= out
 BLAS ?= openblas
@@ -21,22 +21,28 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -W
 # Neither changes a result; both let loops be vectorised. Never -ffast-math: it would change
 # the floating-point mode of the program that loads the library.
 MATH := -fno-math-errno -fno-trapping-math
-COMMON = -std=c11 -fPIC -pthread $(WARN) $(MATH) -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -MMD -MP
+COMMON = -std=c11 $(PIC) -pthread $(WARN) $(MATH) -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \
+	$(SYSTEM_FLAGS) -MMD -MP
 # Files do not depend on the folder in which they are built.
 REPRODUCIBLE := -ffile-prefix-map="$(CURDIR)"=.
 INTERNAL = -fvisibility=hidden -Ilib -Isrc -Iinclude
 
 $(if $(filter openblas blis none,$(BLAS)),,$(error BLAS is '$(BLAS)'; it must be openblas, blis or none))
-# BLIS comes without a pkg-config file on Debian: then the compiler must find it by itself.
-BLAS_PACKAGE := $(shell $(PKG_CONFIG) --exists $(BLAS) 2>/dev/null && echo $(BLAS))
-LIB_PACKAGES := $(if $(filter blis,$(BLAS)),$(BLAS_PACKAGE),$(filter-out none,$(BLAS))) zlib
+# What the library needs: packages of pkg-config, or, where a system has no such file (BLIS on
+# Debian, zlib of MinGW-w64), what the compiler finds by itself.
+NEEDED := $(filter-out none,$(BLAS)) zlib
+LIB_PACKAGES := $(foreach p,$(NEEDED),$(shell $(PKG_CONFIG) --exists $(p) 2>/dev/null && echo $(p)))
+has_header = $(shell echo '\#include <$(1)>' | $(CC) -E - >/dev/null 2>&1 && echo yes)
+PLAIN_zlib = $(if $(call has_header,zlib.h),-lz)
+PLAIN_blis = $(if $(call has_header,blis.h),-lblis)
+PLAIN_LIBS := $(foreach p,$(filter-out $(LIB_PACKAGES),$(NEEDED)),$(PLAIN_$(p)))
 EXAMPLE_PACKAGES := popt libpng
 TEST_PACKAGES := check
 BENCH_PACKAGES := jansson
 BLAS_DEFINE := -DDMI_BLAS_$(shell echo $(BLAS) | tr a-z A-Z)
 cflags_of = $(shell $(PKG_CONFIG) --cflags $(1) 2>/dev/null)
 libs_of = $(shell $(PKG_CONFIG) --libs $(1) 2>/dev/null)
-LIB_LIBS = $(call libs_of,$(LIB_PACKAGES))$(if $(filter blis,$(BLAS)),$(if $(BLAS_PACKAGE),, -lblis))
+LIB_LIBS = $(strip $(call libs_of,$(LIB_PACKAGES)) $(PLAIN_LIBS))
 
 # Compiles one file with the flags of its kind; a second argument is printed.
 define compile
@@ -51,9 +57,8 @@ all: library examples
 # ---- packages that are needed ----
 
 missing_of = $(shell for p in $(1); do $(PKG_CONFIG) --exists $$p 2>/dev/null || echo $$p; done)
-MISSING_library = $(strip $(call missing_of,$(LIB_PACKAGES)) $(shell \
-	[ '$(BLAS)-$(BLAS_PACKAGE)' != blis- ] || \
-	echo '\#include <blis.h>' | $(CC) -E - >/dev/null 2>&1 || echo blis))
+MISSING_library = $(strip $(foreach p,$(filter-out $(LIB_PACKAGES),$(NEEDED)),\
+	$(if $(PLAIN_$(p)),,$(p))))
 MISSING_examples = $(strip $(call missing_of,$(EXAMPLE_PACKAGES)))
 MISSING_tests = $(strip $(call missing_of,$(TEST_PACKAGES)))
 MISSING_bench = $(strip $(call missing_of,$(BENCH_PACKAGES)))
@@ -70,12 +75,11 @@ $(NEEDS): need-%:
 
 # Kernels are compiled once for each instruction set; the best one that the processor has is chosen
 # when a context is created.
-ARCH := $(shell $(CC) -dumpmachine | cut -d- -f1)
 ifeq ($(ARCH),x86_64)
 ISAS := base v3 v4
 ISA_base := -ffp-contract=off
-ISA_v3 := -march=x86-64-v3 -ffp-contract=fast
-ISA_v4 := -march=x86-64-v4 -mprefer-vector-width=512 -ffp-contract=fast
+ISA_v3 := -march=x86-64-v3 -ffp-contract=fast $(ISA_SYSTEM)
+ISA_v4 := -march=x86-64-v4 -mprefer-vector-width=512 -ffp-contract=fast $(ISA_SYSTEM)
 else
 ISAS := base
 ISA_base := -ffp-contract=fast
@@ -96,11 +100,8 @@ LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/%.o) \
 	$(foreach i,$(ISAS),$(KERNEL_SRC:%.c=$(BUILD)/obj/%.$(i).o))
 
 STATIC := $(BUILD)/libdiffusion.a
-SHARED := $(BUILD)/libdiffusion.so.$(VERSION)
-SHARED_LINKS := $(BUILD)/libdiffusion.so.$(SOVERSION) $(BUILD)/libdiffusion.so
-LD_SHARED := -shared -Wl,-soname,libdiffusion.so.$(SOVERSION) \
-	-Wl,--version-script=src/libdiffusion.map -Wl,--no-undefined -Wl,-z,relro -Wl,-z,now \
-	-Wl,-z,noexecstack
+SHARED := $(BUILD)/$(SHARED_NAME)
+SHARED_LINKS := $(SHARED_LINK_NAMES:%=$(BUILD)/%)
 
 # The compiler and its flags, rewritten only when they change: then everything is compiled again.
 FLAGS_FILE := $(BUILD)/flags
@@ -135,13 +136,15 @@ $(SHARED): $(LIB_OBJ) src/libdiffusion.map $(FLAGS_FILE)
 	$(SAY) LD $@
 	$(Q)$(CC) -pthread $(CFLAGS) $(LDFLAGS) $(LD_SHARED) $(LIB_OBJ) $(LIB_LIBS) -lm -o $@
 
-$(SHARED_LINKS): $(SHARED)
+# On Windows the linker writes the import library.
+$(filter-out %.dll.a,$(SHARED_LINKS)): $(SHARED)
 	$(Q)ln -sf $(<F) $@
+$(filter %.dll.a,$(SHARED_LINKS)): $(SHARED) ;
 
 # ---- examples: they see only the public header and the shared library ----
 
 EXAMPLES := demo train_cifar10 sample distance evaluate step_loop walkthrough
-EXAMPLE_BIN := $(EXAMPLES:%=$(BUILD)/%)
+EXAMPLE_BIN := $(EXAMPLES:%=$(BUILD)/%$(EXE))
 EXAMPLE_SRC := $(filter-out $(EXAMPLES:%=examples/%.c),$(wildcard examples/*.c))
 EXAMPLE_COMMON := $(EXAMPLE_SRC:%.c=$(BUILD)/obj/%.o)
 
@@ -151,10 +154,10 @@ examples: $(EXAMPLE_BIN)
 $(BUILD)/obj/examples/%.o: examples/%.c $(FLAGS_FILE) | need-examples
 	$(call compile,-Iinclude $(CFLAGS) $(call cflags_of,$(EXAMPLE_PACKAGES)))
 
-$(EXAMPLE_BIN): $(BUILD)/%: $(BUILD)/obj/examples/%.o $(EXAMPLE_COMMON) $(SHARED_LINKS)
+$(EXAMPLE_BIN): $(BUILD)/%$(EXE): $(BUILD)/obj/examples/%.o $(EXAMPLE_COMMON) $(SHARED_LINKS)
 	$(SAY) LD $@
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $< $(EXAMPLE_COMMON) -L$(BUILD) -ldiffusion \
-	-Wl,-rpath,'$$ORIGIN' $(call libs_of,$(EXAMPLE_PACKAGES)) -lm -o $@
+	$(RPATH_ORIGIN) $(call libs_of,$(EXAMPLE_PACKAGES)) -lm -o $@
 
 .PHONY: demo
 demo: deps

@@ -71,7 +71,9 @@ extern "C" {
 /* The header's version for #if: MAJOR * 1000000 + MINOR * 1000 + PATCH. */
 #define DM_VERSION (DM_VERSION_MAJOR * 1000000 + DM_VERSION_MINOR * 1000 + DM_VERSION_PATCH)
 
-#if defined(__GNUC__) && !defined(_WIN32)
+#if defined(_WIN32) && defined(DM_BUILDS_DLL)
+#define DM_API __declspec(dllexport)
+#elif defined(__GNUC__) && !defined(_WIN32)
 #define DM_API __attribute__((visibility("default")))
 #else
 #define DM_API

@@ -31,8 +31,7 @@ $(REFERENCE)/html/index.html: include/diffusion.h $(wildcard docs/reference/*)
 	$(SAY) DOXYGEN $(REFERENCE)
 	$(Q)sh docs/reference/make.sh "$(VERSION)" $(REFERENCE)
 
-# Libraries of a static build that have no pkg-config file.
-PRIVATE_LIBS := $(if $(filter blis,$(BLAS)),$(if $(BLAS_PACKAGE),,-lblis ))-lm -pthread
+PRIVATE_LIBS := $(strip $(PLAIN_LIBS) -lm -pthread)
 write_pc = sh pkgconfig/write-pc.sh "$(PREFIX)" "$(libdir)" "$(includedir)" "$(VERSION)" \
 	"$(strip $(LIB_PACKAGES))" "$(PRIVATE_LIBS)"
 

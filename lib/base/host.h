@@ -65,9 +65,16 @@ int32_t dmi_reserve(dmi_host *host, void *array, size_t *capacity, size_t count,
 /* NULL is accepted. */
 void dmi_free(dmi_host *host, void *pointer);
 
+/* The format that the compiler checks; MinGW-w64 has one of Windows besides. */
+#if defined(__MINGW32__)
+#define DMI_PRINTF gnu_printf
+#else
+#define DMI_PRINTF printf
+#endif
+
 /* Writes the error text and returns `status`: return dmi_fail(host, DMI_ERROR_IO, ...). */
 int32_t dmi_fail(dmi_host *host, int32_t status, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+    __attribute__((format(DMI_PRINTF, 3, 4)));
 #ifdef DMI_ANALYSIS
 /* Static analysis sees one file at a time: this tells it that `status` is not 0, so that what the
  * function would have written is not used. */
@@ -78,6 +85,6 @@ static inline int32_t dmi_not_ok(int32_t status) {
 #define dmi_fail(host, ...) dmi_not_ok(dmi_fail(host, __VA_ARGS__))
 #endif
 void dmi_log(dmi_host *host, int32_t level, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+    __attribute__((format(DMI_PRINTF, 3, 4)));
 
 #endif

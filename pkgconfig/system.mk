@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+# The compiler, and what differs between systems: names of libraries and flags of the linker.
+
+# HOST names the machine that the library is for, as a compiler for it does: x86_64-w64-mingw32,
+# aarch64-linux-gnu. Packages are then those that HOST-pkg-config knows, if there is one.
+HOST ?=
+ifneq ($(HOST),)
+CC := $(firstword $(foreach c,$(HOST)-gcc-posix $(HOST)-gcc,$(shell command -v $(c))) $(HOST)-gcc)
+AR := $(HOST)-ar
+PKG_CONFIG := $(or $(shell command -v $(HOST)-pkg-config),false)
+endif
+CC ?= cc
+
+TARGET := $(shell $(CC) -dumpmachine)
+ARCH := $(firstword $(subst -, ,$(TARGET)))
+SYSTEM := $(if $(findstring mingw,$(TARGET)),windows,$(if $(findstring darwin,$(TARGET)),macos,elf))
+
+PIC := -fPIC
+EXE :=
+SYSTEM_FLAGS :=
+ISA_SYSTEM :=
+RPATH_ORIGIN := -Wl,-rpath,'$$ORIGIN'
+
+ifeq ($(SYSTEM),elf)
+SHARED_NAME = libdiffusion.so.$(VERSION)
+SHARED_LINK_NAMES := libdiffusion.so.$(SOVERSION) libdiffusion.so
+LD_SHARED := -shared -Wl,-soname,libdiffusion.so.$(SOVERSION) \
+	-Wl,--version-script=src/libdiffusion.map -Wl,--no-undefined -Wl,-z,relro -Wl,-z,now \
+	-Wl,-z,noexecstack
+endif
+
+# The DLL exports what the header marks, and carries the runtime of the compiler.
+ifeq ($(SYSTEM),windows)
+PIC :=
+EXE := .exe
+SYSTEM_FLAGS := -D__USE_MINGW_ANSI_STDIO=1 -DDM_BUILDS_DLL
+RPATH_ORIGIN :=
+SHARED_NAME = libdiffusion-$(SOVERSION).dll
+SHARED_LINK_NAMES := libdiffusion.dll.a
+# gcc takes the stack for aligned to 32 bytes there where it spills wide registers, which it is not.
+ISA_SYSTEM := -Wa,-muse-unaligned-vector-move
+LD_SHARED = -shared -static-libgcc -Wl,--out-implib,$(BUILD)/libdiffusion.dll.a \
+	-Wl,-Bstatic -lwinpthread
+endif
+
+# Hidden visibility leaves the functions of the header.
+ifeq ($(SYSTEM),macos)
+RPATH_ORIGIN := -Wl,-rpath,@executable_path
+SHARED_NAME = libdiffusion.$(VERSION).dylib
+SHARED_LINK_NAMES = libdiffusion.$(SOVERSION).dylib libdiffusion.dylib
+LD_SHARED = -dynamiclib -install_name @rpath/libdiffusion.$(SOVERSION).dylib \
+	-current_version $(VERSION) -compatibility_version $(SOVERSION).0
+endif
