@@ -21,7 +21,7 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -W
 # Neither changes a result; both let loops be vectorised. Never -ffast-math: it would change
 # the floating-point mode of the program that loads the library.
 MATH := -fno-math-errno -fno-trapping-math
-COMMON = -std=c11 $(PIC) -pthread $(WARN) $(MATH) -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \
+COMMON = -std=c11 $(PIC) $(PTHREAD) $(WARN) $(MATH) -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \
 	$(SYSTEM_FLAGS) -MMD -MP
 # Files do not depend on the folder in which they are built.
 REPRODUCIBLE := -ffile-prefix-map="$(CURDIR)"=.
@@ -32,7 +32,7 @@ $(if $(filter openblas blis none,$(BLAS)),,$(error BLAS is '$(BLAS)'; it must be
 # Debian, zlib of MinGW-w64), what the compiler finds by itself.
 NEEDED := $(filter-out none,$(BLAS)) zlib
 LIB_PACKAGES := $(foreach p,$(NEEDED),$(shell $(PKG_CONFIG) --exists $(p) 2>/dev/null && echo $(p)))
-has_header = $(shell echo '\#include <$(1)>' | $(CC) -E - >/dev/null 2>&1 && echo yes)
+has_header = $(shell echo '\#include <$(1)>' | $(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo yes)
 PLAIN_zlib = $(if $(call has_header,zlib.h),-lz)
 PLAIN_blis = $(if $(call has_header,blis.h),-lblis)
 PLAIN_LIBS := $(foreach p,$(filter-out $(LIB_PACKAGES),$(NEEDED)),$(PLAIN_$(p)))
@@ -165,6 +165,7 @@ demo: deps
 	@$(BUILD)/demo --out $(OUT)/demo $(DEMO_OPTIONS)
 
 include pkgconfig/install.mk
+include examples/web/web.mk
 include tests/tests.mk
 include tests/abi/abi.mk
 include tests/versions/versions.mk

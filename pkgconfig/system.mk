@@ -13,9 +13,11 @@ CC ?= cc
 
 TARGET := $(shell $(CC) -dumpmachine)
 ARCH := $(firstword $(subst -, ,$(TARGET)))
-SYSTEM := $(if $(findstring mingw,$(TARGET)),windows,$(if $(findstring darwin,$(TARGET)),macos,elf))
+SYSTEM := $(strip $(if $(findstring mingw,$(TARGET)),windows,\
+	$(if $(findstring darwin,$(TARGET)),macos,$(if $(findstring wasm,$(TARGET)),wasm,elf))))
 
 PIC := -fPIC
+PTHREAD := -pthread
 EXE :=
 SYSTEM_FLAGS :=
 ISA_SYSTEM :=
@@ -50,4 +52,12 @@ SHARED_NAME = libdiffusion.$(VERSION).dylib
 SHARED_LINK_NAMES = libdiffusion.$(SOVERSION).dylib libdiffusion.dylib
 LD_SHARED = -dynamiclib -install_name @rpath/libdiffusion.$(SOVERSION).dylib \
 	-current_version $(VERSION) -compatibility_version $(SOVERSION).0
+endif
+
+# Only the static library, without threads: contexts with one thread work.
+ifeq ($(SYSTEM),wasm)
+PIC :=
+PTHREAD :=
+SHARED_NAME := none
+SHARED_LINK_NAMES :=
 endif
