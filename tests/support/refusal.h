@@ -6,7 +6,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/resource.h>
 
 #include "diffusion.h"
 
@@ -27,21 +26,5 @@ typedef struct test_untouched {
 test_untouched test_untouched_begin(const dm_context *context, const char *folder);
 /* Fails the test unless memory and folder are as they were. */
 void test_untouched_end(test_untouched *untouched);
-
-/* A folder on a disk with room for `bytes` only. Where mounting is not allowed, a limit on the size
- * of files replaces it: that ends `bytes` into any file, for the whole process. */
-typedef struct test_disk {
-    char folder[128]; /* there, and empty */
-    bool mounted;
-    struct rlimit before;
-    void (*handler)(int);
-} test_disk;
-
-/* With `mount` false, always by the limit. False where `mount` was requested and is not allowed. */
-bool test_disk_begin(test_disk *disk, size_t bytes, bool mount);
-/* Lifts the limit, so that the test can look; an unmounted disk's files are gone with
- * test_disk_end. */
-void test_disk_lift(test_disk *disk);
-void test_disk_end(test_disk *disk);
 
 #endif

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "support/cifar10.h"
+#include "support/disk.h"
 #include "support/refusal.h"
 #include "support/training.h"
 
