@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What the page calls: one small network that is trained on drawn shapes and sampled from, a step at
- * a time, so that the worker can answer messages in between. Compiled to WebAssembly by `make web`,
- * and natively by its test, which compares the two.
+/* What the page calls: one small network that is trained on drawn shapes and sampled from, a step
+ * at a time, so that the worker can answer messages in between. Compiled to WebAssembly by
+ * `make web`.
  *
  * Functions that can fail return 0, or -1, and web_error then has the reason. */
 #include "diffusion_web.h"
@@ -84,8 +84,7 @@ int web_begin(uint32_t seed, double learning_rate) {
     training.seed = seed;
     training.ema_decay[0] = 0.995;
     status = dm_schedule_create(&web.schedule, web.context, NULL);
-    if (!status)
-        status = dm_dataset_create_shapes(&web.shapes, web.context, SIZE, 20000, seed);
+    if (!status) status = dm_dataset_create_shapes(&web.shapes, web.context, SIZE, 20000, seed);
     if (!status) status = create_networks(seed);
     if (!status)
         status = dm_trainer_create(&web.trainer, web.unet, web.schedule, web.shapes, &training);
