@@ -21,7 +21,7 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -W
 # Neither changes a result; both let loops be vectorised. Never -ffast-math: it would change
 # the floating-point mode of the program that loads the library.
 MATH := -fno-math-errno -fno-trapping-math
-COMMON = -std=c11 $(PIC) $(PTHREAD) $(WARN) $(MATH) -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 \
+COMMON = -std=c11 $(PIC) $(PTHREAD) $(WARN) $(MATH) -D_GNU_SOURCE \
 	$(SYSTEM_FLAGS) -MMD -MP
 # Files do not depend on the folder in which they are built.
 REPRODUCIBLE := -ffile-prefix-map="$(CURDIR)"=.

@@ -19,7 +19,9 @@ SYSTEM := $(strip $(if $(findstring mingw,$(TARGET)),windows,\
 PIC := -fPIC
 PTHREAD := -pthread
 EXE :=
-SYSTEM_FLAGS :=
+# Where long has 32 bits, files are to have more than 2 GiB all the same.
+SYSTEM_FLAGS := $(if $(filter 4,$(shell echo __SIZEOF_LONG__ | $(CC) -E -P -)), \
+	-D_FILE_OFFSET_BITS=64)
 ISA_SYSTEM :=
 RPATH_ORIGIN := -Wl,-rpath,'$$ORIGIN'
 
@@ -35,7 +37,7 @@ endif
 ifeq ($(SYSTEM),windows)
 PIC :=
 EXE := .exe
-SYSTEM_FLAGS := -D__USE_MINGW_ANSI_STDIO=1 -DDM_BUILDS_DLL
+SYSTEM_FLAGS += -D__USE_MINGW_ANSI_STDIO=1 -DDM_BUILDS_DLL
 RPATH_ORIGIN :=
 SHARED_NAME = libdiffusion-$(SOVERSION).dll
 SHARED_LINK_NAMES := libdiffusion.dll.a
