@@ -149,6 +149,12 @@ class Ownership(Case):
 
 
 class Signals(Case):
+    def setUp(self):
+        super().setUp()
+        # A shell starts programs in the background with SIGINT ignored.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        self.addCleanup(signal.signal, signal.SIGINT, before)
+
     def interrupt_after(self, seconds):
         timer = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT))
         timer.start()
