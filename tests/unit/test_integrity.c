@@ -136,10 +136,10 @@ START_TEST(truncation) {
 }
 END_TEST
 
-/* With two channels, so that there are few bytes, of every tensor. */
+/* With four channels, so that there are few bytes, of every tensor. */
 START_TEST(truncation_at_every_length) {
     training_setup setup = training_default();
-    setup.channels = 2;
+    setup.channels = 4;
     truncate_to(&setup, 1);
 }
 END_TEST
@@ -148,7 +148,7 @@ START_TEST(all_flipped_bits_of_tensors) {
     training t;
     training_setup setup = training_default();
     size_t size;
-    setup.channels = 2;
+    setup.channels = 4;
     uint8_t *bytes = checkpoint_of_run(&setup, &size);
     training_prepare(&t, &setup);
     flip_data(&t, bytes, size, 1);
