@@ -24,6 +24,10 @@ SYSTEM_FLAGS := $(if $(filter 4,$(shell echo __SIZEOF_LONG__ | $(CC) -E -P -)), 
 	-D_FILE_OFFSET_BITS=64)
 ISA_SYSTEM :=
 RPATH_ORIGIN := -Wl,-rpath,'$$ORIGIN'
+# The x87 unit would keep more digits than a float has.
+ifneq ($(filter i386 i486 i586 i686,$(ARCH)),)
+SYSTEM_FLAGS += -msse2 -mfpmath=sse
+endif
 
 ifeq ($(SYSTEM),elf)
 SHARED_NAME = libdiffusion.so.$(VERSION)

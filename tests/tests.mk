@@ -7,22 +7,25 @@
 # from the list of files.
 TEST_SRC := $(wildcard tests/unit/test_*.c tests/golden/test_*.c)
 TEST_C := $(wildcard $(addprefix tests/,unit/*.c golden/*.c support/*.c))
+# The system calls that tests/support/system_calls.c can make fail.
+WRAPPED := open fcntl close fstat lstat fsync flock read pread pwrite pthread_create
+TEST_FLAGS :=
+ifeq ($(SYSTEM),windows)
+include tests/machines/windows.mk
+endif
 TEST_OBJ := $(TEST_C:%.c=$(BUILD)/obj/%.o)
 TEST_NAMES := $(basename $(notdir $(TEST_SRC)))
 SUITES := $(TEST_NAMES:test_%=%)
-RUNNER := $(BUILD)/run_tests
+RUNNER := $(BUILD)/run_tests$(EXE)
 
 $(BUILD)/obj/tests/%.o: tests/%.c $(FLAGS_FILE) | need-library need-tests
-	$(call compile,$(INTERNAL) -Itests $(CFLAGS) $(BLAS_DEFINE) \
+	$(call compile,$(INTERNAL) -Itests $(TEST_FLAGS) $(CFLAGS) $(BLAS_DEFINE) \
 	$(call cflags_of,$(LIB_PACKAGES) $(TEST_PACKAGES)))
 
 $(RUNNER).c: force
 	@mkdir -p $(@D)
 	@sh tests/tools/make_runner.sh $(TEST_NAMES) > $@.new
 	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
-
-# The system calls that tests/support/system_calls.c can make fail.
-WRAPPED := open fcntl close fstat lstat fsync flock read pread pwrite pthread_create
 
 $(RUNNER): $(RUNNER).c $(TEST_OBJ) $(STATIC)
 	$(SAY) LD $@
@@ -145,6 +148,10 @@ check-aarch64:
 	@MAKE="$(MAKE)" sh tests/tools/aarch64.sh $(BUILD)
 check-x86-levels: $(RUNNER)
 	@sh tests/tools/x86_levels.sh $(BUILD)
+# MACHINE=windows, aarch64, armhf, i386, musl or s390x: see tests/machines/check.sh.
+.PHONY: check-machine
+check-machine:
+	@MAKE="$(MAKE)" sh tests/machines/check.sh "$(MACHINE)" $(BUILD) $(subst $(comma), ,$(SUITE))
 # Each installed variant of the BLAS library, whatever the alternatives of the system select.
 check-blas: export DM_TEST_BUILD = $(BUILD)
 check-blas: $(RUNNER)
