@@ -60,6 +60,9 @@ class Browser:
             file.write(base64.b64decode(self.request("/screenshot")))
 
     def close(self):
+        """Ends the browser, and then the driver, which would leave it running."""
+        with urllib.request.urlopen(urllib.request.Request(self.url, method="DELETE"), timeout=60):
+            pass
         self.driver.terminate()
         self.driver.wait()
 
