@@ -191,6 +191,7 @@ make install           to PREFIX (/usr/local), below DESTDIR; make uninstall rem
 make install-lib       only the library and its manual pages
 make reference         the HTML reference in $(BUILD)/reference/html; needs doxygen
 make deb               Debian packages of the last commit, in $(OUT)/deb
+make web               a page that trains in a browser: $(OUT)/web/index.html; needs emcc
 make wheel             a Python wheel with a library of BLAS=none, in $(OUT)/wheel
 make dist              an archive of the last commit, its checksum, Meson's files: $(OUT)/dist
 make deps              installs missing packages; demo, check and the like do this too
@@ -216,6 +217,8 @@ make check-alloc       every public function with each of its allocations refuse
 make check-kill        saves that are killed at every call, failing calls, full disks    2 min
 make coverage          lines and branches that the tests run, by gcov; COVERAGE_FILES: details
 make check-i386        the library for 32-bit x86, as far as the tools are installed
+make check-web         the page for browsers, against a native build and in Chromium   5 min
+make check-machine     MACHINE=windows, aarch64, armhf, i386, musl or s390x: its tests
 make check-bindings    examples in other languages, or LANGUAGES=rust,go          3 min
 make check-packages    the same bytes in each folder, Meson, Debian packages           8 min
 make check-no-blas     a build with BLAS=none links no BLAS and runs in 20 MB of address space

@@ -148,6 +148,10 @@ check-aarch64:
 	@MAKE="$(MAKE)" sh tests/tools/aarch64.sh $(BUILD)
 check-x86-levels: $(RUNNER)
 	@sh tests/tools/x86_levels.sh $(BUILD)
+# The page for browsers: needs emcc, node and chromedriver.
+.PHONY: check-web
+check-web:
+	@MAKE="$(MAKE)" sh tests/web/check.sh "$(CC)" $(BUILD)
 # MACHINE=windows, aarch64, armhf, i386, musl or s390x: see tests/machines/check.sh.
 .PHONY: check-machine
 check-machine:

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The functions of diffusion_web.c that the page's worker and the test call. */
+/* The functions of diffusion_web.c, which the worker of the page and tests/web call. */
 #ifndef EXAMPLES_DIFFUSION_WEB_H
 #define EXAMPLES_DIFFUSION_WEB_H
 
