@@ -42,7 +42,7 @@ int scandir(const char *folder, struct dirent ***entries, int (*chosen)(const st
         larger[count++] = copy;
     }
     closedir(open_folder);
-    if (count > 0)
-        qsort(*entries, (size_t)count, sizeof **entries, (int (*)(const void *, const void *))compare);
+    typedef int (*compare_any)(const void *, const void *);
+    if (count > 0) qsort(*entries, (size_t)count, sizeof **entries, (compare_any)compare);
     return count;
 }

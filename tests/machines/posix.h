@@ -4,8 +4,8 @@
 #ifndef DM_TESTS_MACHINES_POSIX_H
 #define DM_TESTS_MACHINES_POSIX_H
 
-#include <dirent.h>
 #include <direct.h>
+#include <dirent.h>
 #include <io.h>
 #include <stddef.h>
 #include <stdlib.h>
