@@ -8,7 +8,6 @@
 
 #include <diffusion.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -30,14 +29,14 @@ static struct {
     dm_train_stats stats;
     float images[IMAGES * ELEMENTS];
     uint8_t colors[IMAGES * PIXELS * 4]; /* of the last images, RGBA */
-    char error[512];
 } web;
+static char error[512]; /* stays when the objects are destroyed */
 
-const char *web_error(void) { return web.error; }
+const char *web_error(void) { return error; }
 
 static int fail(dm_status status) {
     if (!status) return 0;
-    snprintf(web.error, sizeof web.error, "%s: %s", dm_status_name(status),
+    snprintf(error, sizeof error, "%s: %s", dm_status_name(status),
              web.context ? dm_context_error(web.context) : dm_status_message(status));
     return -1;
 }
@@ -73,7 +72,7 @@ int web_begin(uint32_t seed, double learning_rate) {
     dm_context_options context;
     dm_context_options_init(&context, sizeof context);
     context.threads = 1;
-    dm_status status = dm_context_create(&web.context, &context, web.error, sizeof web.error);
+    dm_status status = dm_context_create(&web.context, &context, error, sizeof error);
     if (status) return -1;
     dm_trainer_options training;
     dm_trainer_options_init(&training, sizeof training);
@@ -90,10 +89,7 @@ int web_begin(uint32_t seed, double learning_rate) {
         status = dm_trainer_create(&web.trainer, web.unet, web.schedule, web.shapes, &training);
     if (status) {
         fail(status);
-        char error[sizeof web.error];
-        memcpy(error, web.error, sizeof error);
         web_end();
-        memcpy(web.error, error, sizeof error);
         return -1;
     }
     dm_train_stats_init(&web.stats, sizeof web.stats);

@@ -1,21 +1,15 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Prints index.html with the files that its lines @@NAME@@ name, of one of the folders.
-# inline.sh FOLDER...
+# Prints index.html with the files that its lines @@NAME@@ name, from FOLDER or BUILT.
+# inline.sh FOLDER BUILT
 set -eu
-page=$1/index.html
 while IFS= read -r line; do
     case $line in
     @@*@@)
         name=${line#@@}
         name=${name%@@}
-        for folder in "$@"; do
-            if [ -f "$folder/$name" ]; then
-                cat "$folder/$name"
-                break
-            fi
-        done
+        if [ -f "$1/$name" ]; then cat "$1/$name"; else cat "$2/$name"; fi
         ;;
     *) printf '%s\n' "$line" ;;
     esac
-done <"$page"
+done <"$1/index.html"

@@ -14,6 +14,8 @@ let paused = false;
 let busy = false;        // sampling
 let sampledAt = 0;       // the training step of the last samples
 let losses = [];         // smoothed
+let lowest = Infinity;   // of them
+let highest = 0;
 let smoothed = 0;
 let stepsPerSecond = 0;
 let canvases = [];
@@ -77,7 +79,7 @@ function drawLoss() {
   pen.strokeStyle = style.getPropertyValue("--line");
   if (losses.length < 2) return;
   const left = 44, bottom = height - 20, top = 8;
-  const low = Math.min(...losses) * 0.95, high = Math.max(...losses) * 1.05;
+  const low = lowest * 0.95, high = highest * 1.05;
   const y = (loss) => bottom - (bottom - top) * Math.log(loss / low) / Math.log(high / low);
   for (const tick of [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2]) {
     if (tick < low || tick > high) continue;
@@ -109,6 +111,8 @@ function showTraining(message) {
     const keep = Math.min(AVERAGE, 1 - 1 / count); // a plain mean at first
     smoothed = keep * smoothed + (1 - keep) * loss;
     losses.push(smoothed);
+    lowest = Math.min(lowest, smoothed);
+    highest = Math.max(highest, smoothed);
   }
   const rate = message.losses.length / message.seconds;
   stepsPerSecond = stepsPerSecond ? 0.9 * stepsPerSecond + 0.1 * rate : rate;
@@ -123,6 +127,8 @@ function showTraining(message) {
 
 function begin() {
   losses = [];
+  lowest = Infinity;
+  highest = 0;
   smoothed = stepsPerSecond = sampledAt = 0;
   paused = busy = false;
   element("pause").textContent = "Pause";

@@ -37,5 +37,5 @@ $(WEB)/diffusion.js: $(WEB)/zlib/libz.a force
 
 $(OUT)/web/index.html: $(WEB)/diffusion.js $(wildcard examples/web/*)
 	@mkdir -p $(@D)
-	@sh examples/web/inline.sh examples/web $(WEB) > $@
+	@sh examples/web/inline.sh examples/web $(WEB) > $@.new && mv $@.new $@
 	@echo "web: $@"
