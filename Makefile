@@ -13,6 +13,7 @@ PKG_CONFIG ?= pkg-config
 CFLAGS ?= -O3 -g
 V ?= 0
 Q := $(if $(filter 1,$(V)),,@)
+comma := ,
 SAY = @printf '  %-7s %s\n'
 MAKEFLAGS += --no-print-directory
 

@@ -72,7 +72,6 @@ check-build: library examples
 
 # All suites, or the ones in SUITE, separated by spaces or commas; with EXHAUSTIVE=1 also tests of
 # many minutes.
-comma := ,
 test-run: export DM_TEST_BUILD = $(BUILD)
 test-run: export CK_EXCLUDE_TAGS = $(if $(EXHAUSTIVE),,exhaustive)
 test-run: $(RUNNER)

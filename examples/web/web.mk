@@ -8,22 +8,16 @@ EMCC_ENV := NODE_PATH=/usr/share/nodejs:$(NODE_PATH)
 WEB_CFLAGS := -O3 -msimd128
 WEB_FUNCTIONS = $(shell sed -n 's/^[a-z].*[ *]\(web_[a-z_]*\)[^a-z_].*/_\1/p' \
 	examples/web/diffusion_web.h)
-ZLIB_PARTS := adler32 crc32 deflate inflate inftrees inffast trees zutil
-comma := ,
 empty :=
 space := $(empty) $(empty)
 
 .PHONY: web
 web: $(OUT)/web/index.html
 
-# Emscripten has no zlib without its own download, so Debian's source is compiled.
-$(WEB)/zlib/libz.a: pkgconfig/debian-source.sh
-	@mkdir -p $(@D)
-	@sh pkgconfig/debian-source.sh zlib $(WEB)/source
+# Emscripten has no zlib without its own download.
+$(WEB)/zlib/libz.a: pkgconfig/build-zlib.sh pkgconfig/debian-source.sh
 	$(SAY) ZLIB $@
-	$(Q)cp $(WEB)/source/zlib/zlib.h $(WEB)/source/zlib/zconf.h $(@D)
-	$(Q)cd $(@D) && $(EMCC_ENV) $(EMCC) $(WEB_CFLAGS) -c \
-	$(ZLIB_PARTS:%=$(abspath $(WEB))/source/zlib/%.c) && rm -f libz.a && emar rcs libz.a *.o
+	$(Q)$(EMCC_ENV) sh pkgconfig/build-zlib.sh "$(EMCC) $(WEB_CFLAGS)" emar $(@D)
 
 $(WEB)/diffusion.js: $(WEB)/zlib/libz.a force
 	@$(EMCC_ENV) $(MAKE) BUILD=$(WEB) CC=$(EMCC) AR=emar BLAS=none PKG_CONFIG=false \
