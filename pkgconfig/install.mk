@@ -63,11 +63,10 @@ install-lib: library $(if $(HAVE_DOXYGEN),reference)
 	install -m 644 $(BUILD)/diffusion_cdef.h $(call to_include)
 	install -m 644 $(STATIC) $(call to_lib)
 	install -m 755 $(SHARED) $(call to_lib)
-	ln -sf $(notdir $(SHARED)) $(call to_lib,/libdiffusion.so.$(SOVERSION))
-	ln -sf $(notdir $(SHARED)) $(call to_lib,/libdiffusion.so)
+	$(foreach l,$(SHARED_LINK_NAMES),ln -sf $(SHARED_NAME) $(call to_lib,/$(l)) &&) true
 	$(write_pc) > $(call to_lib,/pkgconfig/diffusion.pc)
-	sh pkgconfig/write-cmake.sh "$(libdir)" "$(includedir)" "$(VERSION)" "$(SOVERSION)" "$(BLAS)" \
-	$(POINTER_BYTES) $(call to_lib,/cmake/diffusion)
+	sh pkgconfig/write-cmake.sh "$(libdir)" "$(includedir)" "$(VERSION)" $(SHARED_NAME) \
+	$(firstword $(SHARED_LINK_NAMES)) "$(BLAS)" $(POINTER_BYTES) $(call to_lib,/cmake/diffusion)
 ifneq ($(HAVE_DOXYGEN),)
 	install -d "$(DESTDIR)$(mandir)/man3"
 	install -m 644 $(REFERENCE)/man3/*.3 "$(DESTDIR)$(mandir)/man3"
@@ -84,7 +83,8 @@ install-programs: $(INSTALLED_BIN)
 uninstall:
 	rm -f $(call to_include,/diffusion.h) $(call to_include,/diffusion_cdef.h) \
 	$(call to_include,/diffusion.hpp) $(call to_include,/diffusion)/*.hpp \
-	$(call to_lib,/libdiffusion.a) $(call to_lib)/libdiffusion.so* \
+	$(call to_lib,/libdiffusion.a) \
+	$(foreach n,$(SHARED_NAME) $(SHARED_LINK_NAMES),$(call to_lib,/$(n))) \
 	$(call to_lib,/pkgconfig/diffusion.pc) $(foreach p,$(INSTALLED),$(call program_of,$(p)))
 	rm -rf $(call to_lib,/cmake/diffusion)
 	rm -f "$(DESTDIR)$(mandir)/man3"/dm_*.3

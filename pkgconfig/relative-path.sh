@@ -8,9 +8,6 @@ while [ "${to#"$common"/}" = "$to" ] && [ "$to" != "$common" ]; do
     common=${common%/*}
     up=../$up
 done
-way=$up${to#"$common"}
-case $up in
-"") way=${way#/} ;;
-*) way=${up%/}${to#"$common"} ;;
-esac
+way=${up%/}${to#"$common"}
+[ -n "$up" ] || way=${way#/}
 printf '%s\n' "${way:-.}"
