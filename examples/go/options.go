@@ -11,7 +11,7 @@ type ContextOptions struct {
 	Threads     int32  // 1 to 256; 0, the default: one for each processor
 	MemoryLimit uint64 // bytes; 0, the default: none
 	Profile     bool   // measure for Context.ProfileRows
-	LargePages  bool   // ask the system for large pages for blocks of 4 MB and more
+	LargePages  bool   // request large pages for blocks of 4 MB and more
 	// Receives notes that are not errors. It may call nothing of its context. It may run in the
 	// goroutine of the garbage collector's finalizers. Default: nil, which drops them.
 	Log func(level LogLevel, message string)

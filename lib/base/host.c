@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Memory with a limit, error texts, the log and the clock. Layout of a block: what the allocator
- * gave begins with padding up to the alignment, then a block_header, then the caller's bytes. */
+/* Memory with a limit, error texts and the log. Layout of a block: what the allocator gave
+ * begins with padding up to the alignment, then a block_header, then the caller's bytes. */
 #include "base/host.h"
 
 #include <stdarg.h>

@@ -1,8 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Builds a program with the library as Meson's subproject, from an archive of this tree.
-# Not optimised, to save
-# time.  meson.sh WORK MAKE
+# Builds a program with the library as Meson's subproject, from an archive of this tree. Not
+# optimised, to save time.  meson.sh WORK MAKE
 set -eu
 for tool in meson ninja; do
     command -v $tool >/dev/null || { echo "install: meson: left out, no $tool"; exit 0; }

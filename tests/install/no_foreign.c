@@ -77,7 +77,7 @@ int main(void) {
     if (dm_context_create(&context, &options, error, sizeof error)) return 4;
     dm_status status = train(context);
     if (status) fprintf(stderr, "%s: %s\n", dm_status_name(status), dm_context_error(context));
-    if (requests) fprintf(stderr, "training steps asked for memory %d times\n", requests);
+    if (requests) fprintf(stderr, "training steps requested memory %d times\n", requests);
     dm_context_destroy(context);
     return status ? 1 : requests ? 5 : 0;
 }

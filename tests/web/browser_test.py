@@ -68,7 +68,8 @@ class Browser:
 
 
 # Of the page: the training step, the smoothed losses, and how much the pixels of image 0 differ.
-STEP = "Number((/step (\\d+)/.exec(document.getElementById('train-state').textContent) || [0, 0])[1])"
+STATE = "document.getElementById('train-state').textContent"
+STEP = f"Number((/step (\\d+)/.exec({STATE}) || [0, 0])[1])"
 DRAWN = "/drawn in/.test(document.getElementById('sample-state').textContent)"
 SPREAD = """(() => { const c = document.querySelector('#samples canvas');
     const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
@@ -116,7 +117,8 @@ def check(browser, page, out):
     browser.wait(f"{STEP} > {paused}", 60, "going on")
     browser.run("document.getElementById('restart').click()")
     browser.wait(f"{STEP} > 0 && {STEP} < {paused}", 60, "starting again")
-    error = browser.run("const e = document.getElementById('error'); return e.hidden ? '' : e.innerText")
+    error = browser.run("const e = document.getElementById('error');"
+                        "return e.hidden ? '' : e.innerText")
     if error:
         raise SystemExit("web: the page shows an error: " + error)
     return paused, first, last, len(solvers)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Asks pkg-config where the library is; without an answer the linker looks for -ldiffusion in its
+//! Finds the library through pkg-config; where that fails, the linker looks for -ldiffusion in its
 //! own folders. The folder is also passed on as DEP_DIFFUSION_LIBDIR, so that the build script of
 //! a dependent package can set a run-time search path for its tests and examples.
 use std::env;

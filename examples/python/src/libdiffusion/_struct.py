@@ -342,7 +342,7 @@ def _object(name: str, member: Member, settable: bool, dtype: Any) -> property:
 
 
 class Lazy:
-    """An array at an address that is valid while a callback runs; it is copied when asked for."""
+    """An array at an address that is valid while a callback runs; it is copied when it is read."""
 
     __slots__ = ("address", "shape", "dtype", "array")
 

@@ -222,7 +222,7 @@ def _seed(seed: int) -> int:
 
 
 def _saved(handle: Any, function: str, *arguments: Any) -> bytes:
-    """The bytes of a save function, which is asked for their number first."""
+    """The bytes of a save function, which is called for their number first."""
     size = ctypes.c_size_t()
     handle._core.call(function, *arguments, None, 0, ctypes.byref(size))
     buffer = np.empty(size.value, np.uint8)

@@ -288,7 +288,7 @@ pub(crate) fn images(count: u64, image: [i32; 3]) -> Result<Vec<f32>> {
     Ok(result)
 }
 
-/// Asks for the size, then for the bytes.
+/// Calls for the size, then for the bytes.
 pub(crate) fn save_to_memory(
     mut save: impl FnMut(*mut c_void, usize, *mut usize) -> Result<()>,
 ) -> Result<Vec<u8>> {

@@ -188,7 +188,7 @@ fn work_runs_on_the_caller_s_threads() {
                 scope.spawn(move || body(index));
             }
         });
-        // Index 0 is left out, and 1 asked for again.
+        // Index 0 is left out, and 1 requested again.
         body(count.min(2) - 1);
     });
     let options = ContextOptions { threads: 2, ..ContextOptions::default() };
