@@ -216,6 +216,7 @@ make check-x86-levels  kernels of other x86-64 processors under qemu-user
 make check-blas        products with each installed variant of the BLAS library
 make check-alloc       every public function with each of its allocations refused in turn 2 min
 make check-kill        saves that are killed at every call, failing calls, full disks    2 min
+make check-damage      every flipped bit, every length of a saved checkpoint            9 min
 make coverage          lines and branches that the tests run, by gcov; COVERAGE_FILES: details
 make check-i386        the library for 32-bit x86, as far as the tools are installed
 make check-web         the page for browsers, against a native build and in Chromium   5 min

@@ -70,8 +70,8 @@ check-build: library examples
 	@sh tests/tools/programs_io.sh $(BUILD)
 	@$(MAKE) fuzz-replay
 
-# All suites, or the ones in SUITE, separated by spaces or commas; with EXHAUSTIVE=1 also tests of
-# many minutes.
+# All suites, or the ones in SUITE, separated by spaces or commas, each a suite or suite/case; with
+# EXHAUSTIVE=1 also tests of many minutes.
 test-run: export DM_TEST_BUILD = $(BUILD)
 test-run: export CK_EXCLUDE_TAGS = $(if $(EXHAUSTIVE),,exhaustive)
 test-run: $(RUNNER)
@@ -94,6 +94,12 @@ VALGRIND_SUITES := base file file_names io_failures json random pool metadata st
 	trainer_options loss checkpoint_edges
 THREAD_SUITES := pool context trainer trainer_run sampler sampler_callbacks unet shared \
 	shared_callbacks weight_cache misuse float_mode
+
+# Every flipped bit and every length of a checkpoint.
+.PHONY: check-damage
+check-damage: deps
+	@$(MAKE) test-run EXHAUSTIVE=1 \
+	SUITE="$(addprefix integrity/,header even_bits odd_bits lengths)"
 
 .PHONY: sanitize tsan valgrind
 sanitize: export UBSAN_OPTIONS = print_stacktrace=1
@@ -139,7 +145,7 @@ check-all:
 	@$(MAKE) valgrind
 	@$(MAKE) fuzz FUZZ_SECONDS=$(ALL_FUZZ_SECONDS)
 	@$(MAKE) coverage
-	@$(MAKE) test-run SUITE=integrity EXHAUSTIVE=1
+	@$(MAKE) check-damage
 
 # The kernels of other processors, under qemu-user.
 .PHONY: check-aarch64 check-x86-levels check-blas check-no-blas

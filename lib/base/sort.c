@@ -2,6 +2,7 @@
 /* See sort.h. Heapsort (Williams 1964). */
 #include "base/sort.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -38,8 +39,15 @@ static void sift_down(const array *a, size_t root, size_t count) {
     }
 }
 
+static bool is_sorted(const array *a, size_t count) {
+    for (size_t i = 1; i < count; i++)
+        if (order(a, i - 1, i) > 0) return false;
+    return true;
+}
+
 void dmi_sort(void *items, size_t count, size_t size, dmi_compare compare) {
     const array a = {items, size, compare};
+    if (is_sorted(&a, count)) return;
     for (size_t root = count / 2; root > 0; root--) sift_down(&a, root - 1, count);
     for (size_t left = count; left > 1; left--) {
         swap(&a, 0, left - 1);

@@ -3,13 +3,16 @@
 # Runs suites of the test runner, JOBS (the number of processors) at a time, each under WRAPPER (an
 # emulator, valgrind) unless that is empty, and prints Check's result for each as it ends. Fails
 # where a suite fails or does not exist.
-#   run_suites.sh RUNNER 'WRAPPER...' suite...
+#   run_suites.sh RUNNER 'WRAPPER...' suite[/case]...
 set -eu
 if [ "$1" = --one ]; then
     runner=$2 wrapper=$3 suite=$4
+    case $suite in
+    */*) export CK_RUN_CASE="${suite#*/}" ;;
+    esac
     # The words of the wrapper are meant to be split.
     # shellcheck disable=SC2086
-    if output=$(CK_RUN_SUITE=$suite $wrapper "$runner" 2>&1) &&
+    if output=$(CK_RUN_SUITE=${suite%%/*} $wrapper "$runner" 2>&1) &&
         echo "$output" | grep -q 'Checks: [1-9]'; then
         echo "  $suite: $(echo "$output" | grep 'Checks: ')"
     else

@@ -81,9 +81,9 @@ END_TEST
 START_TEST(all_flipped_bits_of_the_header) { flip_header(1); }
 END_TEST
 
-/* The same with the bits behind the header. */
-static void flip_data(training *t, uint8_t *bytes, size_t size, size_t stride) {
-    for (size_t bit = 8 * header_end(bytes); bit < 8 * size; bit += stride) {
+/* The same with the bits behind the header, from the `first` of them on. */
+static void flip_data(training *t, uint8_t *bytes, size_t size, size_t first, size_t stride) {
+    for (size_t bit = 8 * header_end(bytes) + first; bit < 8 * size; bit += stride) {
         bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
         training_expect(t, resume(t, bytes, size), DM_ERROR_CHECKSUM, "tensor '|is damaged");
         bytes[bit / 8] ^= (uint8_t)(1u << bit % 8);
@@ -96,7 +96,7 @@ START_TEST(flipped_bits_of_tensors) {
     size_t size;
     uint8_t *bytes = checkpoint_of_run(&setup, &size);
     training_prepare(&t, &setup);
-    flip_data(&t, bytes, size, 9973); /* a prime: all bits of a float and all tensors are met */
+    flip_data(&t, bytes, size, 0, 9973); /* a prime: all bits of a float and all tensors are met */
     ck_assert_int_eq(resume(&t, bytes, size), DM_OK);
     /* The name of the tensor is told, and networks notice too. */
     dm_unet *unet;
@@ -144,18 +144,23 @@ START_TEST(truncation_at_every_length) {
 }
 END_TEST
 
-START_TEST(all_flipped_bits_of_tensors) {
+static void flip_every_second(size_t first) {
     training t;
     training_setup setup = training_default();
     size_t size;
     setup.channels = 4;
     uint8_t *bytes = checkpoint_of_run(&setup, &size);
     training_prepare(&t, &setup);
-    flip_data(&t, bytes, size, 1);
+    flip_data(&t, bytes, size, first, 2);
     ck_assert_int_eq(resume(&t, bytes, size), DM_OK);
     free(bytes);
     training_end(&t);
 }
+
+START_TEST(all_even_bits_of_tensors) { flip_every_second(0); }
+END_TEST
+
+START_TEST(all_odd_bits_of_tensors) { flip_every_second(1); }
 END_TEST
 
 /* ---- values ---- */
@@ -241,6 +246,15 @@ START_TEST(a_spoilt_state_is_not_saved) {
 }
 END_TEST
 
+/* A case of its own, so that several can run at once. */
+static TCase *exhaustive(const char *name, const TTest *test) {
+    TCase *tests = tcase_create(name);
+    tcase_set_timeout(tests, 1800);
+    tcase_set_tags(tests, "exhaustive");
+    tcase_add_test(tests, test);
+    return tests;
+}
+
 Suite *test_integrity_suite(void);
 Suite *test_integrity_suite(void) {
     Suite *suite = suite_create("integrity");
@@ -252,12 +266,9 @@ Suite *test_integrity_suite(void) {
     tcase_add_loop_test(tests, values_that_no_run_has, 0, VALUES);
     tcase_add_test(tests, a_spoilt_state_is_not_saved);
     suite_add_tcase(suite, tests);
-    TCase *all = tcase_create("all bits");
-    tcase_set_timeout(all, 1800);
-    tcase_set_tags(all, "exhaustive");
-    tcase_add_test(all, all_flipped_bits_of_the_header);
-    tcase_add_test(all, all_flipped_bits_of_tensors);
-    tcase_add_test(all, truncation_at_every_length);
-    suite_add_tcase(suite, all);
+    suite_add_tcase(suite, exhaustive("header", all_flipped_bits_of_the_header));
+    suite_add_tcase(suite, exhaustive("even_bits", all_even_bits_of_tensors));
+    suite_add_tcase(suite, exhaustive("odd_bits", all_odd_bits_of_tensors));
+    suite_add_tcase(suite, exhaustive("lengths", truncation_at_every_length));
     return suite;
 }
