@@ -3,47 +3,10 @@
 #include "image_read.h"
 
 #include <diffusion.h>
-#include <png.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 static const char of_network[] = "the network's images have";
-
-int read_image_size(const char *program, const char *path, int32_t *height, int32_t *width,
-                    int32_t *channels) {
-    png_image image = {.version = PNG_IMAGE_VERSION};
-    int bad = !png_image_begin_read_from_file(&image, path);
-    if (bad) fprintf(stderr, "%s: %s: %s\n", program, path, image.message);
-    *height = (int32_t)image.height;
-    *width = (int32_t)image.width;
-    *channels = image.format & PNG_FORMAT_FLAG_COLOR ? 3 : 1;
-    png_image_free(&image);
-    return bad;
-}
-
-uint8_t *read_pixels(const char *program, const char *path, int32_t height, int32_t width,
-                     int32_t channels, const char *expected) {
-    png_image image = {.version = PNG_IMAGE_VERSION};
-    png_color white = {255, 255, 255};
-    uint8_t *pixels = NULL;
-    if (!png_image_begin_read_from_file(&image, path)) {
-        fprintf(stderr, "%s: %s: %s\n", program, path, image.message);
-    } else if (image.width != (png_uint_32)width || image.height != (png_uint_32)height) {
-        fprintf(stderr, "%s: %s has %u x %u pixels; %s %d x %d\n", program, path,
-                (unsigned)image.width, (unsigned)image.height, expected, (int)width, (int)height);
-    } else {
-        image.format = channels == 1 ? PNG_FORMAT_GRAY : PNG_FORMAT_RGB;
-        pixels = malloc(PNG_IMAGE_SIZE(image));
-        if (!pixels || !png_image_finish_read(&image, &white, pixels, 0, NULL)) {
-            fprintf(stderr, "%s: %s: %s\n", program, path,
-                    pixels ? image.message : "out of memory");
-            free(pixels);
-            pixels = NULL;
-        }
-    }
-    png_image_free(&image);
-    return pixels;
-}
 
 int read_image(const char *program, const char *path, float *image, int32_t height, int32_t width,
                int32_t channels) {

@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
-#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -42,7 +41,8 @@ int output_print(output *o, const char *format, ...) {
 
 int output_flush(output *o) {
     if (o->error) return 1;
-    return fflush(o->file) ? fail(o, errno) : 0;
+    if (fflush(o->file)) return fail(o, errno);
+    return ferror(o->file) ? fail(o, EIO) : 0; /* a write before */
 }
 
 int output_sync(output *o) {
@@ -62,32 +62,26 @@ int output_replace(output *o, const char *path) {
 
 int output_failed(const output *o) { return o->error != 0; }
 
+/* Lets the buffer go nowhere, or fclose would try again to write what is left. */
+static void discard(FILE *file) {
+    int nowhere = open("/dev/null", O_WRONLY);
+    if (nowhere < 0) return;
+    dup2(nowhere, fileno(file));
+    close(nowhere);
+}
+
 int output_close(output *o, const char *program) {
     if (o->file) {
         output_flush(o);
         if (o->error && o->appended_at >= 0 && ftruncate(fileno(o->file), (off_t)o->appended_at))
             fprintf(stderr, "%s: %s: a part of a row is left at its end\n", program, o->path);
-        if (o->error) __fpurge(o->file); /* or fclose would try again to write what is left */
+        if (o->error) discard(o->file);
         if (fclose(o->file)) fail(o, errno);
         o->file = NULL;
     }
     if (!o->error) return 0;
     fprintf(stderr, "%s: %s: %s\n", program, o->path, strerror(o->error));
     return 1;
-}
-
-int write_file(const char *program, const char *path, const char *text, size_t size) {
-    char part[OUTPUT_PATH_SIZE];
-    output o;
-    if (snprintf(part, sizeof part, "%s.part", path) >= (int)sizeof part) {
-        fprintf(stderr, "%s: %s: %s\n", program, path, strerror(ENAMETOOLONG));
-        return 1;
-    }
-    if (!output_open(&o, part, "w")) {
-        if (fwrite(text, 1, size, o.file) != size) fail(&o, errno);
-        output_replace(&o, path);
-    }
-    return output_close(&o, program);
 }
 
 /* ---- standard streams ---- */

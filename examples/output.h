@@ -35,10 +35,6 @@ int output_failed(const output *o);
  * name that starts the message. A file that was never opened, all zero, is no failure. */
 int output_close(output *o, const char *program);
 
-/* Writes a whole file: beside `path` first, and renamed when it is complete. 1 after printing why
- * not. */
-int write_file(const char *program, const char *path, const char *text, size_t size);
-
 /* To be called before anything else opens a file. Opens /dev/null for each of the descriptors 0 to
  * 2 that is closed, so that no file gets a descriptor to which messages are printed; and has
  * standard output checked at exit: if not all of it was written, the program ends with status 1 and

@@ -236,34 +236,34 @@ static const char style[] =
     "figure img{display:block;max-width:100%;image-rendering:pixelated}"
     "figcaption,.note{color:#5a6473;font-size:.85rem}";
 
-int write_report(const char *program, const char *path, const char *folder, const char *title,
-                 const char *facts) {
-    char losses[OUTPUT_PATH_SIZE], *text = NULL;
-    size_t size = 0;
+static void write_page(FILE *f, const char *program, const char *folder, const char *title,
+                       const char *facts) {
+    char losses[OUTPUT_PATH_SIZE];
     curve c;
-    FILE *f = open_memstream(&text, &size);
-    int bad = !f;
-    if (f) {
-        snprintf(losses, sizeof losses, "%s/loss.csv", folder);
-        int unread = read_losses(&c, losses);
-        if (unread) warn(program, losses, unread);
-        fprintf(
-            f,
+    snprintf(losses, sizeof losses, "%s/loss.csv", folder);
+    int unread = read_losses(&c, losses);
+    if (unread) warn(program, losses, unread);
+    fprintf(f,
             "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><meta name='viewport' "
             "content='width=device-width'>"
             "<title>%s</title><style>%s</style></head><body>\n<h1>%s</h1>\n",
             title, style, title);
-        write_facts(f, facts);
-        write_curve(f, &c);
-        write_grids(f, program, folder);
-        fprintf(f, "</body></html>\n");
-        free(c.step);
-        free(c.loss);
-        bad = ferror(f);
-        bad |= fclose(f) != 0;
+    write_facts(f, facts);
+    write_curve(f, &c);
+    write_grids(f, program, folder);
+    fprintf(f, "</body></html>\n");
+    free(c.step);
+    free(c.loss);
+}
+
+int write_report(const char *program, const char *path, const char *folder, const char *title,
+                 const char *facts) {
+    char part[OUTPUT_PATH_SIZE + 8];
+    output o;
+    snprintf(part, sizeof part, "%s.part", path);
+    if (!output_open(&o, part, "w")) {
+        write_page(o.file, program, folder, title, facts);
+        output_replace(&o, path);
     }
-    if (bad) fprintf(stderr, "%s: %s: out of memory\n", program, path);
-    else bad = write_file(program, path, text, size);
-    free(text);
-    return bad;
+    return output_close(&o, program);
 }

@@ -32,11 +32,13 @@ int train_log_open(output *csv, const char *program, const char *path, uint64_t 
         snprintf(part, sizeof part, "%s.part", path);
         output_open(csv, part, "w");
         output_print(csv, "step,loss,gradient_norm,learning_rate,seconds\n");
-        if (old) unreadable = copy_rows(csv, old, done);
+        if (old) {
+            unreadable = copy_rows(csv, old, done);
+            (void)fclose(old); /* which was only read */
+        }
         if (unreadable) (void)remove(part); /* if it fails, an unfinished file is left */
         else output_replace(csv, path);
     }
-    if (old) (void)fclose(old); /* which was only read */
     if (unreadable) {
         fprintf(stderr, "%s: %s cannot be read: %s; move it away to continue without its rows\n",
                 program, path, strerror(unreadable));

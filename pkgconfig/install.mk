@@ -17,8 +17,11 @@ bindir = $(call below_prefix,$(BINDIR))
 mandir = $(call below_prefix,$(MANDIR))
 
 INSTALLED := train_cifar10 sample evaluate distance
-INSTALLED_BIN := $(INSTALLED:%=$(BUILD)/installed/%)
-program_of = "$(DESTDIR)$(bindir)/diffusion-$(subst _,-,$(1))"
+INSTALLED_BIN := $(INSTALLED:%=$(BUILD)/installed/%$(EXE))
+program_of = "$(DESTDIR)$(bindir)/diffusion-$(subst _,-,$(1))$(EXE)"
+# Windows looks for libraries beside the program.
+shareddir = $(if $(filter windows,$(SYSTEM)),$(bindir),$(libdir))
+to_shared = "$(DESTDIR)$(shareddir)$(1)"
 to_lib = "$(DESTDIR)$(libdir)$(1)"
 to_include = "$(DESTDIR)$(includedir)$(1)"
 
@@ -41,13 +44,15 @@ $(BUILD)/diffusion-uninstalled.pc: pkgconfig/diffusion.pc.in pkgconfig/write-pc.
 
 # The programs again, since they find the library by the way from BINDIR to LIBDIR, which are known
 # only now.
-$(INSTALLED_BIN): $(BUILD)/installed/%: $(BUILD)/obj/examples/%.o $(EXAMPLE_COMMON) \
+$(INSTALLED_BIN): $(BUILD)/installed/%$(EXE): $(BUILD)/obj/examples/%.o $(EXAMPLE_COMMON) \
 		$(SHARED_LINKS) force
 	@mkdir -p $(@D)
 	$(SAY) LD $@
-	$(Q)runpath=$$(sh pkgconfig/runpath.sh "$(bindir)" "$(libdir)" "$(LDCONFIG)") && \
+	$(Q)runpath=$$([ $(SYSTEM) = windows ] || \
+	sh pkgconfig/runpath.sh "$(bindir)" "$(libdir)" "$(LDCONFIG)") && \
 	$(CC) $(CFLAGS) $(LDFLAGS) $< $(EXAMPLE_COMMON) -L$(BUILD) -ldiffusion \
-	$${runpath:+-Xlinker -rpath -Xlinker "$$runpath"} $(call libs_of,$(EXAMPLE_PACKAGES)) -lm -o $@
+	$${runpath:+-Xlinker -rpath -Xlinker "$$runpath"} $(call libs_of,$(EXAMPLE_PACKAGES)) \
+	$(EXE_LIBS) -lm -o $@
 
 POINTER_BYTES = $(shell echo __SIZEOF_POINTER__ | $(CC) -E -P -)
 
@@ -62,29 +67,37 @@ install-lib: library $(if $(HAVE_DOXYGEN),reference)
 	sh pkgconfig/make-cdef.sh include/diffusion.h > $(BUILD)/diffusion_cdef.h
 	install -m 644 $(BUILD)/diffusion_cdef.h $(call to_include)
 	install -m 644 $(STATIC) $(call to_lib)
-	install -m 755 $(SHARED) $(call to_lib)
+	install -d $(call to_shared)
+	install -m 755 $(SHARED) $(call to_shared)
+ifeq ($(SYSTEM),windows)
+	install -m 644 $(SHARED_LINKS) $(call to_lib)
+else
 	$(foreach l,$(SHARED_LINK_NAMES),ln -sf $(SHARED_NAME) $(call to_lib,/$(l)) &&) true
+endif
 	$(write_pc) > $(call to_lib,/pkgconfig/diffusion.pc)
-	sh pkgconfig/write-cmake.sh "$(libdir)" "$(includedir)" "$(VERSION)" $(SHARED_NAME) \
-	$(firstword $(SHARED_LINK_NAMES)) "$(BLAS)" $(POINTER_BYTES) $(call to_lib,/cmake/diffusion)
+	sh pkgconfig/write-cmake.sh "$(libdir)" "$(includedir)" "$(VERSION)" \
+	"$(shareddir)/$(SHARED_NAME)" $(firstword $(SHARED_LINK_NAMES)) "$(BLAS)" $(POINTER_BYTES) \
+	$(call to_lib,/cmake/diffusion)
 ifneq ($(HAVE_DOXYGEN),)
 	install -d "$(DESTDIR)$(mandir)/man3"
 	install -m 644 $(REFERENCE)/man3/*.3 "$(DESTDIR)$(mandir)/man3"
 else
 	@echo "install-lib: left out the manual pages, since there is no doxygen"
 endif
-	@[ -n "$(DESTDIR)" ] || sh pkgconfig/update-loader.sh "$(LDCONFIG)" "$(libdir)"
+	@[ -n "$(DESTDIR)" ] || [ $(SYSTEM) != elf ] || \
+	sh pkgconfig/update-loader.sh "$(LDCONFIG)" "$(libdir)"
 
 install-programs: $(INSTALLED_BIN)
 	install -d "$(DESTDIR)$(bindir)"
-	$(foreach p,$(INSTALLED),install -m 755 $(BUILD)/installed/$(p) $(call program_of,$(p)) &&) true
+	$(foreach p,$(INSTALLED),install -m 755 $(BUILD)/installed/$(p)$(EXE) $(call program_of,$(p)) \
+	&&) true
 
 # Folders that other packages use too are removed only where they are empty.
 uninstall:
 	rm -f $(call to_include,/diffusion.h) $(call to_include,/diffusion_cdef.h) \
 	$(call to_include,/diffusion.hpp) $(call to_include,/diffusion)/*.hpp \
 	$(call to_lib,/libdiffusion.a) \
-	$(foreach n,$(SHARED_NAME) $(SHARED_LINK_NAMES),$(call to_lib,/$(n))) \
+	$(call to_shared,/$(SHARED_NAME)) $(foreach n,$(SHARED_LINK_NAMES),$(call to_lib,/$(n))) \
 	$(call to_lib,/pkgconfig/diffusion.pc) $(foreach p,$(INSTALLED),$(call program_of,$(p)))
 	rm -rf $(call to_lib,/cmake/diffusion)
 	rm -f "$(DESTDIR)$(mandir)/man3"/dm_*.3

@@ -2,12 +2,14 @@
 # The compiler, and what differs between systems: names of libraries and flags of the linker.
 
 # HOST names the machine that the library is for, as a compiler for it does: x86_64-w64-mingw32,
-# aarch64-linux-gnu. Packages are then those that HOST-pkg-config knows, if there is one.
+# aarch64-linux-gnu. Packages are then those that HOST-pkg-config knows, if there is one, or those
+# in the folders of PKG_CONFIG_LIBDIR.
 HOST ?=
 ifneq ($(HOST),)
 CC := $(firstword $(foreach c,$(HOST)-gcc-posix $(HOST)-gcc,$(shell command -v $(c))) $(HOST)-gcc)
 AR := $(HOST)-ar
-PKG_CONFIG := $(or $(shell command -v $(HOST)-pkg-config),false)
+PKG_CONFIG := $(or $(shell command -v $(HOST)-pkg-config),\
+	$(if $(PKG_CONFIG_LIBDIR),pkg-config,false))
 endif
 CC ?= cc
 
@@ -19,14 +21,16 @@ SYSTEM := $(strip $(if $(findstring mingw,$(TARGET)),windows,\
 PIC := -fPIC
 PTHREAD := -pthread
 EXE :=
+EXE_LIBS :=
 # Where long has 32 bits, files are to have more than 2 GiB all the same.
 SYSTEM_FLAGS := $(if $(filter 4,$(shell echo __SIZEOF_LONG__ | $(CC) -E -P -)), \
 	-D_FILE_OFFSET_BITS=64)
 ISA_SYSTEM :=
 RPATH_ORIGIN := -Wl,-rpath,'$$ORIGIN'
-# The x87 unit would keep more digits than a float has.
+# The x87 unit would keep more digits than a float has. gcc notes with each struct that has a 64-bit
+# atomic how an old version placed it.
 ifneq ($(filter i386 i486 i586 i686,$(ARCH)),)
-SYSTEM_FLAGS += -msse2 -mfpmath=sse
+SYSTEM_FLAGS += -msse2 -mfpmath=sse -Wno-psabi
 endif
 
 ifeq ($(SYSTEM),elf)
@@ -41,6 +45,7 @@ endif
 ifeq ($(SYSTEM),windows)
 PIC :=
 EXE := .exe
+EXE_LIBS := -static-libgcc -Wl,-Bstatic -lwinpthread -Wl,-Bdynamic
 SYSTEM_FLAGS += -D__USE_MINGW_ANSI_STDIO=1 -DDM_BUILDS_DLL
 RPATH_ORIGIN :=
 SHARED_NAME = libdiffusion-$(SOVERSION).dll

@@ -10,8 +10,14 @@ TEST_C := $(wildcard $(addprefix tests/,unit/*.c golden/*.c support/*.c))
 # The system calls that tests/support/system_calls.c can make fail.
 WRAPPED := open fcntl close fstat lstat fsync flock read pread pwrite pthread_create
 TEST_FLAGS :=
+TEST_LDFLAGS :=
 ifeq ($(SYSTEM),windows)
 include tests/machines/windows.mk
+else ifneq ($(SYSTEM_FLAGS),$(subst -D_FILE_OFFSET_BITS,,$(SYSTEM_FLAGS)))
+# There these calls have a name for large files.
+LARGE := open fcntl fstat lstat pread pwrite
+WRAPPED := $(filter-out $(LARGE),$(WRAPPED)) $(LARGE:%=%64)
+TEST_FLAGS += $(foreach w,$(LARGE),-D__wrap_$(w)=__wrap_$(w)64 -D__real_$(w)=__real_$(w)64)
 endif
 TEST_OBJ := $(TEST_C:%.c=$(BUILD)/obj/%.o)
 TEST_NAMES := $(basename $(notdir $(TEST_SRC)))
@@ -29,8 +35,8 @@ $(RUNNER).c: force
 
 $(RUNNER): $(RUNNER).c $(TEST_OBJ) $(STATIC)
 	$(SAY) LD $@
-	$(Q)$(CC) -std=c11 $(CFLAGS) $(call cflags_of,$(TEST_PACKAGES)) $< $(TEST_OBJ) $(STATIC) \
-	$(WRAPPED:%=-Wl,--wrap=%) $(LIB_LIBS) $(call libs_of,$(TEST_PACKAGES)) -lm -pthread -o $@
+	$(Q)$(CC) -std=c11 $(CFLAGS) $(LDFLAGS) $(TEST_LDFLAGS) \
+	$(call cflags_of,$(TEST_PACKAGES)) $< $(TEST_OBJ) $(STATIC) $(WRAPPED:%=-Wl,--wrap=%) $(LIB_LIBS) $(call libs_of,$(TEST_PACKAGES)) -lm -pthread -o $@
 
 .PHONY: check check-quick check-source check-layers check-build test-run
 ifdef SUITE
@@ -123,12 +129,18 @@ check-bindings: deps
 	@$(MAKE) library $(BUILD)/walkthrough
 	@MAKE="$(MAKE)" sh tests/tools/bindings.sh $(BUILD) $(subst $(comma), ,$(LANGUAGES))
 
+# The same, each on a system that has just the packages that its README names.
+.PHONY: check-clean-systems
+check-clean-systems:
+	@MAKE="$(MAKE)" sh tests/tools/clean_systems.sh $(BUILD) $(subst $(comma), ,$(LANGUAGES))
+
 # What is made for packagers; parts whose tools are missing are left out.
 .PHONY: check-packages
 check-packages: deps
 	@MAKE="$(MAKE)" sh tests/tools/reproducible.sh $(BUILD)
 	@sh tests/install/meson.sh $(BUILD)/tmp "$(MAKE)"
 	@$(MAKE) deb OUT=$(BUILD)/tmp
+	@MAKE="$(MAKE)" sh tests/install/wheel.sh $(BUILD)/tmp
 
 # All proofs that need no other processor. The tools that check-static, fuzz and coverage need must
 # be installed.
@@ -148,9 +160,7 @@ check-all:
 	@$(MAKE) check-damage
 
 # The kernels of other processors, under qemu-user.
-.PHONY: check-aarch64 check-x86-levels check-blas check-no-blas
-check-aarch64:
-	@MAKE="$(MAKE)" sh tests/tools/aarch64.sh $(BUILD)
+.PHONY: check-x86-levels check-blas check-no-blas
 check-x86-levels: $(RUNNER)
 	@sh tests/tools/x86_levels.sh $(BUILD)
 # The page for browsers: needs emcc, node and chromedriver.

@@ -23,13 +23,9 @@ quietly() {
 
 command -v python3 >/dev/null 2>&1 || missing "no python3"
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 9))' || missing "no python3 from 3.9 on"
-command -v pkg-config >/dev/null 2>&1 || missing "no pkg-config"
 
-PKG_CONFIG_PATH=$prefix/lib/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
-libdir=$(PKG_CONFIG_PATH=$PKG_CONFIG_PATH pkg-config --variable=libdir diffusion)
-includedir=$(PKG_CONFIG_PATH=$PKG_CONFIG_PATH pkg-config --variable=includedir diffusion)
-LD_LIBRARY_PATH=$libdir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
-LIBDIFFUSION_HEADER=$includedir/diffusion.h
+LD_LIBRARY_PATH=$prefix/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}
+LIBDIFFUSION_HEADER=$prefix/include/diffusion.h
 PYTHONPYCACHEPREFIX=$work/pycache
 PIP_DISABLE_PIP_VERSION_CHECK=1
 export LD_LIBRARY_PATH LIBDIFFUSION_HEADER PYTHONPYCACHEPREFIX PIP_DISABLE_PIP_VERSION_CHECK

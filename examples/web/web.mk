@@ -15,16 +15,16 @@ space := $(empty) $(empty)
 web: $(OUT)/web/index.html
 
 # Emscripten has no zlib without its own download.
-$(WEB)/zlib/libz.a: pkgconfig/build-zlib.sh pkgconfig/debian-source.sh
+$(WEB)/needed/lib/libz.a: pkgconfig/build-needed.sh pkgconfig/debian-source.sh
 	$(SAY) ZLIB $@
-	$(Q)$(EMCC_ENV) sh pkgconfig/build-zlib.sh "$(EMCC) $(WEB_CFLAGS)" emar $(@D)
+	$(Q)$(EMCC_ENV) sh pkgconfig/build-needed.sh "$(EMCC) $(WEB_CFLAGS)" emar $(WEB)/needed zlib
 
-$(WEB)/diffusion.js: $(WEB)/zlib/libz.a force
+$(WEB)/diffusion.js: $(WEB)/needed/lib/libz.a force
 	@$(EMCC_ENV) $(MAKE) BUILD=$(WEB) CC=$(EMCC) AR=emar BLAS=none PKG_CONFIG=false \
-	CFLAGS="$(WEB_CFLAGS)" CPPFLAGS=-I$(WEB)/zlib $(WEB)/libdiffusion.a
+	CFLAGS="$(WEB_CFLAGS)" CPPFLAGS=-I$(WEB)/needed/include $(WEB)/libdiffusion.a
 	$(SAY) EMCC $@
 	$(Q)$(EMCC_ENV) $(EMCC) -std=c11 $(WEB_CFLAGS) -Iinclude examples/web/diffusion_web.c \
-	$(WEB)/libdiffusion.a $(WEB)/zlib/libz.a -o $@ -sMODULARIZE -sEXPORT_NAME=createDiffusion \
+	$(WEB)/libdiffusion.a $(WEB)/needed/lib/libz.a -o $@ -sMODULARIZE -sEXPORT_NAME=createDiffusion \
 	-sSINGLE_FILE -sENVIRONMENT=worker,node -sALLOW_MEMORY_GROWTH \
 	-sEXPORTED_FUNCTIONS=_malloc,_free,$(subst $(space),$(comma),$(strip $(WEB_FUNCTIONS))) \
 	-sEXPORTED_RUNTIME_METHODS=UTF8ToString,stringToUTF8,lengthBytesUTF8

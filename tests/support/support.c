@@ -91,6 +91,14 @@ const char *test_folder(void) {
     return path;
 }
 
+void test_has_reason(const char *error_text, const char *part, int error) {
+    char want[200];
+    const size_t length = strlen(part);
+    const bool has_reason = length >= 2 && strcmp(part + length - 2, ": ") == 0;
+    snprintf(want, sizeof want, "%s%s", part, has_reason ? strerror(error) : "");
+    ck_assert_msg(strstr(error_text, want) != NULL, "'%s' lacks '%s'", error_text, want);
+}
+
 char *test_folder_new(void) {
     char *folder = strdup(test_folder());
     ck_assert_ptr_nonnull(folder);

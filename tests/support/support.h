@@ -38,6 +38,10 @@ double test_error_d(const float *got, const double *want, size_t count);
                       (double)(bound));                                                            \
     } while (0)
 
+/* Fails the test unless `error_text` has `part` in it and, where that ends with ": ", the system's
+ * text of `error` behind it, which differs between systems. */
+void test_has_reason(const char *error_text, const char *part, int error);
+
 /* The folder of golden files, for opening "ops.safetensors" there. */
 const char *test_golden(const char *name);
 /* A new empty folder for files of this test, below DM_TEST_BUILD (or build); it goes when the

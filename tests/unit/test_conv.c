@@ -156,6 +156,11 @@ static float *nan_floats(size_t count) {
     return p;
 }
 
+/* Blocks of aligned_alloc are freed in another way on Windows. */
+#ifndef aligned_free
+#define aligned_free free
+#endif
+
 static void run_forward(dmi_graph *g, const dmi_conv_algorithm *algorithm, const dmi_conv_shape *s,
                         float *y, const float *x, const float *w, const dmi_epilogue *epilogue) {
     float *prepared = nan_floats(dmi_prepared_floats(algorithm, g->kernels, s));
@@ -163,8 +168,8 @@ static void run_forward(dmi_graph *g, const dmi_conv_algorithm *algorithm, const
         nan_floats(algorithm->forward_work(g->kernels, s, dmi_pool_threads(g->host->pool)));
     if (algorithm->prepare) algorithm->prepare(g, s, prepared, w, false);
     algorithm->forward(g, s, y, x, w, prepared, epilogue, work);
-    free(prepared);
-    free(work);
+    aligned_free(prepared);
+    aligned_free(work);
 }
 
 static void run_data(dmi_graph *g, const dmi_conv_algorithm *algorithm, const dmi_conv_shape *s,
@@ -172,7 +177,7 @@ static void run_data(dmi_graph *g, const dmi_conv_algorithm *algorithm, const dm
     float *work =
         nan_floats(algorithm->backward_work(g->kernels, s, dmi_pool_threads(g->host->pool)));
     algorithm->backward_data(g, s, dx, dy, w, add, work);
-    free(work);
+    aligned_free(work);
 }
 
 static void run_weight(dmi_graph *g, const dmi_conv_algorithm *algorithm, const dmi_conv_shape *s,
@@ -180,7 +185,7 @@ static void run_weight(dmi_graph *g, const dmi_conv_algorithm *algorithm, const 
     float *work =
         nan_floats(algorithm->backward_work(g->kernels, s, dmi_pool_threads(g->host->pool)));
     algorithm->backward_weight(g, s, dw, x, dy, add, work);
-    free(work);
+    aligned_free(work);
 }
 
 /* ---- tests of the algorithms ---- */

@@ -66,7 +66,7 @@ static const write_case write_cases[] = {
     {TEST_PWRITE, 0, 3, EINTR, DMI_OK, ""},
     {TEST_PWRITE, 0, 1, EIO, DMI_ERROR_IO, ""},
     {TEST_PWRITE, 0, 1, 0, DMI_ERROR_IO, ""},
-    {TEST_FSYNC, 0, 1, EIO, DMI_ERROR_IO, "cannot sync: Input/output error"},
+    {TEST_FSYNC, 0, 1, EIO, DMI_ERROR_IO, "cannot sync: "},
     {TEST_FSYNC, 0, 1, EINVAL, DMI_OK, ""},
     {TEST_FSYNC, 0, 1, EROFS, DMI_OK, ""},
     {TEST_FSYNC, 1, 1, EIO, DMI_OK, ""}, /* of the folder */
@@ -76,8 +76,8 @@ static const write_case write_cases[] = {
     {TEST_FLOCK, 0, 1, EWOULDBLOCK, DMI_OK, ""},  /* for a moment */
     {TEST_FLOCK, 0, 20, EWOULDBLOCK, DMI_OK, ""}, /* for ever */
     {TEST_FSTAT, 0, 1, EIO, DMI_OK, ""},
-    {TEST_OPEN, 0, 1000, EEXIST, DMI_ERROR_IO, "cannot create a file beside it: File exists"},
-    {TEST_OPEN, 16, 1, EMFILE, DMI_ERROR_IO, "cannot create a file beside it: Too many open files"},
+    {TEST_OPEN, 0, 1000, EEXIST, DMI_ERROR_IO, "cannot create a file beside it: "},
+    {TEST_OPEN, 16, 1, EMFILE, DMI_ERROR_IO, "cannot create a file beside it: "},
     {TEST_OPEN, 16, 1, ENOMEM, DMI_ERROR_OUT_OF_MEMORY, "cannot create a file beside it"},
     {TEST_OPEN, 16, 1, EINTR, DMI_OK, ""},
     {TEST_OPEN, 17, 1, EACCES, DMI_OK, ""}, /* of the folder, to sync it */
@@ -94,7 +94,7 @@ START_TEST(saves_where_a_call_fails) {
     ck_assert_msg(status == c->status, "%d: %s", (int)status, host.error);
     ck_assert_int_ge(changed, 1);
     if (status) ck_assert_int_eq(strncmp(host.error, path, strlen(path)), 0);
-    ck_assert_msg(!status || strstr(host.error, c->text), "%s", host.error);
+    if (status) test_has_reason(host.error, c->text, c->error);
     check_file(&host, status ? "old" : "new", 0);
 }
 END_TEST
@@ -108,8 +108,7 @@ START_TEST(the_text_of_a_failed_write) {
         else test_calls_end_early(TEST_PWRITE, 0, 1);
         ck_assert_int_eq(dmi_file_write_at(&host, writer, "new", 3, 0), DMI_ERROR_IO);
         ck_assert_int_eq(test_calls_end(), 1);
-        ck_assert_ptr_nonnull(strstr(host.error, i ? "cannot write: Input/output error"
-                                                   : "cannot write: No space left on device"));
+        test_has_reason(host.error, "cannot write: ", i ? EIO : ENOSPC);
         /* The first reason stays where closing fails too. */
         test_calls_fail(TEST_CLOSE, 0, 1, EIO);
         ck_assert_int_eq(dmi_file_commit(&host, writer), DMI_ERROR_IO);
@@ -236,10 +235,10 @@ START_TEST(reads_where_a_call_fails) {
         int32_t status;
         const char *text;
     } cases[] = {
-        {TEST_OPEN, EACCES, DMI_ERROR_IO, "name: cannot open: Permission denied"},
+        {TEST_OPEN, EACCES, DMI_ERROR_IO, "name: cannot open: "},
         {TEST_OPEN, ENOMEM, DMI_ERROR_OUT_OF_MEMORY, "name: cannot open: "},
-        {TEST_FSTAT, EIO, DMI_ERROR_IO, "name: cannot read: Input/output error"},
-        {TEST_PREAD, EIO, DMI_ERROR_IO, "name: cannot read: Input/output error"},
+        {TEST_FSTAT, EIO, DMI_ERROR_IO, "name: cannot read: "},
+        {TEST_PREAD, EIO, DMI_ERROR_IO, "name: cannot read: "},
         {TEST_PREAD, 0, DMI_ERROR_IO, "name: ended at byte 0 of 4 while it was read"},
         {TEST_PREAD, EINTR, DMI_OK, ""},
     };
@@ -254,7 +253,7 @@ START_TEST(reads_where_a_call_fails) {
         ck_assert_int_eq(test_calls_end(), 1);
         ck_assert_msg(status == cases[i].status, "case %zu: %d: %s", i, (int)status, host.error);
         if (status) {
-            ck_assert_ptr_nonnull(strstr(host.error, cases[i].text));
+            test_has_reason(host.error, cases[i].text, cases[i].error);
             ck_assert_ptr_null(bytes);
             ck_assert_uint_eq(size, 0);
         } else {

@@ -77,6 +77,7 @@ static dm_context *context_with_callbacks(nested_run *n) {
 START_TEST(callbacks_may_run_shares) {
     static nested_run n;
     static float got[NETWORK_ELEMENTS];
+    n = (nested_run){0}; /* where the tests run in one process */
     dm_context *context = context_with_callbacks(&n), *other = test_context_new(NULL, 0);
     dm_unet *unet = network_new(context, 1), *share;
     network_randomize(unet, 4);

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: MIT */
+/* What the programs and the tests use of POSIX that MinGW-w64 lacks or has for the system's code
+ * page alone. Paths are UTF-8. Included before every file of theirs on Windows. */
+#ifndef EXAMPLES_WINDOWS_POSIX_H
+#define EXAMPLES_WINDOWS_POSIX_H
+
+#include <direct.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <io.h>
+#include <limits.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+/* ---- files ---- */
+
+/* Files can be renamed and removed while they are open, in binary. */
+FILE *windows_fopen(const char *path, const char *mode);
+int windows_rename(const char *from, const char *to);
+int windows_remove(const char *path);
+int windows_mkdir(const char *path, unsigned permissions);
+/* Whether the path exists. */
+int windows_access(const char *path, int how);
+/* /dev/null is there. */
+int windows_open(const char *path, int flags, ...);
+char *windows_realpath(const char *path, char *resolved);
+int fsync(int descriptor);
+
+struct windows_stat {
+    unsigned st_mode;
+    long long st_size;
+};
+int windows_stat(const char *path, struct windows_stat *is);
+int windows_fstat(int descriptor, struct windows_stat *is);
+
+#undef stat
+#undef fstat
+#define fopen windows_fopen
+#define rename windows_rename
+#define remove windows_remove
+#define unlink windows_remove
+#define mkdir windows_mkdir
+#define access windows_access
+#define open windows_open
+#define realpath windows_realpath
+#define stat windows_stat
+#define fstat windows_fstat
+#ifndef O_CLOEXEC
+#define O_CLOEXEC 0
+#endif
+
+enum { F_GETFD = 1 };
+/* Whether the descriptor is open. */
+int fcntl(int descriptor, int command);
+
+/* ---- folders ---- */
+
+/* Fails with ENAMETOOLONG where a name does not fit in a struct dirent. */
+int scandir(const char *folder, struct dirent ***entries, int (*chosen)(const struct dirent *),
+            int (*compare)(const struct dirent **, const struct dirent **));
+int alphasort(const struct dirent **a, const struct dirent **b);
+/* `folder` ends with XXXXXX, which is replaced. */
+char *mkdtemp(char *folder);
+
+/* ---- text ---- */
+
+ssize_t getline(char **line, size_t *capacity, FILE *file);
+void *memmem(const void *bytes, size_t size, const void *wanted, size_t length);
+
+/* ---- memory, users ---- */
+
+#define aligned_alloc(alignment, size) _aligned_malloc(size, alignment)
+#define aligned_free _aligned_free
+/* Nobody is refused by permissions. */
+#define geteuid() 0
+
+/* ---- signals ---- */
+
+enum { SA_RESTART = 1 };
+/* SIGBREAK is sent when the console is closed. Windows does not send the last two. */
+enum { SIGHUP = SIGBREAK, SIGPIPE = 64, SIGXFSZ };
+struct sigaction {
+    void (*sa_handler)(int);
+    int sa_flags;
+    int sa_mask;
+};
+#define sigemptyset(set) (*(set) = 0)
+#define sigaddset(set, number) (*(set) |= 1 << (number))
+/* -1 for signals that there are not. */
+int sigaction(int number, const struct sigaction *action, struct sigaction *old);
+const char *strsignal(int number);
+
+/* main of a program gets its arguments in UTF-8. */
+#define main windows_main
+
+#endif
