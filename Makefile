@@ -260,4 +260,4 @@ endef
 help:
 	@: $(info $(HELP))
 
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

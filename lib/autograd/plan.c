@@ -181,12 +181,12 @@ static void collect_needs(dmi_graph *g) {
     }
 }
 
-/* Refuses a plan whose sum of buffers, an upper bound of the arena, is more than a quarter of the
- * address space. */
+/* Refuses a plan whose sum of buffers, an upper bound of the arena, is more than an object can
+ * have. */
 static int32_t check_total(const memory_plan *p) {
     size_t total = 0;
     for (int32_t i = 0; i < p->count; i++)
-        if (!dmi_add(total, p->buffers[i].floats, &total) || total > SIZE_MAX / sizeof(float) / 4)
+        if (!dmi_add(total, p->buffers[i].floats, &total) || total > PTRDIFF_MAX / sizeof(float))
             return dmi_fail(p->graph->host, DMI_ERROR_LIMIT_EXCEEDED,
                             "network: its plan is too large to be addressed");
     return DMI_OK;

@@ -11,7 +11,7 @@
 #include "io/safetensors_file.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
-               "tensors are written in the byte order of memory");
+               "big-endian machines are not supported: files hold tensors as they lie in memory");
 
 enum { DATA_ALIGNMENT = 64 };
 
@@ -111,7 +111,10 @@ static int32_t set_end(dmi_host *host, const char *name, tensor *t) {
         fits =
             fits && (uint64_t)t->shape[i] <= SIZE_MAX && dmi_mul(size, (size_t)t->shape[i], &size);
     }
-    if (fits && dmi_add(t->begin, size, &t->end) && (uint64_t)t->end <= INT64_MAX) return DMI_OK;
+    if (fits && dmi_add(t->begin, size, &t->end)) {
+        const uint64_t end = t->end;
+        if (end <= INT64_MAX) return DMI_OK;
+    }
     return dmi_fail(host, DMI_ERROR_INVALID_ARGUMENT,
                     "safetensors: tensor '%s' is larger than a file can be", name);
 }

@@ -8,6 +8,8 @@ for tool in meson ninja; do
 done
 work=$1/meson make=$2
 rm -rf "$work"
+mkdir -p "$work"
+work=$(cd "$work" && pwd)
 version=$($make -s version)
 cache=$work/project/subprojects/packagefiles
 mkdir -p "$cache" "$work/libdiffusion-$version"

@@ -108,7 +108,7 @@ static uint8_t *change_header(const uint8_t *bytes, size_t *size, const char *fr
     memcpy(changed, bytes, before);
     memcpy(changed + before, to, added);
     memcpy(changed + before + added, at + removed, *size - before - removed);
-    for (int i = 0; i < LENGTH_BYTES; i++) changed[i] = (uint8_t)(now >> 8 * i);
+    for (int i = 0; i < LENGTH_BYTES; i++) changed[i] = (uint8_t)((uint64_t)now >> 8 * i);
     *size = all;
     return changed;
 }
@@ -177,7 +177,7 @@ static const header_change header_changes[] = {
     {"\"unet.channels\":\"16,16,", "\"unet.channels\":\"16,", BAD, BAD, BAD,
      "'unet.channels' is |a list of 8"},
     /* Weights of some 100 gigabytes, which the file does not have. */
-    {"\"unet.channels\":\"16,16,", "\"unet.channels\":\"16,8192,", SHAPE, SHAPE, SHAPE, "|"},
+    {"\"unet.channels\":\"16,16,", "\"unet.channels\":\"16,2048,", SHAPE, SHAPE, SHAPE, "|"},
     {"\"unet.classes\":\"0\"", "\"unet.classes\":\"1000000\"", MISSING, MISSING, SHAPE, "class"},
     {"{", "{{", BAD, BAD, BAD, "header, byte"},
     {"}", "", BAD, BAD, BAD, "metadata 'conv_in.weight' is not a string"},
@@ -290,7 +290,8 @@ START_TEST(invalid_lengths_are_refused) {
     refuse_resume(folder, path, BAD, "only 0 bytes");
     memset(bytes + LENGTH_BYTES, '[', size - LENGTH_BYTES); /* deeper than any reader follows */
     memcpy(bytes + LENGTH_BYTES, "{\"a\":{\"b\":", 10);
-    for (int k = 0; k < LENGTH_BYTES; k++) bytes[k] = (uint8_t)((size - LENGTH_BYTES) >> 8 * k);
+    for (int k = 0; k < LENGTH_BYTES; k++)
+        bytes[k] = (uint8_t)((uint64_t)(size - LENGTH_BYTES) >> 8 * k);
     training_write_file(path, bytes, size);
     refuse_load(folder, path, BAD, "header, byte|too many levels");
     refuse_resume(folder, path, BAD, "header, byte|too many levels");

@@ -239,7 +239,7 @@ START_TEST(read_errors_are_reported) {
     ck_assert_int_eq(mkfifo(path_in(folder, "pipe"), 0666), 0);
     ck_assert_int_eq(dmi_file_read(&host, path, &bytes, &size), DMI_ERROR_IO);
     write_text(&host, path_in(folder, "name"), "some text");
-    host.limit = 80;
+    host.limit = 70;
     ck_assert_int_eq(dmi_file_read(&host, path, &bytes, &size), DMI_ERROR_LIMIT_EXCEEDED);
     ck_assert_ptr_null(bytes);
     ck_assert_uint_eq(host.used, 0);

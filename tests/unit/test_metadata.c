@@ -140,7 +140,7 @@ static int32_t load(dmi_host *host, const dmi_safetensors *file, sample *back) {
 /* A safetensors file of nothing but `header`; valid until the next call. */
 static dmi_safetensors *file_of(dmi_host *host, const char *header) {
     static uint8_t bytes[1024];
-    const size_t length = strlen(header);
+    const uint64_t length = strlen(header);
     for (int i = 0; i < 8; i++) bytes[i] = (uint8_t)(length >> (8 * i));
     memcpy(bytes + 8, header, length);
     dmi_safetensors *file;

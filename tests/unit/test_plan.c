@@ -270,7 +270,8 @@ typedef struct planned {
 /* All modes: to be run, and to be trained with each degree of recomputing. */
 enum { MODES = 4 };
 
-static void plan_network(planned *p, const dm_unet_options *options, int32_t batch, int32_t mode) {
+/* false where the buffers are more than a 32-bit machine addresses. */
+static bool plan_network(planned *p, const dm_unet_options *options, int32_t batch, int32_t mode) {
     bool train = mode > 0;
     dmi_graph *graph;
     p->host = test_host_new(2);
@@ -281,7 +282,10 @@ static void plan_network(planned *p, const dm_unet_options *options, int32_t bat
     graph->train = train;
     graph->recompute =
         train ? mode - 1 : DMI_RECOMPUTE_BLOCKS; /* which has no meaning where nothing is trained */
-    ck_assert_int_eq(dmi_graph_plan_memory(graph, &p->built.output, 1), DMI_OK);
+    const int32_t status = dmi_graph_plan_memory(graph, &p->built.output, 1);
+    const bool too_large = status == DMI_ERROR_LIMIT_EXCEEDED && sizeof(size_t) == 4;
+    ck_assert(status == DMI_OK || too_large);
+    return !too_large;
 }
 
 static void free_planned(planned *p) {
@@ -307,7 +311,10 @@ START_TEST(overlapping_live_ranges_have_separate_memory) {
     int32_t mode = _i / VARIANTS;
     for (size_t k = 0; k < sizeof batch_sizes / sizeof *batch_sizes; k++) {
         planned p;
-        plan_network(&p, &o, batch_sizes[k], mode);
+        if (!plan_network(&p, &o, batch_sizes[k], mode)) {
+            free_planned(&p);
+            continue;
+        }
         live_ranges l = live_ranges_of(p.built.graph, p.built.output);
         int32_t shared = 0;
         for (dmi_value v = 0; v < p.built.graph->value_count; v++)
@@ -334,13 +341,16 @@ START_TEST(sharing_reduces_the_arena) {
     int32_t preset = _i / MODES, mode = _i % MODES;
     ck_assert_int_eq(dm_unet_options_preset(&o, sizeof o, preset), DM_OK);
     planned p, again;
-    plan_network(&p, &o, batch_sizes[preset], mode);
+    if (!plan_network(&p, &o, batch_sizes[preset], mode)) {
+        free_planned(&p);
+        return;
+    }
     live_ranges l = live_ranges_of(p.built.graph, p.built.output);
     size_t arena = p.built.graph->arena_floats;
     double share = (double)arena / (double)l.sum, over = (double)arena / (double)peak_floats(&l);
     ck_assert_msg(preset != DM_PRESET_SMALL || share < shares[mode], "%.3f of all buffers", share);
     ck_assert_msg(over >= 1 && over < 1.03, "%.3f of the peak step", over);
-    plan_network(&again, &o, batch_sizes[preset], mode);
+    ck_assert(plan_network(&again, &o, batch_sizes[preset], mode));
     for (dmi_value v = 0; v < p.built.graph->value_count; v++) /* and it is always the same plan */
         ck_assert_uint_eq(p.built.graph->values[v].data_offset,
                           again.built.graph->values[v].data_offset);

@@ -137,4 +137,5 @@ def main():
     print(f"web: ok, {steps} steps, loss {first:.2f} to {last:.2f}, {solvers} solvers")
 
 
-main()
+if __name__ == "__main__":
+    main()
