@@ -156,8 +156,7 @@ EXAMPLE_SRC := $(filter-out examples/image_png$(if $(filter libpng,$(EXAMPLE_PAC
 EXAMPLE_FLAGS :=
 ifeq ($(SYSTEM),windows)
 EXAMPLE_SRC += examples/windows/posix.c examples/windows/main.c
-# Their main is called by that of windows/main.c.
-EXAMPLE_FLAGS := -Wno-missing-prototypes -include examples/windows/posix.h
+EXAMPLE_FLAGS := -include examples/windows/posix.h
 endif
 EXAMPLE_COMMON := $(EXAMPLE_SRC:%.c=$(BUILD)/obj/%.o)
 
@@ -216,7 +215,7 @@ make clean             removes $(BUILD)/
 
 make check             check-source, check-build, check-abi and test-run       3 min
 make check SUITE=a,b   only these suites: the X of tests/*/test_X.c
-make check-all         check and all proofs below that need no other processor     45 min
+make check-all         check, check-static to check-no-blas and fuzz of these targets 45 min
 make check-quick       check-source and the suites that are fast                30 s
 make check-source      layers, forbidden calls, file length, format, header     4 s
 make check-layers      only the layers: includes never point upward             1 s

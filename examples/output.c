@@ -41,8 +41,7 @@ int output_print(output *o, const char *format, ...) {
 
 int output_flush(output *o) {
     if (o->error) return 1;
-    if (fflush(o->file)) return fail(o, errno);
-    return ferror(o->file) ? fail(o, EIO) : 0; /* a write before */
+    return fflush(o->file) ? fail(o, errno) : 0;
 }
 
 int output_sync(output *o) {

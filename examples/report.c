@@ -96,19 +96,19 @@ static double y_of(const axes *a, double loss) {
     return TOP + (a->y1 - log10(loss)) / (a->y1 - a->y0) * (HEIGHT - TOP - BOTTOM);
 }
 
-static void write_line(FILE *f, const axes *a, const curve *c, double smoothing,
+static void write_line(output *o, const axes *a, const curve *c, double smoothing,
                        const char *style) {
     size_t stride = c->count / POINTS + 1;
     double mean = 0, weight = 0;
-    fprintf(f, "<polyline fill='none' %s points='", style);
+    output_print(o, "<polyline fill='none' %s points='", style);
     for (size_t i = 0; i < c->count; i++) {
         if (!(c->loss[i] > 0) || !isfinite(c->loss[i])) continue;
         mean = smoothing * mean + (1 - smoothing) * c->loss[i];
         weight = smoothing * weight + (1 - smoothing);
         if (i % stride == 0 || i + 1 == c->count)
-            fprintf(f, "%.1f,%.1f ", x_of(a, c->step[i]), y_of(a, mean / weight));
+            output_print(o, "%.1f,%.1f ", x_of(a, c->step[i]), y_of(a, mean / weight));
     }
-    fprintf(f, "'/>\n");
+    output_print(o, "'/>\n");
 }
 
 /* The ranges of steps and losses. y0 stays infinite if no loss can be drawn. */
@@ -125,67 +125,72 @@ static axes axes_of(const curve *c) {
 }
 
 /* Lines of equal loss; 1, 2 and 5 have labels, and every one if the range is small. */
-static void write_loss_lines(FILE *f, const axes *a) {
+static void write_loss_lines(output *o, const axes *a) {
     for (int decade = (int)floor(a->y0); decade <= (int)a->y1; decade++)
         for (int digit = 1; digit < 10; digit++) {
             double value = digit * pow(10, decade), y = y_of(a, value);
             if (y < TOP || y > HEIGHT - BOTTOM) continue;
             int labelled = a->y1 - a->y0 < 0.7 || digit == 1 || digit == 2 || digit == 5;
-            fprintf(f, "<line x1='%d' x2='%d' y1='%.1f' y2='%.1f' stroke='%s'/>\n", LEFT,
-                    WIDTH - 10, y, y, labelled ? "#d8dbe2" : "#eef0f4");
+            output_print(o, "<line x1='%d' x2='%d' y1='%.1f' y2='%.1f' stroke='%s'/>\n", LEFT,
+                         WIDTH - 10, y, y, labelled ? "#d8dbe2" : "#eef0f4");
             if (labelled)
-                fprintf(f, "<text x='%d' y='%.1f' text-anchor='end'>%g</text>\n", LEFT - 6, y + 4,
-                        value);
+                output_print(o, "<text x='%d' y='%.1f' text-anchor='end'>%g</text>\n", LEFT - 6,
+                             y + 4, value);
         }
 }
 
-static void write_curve(FILE *f, const curve *c) {
+static void write_curve(output *o, const curve *c) {
     axes a = axes_of(c);
     if (!isfinite(a.y0)) return;
-    fprintf(f, "<h2>Loss</h2>\n<svg viewBox='0 0 %d %d' role='img' aria-label='loss over steps'>\n",
-            WIDTH, HEIGHT);
-    write_loss_lines(f, &a);
+    output_print(
+        o, "<h2>Loss</h2>\n<svg viewBox='0 0 %d %d' role='img' aria-label='loss over steps'>\n",
+        WIDTH, HEIGHT);
+    write_loss_lines(o, &a);
     for (int i = 0; i <= 5; i++) {
         double step = a.x0 + (a.x1 - a.x0) * i / 5;
-        fprintf(f, "<text x='%.1f' y='%d' text-anchor='%s'>%.0f</text>\n", x_of(&a, step),
-                HEIGHT - 10, i == 5 ? "end" : "middle", step);
+        output_print(o, "<text x='%.1f' y='%d' text-anchor='%s'>%.0f</text>\n", x_of(&a, step),
+                     HEIGHT - 10, i == 5 ? "end" : "middle", step);
     }
-    write_line(f, &a, c, 0, "stroke='#b9cdf0' stroke-width='1'");
-    write_line(f, &a, c, 0.98, "stroke='#2456a6' stroke-width='2'");
-    fprintf(f, "</svg>\n<p class='note'>Pale: every step. Dark: running mean over about 50 steps. "
-               "The scale is logarithmic.</p>\n");
+    write_line(o, &a, c, 0, "stroke='#b9cdf0' stroke-width='1'");
+    write_line(o, &a, c, 0.98, "stroke='#2456a6' stroke-width='2'");
+    output_print(
+        o, "</svg>\n<p class='note'>Pale: every step. Dark: running mean over about 50 steps. "
+           "The scale is logarithmic.</p>\n");
 }
 
 /* ---- images, embedded in the page ---- */
 
 /* Returns 0 or the reason why the file cannot be read. */
-static int write_base64(FILE *out, FILE *f) {
+static int write_base64(output *o, FILE *in) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    unsigned char in[3];
+    unsigned char bytes[3];
     size_t got;
-    while ((got = fread(in, 1, 3, f)) > 0) {
-        unsigned bits =
-            (unsigned)in[0] << 16 | (got > 1 ? (unsigned)in[1] << 8 : 0) | (got > 2 ? in[2] : 0u);
-        for (size_t i = 0; i < 4; i++)
-            putc(i <= got ? digits[bits >> (18 - 6 * i) & 63] : '=', out);
+    while ((got = fread(bytes, 1, 3, in)) > 0) {
+        char text[] = "====";
+        unsigned bits = (unsigned)bytes[0] << 16 | (got > 1 ? (unsigned)bytes[1] << 8 : 0) |
+                        (got > 2 ? bytes[2] : 0u);
+        for (size_t i = 0; i <= got; i++) text[i] = digits[bits >> (18 - 6 * i) & 63];
+        output_print(o, "%s", text);
     }
-    return ferror(f) ? errno : 0;
+    return ferror(in) ? errno : 0;
 }
 
 /* A grid that cannot be read is left out, with a warning. */
-static void write_grid_of(FILE *f, const char *program, const char *path, unsigned long long step) {
+static void write_grid_of(output *o, const char *program, const char *path,
+                          unsigned long long step) {
     FILE *image = fopen(path, "rb");
     int reason = image ? 0 : errno;
     if (image) {
-        fprintf(f, "<figure><img alt='samples after %llu steps' src='data:image/png;base64,", step);
-        reason = write_base64(f, image);
-        fprintf(f, "'><figcaption>after %llu steps</figcaption></figure>\n", step);
+        output_print(o, "<figure><img alt='samples after %llu steps' src='data:image/png;base64,",
+                     step);
+        reason = write_base64(o, image);
+        output_print(o, "'><figcaption>after %llu steps</figcaption></figure>\n", step);
         (void)fclose(image); /* which was only read */
     }
     if (reason) warn(program, path, reason);
 }
 
-static void write_grids(FILE *f, const char *program, const char *folder) {
+static void write_grids(output *o, const char *program, const char *folder) {
     struct dirent **found;
     char path[1500];
     int count = scandir(folder, &found, is_grid, by_step);
@@ -193,36 +198,36 @@ static void write_grids(FILE *f, const char *program, const char *folder) {
         warn(program, folder, errno);
         return;
     }
-    if (count > 0) fprintf(f, "<h2>Samples</h2>\n<div class='grids'>\n");
+    if (count > 0) output_print(o, "<h2>Samples</h2>\n<div class='grids'>\n");
     for (int i = 0; i < count; i++) {
         snprintf(path, sizeof path, "%s/%s", folder, found[i]->d_name);
-        write_grid_of(f, program, path, step_of(found[i]));
+        write_grid_of(o, program, path, step_of(found[i]));
         free(found[i]);
     }
-    if (count > 0) fprintf(f, "</div>\n");
+    if (count > 0) output_print(o, "</div>\n");
     free(found);
 }
 
-static void write_escaped(FILE *f, const char *text, size_t length) {
-    for (size_t i = 0; i < length; i++) switch (text[i]) {
-            case '<': fputs("&lt;", f); break;
-            case '&': fputs("&amp;", f); break;
-            default: putc(text[i], f);
-        }
+static void write_escaped(output *o, const char *text, size_t length) {
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] == '<') output_print(o, "&lt;");
+        else if (text[i] == '&') output_print(o, "&amp;");
+        else output_print(o, "%c", text[i]);
+    }
 }
 
-static void write_facts(FILE *f, const char *facts) {
-    fprintf(f, "<table>\n");
+static void write_facts(output *o, const char *facts) {
+    output_print(o, "<table>\n");
     for (const char *line = facts; *line;) {
         size_t length = strcspn(line, "\n"), name = strcspn(line, "\t\n");
-        fprintf(f, "<tr><th>");
-        write_escaped(f, line, name);
-        fprintf(f, "</th><td>");
-        if (name < length) write_escaped(f, line + name + 1, length - name - 1);
-        fprintf(f, "</td></tr>\n");
+        output_print(o, "<tr><th>");
+        write_escaped(o, line, name);
+        output_print(o, "</th><td>");
+        if (name < length) write_escaped(o, line + name + 1, length - name - 1);
+        output_print(o, "</td></tr>\n");
         line += length + (line[length] == '\n');
     }
-    fprintf(f, "</table>\n");
+    output_print(o, "</table>\n");
 }
 
 static const char style[] =
@@ -236,22 +241,23 @@ static const char style[] =
     "figure img{display:block;max-width:100%;image-rendering:pixelated}"
     "figcaption,.note{color:#5a6473;font-size:.85rem}";
 
-static void write_page(FILE *f, const char *program, const char *folder, const char *title,
+static void write_page(output *o, const char *program, const char *folder, const char *title,
                        const char *facts) {
     char losses[OUTPUT_PATH_SIZE];
     curve c;
     snprintf(losses, sizeof losses, "%s/loss.csv", folder);
     int unread = read_losses(&c, losses);
     if (unread) warn(program, losses, unread);
-    fprintf(f,
-            "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><meta name='viewport' "
-            "content='width=device-width'>"
-            "<title>%s</title><style>%s</style></head><body>\n<h1>%s</h1>\n",
-            title, style, title);
-    write_facts(f, facts);
-    write_curve(f, &c);
-    write_grids(f, program, folder);
-    fprintf(f, "</body></html>\n");
+    output_print(
+        o,
+        "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'><meta name='viewport' "
+        "content='width=device-width'>"
+        "<title>%s</title><style>%s</style></head><body>\n<h1>%s</h1>\n",
+        title, style, title);
+    write_facts(o, facts);
+    write_curve(o, &c);
+    write_grids(o, program, folder);
+    output_print(o, "</body></html>\n");
     free(c.step);
     free(c.loss);
 }
@@ -262,7 +268,7 @@ int write_report(const char *program, const char *path, const char *folder, cons
     output o;
     snprintf(part, sizeof part, "%s.part", path);
     if (!output_open(&o, part, "w")) {
-        write_page(o.file, program, folder, title, facts);
+        write_page(&o, program, folder, title, facts);
         output_replace(&o, path);
     }
     return output_close(&o, program);

@@ -43,7 +43,7 @@ static dm_status sample_to_file(dm_context *context, dm_sampler *sampler, const 
     return status;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, const char **argv) {
     dm_context *context;
     dm_unet *unet = NULL;
     dm_schedule *schedule = NULL;

@@ -121,7 +121,7 @@ static dm_status sample(dm_context *context, const char *path, const char *pictu
     return status;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, const char **argv) {
     if (argc != 3) {
         fprintf(stderr, "usage: walkthrough MODEL.safetensors OUT.png\n");
         return 2;

@@ -36,7 +36,8 @@ $(RUNNER).c: force
 $(RUNNER): $(RUNNER).c $(TEST_OBJ) $(STATIC)
 	$(SAY) LD $@
 	$(Q)$(CC) -std=c11 $(CFLAGS) $(LDFLAGS) $(TEST_LDFLAGS) \
-	$(call cflags_of,$(TEST_PACKAGES)) $< $(TEST_OBJ) $(STATIC) $(WRAPPED:%=-Wl,--wrap=%) $(LIB_LIBS) $(call libs_of,$(TEST_PACKAGES)) -lm -pthread -o $@
+	$(call cflags_of,$(TEST_PACKAGES)) $< $(TEST_OBJ) $(STATIC) \
+	$(WRAPPED:%=-Wl,--wrap=%) $(LIB_LIBS) $(call libs_of,$(TEST_PACKAGES)) -lm -pthread -o $@
 
 .PHONY: check check-quick check-source check-layers check-build test-run
 ifdef SUITE
@@ -142,8 +143,8 @@ check-packages: deps
 	@$(MAKE) deb OUT=$(BUILD)/tmp
 	@MAKE="$(MAKE)" sh tests/install/wheel.sh $(BUILD)/tmp
 
-# All proofs that need no other processor. The tools that check-static, fuzz and coverage need must
-# be installed.
+# All proofs but those of other processors and systems, languages and packages. The tools that
+# check-static, fuzz and coverage need must be installed.
 ALL_FUZZ_SECONDS ?= 20
 .PHONY: check-all
 check-all:
@@ -159,7 +160,7 @@ check-all:
 	@$(MAKE) coverage
 	@$(MAKE) check-damage
 
-# The kernels of other processors, under qemu-user.
+# Kernels of other x86-64 processors under qemu-user, and other BLAS libraries.
 .PHONY: check-x86-levels check-blas check-no-blas
 check-x86-levels: $(RUNNER)
 	@sh tests/tools/x86_levels.sh $(BUILD)

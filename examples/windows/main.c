@@ -7,7 +7,8 @@
 
 #include <shellapi.h> /* after it */
 
-int windows_main(int argc, const char **argv);
+static UINT code_page; /* of the console before */
+static void restore_code_page(void) { SetConsoleOutputCP(code_page); }
 
 #undef main
 int main(void) {
@@ -23,8 +24,12 @@ int main(void) {
         }
         argv[i] = text; /* to the end of the process */
     }
-    if (!wide || !argv) return 1;
+    if (!wide || !argv) {
+        fprintf(stderr, "out of memory\n");
+        return 1;
+    }
     LocalFree(wide);
-    SetConsoleOutputCP(CP_UTF8);
+    code_page = GetConsoleOutputCP();
+    if (code_page && !atexit(restore_code_page)) SetConsoleOutputCP(CP_UTF8);
     return windows_main(argc, argv);
 }

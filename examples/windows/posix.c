@@ -30,14 +30,21 @@ static int fail(void) {
         case ERROR_FILE_NOT_FOUND:
         case ERROR_PATH_NOT_FOUND:
         case ERROR_BAD_NETPATH:
-        case ERROR_INVALID_NAME: errno = ENOENT; break;
+        case ERROR_INVALID_NAME:
+        case ERROR_BAD_PATHNAME: errno = ENOENT; break;
+        case ERROR_TOO_MANY_OPEN_FILES: errno = EMFILE; break;
         case ERROR_ACCESS_DENIED:
         case ERROR_SHARING_VIOLATION:
         case ERROR_LOCK_VIOLATION: errno = EACCES; break;
+        case ERROR_WRITE_PROTECT: errno = EROFS; break;
         case ERROR_FILE_EXISTS:
         case ERROR_ALREADY_EXISTS: errno = EEXIST; break;
         case ERROR_DISK_FULL:
         case ERROR_HANDLE_DISK_FULL: errno = ENOSPC; break;
+        case ERROR_NOT_ENOUGH_MEMORY:
+        case ERROR_OUTOFMEMORY: errno = ENOMEM; break;
+        case ERROR_FILENAME_EXCED_RANGE: errno = ENAMETOOLONG; break;
+        case ERROR_INVALID_HANDLE: errno = EBADF; break;
         case ERROR_DIR_NOT_EMPTY: errno = ENOTEMPTY; break;
         case ERROR_DIRECTORY: errno = ENOTDIR; break;
         default: errno = EIO;
@@ -110,10 +117,24 @@ int windows_open(const char *path, int flags, ...) {
 }
 
 char *windows_realpath(const char *path, char *resolved) {
-    return _fullpath(resolved, path, PATH_MAX);
+    wchar_t wide[PATH_CAPACITY], whole[PATH_CAPACITY];
+    if (widen(path, wide)) return NULL;
+    const DWORD length = GetFullPathNameW(wide, PATH_CAPACITY, whole, NULL);
+    if (length > 0 && length < PATH_CAPACITY &&
+        WideCharToMultiByte(CP_UTF8, 0, whole, -1, resolved, PATH_MAX, NULL, NULL))
+        return resolved;
+    errno = ENAMETOOLONG;
+    return NULL;
 }
 
-int fsync(int descriptor) { return _commit(descriptor); }
+int fsync(int descriptor) {
+    const HANDLE handle = (HANDLE)_get_osfhandle(descriptor);
+    if (GetFileType(handle) != FILE_TYPE_DISK) {
+        errno = EINVAL;
+        return -1;
+    }
+    return FlushFileBuffers(handle) ? 0 : fail();
+}
 
 int fcntl(int descriptor, int command) {
     (void)command;
@@ -133,6 +154,10 @@ int windows_stat(const char *path, struct windows_stat *is) {
 int windows_fstat(int descriptor, struct windows_stat *is) {
     const HANDLE handle = (HANDLE)_get_osfhandle(descriptor);
     LARGE_INTEGER size = {0};
+    if (handle == INVALID_HANDLE_VALUE) {
+        errno = EBADF;
+        return -1;
+    }
     const int regular = GetFileType(handle) == FILE_TYPE_DISK;
     if (regular && !GetFileSizeEx(handle, &size)) return fail();
     *is = (struct windows_stat){regular ? _S_IFREG : _S_IFCHR, size.QuadPart};
@@ -237,7 +262,10 @@ static void call_handler(int number) {
 }
 
 int sigaction(int number, const struct sigaction *action, struct sigaction *old) {
-    if (number < 0 || number >= NSIG) return -1;
+    if (number < 0 || number >= NSIG) {
+        errno = EINVAL;
+        return -1;
+    }
     if (old) *old = (struct sigaction){.sa_handler = handlers[number]};
     if (!action) return 0;
     const int plain = action->sa_handler == SIG_DFL || action->sa_handler == SIG_IGN;

@@ -20,14 +20,14 @@
 
 /* ---- files ---- */
 
-/* Files can be renamed and removed while they are open, in binary. */
+/* In binary; files can be renamed and removed while it has them open. */
 FILE *windows_fopen(const char *path, const char *mode);
 int windows_rename(const char *from, const char *to);
 int windows_remove(const char *path);
 int windows_mkdir(const char *path, unsigned permissions);
 /* Whether the path exists. */
 int windows_access(const char *path, int how);
-/* /dev/null is there. */
+/* /dev/null names NUL. */
 int windows_open(const char *path, int flags, ...);
 char *windows_realpath(const char *path, char *resolved);
 int fsync(int descriptor);
@@ -61,7 +61,7 @@ int fcntl(int descriptor, int command);
 
 /* ---- folders ---- */
 
-/* Fails with ENAMETOOLONG where a name does not fit in a struct dirent. */
+/* Leaves out names that do not fit in a struct dirent. */
 int scandir(const char *folder, struct dirent ***entries, int (*chosen)(const struct dirent *),
             int (*compare)(const struct dirent **, const struct dirent **));
 int alphasort(const struct dirent **a, const struct dirent **b);
@@ -83,7 +83,8 @@ void *memmem(const void *bytes, size_t size, const void *wanted, size_t length);
 /* ---- signals ---- */
 
 enum { SA_RESTART = 1 };
-/* SIGBREAK is sent when the console is closed. Windows does not send the last two. */
+/* SIGBREAK is sent for Ctrl-Break, and when the console is closed, but then the process ends before
+ * it could save. Windows does not send SIGPIPE and SIGXFSZ. */
 enum { SIGHUP = SIGBREAK, SIGPIPE = 64, SIGXFSZ };
 struct sigaction {
     void (*sa_handler)(int);
@@ -96,7 +97,8 @@ struct sigaction {
 int sigaction(int number, const struct sigaction *action, struct sigaction *old);
 const char *strsignal(int number);
 
-/* main of a program gets its arguments in UTF-8. */
+/* The main of a program, which gets its arguments in UTF-8. */
 #define main windows_main
+int windows_main(int argc, const char **argv);
 
 #endif

@@ -10,10 +10,11 @@ work=$(cd "$work" && pwd)
 log=$work/log
 quietly() { "$@" >"$log" 2>&1 || { cat "$log" >&2; exit 1; }; }
 unset LIBDIFFUSION_LIBRARY PYTHONPATH LD_LIBRARY_PATH
-if ! python3 -m venv "$work/venv" >"$log" 2>&1; then
+if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
     echo "wheel: left out, no python3 with venv"
     exit 0
 fi
+quietly python3 -m venv "$work/venv"
 quietly "${MAKE:-make}" --no-print-directory wheel OUT="$work/out"
 quietly "$work/venv/bin/pip" install -q "$work"/out/wheel/*.whl
 awk '/^```/ { if (on) exit; on = $0 == "```python"; next } on' examples/python/README.md \

@@ -5,6 +5,7 @@
 # programs are built against the library with pkg-config and with CMake.
 #   windows.sh CC BUILD
 set -eu
+export PKG_CONFIG_PATH=""
 cc=$1 build=$2
 work=$build/programs
 usr=$work/usr
@@ -68,6 +69,6 @@ run wine "$usr/bin/app-shared.exe"
 run wine "$work/cmake/app-static.exe"
 run_make uninstall
 rm "$usr/bin/app.exe" "$usr/bin/app-shared.exe"
-left=$(find "$usr" -type f)
+left=$(find "$usr" -mindepth 1)
 [ -z "$left" ] || fail "uninstall leaves $left"
 echo "windows: programs ok"

@@ -11,7 +11,8 @@ work=$(cd "$build" && pwd)/tmp/bindings
 rm -rf "$work"
 mkdir -p "$work/c"
 prefix=$work/prefix
-${MAKE:-make} --no-print-directory BUILD="$build" LDCONFIG=true PREFIX="$prefix" install-lib \
+${MAKE:-make} --no-print-directory BUILD="$build" LDCONFIG=true LIBDIR=lib \
+    INCLUDEDIR=include PREFIX="$prefix" install-lib \
     >"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
 sum() { sha256sum "$1" | cut -d' ' -f1; }
 

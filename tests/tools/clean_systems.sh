@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Tests each example in another language on a system of its own: a minimal Debian in BUILD/clean
 # that has just the packages that the example's README names, those that the library needs to be
-# linked, and the library, with BLAS=none, in /usr/local. Needs root and debootstrap, which fetches Debian
-# from the server of this system.  clean_systems.sh BUILD LANGUAGE...
+# linked, and the library, with BLAS=none, in /usr/local. Needs root and debootstrap, which fetches
+# Debian from the server of this system.  clean_systems.sh BUILD LANGUAGE...
 set -eu
 build=$1
 shift
@@ -24,12 +24,14 @@ if [ ! -f "$clean/base.tar" ]; then
         "${server:-http://deb.debian.org/debian}"
     cp /etc/resolv.conf "$clean/base/etc"
     cp -R /etc/apt/apt.conf.d "$clean/base/etc/apt"
-    tar -C "$clean/base" -cf "$clean/base.tar" .
+    tar -C "$clean/base" -cf "$clean/base.tar.new" .
+    mv "$clean/base.tar.new" "$clean/base.tar"
     rm -rf "$clean/base"
 fi
 
 make_library() {
-    quietly "${MAKE:-make}" BLAS=none BUILD="$build/none" LDCONFIG=true PREFIX=/usr/local "$@"
+    quietly "${MAKE:-make}" BLAS=none BUILD="$build/none" LDCONFIG=true PREFIX=/usr/local \
+        LIBDIR=lib INCLUDEDIR=include "$@"
 }
 make_library library "$build/none/walkthrough"
 "$build/none/walkthrough" "$clean/model.safetensors" "$clean/walkthrough.png" >/dev/null
@@ -40,12 +42,14 @@ test_language() {
     packages=$(sed -n 's/.*apt-get install \([a-z0-9+. -]*\).*/\1/p' "examples/$1/README.md" |
         head -n 1)
     [ -n "$packages" ] || { echo "$language: its README names no packages" >&2; exit 1; }
+    ! mountpoint -q "$root/proc" || umount "$root/proc"
     rm -rf "$root"
     mkdir -p "$root"
     tar -C "$root" -xf "$clean/base.tar"
     make_library DESTDIR="$root" install-lib
     mkdir "$root/src" "$root/work"
     cp -R examples include "$root/src"
+    trap 'umount "$root/proc"' EXIT
     mount -t proc proc "$root/proc"
     status=0
     # The words of $packages are meant to be split.
@@ -56,7 +60,8 @@ test_language() {
         chroot "$root" ldconfig &&
         chroot "$root" sh -c "cd /src && sh examples/$language/check.sh /usr/local /work"
     } >"$log" 2>&1 || status=$?
-    umount "$root/proc"
+    umount "$root/proc" || status=$?
+    trap - EXIT
     [ $status = 0 ] || { tail -n 40 "$log" >&2; echo "$language: failed" >&2; exit 1; }
     got=$(sha256sum <"$root/work/walkthrough.png" | cut -d' ' -f1)
     [ "$got" = "$want" ] || { echo "$language: another picture: $got" >&2; exit 1; }

@@ -23,6 +23,10 @@ if [ "$1" = --one ]; then
 fi
 runner=$1 wrapper=$2
 shift 2
+[ $# -gt 0 ] || {
+    echo "run_suites.sh: no suite is named" >&2
+    exit 1
+}
 printf '%s\n' "$@" |
     xargs -P "${JOBS:-$(getconf _NPROCESSORS_ONLN)}" -I{} sh "$0" --one "$runner" "$wrapper" {} || {
     echo "run_suites.sh: a suite failed" >&2

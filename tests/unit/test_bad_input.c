@@ -176,7 +176,7 @@ static const header_change header_changes[] = {
     {"\"unet.channels\":\"16,16,", "\"unet.channels\":\"16,24,", SHAPE, SHAPE, SHAPE, "|"},
     {"\"unet.channels\":\"16,16,", "\"unet.channels\":\"16,", BAD, BAD, BAD,
      "'unet.channels' is |a list of 8"},
-    /* Weights of some 100 gigabytes, which the file does not have. */
+    /* Weights of some gigabytes, which the file does not have. */
     {"\"unet.channels\":\"16,16,", "\"unet.channels\":\"16,2048,", SHAPE, SHAPE, SHAPE, "|"},
     {"\"unet.classes\":\"0\"", "\"unet.classes\":\"1000000\"", MISSING, MISSING, SHAPE, "class"},
     {"{", "{{", BAD, BAD, BAD, "header, byte"},

@@ -56,8 +56,9 @@ START_TEST(numbers_do_not_follow_the_locale) {
         if (setlocale(LC_NUMERIC, with_comma[i]) == NULL) continue;
         char text[8];
         snprintf(text, sizeof text, "%.1f", 0.5);
-        /* musl has the names of all locales, and always a point. */
-        ck_assert(strcmp(text, "0,5") == 0 || strcmp(text, "0.5") == 0);
+#ifdef __GLIBC__ /* musl has the names of all locales, and always a point */
+        ck_assert_str_eq(text, "0,5");
+#endif
         check_numbers();
         setlocale(LC_NUMERIC, "C");
     }

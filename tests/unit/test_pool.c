@@ -149,9 +149,12 @@ START_TEST(threads_that_do_not_start) {
     tight = before;
     tight.rlim_cur = now + (20u << 20);
     ck_assert_int_eq(setrlimit(RLIMIT_AS, &tight), 0);
+    void *more = malloc(40u << 20);
     dmi_host host = {0};
-    const int32_t status = dmi_pool_create(&host, 200, NULL, NULL);
+    const int32_t status = more ? DMI_OK : dmi_pool_create(&host, 200, NULL, NULL);
     ck_assert_int_eq(setrlimit(RLIMIT_AS, &before), 0);
+    free(more);
+    if (more) return; /* qemu-user has no such limit */
     ck_assert_int_eq(status, DMI_ERROR_THREAD);
     ck_assert_ptr_nonnull(strstr(host.error, " of 200 could not be started: "));
     ck_assert_ptr_null(host.pool);

@@ -45,7 +45,7 @@ static const header_case header_cases[] = {
     {"{" A("1,2.0", "0", "8") "}", 8, BAD, "'a': shape[1] is not a whole number"},
     {"{" A("\"2\"", "0", "8") "}", 8, BAD, "shape[0]"},
     {"{" A("4294967296,4294967296,4294967296", "0", "0") "}", 0, BAD,
-     "'a': its size overflows at shape["},
+     sizeof(size_t) == 4 ? "overflows at shape[0]" : "'a': its size overflows at shape[1]"},
     {"{" A("4611686018427387904", "0", "0") "}", 0, BAD,
      "its size overflows at shape[0], which is 4611686018427387904"},
     {"{" A("1,1,1,1,1,1,1,1,2", "0", "8") "}", 8, DMI_ERROR_UNSUPPORTED,
