@@ -6,7 +6,7 @@ VERSION := $(shell sed -n 's/^.define DM_VERSION_[A-Z]* \([0-9]*\)$$/\1/p' inclu
 SOVERSION := 0
 
 include pkgconfig/system.mk
-BUILD ?= build
+BUILD ?= build$(HOST:%=/%)
 OUT ?= out
 BLAS ?= openblas
 PKG_CONFIG ?= pkg-config
@@ -33,9 +33,10 @@ $(if $(filter openblas blis none,$(BLAS)),,$(error BLAS is '$(BLAS)'; it must be
 # Debian, zlib of MinGW-w64), what the compiler finds by itself.
 NEEDED := $(filter-out none,$(BLAS)) zlib
 LIB_PACKAGES := $(foreach p,$(NEEDED),$(shell $(PKG_CONFIG) --exists $(p) 2>/dev/null && echo $(p)))
-has_header = $(shell echo '\#include <$(1)>' | $(CC) $(CPPFLAGS) -E - >/dev/null 2>&1 && echo yes)
-PLAIN_zlib = $(if $(call has_header,zlib.h),-lz)
-PLAIN_blis = $(if $(call has_header,blis.h),-lblis)
+links_with = $(shell echo '\#include <$(1)>' | $(CC) $(CPPFLAGS) -x c - -shared $(LDFLAGS) $(2) \
+	-o /dev/null >/dev/null 2>&1 && echo $(2))
+PLAIN_zlib = $(call links_with,zlib.h,-lz)
+PLAIN_blis = $(call links_with,blis.h,-lblis)
 PLAIN_LIBS := $(foreach p,$(filter-out $(LIB_PACKAGES),$(NEEDED)),$(PLAIN_$(p)))
 EXAMPLE_PACKAGES := popt libpng
 ifeq ($(SYSTEM),windows)
@@ -74,7 +75,8 @@ NEEDS := need-library need-examples need-tests need-bench
 deps:
 	@[ -z "$(MISSING)" ] || { echo "missing: $(MISSING)"; sh pkgconfig/install-deps.sh $(BLAS); }
 $(NEEDS): need-%:
-	@sh pkgconfig/require-packages.sh "$* need$(if $(filter library,$*),s)" "$(MISSING_$*)"
+	@sh pkgconfig/require-packages.sh "$* need$(if $(filter library,$*),s)" "$(MISSING_$*)" \
+	"$(HOST)"
 
 # ---- the library ----
 

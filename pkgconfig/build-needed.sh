@@ -5,6 +5,10 @@
 # for pkg-config are put below PREFIX. By hand where the package's own build serves no such machine.
 #   build-needed.sh 'CC FLAGS...' AR PREFIX zlib|popt|check...
 set -eu
+[ $# -ge 4 ] || {
+    echo "usage: build-needed.sh 'CC FLAGS...' AR PREFIX zlib|popt|check..." >&2
+    exit 2
+}
 cc=$1 ar=$2
 mkdir -p "$3/include" "$3/lib/pkgconfig" "$3/source"
 prefix=$(cd "$3" && pwd)

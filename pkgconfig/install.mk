@@ -9,6 +9,7 @@ MANDIR ?= share/man
 DESTDIR ?=
 LDCONFIG ?= ldconfig
 
+$(if $(filter /%,$(firstword $(PREFIX))),,$(error PREFIX is '$(PREFIX)'; it must begin with /))
 # A folder that does not begin with / is below PREFIX.
 below_prefix = $(if $(filter /%,$(firstword $(1))),$(1),$(PREFIX)/$(1))
 libdir = $(call below_prefix,$(LIBDIR))

@@ -7,6 +7,7 @@
 HOST ?=
 ifneq ($(HOST),)
 CC := $(firstword $(foreach c,$(HOST)-gcc-posix $(HOST)-gcc,$(shell command -v $(c))) $(HOST)-gcc)
+$(if $(shell command -v $(CC)),,$(error HOST is '$(HOST)'; there is no compiler $(CC)))
 AR := $(HOST)-ar
 PKG_CONFIG := $(or $(shell command -v $(HOST)-pkg-config),\
 	$(if $(PKG_CONFIG_LIBDIR),pkg-config,false))

@@ -67,7 +67,7 @@ func newHandle(kind string, o *object) *handle {
 // acquire takes a reference, which the caller releases.
 func (h *handle) acquire() (*object, error) {
 	if h == nil {
-		return nil, invalid("an object is nil")
+		return nil, invalid("an object is nil; the call that made it returned an error")
 	}
 	h.mutex.Lock()
 	defer h.mutex.Unlock()

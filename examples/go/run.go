@@ -139,7 +139,7 @@ func (r *Run) Finish() ([]float32, error) {
 
 func (r *Run) images(f func(*C.dm_sampler, *C.float, C.size_t) C.dm_status) ([]float32, error) {
 	if r.get() == nil {
-		return nil, invalid("an object is nil")
+		return nil, invalid("an object is nil; the call that made it returned an error")
 	}
 	images := make([]float32, r.elements)
 	err := r.call(func(s *C.dm_sampler) C.dm_status {

@@ -20,7 +20,7 @@ $(WEB)/needed/lib/libz.a: pkgconfig/build-needed.sh pkgconfig/debian-source.sh
 	$(Q)$(EMCC_ENV) sh pkgconfig/build-needed.sh "$(EMCC) $(WEB_CFLAGS)" emar $(WEB)/needed zlib
 
 $(WEB)/diffusion.js: $(WEB)/needed/lib/libz.a force
-	@$(EMCC_ENV) $(MAKE) BUILD=$(WEB) CC=$(EMCC) AR=emar BLAS=none PKG_CONFIG=false \
+	@$(EMCC_ENV) $(MAKE) BUILD=$(WEB) CC=$(EMCC) AR=emar BLAS=none PKG_CONFIG=false PLAIN_zlib=-lz \
 	CFLAGS="$(WEB_CFLAGS)" CPPFLAGS=-I$(WEB)/needed/include $(WEB)/libdiffusion.a
 	$(SAY) EMCC $@
 	$(Q)$(EMCC_ENV) $(EMCC) -std=c11 $(WEB_CFLAGS) -Iinclude examples/web/diffusion_web.c \

@@ -10,7 +10,14 @@ fn main() {
         println!("cargo:rerun-if-env-changed={name}");
     }
     println!("cargo:rerun-if-changed=build.rs");
-    for folder in folders().unwrap_or_default() {
+    let folders = folders();
+    if folders.is_none() {
+        println!(
+            "cargo:warning=pkg-config does not find diffusion; for a library that is not in a \
+             standard folder set PKG_CONFIG_PATH=$PREFIX/lib/pkgconfig"
+        );
+    }
+    for folder in folders.unwrap_or_default() {
         println!("cargo:rustc-link-search=native={folder}");
         println!("cargo:rustc-link-arg-tests=-Wl,-rpath,{folder}");
         println!("cargo:libdir={folder}");

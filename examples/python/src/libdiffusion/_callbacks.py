@@ -7,7 +7,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import itertools
+import sys
 import threading
+import time
 from ctypes import c_char_p, c_int32, c_size_t, c_uint64, c_void_p
 from typing import Any, Callable, Iterator, Optional
 
@@ -180,9 +182,27 @@ def on_parallel(key: int, count: int, address: int, data: int) -> None:
         ended.wait_for(lambda: running[0] == 0)
 
 
+def _line(text: Callable[..., tuple[int, str, int]]) -> Any:
+    """The same as bar, for a line that is written again each second."""
+    last = 0.0
+
+    def update(*arguments: Any) -> None:
+        nonlocal last
+        done, note, total = text(*arguments)
+        now = time.monotonic()
+        if done == total or now - last >= 1:
+            last = now
+            print(f"\r{done}/{total} {note}", end="", file=sys.stderr, flush=True)
+
+    def end() -> None:
+        print(file=sys.stderr)
+
+    return update, end
+
+
 def bar(progress: Any, total: Optional[int], text: Callable[..., tuple[int, str, int]]) -> Any:
     """The function to call and the function to end with, for `progress`: a function, True for a
-    bar of tqdm where it is installed, or None. `text` gives the steps done, a note and the
+    bar of tqdm or, where that is not installed, a line on standard error, or None. `text` gives the steps done, a note and the
     total."""
     if progress is not True:
         if progress is not None and progress is not False and not callable(progress):
@@ -191,7 +211,7 @@ def bar(progress: Any, total: Optional[int], text: Callable[..., tuple[int, str,
     try:
         from tqdm.auto import tqdm  # type: ignore[import-untyped,import-not-found,unused-ignore]
     except ImportError:
-        return (lambda *_: None), (lambda: None)
+        return _line(text)
     shown = tqdm(total=total)
 
     def update(*arguments: Any) -> None:

@@ -171,7 +171,7 @@ def _load() -> tuple[ctypes.CDLL, str]:
     except OSError as error:
         raise ImportError(
             f"cannot load '{path}' ({origin}): {error}. Install libdiffusion, or set {VARIABLE} "
-            f"to the path of {SONAME}.") from error
+            f"to the path of {SONAME}.") from None
 
 
 def _declare(library: ctypes.CDLL, path: str) -> None:

@@ -261,12 +261,16 @@ class Options(Struct):
         return memory
 
 
+def _value_text(value: float) -> str:
+    return f"{value:.0f}" if value == int(value) and abs(value) < 1e16 else repr(value)
+
+
 def _range_text(member: Member) -> str:
     if not member.has_range or member.is_flag or member.enumeration:
         return ""
     low, high = member.minimum, member.maximum
-    below = "above 0" if 0 < low < 1e-37 else f"{low:.17g}"
-    above = "below 1" if 0.9999999 < high < 1 else f"{high:.17g}"
+    below = "above 0" if 0 < low < 1e-37 else _value_text(low)
+    above = "below 1" if 0.9999999 < high < 1 else _value_text(high)
     if high >= 3.4e38 or (high >= 2147483647 and member.type[0] in "iu"):
         return below if low and low < 1e-37 else f"{below} or more"
     return f"{below} to {above}" if below != "above 0" else f"{below}, at most {above}"

@@ -106,7 +106,7 @@ class Sampler(Object):
         """Samples images, float32 [count, height, width, channels] in [-1, 1], into `out` if given.
 
         progress(state) is called after each step and stops the run by returning true (Cancelled);
-        what it raises comes out of here; True shows a bar of tqdm where it is installed. Its
+        what it raises comes out of here; True shows a bar of tqdm, or a line without tqdm. Its
         arrays x_t and x_0 are copied when they are read, and can first be read only while it runs.
         Ctrl-C stops the run between steps.
         """

@@ -103,7 +103,7 @@ class Trainer(Object):
         """Trains until `steps` steps are done, counted from the trainer's first.
 
         progress(stats) is called after every step and stops the run by returning true (Cancelled);
-        what it raises comes out of here. True shows a bar of tqdm where it is installed. Signal
+        what it raises comes out of here. True shows a bar of tqdm, or a line without tqdm. Signal
         handlers run between steps, so that Ctrl-C stops the run with KeyboardInterrupt after the
         current step, and the trainer stays usable. Ten steps in a row that are not finite raise
         NotFinite.
