@@ -507,8 +507,8 @@ DM_API dm_status dm_unet_create(dm_unet **out, dm_context *context, const dm_une
 /* From a safetensors file of dm_unet_save or dm_trainer_save, or from its `size` bytes. Fails with
  * DM_ERROR_NOT_FOUND, DM_ERROR_IO, DM_ERROR_BAD_FORMAT, DM_ERROR_UNSUPPORTED_VERSION,
  * DM_ERROR_CHECKSUM where metadata or weights are damaged, DM_ERROR_NOT_FINITE where a weight is
- * infinite or NaN, DM_ERROR_SHAPE_MISMATCH or DM_ERROR_UNSUPPORTED where the tensors are not those
- * of the options. */
+ * infinite or NaN, DM_ERROR_SHAPE_MISMATCH where the tensors are not those of the options,
+ * DM_ERROR_UNSUPPORTED where they are neither float32, float16 nor bfloat16. */
 DM_API dm_status dm_unet_load(dm_unet **out, dm_context *context, const char *path,
                               dm_weights weights);
 DM_API dm_status dm_unet_load_memory(dm_unet **out, dm_context *context, const void *bytes,

@@ -4,6 +4,7 @@
 #ifndef DMI_IO_SAFETENSORS_H
 #define DMI_IO_SAFETENSORS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,6 +38,12 @@ int32_t dmi_safetensors_parse(dmi_host *host, dmi_safetensors **out, const void 
  * is written and the status DMI_ERROR_CHECKSUM. */
 int32_t dmi_safetensors_read(dmi_host *host, const dmi_safetensors *file,
                              const dmi_safetensors_entry *entry, void *out);
+/* Whether dmi_safetensors_read_floats reads the entry: its dtype is F32, F16 or BF16. */
+bool dmi_safetensors_is_float(const dmi_safetensors_entry *entry);
+/* The same as dmi_safetensors_read for such an entry, as floats: out holds as many as its shape
+ * has. */
+int32_t dmi_safetensors_read_floats(dmi_host *host, const dmi_safetensors *file,
+                                    const dmi_safetensors_entry *entry, float *out);
 size_t dmi_safetensors_count(const dmi_safetensors *file);
 const dmi_safetensors_entry *dmi_safetensors_at(const dmi_safetensors *file,
                                                 size_t index); /* in the file's order of offsets */

@@ -3,6 +3,7 @@
  * each tensor's checksum, where the file states one, when the tensor is read. */
 #include <string.h>
 
+#include "base/half.h"
 #include "io/file.h"
 #include "io/safetensors_file.h"
 
@@ -92,6 +93,30 @@ int32_t dmi_safetensors_read(dmi_host *host, const dmi_safetensors *file,
                     "%s: tensor '%s' is damaged: the CRC-32 of its %zu bytes is %08x, in the "
                     "metadata it is %08x",
                     file->from, entry->name, entry->size, (unsigned)sum, (unsigned)entry->checksum);
+}
+
+bool dmi_safetensors_is_float(const dmi_safetensors_entry *entry) {
+    return !strcmp(entry->dtype, "F32") || !strcmp(entry->dtype, "F16") ||
+           !strcmp(entry->dtype, "BF16");
+}
+
+/* Half-size numbers are read into the upper half of `out` and widened from the first on: each float
+ * overwrites numbers that were widened before, and the last one its own. */
+int32_t dmi_safetensors_read_floats(dmi_host *host, const dmi_safetensors *file,
+                                    const dmi_safetensors_entry *entry, float *out) {
+    if (!strcmp(entry->dtype, "F32")) return dmi_safetensors_read(host, file, entry, out);
+    const size_t count = entry->size / sizeof(uint16_t);
+    uint8_t *halves = (uint8_t *)out + entry->size;
+    const int32_t status = dmi_safetensors_read(host, file, entry, halves);
+    if (status) return status;
+    const bool is_bfloat16 = entry->dtype[0] == 'B';
+    for (size_t i = 0; i < count; i++) {
+        uint16_t bits;
+        memcpy(&bits, halves + i * sizeof bits, sizeof bits);
+        const float value = is_bfloat16 ? dmi_bfloat16_to_float(bits) : dmi_float16_to_float(bits);
+        memcpy(out + i, &value, sizeof value);
+    }
+    return DMI_OK;
 }
 
 size_t dmi_safetensors_count(const dmi_safetensors *file) { return file->count; }

@@ -36,9 +36,10 @@ static dm_status check_entry(dmi_host *host, const char *from, const char *name,
     if (!e)
         return dmi_fail(host, DM_ERROR_NOT_FOUND,
                         "%s: there is no tensor '%s', which the network has", from, name);
-    if (strcmp(e->dtype, "F32") != 0)
-        return dmi_fail(host, DM_ERROR_UNSUPPORTED, "%s: tensor '%s' is of type %s; it must be F32",
-                        from, name, e->dtype);
+    if (!dmi_safetensors_is_float(e))
+        return dmi_fail(host, DM_ERROR_UNSUPPORTED,
+                        "%s: tensor '%s' is of type %s; it must be F32, F16 or BF16", from, name,
+                        e->dtype);
     bool same = e->rank == p->rank;
     for (int32_t k = 0; same && k < p->rank; k++) same = e->shape[k] == p->shape[k];
     if (same) return DM_OK;
@@ -125,7 +126,8 @@ static dm_status check_not_negative(dmi_host *host, const char *subject, const c
 static dm_status read_param(dmi_host *host, const dmi_safetensors *file, const dm_unet *unet,
                             const char *name, size_t count, float *values, bool not_negative) {
     const char *from = dmi_safetensors_from(file);
-    dm_status status = dmi_safetensors_read(host, file, dmi_safetensors_find(file, name), values);
+    dm_status status =
+        dmi_safetensors_read_floats(host, file, dmi_safetensors_find(file, name), values);
     if (!status) status = check_finite(unet, from, name, values, count);
     if (status || !not_negative) return status;
     return check_not_negative(host, from, name, values, count);
