@@ -85,7 +85,8 @@ i386)
 *) make_for "$runner" ;;
 esac
 
-slow="any_options|any_training|editing|evaluate|mixture|plan_size|recompute|trained_mixture"
+slow="any_options|any_training|editing|evaluate|mixture|plan_size|recompute|shared_callbacks"
+slow="$slow|step_memory|trained_mixture"
 if [ $# = 0 ]; then
     # Their names are words.
     # shellcheck disable=SC2046

@@ -202,8 +202,8 @@ def _line(text: Callable[..., tuple[int, str, int]]) -> Any:
 
 def bar(progress: Any, total: Optional[int], text: Callable[..., tuple[int, str, int]]) -> Any:
     """The function to call and the function to end with, for `progress`: a function, True for a
-    bar of tqdm or, where that is not installed, a line on standard error, or None. `text` gives the steps done, a note and the
-    total."""
+    bar of tqdm or, where that is not installed, a line on standard error, or None. `text` gives
+    the steps done, a note and the total."""
     if progress is not True:
         if progress is not None and progress is not False and not callable(progress):
             raise TypeError(f"progress is {progress!r}; it must be a function, True or None")
