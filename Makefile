@@ -217,7 +217,7 @@ make clean             removes $(BUILD)/
 
 make check             check-source, check-build, check-abi and test-run       3 min
 make check SUITE=a,b   only these suites: the X of tests/*/test_X.c
-make check-all         check, check-static to check-no-blas and fuzz of these targets 45 min
+make check-all         check and the proofs below of the library on this machine     45 min
 make check-quick       check-source and the suites that are fast                30 s
 make check-source      layers, forbidden calls, file length, format, header     4 s
 make check-layers      only the layers: includes never point upward             1 s

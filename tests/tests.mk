@@ -85,7 +85,7 @@ test-run: $(RUNNER)
 	@$(if $(SUITE),sh tests/tools/run_suites.sh $< '' $(subst $(comma), ,$(SUITE)),$<)
 
 # The suites that allocate, read files or have threads.
-MEMORY_SUITES := base file io_failures json random pool metadata structs names option_text \
+MEMORY_SUITES := base half file io_failures json random pool metadata structs names option_text \
 	option_rules stream safetensors safetensors_invalid safetensors_names targz \
 	tar_fields png image dataset cifar10 context schedule schedule_file graph \
 	trainer_options loss loss_weights timestep_sampling training_options ema solver \
@@ -95,7 +95,7 @@ MEMORY_SUITES := base file io_failures json random pool metadata structs names o
 	unet_options unet_file bad_input integrity file_names float_mode fork versions
 SANITIZE_SUITES := $(MEMORY_SUITES) editing gemm guidance kernels
 # Those whose arithmetic is small enough for valgrind, which ends in minutes.
-VALGRIND_SUITES := base file file_names io_failures json random pool metadata structs names \
+VALGRIND_SUITES := base half file file_names io_failures json random pool metadata structs names \
 	option_text option_rules stream safetensors safetensors_invalid safetensors_names targz \
 	tar_fields png image dataset cifar10 context fork schedule schedule_file graph \
 	trainer_options loss checkpoint_edges

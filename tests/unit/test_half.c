@@ -57,8 +57,8 @@ static float lengthen(uint16_t bits, bool is_bfloat16) {
     return is_bfloat16 ? dmi_bfloat16_to_float(bits) : dmi_float16_to_float(bits);
 }
 
-/* A file with the metadata of `bytes` without its checksums, and its tensors in half of their size;
- * to be freed. */
+/* A file with the metadata of `bytes`, checksums of its tensors among them, and its tensors in half
+ * of their size; to be freed. */
 static uint8_t *shorten_file(dmi_host *host, const uint8_t *bytes, size_t *size, bool is_bfloat16) {
     dmi_safetensors *file;
     ck_assert_int_eq(dmi_safetensors_parse(host, &file, bytes, *size, "the file"), DMI_OK);
@@ -94,7 +94,6 @@ static uint8_t *shorten_file(dmi_host *host, const uint8_t *bytes, size_t *size,
     memcpy(out + 8 + length, data, 2 * count);
     free(header);
     free(data);
-    test_drop_checksums(out, *size);
     return out;
 }
 
@@ -116,6 +115,10 @@ START_TEST(networks_of_half_size) {
     size = whole;
     uint8_t *halves = shorten_file(&context->host, bytes, &size, is_bfloat16);
     ck_assert_uint_lt(size, whole);
+    /* The checksums are those of the floats. */
+    test_refused(context, dm_unet_load_memory(&loaded, context, halves, size, DM_WEIGHTS_DEFAULT),
+                 DM_ERROR_CHECKSUM, "memory: tensor '|is damaged");
+    test_drop_checksums(halves, size);
     test_accepted(context, dm_unet_load_memory(&loaded, context, halves, size, DM_WEIGHTS_DEFAULT));
     const dmi_params *params = &unet->weights->params, *got = &loaded->weights->params;
     ck_assert_uint_eq(params->floats, got->floats);
