@@ -162,14 +162,17 @@ static void write_curve(output *o, const curve *c) {
 
 /* Returns 0 or the reason why the file cannot be read. */
 static int write_base64(output *o, FILE *in) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    enum { FILLER = 64 };
+    static const char digits[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
     unsigned char bytes[3];
     size_t got;
     while ((got = fread(bytes, 1, 3, in)) > 0) {
-        char text[] = "====";
+        char text[5] = "";
         unsigned bits = (unsigned)bytes[0] << 16 | (got > 1 ? (unsigned)bytes[1] << 8 : 0) |
                         (got > 2 ? bytes[2] : 0u);
-        for (size_t i = 0; i <= got; i++) text[i] = digits[bits >> (18 - 6 * i) & 63];
+        for (size_t i = 0; i < 4; i++)
+            text[i] = digits[i <= got ? bits >> (18 - 6 * i) & 63 : FILLER];
         output_print(o, "%s", text);
     }
     return ferror(in) ? errno : 0;
