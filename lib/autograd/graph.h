@@ -40,9 +40,12 @@ typedef union dmi_attributes {
     } conv;
     struct {
         int32_t groups;
-        int32_t silu; /* 1: SiLU follows */
+        int32_t activation; /* what follows, DMI_ACTIVATION_* */
         float eps;
     } norm;
+    struct {
+        int32_t kind; /* DMI_ACTIVATION_*, not _NONE */
+    } activation;
     struct {
         int32_t heads;
     } attention;

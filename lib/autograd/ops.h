@@ -19,14 +19,16 @@ int32_t dmi_conv(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value weight
                  dmi_value per_image, dmi_value residual, int32_t kernel, int32_t stride,
                  int32_t pad, bool upsample);
 /* Group norm (Wu and He 2018) of x [n, h, w, c] with gamma and beta [c]; then, where scale_shift
- * [n, 1, 1, 2c] is given, norm * (1 + scale) + shift; then SiLU where `silu`. */
+ * [n, 1, 1, 2c] is given, norm * (1 + scale) + shift; then the activation function,
+ * DMI_ACTIVATION_*. */
 int32_t dmi_group_norm(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value gamma,
-                       dmi_value beta, dmi_value scale_shift, int32_t groups, float eps, bool silu);
+                       dmi_value beta, dmi_value scale_shift, int32_t groups, float eps,
+                       int32_t activation);
 /* The same of the concatenated channels [x, x2], x [n, h, w, c1] and x2 [n, h, w, c2], which are
  * not copied into one tensor; and the convolution of kernel 1 of them. */
 int32_t dmi_group_norm_pair(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value x2,
                             dmi_value gamma, dmi_value beta, dmi_value scale_shift, int32_t groups,
-                            float eps, bool silu);
+                            float eps, int32_t activation);
 int32_t dmi_conv_pair(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value x2, dmi_value weight,
                       dmi_value bias, dmi_value residual);
 /* softmax(q k^T / sqrt(c / heads)) v over the pixels of each image; q, k, v and y [n, h, w, c]. */
@@ -34,8 +36,11 @@ int32_t dmi_attention(dmi_graph *graph, dmi_value *out, dmi_value q, dmi_value k
                       int32_t heads);
 /* y [n, 1, 1, out] = x [n, 1, 1, in] weight [1, 1, in, out] + bias [out], which is optional. */
 int32_t dmi_linear(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value weight, dmi_value bias);
-/* x * sigmoid(x), x [n, h, w, c]. */
-int32_t dmi_silu(dmi_graph *graph, dmi_value *out, dmi_value x);
+/* f(x), x [n, h, w, c]; f is DMI_ACTIVATION_*, not _NONE. */
+int32_t dmi_activate(dmi_graph *graph, dmi_value *out, dmi_value x, int32_t activation);
+static inline int32_t dmi_silu(dmi_graph *graph, dmi_value *out, dmi_value x) {
+    return dmi_activate(graph, out, x, DMI_ACTIVATION_SILU);
+}
 /* a + b, both [n, h, w, c]. */
 int32_t dmi_add_values(dmi_graph *graph, dmi_value *out, dmi_value a, dmi_value b);
 /* [n, h, w, ca + cb] from a [n, h, w, ca] and b [n, h, w, cb]. */

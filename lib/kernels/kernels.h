@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Inside a kernel file: DMI_KERNEL(silu_forward) is dmi_silu_forward_v3 when compiled for
+/* Inside a kernel file: DMI_KERNEL(norm_forward) is dmi_norm_forward_v3 when compiled for
  * x86-64-v3. */
 #ifdef DMI_ISA
 #define DMI_PASTE2(a, b) dmi_##a##_##b
@@ -47,6 +47,16 @@ typedef struct dmi_bound {
                      between Gaussians */
 } dmi_bound;
 
+/* Activation functions: x / (1 + e^-x) (Elfwing et al. 2018), x tanh(ln(1 + e^x)) (Misra 2019), x
+ * Phi(x) with the normal distribution's function (Hendrycks and Gimpel 2016), max(x, 0). */
+enum {
+    DMI_ACTIVATION_NONE = 0, /* the identity */
+    DMI_ACTIVATION_SILU = 1,
+    DMI_ACTIVATION_MISH = 2,
+    DMI_ACTIVATION_GELU = 3,
+    DMI_ACTIVATION_RELU = 4
+};
+
 /* Columns of a panel of attention: whole vectors, and whole panels of a product, of every
  * instruction set. */
 enum { DMI_SOFTMAX_COLUMNS = 32 };
@@ -76,7 +86,7 @@ typedef struct dmi_norm {
     int32_t pixels;
     int32_t group_channels; /* channels of one group */
     int32_t c0, c1;         /* the channels to compute, c0 to c1 - 1: whole groups */
-    bool silu;              /* SiLU follows the norm */
+    int32_t activation;     /* what follows the norm, DMI_ACTIVATION_* */
     bool non_temporal;      /* y or dx is not read soon: non-temporal stores where it is made of
                                whole cache lines */
 } dmi_norm;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Group normalisation (Wu and He 2018) of one image, with an optional SiLU. A span is read once for
- * its sums, mostly from main memory, and again, mostly from L2, for the result. The sums run down
- * the pixels of each channel: within a block of pixels in float about the block's mean, across
- * blocks and across a group's channels in double. So a group's bits depend neither on the span nor
- * on the range of channels, and a large mean does not absorb small deviations. */
+/* Group normalisation (Wu and He 2018) of one image, with an optional activation function. A
+ * span is read once for its sums, mostly from main memory, and again, mostly from L2, for the
+ * result. The sums run down the pixels of each channel: within a block of pixels in float about the
+ * block's mean, across blocks and across a group's channels in double. So a group's bits depend
+ * neither on the span nor on the range of channels, and a large mean does not absorb small
+ * deviations. */
 #include <math.h>
 
 #include "kernels/norm_common.h"
@@ -132,7 +133,8 @@ static void span_statistics(float *mean, float *rstd, const dmi_norm *norm, int3
 
 /* How a strip is normalised; constants wherever it is passed, so that no test is left in a loop. */
 typedef struct apply_mode {
-    bool silu, non_temporal;
+    int32_t activation;
+    bool non_temporal;
 } apply_mode;
 
 /* One vector of channels, or its first `count`, in registers. */
@@ -150,7 +152,7 @@ static inline __attribute__((always_inline)) void apply_pixels(float *y, size_t 
     vec u[INTERLEAVE];
     DMI_EACH_VECTOR u[i] =
         (load_part(x + (size_t)i * x_stride, v.count) - v.mean) * v.scale + v.offset;
-    if (mode.silu) silu(u, n);
+    activate(u, mode.activation, n);
     DMI_EACH_VECTOR store_result(y + (size_t)i * y_stride, u[i], v.count, mode.non_temporal);
 }
 
@@ -174,10 +176,11 @@ static inline __attribute__((always_inline)) void apply_block(float *y, const fl
 
 static inline __attribute__((always_inline)) void apply_strip(float *y, const float *x,
                                                               const channel_constants *k,
-                                                              const strip *s, const bool with_silu,
+                                                              const strip *s,
+                                                              const int32_t activation,
                                                               bool non_temporal) {
-    const apply_mode cached_stores = {.silu = with_silu},
-                     streaming_stores = {.silu = with_silu, .non_temporal = true};
+    const apply_mode cached_stores = {.activation = activation},
+                     streaming_stores = {.activation = activation, .non_temporal = true};
     non_temporal = non_temporal && is_aligned(y, s->y_stride);
     for (size_t p0 = 0; p0 < s->pixels; p0 += BLOCK) {
         size_t rows = block_end(s, p0) - p0;
@@ -188,6 +191,18 @@ static inline __attribute__((always_inline)) void apply_strip(float *y, const fl
             else if (non_temporal) apply_block(to, from, rows, k, s, c, W, streaming_stores);
             else apply_block(to, from, rows, k, s, c, W, cached_stores);
         }
+    }
+}
+
+static void apply_activated(float *y, const float *x, const channel_constants *k, const strip *s,
+                            const dmi_norm *norm) {
+    const bool non_temporal = norm->non_temporal;
+    switch (norm->activation) {
+        case DMI_ACTIVATION_SILU: apply_strip(y, x, k, s, DMI_ACTIVATION_SILU, non_temporal); break;
+        case DMI_ACTIVATION_MISH: apply_strip(y, x, k, s, DMI_ACTIVATION_MISH, non_temporal); break;
+        case DMI_ACTIVATION_GELU: apply_strip(y, x, k, s, DMI_ACTIVATION_GELU, non_temporal); break;
+        case DMI_ACTIVATION_RELU: apply_strip(y, x, k, s, DMI_ACTIVATION_RELU, non_temporal); break;
+        default: apply_strip(y, x, k, s, DMI_ACTIVATION_NONE, non_temporal);
     }
 }
 
@@ -202,8 +217,7 @@ void DMI_KERNEL(norm_forward)(float *y, float *mean, float *rstd, const dmi_norm
             const strip s = strip_at(norm, s0, s1, c);
             width = s.width;
             constants_of(&k, norm, &s, c, mean + g0, rstd + g0);
-            if (norm->silu) apply_strip(y + c, strip_x(norm, &s), &k, &s, true, norm->non_temporal);
-            else apply_strip(y + c, strip_x(norm, &s), &k, &s, false, norm->non_temporal);
+            apply_activated(y + c, strip_x(norm, &s), &k, &s, norm);
         }
     }
     if (norm->non_temporal) end_streaming();

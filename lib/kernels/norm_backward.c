@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The gradient of group normalisation (Wu and He 2018) of one image, with SiLU where it was
- * applied. With xhat = (x - mean) rstd, u = gain xhat + offset and du = dy f'(u), f being SiLU or
- * the identity,
+/* The gradient of group normalisation (Wu and He 2018) of one image, with the activation function f
+ * that follows it. With xhat = (x - mean) rstd, u = gain xhat + offset and du = dy f'(u),
  *
  *   doffset = sum du,  dgain = sum du xhat    over the pixels of each channel,
  *   dx = rstd (gain du - m1 - xhat m2)        m1, m2: the group's means of gain du, gain du xhat.
@@ -10,19 +9,19 @@
  * strips of at most WIDTH channels of one tensor, and a strip in blocks of BLOCK pixels by one
  * vector of channels. Each span is read twice: once for the sums over the pixels, in float within a
  * block of pixels and in double across blocks, and once more for dx. Where there is room, du is
- * cached in between, since the derivative of SiLU costs more than the memory traffic.
+ * cached in between, since a derivative costs more than the memory traffic.
  *
  * Functions of n pixels take as many vectors of channels, n at most INTERLEAVE; DMI_EACH_VECTOR
  * before a statement is the loop over them, for i from 0 to n - 1. */
 #include "kernels/norm_common.h"
 
-/* How a strip is processed. The if-else chains pass it as constants to functions that are always
- * inlined, so that each call is compiled for its mode and no test is left in a loop. */
+/* How a strip is processed. It is passed as constants to functions that are always inlined, so
+ * that each call is compiled for its mode and no test is left in a loop. */
 typedef struct backward_mode {
-    bool silu;         /* du is computed by the derivative of SiLU, or else read */
-    bool cache;        /* sums: du is stored into the cache */
-    bool add;          /* dx: dx += instead of dx = */
-    bool non_temporal; /* dx: non-temporal stores */
+    int32_t activation; /* du is computed by its derivative, or read where it is NONE */
+    bool cache;         /* sums: du is stored into the cache */
+    bool add;           /* dx: dx += instead of dx = */
+    bool non_temporal;  /* dx: non-temporal stores */
 } backward_mode;
 
 /* The strip that is processed. `dy` is what du is computed or read from: dy, or the cache of du. */
@@ -46,19 +45,17 @@ static inline constant_vectors vectors_at(const channel_constants *k, int32_t c,
 }
 
 /* xhat and du of n pixels, one vector of channels each. */
-static inline __attribute__((always_inline)) void load_pixels(vec *du, vec *xhat, const float *x,
-                                                              size_t x_stride, const float *dy,
-                                                              size_t dy_stride,
-                                                              const constant_vectors k,
-                                                              const bool with_silu, const int n) {
+static inline __attribute__((always_inline)) void load_pixels(
+    vec *du, vec *xhat, const float *x, size_t x_stride, const float *dy, size_t dy_stride,
+    const constant_vectors k, const int32_t activation, const int n) {
     DMI_EACH_VECTOR xhat[i] = (load_part(x + (size_t)i * x_stride, k.count) - k.mean) * k.rstd;
-    if (!with_silu) {
+    if (activation == DMI_ACTIVATION_NONE) {
         DMI_EACH_VECTOR du[i] = load_part(dy + (size_t)i * dy_stride, k.count);
         return;
     }
     /* du holds u, then f'(u), then du: further arrays make gcc spill more registers. */
     DMI_EACH_VECTOR du[i] = k.gain * xhat[i] + k.offset;
-    silu_derivative(du, n);
+    activate_derivative(du, activation, n);
     DMI_EACH_VECTOR du[i] *= load_part(dy + (size_t)i * dy_stride, k.count);
 }
 
@@ -72,7 +69,7 @@ static inline __attribute__((always_inline)) void sum_pixels(
     vec du[INTERLEAVE], xhat[INTERLEAVE];
     DMI_EACH_VECTOR prefetch(x, (BLOCK + (size_t)i) * s->x_stride);
     DMI_EACH_VECTOR prefetch(dy, (BLOCK + (size_t)i) * b->dy_stride);
-    load_pixels(du, xhat, x, s->x_stride, dy, b->dy_stride, k, mode.silu, n);
+    load_pixels(du, xhat, x, s->x_stride, dy, b->dy_stride, k, mode.activation, n);
     DMI_EACH_VECTOR sum_du[i] += du[i];
     DMI_EACH_VECTOR sum_product[i] += du[i] * xhat[i];
     if (!mode.cache) return;
@@ -115,6 +112,27 @@ static inline __attribute__((always_inline)) void sum_strip(backward_strip *b, c
     }
 }
 
+static inline __attribute__((always_inline)) void sum_strip_of(backward_strip *b, const strip *s,
+                                                               const channel_constants *constants,
+                                                               const int32_t activation) {
+    if (b->cached) {
+        sum_strip(b, s, constants, (backward_mode){.activation = activation, .cache = true});
+        return;
+    }
+    sum_strip(b, s, constants, (backward_mode){.activation = activation});
+}
+
+static void sum_activated(backward_strip *b, const strip *s, const channel_constants *constants,
+                          int32_t activation) {
+    switch (activation) {
+        case DMI_ACTIVATION_SILU: sum_strip_of(b, s, constants, DMI_ACTIVATION_SILU); break;
+        case DMI_ACTIVATION_MISH: sum_strip_of(b, s, constants, DMI_ACTIVATION_MISH); break;
+        case DMI_ACTIVATION_GELU: sum_strip_of(b, s, constants, DMI_ACTIVATION_GELU); break;
+        case DMI_ACTIVATION_RELU: sum_strip_of(b, s, constants, DMI_ACTIVATION_RELU); break;
+        default: sum_strip(b, s, constants, (backward_mode){0});
+    }
+}
+
 /* ---- second pass: dx ---- */
 
 /* dx = du * du_factor - (xhat * xhat_factor + constant). */
@@ -132,7 +150,7 @@ static inline __attribute__((always_inline)) void gradient_pixels(
     if (mode.add) {
         DMI_EACH_VECTOR prefetch(dx, (BLOCK + (size_t)i) * s->x_stride);
     }
-    load_pixels(du, xhat, x, s->x_stride, dy, b->dy_stride, k, mode.silu, n);
+    load_pixels(du, xhat, x, s->x_stride, dy, b->dy_stride, k, mode.activation, n);
     /* du becomes dx in place, for the same reason. */
     DMI_EACH_VECTOR du[i] = du[i] * g.du_factor - (xhat[i] * g.xhat_factor + g.constant);
     if (mode.add) {
@@ -156,9 +174,11 @@ static inline __attribute__((always_inline)) void gradient_block(
 
 static inline __attribute__((always_inline)) void gradient_strip(
     const backward_strip *b, const strip *s, const channel_constants *constants,
-    const bool with_silu, const bool add, bool non_temporal) {
-    const backward_mode cached_stores = {.silu = with_silu, .add = add},
-                        streaming_stores = {.silu = with_silu, .add = add, .non_temporal = true};
+    const int32_t activation, const bool add, bool non_temporal) {
+    const backward_mode cached_stores = {.activation = activation, .add = add},
+                        streaming_stores = {.activation = activation,
+                                            .add = add,
+                                            .non_temporal = true};
     non_temporal = non_temporal && is_aligned(b->dx, s->x_stride);
     for (size_t p0 = 0; p0 < s->pixels; p0 += BLOCK) {
         size_t p1 = block_end(s, p0);
@@ -168,6 +188,32 @@ static inline __attribute__((always_inline)) void gradient_strip(
             else if (non_temporal) gradient_block(b, s, constants, p0, p1, c, W, streaming_stores);
             else gradient_block(b, s, constants, p0, p1, c, W, cached_stores);
         }
+    }
+}
+
+static inline __attribute__((always_inline)) void gradient_strip_of(
+    const backward_strip *b, const strip *s, const channel_constants *constants,
+    const int32_t activation, bool add, bool non_temporal) {
+    if (add) gradient_strip(b, s, constants, activation, true, non_temporal);
+    else gradient_strip(b, s, constants, activation, false, non_temporal);
+}
+
+static void gradient_activated(const backward_strip *b, const strip *s, const channel_constants *k,
+                               int32_t activation, bool add, bool streams) {
+    switch (activation) {
+        case DMI_ACTIVATION_SILU:
+            gradient_strip_of(b, s, k, DMI_ACTIVATION_SILU, add, streams);
+            break;
+        case DMI_ACTIVATION_MISH:
+            gradient_strip_of(b, s, k, DMI_ACTIVATION_MISH, add, streams);
+            break;
+        case DMI_ACTIVATION_GELU:
+            gradient_strip_of(b, s, k, DMI_ACTIVATION_GELU, add, streams);
+            break;
+        case DMI_ACTIVATION_RELU:
+            gradient_strip_of(b, s, k, DMI_ACTIVATION_RELU, add, streams);
+            break;
+        default: gradient_strip_of(b, s, k, DMI_ACTIVATION_NONE, add, streams);
     }
 }
 
@@ -200,10 +246,7 @@ static void sum_span(float *dgain, float *doffset, group_gradients *groups, cons
                             .cached_stride = (size_t)(in->s1 - in->s0)};
         width = s.width;
         constants_of(&constants, norm, &s, c, in->mean, in->rstd);
-        if (norm->silu && in->cached)
-            sum_strip(&b, &s, &constants, (backward_mode){.silu = true, .cache = true});
-        else if (norm->silu) sum_strip(&b, &s, &constants, (backward_mode){.silu = true});
-        else sum_strip(&b, &s, &constants, (backward_mode){0});
+        sum_activated(&b, &s, &constants, norm->activation);
         for (int32_t i = 0; i < width; i++) {
             doffset[c + i] = (float)b.sum_du[i];
             dgain[c + i] = (float)b.sum_product[i];
@@ -216,7 +259,8 @@ static void sum_span(float *dgain, float *doffset, group_gradients *groups, cons
 static void gradient_span(const dmi_norm *norm, const group_gradients *groups,
                           const span_input *in) {
     const double one_over_count = 1.0 / ((double)norm->pixels * norm->group_channels);
-    const bool from_cache = norm->silu && in->cached, with_silu = norm->silu && !in->cached;
+    const bool from_cache = norm->activation != DMI_ACTIVATION_NONE && in->cached;
+    const int32_t activation = from_cache ? DMI_ACTIVATION_NONE : norm->activation;
     int32_t width;
     for (int32_t c = in->s0; c < in->s1; c += width) {
         const strip s = strip_at(norm, in->s0, in->s1, c);
@@ -233,10 +277,7 @@ static void gradient_span(const dmi_norm *norm, const group_gradients *groups,
         }
         /* No streaming store with +=: dx is in the processor's caches already. */
         const bool add = norm->x.add[s.tensor], non_temporal = norm->non_temporal && !add;
-        if (with_silu && add) gradient_strip(&b, &s, &constants, true, true, non_temporal);
-        else if (with_silu) gradient_strip(&b, &s, &constants, true, false, non_temporal);
-        else if (add) gradient_strip(&b, &s, &constants, false, true, non_temporal);
-        else gradient_strip(&b, &s, &constants, false, false, non_temporal);
+        gradient_activated(&b, &s, &constants, activation, add, non_temporal);
     }
 }
 

@@ -9,7 +9,7 @@
 
 #include "base/math.h"
 #include "kernels/families.h"
-#include "kernels/vector_silu.h"
+#include "kernels/vector_activation.h"
 
 enum {
     WIDTH = DMI_NORM_SPAN, /* channels of a strip at most */

@@ -1,30 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Element-wise kernels: SiLU, sums, scaling, dropout; and copies of and sums over rows. */
+/* Element-wise kernels: sums, scaling, dropout; and copies of and sums over rows. */
 #include "base/math.h"
 #include "kernels/column_sums.h"
 #include "kernels/families.h"
 #include "kernels/vector_math.h"
-#include "kernels/vector_silu.h"
-
-/* One vector at a time: the only arrays are those of the time embedding, which are short. */
-void DMI_KERNEL(silu_forward)(float *y, const float *x, size_t n) {
-    for (size_t i = 0; i < n; i += W) {
-        int32_t count = n - i < W ? (int32_t)(n - i) : W;
-        vec u = load_part(x + i, count);
-        silu(&u, 1);
-        store_part(y + i, u, count);
-    }
-}
-
-void DMI_KERNEL(silu_backward)(float *dx, const float *x, const float *dy, size_t n, bool add) {
-    for (size_t i = 0; i < n; i += W) {
-        int32_t count = n - i < W ? (int32_t)(n - i) : W;
-        vec u = load_part(x + i, count);
-        silu_derivative(&u, 1);
-        vec result = load_part(dy + i, count) * u;
-        store_part(dx + i, add ? load_part(dx + i, count) + result : result, count);
-    }
-}
 
 void DMI_KERNEL(add)(float *y, const float *a, const float *b, size_t n) {
     DMI_ELEMENTWISE

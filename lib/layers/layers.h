@@ -45,10 +45,10 @@ typedef struct dmi_norm_options {
 } dmi_norm_options;
 
 dmi_value dmi_layer_norm(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value scale_shift,
-                         dmi_norm_options options, bool silu);
+                         dmi_norm_options options, int32_t activation);
 /* The same of the concatenated channels [x, x2]; x2 may be DMI_NONE. */
 dmi_value dmi_layer_norm_pair(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value x2,
-                              dmi_value scale_shift, dmi_norm_options options, bool silu);
+                              dmi_value scale_shift, dmi_norm_options options, int32_t activation);
 
 /* ---- resnet.c: the residual block ---- */
 enum { DMI_TIME_ADD = 0, DMI_TIME_SCALE_SHIFT = 1, DMI_TIME_ADD_OUTPUT = 2 }; /* as DM_TIME_* */

@@ -32,9 +32,10 @@ dmi_value dmi_layer_resnet(dmi_builder *b, const char *name, dmi_value x, dmi_va
                                           dmi_conv_weights(b, name, "conv_shortcut", in, out, 1,
                                                            DMI_INIT_FAN_AVERAGE),
                                           x, skip, DMI_NONE);
-    dmi_value h = dmi_layer_norm_pair(b, norm1, x, skip, DMI_NONE, options->norm, true);
+    dmi_value h =
+        dmi_layer_norm_pair(b, norm1, x, skip, DMI_NONE, options->norm, DMI_ACTIVATION_SILU);
     h = dmi_layer_conv3x3(b, conv1, h, after_conv1, DMI_NONE);
-    h = dmi_layer_norm(b, norm2, h, at_norm2, options->norm, true);
+    h = dmi_layer_norm(b, norm2, h, at_norm2, options->norm, DMI_ACTIVATION_SILU);
     if (b->train && options->dropout > 0 && !b->status) {
         dmi_value dropped = DMI_NONE;
         b->status = dmi_dropout(b->graph, &dropped, h, options->dropout);

@@ -106,7 +106,7 @@ static dmi_value network(builder *u, dmi_value x, dmi_value t, dmi_value labels)
     dmi_weights conv_out = dmi_conv_weights(&u->b, "conv_out", "", o->channels[0],
                                             dmi_unet_channels_out(o), 3, DMI_INIT_PRACTICALLY_ZERO);
     segment(u);
-    h = dmi_layer_norm(&u->b, norm_out, h, DMI_NONE, u->norm, true);
+    h = dmi_layer_norm(&u->b, norm_out, h, DMI_NONE, u->norm, DMI_ACTIVATION_SILU);
     return dmi_layer_conv3x3(&u->b, conv_out, h, DMI_NONE, DMI_NONE);
 }
 

@@ -7,6 +7,7 @@
 #define DM_TESTS_GRADIENT_H
 
 #include "autograd/ops.h"
+#include "support/activation.h"
 #include "support/support.h"
 
 enum { TEST_VALUES_MAX = 8, TEST_SAMPLES = 150 };
@@ -58,8 +59,9 @@ typedef struct test_op {
     int32_t c2;                       /* channels of a second tensor beside the first */
     int32_t out, kernel, stride, pad; /* convolution; linear and embedding: out */
     int32_t groups;                   /* groups; heads of attention; rows of a table */
-    bool upsample, bias, modulation, residual,
-        silu;        /* modulation: per_image of a convolution, scale_shift of a norm */
+    bool upsample, bias, residual;
+    bool modulation;    /* per_image of a convolution, scale_shift of a norm */
+    int32_t activation; /* DMI_ACTIVATION_* */
     bool random;     /* depends on an image's position in the batch and on whether it is trained */
     int32_t samples; /* elements whose gradients are compared with the loop's, of each value; 0:
                         TEST_SAMPLES */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* What the tests of kernels share: the arrays of one test, the kernels of each instruction set,
- * naive SiLU, and the check of a naive gradient by finite differences. */
+ * and the check of a naive gradient by finite differences. */
 #ifndef DM_TESTS_KERNELS_H
 #define DM_TESTS_KERNELS_H
 
+#include "support/activation.h"
 #include "support/support.h"
 
 #include "base/cpu.h"
@@ -66,15 +67,6 @@ static inline void check_same(const char *what, const float *got, const float *w
 /* NULL where this machine lacks the instruction set. */
 static const dmi_kernels *kernels_of(int isa) {
     return isa <= dmi_cpu_isa() ? dmi_kernels_for(isa) : NULL;
-}
-
-static inline double naive_sigmoid(double x) { return 1 / (1 + exp(-x)); }
-
-static inline double naive_silu(double x) { return x * naive_sigmoid(x); }
-
-static inline double naive_silu_slope(double x) {
-    double s = naive_sigmoid(x);
-    return s * (1 + x * (1 - s));
 }
 
 /* ---- a naive gradient against central differences of a naive loss, input by input ----

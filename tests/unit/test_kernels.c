@@ -1,73 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Numeric kernels but convolution, group norm and softmax, for every instruction set of this
- * machine, against naive loops in double; the naive gradients against finite differences. Errors
- * are of whole arrays, relative to the array's norm: a float's rounding is 6e-8 at most, and a
- * bound is that times the few roundings in between. */
+/* Numeric kernels but convolution, group norm, softmax and activation functions, for every
+ * instruction set of this machine, against naive loops in double; the naive gradients against
+ * finite differences. Errors are of whole arrays, relative to the array's norm: a float's rounding
+ * is 6e-8 at most, and a bound is that times the few roundings in between. */
 #include "support/kernels.h"
 
 Suite *test_kernels_suite(void);
 
 static const size_t SIZES[] = {1, 3, 7, 16, 17, 31, 33, 64, 100, 1000};
 enum { SIZE_COUNT = sizeof SIZES / sizeof *SIZES };
-
-/* ---- exp and the logistic function ---- */
-
-/* The element where |got - want| is largest relative to its bound is within it. */
-static void check_each(const char *what, const float *x, const float *got, const double *want,
-                       const double *bound, size_t count) {
-    size_t worst = 0;
-    double largest = 0;
-    for (size_t i = 0; i < count; i++) {
-        double error = fabs(got[i] - want[i]) / bound[i];
-        if (error <= largest) continue;
-        largest = isnan(error) ? INFINITY : error;
-        worst = i;
-    }
-    ck_assert_msg(largest <= 1, "%s(%.9g) is %.9g, not %.9g", what, x[worst], got[worst],
-                  want[worst]);
-}
-
-enum { SWEEP = 1 << 20 };
-
-START_TEST(silu_everywhere) {
-    const dmi_kernels *k = kernels_of(_i);
-    if (!k) return;
-    float *x = allocate(SWEEP * sizeof *x), *y = allocate(SWEEP * sizeof *y),
-          *one = allocate(SWEEP * sizeof *one);
-    double *want = doubles(SWEEP), *bound = doubles(SWEEP), worst_slope = 0;
-    for (int i = 0; i < SWEEP; i++) {
-        one[i] = 1.0f;
-        x[i] = -87.0f + 174.0f * ((float)i / SWEEP);
-        want[i] = naive_silu(x[i]);
-        bound[i] = 3.5e-7 * fabs(want[i]) + 1e-300; /* exp, the sum, the division */
-    }
-    k->silu_forward(y, x, SWEEP);
-    check_each("silu", x, y, want, bound, SWEEP);
-    for (int i = 0; i < SWEEP; i++) {
-        /* s (1 + x (1 - s)): the error of s weighs as much as both terms, which cancel near
-         * -1.28 */
-        double s = naive_sigmoid(x[i]);
-        want[i] = naive_silu_slope(x[i]);
-        bound[i] = 1e-6 * s * (1 + fabs(x[i]) * (1 - s)) + 1e-7 * s * fabs(x[i]);
-        double slope = (naive_silu(x[i] + 1e-5) - naive_silu(x[i] - 1e-5)) / 2e-5;
-        worst_slope = fmax(worst_slope, fabs(want[i] - slope));
-    }
-    ck_assert_double_le(worst_slope,
-                        2e-9); /* differences of values up to 87 in double, over 2e-5 */
-    k->silu_backward(y, x, one, SWEEP, false);
-    check_each("slope of silu", x, y, want, bound, SWEEP);
-
-    float ends[] = {-89.0f, -1e4f, -1e30f, 100.0f, 1e30f, NAN, INFINITY, 0.0f}, slopes[6];
-    k->silu_backward(slopes, ends, one, 6, false);
-    k->silu_forward(ends, ends, 8);
-    ck_assert(fabsf(ends[0]) < 1e-36f && ends[1] == 0 && ends[2] == 0);
-    ck_assert(ends[3] == 100.0f && ends[4] == 1e30f && isnan(ends[5]) && isinf(ends[6]) &&
-              ends[7] == 0);
-    ck_assert(fabsf(slopes[0]) < 1e-36f && slopes[1] == 0 && slopes[2] == 0);
-    ck_assert(slopes[3] == 1 && slopes[4] == 1 && isnan(slopes[5]));
-    release();
-}
-END_TEST
 
 /* ---- one element at a time ---- */
 
@@ -82,20 +23,6 @@ START_TEST(pointwise) {
         words[0] = 1000000000u; /* the threshold itself keeps */
         float *y = allocate(n * sizeof *y);
         double *want = doubles(n);
-
-        k->silu_forward(y, a, n);
-        for (size_t i = 0; i < n; i++) want[i] = naive_silu(a[i]);
-        check_near("silu_forward", y, want, n, 2e-7);
-        float *in_place = copied(a, n);
-        k->silu_forward(in_place, in_place, n);
-        check_same("silu_forward in place", in_place, y, n);
-
-        k->silu_backward(y, a, b, n, false);
-        for (size_t i = 0; i < n; i++) want[i] = b[i] * naive_silu_slope(a[i]);
-        check_near("silu_backward", y, want, n, 3e-7);
-        k->silu_backward(y, a, b, n, true);
-        for (size_t i = 0; i < n; i++) want[i] *= 2;
-        check_near("silu_backward, added", y, want, n, 3e-7);
 
         k->add(y, a, b, n);
         for (size_t i = 0; i < n; i++) want[i] = (double)a[i] + b[i];
@@ -131,20 +58,13 @@ START_TEST(alignment_changes_no_bit) {
     const dmi_kernels *k = kernels_of(_i);
     if (!k) return;
     enum { N = 200 };
-    float *a = uniform(N, 1, 6), *b = uniform(N, 2, 3), *whole[3],
+    float *a = uniform(N, 1, 6), *b = uniform(N, 2, 3), *whole = allocate(N * sizeof *whole),
           *part = allocate(N * sizeof *part);
-    for (int f = 0; f < 3; f++) whole[f] = allocate(N * sizeof *whole[f]);
-    k->silu_forward(whole[0], a, N);
-    k->silu_backward(whole[1], a, b, N, false);
-    k->combine(whole[2], 0.7f, a, 0.3f, b, N);
+    k->combine(whole, 0.7f, a, 0.3f, b, N);
     for (size_t from = 0; from < 40; from++) {
         const size_t n = 1 + (from * 7) % 50;
-        k->silu_forward(part, a + from, n);
-        check_same("silu_forward", part, whole[0] + from, n);
-        k->silu_backward(part, a + from, b + from, n, false);
-        check_same("silu_backward", part, whole[1] + from, n);
         k->combine(part, 0.7f, a + from, 0.3f, b + from, n);
-        check_same("combine", part, whole[2] + from, n);
+        check_same("combine", part, whole + from, n);
     }
 }
 END_TEST
@@ -400,8 +320,8 @@ END_TEST
 
 Suite *test_kernels_suite(void) {
     const TTest *const every_isa[] = {
-        silu_everywhere, pointwise,           alignment_changes_no_bit, rows_of_arrays,
-        linear,          sums_and_finiteness, bytes_to_pixels,          adamw,
+        pointwise,           alignment_changes_no_bit, rows_of_arrays, linear,
+        sums_and_finiteness, bytes_to_pixels,          adamw,
     };
     Suite *suite = suite_create("kernels");
     TCase *tests = tcase_create("kernels");

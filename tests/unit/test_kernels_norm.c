@@ -11,7 +11,7 @@ Suite *test_kernels_norm_suite(void);
 
 typedef struct norm_shape {
     int32_t pixels, channels, per_group, c0, c1;
-    bool silu;
+    int32_t activation;
     const double *dy; /* the loss is the sum of dy * y */
 } norm_shape;
 
@@ -42,7 +42,7 @@ static void naive_norm(const norm_shape *s, const double *inputs, const double *
     for (size_t i = 0; i < count; i++) {
         size_t c = i % channels;
         double u = gain[c] * (inputs[i] - mean[c / wide]) * rstd[c / wide] + offset[c];
-        y[i] = s->silu ? naive_silu(u) : u;
+        y[i] = naive_activation(s->activation, u);
     }
 }
 
@@ -71,7 +71,8 @@ static void naive_norm_gradient(const norm_shape *s, const double *inputs, const
         for (size_t i = 0; i < pixels * channels; i++) {
             size_t c = i % channels, g = c / wide;
             double xhat = (inputs[i] - mean[g]) * rstd[g];
-            double du = s->dy[i] * (s->silu ? naive_silu_slope(gain[c] * xhat + offset[c]) : 1);
+            double du =
+                s->dy[i] * naive_activation_slope(s->activation, gain[c] * xhat + offset[c]);
             if (pass == 0) {
                 dgain[c] += du * xhat;
                 doffset[c] += du;
@@ -159,7 +160,7 @@ static dmi_norm norm_of(const norm_shape *s, dmi_norm_x x, const float *gain, co
                       .group_channels = s->per_group,
                       .c0 = c0,
                       .c1 = c1,
-                      .silu = s->silu,
+                      .activation = s->activation,
                       .non_temporal = non_temporal};
 }
 
@@ -303,12 +304,12 @@ START_TEST(channels_side_by_side) {
     } cases[] = {{64, 192, 6, 128}, {33, 128, 4, 64},  {7, 96, 3, 64},
                  {40, 40, 5, 17},   {9, 160, 160, 96}, {16, 320, 10, 1}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        for (int silu = 0; silu < 2; silu++) {
+        for (int32_t f = 0; f < ACTIVATIONS; f++) {
             norm_shape s = {.pixels = cases[i].pixels,
                             .channels = cases[i].channels,
                             .per_group = cases[i].per_group,
                             .c1 = cases[i].channels,
-                            .silu = silu};
+                            .activation = f};
             pair_case(k, s, cases[i].border);
         }
     }
@@ -319,10 +320,11 @@ START_TEST(group_norm) {
     const dmi_kernels *k = kernels_of(_i);
     if (!k) return;
     for (size_t t = 0; t < sizeof NORM_SHAPES / sizeof *NORM_SHAPES; t++) {
-        for (int silu = 0; silu < 2; silu++) {
+        for (int32_t f = 0; f < ACTIVATIONS; f++) {
             norm_shape s = NORM_SHAPES[t];
-            s.silu = silu;
+            s.activation = f;
             norm_case(k, s, (norm_values){0, 0});
+            if (f > DMI_ACTIVATION_SILU) continue; /* a level concerns what comes before f alone */
             norm_case(k, s, (norm_values){100, 0});
             norm_case(k, s, (norm_values){3, 100});
         }
@@ -330,10 +332,10 @@ START_TEST(group_norm) {
 }
 END_TEST
 
-/* Where exp(-u) over- or underflows SiLU is 0 or u; a value that is not a number makes all of its
+/* Far from 0 an activation function is 0 or u; a value that is not a number makes all of its
  * group so, and no other. */
-START_TEST(silu_at_its_ends) {
-    const dmi_kernels *k = kernels_of(_i);
+START_TEST(activations_at_their_ends) {
+    const dmi_kernels *k = kernels_of(_i % ISAS);
     if (!k) return;
     enum { PIXELS = 5, CHANNELS = 36, PER_GROUP = 4, COUNT = PIXELS * CHANNELS };
     float *x = uniform(COUNT, 3, 1), *y = allocate(COUNT * sizeof *y),
@@ -345,7 +347,7 @@ START_TEST(silu_at_its_ends) {
         offset[c] = c % 2 ? 1000 : -1000;
     }
     x[0] = NAN;
-    const norm_shape s = {.pixels = PIXELS, .per_group = PER_GROUP, .silu = true};
+    const norm_shape s = {.pixels = PIXELS, .per_group = PER_GROUP, .activation = 1 + _i / ISAS};
     dmi_norm norm =
         norm_of(&s, one_tensor(x, dx, false, CHANNELS), gain, offset, 0, CHANNELS, false);
     k->norm_forward(y, mean, rstd, &norm, 1e-5f);
@@ -365,9 +367,12 @@ END_TEST
 START_TEST(naive_norm_gradient_is_right) {
     static const norm_shape shapes[] = {
         {.pixels = 7, .channels = 6, .per_group = 3},
-        {.pixels = 5, .channels = 8, .per_group = 1, .silu = true},
-        {.pixels = 9, .channels = 8, .per_group = 2, .silu = true},
-        {.pixels = 4, .channels = 8, .per_group = 8, .silu = true},
+        {.pixels = 5, .channels = 8, .per_group = 1, .activation = DMI_ACTIVATION_SILU},
+        {.pixels = 9, .channels = 8, .per_group = 2, .activation = DMI_ACTIVATION_SILU},
+        {.pixels = 4, .channels = 8, .per_group = 8, .activation = DMI_ACTIVATION_SILU},
+        {.pixels = 5, .channels = 8, .per_group = 2, .activation = DMI_ACTIVATION_MISH},
+        {.pixels = 5, .channels = 8, .per_group = 2, .activation = DMI_ACTIVATION_GELU},
+        {.pixels = 5, .channels = 8, .per_group = 2, .activation = DMI_ACTIVATION_RELU},
     };
     for (size_t t = 0; t < sizeof shapes / sizeof *shapes; t++) {
         norm_shape s = shapes[t];
@@ -390,7 +395,7 @@ Suite *test_kernels_norm_suite(void) {
     tcase_set_timeout(tests, 20);
     tcase_add_test(tests, naive_norm_gradient_is_right);
     tcase_add_loop_test(tests, group_norm, 0, ISAS);
-    tcase_add_loop_test(tests, silu_at_its_ends, 0, ISAS);
+    tcase_add_loop_test(tests, activations_at_their_ends, 0, (ACTIVATIONS - 1) * ISAS);
     tcase_add_loop_test(tests, channels_side_by_side, 0, ISAS);
     suite_add_tcase(suite, tests);
     return suite;

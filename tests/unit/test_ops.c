@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The small operations: SiLU, sums, concatenation, dropout, linear layers, the timestep's
- * sinusoids, embeddings; values used twice; and what each operation refuses. */
+/* The small operations: activation functions, sums, concatenation, dropout, linear layers, the
+ * timestep's sinusoids, embeddings; values used twice; and what each operation refuses. */
 #include "base/cpu.h"
 #include "base/random.h"
 #include "support/gradient.h"
@@ -28,6 +28,15 @@ static void build_silu(test_net *net) {
 
 static void reference_silu(const test_net *net, double *const *v, double *y) {
     for (size_t i = 0; i < test_net_count(net, 0); i++) y[i] = silu(v[0][i]);
+}
+
+static void build_activation(test_net *net) {
+    done(net, dmi_activate(net->graph, &net->output, image_input(net, 6), net->op->activation));
+}
+
+static void reference_activation(const test_net *net, double *const *v, double *y) {
+    for (size_t i = 0; i < test_net_count(net, 0); i++)
+        y[i] = naive_activation(net->op->activation, v[0][i]);
 }
 
 static void build_add(test_net *net) {
@@ -184,6 +193,7 @@ static void reference_concat_same(const test_net *net, double *const *v, double 
 
 /* Shapes of one element, of an odd count, and of more than one tile each (partition.h: 16384;
  * dropout: 4096). */
+#define ACTIVATION .build = build_activation, .reference = reference_activation
 /* clang-format off */
 static const test_op cases[] = {
     {.name = "silu of one", .build = build_silu, .reference = reference_silu, .n = 1, .h = 1,
@@ -232,6 +242,13 @@ static const test_op cases[] = {
     {.name = "concat of one", .build = build_concat_same, .reference = reference_concat_same,
      .n = 3, .h = 2, .w = 3,
      .c = 5},
+    {.name = "mish", ACTIVATION, .activation = DMI_ACTIVATION_MISH, .n = 3, .h = 5, .w = 3, .c = 7},
+    {.name = "mish of several tiles", ACTIVATION, .activation = DMI_ACTIVATION_MISH, .n = 2,
+     .h = 37, .w = 41, .c = 13},
+    {.name = "gelu", ACTIVATION, .activation = DMI_ACTIVATION_GELU, .n = 3, .h = 5, .w = 3, .c = 7},
+    {.name = "gelu of several tiles", ACTIVATION, .activation = DMI_ACTIVATION_GELU, .n = 2,
+     .h = 37, .w = 41, .c = 13},
+    {.name = "relu", ACTIVATION, .activation = DMI_ACTIVATION_RELU, .n = 3, .h = 5, .w = 3, .c = 7},
 };
 /* clang-format on */
 
@@ -351,16 +368,22 @@ REFUSE(concat_shorter, dmi_concat(g, out, of[IMAGE], of[SHORTER]))
 REFUSE(linear_image, dmi_linear(g, out, of[IMAGE], of[WEIGHT], DMI_NONE))
 REFUSE(linear_bias, dmi_linear(g, out, of[VECTOR], of[WEIGHT], of[OFFSETS]))
 REFUSE(linear_weight, dmi_linear(g, out, of[NUMBERS], of[WEIGHT], DMI_NONE))
-REFUSE(norm_groups,
-       dmi_group_norm(g, out, of[IMAGE], of[OFFSETS], of[OFFSETS], DMI_NONE, 4, 1e-6f, false))
-REFUSE(norm_no_groups,
-       dmi_group_norm(g, out, of[IMAGE], of[OFFSETS], of[OFFSETS], DMI_NONE, 0, 1e-6f, false))
-REFUSE(norm_eps,
-       dmi_group_norm(g, out, of[IMAGE], of[OFFSETS], of[OFFSETS], DMI_NONE, 3, -1, false))
-REFUSE(norm_gamma,
-       dmi_group_norm(g, out, of[WIDER], of[OFFSETS], of[OFFSETS], DMI_NONE, 4, 1e-6f, false))
-REFUSE(norm_scale,
-       dmi_group_norm(g, out, of[IMAGE], of[OFFSETS], of[OFFSETS], of[VECTOR], 3, 1e-6f, false))
+REFUSE(norm_groups, dmi_group_norm(g, out, of[IMAGE], of[OFFSETS], of[OFFSETS], DMI_NONE, 4, 1e-6f,
+                                   DMI_ACTIVATION_NONE))
+REFUSE(norm_no_groups, dmi_group_norm(g, out, of[IMAGE], of[OFFSETS], of[OFFSETS], DMI_NONE, 0,
+                                      1e-6f, DMI_ACTIVATION_NONE))
+REFUSE(norm_eps, dmi_group_norm(g, out, of[IMAGE], of[OFFSETS], of[OFFSETS], DMI_NONE, 3, -1,
+                                DMI_ACTIVATION_NONE))
+REFUSE(norm_activation,
+       dmi_group_norm(g, out, of[IMAGE], of[OFFSETS], of[OFFSETS], DMI_NONE, 3, 1e-6f, 5))
+REFUSE(norm_negative_activation,
+       dmi_group_norm(g, out, of[IMAGE], of[OFFSETS], of[OFFSETS], DMI_NONE, 3, 1e-6f, -1))
+REFUSE(activate_none, dmi_activate(g, out, of[IMAGE], DMI_ACTIVATION_NONE))
+REFUSE(activate_unknown, dmi_activate(g, out, of[IMAGE], DMI_ACTIVATION_RELU + 1))
+REFUSE(norm_gamma, dmi_group_norm(g, out, of[WIDER], of[OFFSETS], of[OFFSETS], DMI_NONE, 4, 1e-6f,
+                                  DMI_ACTIVATION_NONE))
+REFUSE(norm_scale, dmi_group_norm(g, out, of[IMAGE], of[OFFSETS], of[OFFSETS], of[VECTOR], 3, 1e-6f,
+                                  DMI_ACTIVATION_NONE))
 REFUSE(attention_heads, dmi_attention(g, out, of[IMAGE], of[WIDER], of[WIDER], 5))
 REFUSE(attention_key, dmi_attention(g, out, of[IMAGE], of[WIDER], of[SHORTER], 2))
 REFUSE(attention_same, dmi_attention(g, out, of[IMAGE], of[IMAGE], of[IMAGE], 2))
@@ -385,6 +408,10 @@ static const refusal refusals[] = {
     {DMI_ERROR_INVALID_ARGUMENT, "group_norm: 4 groups do not divide 6 channels", norm_groups},
     {DMI_ERROR_INVALID_ARGUMENT, "group_norm: 0 groups do not divide 6 channels", norm_no_groups},
     {DMI_ERROR_INVALID_ARGUMENT, "group_norm: eps is -1; it must not be negative", norm_eps},
+    {DMI_ERROR_INVALID_ARGUMENT, "group_norm: activation is 5; it must be", norm_activation},
+    {DMI_ERROR_INVALID_ARGUMENT, "group_norm: activation is -1", norm_negative_activation},
+    {DMI_ERROR_INVALID_ARGUMENT, "activate: activation is 0; it must be", activate_none},
+    {DMI_ERROR_INVALID_ARGUMENT, "activate: activation is 5; it must be", activate_unknown},
     {DMI_ERROR_SHAPE_MISMATCH, "group_norm: gamma is 1 x 1 x 1 x 6; it must be 1 x 1 x 1 x 8",
      norm_gamma},
     {DMI_ERROR_SHAPE_MISMATCH,

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Group norm (Wu and He 2018) of one tensor, or of the concatenated channels of two, with an
  * optional scale and shift of each image after it (Dhariwal and Nichol 2021, "adaptive group
- * normalization") and an optional SiLU. A task computes a range of whole groups of one image. */
+ * normalization") and an optional activation function. A task computes a range of whole groups of
+ * one image. */
 #include "autograd/ops.h"
 #include "autograd/ops/check_shape.h"
 
@@ -18,7 +19,7 @@ typedef struct norm_job {
     int32_t pixels, channels, groups, per_group;
     int32_t task_channels, tasks; /* of one image */
     float eps;
-    bool silu;
+    int32_t activation;
     bool non_temporal;                       /* y, or dx, is written with non-temporal stores */
     dmi_norm_x x;                            /* x and x2 of all images: [n, h, w, channels[i]] */
     const float *gamma, *beta, *scale_shift; /* [c], [c], [n, 2 c] or NULL */
@@ -29,7 +30,7 @@ typedef struct norm_job {
     float *dscale_shift;  /* [n, 2 c] */
     bool accumulates_scale_shift;
     float *dgain, *doffset; /* [n, c] */
-    float *du;              /* the gradient before SiLU [workers, du_floats], or NULL */
+    float *du;              /* the gradient before the activation [workers, du_floats], or NULL */
     size_t du_floats;
 } norm_job;
 
@@ -56,6 +57,11 @@ static int32_t norm_infer(const dmi_graph *graph, const dmi_node *node, dmi_shap
         return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT,
                         "group_norm: eps is %g; it must not be negative",
                         (double)node->attr.norm.eps);
+    if (node->attr.norm.activation < DMI_ACTIVATION_NONE ||
+        node->attr.norm.activation > DMI_ACTIVATION_RELU)
+        return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT,
+                        "group_norm: activation is %d; it must be one of DMI_ACTIVATION_*",
+                        (int)node->attr.norm.activation);
     if (x.c > INT32_MAX / 2 || x.h > INT32_MAX / x.w)
         return dmi_fail(graph->host, DMI_ERROR_LIMIT_EXCEEDED,
                         "group_norm: %d x %d pixels of %d channels are too many", (int)x.h,
@@ -92,12 +98,13 @@ static int32_t task_channels(dmi_shape x, int32_t per_group) {
     return run;
 }
 
-/* Floats of the gradient before SiLU that a worker keeps between the two passes of backward, so as
- * not to compute it twice; 0 where they would be too many. */
+/* Floats of the gradient before the activation function that a worker keeps between the two passes
+ * of backward, so as not to compute it twice; 0 where they would be too many. */
 static size_t du_floats(dmi_shape x, const dmi_node *node) {
     int32_t per_group = x.c / node->attr.norm.groups, wide = dmi_max(per_group, DMI_NORM_SPAN);
     size_t floats = (size_t)x.h * (size_t)x.w * (size_t)wide;
-    return node->attr.norm.silu && floats <= DU_FLOATS_MAX ? floats : 0;
+    return node->attr.norm.activation != DMI_ACTIVATION_NONE && floats <= DU_FLOATS_MAX ? floats
+                                                                                        : 0;
 }
 
 static void norm_needs(const dmi_graph *graph, const dmi_node *node, bool train, dmi_needs *needs) {
@@ -149,7 +156,7 @@ static dmi_norm image_of(const norm_job *job, int32_t n, int32_t c0, int32_t c1)
                      .group_channels = job->per_group,
                      .c0 = c0,
                      .c1 = c1,
-                     .silu = job->silu,
+                     .activation = job->activation,
                      .non_temporal = job->non_temporal};
     norm_gain(job, n, c0, c1, &norm.gain, &norm.offset);
     return norm;
@@ -207,7 +214,7 @@ static norm_job norm_job_of(const dmi_graph *graph, const dmi_node *node, float 
                     .channels = x.c,
                     .groups = node->attr.norm.groups,
                     .eps = node->attr.norm.eps,
-                    .silu = node->attr.norm.silu != 0};
+                    .activation = node->attr.norm.activation};
     job.per_group = x.c / job.groups;
     job.task_channels = task_channels(x, job.per_group);
     job.tasks = dmi_divide_up(x.c, job.task_channels);
@@ -270,15 +277,15 @@ static const dmi_op norm_op = {.name = "group_norm",
 
 int32_t dmi_group_norm_pair(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value x2,
                             dmi_value gamma, dmi_value beta, dmi_value scale_shift, int32_t groups,
-                            float eps, bool silu) {
+                            float eps, int32_t activation) {
     dmi_value inputs[INPUTS] = {x, gamma, beta, scale_shift, x2};
-    dmi_attributes attr = {.norm = {.groups = groups, .silu = silu, .eps = eps}};
+    dmi_attributes attr = {.norm = {.groups = groups, .activation = activation, .eps = eps}};
     return dmi_graph_append(graph, out, &norm_op, inputs, INPUTS, &attr);
 }
 
 int32_t dmi_group_norm(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value gamma,
                        dmi_value beta, dmi_value scale_shift, int32_t groups, float eps,
-                       bool silu) {
+                       int32_t activation) {
     return dmi_group_norm_pair(graph, out, x, DMI_NONE, gamma, beta, scale_shift, groups, eps,
-                               silu);
+                               activation);
 }
