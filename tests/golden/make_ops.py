@@ -61,14 +61,14 @@ def conv(case, n, h, w, ci, co, kernel=3, stride=1, pad=1, upsample=False, bias=
     finish(case, y, {"x": x, "weight": weight, "bias": b, "per_image": image})
 
 
-def group_norm(case, n, h, w, c, groups, eps, silu, scale_shift=False, offset=0.0):
+def group_norm(case, n, h, w, c, groups, eps, activation=None, scale_shift=False, offset=0.0):
     x = leaf(case, "x", (n, h, w, c), offset=offset)
     gamma, beta = leaf(case, "gamma", (c,), offset=1.0), leaf(case, "beta", (c,))
     y = F.group_norm(nchw(x), groups, gamma, beta, eps=float(np.float32(eps)))
     ss = leaf(case, "scale_shift", (n, 2 * c)) if scale_shift else None
     if scale_shift:
         y = y * (1 + ss[:, :c, None, None]) + ss[:, c:, None, None]
-    y = nhwc(F.silu(y) if silu else y)
+    y = nhwc(activation(y) if activation else y)
     finish(case, y, {"x": x, "gamma": gamma, "beta": beta, "scale_shift": ss})
 
 
@@ -89,6 +89,9 @@ def linear(case, n, inputs, outputs):
 def pointwise():
     x = leaf("silu", "x", (2, 5, 7, 9), scale=8.0)
     finish("silu", F.silu(x), {"x": x})
+    for activation in (F.mish, F.gelu, F.relu):
+        x = leaf(activation.__name__, "x", (1, 5, 7, 9), scale=8.0)
+        finish(activation.__name__, activation(x), {"x": x})
     a, b = leaf("add", "a", (2, 5, 7, 3)), leaf("add", "b", (2, 5, 7, 3))
     finish("add", a + b, {"a": a, "b": b})
     a, b = leaf("concat", "a", (2, 3, 5, 8)), leaf("concat", "b", (2, 3, 5, 3))
@@ -123,13 +126,15 @@ def main():
     conv("conv_uneven", 1, 6, 9, 17, 19, bias=True)
     conv("conv_1x1", 2, 5, 7, 16, 24, kernel=1, pad=0, bias=True, residual=True)
     conv("conv_1x1_plain", 1, 8, 8, 24, 16, kernel=1, pad=0)
-    group_norm("norm", 2, 8, 8, 16, 4, 1e-6, silu=False)
-    group_norm("norm_silu", 2, 5, 7, 24, 3, 1e-5, silu=True)
-    group_norm("norm_one_group", 2, 4, 4, 12, 1, 1e-6, silu=True)
-    group_norm("norm_each_channel", 1, 5, 7, 8, 8, 1e-2, silu=False)
-    group_norm("norm_scale_shift", 2, 5, 7, 24, 3, 1e-6, silu=False, scale_shift=True)
-    group_norm("norm_scale_shift_silu", 3, 8, 8, 16, 4, 1e-6, silu=True, scale_shift=True)
-    group_norm("norm_far_mean", 2, 8, 8, 16, 4, 1e-6, silu=True, offset=30.0)
+    group_norm("norm", 2, 8, 8, 16, 4, 1e-6)
+    group_norm("norm_silu", 2, 5, 7, 24, 3, 1e-5, activation=F.silu)
+    group_norm("norm_one_group", 2, 4, 4, 12, 1, 1e-6, activation=F.silu)
+    group_norm("norm_each_channel", 1, 5, 7, 8, 8, 1e-2)
+    group_norm("norm_scale_shift", 2, 5, 7, 24, 3, 1e-6, scale_shift=True)
+    group_norm("norm_scale_shift_silu", 3, 8, 8, 16, 4, 1e-6, activation=F.silu, scale_shift=True)
+    for activation in (F.mish, F.gelu, F.relu):
+        group_norm(f"norm_scale_shift_{activation.__name__}", 2, 5, 3, 12, 3, 1e-6, activation, scale_shift=True)
+    group_norm("norm_far_mean", 2, 8, 8, 16, 4, 1e-6, activation=F.silu, offset=30.0)
     attention("attention", 2, 5, 7, 16, 1, 1.0)
     attention("attention_heads", 2, 8, 8, 32, 2, 1.0)
     attention("attention_sharp", 1, 4, 4, 24, 3, 6.0)

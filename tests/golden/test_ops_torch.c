@@ -210,21 +210,25 @@ typedef struct norm_case {
     const char *name;
     int32_t n, h, w, c, groups;
     float eps;
-    bool silu, scale_shift;
+    int32_t activation;
+    bool scale_shift;
     float offset;
     double bound;
 } norm_case;
 
 static const norm_case norm_cases[] = {
-    {"norm", 2, 8, 8, 16, 4, 1e-6f, false, false, 0, 6e-7},
-    {"norm_silu", 2, 5, 7, 24, 3, 1e-5f, true, false, 0, 6e-7},
-    {"norm_one_group", 2, 4, 4, 12, 1, 1e-6f, true, false, 0, 6e-7},
-    {"norm_each_channel", 1, 5, 7, 8, 8, 1e-2f, false, false, 0, 6e-7},
-    {"norm_scale_shift", 2, 5, 7, 24, 3, 1e-6f, false, true, 0, 6e-7},
-    {"norm_scale_shift_silu", 3, 8, 8, 16, 4, 1e-6f, true, true, 0, 6e-7},
+    {"norm", 2, 8, 8, 16, 4, 1e-6f, DMI_ACTIVATION_NONE, false, 0, 6e-7},
+    {"norm_silu", 2, 5, 7, 24, 3, 1e-5f, DMI_ACTIVATION_SILU, false, 0, 6e-7},
+    {"norm_one_group", 2, 4, 4, 12, 1, 1e-6f, DMI_ACTIVATION_SILU, false, 0, 6e-7},
+    {"norm_each_channel", 1, 5, 7, 8, 8, 1e-2f, DMI_ACTIVATION_NONE, false, 0, 6e-7},
+    {"norm_scale_shift", 2, 5, 7, 24, 3, 1e-6f, DMI_ACTIVATION_NONE, true, 0, 6e-7},
+    {"norm_scale_shift_silu", 3, 8, 8, 16, 4, 1e-6f, DMI_ACTIVATION_SILU, true, 0, 6e-7},
+    {"norm_scale_shift_mish", 2, 5, 3, 12, 3, 1e-6f, DMI_ACTIVATION_MISH, true, 0, 6e-7},
+    {"norm_scale_shift_gelu", 2, 5, 3, 12, 3, 1e-6f, DMI_ACTIVATION_GELU, true, 0, 6e-7},
+    {"norm_scale_shift_relu", 2, 5, 3, 12, 3, 1e-6f, DMI_ACTIVATION_RELU, true, 0, 6e-7},
     /* A mean of 30 standard deviations and more: rounding the mean to float alone costs 30 * 6e-8 =
        2e-6. */
-    {"norm_far_mean", 2, 8, 8, 16, 4, 1e-6f, true, false, 30, 4e-6},
+    {"norm_far_mean", 2, 8, 8, 16, 4, 1e-6f, DMI_ACTIVATION_SILU, false, 30, 4e-6},
 };
 
 static void one_norm(int32_t i, int32_t isa, bool train) {
@@ -236,8 +240,8 @@ static void one_norm(int32_t i, int32_t isa, bool train) {
     dmi_value scale_shift = c->scale_shift
                                 ? input(&t, "scale_shift", dmi_shape_of(c->n, 1, 1, 2 * c->c), 1, 0)
                                 : DMI_NONE;
-    require(&t,
-            dmi_group_norm(t.graph, &out, x, gamma, beta, scale_shift, c->groups, c->eps, c->silu));
+    require(&t, dmi_group_norm(t.graph, &out, x, gamma, beta, scale_shift, c->groups, c->eps,
+                               c->activation));
     run_case(&t, out);
 }
 
@@ -294,16 +298,24 @@ static void one_linear(int32_t i, int32_t isa, bool train) {
 START_TEST(linear) { for_each_mode(one_linear, _i); }
 END_TEST
 
-static void one_silu(int32_t i, int32_t isa, bool train) {
+static const struct {
+    const char *name;
+    int32_t activation;
+    dmi_shape shape;
+} activation_cases[] = {{"silu", DMI_ACTIVATION_SILU, {2, 5, 7, 9}},
+                        {"mish", DMI_ACTIVATION_MISH, {1, 5, 7, 9}},
+                        {"gelu", DMI_ACTIVATION_GELU, {1, 5, 7, 9}},
+                        {"relu", DMI_ACTIVATION_RELU, {1, 5, 7, 9}}};
+
+static void one_activation(int32_t i, int32_t isa, bool train) {
     trial t;
-    (void)i;
-    begin(&t, "silu", isa, train, direct_bound);
-    dmi_value x = input(&t, "x", dmi_shape_of(2, 5, 7, 9), 8, 0), out;
-    require(&t, dmi_silu(t.graph, &out, x));
+    begin(&t, activation_cases[i].name, isa, train, direct_bound);
+    dmi_value x = input(&t, "x", activation_cases[i].shape, 8, 0), out;
+    require(&t, dmi_activate(t.graph, &out, x, activation_cases[i].activation));
     run_case(&t, out);
 }
 
-START_TEST(silu) { for_each_mode(one_silu, 0); }
+START_TEST(activation) { for_each_mode(one_activation, _i); }
 END_TEST
 
 /* One addition or none: exact but for the golden file's own rounding. */
@@ -390,7 +402,7 @@ Suite *test_ops_torch_suite(void) {
     tcase_add_loop_test(tcase, group_norm, 0, COUNT(norm_cases));
     tcase_add_loop_test(tcase, attention, 0, COUNT(attention_cases));
     tcase_add_loop_test(tcase, linear, 0, COUNT(linear_cases));
-    tcase_add_test(tcase, silu);
+    tcase_add_loop_test(tcase, activation, 0, COUNT(activation_cases));
     tcase_add_test(tcase, add);
     tcase_add_test(tcase, concat);
     tcase_add_loop_test(tcase, timestep, 0, COUNT(timestep_cases));
