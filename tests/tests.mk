@@ -90,7 +90,7 @@ MEMORY_SUITES := base half file io_failures json random pool metadata structs na
 	tar_fields png image dataset cifar10 context schedule schedule_file graph \
 	trainer_options loss loss_weights timestep_sampling training_options ema solver \
 	sampler sampler_callbacks sampler_errors batch trainer trainer_run checkpoint \
-	checkpoint_edges checkpoint_failures save_memory training_state misuse \
+	checkpoint_edges checkpoint_failures save_memory training_state misuse frozen \
 	refused_calls shared shared_callbacks weight_cache plan recompute unet \
 	unet_options unet_file bad_input integrity file_names float_mode fork versions
 SANITIZE_SUITES := $(MEMORY_SUITES) editing gemm guidance kernels kernels_activation

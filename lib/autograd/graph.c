@@ -63,8 +63,8 @@ int32_t dmi_graph_input(dmi_graph *graph, dmi_value *out, dmi_shape shape, bool 
 }
 
 int32_t dmi_graph_param(dmi_graph *graph, dmi_value *out, int32_t param) {
-    int32_t status =
-        add_value(graph, out, DMI_VALUE_PARAM, graph->params->items[param].stored, true);
+    const dmi_param *p = &graph->params->items[param];
+    int32_t status = add_value(graph, out, DMI_VALUE_PARAM, p->stored, !p->frozen);
     if (!status) graph->values[*out].param = param;
     return status;
 }
@@ -189,7 +189,8 @@ float *dmi_graph_gradient(const dmi_graph *graph, dmi_value value) {
     if (value == DMI_NONE || !graph->train) return NULL;
     const dmi_value_info *v = &graph->values[value];
     if (v->kind == DMI_VALUE_PARAM)
-        return graph->params->gradient + graph->params->items[v->param].offset;
+        return v->needs_gradient ? graph->params->gradient + graph->params->items[v->param].offset
+                                 : NULL;
     return dmi_at_offset(graph, v->gradient_offset);
 }
 

@@ -176,7 +176,8 @@ void dmi_graph_destroy(dmi_graph *graph);
 
 /* An input, whose gradient backward computes if `needs_gradient`. */
 int32_t dmi_graph_input(dmi_graph *graph, dmi_value *out, dmi_shape shape, bool needs_gradient);
-/* Parameter `param` of graph->params as a value. One node at most may use it. */
+/* Parameter `param` of graph->params as a value, with a gradient unless it is frozen. One node at
+ * most may use it. */
 int32_t dmi_graph_param(dmi_graph *graph, dmi_value *out, int32_t param);
 /* Appends a node; the functions of ops.h call this. */
 int32_t dmi_graph_append(dmi_graph *graph, dmi_value *out, const dmi_op *op,

@@ -13,6 +13,21 @@ void dmi_params_init(dmi_params *params) {
     params->version = 1;
 }
 
+/* Trained parameters in their order, then the frozen ones in theirs. */
+static void assign_offsets(dmi_params *params) {
+    size_t floats = 0;
+    for (int32_t frozen = 0; frozen < 2; frozen++) {
+        for (int32_t i = 0; i < params->count; i++) {
+            dmi_param *p = &params->items[i];
+            if (p->frozen != frozen) continue;
+            p->offset = floats;
+            floats = dmi_round_up_size(floats + p->count, PARAM_ALIGNMENT);
+        }
+        if (!frozen) params->trained_floats = floats;
+    }
+    params->floats = floats;
+}
+
 int32_t dmi_params_add(dmi_host *host, dmi_params *params, int32_t *index, const char *name,
                        int32_t rank, const int64_t *shape, bool not_transposed) {
     if (strlen(name) >= DMI_NAME_MAX)
@@ -45,12 +60,16 @@ int32_t dmi_params_add(dmi_host *host, dmi_params *params, int32_t *index, const
     else
         p->stored =
             not_transposed ? dmi_shape_of(1, 1, rows, columns) : dmi_shape_of(k, k, columns, rows);
-    p->offset = params->floats;
     p->count = count;
-    params->floats = dmi_round_up_size(params->floats + count, PARAM_ALIGNMENT);
     params->elements += count;
     *index = params->count++;
+    assign_offsets(params);
     return DMI_OK;
+}
+
+void dmi_params_freeze(dmi_params *params, int32_t index) {
+    params->items[index].frozen = true;
+    assign_offsets(params);
 }
 
 int32_t dmi_params_allocate(dmi_host *host, dmi_params *params) {

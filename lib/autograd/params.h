@@ -2,6 +2,9 @@
 /* Parameters: one flat block of floats for all of them, and one of the same layout for their
  * gradients, so that clipping, the optimizer and the EMA are single passes.
  *
+ * Frozen parameters lie behind all others, so that what trains works on the first `trained_floats`
+ * alone.
+ *
  * In these blocks weights are stored as [k, k, in, out], which makes products vectors over `out`;
  * in files and in the API they have PyTorch's layout [out, in, k, k]. dmi_params_export and
  * dmi_params_import convert between the two. */
@@ -33,18 +36,20 @@ typedef struct dmi_param {
     int32_t rank;
     int64_t shape[4]; /* in PyTorch's layout: [out, in, k, k], [out, in] or [n] */
     bool transposed;  /* stored as [k, k, in, out]; false: stored in PyTorch's layout */
+    bool frozen;      /* dmi_params_freeze: no gradient, never trained */
     int32_t init;     /* DMI_INIT_*, for dmi_params_draw */
     dmi_shape stored; /* as in the graph: a weight is [k, k, in, out], a vector [1, 1, 1, n] */
-    size_t offset;    /* in the blocks, in floats; a multiple of 16 */
+    size_t offset;    /* in the blocks, in floats; a multiple of 16; final once data is allocated */
     size_t count;
 } dmi_param;
 
 typedef struct dmi_params {
     dmi_param *items;
     int32_t count;
-    size_t capacity;   /* of items */
-    size_t floats;     /* of each block, with the padding between parameters, which stays zero */
-    uint64_t elements; /* without padding */
+    size_t capacity; /* of items */
+    size_t floats;   /* of each block, with the padding between parameters, which stays zero */
+    size_t trained_floats;   /* of those, before the first frozen parameter; all without one */
+    uint64_t elements;       /* without padding */
     dmi_weight_cache *cache; /* NULL until dmi_params_allocate */
     float *data;             /* [floats]; NULL until dmi_params_allocate */
     float *gradient;         /* [floats]; NULL until dmi_params_allocate_gradient */
@@ -58,6 +63,10 @@ void dmi_params_init(dmi_params *params);
  * Names are unique. */
 int32_t dmi_params_add(dmi_host *host, dmi_params *params, int32_t *index, const char *name,
                        int32_t rank, const int64_t *shape, bool not_transposed);
+/* Makes a parameter one that is stored in files and moving averages but has no gradient and is
+ * never trained, such as random frequencies. Before dmi_params_allocate and before a graph has it
+ * as a value; the order of `items` stays. */
+void dmi_params_freeze(dmi_params *params, int32_t index);
 /* data, zeroed, and the weight cache. */
 int32_t dmi_params_allocate(dmi_host *host, dmi_params *params);
 /* gradient, zeroed; does nothing if it is allocated. */

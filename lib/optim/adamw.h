@@ -8,7 +8,7 @@
 #include "kernels/kernels.h"
 #include "optim/ema.h"
 
-/* Blocks of `floats` floats, all in the layout of dmi_params. */
+/* The first `floats` floats of blocks in the layout of dmi_params: those that are trained. */
 typedef struct dmi_adamw_blocks {
     float *weights;
     float *moment1, *moment2;

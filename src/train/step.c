@@ -36,7 +36,7 @@ static double norm_for_moments(const dm_trainer *trainer, double norm) {
     if (o->optimizer != DM_OPTIMIZER_ADAM || o->weight_decay == 0) return clipped;
     return clipped + o->weight_decay * dmi_flat_norm(trainer->context->host.pool,
                                                      trainer->context->kernels, params->data,
-                                                     params->floats, trainer->partial_sums);
+                                                     params->trained_floats, trainer->partial_sums);
 }
 
 static size_t ema_count(const dm_trainer *trainer) {
@@ -53,7 +53,7 @@ static void update_weights(dm_trainer *trainer, double learning_rate, double nor
         .moment1 = trainer->moment1,
         .moment2 = trainer->moment2,
         .gradient = params->gradient,
-        .floats = params->floats,
+        .floats = params->trained_floats,
     };
     dmi_adamw_settings settings = {
         .beta1 = o->beta1,
@@ -108,15 +108,15 @@ dm_status dmi_trainer_step(dm_trainer *trainer, const dm_train_batch *given,
     if (status) return status;
     dmi_profile_start(host->profile);
     double norm = dmi_flat_norm(host->pool, trainer->context->kernels, params->gradient,
-                                params->floats, trainer->partial_sums);
+                                params->trained_floats, trainer->partial_sums);
     bool skipped = !isfinite(loss) || !dmi_adamw_accepts_norm(norm_for_moments(trainer, norm));
-    dmi_trainer_span(trainer, "gradient norm", 1, params->floats); /* reads the gradient */
+    dmi_trainer_span(trainer, "gradient norm", 1, params->trained_floats); /* reads the gradient */
     if (!skipped) {
         update_weights(trainer, learning_rate, norm);
         keep_losses(trainer);
         update_null_class(trainer);
         /* The gradient is read; weights, both moments and the EMAs are read and written. */
-        dmi_trainer_span(trainer, "adamw", 7 + 2 * ema_count(trainer), params->floats);
+        dmi_trainer_span(trainer, "adamw", 7 + 2 * ema_count(trainer), params->trained_floats);
     }
     trainer->progress.steps++;
     trainer->progress.images += images_of_step(&trainer->options);
