@@ -91,6 +91,17 @@ typedef struct dmi_norm {
                                whole cache lines */
 } dmi_norm;
 
+/* A separable filter that doubles or halves the sides of an image, the same for rows and columns.
+ * Output i is the sum over k < taps of weights[phase][k] * x[at + k], where at = i / 2 +
+ * first[phase] and phase = i % 2 if `up`, at = 2 i + first[0] and phase = 0 otherwise; x is zero
+ * outside of the image. */
+typedef struct dmi_resample_filter {
+    bool up;
+    int32_t taps;
+    int32_t first[2];
+    float weights[2][4];
+} dmi_resample_filter;
+
 typedef struct dmi_kernels {
     const char *isa; /* "base", "v3", "v4" */
 /* NOLINTNEXTLINE(bugprone-macro-parentheses): types and lists of parameters have none */

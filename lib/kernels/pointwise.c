@@ -15,6 +15,31 @@ void DMI_KERNEL(scale)(float *y, const float *x, float factor, size_t n) {
     for (size_t i = 0; i < n; i++) y[i] = factor * x[i];
 }
 
+void DMI_KERNEL(affine)(float *y, const float *x, float factor, float offset, size_t n, bool add) {
+    if (add) {
+        DMI_ELEMENTWISE
+        for (size_t i = 0; i < n; i++) y[i] += factor * x[i] + offset;
+        return;
+    }
+    DMI_ELEMENTWISE
+    for (size_t i = 0; i < n; i++) y[i] = factor * x[i] + offset;
+}
+
+void DMI_KERNEL(add_scaled)(float *y, const float *a, const float *b, float factor, size_t n) {
+    DMI_ELEMENTWISE
+    for (size_t i = 0; i < n; i++) y[i] = (a[i] + b[i]) * factor;
+}
+
+void DMI_KERNEL(divide)(float *y, const float *x, float divisor, size_t n, bool add) {
+    if (add) {
+        DMI_ELEMENTWISE
+        for (size_t i = 0; i < n; i++) y[i] += x[i] / divisor;
+        return;
+    }
+    DMI_ELEMENTWISE
+    for (size_t i = 0; i < n; i++) y[i] = x[i] / divisor;
+}
+
 void DMI_KERNEL(copy_rows)(float *y, size_t sy, const float *x, size_t sx, size_t rows,
                            size_t columns, bool add) {
     for (size_t r = 0; r < rows; r++, y += sy, x += sx) {

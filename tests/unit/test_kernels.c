@@ -33,6 +33,21 @@ START_TEST(pointwise) {
         k->scale(y, a, -0.3f, n);
         for (size_t i = 0; i < n; i++) want[i] = (double)a[i] * -0.3f;
         check_near("scale", y, want, n, 6e-8);
+        k->affine(y, a, -0.3f, 0.7f, n, false);
+        for (size_t i = 0; i < n; i++) want[i] = (double)a[i] * -0.3f + 0.7f;
+        check_near("affine", y, want, n, 2e-7); /* the terms cancel partly */
+        k->affine(y, a, -0.3f, 0.7f, n, true);
+        for (size_t i = 0; i < n; i++) want[i] *= 2;
+        check_near("affine, added", y, want, n, 3e-7);
+        k->add_scaled(y, a, b, 0.7f, n);
+        for (size_t i = 0; i < n; i++) want[i] = ((double)a[i] + b[i]) * 0.7f;
+        check_near("add_scaled", y, want, n, 1.2e-7);
+        k->divide(y, a, -0.3f, n, false);
+        for (size_t i = 0; i < n; i++) want[i] = a[i] / (double)-0.3f;
+        for (size_t i = 0; i < n; i++) ck_assert(y[i] == a[i] / -0.3f);
+        k->divide(y, a, -0.3f, n, true);
+        for (size_t i = 0; i < n; i++) want[i] *= 2;
+        check_near("divide, added", y, want, n, 2e-7);
         k->combine(y, 0.8f, a, -0.6f, b, n);
         for (size_t i = 0; i < n; i++) want[i] = (double)0.8f * a[i] - (double)0.6f * b[i];
         check_near("combine", y, want, n, 1.2e-7);
@@ -144,6 +159,48 @@ static void naive_linear_gradient(const linear_shape *s, const double *inputs, d
         }
     }
 }
+
+/* Filters with weights of no symmetry, all rows and only some, and a value added to. */
+START_TEST(resampled_images) {
+    static const dmi_resample_filter filters[] = {
+        {false, 4, {-1, 0}, {{0.5f, -2, 3, 0.25f}}},
+        {false, 2, {0, 0}, {{0.5f, -2}}},
+        {true, 2, {-1, 0}, {{0.5f, -2}, {3, 0.25f}}},
+        {true, 1, {0, 0}, {{0.5f}, {-2}}},
+    };
+    static const int32_t widths[] = {1, 3, 16, 17, 37};
+    const dmi_kernels *k = kernels_of(_i);
+    if (!k) return;
+    for (int t = 0; t < 4 * 5 * 2; t++) {
+        const dmi_resample_filter *f = &filters[t % 4];
+        const bool add = t / 4 % 2;
+        const int32_t h = 4, w = 6, c = widths[t / 8], oh = f->up ? 8 : 2, ow = f->up ? 12 : 3;
+        const int32_t row0 = add ? 1 : 0, row1 = add ? oh - 1 : oh;
+        const size_t n = (size_t)(oh * ow * c);
+        const float *x = uniform((size_t)(h * w * c), 1, 4), *before = uniform(n, 2, 3);
+        float *y = copied(before, n);
+        double *want = widened(before, n);
+        k->resample(y, x, f, h, w, c, row0, row1, add);
+        for (int32_t i = row0 * ow * c; i < row1 * ow * c; i++) {
+            int32_t r = i / c / ow, q = i / c % ow, up = f->up ? 2 : 1, down = f->up ? 1 : 2;
+            double sum = 0;
+            for (int32_t a = 0; a < f->taps * f->taps; a++) {
+                int32_t row = r / up * down + f->first[r % up] + a / f->taps,
+                        column = q / up * down + f->first[q % up] + a % f->taps;
+                if (row < 0 || row >= h || column < 0 || column >= w) continue;
+                sum += (double)f->weights[r % up][a / f->taps] * f->weights[q % up][a % f->taps] *
+                       x[(row * w + column) * c + i % c];
+            }
+            want[i] = add ? want[i] + sum : sum;
+        }
+        check_near("resample", y, want, n, 3e-7);
+        check_same("resample, other rows", y, before, (size_t)(row0 * ow * c));
+        check_same("resample, other rows", y + row1 * ow * c, before + row1 * ow * c,
+                   n - (size_t)(row1 * ow * c));
+        release();
+    }
+}
+END_TEST
 
 START_TEST(linear) {
     const dmi_kernels *k = kernels_of(_i);
@@ -320,8 +377,8 @@ END_TEST
 
 Suite *test_kernels_suite(void) {
     const TTest *const every_isa[] = {
-        pointwise,           alignment_changes_no_bit, rows_of_arrays, linear,
-        sums_and_finiteness, bytes_to_pixels,          adamw,
+        pointwise, alignment_changes_no_bit, rows_of_arrays, linear, sums_and_finiteness,
+        bytes_to_pixels, adamw, resampled_images,
     };
     Suite *suite = suite_create("kernels");
     TCase *tests = tcase_create("kernels");
