@@ -58,6 +58,12 @@ typedef union dmi_attributes {
         float shift; /* downscale_freq_shift: subtracted from half the channels */
         int32_t cos_first;
     } timestep;
+    struct {
+        int32_t kind; /* DMI_RESAMPLE_* */
+    } resample;
+    struct {
+        float factor, offset; /* offset: affine only */
+    } affine;
 } dmi_attributes;
 
 struct dmi_op;

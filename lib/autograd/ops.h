@@ -6,6 +6,13 @@
 
 #include "autograd/graph.h"
 
+enum {
+    DMI_RESAMPLE_MEAN = 0,     /* the mean of 2 x 2 pixels */
+    DMI_RESAMPLE_NEAREST = 1,  /* every pixel becomes 2 x 2 */
+    DMI_RESAMPLE_FIR_DOWN = 2, /* (1, 3, 3, 1) / 8 along each axis, then every second pixel */
+    DMI_RESAMPLE_FIR_UP = 3    /* zeros between pixels, then (1, 3, 3, 1) / 4 along each axis */
+};
+
 /* Convolution:
  *
  *   y = conv(x, weight) + bias + per_image + residual,
@@ -43,6 +50,16 @@ static inline int32_t dmi_silu(dmi_graph *graph, dmi_value *out, dmi_value x) {
 }
 /* a + b, both [n, h, w, c]. */
 int32_t dmi_add_values(dmi_graph *graph, dmi_value *out, dmi_value a, dmi_value b);
+/* (a + b) * factor, both [n, h, w, c]. */
+int32_t dmi_add_scaled(dmi_graph *graph, dmi_value *out, dmi_value a, dmi_value b, float factor);
+/* factor * x + offset, x [n, h, w, c]. */
+int32_t dmi_affine(dmi_graph *graph, dmi_value *out, dmi_value x, float factor, float offset);
+/* Each image of x [n, h, w, c] divided by its t [n, 1, 1, 1]; where t is 0, what IEEE division
+ * gives. */
+int32_t dmi_divide_by_time(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value t);
+/* x [n, h, w, c] to half (MEAN, FIR_DOWN) or twice (NEAREST, FIR_UP) its height and width, by a
+ * DMI_RESAMPLE_*; they are even where they are halved. */
+int32_t dmi_resample(dmi_graph *graph, dmi_value *out, dmi_value x, int32_t kind);
 /* [n, h, w, ca + cb] from a [n, h, w, ca] and b [n, h, w, cb]. */
 int32_t dmi_concat(dmi_graph *graph, dmi_value *out, dmi_value a, dmi_value b);
 /* Zeroes elements of x [n, h, w, c] with probability `rate` and scales the others by 1 / (1 -
@@ -53,6 +70,10 @@ int32_t dmi_dropout(dmi_graph *graph, dmi_value *out, dmi_value x, float rate);
  * [sin | cos], or [cos | sin], with frequencies exp(-ln 10000 i / (channels / 2 - shift)). */
 int32_t dmi_timestep(dmi_graph *graph, dmi_value *out, dmi_value t, int32_t channels, float shift,
                      bool cos_first);
+/* Random Fourier features (Tancik et al. 2020; Song et al. 2021) [n, 1, 1, 2 c] of t [n, 1, 1, 1]:
+ * [sin | cos](2 pi weight ln t), weight [1, 1, 1, c], whose gradient is zero: it is never trained.
+ * NaN where t is not above 0. */
+int32_t dmi_fourier(dmi_graph *graph, dmi_value *out, dmi_value t, dmi_value weight);
 /* Embedding lookup [n, 1, 1, c]: the rows of table [1, 1, rows, c] that labels [n, 1, 1, 1] name;
  * labels hold integers as floats. */
 int32_t dmi_embedding(dmi_graph *graph, dmi_value *out, dmi_value labels, dmi_value table);

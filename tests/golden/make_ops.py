@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """data/ops.safetensors: what every operation of lib/autograd/ops.h gives, and its gradients, computed by PyTorch in double
-precision and rounded to float once. Inputs and the gradient of the output are fill("<case>/<name>"); "<case>/y" is stored,
+precision and rounded to float once; Fourier features in single precision. Inputs and the gradient of the output are fill("<case>/<name>"); "<case>/y" is stored,
 and "<case>/d<name>" for each input. Images are [n, h, w, c], weights as PyTorch has them. The cases are also in
 test_ops_torch.c.
 """
@@ -9,6 +9,9 @@ import math
 import numpy as np
 import torch
 import torch.nn.functional as F
+from diffusers.models.downsampling import downsample_2d
+from diffusers.models.embeddings import GaussianFourierProjection
+from diffusers.models.upsampling import upsample_2d
 from safetensors.numpy import save_file
 
 import formula
@@ -18,7 +21,7 @@ results = {}
 
 
 def store(name, tensor):
-    results[name] = tensor.detach().numpy().astype(np.float32)
+    results[name] = np.ascontiguousarray(tensor.detach().numpy().astype(np.float32))
 
 
 def leaf(case, name, shape, scale=1.0, offset=0.0):
@@ -108,6 +111,40 @@ def embedding():
     finish("embedding", F.embedding(torch.tensor([3, 0, 5, 3]), table), {"table": table})
 
 
+RESAMPLING = {
+    "mean": lambda x: F.avg_pool2d(x, 2),
+    "nearest": lambda x: F.interpolate(x, scale_factor=2.0, mode="nearest"),
+    "fir_down": lambda x: downsample_2d(x, (1, 3, 3, 1)),
+    "fir_up": lambda x: upsample_2d(x, (1, 3, 3, 1)),
+}
+
+
+def resample(kind, n, h, w, c):
+    x = leaf(kind, "x", (n, h, w, c))
+    finish(kind, nhwc(RESAMPLING[kind](nchw(x))), {"x": x})
+
+
+def constants():
+    x = leaf("affine", "x", (2, 5, 7, 3))
+    finish("affine", float(np.float32(-0.3)) * x + float(np.float32(0.7)), {"x": x})
+    a, b = leaf("add_scaled", "a", (2, 5, 7, 3)), leaf("add_scaled", "b", (2, 5, 7, 3))
+    finish("add_scaled", (a + b) * float(np.float32(math.sqrt(0.5))), {"a": a, "b": b})
+    x, t = leaf("divide", "x", (3, 5, 7, 6)), leaf("divide", "t", (3,), scale=0.9, offset=1.0)
+    finish("divide", x / t[:, None, None, None], {"x": x, "t": t})
+
+
+def fourier():
+    """In single precision, which rounds the angles as the networks do that were trained with it."""
+    features = GaussianFourierProjection(embedding_size=24, set_W_to_weight=False)
+    with torch.no_grad():
+        features.weight.copy_(torch.from_numpy(formula.fill("fourier/weight", (24,), 40.0)))
+    t = torch.tensor([0.01, 0.37, 1.0, 5.5, 50.0, 380.0], requires_grad=True)
+    y = features(t)
+    store("fourier/y", y)
+    y.backward(torch.from_numpy(formula.fill("fourier/dy", tuple(y.shape))))
+    store("fourier/dt", t.grad)
+
+
 def main():
     conv("conv_plain", 2, 8, 8, 16, 24)
     conv("conv_all", 2, 8, 8, 16, 24, bias=True, per_image=True, residual=True)
@@ -146,6 +183,12 @@ def main():
     timestep("timestep_shift_0", 32, 0.0, False)
     timestep("timestep_cos_first", 22, 1.0, True)
     embedding()
+    resample("mean", 2, 6, 4, 19)
+    resample("nearest", 2, 3, 5, 19)
+    resample("fir_down", 2, 6, 4, 19)
+    resample("fir_up", 2, 3, 5, 19)
+    constants()
+    fourier()
     save_file(results, "tests/golden/data/ops.safetensors")
 
 
