@@ -207,6 +207,56 @@ enum { CASES = sizeof cases / sizeof *cases };
 START_TEST(operation) { test_check_op(&cases[_i]); }
 END_TEST
 
+/* ---- recomputed in backward ---- */
+
+/* silu(0.5 silu(x) + 1) / t, enlarged and reduced in between; `upsample`: its passes over memory
+ * are recomputed. */
+static void build_passes(test_net *net) {
+    dmi_graph *g = net->graph;
+    dmi_value x = image_input(net), t = level(net), y;
+    if (net->op->upsample) g->recompute = DMI_RECOMPUTE_SELECTIVE;
+    done(net, dmi_resample(g, &y, x, DMI_RESAMPLE_NEAREST));
+    done(net, dmi_silu(g, &y, y));
+    done(net, dmi_resample(g, &y, y, DMI_RESAMPLE_MEAN));
+    done(net, dmi_affine(g, &y, y, 0.5f, 1));
+    done(net, dmi_silu(g, &y, y));
+    done(net, dmi_divide_by_time(g, &net->output, y, t));
+}
+
+static void reference_passes(const test_net *net, double *const *v, double *y) {
+    size_t image = test_net_count(net, 0) / (size_t)net->n;
+    for (size_t i = 0; i < test_net_count(net, 0); i++) {
+        double inner = 0.5 * v[0][i] / (1 + exp(-v[0][i])) + 1;
+        y[i] = inner / (1 + exp(-inner)) / (0.5 * v[1][i / image] + 1);
+    }
+}
+
+START_TEST(recomputing_changes_no_bit) {
+    test_op op = {.name = "passes",
+                  .build = build_passes,
+                  .reference = reference_passes,
+                  .n = 3,
+                  .h = 4,
+                  .w = 6,
+                  .c = 7};
+    test_check_op(&op);
+    test_net *kept = test_net_new(&op, (test_setup){.isa = dmi_cpu_isa()});
+    op.upsample = true;
+    test_net *again = test_net_new(&op, (test_setup){.isa = dmi_cpu_isa()});
+    int32_t recomputed = 0;
+    for (int32_t i = 0; i < again->graph->step_count; i++)
+        recomputed += again->graph->steps[i].phase == DMI_PHASE_RECOMPUTE;
+    ck_assert_int_eq(recomputed, 6); /* all but the last, and that of the level */
+    test_net_run(kept);
+    test_net_run(again);
+    for (int32_t i = 0; i < 2; i++)
+        ck_assert_mem_eq(test_net_gradient(kept, i), test_net_gradient(again, i),
+                         test_net_count(kept, i) * sizeof(float));
+    test_net_end(kept);
+    test_net_end(again);
+}
+END_TEST
+
 /* ---- Fourier features beyond their gradients ---- */
 
 typedef struct fourier_net {
@@ -362,6 +412,7 @@ Suite *test_resample_suite(void) {
     TCase *tcase = tcase_create("resample");
     tcase_set_timeout(tcase, 30);
     tcase_add_loop_test(tcase, operation, 0, CASES);
+    tcase_add_test(tcase, recomputing_changes_no_bit);
     tcase_add_test(tcase, angles_are_floats);
     tcase_add_test(tcase, levels_that_have_no_logarithm_give_nan);
     tcase_add_test(tcase, frequencies_get_a_zero_gradient);
