@@ -424,6 +424,60 @@ enum {
     DM_PAD_ALL = 1           /* one row and column on all sides */
 };
 
+/* How a level of the network halves or doubles the size. */
+typedef int32_t dm_resample;
+enum {
+    DM_RESAMPLE_CONV = 0,   /* 3x3 convolution of stride 2; nearest neighbour, then 3x3 convolution
+                               (Ho et al. 2020) */
+    DM_RESAMPLE_RESNET = 1, /* a residual block with a 2x2 mean or nearest neighbour before its
+                               first convolution and in its shortcut (Dhariwal and Nichol 2021) */
+    DM_RESAMPLE_NONE = 2,   /* the 2x2 mean or nearest neighbour alone, without weights */
+    DM_RESAMPLE_SKIP = 3    /* a level of NCSN++ (Song et al. 2021, appendix H): as
+                               DM_RESAMPLE_RESNET with the filter (1, 3, 3, 1), a pyramid of the
+                               input image that is added to the encoder and one of outputs in the
+                               decoder, min(c / 4, 32) groups, and blocks that divide their sum
+                               with the shortcut by sqrt(2) */
+};
+
+/* The activation function of residual blocks. */
+typedef int32_t dm_activation;
+enum {
+    DM_ACTIVATION_SILU = 1, /* x sigmoid(x), also called swish */
+    DM_ACTIVATION_MISH = 2, /* x tanh(ln(1 + exp(x))) (Misra 2020) */
+    DM_ACTIVATION_GELU = 3, /* x P(n < x), n standard normal (Hendrycks and Gimpel 2016) */
+    DM_ACTIVATION_RELU = 4  /* max(x, 0) */
+};
+
+/* What the embedding of the time begins with. */
+typedef int32_t dm_time_features;
+enum {
+    DM_TIME_SINUSOIDAL = 0, /* channels[0] sines and cosines of the time (Vaswani et al. 2017) */
+    DM_TIME_FOURIER = 1,    /* 2 channels[0] sines and cosines of ln(time) times random frequencies
+                               that are not trained; the output is divided by the time (Song et al.
+                               2021) */
+    DM_TIME_LEARNED = 2     /* a row of a table with time_steps rows of channels[0] */
+};
+
+/* How a condition vector enters the embedding of the time, to which it is added. */
+typedef int32_t dm_condition;
+enum {
+    DM_CONDITION_LINEAR = 0,   /* through a linear layer */
+    DM_CONDITION_IDENTITY = 1, /* as it is: condition_size must be that of the time embedding */
+    DM_CONDITION_TIME = 2 /* condition_size 1: embedded like the time, with weights of its own */
+};
+
+/* A part of a block that is built by recipe. */
+typedef int32_t dm_part;
+enum {
+    DM_PART_END = 0,
+    DM_PART_RESNET = 1,           /* wide residual block with weight standardisation (Zagoruyko and
+                                     Komodakis 2016; Qiao et al. 2019) */
+    DM_PART_CONVNEXT = 2,         /* depthwise 7x7 and two 1x1 convolutions (Liu et al. 2022) */
+    DM_PART_CLASS_ATTENTION = 3,  /* channels mixed by an attention of the class to itself */
+    DM_PART_ATTENTION = 4,        /* self-attention in windows of attention_window pixels */
+    DM_PART_CHANNEL_ATTENTION = 5 /* gates of channels from their means (Wang et al. 2020, ECA) */
+};
+
 typedef struct dm_unet_options {
     uint32_t struct_size;
     int32_t height;                   /* pixels, divisible by 2^(levels-1). Default: 32. */
@@ -439,7 +493,8 @@ typedef struct dm_unet_options {
                                          Default: 0, 1, 0, 0. */
     int32_t mid_attention;            /* 1: self-attention in the mid block. Default: 1. */
     int32_t attention_head_size;      /* channels of a head; 0: one head. Default: 0. */
-    int32_t norm_groups;              /* of group normalisation. Default: 32. */
+    int32_t norm_groups;              /* of group normalisation; 0: min(c / 4, 32) of c channels.
+                                         Default: 32. */
     float norm_eps;                   /* Default: 1e-6. */
     float dropout;                    /* rate in [0, 1), while training. Default: 0. */
     dm_time_embedding time_embedding; /* Default: DM_TIME_ADD. */
@@ -458,6 +513,34 @@ typedef struct dm_unet_options {
     int32_t self_conditioning;     /* 1: 2 in_channels; the second half is the previous estimate of
                                       x_0, or 0 (Chen, Zhang and Hinton 2023). Default: 0. */
     int32_t padding;
+
+    /* Levels: entries past `levels` are ignored. */
+    dm_resample down_resample[8]; /* of each level of the encoder. Default: DM_RESAMPLE_CONV. */
+    dm_resample up_resample[8];   /* of each level of the decoder. Default: DM_RESAMPLE_CONV. */
+    int32_t up_attention[8];      /* `attention` of the decoder's levels; -1: as in the encoder.
+                                     Default: -1. */
+    int32_t mid_block;            /* 0: the encoder's output goes to the decoder. Default: 1. */
+    float mid_scale;          /* blocks of the mid block divide their sum with the shortcut by this;
+                                 above 0, at most 1e6. Default: 1. */
+    int32_t mid_norm_groups;  /* of the mid block's attention; 0: it has no norm; -1: norm_groups.
+                                 Default: -1. */
+    dm_activation activation; /* of residual blocks. Default: DM_ACTIVATION_SILU. */
+
+    /* Inputs. */
+    dm_time_features time_features; /* Default: DM_TIME_SINUSOIDAL. */
+    int32_t time_steps;   /* DM_TIME_LEARNED: rows of the table, 1 to 1e6; times are whole and below
+                             it. Default: 1000. */
+    int32_t center_input; /* 1: the input is first mapped from [0, 1] to [-1, 1]. Default: 0. */
+    int32_t null_row;     /* 1: the class table has a row for label -1; 0: labels are required.
+                             Default: 1. */
+    int32_t condition_channels;       /* of a condition image beside x_t, 0 to 64. Default: 0. */
+    int32_t condition_size;           /* floats of a condition vector, 0 to 65536. Default: 0. */
+    dm_condition condition_embedding; /* of the vector. Default: DM_CONDITION_LINEAR. */
+
+    /* With recipe[0], each block of the network is that sequence of parts, up to DM_PART_END, in
+     * place of residual and attention blocks: docs/networks.md. Default: DM_PART_END. */
+    dm_part recipe[8];
+    int32_t attention_window; /* DM_PART_ATTENTION: pixels of a side, 1 to 4096. Default: 16. */
 } dm_unet_options;
 
 /* Which of a file's weights to load. */
@@ -492,6 +575,10 @@ typedef struct dm_unet_input {
     const double *times;  /* [count], the network's time input (DM_SERIES_TIME); finite */
     const int32_t *labels; /* [count], -1 for no class; NULL: no classes */
     const void *padding_pointer;
+    /* Elements of the arrays below; 0 where they are NULL. */
+    uint64_t condition_image_elements, condition_vector_elements;
+    const float *condition_image;  /* [count, height, width, condition_channels]; NULL: zeros */
+    const float *condition_vector; /* [count, condition_size]; NULL: zeros */
 } dm_unet_input;
 
 DM_API dm_status dm_unet_options_init(dm_unet_options *options, size_t size);

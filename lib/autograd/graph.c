@@ -64,21 +64,13 @@ int32_t dmi_graph_input(dmi_graph *graph, dmi_value *out, dmi_shape shape, bool 
 
 int32_t dmi_graph_param(dmi_graph *graph, dmi_value *out, int32_t param) {
     const dmi_param *p = &graph->params->items[param];
+    for (dmi_value v = 0; v < graph->value_count; v++)
+        if (graph->values[v].param == param)
+            return dmi_fail(graph->host, DMI_ERROR_INTERNAL,
+                            "graph: parameter '%s' is a value already", p->name);
     int32_t status = add_value(graph, out, DMI_VALUE_PARAM, p->stored, !p->frozen);
     if (!status) graph->values[*out].param = param;
     return status;
-}
-
-/* A parameter has one user, so a backward pass writes its gradient exactly once. */
-static bool param_used(const dmi_graph *graph, int32_t param) {
-    for (int32_t i = 0; i < graph->node_count; i++)
-        for (int32_t k = 0; k < DMI_INPUTS_MAX; k++) {
-            dmi_value v = graph->nodes[i].inputs[k];
-            if (v != DMI_NONE && graph->values[v].kind == DMI_VALUE_PARAM &&
-                graph->values[v].param == param)
-                return true;
-        }
-    return false;
 }
 
 int32_t dmi_graph_append(dmi_graph *graph, dmi_value *out, const dmi_op *op,
@@ -95,9 +87,6 @@ int32_t dmi_graph_append(dmi_graph *graph, dmi_value *out, const dmi_op *op,
             return dmi_fail(host, DMI_ERROR_INTERNAL, "%s: input %d is value %d of %d", op->name,
                             (int)i, (int)node.inputs[i], (int)graph->value_count);
         const dmi_value_info *v = &graph->values[node.inputs[i]];
-        if (v->kind == DMI_VALUE_PARAM && param_used(graph, v->param))
-            return dmi_fail(host, DMI_ERROR_INTERNAL, "%s: parameter '%s' has a user already",
-                            op->name, graph->params->items[v->param].name);
         needs_gradient = needs_gradient || v->needs_gradient;
     }
     if (attr) node.attr = *attr;
@@ -154,7 +143,7 @@ static void run_forward(dmi_graph *graph, dmi_node *node) {
 static void run_backward(dmi_graph *graph, dmi_node *node) {
     for (int32_t k = 0; k < DMI_INPUTS_MAX; k++)
         if (node->inputs[k] != DMI_NONE && graph->values[node->inputs[k]].kind == DMI_VALUE_PARAM)
-            node->accumulates[k] = graph->add_to_params;
+            node->accumulates[k] = graph->add_to_params || node->follows[k];
     node->op->backward(graph, node);
     if (!node->op->own_spans) dmi_span_backward(graph, node);
 }

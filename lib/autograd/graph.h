@@ -92,7 +92,10 @@ typedef struct dmi_node {
     dmi_value output;
     dmi_attributes attr;
     dmi_needs needs;
-    bool accumulates[DMI_INPUTS_MAX]; /* planned: backward adds to the gradient of input i */
+    bool accumulates[DMI_INPUTS_MAX]; /* backward adds to the gradient of input i */
+    bool follows[DMI_INPUTS_MAX]; /* planned: an earlier step of backward has written that gradient;
+                                     differs from `accumulates` for parameters, whose gradients may
+                                     be sums over several passes */
     size_t saved, forward_work, backward_work; /* planned: offsets in the arena, SIZE_MAX: none */
     dmi_cached_weight *cached;                 /* planned: the entry of needs.cached, or NULL */
     int32_t segment; /* recomputation segment (dmi_graph_segment); 0: none */
@@ -182,8 +185,8 @@ void dmi_graph_destroy(dmi_graph *graph);
 
 /* An input, whose gradient backward computes if `needs_gradient`. */
 int32_t dmi_graph_input(dmi_graph *graph, dmi_value *out, dmi_shape shape, bool needs_gradient);
-/* Parameter `param` of graph->params as a value, with a gradient unless it is frozen. One node at
- * most may use it. */
+/* Parameter `param` of graph->params as a value, with a gradient unless it is frozen; once: nodes
+ * that share it use the same value. */
 int32_t dmi_graph_param(dmi_graph *graph, dmi_value *out, int32_t param);
 /* Appends a node; the functions of ops.h call this. */
 int32_t dmi_graph_append(dmi_graph *graph, dmi_value *out, const dmi_op *op,

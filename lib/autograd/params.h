@@ -28,7 +28,8 @@ enum {
     DMI_INIT_FAN_AVERAGE = 2,
     /* The same times 1e-5, for a branch that begins as nearly zero, as in DDPM. */
     DMI_INIT_PRACTICALLY_ZERO = 3,
-    DMI_INIT_NORMAL = 4 /* standard normal: embeddings */
+    DMI_INIT_NORMAL = 4,     /* standard normal: embeddings */
+    DMI_INIT_FREQUENCIES = 5 /* normal with standard deviation 16; frozen */
 };
 
 typedef struct dmi_param {

@@ -134,11 +134,11 @@ static void pass_gradients(memory_plan *p, live_ranges *gradient, dmi_node *n, i
     if (output->first.last < step) extend(output, step); /* an output of the graph lives longer */
     for (int32_t k = 0; k < DMI_INPUTS_MAX; k++) {
         dmi_value v = n->inputs[k];
-        if (v == DMI_NONE || !g->values[v].needs_gradient || g->values[v].kind == DMI_VALUE_PARAM)
-            continue;
-        n->accumulates[k] = dmi_is_live(gradient[v].first);
+        if (v == DMI_NONE || !g->values[v].needs_gradient) continue;
+        n->accumulates[k] = n->follows[k] = dmi_is_live(gradient[v].first);
         if (n->accumulates[k]) continue;
         begin(&gradient[v], step);
+        if (g->values[v].kind == DMI_VALUE_PARAM) continue;
         if (may_alias(p, n, k)) g->values[v].alias_of = n->output;
         if (g->values[v].kind == DMI_VALUE_INPUT) extend(&gradient[gradient_owner(g, v)], p->end);
     }

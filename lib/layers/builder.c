@@ -29,6 +29,7 @@ dmi_value dmi_builder_param(dmi_builder *b, const char *layer, const char *part,
                                    init == DMI_INIT_NORMAL);
         if (b->status) return DMI_NONE;
         params->items[index].init = init;
+        if (init == DMI_INIT_FREQUENCIES) dmi_params_freeze(params, index);
     }
     dmi_value value = DMI_NONE;
     b->status = dmi_graph_param(b->graph, &value, index);

@@ -48,9 +48,22 @@ dmi_value dmi_layer_linear(dmi_builder *b, dmi_weights w, dmi_value x) {
     return out;
 }
 
-dmi_value dmi_layer_silu(dmi_builder *b, dmi_value x) {
+dmi_value dmi_layer_activate(dmi_builder *b, dmi_value x, int32_t activation) {
     dmi_value out = DMI_NONE;
-    if (!b->status) b->status = dmi_silu(b->graph, &out, x);
+    if (!b->status) b->status = dmi_activate(b->graph, &out, x, activation);
+    return out;
+}
+
+dmi_value dmi_layer_resample(dmi_builder *b, dmi_value x, int32_t kind) {
+    dmi_value out = DMI_NONE;
+    if (kind == DMI_RESAMPLE_IDENTITY) return x;
+    if (!b->status) b->status = dmi_resample(b->graph, &out, x, kind);
+    return out;
+}
+
+dmi_value dmi_layer_affine(dmi_builder *b, dmi_value x, float factor, float offset) {
+    dmi_value out = DMI_NONE;
+    if (!b->status) b->status = dmi_affine(b->graph, &out, x, factor, offset);
     return out;
 }
 

@@ -49,6 +49,10 @@ static void draw_task(void *data, int32_t task, int32_t worker) {
             draw_uniform(job->kernels, w, p->count, &at, 1e-5f * fan_average_bound(p));
             break;
         case DMI_INIT_NORMAL: dmi_random_normal(&at, w, p->count); break;
+        case DMI_INIT_FREQUENCIES:
+            dmi_random_normal(&at, w, p->count);
+            for (size_t k = 0; k < p->count; k++) w[k] *= 16;
+            break;
         default:
             for (size_t k = 0; k < p->count; k++) w[k] = p->init == DMI_INIT_ONES ? 1.0f : 0.0f;
     }

@@ -34,8 +34,12 @@ dmi_value dmi_layer_downsample(dmi_builder *b, const char *name, dmi_value x, in
 /* Nearest neighbour upsampling by 2, then 3x3: twice the size. */
 dmi_value dmi_layer_upsample(dmi_builder *b, const char *name, dmi_value x);
 dmi_value dmi_layer_linear(dmi_builder *b, dmi_weights w, dmi_value x);
-dmi_value dmi_layer_silu(dmi_builder *b, dmi_value x);
+dmi_value dmi_layer_activate(dmi_builder *b, dmi_value x, int32_t activation);
 dmi_value dmi_layer_add(dmi_builder *b, dmi_value x, dmi_value y);
+enum { DMI_RESAMPLE_IDENTITY = -1 };
+/* Half or twice the size: DMI_RESAMPLE_*. */
+dmi_value dmi_layer_resample(dmi_builder *b, dmi_value x, int32_t kind);
+dmi_value dmi_layer_affine(dmi_builder *b, dmi_value x, float factor, float offset);
 dmi_value dmi_layer_concat(dmi_builder *b, dmi_value x, dmi_value y); /* [n, h, w, cx + cy] */
 
 /* ---- norm.c ---- */
@@ -56,31 +60,55 @@ enum { DMI_TIME_ADD = 0, DMI_TIME_SCALE_SHIFT = 1, DMI_TIME_ADD_OUTPUT = 2 }; /*
 typedef struct dmi_resnet_options {
     int32_t out;            /* channels */
     int32_t time_embedding; /* DMI_TIME_* */
+    int32_t activation;     /* DMI_ACTIVATION_* */
+    int32_t resample;       /* DMI_RESAMPLE_*: before the first convolution and in the shortcut */
+    int32_t groups, groups_out; /* of the first and the second norm */
+    float eps;
     float dropout;
-    dmi_norm_options norm;
+    float scale;             /* the sum with the shortcut is divided by it */
+    bool convolves_shortcut; /* also where the numbers of channels are equal */
 } dmi_resnet_options;
 
-/* time: SiLU(time embedding), [n, 1, 1, time_channels]. */
+/* time: activation(time embedding), [n, 1, 1, time_channels]. The block's input is [x, skip]; skip
+ * may be DMI_NONE, and must be with `resample`. */
 dmi_value dmi_layer_resnet(dmi_builder *b, const char *name, dmi_value x, dmi_value skip,
                            dmi_value time, const dmi_resnet_options *options);
 
-/* ---- attention.c: x + to_out(attention(to_q(h), to_k(h), to_v(h))), h = norm(x); head_size 0: one
- * head ---- */
-dmi_value dmi_layer_attention(dmi_builder *b, const char *name, dmi_value x, int32_t head_size,
-                              dmi_norm_options norm);
+/* ---- attention.c: (x + to_out(attention(to_q(h), to_k(h), to_v(h)))) / scale, h = norm(x) ---- */
+typedef struct dmi_attention_options {
+    int32_t head_size;     /* 0: one head; where it does not divide the channels, the heads have
+                              fewer channels together */
+    dmi_norm_options norm; /* groups 0: none */
+    float scale;
+} dmi_attention_options;
+
+dmi_value dmi_layer_attention(dmi_builder *b, const char *name, dmi_value x,
+                              const dmi_attention_options *options);
 
 /* ---- embedding.c ---- */
+enum { DMI_TIME_SINUSOIDAL = 0, DMI_TIME_FOURIER = 1, DMI_TIME_LEARNED = 2 }; /* as DM_TIME_* */
+enum { DMI_CONDITION_LINEAR = 0, DMI_CONDITION_IDENTITY = 1, DMI_CONDITION_TIME = 2 };
+
 typedef struct dmi_time_options {
-    int32_t sinusoids; /* channels of the sinusoidal embedding, even */
-    int32_t channels;  /* of the result */
-    float shift;       /* see dmi_timestep */
-    int32_t cos_first;
-    int32_t
-        classes; /* 0: no labels; else an embedding of classes + 1 rows, the last for "no class" */
+    int32_t features;   /* DMI_TIME_SINUSOIDAL ... */
+    int32_t width;      /* sines and cosines together, frequencies, or columns of the table */
+    int32_t channels;   /* of the result */
+    float shift;        /* see dmi_timestep */
+    int32_t cos_first;  /* likewise */
+    int32_t steps;      /* rows of the table of times */
+    int32_t class_rows; /* of the table of classes; 0: no labels */
+    int32_t condition;  /* of the vector: DMI_CONDITION_* */
+    int32_t activation; /* of the result: DMI_ACTIVATION_* */
 } dmi_time_options;
 
-/* SiLU(embedding of t [n, 1, 1, 1] + embedding of labels [n, 1, 1, 1]): [n, 1, 1, channels]. */
-dmi_value dmi_layer_time_embedding(dmi_builder *b, dmi_value t, dmi_value labels,
+/* t and labels [n, 1, 1, 1], vector [n, 1, 1, size]; labels and vector may be DMI_NONE. */
+typedef struct dmi_time_inputs {
+    dmi_value t, labels, vector;
+} dmi_time_inputs;
+
+/* activation(embedding of t + embedding of labels + embedding of the vector), [n, 1, 1, channels].
+ */
+dmi_value dmi_layer_time_embedding(dmi_builder *b, dmi_time_inputs inputs,
                                    const dmi_time_options *options);
 
 /* ---- init.c ---- */

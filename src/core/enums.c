@@ -93,6 +93,36 @@ static const dmi_enum_value padding[] = {
     {DM_PAD_BOTTOM_RIGHT, "bottom_right", "one row below and one column at the right"},
     {DM_PAD_ALL, "all", "one row and column on all sides"},
 };
+static const dmi_enum_value resample[] = {
+    {DM_RESAMPLE_CONV, "conv", "a convolution"},
+    {DM_RESAMPLE_RESNET, "resnet", "a residual block"},
+    {DM_RESAMPLE_NONE, "none", "mean or nearest neighbour alone"},
+    {DM_RESAMPLE_SKIP, "skip", "a level of NCSN++ (Song et al. 2021)"},
+};
+static const dmi_enum_value activation[] = {
+    {DM_ACTIVATION_SILU, "silu", "x sigmoid(x)"},
+    {DM_ACTIVATION_MISH, "mish", "x tanh(ln(1 + exp(x)))"},
+    {DM_ACTIVATION_GELU, "gelu", "x times the normal distribution function of x"},
+    {DM_ACTIVATION_RELU, "relu", "max(x, 0)"},
+};
+static const dmi_enum_value time_features[] = {
+    {DM_TIME_SINUSOIDAL, "sinusoidal", "sines and cosines of the time"},
+    {DM_TIME_FOURIER, "fourier", "random Fourier features of its logarithm (Song et al. 2021)"},
+    {DM_TIME_LEARNED, "learned", "a row of a table"},
+};
+static const dmi_enum_value condition[] = {
+    {DM_CONDITION_LINEAR, "linear", "through a linear layer"},
+    {DM_CONDITION_IDENTITY, "identity", "as it is"},
+    {DM_CONDITION_TIME, "time", "one number, embedded like the time"},
+};
+static const dmi_enum_value part[] = {
+    {DM_PART_END, "end", "no further part"},
+    {DM_PART_RESNET, "resnet", "wide residual block with weight standardisation"},
+    {DM_PART_CONVNEXT, "convnext", "depthwise 7x7 and two 1x1 convolutions (Liu et al. 2022)"},
+    {DM_PART_CLASS_ATTENTION, "class_attention", "channels mixed by an attention of the class"},
+    {DM_PART_ATTENTION, "attention", "self-attention in windows"},
+    {DM_PART_CHANNEL_ATTENTION, "channel_attention", "gates of channels (Wang et al. 2020)"},
+};
 static const dmi_enum_value weights[] = {
     {DM_WEIGHTS_DEFAULT, "default", "the first EMA where there is one, else the trained weights"},
     {DM_WEIGHTS_TRAINED, "trained", "the weights after the last training step"},
@@ -190,7 +220,8 @@ static const dmi_enum enums[] = {
     ENUM(preset), ENUM(prediction), ENUM(time_embedding), ENUM(padding), ENUM(weights),
     ENUM(split), ENUM(rate_schedule), ENUM(recompute), ENUM(timestep_sampling), ENUM(loss),
     ENUM(loss_weight), ENUM(optimizer), ENUM(solver), ENUM(spacing), ENUM(variance), ENUM(grid),
-    ENUM(random),
+    ENUM(random), ENUM(resample), ENUM(activation), ENUM(time_features), ENUM(condition),
+    ENUM(part),
 };
 /* clang-format on */
 enum { ENUM_COUNT = sizeof enums / sizeof *enums };

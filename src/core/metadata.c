@@ -19,7 +19,8 @@ dm_status dmi_struct_save(dmi_host *host, dmi_safetensors_writer *writer, const 
     for (int32_t i = 0; !status && i < of->count; i++) {
         const dmi_member *m = &of->members[i];
         char key[KEY_SIZE], text[DMI_TEXT_SIZE];
-        if (!m->saved) continue;
+        if (!m->saved || (m->saved == DMI_SAVED_IF_SET && dmi_member_is_default(of, m, values)))
+            continue;
         write_key(key, of, m);
         if (!dmi_member_format(m, values, false, text, sizeof text))
             return dmi_fail(host, DM_ERROR_INTERNAL, "metadata: '%s' cannot be written", key);
@@ -33,6 +34,7 @@ static dm_status load_member(dmi_host *host, const dmi_safetensors *file, const 
     char key[KEY_SIZE];
     write_key(key, of, m);
     const char *from = dmi_safetensors_from(file), *text = dmi_safetensors_metadata(file, key);
+    if (!text && m->saved == DMI_SAVED_IF_SET) return DM_OK;
     if (!text)
         return dmi_fail(host, DM_ERROR_BAD_FORMAT, "%s: its metadata has no '%s'", from, key);
     if (dmi_member_parse(m, values, text, true)) return DM_OK;
@@ -61,7 +63,7 @@ dm_status dmi_struct_load(dmi_host *host, const dmi_safetensors *file, const dmi
 
 /* ---- which file it is ---- */
 
-enum { FORMAT_VERSION = 1 };
+enum { FORMAT_VERSION = 2 };
 
 const char dmi_format_unet[] = "libdiffusion.unet";
 const char dmi_format_checkpoint[] = "libdiffusion.checkpoint";
@@ -79,9 +81,10 @@ static const dmi_member version_member = {
     .element_size = sizeof(int32_t),
 };
 
-dm_status dmi_format_write(dmi_host *host, dmi_safetensors_writer *writer, const char *format) {
+dm_status dmi_format_write(dmi_host *host, dmi_safetensors_writer *writer, const char *format,
+                           int32_t format_version) {
     char version[DMI_NUMBER_SIZE];
-    const format_info info = {FORMAT_VERSION};
+    const format_info info = {format_version};
     dmi_member_format(&version_member, &info, false, version, sizeof version);
     dm_status status = dmi_safetensors_add_metadata(host, writer, "format", format);
     return status ? status

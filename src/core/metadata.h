@@ -10,7 +10,8 @@
 dm_status dmi_struct_save(dmi_host *host, dmi_safetensors_writer *writer, const dmi_struct *of,
                           const void *values);
 /* Fills *values, of->size bytes. A missing or malformed key is DM_ERROR_BAD_FORMAT, since a default
- * would describe another network or another run; so is a value out of its range. */
+ * would describe another network or another run; so is a value out of its range. Members that are
+ * DMI_SAVED_IF_SET may be missing. */
 dm_status dmi_struct_load(dmi_host *host, const dmi_safetensors *file, const dmi_struct *of,
                           void *values);
 
@@ -20,7 +21,8 @@ dm_status dmi_blame_file(dmi_host *host, const dmi_safetensors *file, dm_status 
 
 /* 'format' says which kind of file it is, 'format_version' how to read it. */
 extern const char dmi_format_unet[], dmi_format_checkpoint[];
-dm_status dmi_format_write(dmi_host *host, dmi_safetensors_writer *writer, const char *format);
+dm_status dmi_format_write(dmi_host *host, dmi_safetensors_writer *writer, const char *format,
+                           int32_t format_version);
 /* Refuses files of other programs and of later versions; and, with `training`, all but
  * checkpoints. */
 dm_status dmi_format_check(dmi_host *host, const dmi_safetensors *file, bool training);

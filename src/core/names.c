@@ -36,7 +36,7 @@ dm_status dm_struct_member(const char *name, int32_t index, dm_member_info *info
         .offset = m->offset,
         .count = m->count,
         .element_size = m->element_size,
-        .saved = m->saved,
+        .saved = m->saved != DMI_TRANSIENT,
         .minimum = m->minimum,
         .maximum = m->maximum,
         .name = m->name,
@@ -154,7 +154,7 @@ static dm_status set_option(dmi_host *host, const char *name, void *options, con
     if (status) return status;
     /* Into a copy, so that a refused value leaves the struct as it was. */
     union {
-        uint8_t bytes[1024];
+        uint8_t bytes[DMI_STRUCT_SIZE_MAX];
         double align;
     } copy;
     dmi_struct_defaults(of, &copy);

@@ -77,7 +77,7 @@ void dmi_struct_defaults(const dmi_struct *of, void *values) {
 dm_status dmi_struct_init(const dmi_struct *of, void *target, size_t size) {
     /* Every struct fits: a test compares their sizes with this one. */
     union {
-        uint8_t bytes[1024];
+        uint8_t bytes[DMI_STRUCT_SIZE_MAX];
         double align;
         void *pointer;
     } full;
@@ -200,15 +200,17 @@ static void list_values(const dmi_enum *of, char *text, size_t capacity) {
 }
 
 static dm_status check_enum(dmi_host *host, const dmi_struct *of, const dmi_member *m,
-                            const void *values) {
+                            const void *values, uint32_t index) {
+    const uint8_t *from = (const uint8_t *)values + m->offset + (size_t)index * m->element_size;
     int32_t value;
-    memcpy(&value, (const uint8_t *)values + m->offset, sizeof value);
+    memcpy(&value, from, sizeof value);
     const dmi_enum *known = dmi_enum_find(m->enumeration);
     if (dmi_enum_find_value(known, value)) return DM_OK;
-    char text[320];
+    char text[320], entry[24] = "";
     list_values(known, text, sizeof text);
-    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "%s: '%s' is %d; it must be one of %s",
-                    of->owner, m->name, (int)value, text);
+    if (m->count > 1) snprintf(entry, sizeof entry, "[%u]", (unsigned)index);
+    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "%s: '%s%s' is %d; it must be one of %s",
+                    of->owner, m->name, entry, (int)value, text);
 }
 
 static dm_status check_padding(dmi_host *host, const dmi_struct *of, const dmi_member *m,
@@ -223,13 +225,12 @@ static dm_status check_padding(dmi_host *host, const dmi_struct *of, const dmi_m
 
 dm_status dmi_struct_check_member(dmi_host *host, const dmi_struct *of, const dmi_member *m,
                                   const void *values) {
-    if (m->enumeration) {
-        dm_status status = check_enum(host, of, m, values);
-        if (status) return status;
-    }
+    dm_status status = DM_OK;
+    for (uint32_t k = 0; m->enumeration && !status && k < m->count; k++)
+        status = check_enum(host, of, m, values, k);
+    if (status) return status;
     if (strncmp(m->name, "padding", strlen("padding")) == 0)
         return check_padding(host, of, m, values);
-    dm_status status = DM_OK;
     bool has_range = m->minimum != 0 || m->maximum != 0;
     for (uint32_t k = 0; has_range && !status && k < m->count; k++)
         status = check_entry(host, of, m, values, k);
@@ -241,6 +242,25 @@ dm_status dmi_struct_check(dmi_host *host, const dmi_struct *of, const void *val
     for (int32_t i = 0; !status && i < of->count; i++)
         status = dmi_struct_check_member(host, of, &of->members[i], values);
     return status;
+}
+
+bool dmi_member_is_default(const dmi_struct *of, const dmi_member *member, const void *values) {
+    union {
+        uint8_t bytes[DMI_STRUCT_SIZE_MAX];
+        double align;
+        void *pointer;
+    } defaults;
+    dmi_struct_defaults(of, &defaults);
+    return memcmp(defaults.bytes + member->offset, (const uint8_t *)values + member->offset,
+                  (size_t)member->count * member->element_size) == 0;
+}
+
+int32_t dmi_struct_format_version(const dmi_struct *of, const void *values) {
+    for (int32_t i = 0; i < of->count; i++)
+        if (of->members[i].saved == DMI_SAVED_IF_SET &&
+            !dmi_member_is_default(of, &of->members[i], values))
+            return 2;
+    return 1;
 }
 
 const dmi_member *dmi_struct_difference(const dmi_struct *of, const void *a, const void *b) {

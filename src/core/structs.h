@@ -10,6 +10,11 @@
 #include "base/host.h"
 #include "diffusion.h"
 
+/* Whether files keep a member. Members that were added after format version 1 are written where
+ * they are not at their default only, as part of a file of version 2; a file without them has the
+ * defaults. */
+enum { DMI_TRANSIENT = 0, DMI_SAVED = 1, DMI_SAVED_IF_SET = 2 };
+
 typedef struct dmi_member {
     const char *name;
     dm_member_type type;
@@ -17,9 +22,12 @@ typedef struct dmi_member {
     const char *default_text; /* as dm_options_set accepts it; NULL: 0 */
     double minimum, maximum;  /* of each element; both 0: not checked */
     const char *enumeration;  /* "dm_solver"; NULL: none */
-    bool saved;               /* files keep it */
+    int32_t saved;            /* DMI_SAVED ... */
     const char *help;
 } dmi_member;
+
+/* Bytes that every public struct fits into. */
+enum { DMI_STRUCT_SIZE_MAX = 1024 };
 
 typedef struct dmi_struct {
     const char *name;  /* "dm_trainer_options" */
@@ -75,6 +83,12 @@ dm_status dmi_struct_check_member(dmi_host *host, const dmi_struct *of, const dm
                                   const void *values);
 /* The first saved member in which two structs differ, or NULL. */
 const dmi_member *dmi_struct_difference(const dmi_struct *of, const void *a, const void *b);
+
+/* The format version that a file with these values needs: 1, or 2 where a member that version 1
+ * does not know is set. */
+int32_t dmi_struct_format_version(const dmi_struct *of, const void *values);
+/* Whether a member is at its default. */
+bool dmi_member_is_default(const dmi_struct *of, const dmi_member *member, const void *values);
 
 /* "sampler: 'steps' is 0; it must be from 1 to 1000". */
 dm_status dmi_check_range(dmi_host *host, const char *owner, const char *name, int32_t value,

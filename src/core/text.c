@@ -262,10 +262,15 @@ static bool parse_entry(const dmi_member *member, const value_type *type, const 
         return true;
     }
     if (!member->enumeration) return false;
-    const dmi_enum_value *named = dmi_enum_find_name(dmi_enum_find(member->enumeration), *text);
+    char name[DMI_NUMBER_SIZE];
+    const size_t length = strcspn(*text, ",");
+    if (length >= sizeof name) return false;
+    memcpy(name, *text, length);
+    name[length] = 0;
+    const dmi_enum_value *named = dmi_enum_find_name(dmi_enum_find(member->enumeration), name);
     if (!named) return false;
     memcpy(to, &named->value, sizeof named->value);
-    *text += strlen(*text);
+    *text += length;
     return true;
 }
 

@@ -6,9 +6,9 @@
 #include "base/host.h"
 #include "diffusion.h"
 
-/* Refuses a label that is neither -1 nor below `classes`, the network's. `owner` begins the
- * message, `index` is the image's in the dataset. */
+/* Refuses a label outside `minimum` (-1, or 0 where the network needs a class) to classes - 1.
+ * `owner` begins the message, `index` is the image's in the dataset. */
 dm_status dmi_dataset_check_label(dmi_host *host, const char *owner, uint64_t index, int32_t label,
-                                  int32_t classes);
+                                  int32_t minimum, int32_t classes);
 
 #endif

@@ -119,8 +119,12 @@ static dm_status evaluate_batch(dmi_evaluator *e) {
     dmi_pool *pool = e->context->host.pool;
     dmi_parallel(pool, e->count, noise_task, e);
     const int32_t *labels = e->unet->options.classes ? e->labels : NULL;
-    dm_status status = dmi_unet_forward(e->unet, e->output, e->input, e->times, labels,
-                                        (size_t)e->options.batch_size);
+    const dmi_unet_pass pass = {.count = (size_t)e->options.batch_size,
+                                .x = e->input,
+                                .times = e->times,
+                                .time_stride = 1,
+                                .labels = labels};
+    dm_status status = dmi_unet_forward(e->unet, e->output, &pass);
     if (status) return status;
     dmi_parallel(pool, e->count, terms_task, e);
     for (int32_t i = 0; i < e->count; i++)

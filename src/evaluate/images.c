@@ -42,7 +42,7 @@ static void read_task(void *data, int32_t i, int32_t worker) {
 
 dm_status dmi_evaluator_read(dmi_evaluator *e) {
     dmi_host *host = &e->context->host;
-    int32_t classes = e->unet->options.classes;
+    const dmi_label_range range = dmi_unet_label_range(&e->unet->options);
     for (int32_t i = 0; !e->dataset->concurrent && i < e->count; i++) {
         dm_status status = read_image(e, i);
         if (status) return status;
@@ -51,9 +51,9 @@ dm_status dmi_evaluator_read(dmi_evaluator *e) {
     dmi_parallel(host->pool, e->count, read_task, e);
     for (int32_t i = 0; i < e->count; i++) {
         if (e->statuses[i]) return e->statuses[i];
-        if (!classes || !e->options.use_labels) e->labels[i] = -1;
-        dm_status status =
-            dmi_dataset_check_label(host, "evaluate", image_index(e, i), e->labels[i], classes);
+        if (!range.classes || !e->options.use_labels) e->labels[i] = -1;
+        dm_status status = dmi_dataset_check_label(host, "evaluate", image_index(e, i),
+                                                   e->labels[i], range.minimum, range.classes);
         if (status) return status;
     }
     return DM_OK;

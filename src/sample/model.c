@@ -104,8 +104,11 @@ dm_status dmi_run_evaluate(const dmi_run *run, const dmi_stage *stage) {
     if (job.guided) append_unconditional(run, job.images);
     size_t images = job.guided ? 2 * job.images : job.images;
     const int32_t *labels = run->request.labels ? b->labels : NULL;
-    dm_status status = s->unet ? dmi_unet_denoise(s->unet, b->model_output, b->model_input,
-                                                  stage->at.time, labels, images)
+    const dmi_unet_pass pass = {.count = images,
+                                .x = b->model_input,
+                                .times = &stage->at.time,
+                                .labels = labels};
+    dm_status status = s->unet ? dmi_unet_forward(s->unet, b->model_output, &pass)
                                : evaluate_denoiser(run, stage, labels, images);
     if (!status) dmi_parallel(s->context->host.pool, (int32_t)run->count, output_task, &job);
     return status;

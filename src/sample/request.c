@@ -60,16 +60,19 @@ static dm_status check_labels(const dm_sampler *s, const dm_sampler_request *r) 
                         "sampler: 'guidance' %g cannot be combined with a request without "
                         "'labels': it guides towards a class",
                         s->options.guidance);
+    if (!r->labels && s->label_minimum == 0)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "sampler: 'labels' is NULL; a network with 'null_row' 0 needs them");
     if (!r->labels || s->classes < 0) return DM_OK;
     if (s->classes == 0)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                         "sampler: 'labels' are given, but the model has no classes");
     for (uint64_t i = 0; i < r->count; i++)
-        if (r->labels[i] < -1 || r->labels[i] >= s->classes)
+        if (r->labels[i] < s->label_minimum || r->labels[i] >= s->classes)
             return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                            "sampler: the label of image %llu is %d; it must be from 0 to %d, or "
-                            "-1 for none",
-                            (unsigned long long)i, (int)r->labels[i], (int)s->classes - 1);
+                            "sampler: the label of image %llu is %d; it must be from 0 to %d%s",
+                            (unsigned long long)i, (int)r->labels[i], (int)s->classes - 1,
+                            s->label_minimum ? ", or -1 for none" : "");
     return DM_OK;
 }
 

@@ -105,6 +105,12 @@ static dm_status create(dm_sampler **out, dm_unet *unet, const dm_schedule *sche
     if (!out || !schedule)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: '%s' is NULL",
                         out ? "schedule" : "out");
+    if (u->condition_channels || u->condition_size)
+        return dmi_fail(host, DM_ERROR_UNSUPPORTED,
+                        "sampler: networks with a condition image or vector are not supported by "
+                        "this version");
+    dm_status status = dmi_unet_check_schedule(unet, "sampler", schedule);
+    if (status) return status;
     if (u->in_channels != u->out_channels)
         return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
                         "sampler: the network has %d channels in and %d out; a sampler needs as "
@@ -119,6 +125,7 @@ static dm_status create(dm_sampler **out, dm_unet *unet, const dm_schedule *sche
                         .width = u->width,
                         .channels = u->in_channels,
                         .classes = u->classes,
+                        .label_minimum = dmi_unet_label_range(u).minimum,
                         .self_conditioning = u->self_conditioning != 0,
                         .learned_variance = u->learned_variance != 0};
     return sampler_new(out, &model, options);
@@ -160,7 +167,8 @@ static dm_status create_with_denoiser(dm_sampler **out, dm_context *context,
                         .height = full.height,
                         .width = full.width,
                         .channels = full.channels,
-                        .classes = full.classes};
+                        .classes = full.classes,
+                        .label_minimum = -1};
     return sampler_new(out, &model, options);
 }
 

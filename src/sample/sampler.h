@@ -56,7 +56,8 @@ struct dm_sampler {
     dm_prediction prediction;
     double sigma_data;
     int32_t height, width, channels;
-    int32_t classes; /* labels are below this; -1: any */
+    int32_t classes;       /* labels are below this; -1: any */
+    int32_t label_minimum; /* -1, or 0 where the model needs a class */
     bool self_conditioning, learned_variance;
     size_t elements; /* of one image */
 

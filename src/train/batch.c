@@ -115,7 +115,7 @@ static float label_row(const fill_job *job, int32_t i) {
     if (b->label_dropout > 0 &&
         happens(b, b->label_dropout, DMI_STREAM_LABEL, job->position + (uint64_t)i))
         label = -1;
-    return dmi_unet_label_row(label, b->classes);
+    return dmi_unet_label_row(label, b->label_range.classes);
 }
 
 /* The network's input: adds noise (q_sample; Ho et al. 2020, eq. 4) and multiplies x_t by c_in.
@@ -169,7 +169,8 @@ static dm_status check_labels(const dmi_batch *batch) {
     dm_status status = DM_OK;
     for (int32_t i = 0; !status && batch->use_labels && i < batch->count; i++)
         status = dmi_dataset_check_label(&batch->context->host, "trainer", batch->indices[i],
-                                         batch->labels[i], batch->classes);
+                                         batch->labels[i], batch->label_range.minimum,
+                                         batch->label_range.classes);
     return status;
 }
 
@@ -192,7 +193,7 @@ dm_status dmi_batch_fill(dmi_batch *batch, const dmi_unet_graph *graph, uint64_t
     dmi_parallel(batch->context->host.pool, batch->count, fill_image, &job);
     batch->has_unlabelled = false;
     for (int32_t i = 0; job.labels && i < batch->count; i++)
-        if (job.labels[i] == (float)batch->classes) batch->has_unlabelled = true;
+        if (job.labels[i] == (float)batch->label_range.classes) batch->has_unlabelled = true;
     return given ? DM_OK : check_labels(batch);
 }
 

@@ -25,9 +25,9 @@ typedef struct dmi_batch {
     uint64_t seed;
     int32_t count; /* images */
     int32_t height, width, channels;
-    dm_prediction prediction; /* of the network */
-    double sigma_data;        /* likewise */
-    int32_t classes;          /* of the network */
+    dm_prediction prediction;    /* of the network */
+    double sigma_data;           /* likewise */
+    dmi_label_range label_range; /* of the network */
     int32_t crop_padding;
     double label_dropout;
     bool flip, use_labels, self_conditioning;

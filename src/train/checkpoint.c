@@ -25,7 +25,7 @@ typedef struct dataset_state {
 #define U64(s, m)                                                                                  \
     {                                                                                              \
         .name = #m, .type = DM_TYPE_U64, .offset = offsetof(s, m), .count = 1,                     \
-        .element_size = sizeof(uint64_t), .saved = true                                            \
+        .element_size = sizeof(uint64_t), .saved = DMI_SAVED                                       \
     }
 
 static const dmi_member progress_members[] = {STRUCT_SIZE, U64(progress_state, steps),
@@ -48,7 +48,10 @@ static dm_status write_metadata(dmi_host *host, dmi_safetensors_writer *writer,
     const progress_state progress = {.steps = trainer->progress.steps,
                                      .applied = trainer->progress.applied,
                                      .images = trainer->progress.images};
-    dm_status status = dmi_format_write(host, writer, dmi_format_checkpoint);
+    int32_t version =
+        dmi_max(dmi_struct_format_version(&dmi_struct_unet_options, &trainer->unet->options),
+                dmi_struct_format_version(&dmi_struct_trainer_options, &trainer->options));
+    dm_status status = dmi_format_write(host, writer, dmi_format_checkpoint, version);
     if (!status) status = dmi_unet_write_metadata(host, writer, trainer->unet);
     if (!status) status = dmi_schedule_write(host, writer, trainer->schedule);
     if (!status)

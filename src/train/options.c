@@ -132,6 +132,13 @@ static dm_status check_images(dmi_host *host, const dm_unet_options *unet,
         return refuse(host, number("label_dropout", o->label_dropout), other,
                       "the network takes no labels");
     }
+    if (unet->classes && !unet->null_row && (o->label_dropout > 0 || !o->use_labels)) {
+        snprintf(other.text, sizeof other.text, "the network's 'null_row' 0");
+        return refuse(host,
+                      o->use_labels ? number("label_dropout", o->label_dropout)
+                                    : number("use_labels", 0),
+                      other, "its table of classes has no row for images without a label");
+    }
     if (o->crop_padding >= unet->height || o->crop_padding >= unet->width) {
         snprintf(other.text, sizeof other.text, "images of %d x %d", (int)unet->height,
                  (int)unet->width);

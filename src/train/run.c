@@ -98,8 +98,8 @@ static dm_status check_batch(const dm_trainer *trainer, const dm_train_batch *ba
         status = check_length(host, "timestep_count", batch->timestep_count,
                               batch->timesteps ? count : 0);
     if (!status)
-        status =
-            dmi_unet_check_labels(host, "trainer", batch->labels, count, trainer->batch.classes);
+        status = dmi_unet_check_labels(host, "trainer", batch->labels, count,
+                                       trainer->batch.label_range);
     for (uint64_t i = 0; !status && batch->timesteps && i < count; i++)
         if (batch->timesteps[i] < 0 || batch->timesteps[i] > last)
             status = dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,

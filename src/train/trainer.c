@@ -41,6 +41,12 @@ static dm_status check_parts(const dmi_trainer_start *start) {
                         "trainer: the network's 'in_channels' %d and 'out_channels' %d differ; "
                         "training needs them equal",
                         (int)u->in_channels, (int)u->out_channels);
+    if (u->condition_channels || u->condition_size)
+        return dmi_fail(&start->unet->context->host, DM_ERROR_UNSUPPORTED,
+                        "trainer: networks with a condition image or vector are not supported by "
+                        "this version");
+    dm_status status = dmi_unet_check_schedule(start->unet, "trainer", start->schedule);
+    if (status) return status;
     return start->dataset ? check_dataset(start->unet, start->dataset, start->options) : DM_OK;
 }
 
@@ -58,7 +64,7 @@ static dm_status create_batch(dm_trainer *trainer, const dm_dataset *dataset) {
         .channels = u->in_channels,
         .prediction = u->prediction,
         .sigma_data = (double)u->sigma_data,
-        .classes = u->classes,
+        .label_range = dmi_unet_label_range(u),
         .flip = o->flip,
         .use_labels = o->use_labels && u->classes > 0,
         .self_conditioning = u->self_conditioning,

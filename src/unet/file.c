@@ -28,7 +28,7 @@ static const dmi_member state_members[] = {
      .element_size = sizeof(int32_t),
      .minimum = DMI_NULL_CLASS_UNKNOWN,
      .maximum = DMI_NULL_CLASS_UNTRAINED,
-     .saved = true},
+     .saved = DMI_SAVED},
 };
 static const dmi_struct state_struct = {"unet_state", "unet", sizeof(unet_state), state_members,
                                         sizeof state_members / sizeof *state_members};
@@ -60,7 +60,8 @@ static dm_status prepare_save(dmi_host *host, const dm_unet *unet, const dm_sche
     dm_status status = dmi_unet_check_finite(unet, "unet", "", unet->weights->params.data);
     if (!status) status = dmi_safetensors_begin(host, &writer);
     if (status) return status;
-    status = dmi_format_write(host, writer, dmi_format_unet);
+    status = dmi_format_write(host, writer, dmi_format_unet,
+                              dmi_struct_format_version(&dmi_struct_unet_options, &unet->options));
     if (!status) status = dmi_unet_write_metadata(host, writer, unet);
     if (!status && schedule) status = dmi_schedule_write(host, writer, schedule);
     if (!status) status = dmi_unet_write_block(host, writer, unet, "", unet->weights->params.data);

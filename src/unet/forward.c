@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "diffusion/schedule.h"
 #include "unet/build.h"
 #include "unet/options.h"
 #include "unet/unet.h"
@@ -64,49 +65,83 @@ dm_status dmi_unet_forward_graphs(dm_unet *unet, size_t count, size_t second) {
 
 /* ---- passes ---- */
 
-/* Image i gets times[i * stride]. */
-static dm_status run(dm_unet *unet, float *output, const float *x, const double *times,
-                     size_t stride, const int32_t *labels, size_t count) {
+static void set_input(const dmi_unet_graph *graph, dmi_value value, const float *from) {
+    float *to = dmi_graph_data(graph->graph, value);
+    if (!to) return;
+    size_t bytes = dmi_shape_count(dmi_graph_shape(graph->graph, value)) * sizeof *to;
+    if (from) memcpy(to, from, bytes);
+    else memset(to, 0, bytes);
+}
+
+void dmi_unet_set_conditions(const dmi_unet_graph *graph, const float *image, const float *vector) {
+    set_input(graph, graph->condition_image, image);
+    set_input(graph, graph->condition_vector, vector);
+}
+
+dm_status dmi_unet_forward(dm_unet *unet, float *output, const dmi_unet_pass *pass) {
     dmi_unet_graph *f;
-    dm_status status = dmi_unet_forward_graph(unet, &f, count);
+    dm_status status = dmi_unet_forward_graph(unet, &f, pass->count);
     if (!status)
-        status = dmi_unet_check_labels(&unet->context->host, "unet", labels, count,
-                                       unet->options.classes);
+        status = dmi_unet_check_labels(&unet->context->host, "unet", pass->labels, pass->count,
+                                       dmi_unet_label_range(&unet->options));
     if (status) return status;
     float *t = dmi_graph_data(f->graph, f->t), *rows = dmi_graph_data(f->graph, f->labels);
-    for (size_t i = 0; i < count; i++) {
-        t[i] = (float)times[i * stride];
-        if (rows) rows[i] = dmi_unet_label_row(labels ? labels[i] : -1, unet->options.classes);
+    for (size_t i = 0; i < pass->count; i++) {
+        t[i] = (float)pass->times[i * pass->time_stride];
+        if (rows)
+            rows[i] =
+                dmi_unet_label_row(pass->labels ? pass->labels[i] : -1, unet->options.classes);
     }
-    size_t in = dmi_shape_count(dmi_graph_shape(f->graph, f->x)),
-           n = dmi_shape_count(dmi_graph_shape(f->graph, f->output));
-    memcpy(dmi_graph_data(f->graph, f->x), x, in * sizeof(float));
+    set_input(f, f->x, pass->x);
+    dmi_unet_set_conditions(f, pass->condition_image, pass->condition_vector);
     dmi_graph_forward(f->graph);
+    size_t n = dmi_shape_count(dmi_graph_shape(f->graph, f->output));
     memcpy(output, dmi_graph_data(f->graph, f->output), n * sizeof(float));
     return DM_OK;
 }
 
-dm_status dmi_unet_forward(dm_unet *unet, float *output, const float *x, const double *times,
-                           const int32_t *labels, size_t count) {
-    return run(unet, output, x, times, 1, labels, count);
+dm_status dmi_unet_check_schedule(const dm_unet *unet, const char *owner,
+                                  const dm_schedule *schedule) {
+    dmi_host *host = &unet->context->host;
+    const dm_unet_options *o = &unet->options;
+    if (o->time_features == DM_TIME_LEARNED && schedule->steps > o->time_steps)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "%s: the schedule has %d timesteps; the network's table of times has %d",
+                        owner, (int)schedule->steps, (int)o->time_steps);
+    double least = dmi_schedule_level(schedule, 0).time;
+    if (o->time_features == DM_TIME_LEARNED && least != 0)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "%s: the time inputs of schedule '%s' are not whole; the network's "
+                        "'time_features' learned needs timesteps",
+                        owner, dmi_schedule_name(schedule));
+    if (o->time_features == DM_TIME_FOURIER && !(least > 0))
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "%s: the schedule's first time input is %g; the network's 'time_features' "
+                        "fourier needs times above 0",
+                        owner, least);
+    return DM_OK;
 }
 
-dm_status dmi_unet_denoise(dm_unet *unet, float *output, const float *x, double time,
-                           const int32_t *labels, size_t count) {
-    return run(unet, output, x, &time, 0, labels, count);
+dmi_label_range dmi_unet_label_range(const dm_unet_options *options) {
+    return (dmi_label_range){.classes = options->classes,
+                             .minimum = options->classes && !options->null_row ? 0 : -1};
 }
 
 dm_status dmi_unet_check_labels(dmi_host *host, const char *owner, const int32_t *labels,
-                                uint64_t count, int32_t classes) {
-    if (!labels) return DM_OK;
-    if (!classes)
+                                uint64_t count, dmi_label_range range) {
+    if (!labels && range.minimum < 0) return DM_OK;
+    if (!labels)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "%s: 'labels' is NULL; a network with 'null_row' 0 needs them", owner);
+    if (!range.classes)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                         "%s: 'labels' are given, but the network has no classes", owner);
     for (uint64_t i = 0; i < count; i++)
-        if (labels[i] < -1 || labels[i] >= classes)
+        if (labels[i] < range.minimum || labels[i] >= range.classes)
             return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                            "%s: label %llu is %d; it must be from -1 (no class) to %d", owner,
-                            (unsigned long long)i, (int)labels[i], (int)classes - 1);
+                            "%s: label %llu is %d; it must be from %s to %d", owner,
+                            (unsigned long long)i, (int)labels[i],
+                            range.minimum ? "-1 (no class)" : "0", (int)range.classes - 1);
     return DM_OK;
 }
 
@@ -116,6 +151,27 @@ static dm_status check_size(dmi_host *host, const char *name, uint64_t value, ui
     if (value == want) return DM_OK;
     return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH, "unet: '%s' is %llu; it must be %llu", name,
                     (unsigned long long)value, (unsigned long long)want);
+}
+
+static dm_status check_input_time(const dm_unet *unet, const dm_unet_input *input, uint64_t i) {
+    dmi_host *host = &unet->context->host;
+    const dm_unet_options *o = &unet->options;
+    double time = input->times[i];
+    if (!isfinite((float)time))
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "unet: time %llu is %g; it must be a finite float", (unsigned long long)i,
+                        time);
+    if (o->time_features == DM_TIME_LEARNED &&
+        (time < 0 || time >= o->time_steps || time != floor(time)))
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "unet: time %llu is %g; with 'time_features' learned it must be a whole "
+                        "number from 0 to %d",
+                        (unsigned long long)i, time, (int)o->time_steps - 1);
+    if (o->time_features == DM_TIME_FOURIER && time <= 0)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "unet: time %llu is %g; with 'time_features' fourier it must be above 0",
+                        (unsigned long long)i, time);
+    return DM_OK;
 }
 
 static dm_status check_input(const dm_unet *unet, const dm_unet_input *input, const float *output,
@@ -141,14 +197,17 @@ static dm_status check_input(const dm_unet *unet, const dm_unet_input *input, co
     if (!status)
         status =
             check_size(host, "elements", elements, pixels * (uint64_t)dmi_unet_channels_out(o));
+    if (!status)
+        status = check_size(host, "condition_image_elements", input->condition_image_elements,
+                            input->condition_image ? pixels * (uint64_t)o->condition_channels : 0);
+    if (!status)
+        status =
+            check_size(host, "condition_vector_elements", input->condition_vector_elements,
+                       input->condition_vector ? input->count * (uint64_t)o->condition_size : 0);
     for (uint64_t i = 0; !status && i < input->count; i++)
-        if (!isfinite((float)input->times[i]))
-            status = dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                              "unet: time %llu is %g; it must be a finite float",
-                              (unsigned long long)i, input->times[i]);
+        status = check_input_time(unet, input, i);
     return status;
 }
-
 static dm_status forward(dm_unet *unet, const dm_unet_input *input, float *output,
                          size_t elements) {
     dmi_host *host = &unet->context->host;
@@ -157,7 +216,14 @@ static dm_status forward(dm_unet *unet, const dm_unet_input *input, float *outpu
     dm_status status = dmi_struct_read_checked(host, &dmi_struct_unet_input, &full, input);
     if (!status) status = check_input(unet, &full, output, elements);
     if (status) return status;
-    return dmi_unet_forward(unet, output, full.x, full.times, full.labels, (size_t)full.count);
+    const dmi_unet_pass pass = {.count = (size_t)full.count,
+                                .x = full.x,
+                                .times = full.times,
+                                .time_stride = 1,
+                                .labels = full.labels,
+                                .condition_image = full.condition_image,
+                                .condition_vector = full.condition_vector};
+    return dmi_unet_forward(unet, output, &pass);
 }
 
 dm_status dm_unet_forward(dm_unet *unet, const dm_unet_input *input, float *output,

@@ -2,6 +2,8 @@
 /* A network's options: presets, and the rules between options. */
 #include "unet/options.h"
 
+#include <math.h>
+
 #include "core/enums.h"
 
 dm_status dm_unet_options_init(dm_unet_options *options, size_t size) {
@@ -45,24 +47,93 @@ static dm_status check_entry(dmi_host *host, const char *name, const int32_t *va
                     (int)values[level], (int)level, (int)minimum, (int)maximum);
 }
 
-static dm_status check_level(dmi_host *host, const dm_unet_options *o, int32_t level) {
-    int32_t c = o->channels[level];
-    dm_status status = check_entry(host, "channels", o->channels, level, 1, 8192);
-    if (!status) status = check_entry(host, "blocks", o->blocks, level, 1, 16);
-    if (!status) status = check_entry(host, "attention", o->attention, level, 0, 1);
-    if (status) return status;
-    if (c % o->norm_groups)
+/* Refuses a number of groups that does not divide the channels of a norm; `where` says which. */
+static dm_status check_groups(dmi_host *host, const dm_unet_options *o, int32_t groups,
+                              int32_t channels, const char *where, int32_t level) {
+    if (groups > 0 && channels % groups == 0) return DM_OK;
+    if (groups > 0 && groups == o->norm_groups)
         return dmi_fail(
             host, DM_ERROR_INVALID_ARGUMENT,
             "unet: 'norm_groups' is %d; it must divide every entry of 'channels' (%d at level %d)",
-            (int)o->norm_groups, (int)c, (int)level);
-    bool attention = o->attention[level] || (level == o->levels - 1 && o->mid_attention);
-    if (attention && o->attention_head_size && c % o->attention_head_size)
+            (int)groups, (int)channels, (int)level);
+    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                    "unet: 'channels' give %d channels to a norm of %s level %d, which its %d "
+                    "groups must divide",
+                    (int)channels, where, (int)level, (int)groups);
+}
+
+/* The norms of the blocks of a level, both ways. */
+static dm_status check_norms(dmi_host *host, const dm_unet_options *o, int32_t level) {
+    const int32_t *c = o->channels;
+    int32_t last = o->levels - 1, in = c[level > 0 ? level - 1 : 0],
+            above = c[level < last ? level + 1 : last];
+    bool skip = o->down_resample[level] == DM_RESAMPLE_SKIP;
+    dm_status status =
+        check_groups(host, o, dmi_unet_groups(o, skip, c[level]), c[level], "the encoder's", level);
+    if (!status)
+        status = check_groups(host, o, dmi_unet_groups(o, skip, in), in, "the encoder's", level);
+    if (!status && skip && o->attention[level])
+        status = check_groups(host, o, DMI_SKIP_GROUPS, c[level], "the encoder's", level);
+    skip = o->up_resample[level] == DM_RESAMPLE_SKIP;
+    if (!status)
+        status = check_groups(host, o, dmi_unet_groups(o, skip, c[level]), c[level],
+                              "the decoder's", level);
+    if (!status && skip && dmi_unet_up_attention(o, level))
+        status = check_groups(host, o, DMI_SKIP_GROUPS, c[level], "the decoder's", level);
+    for (int32_t i = 0; !status && i <= o->blocks[level]; i++) {
+        int32_t hidden = i == 0 ? above : c[level], passed = i == o->blocks[level] ? in : c[level];
+        int32_t groups = dmi_unet_concat_groups(o, level, hidden, passed);
+        if (groups != o->norm_groups) /* which divides both */
+            status = check_groups(host, o, groups, hidden + passed, "the decoder's", level);
+    }
+    return status;
+}
+
+static dm_status check_level(dmi_host *host, const dm_unet_options *o, int32_t level) {
+    int32_t c = o->channels[level];
+    bool last = level == o->levels - 1, mid = last && o->mid_block && o->mid_attention;
+    if (o->attention_head_size > c &&
+        (o->attention[level] || dmi_unet_up_attention(o, level) || mid))
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "unet: 'attention_head_size' is %d; it must divide the channels of levels "
-                        "with attention (%d at level %d)",
+                        "unet: 'attention_head_size' is %d; it must be at most the channels of "
+                        "levels with attention (%d at level %d)",
                         (int)o->attention_head_size, (int)c, (int)level);
-    return DM_OK;
+    dm_status status = check_norms(host, o, level);
+    if (!status && mid && o->mid_norm_groups > 0 && c % o->mid_norm_groups)
+        status = dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                          "unet: 'mid_norm_groups' is %d; it must divide the channels of the last "
+                          "level, %d",
+                          (int)o->mid_norm_groups, (int)c);
+    return status;
+}
+
+static dm_status check_entries(dmi_host *host, const dm_unet_options *o, int32_t level) {
+    dm_status status = check_entry(host, "channels", o->channels, level, 1, 8192);
+    if (!status) status = check_entry(host, "blocks", o->blocks, level, 1, 16);
+    if (!status) status = check_entry(host, "attention", o->attention, level, 0, 1);
+    return status;
+}
+
+/* The pyramid of NCSN++ passes from level to level: the encoder's begins at the input, the
+ * decoder's ends at the output. */
+static dm_status check_pyramids(dmi_host *host, const dm_unet_options *o) {
+    const char *name = NULL;
+    int32_t wrong = 0;
+    for (int32_t level = 0; level + 1 < o->levels && !name; level++) {
+        wrong = level;
+        if (level + 2 < o->levels && o->down_resample[level] != DM_RESAMPLE_SKIP &&
+            o->down_resample[level + 1] == DM_RESAMPLE_SKIP)
+            name = "down_resample";
+        else if (o->up_resample[level] != DM_RESAMPLE_SKIP &&
+                 o->up_resample[level + 1] == DM_RESAMPLE_SKIP)
+            name = "up_resample";
+    }
+    if (!name) return DM_OK;
+    return dmi_fail(
+        host, DM_ERROR_INVALID_ARGUMENT,
+        "unet: '%s' is skip at level %d and not at level %d; its pyramid passes through "
+        "all levels from 0",
+        name, (int)wrong + 1, (int)wrong);
 }
 
 static dm_status check_size(dmi_host *host, const char *name, int32_t value, int32_t levels) {
@@ -73,22 +144,55 @@ static dm_status check_size(dmi_host *host, const char *name, int32_t value, int
                     (int)value, (int)levels, (int)unit);
 }
 
+/* The largest exponent of a frequency: exp(60) as a float leaves room for the time. */
+enum { EXPONENT_MAX = 60 };
+
+static dm_status check_time(dmi_host *host, const dm_unet_options *o) {
+    double half = o->channels[0] / 2, distance = half - (double)o->time_frequency_shift;
+    if (o->time_features != DM_TIME_SINUSOIDAL) return DM_OK;
+    if (o->channels[0] < 2)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "unet: 'channels' is %d at level 0; the sines and cosines of the time need "
+                        "at least 2",
+                        (int)o->channels[0]);
+    if (distance > 0 || (distance < 0 && log(10000.0) * (half - 1) / -distance < EXPONENT_MAX))
+        return DM_OK;
+    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                    "unet: 'time_frequency_shift' is %g; it is too near half of the channels at "
+                    "level 0 (%g): the time's frequencies would overflow",
+                    (double)o->time_frequency_shift, half);
+}
+
+static dm_status check_condition(dmi_host *host, const dm_unet_options *o) {
+    int32_t size = o->condition_size;
+    if (size && o->condition_embedding == DM_CONDITION_IDENTITY &&
+        size != dmi_unet_time_channels(o))
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "unet: 'condition_size' is %d; with 'condition_embedding' identity it must "
+                        "be that of the time embedding, %d",
+                        (int)size, (int)dmi_unet_time_channels(o));
+    if (size > 1 && o->condition_embedding == DM_CONDITION_TIME)
+        return dmi_fail(
+            host, DM_ERROR_INVALID_ARGUMENT,
+            "unet: 'condition_size' is %d; with 'condition_embedding' time it must be 1",
+            (int)size);
+    return DM_OK;
+}
+
 dm_status dmi_unet_check_options(dmi_host *host, const dm_unet_options *o) {
+    if (o->recipe[0] != DM_PART_END)
+        return dmi_fail(host, DM_ERROR_UNSUPPORTED,
+                        "unet: 'recipe' is not supported by this version");
     dm_status status = check_size(host, "height", o->height, o->levels);
     if (!status) status = check_size(host, "width", o->width, o->levels);
     for (int32_t level = 0; !status && level < o->levels; level++)
+        status = check_entries(host, o, level);
+    for (int32_t level = 0; !status && level < o->levels; level++)
         status = check_level(host, o, level);
+    if (!status) status = check_pyramids(host, o);
+    if (!status) status = check_time(host, o);
+    if (!status) status = check_condition(host, o);
     if (status) return status;
-    if (o->channels[0] % 2)
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "unet: 'channels' is %d at level 0; it must be even, since half of the "
-                        "time embedding are sines and half cosines",
-                        (int)o->channels[0]);
-    if (o->time_frequency_shift >= 0.5f * (float)o->channels[0])
-        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "unet: 'time_frequency_shift' is %g; it must be below half of the channels "
-                        "at level 0 (%g)",
-                        (double)o->time_frequency_shift, 0.5 * o->channels[0]);
     if (o->learned_variance && o->prediction != DM_PREDICT_EPS)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                         "unet: 'learned_variance' cannot be combined with 'prediction' %s: a "
@@ -101,7 +205,9 @@ const char *dmi_unet_options_difference(const dm_unet_options *a, const dm_unet_
     dm_unet_options used[2] = {*a, *b};
     for (int32_t i = 0; i < 2; i++)
         for (int32_t level = used[i].levels; level < DM_LEVELS_MAX; level++)
-            used[i].channels[level] = used[i].blocks[level] = used[i].attention[level] = 0;
+            used[i].channels[level] = used[i].blocks[level] = used[i].attention[level] =
+                used[i].down_resample[level] = used[i].up_resample[level] =
+                    used[i].up_attention[level] = 0;
     const dmi_member *member = dmi_struct_difference(&dmi_struct_unet_options, &used[0], &used[1]);
     return member ? member->name : NULL;
 }

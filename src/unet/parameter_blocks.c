@@ -51,9 +51,10 @@ static dm_status check_entry(dmi_host *host, const char *from, const char *name,
 
 /* Whether networks have tensors of such names, by the part before the first dot. */
 static bool is_network_name(const char *name) {
-    static const char *const parts[] = {"conv_in",       "time_embedding", "class_embedding",
-                                        "down_blocks",   "mid_block",      "up_blocks",
-                                        "conv_norm_out", "conv_out"};
+    static const char *const parts[] = {"conv_in",         "time_proj",           "time_embedding",
+                                        "class_embedding", "condition_embedding", "down_blocks",
+                                        "mid_block",       "up_blocks",           "conv_norm_out",
+                                        "conv_out"};
     size_t length = strcspn(name, ".");
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (strlen(parts[i]) == length && !strncmp(name, parts[i], length)) return true;

@@ -16,6 +16,8 @@ typedef struct dmi_unet_graph {
     dmi_value t;      /* [batch, 1, 1, 1] times as floats */
     dmi_value labels; /* [batch, 1, 1, 1] rows of the embedding as floats, see dmi_unet_label_row;
                          DMI_NONE without classes */
+    dmi_value condition_image;  /* [batch, h, w, condition_channels], or DMI_NONE */
+    dmi_value condition_vector; /* [batch, 1, 1, condition_size], or DMI_NONE */
     dmi_value output; /* [batch, h, w, out_channels], twice the channels with learned_variance */
 } dmi_unet_graph;
 
@@ -63,22 +65,38 @@ void dmi_unet_graph_destroy(dmi_unet_graph *graph);
 dm_status dmi_unet_forward_graph(dm_unet *unet, dmi_unet_graph **out, size_t count);
 /* Both graphs, for samplers that alternate between `count` and `second` images. */
 dm_status dmi_unet_forward_graphs(dm_unet *unet, size_t count, size_t second);
-/* dm_unet_forward within a call of the context, with arrays that were checked: x and output hold
- * `count` images, times [count], labels [count] or NULL. */
-dm_status dmi_unet_forward(dm_unet *unet, float *output, const float *x, const double *times,
-                           const int32_t *labels, size_t count);
-/* The same with one time for all images. */
-dm_status dmi_unet_denoise(dm_unet *unet, float *output, const float *x, double time,
-                           const int32_t *labels, size_t count);
+/* The inputs of a forward pass of `count` images, in arrays that were checked. */
+typedef struct dmi_unet_pass {
+    size_t count;
+    const float *x;        /* [count, h, w, channels_in] */
+    const double *times;   /* [count], or one for all images where time_stride is 0 */
+    size_t time_stride;    /* 0 or 1 */
+    const int32_t *labels; /* [count], or NULL: no class */
+    const float *condition_image, *condition_vector; /* likewise, or NULL: zeros */
+} dmi_unet_pass;
+/* dm_unet_forward within a call of the context. output [count, h, w, channels_out] */
+dm_status dmi_unet_forward(dm_unet *unet, float *output, const dmi_unet_pass *pass);
+/* Writes the conditions to the graph's inputs, zeros for NULL. */
+void dmi_unet_set_conditions(const dmi_unet_graph *graph, const float *image, const float *vector);
 
-/* Labels supplied by the caller: [count], NULL for none. Refused if the network has no classes, or
- * if one is outside -1 to classes - 1: "unet: label 3 is 12; ...". */
+/* The labels that a network has: `minimum` to classes - 1; -1 is no class. */
+typedef struct dmi_label_range {
+    int32_t classes; /* 0: the network takes no labels */
+    int32_t minimum; /* -1, or 0 where the table of classes has no row for no class */
+} dmi_label_range;
+dmi_label_range dmi_unet_label_range(const dm_unet_options *options);
+/* Labels supplied by the caller: [count], NULL for none, which is -1 for each. Refused if the
+ * network has no classes, or if one is outside the range: "unet: label 3 is 12; ...". */
 dm_status dmi_unet_check_labels(dmi_host *host, const char *owner, const int32_t *labels,
-                                uint64_t count, int32_t classes);
+                                uint64_t count, dmi_label_range range);
 /* The row of the class embedding for a label; the last row means "no class". */
 static inline float dmi_unet_label_row(int32_t label, int32_t classes) {
     return (float)(label < 0 ? classes : label);
 }
+
+/* Refuses a schedule whose time inputs the network cannot take. */
+dm_status dmi_unet_check_schedule(const dm_unet *unet, const char *owner,
+                                  const dm_schedule *schedule);
 
 /* ---- files ---- */
 

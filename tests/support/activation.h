@@ -26,14 +26,13 @@ static inline double naive_activation(int32_t activation, double x) {
 
 /* The two terms of the derivative, which is *first + *second. */
 static inline void naive_slope_terms(int32_t activation, double x, double *first, double *second) {
-    double s = activation == DMI_ACTIVATION_NONE ? 0 : naive_sigmoid(x);
+    double s = naive_sigmoid(x), t = tanh(log1p(exp(x)));
     *first = 1;
     *second = 0;
     if (activation == DMI_ACTIVATION_SILU) {
         *first = s;
         *second = s * x * (1 - s);
     } else if (activation == DMI_ACTIVATION_MISH) {
-        double t = tanh(log1p(exp(x)));
         *first = t;
         *second = x * (1 - t * t) * s;
     } else if (activation == DMI_ACTIVATION_GELU) {

@@ -6,30 +6,33 @@
 #include "support/support.h"
 
 dm_unet_options network_options(void) {
-    return (dm_unet_options){
-        .struct_size = sizeof(dm_unet_options),
-        .height = NETWORK_HEIGHT,
-        .width = NETWORK_WIDTH,
-        .in_channels = NETWORK_CHANNELS,
-        .out_channels = NETWORK_CHANNELS,
-        .levels = 2,
-        .channels = {16, 32},
-        .blocks = {2, 1},
-        .attention = {1, 1},
-        .mid_attention = 0,
-        .attention_head_size = 8,
-        .norm_groups = 4,
-        .norm_eps = 3e-5f,
-        .dropout = 0.3f,
-        .time_embedding = DM_TIME_SCALE_SHIFT,
-        .time_channels = 24,
-        .time_frequency_shift = 0.5f,
-        .time_cos_first = 1,
-        .downsample_padding = DM_PAD_ALL,
-        .classes = NETWORK_CLASSES,
-        .prediction = DM_PREDICT_V,
-        .sigma_data = 0.25f,
-    };
+    dm_unet_options o;
+    ck_assert_int_eq(dm_unet_options_init(&o, sizeof o), DM_OK);
+    o.height = NETWORK_HEIGHT;
+    o.width = NETWORK_WIDTH;
+    o.in_channels = NETWORK_CHANNELS;
+    o.out_channels = NETWORK_CHANNELS;
+    o.levels = 2;
+    for (int32_t i = 0; i < 8; i++) o.channels[i] = 0;
+    o.channels[0] = 16, o.channels[1] = 32;
+    for (int32_t i = 0; i < 8; i++) o.blocks[i] = 0;
+    o.blocks[0] = 2, o.blocks[1] = 1;
+    for (int32_t i = 0; i < 8; i++) o.attention[i] = 0;
+    o.attention[0] = 1, o.attention[1] = 1;
+    o.mid_attention = 0;
+    o.attention_head_size = 8;
+    o.norm_groups = 4;
+    o.norm_eps = 3e-5f;
+    o.dropout = 0.3f;
+    o.time_embedding = DM_TIME_SCALE_SHIFT;
+    o.time_channels = 24;
+    o.time_frequency_shift = 0.5f;
+    o.time_cos_first = 1;
+    o.downsample_padding = DM_PAD_ALL;
+    o.classes = NETWORK_CLASSES;
+    o.prediction = DM_PREDICT_V;
+    o.sigma_data = 0.25f;
+    return o;
 }
 
 dm_unet *network_new(dm_context *context, uint64_t seed) {

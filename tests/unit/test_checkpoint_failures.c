@@ -76,8 +76,8 @@ typedef struct damage {
 } damage;
 
 static const damage damages[] = {
-    {"\"format_version\":\"1\"", "\"format_version\":\"2\"", DM_ERROR_UNSUPPORTED_VERSION,
-     "format_version is 2"},
+    {"\"format_version\":\"1\"", "\"format_version\":\"3\"", DM_ERROR_UNSUPPORTED_VERSION,
+     "format_version is 3"},
     {"\"format_version\":\"1\"", "\"format_version\":\"0\"", DM_ERROR_BAD_FORMAT,
      "'format_version' is '0'"},
     {"\"format_version\":\"1\"", "\"format_version\":\"x\"", DM_ERROR_BAD_FORMAT,

@@ -377,8 +377,8 @@ END_TEST
 
 Suite *test_kernels_suite(void) {
     const TTest *const every_isa[] = {
-        pointwise, alignment_changes_no_bit, rows_of_arrays, linear, sums_and_finiteness,
-        bytes_to_pixels, adamw, resampled_images,
+        pointwise,           alignment_changes_no_bit, rows_of_arrays, linear,
+        sums_and_finiteness, bytes_to_pixels,          adamw,          resampled_images,
     };
     Suite *suite = suite_create("kernels");
     TCase *tests = tcase_create("kernels");

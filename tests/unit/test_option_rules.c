@@ -118,7 +118,7 @@ START_TEST(lists_of_betas) {
         o.kind = DM_SCHEDULE_CUSTOM;
         o.timesteps = 3;
         ok(dmi_safetensors_begin(host, &w));
-        ok(dmi_format_write(host, w, dmi_format_unet));
+        ok(dmi_format_write(host, w, dmi_format_unet, 1));
         ok(dmi_struct_save(host, w, &dmi_struct_schedule_options, &o));
         if (cases[i].text)
             ok(dmi_safetensors_add_metadata(host, w, "schedule.betas", cases[i].text));

@@ -66,7 +66,7 @@ START_TEST(from_memory) {
     dmi_safetensors_writer *writer;
     size_t size = 0;
     ok(dmi_safetensors_begin(host, &writer));
-    ok(dmi_format_write(host, writer, dmi_format_unet));
+    ok(dmi_format_write(host, writer, dmi_format_unet, 1));
     ok(dmi_schedule_write(host, writer, s));
     ok(dmi_safetensors_write_memory(host, writer, NULL, 0, &size));
     void *bytes = malloc(size);

@@ -10,7 +10,7 @@
 static void save(const dm_schedule *made, const char *path) {
     dmi_safetensors_writer *writer;
     ck_assert_int_eq(dmi_safetensors_begin(&context->host, &writer), DM_OK);
-    ck_assert_int_eq(dmi_format_write(&context->host, writer, dmi_format_unet), DM_OK);
+    ck_assert_int_eq(dmi_format_write(&context->host, writer, dmi_format_unet, 1), DM_OK);
     if (made) ck_assert_int_eq(dmi_schedule_write(&context->host, writer, made), DM_OK);
     ck_assert_msg(dmi_safetensors_write(&context->host, writer, path) == DM_OK, "%s",
                   dm_context_error(context));
@@ -71,7 +71,7 @@ START_TEST(files_refused) {
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         dmi_safetensors_writer *writer;
         ck_assert_int_eq(dmi_safetensors_begin(&context->host, &writer), DM_OK);
-        ck_assert_int_eq(dmi_format_write(&context->host, writer, dmi_format_unet), DM_OK);
+        ck_assert_int_eq(dmi_format_write(&context->host, writer, dmi_format_unet, 1), DM_OK);
         for (int k = 0; k < 6 && bad[i][k]; k += 2)
             ck_assert_int_eq(dmi_safetensors_add_metadata(&context->host, writer, bad[i][k],
                                                           bad[i][k + 1]),
@@ -110,7 +110,7 @@ START_TEST(files_of_later_versions) {
                                                           dmi_format_unet),
                              DM_OK);
             ck_assert_int_eq(dmi_safetensors_add_metadata(&context->host, writer, "format_version",
-                                                          "2"),
+                                                          "3"),
                              DM_OK);
         }
         ck_assert_int_eq(dmi_schedule_write(&context->host, writer, made), DM_OK);

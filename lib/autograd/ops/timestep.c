@@ -14,11 +14,11 @@ static int32_t timestep_infer(const dmi_graph *graph, const dmi_node *node, dmi_
     if (channels < 2)
         return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT,
                         "timestep: %d channels; a sine and a cosine need 2", (int)channels);
-    if (!isfinite(shift) || half - shift <= 0)
-        return dmi_fail(
-            graph->host, DMI_ERROR_INVALID_ARGUMENT,
-            "timestep: the frequencies' shift is %g; it must be below half of the %d channels",
-            shift, (int)channels);
+    if (!isfinite(shift) || half - shift == 0)
+        return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT,
+                        "timestep: the frequencies' shift is %g; it must be a number other than "
+                        "half of the %d channels",
+                        shift, (int)channels);
     *output = dmi_shape_of(n, 1, 1, channels);
     return dmi_check_shape(graph, node, 0, "t", dmi_shape_of(n, 1, 1, 1));
 }

@@ -46,7 +46,7 @@
 #m, DMI_TYPE_OF(m), offsetof(STRUCT, m), sizeof DMI_MEMBER_OF(m) / (DMI_ELEMENT_OF(m)),        \
         DMI_ELEMENT_OF(m)
 
-enum { TRANSIENT = 0, SAVED = 1 };
+enum { TRANSIENT = DMI_TRANSIENT, SAVED = DMI_SAVED, SAVED_IF_SET = DMI_SAVED_IF_SET };
 
 /* Columns: name, default, minimum, maximum, saved, help. */
 #define NUMBER(m, text, low, high, saved, help)                                                    \
