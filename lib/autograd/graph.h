@@ -33,7 +33,7 @@ enum { DMI_NONE = -1 };
 /* The attributes of an operation that are not tensors. */
 typedef union dmi_attributes {
     struct {
-        int32_t kernel;   /* 1 or 3 */
+        int32_t kernel;   /* 1, 3, 5 or 7 */
         int32_t stride;   /* 1 or 2 */
         int32_t pad;      /* zeros above and left; below and right as the output size requires */
         int32_t upsample; /* 1: x is first upsampled by 2, nearest neighbour, without a copy */

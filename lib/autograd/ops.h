@@ -18,7 +18,7 @@ enum {
  *   y = conv(x, weight) + bias + per_image + residual,
  *
  * y and residual [n, oh, ow, co], x [n, h, w, ci], weight [kernel, kernel, ci, co], bias [co],
- * per_image [n, 1, 1, co]; the last three terms are optional. Where
+ * per_image [n, 1, 1, co]; the last three terms are optional. The kernel is 1, 3, 5 or 7. Where
  * `upsample`, x is first upsampled by 2, nearest neighbour, and h and w below are doubled. `pad`
  * zeros above and left; below and right as many as oh = ceil(h / stride), ow = ceil(w / stride)
  * require. */

@@ -33,11 +33,15 @@ static const conv_case cases[] = {
     {3, 5, 7, 64, 130, 1, 1, 0, false}, {2, 16, 20, 130, 24, 1, 1, 0, false},
     {2, 4, 6, 3, 3, 1, 1, 0, false},    {2, 6, 5, 24, 16, 1, 2, 0, false},
     {1, 4, 4, 16, 24, 1, 1, 0, true},   {1, 20, 20, 40, 70, 3, 2, 1, false},
+    {2, 9, 11, 3, 40, 7, 1, 3, false},  {3, 5, 4, 20, 9, 7, 1, 3, false},
+    {1, 1, 1, 5, 6, 7, 1, 3, false},    {2, 2, 3, 33, 130, 7, 1, 3, false},
+    {1, 9, 70, 17, 6, 5, 1, 2, false},  {2, 6, 6, 6, 6, 5, 1, 0, false},
+    {2, 6, 5, 8, 8, 7, 2, 3, false},    {2, 8, 6, 24, 40, 4, 2, 1, false},
 };
 enum { CASES = sizeof cases / sizeof cases[0] };
 
 static const dmi_conv_algorithm *const algorithms[] = {&dmi_conv_winograd, &dmi_conv_product,
-                                                       &dmi_conv_im2col};
+                                                       &dmi_conv_row_product, &dmi_conv_im2col};
 enum { ALGORITHMS = sizeof algorithms / sizeof algorithms[0] };
 
 static double bound_of(const dmi_conv_algorithm *algorithm) {
@@ -370,6 +374,12 @@ static const select_case select_cases[] = {
     {"v3", "Sandybridge", 64, 64, 1, 1, false, &dmi_conv_product},
     {"v4", "Sandybridge", 64, 64, 3, 2, false, &dmi_conv_product},
     {"v4", "SkylakeX", 8, 8, 3, 1, true, &dmi_conv_im2col},
+    {"v4", "SkylakeX", 3, 128, 7, 1, false, &dmi_conv_row_product},
+    {"v3", "Haswell", 128, 6, 5, 1, false, &dmi_conv_row_product},
+    {"v4", "SkylakeX", 32, 32, 7, 1, false, &dmi_conv_product},
+    {"v4", "SkylakeX", 3, 32, 7, 2, false, &dmi_conv_product},
+    {"v4", "SkylakeX", 3, 32, 7, 1, true, &dmi_conv_im2col},
+    {"v4", "SkylakeX", 3, 3, 3, 1, false, &dmi_conv_product},
 };
 
 /* Whatever the batch and the size of the images. */

@@ -46,9 +46,10 @@ static inline size_t dmi_prepared_floats(const dmi_conv_algorithm *algorithm, co
     return algorithm->weight_floats ? algorithm->weight_floats(k, shape) : 0;
 }
 
-extern const dmi_conv_algorithm dmi_conv_winograd; /* 3x3, stride 1, pad 1 */
-extern const dmi_conv_algorithm dmi_conv_product;  /* without upsample; for kernel 1 and stride 2 */
-extern const dmi_conv_algorithm dmi_conv_im2col;   /* every shape, dmi_gemm; tests' reference */
+extern const dmi_conv_algorithm dmi_conv_winograd;    /* 3x3, stride 1, pad 1 */
+extern const dmi_conv_algorithm dmi_conv_product;     /* without upsample; for the others */
+extern const dmi_conv_algorithm dmi_conv_row_product; /* stride 1, for kernels above 3 */
+extern const dmi_conv_algorithm dmi_conv_im2col;      /* every shape, dmi_gemm; tests' reference */
 
 /* The algorithm for a shape, given the name of the library's kernels (dmi_kernels.isa) and that of
  * BLAS's (dmi_gemm_core). */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Convolution as one matrix product for each tap of the kernel and run of pixels within a row. The
  * products read x and write y in place; nothing is copied but the weights, transposed for the data
- * gradient. For kernel 1 and for stride 2, which Winograd does not support. */
+ * gradient. For kernel 1, stride 2 and kernels above 3, which Winograd does not support. */
 #include <string.h>
 
 #include "autograd/conv/conv.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Convolution of kernel 1 or 3: the operation, its shapes, its memory, and the gradients of what is
- * added to its output. The convolution itself is computed by an algorithm of autograd/conv/. */
+/* Convolution of kernel 1, 3, 5 or 7: the operation, its shapes, its memory, and the gradients of
+ * what is added to its output. The convolution itself is computed by an algorithm of
+ * autograd/conv/. */
 #include "autograd/conv/conv.h"
 #include "autograd/ops.h"
 #include "autograd/ops/check_shape.h"
@@ -29,9 +30,9 @@ static dmi_conv_shape shape_of(const dmi_graph *graph, const dmi_node *node, int
 
 static int32_t check_attributes(const dmi_graph *graph, const dmi_node *node) {
     int32_t k = node->attr.conv.kernel, stride = node->attr.conv.stride, pad = node->attr.conv.pad;
-    if (k != 1 && k != 3)
+    if (k != 1 && k != 3 && k != 5 && k != 7)
         return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT,
-                        "conv: kernel is %d; it must be 1 or 3", (int)k);
+                        "conv: kernel is %d; it must be 1, 3, 5 or 7", (int)k);
     if (stride != 1 && stride != 2)
         return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT,
                         "conv: stride is %d; it must be 1 or 2", (int)stride);
