@@ -4,6 +4,7 @@
  * autograd/conv/. */
 #include "autograd/conv/conv.h"
 #include "autograd/ops.h"
+#include "autograd/ops/bias_gradient.h"
 #include "autograd/ops/check_shape.h"
 #include "autograd/ops/partition.h"
 #include "autograd/profile_spans.h"
@@ -89,11 +90,6 @@ static int32_t conv_infer(const dmi_graph *graph, const dmi_node *node, dmi_shap
     return status;
 }
 
-/* The sums of dy over the pixels of each image [n, co]. */
-static size_t sum_floats(const dmi_conv_shape *s) {
-    return dmi_align_floats((size_t)s->n * (size_t)s->co);
-}
-
 static void conv_needs(const dmi_graph *graph, const dmi_node *node, bool train, dmi_needs *needs) {
     dmi_conv_shape s = shape_of(graph, node, X, dmi_graph_shape(graph, node->output));
     const dmi_conv_algorithm *algorithm = dmi_conv_select(graph->kernels->isa, dmi_gemm_core(), &s);
@@ -109,7 +105,8 @@ static void conv_needs(const dmi_graph *graph, const dmi_node *node, bool train,
     else needs->forward_work += prepared;
     if (train) {
         size_t work = algorithm->backward_work(graph->kernels, &s, threads);
-        needs->backward_work = dmi_max_size(work, sum_floats(&s));
+        needs->backward_work =
+            dmi_max_size(work, dmi_image_sums_floats(dmi_graph_shape(graph, node->output)));
         if (node->inputs[X2] != DMI_NONE) {
             s = shape_of(graph, node, X2, dmi_graph_shape(graph, node->output));
             work = algorithm->backward_work(graph->kernels, &s, threads);
@@ -178,38 +175,18 @@ static void conv_forward(dmi_graph *graph, dmi_node *node) {
     dmi_span_part(graph, node, algorithm->name, "forward", conv_flop(graph, node), floats);
 }
 
-typedef struct sum_job {
-    const dmi_kernels *kernels;
-    float *to;       /* [n, co] */
-    const float *dy; /* [n, pixels, co] */
-    size_t pixels, co;
-    bool add;
-} sum_job;
-
-static void sum_task(void *data, int32_t task, int32_t worker) {
-    const sum_job *job = data;
-    (void)worker;
-    job->kernels->sum_rows(job->to + (size_t)task * job->co,
-                           job->dy + (size_t)task * job->pixels * job->co, job->pixels, job->co,
-                           job->add);
-}
-
 /* The gradients of bias and per_image: sums of dy over pixels, and over images. */
-static void backward_sums(dmi_graph *graph, dmi_node *node, const dmi_conv_shape *s,
-                          const float *dy) {
+static void backward_sums(dmi_graph *graph, dmi_node *node, const float *dy) {
     float *dbias = dmi_input_gradient(graph, node, BIAS),
           *dper_image = dmi_input_gradient(graph, node, PER_IMAGE);
     if (!dbias && !dper_image) return;
-    size_t n = (size_t)s->n, co = (size_t)s->co;
-    sum_job job = {.kernels = graph->kernels,
-                   .to = dmi_backward_work(graph, node),
-                   .dy = dy,
-                   .pixels = (size_t)s->oh * (size_t)s->ow,
-                   .co = co};
-    dmi_parallel(graph->host->pool, s->n, sum_task, &job);
-    if (dbias) graph->kernels->sum_rows(dbias, job.to, n, co, node->accumulates[BIAS]);
+    dmi_shape y = dmi_graph_shape(graph, node->output);
+    float *sums = dmi_backward_work(graph, node);
+    size_t n = (size_t)y.n, co = (size_t)y.c;
+    dmi_image_sums(graph, sums, dy, y);
+    if (dbias) graph->kernels->sum_rows(dbias, sums, n, co, node->accumulates[BIAS]);
     if (dper_image)
-        graph->kernels->copy_rows(dper_image, co, job.to, co, n, co, node->accumulates[PER_IMAGE]);
+        graph->kernels->copy_rows(dper_image, co, sums, co, n, co, node->accumulates[PER_IMAGE]);
 }
 
 typedef struct copy_job {
@@ -257,7 +234,7 @@ static void conv_backward(dmi_graph *graph, dmi_node *node) {
     const float *dy = dmi_graph_gradient(graph, node->output);
     float *dresidual = dmi_input_gradient(graph, node, RESIDUAL);
     size_t y_floats = floats_of(graph, node->output);
-    backward_sums(graph, node, &s, dy);
+    backward_sums(graph, node, dy);
     dmi_span_part(graph, node, algorithm->name, "backward bias and time", 0, y_floats);
     backward_side(graph, node, algorithm, X, 0);
     if (node->inputs[X2] != DMI_NONE) backward_side(graph, node, algorithm, X2, s.ci);
