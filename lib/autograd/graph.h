@@ -39,6 +39,9 @@ typedef union dmi_attributes {
         int32_t upsample; /* 1: x is first upsampled by 2, nearest neighbour, without a copy */
     } conv;
     struct {
+        int32_t kernel; /* 3, 5 or 7 */
+    } depthwise;
+    struct {
         int32_t groups;
         int32_t activation; /* what follows, DMI_ACTIVATION_* */
         float eps;

@@ -25,6 +25,15 @@ enum {
 int32_t dmi_conv(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value weight, dmi_value bias,
                  dmi_value per_image, dmi_value residual, int32_t kernel, int32_t stride,
                  int32_t pad, bool upsample);
+/* Depthwise convolution: each channel with a kernel of its own,
+ *
+ *   y[n, i, j, c] = bias[c] + the sum over ky, kx of
+ *                   x[n, i + ky - kernel / 2, j + kx - kernel / 2, c] weight[ky, kx, 0, c],
+ *
+ * zero outside of the image; x and y [n, h, w, c], weight [kernel, kernel, 1, c], in PyTorch
+ * [c, 1, kernel, kernel], bias [c] optional; kernel 3, 5 or 7. */
+int32_t dmi_depthwise(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value weight,
+                      dmi_value bias, int32_t kernel);
 /* Group norm (Wu and He 2018) of x [n, h, w, c] with gamma and beta [c]; then, where scale_shift
  * [n, 1, 1, 2c] is given, norm * (1 + scale) + shift; then the activation function,
  * DMI_ACTIVATION_*. */

@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/math.h"
+
 /* Inside a kernel file: DMI_KERNEL(norm_forward) is dmi_norm_forward_v3 when compiled for
  * x86-64-v3. */
 #ifdef DMI_ISA
@@ -101,6 +103,26 @@ typedef struct dmi_resample_filter {
     int32_t first[2];
     float weights[2][4];
 } dmi_resample_filter;
+
+/* Channels of a call of the depthwise kernels, one cache line: whole vectors of every instruction
+ * set. Columns of a block, see depthwise.c. */
+enum { DMI_DEPTHWISE_CHANNELS = 16, DMI_DEPTHWISE_BLOCK = 8 };
+
+/* What one call of a depthwise kernel computes. */
+typedef struct dmi_depthwise_part {
+    int32_t h, w, c;   /* the image; c is also the row stride of the weights */
+    int32_t kernel;    /* 3, 5 or 7; zeros around the image keep its size */
+    int32_t channels;  /* at most DMI_DEPTHWISE_CHANNELS */
+    int32_t row, rows; /* of y or dy: `row` to row + rows - 1 */
+    bool rotated, add; /* forward only */
+} dmi_depthwise_part;
+
+/* Size of the scratch of a depthwise kernel: what is read of x, padded, and for the gradient dy. */
+static inline size_t dmi_depthwise_floats(int32_t rows, int32_t w, int32_t kernel, bool gradient) {
+    size_t blocks = dmi_round_up_size((size_t)w, DMI_DEPTHWISE_BLOCK), border = (size_t)kernel - 1,
+           pixels = ((size_t)rows + border) * (blocks + border);
+    return (pixels + (gradient ? (size_t)rows * blocks : 0)) * DMI_DEPTHWISE_CHANNELS;
+}
 
 typedef struct dmi_kernels {
     const char *isa; /* "base", "v3", "v4" */
