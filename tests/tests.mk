@@ -94,7 +94,7 @@ MEMORY_SUITES := base half file io_failures json random pool metadata structs na
 	refused_calls shared shared_callbacks weight_cache plan recompute unet \
 	unet_options unet_file bad_input integrity file_names float_mode fork versions
 SANITIZE_SUITES := $(MEMORY_SUITES) editing gemm guidance kernels kernels_activation resample \
-	depthwise
+	depthwise conv_transposed
 # Those whose arithmetic is small enough for valgrind, which ends in minutes.
 VALGRIND_SUITES := base half file file_names io_failures json random pool metadata structs names \
 	option_text option_rules stream safetensors safetensors_invalid safetensors_names targz \

@@ -34,6 +34,13 @@ int32_t dmi_conv(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value weight
  * [c, 1, kernel, kernel], bias [c] optional; kernel 3, 5 or 7. */
 int32_t dmi_depthwise(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value weight,
                       dmi_value bias, int32_t kernel);
+/* Transposed convolution of kernel 4, stride 2 and pad 1, which doubles the sides: pixel (i, j) of
+ * x adds its product with weight[ky, kx] to pixel (2 i + ky - 1, 2 j + kx - 1) of y, and bias is
+ * added to all. x [n, h, w, ci], y [n, 2h, 2w, co], bias [co] optional. weight [4, 4, co, ci] is
+ * what dmi_params stores of PyTorch's [ci, co, 4, 4] (ConvTranspose2d): its last dimension is the
+ * first of PyTorch's, as of every weight, but that is the input here. */
+int32_t dmi_conv_transposed(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value weight,
+                            dmi_value bias);
 /* Group norm (Wu and He 2018) of x [n, h, w, c] with gamma and beta [c]; then, where scale_shift
  * [n, 1, 1, 2c] is given, norm * (1 + scale) + shift; then the activation function,
  * DMI_ACTIVATION_*. */

@@ -64,6 +64,20 @@ def conv(case, n, h, w, ci, co, kernel=3, stride=1, pad=1, upsample=False, bias=
     finish(case, y, {"x": x, "weight": weight, "bias": b, "per_image": image})
 
 
+def depthwise(case, n, h, w, c, kernel):
+    x, weight = leaf(case, "x", (n, h, w, c)), leaf(case, "weight", (c, 1, kernel, kernel), math.sqrt(3) / kernel)
+    bias = leaf(case, "bias", (c,))
+    y = nhwc(F.conv2d(nchw(x), weight, bias, padding=kernel // 2, groups=c))
+    finish(case, y, {"x": x, "weight": weight, "bias": bias})
+
+
+def conv_transposed(case, n, h, w, ci, co):
+    x, weight = leaf(case, "x", (n, h, w, ci)), leaf(case, "weight", (ci, co, 4, 4), math.sqrt(3 / (ci * 4)))
+    bias = leaf(case, "bias", (co,))
+    y = nhwc(F.conv_transpose2d(nchw(x), weight, bias, stride=2, padding=1))
+    finish(case, y, {"x": x, "weight": weight, "bias": bias})
+
+
 def group_norm(case, n, h, w, c, groups, eps, activation=None, scale_shift=False, offset=0.0):
     x = leaf(case, "x", (n, h, w, c), offset=offset)
     gamma, beta = leaf(case, "gamma", (c,), offset=1.0), leaf(case, "beta", (c,))
@@ -163,6 +177,15 @@ def main():
     conv("conv_uneven", 1, 6, 9, 17, 19, bias=True)
     conv("conv_1x1", 2, 5, 7, 16, 24, kernel=1, pad=0, bias=True, residual=True)
     conv("conv_1x1_plain", 1, 8, 8, 24, 16, kernel=1, pad=0)
+    conv("conv_7x7_in", 2, 5, 8, 3, 16, kernel=7, pad=3, bias=True)
+    conv("conv_7x7_few", 1, 5, 7, 6, 6, kernel=7, pad=3, bias=True, per_image=True, residual=True)
+    conv("conv_7x7_down", 1, 6, 5, 6, 5, kernel=7, stride=2, pad=3, bias=True)
+    conv("conv_5x5", 1, 4, 9, 5, 8, kernel=5, pad=2, bias=True)
+    depthwise("depthwise_7", 2, 9, 11, 20, 7)
+    depthwise("depthwise_5", 1, 5, 4, 9, 5)
+    depthwise("depthwise_3", 2, 3, 5, 4, 3)
+    conv_transposed("conv_transposed", 2, 4, 3, 12, 10)
+    conv_transposed("conv_transposed_wide", 1, 2, 2, 5, 35)
     group_norm("norm", 2, 8, 8, 16, 4, 1e-6)
     group_norm("norm_silu", 2, 5, 7, 24, 3, 1e-5, activation=F.silu)
     group_norm("norm_one_group", 2, 4, 4, 12, 1, 1e-6, activation=F.silu)

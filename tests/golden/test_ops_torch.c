@@ -179,6 +179,10 @@ static const conv_case conv_cases[] = {
     {"conv_uneven", 1, 6, 9, 17, 19, 3, 1, 1, false, true, false, false},
     {"conv_1x1", 2, 5, 7, 16, 24, 1, 1, 0, false, true, false, true},
     {"conv_1x1_plain", 1, 8, 8, 24, 16, 1, 1, 0, false, false, false, false},
+    {"conv_7x7_in", 2, 5, 8, 3, 16, 7, 1, 3, false, true, false, false},
+    {"conv_7x7_few", 1, 5, 7, 6, 6, 7, 1, 3, false, true, true, true},
+    {"conv_7x7_down", 1, 6, 5, 6, 5, 7, 2, 3, false, true, false, false},
+    {"conv_5x5", 1, 4, 9, 5, 8, 5, 1, 2, false, true, false, false},
 };
 
 static void one_conv(int32_t i, int32_t isa, bool train) {
@@ -204,6 +208,54 @@ static void one_conv(int32_t i, int32_t isa, bool train) {
 }
 
 START_TEST(convolution) { for_each_mode(one_conv, _i); }
+END_TEST
+
+static const struct {
+    const char *name;
+    int32_t n, h, w, c, kernel;
+} depthwise_cases[] = {{"depthwise_7", 2, 9, 11, 20, 7},
+                       {"depthwise_5", 1, 5, 4, 9, 5},
+                       {"depthwise_3", 2, 3, 5, 4, 3}};
+
+static void one_depthwise(int32_t i, int32_t isa, bool train) {
+    int32_t c = depthwise_cases[i].c, kernel = depthwise_cases[i].kernel;
+    int64_t shape[4] = {c, 1, kernel, kernel};
+    trial t;
+    begin(&t, depthwise_cases[i].name, isa, train, direct_bound);
+    dmi_shape image =
+        dmi_shape_of(depthwise_cases[i].n, depthwise_cases[i].h, depthwise_cases[i].w, c);
+    dmi_value x = input(&t, "x", image, 1, 0), out;
+    dmi_value weight = param(&t, "weight", 4, shape, (float)(sqrt(3.0) / kernel), 0, false);
+    dmi_value bias = vector(&t, "bias", c, 0);
+    require(&t, dmi_depthwise(t.graph, &out, x, weight, bias, kernel));
+    ck_assert(dmi_shape_equal(dmi_graph_shape(t.graph, out), image));
+    run_case(&t, out);
+}
+
+START_TEST(depthwise) { for_each_mode(one_depthwise, _i); }
+END_TEST
+
+static const struct {
+    const char *name;
+    int32_t n, h, w, ci, co;
+} transposed_cases[] = {{"conv_transposed", 2, 4, 3, 12, 10},
+                        {"conv_transposed_wide", 1, 2, 2, 5, 35}};
+
+static void one_transposed(int32_t i, int32_t isa, bool train) {
+    int32_t n = transposed_cases[i].n, h = transposed_cases[i].h, w = transposed_cases[i].w;
+    int32_t ci = transposed_cases[i].ci, co = transposed_cases[i].co;
+    int64_t shape[4] = {ci, co, 4, 4};
+    trial t;
+    begin(&t, transposed_cases[i].name, isa, train, direct_bound);
+    dmi_value x = input(&t, "x", dmi_shape_of(n, h, w, ci), 1, 0), out;
+    dmi_value weight = param(&t, "weight", 4, shape, (float)sqrt(3.0 / (ci * 4)), 0, false);
+    dmi_value bias = vector(&t, "bias", co, 0);
+    require(&t, dmi_conv_transposed(t.graph, &out, x, weight, bias));
+    ck_assert(dmi_shape_equal(dmi_graph_shape(t.graph, out), dmi_shape_of(n, 2 * h, 2 * w, co)));
+    run_case(&t, out);
+}
+
+START_TEST(transposed) { for_each_mode(one_transposed, _i); }
 END_TEST
 
 typedef struct norm_case {
@@ -463,6 +515,8 @@ Suite *test_ops_torch_suite(void) {
     TCase *tcase = tcase_create("against PyTorch");
     tcase_set_timeout(tcase, 20);
     tcase_add_loop_test(tcase, convolution, 0, COUNT(conv_cases));
+    tcase_add_loop_test(tcase, depthwise, 0, COUNT(depthwise_cases));
+    tcase_add_loop_test(tcase, transposed, 0, COUNT(transposed_cases));
     tcase_add_loop_test(tcase, group_norm, 0, COUNT(norm_cases));
     tcase_add_loop_test(tcase, attention, 0, COUNT(attention_cases));
     tcase_add_loop_test(tcase, linear, 0, COUNT(linear_cases));

@@ -2,9 +2,10 @@
 /* Convolution as one matrix product for each tap of the kernel and run of pixels within a row. The
  * products read x and write y in place; nothing is copied but the weights, transposed for the data
  * gradient. For kernel 1, stride 2 and kernels above 3, which Winograd does not support. */
+#include "autograd/conv/product.h"
+
 #include <string.h>
 
-#include "autograd/conv/conv.h"
 #include "autograd/conv/partial_sums.h"
 #include "autograd/conv/taps.h"
 #include "kernels/product.h"
@@ -21,6 +22,7 @@ typedef struct product_job {
     const float *dy;     /* [n, oh, ow, co] */
     const float *weight; /* [taps, ci, co]; for the data gradient transposed, [taps, co, ci] */
     const dmi_epilogue *epilogue;
+    const float *bias; /* of dx [ci], or NULL */
     bool add;
     float *partial; /* [groups, taps, ci, co] */
 } product_job;
@@ -185,7 +187,10 @@ static void dx_task(void *data, int32_t task, int32_t worker) {
                                         t.pixels, t.channels, s->co, job->add);
         return;
     }
-    if (!job->add) clear(dx, ci, &t);
+    if (!job->add && job->bias)
+        job->kernels->copy_rows(dx, ci, job->bias + c0, 0, (size_t)t.pixels, (size_t)t.channels,
+                                false);
+    else if (!job->add) clear(dx, ci, &t);
     dmi_row_span span;
     for (int32_t done = 0; done < t.pixels; done += span.length) {
         span = dmi_row_span_at(s->iw, t.pixel + done, t.pixels - done);
@@ -287,13 +292,29 @@ static void forward(const dmi_graph *graph, const dmi_conv_shape *s, float *y, c
                  &job);
 }
 
+void dmi_product_transpose(const dmi_graph *graph, const dmi_conv_shape *s, float *to,
+                           const float *weight, bool locked) {
+    transpose_job job = {.kernels = graph->kernels, .shape = s, .to = to, .weight = weight};
+    if (locked) dmi_parallel_locked(graph->host->pool, dmi_taps(s), transpose_task, &job);
+    else dmi_parallel(graph->host->pool, dmi_taps(s), transpose_task, &job);
+}
+
+void dmi_product_data(const dmi_graph *graph, const dmi_conv_shape *s, float *dx, const float *dy,
+                      const float *transposed, const float *bias, bool add) {
+    product_job job = {.kernels = graph->kernels,
+                       .shape = s,
+                       .result = dx,
+                       .dy = dy,
+                       .weight = transposed,
+                       .bias = bias,
+                       .add = add};
+    dmi_parallel(graph->host->pool, tile_count(s->n, s->ih * s->iw, s->ci), dx_task, &job);
+}
+
 static void backward_data(const dmi_graph *graph, const dmi_conv_shape *s, float *dx,
                           const float *dy, const float *weight, bool add, float *work) {
-    transpose_job transpose = {.kernels = graph->kernels, .shape = s, .to = work, .weight = weight};
-    dmi_parallel(graph->host->pool, dmi_taps(s), transpose_task, &transpose);
-    product_job job = {
-        .kernels = graph->kernels, .shape = s, .result = dx, .dy = dy, .weight = work, .add = add};
-    dmi_parallel(graph->host->pool, tile_count(s->n, s->ih * s->iw, s->ci), dx_task, &job);
+    dmi_product_transpose(graph, s, work, weight, false);
+    dmi_product_data(graph, s, dx, dy, work, NULL, add);
 }
 
 static void backward_weight(const dmi_graph *graph, const dmi_conv_shape *s, float *dw,
