@@ -178,6 +178,7 @@ def main():
     conv("conv_1x1", 2, 5, 7, 16, 24, kernel=1, pad=0, bias=True, residual=True)
     conv("conv_1x1_plain", 1, 8, 8, 24, 16, kernel=1, pad=0)
     conv("conv_7x7_in", 2, 5, 8, 3, 16, kernel=7, pad=3, bias=True)
+    conv("conv_7x7_out", 1, 4, 6, 16, 3, kernel=7, pad=3, bias=True)
     conv("conv_7x7_few", 1, 5, 7, 6, 6, kernel=7, pad=3, bias=True, per_image=True, residual=True)
     conv("conv_7x7_down", 1, 6, 5, 6, 5, kernel=7, stride=2, pad=3, bias=True)
     conv("conv_5x5", 1, 4, 9, 5, 8, kernel=5, pad=2, bias=True)

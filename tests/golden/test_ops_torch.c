@@ -180,6 +180,7 @@ static const conv_case conv_cases[] = {
     {"conv_1x1", 2, 5, 7, 16, 24, 1, 1, 0, false, true, false, true},
     {"conv_1x1_plain", 1, 8, 8, 24, 16, 1, 1, 0, false, false, false, false},
     {"conv_7x7_in", 2, 5, 8, 3, 16, 7, 1, 3, false, true, false, false},
+    {"conv_7x7_out", 1, 4, 6, 16, 3, 7, 1, 3, false, true, false, false},
     {"conv_7x7_few", 1, 5, 7, 6, 6, 7, 1, 3, false, true, true, true},
     {"conv_7x7_down", 1, 6, 5, 6, 5, 7, 2, 3, false, true, false, false},
     {"conv_5x5", 1, 4, 9, 5, 8, 5, 1, 2, false, true, false, false},

@@ -16,6 +16,10 @@
 /* A task computes whole rows of y or dx, some TASK_PIXELS, of at most TASK_CHANNELS; or a block of
  * dw, of at most BLOCK_IN by BLOCK_OUT, where a row of the kernel is a matrix [kernel * ci, co]. */
 enum { TASK_PIXELS = 64, TASK_CHANNELS = 128, BLOCK_IN = 96, BLOCK_OUT = 128 };
+/* With fewer outputs than SPREAD_OUT a product has few columns, and most of its vectors' lanes
+ * would be unused. From SPREAD_IN inputs on, which give the products a depth, the columns are then
+ * those of all taps of a row of the kernel: see spread_row. */
+enum { SPREAD_OUT = 16, SPREAD_IN = 16 };
 
 /* One convolution: forward's, or the one of dy with rotated and transposed weights that gives dx,
  * in which ci and co are exchanged. */
@@ -29,6 +33,8 @@ typedef struct row_job {
     const float *weight; /* [kernel, kernel, ci, co] */
     const float *dy;     /* [n, h, w, co] */
     const dmi_epilogue *epilogue;
+    float *spread;  /* [kernel, ci, kernel * co]: weight, see spread_task; NULL: used as it is */
+    float *scratch; /* with that, [workers, spread_floats] */
     bool add;       /* to dw */
     float *partial; /* [groups, kernel, kernel, ci, co] */
 } row_job;
@@ -89,9 +95,47 @@ static int32_t band_rows(const row_job *job) { return dmi_max(TASK_PIXELS / job-
 static int32_t bands(const row_job *job) { return dmi_divide_up(job->h, band_rows(job)); }
 static int32_t channel_tiles(const row_job *job) { return dmi_divide_up(job->co, TASK_CHANNELS); }
 
-static void band_task(void *data, int32_t task, int32_t worker) {
+/* ---- few outputs ---- */
+
+static bool is_spread(int32_t ci, int32_t co) { return co < SPREAD_OUT && ci >= SPREAD_IN; }
+
+/* Of one worker: the products of a row [w, kernel * co] and the sums [w + kernel - 1, co]. */
+static size_t spread_floats(int32_t w, int32_t kernel, int32_t co) {
+    return dmi_align_floats(((size_t)w * (size_t)kernel + (size_t)(w + kernel - 1)) * (size_t)co);
+}
+
+/* Row ky of the kernel as the matrix [ci, kernel * co], its columns kx in the opposite order. */
+static void spread_task(void *data, int32_t tap, int32_t worker) {
     const row_job *job = data;
     (void)worker;
+    size_t k = (size_t)job->kernel, ci = (size_t)job->ci, co = (size_t)job->co,
+           ky = (size_t)tap / k, kx = (size_t)tap % k;
+    job->kernels->copy_rows(job->spread + ky * ci * k * co + (k - 1 - kx) * co, k * co,
+                            job->weight + (size_t)tap * ci * co, co, ci, co, false);
+}
+
+/* y [w, co] = (or += where `add`) one row. For each row of the kernel, the pixels of the input row
+ * times the spread weights are what each of them adds to the kernel pixels of y around it: to
+ * kernel * co consecutive sums, co further on for the next pixel. */
+static void spread_row(const row_job *job, float *y, int32_t n, int32_t row, bool add,
+                       float *products) {
+    size_t k = (size_t)job->kernel, ci = (size_t)job->ci, co = (size_t)job->co, w = (size_t)job->w,
+           columns = k * co;
+    float *sums = products + w * columns;
+    memset(sums, 0, (w + k - 1) * co * sizeof *sums);
+    for (int32_t ky = 0; ky < job->kernel; ky++) {
+        if (row + ky < job->pad || row + ky - job->pad >= job->h) continue;
+        job->kernels->product->multiply(products, columns,
+                                        input_row(job, n, row, ky) + (size_t)job->pad * ci, ci,
+                                        job->spread + (size_t)ky * ci * columns, columns, job->w,
+                                        (int32_t)columns, job->ci, false);
+        job->kernels->copy_rows(sums, co, products, columns, w, columns, true);
+    }
+    job->kernels->copy_rows(y, co, sums + (k - 1 - (size_t)job->pad) * co, co, w, co, add);
+}
+
+static void band_task(void *data, int32_t task, int32_t worker) {
+    const row_job *job = data;
     int32_t channel = task % channel_tiles(job) * TASK_CHANNELS, band = task / channel_tiles(job);
     int32_t n = band / bands(job), first = band % bands(job) * band_rows(job);
     int32_t channels = dmi_min(job->co - channel, TASK_CHANNELS);
@@ -104,6 +148,13 @@ static void band_task(void *data, int32_t task, int32_t worker) {
                             .channels = (size_t)channels};
     bool add = dmi_epilogue_begin(job->kernels, job->epilogue, job->result, co, &tile);
     float *y = job->result + tile.offset + tile.channel;
+    if (job->spread) {
+        float *scratch =
+            job->scratch + (size_t)worker * spread_floats(job->w, job->kernel, job->co);
+        for (int32_t row = first; row < end; row++, y += width)
+            spread_row(job, y, n, row, add, scratch);
+        return;
+    }
     for (int32_t row = first; row < end; row++, y += width)
         for (int32_t ky = 0; ky < job->kernel; ky++)
             job->kernels->product->multiply(y, co, input_row(job, n, row, ky), (size_t)job->ci,
@@ -112,8 +163,22 @@ static void band_task(void *data, int32_t task, int32_t worker) {
                                             co, job->w, channels, depth, add || ky > 0);
 }
 
-static void convolve(const dmi_graph *graph, row_job *job) {
+/* Floats of what `convolve` needs for few outputs, for both the weights and all workers. */
+static size_t convolve_floats(const dmi_conv_shape *s, int32_t ci, int32_t co, int32_t threads) {
+    if (!is_spread(ci, co)) return 0;
+    return dmi_align_floats(dmi_weight_count(s)) +
+           spread_floats(s->iw, s->kernel, co) * (size_t)threads;
+}
+
+/* work [convolve_floats] */
+static void convolve(const dmi_graph *graph, row_job *job, float *work) {
     pad_input(graph, job);
+    if (is_spread(job->ci, job->co)) {
+        int32_t taps = job->kernel * job->kernel;
+        job->spread = work;
+        job->scratch = work + dmi_align_floats((size_t)taps * (size_t)job->ci * (size_t)job->co);
+        dmi_parallel(graph->host->pool, taps, spread_task, job);
+    }
     dmi_parallel(graph->host->pool, job->n * bands(job) * channel_tiles(job), band_task, job);
 }
 
@@ -177,6 +242,15 @@ static void weight_task(void *data, int32_t task, int32_t worker) {
 
 /* ---- the algorithm ---- */
 
+/* The convolution of dy that gives dx, but for its weights; oh and ow are ih and iw. */
+static dmi_conv_shape exchanged(const dmi_conv_shape *s) {
+    dmi_conv_shape t = *s;
+    t.ci = s->co;
+    t.co = s->ci;
+    t.pad = s->kernel - 1 - s->pad;
+    return t;
+}
+
 /* Of an input with its zeros. */
 static size_t padded_floats(const dmi_conv_shape *s, int32_t channels) {
     size_t border = (size_t)s->kernel - 1;
@@ -185,46 +259,59 @@ static size_t padded_floats(const dmi_conv_shape *s, int32_t channels) {
 }
 
 static size_t forward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32_t threads) {
-    (void)k, (void)threads;
-    return padded_floats(s, s->ci);
+    (void)k;
+    return padded_floats(s, s->ci) + convolve_floats(s, s->ci, s->co, threads);
+}
+
+static size_t weight_work(const dmi_conv_shape *s) {
+    return padded_floats(s, s->ci) + dmi_align_floats((size_t)group_count(s) * dmi_weight_count(s));
 }
 
 static size_t backward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32_t threads) {
-    (void)k, (void)threads;
-    size_t data = padded_floats(s, s->co) + dmi_weight_count(s),
-           weight = padded_floats(s, s->ci) + (size_t)group_count(s) * dmi_weight_count(s);
+    (void)k;
+    dmi_conv_shape t = exchanged(s);
+    size_t weights = dmi_align_floats(dmi_weight_count(s));
+    size_t data = padded_floats(&t, t.ci) + weights + convolve_floats(&t, t.ci, t.co, threads);
+    size_t weight = is_spread(s->ci, s->co) ? weight_work(&t) + 2 * weights : weight_work(s);
     return dmi_max_size(data, weight);
+}
+
+/* work: [padded_floats]; more: [convolve_floats] */
+static void forward_with(const dmi_graph *graph, const dmi_conv_shape *s, float *y, const float *x,
+                         const float *weight, const dmi_epilogue *epilogue, float *work,
+                         float *more) {
+    row_job job = forward_job(graph, s, x, work);
+    job.result = y;
+    job.weight = weight;
+    job.epilogue = epilogue;
+    convolve(graph, &job, more);
 }
 
 static void forward(const dmi_graph *graph, const dmi_conv_shape *s, float *y, const float *x,
                     const float *weight, const float *prepared, const dmi_epilogue *epilogue,
                     float *work) {
     (void)prepared;
-    row_job job = forward_job(graph, s, x, work);
-    job.result = y;
-    job.weight = weight;
-    job.epilogue = epilogue;
-    convolve(graph, &job);
+    forward_with(graph, s, y, x, weight, epilogue, work, work + padded_floats(s, s->ci));
+}
+
+static void rotate(const dmi_graph *graph, const dmi_conv_shape *s, float *to,
+                   const float *weight) {
+    rotate_job job = {graph->kernels, s, to, weight};
+    dmi_parallel(graph->host->pool, dmi_taps(s), rotate_task, &job);
 }
 
 static void backward_data(const dmi_graph *graph, const dmi_conv_shape *s, float *dx,
                           const float *dy, const float *weight, bool add, float *work) {
     dmi_epilogue epilogue = {.add = add};
-    float *rotated = work + padded_floats(s, s->co);
-    rotate_job rotate = {graph->kernels, s, rotated, weight};
-    dmi_parallel(graph->host->pool, dmi_taps(s), rotate_task, &rotate);
-    row_job job = forward_job(graph, s, dy, work);
-    job.ci = s->co;
-    job.co = s->ci;
-    job.pad = s->kernel - 1 - s->pad;
-    job.result = dx;
-    job.weight = rotated;
-    job.epilogue = &epilogue;
-    convolve(graph, &job);
+    dmi_conv_shape t = exchanged(s);
+    float *rotated = work + padded_floats(&t, t.ci);
+    rotate(graph, s, rotated, weight);
+    forward_with(graph, &t, dx, dy, rotated, &epilogue, work,
+                 rotated + dmi_align_floats(dmi_weight_count(s)));
 }
 
-static void backward_weight(const dmi_graph *graph, const dmi_conv_shape *s, float *dw,
-                            const float *x, const float *dy, bool add, float *work) {
+static void add_weight_gradient(const dmi_graph *graph, const dmi_conv_shape *s, float *dw,
+                                const float *x, const float *dy, bool add, float *work) {
     weight_job job = {forward_job(graph, s, x, work), block_count(s), group_count(s)};
     job.rows.result = dw;
     job.rows.dy = dy;
@@ -234,6 +321,22 @@ static void backward_weight(const dmi_graph *graph, const dmi_conv_shape *s, flo
     dmi_parallel(graph->host->pool, job.groups * job.blocks, weight_task, &job);
     if (job.groups > 1)
         dmi_sum_partials(graph, dw, job.rows.partial, job.groups, dmi_weight_count(s), add);
+}
+
+/* With few outputs dw is that of the exchanged convolution, whose products have ci columns, rotated
+ * and transposed. */
+static void backward_weight(const dmi_graph *graph, const dmi_conv_shape *s, float *dw,
+                            const float *x, const float *dy, bool add, float *work) {
+    if (!is_spread(s->ci, s->co)) {
+        add_weight_gradient(graph, s, dw, x, dy, add, work);
+        return;
+    }
+    dmi_conv_shape t = exchanged(s);
+    float *exchanged_dw = work + weight_work(&t),
+          *rotated = exchanged_dw + dmi_align_floats(dmi_weight_count(s));
+    add_weight_gradient(graph, &t, exchanged_dw, dy, x, false, work);
+    rotate(graph, &t, add ? rotated : dw, exchanged_dw);
+    if (add) dmi_sum_partials(graph, dw, rotated, 1, dmi_weight_count(s), true);
 }
 
 const dmi_conv_algorithm dmi_conv_row_product = {
