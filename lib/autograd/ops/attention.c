@@ -12,23 +12,30 @@
 
 enum { Q = DMI_ATTENTION_Q, K = DMI_ATTENTION_K, V = DMI_ATTENTION_V };
 
+int32_t dmi_attention_check(const dmi_graph *graph, const dmi_node *node) {
+    dmi_shape q = dmi_input_shape(graph, node, Q);
+    const char *name = node->op->name;
+    if (q.w < 1 || q.h > INT32_MAX / q.w)
+        return dmi_fail(graph->host, DMI_ERROR_LIMIT_EXCEEDED, "%s: %d x %d pixels are too many",
+                        name, (int)q.h, (int)q.w);
+    if (node->inputs[Q] == node->inputs[K] || node->inputs[Q] == node->inputs[V] ||
+        node->inputs[K] == node->inputs[V])
+        return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT,
+                        "%s: q, k and v are values %d, %d and %d; they must differ, since "
+                        "their gradients are accumulated at the same time",
+                        name, (int)node->inputs[Q], (int)node->inputs[K], (int)node->inputs[V]);
+    int32_t status = dmi_check_shape(graph, node, K, "k", q);
+    if (!status) status = dmi_check_shape(graph, node, V, "v", q);
+    return status;
+}
+
 static int32_t attention_infer(const dmi_graph *graph, const dmi_node *node, dmi_shape *output) {
     dmi_shape q = dmi_input_shape(graph, node, Q);
     int32_t heads = node->attr.attention.heads;
     if (heads < 1 || q.c % heads)
         return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT,
                         "attention: %d heads do not divide %d channels", (int)heads, (int)q.c);
-    if (q.w < 1 || q.h > INT32_MAX / q.w)
-        return dmi_fail(graph->host, DMI_ERROR_LIMIT_EXCEEDED,
-                        "attention: %d x %d pixels are too many", (int)q.h, (int)q.w);
-    if (node->inputs[Q] == node->inputs[K] || node->inputs[Q] == node->inputs[V] ||
-        node->inputs[K] == node->inputs[V])
-        return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT,
-                        "attention: q, k and v are values %d, %d and %d; they must differ, since "
-                        "their gradients are accumulated at the same time",
-                        (int)node->inputs[Q], (int)node->inputs[K], (int)node->inputs[V]);
-    int32_t status = dmi_check_shape(graph, node, K, "k", q);
-    if (!status) status = dmi_check_shape(graph, node, V, "v", q);
+    int32_t status = dmi_attention_check(graph, node);
     *output = q;
     return status;
 }
@@ -45,21 +52,13 @@ static dmi_attention_job job_of(const dmi_graph *graph, const dmi_node *node) {
                                .scale = (float)(1.0 / sqrt((double)width))};
 }
 
-/* Floats of lse and of delta [images, heads, pixels]. */
-static size_t query_floats(const dmi_attention_job *job) {
-    return (size_t)job->images * (size_t)job->heads * (size_t)job->pixels;
-}
-
 static void attention_needs(const dmi_graph *graph, const dmi_node *node, bool train,
                             dmi_needs *needs) {
     dmi_attention_job job = job_of(graph, node);
     int32_t threads = dmi_pool_threads(graph->host->pool);
-    needs->saved = query_floats(&job);
-    needs->forward_work = (size_t)threads * dmi_align_floats(dmi_attention_forward_floats(&job));
-    if (train)
-        needs->backward_work =
-            (size_t)threads * dmi_align_floats(dmi_attention_backward_floats(&job)) +
-            dmi_attention_partial_floats(&job, threads) + dmi_align_floats(query_floats(&job));
+    needs->saved = dmi_attention_query_floats(&job);
+    needs->forward_work = dmi_attention_forward_work(&job, threads);
+    if (train) needs->backward_work = dmi_attention_backward_work(&job, threads);
     needs->reads = 1u << Q | 1u << K | 1u << V | DMI_READS_OUTPUT;
 }
 
@@ -74,7 +73,6 @@ static void attention_forward(dmi_graph *graph, dmi_node *node) {
 
 static void attention_backward(dmi_graph *graph, dmi_node *node) {
     dmi_attention_job job = job_of(graph, node);
-    int32_t threads = dmi_pool_threads(graph->host->pool);
     for (int32_t i = Q; i <= V; i++) {
         job.input[i] = dmi_input(graph, node, i);
         job.gradient[i] = dmi_input_gradient(graph, node, i);
@@ -84,9 +82,6 @@ static void attention_backward(dmi_graph *graph, dmi_node *node) {
     job.o = dmi_graph_data(graph, node->output);
     job.dy = dmi_graph_gradient(graph, node->output);
     job.work = dmi_backward_work(graph, node);
-    job.partial =
-        job.work + (size_t)threads * dmi_align_floats(dmi_attention_backward_floats(&job));
-    job.delta = job.partial + dmi_attention_partial_floats(&job, threads);
     dmi_attention_run_backward(graph->host->pool, &job);
 }
 

@@ -63,7 +63,7 @@ static size_t score_floats(const dmi_attention_job *job) {
     return (size_t)dmi_min(job->pixels, QUERIES) * COLUMNS;
 }
 
-size_t dmi_attention_backward_floats(const dmi_attention_job *job) {
+static size_t backward_floats(const dmi_attention_job *job) {
     return 4 * block_floats(job) + 2 * score_floats(job);
 }
 
@@ -83,10 +83,19 @@ static size_t partial_sum_floats(const dmi_attention_job *job) {
 }
 
 /* One partial sum for each group after the first of each pair, or one for each worker. */
-size_t dmi_attention_partial_floats(const dmi_attention_job *job, int32_t threads) {
+static size_t partial_floats(const dmi_attention_job *job, int32_t threads) {
     size_t after_first = (size_t)group_count(job) - 1, floats = partial_sum_floats(job);
     if (groups_are_tasks(job)) return (size_t)dmi_attention_pairs(job) * after_first * floats;
     return after_first ? (size_t)threads * floats : 0;
+}
+
+static size_t scratch_floats(const dmi_attention_job *job, int32_t threads) {
+    return (size_t)threads * dmi_align_floats(backward_floats(job));
+}
+
+size_t dmi_attention_backward_work(const dmi_attention_job *job, int32_t threads) {
+    return scratch_floats(job, threads) + partial_floats(job, threads) +
+           dmi_align_floats(dmi_attention_query_floats(job));
 }
 
 /* ---- one block of keys ---- */
@@ -244,7 +253,10 @@ static void sum_task(void *data, int32_t task, int32_t worker) {
 
 void dmi_attention_run_backward(dmi_pool *pool, dmi_attention_job *job) {
     int32_t pairs = dmi_attention_pairs(job), blocks = dmi_attention_blocks(job);
-    job->worker_floats = dmi_align_floats(dmi_attention_backward_floats(job));
+    int32_t threads = dmi_pool_threads(pool);
+    job->worker_floats = dmi_align_floats(backward_floats(job));
+    job->partial = job->work + scratch_floats(job, threads);
+    job->delta = job->partial + partial_floats(job, threads);
     dmi_parallel(pool, pairs * blocks, delta_task, job);
     if (!groups_are_tasks(job)) {
         dmi_parallel(pool, pairs, pair_task, job);

@@ -18,7 +18,7 @@ static int32_t scratch_panels(const dmi_attention_job *job) {
     return dmi_attention_panels(dmi_min(job->pixels, QUERIES));
 }
 
-size_t dmi_attention_forward_floats(const dmi_attention_job *job) {
+static size_t forward_floats(const dmi_attention_job *job) {
     size_t of_panel = 2 * (dmi_attention_panel_floats(job) + COLUMNS);
     return (size_t)scratch_panels(job) * of_panel + (size_t)dmi_min(job->pixels, KEYS) * COLUMNS;
 }
@@ -75,7 +75,15 @@ static void forward_task(void *data, int32_t task, int32_t worker) {
     }
 }
 
+size_t dmi_attention_query_floats(const dmi_attention_job *job) {
+    return (size_t)job->images * (size_t)job->heads * (size_t)job->pixels;
+}
+
+size_t dmi_attention_forward_work(const dmi_attention_job *job, int32_t threads) {
+    return (size_t)threads * dmi_align_floats(forward_floats(job));
+}
+
 void dmi_attention_run_forward(dmi_pool *pool, dmi_attention_job *job) {
-    job->worker_floats = dmi_align_floats(dmi_attention_forward_floats(job));
+    job->worker_floats = dmi_align_floats(forward_floats(job));
     dmi_parallel(pool, dmi_attention_pairs(job) * dmi_attention_blocks(job), forward_task, job);
 }

@@ -20,7 +20,7 @@ typedef struct dmi_attention_job {
     const dmi_kernels *kernels;
     int32_t images, pixels, channels, heads;
     int32_t width;              /* channels of a head */
-    float scale;                /* 1 / sqrt(width) */
+    float scale;                /* of the scores */
     const float *input[3];      /* q, k, v [images, pixels, channels] */
     float *y;                   /* forward: the output [images, pixels, channels] */
     float *lse;                 /* log-sum-exp of each query's scores [images, heads, pixels] */
@@ -36,13 +36,19 @@ typedef struct dmi_attention_job {
  * enough for the panels of scores to stay in L1. */
 enum { DMI_ATTENTION_QUERIES = 128 };
 
-/* Sizes in floats: one worker's scratch, and backward's partial sums. */
-size_t dmi_attention_forward_floats(const dmi_attention_job *job);
-size_t dmi_attention_backward_floats(const dmi_attention_job *job);
-size_t dmi_attention_partial_floats(const dmi_attention_job *job, int32_t threads);
+/* Sizes in floats of lse, and of what forward and backward need at `work`. */
+size_t dmi_attention_query_floats(const dmi_attention_job *job);
+size_t dmi_attention_forward_work(const dmi_attention_job *job, int32_t threads);
+size_t dmi_attention_backward_work(const dmi_attention_job *job, int32_t threads);
 
+/* The caller sets all members of the job but worker_floats, and for backward partial and delta,
+ * which are part of `work`. */
 void dmi_attention_run_forward(dmi_pool *pool, dmi_attention_job *job);
 void dmi_attention_run_backward(dmi_pool *pool, dmi_attention_job *job);
+
+/* Checks that the inputs q, k and v of a node differ, and have one shape whose pixels can be
+ * counted. */
+int32_t dmi_attention_check(const dmi_graph *graph, const dmi_node *node);
 
 static inline int32_t dmi_attention_pairs(const dmi_attention_job *job) {
     return job->images * job->heads;
