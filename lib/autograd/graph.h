@@ -67,6 +67,12 @@ typedef union dmi_attributes {
     struct {
         float factor, offset; /* offset: affine only */
     } affine;
+        float eps;
+    } standardize;
+    struct {
+        int32_t window; /* side in pixels */
+        float scale;    /* of the scores */
+    } window_attention;
 } dmi_attributes;
 
 struct dmi_op;

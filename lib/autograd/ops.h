@@ -57,6 +57,23 @@ int32_t dmi_conv_pair(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value x
 /* softmax(q k^T / sqrt(c / heads)) v over the pixels of each image; q, k, v and y [n, h, w, c]. */
 int32_t dmi_attention(dmi_graph *graph, dmi_value *out, dmi_value q, dmi_value k, dmi_value v,
                       int32_t heads);
+/* Attention of one head within windows: softmax(scale q k^T) v over the pixels of each window of
+ * `window` by `window` pixels; q, k, v and y [n, h, w, c]. A window is as high or wide as the image
+ * where that is less than `window`; else `window` divides h or w. */
+int32_t dmi_window_attention(dmi_graph *graph, dmi_value *out, dmi_value q, dmi_value k,
+                             dmi_value v, int32_t window, float scale);
+/* Attention between channels: y_c = sum over d of A_cd x_d for each pixel, where A_cd = softmax
+ * over d of k_c q_d / sqrt(c); x and y [n, h, w, c], q and k [n, 1, 1, c]. */
+int32_t dmi_channel_attention(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value q,
+                              dmi_value k);
+/* x [n, h, w, c] times a gate of each channel (Wang et al. 2020, ECA-Net): the logistic function of
+ * the convolution along the channels, with zeros outside, of their means over the pixels with
+ * weight [1, 1, 1, taps], an odd number. */
+int32_t dmi_channel_gate(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value weight);
+/* (weight - mean) / sqrt(variance + eps) of each filter (Qiao et al. 2019), with the biased
+ * variance; weight and the result [kernel, kernel, in, out], a filter being a column. dmi_conv
+ * takes the result as its weight. */
+int32_t dmi_weight_standardize(dmi_graph *graph, dmi_value *out, dmi_value weight, float eps);
 /* y [n, 1, 1, out] = x [n, 1, 1, in] weight [1, 1, in, out] + bias [out], which is optional. */
 int32_t dmi_linear(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value weight, dmi_value bias);
 /* f(x), x [n, h, w, c]; f is DMI_ACTIVATION_*, not _NONE. */
