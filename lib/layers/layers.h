@@ -54,6 +54,11 @@ dmi_value dmi_layer_norm(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value s
 dmi_value dmi_layer_norm_pair(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value x2,
                               dmi_value scale_shift, dmi_norm_options options, int32_t activation);
 
+/* eps 1e-5, and channels / 4 groups, or one of at most four channels. */
+static inline dmi_norm_options dmi_norm_of_fours(int32_t channels) {
+    return (dmi_norm_options){.groups = channels > 4 ? channels / 4 : 1, .eps = 1e-5f};
+}
+
 /* ---- resnet.c: the residual block ---- */
 enum { DMI_TIME_ADD = 0, DMI_TIME_SCALE_SHIFT = 1, DMI_TIME_ADD_OUTPUT = 2 }; /* as DM_TIME_* */
 
@@ -84,6 +89,20 @@ typedef struct dmi_attention_options {
 
 dmi_value dmi_layer_attention(dmi_builder *b, const char *name, dmi_value x,
                               const dmi_attention_options *options);
+
+/* ---- channel_gate.c: dmi_channel_gate with "<name>.weight" [taps], int(log2(channels) / 2 + 1/2)
+ * of them, or one more where that is even ---- */
+dmi_value dmi_layer_channel_gate(dmi_builder *b, const char *name, dmi_value x);
+
+/* ---- class_attention.c: x + norm_out(to_out(channel attention of norm(x))), with q = to_q and k =
+ * to_k of class_embedding [n, 1, 1, any]; norms of fours ---- */
+dmi_value dmi_layer_class_attention(dmi_builder *b, const char *name, dmi_value x,
+                                    dmi_value class_embedding);
+
+/* ---- window_attention.c: x + to_out(attention(to_q(h), to_k(h), to_v(h))) within windows of
+ * `window` by `window` pixels, scale 1 / sqrt(window), h = norm of fours(x). Declared in the order
+ * k, q, v ---- */
+dmi_value dmi_layer_window_attention(dmi_builder *b, const char *name, dmi_value x, int32_t window);
 
 /* ---- embedding.c ---- */
 enum { DMI_TIME_SINUSOIDAL = 0, DMI_TIME_FOURIER = 1, DMI_TIME_LEARNED = 2 }; /* as DM_TIME_* */
