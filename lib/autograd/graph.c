@@ -23,6 +23,7 @@ static void release_memory(dmi_graph *graph) {
     for (int32_t i = 0; i < graph->node_count; i++) {
         if (graph->nodes[i].cached) dmi_weight_cache_release(graph->nodes[i].cached);
         graph->nodes[i].cached = NULL;
+        graph->values[graph->nodes[i].output].cached_data = NULL;
     }
     dmi_free(graph->host, graph->arena);
     graph->arena = NULL;
@@ -115,6 +116,8 @@ static int32_t acquire_weights(dmi_graph *graph) {
                             "graph: the parameters are not allocated");
         status = dmi_weight_cache_acquire(graph->params->cache, graph->host, &node->needs.cached,
                                           &node->cached);
+        if (!status && node->needs.caches_output)
+            graph->values[node->output].cached_data = dmi_cached_weight_data(node->cached);
     }
     return status;
 }
@@ -171,7 +174,7 @@ float *dmi_graph_data(const dmi_graph *graph, dmi_value value) {
     const dmi_value_info *v = &graph->values[value];
     if (v->kind == DMI_VALUE_PARAM)
         return graph->params->data + graph->params->items[v->param].offset;
-    return dmi_at_offset(graph, v->data_offset);
+    return v->cached_data ? v->cached_data : dmi_at_offset(graph, v->data_offset);
 }
 
 float *dmi_graph_gradient(const dmi_graph *graph, dmi_value value) {

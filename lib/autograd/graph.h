@@ -85,6 +85,7 @@ typedef struct dmi_needs {
     size_t backward_work;  /* likewise for backward */
     dmi_weight_key cached; /* inference only: computed from a parameter and valid until it changes
                               (transformed weights); floats 0: nothing */
+    bool caches_output; /* what `cached` holds is the output, which then has no memory of its own */
     uint32_t reads; /* bit i: backward reads the data of input i; DMI_READS_OUTPUT: its output */
     const struct dmi_conv_algorithm *algorithm; /* of a convolution */
     bool uses_blas;                             /* forward or backward calls dmi_gemm */
@@ -146,6 +147,8 @@ typedef struct dmi_value_info {
     dmi_value alias_of;  /* planned: its gradient is stored in this value's gradient; or DMI_NONE */
     size_t data_offset;  /* planned: offsets in the arena, in floats; SIZE_MAX: none */
     size_t gradient_offset;
+    dmi_weight_key cached; /* planned: the entry that holds the data; floats 0: the arena does */
+    float *cached_data;    /* planned: the data of that entry, or NULL */
 } dmi_value_info;
 
 /* Activation checkpointing: what backward recomputes in place of keeping it from forward. */

@@ -80,7 +80,8 @@ static void plan_data(memory_plan *p) {
         if (info->kind == DMI_VALUE_INPUT || dmi_is_output(v, p->outputs, p->output_count))
             extend(&data[v], p->end);
         if (info->kind != DMI_VALUE_PARAM)
-            add_buffer(p, dmi_shape_count(info->shape), data[v], &info->data_offset);
+            add_buffer(p, info->cached.floats ? 0 : dmi_shape_count(info->shape), data[v],
+                       &info->data_offset);
     }
 }
 
@@ -171,6 +172,7 @@ static void resolve_aliases(dmi_graph *g) {
 
 /* ---- the plan ---- */
 
+/* In the order of the nodes, so that `needs` sees which of its inputs are cached. */
 static void collect_needs(dmi_graph *g) {
     g->uses_blas = false;
     for (int32_t i = 0; i < g->node_count; i++) {
@@ -178,6 +180,8 @@ static void collect_needs(dmi_graph *g) {
         n->needs = (dmi_needs){.gradient_alias = DMI_NONE};
         if (n->op->needs) n->op->needs(g, n, g->train, &n->needs);
         g->uses_blas = g->uses_blas || n->needs.uses_blas;
+        g->values[n->output].cached =
+            n->needs.caches_output ? n->needs.cached : (dmi_weight_key){0};
     }
 }
 

@@ -43,7 +43,7 @@ void dmi_weight_cache_destroy(dmi_weight_cache *cache) {
 
 static bool is_same(const dmi_weight_key *a, const dmi_weight_key *b) {
     return a->param == b->param && a->algorithm == b->algorithm && a->layout == b->layout &&
-           a->floats == b->floats;
+           a->source == b->source && a->floats == b->floats;
 }
 
 /* A new entry, not in the list. */

@@ -24,6 +24,8 @@ typedef struct dmi_weight_key {
     int32_t param;         /* index in dmi_params */
     const void *algorithm; /* the address of the table whose functions compute the data */
     const void *layout;    /* likewise of the kernels, whose vector width the layout depends on */
+    const void *source; /* likewise of the operation that computes the algorithm's weight from the
+                           parameter; NULL: the parameter is the weight */
     size_t floats;
 } dmi_weight_key;
 

@@ -15,7 +15,8 @@ enum { LAYERS = 3, BATCH = 2, SIDE = 8, FLOATS = BATCH * SIDE * SIDE * 16, ROUND
 
 static const int32_t channels[LAYERS + 1] = {16, 32, 32, 16};
 
-/* LAYERS convolutions of 3x3 on x [BATCH, SIDE, SIDE, 16], all by Winograd. */
+/* LAYERS convolutions of 3x3 on x [BATCH, SIDE, SIDE, 16], all by Winograd; the last has a
+ * standardized weight, which is cached too. */
 typedef struct network {
     dmi_graph *graph;
     dmi_value x, y;
@@ -43,6 +44,8 @@ static int32_t plan(network *n, dmi_host *host, dmi_params *params, int32_t isa)
     for (int32_t i = 0; i < LAYERS; i++) {
         dmi_value weight;
         ck_assert_int_eq(dmi_graph_param(n->graph, &weight, i), DMI_OK);
+        if (i == LAYERS - 1)
+            ck_assert_int_eq(dmi_weight_standardize(n->graph, &weight, weight, 1e-5f), DMI_OK);
         ck_assert_int_eq(dmi_conv(n->graph, &n->y, n->y, weight, DMI_NONE, DMI_NONE, DMI_NONE, 3, 1,
                                   1, false),
                          DMI_OK);
@@ -106,13 +109,18 @@ START_TEST(entries_are_computed_once) {
     network_begin(&first, host, &params);
     network_begin(&second, host, &params);
     run(&first, y);
-    float *data = dmi_cached_weight_data(second.graph->nodes[0].cached), value = data[0];
-    data[0] = value + 1;
+    float *data[LAYERS + 1], values[LAYERS + 1];
+    ck_assert_int_eq(second.graph->node_count, LAYERS + 1);
+    for (int32_t i = 0; i <= LAYERS; i++) {
+        data[i] = dmi_cached_weight_data(second.graph->nodes[i].cached);
+        values[i] = data[i][0];
+        data[i][0]++;
+    }
     run(&second, y);
-    ck_assert(data[0] == value + 1);
+    for (int32_t i = 0; i <= LAYERS; i++) ck_assert(data[i][0] == values[i] + 1);
     params.version++;
     run(&second, y);
-    ck_assert(data[0] == value);
+    for (int32_t i = 0; i <= LAYERS; i++) ck_assert(data[i][0] == values[i]);
     dmi_graph_destroy(second.graph);
     dmi_graph_destroy(first.graph);
     dmi_params_free(host, &params);

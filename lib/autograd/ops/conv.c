@@ -96,9 +96,11 @@ static void conv_needs(const dmi_graph *graph, const dmi_node *node, bool train,
     int32_t threads = dmi_pool_threads(graph->host->pool);
     size_t prepared = dmi_align_floats(dmi_prepared_floats(algorithm, graph->kernels, &s));
     const dmi_value_info *weight = &graph->values[node->inputs[WEIGHT]];
+    bool is_param = weight->kind == DMI_VALUE_PARAM;
     needs->forward_work = algorithm->forward_work(graph->kernels, &s, threads);
-    if (prepared && !train && weight->kind == DMI_VALUE_PARAM)
-        needs->cached = (dmi_weight_key){.param = weight->param,
+    if (prepared && !train && (is_param || weight->cached.floats))
+        needs->cached = (dmi_weight_key){.param = is_param ? weight->param : weight->cached.param,
+                                         .source = is_param ? NULL : weight->cached.algorithm,
                                          .algorithm = algorithm,
                                          .layout = graph->kernels,
                                          .floats = prepared};

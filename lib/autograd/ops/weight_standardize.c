@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Weight standardization (Qiao et al. 2019): each filter of a convolution is given mean 0 and
- * variance 1. The result is an activation that a convolution takes as its weight. */
+ * variance 1. The result is an activation that a convolution takes as its weight. For inference it
+ * is cached until the parameters change, and so are the weights that the convolution transforms. */
 #include "autograd/ops.h"
 
 #include <math.h>
@@ -30,8 +31,16 @@ static int32_t standardize_infer(const dmi_graph *graph, const dmi_node *node, d
 
 static void standardize_needs(const dmi_graph *graph, const dmi_node *node, bool train,
                               dmi_needs *needs) {
-    (void)train;
-    needs->saved = (size_t)dmi_input_shape(graph, node, 0).c;
+    dmi_shape shape = dmi_input_shape(graph, node, 0);
+    const dmi_value_info *weight = &graph->values[node->inputs[0]];
+    needs->saved = (size_t)shape.c;
+    if (!train && weight->kind == DMI_VALUE_PARAM) {
+        needs->cached = (dmi_weight_key){.param = weight->param,
+                                         .algorithm = node->op,
+                                         .layout = graph->kernels,
+                                         .floats = dmi_shape_count(shape)};
+        needs->caches_output = true;
+    }
     needs->reads = DMI_READS_OUTPUT;
 }
 
@@ -70,7 +79,13 @@ static void backward_task(void *data, int32_t task, int32_t worker) {
 static void standardize_forward(dmi_graph *graph, dmi_node *node) {
     standardize_job job = job_of(graph, node);
     job.weight = dmi_input(graph, node, 0);
-    dmi_parallel(graph->host->pool, task_count(&job), forward_task, &job);
+    if (!node->cached) {
+        dmi_parallel(graph->host->pool, task_count(&job), forward_task, &job);
+        return;
+    }
+    if (!dmi_cached_weight_begin(node->cached, graph->params->version)) return;
+    dmi_parallel_locked(graph->host->pool, task_count(&job), forward_task, &job);
+    dmi_cached_weight_end(node->cached, graph->params->version);
 }
 
 static void standardize_backward(dmi_graph *graph, dmi_node *node) {
@@ -81,9 +96,9 @@ static void standardize_backward(dmi_graph *graph, dmi_node *node) {
     if (job.dweight) dmi_parallel(graph->host->pool, task_count(&job), backward_task, &job);
 }
 
-/* Sum, squared deviation and result of each element. */
+/* Sum, squared deviation and result of each element; what is cached costs nothing. */
 static double standardize_flop(const dmi_graph *graph, const dmi_node *node) {
-    return 6.0 * (double)dmi_shape_count(dmi_input_shape(graph, node, 0));
+    return node->cached ? 0 : 6.0 * (double)dmi_shape_count(dmi_input_shape(graph, node, 0));
 }
 
 static const dmi_op standardize_op = {.name = "weight_standardize",
