@@ -52,8 +52,8 @@ check: deps
 endif
 
 # Suites that take more than two seconds each.
-SLOW_SUITES := any_options any_training attention conv evaluate kernels_norm mixture ops pair \
-	trained_mixture trainer unet_torch
+SLOW_SUITES := any_options any_training attention conv evaluate kernels_norm mixers mixture ops \
+	pair trained_mixture trainer unet_torch
 check-quick: deps
 	@$(MAKE) check-source
 	@$(MAKE) test-run SUITE="$(filter-out $(SLOW_SUITES),$(SUITES))"

@@ -67,6 +67,7 @@ typedef union dmi_attributes {
     struct {
         float factor, offset; /* offset: affine only */
     } affine;
+    struct {
         float eps;
     } standardize;
     struct {

@@ -7,7 +7,6 @@
 
 #include "autograd/ops.h"
 #include "autograd/ops/attention_job.h"
-#include "autograd/ops/check_shape.h"
 
 enum { Q = DMI_ATTENTION_Q, K = DMI_ATTENTION_K, V = DMI_ATTENTION_V, TENSORS_MAX = 5 };
 
