@@ -635,6 +635,25 @@ DM_API dm_status dm_unet_set_tensor(dm_unet *unet, const char *name, const float
  * allocates. */
 DM_API dm_status dm_unet_forward(dm_unet *unet, const dm_unet_input *input, float *output,
                                  size_t elements);
+/* The gradient of the sum of output_gradient * output with respect to input->x, a vector-Jacobian
+ * product by one forward and one backward pass without dropout: from output_gradient, shaped as
+ * dm_unet_forward's output, to input_gradient, shaped as input->x. output, if not NULL, receives
+ * what dm_unet_forward gives, to the bit. Each `..._elements` is the number of floats of that
+ * array. The weights are read only, so that shares can do this, also while a trainer exists. An
+ * image's gradient does not depend on its batch. The first call with a new count allocates. */
+DM_API dm_status dm_unet_input_gradient(dm_unet *unet, const dm_unet_input *input,
+                                        const float *output_gradient, size_t output_elements,
+                                        float *output, float *input_gradient,
+                                        size_t input_elements);
+/* Seamless tiles: 1 makes all convolutions read pixels of the opposite border in place of zeros
+ * beyond the left and right border (horizontal) or the upper and lower one (vertical), so that a
+ * network draws images that continue when they are laid side by side; 0, 0: as it was made. The
+ * setting belongs to this handle: a new share starts without it, and files do not keep it. It holds
+ * for everything that is done with the handle from now on, training included; while the network has
+ * a trainer it cannot change, and a held run whose setting changed can go on only with the old one
+ * (both DM_ERROR_WRONG_STATE). Slower than without. DM_ERROR_UNSUPPORTED for a network with a
+ * recipe or with DM_RESAMPLE_SKIP. */
+DM_API dm_status dm_unet_set_tiling(dm_unet *unet, int32_t horizontal, int32_t vertical);
 /* A network that a trainer or sampler uses is destroyed with the last of these, which is reported
  * through the log. */
 DM_API void dm_unet_destroy(dm_unet *unet);
@@ -1115,6 +1134,39 @@ typedef struct dm_denoiser {
     void *user;
 } dm_denoiser;
 
+/* The predictions of one model evaluation, for images first to first + count - 1 of the request,
+ * which a guidance may change. */
+typedef struct dm_guidance_step {
+    uint32_t struct_size;
+    int32_t rederive;  /* to be set: 0: x_0 and eps are used as they are; 1: eps is derived anew
+                          from x and x_0; 2: x_0 from x and eps. 0 when called */
+    uint64_t first;    /* first image of the request */
+    uint64_t count;    /* images */
+    uint64_t elements; /* of x, of x_0 and of eps */
+    double timestep;   /* fractional timestep, 0 to T-1 */
+    double time;       /* the network's time input (DM_SERIES_TIME) */
+    double signal;     /* x = signal x_0 + noise eps */
+    double noise;
+    const float *x;        /* [count, h, w, c], x_t without the input scaling of DM_PREDICT_EDM */
+    const int32_t *labels; /* [count], -1 for no class; NULL if the request has none */
+    double *x_0;           /* [count, h, w, c], may be changed; not clipped yet */
+    double *eps;           /* [count, h, w, c], may be changed */
+} dm_guidance_step;
+
+/* Guides a run: called at each model evaluation, after classifier-free guidance and before x_0 is
+ * clipped. Where eps follows the clipped x_0 (rederive_eps), that comes last. Without a signal x_0
+ * cannot be derived from eps, and without noise eps cannot from x_0: it then stays as it is.
+ *
+ * Classifier guidance (Dhariwal and Nichol 2021, algorithm 2): eps -= noise grad log p(y | x) with
+ * the gradient at x, for betas, and rederive 2. Reconstruction guidance (Ho et al. 2022, eq. 7;
+ * Chung et al. 2023): x_0 -= weight grad |y - A x_0(x)|^2 and rederive 1; dm_unet_input_gradient
+ * carries that gradient through the network. Like all calls in the sampler's context it is
+ * refused here: share the network into a second context (dm_unet_share) and use that handle.
+ *
+ * An image is the same in any batch if what the callback does to it depends on that image alone.
+ * Non-zero stops the run with DM_ERROR_CALLBACK_FAILED. */
+typedef int32_t (*dm_guidance)(void *user, dm_guidance_step *step);
+
 /* The source of random numbers. */
 typedef int32_t dm_random;
 enum {
@@ -1153,6 +1205,8 @@ typedef struct dm_sampler_request {
     dm_sampler_callback progress; /* Default: NULL. */
     void *progress_user;
     void *padding;
+    dm_guidance guide; /* Default: NULL. */
+    void *guide_user;
 } dm_sampler_request;
 
 DM_API dm_status dm_sampler_options_init(dm_sampler_options *options, size_t size);
@@ -1160,6 +1214,7 @@ DM_API dm_status dm_sampler_progress_init(dm_sampler_progress *progress, size_t 
 DM_API dm_status dm_noise_request_init(dm_noise_request *request, size_t size);
 DM_API dm_status dm_denoiser_input_init(dm_denoiser_input *input, size_t size);
 DM_API dm_status dm_denoiser_init(dm_denoiser *denoiser, size_t size);
+DM_API dm_status dm_guidance_step_init(dm_guidance_step *step, size_t size);
 DM_API dm_status dm_sampler_request_init(dm_sampler_request *request, size_t size);
 /* Samples with `unet`. unet and schedule must outlive the sampler. Guidance with a network that was
  * trained here without label_dropout is reported through the log. */

@@ -69,7 +69,8 @@ int32_t dmi_graph_param(dmi_graph *graph, dmi_value *out, int32_t param) {
         if (graph->values[v].param == param)
             return dmi_fail(graph->host, DMI_ERROR_INTERNAL,
                             "graph: parameter '%s' is a value already", p->name);
-    int32_t status = add_value(graph, out, DMI_VALUE_PARAM, p->stored, !p->frozen);
+    bool needs_gradient = !p->frozen && !graph->only_inputs;
+    int32_t status = add_value(graph, out, DMI_VALUE_PARAM, p->stored, needs_gradient);
     if (!status) graph->values[*out].param = param;
     return status;
 }
@@ -125,7 +126,7 @@ static int32_t acquire_weights(dmi_graph *graph) {
 int32_t dmi_graph_plan(dmi_graph *graph, const dmi_value *outputs, int32_t output_count,
                        bool train) {
     if (graph->arena) return dmi_fail(graph->host, DMI_ERROR_WRONG_STATE, "graph: planned already");
-    if (train && !graph->params->gradient)
+    if (train && !graph->only_inputs && !graph->params->gradient)
         return dmi_fail(graph->host, DMI_ERROR_INTERNAL,
                         "graph: the parameters have no gradients to train with");
     graph->train = train;

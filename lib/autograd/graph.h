@@ -30,6 +30,9 @@ enum { DMI_INPUTS_MAX = 6 };
 typedef int32_t dmi_value;
 enum { DMI_NONE = -1 };
 
+/* Axes in which an image continues with its opposite border, as in a seamless texture. */
+enum { DMI_WRAP_NONE = 0, DMI_WRAP_COLUMNS = 1, DMI_WRAP_ROWS = 2 };
+
 /* The attributes of an operation that are not tensors. */
 typedef union dmi_attributes {
     struct {
@@ -37,6 +40,7 @@ typedef union dmi_attributes {
         int32_t stride;   /* 1 or 2 */
         int32_t pad;      /* zeros above and left; below and right as the output size requires */
         int32_t upsample; /* 1: x is first upsampled by 2, nearest neighbour, without a copy */
+        int32_t wrap;     /* DMI_WRAP_* added up: the axes padded with the opposite border */
     } conv;
     struct {
         int32_t kernel; /* 3, 5 or 7 */
@@ -84,8 +88,8 @@ typedef struct dmi_needs {
     size_t saved;          /* written by forward, read by backward: mean and rstd, log-sum-exp */
     size_t forward_work;   /* workspace, in use only while forward runs */
     size_t backward_work;  /* likewise for backward */
-    dmi_weight_key cached; /* inference only: computed from a parameter and valid until it changes
-                              (transformed weights); floats 0: nothing */
+    dmi_weight_key cached; /* where parameters are not trained: computed from one and valid until it
+                              changes (transformed weights); floats 0: nothing */
     bool caches_output; /* what `cached` holds is the output, which then has no memory of its own */
     uint32_t reads; /* bit i: backward reads the data of input i; DMI_READS_OUTPUT: its output */
     const struct dmi_conv_algorithm *algorithm; /* of a convolution */
@@ -186,6 +190,9 @@ typedef struct dmi_graph {
     float *arena; /* [arena_floats]; NULL until planned */
     size_t arena_floats;
     bool uses_blas; /* planned: some node does, so a run sets up BLAS (dmi_gemm_begin) */
+    /* Set by the caller before building: */
+    bool only_inputs; /* parameters have no gradients: backward computes those of inputs alone */
+    int32_t wrap;     /* DMI_WRAP_*, of the convolutions appended next whose kernel is above 1 */
     /* Set by the caller before a run: */
     bool add_to_params; /* backward adds to the parameters' gradients (gradient accumulation) */
     uint64_t dropout_seed, dropout_step; /* part of the address of the dropout masks */
@@ -198,8 +205,8 @@ void dmi_graph_destroy(dmi_graph *graph);
 
 /* An input, whose gradient backward computes if `needs_gradient`. */
 int32_t dmi_graph_input(dmi_graph *graph, dmi_value *out, dmi_shape shape, bool needs_gradient);
-/* Parameter `param` of graph->params as a value, with a gradient unless it is frozen; once: nodes
- * that share it use the same value. */
+/* Parameter `param` of graph->params as a value, with a gradient unless it is frozen or
+ * graph->only_inputs; once: nodes that share it use the same value. */
 int32_t dmi_graph_param(dmi_graph *graph, dmi_value *out, int32_t param);
 /* Appends a node; the functions of ops.h call this. */
 int32_t dmi_graph_append(dmi_graph *graph, dmi_value *out, const dmi_op *op,

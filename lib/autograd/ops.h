@@ -21,7 +21,7 @@ enum {
  * per_image [n, 1, 1, co]; the last three terms are optional. The kernel is 1, 3, 5 or 7. Where
  * `upsample`, x is first upsampled by 2, nearest neighbour, and h and w below are doubled. `pad`
  * zeros above and left; below and right as many as oh = ceil(h / stride), ow = ceil(w / stride)
- * require. */
+ * require. In the axes of graph->wrap, the pixels of the opposite border in place of zeros. */
 int32_t dmi_conv(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value weight, dmi_value bias,
                  dmi_value per_image, dmi_value residual, int32_t kernel, int32_t stride,
                  int32_t pad, bool upsample);

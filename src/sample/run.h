@@ -14,6 +14,7 @@ typedef struct dmi_run {
     const dmi_sampler_plan *plan;
     float *images;            /* [count, n], the result */
     uint64_t weights_version; /* of a held run: that of the network's parameters at its start */
+    int32_t wrap;             /* likewise its tiling */
     float *preview;           /* [count, n]: x_0 of finished batches for a held run, else NULL */
 
     /* The current batch. */
@@ -29,7 +30,13 @@ typedef struct dmi_run {
 } dmi_run;
 
 /* What may be wrong with an image after a stage. */
-enum { DMI_FAULT_NONE = 0, DMI_FAULT_OUTPUT = 1, DMI_FAULT_NOISE = 2, DMI_FAULT_IMAGE = 3 };
+enum {
+    DMI_FAULT_NONE = 0,
+    DMI_FAULT_OUTPUT = 1,
+    DMI_FAULT_NOISE = 2,
+    DMI_FAULT_IMAGE = 3,
+    DMI_FAULT_GUIDANCE = 4
+};
 
 /* request.c: a request of any version, checked. */
 dm_status dmi_request_read(const dm_sampler *sampler, dm_sampler_request *full,
@@ -75,7 +82,12 @@ dm_status dmi_run_request_noise(const dmi_run *run, float *noise);
  * guidance. */
 dm_status dmi_run_evaluate(const dmi_run *run, const dmi_stage *stage);
 
+/* guide.c: x_0 and eps of the batch as the request's guidance leaves them, x_0 not clipped. */
+dm_status dmi_run_guide(dmi_run *run, const dmi_stage *stage);
+
 /* stage.c */
 dm_status dmi_run_stage(dmi_run *run, const dmi_stage *stage);
+/* The error of the first image with a fault, or DM_OK. */
+dm_status dmi_run_first_fault(const dmi_run *run);
 
 #endif

@@ -73,7 +73,10 @@ static dm_status keep_run(dm_sampler *s, const dmi_run *prepared) {
         status = dmi_alloc_zero(host, &s->held->preview, (size_t)prepared->request.count,
                                 s->elements * sizeof(float), "sampler: previews of a held run");
     if (!status) status = begin(s->held);
-    if (!status && s->unet) s->held->weights_version = s->unet->weights->params.version;
+    if (!status && s->unet) {
+        s->held->weights_version = s->unet->weights->params.version;
+        s->held->wrap = s->unet->wrap;
+    }
     if (status) release_held(s);
     return status;
 }
@@ -96,8 +99,12 @@ static dm_status check_held(const dm_sampler *s) {
                     "sampler: no run is held; begin one with dm_sampler_start");
 }
 
-/* The run's bits are those of dm_sampler_run only if the weights stay. */
-static dm_status check_weights(const dm_sampler *s) {
+/* The run's bits are those of dm_sampler_run only if the network stays. */
+static dm_status check_network(const dm_sampler *s) {
+    if (s->unet && s->held->wrap != s->unet->wrap)
+        return dmi_fail(&s->context->host, DM_ERROR_WRONG_STATE,
+                        "sampler: the network's tiling has changed since dm_sampler_start; set it "
+                        "back, or end the held run with dm_sampler_finish");
     if (!s->unet || s->held->weights_version == s->unet->weights->params.version) return DM_OK;
     return dmi_fail(&s->context->host, DM_ERROR_WRONG_STATE,
                     "sampler: the network's weights have changed since dm_sampler_start; end the "
@@ -111,7 +118,7 @@ static dm_status step(dm_sampler *s, int32_t *steps_left) {
         return dmi_fail(&s->context->host, DM_ERROR_WRONG_STATE,
                         "sampler: the held run has no steps left; call dm_sampler_finish");
     status = dmi_sampler_reserve_model(s, s->held->size);
-    if (!status) status = check_weights(s);
+    if (!status) status = check_network(s);
     if (status == DM_ERROR_WRONG_STATE) return status;
     if (!status) status = dmi_run_step(s->held);
     if (status) {

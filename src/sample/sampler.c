@@ -20,6 +20,10 @@ dm_status dm_denoiser_input_init(dm_denoiser_input *input, size_t size) {
     return dmi_struct_init(&dmi_struct_denoiser_input, input, size);
 }
 
+dm_status dm_guidance_step_init(dm_guidance_step *step, size_t size) {
+    return dmi_struct_init(&dmi_struct_guidance_step, step, size);
+}
+
 dm_status dm_denoiser_init(dm_denoiser *denoiser, size_t size) {
     return dmi_struct_init(&dmi_struct_denoiser, denoiser, size);
 }

@@ -95,8 +95,9 @@ static void pad_batch(const dmi_run *run) {
 
 /* ---- after it ---- */
 
-/* x_0, clipped to [-1, 1] or by dynamic thresholding (Saharia et al. 2022, sec. 2.3): clipped to
- * the quantile of its absolute values, and divided by that. */
+/* x_0, from the model's output or from the guidance, clipped to [-1, 1] or by dynamic thresholding
+ * (Saharia et al. 2022, sec. 2.3): clipped to the quantile of its absolute values, and divided by
+ * that. */
 static void predict_x0(const stage_job *job, size_t i) {
     const dm_sampler *s = job->run->sampler;
     const dmi_sampler_buffers *b = &s->buffers;
@@ -105,8 +106,11 @@ static void predict_x0(const stage_job *job, size_t i) {
     size_t n = s->elements, at = i * n;
     bool thresholds = o->threshold > 0;
     double limit = o->clip && !thresholds ? 1 : INFINITY;
-    dmi_predict_x0(kernels, &job->coefficients, b->x_0 + at, b->x + at, b->prediction + at, limit,
-                   n);
+    if (job->run->request.guide)
+        kernels->solver_axpby_clamp(b->x_0 + at, 1, b->x_0 + at, 0, b->prediction + at, limit, n);
+    else
+        dmi_predict_x0(kernels, &job->coefficients, b->x_0 + at, b->x + at, b->prediction + at,
+                       limit, n);
     if (!thresholds) return;
     limit = kernels->solver_abs_quantile(b->quantile_scratch + at, b->x_0 + at, o->threshold, n);
     limit = limit < 1 ? 1 : limit > o->threshold_max ? o->threshold_max : limit;
@@ -141,8 +145,9 @@ static void update_task(void *data, int32_t task, int32_t worker) {
     b->faults[i] = DMI_FAULT_NOISE;
     if (noisy && !update_noise(job, i)) return;
     predict_x0(job, i);
-    dmi_predict_eps(kernels, &job->coefficients, b->eps + at, b->x + at, b->x_0 + at,
-                    b->prediction + at, n);
+    if (!run->request.guide || job->coefficients.eps_from_x0)
+        dmi_predict_eps(kernels, &job->coefficients, b->eps + at, b->x + at, b->x_0 + at,
+                        b->prediction + at, n);
     if (stage->has_corrector) apply_sum(run, i, &stage->corrector, b->x + at, NULL);
     if (stage->saves_x) memcpy(b->saved_x + at, b->x + at, n * sizeof *b->saved_x);
     apply_sum(run, i, &stage->update, b->x + at, noisy ? b->noise + at : NULL);
@@ -155,10 +160,11 @@ static void update_task(void *data, int32_t task, int32_t worker) {
     b->faults[i] = kernels->all_finite(b->x_f32 + at, n) ? DMI_FAULT_NONE : DMI_FAULT_IMAGE;
 }
 
-static dm_status first_fault(const dmi_run *run) {
+dm_status dmi_run_first_fault(const dmi_run *run) {
     static const char *const what[] = {[DMI_FAULT_OUTPUT] = "the model's output",
                                        [DMI_FAULT_NOISE] = "the noise",
-                                       [DMI_FAULT_IMAGE] = "the image"};
+                                       [DMI_FAULT_IMAGE] = "the image",
+                                       [DMI_FAULT_GUIDANCE] = "the guidance's x_0 or eps"};
     const dm_sampler *s = run->sampler;
     for (size_t i = 0; i < run->count; i++)
         if (s->buffers.faults[i] != DMI_FAULT_NONE)
@@ -181,12 +187,13 @@ dm_status dmi_run_stage(dmi_run *run, const dmi_stage *stage) {
         noisy && run->request.noise ? dmi_run_request_noise(run, s->buffers.noise) : DM_OK;
     if (status) return status;
     dmi_parallel(pool, (int32_t)run->count, input_task, &job);
-    status = first_fault(run);
+    status = dmi_run_first_fault(run);
     if (status) return status;
     pad_batch(run);
     status = dmi_run_evaluate(run, stage);
+    if (!status && run->request.guide) status = dmi_run_guide(run, stage);
     if (status) return status;
     dmi_parallel(pool, (int32_t)run->count, update_task, &job);
     run->history_count += stage->pushes_history;
-    return first_fault(run);
+    return dmi_run_first_fault(run);
 }

@@ -278,7 +278,8 @@ static dmi_value network(builder *u, const dmi_unet_graph *inputs) {
 static dm_status add_inputs(dmi_graph *graph, const dm_unet_options *o, dmi_unet_graph *out) {
     int32_t n = out->batch, h = o->height, w = o->width;
     dm_status status =
-        dmi_graph_input(graph, &out->x, dmi_shape_of(n, h, w, dmi_unet_channels_in(o)), false);
+        dmi_graph_input(graph, &out->x, dmi_shape_of(n, h, w, dmi_unet_channels_in(o)),
+                        graph->only_inputs);
     if (!status) status = dmi_graph_input(graph, &out->t, dmi_shape_of(n, 1, 1, 1), false);
     if (!status && o->classes)
         status = dmi_graph_input(graph, &out->labels, dmi_shape_of(n, 1, 1, 1), false);

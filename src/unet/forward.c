@@ -12,20 +12,30 @@ enum { COUNT_MAX = 65536 };
 
 /* ---- graphs ---- */
 
-dm_status dmi_unet_graph_create(dm_unet *unet, dmi_unet_graph *out, int32_t batch, bool train,
-                                int32_t recompute) {
+/* What a graph computes. */
+typedef enum purpose { FORWARD, TRAINING, INPUT_GRADIENT } purpose;
+
+static dm_status create_graph(dm_unet *unet, dmi_unet_graph *out, int32_t batch, purpose what,
+                              int32_t recompute) {
     dmi_graph *graph;
     memset(out, 0, sizeof *out);
     dm_status status = dmi_graph_create(&unet->context->host, &graph, unet->context->kernels,
                                         &unet->weights->params);
     if (status) return status;
     graph->recompute = recompute;
-    status = dmi_unet_build(graph, &unet->options, batch, train, out);
-    if (!status) status = dmi_graph_plan(graph, &out->output, 1, train);
+    graph->wrap = unet->wrap;
+    graph->only_inputs = what == INPUT_GRADIENT;
+    status = dmi_unet_build(graph, &unet->options, batch, what == TRAINING, out);
+    if (!status) status = dmi_graph_plan(graph, &out->output, 1, what != FORWARD);
     if (!status) return DM_OK;
     dmi_graph_destroy(graph);
     memset(out, 0, sizeof *out);
     return status;
+}
+
+dm_status dmi_unet_graph_create(dm_unet *unet, dmi_unet_graph *out, int32_t batch, bool train,
+                                int32_t recompute) {
+    return create_graph(unet, out, batch, train ? TRAINING : FORWARD, recompute);
 }
 
 void dmi_unet_graph_destroy(dmi_unet_graph *graph) {
@@ -63,6 +73,19 @@ dm_status dmi_unet_forward_graphs(dm_unet *unet, size_t count, size_t second) {
     return dmi_unet_graph_create(unet, &unet->second, (int32_t)second, false, DM_RECOMPUTE_NONE);
 }
 
+dm_status dmi_unet_gradient_graph(dm_unet *unet, dmi_unet_graph **out, size_t count) {
+    *out = &unet->gradient;
+    if (unet->gradient.batch == (int32_t)count) return DM_OK;
+    dmi_unet_graph_destroy(&unet->gradient);
+    return create_graph(unet, &unet->gradient, (int32_t)count, INPUT_GRADIENT, DM_RECOMPUTE_NONE);
+}
+
+void dmi_unet_drop_graphs(dm_unet *unet) {
+    dmi_unet_graph_destroy(&unet->second);
+    dmi_unet_graph_destroy(&unet->forward);
+    dmi_unet_graph_destroy(&unet->gradient);
+}
+
 /* ---- passes ---- */
 
 static void set_input(const dmi_unet_graph *graph, dmi_value value, const float *from) {
@@ -78,13 +101,7 @@ void dmi_unet_set_conditions(const dmi_unet_graph *graph, const float *image, co
     set_input(graph, graph->condition_vector, vector);
 }
 
-dm_status dmi_unet_forward(dm_unet *unet, float *output, const dmi_unet_pass *pass) {
-    dmi_unet_graph *f;
-    dm_status status = dmi_unet_forward_graph(unet, &f, pass->count);
-    if (!status)
-        status = dmi_unet_check_labels(&unet->context->host, "unet", pass->labels, pass->count,
-                                       dmi_unet_label_range(&unet->options));
-    if (status) return status;
+void dmi_unet_fill(const dm_unet *unet, const dmi_unet_graph *f, const dmi_unet_pass *pass) {
     float *t = dmi_graph_data(f->graph, f->t), *rows = dmi_graph_data(f->graph, f->labels);
     for (size_t i = 0; i < pass->count; i++) {
         t[i] = (float)pass->times[i * pass->time_stride];
@@ -94,6 +111,16 @@ dm_status dmi_unet_forward(dm_unet *unet, float *output, const dmi_unet_pass *pa
     }
     set_input(f, f->x, pass->x);
     dmi_unet_set_conditions(f, pass->condition_image, pass->condition_vector);
+}
+
+dm_status dmi_unet_forward(dm_unet *unet, float *output, const dmi_unet_pass *pass) {
+    dmi_unet_graph *f;
+    dm_status status = dmi_unet_forward_graph(unet, &f, pass->count);
+    if (!status)
+        status = dmi_unet_check_labels(&unet->context->host, "unet", pass->labels, pass->count,
+                                       dmi_unet_label_range(&unet->options));
+    if (status) return status;
+    dmi_unet_fill(unet, f, pass);
     dmi_graph_forward(f->graph);
     size_t n = dmi_shape_count(dmi_graph_shape(f->graph, f->output));
     memcpy(output, dmi_graph_data(f->graph, f->output), n * sizeof(float));
@@ -147,10 +174,12 @@ dm_status dmi_unet_check_labels(dmi_host *host, const char *owner, const int32_t
 
 /* ---- the public function ---- */
 
-static dm_status check_size(dmi_host *host, const char *name, uint64_t value, uint64_t want) {
+dm_status dmi_unet_check_size(const dm_unet *unet, const char *name, uint64_t value,
+                              uint64_t want) {
     if (value == want) return DM_OK;
-    return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH, "unet: '%s' is %llu; it must be %llu", name,
-                    (unsigned long long)value, (unsigned long long)want);
+    return dmi_fail(&unet->context->host, DM_ERROR_SHAPE_MISMATCH,
+                    "unet: '%s' is %llu; it must be %llu", name, (unsigned long long)value,
+                    (unsigned long long)want);
 }
 
 static dm_status check_input_time(const dm_unet *unet, const dm_unet_input *input, uint64_t i) {
@@ -174,47 +203,60 @@ static dm_status check_input_time(const dm_unet *unet, const dm_unet_input *inpu
     return DM_OK;
 }
 
-static dm_status check_input(const dm_unet *unet, const dm_unet_input *input, const float *output,
-                             size_t elements) {
+static dm_status check_input(const dm_unet *unet, const dm_unet_input *input) {
     dmi_host *host = &unet->context->host;
     const dm_unet_options *o = &unet->options;
-    if (!output || !input->x || !input->times)
+    if (!input->x || !input->times)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "unet: '%s' is NULL",
-                        !output     ? "output"
-                        : !input->x ? "x"
-                                    : "times");
+                        !input->x ? "x" : "times");
     if (input->count < 1 || input->count > COUNT_MAX)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                         "unet: 'count' is %llu; it must be from 1 to %d",
                         (unsigned long long)input->count, COUNT_MAX);
     uint64_t pixels = input->count * (uint64_t)o->height * (uint64_t)o->width;
-    dm_status status = check_size(host, "x_elements", input->x_elements,
-                                  pixels * (uint64_t)dmi_unet_channels_in(o));
-    if (!status) status = check_size(host, "time_count", input->time_count, input->count);
+    dm_status status = dmi_unet_check_size(unet, "x_elements", input->x_elements,
+                                           pixels * (uint64_t)dmi_unet_channels_in(o));
+    if (!status) status = dmi_unet_check_size(unet, "time_count", input->time_count, input->count);
+    if (!status)
+        status = dmi_unet_check_size(unet, "label_count", input->label_count,
+                                     input->labels ? input->count : 0);
     if (!status)
         status =
-            check_size(host, "label_count", input->label_count, input->labels ? input->count : 0);
+            dmi_unet_check_size(unet, "condition_image_elements", input->condition_image_elements,
+                                input->condition_image ? pixels * (uint64_t)o->condition_channels
+                                                       : 0);
     if (!status)
         status =
-            check_size(host, "elements", elements, pixels * (uint64_t)dmi_unet_channels_out(o));
-    if (!status)
-        status = check_size(host, "condition_image_elements", input->condition_image_elements,
-                            input->condition_image ? pixels * (uint64_t)o->condition_channels : 0);
-    if (!status)
-        status =
-            check_size(host, "condition_vector_elements", input->condition_vector_elements,
-                       input->condition_vector ? input->count * (uint64_t)o->condition_size : 0);
+            dmi_unet_check_size(unet, "condition_vector_elements", input->condition_vector_elements,
+                                input->condition_vector ? input->count * (uint64_t)o->condition_size
+                                                        : 0);
     for (uint64_t i = 0; !status && i < input->count; i++)
         status = check_input_time(unet, input, i);
     return status;
 }
+
+dm_status dmi_unet_read_input(const dm_unet *unet, dm_unet_input *full,
+                              const dm_unet_input *input) {
+    dmi_host *host = &unet->context->host;
+    if (!input) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "unet: 'input' is NULL");
+    dm_status status = dmi_struct_read_checked(host, &dmi_struct_unet_input, full, input);
+    return status ? status : check_input(unet, full);
+}
+
+uint64_t dmi_unet_outputs(const dm_unet *unet, uint64_t count) {
+    const dm_unet_options *o = &unet->options;
+    return count * (uint64_t)o->height * (uint64_t)o->width * (uint64_t)dmi_unet_channels_out(o);
+}
+
 static dm_status forward(dm_unet *unet, const dm_unet_input *input, float *output,
                          size_t elements) {
     dmi_host *host = &unet->context->host;
     dm_unet_input full;
-    if (!input) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "unet: 'input' is NULL");
-    dm_status status = dmi_struct_read_checked(host, &dmi_struct_unet_input, &full, input);
-    if (!status) status = check_input(unet, &full, output, elements);
+    if (!output) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "unet: 'output' is NULL");
+    dm_status status = dmi_unet_read_input(unet, &full, input);
+    if (!status)
+        status =
+            dmi_unet_check_size(unet, "elements", elements, dmi_unet_outputs(unet, full.count));
     if (status) return status;
     const dmi_unet_pass pass = {.count = (size_t)full.count,
                                 .x = full.x,

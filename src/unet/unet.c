@@ -104,8 +104,7 @@ void dmi_unet_free(dm_unet *unet) {
     if (!unet) return;
     dm_context *context = unet->context;
     dmi_host *host = &context->host;
-    dmi_unet_graph_destroy(&unet->forward);
-    dmi_unet_graph_destroy(&unet->second);
+    dmi_unet_drop_graphs(unet);
     if (unet->is_share) {
         dmi_unet_weights_unshare(unet->weights);
     } else {

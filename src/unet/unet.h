@@ -40,6 +40,8 @@ struct dm_unet {
     dmi_unet_graph forward;    /* of the last batch size that was run; graph is NULL before */
     dmi_unet_graph second;     /* of a second batch size, for samplers that alternate between two;
                                   graph is NULL if there is none */
+    dmi_unet_graph gradient;   /* of the last batch size of dm_unet_input_gradient; NULL before */
+    int32_t wrap;              /* DMI_WRAP_*, of graphs that are built from now on */
 };
 
 /* A network of checked options whose parameters are declared and not yet allocated. */
@@ -76,8 +78,21 @@ typedef struct dmi_unet_pass {
 } dmi_unet_pass;
 /* dm_unet_forward within a call of the context. output [count, h, w, channels_out] */
 dm_status dmi_unet_forward(dm_unet *unet, float *output, const dmi_unet_pass *pass);
+/* Copies the inputs of a pass to a graph for as many images. */
+void dmi_unet_fill(const dm_unet *unet, const dmi_unet_graph *graph, const dmi_unet_pass *pass);
 /* Writes the conditions to the graph's inputs, zeros for NULL. */
 void dmi_unet_set_conditions(const dmi_unet_graph *graph, const float *image, const float *vector);
+/* The graph for the gradient of the input of `count` images, 1 to 65536: without dropout, and
+ * without gradients of parameters. */
+dm_status dmi_unet_gradient_graph(dm_unet *unet, dmi_unet_graph **out, size_t count);
+/* Destroys the graphs that are kept for passes. */
+void dmi_unet_drop_graphs(dm_unet *unet);
+/* A caller's input of any version, checked but for its labels. */
+dm_status dmi_unet_read_input(const dm_unet *unet, dm_unet_input *full, const dm_unet_input *input);
+/* Floats of the outputs of `count` images. */
+uint64_t dmi_unet_outputs(const dm_unet *unet, uint64_t count);
+/* Refuses a size that is not `want`, by its name. */
+dm_status dmi_unet_check_size(const dm_unet *unet, const char *name, uint64_t value, uint64_t want);
 
 /* The labels that a network has: `minimum` to classes - 1; -1 is no class. */
 typedef struct dmi_label_range {

@@ -14,6 +14,7 @@ enum {
     UNIPC, /* custom timesteps */
     HEUN,  /* churn, Karras's grid */
     REPAINT,
+    CALLBACK, /* DDIM, guided by a callback */
     KINDS
 };
 
@@ -22,7 +23,7 @@ static const double times[4] = {19, 11.5, 6, 1};
 static dm_sampler_options options_of(int32_t kind) {
     static const dm_solver solvers[KINDS] = {DM_SOLVER_DDIM, DM_SOLVER_DPMPP, DM_SOLVER_DDPM,
                                              DM_SOLVER_PNDM, DM_SOLVER_UNIPC, DM_SOLVER_HEUN,
-                                             DM_SOLVER_DDIM};
+                                             DM_SOLVER_DDIM, DM_SOLVER_DDIM};
     dm_sampler_options o;
     dm_sampler_options_init(&o, sizeof o);
     o.solver = solvers[kind];
@@ -92,6 +93,13 @@ static int32_t on_progress(void *user, const dm_sampler_progress *progress) {
     return progress->step > 1000;
 }
 
+static int32_t guide(void *user, dm_guidance_step *step) {
+    (void)user;
+    for (uint64_t i = 0; i < step->elements; i++) step->x_0[i] *= 0.5;
+    step->rederive = 1;
+    return 0;
+}
+
 static dm_sampler_request request_of(world *w) {
     dm_sampler_request r;
     dm_sampler_request_init(&r, sizeof r);
@@ -99,6 +107,7 @@ static dm_sampler_request request_of(world *w) {
     r.labels = w->labels;
     r.seed = 4;
     r.progress = on_progress;
+    if (w->variant == CALLBACK) r.guide = guide;
     if (w->variant == REPAINT) {
         r.image_elements = COUNT * ELEMENTS;
         r.image = w->images;
@@ -162,6 +171,7 @@ const alloc_case cases_sampler[] = {
     {"sampler_run, unipc", make_sampler, run, UNIPC, CASE_KEEPS},
     {"sampler_run, heun", make_sampler, run, HEUN, CASE_KEEPS},
     {"sampler_run, repaint", make_sampler, run, REPAINT, CASE_KEEPS},
+    {"sampler_run, guided by a callback", make_sampler, run, CALLBACK, CASE_KEEPS},
     {"sampler_start", make_sampler, start, REPAINT, CASE_KEEPS},
     {"sampler_step", make_sampler, steps, DDIM, CASE_KEEPS},
     {"sampler_step, guided", make_sampler, steps, GUIDED, CASE_KEEPS},

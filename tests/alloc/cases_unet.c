@@ -120,6 +120,25 @@ static dm_status forward(world *w) {
     return CALL(dm_unet_forward, w->unet, &in, (float *)(void *)w->output, in.count * ELEMENTS);
 }
 
+static dm_status input_gradient(world *w) {
+    dm_unet_input in;
+    dm_unet_input_init(&in, sizeof in);
+    in.count = in.time_count = in.label_count = (uint64_t)w->variant;
+    in.x_elements = in.count * ELEMENTS;
+    in.x = w->images;
+    in.times = w->times;
+    in.labels = w->labels;
+    w->output_size = in.count * ELEMENTS * sizeof(float);
+    return CALL(dm_unet_input_gradient, w->unet, &in, w->noise, in.count * ELEMENTS, NULL,
+                (float *)(void *)w->output, in.count * ELEMENTS);
+}
+
+/* A tiled pass: convolutions have workspaces of their own. */
+static dm_status tiled(world *w) {
+    const dm_status status = CALL(dm_unet_set_tiling, w->unet, 1, 1);
+    return status ? status : input_gradient(w);
+}
+
 /* Plans for another number of images exist. */
 static void after_forward(world *w) {
     const int32_t count = w->variant;
@@ -175,5 +194,9 @@ const alloc_case cases_unet[] = {
     {"unet_forward", world_add_unet, forward, 3, CASE_KEEPS},
     {"unet_forward, another count", after_forward, forward, 3, CASE_KEEPS},
     {"unet_forward, share", make_share, forward, 2, CASE_KEEPS},
+    {"unet_input_gradient", world_add_unet, input_gradient, 2, CASE_KEEPS},
+    {"unet_input_gradient, after a forward pass", after_forward, input_gradient, 2, CASE_KEEPS},
+    {"unet_input_gradient, share", make_share, input_gradient, 2, CASE_KEEPS},
+    {"unet_set_tiling", after_forward, tiled, 2, CASE_KEEPS},
     {"unet_evaluate", prepare_evaluate, evaluate, 0, CASE_KEEPS},
     {NULL, NULL, NULL, 0, 0}};

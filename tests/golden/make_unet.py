@@ -4,8 +4,9 @@ and of the CIFAR-10 network of Ho et al. (2020), computed by PyTorch in double p
 
 For a case: parameters are formula.weight() by their names; x_t is fill("<case>/x"), the gradient of the output
 fill("<case>/dy"), both [n, h, w, c]. Stored are "<case>/y" and "<case>/dx" in full, the parameters' gradients in full as
-"<case>/<name>" or, for the large network, as digests "<case>/digest" [tensors, 10] in the order of the network. The cases
-are also in test_unet_torch.c.
+"<case>/<name>" or, for the large network, as digests "<case>/digest" [tensors, 10] in the order of the network. With tiling
+they are "<case>/horizontal y", "<case>/horizontal dx" and likewise vertical and both. The cases are also in
+test_unet_torch.c.
 """
 import numpy as np
 import torch
@@ -44,12 +45,14 @@ CASES = {
              T[:4], [4, 1, 1, 0]),
 }
 
+TILINGS = {"horizontal": (1, 0), "vertical": (0, 1), "both": (1, 1)}
+
 LARGE = {"ddpm_cifar10": (u.ddpm_cifar10(), [731.0, 12.0], None)}
 
 
-def run(case, options, timesteps, labels):
+def run(case, options, timesteps, labels, tiling=(0, 0)):
     """The network, with gradients, its output and the gradient of its input, both [n, h, w, c]."""
-    model = u.make(options)
+    model = u.tile(u.make(options), *tiling)
     n = len(timesteps)
     x = torch.from_numpy(formula.fill(f"{case}/x", (n, options.height, options.width, options.in_channels))).double()
     x.requires_grad_()
@@ -70,6 +73,9 @@ def main():
         results[f"{case}/y"], results[f"{case}/dx"] = rounded(y), rounded(dx)
         for name, p in model.named_parameters():
             results[f"{case}/{name}"] = rounded(p.grad)
+        for name, tiling in TILINGS.items():
+            _, y, dx = run(case, *arguments, tiling)
+            results[f"{case}/{name} y"], results[f"{case}/{name} dx"] = rounded(y), rounded(dx)
         print(case, sum(p.numel() for p in model.parameters()), "parameters, output's mean square", (y ** 2).mean().item())
     for case, arguments in LARGE.items():
         model, y, dx = run(case, *arguments)

@@ -20,7 +20,8 @@ static const double large_gradient_bound = 6e-5;
 
 typedef struct unet_case {
     const char *name;
-    dm_unet_options options; /* members that are 0 here are so in the network too */
+    dm_unet_options options; /* of the first members, up to down_resample, those that are 0 here are
+                                so in the network too; the others have their defaults */
     int32_t count;
     float timesteps[4];
     const int32_t *labels;
@@ -174,11 +175,8 @@ static void set_weights(fixture *f) {
 
 static void begin(fixture *f, const unet_case *c, int32_t isa) {
     *f = (fixture){.c = c};
-    dm_unet_options options;
-    ck_assert_int_eq(dm_unet_options_init(&options, sizeof options), DM_OK);
-    /* Later members have cases of their own, in test_diffusers_torch.c. */
-    memcpy(&options.height, &c->options.height,
-           offsetof(dm_unet_options, down_resample) - offsetof(dm_unet_options, height));
+    dm_unet_options options = c->options;
+    options.struct_size = offsetof(dm_unet_options, down_resample);
     require(f, dm_context_create(&f->context, NULL, NULL, 0));
     f->context->kernels = dmi_kernels_for(isa);
     require(f, dm_unet_create(&f->unet, f->context, &options, 1));
@@ -220,6 +218,37 @@ static void check_output(fixture *f) {
         check(f, "output", test_error(output, f->want, f->out), output_bound);
     }
     free(output);
+}
+
+/* Output and gradient of the input through the public calls, for all tilings and none. */
+static void check_public_gradient(fixture *f, const char *tiling) {
+    char y[32], dx[32];
+    double times[4];
+    dm_unet_input input;
+    snprintf(y, sizeof y, "%s%sy", tiling, *tiling ? " " : "");
+    snprintf(dx, sizeof dx, "%s%sdx", tiling, *tiling ? " " : "");
+    float *want_y = golden_read(f->file, f->c->name, y, f->out),
+          *want_dx = golden_read(f->file, f->c->name, dx, f->in), *got_y = golden_floats(f->out),
+          *got_dx = golden_floats(f->in);
+    require(f, dm_unet_input_init(&input, sizeof input));
+    for (int32_t i = 0; i < f->c->count; i++) times[i] = f->c->timesteps[i];
+    input.count = input.time_count = (uint64_t)f->c->count;
+    input.x_elements = f->in;
+    input.x = f->x;
+    input.times = times;
+    input.labels = f->c->labels;
+    input.label_count = input.labels ? input.count : 0;
+    require(f, dm_unet_set_tiling(f->unet, !strcmp(tiling, "horizontal") || !strcmp(tiling, "both"),
+                                  !strcmp(tiling, "vertical") || !strcmp(tiling, "both")));
+    for (int32_t run = 0; run < 2; run++) {
+        require(f, dm_unet_input_gradient(f->unet, &input, f->dy, f->out, got_y, got_dx, f->in));
+        check(f, y, test_error(got_y, want_y, f->out), output_bound);
+        check(f, dx, test_error(got_dx, want_dx, f->in), gradient_bound);
+    }
+    free(got_dx);
+    free(got_y);
+    free(want_dx);
+    free(want_y);
 }
 
 static void check_input_gradient(const fixture *f, const dmi_unet_graph *g) {
@@ -318,6 +347,18 @@ START_TEST(small_networks) {
 }
 END_TEST
 
+/* dm_unet_input_gradient, with and without dm_unet_set_tiling. */
+START_TEST(input_gradients) {
+    static const char *const tilings[] = {"", "horizontal", "vertical", "both", ""};
+    for (int32_t isa = DMI_ISA_BASE; isa <= dmi_cpu_isa(); isa++) {
+        fixture f;
+        begin(&f, &cases[_i], isa);
+        for (int k = 0; k < 5; k++) check_public_gradient(&f, tilings[k]);
+        end(&f);
+    }
+}
+END_TEST
+
 /* Gradients of two passes added up are twice those of one. */
 START_TEST(accumulation) {
     fixture f;
@@ -404,6 +445,7 @@ Suite *test_unet_torch_suite(void) {
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, cifar10_tensors);
     tcase_add_loop_test(tcase, small_networks, 0, count);
+    tcase_add_loop_test(tcase, input_gradients, 0, count);
     tcase_add_loop_test(tcase, accumulation, 0, count);
     tcase_add_test(tcase, cifar10_network);
     suite_add_tcase(suite, tcase);

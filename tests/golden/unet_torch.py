@@ -55,6 +55,25 @@ def norm(o, channels):
     return nn.GroupNorm(o.norm_groups, channels, eps=float(torch.tensor(o.norm_eps, dtype=torch.float32)))
 
 
+def pad(x, before, after, tiling):
+    """Pixels around x: of the opposite border in the axes of tiling (horizontal, vertical), zero in the others."""
+    modes = ["circular" if wraps else "constant" for wraps in tiling]
+    x = F.pad(x, (before, after, 0, 0), mode=modes[0])
+    return F.pad(x, (0, 0, before, after), mode=modes[1])
+
+
+def tile(model, horizontal, vertical):
+    """As dm_unet_set_tiling."""
+    tiling = (horizontal, vertical)
+    for module in model.modules():
+        if isinstance(module, Sampler):
+            module.tiling = tiling
+        if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3) and module.padding == (1, 1):
+            module.padding = (0, 0)
+            module.register_forward_pre_hook(lambda _, inputs: (pad(inputs[0], 1, 1, tiling),))
+    return model
+
+
 class TimeEmbedding(nn.Module):
     def __init__(self, inputs, channels):
         super().__init__()
@@ -114,6 +133,8 @@ class Attention(nn.Module):
 class Sampler(nn.Module):
     """Half or double the size, then or while a 3x3 convolution."""
 
+    tiling = (0, 0)
+
     def __init__(self, channels, up, padding=PAD_ALL):
         super().__init__()
         self.up, self.padding = up, padding
@@ -123,7 +144,7 @@ class Sampler(nn.Module):
         if self.up:
             x = F.interpolate(x, scale_factor=2.0, mode="nearest")
         elif self.padding == PAD_BOTTOM_RIGHT:
-            x = F.pad(x, (0, 1, 0, 1))
+            x = pad(x, 0, 1, self.tiling)
         return self.conv(x)
 
 

@@ -58,6 +58,7 @@ typedef struct test_op {
     int32_t n, h, w, c;
     int32_t c2;                       /* channels of a second tensor beside the first */
     int32_t out, kernel, stride, pad; /* convolution; linear and embedding: out */
+    int32_t wrap;                     /* of a convolution, DMI_WRAP_* */
     int32_t groups;                   /* groups; heads of attention; rows of a table */
     bool upsample, bias, residual;
     bool modulation;    /* per_image of a convolution, scale_shift of a norm */

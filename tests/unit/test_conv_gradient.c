@@ -15,14 +15,18 @@ static void build(test_net *net) {
     dmi_value bias = op->bias ? test_net_param(net, dmi_shape_of(1, 1, 1, op->out), 1) : DMI_NONE;
     dmi_value per_image = op->modulation ? test_net_input(net, 1, 1, op->out, 1) : DMI_NONE;
     dmi_value residual = op->residual ? test_net_input(net, oh, ow, op->out, 1) : DMI_NONE;
+    net->graph->wrap = op->wrap;
     int32_t status = dmi_conv(net->graph, &net->output, x, weight, bias, per_image, residual,
                               op->kernel, op->stride, op->pad, op->upsample);
     ck_assert_msg(status == DMI_OK, "%s: %s", op->name, net->host->error);
 }
 
-/* Pixel (h, w) of x as the kernel reads it: doubled where upsampled, zero outside. */
+/* Pixel (h, w) of x as the kernel reads it: doubled where upsampled; outside, zero or that of the
+ * opposite border. */
 static const double *pixel(const test_op *op, const double *x, int32_t n, int32_t h, int32_t w) {
-    int32_t factor = op->upsample ? 2 : 1;
+    int32_t factor = op->upsample ? 2 : 1, height = op->h * factor, width = op->w * factor;
+    if (op->wrap & DMI_WRAP_ROWS) h = (h + 4 * height) % height;
+    if (op->wrap & DMI_WRAP_COLUMNS) w = (w + 4 * width) % width;
     if (h < 0 || w < 0 || h >= op->h * factor || w >= op->w * factor) return NULL;
     return x + (((size_t)n * (size_t)op->h + (size_t)(h / factor)) * (size_t)op->w +
                 (size_t)(w / factor)) *
@@ -57,6 +61,23 @@ static void reference(const test_net *net, double *const *v, double *y) {
 #define CONV .build = build, .reference = reference, .bound = 1e-5
 /* clang-format off */
 static const test_op cases[] = {
+    {.name = "3x3, wrapped", CONV, .n = 2, .h = 6, .w = 7, .c = 17, .out = 18, .kernel = 3,
+     .stride = 1, .pad = 1, .wrap = DMI_WRAP_ROWS | DMI_WRAP_COLUMNS, .bias = true,
+     .modulation = true, .residual = true, .samples = 30},
+    {.name = "3x3, columns wrapped", CONV, .n = 2, .h = 5, .w = 4, .c = 5, .out = 6, .kernel = 3,
+     .stride = 1, .pad = 1, .wrap = DMI_WRAP_COLUMNS, .bias = true, .samples = 60},
+    {.name = "3x3, rows wrapped", CONV, .n = 2, .h = 5, .w = 4, .c = 5, .out = 6, .kernel = 3,
+     .stride = 1, .pad = 1, .wrap = DMI_WRAP_ROWS, .bias = true, .samples = 60},
+    {.name = "3x3 of one pixel, wrapped", CONV, .n = 2, .h = 1, .w = 1, .c = 16, .out = 16,
+     .kernel = 3, .stride = 1, .pad = 1, .wrap = DMI_WRAP_ROWS | DMI_WRAP_COLUMNS, .samples = 60},
+    {.name = "3x3 after upsampling, wrapped", CONV, .n = 2, .h = 3, .w = 5, .c = 16, .out = 17,
+     .kernel = 3, .stride = 1, .pad = 1, .wrap = DMI_WRAP_ROWS | DMI_WRAP_COLUMNS,
+     .upsample = true, .bias = true, .samples = 20},
+    {.name = "3x3, stride 2, wrapped", CONV, .n = 2, .h = 8, .w = 6, .c = 5, .out = 4, .kernel = 3,
+     .stride = 2, .pad = 1, .wrap = DMI_WRAP_ROWS | DMI_WRAP_COLUMNS, .bias = true, .samples = 60},
+    {.name = "3x3, stride 2, wrapped below and right", CONV, .n = 2, .h = 8, .w = 7, .c = 5,
+     .out = 4, .kernel = 3, .stride = 2, .pad = 0, .wrap = DMI_WRAP_ROWS | DMI_WRAP_COLUMNS,
+     .bias = true, .samples = 60},
     {.name = "3x3", CONV, .n = 2, .h = 6, .w = 7, .c = 5, .out = 6, .kernel = 3, .stride = 1,
      .pad = 1, .bias = true,
      .samples = 60},

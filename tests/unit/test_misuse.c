@@ -64,6 +64,8 @@ static void forbid_unet(objects *o) {
     FORBID(o, dm_unet_get_tensor(unet, "conv_out.bias", values, TRAINING_CHANNELS));
     FORBID(o, dm_unet_set_tensor(unet, "conv_out.bias", values, TRAINING_CHANNELS, shape, 1));
     FORBID(o, dm_unet_forward(unet, &input, values, TRAINING_CHANNELS));
+    FORBID(o, dm_unet_input_gradient(unet, &input, values, 1, NULL, values, 1));
+    FORBID(o, dm_unet_set_tiling(unet, 0, 0));
     FORBID(o, dm_unet_save(unet, NULL, "file"));
     FORBID(o, dm_unet_save_memory(unet, NULL, NULL, 0, &size));
     dm_unet_destroy(unet); /* does nothing */
@@ -164,16 +166,21 @@ static int32_t after_sampling(void *user, const dm_sampler_progress *progress) {
     return called(user);
 }
 
+static int32_t guide(void *user, dm_guidance_step *step) {
+    (void)step;
+    return called(user);
+}
+
 /* ---- each callback ---- */
 
-enum { TRAINING, READING, GETTING, SAMPLING, KINDS };
+enum { TRAINING, READING, GETTING, SAMPLING, GUIDING, KINDS };
 
 static void begin(objects *o, int kind) {
     training_setup setup = training_default();
     dm_sampler_options options;
     *o = (objects){0};
     setup.options.batch_size = 2;
-    setup.dataset = kind == TRAINING || kind == SAMPLING;
+    setup.dataset = kind != READING && kind != GETTING;
     training_prepare(&o->t, &setup);
     if (!setup.dataset)
         training_require(&o->t, dataset_from_callback(&o->t.dataset, o->t.context, read_image, o,
@@ -182,7 +189,7 @@ static void begin(objects *o, int kind) {
     if (kind == TRAINING || kind == READING)
         training_require(&o->t, dm_trainer_create(&o->t.trainer, o->t.unet, o->t.schedule,
                                                   o->t.dataset, &setup.options));
-    if (kind != SAMPLING) return;
+    if (kind != SAMPLING && kind != GUIDING) return;
     training_require(&o->t, dm_sampler_options_init(&options, sizeof options));
     options.steps = 2;
     training_require(&o->t, dm_sampler_create(&o->sampler, o->t.unet, o->t.schedule, &options));
@@ -198,8 +205,9 @@ static dm_status run(objects *o, int kind) {
     if (kind == GETTING)
         return dm_dataset_get_image(o->t.dataset, 3, pixels, TRAINING_ELEMENTS, NULL);
     dm_sampler_request_init(&r, sizeof r);
-    r.progress = after_sampling;
-    r.progress_user = o;
+    if (kind == GUIDING) r.guide = guide;
+    else r.progress = after_sampling;
+    r.progress_user = r.guide_user = o;
     return dm_sampler_run(o->sampler, &r, image, TRAINING_ELEMENTS);
 }
 
@@ -224,7 +232,8 @@ END_TEST
 
 /* Without a reason each callback has its own status. */
 static const dm_status plain_status[KINDS] = {DM_ERROR_CANCELLED, DM_ERROR_CALLBACK_FAILED,
-                                              DM_ERROR_CALLBACK_FAILED, DM_ERROR_CANCELLED};
+                                              DM_ERROR_CALLBACK_FAILED, DM_ERROR_CANCELLED,
+                                              DM_ERROR_CALLBACK_FAILED};
 
 START_TEST(callbacks_give_reasons) {
     objects o;
@@ -251,7 +260,7 @@ START_TEST(callbacks_give_reasons) {
     o.reason = "changed my mind";
     training_expect(&o.t, run(&o, _i), DM_ERROR_CALLBACK_FAILED, "changed my mind");
     o.reason = NULL;
-    if (_i == GETTING || _i == SAMPLING)
+    if (_i == GETTING || _i == SAMPLING || _i == GUIDING)
         training_expect(&o.t, run(&o, _i), plain_status[_i], "returned -1");
     ck_assert_ptr_null(strstr(dm_context_error(o.t.context), "no reason"));
     ck_assert_int_eq(o.wrong, 0);

@@ -66,6 +66,8 @@ static const dmi_member request_members[] = {
     FIELD(progress, "Called after each step, or NULL."),
     FIELD(progress_user, "First argument of progress."),
     PADDING(padding),
+    FIELD(guide, "Changes x_0 and eps at each model evaluation, or NULL."),
+    FIELD(guide_user, "First argument of guide."),
 };
 #define members request_members
 DMI_STRUCT(dmi_struct_sampler_request, "dm_sampler_request", "sampler");

@@ -57,6 +57,27 @@ DMI_STRUCT(dmi_struct_denoiser_input, "dm_denoiser_input", "denoiser");
 #undef members
 #undef STRUCT
 
+#define STRUCT dm_guidance_step
+static const dmi_member guidance_members[] = {
+    SIZE_MEMBER,
+    NUMBER(rederive, "0", 0, 2, TRANSIENT, "1: eps from x_0; 2: x_0 from eps; 0: neither."),
+    FIELD(first, "First image of the request."),
+    FIELD(count, "Images."),
+    FIELD(elements, "Elements of x, x_0 and eps."),
+    FIELD(timestep, "Fractional timestep, 0 to T-1."),
+    FIELD(time, "Time input of the network."),
+    FIELD(signal, "x = signal x_0 + noise eps."),
+    FIELD(noise, "x = signal x_0 + noise eps."),
+    FIELD(x, "Noisy images [count, h, w, c]."),
+    FIELD(labels, "Labels [count], or NULL."),
+    POINTER(x_0, "Predicted images [count, h, w, c], may be changed."),
+    POINTER(eps, "Predicted noise [count, h, w, c], may be changed."),
+};
+#define members guidance_members
+DMI_STRUCT(dmi_struct_guidance_step, "dm_guidance_step", "sampler");
+#undef members
+#undef STRUCT
+
 #define STRUCT dm_denoiser
 static const dmi_member denoiser_members[] = {
     SIZE_MEMBER,

@@ -65,6 +65,12 @@ enum { TRANSIENT = DMI_TRANSIENT, SAVED = DMI_SAVED, SAVED_IF_SET = DMI_SAVED_IF
 /* Pointers, functions, outputs and padding: neither default nor range. */
 #define FIELD(m, help)                                                                             \
     { DMI_PLACE_OF(m), NULL, 0, 0, NULL, TRANSIENT, help }
+/* A pointer to numbers that are not const, which FIELD takes for an array. */
+#define POINTER(m, help)                                                                           \
+    {                                                                                              \
+#m, DM_TYPE_POINTER, offsetof(STRUCT, m), 1, sizeof(void *), NULL, 0, 0, NULL, TRANSIENT,  \
+            help                                                                                   \
+    }
 #define SIZE_MEMBER FIELD(struct_size, "Size of the struct in bytes.")
 #define PADDING(m) FIELD(m, "Must be 0.")
 
