@@ -1158,7 +1158,7 @@ typedef struct dm_guidance_step {
  * cannot be derived from eps, and without noise eps cannot from x_0: it then stays as it is.
  *
  * Classifier guidance (Dhariwal and Nichol 2021, algorithm 2): eps -= noise grad log p(y | x) with
- * the gradient at x, for betas, and rederive 2. Reconstruction guidance (Ho et al. 2022, eq. 7;
+ * the gradient at x, and rederive 2. Reconstruction guidance (Ho et al. 2022, eq. 7;
  * Chung et al. 2023): x_0 -= weight grad |y - A x_0(x)|^2 and rederive 1; dm_unet_input_gradient
  * carries that gradient through the network. Like all calls in the sampler's context it is
  * refused here: share the network into a second context (dm_unet_share) and use that handle.

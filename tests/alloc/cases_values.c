@@ -81,6 +81,7 @@ static dm_status inits(world *w) {
     INIT(noise_request);
     INIT(denoiser_input);
     INIT(denoiser);
+    INIT(guidance_step);
     INIT(sampler_request);
     INIT(evaluation_options);
     INIT(evaluation);

@@ -184,6 +184,22 @@ printed '^0 steps left'
 run whole $sample --model "$whole" --seed 0 --count 4 --steps 20 --out "$out/in-one.png"
 cmp "$out/steps.png" "$out/in-one.png" || fail "step_loop and sample differ"
 
+# ---- guidance by callback ----
+
+# Even of a network that has hardly learned anything, guidance changes the number as it should.
+# improves NAME COMPARISON: of the last two numbers that a program prints.
+improves() {
+    run "$1" "$build/$1" "$whole" "$out/$1.png"
+    is_png "$out/$1.png"
+    awk '/without guidance/ { split($0, n, ": "); split(n[2], v, " "); a = v[1]; b = v[4]; found = 1 }
+        END { exit !(found && a '"$2"' b) }' "$log" || fail "$1 does not improve: $(cat "$log")"
+}
+improves guided_classifier '<'
+improves guided_reconstruction '>'
+if "$build/guided_reconstruction" "$edm" "$out/bad.png" >/dev/null 2>&1; then
+    fail "guided_reconstruction takes an EDM network"
+fi
+
 # ---- help and errors ----
 
 for program in demo train_cifar10 sample distance evaluate; do
