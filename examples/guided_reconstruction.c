@@ -40,7 +40,7 @@ static void factors(int32_t prediction, const dm_guidance_step *s, double *of_x,
     if (prediction == DM_PREDICT_FLOW) *of_x = 1 / sum, *of_output = -s->noise / sum;
 }
 
-/* Called at each model evaluation: x_0 -= weight signal (dx_0 / dx)^T (A x_0 - y), and eps
+/* Called at each model evaluation: x_0 -= weight signal v, v = (dx_0 / dx)^T (A x_0 - y), and eps
  * follows. A residual that is constant in each block is A^T of itself but for a factor. */
 static int32_t guide(void *user, dm_guidance_step *step) {
     const problem *p = user;
