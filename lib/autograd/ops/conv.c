@@ -14,8 +14,8 @@
 enum { X, WEIGHT, BIAS, PER_IMAGE, RESIDUAL, X2, INPUTS };
 
 /* The convolution of one of the inputs, X or X2, to the output y. */
-static dmi_conv_shape unwrapped_shape(const dmi_graph *graph, const dmi_node *node, int32_t input,
-                                      dmi_shape y) {
+static dmi_conv_shape shape_of(const dmi_graph *graph, const dmi_node *node, int32_t input,
+                               dmi_shape y) {
     dmi_shape x = dmi_input_shape(graph, node, input);
     return (dmi_conv_shape){.n = x.n,
                             .ih = x.h,
@@ -28,18 +28,6 @@ static dmi_conv_shape unwrapped_shape(const dmi_graph *graph, const dmi_node *no
                             .stride = node->attr.conv.stride,
                             .pad = node->attr.conv.pad,
                             .upsample = node->attr.conv.upsample != 0};
-}
-
-/* The same as its algorithm sees it: where the input wraps, that of a copy with its borders. */
-static dmi_conv_shape shape_of(const dmi_graph *graph, const dmi_node *node, int32_t input,
-                               dmi_shape y) {
-    dmi_conv_shape s = unwrapped_shape(graph, node, input, y);
-    return node->attr.conv.wrap ? dmi_wrapped_shape(&s) : s;
-}
-
-/* Floats of that copy, or of its gradient; 0 where there is none. */
-static size_t wrapped_floats(const dmi_node *node, const dmi_conv_shape *s) {
-    return node->attr.conv.wrap ? dmi_align_floats(dmi_wrapped_floats(s)) : 0;
 }
 
 static int32_t check_attributes(const dmi_graph *graph, const dmi_node *node) {
@@ -75,11 +63,8 @@ static int32_t input_shape(const dmi_graph *graph, const dmi_node *node, dmi_sha
                             (int)x->c, (int)c2);
         x->c += c2;
     }
-    int32_t border = node->attr.conv.wrap ? 2 * k : 0;
-    if (x->h > INT32_MAX / 2 || x->w > INT32_MAX / 2 ||
-        x->h + border > INT32_MAX / 8 / (x->w + border) ||
-        (size_t)x->c * (size_t)(k * k) > INT32_MAX ||
-        x->n > INT32_MAX / (4 * (x->h + border) * (x->w + border)))
+    if (x->h > INT32_MAX / 8 / x->w || (size_t)x->c * (size_t)(k * k) > INT32_MAX ||
+        x->n > INT32_MAX / (4 * x->h * x->w))
         return dmi_fail(host, DMI_ERROR_LIMIT_EXCEEDED,
                         "conv: %d x %d x %d pixels of %d channels are too many", (int)x->n,
                         (int)x->h, (int)x->w, (int)x->c);
@@ -122,12 +107,11 @@ static void conv_needs(const dmi_graph *graph, const dmi_node *node, bool train,
                                          .layout = graph->kernels,
                                          .floats = prepared};
     else needs->forward_work += prepared;
-    needs->forward_work += wrapped_floats(node, &s);
     if (train) {
         size_t work = algorithm->backward_work(graph->kernels, &s, threads);
+        if (node->attr.conv.wrap) work = dmi_max_size(work, dmi_wrap_floats(&s));
         needs->backward_work =
-            dmi_max_size(work + wrapped_floats(node, &s),
-                         dmi_image_sums_floats(dmi_graph_shape(graph, node->output)));
+            dmi_max_size(work, dmi_image_sums_floats(dmi_graph_shape(graph, node->output)));
         if (node->inputs[X2] != DMI_NONE) {
             s = shape_of(graph, node, X2, dmi_graph_shape(graph, node->output));
             work = algorithm->backward_work(graph->kernels, &s, threads);
@@ -163,24 +147,11 @@ static void forward_second(const dmi_graph *graph, const dmi_node *node,
                        weight, NULL, &epilogue, dmi_forward_work(graph, node));
 }
 
-/* Input X [n, ih, iw, ci] with its wrapped borders, which is made in *work, or as it is. *work then
- * begins after the copy. */
-static const float *wrapped_input(const dmi_graph *graph, const dmi_node *node, const float *x,
-                                  float **work) {
-    if (!node->attr.conv.wrap) return x;
-    dmi_conv_shape s = unwrapped_shape(graph, node, X, dmi_graph_shape(graph, node->output)),
-                   wrapped = dmi_wrapped_shape(&s);
-    float *copy = *work;
-    *work += wrapped_floats(node, &wrapped);
-    dmi_wrap(graph, &s, node->attr.conv.wrap, copy, x);
-    return copy;
-}
-
 static void conv_forward(dmi_graph *graph, dmi_node *node) {
     dmi_conv_shape s = shape_of(graph, node, X, dmi_graph_shape(graph, node->output));
     const dmi_conv_algorithm *algorithm = node->needs.algorithm;
     size_t prepared_floats = dmi_align_floats(dmi_prepared_floats(algorithm, graph->kernels, &s));
-    const float *weight = dmi_input(graph, node, WEIGHT), *x = dmi_input(graph, node, X);
+    const float *weight = dmi_input(graph, node, WEIGHT);
     float *work = dmi_forward_work(graph, node), *prepared = NULL;
     bool transformed = false;
     if (node->cached) {
@@ -199,12 +170,14 @@ static void conv_forward(dmi_graph *graph, dmi_node *node) {
     if (transformed)
         dmi_span_part(graph, node, algorithm->name, "weights", 0,
                       floats_of(graph, node->inputs[WEIGHT]) + prepared_floats);
-    x = wrapped_input(graph, node, x, &work);
     dmi_epilogue epilogue = {.bias = dmi_input(graph, node, BIAS),
                              .per_image = dmi_input(graph, node, PER_IMAGE),
                              .residual = dmi_input(graph, node, RESIDUAL)};
-    algorithm->forward(graph, &s, dmi_graph_data(graph, node->output), x, weight, prepared,
-                       &epilogue, work);
+    algorithm->forward(graph, &s, dmi_graph_data(graph, node->output), dmi_input(graph, node, X),
+                       weight, prepared, &epilogue, work);
+    if (node->attr.conv.wrap)
+        dmi_wrap_forward(graph, &s, node->attr.conv.wrap, dmi_graph_data(graph, node->output),
+                         dmi_input(graph, node, X), weight);
     if (node->inputs[X2] != DMI_NONE) forward_second(graph, node, algorithm);
     size_t floats = floats_of(graph, node->inputs[X]) + floats_of(graph, node->inputs[X2]) +
                     floats_of(graph, node->output) + floats_of(graph, node->inputs[RESIDUAL]);
@@ -240,18 +213,6 @@ static void copy_task(void *data, int32_t task, int32_t worker) {
     job->kernels->copy_rows(job->to + at, c, job->dy + at, c, rows, c, job->add);
 }
 
-/* The gradient of input X where it wraps: that of the copy with borders, which are then added to
- * the pixels that they were copied from. */
-static void wrapped_data(dmi_graph *graph, dmi_node *node, const dmi_conv_algorithm *algorithm,
-                         float *dx, const float *weight) {
-    dmi_conv_shape s = unwrapped_shape(graph, node, X, dmi_graph_shape(graph, node->output)),
-                   wrapped = dmi_wrapped_shape(&s);
-    float *copy = dmi_backward_work(graph, node);
-    algorithm->backward_data(graph, &wrapped, copy, dmi_graph_gradient(graph, node->output), weight,
-                             false, copy + wrapped_floats(node, &wrapped));
-    dmi_unwrap(graph, &s, node->attr.conv.wrap, dx, copy, node->accumulates[X]);
-}
-
 /* The gradients of one of the inputs, X or X2, and of its rows of the weights, from `row` on. */
 static void backward_side(dmi_graph *graph, dmi_node *node, const dmi_conv_algorithm *algorithm,
                           int32_t input, int32_t row) {
@@ -259,19 +220,20 @@ static void backward_side(dmi_graph *graph, dmi_node *node, const dmi_conv_algor
     const float *dy = dmi_graph_gradient(graph, node->output);
     float *work = dmi_backward_work(graph, node), *dx = dmi_input_gradient(graph, node, input);
     float *dweight = dmi_input_gradient(graph, node, WEIGHT);
+    int32_t wrap = node->attr.conv.wrap;
     size_t at = (size_t)row * (size_t)s.co,
            floats = floats_of(graph, node->inputs[input]) + floats_of(graph, node->output);
     double flop = 2.0 * (double)floats_of(graph, node->output) * s.kernel * s.kernel * s.ci;
     if (dweight) {
-        float *rest = work;
-        const float *x = wrapped_input(graph, node, dmi_input(graph, node, input), &rest);
-        algorithm->backward_weight(graph, &s, dweight + at, x, dy, node->accumulates[WEIGHT], rest);
+        algorithm->backward_weight(graph, &s, dweight + at, dmi_input(graph, node, input), dy,
+                                   node->accumulates[WEIGHT], work);
+        if (wrap) dmi_wrap_weight(graph, &s, wrap, dweight + at, dmi_input(graph, node, input), dy);
         dmi_span_part(graph, node, algorithm->name, "backward weight", flop, floats);
     }
     if (dx) {
-        const float *weight = dmi_input(graph, node, WEIGHT) + at;
-        if (node->attr.conv.wrap) wrapped_data(graph, node, algorithm, dx, weight);
-        else algorithm->backward_data(graph, &s, dx, dy, weight, node->accumulates[input], work);
+        algorithm->backward_data(graph, &s, dx, dy, dmi_input(graph, node, WEIGHT) + at,
+                                 node->accumulates[input], work);
+        if (wrap) dmi_wrap_data(graph, &s, wrap, dx, dy, dmi_input(graph, node, WEIGHT) + at, work);
         dmi_span_part(graph, node, algorithm->name, "backward data", flop,
                       floats +
                           (node->accumulates[input] ? floats_of(graph, node->inputs[input]) : 0));
