@@ -54,6 +54,9 @@ void dmi_system_close(int descriptor);
 void dmi_system_remove_dead(const char *path);
 void dmi_system_remove(const char *path);
 
+/* True also where the folder is there already. */
+bool dmi_system_make_folder(const char *path);
+
 /* Follows links. */
 bool dmi_system_file_info(const char *path, dmi_file_info *info);
 bool dmi_system_descriptor_info(int descriptor, dmi_file_info *info);

@@ -149,6 +149,15 @@ void dmi_system_remove_dead(const char *path) {
 
 void dmi_system_remove(const char *path) { unlink(path); }
 
+bool dmi_system_make_folder(const char *path) {
+    dmi_file_info info;
+    if (mkdir(path, 0777) == 0) return true;
+    const int error = errno;
+    if (error == EEXIST && dmi_system_file_info(path, &info) && info.folder) return true;
+    errno = error;
+    return false;
+}
+
 /* ---- what a file is ---- */
 
 static void fill_info(const struct stat *about, dmi_file_info *info) {

@@ -153,6 +153,17 @@ void dmi_system_remove(const char *path) {
 /* Fails where a process has the file open. */
 void dmi_system_remove_dead(const char *path) { dmi_system_remove(path); }
 
+bool dmi_system_make_folder(const char *path) {
+    wchar_t wide[PATH_CAPACITY];
+    dmi_file_info info;
+    if (!widen(path, wide)) return false;
+    if (CreateDirectoryW(wide, NULL)) return true;
+    const int error = last_errno();
+    if (dmi_system_file_info(path, &info) && info.folder) return true;
+    errno = error;
+    return false;
+}
+
 /* ---- what a file is ---- */
 
 bool dmi_system_file_info(const char *path, dmi_file_info *info) {

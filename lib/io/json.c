@@ -3,7 +3,10 @@
  * host's back, accept more than JSON, or need quadratic time for nested arrays. */
 #include "io/json.h"
 
+#include <math.h>
 #include <string.h>
+
+#include "base/number.h"
 
 /* Returns false; the first error stays. */
 static bool fail(dmi_json *json, const char *error) {
@@ -195,6 +198,8 @@ bool dmi_json_string(dmi_json *json, const char **out) {
 
 /* ---- numbers, words, any value ---- */
 
+enum { NUMBER_MAX = 100 }; /* characters of a number that is read as a double */
+
 static bool pass_digits(dmi_json *json) {
     const size_t start = json->at;
     while (current(json) >= '0' && current(json) <= '9') json->at++;
@@ -239,12 +244,55 @@ bool dmi_json_integer(dmi_json *json, int64_t *out) {
     return true;
 }
 
-static bool pass_word(dmi_json *json, const char *word) {
+static bool follows_word(const dmi_json *json, const char *word) {
     const size_t length = strlen(word);
-    if (json->length - json->at < length || memcmp(json->text + json->at, word, length) != 0)
-        return fail(json, "a value is expected");
-    json->at += length;
+    return json->length - json->at >= length && !memcmp(json->text + json->at, word, length);
+}
+
+static bool pass_word(dmi_json *json, const char *word) {
+    if (!follows_word(json, word)) return fail(json, "a value is expected");
+    json->at += strlen(word);
     return true;
+}
+
+bool dmi_json_double(dmi_json *json, double *out) {
+    bool whole;
+    char copy[NUMBER_MAX + 1];
+    const char *end;
+    if (json->error) return false;
+    skip_blanks(json);
+    const size_t start = json->at;
+    if (!pass_number(json, &whole)) return false;
+    const size_t length = json->at - start;
+    if (length > NUMBER_MAX) return fail(json, "a number has too many digits");
+    memcpy(copy, json->text + start, length);
+    copy[length] = 0;
+    return dmi_parse_double(copy, &end, out) || fail(json, "a number is too large");
+}
+
+bool dmi_json_bool(dmi_json *json, bool *out) {
+    const char c = dmi_json_peek(json);
+    if (c != 't' && c != 'f') return fail(json, "true or false is expected");
+    *out = c == 't';
+    return pass_word(json, *out ? "true" : "false");
+}
+
+bool dmi_json_null(dmi_json *json) {
+    return dmi_json_peek(json) == 'n' ? pass_word(json, "null") : fail(json, "null is expected");
+}
+
+bool dmi_json_not_finite(dmi_json *json, double *out) {
+    static const char *const words[] = {"Infinity", "-Infinity", "NaN"};
+    static const double values[] = {INFINITY, -INFINITY, NAN};
+    if (json->error) return false;
+    skip_blanks(json);
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        if (!follows_word(json, words[i])) continue;
+        json->at += strlen(words[i]);
+        *out = values[i];
+        return true;
+    }
+    return false;
 }
 
 static bool skip_scalar(dmi_json *json) {

@@ -41,6 +41,15 @@ bool dmi_json_element(dmi_json *json);
 bool dmi_json_string(dmi_json *json, const char **out);
 /* A number without fraction and exponent, from -INT64_MAX to INT64_MAX. */
 bool dmi_json_integer(dmi_json *json, int64_t *out);
+/* Any number as the nearest double; one that is too large for it, or has more than 100 characters,
+ * is an error. */
+bool dmi_json_double(dmi_json *json, double *out);
+/* true or false. */
+bool dmi_json_bool(dmi_json *json, bool *out);
+bool dmi_json_null(dmi_json *json);
+/* Passes Infinity, -Infinity or NaN, which Python writes although JSON has none. False: another
+ * value follows, which is still to be read. */
+bool dmi_json_not_finite(dmi_json *json, double *out);
 /* Any value; its grammar is checked. */
 bool dmi_json_skip(dmi_json *json);
 

@@ -1,20 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* Numbers and members of structs as text, exact and independent of the host's locale: integers in
- * decimal, doubles as %.17g, floats as %.9g, arrays separated by commas. */
+/* Members of structs as text, exact and independent of the host's locale: integers in decimal,
+ * doubles as %.17g, floats as %.9g, arrays separated by commas. */
 #ifndef DM_SRC_CORE_TEXT_H
 #define DM_SRC_CORE_TEXT_H
 
+#include "base/number.h"
 #include "core/structs.h"
 
-/* The longest number has 24 characters, an array at most 32 entries. */
-enum { DMI_NUMBER_SIZE = 32, DMI_TEXT_SIZE = 32 * DMI_NUMBER_SIZE };
-
-/* `digits` significant ones: 17 are exact for a double, 9 for a float. Returns the characters
- * written without the final 0; 0 if they do not fit or the value is not finite. */
-size_t dmi_format_double(char *out, size_t size, double value, int digits);
-/* A decimal number at the start of text, without blanks before it; *end is what follows. False: it
- * is none, or too large for a double, and neither is set. Refuses inf, nan and hexadecimal. */
-bool dmi_parse_double(const char *text, const char **end, double *value);
+/* An array has at most 32 entries. */
+enum { DMI_TEXT_SIZE = 32 * DMI_NUMBER_SIZE };
 
 /* A member of a struct as text. With `shortest`, doubles have as few digits as read back the same,
  * and enumerations appear by name. False: a value cannot be written, or the member is a pointer. */

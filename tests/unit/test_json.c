@@ -2,6 +2,8 @@
 /* The JSON reader: what it accepts, what it refuses and where, and decoded strings. */
 #include "io/json.h"
 
+#include <math.h>
+
 #include "support/support.h"
 
 enum { TEXT_MAX = 256 };
@@ -187,6 +189,79 @@ START_TEST(integers) {
 }
 END_TEST
 
+START_TEST(doubles) {
+    static const struct {
+        const char *text;
+        bool good;
+        double want;
+    } cases[] = {
+        {"0", true, 0},
+        {"-0.0", true, -0.0},
+        {"1e-05", true, 1e-5},
+        {"0.1", true, 0.1},
+        {" -12.5E+1", true, -125},
+        {"2.2250738585072014e-308", true, 0x1p-1022},
+        {"1.7976931348623157e308", true, 0x1.fffffffffffffp1023},
+        {"9007199254740993", true, 9007199254740992},
+        {"1e309", false, 0},
+        {"-1e999", false, 0},
+        {"01", true, 0}, /* the number ends after its zero */
+        {".5", false, 0},
+        {"1.", false, 0},
+        {"\"1\"", false, 0},
+        {"true", false, 0},
+        {"Infinity", false, 0},
+        {"", false, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char text[TEXT_MAX];
+        double got = -1;
+        dmi_json json;
+        strcpy(text, cases[i].text);
+        dmi_json_begin(&json, text, strlen(text));
+        ck_assert_msg(dmi_json_double(&json, &got) == cases[i].good, "%s", text);
+        if (cases[i].good) ck_assert_msg(got == cases[i].want, "%s is %g", text, got);
+        else ck_assert_ptr_nonnull(json.error);
+    }
+    /* 100 characters are read, 101 are not. */
+    for (size_t length = 100; length <= 101; length++) {
+        char text[TEXT_MAX];
+        double got;
+        dmi_json json;
+        memset(text, '3', length);
+        text[1] = '.';
+        dmi_json_begin(&json, text, length);
+        ck_assert_int_eq(dmi_json_double(&json, &got), length == 100);
+        if (length == 100) ck_assert(got == 10.0 / 3);
+    }
+}
+END_TEST
+
+START_TEST(words) {
+    char text[] = "[true, false ,null,-Infinity,Infinity, NaN,-1,trux]";
+    dmi_json json;
+    bool value = false;
+    double number = 0;
+    dmi_json_begin(&json, text, strlen(text));
+    ck_assert(dmi_json_array(&json) && dmi_json_element(&json));
+    ck_assert(dmi_json_bool(&json, &value) && value && dmi_json_element(&json));
+    ck_assert(dmi_json_bool(&json, &value) && !value && dmi_json_element(&json));
+    ck_assert(!dmi_json_not_finite(&json, &number));
+    ck_assert(dmi_json_null(&json) && dmi_json_element(&json));
+    ck_assert(dmi_json_not_finite(&json, &number) && isinf(number) && number < 0);
+    ck_assert(dmi_json_element(&json) && dmi_json_not_finite(&json, &number) && number > 1e308);
+    ck_assert(dmi_json_element(&json) && dmi_json_not_finite(&json, &number) && isnan(number));
+    ck_assert(dmi_json_element(&json) && !dmi_json_not_finite(&json, &number));
+    ck_assert(dmi_json_double(&json, &number) && number == -1 && dmi_json_element(&json));
+    ck_assert(!dmi_json_bool(&json, &value));
+    ck_assert(!dmi_json_null(&json) && !dmi_json_not_finite(&json, &number));
+    char other[] = "0";
+    dmi_json_begin(&json, other, 1);
+    ck_assert(!dmi_json_null(&json));
+    ck_assert_str_eq(json.error, "null is expected");
+}
+END_TEST
+
 /* Members and elements in their order; values of other kinds are skipped. */
 START_TEST(members) {
     char text[] = " {\"a\" : [1, 2,3 ], \"b\":{}, \"c\":[[],{\"x\":[true]}], \"d\":\"e\"} ";
@@ -275,6 +350,8 @@ Suite *test_json_suite(void) {
     tcase_add_test(tests, grammar);
     tcase_add_test(tests, strings);
     tcase_add_test(tests, integers);
+    tcase_add_test(tests, doubles);
+    tcase_add_test(tests, words);
     tcase_add_test(tests, members);
     tcase_add_test(tests, errors_stay);
     tcase_add_test(tests, depth);
