@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Networks of diffusers' UNet2DModel, of random configurations: outputs, gradients of the input and
- * of every parameter against PyTorch in double precision (make_diffusers.py). */
+ * of every parameter against PyTorch in double precision (make_unet2d.py). */
 #include "base/cpu.h"
 #include "diffusion.h"
 #include "golden/golden.h"
@@ -76,7 +76,7 @@ static void begin(fixture *f, int32_t number, int32_t isa) {
     snprintf(f->name, sizeof f->name, "case%02d", (int)number);
     ck_assert_int_eq(dm_context_create(&f->context, NULL, NULL, 0), DM_OK);
     f->context->kernels = dmi_kernels_for(isa);
-    f->file = golden_open(&f->context->host, "diffusers.safetensors");
+    f->file = golden_open(&f->context->host, "unet2d.safetensors");
     read_options(f);
     require(f, dm_unet_create(&f->unet, f->context, &f->options, 1));
     set_weights(f);
@@ -187,10 +187,10 @@ START_TEST(random_networks) {
 }
 END_TEST
 
-Suite *test_diffusers_torch_suite(void);
-Suite *test_diffusers_torch_suite(void) {
-    Suite *suite = suite_create("diffusers_torch");
-    TCase *tcase = tcase_create("diffusers_torch");
+Suite *test_unet2d_torch_suite(void);
+Suite *test_unet2d_torch_suite(void) {
+    Suite *suite = suite_create("unet2d_torch");
+    TCase *tcase = tcase_create("unet2d_torch");
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, random_networks, 0, CASES);
     suite_add_tcase(suite, tcase);

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""data/diffusers.safetensors: outputs and gradients of small UNet2DModel of diffusers, in double precision, rounded to
+"""data/unet2d.safetensors: outputs and gradients of small UNet2DModel of diffusers, in double precision, rounded to
 float once.
 
 Configurations are random, of tests/diffusers/configs.py; between them they use every kind of level, activation, time
@@ -70,7 +70,7 @@ def main():
         metadata[f"{case}/options"] = "\n".join(f"{k} {v}" for k, v in configs.options_of(c).items())
         metadata[f"{case}/config"] = json.dumps({"_class_name": "UNet2DModel", **c})
         print(case, c["down_block_types"], c["up_block_types"], "mean square", (y ** 2).mean().item())
-    save_file(results, "tests/golden/data/diffusers.safetensors", metadata)
+    save_file(results, "tests/golden/data/unet2d.safetensors", metadata)
 
 
 if __name__ == "__main__":
