@@ -581,18 +581,28 @@ typedef struct dm_unet_input {
     const float *condition_vector; /* [count, condition_size]; NULL: zeros */
 } dm_unet_input;
 
+/* What a file of diffusers may leave open. */
+typedef struct dm_diffusers_options {
+    uint32_t struct_size;
+    int32_t height, width;    /* 1 to 4096; 0: sample_size of config.json. Default: 0. */
+    dm_prediction prediction; /* of the network; DM_PREDICT_ANY: that of the pipeline's scheduler,
+                                 or DM_PREDICT_EPS without one. Default: DM_PREDICT_ANY. */
+} dm_diffusers_options;
+
 DM_API dm_status dm_unet_options_init(dm_unet_options *options, size_t size);
 /* The defaults with the preset's changes. */
 DM_API dm_status dm_unet_options_preset(dm_unet_options *options, size_t size, dm_preset preset);
 DM_API dm_status dm_tensor_info_init(dm_tensor_info *info, size_t size);
 DM_API dm_status dm_unet_input_init(dm_unet_input *input, size_t size);
+DM_API dm_status dm_diffusers_options_init(dm_diffusers_options *options, size_t size);
 /* A network with DDPM's initialisation drawn from `seed`: weights uniform in +-sqrt(6 / (fan_in +
  * fan_out)), biases 0, and 1e-5 times that for the last layer of a block, an attention or the
  * network. */
 DM_API dm_status dm_unet_create(dm_unet **out, dm_context *context, const dm_unet_options *options,
                                 uint64_t seed);
-/* From a safetensors file of dm_unet_save or dm_trainer_save, or from its `size` bytes. Fails with
- * DM_ERROR_NOT_FOUND, DM_ERROR_IO, DM_ERROR_BAD_FORMAT, DM_ERROR_UNSUPPORTED_VERSION,
+/* From a safetensors file of dm_unet_save or dm_trainer_save, or from its `size` bytes. `path` may
+ * also be what dm_unet_load_diffusers reads, with its default options; `weights` is then ignored.
+ * Fails with DM_ERROR_NOT_FOUND, DM_ERROR_IO, DM_ERROR_BAD_FORMAT, DM_ERROR_UNSUPPORTED_VERSION,
  * DM_ERROR_CHECKSUM where metadata or weights are damaged, DM_ERROR_NOT_FINITE where a weight is
  * infinite or NaN, DM_ERROR_SHAPE_MISMATCH where the tensors are not those of the options,
  * DM_ERROR_UNSUPPORTED where they are neither float32, float16 nor bfloat16. */
@@ -600,6 +610,14 @@ DM_API dm_status dm_unet_load(dm_unet **out, dm_context *context, const char *pa
                               dm_weights weights);
 DM_API dm_status dm_unet_load_memory(dm_unet **out, dm_context *context, const void *bytes,
                                      size_t size, dm_weights weights);
+/* A network of diffusers' UNet2DModel, with the tensors in float32, float16 or bfloat16. `path` is
+ * the folder of a pipeline (with model_index.json), that of a model (config.json beside
+ * diffusion_pytorch_model.safetensors or its index of shards), or a safetensors file with
+ * config.json beside it. `options` may be NULL. Has the errors of dm_unet_load; what cannot be
+ * expressed is DM_ERROR_UNSUPPORTED with its key and value. Labels of such a network are required
+ * where it has classes, since its table has no row for none. */
+DM_API dm_status dm_unet_load_diffusers(dm_unet **out, dm_context *context, const char *path,
+                                        const dm_diffusers_options *options);
 /* A second handle, in another context or the same, on the weights of `unet`, so that several
  * threads sample from one copy, each in a context of its own. Weights, and copies of them that
  * convolutions use, count once, in the first owner's memory limit; activations count in each

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Networks in safetensors files: tensors under their names, options as metadata. */
 #include <stdio.h>
+#include <string.h>
 
 #include "core/metadata.h"
 #include "diffusion/schedule.h"
+#include "io/path.h"
+#include "unet/diffusers.h"
 #include "unet/options.h"
 #include "unet/unet.h"
 
@@ -171,15 +174,39 @@ static dm_status check_load(dmi_host *host, dm_unet **out, const void *source, c
                     (int)weights, DM_EMA_MAX - 1);
 }
 
+/* Whether a file without this library's metadata is one of diffusers: its config.json is beside
+ * it. */
+static dm_status is_diffusers(dmi_host *host, const dmi_safetensors *file, const char *path,
+                              bool *is) {
+    char *config;
+    const char *format = dmi_safetensors_metadata(file, "format");
+    *is = false;
+    if (format && !strncmp(format, "libdiffusion.", strlen("libdiffusion."))) return DM_OK;
+    dm_status status = dmi_path_beside(host, &config, path, "config.json");
+    if (status) return status;
+    *is = dmi_path_is_file(config);
+    dmi_free(host, config);
+    return DM_OK;
+}
+
+static dm_status load_diffusers(dm_unet **out, dm_context *context, const char *path) {
+    dm_diffusers_options options;
+    dmi_struct_defaults(&dmi_struct_diffusers_options, &options);
+    return dmi_diffusers_load(out, context, path, &options);
+}
+
 static dm_status load(dm_unet **out, dm_context *context, const char *path, dm_weights weights) {
     dmi_host *host = &context->host;
     dmi_safetensors *file;
+    bool foreign = false;
     dm_status status = check_load(host, out, path, "path", weights);
+    if (!status && dmi_path_is_folder(path)) return load_diffusers(out, context, path);
     if (!status) status = dmi_safetensors_open(host, &file, path);
     if (status) return status;
-    status = read_network(out, context, file, weights);
+    status = is_diffusers(host, file, path, &foreign);
+    if (!status && !foreign) status = read_network(out, context, file, weights);
     dmi_safetensors_close(host, file);
-    return status;
+    return status || !foreign ? status : load_diffusers(out, context, path);
 }
 
 dm_status dm_unet_load(dm_unet **out, dm_context *context, const char *path, dm_weights weights) {

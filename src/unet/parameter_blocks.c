@@ -87,9 +87,8 @@ dm_status dmi_unet_check_block(dmi_host *host, const dmi_safetensors *file, cons
 
 /* ---- values ---- */
 
-/* Refuses values [count] of a tensor; `subject` begins the text. */
-static dm_status check_finite(const dm_unet *unet, const char *subject, const char *name,
-                              const float *values, size_t count) {
+dm_status dmi_unet_check_tensor(const dm_unet *unet, const char *subject, const char *name,
+                                const float *values, size_t count) {
     size_t i = 0;
     if (unet->context->kernels->all_finite(values, count)) return DM_OK;
     while (i < count && isfinite(values[i])) i++;
@@ -107,7 +106,7 @@ dm_status dmi_unet_check_finite(const dm_unet *unet, const char *owner, const ch
     for (int32_t i = 0; !status && i < params->count; i++) {
         const dmi_param *p = &params->items[i];
         snprintf(name, sizeof name, "%s%s", prefix, p->name);
-        status = check_finite(unet, owner, name, block + p->offset, p->count);
+        status = dmi_unet_check_tensor(unet, owner, name, block + p->offset, p->count);
     }
     if (!status) return DM_OK;
     return dmi_fail(&unet->context->host, status, "%.400s; it was not saved",
@@ -129,7 +128,7 @@ static dm_status read_param(dmi_host *host, const dmi_safetensors *file, const d
     const char *from = dmi_safetensors_from(file);
     dm_status status =
         dmi_safetensors_read_floats(host, file, dmi_safetensors_find(file, name), values);
-    if (!status) status = check_finite(unet, from, name, values, count);
+    if (!status) status = dmi_unet_check_tensor(unet, from, name, values, count);
     if (status || !not_negative) return status;
     return check_not_negative(host, from, name, values, count);
 }

@@ -123,6 +123,9 @@ dm_status dmi_unet_write_block(dmi_host *host, dmi_safetensors_writer *writer, c
  * (DM_ERROR_BAD_FORMAT). */
 dm_status dmi_unet_read_block(dmi_host *host, const dmi_safetensors *file, const dm_unet *unet,
                               const char *prefix, float *block, bool not_negative);
+/* Refuses values [count] of a tensor of which one is infinite or NaN; `subject` begins the text. */
+dm_status dmi_unet_check_tensor(const dm_unet *unet, const char *subject, const char *name,
+                                const float *values, size_t count);
 /* Refuses a block with an infinite value or NaN before it is saved; `owner` begins the text. */
 dm_status dmi_unet_check_finite(const dm_unet *unet, const char *owner, const char *prefix,
                                 const float *block);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The members of dm_unet_options, dm_tensor_info and dm_unet_input. In arrays with an entry for
- * each level 0 stands for entries past `levels`; the network refuses it within them. */
+/* The members of dm_unet_options, dm_tensor_info, dm_unet_input and dm_diffusers_options. In arrays
+ * with an entry for each level 0 stands for entries past `levels`; the network refuses it within
+ * them. */
 #include "core/tables/table.h"
 
 /* clang-format off */
@@ -100,4 +101,17 @@ static const dmi_member input_members[] = {
 };
 #define members input_members
 DMI_STRUCT(dmi_struct_unet_input, "dm_unet_input", "unet");
+#undef members
+#undef STRUCT
+
+#define STRUCT dm_diffusers_options
+static const dmi_member diffusers_members[] = {
+    SIZE_MEMBER,
+    NUMBER(height, "0", 0, 4096, TRANSIENT, "Height in pixels; 0: the file's sample_size."),
+    NUMBER(width, "0", 0, 4096, TRANSIENT, "Width in pixels; 0: the file's sample_size."),
+    ENUM(prediction, dm_prediction, "any", TRANSIENT,
+        "What the output represents; any: as the scheduler says."),
+};
+#define members diffusers_members
+DMI_STRUCT(dmi_struct_diffusers_options, "dm_diffusers_options", "diffusers");
 /* clang-format on */
