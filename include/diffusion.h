@@ -553,6 +553,14 @@ enum {
 };
 enum { DM_EMA_MAX = 4 };
 
+/* How a file holds weights, which are float32 in memory. */
+typedef int32_t dm_precision;
+enum {
+    DM_PRECISION_F32 = 0, /* as they are */
+    DM_PRECISION_F16 = 1, /* IEEE 754 binary16: half the size, 11 significant bits, to 65504 */
+    DM_PRECISION_BF16 = 2 /* bfloat16: half the size, 8 significant bits, the range of float32 */
+};
+
 typedef struct dm_tensor_info {
     uint32_t struct_size;
     int32_t rank;     /* 1 to 4 */
@@ -635,6 +643,14 @@ DM_API dm_status dm_unet_save(const dm_unet *unet, const dm_schedule *schedule, 
  * `capacity` is too small, nothing is written and the status is DM_ERROR_SHAPE_MISMATCH. */
 DM_API dm_status dm_unet_save_memory(const dm_unet *unet, const dm_schedule *schedule, void *buffer,
                                      size_t capacity, size_t *size);
+/* The same files with the weights rounded to a precision, to the nearest, half to even. One that
+ * would become infinite is refused (DM_ERROR_NOT_FINITE) with its tensor and element. Checksums are
+ * those of the bytes written. */
+DM_API dm_status dm_unet_save_as(const dm_unet *unet, const dm_schedule *schedule, const char *path,
+                                 dm_precision precision);
+DM_API dm_status dm_unet_save_memory_as(const dm_unet *unet, const dm_schedule *schedule,
+                                        void *buffer, size_t capacity, size_t *size,
+                                        dm_precision precision);
 DM_API dm_context *dm_unet_context(const dm_unet *unet);
 DM_API dm_status dm_unet_get_options(const dm_unet *unet, dm_unet_options *options, size_t size);
 DM_API uint64_t dm_unet_parameter_count(const dm_unet *unet);

@@ -62,7 +62,15 @@ typedef struct dmi_safetensors_writer dmi_safetensors_writer;
 int32_t dmi_safetensors_begin(dmi_host *host, dmi_safetensors_writer **out);
 int32_t dmi_safetensors_add_metadata(dmi_host *host, dmi_safetensors_writer *writer,
                                      const char *key, const char *value);
-/* Adds a tensor of dtype F32. When it is written, `fill` writes its `count` floats in order into
+/* The dtype of tensors that are added from now on. Numbers of 16 bits are rounded to the nearest,
+ * half to even; writing fails with DMI_ERROR_NOT_FINITE where a finite one is too large for it. */
+typedef enum dmi_safetensors_type {
+    DMI_SAFETENSORS_F32,
+    DMI_SAFETENSORS_F16,
+    DMI_SAFETENSORS_BF16
+} dmi_safetensors_type;
+void dmi_safetensors_set_type(dmi_safetensors_writer *writer, dmi_safetensors_type type);
+/* Adds a tensor. When it is written, `fill` writes its `count` floats in order into
  * `out`, from `values` in the layout `layout`; both pointers are only passed on, and must stay
  * valid until the file is written. */
 typedef void (*dmi_safetensors_fill)(const void *layout, const float *values, float *out,

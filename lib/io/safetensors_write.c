@@ -2,9 +2,11 @@
 /* safetensors, writing. The same names and values give the same bytes, in a file and in memory. The
  * header is composed twice: before the tensors are written for its size, and after them with their
  * checksums. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/half.h"
 #include "base/math.h"
 #include "io/file.h"
 #include "io/json.h"
@@ -17,6 +19,7 @@ enum { DATA_ALIGNMENT = 64 };
 
 typedef struct tensor {
     size_t name; /* offset in `texts` */
+    dmi_safetensors_type type;
     int32_t rank;
     int64_t shape[DMI_SAFETENSORS_RANK_MAX];
     size_t begin, end; /* bytes, of the data */
@@ -40,11 +43,20 @@ struct dmi_safetensors_writer {
     uint32_t *name_sums; /* of the names of tensors, which finds a name that is taken */
     size_t count, capacity, sum_capacity;
     size_t data_size; /* bytes of all tensors so far */
-    size_t size_max;  /* of a tensor, bytes */
+    size_t count_max; /* elements of a tensor */
+    dmi_safetensors_type type;
 };
 
 int32_t dmi_safetensors_begin(dmi_host *host, dmi_safetensors_writer **out) {
     return dmi_alloc_zero(host, out, 1, sizeof **out, "safetensors");
+}
+
+void dmi_safetensors_set_type(dmi_safetensors_writer *writer, dmi_safetensors_type type) {
+    writer->type = type;
+}
+
+static size_t element_size(dmi_safetensors_type type) {
+    return type == DMI_SAFETENSORS_F32 ? sizeof(float) : sizeof(uint16_t);
 }
 
 /* ---- adding ---- */
@@ -101,7 +113,7 @@ static int32_t check_name(dmi_host *host, const dmi_safetensors_writer *writer, 
 
 /* Sets t->end from its rank, shape and beginning. */
 static int32_t set_end(dmi_host *host, const char *name, tensor *t) {
-    size_t size = sizeof(float);
+    size_t size = element_size(t->type);
     bool fits = true;
     for (int32_t i = 0; i < t->rank; i++) {
         if (t->shape[i] < 0)
@@ -128,8 +140,12 @@ int32_t dmi_safetensors_add(dmi_host *host, dmi_safetensors_writer *writer, cons
                         DMI_SAFETENSORS_RANK_MAX);
     }
     const uint32_t sum = dmi_checksum_text(0, name);
-    tensor t = {
-        .rank = rank, .begin = writer->data_size, .fill = fill, .layout = layout, .values = values};
+    tensor t = {.type = writer->type,
+                .rank = rank,
+                .begin = writer->data_size,
+                .fill = fill,
+                .layout = layout,
+                .values = values};
     for (int32_t i = 0; i < rank; i++) t.shape[i] = shape[i];
     int32_t status = check_name(host, writer, name, sum);
     if (!status) status = set_end(host, name, &t);
@@ -144,7 +160,7 @@ int32_t dmi_safetensors_add(dmi_host *host, dmi_safetensors_writer *writer, cons
     writer->name_sums[writer->count] = sum;
     writer->tensors[writer->count++] = t;
     writer->data_size = t.end;
-    writer->size_max = dmi_max_size(writer->size_max, t.end - t.begin);
+    writer->count_max = dmi_max_size(writer->count_max, (t.end - t.begin) / element_size(t.type));
     return DMI_OK;
 }
 
@@ -220,10 +236,15 @@ static void put_metadata(text *to, const dmi_safetensors_writer *writer, const u
     put_text(to, "}");
 }
 
+static const char *const type_names[] = {
+    [DMI_SAFETENSORS_F32] = "F32", [DMI_SAFETENSORS_F16] = "F16", [DMI_SAFETENSORS_BF16] = "BF16"};
+
 static void put_tensor(text *to, const dmi_safetensors_writer *writer, const tensor *t) {
     put_text(to, ",\"");
     put_escaped(to, writer->texts + t->name);
-    put_text(to, "\":{\"dtype\":\"F32\",\"shape\":[");
+    put_text(to, "\":{\"dtype\":\"");
+    put_text(to, type_names[t->type]);
+    put_text(to, "\",\"shape\":[");
     for (int32_t i = 0; i < t->rank; i++)
         put_number(to, (uint64_t)t->shape[i], i + 1 < t->rank ? "," : "");
     put_text(to, "],\"data_offsets\":[");
@@ -278,13 +299,35 @@ static int32_t prepare(dmi_host *host, const dmi_safetensors_writer *writer, out
                     DMI_SAFETENSORS_HEADER_MAX);
 }
 
+/* Floats as numbers of 16 bits, in place: each lies before the floats that are still to be read. */
+static int32_t shorten(dmi_host *host, const dmi_safetensors_writer *writer, const tensor *t,
+                       float *values, size_t count) {
+    uint8_t *out = (uint8_t *)values;
+    const bool is_float16 = t->type == DMI_SAFETENSORS_F16;
+    for (size_t i = 0; i < count; i++) {
+        const float value = values[i];
+        const uint16_t bits =
+            is_float16 ? dmi_float_to_float16(value) : dmi_float_to_bfloat16(value);
+        const float back = is_float16 ? dmi_float16_to_float(bits) : dmi_bfloat16_to_float(bits);
+        if (isinf(back) && !isinf(value))
+            return dmi_fail(host, DMI_ERROR_NOT_FINITE,
+                            "safetensors: element %zu of tensor '%s' is %g, too large for %s", i,
+                            writer->texts + t->name, (double)value, type_names[t->type]);
+        memcpy(out + i * sizeof bits, &bits, sizeof bits);
+    }
+    return DMI_OK;
+}
+
 /* The tensors, then the header, whose checksums are known then. */
 static int32_t write_all(dmi_host *host, const dmi_safetensors_writer *writer, output *to) {
     int32_t status = DMI_OK;
     for (size_t i = 0; i < writer->count && !status; i++) {
         const tensor *t = &writer->tensors[i];
         const size_t size = t->end - t->begin;
-        if (size) t->fill(t->layout, t->values, to->buffer, size / sizeof(float));
+        const size_t count = size / element_size(t->type);
+        if (size) t->fill(t->layout, t->values, to->buffer, count);
+        if (t->type != DMI_SAFETENSORS_F32) status = shorten(host, writer, t, to->buffer, count);
+        if (status) return status;
         to->sums[i] = dmi_checksum(to->buffer, size);
         if (size) status = put_at(host, to, to->buffer, size, to->header_size + t->begin);
     }
@@ -296,7 +339,8 @@ static int32_t write_all(dmi_host *host, const dmi_safetensors_writer *writer, o
 static int32_t allocate(dmi_host *host, const dmi_safetensors_writer *writer, output *to) {
     int32_t status = dmi_alloc(host, &to->header, to->header_size, "safetensors: the header");
     if (status) return status;
-    return dmi_alloc(host, &to->buffer, writer->size_max, "safetensors: the largest tensor");
+    return dmi_alloc_array(host, &to->buffer, writer->count_max, sizeof *to->buffer,
+                           "safetensors: the largest tensor");
 }
 
 static void release(dmi_host *host, output *to) {

@@ -123,6 +123,11 @@ static const dmi_enum_value part[] = {
     {DM_PART_ATTENTION, "attention", "self-attention in windows"},
     {DM_PART_CHANNEL_ATTENTION, "channel_attention", "gates of channels (Wang et al. 2020)"},
 };
+static const dmi_enum_value precision[] = {
+    {DM_PRECISION_F32, "f32", "float32"},
+    {DM_PRECISION_F16, "f16", "float16, to 65504"},
+    {DM_PRECISION_BF16, "bf16", "bfloat16"},
+};
 static const dmi_enum_value weights[] = {
     {DM_WEIGHTS_DEFAULT, "default", "the first EMA where there is one, else the trained weights"},
     {DM_WEIGHTS_TRAINED, "trained", "the weights after the last training step"},
@@ -221,7 +226,7 @@ static const dmi_enum enums[] = {
     ENUM(split), ENUM(rate_schedule), ENUM(recompute), ENUM(timestep_sampling), ENUM(loss),
     ENUM(loss_weight), ENUM(optimizer), ENUM(solver), ENUM(spacing), ENUM(variance), ENUM(grid),
     ENUM(random), ENUM(resample), ENUM(activation), ENUM(time_features), ENUM(condition),
-    ENUM(part),
+    ENUM(part), ENUM(precision),
 };
 /* clang-format on */
 enum { ENUM_COUNT = sizeof enums / sizeof *enums };

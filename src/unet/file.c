@@ -55,14 +55,26 @@ dm_status dmi_unet_read_metadata(dmi_host *host, const dmi_safetensors *file,
 
 /* ---- saving ---- */
 
+_Static_assert((int)DM_PRECISION_F32 == DMI_SAFETENSORS_F32 &&
+                   (int)DM_PRECISION_F16 == DMI_SAFETENSORS_F16 &&
+                   (int)DM_PRECISION_BF16 == DMI_SAFETENSORS_BF16,
+               "the writer's values differ from the public ones");
+
+dm_status dmi_unet_check_precision(dmi_host *host, dm_precision precision) {
+    return dmi_check_range(host, "unet", "precision", precision, DM_PRECISION_F32,
+                           DM_PRECISION_BF16);
+}
+
 /* Collects what a network's file has; *out must be freed. */
 static dm_status prepare_save(dmi_host *host, const dm_unet *unet, const dm_schedule *schedule,
-                              dmi_safetensors_writer **out) {
+                              dm_precision precision, dmi_safetensors_writer **out) {
     dmi_safetensors_writer *writer;
     *out = NULL;
-    dm_status status = dmi_unet_check_finite(unet, "unet", "", unet->weights->params.data);
+    dm_status status = dmi_unet_check_precision(host, precision);
+    if (!status) status = dmi_unet_check_finite(unet, "unet", "", unet->weights->params.data);
     if (!status) status = dmi_safetensors_begin(host, &writer);
     if (status) return status;
+    dmi_safetensors_set_type(writer, (dmi_safetensors_type)precision);
     status = dmi_format_write(host, writer, dmi_format_unet,
                               dmi_struct_format_version(&dmi_struct_unet_options, &unet->options));
     if (!status) status = dmi_unet_write_metadata(host, writer, unet);
@@ -72,39 +84,50 @@ static dm_status prepare_save(dmi_host *host, const dm_unet *unet, const dm_sche
     return status;
 }
 
-static dm_status save(const dm_unet *unet, const dm_schedule *schedule, const char *path) {
+static dm_status save(const dm_unet *unet, const dm_schedule *schedule, const char *path,
+                      dm_precision precision) {
     dmi_host *host = &unet->context->host;
     if (!path) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "unet: 'path' is NULL");
     dmi_safetensors_writer *writer;
-    dm_status status = prepare_save(host, unet, schedule, &writer);
+    dm_status status = prepare_save(host, unet, schedule, precision, &writer);
     if (!status) status = dmi_safetensors_write(host, writer, path);
     dmi_safetensors_free(host, writer);
     return status;
 }
 
-dm_status dm_unet_save(const dm_unet *unet, const dm_schedule *schedule, const char *path) {
+dm_status dm_unet_save_as(const dm_unet *unet, const dm_schedule *schedule, const char *path,
+                          dm_precision precision) {
     if (!unet) return DM_ERROR_INVALID_ARGUMENT;
     if (!dmi_enter(unet->context)) return DM_ERROR_WRONG_STATE;
-    return dmi_leave(unet->context, save(unet, schedule, path));
+    return dmi_leave(unet->context, save(unet, schedule, path, precision));
+}
+
+dm_status dm_unet_save(const dm_unet *unet, const dm_schedule *schedule, const char *path) {
+    return dm_unet_save_as(unet, schedule, path, DM_PRECISION_F32);
 }
 
 static dm_status save_memory(const dm_unet *unet, const dm_schedule *schedule, void *buffer,
-                             size_t capacity, size_t *size) {
+                             size_t capacity, size_t *size, dm_precision precision) {
     dmi_host *host = &unet->context->host;
     if (!size) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "unet: 'size' is NULL");
     dmi_safetensors_writer *writer;
-    dm_status status = prepare_save(host, unet, schedule, &writer);
+    dm_status status = prepare_save(host, unet, schedule, precision, &writer);
     if (!status) status = dmi_safetensors_write_memory(host, writer, buffer, capacity, size);
     dmi_safetensors_free(host, writer);
     return status;
 }
 
-dm_status dm_unet_save_memory(const dm_unet *unet, const dm_schedule *schedule, void *buffer,
-                              size_t capacity, size_t *size) {
+dm_status dm_unet_save_memory_as(const dm_unet *unet, const dm_schedule *schedule, void *buffer,
+                                 size_t capacity, size_t *size, dm_precision precision) {
     if (size) *size = 0;
     if (!unet) return DM_ERROR_INVALID_ARGUMENT;
     if (!dmi_enter(unet->context)) return DM_ERROR_WRONG_STATE;
-    return dmi_leave(unet->context, save_memory(unet, schedule, buffer, capacity, size));
+    return dmi_leave(unet->context, save_memory(unet, schedule, buffer, capacity, size, precision));
+}
+
+dm_status dm_unet_save_memory(const dm_unet *unet, const dm_schedule *schedule, void *buffer,
+                              size_t capacity, size_t *size) {
+    return dm_unet_save_memory_as(unet, schedule, buffer, capacity, size, DM_PRECISION_F32);
 }
 
 /* ---- loading ---- */

@@ -129,6 +129,7 @@ dm_status dmi_unet_check_tensor(const dm_unet *unet, const char *subject, const 
 /* Refuses a block with an infinite value or NaN before it is saved; `owner` begins the text. */
 dm_status dmi_unet_check_finite(const dm_unet *unet, const char *owner, const char *prefix,
                                 const float *block);
+dm_status dmi_unet_check_precision(dmi_host *host, dm_precision precision);
 /* Refuses a file that under that prefix lacks one of the network's tensors, or has another one. */
 dm_status dmi_unet_check_block(dmi_host *host, const dmi_safetensors *file, const dm_unet *unet,
                                const char *prefix);

@@ -2,6 +2,7 @@
 /* Numbers of 16 bits, and networks in files of them. */
 #include "base/half.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "io/safetensors.h"
@@ -34,6 +35,46 @@ START_TEST(every_number) {
     for (uint32_t bits = 0; bits < 65536; bits++) {
         check_number(dmi_float16_to_float((uint16_t)bits), by_definition((uint16_t)bits, 5), bits);
         check_number(dmi_bfloat16_to_float((uint16_t)bits), by_definition((uint16_t)bits, 8), bits);
+    }
+}
+END_TEST
+
+typedef struct half_format {
+    uint16_t (*narrow)(float);
+    int exponent_bits;
+    uint16_t infinity;
+} half_format;
+
+static const half_format formats[] = {{dmi_float_to_float16, 5, 0x7c00},
+                                      {dmi_float_to_bfloat16, 8, 0x7f80}};
+
+/* Between each number and the next one of its sign: the middle goes to the even one, what is on
+ * either side of it to the nearer one. The middle before infinity is infinite. */
+START_TEST(rounding) {
+    const half_format *f = &formats[_i];
+    for (uint32_t bits = 0; bits < f->infinity; bits++) {
+        const double low = by_definition((uint16_t)bits, f->exponent_bits);
+        double high = by_definition((uint16_t)(bits + 1), f->exponent_bits);
+        if (isinf(high)) high = 2 * low - by_definition((uint16_t)(bits - 1), f->exponent_bits);
+        const float middle = (float)((low + high) / 2);
+        const uint32_t even = bits + (bits & 1);
+        for (uint32_t sign = 0; sign <= 0x8000; sign += 0x8000) {
+            const float unit = sign ? -1 : 1;
+            ck_assert_uint_eq(f->narrow(unit * (float)low), bits | sign);
+            ck_assert_uint_eq(f->narrow(unit * nextafterf(middle, 0)), bits | sign);
+            ck_assert_uint_eq(f->narrow(unit * middle), even | sign);
+            ck_assert_uint_eq(f->narrow(unit * nextafterf(middle, INFINITY)), (bits + 1) | sign);
+        }
+    }
+    ck_assert_uint_eq(f->narrow(INFINITY), f->infinity);
+    ck_assert_uint_eq(f->narrow(-INFINITY), f->infinity | 0x8000);
+    ck_assert_uint_eq(f->narrow(FLT_MAX), f->infinity);
+    ck_assert_uint_eq(f->narrow(-0.0f), 0x8000);
+    const uint32_t nans[] = {0x7f800001, 0x7fc00000, 0xffffffff};
+    for (int i = 0; i < 3; i++) {
+        float nan;
+        memcpy(&nan, &nans[i], sizeof nan);
+        ck_assert(isnan(by_definition(f->narrow(nan), f->exponent_bits)));
     }
 }
 END_TEST
@@ -138,11 +179,70 @@ START_TEST(networks_of_half_size) {
 }
 END_TEST
 
+/* Files of that precision: half the size, with checksums that hold, and with the rounded weights.
+ */
+START_TEST(saved_as) {
+    const dm_precision precision = _i ? DM_PRECISION_BF16 : DM_PRECISION_F16;
+    dm_context *context = test_context_new(NULL, 0);
+    dm_unet *unet = network_new(context, 1), *loaded;
+    size_t whole, size = 0, again = 0;
+    char *folder = test_folder_new();
+    network_randomize(unet, 9);
+    test_accepted(context, dm_unet_save_memory(unet, NULL, NULL, 0, &whole));
+    test_accepted(context, dm_unet_save_memory_as(unet, NULL, NULL, 0, &size, precision));
+    ck_assert_uint_lt(size, whole);
+    uint8_t *bytes = malloc(size);
+    ck_assert_ptr_nonnull(bytes);
+    test_accepted(context, dm_unet_save_memory_as(unet, NULL, bytes, size, &again, precision));
+    ck_assert_uint_eq(size, again);
+    test_accepted(context, dm_unet_load_memory(&loaded, context, bytes, size, DM_WEIGHTS_DEFAULT));
+    const dmi_params *params = &unet->weights->params, *got = &loaded->weights->params;
+    for (size_t i = 0; i < params->floats; i++)
+        ck_assert(got->data[i] == lengthen(formats[_i].narrow(params->data[i]), _i));
+    dm_unet_destroy(loaded);
+    bytes[size - 1] ^= 1;
+    test_refused(context, dm_unet_load_memory(&loaded, context, bytes, size, DM_WEIGHTS_DEFAULT),
+                 DM_ERROR_CHECKSUM, "is damaged");
+    bytes[size - 1] ^= 1;
+    const char *path = test_path(folder, "half.safetensors");
+    test_accepted(context, dm_unet_save_as(unet, NULL, path, precision));
+    uint8_t *file = training_read_file(path, &again);
+    ck_assert(again == size && !memcmp(file, bytes, size));
+    free(file);
+    free(bytes);
+
+    /* Too large, and the file stays. */
+    unet->weights->params.data[3] = _i ? FLT_MAX : 65520;
+    test_untouched untouched = test_untouched_begin(context, folder);
+    path = test_path(folder, "half.safetensors");
+    test_refused(context, dm_unet_save_as(unet, NULL, path, precision), DM_ERROR_NOT_FINITE,
+                 _i ? "element |of tensor '|3.40282e+38, too large for BF16"
+                    : "element |of tensor '|65520, too large for F16");
+    test_refused(context, dm_unet_save_as(unet, NULL, path, 3), DM_ERROR_INVALID_ARGUMENT,
+                 "'precision' is 3; it must be from 0 to 2");
+    test_refused(context, dm_unet_save_as(unet, NULL, NULL, precision), DM_ERROR_INVALID_ARGUMENT,
+                 "'path' is NULL");
+    test_refused(context, dm_unet_save_memory_as(unet, NULL, NULL, 0, NULL, precision),
+                 DM_ERROR_INVALID_ARGUMENT, "'size' is NULL");
+    test_untouched_end(&untouched);
+    ck_assert_int_eq(dm_unet_save_as(NULL, NULL, path, precision), DM_ERROR_INVALID_ARGUMENT);
+    size = 1;
+    ck_assert_int_eq(dm_unet_save_memory_as(NULL, NULL, NULL, 0, &size, precision),
+                     DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_uint_eq(size, 0);
+    free(folder);
+    dm_unet_destroy(unet);
+    dm_context_destroy(context);
+}
+END_TEST
+
 Suite *test_half_suite(void);
 Suite *test_half_suite(void) {
     Suite *suite = suite_create("half");
     TCase *tests = tcase_create("half");
     tcase_add_test(tests, every_number);
+    tcase_add_loop_test(tests, rounding, 0, 2);
+    tcase_add_loop_test(tests, saved_as, 0, 2);
     tcase_add_loop_test(tests, networks_of_half_size, 0, 2);
     suite_add_tcase(suite, tests);
     return suite;
