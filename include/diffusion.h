@@ -1022,7 +1022,10 @@ enum {
     DM_SPACING_AUTO = 0,     /* the solver's own (docs/solvers.md) */
     DM_SPACING_LEADING = 1,  /* i (T / steps) + steps_offset, T / steps rounded down */
     DM_SPACING_TRAILING = 2, /* round(T - i T / steps) - 1; starts at T - 1 */
-    DM_SPACING_LINSPACE = 3  /* equally spaced from T - 1 to 0, rounded half to even */
+    DM_SPACING_LINSPACE = 3, /* equally spaced from T - 1 to 0, rounded half to even */
+    /* Those of steps + 1, without the last, as some schedulers of diffusers have them: */
+    DM_SPACING_LINSPACE_INNER = 4, /* i (T - 1) / steps, i >= 1, rounded half to even */
+    DM_SPACING_LEADING_INNER = 5   /* i (T / (steps + 1)) + steps_offset, i >= 1 */
 };
 
 /* The variance of DDPM's steps. */
@@ -1053,7 +1056,7 @@ typedef struct dm_sampler_options {
 
     /* Which noise levels are visited. */
     dm_spacing spacing;      /* Default: DM_SPACING_AUTO. */
-    int32_t steps_offset;    /* DM_SPACING_LEADING: added to each timestep. Default: 0. */
+    int32_t steps_offset;    /* leading spacings: added to each timestep. Default: 0. */
     dm_grid grid;            /* solvers from Euler to DEIS. Default: DM_GRID_AUTO. */
     int32_t final_alpha_one; /* 1: the last step goes to the clean image; 0: to timestep 0's level,
                                not with DDPM. Default: 1. */
@@ -1244,6 +1247,23 @@ typedef struct dm_sampler_request {
 } dm_sampler_request;
 
 DM_API dm_status dm_sampler_options_init(dm_sampler_options *options, size_t size);
+/* The schedule of a scheduler of diffusers and, unless NULL, what it says about sampling: `path` is
+ * a scheduler_config.json, or the folder of a scheduler or pipeline with one. Of `sampler`, which
+ * must be initialised, members stay that are arguments of a call there: steps, batch_size, eta,
+ * churn and guidance with what belongs to them; custom levels are removed. Classes:
+ * docs/diffusers.md. What cannot be expressed is DM_ERROR_UNSUPPORTED with its key and value. */
+DM_API dm_status dm_schedule_load_diffusers(dm_schedule **out, dm_context *context,
+                                            const char *path, dm_sampler_options *sampler);
+/* Writes the folder of a pipeline of diffusers, which is created where it is missing, with all
+ * weights in `precision`: DDIMPipeline.from_pretrained opens it with DM_SOLVER_DDIM, otherwise
+ * DDPMPipeline's. `sampler` says which scheduler it has; NULL: that of DM_SOLVER_DDPM. Levels that
+ * were left to the solver are left to the scheduler; dm_sampler_get_options has those in effect.
+ * What diffusers cannot express is DM_ERROR_UNSUPPORTED with the option's name. A row for label -1
+ * is written as one class more, `classes`. Each file is complete or absent, and model_index.json
+ * is written last. */
+DM_API dm_status dm_unet_save_diffusers(const dm_unet *unet, const dm_schedule *schedule,
+                                        const dm_sampler_options *sampler, const char *folder,
+                                        dm_precision precision);
 DM_API dm_status dm_sampler_progress_init(dm_sampler_progress *progress, size_t size);
 DM_API dm_status dm_noise_request_init(dm_noise_request *request, size_t size);
 DM_API dm_status dm_denoiser_input_init(dm_denoiser_input *input, size_t size);

@@ -205,7 +205,7 @@ int32_t dmi_config_i32(dmi_config *c, const char *key, int32_t otherwise, int32_
 
 double dmi_config_double(dmi_config *c, const char *key, double otherwise, double minimum,
                          double maximum) {
-    char type[96], low[DMI_NUMBER_SIZE], high[DMI_NUMBER_SIZE];
+    char type[96], low[DMI_NUMBER_SIZE] = "-infinity", high[DMI_NUMBER_SIZE] = "infinity";
     const dmi_config_value *value = dmi_config_find(c, key);
     if (!value) return otherwise;
     if (value->kind == DMI_CONFIG_NUMBER && value->number >= minimum && value->number <= maximum)

@@ -201,6 +201,8 @@ static const dmi_enum_value spacing[] = {
     {DM_SPACING_LEADING, "leading", "multiples of T / steps"},
     {DM_SPACING_TRAILING, "trailing", "equal steps from T - 1"},
     {DM_SPACING_LINSPACE, "linspace", "equally spaced from T - 1 to 0"},
+    {DM_SPACING_LINSPACE_INNER, "linspace_inner", "linspace of steps + 1, without the last"},
+    {DM_SPACING_LEADING_INNER, "leading_inner", "leading of steps + 1, without the last"},
 };
 static const dmi_enum_value variance[] = {
     {DM_VARIANCE_AUTO, "auto", "learned if there is one, else by the number of steps"},

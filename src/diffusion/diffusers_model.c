@@ -27,19 +27,12 @@ const char *dmi_diffusers_class(dmi_config *c) {
 
 void dmi_diffusers_get_model(dmi_config *c, dmi_diffusers_model *out) {
     static const char key[] = "prediction_type";
-    static const dmi_config_name types[] = {
-        {"epsilon", DM_PREDICT_EPS},
-        {"sample", DM_PREDICT_X0},
-        {"v_prediction", DM_PREDICT_V},
-        {"flow_prediction", DM_PREDICT_FLOW},
-        {NULL, 0},
-    };
     const char *name = dmi_diffusers_class(c);
     bool is_flow = !strncmp(name, "FlowMatch", strlen("FlowMatch"));
     bool is_edm = !strncmp(name, "EDM", strlen("EDM"));
     *out = (dmi_diffusers_model){.prediction = DM_PREDICT_FLOW, .sigma_data = 0.5};
     if (is_flow) return;
-    out->prediction = dmi_config_choice(c, key, "epsilon", types);
+    out->prediction = dmi_config_choice(c, key, "epsilon", dmi_diffusers_predictions);
     if (is_edm && out->prediction != DM_PREDICT_EPS)
         dmi_config_refuse(c, DM_ERROR_UNSUPPORTED, key, "with EDM it must be epsilon");
     if (is_edm) {

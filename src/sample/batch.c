@@ -16,7 +16,8 @@
 static double initial_factor(const dmi_run *run) {
     const dm_sampler *s = run->sampler;
     bool as_k_diffusion = s->solver->fractional_time &&
-                          (s->custom_levels || s->options.spacing != DM_SPACING_LEADING);
+                          (s->custom_levels || (s->options.spacing != DM_SPACING_LEADING &&
+                                                s->options.spacing != DM_SPACING_LEADING_INNER));
     if (dmi_schedule_has_betas(s->schedule) && !as_k_diffusion) return 1;
     return run->plan->levels[run->step].noise;
 }

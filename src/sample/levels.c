@@ -7,10 +7,11 @@
 /* ---- spacing and grid ---- */
 
 /* Solvers that use fractional times take linear spacing unrounded. */
-static void linspace_fractional(dmi_sampler_plan *plan, int32_t total) {
-    double last = total - 1;
+static void linspace_fractional(dmi_sampler_plan *plan, int32_t total, bool inner) {
+    double first = total - 1;
+    int32_t last = inner ? plan->steps : plan->steps - 1;
     for (int32_t i = 0; i < plan->steps; i++)
-        plan->timesteps[i] = plan->steps > 1 ? last * (plan->steps - 1 - i) / (plan->steps - 1) : 0;
+        plan->timesteps[i] = last ? first * (last - i) / last : 0;
 }
 
 /* Sigma number i of steps - 1 equal steps from `first` to `last`: in log sigma, or in sigma^(1/rho)
@@ -63,8 +64,9 @@ static dm_status spaced_levels(dm_sampler *s) {
     dm_status status =
         dmi_space_timesteps(&s->context->host, &s->options, s->schedule->steps, plan->timesteps);
     if (status) return status;
-    if (s->solver->fractional_time && s->options.spacing == DM_SPACING_LINSPACE)
-        linspace_fractional(plan, s->schedule->steps);
+    bool inner = s->options.spacing == DM_SPACING_LINSPACE_INNER;
+    if (s->solver->fractional_time && (inner || s->options.spacing == DM_SPACING_LINSPACE))
+        linspace_fractional(plan, s->schedule->steps, inner);
     for (int32_t i = 0; i < plan->steps; i++)
         plan->levels[i] = dmi_schedule_level(s->schedule, plan->timesteps[i]);
     resolve_grid(s);

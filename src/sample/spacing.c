@@ -9,17 +9,17 @@ static int32_t divide_round(int64_t n, int64_t d) {
     return (int32_t)(quotient + (twice > d || (twice == d && quotient % 2 == 1)));
 }
 
+/* dropped: of the timesteps that are spaced, those at the end that are not visited. */
 static dm_status leading(dmi_host *host, const dm_sampler_options *o, int32_t total,
-                         double *timesteps) {
-    int32_t ratio = total / o->steps, max = total - 1 - (o->steps - 1) * ratio;
+                         int32_t dropped, double *timesteps) {
+    int32_t ratio = total / (o->steps + dropped), first = (o->steps - 1 + dropped) * ratio;
+    int32_t max = total - 1 - first;
     if (o->steps_offset > max)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                         "sampler: 'steps_offset' is %d; it must be from 0 to %d, since %d leading "
                         "timesteps of %d begin at %d",
-                        (int)o->steps_offset, (int)max, (int)o->steps, (int)total,
-                        (int)((o->steps - 1) * ratio));
-    for (int32_t i = 0; i < o->steps; i++)
-        timesteps[i] = (o->steps - 1 - i) * ratio + o->steps_offset;
+                        (int)o->steps_offset, (int)max, (int)o->steps, (int)total, (int)first);
+    for (int32_t i = 0; i < o->steps; i++) timesteps[i] = first - i * ratio + o->steps_offset;
     return DM_OK;
 }
 
@@ -28,22 +28,31 @@ static void trailing(const dm_sampler_options *o, int32_t total, double *timeste
         timesteps[i] = divide_round((int64_t)total * (o->steps - i), o->steps) - 1;
 }
 
-static void linspace(const dm_sampler_options *o, int32_t total, double *timesteps) {
-    timesteps[o->steps - 1] = 0;
-    for (int32_t i = 0; i < o->steps - 1; i++)
-        timesteps[i] = divide_round((int64_t)(total - 1) * (o->steps - 1 - i), o->steps - 1);
+static void linspace(const dm_sampler_options *o, int32_t total, int32_t dropped,
+                     double *timesteps) {
+    int32_t last = o->steps - 1 + dropped;
+    for (int32_t i = 0; i < o->steps; i++)
+        timesteps[i] = last ? divide_round((int64_t)(total - 1) * (last - i), last) : 0;
 }
 
 dm_status dmi_space_timesteps(dmi_host *host, const dm_sampler_options *o, int32_t total,
                               double *timesteps) {
-    if (o->steps_offset != 0 && o->spacing != DM_SPACING_LEADING)
+    bool inner = o->spacing == DM_SPACING_LEADING_INNER || o->spacing == DM_SPACING_LINSPACE_INNER;
+    bool leads = o->spacing == DM_SPACING_LEADING || o->spacing == DM_SPACING_LEADING_INNER;
+    if (o->steps_offset != 0 && !leads)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                         "sampler: 'steps_offset' %d cannot be combined with 'spacing' %d (%s): "
                         "only leading spacing has an offset",
                         (int)o->steps_offset, (int)o->spacing,
                         dm_enum_name("dm_spacing", o->spacing));
-    if (o->spacing == DM_SPACING_LEADING) return leading(host, o, total, timesteps);
+    if (inner && o->steps >= total)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "sampler: 'steps' is %d; with 'spacing' %d (%s) it must be below the "
+                        "schedule's %d timesteps",
+                        (int)o->steps, (int)o->spacing, dm_enum_name("dm_spacing", o->spacing),
+                        (int)total);
+    if (leads) return leading(host, o, total, inner, timesteps);
     if (o->spacing == DM_SPACING_TRAILING) trailing(o, total, timesteps);
-    else linspace(o, total, timesteps);
+    else linspace(o, total, inner, timesteps);
     return DM_OK;
 }

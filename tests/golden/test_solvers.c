@@ -104,10 +104,12 @@ static dm_sampler_options options_of(const solver_case *c, double *times) {
     o.rederive_eps = 0; /* diffusers' default */
     if (c->guided) o.guidance = 4, o.guidance_rescale = c->guidance_rescale;
     if (c->spacing != DM_SPACING_LAST_DROPPED) return o;
+    o.spacing = DM_SPACING_LINSPACE_INNER;
+    if (c->kind != DM_SCHEDULE_FLOW) return o;
     o.spacing = DM_SPACING_AUTO;
     /* Flow's timestep t is where u = (t + 1) / 1000. */
     for (int32_t i = 0; i < c->steps; i++)
-        times[i] = nearbyint(999.0 * (c->steps - i) / c->steps) - (c->kind == DM_SCHEDULE_FLOW);
+        times[i] = nearbyint(999.0 * (c->steps - i) / c->steps) - 1;
     o.custom_times = times;
     o.custom_count = (uint64_t)c->steps;
     return o;
