@@ -188,13 +188,15 @@ class Solver(NamedEnum):
     FLOW_EULER = 14
     FLOW_HEUN = 15
 
-SpacingText = Literal["auto", "leading", "trailing", "linspace"]
+SpacingText = Literal["auto", "leading", "trailing", "linspace", "linspace_inner", "leading_inner"]
 
 class Spacing(NamedEnum):
     AUTO = 0
     LEADING = 1
     TRAILING = 2
     LINSPACE = 3
+    LINSPACE_INNER = 4
+    LEADING_INNER = 5
 
 VarianceText = Literal["auto", "fixed_small", "fixed_large", "learned"]
 
@@ -217,6 +219,53 @@ RandomText = Literal["philox", "torch"]
 class Random(NamedEnum):
     PHILOX = 0
     TORCH = 1
+
+ResampleText = Literal["conv", "resnet", "none", "skip"]
+
+class Resample(NamedEnum):
+    CONV = 0
+    RESNET = 1
+    NONE = 2
+    SKIP = 3
+
+ActivationText = Literal["silu", "mish", "gelu", "relu"]
+
+class Activation(NamedEnum):
+    SILU = 1
+    MISH = 2
+    GELU = 3
+    RELU = 4
+
+TimeFeaturesText = Literal["sinusoidal", "fourier", "learned"]
+
+class TimeFeatures(NamedEnum):
+    SINUSOIDAL = 0
+    FOURIER = 1
+    LEARNED = 2
+
+ConditionText = Literal["linear", "identity", "time"]
+
+class Condition(NamedEnum):
+    LINEAR = 0
+    IDENTITY = 1
+    TIME = 2
+
+PartText = Literal["end", "resnet", "convnext", "class_attention", "attention", "channel_attention"]
+
+class Part(NamedEnum):
+    END = 0
+    RESNET = 1
+    CONVNEXT = 2
+    CLASS_ATTENTION = 3
+    ATTENTION = 4
+    CHANNEL_ATTENTION = 5
+
+PrecisionText = Literal["f32", "f16", "bf16"]
+
+class Precision(NamedEnum):
+    F32 = 0
+    F16 = 1
+    BF16 = 2
 
 class ContextOptionsMembers(TypedDict, total=False):
     threads: int
@@ -368,6 +417,22 @@ class UnetOptionsMembers(TypedDict, total=False):
     sigma_data: float
     learned_variance: bool | int
     self_conditioning: bool | int
+    down_resample: Sequence[Resample | ResampleText | int] | np.ndarray
+    up_resample: Sequence[Resample | ResampleText | int] | np.ndarray
+    up_attention: Sequence[int] | np.ndarray
+    mid_block: bool | int
+    mid_scale: float
+    mid_norm_groups: int
+    activation: Activation | ActivationText | int
+    time_features: TimeFeatures | TimeFeaturesText | int
+    time_steps: int
+    center_input: bool | int
+    null_row: bool | int
+    condition_channels: int
+    condition_size: int
+    condition_embedding: Condition | ConditionText | int
+    recipe: Sequence[Part | PartText | int] | np.ndarray
+    attention_window: int
 
 class UnetOptions(Options):
     def __init__(self, *,
@@ -393,7 +458,23 @@ class UnetOptions(Options):
                  prediction: Prediction | PredictionText | int = ...,
                  sigma_data: float = ...,
                  learned_variance: bool | int = ...,
-                 self_conditioning: bool | int = ...
+                 self_conditioning: bool | int = ...,
+                 down_resample: Sequence[Resample | ResampleText | int] | np.ndarray = ...,
+                 up_resample: Sequence[Resample | ResampleText | int] | np.ndarray = ...,
+                 up_attention: Sequence[int] | np.ndarray = ...,
+                 mid_block: bool | int = ...,
+                 mid_scale: float = ...,
+                 mid_norm_groups: int = ...,
+                 activation: Activation | ActivationText | int = ...,
+                 time_features: TimeFeatures | TimeFeaturesText | int = ...,
+                 time_steps: int = ...,
+                 center_input: bool | int = ...,
+                 null_row: bool | int = ...,
+                 condition_channels: int = ...,
+                 condition_size: int = ...,
+                 condition_embedding: Condition | ConditionText | int = ...,
+                 recipe: Sequence[Part | PartText | int] | np.ndarray = ...,
+                 attention_window: int = ...
                  ) -> None: ...
     def replace(self, **members: Any) -> Self: ...
     @property
@@ -488,6 +569,70 @@ class UnetOptions(Options):
     def self_conditioning(self) -> bool: ...
     @self_conditioning.setter
     def self_conditioning(self, value: bool | int) -> None: ...
+    @property
+    def down_resample(self) -> tuple[Resample, ...]: ...
+    @down_resample.setter
+    def down_resample(self, value: Sequence[Resample | ResampleText | int] | np.ndarray) -> None: ...
+    @property
+    def up_resample(self) -> tuple[Resample, ...]: ...
+    @up_resample.setter
+    def up_resample(self, value: Sequence[Resample | ResampleText | int] | np.ndarray) -> None: ...
+    @property
+    def up_attention(self) -> tuple[int, ...]: ...
+    @up_attention.setter
+    def up_attention(self, value: Sequence[int] | np.ndarray) -> None: ...
+    @property
+    def mid_block(self) -> bool: ...
+    @mid_block.setter
+    def mid_block(self, value: bool | int) -> None: ...
+    @property
+    def mid_scale(self) -> float: ...
+    @mid_scale.setter
+    def mid_scale(self, value: float) -> None: ...
+    @property
+    def mid_norm_groups(self) -> int: ...
+    @mid_norm_groups.setter
+    def mid_norm_groups(self, value: int) -> None: ...
+    @property
+    def activation(self) -> Activation: ...
+    @activation.setter
+    def activation(self, value: Activation | ActivationText | int) -> None: ...
+    @property
+    def time_features(self) -> TimeFeatures: ...
+    @time_features.setter
+    def time_features(self, value: TimeFeatures | TimeFeaturesText | int) -> None: ...
+    @property
+    def time_steps(self) -> int: ...
+    @time_steps.setter
+    def time_steps(self, value: int) -> None: ...
+    @property
+    def center_input(self) -> bool: ...
+    @center_input.setter
+    def center_input(self, value: bool | int) -> None: ...
+    @property
+    def null_row(self) -> bool: ...
+    @null_row.setter
+    def null_row(self, value: bool | int) -> None: ...
+    @property
+    def condition_channels(self) -> int: ...
+    @condition_channels.setter
+    def condition_channels(self, value: int) -> None: ...
+    @property
+    def condition_size(self) -> int: ...
+    @condition_size.setter
+    def condition_size(self, value: int) -> None: ...
+    @property
+    def condition_embedding(self) -> Condition: ...
+    @condition_embedding.setter
+    def condition_embedding(self, value: Condition | ConditionText | int) -> None: ...
+    @property
+    def recipe(self) -> tuple[Part, ...]: ...
+    @recipe.setter
+    def recipe(self, value: Sequence[Part | PartText | int] | np.ndarray) -> None: ...
+    @property
+    def attention_window(self) -> int: ...
+    @attention_window.setter
+    def attention_window(self, value: int) -> None: ...
 
 class TensorInfo(Record):
     @property
@@ -498,6 +643,31 @@ class TensorInfo(Record):
     def elements(self) -> int: ...
     @property
     def name(self) -> str: ...
+
+class DiffusersOptionsMembers(TypedDict, total=False):
+    height: int
+    width: int
+    prediction: Prediction | PredictionText | int
+
+class DiffusersOptions(Options):
+    def __init__(self, *,
+                 height: int = ...,
+                 width: int = ...,
+                 prediction: Prediction | PredictionText | int = ...
+                 ) -> None: ...
+    def replace(self, **members: Any) -> Self: ...
+    @property
+    def height(self) -> int: ...
+    @height.setter
+    def height(self, value: int) -> None: ...
+    @property
+    def width(self) -> int: ...
+    @width.setter
+    def width(self, value: int) -> None: ...
+    @property
+    def prediction(self) -> Prediction: ...
+    @prediction.setter
+    def prediction(self, value: Prediction | PredictionText | int) -> None: ...
 
 class DatasetInfo(Record):
     @property
@@ -1026,6 +1196,61 @@ class Denoiser(Options):
     @evaluate.setter
     def evaluate(self, value: Callable[[DenoiserInput], Any] | None) -> None: ...
 
+class GuidanceStepMembers(TypedDict, total=False):
+    rederive: int
+    first: int
+    count: int
+    elements: int
+    timestep: float
+    time: float
+    signal: float
+    noise: float
+
+class GuidanceStep(Options):
+    def __init__(self, *,
+                 rederive: int = ...,
+                 first: int = ...,
+                 count: int = ...,
+                 elements: int = ...,
+                 timestep: float = ...,
+                 time: float = ...,
+                 signal: float = ...,
+                 noise: float = ...
+                 ) -> None: ...
+    def replace(self, **members: Any) -> Self: ...
+    @property
+    def rederive(self) -> int: ...
+    @rederive.setter
+    def rederive(self, value: int) -> None: ...
+    @property
+    def first(self) -> int: ...
+    @first.setter
+    def first(self, value: int) -> None: ...
+    @property
+    def count(self) -> int: ...
+    @count.setter
+    def count(self, value: int) -> None: ...
+    @property
+    def elements(self) -> int: ...
+    @elements.setter
+    def elements(self, value: int) -> None: ...
+    @property
+    def timestep(self) -> float: ...
+    @timestep.setter
+    def timestep(self, value: float) -> None: ...
+    @property
+    def time(self) -> float: ...
+    @time.setter
+    def time(self, value: float) -> None: ...
+    @property
+    def signal(self) -> float: ...
+    @signal.setter
+    def signal(self, value: float) -> None: ...
+    @property
+    def noise(self) -> float: ...
+    @noise.setter
+    def noise(self, value: float) -> None: ...
+
 class SamplerRequestMembers(TypedDict, total=False):
     random: Random | RandomText | int
     count: int
@@ -1294,10 +1519,11 @@ class Internal(Error): ...
 __all__ = ["NamedEnum", "Error", "Status", "LogLevel", "ScheduleKind", "Series", "Preset",
            "Prediction", "TimeEmbedding", "Padding", "Weights", "Split", "RateSchedule",
            "Recompute", "TimestepSampling", "Loss", "LossWeight", "Optimizer", "Solver", "Spacing",
-           "Variance", "Grid", "Random", "ContextOptions", "ProfileRow", "ScheduleOptions",
-           "UnetOptions", "TensorInfo", "DatasetInfo", "TrainerOptions", "TrainStats",
+           "Variance", "Grid", "Random", "Resample", "Activation", "TimeFeatures", "Condition",
+           "Part", "Precision", "ContextOptions", "ProfileRow", "ScheduleOptions", "UnetOptions",
+           "TensorInfo", "DiffusersOptions", "DatasetInfo", "TrainerOptions", "TrainStats",
            "SamplerOptions", "SamplerProgress", "NoiseRequest", "DenoiserInput", "Denoiser",
-           "SamplerRequest", "EvaluationOptions", "Evaluation", "ImageGridOptions",
+           "GuidanceStep", "SamplerRequest", "EvaluationOptions", "Evaluation", "ImageGridOptions",
            "ImageAnimation", "InvalidArgument", "OutOfMemory", "LimitExceeded", "InputOutput",
            "BadFormat", "UnsupportedVersion", "Checksum", "ShapeMismatch", "NotFound", "WrongState",
            "Unsupported", "Cancelled", "NotFinite", "ThreadFailed", "CallbackFailed", "Internal"]

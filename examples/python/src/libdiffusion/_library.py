@@ -72,12 +72,16 @@ dm_unet_options_init i32 ptr size
 dm_unet_options_preset i32 ptr size i32
 dm_tensor_info_init i32 ptr size
 dm_unet_input_init i32 ptr size
+dm_diffusers_options_init i32 ptr size
 dm_unet_create i32 ptr ptr ptr u64
 dm_unet_load i32 ptr ptr str i32
 dm_unet_load_memory i32 ptr ptr ptr size i32
+dm_unet_load_diffusers i32 ptr ptr str ptr
 dm_unet_share i32 ptr ptr ptr
 dm_unet_save i32 ptr ptr str
 dm_unet_save_memory i32 ptr ptr ptr size ptr
+dm_unet_save_as i32 ptr ptr str i32
+dm_unet_save_memory_as i32 ptr ptr ptr size ptr i32
 dm_unet_context ptr ptr
 dm_unet_get_options i32 ptr ptr size
 dm_unet_parameter_count u64 ptr
@@ -86,6 +90,8 @@ dm_unet_get_tensor_info i32 ptr i32 ptr
 dm_unet_get_tensor i32 ptr str ptr size
 dm_unet_set_tensor i32 ptr str ptr size ptr i32
 dm_unet_forward i32 ptr ptr ptr size
+dm_unet_input_gradient i32 ptr ptr ptr size ptr ptr size
+dm_unet_set_tiling i32 ptr i32 i32
 dm_unet_destroy void ptr
 dm_dataset_info_init i32 ptr size
 dm_dataset_item_init i32 ptr size
@@ -119,10 +125,13 @@ dm_trainer_save_memory i32 ptr ptr size ptr
 dm_trainer_cancel void ptr
 dm_trainer_destroy void ptr
 dm_sampler_options_init i32 ptr size
+dm_schedule_load_diffusers i32 ptr ptr str ptr
+dm_unet_save_diffusers i32 ptr ptr ptr str i32
 dm_sampler_progress_init i32 ptr size
 dm_noise_request_init i32 ptr size
 dm_denoiser_input_init i32 ptr size
 dm_denoiser_init i32 ptr size
+dm_guidance_step_init i32 ptr size
 dm_sampler_request_init i32 ptr size
 dm_sampler_create i32 ptr ptr ptr ptr
 dm_sampler_create_with_denoiser i32 ptr ptr ptr ptr ptr
