@@ -543,6 +543,15 @@ typedef struct dm_unet_options {
     int32_t attention_window; /* DM_PART_ATTENTION: pixels of a side, 1 to 4096. Default: 16. */
 } dm_unet_options;
 
+/* How the weights of a network begin. */
+typedef int32_t dm_initialization;
+enum {
+    DM_INITIALIZATION_DDPM = 0, /* as dm_unet_create */
+    DM_INITIALIZATION_TORCH = 1 /* PyTorch's default: weights and biases of convolutions and linear
+                                   layers uniform in +-1 / sqrt(fan_in), tables standard normal,
+                                   from PyTorch's CPU generator */
+};
+
 /* Which of a file's weights to load. */
 typedef int32_t dm_weights;
 enum {
@@ -608,6 +617,10 @@ DM_API dm_status dm_diffusers_options_init(dm_diffusers_options *options, size_t
  * network. */
 DM_API dm_status dm_unet_create(dm_unet **out, dm_context *context, const dm_unet_options *options,
                                 uint64_t seed);
+/* Replaces all weights by new ones. Refused while the network has a trainer or shares. With
+ * DM_INITIALIZATION_TORCH they are those of diffusers' UNet2DModel made after torch.manual_seed of
+ * the seed's low 32 bits, in float32. */
+DM_API dm_status dm_unet_initialize(dm_unet *unet, dm_initialization kind, uint64_t seed);
 /* From a safetensors file of dm_unet_save or dm_trainer_save, or from its `size` bytes. `path` may
  * also be what dm_unet_load_diffusers reads, with its default options; `weights` is then ignored.
  * Fails with DM_ERROR_NOT_FOUND, DM_ERROR_IO, DM_ERROR_BAD_FORMAT, DM_ERROR_UNSUPPORTED_VERSION,

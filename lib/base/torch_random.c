@@ -60,6 +60,10 @@ static double one_normal(dmi_torch *g) {
     return r * cos(a);
 }
 
+void dmi_torch_uniform(dmi_torch *g, float *out, size_t count, float low, float high) {
+    for (size_t i = 0; i < count; i++) out[i] = uniform(g) * (high - low) + low;
+}
+
 void dmi_torch_randn(dmi_torch *g, float *out, size_t count) {
     if (count < BLOCK) {
         for (size_t i = 0; i < count; i++) out[i] = (float)one_normal(g);

@@ -18,6 +18,8 @@ typedef struct dmi_torch {
 
 /* torch.Generator().manual_seed(seed); the low 32 bits of the seed are used. */
 void dmi_torch_seed(dmi_torch *g, uint64_t seed);
+/* torch.empty(count).uniform_(low, high, generator=g). */
+void dmi_torch_uniform(dmi_torch *g, float *out, size_t count, float low, float high);
 /* torch.randn(count, generator=g). */
 void dmi_torch_randn(dmi_torch *g, float *out, size_t count);
 

@@ -128,6 +128,10 @@ static const dmi_enum_value precision[] = {
     {DM_PRECISION_F16, "f16", "float16, to 65504"},
     {DM_PRECISION_BF16, "bf16", "bfloat16"},
 };
+static const dmi_enum_value initialization[] = {
+    {DM_INITIALIZATION_DDPM, "ddpm", "variance scaling (Ho et al. 2020)"},
+    {DM_INITIALIZATION_TORCH, "torch", "PyTorch's default, from its generator"},
+};
 static const dmi_enum_value weights[] = {
     {DM_WEIGHTS_DEFAULT, "default", "the first EMA where there is one, else the trained weights"},
     {DM_WEIGHTS_TRAINED, "trained", "the weights after the last training step"},
@@ -228,7 +232,7 @@ static const dmi_enum enums[] = {
     ENUM(split), ENUM(rate_schedule), ENUM(recompute), ENUM(timestep_sampling), ENUM(loss),
     ENUM(loss_weight), ENUM(optimizer), ENUM(solver), ENUM(spacing), ENUM(variance), ENUM(grid),
     ENUM(random), ENUM(resample), ENUM(activation), ENUM(time_features), ENUM(condition),
-    ENUM(part), ENUM(precision),
+    ENUM(part), ENUM(initialization), ENUM(precision),
 };
 /* clang-format on */
 enum { ENUM_COUNT = sizeof enums / sizeof *enums };

@@ -176,14 +176,16 @@ static dmi_value up_skip(builder *u, const block *k, const char *level, bool las
     if (u->pyramid != DMI_NONE) u->pyramid = dmi_layer_resample(b, u->pyramid, DMI_RESAMPLE_FIR_UP);
     if (last) return h;
     int32_t c = dmi_builder_shape(b, h).c;
+    snprintf(name, sizeof name, "%s.resnet_up", level);
+    dmi_value larger = resample_resnet(u, k, name, h, DMI_RESAMPLE_FIR_UP);
+    segment(u);
     dmi_weights norm = dmi_norm_weights(b, level, "skip_norm", c);
     dmi_weights conv = dmi_conv_weights(b, level, "skip_conv", c, dmi_unet_channels_out(u->o), 3,
                                         DMI_INIT_PRACTICALLY_ZERO);
     dmi_norm_options options = {k->groups, u->o->norm_eps};
     dmi_value out = dmi_layer_norm(b, norm, h, DMI_NONE, options, DMI_ACTIVATION_SILU);
     u->pyramid = dmi_layer_conv3x3(b, conv, out, DMI_NONE, u->pyramid);
-    snprintf(name, sizeof name, "%s.resnet_up", level);
-    return resample_resnet(u, k, name, h, DMI_RESAMPLE_FIR_UP);
+    return larger;
 }
 
 static dmi_value upsample(builder *u, const block *k, const char *level, dm_resample kind,

@@ -5,7 +5,7 @@ float once.
 Configurations are random, of tests/diffusers/configs.py; between them they use every kind of level, activation, time
 feature and condition. Parameters are formula.weight() by their names; the input is fill("<case>/x"), the gradient of the
 output fill("<case>/dy"), both [n, h, w, c]. Stored are "<case>/y", "<case>/dx", "<case>/times", "<case>/labels" or
-"<case>/vector", "<case>/digest" [tensors, 10] of the parameters' gradients in the order of the state dict, and as metadata
+"<case>/vector", "<case>/digest" [tensors, 10] of the parameters' gradients in the order of the state dict, "<case>/initial" the same of PyTorch's initial weights after torch.manual_seed(case), and as metadata
 "<case>/options" (members of dm_unet_options), "<case>/tensors" (names) and "<case>/config" (config.json).
 """
 import json
@@ -22,7 +22,7 @@ import formula
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "diffusers"))
 import configs  # noqa: E402
 
-COUNT, IMAGES = 30, 2
+COUNT, IMAGES, INITIAL = 30, 2, 10
 
 
 def set_weights(model):
@@ -51,7 +51,13 @@ def main():
     for i in range(COUNT):
         case, rng = f"case{i:02d}", np.random.default_rng(1000 + i)
         c = (configs.odd_config if i % 10 == 9 else configs.random_config)(rng)
-        model = UNet2DModel(**c).double()
+        torch.manual_seed(i)
+        model = UNet2DModel(**c)
+        initial = [formula.digest(n, p.detach().numpy()) for n, p in model.named_parameters()]
+        if i < INITIAL:
+            results[f"{case}/initial"] = np.stack(initial)
+            metadata[f"{case}/parameters"] = "\n".join(n for n, _ in model.named_parameters())
+        model = model.double()
         model.time_proj.register_forward_hook(lambda module, inputs, output: output.double())
         set_weights(model)
         t, labels, stored = tensors_of(c, rng)

@@ -8,7 +8,7 @@
 #include "unet/build.h"
 #include "unet/unet.h"
 
-enum { IMAGES = 2, CASES = 30, TEXT = 96 };
+enum { IMAGES = 2, CASES = 30, INITIAL = 10, TEXT = 96 };
 
 /* As in test_unet_torch.c; inputs of Fourier features and of frequencies that rise are rounded to
  * float by PyTorch too, before their sines are taken. */
@@ -180,6 +180,33 @@ static void run_case(int32_t number, int32_t isa, int32_t recompute) {
     end(&f);
 }
 
+/* PyTorch's initial weights, to the rounding of a digest's sums. */
+START_TEST(initial_weights) {
+    fixture f;
+    begin(&f, _i, dmi_cpu_isa());
+    require(&f, dm_unet_initialize(f.unet, DM_INITIALIZATION_TORCH, (uint64_t)_i));
+    const dmi_params *params = &f.unet->weights->params;
+    const char *names = text_of(&f, "parameters");
+    char name[TEXT];
+    size_t tensors = (size_t)params->count, i = 0;
+    float *digests = golden_read(f.file, f.name, "initial", tensors * GOLDEN_DIGEST);
+    for (; next_line(&names, name); i++) {
+        int32_t index = dmi_params_find(params, name);
+        ck_assert_msg(index >= 0, "%s: the network has no '%s'", f.name, name);
+        float *got = golden_floats(params->items[index].count);
+        dmi_params_export(&params->items[index], params->data, got);
+        check(&f, name,
+              golden_digest_error(name, got, params->items[index].count,
+                                  digests + i * GOLDEN_DIGEST, 1e-3),
+              1e-6);
+        free(got);
+    }
+    ck_assert_uint_eq(i, tensors);
+    free(digests);
+    end(&f);
+}
+END_TEST
+
 START_TEST(random_networks) {
     for (int32_t isa = DMI_ISA_BASE; isa <= dmi_cpu_isa(); isa++)
         run_case(_i, isa, DM_RECOMPUTE_NONE);
@@ -193,6 +220,7 @@ Suite *test_unet2d_torch_suite(void) {
     TCase *tcase = tcase_create("unet2d_torch");
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, random_networks, 0, CASES);
+    tcase_add_loop_test(tcase, initial_weights, 0, INITIAL);
     suite_add_tcase(suite, tcase);
     return suite;
 }
