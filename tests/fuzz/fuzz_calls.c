@@ -190,7 +190,7 @@ static void destroy_unet(fuzz_input *in) {
 
 static void forward(fuzz_input *in) {
     static const double times[2] = {1, 2};
-    static float output[4 * FUZZ_PIXELS];
+    static float output[4 * FUZZ_PIXELS], gradient[4 * FUZZ_PIXELS];
     slot *s = pick(in, unets);
     dm_unet_input input;
     dm_unet_options o = fuzz_unet_options();
@@ -204,8 +204,12 @@ static void forward(fuzz_input *in) {
     input.x_elements = input.count * FUZZ_PIXELS * (o.self_conditioning ? 2 : 1);
     input.times = times;
     if (o.classes || how & 2) input.labels = labels, input.label_count = input.count;
-    check(s, dm_unet_forward(s->unet, &input, output,
-                             (size_t)input.count * FUZZ_PIXELS * (o.learned_variance ? 2 : 1)));
+    const size_t elements = (size_t)input.count * FUZZ_PIXELS * (o.learned_variance ? 2 : 1);
+    if (how & 8) check(s, dm_unet_set_tiling(s->unet, how >> 4 & 1, how >> 5 & 1));
+    if (how & 4)
+        check(s, dm_unet_input_gradient(s->unet, &input, output, elements, output, gradient,
+                                        (size_t)input.x_elements));
+    else check(s, dm_unet_forward(s->unet, &input, output, elements));
 }
 
 static void set_tensor(fuzz_input *in) {

@@ -62,6 +62,13 @@ static int32_t denoise(void *user, const dm_denoiser_input *input, float *output
     return 0;
 }
 
+static int32_t guide(void *user, dm_guidance_step *step) {
+    (void)user;
+    for (uint64_t i = 0; i < step->elements; i++) step->x_0[i] += step->eps[i] / 8;
+    step->rederive = (int32_t)(step->first % 3);
+    return 0;
+}
+
 static int32_t progress(void *user, const dm_sampler_progress *p) {
     (void)user;
     FUZZ_CHECK(p->step >= 1 && p->step <= p->steps && p->x_t && p->x_0);
@@ -310,6 +317,7 @@ static void request_case(fuzz_input *in) {
     OPTIONAL(4, mask, mask_elements, floats);
     if (set & 32) o->noise = noise;
     if (set & 64) o->progress = progress;
+    if (set & 128) o->guide = guide;
     if (o->repaint_repetitions > 4 && o->repaint_repetitions <= 100) o->repaint_repetitions %= 5;
     uint64_t elements = o->count * one;
     if (elements > ARRAY || how % 16 == 15) elements %= ARRAY;

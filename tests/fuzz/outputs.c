@@ -80,6 +80,7 @@ static void initialise(fuzz_input *in) {
         INITIALISER(dm_profile_row),        INITIALISER(dm_member_info),
         INITIALISER(dm_sampler_progress),   INITIALISER(dm_noise_request),
         INITIALISER(dm_denoiser_input),     INITIALISER(dm_denoiser),
+        INITIALISER(dm_guidance_step),
     };
     const struct initialiser *one = &all[fuzz_below(in, sizeof all / sizeof *all)];
     const size_t size = fuzz_struct_size(one->name, in);

@@ -5,6 +5,7 @@
 #include "support/network.h"
 #include "support/refusal.h"
 #include "support/training.h"
+#include "unet/unet.h"
 
 enum { HEIGHT = NETWORK_HEIGHT, WIDTH = NETWORK_WIDTH, C = NETWORK_CHANNELS, N = NETWORK_ELEMENTS };
 
@@ -166,6 +167,13 @@ START_TEST(refused) {
     test_refused(context, dm_unet_set_tiling(unet, 0, -1), DM_ERROR_INVALID_ARGUMENT,
                  "unet: 'vertical' is -1; it must be from 0 to 1");
     ck_assert_int_eq(dm_unet_set_tiling(NULL, 0, 0), DM_ERROR_INVALID_ARGUMENT);
+    /* Networks whose other operations read beyond the border. */
+    unet->options.recipe[0] = DM_PART_CONVNEXT;
+    test_refused(context, dm_unet_set_tiling(unet, 1, 0), DM_ERROR_UNSUPPORTED, "'recipe'");
+    test_accepted(context, dm_unet_set_tiling(unet, 0, 0));
+    unet->options.recipe[0] = DM_PART_END;
+    unet->options.up_resample[0] = DM_RESAMPLE_SKIP;
+    test_refused(context, dm_unet_set_tiling(unet, 0, 1), DM_ERROR_UNSUPPORTED, "'up_resample'");
     test_untouched_end(&before);
     dm_unet_destroy(unet);
 }
