@@ -45,6 +45,22 @@ static dm_status load_memory(world *w) {
     return status;
 }
 
+/* A scheduler_config.json with a list of betas. */
+static void save_config(world *w) {
+    static const char text[] = "{\"_class_name\": \"DDIMScheduler\", \"num_train_timesteps\": 3,"
+                               "\"trained_betas\": [0.1, 0.2, 0.3]}";
+    world_write_file(w, w->path, text, sizeof text - 1);
+}
+
+static dm_status load_diffusers(world *w) {
+    dm_schedule *made;
+    dm_sampler_options o;
+    dm_sampler_options_init(&o, sizeof o);
+    const dm_status status = CALL(dm_schedule_load_diffusers, &made, w->context, w->path, &o);
+    w->made[MADE_SCHEDULE] = made;
+    return status;
+}
+
 const alloc_case cases_schedule[] = {
     {"schedule_create, linear", NULL, create, DM_SCHEDULE_LINEAR, 0},
     {"schedule_create, cosine", NULL, create, DM_SCHEDULE_COSINE, 0},
@@ -55,4 +71,5 @@ const alloc_case cases_schedule[] = {
     {"schedule_load, betas", save_file, load, DM_SCHEDULE_CUSTOM, 0},
     {"schedule_load_memory", save_file, load_memory, DM_SCHEDULE_SIGMOID, 0},
     {"schedule_load_memory, betas", save_file, load_memory, DM_SCHEDULE_CUSTOM, 0},
+    {"schedule_load_diffusers", save_config, load_diffusers, 0, 0},
     {NULL, NULL, NULL, 0, 0}};

@@ -106,6 +106,60 @@ static dm_status save_memory(world *w) {
     return status;
 }
 
+static dm_status save_as(world *w) {
+    return CALL(dm_unet_save_as, w->unet, w->schedule, w->path, w->variant);
+}
+
+static dm_status save_memory_as(world *w) {
+    size_t size = 0;
+    const dm_status status = CALL(dm_unet_save_memory_as, w->unet, w->schedule, w->bytes, w->size,
+                                  &size, DM_PRECISION_BF16);
+    memcpy(w->output, &size, w->output_size = sizeof size);
+    return status;
+}
+
+/* ---- folders of diffusers ---- */
+
+enum { LOAD_PIPELINE, LOAD_MODEL, LOAD_FILE };
+
+static void plain_unet(world *w) {
+    dm_unet_options o = world_unet_options();
+    o.classes = 0;
+    PREPARE(w, dm_unet_create(&w->unet, w->context, &o, 5));
+    world_add_schedule(w, DM_SCHEDULE_LINEAR);
+}
+
+static void save_folder(world *w) {
+    static const char *const parts[] = {"", "/unet", "/unet/diffusion_pytorch_model.safetensors"};
+    plain_unet(w);
+    PREPARE(w, dm_unet_save_diffusers(w->unet, w->schedule, NULL, w->path, DM_PRECISION_F32));
+    strcat(w->path, parts[w->variant]);
+}
+
+static dm_status load_diffusers(world *w) {
+    dm_unet *made;
+    const dm_status status = CALL(dm_unet_load_diffusers, &made, w->context, w->path, NULL);
+    w->made[MADE_UNET] = made;
+    return status;
+}
+
+static dm_status load_folder(world *w) {
+    dm_unet *made;
+    const dm_status status = CALL(dm_unet_load, &made, w->context, w->path, DM_WEIGHTS_DEFAULT);
+    w->made[MADE_UNET] = made;
+    return status;
+}
+
+static dm_status save_diffusers(world *w) {
+    return CALL(dm_unet_save_diffusers, w->unet, w->schedule, NULL, w->folder, DM_PRECISION_F16);
+}
+
+/* Over the same files: a call that fails may have written some of them. */
+static void prepare_diffusers(world *w) {
+    plain_unet(w);
+    PREPARE(w, dm_unet_save_diffusers(w->unet, w->schedule, NULL, w->folder, DM_PRECISION_F16));
+}
+
 /* ---- evaluated ---- */
 
 static dm_status forward(world *w) {
@@ -191,6 +245,13 @@ const alloc_case cases_unet[] = {
     {"unet_save, long link", prepare_save, save, SAVE_LONG_LINK, 0},
     {"unet_save_memory, size", unet_and_schedule, save_memory, 0, 0},
     {"unet_save_memory", unet_and_schedule, save_memory, 1, 0},
+    {"unet_save_as", prepare_save, save_as, DM_PRECISION_F16, 0},
+    {"unet_save_memory_as", unet_and_schedule, save_memory_as, 0, 0},
+    {"unet_load_diffusers, pipeline", save_folder, load_diffusers, LOAD_PIPELINE, 0},
+    {"unet_load_diffusers, model", save_folder, load_diffusers, LOAD_MODEL, 0},
+    {"unet_load, diffusers' folder", save_folder, load_folder, LOAD_PIPELINE, 0},
+    {"unet_load, diffusers' file", save_folder, load_folder, LOAD_FILE, 0},
+    {"unet_save_diffusers", prepare_diffusers, save_diffusers, 0, 0},
     {"unet_forward", world_add_unet, forward, 3, CASE_KEEPS},
     {"unet_forward, another count", after_forward, forward, 3, CASE_KEEPS},
     {"unet_forward, share", make_share, forward, 2, CASE_KEEPS},

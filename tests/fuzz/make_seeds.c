@@ -95,6 +95,36 @@ static void metadata(void) {
              "trainer.warmup_steps=10\ntrainer.crop_padding=3\n");
 }
 
+static void configs(void) {
+    put_text("config", "defaults", "{\"sample_size\": 32}");
+    put_text("config", "network",
+             "{\"_class_name\": \"UNet2DModel\", \"sample_size\": [8, 16], \"in_channels\": 1,"
+             "\"block_out_channels\": [32, 64], \"down_block_types\": [\"SkipDownBlock2D\","
+             "\"AttnDownBlock2D\"], \"up_block_types\": [\"AttnUpBlock2D\","
+             "\"ResnetUpsampleBlock2D\"], \"act_fn\": \"mish\", \"norm_eps\": 1e-05,"
+             "\"time_embedding_type\": \"learned\", \"num_train_timesteps\": 10,"
+             "\"norm_num_groups\": null, \"downsample_type\": \"resnet\","
+             "\"class_embed_type\": \"timestep\", \"mid_block_type\": null}");
+    put_text("config", "ddpm",
+             "!{\"_class_name\": \"DDPMScheduler\", \"variance_type\": \"fixed_large\","
+             "\"num_train_timesteps\": 100, \"thresholding\": true}");
+    put_text("config", "betas",
+             "!{\"_class_name\": \"DDIMScheduler\", \"trained_betas\": [0.1, 0.2],"
+             "\"num_train_timesteps\": 2, \"set_alpha_to_one\": false}");
+    put_text("config", "multistep",
+             "!{\"_class_name\": \"DPMSolverMultistepScheduler\", \"solver_order\": 3,"
+             "\"lambda_min_clipped\": -Infinity, \"use_karras_sigmas\": true}");
+    put_text("config", "unipc",
+             "!{\"_class_name\": \"UniPCMultistepScheduler\", \"use_flow_sigmas\": true,"
+             "\"prediction_type\": \"flow_prediction\", \"disable_corrector\": []}");
+    put_text("config", "edm",
+             "!{\"_class_name\": \"EDMDPMSolverMultistepScheduler\", \"sigma_max\": 9,"
+             "\"sigma_schedule\": \"exponential\"}");
+    put_text("config", "euler",
+             "!{\"_class_name\": \"EulerDiscreteScheduler\", \"timestep_spacing\": \"leading\","
+             "\"steps_offset\": 1, \"final_sigmas_type\": \"sigma_min\"}");
+}
+
 /* ---- archives ---- */
 
 static void add_member(uint8_t *tar, size_t *size, const char *name, char type, const void *bytes,
@@ -228,6 +258,7 @@ int main(int argc, char **argv) {
     root = argv[1];
     safetensors();
     metadata();
+    configs();
     archives();
     folders();
     options();

@@ -10,7 +10,7 @@ if [ "$1" = --one ]; then
         calls) copies=2000 ;;
         checkpoint | unet) copies=1000 ;;
         metadata) copies=700 ;;
-        safetensors | options) copies=40000 ;;
+        safetensors | options | config) copies=40000 ;;
         *) copies=5000 ;;
     esac
     result=$("$build/replay_$target" --mutations "$copies" --save "$build/$target.failed" \

@@ -29,7 +29,7 @@ for target in "$@"; do
     else set -- "-max_total_time=$seconds" "$@"; fi
     case $target in
         calls | options | png | cifar_bin) length=256 ;;
-        metadata) length=2000 ;;
+        metadata | config) length=2000 ;;
         *) length=60000 ;;
     esac
     status=0
