@@ -45,7 +45,7 @@ static dm_sampler_options any_options(int32_t solver, int32_t timesteps) {
     ok(dm_sampler_options_init(&o, sizeof o));
     o.solver = solver;
     o.steps = 1 + below(below(2) && timesteps > 4 ? 4 : timesteps);
-    o.spacing = below(DM_SPACING_LINSPACE + 1);
+    o.spacing = below(o.steps < timesteps ? DM_SPACING_LEADING_INNER + 1 : DM_SPACING_LINSPACE + 1);
     o.clip = below(2);
     o.rederive_eps = below(3) - 1;
     o.final_alpha_one = below(2);

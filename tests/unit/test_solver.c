@@ -38,7 +38,13 @@ START_TEST(spacings) {
     check_timesteps(test_sampler_options(0, 1, DM_SPACING_LEADING), (const int32_t[]){0});
     check_timesteps(test_sampler_options(0, 1, DM_SPACING_LINSPACE), (const int32_t[]){0});
     check_timesteps(test_sampler_options(0, 1, DM_SPACING_TRAILING), (const int32_t[]){999});
-    dm_sampler_options o = test_sampler_options(0, 10, DM_SPACING_LEADING);
+    check_timesteps(test_sampler_options(0, 7, DM_SPACING_LINSPACE_INNER),
+                    (const int32_t[]){999, 856, 714, 571, 428, 285, 143});
+    check_timesteps(test_sampler_options(0, 1, DM_SPACING_LINSPACE_INNER), (const int32_t[]){999});
+    dm_sampler_options o = test_sampler_options(0, 7, DM_SPACING_LEADING_INNER);
+    o.steps_offset = 1;
+    check_timesteps(o, (const int32_t[]){876, 751, 626, 501, 376, 251, 126});
+    o = test_sampler_options(0, 10, DM_SPACING_LEADING);
     o.steps_offset = 1;
     check_timesteps(o, (const int32_t[]){901, 801, 701, 601, 501, 401, 301, 201, 101, 1});
     const double list[] = {999, 3, 0};
@@ -51,7 +57,8 @@ END_TEST
 
 START_TEST(spacings_fall) {
     double t[1000];
-    for (int32_t steps = 1; steps <= 1000; steps++) {
+    /* The inner ones leave one out. */
+    for (int32_t steps = 1; steps <= (_i > DM_SPACING_LINSPACE ? 999 : 1000); steps++) {
         dm_sampler_options o = test_sampler_options(0, steps, _i);
         dm_sampler *sampler = test_sampler_of(test_wave, NULL, DM_PREDICT_EPS, &o);
         ok(dm_sampler_get_levels(sampler, t, NULL, NULL, (size_t)steps));
@@ -331,7 +338,7 @@ Suite *test_solver_suite(void) {
     tcase_add_checked_fixture(tcase, test_sampling_setup, test_sampling_teardown);
     tcase_set_timeout(tcase, 20);
     tcase_add_test(tcase, spacings);
-    tcase_add_loop_test(tcase, spacings_fall, DM_SPACING_LEADING, DM_SPACING_LINSPACE + 1);
+    tcase_add_loop_test(tcase, spacings_fall, DM_SPACING_LEADING, DM_SPACING_LEADING_INNER + 1);
     tcase_add_test(tcase, ddim_variance_values);
     tcase_add_test(tcase, steps_are_the_posterior);
     tcase_add_test(tcase, predictions_agree);
