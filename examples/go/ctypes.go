@@ -38,6 +38,10 @@ var cTypes = map[string]cType{
 		func(p unsafe.Pointer, n C.size_t) C.dm_status {
 			return C.dm_unet_input_init((*C.dm_unet_input)(p), n)
 		}},
+	"dm_diffusers_options": {C.sizeof_dm_diffusers_options,
+		func(p unsafe.Pointer, n C.size_t) C.dm_status {
+			return C.dm_diffusers_options_init((*C.dm_diffusers_options)(p), n)
+		}},
 	"dm_dataset_info": {C.sizeof_dm_dataset_info,
 		func(p unsafe.Pointer, n C.size_t) C.dm_status {
 			return C.dm_dataset_info_init((*C.dm_dataset_info)(p), n)

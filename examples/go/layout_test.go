@@ -42,6 +42,8 @@ var goStructs = map[string]struct {
 	"dm_image_animation":    {&Animation{}, nil},
 	// Written out by hand.
 	"dm_member_info": {nil, nil}, "dm_unet_input": {nil, nil}, "dm_dataset_item": {nil, nil},
+	// Not wrapped.
+	"dm_diffusers_options": {nil, nil},
 }
 
 var goKinds = map[MemberType]reflect.Kind{
