@@ -46,6 +46,10 @@ static dm_status read_list(dmi_config *c, dmi_json *json, dmi_config_value *list
     dmi_json_array(json);
     while (dmi_json_element(json)) {
         dmi_config_value element = {0};
+        if (c->element_count == DMI_CONFIG_ELEMENTS_MAX)
+            return dmi_fail(c->host, DM_ERROR_BAD_FORMAT,
+                            "%s: its lists have more than %d elements", c->from,
+                            DMI_CONFIG_ELEMENTS_MAX);
         dm_status status = dmi_reserve(c->host, &c->elements, &c->element_capacity,
                                        c->element_count + 1, sizeof element, c->from);
         if (status) return status;

@@ -11,7 +11,11 @@
 #include "base/host.h"
 #include "diffusion.h"
 
-enum { DMI_CONFIG_SIZE_MAX = 8000000, DMI_CONFIG_KEYS_MAX = 256 };
+enum {
+    DMI_CONFIG_SIZE_MAX = 8000000,
+    DMI_CONFIG_KEYS_MAX = 256,
+    DMI_CONFIG_ELEMENTS_MAX = 200000 /* of all lists; one may have a beta for each timestep */
+};
 
 typedef enum dmi_config_kind {
     DMI_CONFIG_NULL,

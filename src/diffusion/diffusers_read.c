@@ -31,11 +31,19 @@ static void must_be_null(dmi_config *c, const char *key) {
         dmi_config_refuse(c, DM_ERROR_UNSUPPORTED, key, "only null is supported");
 }
 
-/* Refuses a text that is not the one that is supported; null and a missing key are. */
-static void must_be(dmi_config *c, const char *key, const char *only) {
-    const dmi_config_name names[] = {{only, 0}, {NULL, 0}};
-    if (!dmi_config_is_null(c, key)) dmi_config_choice(c, key, only, names);
+/* Refuses a text that is not among those that are supported; null and a missing key are. */
+static void must_be(dmi_config *c, const char *key, const dmi_config_name *names) {
+    if (!dmi_config_is_null(c, key)) dmi_config_choice(c, key, names->name, names);
 }
+
+/* After the first one, which is meant, those of other classes that diffusers takes for it. */
+static const dmi_config_name
+    interpolations[] = {{"linear", 0}, {NULL, 0}},
+    time_types[] = {{"discrete", 0}, {NULL, 0}},
+    midpoint[] = {{"midpoint", 0}, {"logrho", 0}, {"bh1", 0}, {"bh2", 0}, {NULL, 0}},
+    bh2[] = {{"bh2", 0}, {"midpoint", 0}, {"heun", 0}, {"logrho", 0}, {NULL, 0}},
+    logrho[] = {{"logrho", 0}, {"midpoint", 0}, {"heun", 0}, {"bh1", 0}, {"bh2", 0}, {NULL, 0}},
+    deis[] = {{"deis", 0}, {"dpmsolver", 0}, {"dpmsolver++", 0}, {NULL, 0}};
 
 /* ---- the schedule ---- */
 
@@ -184,6 +192,7 @@ static void read_algorithm(reader *r) {
     static const char key[] = "algorithm_type";
     static const dmi_config_name names[] = {{"dpmsolver++", ODE},
                                             {"sde-dpmsolver++", SDE},
+                                            {"deis", ODE},
                                             {NULL, 0}};
     if (dmi_config_choice(r->c, key, "dpmsolver++", names) != SDE) return;
     if (r->is->solver != DM_SOLVER_DPMPP)
@@ -227,15 +236,15 @@ static void read_own(reader *r) {
             break;
         case DM_SOLVER_EULER:
             if (has(r, DMI_IS_EDM)) break;
-            must_be(c, "interpolation_type", "linear");
-            must_be(c, "timestep_type", "discrete");
+            must_be(c, "interpolation_type", interpolations);
+            must_be(c, "timestep_type", time_types);
             must_be_null(c, "sigma_min");
             must_be_null(c, "sigma_max");
             break;
         case DM_SOLVER_DPMPP:
         case DM_SOLVER_DPMPP_SINGLE:
             read_algorithm(r);
-            must_be(c, "solver_type", "midpoint");
+            must_be(c, "solver_type", midpoint);
             r->lambda_min =
                 dmi_config_double(c, "lambda_min_clipped", -INFINITY, -INFINITY, INFINITY);
             break;
@@ -243,7 +252,7 @@ static void read_own(reader *r) {
         case DM_SOLVER_UNIPC:
             if (!dmi_config_bool(c, "predict_x0", true))
                 dmi_config_refuse(c, DM_ERROR_UNSUPPORTED, "predict_x0", "only true is supported");
-            must_be(c, "solver_type", "bh2");
+            must_be(c, "solver_type", bh2);
             must_be_null(c, "solver_p");
             must_be_null(c, "sigma_min");
             must_be_null(c, "sigma_max");
@@ -253,8 +262,8 @@ static void read_own(reader *r) {
                 dmi_config_refuse(c, DM_ERROR_UNSUPPORTED, corrector, "it must be an empty list");
             break;
         case DM_SOLVER_DEIS:
-            must_be(c, "algorithm_type", "deis");
-            must_be(c, "solver_type", "logrho");
+            must_be(c, "algorithm_type", deis);
+            must_be(c, "solver_type", logrho);
             break;
         default: break;
     }

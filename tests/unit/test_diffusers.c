@@ -269,6 +269,10 @@ START_TEST(limits) {
         length += (size_t)sprintf(text + length, ", \"%d\": 0", i);
     strcpy(text + length, "}");
     test_refused(context, read_text(text, &o), DM_ERROR_BAD_FORMAT, "more than 256 keys");
+    length = (size_t)sprintf(text, "{\"a\": [0");
+    for (int i = 0; i < DMI_CONFIG_ELEMENTS_MAX; i++, length += 2) memcpy(text + length, ",0", 2);
+    strcpy(text + length, "]}");
+    test_refused(context, read_text(text, &o), DM_ERROR_BAD_FORMAT, "more than 200000 elements");
     memset(text, ' ', DMI_CONFIG_SIZE_MAX + 1);
     text[DMI_CONFIG_SIZE_MAX + 1] = 0;
     test_refused(context, read_text(text, &o), DM_ERROR_BAD_FORMAT, "8000001 bytes");
