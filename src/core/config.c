@@ -62,7 +62,7 @@ static dm_status read_list(dmi_config *c, dmi_json *json, dmi_config_value *list
     return DM_OK;
 }
 
-static dm_status add_pair(dmi_config *c, const char *key, dmi_config_pair **out) {
+static dm_status add_pair(dmi_config *c, const char *key) {
     if (c->pair_count == DMI_CONFIG_KEYS_MAX)
         return dmi_fail(c->host, DM_ERROR_BAD_FORMAT, "%s: it has more than %d keys", c->from,
                         DMI_CONFIG_KEYS_MAX);
@@ -71,11 +71,9 @@ static dm_status add_pair(dmi_config *c, const char *key, dmi_config_pair **out)
             return dmi_fail(c->host, DM_ERROR_BAD_FORMAT, "%s: it has the key '%.64s' twice",
                             c->from, key);
     dm_status status = dmi_reserve(c->host, &c->pairs, &c->pair_capacity, c->pair_count + 1,
-                                   sizeof **out, c->from);
-    if (status) return status;
-    *out = &c->pairs[c->pair_count++];
-    **out = (dmi_config_pair){.key = key};
-    return DM_OK;
+                                   sizeof *c->pairs, c->from);
+    if (!status) c->pairs[c->pair_count++] = (dmi_config_pair){.key = key};
+    return status;
 }
 
 static dm_status read_pairs(dmi_config *c, size_t length) {
@@ -85,11 +83,11 @@ static dm_status read_pairs(dmi_config *c, size_t length) {
     dmi_json_begin(&json, c->text, length);
     dmi_json_object(&json);
     while (!status && dmi_json_key(&json, &key)) {
-        dmi_config_pair *pair = NULL;
-        status = add_pair(c, key, &pair);
+        status = add_pair(c, key);
         if (status) break;
-        if (dmi_json_peek(&json) == '[') status = read_list(c, &json, &pair->value);
-        else read_scalar(&json, &pair->value);
+        dmi_config_value *value = &c->pairs[c->pair_count - 1].value;
+        if (dmi_json_peek(&json) == '[') status = read_list(c, &json, value);
+        else read_scalar(&json, value);
     }
     if (status || dmi_json_end(&json)) return status;
     return dmi_fail(c->host, DM_ERROR_BAD_FORMAT, "%s: not a JSON object: at byte %zu %s", c->from,

@@ -357,7 +357,7 @@ dm_status dmi_diffusers_read_scheduler(dm_schedule **out, dm_context *context, d
     dm_schedule *schedule = NULL;
     dm_status status = read_keys(&r);
     if (!status) status = make_schedule(&schedule, context, &r);
-    if (!status) status = check_lambda(&r, schedule);
+    if (!status && schedule) status = check_lambda(&r, schedule);
     dmi_free(config->host, r.betas);
     if (status) dmi_schedule_free(schedule);
     else *out = schedule;

@@ -69,7 +69,7 @@ static dm_status locate_pipeline(dmi_host *host, locations *l, const char *folde
 }
 
 static dm_status locate(dmi_host *host, locations *l, const char *path) {
-    bool has_index, has_config;
+    bool has_index = false, has_config = false;
     if (!dmi_path_is_folder(path)) {
         dm_status status = dmi_path_beside(host, &l->config, path, "config.json");
         return status ? status : dmi_path_join(host, &l->tensors, "", path);

@@ -168,13 +168,14 @@ static dm_status open_shard(dmi_host *host, dmi_diffusers_tensors *out, const sh
 /* Opens each shard once, and gives the items their shard's number. */
 static dm_status open_shards(dmi_host *host, dmi_diffusers_tensors *out, shard_index *index) {
     const char *names[DMI_SHARDS_MAX];
+    int32_t count = 0;
     for (size_t i = 0; i < index->count; i++) {
         int32_t shard = 0;
-        while (shard < out->count && strcmp(names[shard], index->items[i].file) != 0) shard++;
-        if (shard == out->count) {
+        while (shard < count && strcmp(names[shard], index->items[i].file) != 0) shard++;
+        if (shard == count) {
             dm_status status = open_shard(host, out, index, index->items[i].file);
             if (status) return status;
-            names[shard] = index->items[i].file;
+            names[count++] = index->items[i].file;
         }
         index->items[i].shard = shard;
     }
@@ -289,8 +290,7 @@ dm_status dmi_diffusers_read(dmi_host *host, const dmi_diffusers_tensors *t, dm_
         place found = find_param(t, p->name);
         const char *from = dmi_safetensors_from(found.file);
         status = dmi_safetensors_read_floats(host, found.file, found.entry, values);
-        if (!status)
-            status = dmi_unet_check_tensor(unet, from, found.entry->name, values, p->count);
+        if (!status) status = dmi_unet_check_tensor(unet, from, p->name, values, p->count);
         if (!status) dmi_params_import(p, params->data, values);
     }
     dmi_free(host, values);

@@ -74,6 +74,7 @@ dm_tensor_info_init i32 ptr size
 dm_unet_input_init i32 ptr size
 dm_diffusers_options_init i32 ptr size
 dm_unet_create i32 ptr ptr ptr u64
+dm_unet_initialize i32 ptr i32 u64
 dm_unet_load i32 ptr ptr str i32
 dm_unet_load_memory i32 ptr ptr ptr size i32
 dm_unet_load_diffusers i32 ptr ptr str ptr
