@@ -238,6 +238,7 @@ make coverage          lines and branches that the tests run, by gcov; COVERAGE_
 make check-web         the page for browsers, against a native build and in Chromium   5 min
 make check-machine     MACHINE=windows, aarch64, armhf, i386, musl or s390x: its tests
 make check-bindings    examples in other languages, or LANGUAGES=rust,go          3 min
+make check-diffusers   random networks, schedulers, pipelines against diffusers, if $$PYTHON has it
 make check-clean-systems  the same, each with the packages of its README alone; as root  7 min
 make check-packages    the same bytes in each folder, Meson, Debian packages           8 min
 make check-no-blas     a build with BLAS=none links no BLAS and runs in 20 MB of address space
@@ -246,6 +247,7 @@ make fuzz              libFuzzer, FUZZ_SECONDS (60) for each FUZZ_TARGET (all); 
 make fuzz-replay       the fuzz corpora with any compiler; part of check-build  10 s
 
 make bench             speed, beside PyTorch if python3 has it                  30 min
+make bench-diffusers   published networks of diffusers at full size, beside it
 make error-report      error of each 3x3 layer of the largest preset against double precision
 make update-abi        adds to the tables of tests/abi; refuses anything but additions
 make version-files     once for a release: its files in tests/versions, which must always load

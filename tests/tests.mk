@@ -133,6 +133,14 @@ check-bindings: deps
 	@$(MAKE) library $(BUILD)/walkthrough
 	@MAKE="$(MAKE)" sh tests/tools/bindings.sh $(BUILD) $(subst $(comma), ,$(LANGUAGES))
 
+# Networks, schedulers and pipelines against diffusers, and the published networks' speed and memory
+# beside it; PYTHON: an interpreter with torch and diffusers.
+.PHONY: check-diffusers bench-diffusers
+check-diffusers: library
+	@sh tests/diffusers/check.sh $(SHARED) check.py $(DIFFUSERS_OPTIONS)
+bench-diffusers: library
+	@sh tests/diffusers/check.sh $(SHARED) published.py $(DIFFUSERS_OPTIONS)
+
 # The same, each on a system that has just the packages that its README names.
 .PHONY: check-clean-systems
 check-clean-systems:
