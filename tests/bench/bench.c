@@ -42,5 +42,6 @@ int main(int argc, char **argv) {
     if (o.mode == BENCH_SWEEP) return sweep_main(&o);
     if (o.mode == BENCH_PROFILE) return profile_main(&o);
     if (o.mode == BENCH_PRODUCTS) return products_main(&o);
+    if (o.mode == BENCH_OPERATIONS) return operations_main(&o);
     return compare_main(&o);
 }

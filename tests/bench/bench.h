@@ -16,7 +16,8 @@ typedef enum bench_mode {
     BENCH_WORKER,
     BENCH_SWEEP,
     BENCH_PROFILE,
-    BENCH_PRODUCTS
+    BENCH_PRODUCTS,
+    BENCH_OPERATIONS
 } bench_mode;
 
 typedef struct bench_options {
@@ -101,5 +102,6 @@ int worker_main(const setting *set);
 int sweep_main(const bench_options *o);
 int profile_main(const bench_options *o);
 int products_main(const bench_options *o);
+int operations_main(const bench_options *o);
 
 #endif

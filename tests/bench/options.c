@@ -85,7 +85,7 @@ static void choose_settings(bench_options *o, const setting *given, bool quick) 
 /* What popt fills beside *o. */
 typedef struct words {
     setting given;
-    int quick, no_baseline, worker, sweep, profile, products;
+    int quick, no_baseline, worker, sweep, profile, products, operations;
     char *modes;
 } words;
 
@@ -120,6 +120,8 @@ static void parse(bench_options *o, words *w, int argc, char **argv) {
          "time, rate and bytes of each operation of a training step", NULL},
         {"products", 0, POPT_ARG_NONE, &w->products, 0,
          "rate of each convolution beside im2col by BLAS", NULL},
+        {"operations", 0, POPT_ARG_NONE, &w->operations, 0,
+         "milliseconds of convolutions of other kernels; tests/bench/peer_operations.py", NULL},
         {"level", 0, POPT_ARG_INT, &o->level, 0,
          "of --products: the kernels' instruction set: base (0), v3 (1) or v4 (2)", "N"},
         {"worker", 0, POPT_ARG_NONE | POPT_ARGFLAG_DOC_HIDDEN, &w->worker, 0, NULL, NULL},
@@ -133,11 +135,12 @@ static void parse(bench_options *o, words *w, int argc, char **argv) {
 }
 
 static bench_mode mode_of(const words *w) {
-    if (w->sweep + w->profile + w->products + w->worker > 1)
-        refuse("--sweep, --profile and --products cannot be combined", NULL);
+    if (w->sweep + w->profile + w->products + w->operations + w->worker > 1)
+        refuse("--sweep, --profile, --products and --operations cannot be combined", NULL);
     if (w->worker) return BENCH_WORKER;
     if (w->sweep) return BENCH_SWEEP;
     if (w->profile) return BENCH_PROFILE;
+    if (w->operations) return BENCH_OPERATIONS;
     return w->products ? BENCH_PRODUCTS : BENCH_COMPARE;
 }
 
