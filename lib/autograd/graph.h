@@ -48,6 +48,7 @@ typedef union dmi_attributes {
     struct {
         int32_t groups;
         int32_t activation; /* what follows, DMI_ACTIVATION_* */
+        int32_t factor;     /* 1: norm * factor + shift; 0: norm * (1 + scale) + shift */
         float eps;
     } norm;
     struct {
@@ -68,6 +69,9 @@ typedef union dmi_attributes {
     struct {
         int32_t kind; /* DMI_RESAMPLE_* */
     } resample;
+    struct {
+        int32_t first, count; /* channels */
+    } slice;
     struct {
         float factor, offset; /* offset: affine only */
     } affine;

@@ -47,8 +47,13 @@ int32_t dmi_conv_transposed(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_v
 int32_t dmi_group_norm(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value gamma,
                        dmi_value beta, dmi_value scale_shift, int32_t groups, float eps,
                        int32_t activation);
-/* The same of the concatenated channels [x, x2], x [n, h, w, c1] and x2 [n, h, w, c2], which are
- * not copied into one tensor; and the convolution of kernel 1 of them. */
+/* norm * factor + shift in place of norm * (1 + scale) + shift, which is exact where the factor is
+ * small: factor and shift [n, 1, 1, c], shift optional. */
+int32_t dmi_group_norm_factor(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value gamma,
+                              dmi_value beta, dmi_value factor, dmi_value shift, int32_t groups,
+                              float eps, int32_t activation);
+/* dmi_group_norm of the concatenated channels [x, x2], x [n, h, w, c1] and x2 [n, h, w, c2], which
+ * are not copied into one tensor; and the convolution of kernel 1 of them. */
 int32_t dmi_group_norm_pair(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value x2,
                             dmi_value gamma, dmi_value beta, dmi_value scale_shift, int32_t groups,
                             float eps, int32_t activation);
@@ -95,6 +100,8 @@ int32_t dmi_divide_by_time(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_va
 int32_t dmi_resample(dmi_graph *graph, dmi_value *out, dmi_value x, int32_t kind);
 /* [n, h, w, ca + cb] from a [n, h, w, ca] and b [n, h, w, cb]. */
 int32_t dmi_concat(dmi_graph *graph, dmi_value *out, dmi_value a, dmi_value b);
+/* [n, h, w, count]: the channels of x [n, h, w, c] from `first` on. */
+int32_t dmi_slice(dmi_graph *graph, dmi_value *out, dmi_value x, int32_t first, int32_t count);
 /* Zeroes elements of x [n, h, w, c] with probability `rate` and scales the others by 1 / (1 -
  * rate); the identity where the graph is planned without backward. The mask is a function of the
  * graph's dropout_seed and dropout_step, the node, and the element's index. */
@@ -108,7 +115,7 @@ int32_t dmi_timestep(dmi_graph *graph, dmi_value *out, dmi_value t, int32_t chan
  * NaN where t is not above 0. */
 int32_t dmi_fourier(dmi_graph *graph, dmi_value *out, dmi_value t, dmi_value weight);
 /* Embedding lookup [n, 1, 1, c]: the rows of table [1, 1, rows, c] that labels [n, 1, 1, 1] name;
- * labels hold integers as floats. */
+ * labels hold integers as floats. The label `rows` is a row of zeros without a gradient. */
 int32_t dmi_embedding(dmi_graph *graph, dmi_value *out, dmi_value labels, dmi_value table);
 
 #endif

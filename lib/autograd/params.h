@@ -28,8 +28,13 @@ enum {
     DMI_INIT_FAN_AVERAGE = 2,
     /* The same times 1e-5, for a branch that begins as nearly zero, as in DDPM. */
     DMI_INIT_PRACTICALLY_ZERO = 3,
-    DMI_INIT_NORMAL = 4,     /* standard normal: embeddings */
-    DMI_INIT_FREQUENCIES = 5 /* normal with standard deviation 16; frozen */
+    DMI_INIT_NORMAL = 4,      /* standard normal: embeddings */
+    DMI_INIT_FREQUENCIES = 5, /* normal with standard deviation 16; frozen */
+    /* PyTorch's default: uniform in +-1 / sqrt(fan_in), of all dimensions but the first, or of the
+     * one; and in the same bounds the bias that is declared after its weight. */
+    DMI_INIT_FAN_IN = 6,
+    DMI_INIT_FAN_IN_BIAS = 7,
+    DMI_INIT_ROWS = 8 /* a table, as a linear layer of one-hot vectors: +-1 / sqrt(rows) */
 };
 
 typedef struct dmi_param {

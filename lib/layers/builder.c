@@ -26,7 +26,7 @@ dmi_value dmi_builder_param(dmi_builder *b, const char *layer, const char *part,
             return DMI_NONE;
         }
         b->status = dmi_params_add(b->graph->host, params, &index, name, rank, shape,
-                                   init == DMI_INIT_NORMAL);
+                                   init == DMI_INIT_NORMAL || init == DMI_INIT_ROWS);
         if (b->status) return DMI_NONE;
         params->items[index].init = init;
         if (init == DMI_INIT_FREQUENCIES) dmi_params_freeze(params, index);

@@ -13,7 +13,7 @@ static int32_t kernel_taps(int32_t channels) {
 
 dmi_value dmi_layer_channel_gate(dmi_builder *b, const char *name, dmi_value x) {
     const int64_t shape[4] = {kernel_taps(dmi_builder_shape(b, x).c), 1, 1, 1};
-    dmi_value weight = dmi_builder_param(b, name, "weight", 1, shape, DMI_INIT_FAN_AVERAGE);
+    dmi_value weight = dmi_builder_param(b, name, "weight", 1, shape, DMI_INIT_FAN_IN);
     dmi_value out = DMI_NONE;
     if (!b->status) b->status = dmi_channel_gate(b->graph, &out, x, weight);
     return out;

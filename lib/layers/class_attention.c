@@ -7,9 +7,9 @@ dmi_value dmi_layer_class_attention(dmi_builder *b, const char *name, dmi_value 
                                     dmi_value class_embedding) {
     int32_t c = dmi_builder_shape(b, x).c, in = dmi_builder_shape(b, class_embedding).c;
     dmi_weights norm_in = dmi_norm_weights(b, name, "group_norm", c);
-    dmi_weights to_q = dmi_linear_weights(b, name, "to_q", in, c, DMI_INIT_FAN_AVERAGE);
-    dmi_weights to_k = dmi_linear_weights(b, name, "to_k", in, c, DMI_INIT_FAN_AVERAGE);
-    dmi_weights to_out = dmi_linear_weights(b, name, "to_out.0", c, c, DMI_INIT_FAN_AVERAGE);
+    dmi_weights to_q = dmi_linear_weights(b, name, "to_q", in, c, DMI_INIT_FAN_IN);
+    dmi_weights to_k = dmi_linear_weights(b, name, "to_k", in, c, DMI_INIT_FAN_IN);
+    dmi_weights to_out = dmi_linear_weights(b, name, "to_out.0", c, c, DMI_INIT_FAN_IN);
     dmi_weights norm_out = dmi_norm_weights(b, name, "norm_out", c);
 
     dmi_norm_options norm = dmi_norm_of_fours(c);

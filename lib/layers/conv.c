@@ -78,3 +78,9 @@ dmi_value dmi_layer_concat(dmi_builder *b, dmi_value x, dmi_value y) {
     if (!b->status) b->status = dmi_concat(b->graph, &out, x, y);
     return out;
 }
+
+dmi_value dmi_layer_slice(dmi_builder *b, dmi_value x, int32_t first, int32_t count) {
+    dmi_value out = DMI_NONE;
+    if (!b->status) b->status = dmi_slice(b->graph, &out, x, first, count);
+    return out;
+}

@@ -13,6 +13,11 @@ static float fan_average_bound(const dmi_param *p) {
     return (float)sqrt(6.0 / (taps * (double)(p->shape[0] + p->shape[1])));
 }
 
+static float fan_in_bound(const dmi_param *p) {
+    double fan_in = p->rank == 1 ? (double)p->shape[0] : (double)p->count / (double)p->shape[0];
+    return (float)(1 / sqrt(fan_in));
+}
+
 /* w [count] = bound * uniform in [-1, 1): the numbers of dmi_random_uniform, many at a time. */
 static void draw_uniform(const dmi_kernels *kernels, float *w, size_t count, const dmi_random *at,
                          float bound) {
@@ -47,6 +52,13 @@ static void draw_task(void *data, int32_t task, int32_t worker) {
             break;
         case DMI_INIT_PRACTICALLY_ZERO:
             draw_uniform(job->kernels, w, p->count, &at, 1e-5f * fan_average_bound(p));
+            break;
+        case DMI_INIT_FAN_IN: draw_uniform(job->kernels, w, p->count, &at, fan_in_bound(p)); break;
+        case DMI_INIT_FAN_IN_BIAS:
+            draw_uniform(job->kernels, w, p->count, &at, fan_in_bound(p - 1));
+            break;
+        case DMI_INIT_ROWS:
+            draw_uniform(job->kernels, w, p->count, &at, (float)(1 / sqrt((double)p->shape[0])));
             break;
         case DMI_INIT_NORMAL: dmi_random_normal(&at, w, p->count); break;
         case DMI_INIT_FREQUENCIES:

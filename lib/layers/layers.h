@@ -41,6 +41,8 @@ enum { DMI_RESAMPLE_IDENTITY = -1 };
 dmi_value dmi_layer_resample(dmi_builder *b, dmi_value x, int32_t kind);
 dmi_value dmi_layer_affine(dmi_builder *b, dmi_value x, float factor, float offset);
 dmi_value dmi_layer_concat(dmi_builder *b, dmi_value x, dmi_value y); /* [n, h, w, cx + cy] */
+/* Channels first to first + count - 1. */
+dmi_value dmi_layer_slice(dmi_builder *b, dmi_value x, int32_t first, int32_t count);
 
 /* ---- norm.c ---- */
 typedef struct dmi_norm_options {
@@ -53,6 +55,11 @@ dmi_value dmi_layer_norm(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value s
 /* The same of the concatenated channels [x, x2]; x2 may be DMI_NONE. */
 dmi_value dmi_layer_norm_pair(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value x2,
                               dmi_value scale_shift, dmi_norm_options options, int32_t activation);
+
+/* norm * factor + shift, [n, 1, 1, c] both; without a factor the norm alone, and shift may be
+ * DMI_NONE. */
+dmi_value dmi_layer_norm_factor(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value factor,
+                                dmi_value shift, dmi_norm_options options, int32_t activation);
 
 /* eps 1e-5, and channels / 4 groups, or one of at most four channels. */
 static inline dmi_norm_options dmi_norm_of_fours(int32_t channels) {
@@ -103,6 +110,17 @@ dmi_value dmi_layer_class_attention(dmi_builder *b, const char *name, dmi_value 
  * `window` by `window` pixels, scale 1 / sqrt(window), h = norm of fours(x). Declared in the order
  * k, q, v ---- */
 dmi_value dmi_layer_window_attention(dmi_builder *b, const char *name, dmi_value x, int32_t window);
+
+/* ---- wide_resnet.c: h = SiLU(norm(conv(x)) a + b), h = SiLU(norm(conv(h))), h + shortcut(x), with
+ * 3x3 convolutions of standardized weights, a and b linear in SiLU(time) and SiLU(class) [n, 1, 1,
+ * any]; class may be DMI_NONE. The shortcut is a 1x1 convolution where the widths differ. ---- */
+dmi_value dmi_layer_wide_resnet(dmi_builder *b, const char *name, dmi_value x, dmi_value silu_time,
+                                dmi_value silu_class, int32_t out);
+
+/* ---- convnext.c: 1x1(GELU(1x1(norm of fours(depthwise 7x7(x)) a + b))) + shortcut(x), the first
+ * 1x1 to twice the channels; a and b linear in time and class, both may be DMI_NONE ---- */
+dmi_value dmi_layer_convnext(dmi_builder *b, const char *name, dmi_value x, dmi_value time,
+                             dmi_value class_embedding, int32_t out);
 
 /* ---- embedding.c ---- */
 enum { DMI_TIME_SINUSOIDAL = 0, DMI_TIME_FOURIER = 1, DMI_TIME_LEARNED = 2 }; /* as DM_TIME_* */

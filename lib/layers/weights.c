@@ -16,7 +16,8 @@ static dmi_weights weights(dmi_builder *b, const char *layer, const char *part, 
         return w;
     }
     w.weight = dmi_builder_param(b, name, "weight", rank, shape, init);
-    w.bias = dmi_builder_param(b, name, "bias", 1, bias_shape, DMI_INIT_ZEROS);
+    w.bias = dmi_builder_param(b, name, "bias", 1, bias_shape,
+                               init == DMI_INIT_FAN_IN ? DMI_INIT_FAN_IN_BIAS : DMI_INIT_ZEROS);
     return w;
 }
 

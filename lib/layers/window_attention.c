@@ -9,10 +9,10 @@ dmi_value dmi_layer_window_attention(dmi_builder *b, const char *name, dmi_value
                                      int32_t window) {
     int32_t c = dmi_builder_shape(b, x).c;
     dmi_weights norm_weights = dmi_norm_weights(b, name, "group_norm", c);
-    dmi_weights to_k = dmi_linear_weights(b, name, "to_k", c, c, DMI_INIT_FAN_AVERAGE);
-    dmi_weights to_q = dmi_linear_weights(b, name, "to_q", c, c, DMI_INIT_FAN_AVERAGE);
-    dmi_weights to_v = dmi_linear_weights(b, name, "to_v", c, c, DMI_INIT_FAN_AVERAGE);
-    dmi_weights to_out = dmi_linear_weights(b, name, "to_out.0", c, c, DMI_INIT_FAN_AVERAGE);
+    dmi_weights to_k = dmi_linear_weights(b, name, "to_k", c, c, DMI_INIT_FAN_IN);
+    dmi_weights to_q = dmi_linear_weights(b, name, "to_q", c, c, DMI_INIT_FAN_IN);
+    dmi_weights to_v = dmi_linear_weights(b, name, "to_v", c, c, DMI_INIT_FAN_IN);
+    dmi_weights to_out = dmi_linear_weights(b, name, "to_out.0", c, c, DMI_INIT_FAN_IN);
 
     dmi_value h = dmi_layer_norm(b, norm_weights, x, DMI_NONE, dmi_norm_of_fours(c), false);
     dmi_value k = dmi_layer_conv1x1(b, to_k, h, DMI_NONE);

@@ -123,6 +123,61 @@ def layer_class_attention(case, c, embedding):
     finish(case, norm(F.linear(h, *of("to_out.0")), *of("norm_out")) + x, {"x": x, "class": e, **p})
 
 
+def standard_conv(x, weight, bias):
+    return nhwc(F.conv2d(nchw(x), standardize(weight), bias, padding=1))
+
+
+def image_norm(x, groups, weight, bias):
+    return nhwc(F.group_norm(nchw(x), groups, weight, bias, eps=EPS))
+
+
+def pointwise(x, weight, bias):
+    return F.linear(x, weight[:, :, 0, 0], bias)
+
+
+def embeddings(case, time, classes):
+    inputs = {"time": leaf(case, "time", (2, time), 2.0)}
+    if classes:
+        inputs["class"] = leaf(case, "class", (2, classes), 2.0)
+    return inputs
+
+
+def layer_wide_resnet(case, c, out, classes):
+    """SiLU is applied to the embeddings by the network, not by the layer."""
+    x, e = leaf(case, "x", (2, 5, 4, c)), embeddings(case, 6, classes)
+    layers = {"conv1": (out, c, 3, 3), "norm1": (out,), "conv2": (out, out, 3, 3), "norm2": (out,), "time_emb_proj": (out, 6)}
+    if classes:
+        layers["class_emb_proj"] = (out, classes)
+    if c != out:
+        layers["conv_shortcut"] = (out, c, 1, 1)
+    p, of = block_params(case, layers)
+    groups = 8 if c > 4 and c % 8 == 0 and out % 8 == 0 else 1
+    a = F.linear(e["time"], *of("time_emb_proj"))[:, None, None]
+    b = F.linear(e["class"], *of("class_emb_proj"))[:, None, None] if classes else 0
+    h = F.silu(image_norm(standard_conv(x, *of("conv1")), groups, *of("norm1")) * a + b)
+    h = F.silu(image_norm(standard_conv(h, *of("conv2")), groups, *of("norm2")))
+    finish(case, h + (pointwise(x, *of("conv_shortcut")) if c != out else x), {"x": x, **e, **p})
+
+
+def layer_convnext(case, c, out, time, classes):
+    x, e = leaf(case, "x", (2, 9, 8, c)), embeddings(case, time, classes) if time else {}
+    layers = {"depthwise": (c, 1, 7, 7), "norm": (c,), "conv1": (2 * c, c, 1, 1), "conv2": (out, 2 * c, 1, 1)}
+    if time:
+        layers["time_emb_proj"] = (c, time)
+    if classes:
+        layers["class_emb_proj"] = (c, classes)
+    if c != out:
+        layers["conv_shortcut"] = (out, c, 1, 1)
+    p, of = block_params(case, layers)
+    h = norm(nhwc(F.conv2d(nchw(x), *of("depthwise"), padding=3, groups=c)), *of("norm"))
+    if time:
+        h = h * F.linear(e["time"], *of("time_emb_proj"))[:, None, None]
+    if classes:
+        h = h + F.linear(e["class"], *of("class_emb_proj"))[:, None, None]
+    h = pointwise(F.gelu(pointwise(h, *of("conv1"))), *of("conv2"))
+    finish(case, h + (pointwise(x, *of("conv_shortcut")) if c != out else x), {"x": x, **e, **p})
+
+
 def layer_window_attention(case, h, w, c, window):
     x = leaf(case, "x", (2, h, w, c))
     p, of = block_params(case, {"group_norm": (c,), "to_k": (c, c), "to_q": (c, c), "to_v": (c, c), "to_out.0": (c, c)})
@@ -139,6 +194,12 @@ def main():
     layer_class_attention("layer_class_narrow", 3, 4)
     layer_window_attention("layer_window", 4, 6, 8, 2)
     layer_window_attention("layer_window_whole", 3, 4, 3, 8)
+    layer_wide_resnet("layer_wide", 12, 16, 5)
+    layer_wide_resnet("layer_wide_same", 16, 16, 0)
+    layer_wide_resnet("layer_wide_few", 4, 8, 3)
+    layer_convnext("layer_next", 12, 7, 6, 5)
+    layer_convnext("layer_next_time", 8, 8, 6, 0)
+    layer_convnext("layer_next_alone", 3, 3, 0, 0)
     save_file(results, "tests/golden/data/mixers.safetensors")
 
 

@@ -33,9 +33,10 @@ typedef struct trial {
 typedef struct mixer_case {
     const char *name;
     dmi_value (*build)(trial *t, const struct mixer_case *c, dmi_builder *b);
-    dmi_shape shape; /* of x */
-    int32_t size;    /* window, channels of the class, taps of the gate */
-    bool wide;       /* wide_bound */
+    dmi_shape shape;   /* of x */
+    int32_t size;      /* window, channels of the class, taps of the gate */
+    bool wide;         /* wide_bound */
+    int32_t time, out; /* channels, of the two blocks */
 } mixer_case;
 
 static dmi_value input(trial *t, const char *name, dmi_shape shape, float scale) {
@@ -106,21 +107,41 @@ static dmi_value build_layer_window(trial *t, const mixer_case *c, dmi_builder *
     return dmi_layer_window_attention(b, c->name, image(t, "x", c), c->size);
 }
 
+static dmi_value embedding(trial *t, const mixer_case *c, const char *name, int32_t channels) {
+    return channels ? input(t, name, dmi_shape_of(c->shape.n, 1, 1, channels), 2) : DMI_NONE;
+}
+
+static dmi_value build_layer_wide(trial *t, const mixer_case *c, dmi_builder *b) {
+    dmi_value x = image(t, "x", c), time = embedding(t, c, "time", c->time);
+    return dmi_layer_wide_resnet(b, c->name, x, time, embedding(t, c, "class", c->size), c->out);
+}
+
+static dmi_value build_layer_next(trial *t, const mixer_case *c, dmi_builder *b) {
+    dmi_value x = image(t, "x", c), time = embedding(t, c, "time", c->time);
+    return dmi_layer_convnext(b, c->name, x, time, embedding(t, c, "class", c->size), c->out);
+}
+
 static const mixer_case cases[] = {
-    {"standardize", build_standardize, {2, 5, 6, 7}, 0, true},
-    {"gate", build_gate, {2, 3, 4, 10}, 3, false},
-    {"channels", build_channels, {2, 4, 3, 36}, 0, false},
-    {"windows", build_windows, {2, 6, 6, 10}, 3, false},
-    {"windows_rows", build_windows, {2, 6, 6, 10}, 6, false},
-    {"layer_gate_1", build_layer_gate, {2, 3, 3, 1}, 0, false},
-    {"layer_gate_4", build_layer_gate, {2, 3, 3, 4}, 0, false},
-    {"layer_gate_8", build_layer_gate, {2, 3, 3, 8}, 0, false},
-    {"layer_gate_20", build_layer_gate, {2, 3, 3, 20}, 0, false},
-    {"layer_gate_128", build_layer_gate, {2, 3, 3, 128}, 0, false},
-    {"layer_class", build_layer_class, {2, 4, 3, 12}, 7, true},
-    {"layer_class_narrow", build_layer_class, {2, 4, 3, 3}, 4, true},
-    {"layer_window", build_layer_window, {2, 4, 6, 8}, 2, true},
-    {"layer_window_whole", build_layer_window, {2, 3, 4, 3}, 8, true},
+    {"standardize", build_standardize, {2, 5, 6, 7}, 0, true, 0, 0},
+    {"gate", build_gate, {2, 3, 4, 10}, 3, false, 0, 0},
+    {"channels", build_channels, {2, 4, 3, 36}, 0, false, 0, 0},
+    {"windows", build_windows, {2, 6, 6, 10}, 3, false, 0, 0},
+    {"windows_rows", build_windows, {2, 6, 6, 10}, 6, false, 0, 0},
+    {"layer_gate_1", build_layer_gate, {2, 3, 3, 1}, 0, false, 0, 0},
+    {"layer_gate_4", build_layer_gate, {2, 3, 3, 4}, 0, false, 0, 0},
+    {"layer_gate_8", build_layer_gate, {2, 3, 3, 8}, 0, false, 0, 0},
+    {"layer_gate_20", build_layer_gate, {2, 3, 3, 20}, 0, false, 0, 0},
+    {"layer_gate_128", build_layer_gate, {2, 3, 3, 128}, 0, false, 0, 0},
+    {"layer_class", build_layer_class, {2, 4, 3, 12}, 7, true, 0, 0},
+    {"layer_class_narrow", build_layer_class, {2, 4, 3, 3}, 4, true, 0, 0},
+    {"layer_wide", build_layer_wide, {2, 5, 4, 12}, 5, true, 6, 16},
+    {"layer_wide_same", build_layer_wide, {2, 5, 4, 16}, 0, true, 6, 16},
+    {"layer_wide_few", build_layer_wide, {2, 5, 4, 4}, 3, true, 6, 8},
+    {"layer_next", build_layer_next, {2, 9, 8, 12}, 5, true, 6, 7},
+    {"layer_next_time", build_layer_next, {2, 9, 8, 8}, 0, true, 6, 8},
+    {"layer_next_alone", build_layer_next, {2, 9, 8, 3}, 0, true, 0, 3},
+    {"layer_window", build_layer_window, {2, 4, 6, 8}, 2, true, 0, 0},
+    {"layer_window_whole", build_layer_window, {2, 3, 4, 3}, 8, true, 0, 0},
 };
 
 /* ---- running ---- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Group norm: with each activation function and without, and with the scale and shift of each
- * image; groups of all sizes. */
+/* Group norm: with each activation function and without, and with the scale and shift, or a factor
+ * and a shift, of each image; groups of all sizes. */
 #include "support/gradient.h"
 
 #define EPS 1e-5f
@@ -10,6 +10,14 @@ static void build(test_net *net) {
     dmi_value x = test_net_input(net, op->h, op->w, op->c, 2);
     dmi_value gamma = test_net_param(net, dmi_shape_of(1, 1, 1, op->c), 2);
     dmi_value beta = test_net_param(net, dmi_shape_of(1, 1, 1, op->c), 1);
+    if (op->residual) { /* a factor, and with `bias` a shift */
+        dmi_value factor = test_net_input(net, 1, 1, op->c, 1);
+        dmi_value shift = op->bias ? test_net_input(net, 1, 1, op->c, 1) : DMI_NONE;
+        int32_t added = dmi_group_norm_factor(net->graph, &net->output, x, gamma, beta, factor,
+                                              shift, op->groups, EPS, op->activation);
+        ck_assert_msg(added == DMI_OK, "%s: %s", op->name, net->host->error);
+        return;
+    }
     dmi_value scale_shift = op->modulation ? test_net_input(net, 1, 1, 2 * op->c, 1) : DMI_NONE;
     int32_t status = dmi_group_norm(net->graph, &net->output, x, gamma, beta, scale_shift,
                                     op->groups, EPS, op->activation);
@@ -33,6 +41,8 @@ static void reference(const test_net *net, double *const *v, double *y) {
             for (size_t p = 0; p < pixels; p++)
                 for (size_t k = g * per_group; k < (g + 1) * per_group; k++) {
                     double u = (x[p * c + k] - mean) / sqrt(variance + EPS) * v[1][k] + v[2][k];
+                    if (op->residual) u *= v[3][n * c + k];
+                    if (op->bias) u += v[4][n * c + k];
                     if (op->modulation) u = u * (1 + v[3][n * 2 * c + k]) + v[3][n * 2 * c + c + k];
                     y[(n * pixels + p) * c + k] = naive_activation(op->activation, u);
                 }
@@ -53,6 +63,10 @@ static const test_op cases[] = {
      .modulation = true},
     {.name = "group norm, scale and shift, SiLU", NORM, .n = 3, .h = 4, .w = 3, .c = 10,
      .groups = 5, .modulation = true, .activation = DMI_ACTIVATION_SILU},
+    {.name = "group norm, factor", NORM, .n = 3, .h = 5, .w = 3, .c = 6, .groups = 3,
+     .residual = true},
+    {.name = "group norm, factor and shift, SiLU", NORM, .n = 3, .h = 4, .w = 3, .c = 10,
+     .groups = 5, .residual = true, .bias = true, .activation = DMI_ACTIVATION_SILU},
     {.name = "group norm, Mish", NORM, .n = 3, .h = 5, .w = 3, .c = 6, .groups = 2,
      .activation = DMI_ACTIVATION_MISH},
     {.name = "group norm, GELU", NORM, .n = 3, .h = 5, .w = 3, .c = 6, .groups = 2,

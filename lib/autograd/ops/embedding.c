@@ -24,11 +24,13 @@ static void embedding_needs(const dmi_graph *graph, const dmi_node *node, bool t
     needs->reads = 1u << LABELS;
 }
 
-/* The row that a label names. The caller checks labels; an invalid one, or NaN, is still clamped to
- * the table, so that no memory outside is read. */
-static size_t table_row(float label, int32_t rows) {
+enum { NO_ROW = -1 };
+
+/* The row that a label names; NO_ROW, zeros, from the number of rows on. The caller checks labels;
+ * with an invalid one, or NaN, still no memory outside of the table is read. */
+static int32_t table_row(float label, int32_t rows) {
     if (!(label > 0)) return 0;
-    return label < (float)rows - 1 ? (size_t)label : (size_t)rows - 1;
+    return label < (float)rows ? (int32_t)label : NO_ROW;
 }
 
 static void embedding_forward(dmi_graph *graph, dmi_node *node) {
@@ -36,9 +38,11 @@ static void embedding_forward(dmi_graph *graph, dmi_node *node) {
     float *y = dmi_graph_data(graph, node->output);
     dmi_shape shape = dmi_input_shape(graph, node, TABLE);
     size_t c = (size_t)shape.c, batch = (size_t)dmi_input_shape(graph, node, LABELS).n;
-    for (size_t n = 0; n < batch; n++)
-        graph->kernels->copy_rows(y + n * c, c, table + table_row(labels[n], shape.w) * c, c, 1, c,
-                                  false);
+    for (size_t n = 0; n < batch; n++) {
+        int32_t row = table_row(labels[n], shape.w);
+        if (row == NO_ROW) memset(y + n * c, 0, c * sizeof *y);
+        else graph->kernels->copy_rows(y + n * c, c, table + (size_t)row * c, c, 1, c, false);
+    }
 }
 
 /* Images may have the same label, so their rows are added one after another. */
@@ -52,9 +56,11 @@ static void embedding_backward(dmi_graph *graph, dmi_node *node) {
     if (dlabels && !node->accumulates[LABELS]) memset(dlabels, 0, batch * sizeof(float));
     if (!dtable) return;
     if (!node->accumulates[TABLE]) memset(dtable, 0, (size_t)shape.w * c * sizeof(float));
-    for (size_t n = 0; n < batch; n++)
-        graph->kernels->copy_rows(dtable + table_row(labels[n], shape.w) * c, c, dy + n * c, c, 1,
-                                  c, true);
+    for (size_t n = 0; n < batch; n++) {
+        int32_t row = table_row(labels[n], shape.w);
+        if (row != NO_ROW)
+            graph->kernels->copy_rows(dtable + (size_t)row * c, c, dy + n * c, c, 1, c, true);
+    }
 }
 
 static const dmi_op embedding_op = {.name = "embedding",

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* Group norm (Wu and He 2018) of one tensor, or of the concatenated channels of two, with an
- * optional scale and shift of each image after it (Dhariwal and Nichol 2021, "adaptive group
- * normalization") and an optional activation function. A task computes a range of whole groups of
- * one image. */
+ * optional scale or factor and a shift of each image after it (Dhariwal and Nichol 2021, "adaptive
+ * group normalization") and an optional activation function. A task computes a range of whole
+ * groups of one image. */
 #include "autograd/ops.h"
 #include "autograd/ops/check_shape.h"
 
-enum { X, GAMMA, BETA, SCALE_SHIFT, X2, INPUTS };
+/* SCALE is scale_shift [n, 2c], or with `factor` in the attributes a factor [n, c], which SHIFT
+ * [n, c] may follow. */
+enum { X, GAMMA, BETA, SCALE, X2, SHIFT, INPUTS };
 
 enum {
     LINE = DMI_ALIGNMENT / (int)sizeof(float),
@@ -20,15 +22,18 @@ typedef struct norm_job {
     int32_t task_channels, tasks; /* of one image */
     float eps;
     int32_t activation;
-    bool non_temporal;                       /* y, or dx, is written with non-temporal stores */
-    dmi_norm_x x;                            /* x and x2 of all images: [n, h, w, channels[i]] */
-    const float *gamma, *beta, *scale_shift; /* [c], [c], [n, 2 c] or NULL */
-    float *y, *mean, *rstd;                  /* [n, h, w, c], [n, groups], [n, groups] */
-    float *gain, *offset; /* [n, c]: gamma (1 + scale), beta (1 + scale) + shift; without
-                             scale_shift unused */
-    const float *dy;      /* [n, h, w, c] */
-    float *dscale_shift;  /* [n, 2 c] */
-    bool accumulates_scale_shift;
+    bool non_temporal;          /* y, or dx, is written with non-temporal stores */
+    dmi_norm_x x;               /* x and x2 of all images: [n, h, w, channels[i]] */
+    const float *gamma, *beta;  /* [c] */
+    const float *scale, *shift; /* [n, c] in rows of `stride`, or NULL */
+    float base;                 /* the factor is base + scale: 1, or 0 */
+    size_t stride, shift_stride;
+    float *y, *mean, *rstd; /* [n, h, w, c], [n, groups], [n, groups] */
+    float *gain, *offset;   /* [n, c]: gamma (base + scale), beta (base + scale) + shift; without
+                               scale unused */
+    const float *dy;        /* [n, h, w, c] */
+    float *dscale, *dshift; /* as scale and shift, or NULL */
+    bool adds_dscale, adds_dshift;
     float *dgain, *doffset; /* [n, c] */
     float *du;              /* the gradient before the activation [workers, du_floats], or NULL */
     size_t du_floats;
@@ -68,9 +73,13 @@ static int32_t norm_infer(const dmi_graph *graph, const dmi_node *node, dmi_shap
                         (int)x.w, (int)x.c);
     int32_t status = dmi_check_shape(graph, node, GAMMA, "gamma", dmi_shape_of(1, 1, 1, x.c));
     if (!status) status = dmi_check_shape(graph, node, BETA, "beta", dmi_shape_of(1, 1, 1, x.c));
-    if (!status && node->inputs[SCALE_SHIFT] != DMI_NONE)
-        status = dmi_check_shape(graph, node, SCALE_SHIFT, "scale_shift",
-                                 dmi_shape_of(x.n, 1, 1, 2 * x.c));
+    if (!status && node->inputs[SCALE] != DMI_NONE)
+        status = node->attr.norm.factor
+                     ? dmi_check_shape(graph, node, SCALE, "factor", dmi_shape_of(x.n, 1, 1, x.c))
+                     : dmi_check_shape(graph, node, SCALE, "scale_shift",
+                                       dmi_shape_of(x.n, 1, 1, 2 * x.c));
+    if (!status && node->inputs[SHIFT] != DMI_NONE)
+        status = dmi_check_shape(graph, node, SHIFT, "shift", dmi_shape_of(x.n, 1, 1, x.c));
     *output = x;
     return status;
 }
@@ -110,10 +119,10 @@ static size_t du_floats(dmi_shape x, const dmi_node *node) {
 static void norm_needs(const dmi_graph *graph, const dmi_node *node, bool train, dmi_needs *needs) {
     dmi_shape x = dmi_graph_shape(graph, node->output);
     size_t n = (size_t)x.n, c = (size_t)x.c,
-           modulated = node->inputs[SCALE_SHIFT] != DMI_NONE ? 2 * n * c : 0;
+           modulated = node->inputs[SCALE] != DMI_NONE ? 2 * n * c : 0;
     needs->saved = 2 * n * (size_t)node->attr.norm.groups;
     needs->forward_work = modulated;
-    needs->reads = 1u << X | 1u << GAMMA | 1u << BETA | 1u << SCALE_SHIFT | 1u << X2;
+    needs->reads = 1u << X | 1u << GAMMA | 1u << BETA | 1u << SCALE | 1u << X2 | 1u << SHIFT;
     if (!train) return;
     needs->backward_work = modulated + 2 * n * c + discarded_floats(graph, node);
     needs->backward_work += (size_t)dmi_pool_threads(graph->host->pool) * du_floats(x, node);
@@ -124,13 +133,17 @@ static void norm_gain(const norm_job *job, int32_t n, int32_t c0, int32_t c1, co
                       const float **offset) {
     *gain = job->gamma;
     *offset = job->beta;
-    if (!job->scale_shift) return;
+    if (!job->scale) return;
     size_t at = (size_t)n * (size_t)job->channels;
-    const float *scale = job->scale_shift + 2 * at, *shift = scale + job->channels;
+    const float *scale = job->scale + (size_t)n * job->stride;
     float *g = job->gain + at, *o = job->offset + at;
     for (int32_t c = c0; c < c1; c++) {
-        g[c] = job->gamma[c] * (1.0f + scale[c]);
-        o[c] = job->beta[c] * (1.0f + scale[c]) + shift[c];
+        g[c] = job->gamma[c] * (job->base + scale[c]);
+        o[c] = job->beta[c] * (job->base + scale[c]);
+    }
+    if (job->shift) {
+        const float *shift = job->shift + (size_t)n * job->shift_stride;
+        for (int32_t c = c0; c < c1; c++) o[c] += shift[c];
     }
     *gain = g;
     *offset = o;
@@ -176,19 +189,23 @@ static void forward_task(void *data, int32_t task, int32_t worker) {
  * image's terms of dgamma and dbeta. */
 static void scale_shift_backward(const norm_job *job, int32_t n, int32_t c0, int32_t c1) {
     size_t at = (size_t)n * (size_t)job->channels;
-    const float *scale = job->scale_shift + 2 * at;
+    const float *scale = job->scale + (size_t)n * job->stride;
     float *dgain = job->dgain + at, *doffset = job->doffset + at;
-    if (job->dscale_shift) {
-        float *dscale = job->dscale_shift + 2 * at, *dshift = dscale + job->channels;
+    if (job->dscale) {
+        float *dscale = job->dscale + (size_t)n * job->stride;
         for (int32_t c = c0; c < c1; c++) {
             float ds = dgain[c] * job->gamma[c] + doffset[c] * job->beta[c];
-            dscale[c] = job->accumulates_scale_shift ? dscale[c] + ds : ds;
-            dshift[c] = job->accumulates_scale_shift ? dshift[c] + doffset[c] : doffset[c];
+            dscale[c] = job->adds_dscale ? dscale[c] + ds : ds;
         }
     }
+    if (job->dshift) {
+        float *dshift = job->dshift + (size_t)n * job->shift_stride;
+        for (int32_t c = c0; c < c1; c++)
+            dshift[c] = job->adds_dshift ? dshift[c] + doffset[c] : doffset[c];
+    }
     for (int32_t c = c0; c < c1; c++) {
-        dgain[c] *= 1.0f + scale[c];
-        doffset[c] *= 1.0f + scale[c];
+        dgain[c] *= job->base + scale[c];
+        doffset[c] *= job->base + scale[c];
     }
 }
 
@@ -202,10 +219,11 @@ static void backward_task(void *data, int32_t task, int32_t worker) {
     job->kernels->norm_backward(job->dgain + row, job->doffset + row, job->dy + at,
                                 job->mean + group, job->rstd + group, &norm,
                                 job->du ? job->du + (size_t)worker * job->du_floats : NULL);
-    if (job->scale_shift) scale_shift_backward(job, n, c0, c1);
+    if (job->scale) scale_shift_backward(job, n, c0, c1);
 }
 
-/* The members that forward and backward share. work [2 n c]: gain and offset, if scale_shift. */
+/* The members that forward and backward share. work [2 n c]: gain and offset, if there is a scale.
+ */
 static norm_job norm_job_of(const dmi_graph *graph, const dmi_node *node, float *work) {
     dmi_shape x = dmi_graph_shape(graph, node->output);
     size_t n = (size_t)x.n;
@@ -226,16 +244,22 @@ static norm_job norm_job_of(const dmi_graph *graph, const dmi_node *node, float 
     }
     job.gamma = dmi_input(graph, node, GAMMA);
     job.beta = dmi_input(graph, node, BETA);
-    job.scale_shift = dmi_input(graph, node, SCALE_SHIFT);
+    bool factor = node->attr.norm.factor;
+    size_t c = (size_t)x.c;
+    job.base = factor ? 0.0f : 1.0f;
+    job.stride = factor ? c : 2 * c;
+    job.shift_stride = job.stride;
+    job.scale = dmi_input(graph, node, SCALE);
+    job.shift = factor || !job.scale ? dmi_input(graph, node, SHIFT) : job.scale + c;
     job.mean = dmi_saved(graph, node);
     job.rstd = job.mean + n * (size_t)job.groups;
     job.gain = work;
-    job.offset = job.scale_shift ? work + n * (size_t)x.c : NULL;
+    job.offset = job.scale ? work + n * c : NULL;
     return job;
 }
 
 static void norm_forward(dmi_graph *graph, dmi_node *node) {
-    bool modulated = node->inputs[SCALE_SHIFT] != DMI_NONE;
+    bool modulated = node->inputs[SCALE] != DMI_NONE;
     norm_job job = norm_job_of(graph, node, modulated ? dmi_forward_work(graph, node) : NULL);
     job.y = dmi_graph_data(graph, node->output);
     dmi_parallel(graph->host->pool, dmi_graph_shape(graph, node->output).n * job.tasks,
@@ -247,7 +271,7 @@ static void norm_backward(dmi_graph *graph, dmi_node *node) {
     norm_job job = norm_job_of(graph, node, work);
     dmi_shape x = dmi_graph_shape(graph, node->output);
     size_t n = (size_t)x.n, c = (size_t)job.channels;
-    job.dgain = work + (job.scale_shift ? 2 * n * c : 0);
+    job.dgain = work + (job.scale ? 2 * n * c : 0);
     job.doffset = job.dgain + n * c;
     job.dy = dmi_graph_gradient(graph, node->output);
     float *discarded = job.doffset + n * c;
@@ -259,8 +283,13 @@ static void norm_backward(dmi_graph *graph, dmi_node *node) {
     }
     job.du_floats = du_floats(x, node);
     if (job.du_floats) job.du = discarded;
-    job.dscale_shift = dmi_input_gradient(graph, node, SCALE_SHIFT);
-    job.accumulates_scale_shift = node->accumulates[SCALE_SHIFT];
+    job.dscale = dmi_input_gradient(graph, node, SCALE);
+    job.adds_dscale = job.adds_dshift = node->accumulates[SCALE];
+    job.dshift = job.dscale ? job.dscale + c : NULL;
+    if (node->attr.norm.factor) {
+        job.dshift = dmi_input_gradient(graph, node, SHIFT);
+        job.adds_dshift = node->accumulates[SHIFT];
+    }
     dmi_parallel(graph->host->pool, (int32_t)n * job.tasks, backward_task, &job);
     float *dgamma = dmi_input_gradient(graph, node, GAMMA),
           *dbeta = dmi_input_gradient(graph, node, BETA);
@@ -278,7 +307,7 @@ static const dmi_op norm_op = {.name = "group_norm",
 int32_t dmi_group_norm_pair(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value x2,
                             dmi_value gamma, dmi_value beta, dmi_value scale_shift, int32_t groups,
                             float eps, int32_t activation) {
-    dmi_value inputs[INPUTS] = {x, gamma, beta, scale_shift, x2};
+    dmi_value inputs[INPUTS] = {x, gamma, beta, scale_shift, x2, DMI_NONE};
     dmi_attributes attr = {.norm = {.groups = groups, .activation = activation, .eps = eps}};
     return dmi_graph_append(graph, out, &norm_op, inputs, INPUTS, &attr);
 }
@@ -288,4 +317,13 @@ int32_t dmi_group_norm(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value 
                        int32_t activation) {
     return dmi_group_norm_pair(graph, out, x, DMI_NONE, gamma, beta, scale_shift, groups, eps,
                                activation);
+}
+
+int32_t dmi_group_norm_factor(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value gamma,
+                              dmi_value beta, dmi_value factor, dmi_value shift, int32_t groups,
+                              float eps, int32_t activation) {
+    dmi_value inputs[INPUTS] = {x, gamma, beta, factor, DMI_NONE, shift};
+    dmi_attributes attr = {
+        .norm = {.groups = groups, .activation = activation, .factor = 1, .eps = eps}};
+    return dmi_graph_append(graph, out, &norm_op, inputs, INPUTS, &attr);
 }
