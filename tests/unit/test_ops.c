@@ -134,24 +134,6 @@ static void reference_embedding(const test_net *net, double *const *v, double *y
         }
 }
 
-/* `out` channels from `groups` on; with `residual`, the sum of them with the first ones. */
-static void build_slice(test_net *net) {
-    dmi_value x = image_input(net, 1), first;
-    done(net, dmi_slice(net->graph, &net->output, x, net->op->groups, net->op->out));
-    if (!net->op->residual) return;
-    done(net, dmi_slice(net->graph, &first, x, 0, net->op->out));
-    done(net, dmi_add_values(net->graph, &net->output, net->output, first));
-}
-
-static void reference_slice(const test_net *net, double *const *v, double *y) {
-    dmi_shape x = test_net_shape(net, 0);
-    for (size_t r = 0; r < dmi_shape_rows(x); r++)
-        for (int32_t c = 0; c < net->op->out; c++) {
-            const double *row = v[0] + r * (size_t)x.c;
-            *y++ = row[net->op->groups + c] + (net->op->residual ? row[c] : 0);
-        }
-}
-
 /* ---- values used twice, so that gradients are added up and share memory in the plan ---- */
 
 /* silu(x) + x, and x + silu(x) where `residual`: the sum's first input takes over its gradient's
@@ -255,12 +237,6 @@ static const test_op cases[] = {
      .out = 5, .groups = 3},
     {.name = "embedding without a row", .build = build_embedding,
      .reference = reference_embedding, .n = 7, .out = 5, .groups = 3, .residual = true},
-    {.name = "slice", .build = build_slice, .reference = reference_slice, .n = 3, .h = 5, .w = 3,
-     .c = 7, .out = 3, .groups = 2},
-    {.name = "slice of several tiles", .build = build_slice, .reference = reference_slice, .n = 2,
-     .h = 33, .w = 35, .c = 21, .out = 16, .groups = 5},
-    {.name = "two slices that overlap", .build = build_slice, .reference = reference_slice,
-     .n = 3, .h = 5, .w = 3, .c = 7, .out = 4, .groups = 3, .residual = true},
     {.name = "silu(x) + x", .build = build_around, .reference = reference_around, .n = 3, .h = 2,
      .w = 3, .c = 5},
     {.name = "x + silu(x)", .build = build_around, .reference = reference_around, .n = 3, .h = 2,
@@ -421,9 +397,6 @@ REFUSE(norm_factor, dmi_group_norm_factor(g, out, of[IMAGE], of[OFFSETS], of[OFF
                                           of[VECTOR], 3, 1e-6f, DMI_ACTIVATION_NONE))
 REFUSE(norm_shift, dmi_group_norm_factor(g, out, of[IMAGE], of[OFFSETS], of[OFFSETS], of[VECTOR],
                                          of[NUMBERS], 3, 1e-6f, DMI_ACTIVATION_NONE))
-REFUSE(slice_first, dmi_slice(g, out, of[IMAGE], -1, 2))
-REFUSE(slice_empty, dmi_slice(g, out, of[IMAGE], 0, 0))
-REFUSE(slice_end, dmi_slice(g, out, of[IMAGE], 4, 3))
 REFUSE(attention_heads, dmi_attention(g, out, of[IMAGE], of[WIDER], of[WIDER], 5))
 REFUSE(attention_key, dmi_attention(g, out, of[IMAGE], of[WIDER], of[SHORTER], 2))
 REFUSE(attention_same, dmi_attention(g, out, of[IMAGE], of[IMAGE], of[IMAGE], 2))
@@ -460,9 +433,6 @@ static const refusal refusals[] = {
      norm_factor},
     {DMI_ERROR_SHAPE_MISMATCH, "group_norm: shift is 2 x 1 x 1 x 1; it must be 2 x 1 x 1 x 6",
      norm_shift},
-    {DMI_ERROR_INVALID_ARGUMENT, "slice: 2 channels from -1 on are not in", slice_first},
-    {DMI_ERROR_INVALID_ARGUMENT, "slice: 0 channels from 0 on are not in", slice_empty},
-    {DMI_ERROR_INVALID_ARGUMENT, "slice: 3 channels from 4 on are not in a tensor of 6", slice_end},
     {DMI_ERROR_INVALID_ARGUMENT, "attention: 5 heads do not divide 6 channels", attention_heads},
     {DMI_ERROR_SHAPE_MISMATCH, "attention: k is 2 x 4 x 4 x 8; it must be 2 x 4 x 4 x 6",
      attention_key},
