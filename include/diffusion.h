@@ -390,10 +390,15 @@ enum { DM_LEVELS_MAX = 8 };
 
 typedef int32_t dm_preset;
 enum {
-    DM_PRESET_TINY = 0,        /* channels 32, 64, 64; 1.1 million parameters; predicts v */
-    DM_PRESET_SMALL = 1,       /* channels 64, 128, 128, 128 with 8 groups; predicts v */
-    DM_PRESET_DDPM_CIFAR10 = 2 /* the CIFAR-10 network of Ho et al. (2020): 35,746,307 parameters,
+    DM_PRESET_TINY = 0,         /* channels 32, 64, 64; 1.1 million parameters; predicts v */
+    DM_PRESET_SMALL = 1,        /* channels 64, 128, 128, 128 with 8 groups; predicts v */
+    DM_PRESET_DDPM_CIFAR10 = 2, /* the CIFAR-10 network of Ho et al. (2020): 35,746,307 parameters,
                                   predicts eps; its schedule is DM_SCHEDULE_LINEAR */
+    DM_PRESET_RECIPE_64 = 3, /* a recipe of resnet, class_attention and channel_attention for 64x64
+                                pixels and 1000 classes: channels 128, 256, 512, 1024; predicts eps
+                                and variances: docs/networks.md */
+    DM_PRESET_RECIPE_32 = 4  /* the same for 32x32 pixels and 10 classes: channels 32, 64, 128,
+                                256 */
 };
 
 typedef int32_t dm_prediction;
@@ -531,16 +536,18 @@ typedef struct dm_unet_options {
     int32_t time_steps;   /* DM_TIME_LEARNED: rows of the table, 1 to 1e6; times are whole and below
                              it. Default: 1000. */
     int32_t center_input; /* 1: the input is first mapped from [0, 1] to [-1, 1]. Default: 0. */
-    int32_t null_row;     /* 1: the class table has a row for label -1; 0: labels are required.
-                             Default: 1. */
+    int32_t null_row;     /* 1: label -1 is accepted, for which the class table has a row, or with
+                             recipe zeros; 0: labels are required. Default: 1. */
     int32_t condition_channels;       /* of a condition image beside x_t, 0 to 64. Default: 0. */
     int32_t condition_size;           /* floats of a condition vector, 0 to 65536. Default: 0. */
     dm_condition condition_embedding; /* of the vector. Default: DM_CONDITION_LINEAR. */
 
     /* With recipe[0], each block of the network is that sequence of parts, up to DM_PART_END, in
-     * place of residual and attention blocks: docs/networks.md. Default: DM_PART_END. */
+     * place of residual and attention blocks: docs/networks.md. The first part is DM_PART_RESNET or
+     * DM_PART_CONVNEXT. Default: DM_PART_END. */
     dm_part recipe[8];
-    int32_t attention_window; /* DM_PART_ATTENTION: pixels of a side, 1 to 4096. Default: 16. */
+    int32_t attention_window; /* DM_PART_ATTENTION: pixels of a side, 1 to 4096, which divide a
+                                 level's height and width or are no less. Default: 16. */
 } dm_unet_options;
 
 /* How the weights of a network begin. */

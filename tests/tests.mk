@@ -94,7 +94,7 @@ MEMORY_SUITES := base half file io_failures json random pool metadata structs na
 	refused_calls shared shared_callbacks weight_cache plan recompute unet \
 	input_gradient tiling guidance_callback unet_inputs unet_options unet_file bad_input \
 	integrity file_names float_mode fork versions diffusers diffusers_save \
-	diffusers_schedulers
+	diffusers_schedulers recipe
 SANITIZE_SUITES := $(MEMORY_SUITES) editing gemm guidance kernels kernels_activation resample \
 	depthwise conv_transposed
 # Those whose arithmetic is small enough for valgrind, which ends in minutes.

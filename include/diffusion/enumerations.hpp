@@ -75,7 +75,9 @@ namespace preset {
 enum value : dm_preset {
     tiny = DM_PRESET_TINY,
     small = DM_PRESET_SMALL,
-    ddpm_cifar10 = DM_PRESET_DDPM_CIFAR10
+    ddpm_cifar10 = DM_PRESET_DDPM_CIFAR10,
+    recipe_64 = DM_PRESET_RECIPE_64,
+    recipe_32 = DM_PRESET_RECIPE_32
 };
 } // namespace preset
 

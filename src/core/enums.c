@@ -75,6 +75,8 @@ static const dmi_enum_value preset[] = {
     {DM_PRESET_SMALL, "small", "base width 64"},
     {DM_PRESET_DDPM_CIFAR10, "ddpm_cifar10",
      "the CIFAR-10 network of Ho et al. (2020), 35.7 million parameters"},
+    {DM_PRESET_RECIPE_64, "recipe_64", "blocks by recipe for 64x64 pixels and 1000 classes"},
+    {DM_PRESET_RECIPE_32, "recipe_32", "the same for 32x32 pixels and 10 classes"},
 };
 static const dmi_enum_value prediction[] = {
     {DM_PREDICT_ANY, "any", "any of the others"},

@@ -9,6 +9,7 @@
 
 #include "layers/layers.h"
 #include "unet/options.h"
+#include "unet/recipe.h"
 
 /* Each level pushes at most 16 blocks and a downsampling. */
 enum { SKIPS_MAX = DM_LEVELS_MAX * 17 + 1, LAYER_NAME_MAX = 64 };
@@ -304,6 +305,7 @@ dm_status dmi_unet_build(dmi_graph *graph, const dm_unet_options *o, int32_t bat
                             .condition_vector = DMI_NONE};
     dm_status status = add_inputs(graph, o, out);
     if (status) return status;
-    out->output = network(&u, out);
+    out->output = dmi_unet_has_recipe(o) ? dmi_recipe_build(&u.b, o, input_of(&u, out), out)
+                                         : network(&u, out);
     return u.b.status;
 }

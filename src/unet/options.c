@@ -5,9 +5,23 @@
 #include <math.h>
 
 #include "core/enums.h"
+#include "unet/recipe.h"
 
 dm_status dm_unet_options_init(dm_unet_options *options, size_t size) {
     return dmi_struct_init(&dmi_struct_unet_options, options, size);
+}
+
+/* Images of size x size pixels; the width doubles with each level. */
+static void set_recipe(dm_unet_options *o, int32_t size, int32_t width, int32_t classes) {
+    o->height = o->width = size;
+    for (int32_t i = 0; i < 4; i++) o->channels[i] = width << i;
+    o->recipe[0] = DM_PART_RESNET;
+    o->recipe[1] = DM_PART_CLASS_ATTENTION;
+    o->recipe[2] = DM_PART_CHANNEL_ATTENTION;
+    o->classes = classes;
+    o->prediction = DM_PREDICT_EPS;
+    o->learned_variance = 1;
+    o->time_frequency_shift = 0;
 }
 
 dm_status dm_unet_options_preset(dm_unet_options *options, size_t size, dm_preset preset) {
@@ -30,6 +44,8 @@ dm_status dm_unet_options_preset(dm_unet_options *options, size_t size, dm_prese
             o.dropout = 0.1f;
             o.prediction = DM_PREDICT_EPS;
             break;
+        case DM_PRESET_RECIPE_64: set_recipe(&o, 64, 128, 1000); break;
+        case DM_PRESET_RECIPE_32: set_recipe(&o, 32, 32, 10); break;
         default: return DM_ERROR_INVALID_ARGUMENT;
     }
     dmi_host no_context = {0};
@@ -108,8 +124,7 @@ static dm_status check_level(dmi_host *host, const dm_unet_options *o, int32_t l
 }
 
 static dm_status check_entries(dmi_host *host, const dm_unet_options *o, int32_t level) {
-    dm_status status = check_entry(host, "channels", o->channels, level, 1, 8192);
-    if (!status) status = check_entry(host, "blocks", o->blocks, level, 1, 16);
+    dm_status status = check_entry(host, "blocks", o->blocks, level, 1, 16);
     if (!status) status = check_entry(host, "attention", o->attention, level, 0, 1);
     return status;
 }
@@ -147,20 +162,28 @@ static dm_status check_size(dmi_host *host, const char *name, int32_t value, int
 /* The largest exponent of a frequency: exp(60) as a float leaves room for the time. */
 enum { EXPONENT_MAX = 60 };
 
+/* There are as many sines and cosines as channels at level 0, of a recipe as in the embedding. */
 static dm_status check_time(dmi_host *host, const dm_unet_options *o) {
-    double half = o->channels[0] / 2, distance = half - (double)o->time_frequency_shift;
+    bool recipe = dmi_unet_has_recipe(o);
+    int32_t width = recipe ? dmi_unet_time_channels(o) : o->channels[0];
+    double half = width / 2, distance = half - (double)o->time_frequency_shift;
     if (o->time_features != DM_TIME_SINUSOIDAL) return DM_OK;
-    if (o->channels[0] < 2)
+    if (width < 2 && recipe)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "unet: 'time_channels' is %d; the sines and cosines of the time need at "
+                        "least 2",
+                        (int)width);
+    if (width < 2)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                         "unet: 'channels' is %d at level 0; the sines and cosines of the time need "
                         "at least 2",
-                        (int)o->channels[0]);
+                        (int)width);
     if (distance > 0 || (distance < 0 && log(10000.0) * (half - 1) / -distance < EXPONENT_MAX))
         return DM_OK;
     return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                    "unet: 'time_frequency_shift' is %g; it is too near half of the channels at "
-                    "level 0 (%g): the time's frequencies would overflow",
-                    (double)o->time_frequency_shift, half);
+                    "unet: 'time_frequency_shift' is %g; it is too near half of the channels %s "
+                    "(%g): the time's frequencies would overflow",
+                    (double)o->time_frequency_shift, recipe ? "of the time" : "at level 0", half);
 }
 
 static dm_status check_condition(dmi_host *host, const dm_unet_options *o) {
@@ -179,19 +202,25 @@ static dm_status check_condition(dmi_host *host, const dm_unet_options *o) {
     return DM_OK;
 }
 
-dm_status dmi_unet_check_options(dmi_host *host, const dm_unet_options *o) {
-    if (o->recipe[0] != DM_PART_END)
-        return dmi_fail(host, DM_ERROR_UNSUPPORTED,
-                        "unet: 'recipe' is not supported by this version");
-    dm_status status = check_size(host, "height", o->height, o->levels);
-    if (!status) status = check_size(host, "width", o->width, o->levels);
+/* What holds for residual and attention blocks alone. */
+static dm_status check_levels(dmi_host *host, const dm_unet_options *o) {
+    dm_status status = DM_OK;
     for (int32_t level = 0; !status && level < o->levels; level++)
         status = check_entries(host, o, level);
     for (int32_t level = 0; !status && level < o->levels; level++)
         status = check_level(host, o, level);
     if (!status) status = check_pyramids(host, o);
+    return status ? status : check_condition(host, o);
+}
+
+dm_status dmi_unet_check_options(dmi_host *host, const dm_unet_options *o) {
+    bool recipe = dmi_unet_has_recipe(o);
+    dm_status status = check_size(host, "height", o->height, o->levels);
+    if (!status) status = check_size(host, "width", o->width, o->levels);
+    for (int32_t level = 0; !status && level < o->levels; level++)
+        status = check_entry(host, "channels", o->channels, level, 1, 8192);
+    if (!status) status = recipe ? dmi_recipe_check_options(host, o) : check_levels(host, o);
     if (!status) status = check_time(host, o);
-    if (!status) status = check_condition(host, o);
     if (status) return status;
     if (o->learned_variance && o->prediction != DM_PREDICT_EPS)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
@@ -203,11 +232,14 @@ dm_status dmi_unet_check_options(dmi_host *host, const dm_unet_options *o) {
 
 const char *dmi_unet_options_difference(const dm_unet_options *a, const dm_unet_options *b) {
     dm_unet_options used[2] = {*a, *b};
-    for (int32_t i = 0; i < 2; i++)
+    for (int32_t i = 0; i < 2; i++) {
+        for (int32_t part = dmi_recipe_parts(&used[i]); part < DMI_PARTS_MAX; part++)
+            used[i].recipe[part] = DM_PART_END;
         for (int32_t level = used[i].levels; level < DM_LEVELS_MAX; level++)
             used[i].channels[level] = used[i].blocks[level] = used[i].attention[level] =
                 used[i].down_resample[level] = used[i].up_resample[level] =
                     used[i].up_attention[level] = 0;
+    }
     const dmi_member *member = dmi_struct_difference(&dmi_struct_unet_options, &used[0], &used[1]);
     return member ? member->name : NULL;
 }

@@ -54,7 +54,8 @@ static bool is_network_name(const char *name) {
     static const char *const parts[] = {"conv_in",         "time_proj",           "time_embedding",
                                         "class_embedding", "condition_embedding", "down_blocks",
                                         "mid_block",       "up_blocks",           "conv_norm_out",
-                                        "conv_out"};
+                                        "conv_out",        "out_blocks",          "variance_out",
+                                        "eps_out"};
     size_t length = strcspn(name, ".");
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
         if (strlen(parts[i]) == length && !strncmp(name, parts[i], length)) return true;

@@ -188,7 +188,7 @@ START_TEST(presets) {
     }
     ck_assert_uint_eq(parameters_of(context, NULL), 8952067);
     ck_assert_int_eq(dm_unet_options_preset(&o, sizeof o, -1), DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dm_unet_options_preset(&o, sizeof o, 3), DM_ERROR_INVALID_ARGUMENT);
+    ck_assert_int_eq(dm_unet_options_preset(&o, sizeof o, 5), DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dm_unet_options_preset(NULL, sizeof o, DM_PRESET_TINY),
                      DM_ERROR_INVALID_ARGUMENT);
     ck_assert_int_eq(dm_unet_options_init(NULL, sizeof o), DM_ERROR_INVALID_ARGUMENT);
