@@ -33,6 +33,11 @@ static member_option unet_options[] = {
     {.name = "learned-variance", .member = "learned_variance", .flag = "1"},
     {.name = "self-conditioning", .member = "self_conditioning", .flag = "1"},
     {.name = "sigma-data", .member = "sigma_data"},
+    {.name = "recipe",
+     .member = "recipe",
+     .help = "Blocks of these parts in place of residual and attention blocks, as in "
+             "resnet,attention"},
+    {.name = "window", .member = "attention_window"},
 };
 
 static member_option schedule_options[] = {

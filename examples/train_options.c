@@ -53,8 +53,8 @@ static int parse(train_options *o, arguments *a, int argc, const char **argv) {
          "Steps between checkpoints; 0: only at the end", "N"},
         {"labels", 0, POPT_ARG_NONE, &o->labels, 0, "Train with the classes of the data", NULL},
         {"preset", 'p', POPT_ARG_STRING, &a->preset, 0,
-         "Network to start from: tiny, small or ddpm_cifar10, that of Ho et al. (2020) with their "
-         "schedule (default: small)",
+         "Network to start from: tiny, small, ddpm_cifar10, that of Ho et al. (2020) with their "
+         "schedule, recipe_64 or recipe_32, of blocks by recipe (default: small)",
          "NAME"},
         {"threads", 't', POPT_ARG_INT | shown, &a->threads, 0, "0: one for each processor", "N"},
         {"memory-limit", 0, POPT_ARG_LONGLONG | shown, &a->memory_mb, 0,
