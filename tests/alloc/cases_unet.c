@@ -10,6 +10,10 @@
 static dm_status create(world *w) {
     dm_unet *made;
     dm_unet_options o = world_unet_options();
+    if (w->variant == 2) {
+        o.classes = 3;
+        for (int32_t i = 0; i < 5; i++) o.recipe[i] = DM_PART_RESNET + i;
+    }
     if (w->variant) {
         o.time_embedding = DM_TIME_SCALE_SHIFT;
         o.attention_head_size = 4;
@@ -233,6 +237,7 @@ static void prepare_evaluate(world *w) {
 const alloc_case cases_unet[] = {
     {"unet_create", NULL, create, 0, 0},
     {"unet_create, all parts", NULL, create, 1, 0},
+    {"unet_create, recipe", NULL, create, 2, 0},
     {"unet_share", world_add_unet, share, 0, 0},
     {"unet_load", save_file, load, DM_WEIGHTS_DEFAULT, 0},
     {"unet_load, checkpoint", save_file, load, DM_WEIGHTS_TRAINED, 0},
