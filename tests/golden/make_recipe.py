@@ -44,7 +44,7 @@ CASES = {
 # Two channels a group at least, since a bias before a norm of single channels has no effect and no gradient.
 TRAINING = Options(recipe=["resnet", "class_attention", "channel_attention"], classes=3, learned_variance=1, channels=[16, 32])
 STEPS, BATCH, T = 20, 4, 1000
-RATE, EPS, DECAY, LAMBDA = 3e-4, 1e-4, 0.01, 0.001
+RATE, EPS, DECAY, LAMBDA = 3e-4, 1e-4, 0.01, 1.0
 
 
 def draw(name, o, images, channels, scale=1.0):

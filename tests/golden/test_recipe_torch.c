@@ -61,7 +61,7 @@ static dm_trainer *trainer_of(const golden_network *f, const dm_schedule *schedu
     golden_network_require(f, dm_trainer_options_init(&o, sizeof o));
     o.batch_size = BATCH;
     o.loss = DM_LOSS_HYBRID;
-    o.bound_lambda = 0.001 * log(2) / TIMESTEPS; /* 0.001 of the divergence in nats */
+    o.bound_lambda = log(2) / TIMESTEPS; /* 1 times the divergence in nats */
     o.learning_rate = 3e-4;
     o.adam_eps = 1e-4;
     o.weight_decay = 0.01;
