@@ -53,7 +53,7 @@ endif
 
 # Suites that take more than two seconds each.
 SLOW_SUITES := any_options any_training attention conv evaluate kernels_norm mixers mixture ops \
-	pair trained_mixture trainer unet_torch
+	pair recipe_torch trained_mixture trainer unet_torch
 check-quick: deps
 	@$(MAKE) check-source
 	@$(MAKE) test-run SUITE="$(filter-out $(SLOW_SUITES),$(SUITES))"

@@ -181,6 +181,22 @@ START_TEST(shapes_of_tensors) {
 }
 END_TEST
 
+/* The first convolution reads them, as in other networks. */
+START_TEST(inputs_beside_the_image) {
+    dm_context *context = context_of(1);
+    dm_unet_options o = every_part();
+    o.self_conditioning = o.center_input = 1;
+    o.condition_channels = 2;
+    dm_unet *unet = network_of(context, &o);
+    dm_tensor_info info = {.struct_size = sizeof info};
+    test_accepted(context, dm_unet_get_tensor_info(unet, 0, &info));
+    ck_assert_str_eq(info.name, "conv_in.weight");
+    ck_assert_int_eq(info.shape[1], 2 * 3 + 2);
+    dm_unet_destroy(unet);
+    dm_context_destroy(context);
+}
+END_TEST
+
 /* ---- runs ---- */
 
 typedef struct input {
@@ -436,6 +452,7 @@ Suite *test_recipe_suite(void) {
     tcase_add_test(tcase, options_that_are_ignored);
     tcase_add_test(tcase, weights_begin_as_in_pytorch);
     tcase_add_test(tcase, shapes_of_tensors);
+    tcase_add_test(tcase, inputs_beside_the_image);
     tcase_add_test(tcase, gradients_have_the_same_bits);
     tcase_add_test(tcase, batches_have_the_same_bits);
     tcase_add_test(tcase, no_class_is_zero);
