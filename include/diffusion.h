@@ -849,15 +849,17 @@ enum {
  * DM_LOSS_WEIGHT_SIMPLE only. */
 typedef int32_t dm_loss_weight;
 enum {
-    DM_LOSS_WEIGHT_SIMPLE = 0,  /* 1 (Ho et al. 2020, eq. 14) */
-    DM_LOSS_WEIGHT_MIN_SNR = 1, /* min(SNR, min_snr_gamma), defined for the error of x_0 and
-                                   converted to the prediction type
-                                   (Hang et al. 2023) */
-    DM_LOSS_WEIGHT_P2 = 2,      /* 1 / (p2_k + SNR)^p2_gamma, defined for the error of eps and
-                                   converted to the prediction type
-                                   (Choi et al. 2022) */
-    DM_LOSS_WEIGHT_BOUND = 3    /* eps: beta / (2 alpha noise^2), as in the VLB with
-                                   variance beta (Ho et al. 2020, eq. 12) */
+    DM_LOSS_WEIGHT_SIMPLE = 0,       /* 1 (Ho et al. 2020, eq. 14) */
+    DM_LOSS_WEIGHT_MIN_SNR = 1,      /* min(SNR, min_snr_gamma), defined for the error of x_0 and
+                                        converted to the prediction type
+                                        (Hang et al. 2023) */
+    DM_LOSS_WEIGHT_P2 = 2,           /* 1 / (p2_k + SNR)^p2_gamma, defined for the error of eps and
+                                        converted to the prediction type
+                                        (Choi et al. 2022) */
+    DM_LOSS_WEIGHT_BOUND = 3,        /* eps: beta / (2 alpha noise^2), as in the VLB with
+                                        variance beta (Ho et al. 2020, eq. 12) */
+    DM_LOSS_WEIGHT_TRUNCATED_SNR = 4 /* max(SNR, 1), defined for the error of x_0 and converted to
+                                        the prediction type (Salimans and Ho 2022, sec. 4) */
 };
 
 /* How weight_decay is applied. */
@@ -924,6 +926,12 @@ typedef struct dm_trainer_options {
                            limit. Default: 0.05. */
     int32_t ema_warmup; /* 1: ema_decay is at most (1 + step) / (10 + step). Default: 1. */
     int32_t padding;
+
+    /* Progressive distillation (dm_trainer_set_teacher). */
+    int32_t distill_steps; /* DDIM steps to distil to; the teacher takes twice as many, at most T.
+                              0: no distillation. Default: 0. */
+    int32_t distill_clip;  /* 1: clip the teacher's x_0 to [-1, 1], as dm_sampler_options.clip.
+                              Default: 1. */
 } dm_trainer_options;
 
 typedef struct dm_train_stats {
@@ -1001,6 +1009,19 @@ DM_API dm_status dm_trainer_save(const dm_trainer *trainer, const char *path);
 /* The same bytes to `buffer`, as dm_unet_save_memory does. */
 DM_API dm_status dm_trainer_save_memory(const dm_trainer *trainer, void *buffer, size_t capacity,
                                         size_t *size);
+/* Progressive distillation (Salimans and Ho 2022, algorithm 2), with `distill_steps` N above 0: the
+ * teacher whose DDIM steps the network learns to take two at a time. Once, between creating or
+ * resuming the trainer and its first step; checkpoints hold N and not the teacher. An image gets
+ * one of the N timesteps of DM_SPACING_TRAILING, and its target is the x_0 from which one step
+ * reaches what the teacher reaches in two of 2 N, as a sampler with DM_SOLVER_DDIM, eta 0 and
+ * trailing spacing takes them; so the network is sampled like that, in N steps. It must not predict
+ * eps, and should begin with the teacher's weights: load the same file twice.
+ *
+ * The teacher is a network of the trainer's context, perhaps a share, with images of the same size
+ * and the same classes, or none, and without self-conditioning; its other options are free. It is
+ * only read, and kept if it is destroyed before the trainer. All memory for it is allocated here.
+ */
+DM_API dm_status dm_trainer_set_teacher(dm_trainer *trainer, dm_unet *teacher);
 /* Stops the run in progress after its current step with DM_ERROR_CANCELLED; if none is, the next
  * call that would do a step returns that status instead. */
 DM_API void dm_trainer_cancel(dm_trainer *trainer);

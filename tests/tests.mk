@@ -53,7 +53,7 @@ endif
 
 # Suites that take more than two seconds each.
 SLOW_SUITES := any_options any_training attention conv evaluate kernels_norm mixers mixture ops \
-	pair recipe_torch trained_mixture trainer unet_torch
+	pair recipe_torch trained_mixture trainer unet_torch distilled
 check-quick: deps
 	@$(MAKE) check-source
 	@$(MAKE) test-run SUITE="$(filter-out $(SLOW_SUITES),$(SUITES))"
@@ -89,7 +89,7 @@ MEMORY_SUITES := base half file io_failures json random pool metadata structs na
 	option_rules stream safetensors safetensors_invalid safetensors_names targz \
 	tar_fields png image dataset cifar10 context schedule schedule_file graph \
 	trainer_options loss loss_weights timestep_sampling training_options ema solver \
-	sampler sampler_callbacks sampler_errors batch trainer trainer_run checkpoint \
+	sampler sampler_callbacks sampler_errors batch trainer trainer_run distill checkpoint \
 	checkpoint_edges checkpoint_failures save_memory training_state misuse frozen \
 	refused_calls shared shared_callbacks weight_cache plan recompute unet \
 	input_gradient tiling guidance_callback unet_inputs unet_options unet_file bad_input \

@@ -172,6 +172,8 @@ static const dmi_enum_value loss_weight[] = {
     {DM_LOSS_WEIGHT_MIN_SNR, "min_snr", "min(SNR, gamma) on x_0 (Hang et al. 2023)"},
     {DM_LOSS_WEIGHT_P2, "p2", "1 / (k + SNR)^gamma on eps (Choi et al. 2022)"},
     {DM_LOSS_WEIGHT_BOUND, "bound", "weight of the variational bound"},
+    {DM_LOSS_WEIGHT_TRUNCATED_SNR, "truncated_snr",
+     "max(SNR, 1) of x_0, for distillation (Salimans and Ho 2022)"},
 };
 static const dmi_enum_value optimizer[] = {
     {DM_OPTIMIZER_ADAMW, "adamw", "Adam with decoupled weight decay"},

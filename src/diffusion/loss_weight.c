@@ -23,6 +23,15 @@ static double p2(double snr, double k, double gamma, dmi_level level, dm_predict
     return factor * factor * pow(k + snr, -gamma);
 }
 
+/* Salimans and Ho 2022, sec. 4: max(SNR, 1) for x_0, max(1, 1 / SNR) for eps, max(signal^2,
+ * noise^2) for v. Without noise, v and a flow's velocity have the limit, 1; x_0 has none. */
+static double truncated_snr(double snr, dmi_level level, dm_prediction prediction) {
+    if (prediction == DM_PREDICT_EPS) return snr < 1 ? 1 / snr : 1;
+    if (!(level.noise > 0)) return 1;
+    double factor = dmi_prediction_at(level, prediction, 1).x0_output;
+    return fmax(snr, 1) * factor * factor;
+}
+
 /* Ho et al. 2020, eq. 12, with sigma_t^2 = beta_t: beta_t / (2 alpha_t (1 - a_t)). */
 static double bound_weight(const dm_schedule *schedule, dmi_level level, int32_t t) {
     double beta = schedule->beta[t], noise = level.noise * level.noise;
@@ -35,6 +44,7 @@ double dmi_loss_weight(const dm_trainer_options *o, const dm_schedule *schedule,
     switch (o->loss_weight) {
         case DM_LOSS_WEIGHT_MIN_SNR: return min_snr(snr, o->min_snr_gamma, level, prediction);
         case DM_LOSS_WEIGHT_P2: return p2(snr, o->p2_k, o->p2_gamma, level, prediction);
+        case DM_LOSS_WEIGHT_TRUNCATED_SNR: return truncated_snr(snr, level, prediction);
         case DM_LOSS_WEIGHT_BOUND: return bound_weight(schedule, level, t);
         default: return 1;
     }

@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Which of the schedule's timesteps are visited. In integers, so that no rounding error decides a
- * tie. */
-#include "sample/sampler.h"
+/* Which of the schedule's timesteps are visited. */
+#include "diffusion/spacing.h"
 
-/* n / d rounded to the nearest integer, half to even. */
-static int32_t divide_round(int64_t n, int64_t d) {
-    int64_t quotient = n / d, twice = 2 * (n % d);
-    return (int32_t)(quotient + (twice > d || (twice == d && quotient % 2 == 1)));
-}
+#include "sample/sampler.h"
 
 /* dropped: of the timesteps that are spaced, those at the end that are not visited. */
 static dm_status leading(dmi_host *host, const dm_sampler_options *o, int32_t total,
@@ -24,15 +19,14 @@ static dm_status leading(dmi_host *host, const dm_sampler_options *o, int32_t to
 }
 
 static void trailing(const dm_sampler_options *o, int32_t total, double *timesteps) {
-    for (int32_t i = 0; i < o->steps; i++)
-        timesteps[i] = divide_round((int64_t)total * (o->steps - i), o->steps) - 1;
+    for (int32_t i = 0; i < o->steps; i++) timesteps[i] = dmi_trailing_timestep(total, o->steps, i);
 }
 
 static void linspace(const dm_sampler_options *o, int32_t total, int32_t dropped,
                      double *timesteps) {
     int32_t last = o->steps - 1 + dropped;
     for (int32_t i = 0; i < o->steps; i++)
-        timesteps[i] = last ? divide_round((int64_t)(total - 1) * (last - i), last) : 0;
+        timesteps[i] = last ? dmi_divide_round((int64_t)(total - 1) * (last - i), last) : 0;
 }
 
 dm_status dmi_space_timesteps(dmi_host *host, const dm_sampler_options *o, int32_t total,

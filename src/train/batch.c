@@ -39,6 +39,7 @@ void dmi_batch_destroy(dmi_batch *batch) {
     dmi_free(host, batch->indices);
     dmi_free(host, batch->pixels);
     dmi_free(host, batch->levels);
+    dmi_free(host, batch->noisy);
     dmi_free(host, batch->target);
     dmi_free(host, batch->scratch);
 }
@@ -146,6 +147,9 @@ static void fill_image(void *data, int32_t i, int32_t worker) {
     dmi_prediction_coefficients coefficients =
         dmi_prediction_at(at.level, b->prediction, b->sigma_data);
     write_input(job, i, at.level, coefficients.input, x_0, eps, scratch + 2 * n);
+    if (b->noisy)
+        dmi_combine_with_noise(b->context->kernels, b->noisy + (size_t)i * n, at.level.signal, x_0,
+                               at.level.noise, eps, n);
     dmi_target target = dmi_prediction_target(at.level, b->prediction, b->sigma_data);
     dmi_combine_with_noise(b->context->kernels, b->target + (size_t)i * n, target.x0_factor, x_0,
                            target.eps_factor, eps, n);

@@ -37,6 +37,7 @@ typedef struct dmi_batch {
     int32_t *labels;         /* [count], as the dataset has them; likewise */
     float *scratch;          /* [threads, DMI_BATCH_SCRATCH, elements]: see fill_image */
     float *target;           /* [count, elements] */
+    float *noisy;            /* [count, elements] x_t without c_in, or NULL: nobody reads it */
     dmi_batch_level *levels; /* [count] */
     bool has_unlabelled;     /* an image of the last pass had no class, or its label was dropped */
 } dmi_batch;

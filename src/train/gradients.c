@@ -5,7 +5,7 @@
 
 #include "base/profile.h"
 #include "diffusion/loss_weight.h"
-#include "train/trainer.h"
+#include "train/distill.h"
 #include "unet/options.h"
 
 /* The images of the caller's batch for one pass. */
@@ -86,6 +86,7 @@ static dm_status run_pass(dm_trainer *trainer, int32_t pass, const dm_train_batc
     if (status) return status;
     trainer->has_unlabelled = trainer->has_unlabelled || batch->has_unlabelled;
     dmi_trainer_span(trainer, "batch", 3, floats);
+    if (o->distill_steps) dmi_distill_targets(trainer);
     graph->dropout_seed = o->seed;
     graph->dropout_step = number;
     graph->add_to_params = pass > 0;

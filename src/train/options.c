@@ -76,6 +76,21 @@ static dm_status check_ema(dmi_host *host, const dm_trainer_options *o, int32_t 
                     (int)i, ema.half_life, change);
 }
 
+static dm_status check_distillation(dmi_host *host, const dm_trainer_options *o) {
+    const option_text distillation = number("distill_steps", o->distill_steps);
+    if (o->timestep_sampling != DM_TIMESTEPS_UNIFORM)
+        return refuse(host,
+                      choice("", "timestep_sampling", "dm_timestep_sampling", o->timestep_sampling),
+                      distillation, "it samples uniformly the timesteps of the steps to distil to");
+    if (o->loss == DM_LOSS_HYBRID || o->loss_weight == DM_LOSS_WEIGHT_BOUND)
+        return refuse(host, distillation,
+                      o->loss == DM_LOSS_HYBRID
+                          ? choice("", "loss", "dm_loss", o->loss)
+                          : choice("", "loss_weight", "dm_loss_weight", o->loss_weight),
+                      "the bound is that of the noise, not of a teacher");
+    return DM_OK;
+}
+
 dm_status dmi_trainer_check_options(dmi_host *host, const dm_trainer_options *o) {
     if (o->learning_rate_schedule != DM_RATE_CONSTANT &&
         o->learning_rate_end_step <= o->warmup_steps)
@@ -97,7 +112,7 @@ dm_status dmi_trainer_check_options(dmi_host *host, const dm_trainer_options *o)
     if (o->label_dropout > 0 && !o->use_labels)
         return refuse(host, number("label_dropout", o->label_dropout), number("use_labels", 0),
                       "no labels are used");
-    dm_status status = DM_OK;
+    dm_status status = o->distill_steps ? check_distillation(host, o) : DM_OK;
     for (int32_t i = 0; !status && i < DM_EMA_MAX; i++) status = check_ema(host, o, i);
     return status;
 }
@@ -161,9 +176,24 @@ static dm_status check_timesteps(dmi_host *host, const dm_schedule *schedule,
     return DM_OK;
 }
 
+static dm_status check_student(dmi_host *host, const dm_unet_options *unet,
+                               const dm_schedule *schedule, const dm_trainer_options *o) {
+    const option_text distillation = number("distill_steps", o->distill_steps);
+    if (o->distill_steps > schedule->steps / 2)
+        return refuse(host, distillation, number("timesteps", schedule->steps),
+                      "the teacher takes twice as many steps, at most the schedule's timesteps");
+    if (o->distill_steps && unet->prediction == DM_PREDICT_EPS)
+        return refuse(host, distillation,
+                      choice("the network's ", "prediction", "dm_prediction", unet->prediction),
+                      "where little signal is left, x_0 follows from eps with large errors, which "
+                      "few steps cannot correct; a network that predicts v or x0 can be distilled");
+    return DM_OK;
+}
+
 dm_status dmi_trainer_check_model(dmi_host *host, const dm_unet_options *unet,
                                   const dm_schedule *schedule, const dm_trainer_options *o) {
     dm_status status = dmi_prediction_check(host, "trainer", schedule, unet->prediction);
+    if (!status) status = check_student(host, unet, schedule, o);
     if (!status) status = check_loss(host, unet, o);
     if (!status) status = check_timesteps(host, schedule, o);
     return status ? status : check_images(host, unet, o);

@@ -2,6 +2,7 @@
 /* The public functions that step: single steps, steps on the caller's images, and runs. */
 #include <stdio.h>
 
+#include "diffusion/spacing.h"
 #include "train/trainer.h"
 
 enum { SKIPPED_MAX = 10 };
@@ -40,6 +41,14 @@ static dm_status write_stats(dmi_host *host, dm_train_stats *stats, const dm_tra
     return dmi_struct_write_back(host, &dmi_struct_train_stats, stats, full);
 }
 
+static dm_status check_teacher(const dm_trainer *trainer) {
+    if (!trainer->options.distill_steps || trainer->distillation.teacher) return DM_OK;
+    return dmi_fail(&trainer->context->host, DM_ERROR_WRONG_STATE,
+                    "trainer: 'distill_steps' is %d, so it needs a teacher before it steps: "
+                    "dm_trainer_set_teacher",
+                    (int)trainer->options.distill_steps);
+}
+
 /* A step whose stats the caller gets, 0 where it failed before they were known. A struct_size that
  * was never set is found before the step. */
 static dm_status step_with_stats(dm_trainer *trainer, const dm_train_batch *given,
@@ -47,6 +56,7 @@ static dm_status step_with_stats(dm_trainer *trainer, const dm_train_batch *give
     dmi_host *host = &trainer->context->host;
     dm_train_stats full = {0};
     dm_status status = write_stats(host, stats, &full);
+    if (!status) status = check_teacher(trainer);
     if (!status) status = check_cancelled(trainer);
     if (status) return status;
     status = dmi_trainer_step(trainer, given, &full);
@@ -81,11 +91,25 @@ static dm_status check_length(dmi_host *host, const char *name, uint64_t value, 
                     (unsigned long long)value, (unsigned long long)want);
 }
 
+static dm_status check_timestep(const dm_trainer *trainer, uint64_t i, int32_t timestep) {
+    dmi_host *host = &trainer->context->host;
+    const int32_t steps = trainer->schedule->steps, visited = trainer->options.distill_steps;
+    if (timestep < 0 || timestep >= steps)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "trainer: timestep %llu is %d; it must be from 0 to %d",
+                        (unsigned long long)i, (int)timestep, (int)steps - 1);
+    if (!visited || dmi_trailing_entry(steps, visited, timestep) >= 0) return DM_OK;
+    return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                    "trainer: timestep %llu is %d; it must be one of the %d trailing timesteps "
+                    "that 'distill_steps' visits, as %d",
+                    (unsigned long long)i, (int)timestep, (int)visited,
+                    (int)dmi_trailing_timestep(steps, visited, visited - 1));
+}
+
 static dm_status check_batch(const dm_trainer *trainer, const dm_train_batch *batch) {
     dmi_host *host = &trainer->context->host;
     const dm_trainer_options *o = &trainer->options;
     const uint64_t count = (uint64_t)o->batch_size * (uint64_t)o->accumulation;
-    const int32_t last = trainer->schedule->steps - 1;
     if (!batch->images)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "trainer: the batch's 'images' is NULL");
     dm_status status = check_length(host, "count", batch->count, count);
@@ -101,10 +125,7 @@ static dm_status check_batch(const dm_trainer *trainer, const dm_train_batch *ba
         status = dmi_unet_check_labels(host, "trainer", batch->labels, count,
                                        trainer->batch.label_range);
     for (uint64_t i = 0; !status && batch->timesteps && i < count; i++)
-        if (batch->timesteps[i] < 0 || batch->timesteps[i] > last)
-            status = dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                              "trainer: timestep %llu is %d; it must be from 0 to %d",
-                              (unsigned long long)i, (int)batch->timesteps[i], (int)last);
+        status = check_timestep(trainer, i, batch->timesteps[i]);
     return status;
 }
 
@@ -156,6 +177,7 @@ static dm_status step_of_run(dm_trainer *trainer, dm_train_callback callback, vo
 static dm_status run(dm_trainer *trainer, uint64_t steps, dm_train_callback callback, void *user) {
     int32_t skipped = 0;
     dm_status status = check_dataset(trainer);
+    if (!status) status = check_teacher(trainer);
     if (!status && trainer->progress.steps < steps) status = check_cancelled(trainer);
     while (!status && trainer->progress.steps < steps) {
         status = step_of_run(trainer, callback, user, &skipped);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/random.h"
+#include "diffusion/spacing.h"
 
 /* The share of the uniform distribution in the probabilities, so that every timestep stays possible
  * (Nichol and Dhariwal 2021, as in improved-diffusion). */
@@ -123,6 +124,10 @@ dmi_noise_level dmi_timesteps_draw(const dmi_timesteps *s, uint64_t position) {
     if (s->sampling == DM_TIMESTEPS_LOG_NORMAL) {
         result.level = dmi_schedule_level_of_sigma(s->schedule, exp(draw_normal(s, &at)));
         return result;
+    }
+    if (s->visited) {
+        int32_t entry = (int32_t)dmi_random_below(&at, 0, (uint32_t)s->visited);
+        return dmi_timesteps_given(s, dmi_trailing_timestep(steps, s->visited, entry));
     }
     /* Uniform timesteps, also as the start of loss-aware sampling. */
     if (!s->warm) return dmi_timesteps_given(s, (int32_t)dmi_random_below(&at, 0, (uint32_t)steps));

@@ -16,6 +16,7 @@ typedef struct dmi_timesteps {
     const dm_schedule *schedule;
     dm_timestep_sampling sampling;
     uint64_t seed;
+    int32_t visited;        /* uniform among that many trailing timesteps; 0: among all */
     double mean, deviation; /* of the normal variable of logit-normal and log-normal levels */
     /* Loss-aware sampling; else NULL. */
     float *losses;         /* [T, DMI_RECORDED_LOSSES], the oldest first */

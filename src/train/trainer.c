@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Creation and destruction of a trainer, and what can be done between steps. */
-#include "train/trainer.h"
+#include "train/distill.h"
 
 #include <string.h>
 
@@ -81,6 +81,7 @@ static dm_status create_timesteps(dm_trainer *trainer) {
         .context = trainer->context,
         .schedule = trainer->schedule,
         .sampling = o->timestep_sampling,
+        .visited = o->distill_steps,
         .seed = o->seed,
         .mean = log_normal ? o->log_sigma_mean : o->logit_mean,
         .deviation = log_normal ? o->log_sigma_std : o->logit_std,
@@ -206,6 +207,7 @@ dm_status dm_trainer_create(dm_trainer **out, dm_unet *unet, const dm_schedule *
 void dmi_trainer_free(dm_trainer *trainer) {
     if (!trainer) return;
     dmi_host *host = &trainer->context->host;
+    dmi_distillation_end(trainer);
     dmi_unet_graph_destroy(&trainer->train);
     dmi_batch_destroy(&trainer->batch);
     for (int32_t i = 0; i < DM_EMA_MAX; i++) dmi_free(host, trainer->ema[i]);

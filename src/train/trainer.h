@@ -24,6 +24,14 @@ typedef struct dmi_recorded_loss {
     double loss;
 } dmi_recorded_loss;
 
+/* What progressive distillation needs besides; all 0 without a teacher. */
+typedef struct dmi_distillation {
+    dm_unet *teacher;
+    dmi_unet_graph graph; /* of the teacher, for inference */
+    double *x;            /* [batch_size, elements]: x_t on the teacher's way */
+    double *scratch;      /* [threads, 2, elements] */
+} dmi_distillation;
+
 struct dm_trainer {
     dm_context *context;
     dm_unet *unet;
@@ -31,6 +39,7 @@ struct dm_trainer {
     dm_trainer_options options;
     dmi_unet_graph train;
     dmi_batch batch;
+    dmi_distillation distillation;
     float *moment1, *moment2; /* laid out like the network's parameters */
     float *ema[DM_EMA_MAX];   /* likewise; NULL: not kept */
     double *partial_sums;     /* scratch: of each image's loss, then of each tile of a norm */

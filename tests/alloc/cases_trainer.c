@@ -63,6 +63,25 @@ static dm_status resume_memory(world *w) {
     return status;
 }
 
+/* A trainer that distils, and its teacher: another network, whose weights are no part of the
+ * state. */
+static void distilled(world *w) {
+    untrained(w);
+    dm_unet_options u = world_unet_options();
+    dm_trainer_options o = options_of(PLAIN);
+    o.distill_steps = 4;
+    o.timestep_sampling = DM_TIMESTEPS_UNIFORM;
+    u.prediction = DM_PREDICT_V;
+    dm_unet_destroy(w->unet);
+    PREPARE(w, dm_unet_create(&w->unet, w->context, &u, 5));
+    PREPARE(w, dm_unet_create(&w->teacher, w->context, &u, 6));
+    PREPARE(w, dm_trainer_create(&w->trainer, w->unet, w->schedule, w->dataset, &o));
+}
+
+static dm_status set_teacher(world *w) {
+    return CALL(dm_trainer_set_teacher, w->trainer, w->teacher);
+}
+
 /* ---- steps ---- */
 
 static void new_trainer(world *w) {
@@ -162,6 +181,7 @@ const alloc_case cases_trainer[] = {{"trainer_create", untrained, create, PLAIN,
                                     {"trainer_resume", save_file, resume, PLAIN, 0},
                                     {"trainer_resume, all parts", save_file, resume, ALL_PARTS, 0},
                                     {"trainer_resume_memory", save_file, resume_memory, PLAIN, 0},
+                                    {"trainer_set_teacher", distilled, set_teacher, 0, 0},
                                     {"trainer_step", new_trainer, step, PLAIN, 0},
                                     {"trainer_step, all parts", new_trainer, step, ALL_PARTS, 0},
                                     {"trainer_step_batch", new_trainer, step_batch, PLAIN, 0},

@@ -86,6 +86,7 @@ void world_close(world *w) {
     dm_trainer_destroy(w->trainer);
     dm_dataset_destroy(w->dataset);
     dm_dataset_destroy(w->unread);
+    dm_unet_destroy(w->teacher);
     dm_unet_destroy(w->unet);
     dm_schedule_destroy(w->schedule);
     dm_context_destroy(w->context);

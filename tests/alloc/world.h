@@ -34,7 +34,7 @@ typedef struct world {
     int32_t threads, variant;
     dm_context *context;
     dm_schedule *schedule;
-    dm_unet *unet;
+    dm_unet *unet, *teacher;
     dm_dataset *dataset;
     dm_dataset *unread; /* one whose images are not part of the state */
     dm_trainer *trainer;

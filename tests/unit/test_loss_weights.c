@@ -140,6 +140,11 @@ static double weight_of(int32_t kind, const level_case *c, double signal, double
                : c->prediction == DM_PREDICT_X0 ? clamped_snr
                : c->prediction == DM_PREDICT_V  ? clamped_snr / (snr + 1)
                                                 : clamped_snr * noise * noise;
+    if (kind == DM_LOSS_WEIGHT_TRUNCATED_SNR)
+        return c->prediction == DM_PREDICT_EPS  ? fmax(1, 1 / snr)
+               : c->prediction == DM_PREDICT_X0 ? fmax(snr, 1)
+               : c->prediction == DM_PREDICT_V  ? fmax(signal * signal, noise * noise)
+                                                : fmax(snr, 1) * noise * noise;
     /* Of eps: errors of x_0, v and eps - x_0 are sqrt(snr), signal and signal times as large in
      * eps. */
     double in_eps = c->prediction == DM_PREDICT_EPS  ? 1
@@ -209,6 +214,11 @@ START_TEST(weights_are_finite) {
             weight = dmi_loss_weight(&o, t.schedule, noise_alone, 1, prediction);
             ck_assert(weight >= 0 && weight <= 5);
         }
+    setup.options.loss_weight = DM_LOSS_WEIGHT_TRUNCATED_SNR;
+    const dmi_level ends[] = {{.signal = 1, .noise = 0}, {.signal = 0, .noise = 1}};
+    for (int i = 0; i < 2; i++)
+        ck_assert_double_eq(dmi_loss_weight(&setup.options, t.schedule, ends[i], 0, DM_PREDICT_V),
+                            1);
     training_end(&t);
 }
 END_TEST
@@ -301,7 +311,7 @@ Suite *test_loss_weights_suite(void) {
     tcase_set_timeout(tcase, 20);
     tcase_add_loop_test(tcase, inputs_and_targets_follow_the_papers, 0, CASES);
     tcase_add_loop_test(tcase, samplers_read_the_target_as_the_image, 0, CASES);
-    tcase_add_loop_test(tcase, errors_are_weighted, 0, CASES * (DM_LOSS_WEIGHT_BOUND + 1));
+    tcase_add_loop_test(tcase, errors_are_weighted, 0, CASES * (DM_LOSS_WEIGHT_TRUNCATED_SNR + 1));
     tcase_add_test(tcase, weights_are_finite);
     tcase_add_loop_test(tcase, options_that_cannot_be_combined, 0,
                         (int)(sizeof refused_cases / sizeof *refused_cases));

@@ -47,6 +47,9 @@ static const dmi_member option_members[] = {
         "Half-lives' limit as a fraction of images seen."),
     FLAG(ema_warmup, "1", SAVED, "1: limit ema_decay to (1 + step) / (10 + step)."),
     PADDING(padding),
+    NUMBER(distill_steps, "0", 0, 50000, SAVED_IF_SET,
+        "DDIM steps to distil to, half of the teacher's; 0: none."),
+    FLAG(distill_clip, "1", SAVED_IF_SET, "1: clip the teacher's x_0 to [-1, 1]."),
 };
 #define members option_members
 DMI_STRUCT(dmi_struct_trainer_options, "dm_trainer_options", "trainer");
