@@ -56,6 +56,7 @@ int check_sampler_options(const char *program, int argc, const char **argv,
 int32_t usual_steps(dm_solver solver, int32_t timesteps) {
     int32_t usual = 50;
     if (solver == DM_SOLVER_DDPM) usual = timesteps;
+    if (solver == DM_SOLVER_CONSISTENCY) usual = 2;
     if (solver == DM_SOLVER_UNIPC) usual = 15;
     if (solver == DM_SOLVER_DPMPP || solver == DM_SOLVER_DPMPP_SINGLE || solver == DM_SOLVER_DEIS)
         usual = 20;

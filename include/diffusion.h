@@ -304,7 +304,8 @@ enum {
                                 eq. 23). The network's time input is s T */
     DM_SCHEDULE_EDM = 5,   /* signal 1, noise sigma, sigma^(1/rho) in equal steps from sigma_min to
                               sigma_max (Karras et al. 2022, eq. 5). The time input is
-                              ln(sigma) / 4; needs DM_PREDICT_EDM */
+                              time_scale ln(sigma) / 4; needs DM_PREDICT_EDM or
+                              DM_PREDICT_CONSISTENCY */
     DM_SCHEDULE_CUSTOM = 6 /* custom betas: only reported, by dm_schedule_get_options */
 };
 
@@ -325,6 +326,7 @@ typedef struct dm_schedule_options {
     double sigma_min;  /* EDM; 1e-6 to 1e6. Default: 0.002. */
     double sigma_max;  /* EDM; above sigma_min, at most 1e6. Default: 80. */
     double rho;        /* EDM; 1 to 100. Default: 7. */
+    double time_scale; /* EDM; factor of the time input, above 0, at most 1e6. Default: 1. */
 } dm_schedule_options;
 
 /* Series of T values. `a` is alpha_cumprod, a_prev that of the timestep before (1 for t = 0). Flow
@@ -409,8 +411,14 @@ enum {
     DM_PREDICT_V = 2,    /* sqrt(a) eps - sqrt(1-a) x_0 (Salimans and Ho 2022, appendix D) */
     DM_PREDICT_FLOW = 3, /* eps - x_0, the velocity on the straight line (Lipman et al. 2023,
                             eq. 23) */
-    DM_PREDICT_EDM = 4   /* F in x_0 = c_skip x + c_out F(c_in x) (Karras et al. 2022, eq. 7); the
+    DM_PREDICT_EDM = 4,  /* F in x_0 = c_skip x + c_out F(c_in x) (Karras et al. 2022, eq. 7); the
                             network's input is c_in x */
+    DM_PREDICT_CONSISTENCY = 5 /* the same F where x_0 is not the mean of the images that x may
+                                  come from but one of them, the end of x's path (Song et al. 2023);
+                                  c_skip and c_out have sigma - sigma_min in place of sigma, c_out
+                                  in its numerator alone (their appendix C). Only sampled, with
+                                  DM_SOLVER_CONSISTENCY; the published networks have a time_scale of
+                                  1000 */
 };
 
 /* Where the time embedding enters a residual block. */
@@ -510,7 +518,7 @@ typedef struct dm_unet_options {
     int32_t classes;               /* labels 0 to classes - 1, and -1 for no class; 0: the network
                                       takes no labels. Default: 0. */
     dm_prediction prediction;      /* Default: DM_PREDICT_V. */
-    float sigma_data;              /* DM_PREDICT_EDM: standard deviation of the images.
+    float sigma_data;              /* EDM and consistency: standard deviation of the images.
                                       Default: 0.5. */
     int32_t learned_variance;      /* 1: 2 out_channels; the second half interpolates the variance
                                       of DDPM's steps (Nichol and Dhariwal 2021, eq. 15).
@@ -1054,7 +1062,9 @@ enum {
                                       3 */
     DM_SOLVER_DEIS = 13,           /* Zhang and Chen (2023), tAB-DEIS over log rho, order 1 to 3 */
     DM_SOLVER_FLOW_EULER = 14,     /* Euler on the flow schedule (Lipman et al. 2023) */
-    DM_SOLVER_FLOW_HEUN = 15       /* Heun on the flow schedule; 2 steps - 1 evaluations */
+    DM_SOLVER_FLOW_HEUN = 15,      /* Heun on the flow schedule; 2 steps - 1 evaluations */
+    DM_SOLVER_CONSISTENCY = 16     /* DM_PREDICT_CONSISTENCY: x_0 of each level, to which noise of
+                                      the next is added (Song et al. 2023, algorithm 1) */
 };
 
 /* Which `steps` of the T timesteps are visited, from the noisiest down. */
@@ -1117,7 +1127,8 @@ typedef struct dm_sampler_options {
                              added before each step. Default: 0. */
     double churn_sigma_min; /* S_tmin, in sigma. Default: 0. */
     double churn_sigma_max; /* S_tmax, in sigma. Default: 1e300. */
-    double churn_noise;     /* S_noise. Default: 1. */
+    double churn_noise;     /* S_noise; of DM_SOLVER_CONSISTENCY, the factor of the noise that its
+                               steps add. Default: 1. */
 
     /* The model's output. */
     int32_t clip;                      /* 1: clip the predicted x_0 to [-1, 1]. Default: 1. */
@@ -1187,7 +1198,7 @@ typedef struct dm_denoiser_input {
     double time;     /* the network's time input (DM_SERIES_TIME) */
     double signal;   /* x = signal x_0 + noise eps, before input scaling */
     double noise;
-    const float *x; /* [count, height, width, channels], scaled by c_in with DM_PREDICT_EDM */
+    const float *x; /* [count, height, width, channels], scaled by c_in of EDM and consistency */
     const int32_t *labels; /* [count], -1 for no class; NULL if the request has none */
     /* Conditions, NULL and 0 until requests can carry some. */
     const float *condition_image;

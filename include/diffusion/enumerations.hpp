@@ -89,7 +89,8 @@ enum value : dm_prediction {
     x0 = DM_PREDICT_X0,
     v = DM_PREDICT_V,
     flow = DM_PREDICT_FLOW,
-    edm = DM_PREDICT_EDM
+    edm = DM_PREDICT_EDM,
+    consistency = DM_PREDICT_CONSISTENCY
 };
 } // namespace prediction
 
@@ -164,7 +165,8 @@ enum value : dm_loss_weight {
     simple = DM_LOSS_WEIGHT_SIMPLE,
     min_snr = DM_LOSS_WEIGHT_MIN_SNR,
     p2 = DM_LOSS_WEIGHT_P2,
-    bound = DM_LOSS_WEIGHT_BOUND
+    bound = DM_LOSS_WEIGHT_BOUND,
+    truncated_snr = DM_LOSS_WEIGHT_TRUNCATED_SNR
 };
 } // namespace loss_weight
 
@@ -191,7 +193,8 @@ enum value : dm_solver {
     unipc = DM_SOLVER_UNIPC,
     deis = DM_SOLVER_DEIS,
     flow_euler = DM_SOLVER_FLOW_EULER,
-    flow_heun = DM_SOLVER_FLOW_HEUN
+    flow_heun = DM_SOLVER_FLOW_HEUN,
+    consistency = DM_SOLVER_CONSISTENCY
 };
 } // namespace solver
 

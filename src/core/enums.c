@@ -85,6 +85,7 @@ static const dmi_enum_value prediction[] = {
     {DM_PREDICT_V, "v", "velocity of the cosine path (Salimans and Ho 2022)"},
     {DM_PREDICT_FLOW, "flow", "velocity of the straight path (Lipman et al. 2023)"},
     {DM_PREDICT_EDM, "edm", "preconditioned output (Karras et al. 2022)"},
+    {DM_PREDICT_CONSISTENCY, "consistency", "consistency function (Song et al. 2023)"},
 };
 static const dmi_enum_value time_embedding[] = {
     {DM_TIME_ADD, "add", "added after the first convolution"},
@@ -203,6 +204,7 @@ static const dmi_enum_value solver[] = {
     {DM_SOLVER_FLOW_EULER, "flow_euler", "networks on the flow schedule, 20 to 50 steps"},
     {DM_SOLVER_FLOW_HEUN, "flow_heun",
      "networks on the flow schedule; more exact, twice the evaluations"},
+    {DM_SOLVER_CONSISTENCY, "consistency", "consistency models, 1 or 2 steps"},
 };
 static const dmi_enum_value spacing[] = {
     {DM_SPACING_AUTO, "auto", "the solver's own"},

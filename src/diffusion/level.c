@@ -35,9 +35,10 @@ static dmi_level flow_level(const dm_schedule *s, double signal, double noise) {
     return (dmi_level){.signal = signal, .noise = noise, .time = noise * s->steps};
 }
 
-/* The time is c_noise of Karras et al. 2022, table 1. */
-static dmi_level edm_level(double sigma) {
-    return (dmi_level){.signal = 1, .noise = sigma, .time = log(sigma) / 4};
+/* The time is c_noise of Karras et al. 2022, table 1, times `time_scale`. */
+static dmi_level edm_level(const dm_schedule *s, double sigma) {
+    return (
+        dmi_level){.signal = 1, .noise = sigma, .time = s->options.time_scale * (log(sigma) / 4)};
 }
 
 /* Karras et al. 2022, eq. 5, with t counted from the clean end. */
@@ -55,7 +56,7 @@ dmi_level dmi_schedule_level(const dm_schedule *s, double t) {
         double sum = (1 - u) + shift * u;
         return flow_level(s, (1 - u) / sum, u < 1 ? shift * u / sum : 1);
     }
-    if (s->options.kind == DM_SCHEDULE_EDM) return edm_level(edm_sigma(s, t));
+    if (s->options.kind == DM_SCHEDULE_EDM) return edm_level(s, edm_sigma(s, t));
     int32_t below = (int32_t)t;
     double fraction = t - below, a = s->alpha_cumprod[below];
     if (fraction == 0) return (dmi_level){.signal = sqrt(a), .noise = sqrt(1 - a), .time = t};
@@ -96,6 +97,6 @@ double dmi_schedule_timestep_of_sigma(const dm_schedule *s, double sigma) {
 dmi_level dmi_schedule_level_of_sigma(const dm_schedule *s, double sigma) {
     if (s->options.kind == DM_SCHEDULE_FLOW)
         return flow_level(s, 1 / (1 + sigma), isinf(sigma) ? 1 : sigma / (1 + sigma));
-    if (s->options.kind == DM_SCHEDULE_EDM) return edm_level(sigma);
+    if (s->options.kind == DM_SCHEDULE_EDM) return edm_level(s, sigma);
     return variance_preserving_level(sigma, dmi_schedule_timestep_of_sigma(s, sigma));
 }

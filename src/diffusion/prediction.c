@@ -74,6 +74,19 @@ dmi_prediction_coefficients dmi_prediction_rederived(dmi_level level, dm_predict
     return c;
 }
 
+/* Song et al. 2023, appendix C, with sigma_min for their epsilon and where the signal is 1. */
+dmi_prediction_coefficients dmi_prediction_consistent(dmi_level at, double sigma_data,
+                                                      double sigma_min) {
+    double sigma = dmi_level_sigma(at), above = sigma - sigma_min, data = sigma_data * sigma_data,
+           root = sqrt(sigma * sigma + data);
+    dmi_prediction_coefficients c = x0_coefficients(at);
+    c.x0_x = data / (above * above + data) / at.signal;
+    c.x0_output = above * sigma_data / root;
+    c.input = 1 / root / at.signal;
+    c.eps_from_x0 = true;
+    return c;
+}
+
 /* ---- targets ---- */
 
 /* Karras et al. 2022, eq. 8: (x_0 - c_skip x) / c_out with table 1's factors, where the signal
@@ -105,9 +118,10 @@ dm_status dmi_prediction_check(dmi_host *host, const char *owner, const dm_sched
     dm_schedule_kind kind = schedule->options.kind;
     bool rescaled = schedule->options.zero_terminal_snr != 0;
     const char *why = NULL;
-    if (prediction == DM_PREDICT_EDM && kind != DM_SCHEDULE_EDM)
+    bool preconditioned = prediction == DM_PREDICT_EDM || prediction == DM_PREDICT_CONSISTENCY;
+    if (preconditioned && kind != DM_SCHEDULE_EDM)
         why = "EDM's preconditioning needs the EDM schedule";
-    else if (prediction != DM_PREDICT_EDM && kind == DM_SCHEDULE_EDM)
+    else if (!preconditioned && kind == DM_SCHEDULE_EDM)
         why = "the EDM schedule needs EDM's preconditioning";
     else if (prediction == DM_PREDICT_V && kind == DM_SCHEDULE_FLOW)
         why = "v is defined for schedules with betas";
@@ -121,6 +135,15 @@ dm_status dmi_prediction_check(dmi_host *host, const char *owner, const dm_sched
                     "'kind' %d (%s)%s: %s",
                     owner, (int)prediction, dmi_prediction_name(prediction), (int)kind,
                     dmi_schedule_name(schedule), rescaled ? " with 'zero_terminal_snr'" : "", why);
+}
+
+dm_status dmi_prediction_refuse_consistency(dmi_host *host, const char *owner, const char *what,
+                                            dm_prediction prediction) {
+    if (prediction != DM_PREDICT_CONSISTENCY) return DM_OK;
+    return dmi_fail(host, DM_ERROR_UNSUPPORTED,
+                    "%s: %s a network whose 'prediction' is %d (consistency) is not supported by "
+                    "this version; it can be sampled",
+                    owner, what, (int)prediction);
 }
 
 /* ---- one image ---- */

@@ -16,12 +16,17 @@ typedef struct dmi_prediction_coefficients {
     bool eps_from_x0; /* eps = eps_x x + eps_output x_0 instead */
 } dmi_prediction_coefficients;
 
-/* The coefficients at a noise level. sigma_data belongs to DM_PREDICT_EDM. */
+/* The coefficients at a noise level, but for DM_PREDICT_CONSISTENCY. sigma_data belongs to
+ * DM_PREDICT_EDM. */
 dmi_prediction_coefficients dmi_prediction_at(dmi_level level, dm_prediction prediction,
                                               double sigma_data);
 /* The same with eps derived from x_0, for an x_0 that was clipped. */
 dmi_prediction_coefficients dmi_prediction_rederived(dmi_level level, dm_prediction prediction,
                                                      double sigma_data);
+
+/* Those of DM_PREDICT_CONSISTENCY, whose x_0 at sigma_min is x itself; eps is derived from x_0. */
+dmi_prediction_coefficients dmi_prediction_consistent(dmi_level level, double sigma_data,
+                                                      double sigma_min);
 
 /* The network's target is x0_factor x_0 + eps_factor eps. */
 typedef struct dmi_target {
@@ -32,6 +37,10 @@ dmi_target dmi_prediction_target(dmi_level level, dm_prediction prediction, doub
 
 /* "v". Static storage. */
 const char *dmi_prediction_name(dm_prediction prediction);
+/* Refuses DM_PREDICT_CONSISTENCY where a denoiser is needed; `owner` and `what`, "training", go
+ * into the message. */
+dm_status dmi_prediction_refuse_consistency(dmi_host *host, const char *owner, const char *what,
+                                            dm_prediction prediction);
 /* Refuses combinations without a meaning: eps where the last timestep has no signal, EDM's schedule
  * with another prediction and the like. `owner` begins the message. */
 dm_status dmi_prediction_check(dmi_host *host, const char *owner, const dm_schedule *schedule,

@@ -43,7 +43,9 @@ dm_status dmi_schedule_check_options(dmi_host *host, const dm_schedule_options *
 dm_status dmi_schedule_fill(dm_schedule *schedule);
 void dmi_schedule_accumulate(dm_schedule *schedule);
 
-/* schedule_file.c: metadata of a file, keys "schedule.*" (the caller's betas as a JSON list of
+/* schedule_file.c: the format version that a file with this schedule needs. */
+int32_t dmi_schedule_format_version(const dm_schedule *schedule);
+/* Metadata of a file, keys "schedule.*" (the caller's betas as a JSON list of
  * %.17g numbers), and back. */
 dm_status dmi_schedule_write(dmi_host *host, dmi_safetensors_writer *writer,
                              const dm_schedule *schedule);

@@ -26,6 +26,10 @@ static dm_status format_betas(dmi_host *host, char **out, const double *beta, in
     return DM_OK;
 }
 
+int32_t dmi_schedule_format_version(const dm_schedule *schedule) {
+    return dmi_struct_format_version(&dmi_struct_schedule_options, &schedule->options);
+}
+
 dm_status dmi_schedule_write(dmi_host *host, dmi_safetensors_writer *writer,
                              const dm_schedule *schedule) {
     dm_status status =

@@ -35,7 +35,9 @@ static dm_status prepare(dmi_evaluator *e) {
     const dm_unet_options *u = &e->unet->options;
     dm_evaluation_options *o = &e->options;
     int32_t others = e->schedule->steps - 1;
-    dm_status status = dmi_prediction_check(host, "evaluate", e->schedule, u->prediction);
+    dm_status status =
+        dmi_prediction_refuse_consistency(host, "evaluate", "evaluating", u->prediction);
+    if (!status) status = dmi_prediction_check(host, "evaluate", e->schedule, u->prediction);
     if (!status) status = check_shapes(e);
     if (status) return status;
     if (o->variance == DM_VARIANCE_AUTO) o->variance = DM_VARIANCE_FIXED_LARGE;

@@ -89,6 +89,14 @@ static dm_status check_model(const dm_sampler *s) {
                         "sampler: 'expected_prediction' is %d (%s); the model predicts %s",
                         (int)o->expected_prediction, dmi_prediction_name(o->expected_prediction),
                         dmi_prediction_name(s->prediction));
+    if (s->solver->consistency_only != (s->prediction == DM_PREDICT_CONSISTENCY))
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "sampler: the solver %s cannot be combined with a model that predicts %s: "
+                        "%s",
+                        solver_name(o), dmi_prediction_name(s->prediction),
+                        s->solver->consistency_only
+                            ? "it needs a consistency model"
+                            : "the end of a path is no denoised image; the solver is consistency");
     if (o->variance == DM_VARIANCE_LEARNED && !s->learned_variance)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                         "sampler: 'variance' 3 (learned) cannot be combined with a model without "

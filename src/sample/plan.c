@@ -63,6 +63,8 @@ void dmi_sampler_plan_stages(dm_sampler *s, int32_t first) {
 }
 
 dmi_prediction_coefficients dmi_sampler_coefficients(const dm_sampler *s, const dmi_stage *stage) {
+    if (s->prediction == DM_PREDICT_CONSISTENCY)
+        return dmi_prediction_consistent(stage->at, s->sigma_data, s->schedule->options.sigma_min);
     bool rederive = s->options.clip && s->options.rederive_eps;
     return rederive ? dmi_prediction_rederived(stage->at, s->prediction, s->sigma_data)
                     : dmi_prediction_at(stage->at, s->prediction, s->sigma_data);

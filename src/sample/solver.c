@@ -19,6 +19,7 @@ static const dmi_solver *const solvers[] = {
     [DM_SOLVER_DEIS] = &dmi_solver_deis,
     [DM_SOLVER_FLOW_EULER] = &dmi_solver_flow_euler,
     [DM_SOLVER_FLOW_HEUN] = &dmi_solver_flow_heun,
+    [DM_SOLVER_CONSISTENCY] = &dmi_solver_consistency,
 };
 
 const dmi_solver *dmi_solver_find(dm_solver solver) { return solvers[solver]; }

@@ -60,6 +60,7 @@ typedef struct dmi_solver {
     bool has_churn, has_eta;
     bool ends_clean;          /* always ends at the clean image */
     bool flow_only;           /* needs the flow schedule */
+    bool consistency_only;    /* needs DM_PREDICT_CONSISTENCY, which no other takes */
     bool fractional_time;     /* grids give the model fractional times, as in k-diffusion; others
                                  round them */
     bool history_holds_eps;   /* the history of evaluations is eps, not x_0 */
@@ -74,7 +75,7 @@ typedef struct dmi_solver {
 extern const dmi_solver dmi_solver_ddpm, dmi_solver_ddim, dmi_solver_pndm, dmi_solver_plms,
     dmi_solver_euler, dmi_solver_euler_ancestral, dmi_solver_heun, dmi_solver_dpm2, dmi_solver_lms,
     dmi_solver_dpmpp, dmi_solver_dpmpp_single, dmi_solver_dpmpp_sde, dmi_solver_unipc,
-    dmi_solver_deis, dmi_solver_flow_euler, dmi_solver_flow_heun;
+    dmi_solver_deis, dmi_solver_flow_euler, dmi_solver_flow_heun, dmi_solver_consistency;
 /* DDIM from the clean image to noise, for dm_sampler_invert. */
 extern const dmi_solver dmi_solver_ddim_inversion;
 

@@ -51,6 +51,7 @@ static dm_status write_metadata(dmi_host *host, dmi_safetensors_writer *writer,
     int32_t version =
         dmi_max(dmi_struct_format_version(&dmi_struct_unet_options, &trainer->unet->options),
                 dmi_struct_format_version(&dmi_struct_trainer_options, &trainer->options));
+    version = dmi_max(version, dmi_schedule_format_version(trainer->schedule));
     dm_status status = dmi_format_write(host, writer, dmi_format_checkpoint, version);
     if (!status) status = dmi_unet_write_metadata(host, writer, trainer->unet);
     if (!status) status = dmi_schedule_write(host, writer, trainer->schedule);

@@ -149,7 +149,9 @@ static dm_status check_options(const dm_trainer *trainer, const dm_unet *teacher
                         "and %d; they must be the same, or the teacher's classes 0",
                         (int)t->classes, (int)t->null_row, (int)s->classes, (int)s->null_row);
     dm_status status =
-        dmi_prediction_check(host, "trainer: teacher", trainer->schedule, t->prediction);
+        dmi_prediction_refuse_consistency(host, "trainer", "distilling", t->prediction);
+    if (status) return status;
+    status = dmi_prediction_check(host, "trainer: teacher", trainer->schedule, t->prediction);
     return status ? status
                   : dmi_unet_check_schedule(teacher, "trainer: teacher", trainer->schedule);
 }

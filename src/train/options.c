@@ -192,7 +192,9 @@ static dm_status check_student(dmi_host *host, const dm_unet_options *unet,
 
 dm_status dmi_trainer_check_model(dmi_host *host, const dm_unet_options *unet,
                                   const dm_schedule *schedule, const dm_trainer_options *o) {
-    dm_status status = dmi_prediction_check(host, "trainer", schedule, unet->prediction);
+    dm_status status =
+        dmi_prediction_refuse_consistency(host, "trainer", "training", unet->prediction);
+    if (!status) status = dmi_prediction_check(host, "trainer", schedule, unet->prediction);
     if (!status) status = check_student(host, unet, schedule, o);
     if (!status) status = check_loss(host, unet, o);
     if (!status) status = check_timesteps(host, schedule, o);

@@ -75,8 +75,9 @@ static dm_status prepare_save(dmi_host *host, const dm_unet *unet, const dm_sche
     if (!status) status = dmi_safetensors_begin(host, &writer);
     if (status) return status;
     dmi_safetensors_set_type(writer, (dmi_safetensors_type)precision);
-    status = dmi_format_write(host, writer, dmi_format_unet,
-                              dmi_struct_format_version(&dmi_struct_unet_options, &unet->options));
+    int32_t version = dmi_struct_format_version(&dmi_struct_unet_options, &unet->options);
+    if (schedule) version = dmi_max(version, dmi_schedule_format_version(schedule));
+    status = dmi_format_write(host, writer, dmi_format_unet, version);
     if (!status) status = dmi_unet_write_metadata(host, writer, unet);
     if (!status && schedule) status = dmi_schedule_write(host, writer, schedule);
     if (!status) status = dmi_unet_write_block(host, writer, unet, "", unet->weights->params.data);

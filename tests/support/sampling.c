@@ -79,4 +79,8 @@ int32_t test_wave(void *user, const dm_denoiser_input *input, float *output, siz
 
 int32_t test_solver_count(void) { return dm_enum_count("dm_solver"); }
 
+bool test_solver_is_special(int32_t solver) {
+    return dmi_solver_find(solver)->flow_only || dmi_solver_find(solver)->consistency_only;
+}
+
 bool test_solver_needs_flow(int32_t solver) { return dmi_solver_find(solver)->flow_only; }

@@ -38,6 +38,8 @@ void test_sampling_teardown(void);
 
 /* The number of solvers, which are 0 to this - 1, and whether one needs the flow schedule. */
 int32_t test_solver_count(void);
+/* Whether it needs the flow schedule or a consistency model, so that most tests leave it out. */
+bool test_solver_is_special(int32_t solver);
 bool test_solver_needs_flow(int32_t solver);
 
 /* The defaults but for these, and none that depend on the solver: grid timesteps, variance

@@ -66,8 +66,9 @@ static dm_sampler_options any_options(int32_t solver, int32_t timesteps) {
     return o;
 }
 
-static int32_t any_prediction(int32_t kind) {
-    if (kind == DM_SCHEDULE_EDM) return DM_PREDICT_EDM;
+static int32_t any_prediction(int32_t solver, int32_t kind) {
+    if (kind == DM_SCHEDULE_EDM)
+        return dmi_solver_find(solver)->consistency_only ? DM_PREDICT_CONSISTENCY : DM_PREDICT_EDM;
     if (kind == DM_SCHEDULE_FLOW) return below(2) ? DM_PREDICT_FLOW : DM_PREDICT_X0;
     return below(DM_PREDICT_V + 1);
 }
@@ -110,7 +111,7 @@ static int run_some(int32_t solver, int runs) {
         dm_sampler *sampler;
         ok(dm_schedule_create(&own, context, &so));
         dm_sampler_options o = any_options(solver, so.timesteps);
-        int32_t prediction = any_prediction(so.kind);
+        int32_t prediction = any_prediction(solver, so.kind);
         int32_t status = dm_sampler_create_with_denoiser(&sampler, context, own,
                                                          test_denoiser(bounded, NULL, prediction,
                                                                        SIDE, SIDE, CHANNELS),

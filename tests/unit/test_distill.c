@@ -208,8 +208,7 @@ START_TEST(one_step_learns_the_image_of_two) {
     r.initial_noise_elements = FLOATS;
     training_require(&t, dm_sampler_create(&sampler, teacher, t.schedule, &o));
     training_require(&t, dm_sampler_run(sampler, &r, images, FLOATS));
-    for (size_t i = 0; i < FLOATS; i++)
-        ck_assert(t.trainer->batch.target[i] == images[i]);
+    for (size_t i = 0; i < FLOATS; i++) ck_assert(t.trainer->batch.target[i] == images[i]);
     dm_sampler_destroy(sampler);
     dm_trainer_destroy(t.trainer);
     t.trainer = NULL;
@@ -354,6 +353,8 @@ START_TEST(teachers_that_do_not_fit_are_refused) {
     o = good;
     o.prediction = DM_PREDICT_EDM;
     refuse_teacher(&t, &o, DM_ERROR_INVALID_ARGUMENT, "teacher|EDM");
+    o.prediction = DM_PREDICT_CONSISTENCY;
+    refuse_teacher(&t, &o, DM_ERROR_UNSUPPORTED, "distilling|(consistency)");
     training_expect(&t, dm_trainer_set_teacher(t.trainer, NULL), DM_ERROR_INVALID_ARGUMENT,
                     "'teacher' is NULL");
     training_expect(&t, dm_trainer_set_teacher(t.trainer, t.unet), DM_ERROR_INVALID_ARGUMENT,

@@ -45,7 +45,7 @@ static dm_sampler_request masked(float *image, float *mask, int period) {
 /* The last 5 of 10 steps, begun from the image with the noise of their first timestep. */
 START_TEST(strength) {
     for (int32_t solver = 0; solver < test_solver_count(); solver++) {
-        if (test_solver_needs_flow(solver)) continue;
+        if (test_solver_is_special(solver)) continue;
         denoiser o = {.x_0 = 0.25f};
         dm_sampler_options options = test_sampler_options(solver, 10, DM_SPACING_TRAILING);
         dm_sampler *sampler = test_sampler_of(evaluate, &o, DM_PREDICT_X0, &options);
@@ -73,7 +73,7 @@ END_TEST
 
 /* What the mask keeps is the image at the end, to float's precision. */
 START_TEST(mask_keeps_the_image) {
-    if (test_solver_needs_flow(_i)) return;
+    if (test_solver_is_special(_i)) return;
     denoiser o = {.x_0 = 0.9f};
     dm_sampler_options options = test_sampler_options(_i, 20, DM_SPACING_TRAILING);
     dm_sampler *sampler = test_sampler_of(evaluate, &o, DM_PREDICT_X0, &options);

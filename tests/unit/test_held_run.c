@@ -43,7 +43,7 @@ static void check_same(dm_sampler *sampler, dm_sampler_request *r, int32_t steps
 }
 
 START_TEST(same_bits_as_a_run) {
-    if (test_solver_needs_flow(_i)) return;
+    if (test_solver_is_special(_i)) return;
     dm_sampler_options o = in_batches(_i);
     dm_sampler *sampler = test_sampler_of(test_wave, NULL, DM_PREDICT_V, &o);
     dm_sampler_request r = labelled_request();

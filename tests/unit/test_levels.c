@@ -200,7 +200,7 @@ END_TEST
 START_TEST(custom_times) {
     const double times[] = {990.25, 500, 20.5, 3};
     for (int32_t solver = 0; solver < test_solver_count(); solver++) {
-        if (test_solver_needs_flow(solver)) continue;
+        if (test_solver_is_special(solver)) continue;
         dm_sampler_options o = test_sampler_options(solver, 50, DM_SPACING_AUTO);
         o.custom_times = times;
         o.custom_count = 4;
@@ -225,7 +225,7 @@ END_TEST
 
 /* A list of the timesteps of a spacing is that spacing, bit for bit. */
 START_TEST(custom_times_of_a_spacing) {
-    if (test_solver_needs_flow(_i)) return;
+    if (test_solver_is_special(_i)) return;
     const double times[] = {999, 899, 799, 699, 599, 499, 399, 299, 199, 99};
     float want[ELEMENTS], got[ELEMENTS];
     dm_sampler_options o = test_sampler_options(_i, 10, DM_SPACING_TRAILING);
@@ -245,7 +245,7 @@ END_TEST
 START_TEST(custom_sigmas) {
     const double sigmas[] = {50, 7.5, 1, 0.125, 0.02};
     for (int32_t solver = 0; solver < test_solver_count(); solver++) {
-        if (test_solver_needs_flow(solver)) continue;
+        if (test_solver_is_special(solver)) continue;
         dm_sampler_options o = test_sampler_options(solver, 50, DM_SPACING_AUTO);
         o.custom_sigmas = sigmas;
         o.custom_count = 5;

@@ -48,7 +48,7 @@ START_TEST(enumerations_by_name) {
     ck_assert_int_eq(dm_enum_value("dm_solver", "DDIM", &value), DM_ERROR_NOT_FOUND);
     ck_assert_int_eq(dm_enum_value("dm_solver", NULL, &value), DM_ERROR_NOT_FOUND);
     ck_assert_int_eq(dm_enum_value("dm_solver", "ddim", NULL), DM_ERROR_INVALID_ARGUMENT);
-    ck_assert_int_eq(dm_enum_count("dm_solver"), 16);
+    ck_assert_int_eq(dm_enum_count("dm_solver"), 17);
     ck_assert_int_eq(dm_enum_count("dm_nothing"), 0);
     ck_assert_int_eq(dm_enum_item("dm_status", 1, &value), DM_OK);
     ck_assert_int_eq(value, DM_ERROR_INVALID_ARGUMENT);

@@ -194,7 +194,7 @@ START_TEST(extreme_schedules_stay_finite) {
         for (int t = 0; t < COUNT; t++) betas[t] = value[t / 20 % 3 != 0];
         int32_t solver = i / VALUES % solvers, prediction = i / VALUES / solvers % 3,
                 short_one = i / VALUES / solvers / 3;
-        if (test_solver_needs_flow(solver)) continue;
+        if (test_solver_is_special(solver)) continue;
         if (solver == DM_SOLVER_PNDM && short_one) continue; /* it needs 4 steps */
         dm_schedule *extreme;
         ok(dm_schedule_create_from_betas(&extreme, context, betas, short_one ? 1 : COUNT));

@@ -146,7 +146,7 @@ static void check_solver(dm_unet *unet, const dm_schedule *own, int32_t solver) 
 START_TEST(solvers_with_betas) {
     dm_unet *unet = train(DM_PREDICT_V, DM_TIMESTEPS_UNIFORM, schedule);
     for (int32_t solver = 0; solver < test_solver_count(); solver++)
-        if (!test_solver_needs_flow(solver)) check_solver(unet, schedule, solver);
+        if (!test_solver_is_special(solver)) check_solver(unet, schedule, solver);
     dm_unet_destroy(unet);
 }
 END_TEST

@@ -81,7 +81,7 @@ DMI_STRUCT(dmi_struct_guidance_step, "dm_guidance_step", "sampler");
 #define STRUCT dm_denoiser
 static const dmi_member denoiser_members[] = {
     SIZE_MEMBER,
-    ENUM_RANGE(prediction, dm_prediction, "eps", DM_PREDICT_EPS, DM_PREDICT_EDM, TRANSIENT,
+    ENUM_RANGE(prediction, dm_prediction, "eps", DM_PREDICT_EPS, DM_PREDICT_CONSISTENCY, TRANSIENT,
         "What the output represents."),
     NUMBER(height, NULL, 1, 65536, TRANSIENT, "Height in pixels."),
     NUMBER(width, NULL, 1, 65536, TRANSIENT, "Width in pixels."),

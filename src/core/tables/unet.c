@@ -30,7 +30,7 @@ static const dmi_member option_members[] = {
     NUMBER(time_frequency_shift, "1", 0, 4096, SAVED, "Shift of the time embedding's frequencies."),
     ENUM(downsample_padding, dm_padding, "bottom_right", SAVED, "Padding of strided convolutions."),
     NUMBER(classes, "0", 0, 1000000, SAVED, "Number of labels; 0: none."),
-    ENUM_RANGE(prediction, dm_prediction, "v", DM_PREDICT_EPS, DM_PREDICT_EDM, SAVED,
+    ENUM_RANGE(prediction, dm_prediction, "v", DM_PREDICT_EPS, DM_PREDICT_CONSISTENCY, SAVED,
         "What the output represents."),
     NUMBER(sigma_data, "0.5", 1e-3, 1e3, SAVED, "EDM: standard deviation of the images."),
     FLAG(learned_variance, "0", SAVED, "1: the output also interpolates the variance."),
