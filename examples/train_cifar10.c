@@ -31,6 +31,7 @@ typedef struct session {
     dm_dataset_info data;
     dm_schedule *schedule;
     dm_unet *unet, *ema; /* ema: NULL if none is kept */
+    dm_unet *teacher;    /* NULL without --distill */
     dm_trainer *trainer;
     output csv;
     progress line;
@@ -51,12 +52,24 @@ static uint64_t steps_done(const session *s) {
 /* ---- network, data and trainer ---- */
 
 static int32_t open_dataset(session *s) {
-    int32_t size = s->o.size && !s->o.resume ? s->o.size : s->o.unet.height;
+    int32_t size = s->o.size ? s->o.size : s->o.unet.height;
     builtin_data builtin = {.size = size, .count = BUILTIN_COUNT, .seed = 1};
     int32_t status =
         open_data(&s->dataset, s->context, program, s->o.data, DM_SPLIT_TRAIN, builtin);
     dm_dataset_info_init(&s->data, sizeof s->data);
     return status ? status : dm_dataset_get_info(s->dataset, &s->data);
+}
+
+/* The weights that a sampler would use: the first EMA, if there is one. */
+static int32_t set_teacher(session *s) {
+    if (!s->o.distill && s->o.trainer.distill_steps) {
+        fprintf(stderr, "%s: %s needs --distill, the teacher's file, as before\n", program,
+                s->o.resume);
+        return REPORTED;
+    }
+    if (!s->o.distill) return DM_OK;
+    int32_t status = dm_unet_load(&s->teacher, s->context, s->o.distill, DM_WEIGHTS_DEFAULT);
+    return status ? status : dm_trainer_set_teacher(s->trainer, s->teacher);
 }
 
 static int32_t resume(session *s) {
@@ -66,7 +79,18 @@ static int32_t resume(session *s) {
     if (!status) status = open_dataset(s);
     if (!status) status = dm_trainer_resume(&s->trainer, s->unet, s->dataset, s->o.resume);
     if (!status) status = dm_trainer_get_options(s->trainer, &s->o.trainer, sizeof s->o.trainer);
-    return status;
+    return status ? status : set_teacher(s);
+}
+
+/* The student begins as a copy of the teacher. */
+static int32_t begin_distilled(session *s) {
+    int32_t status = dm_unet_load(&s->unet, s->context, s->o.distill, DM_WEIGHTS_DEFAULT);
+    if (!status) status = dm_schedule_load(&s->schedule, s->context, s->o.distill);
+    if (!status) status = dm_unet_get_options(s->unet, &s->o.unet, sizeof s->o.unet);
+    if (!status) status = open_dataset(s);
+    if (!status)
+        status = dm_trainer_create(&s->trainer, s->unet, s->schedule, s->dataset, &s->o.trainer);
+    return status ? status : set_teacher(s);
 }
 
 static int32_t begin(session *s) {
@@ -233,10 +257,11 @@ static dm_status print_end(const session *s, int stopped, double seconds) {
            stopped ? "stopped" : "done", (unsigned long long)done, (unsigned long long)s->o.steps,
            duration(seconds, text), s->loss, s->o.out);
     if (stopped)
-        printf("continue with: %s --resume %s/checkpoint.safetensors --data %s --steps %llu\n"
+        printf("continue with: %s --resume %s/checkpoint.safetensors --data %s --steps %llu%s%s\n"
                "(and --samples, --save-every or --threads as before, which the checkpoint does not "
                "hold)\n",
-               s->o.program, s->o.out, s->o.data, (unsigned long long)s->o.steps);
+               s->o.program, s->o.out, s->o.data, (unsigned long long)s->o.steps,
+               s->o.distill ? " --distill " : "", s->o.distill ? s->o.distill : "");
     double steps = (double)(done - s->line.first);
     if (!s->o.profile || !(steps > 0)) return DM_OK;
     fprintf(stderr, "\na step takes %.4f s, including samples and checkpoints:\n", seconds / steps);
@@ -265,6 +290,7 @@ static int32_t finish(session *s) {
 /* The numbers of steps that the options leave open. */
 static int32_t choose_steps(session *s) {
     int32_t timesteps = dm_schedule_timesteps(s->schedule);
+    if (!s->o.sample_steps) s->o.sample_steps = s->o.trainer.distill_steps;
     if (!s->o.sample_steps) s->o.sample_steps = usual_steps(DM_SOLVER_DDIM, timesteps);
     if (s->o.samples && check_range(program, "sample-steps", s->o.sample_steps, 1, timesteps))
         return REPORTED;
@@ -276,7 +302,7 @@ static int32_t choose_steps(session *s) {
 
 static int32_t run(session *s) {
     char path[OUTPUT_PATH_SIZE];
-    int32_t status = s->o.resume ? resume(s) : begin(s);
+    int32_t status = s->o.resume ? resume(s) : s->o.distill ? begin_distilled(s) : begin(s);
     if (status) return status;
     if (s->o.trainer.ema_decay[0] > 0 || s->o.trainer.ema_half_life[0] > 0)
         status = dm_unet_create(&s->ema, s->context, &s->o.unet, 0);
@@ -315,6 +341,7 @@ int main(int argc, const char **argv) {
     print_error(program, s.context, status);
     dm_trainer_destroy(s.trainer);
     dm_unet_destroy(s.ema);
+    dm_unet_destroy(s.teacher);
     dm_unet_destroy(s.unet);
     dm_schedule_destroy(s.schedule);
     dm_dataset_destroy(s.dataset);

@@ -51,6 +51,7 @@ static member_option schedule_options[] = {
     {.name = "sigma-min", .member = "sigma_min"},
     {.name = "sigma-max", .member = "sigma_max"},
     {.name = "rho", .member = "rho"},
+    {.name = "time-scale", .member = "time_scale"},
 };
 
 static member_option trainer_options[] = {
@@ -95,6 +96,13 @@ static member_option trainer_options[] = {
      .help = "Half-life in images of up to 4 EMAs, each where --ema-decay is 0; 0: none"},
     {.name = "ema-rampup", .member = "ema_rampup"},
     {.name = "ema-warmup", .member = "ema_warmup"},
+    {.name = "distill-steps",
+     .member = "distill_steps",
+     .help = "DDIM steps to distil to, with --distill; the teacher takes twice as many"},
+    {.name = "distill-no-clip",
+     .member = "distill_clip",
+     .flag = "0",
+     .help = "Do not clip the teacher's x_0 to [-1, 1]"},
 };
 
 enum {
@@ -177,6 +185,9 @@ int check_train_members(const train_options *o, int argc, const char **argv) {
         {"sigma-min", edm, "--schedule edm"},
         {"sigma-max", edm, "--schedule edm"},
         {"rho", edm, "--schedule edm"},
+        {"time-scale", edm, "--schedule edm"},
+        {"distill-steps", o->distill != NULL, "--distill"},
+        {"distill-no-clip", o->distill != NULL, "--distill"},
         {"size", !strcmp(o->data, "builtin"), "--data builtin"},
     };
     return check_unused(program, argc, argv, rules, sizeof rules / sizeof *rules);

@@ -40,6 +40,10 @@ static int parse(train_options *o, arguments *a, int argc, const char **argv) {
          "Continue from a checkpoint, which holds the options of network, schedule and trainer; "
          "needs --data and --steps",
          "FILE"},
+        {"distill", 0, POPT_ARG_STRING, &o->distill, 0,
+         "Distil the network in this file to --distill-steps DDIM steps: a copy of it learns to "
+         "take two of its steps at a time",
+         "FILE"},
         {"steps", 's', POPT_ARG_LONGLONG | shown, &a->steps, 0, "Steps in total; 0: see --epochs",
          "N"},
         {"epochs", 'e', POPT_ARG_DOUBLE, &o->epochs, 0,
@@ -48,7 +52,7 @@ static int parse(train_options *o, arguments *a, int argc, const char **argv) {
          "Steps between grids of samples; 0: only at the end", "N"},
         {"samples", 0, POPT_ARG_INT | shown, &o->samples, 0, "Images in a grid", "N"},
         {"sample-steps", 0, POPT_ARG_INT | shown, &o->sample_steps, 0,
-         "DDIM steps for them; 0: 50, or the number of timesteps if smaller", "N"},
+         "DDIM steps for them; 0: 50, or the number of timesteps or --distill-steps", "N"},
         {"save-every", 0, POPT_ARG_LONGLONG | shown, &a->save_every, 0,
          "Steps between checkpoints; 0: only at the end", "N"},
         {"labels", 0, POPT_ARG_NONE, &o->labels, 0, "Train with the classes of the data", NULL},
@@ -100,14 +104,35 @@ static int check_values(const train_options *o, const arguments *a) {
     return 1;
 }
 
-/* Options that a checkpoint holds cannot be given with --resume; what it does not hold must be. */
-static int check_resume(const train_options *o, const arguments *a) {
+/* The first option given of those that a network's file holds, or NULL. */
+static const char *given_of_network(const train_options *o, const arguments *a) {
     const char *held = member_options_given(&a->members.unet);
     if (!held) held = member_options_given(&a->members.schedule);
-    if (!held) held = member_options_given(&a->members.trainer);
     if (!held && o->size) held = "size";
     if (!held && o->labels) held = "labels";
     if (!held && a->preset) held = "preset";
+    return held;
+}
+
+/* The student is a copy of the teacher. */
+static int check_distill(const train_options *o, const arguments *a) {
+    const char *held = given_of_network(o, a);
+    if (held) {
+        fprintf(stderr,
+                "%s: --%s cannot be combined with --distill: the teacher's file holds the options "
+                "of network and schedule; leave it out\n",
+                program, held);
+        return 1;
+    }
+    if (member_options_text(&a->members.trainer, "distill-steps")) return 0;
+    fprintf(stderr, "%s: --distill needs --distill-steps\n", program);
+    return 1;
+}
+
+/* Options that a checkpoint holds cannot be given with --resume; what it does not hold must be. */
+static int check_resume(const train_options *o, const arguments *a) {
+    const char *held = given_of_network(o, a);
+    if (!held) held = member_options_given(&a->members.trainer);
     if (held) {
         fprintf(stderr,
                 "%s: --%s cannot be combined with --resume: the checkpoint holds the options of "
@@ -140,7 +165,8 @@ int read_train_options(train_options *o, dm_context **context, int argc, const c
     dm_trainer_options_init(&o->trainer, sizeof o->trainer);
     train_members_init(&a.members, o);
     a.sample_every = a.save_every = 500;
-    if (parse(o, &a, argc, argv) || check_values(o, &a) || (o->resume && check_resume(o, &a)))
+    if (parse(o, &a, argc, argv) || check_values(o, &a) || (o->resume && check_resume(o, &a)) ||
+        (o->distill && !o->resume && check_distill(o, &a)))
         return 1;
     if (!o->data) o->data = "builtin";
     if (!o->out) o->out = o->resume ? folder_of(o->resume) : "out/train";

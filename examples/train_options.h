@@ -8,6 +8,7 @@
 
 typedef struct train_options {
     char *data, *out, *resume;
+    char *distill;       /* the teacher's file, or NULL */
     const char *program; /* argv[0] */
     dm_unet_options unet;
     dm_schedule_options schedule;
