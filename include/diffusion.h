@@ -326,7 +326,7 @@ typedef struct dm_schedule_options {
     double sigma_min;  /* EDM; 1e-6 to 1e6. Default: 0.002. */
     double sigma_max;  /* EDM; above sigma_min, at most 1e6. Default: 80. */
     double rho;        /* EDM; 1 to 100. Default: 7. */
-    double time_scale; /* EDM; factor of the time input, above 0, at most 1e6. Default: 1. */
+    double time_scale; /* EDM; factor of the time input, at most 1e6; 0: 1. Default: 0. */
 } dm_schedule_options;
 
 /* Series of T values. `a` is alpha_cumprod, a_prev that of the timestep before (1 for t = 0). Flow

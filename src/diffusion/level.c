@@ -37,8 +37,8 @@ static dmi_level flow_level(const dm_schedule *s, double signal, double noise) {
 
 /* The time is c_noise of Karras et al. 2022, table 1, times `time_scale`. */
 static dmi_level edm_level(const dm_schedule *s, double sigma) {
-    return (
-        dmi_level){.signal = 1, .noise = sigma, .time = s->options.time_scale * (log(sigma) / 4)};
+    double scale = s->options.time_scale > 0 ? s->options.time_scale : 1;
+    return (dmi_level){.signal = 1, .noise = sigma, .time = scale * (log(sigma) / 4)};
 }
 
 /* Karras et al. 2022, eq. 5, with t counted from the clean end. */

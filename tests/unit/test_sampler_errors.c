@@ -97,7 +97,7 @@ START_TEST(options_refused) {
     static const struct {
         int32_t prediction, height, width, channels;
         const char *text;
-    } shapes[] = {{5, 8, 8, 3, "'prediction' is 5"},
+    } shapes[] = {{6, 8, 8, 3, "'prediction' is 6"},
                   {0, 0, 8, 3, "'height' is 0"},
                   {0, 8, -8, 3, "'width' is -8"},
                   {0, 8, 8, 0, "'channels' is 0"},

@@ -99,7 +99,7 @@ static const refusal refusals[] = {
     {{WHOLE(downsample_padding, -1), NONE}, "'downsample_padding' is -1"},
     {{WHOLE(classes, -1), NONE}, "'classes' is -1"},
     {{WHOLE(classes, 1000001), NONE}, "'classes' is 1000001"},
-    {{WHOLE(prediction, 5), NONE}, "'prediction' is 5"},
+    {{WHOLE(prediction, 6), NONE}, "'prediction' is 6"},
     {{WHOLE(prediction, -1), NONE}, "'prediction' is -1"},
     {{WHOLE(struct_size, 2), NONE}, "dm_unet_options|'struct_size' is 2|init function"},
 };

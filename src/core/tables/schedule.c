@@ -20,8 +20,7 @@ static const dmi_member members[] = {
     NUMBER(sigma_min, "0.002", 1e-6, 1e6, SAVED, "Smallest sigma of the EDM schedule."),
     NUMBER(sigma_max, "80", 1e-6, 1e6, SAVED, "Largest sigma of the EDM schedule."),
     NUMBER(rho, "7", 1, 100, SAVED, "Exponent of the EDM schedule's spacing."),
-    NUMBER(time_scale, "1", ABOVE_ZERO, 1e6, SAVED_IF_SET,
-        "Factor of the EDM schedule's time input."),
+    NUMBER(time_scale, "0", 0, 1e6, SAVED_IF_SET, "Factor of the EDM schedule's time input; 0: 1."),
 };
 DMI_STRUCT(dmi_struct_schedule_options, "dm_schedule_options", "schedule");
 /* clang-format on */
