@@ -89,7 +89,7 @@ MEMORY_SUITES := base half file io_failures json random pool metadata structs na
 	option_rules stream safetensors safetensors_invalid safetensors_names targz \
 	tar_fields png image dataset cifar10 context schedule schedule_file graph \
 	trainer_options loss loss_weights timestep_sampling training_options ema solver \
-	sampler sampler_callbacks sampler_errors batch trainer trainer_run distill checkpoint \
+	sampler sampler_callbacks sampler_errors consistency batch trainer trainer_run distill checkpoint \
 	checkpoint_edges checkpoint_failures save_memory training_state misuse frozen \
 	refused_calls shared shared_callbacks weight_cache plan recompute unet \
 	input_gradient tiling guidance_callback unet_inputs unet_options unet_file bad_input \
@@ -102,7 +102,7 @@ VALGRIND_SUITES := base half file file_names io_failures json random pool metada
 	option_text option_rules stream safetensors safetensors_invalid safetensors_names targz \
 	tar_fields png image dataset cifar10 context fork schedule schedule_file graph \
 	trainer_options loss checkpoint_edges
-THREAD_SUITES := pool context trainer trainer_run sampler sampler_callbacks unet shared \
+THREAD_SUITES := pool context trainer trainer_run distill sampler sampler_callbacks unet shared \
 	shared_callbacks weight_cache misuse float_mode
 
 # Every flipped bit and every length of a checkpoint.
