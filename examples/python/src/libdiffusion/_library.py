@@ -123,6 +123,7 @@ dm_trainer_set_learning_rate i32 ptr f64
 dm_trainer_get_ema i32 ptr i32 ptr
 dm_trainer_save i32 ptr str
 dm_trainer_save_memory i32 ptr ptr size ptr
+dm_trainer_set_teacher i32 ptr ptr
 dm_trainer_cancel void ptr
 dm_trainer_destroy void ptr
 dm_sampler_options_init i32 ptr size
