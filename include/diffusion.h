@@ -722,7 +722,8 @@ DM_API void dm_unet_destroy(dm_unet *unet);
 
 /* ---- Dataset ----------------------------------------------------------------------------------
  * Images as uint8_t [height, width, channels], each with a label, or -1 for none. Height and width
- * are 1 to 65536, channels 1 to 64. */
+ * are 1 to 65536, channels 1 to 64. An image may have conditions: an image of the same size
+ * [height, width, condition_channels], and a vector of condition_size floats. */
 
 typedef struct dm_dataset dm_dataset;
 
@@ -735,9 +736,13 @@ typedef struct dm_dataset_info {
     uint64_t count;  /* images */
     int32_t height, width, channels;
     int32_t padding;
-    uint64_t fingerprint; /* a hash of count and shape and of up to 64 images and labels that are
-                             spread over the dataset, the first and the last included; of shapes,
-                             of their parameters; 0: not known. Checkpoints keep it */
+    uint64_t fingerprint; /* a hash of count and shape and of up to 64 images, labels and conditions
+                             that are spread over the dataset, the first and the last included; of
+                             shapes, of their parameters; 0: not known. Checkpoints keep it */
+    int32_t condition_channels; /* of condition images; 0: there are none */
+    int32_t condition_size;     /* floats of condition vectors; 0: there are none */
+    int32_t vector_invariant;   /* as in dm_dataset_memory */
+    int32_t padding_last;
 } dm_dataset_info;
 
 /* Images in the caller's memory. */
@@ -747,10 +752,19 @@ typedef struct dm_dataset_memory {
     uint64_t count; /* images, at least 1 */
     int32_t height, width, channels;
     int32_t padding;
-    uint64_t pixel_bytes;  /* of `pixels`: count * height * width * channels */
-    uint64_t label_count;  /* `count`, or 0 without labels */
-    const uint8_t *pixels; /* [count, height, width, channels] */
-    const int32_t *labels; /* [count], or NULL */
+    uint64_t pixel_bytes;       /* of `pixels`: count * height * width * channels */
+    uint64_t label_count;       /* `count`, or 0 without labels */
+    const uint8_t *pixels;      /* [count, height, width, channels] */
+    const int32_t *labels;      /* [count], or NULL */
+    int32_t condition_channels; /* 0 to 64; 0: no condition images. Default: 0. */
+    int32_t condition_size;     /* 0 to 65536; 0: no condition vectors. Default: 0. */
+    int32_t vector_invariant;   /* 1: condition vectors stay right when an image is flipped or
+                                   cropped, so that training may do that. Default: 0. */
+    int32_t padding_last;
+    /* Of the arrays below: count * height * width * condition_channels, count * condition_size. */
+    uint64_t condition_image_bytes, condition_vector_elements;
+    const uint8_t *condition_images; /* [count, height, width, condition_channels], or NULL */
+    const float *condition_vectors;  /* [count, condition_size], finite; or NULL */
 } dm_dataset_memory;
 
 /* One image to be filled in by a callback. */
@@ -761,6 +775,10 @@ typedef struct dm_dataset_item {
     uint64_t pixel_bytes; /* height * width * channels */
     uint8_t *pixels;      /* [height, width, channels], to be written */
     void *padding;
+    /* Of the arrays below; 0 where the dataset has no such condition. */
+    uint64_t condition_image_bytes, condition_vector_elements;
+    uint8_t *condition_image; /* [height, width, condition_channels], to be written; or NULL */
+    float *condition_vector;  /* [condition_size], to be written, finite; or NULL */
 } dm_dataset_item;
 
 /* Non-zero stops the work with DM_ERROR_CALLBACK_FAILED. */
@@ -776,6 +794,11 @@ typedef struct dm_dataset_callback {
     uint64_t fingerprint; /* for dm_dataset_info; 0: not known. Default: 0. */
     dm_dataset_read read;
     void *user;
+    int32_t condition_channels; /* of the condition images that `read` writes, 0 to 64. Default:
+                                   0. */
+    int32_t condition_size;     /* floats of the condition vectors, 0 to 65536. Default: 0. */
+    int32_t vector_invariant;   /* as in dm_dataset_memory. Default: 0. */
+    int32_t padding_last;
 } dm_dataset_callback;
 
 DM_API dm_status dm_dataset_info_init(dm_dataset_info *info, size_t size);
@@ -791,6 +814,19 @@ DM_API dm_status dm_dataset_load_cifar10(dm_dataset **out, dm_context *context, 
  * 64; `count` the number of images in an epoch. */
 DM_API dm_status dm_dataset_create_shapes(dm_dataset **out, dm_context *context, int32_t size,
                                           uint64_t count, uint64_t seed);
+/* The same images with a condition vector each that describes them, [x, y, size, r, g, b] in
+ * [-1, 1]: the shape's centre, x to the right and y down, 0 in the middle and +-1 at 0.13 sides
+ * from it; its radius r as (r / side - 0.35) / 0.06; its colour. A shape of size s is at most
+ * min(0.085 - 0.066 s, 0.13) sides from the middle. */
+DM_API dm_status dm_dataset_create_described_shapes(dm_dataset **out, dm_context *context,
+                                                    int32_t size, uint64_t count, uint64_t seed);
+/* The images of `source` for super-resolution: the condition image of each is the image with
+ * `factor` times fewer pixels in each direction, which are the means of blocks, enlarged to the old
+ * size by linear interpolation between the centres of these blocks; both are rounded to bytes.
+ * `factor`, 2 to 64, must divide height and width. Labels and condition vectors are those of
+ * `source`, which has no condition images and must outlive the dataset. */
+DM_API dm_status dm_dataset_create_downscaled(dm_dataset **out, const dm_dataset *source,
+                                              int32_t factor);
 DM_API dm_status dm_dataset_create_from_memory(dm_dataset **out, dm_context *context,
                                                const dm_dataset_memory *memory);
 DM_API dm_status dm_dataset_create_from_callback(dm_dataset **out, dm_context *context,
@@ -801,6 +837,11 @@ DM_API dm_status dm_dataset_get_info(const dm_dataset *dataset, dm_dataset_info 
  * becomes -1 for none, and is not written after an error. */
 DM_API dm_status dm_dataset_get_image(const dm_dataset *dataset, uint64_t index, uint8_t *pixels,
                                       size_t bytes, int32_t *label);
+/* Copies the conditions of image `index`: image [height, width, condition_channels], and vector
+ * [condition_size]. `bytes` and `elements` are their sizes, and 0 where the pointer is NULL: that
+ * condition is not wanted. */
+DM_API dm_status dm_dataset_get_condition(const dm_dataset *dataset, uint64_t index, uint8_t *image,
+                                          size_t bytes, float *vector, size_t elements);
 /* "airplane", "circle"; NULL if the label has no name. Valid until the dataset is
  * destroyed. */
 DM_API const char *dm_dataset_class_name(const dm_dataset *dataset, int32_t label);
@@ -940,6 +981,10 @@ typedef struct dm_trainer_options {
                               0: no distillation. Default: 0. */
     int32_t distill_clip;  /* 1: clip the teacher's x_0 to [-1, 1], as dm_sampler_options.clip.
                               Default: 1. */
+
+    /* Conditions. */
+    double condition_dropout; /* probability that condition image and vector of an image become 0,
+                                 for guidance, apart from label_dropout. Default: 0. */
 } dm_trainer_options;
 
 typedef struct dm_train_stats {
@@ -966,6 +1011,10 @@ typedef struct dm_train_batch {
     const float *noise;       /* like images; NULL: generated */
     const int32_t *labels;    /* [count]; NULL: none */
     const int32_t *timesteps; /* [count], 0 to T-1; NULL: sampled as timestep_sampling says */
+    /* Elements of the arrays below; 0 where they are NULL. */
+    uint64_t condition_image_elements, condition_vector_elements;
+    const float *condition_image;  /* [count, height, width, condition_channels]; NULL: zeros */
+    const float *condition_vector; /* [count, condition_size]; NULL: zeros */
 } dm_train_batch;
 
 /* Called after every step of dm_trainer_run. Non-zero stops it with DM_ERROR_CANCELLED. */
@@ -976,8 +1025,10 @@ DM_API dm_status dm_train_stats_init(dm_train_stats *stats, size_t size);
 DM_API dm_status dm_train_batch_init(dm_train_batch *batch, size_t size);
 /* Trains `unet` in place; a network has one trainer at a time, and none while it is shared
  * (DM_ERROR_WRONG_STATE). The schedule is copied. `dataset`, of the network's context, may be NULL
- * where only dm_trainer_step_batch is used. All memory of training is allocated here; steps
- * allocate nothing. */
+ * where only dm_trainer_step_batch is used. It must have the conditions that the network takes;
+ * condition images become floats in [-1, 1], and are flipped and cropped with their images. What
+ * the network does not take is ignored. All memory of training is allocated here; steps allocate
+ * nothing. */
 DM_API dm_status dm_trainer_create(dm_trainer **out, dm_unet *unet, const dm_schedule *schedule,
                                    const dm_dataset *dataset, const dm_trainer_options *options);
 /* Continues from a file of dm_trainer_save, or from its `size` bytes, bit for bit as if training
@@ -1135,8 +1186,9 @@ typedef struct dm_sampler_options {
     dm_prediction expected_prediction; /* what the caller assumes: a network of another type is
                                           refused. Default: DM_PREDICT_ANY. */
     double guidance;         /* classifier-free guidance: unconditional + guidance * (conditional -
-                                unconditional) (Ho and Salimans 2022), evaluated as one
-                                batch; 1: off. Default: 1. */
+                                unconditional) (Ho and Salimans 2022), evaluated as one batch. The
+                                latter has label -1, if the network has a row for it, and conditions
+                                of zeros; 1: off. Default: 1. */
     double guidance_rescale; /* 0 to 1: how far the guided output is rescaled to the conditional
                                output's standard deviation (Lin et al. 2024, eq. 15, 16).
                                Default: 0. */
@@ -1200,10 +1252,10 @@ typedef struct dm_denoiser_input {
     double noise;
     const float *x; /* [count, height, width, channels], scaled by c_in of EDM and consistency */
     const int32_t *labels; /* [count], -1 for no class; NULL if the request has none */
-    /* Conditions, NULL and 0 until requests can carry some. */
-    const float *condition_image;
-    const float *condition_vector;
-    uint64_t condition_image_elements, condition_vector_elements;
+    /* Conditions; zeros for the second half with guidance. NULL if the request has none. */
+    const float *condition_image;  /* [count, height, width, condition_channels] */
+    const float *condition_vector; /* [count, condition_size] */
+    uint64_t condition_image_elements, condition_vector_elements; /* of these arrays */
 } dm_denoiser_input;
 
 /* Writes the model's output [count, height, width, channels]; `elements` is the number of floats of
@@ -1221,6 +1273,8 @@ typedef struct dm_denoiser {
     double sigma_data;        /* as dm_unet_options.sigma_data. Default: 0.5. */
     dm_denoiser_evaluate evaluate;
     void *user;
+    int32_t condition_channels; /* of condition images, 0 to 65536. Default: 0. */
+    int32_t condition_size;     /* of condition vectors, 0 to 65536. Default: 0. */
 } dm_denoiser;
 
 /* The predictions of one model evaluation, for images first to first + count - 1 of the request,
@@ -1296,6 +1350,11 @@ typedef struct dm_sampler_request {
     void *padding;
     dm_guidance guide; /* Default: NULL. */
     void *guide_user;
+    /* Elements of the arrays below; 0 where they are NULL. */
+    uint64_t condition_image_elements, condition_vector_elements;
+    const float *condition_image;  /* [count, h, w, condition_channels], in [-1, 1] as trained.
+                                      Default: NULL, zeros. */
+    const float *condition_vector; /* [count, condition_size]. Default: NULL, zeros. */
 } dm_sampler_request;
 
 DM_API dm_status dm_sampler_options_init(dm_sampler_options *options, size_t size);
@@ -1323,7 +1382,8 @@ DM_API dm_status dm_denoiser_init(dm_denoiser *denoiser, size_t size);
 DM_API dm_status dm_guidance_step_init(dm_guidance_step *step, size_t size);
 DM_API dm_status dm_sampler_request_init(dm_sampler_request *request, size_t size);
 /* Samples with `unet`. unet and schedule must outlive the sampler. Guidance with a network that was
- * trained here without label_dropout is reported through the log. */
+ * trained here without label_dropout or, if it has no classes, without condition_dropout is
+ * reported through the log. */
 DM_API dm_status dm_sampler_create(dm_sampler **out, dm_unet *unet, const dm_schedule *schedule,
                                    const dm_sampler_options *options);
 /* Samples with a custom model; `denoiser` is copied. */
@@ -1421,9 +1481,9 @@ typedef int32_t (*dm_evaluation_callback)(void *user, uint64_t done, uint64_t to
 
 DM_API dm_status dm_evaluation_options_init(dm_evaluation_options *options, size_t size);
 DM_API dm_status dm_evaluation_init(dm_evaluation *evaluation, size_t size);
-/* The dataset must be of the network's context. An image's terms depend on the seed, its index and
- * `timesteps`, not on its batch. A self-conditioned network gets 0 as previous estimate. The
- * callback may be NULL. */
+/* The dataset must be of the network's context, and have the conditions that the network takes. An
+ * image's terms depend on the seed, its index and `timesteps`, not on its batch. A self-conditioned
+ * network gets 0 as previous estimate. The callback may be NULL. */
 DM_API dm_status dm_unet_evaluate(dm_unet *unet, const dm_schedule *schedule,
                                   const dm_dataset *dataset, const dm_evaluation_options *options,
                                   dm_evaluation_callback callback, void *user,

@@ -25,7 +25,8 @@ enum {
     DMI_STREAM_LABEL = 12,               /* dropped labels: likewise */
     DMI_STREAM_SELF_CONDITION = 13,      /* self-conditioning: forward passes of the run */
     DMI_STREAM_EVALUATION_TIMESTEP = 14, /* timesteps of an evaluation: images */
-    DMI_STREAM_EVALUATION_NOISE = 15     /* its noise: image and timestep */
+    DMI_STREAM_EVALUATION_NOISE = 15,    /* its noise: image and timestep */
+    DMI_STREAM_CONDITION = 16            /* dropped conditions: images since the run's start */
 };
 
 typedef struct dmi_random {

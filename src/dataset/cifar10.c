@@ -216,13 +216,12 @@ static dm_status check_files(dmi_host *host, const cifar_state *state, const cha
     return DM_OK;
 }
 
-static dm_status read_image(const dm_dataset *dataset, uint64_t index, uint8_t *pixels,
-                            int32_t *label) {
+static dm_status read_image(const dm_dataset *dataset, uint64_t index, dmi_dataset_image *image) {
     const cifar_state *state = dataset->state;
     const cifar_file *file = state->files;
     while (index >= file->count) index -= file++->count;
-    memcpy(pixels, file->pixels + index * IMAGE, IMAGE);
-    *label = file->labels[index];
+    memcpy(image->pixels, file->pixels + index * IMAGE, IMAGE);
+    image->label = file->labels[index];
     return DM_OK;
 }
 

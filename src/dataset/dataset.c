@@ -42,6 +42,10 @@ size_t dmi_dataset_image_bytes(const dm_dataset *dataset) {
     return (size_t)dataset->height * (size_t)dataset->width * (size_t)dataset->channels;
 }
 
+size_t dmi_dataset_condition_bytes(const dm_dataset *dataset) {
+    return (size_t)dataset->height * (size_t)dataset->width * (size_t)dataset->condition_channels;
+}
+
 dm_context *dm_dataset_context(const dm_dataset *dataset) {
     return dataset ? dataset->context : NULL;
 }
@@ -63,7 +67,10 @@ static dm_status get_info(const dm_dataset *dataset, dm_dataset_info *info) {
         .height = dataset->height,
         .width = dataset->width,
         .channels = dataset->channels,
+        .vector_invariant = dataset->vector_invariant,
         .fingerprint = dataset->fingerprint,
+        .condition_channels = dataset->condition_channels,
+        .condition_size = dataset->condition_size,
     };
     return dmi_struct_write_back(host, &dmi_struct_dataset_info, info, &full);
 }
@@ -86,9 +93,9 @@ static dm_status get_image(const dm_dataset *dataset, uint64_t index, uint8_t *p
         return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
                         "dataset: 'bytes' is %zu; an image has %d x %d x %d = %zu", bytes,
                         (int)dataset->height, (int)dataset->width, (int)dataset->channels, size);
-    int32_t given;
-    dm_status status = dataset->read(dataset, index, pixels, &given);
-    if (!status && label) *label = given;
+    dmi_dataset_image image = {.pixels = pixels};
+    dm_status status = dataset->read(dataset, index, &image);
+    if (!status && label) *label = image.label;
     return status;
 }
 
@@ -107,27 +114,49 @@ uint64_t dmi_hash(uint64_t hash, const void *bytes, size_t size) {
     return hash;
 }
 
+/* Without conditions the hash is that of versions that had none. */
+static uint64_t hash_shape(const dm_dataset *d) {
+    const int32_t shape[] = {d->height, d->width, d->channels};
+    const int32_t conditions[] = {d->condition_channels, d->condition_size, d->vector_invariant};
+    uint64_t hash = dmi_hash(DMI_HASH_START, &d->count, sizeof d->count);
+    hash = dmi_hash(hash, shape, sizeof shape);
+    if (d->condition_channels || d->condition_size)
+        hash = dmi_hash(hash, conditions, sizeof conditions);
+    return hash;
+}
+
+static uint64_t hash_image(const dm_dataset *d, uint64_t hash, const dmi_dataset_image *image) {
+    hash = dmi_hash(hash, image->pixels, dmi_dataset_image_bytes(d));
+    hash = dmi_hash(hash, &image->label, sizeof image->label);
+    hash = dmi_hash(hash, image->condition_image, dmi_dataset_condition_bytes(d));
+    return dmi_hash(hash, image->condition_vector, (size_t)d->condition_size * sizeof(float));
+}
+
 dm_status dmi_dataset_set_fingerprint(dm_dataset *dataset) {
     enum { IMAGES_MAX = 64 };
-    const size_t bytes = dmi_dataset_image_bytes(dataset);
+    dmi_host *host = &dataset->context->host;
+    const size_t bytes = dmi_dataset_image_bytes(dataset), floats = (size_t)dataset->condition_size;
     const uint64_t count = dataset->count, images = count < IMAGES_MAX ? count : IMAGES_MAX;
-    const int32_t shape[] = {dataset->height, dataset->width, dataset->channels};
-    uint64_t hash = dmi_hash(DMI_HASH_START, &count, sizeof count);
-    hash = dmi_hash(hash, shape, sizeof shape);
-    uint8_t *pixels;
+    uint64_t hash = hash_shape(dataset);
+    float *vector;
     dm_status status =
-        dmi_alloc(&dataset->context->host, &pixels, bytes, "dataset: image for the fingerprint");
+        dmi_alloc(host, &vector,
+                  floats * sizeof *vector + bytes + dmi_dataset_condition_bytes(dataset),
+                  "dataset: image for the fingerprint");
     if (status) return status;
+    uint8_t *pixels = (uint8_t *)(vector + floats);
+    dmi_dataset_image image = {.pixels = pixels,
+                               .condition_image =
+                                   dataset->condition_channels ? pixels + bytes : NULL,
+                               .condition_vector = floats ? vector : NULL};
     for (uint64_t i = 0; !status && i < images; i++) {
         /* The first and the last image are among them. */
         uint64_t index = images < count ? i * ((count - 1) / (IMAGES_MAX - 1)) : i;
-        int32_t label;
         if (i + 1 == images) index = count - 1;
-        status = dataset->read(dataset, index, pixels, &label);
-        hash = dmi_hash(hash, pixels, bytes);
-        hash = dmi_hash(hash, &label, sizeof label);
+        status = dataset->read(dataset, index, &image);
+        hash = hash_image(dataset, hash, &image);
     }
-    dmi_free(&dataset->context->host, pixels);
+    dmi_free(host, vector);
     dataset->fingerprint = hash ? hash : 1;
     return status;
 }

@@ -169,11 +169,15 @@ typedef struct scene {
     rgb colour, top, bottom;
 } scene;
 
+#define RADIUS_MIN 0.29f
+#define RADIUS_RANGE 0.12f
+#define SHIFT_MAX 0.13f
+
 static scene make_scene(int32_t size, float rotation, const float *numbers) {
     enum { RADIUS, X, Y, ROTATION, HUE, LIGHT, BACKGROUND, GRADIENT, SLOPE };
     scene s;
-    const float radius = 0.29f + 0.12f * numbers[RADIUS];
-    const float shift = fminf(0.47f - 1.1f * radius, 0.13f); /* of the centre, at most */
+    const float radius = RADIUS_MIN + RADIUS_RANGE * numbers[RADIUS];
+    const float shift = fminf(0.47f - 1.1f * radius, SHIFT_MAX); /* of the centre, at most */
     s.radius = radius * (float)size;
     s.centre.x = (0.5f + shift * (2 * numbers[X] - 1)) * (float)size;
     s.centre.y = (0.5f + shift * (2 * numbers[Y] - 1)) * (float)size;
@@ -191,6 +195,20 @@ static scene make_scene(int32_t size, float rotation, const float *numbers) {
         s.bottom = light ? mix(s.top, black, 0.1f * slope) : mix(s.top, grey, 0.3f * slope);
     }
     return s;
+}
+
+void dmi_shape_describe(float description[DMI_SHAPE_DESCRIPTION],
+                        const float numbers[DMI_SHAPE_NUMBERS]) {
+    const scene s = make_scene(1, 0, numbers);
+    const float values[DMI_SHAPE_DESCRIPTION] = {
+        (s.centre.x - 0.5f) / SHIFT_MAX,
+        (s.centre.y - 0.5f) / SHIFT_MAX,
+        (s.radius - RADIUS_MIN - RADIUS_RANGE / 2) / (RADIUS_RANGE / 2),
+        s.colour.r / 127.5f - 1,
+        s.colour.g / 127.5f - 1,
+        s.colour.b / 127.5f - 1,
+    };
+    for (int32_t i = 0; i < DMI_SHAPE_DESCRIPTION; i++) description[i] = values[i];
 }
 
 void dmi_shape_draw(uint8_t *pixels, int32_t size, int32_t shape,

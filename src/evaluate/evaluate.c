@@ -39,6 +39,9 @@ static dm_status prepare(dmi_evaluator *e) {
         dmi_prediction_refuse_consistency(host, "evaluate", "evaluating", u->prediction);
     if (!status) status = dmi_prediction_check(host, "evaluate", e->schedule, u->prediction);
     if (!status) status = check_shapes(e);
+    if (!status)
+        status = dmi_dataset_check_conditions(e->dataset, "evaluate", u->condition_channels,
+                                              u->condition_size);
     if (status) return status;
     if (o->variance == DM_VARIANCE_AUTO) o->variance = DM_VARIANCE_FIXED_LARGE;
     if (o->variance == DM_VARIANCE_LEARNED && !u->learned_variance)
@@ -71,6 +74,9 @@ static dm_status allocate(dmi_evaluator *e) {
         {&e->x_t, n, sizeof(float)},
         {&e->noise, n, sizeof(float)},
         {&e->target, n, sizeof(float)},
+        {&e->condition_pixels, e->condition_n, 1},
+        {&e->condition_image, e->condition_n, sizeof(float)},
+        {&e->condition_vector, (size_t)e->unet->options.condition_size, sizeof(float)},
         {&e->input, n * e->in_factor, sizeof(float)},
         {&e->output, n * e->out_factor, sizeof(float)},
         {&e->bound_output, 2 * n, sizeof(float)},
@@ -84,6 +90,7 @@ static dm_status allocate(dmi_evaluator *e) {
         {&e->terms, 1, sizeof(dmi_image_terms)},
     };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        if (all[i].per_image == 0) continue;
         dm_status status = dmi_alloc_zero(host, all[i].block, images * all[i].per_image,
                                           all[i].size, "evaluate: images");
         if (status) return status;
@@ -96,10 +103,25 @@ static dm_status allocate(dmi_evaluator *e) {
 
 static void release(dmi_evaluator *e) {
     dmi_host *host = &e->context->host;
-    void *const blocks[] = {e->pixels,  e->x_0,       e->x_t,      e->noise,
-                            e->target,  e->input,     e->output,   e->bound_output,
-                            e->scratch, e->x_0_f64,   e->x_f64,    e->times,
-                            e->labels,  e->timesteps, e->statuses, e->terms};
+    void *const blocks[] = {e->pixels,
+                            e->x_0,
+                            e->x_t,
+                            e->noise,
+                            e->target,
+                            e->input,
+                            e->output,
+                            e->bound_output,
+                            e->scratch,
+                            e->x_0_f64,
+                            e->x_f64,
+                            e->times,
+                            e->labels,
+                            e->timesteps,
+                            e->statuses,
+                            e->terms,
+                            e->condition_pixels,
+                            e->condition_image,
+                            e->condition_vector};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) dmi_free(host, blocks[i]);
 }
 
@@ -125,7 +147,9 @@ static dm_status evaluate_batch(dmi_evaluator *e) {
                                 .x = e->input,
                                 .times = e->times,
                                 .time_stride = 1,
-                                .labels = labels};
+                                .labels = labels,
+                                .condition_image = e->condition_image,
+                                .condition_vector = e->condition_vector};
     dm_status status = dmi_unet_forward(e->unet, e->output, &pass);
     if (status) return status;
     dmi_parallel(pool, e->count, terms_task, e);
@@ -246,6 +270,8 @@ dm_status dm_unet_evaluate(dm_unet *unet, const dm_schedule *schedule, const dm_
                        .dataset = dataset,
                        .n = (size_t)u->height * (size_t)u->width * (size_t)u->in_channels,
                        .channels = (size_t)u->in_channels,
+                       .condition_n =
+                           (size_t)u->height * (size_t)u->width * (size_t)u->condition_channels,
                        .in_factor = 1 + (size_t)u->self_conditioning,
                        .out_factor = 1 + (size_t)u->learned_variance};
     progress_callback progress = {callback, user};

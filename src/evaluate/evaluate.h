@@ -25,6 +25,7 @@ typedef struct dmi_evaluator {
     const dm_dataset *dataset;
     dm_evaluation_options options; /* resolved: count and batch_size are what is there */
     size_t n, channels;            /* values and channels of an image */
+    size_t condition_n;            /* values of a condition image; 0: the network takes none */
     size_t in_factor, out_factor;  /* channels of the network's input and output, in `channels` */
     int32_t evaluations;           /* of each image: timestep 0 and one of each stratum */
     bool has_bound;
@@ -34,11 +35,14 @@ typedef struct dmi_evaluator {
     /* [batch_size, ...] */
     uint8_t *pixels;                   /* [n] */
     float *x_0, *x_t, *noise, *target; /* [n] */
-    float *input, *output;             /* [in_factor n], [out_factor n] */
-    float *bound_output;               /* [pixels, 2 channels]: eps or x_0, and where the variance
-                                          lies between posterior (-1) and beta (1) */
-    float *scratch;                    /* [2 n] */
-    double *x_0_f64, *x_f64;           /* [n] */
+    /* Of networks that take them, else NULL. */
+    uint8_t *condition_pixels;                 /* [condition_n] */
+    float *condition_image, *condition_vector; /* [condition_n], [condition_size] */
+    float *input, *output;                     /* [in_factor n], [out_factor n] */
+    float *bound_output;     /* [pixels, 2 channels]: eps or x_0, and where the variance
+                                lies between posterior (-1) and beta (1) */
+    float *scratch;          /* [2 n] */
+    double *x_0_f64, *x_f64; /* [n] */
     double *times;
     int32_t *labels, *timesteps;
     dm_status *statuses;

@@ -16,8 +16,14 @@ static uint64_t image_index(const dmi_evaluator *e, int32_t i) {
 }
 
 static dm_status read_image(const dmi_evaluator *e, int32_t i) {
-    return e->dataset->read(e->dataset, image_index(e, i), e->pixels + (size_t)i * e->n,
-                            &e->labels[i]);
+    const size_t at = (size_t)i;
+    dmi_dataset_image image = {.pixels = e->pixels + at * e->n};
+    if (e->condition_pixels) image.condition_image = e->condition_pixels + at * e->condition_n;
+    if (e->condition_vector)
+        image.condition_vector = e->condition_vector + at * (size_t)e->unet->options.condition_size;
+    dm_status status = e->dataset->read(e->dataset, image_index(e, i), &image);
+    e->labels[i] = image.label;
+    return status;
 }
 
 /* L_T: the KL divergence of q(x_T | x_0) and the standard normal distribution. */
@@ -36,6 +42,10 @@ static void read_task(void *data, int32_t i, int32_t worker) {
     if (e->dataset->concurrent) e->statuses[i] = read_image(e, i);
     e->context->kernels->from_u8(e->x_0 + at, e->pixels + at, u->height, u->width, u->in_channels,
                                  false);
+    if (e->condition_image)
+        e->context->kernels->from_u8(e->condition_image + (size_t)i * e->condition_n,
+                                     e->condition_pixels + (size_t)i * e->condition_n, u->height,
+                                     u->width, u->condition_channels, false);
     e->terms[i] = (dmi_image_terms){0};
     if (e->has_bound) e->terms[i].prior = prior_term(e, e->x_0 + at);
 }

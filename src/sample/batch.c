@@ -45,6 +45,19 @@ static void begin_task(void *data, int32_t task, int32_t worker) {
     memset(b->x_0_f32 + at, 0, n * sizeof *b->x_0_f32);
 }
 
+/* One condition of the batch's images, of n elements each: `given` for all images of the request,
+ * or zeros. With guidance, zeros follow for the unconditional batch. */
+static void set_condition(const dmi_run *run, float *buffer, const float *given, size_t n) {
+    const dm_sampler *s = run->sampler;
+    size_t images = s->unet ? run->size : run->count, bytes = n * sizeof *buffer;
+    if (!buffer) return;
+    for (size_t i = 0; i < images; i++) {
+        if (given) memcpy(buffer + i * n, given + (run->first + i % run->count) * n, bytes);
+        else memset(buffer + i * n, 0, bytes);
+    }
+    if (s->options.guidance != 1) memset(buffer + images * n, 0, images * bytes);
+}
+
 dm_status dmi_run_begin_batch(dmi_run *run) {
     dm_sampler *s = run->sampler;
     const dm_sampler_request *r = &run->request;
@@ -60,6 +73,8 @@ dm_status dmi_run_begin_batch(dmi_run *run) {
                         run->first, run->first + run->count - 1);
     for (size_t i = 0; r->labels && i < run->size; i++)
         b->labels[i] = r->labels[run->first + i % run->count];
+    set_condition(run, b->condition_image, r->condition_image, s->image_condition);
+    set_condition(run, b->condition_vector, r->condition_vector, s->vector_condition);
     return DM_OK;
 }
 

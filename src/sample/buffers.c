@@ -7,11 +7,24 @@
 void dmi_sampler_release(dm_sampler *s) {
     dmi_host *host = &s->context->host;
     dmi_sampler_buffers *b = &s->buffers;
-    void *const blocks[] = {
-        b->x,           b->saved_x,      b->x_0,        b->eps,      b->quantile_scratch,
-        b->model_input, b->model_output, b->prediction, b->variance, b->noise,
-        b->x_f32,       b->x_0_f32,      b->labels,     b->faults,   b->torch_noise,
-        b->torch};
+    void *const blocks[] = {b->x,
+                            b->saved_x,
+                            b->x_0,
+                            b->eps,
+                            b->quantile_scratch,
+                            b->model_input,
+                            b->model_output,
+                            b->prediction,
+                            b->variance,
+                            b->noise,
+                            b->x_f32,
+                            b->x_0_f32,
+                            b->labels,
+                            b->faults,
+                            b->torch_noise,
+                            b->torch,
+                            b->condition_image,
+                            b->condition_vector};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) dmi_free(host, blocks[i]);
     for (int32_t i = 0; i < DMI_HISTORY_MAX; i++) dmi_free(host, b->history[i]);
     memset(b, 0, sizeof *b);
@@ -42,6 +55,10 @@ static dm_status allocate(dm_sampler *s, size_t images) {
         {&b->x_0_f32, n, sizeof(float), "sampler: x_0 as floats"},
         {&b->torch_noise, n, sizeof(float), "sampler: noise, channels first"},
         {&b->labels, batches, sizeof(int32_t), "sampler: labels"},
+        {&b->condition_image, batches * s->image_condition, sizeof(float),
+         "sampler: condition images"},
+        {&b->condition_vector, batches * s->vector_condition, sizeof(float),
+         "sampler: condition vectors"},
         {&b->faults, 1, sizeof(uint8_t), "sampler: faults"},
         {&b->torch, 1, sizeof(dmi_torch), "sampler: generators"},
     };

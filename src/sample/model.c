@@ -16,12 +16,14 @@ static bool is_guided(const dm_sampler *s, const dmi_stage *stage) {
     return o->guidance != 1 && share >= o->guidance_begin && share <= o->guidance_end;
 }
 
-/* The unconditional batch: the same images, without a class. */
+/* The unconditional batch: the same images, without a class if the network has a row for that. Its
+ * conditions are zeros from the batch's beginning. */
 static void append_unconditional(const dmi_run *run, size_t images) {
     dmi_sampler_buffers *b = &run->sampler->buffers;
     size_t floats = run->sampler->elements * (1 + (size_t)run->sampler->self_conditioning);
     memcpy(b->model_input + images * floats, b->model_input, images * floats * sizeof(float));
-    for (size_t i = 0; i < images; i++) b->labels[images + i] = -1;
+    for (size_t i = 0; i < images; i++)
+        b->labels[images + i] = run->sampler->label_minimum < 0 ? -1 : b->labels[i];
 }
 
 static dm_status evaluate_denoiser(const dmi_run *run, const dmi_stage *stage,
@@ -40,6 +42,14 @@ static dm_status evaluate_denoiser(const dmi_run *run, const dmi_stage *stage,
     input.noise = stage->at.noise;
     input.x = s->buffers.model_input;
     input.labels = labels;
+    if (run->request.condition_image) {
+        input.condition_image = s->buffers.condition_image;
+        input.condition_image_elements = images * s->image_condition;
+    }
+    if (run->request.condition_vector) {
+        input.condition_vector = s->buffers.condition_vector;
+        input.condition_vector_elements = images * s->vector_condition;
+    }
     dmi_callback_begin(s->context);
     int32_t returned = s->denoiser.evaluate(s->denoiser.user, &input, s->buffers.model_output,
                                             images * s->elements);
@@ -107,7 +117,9 @@ dm_status dmi_run_evaluate(const dmi_run *run, const dmi_stage *stage) {
     const dmi_unet_pass pass = {.count = images,
                                 .x = b->model_input,
                                 .times = &stage->at.time,
-                                .labels = labels};
+                                .labels = labels,
+                                .condition_image = b->condition_image,
+                                .condition_vector = b->condition_vector};
     dm_status status = s->unet ? dmi_unet_forward(s->unet, b->model_output, &pass)
                                : evaluate_denoiser(run, stage, labels, images);
     if (!status) dmi_parallel(s->context->host.pool, (int32_t)run->count, output_task, &job);

@@ -101,14 +101,16 @@ static dm_status check_model(const dm_sampler *s) {
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                         "sampler: 'variance' 3 (learned) cannot be combined with a model without "
                         "'learned_variance'");
-    if (o->guidance != 1 && s->label_minimum == 0)
+    bool conditions = s->image_condition || s->vector_condition;
+    if (o->guidance != 1 && s->label_minimum == 0 && !conditions)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                         "sampler: 'guidance' %g cannot be combined with the network's 'null_row' "
                         "0: it has no output without a class",
                         o->guidance);
-    if (o->guidance != 1 && s->classes == 0)
+    if (o->guidance != 1 && s->classes == 0 && !conditions)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "sampler: 'guidance' %g cannot be combined with a model without classes",
+                        "sampler: 'guidance' %g cannot be combined with a model without classes "
+                        "and conditions",
                         o->guidance);
     return DM_OK;
 }

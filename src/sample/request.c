@@ -22,6 +22,21 @@ static dm_status check_array(const dm_sampler *s, const char *name, const char *
                     elements_name, (unsigned long long)elements, (unsigned long long)wanted);
 }
 
+/* One condition, of `size` elements for each image; 0 where the model takes none. */
+static dm_status check_condition(const dm_sampler *s, const char *name, const char *elements_name,
+                                 const void *array, uint64_t elements, uint64_t count,
+                                 size_t size) {
+    size_t all;
+    if (array && size == 0)
+        return dmi_fail(&s->context->host, DM_ERROR_INVALID_ARGUMENT,
+                        "sampler: '%s' is given, but the model takes none", name);
+    if (!dmi_mul((size_t)count, size, &all))
+        return dmi_fail(&s->context->host, DM_ERROR_INVALID_ARGUMENT,
+                        "sampler: %llu conditions of %zu values are too many",
+                        (unsigned long long)count, size);
+    return check_array(s, name, elements_name, array, elements, all);
+}
+
 static dm_status check_arrays(const dm_sampler *s, const dm_sampler_request *r) {
     uint64_t pixels = (uint64_t)s->height * (uint64_t)s->width;
     size_t all;
@@ -40,26 +55,42 @@ static dm_status check_arrays(const dm_sampler *s, const dm_sampler_request *r) 
     if (!status)
         status =
             check_array(s, "mask", "mask_elements", r->mask, r->mask_elements, r->count * pixels);
+    if (!status)
+        status =
+            check_condition(s, "condition_image", "condition_image_elements", r->condition_image,
+                            r->condition_image_elements, r->count, s->image_condition);
+    if (!status)
+        status =
+            check_condition(s, "condition_vector", "condition_vector_elements", r->condition_vector,
+                            r->condition_vector_elements, r->count, s->vector_condition);
     return status;
 }
 
-static dm_status check_finite(const dm_sampler *s, const char *name, const float *images,
-                              uint64_t count) {
-    for (uint64_t i = 0; images && i < count; i++)
-        if (!s->context->kernels->all_finite(images + i * s->elements, s->elements))
+/* `elements`: of each image. */
+static dm_status check_finite(const dm_sampler *s, const char *name, const float *values,
+                              uint64_t count, size_t elements) {
+    for (uint64_t i = 0; values && i < count; i++)
+        if (!s->context->kernels->all_finite(values + i * elements, elements))
             return dmi_fail(&s->context->host, DM_ERROR_INVALID_ARGUMENT,
                             "sampler: '%s' of image %llu has infinities or NaN", name,
                             (unsigned long long)i);
     return DM_OK;
 }
 
+static bool takes_conditions(const dm_sampler *s) {
+    return s->image_condition || s->vector_condition;
+}
+
 static dm_status check_labels(const dm_sampler *s, const dm_sampler_request *r) {
     dmi_host *host = &s->context->host;
-    if (!r->labels && s->options.guidance != 1)
+    bool conditions = r->condition_image || r->condition_vector;
+    if (!r->labels && !conditions && s->options.guidance != 1)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                         "sampler: 'guidance' %g cannot be combined with a request without "
-                        "'labels': it guides towards a class",
-                        s->options.guidance);
+                        "'labels'%s: it guides towards a class%s",
+                        s->options.guidance,
+                        takes_conditions(s) ? ", 'condition_image' and 'condition_vector'" : "",
+                        takes_conditions(s) ? " or a condition" : "");
     if (!r->labels && s->label_minimum == 0)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                         "sampler: 'labels' is NULL; a network with 'null_row' 0 needs them");
@@ -136,8 +167,15 @@ dm_status dmi_request_read(const dm_sampler *s, dm_sampler_request *full,
     if (!status) status = check_arrays(s, full);
     if (!status) status = check_strength(s, full);
     if (!status) status = check_repaint(s, full);
-    if (!status) status = check_finite(s, "initial_noise", full->initial_noise, full->count);
-    if (!status) status = check_finite(s, "image", full->image, full->count);
+    if (!status)
+        status = check_finite(s, "initial_noise", full->initial_noise, full->count, s->elements);
+    if (!status) status = check_finite(s, "image", full->image, full->count, s->elements);
+    if (!status)
+        status = check_finite(s, "condition_image", full->condition_image, full->count,
+                              s->image_condition);
+    if (!status)
+        status = check_finite(s, "condition_vector", full->condition_vector, full->count,
+                              s->vector_condition);
     if (!status) status = check_mask_values(s, full);
     return status ? status : check_labels(s, full);
 }

@@ -63,7 +63,7 @@ dm_status dmi_run_clear_cancel(dm_sampler *sampler, dm_status status);
 /* Refuses a run on a sampler with a held run. */
 dm_status dmi_run_check_idle(const dm_sampler *sampler);
 
-/* batch.c: initializes x, labels and the generators of the current batch. */
+/* batch.c: initializes x, labels, conditions and the generators of the current batch. */
 dm_status dmi_run_begin_batch(dmi_run *run);
 /* Replaces the kept part of x by the request's image with noise of that level (Lugmayr et al. 2022,
  * eq. 8). Nothing without a mask. */

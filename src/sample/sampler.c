@@ -70,9 +70,10 @@ static dm_status plan_all(dm_sampler *s) {
 static void warn_of_guidance(const dm_sampler *s) {
     if (s->options.guidance != 1 && s->unet && s->unet->null_class == DMI_NULL_CLASS_UNTRAINED)
         dmi_log(&s->context->host, DM_LOG_WARNING,
-                "sampler: 'guidance' %g with a network that was trained without 'label_dropout': "
-                "its output without a class was never trained",
-                s->options.guidance);
+                "sampler: 'guidance' %g with a network that was trained without '%s_dropout': "
+                "its output without a %s was never trained",
+                s->options.guidance, s->classes ? "label" : "condition",
+                s->classes ? "class" : "condition");
 }
 
 /* `model` is a sampler of which the context, the schedule and the model are set. */
@@ -109,10 +110,6 @@ static dm_status create(dm_sampler **out, dm_unet *unet, const dm_schedule *sche
     if (!out || !schedule)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "sampler: '%s' is NULL",
                         out ? "schedule" : "out");
-    if (u->condition_channels || u->condition_size)
-        return dmi_fail(host, DM_ERROR_UNSUPPORTED,
-                        "sampler: networks with a condition image or vector are not supported by "
-                        "this version");
     dm_status status = dmi_unet_check_schedule(unet, "sampler", schedule);
     if (status) return status;
     if (u->in_channels != u->out_channels)
@@ -130,6 +127,9 @@ static dm_status create(dm_sampler **out, dm_unet *unet, const dm_schedule *sche
                         .channels = u->in_channels,
                         .classes = u->classes,
                         .label_minimum = dmi_unet_label_range(u).minimum,
+                        .image_condition =
+                            (size_t)u->height * (size_t)u->width * (size_t)u->condition_channels,
+                        .vector_condition = (size_t)u->condition_size,
                         .self_conditioning = u->self_conditioning != 0,
                         .learned_variance = u->learned_variance != 0};
     return sampler_new(out, &model, options);
@@ -157,9 +157,10 @@ static dm_status create_with_denoiser(dm_sampler **out, dm_context *context,
     if (status) return status;
     if (!full.evaluate)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "denoiser: 'evaluate' is NULL");
-    size_t bytes;
-    if (!dmi_mul((size_t)full.height * sizeof(float), (size_t)full.width, &bytes) ||
-        !dmi_mul(bytes, (size_t)full.channels, &bytes))
+    size_t row, bytes;
+    if (!dmi_mul((size_t)full.height * sizeof(float), (size_t)full.width, &row) ||
+        !dmi_mul(row, (size_t)full.channels, &bytes) ||
+        !dmi_mul(row, (size_t)full.condition_channels, &bytes))
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                         "denoiser: an image of %d x %d x %d is too large", (int)full.height,
                         (int)full.width, (int)full.channels);
@@ -172,7 +173,10 @@ static dm_status create_with_denoiser(dm_sampler **out, dm_context *context,
                         .width = full.width,
                         .channels = full.channels,
                         .classes = full.classes,
-                        .label_minimum = -1};
+                        .label_minimum = -1,
+                        .image_condition = (size_t)full.height * (size_t)full.width *
+                                           (size_t)full.condition_channels,
+                        .vector_condition = (size_t)full.condition_size};
     return sampler_new(out, &model, options);
 }
 

@@ -41,8 +41,11 @@ typedef struct dmi_sampler_buffers {
     float *x_f32, *x_0_f32; /* [capacity, n] */
     float *torch_noise;     /* [capacity, n], channels first */
     int32_t *labels;        /* [batches, capacity] */
-    uint8_t *faults;        /* [capacity], DMI_FAULT_* */
-    dmi_torch *torch;       /* [capacity] generators */
+    /* Conditions, of which the second batch is zeros: [batches, capacity, h, w, channels] and
+     * [batches, capacity, size]; NULL where the model takes none. */
+    float *condition_image, *condition_vector;
+    uint8_t *faults;  /* [capacity], DMI_FAULT_* */
+    dmi_torch *torch; /* [capacity] generators */
 } dmi_sampler_buffers;
 
 struct dmi_run;
@@ -59,7 +62,8 @@ struct dm_sampler {
     int32_t classes;       /* labels are below this; -1: any */
     int32_t label_minimum; /* -1, or 0 where the model needs a class */
     bool self_conditioning, learned_variance;
-    size_t elements; /* of one image */
+    size_t elements;                          /* of one image */
+    size_t image_condition, vector_condition; /* elements of the conditions of one image, or 0 */
 
     dm_sampler_options options; /* resolved; pointers are NULL */
     const dmi_solver *solver;

@@ -2,14 +2,30 @@
 /* See batch.h. */
 #include "train/batch.h"
 
+#include <string.h>
+
 #include "base/random.h"
 #include "dataset/labels.h"
 #include "diffusion/noising.h"
+
+/* What the conditions of a dataset's images need. */
+static dm_status create_conditions(dmi_batch *batch) {
+    dmi_host *host = &batch->context->host;
+    const size_t workers = (size_t)dmi_pool_threads(host->pool);
+    if (!batch->condition_channels) return DM_OK;
+    dm_status status = dmi_alloc_array(host, &batch->condition_pixels, (size_t)batch->count,
+                                       batch->condition_elements, "trainer: condition images");
+    if (status || batch->crop_padding == 0) return status;
+    return dmi_alloc_array(host, &batch->condition_scratch, workers * batch->condition_elements,
+                           sizeof(float), "trainer: scratch for condition images");
+}
 
 dm_status dmi_batch_create(dmi_batch *batch) {
     dmi_host *host = &batch->context->host;
     size_t count = (size_t)batch->count, workers = (size_t)dmi_pool_threads(host->pool), floats;
     batch->elements = (size_t)batch->height * (size_t)batch->width * (size_t)batch->channels;
+    batch->condition_elements =
+        (size_t)batch->height * (size_t)batch->width * (size_t)batch->condition_channels;
     size_t images = DMI_BATCH_SCRATCH * workers;
     if (!dmi_mul(batch->elements, count > images ? count : images, &floats))
         return dmi_fail(host, DM_ERROR_LIMIT_EXCEEDED,
@@ -29,12 +45,14 @@ dm_status dmi_batch_create(dmi_batch *batch) {
                                  "trainer: indices of images");
     if (!status)
         status = dmi_alloc_array(host, &batch->labels, count, sizeof(int32_t), "trainer: labels");
-    return status;
+    return status ? status : create_conditions(batch);
 }
 
 void dmi_batch_destroy(dmi_batch *batch) {
     if (!batch->context) return;
     dmi_host *host = &batch->context->host;
+    dmi_free(host, batch->condition_scratch);
+    dmi_free(host, batch->condition_pixels);
     dmi_free(host, batch->labels);
     dmi_free(host, batch->indices);
     dmi_free(host, batch->pixels);
@@ -52,11 +70,21 @@ typedef struct fill_job {
     uint64_t position;
     bool read;             /* tasks read the dataset's images, since it is concurrent */
     float *x, *t, *labels; /* the graph's inputs; labels may be NULL */
+    float *condition_image, *condition_vector; /* likewise; may be NULL */
 } fill_job;
 
-static dm_status read_image(const dmi_batch *batch, int32_t i) {
-    return batch->dataset->read(batch->dataset, batch->indices[i],
-                                batch->pixels + (size_t)i * batch->elements, &batch->labels[i]);
+/* The vector goes to the graph's input. */
+static dm_status read_image(const fill_job *job, int32_t i) {
+    const dmi_batch *b = job->batch;
+    const size_t at = (size_t)i;
+    dmi_dataset_image image = {.pixels = b->pixels + at * b->elements};
+    if (job->condition_image)
+        image.condition_image = b->condition_pixels + at * b->condition_elements;
+    if (job->condition_vector)
+        image.condition_vector = job->condition_vector + at * (size_t)b->condition_size;
+    dm_status status = b->dataset->read(b->dataset, b->indices[i], &image);
+    b->labels[i] = image.label;
+    return status;
 }
 
 static bool is_flipped(const dmi_batch *batch, uint64_t position) {
@@ -75,12 +103,13 @@ static bool happens(const dmi_batch *batch, double probability, uint32_t stream,
 }
 
 /* Pads by reflection and crops at random: a shift by up to crop_padding pixels. */
-static void crop(const dmi_batch *b, uint64_t position, float *y, const float *x) {
+static void crop(const dmi_batch *b, uint64_t position, float *y, const float *x,
+                 int32_t channels) {
     dmi_random at = dmi_random_at(b->seed, DMI_STREAM_CROP, position);
     uint32_t shifts = 2 * (uint32_t)b->crop_padding + 1;
     int32_t down = (int32_t)dmi_random_below(&at, 0, shifts) - b->crop_padding;
     int32_t right = (int32_t)dmi_random_below(&at, 1, shifts) - b->crop_padding;
-    b->context->kernels->shift(y, x, b->height, b->width, b->channels, down, right);
+    b->context->kernels->shift(y, x, b->height, b->width, channels, down, right);
 }
 
 /* x_0 [elements]; of the dataset's images in `scratch` [2, elements]. */
@@ -88,12 +117,12 @@ static const float *clean_image(const fill_job *job, int32_t i, float *scratch) 
     const dmi_batch *b = job->batch;
     size_t at = (size_t)i * b->elements;
     if (job->given) return job->given->images + at;
-    if (job->read) read_image(b, i); /* concurrent datasets do not fail */
+    if (job->read) read_image(job, i); /* concurrent datasets do not fail */
     uint64_t position = job->position + (uint64_t)i;
     float *whole = b->crop_padding > 0 ? scratch + b->elements : scratch;
     b->context->kernels->from_u8(whole, b->pixels + at, b->height, b->width, b->channels,
                                  is_flipped(b, position));
-    if (b->crop_padding > 0) crop(b, position, scratch, whole);
+    if (b->crop_padding > 0) crop(b, position, scratch, whole, b->channels);
     return scratch;
 }
 
@@ -117,6 +146,39 @@ static float label_row(const fill_job *job, int32_t i) {
         happens(b, b->label_dropout, DMI_STREAM_LABEL, job->position + (uint64_t)i))
         label = -1;
     return dmi_unet_label_row(label, b->label_range.classes);
+}
+
+/* A condition that the caller gave: [count, n]; zeros without one. */
+static void copy_given(float *input, const float *given, int32_t i, size_t n) {
+    if (!input) return;
+    if (given) memcpy(input + (size_t)i * n, given + (size_t)i * n, n * sizeof *input);
+    else memset(input + (size_t)i * n, 0, n * sizeof *input);
+}
+
+static bool is_condition_dropped(const fill_job *job, int32_t i) {
+    const dmi_batch *b = job->batch;
+    return b->condition_dropout > 0 &&
+           happens(b, b->condition_dropout, DMI_STREAM_CONDITION, job->position + (uint64_t)i);
+}
+
+/* The conditions of image i, after read_image; a condition image is flipped and cropped with its
+ * image. */
+static void write_conditions(const fill_job *job, int32_t i, int32_t worker) {
+    const dmi_batch *b = job->batch;
+    const size_t n = b->condition_elements, size = (size_t)b->condition_size;
+    const uint64_t position = job->position + (uint64_t)i;
+    if (job->given || is_condition_dropped(job, i)) {
+        const dm_train_batch *g = is_condition_dropped(job, i) ? NULL : job->given;
+        copy_given(job->condition_image, g ? g->condition_image : NULL, i, n);
+        copy_given(job->condition_vector, g ? g->condition_vector : NULL, i, size);
+        return;
+    }
+    if (!job->condition_image) return;
+    float *input = job->condition_image + (size_t)i * n;
+    float *whole = b->crop_padding > 0 ? b->condition_scratch + (size_t)worker * n : input;
+    b->context->kernels->from_u8(whole, b->condition_pixels + (size_t)i * n, b->height, b->width,
+                                 b->condition_channels, is_flipped(b, position));
+    if (b->crop_padding > 0) crop(b, position, input, whole, b->condition_channels);
 }
 
 /* The network's input: adds noise (q_sample; Ho et al. 2020, eq. 4) and multiplies x_t by c_in.
@@ -156,6 +218,7 @@ static void fill_image(void *data, int32_t i, int32_t worker) {
     b->levels[i] = (dmi_batch_level){.at = at, .coefficients = coefficients};
     job->t[i] = (float)at.level.time;
     if (job->labels) job->labels[i] = label_row(job, i);
+    write_conditions(job, i, worker);
 }
 
 /* ---- the batch ---- */
@@ -178,6 +241,14 @@ static dm_status check_labels(const dmi_batch *batch) {
     return status;
 }
 
+/* Whether an image of the pass has no condition. */
+static bool has_unconditioned(const fill_job *job) {
+    const dm_train_batch *g = job->given;
+    bool some = g && !g->condition_image && !g->condition_vector;
+    for (int32_t i = 0; !some && i < job->batch->count; i++) some = is_condition_dropped(job, i);
+    return some;
+}
+
 dm_status dmi_batch_fill(dmi_batch *batch, const dmi_unet_graph *graph, uint64_t position,
                          const dm_train_batch *given) {
     fill_job job = {
@@ -188,16 +259,19 @@ dm_status dmi_batch_fill(dmi_batch *batch, const dmi_unet_graph *graph, uint64_t
         .x = dmi_graph_data(graph->graph, graph->x),
         .t = dmi_graph_data(graph->graph, graph->t),
         .labels = dmi_graph_data(graph->graph, graph->labels),
+        .condition_image = dmi_graph_data(graph->graph, graph->condition_image),
+        .condition_vector = dmi_graph_data(graph->graph, graph->condition_vector),
     };
     dm_status status = DM_OK;
     if (!given) choose_images(batch, position);
     for (int32_t i = 0; !given && !job.read && !status && i < batch->count; i++)
-        status = read_image(batch, i);
+        status = read_image(&job, i);
     if (status) return status;
     dmi_parallel(batch->context->host.pool, batch->count, fill_image, &job);
     batch->has_unlabelled = false;
     for (int32_t i = 0; job.labels && i < batch->count; i++)
         if (job.labels[i] == (float)batch->label_range.classes) batch->has_unlabelled = true;
+    batch->has_unconditioned = has_unconditioned(&job);
     return given ? DM_OK : check_labels(batch);
 }
 

@@ -29,27 +29,33 @@ typedef struct dmi_batch {
     double sigma_data;           /* likewise */
     dmi_label_range label_range; /* of the network */
     int32_t crop_padding;
-    double label_dropout;
+    int32_t condition_channels, condition_size; /* of the network */
+    double label_dropout, condition_dropout;
     bool flip, use_labels, self_conditioning;
-    size_t elements;         /* floats of an image */
-    uint8_t *pixels;         /* [count, height, width, channels]; NULL without a dataset */
-    uint64_t *indices;       /* [count] of the dataset's images; likewise */
-    int32_t *labels;         /* [count], as the dataset has them; likewise */
-    float *scratch;          /* [threads, DMI_BATCH_SCRATCH, elements]: see fill_image */
-    float *target;           /* [count, elements] */
-    float *noisy;            /* [count, elements] x_t without c_in, or NULL: nobody reads it */
-    dmi_batch_level *levels; /* [count] */
-    bool has_unlabelled;     /* an image of the last pass had no class, or its label was dropped */
+    size_t elements;           /* floats of an image */
+    uint8_t *pixels;           /* [count, height, width, channels]; NULL without a dataset */
+    uint64_t *indices;         /* [count] of the dataset's images; likewise */
+    int32_t *labels;           /* [count], as the dataset has them; likewise */
+    float *scratch;            /* [threads, DMI_BATCH_SCRATCH, elements]: see fill_image */
+    float *target;             /* [count, elements] */
+    float *noisy;              /* [count, elements] x_t without c_in, or NULL: nobody reads it */
+    size_t condition_elements; /* of a condition image */
+    uint8_t *condition_pixels; /* [count, condition_elements]; NULL without a dataset */
+    float *condition_scratch;  /* [threads, condition_elements]: a condition image before its crop;
+                                  NULL without crops */
+    dmi_batch_level *levels;   /* [count] */
+    bool has_unlabelled;    /* an image of the last pass had no class, or its label was dropped */
+    bool has_unconditioned; /* likewise with conditions */
 } dmi_batch;
 
 /* Allocates the members from `elements` on; the caller has set the others. */
 dm_status dmi_batch_create(dmi_batch *batch);
 void dmi_batch_destroy(dmi_batch *batch);
 
-/* Writes x_t (and 0 as previous estimate), times and labels to the graph's inputs, and targets and
- * levels to the batch, for the images at `position` of the run and after. They are those of
- * `given`, which is checked and has `count`, or the dataset's if that is NULL. Fails if the dataset
- * does, or if it gives a label that the network does not have. */
+/* Writes x_t (and 0 as previous estimate), times, labels and conditions to the graph's inputs, and
+ * targets and levels to the batch, for the images at `position` of the run and after. They are
+ * those of `given`, which is checked and has `count`, or the dataset's if that is NULL. Fails if
+ * the dataset does, or if it gives a label that the network does not have. */
 dm_status dmi_batch_fill(dmi_batch *batch, const dmi_unet_graph *graph, uint64_t position,
                          const dm_train_batch *given);
 

@@ -17,6 +17,8 @@ static dm_train_batch images_of_pass(const dm_train_batch *given, const dmi_batc
     if (images.labels) images.labels += at;
     if (images.noise) images.noise += at * batch->elements;
     if (images.timesteps) images.timesteps += at;
+    if (images.condition_image) images.condition_image += at * batch->condition_elements;
+    if (images.condition_vector) images.condition_vector += at * (size_t)batch->condition_size;
     return images;
 }
 
@@ -85,6 +87,7 @@ static dm_status run_pass(dm_trainer *trainer, int32_t pass, const dm_train_batc
         dmi_batch_fill(batch, &trainer->train, number * (uint64_t)o->batch_size, given);
     if (status) return status;
     trainer->has_unlabelled = trainer->has_unlabelled || batch->has_unlabelled;
+    trainer->has_unconditioned = trainer->has_unconditioned || batch->has_unconditioned;
     dmi_trainer_span(trainer, "batch", 3, floats);
     if (o->distill_steps) dmi_distill_targets(trainer);
     graph->dropout_seed = o->seed;
@@ -108,7 +111,7 @@ dm_status dmi_trainer_gradients(dm_trainer *trainer, const dm_train_batch *given
     const dmi_batch *batch = &trainer->batch;
     int32_t passes = trainer->options.accumulation;
     double sum = 0;
-    trainer->has_unlabelled = false;
+    trainer->has_unlabelled = trainer->has_unconditioned = false;
     dmi_timesteps_begin(&trainer->timesteps);
     for (int32_t pass = 0; pass < passes; pass++) {
         dm_train_batch images = {0};

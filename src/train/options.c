@@ -147,6 +147,12 @@ static dm_status check_images(dmi_host *host, const dm_unet_options *unet,
         return refuse(host, number("label_dropout", o->label_dropout), other,
                       "the network takes no labels");
     }
+    if (o->condition_dropout > 0 && !unet->condition_channels && !unet->condition_size) {
+        snprintf(other.text, sizeof other.text,
+                 "the network's 'condition_channels' 0 and 'condition_size' 0");
+        return refuse(host, number("condition_dropout", o->condition_dropout), other,
+                      "the network takes no conditions");
+    }
     if (unet->classes && !unet->null_row && (o->label_dropout > 0 || !o->use_labels)) {
         snprintf(other.text, sizeof other.text, "the network's 'null_row' 0");
         return refuse(host,

@@ -122,6 +122,16 @@ static dm_status check_batch(const dm_trainer *trainer, const dm_train_batch *ba
         status = check_length(host, "timestep_count", batch->timestep_count,
                               batch->timesteps ? count : 0);
     if (!status)
+        status = check_length(host, "condition_image_elements", batch->condition_image_elements,
+                              batch->condition_image
+                                  ? count * (uint64_t)trainer->batch.condition_elements
+                                  : 0);
+    if (!status)
+        status =
+            check_length(host, "condition_vector_elements", batch->condition_vector_elements,
+                         batch->condition_vector ? count * (uint64_t)trainer->batch.condition_size
+                                                 : 0);
+    if (!status)
         status = dmi_unet_check_labels(host, "trainer", batch->labels, count,
                                        trainer->batch.label_range);
     for (uint64_t i = 0; !status && batch->timesteps && i < count; i++)

@@ -87,9 +87,13 @@ static void keep_losses(dm_trainer *trainer) {
 
 static void update_null_class(dm_trainer *trainer) {
     dm_unet *unet = trainer->unet;
-    if (!unet->options.classes) return;
-    if (trainer->options.label_dropout > 0 || trainer->has_unlabelled)
-        unet->null_class = DMI_NULL_CLASS_TRAINED;
+    const dm_unet_options *o = &unet->options;
+    if (!o->classes && !o->condition_channels && !o->condition_size) return;
+    /* Where there are no classes, the state is that of conditions. */
+    bool dropped = o->classes
+                       ? trainer->options.label_dropout > 0 || trainer->has_unlabelled
+                       : trainer->options.condition_dropout > 0 || trainer->has_unconditioned;
+    if (dropped) unet->null_class = DMI_NULL_CLASS_TRAINED;
     else if (unet->null_class == DMI_NULL_CLASS_UNKNOWN)
         unet->null_class = DMI_NULL_CLASS_UNTRAINED;
 }

@@ -8,6 +8,20 @@
 
 /* ---- create ---- */
 
+static dm_status check_conditions(const dm_unet *unet, const dm_dataset *dataset,
+                                  const dm_trainer_options *o) {
+    const dm_unet_options *u = &unet->options;
+    dm_status status =
+        dmi_dataset_check_conditions(dataset, "trainer", u->condition_channels, u->condition_size);
+    if (status || !u->condition_size || dataset->vector_invariant) return status;
+    if (!o->flip && !o->crop_padding) return DM_OK;
+    return dmi_fail(
+        &unet->context->host, DM_ERROR_INVALID_ARGUMENT,
+        "trainer: '%s' %d cannot be combined with the dataset, whose 'vector_invariant' "
+        "is 0: its condition vectors may say where something is in the image",
+        o->flip ? "flip" : "crop_padding", (int)(o->flip ? o->flip : o->crop_padding));
+}
+
 static dm_status check_dataset(const dm_unet *unet, const dm_dataset *dataset,
                                const dm_trainer_options *o) {
     dmi_host *host = &unet->context->host;
@@ -27,7 +41,7 @@ static dm_status check_dataset(const dm_unet *unet, const dm_dataset *dataset,
                         o->label_dropout);
     if (dataset->height == u->height && dataset->width == u->width &&
         dataset->channels == u->in_channels)
-        return DM_OK;
+        return check_conditions(unet, dataset, o);
     return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
                     "trainer: the dataset's images are %d x %d x %d, the network's %d x %d x %d",
                     (int)dataset->height, (int)dataset->width, (int)dataset->channels,
@@ -41,10 +55,6 @@ static dm_status check_parts(const dmi_trainer_start *start) {
                         "trainer: the network's 'in_channels' %d and 'out_channels' %d differ; "
                         "training needs them equal",
                         (int)u->in_channels, (int)u->out_channels);
-    if (u->condition_channels || u->condition_size)
-        return dmi_fail(&start->unet->context->host, DM_ERROR_UNSUPPORTED,
-                        "trainer: networks with a condition image or vector are not supported by "
-                        "this version");
     dm_status status = dmi_unet_check_schedule(start->unet, "trainer", start->schedule);
     if (status) return status;
     return start->dataset ? check_dataset(start->unet, start->dataset, start->options) : DM_OK;
@@ -70,6 +80,9 @@ static dm_status create_batch(dm_trainer *trainer, const dm_dataset *dataset) {
         .self_conditioning = u->self_conditioning,
         .crop_padding = o->crop_padding,
         .label_dropout = o->label_dropout,
+        .condition_channels = u->condition_channels,
+        .condition_size = u->condition_size,
+        .condition_dropout = o->condition_dropout,
     };
     return dmi_batch_create(&trainer->batch);
 }

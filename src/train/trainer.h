@@ -47,8 +47,9 @@ struct dm_trainer {
     dmi_timesteps timesteps;
     dmi_recorded_loss *recorded; /* [batch_size * accumulation] with loss-aware sampling, or NULL */
     dmi_progress progress;
-    bool has_unlabelled;  /* an image of the current step had no class */
-    atomic_int cancelled; /* set by dm_trainer_cancel until DM_ERROR_CANCELLED is returned */
+    bool has_unlabelled;    /* an image of the current step had no class */
+    bool has_unconditioned; /* likewise without conditions */
+    atomic_int cancelled;   /* set by dm_trainer_cancel until DM_ERROR_CANCELLED is returned */
 };
 
 /* ---- trainer.c ---- */

@@ -21,11 +21,12 @@ typedef struct dmi_unet_graph {
     dmi_value output; /* [batch, h, w, out_channels], twice the channels with learned_variance */
 } dmi_unet_graph;
 
-/* Whether "no class" was trained, as classifier-free guidance needs. */
+/* Whether "no class" was trained, as classifier-free guidance needs; of networks without classes,
+ * conditions of zeros. */
 enum {
     DMI_NULL_CLASS_UNKNOWN = 0,
     DMI_NULL_CLASS_TRAINED = 1,
-    DMI_NULL_CLASS_UNTRAINED = 2 /* trained with labels, none of which was ever dropped */
+    DMI_NULL_CLASS_UNTRAINED = 2 /* trained with labels or conditions, of which none was dropped */
 };
 
 struct dm_unet {

@@ -3,7 +3,6 @@
 #include "support/training.h"
 
 #include "support/allocator.h"
-#include "support/dataset.h"
 #include "support/refusal.h"
 #include "train/trainer.h"
 
@@ -37,6 +36,19 @@ const int32_t *training_labels(void) {
     return labels;
 }
 
+const uint8_t *training_condition_images(void) {
+    static uint8_t images[TRAINING_IMAGES * TRAINING_ELEMENTS];
+    for (size_t i = 0; i < sizeof images; i++) images[i] = (uint8_t)(255 - training_pixels()[i]);
+    return images;
+}
+
+const float *training_condition_vectors(void) {
+    static float vectors[TRAINING_IMAGES * TRAINING_VECTOR];
+    test_fill(vectors, TRAINING_IMAGES * TRAINING_VECTOR, 21, 1);
+    for (int32_t i = 0; i < TRAINING_IMAGES; i++) vectors[i * TRAINING_VECTOR] = (float)i;
+    return vectors;
+}
+
 uint64_t training_steps(const dm_trainer *trainer) {
     uint64_t steps;
     ck_assert_int_eq(dm_trainer_get_step(trainer, &steps), DM_OK);
@@ -65,8 +77,33 @@ static void make_unet(training *t, const training_setup *setup) {
     o.dropout = setup->dropout;
     o.learned_variance = setup->learned_variance;
     o.self_conditioning = setup->self_conditioning;
+    o.condition_channels = setup->condition_image ? TRAINING_CHANNELS : 0;
+    o.condition_size = setup->condition_vector ? TRAINING_VECTOR : 0;
     o.sigma_data = setup->sigma_data;
     training_require(t, dm_unet_create(&t->unet, t->context, &o, 3));
+}
+
+static void make_dataset(training *t, const training_setup *setup) {
+    dm_dataset_memory m;
+    training_require(t, dm_dataset_memory_init(&m, sizeof m));
+    m.count = m.label_count = TRAINING_IMAGES;
+    m.height = m.width = TRAINING_SIDE;
+    m.channels = TRAINING_CHANNELS;
+    m.pixel_bytes = TRAINING_IMAGES * TRAINING_ELEMENTS;
+    m.pixels = training_pixels();
+    m.labels = training_labels();
+    m.vector_invariant = setup->vector_invariant;
+    if (setup->condition_image) {
+        m.condition_channels = TRAINING_CHANNELS;
+        m.condition_image_bytes = m.pixel_bytes;
+        m.condition_images = training_condition_images();
+    }
+    if (setup->condition_vector) {
+        m.condition_size = TRAINING_VECTOR;
+        m.condition_vector_elements = TRAINING_IMAGES * TRAINING_VECTOR;
+        m.condition_vectors = training_condition_vectors();
+    }
+    training_require(t, dm_dataset_create_from_memory(&t->dataset, t->context, &m));
 }
 
 void training_prepare(training *t, const training_setup *setup) {
@@ -76,10 +113,7 @@ void training_prepare(training *t, const training_setup *setup) {
     o.threads = setup->threads;
     ck_assert_int_eq(dm_context_create(&t->context, &o, NULL, 0), DM_OK);
     training_require(t, dm_schedule_create(&t->schedule, t->context, &setup->schedule));
-    if (setup->dataset)
-        training_require(t, dataset_from_memory(&t->dataset, t->context, training_pixels(),
-                                                training_labels(), TRAINING_IMAGES, TRAINING_SIDE,
-                                                TRAINING_SIDE, TRAINING_CHANNELS));
+    if (setup->dataset) make_dataset(t, setup);
     make_unet(t, setup);
 }
 

@@ -15,6 +15,7 @@ enum {
     TRAINING_ELEMENTS = TRAINING_SIDE * TRAINING_SIDE * TRAINING_CHANNELS,
     TRAINING_IMAGES = 10, /* of the dataset */
     TRAINING_CLASSES = 4, /* of its labels; the last image has none */
+    TRAINING_VECTOR = 4,  /* floats of its condition vectors */
     TRAINING_GIVEN = 8    /* the maximum of images in a batch supplied by the caller */
 };
 
@@ -24,6 +25,8 @@ typedef struct training_setup {
     bool dataset;     /* the one in memory; false: none */
     int32_t channels; /* of both levels */
     int32_t prediction, classes, learned_variance, self_conditioning;
+    bool condition_image, condition_vector; /* of the network, and of the dataset */
+    bool vector_invariant;                  /* of the dataset */
     float dropout, sigma_data;
     dm_schedule_options schedule;
     dm_trainer_options options;
@@ -43,6 +46,9 @@ training_setup training_default(void);
 /* The dataset's images, [TRAINING_IMAGES, 8, 8, 3], and labels, always the same. */
 const uint8_t *training_pixels(void);
 const int32_t *training_labels(void);
+/* Their conditions: the negative of each image, and a vector that begins with its index. */
+const uint8_t *training_condition_images(void);
+const float *training_condition_vectors(void);
 
 /* Context, schedule, dataset and network, without a trainer. */
 void training_prepare(training *t, const training_setup *setup);

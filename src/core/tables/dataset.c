@@ -2,7 +2,7 @@
 /* The members of dm_dataset_info, dm_dataset_memory, dm_dataset_item and dm_dataset_callback. */
 #include "core/tables/table.h"
 
-enum { SIDE_MAX = 65536, CHANNELS_MAX = 64 };
+enum { SIDE_MAX = 65536, CHANNELS_MAX = 64, VECTOR_MAX = 65536 };
 /* 2^56, so that positions of a run fit the counter of the random numbers. */
 #define COUNT_MAX 72057594037927936.0
 
@@ -17,6 +17,10 @@ static const dmi_member info_members[] = {
     FIELD(channels, "Channels."),
     PADDING(padding),
     FIELD(fingerprint, "Hash of the contents; 0: not known."),
+    FIELD(condition_channels, "Channels of condition images; 0: none."),
+    FIELD(condition_size, "Floats of condition vectors; 0: none."),
+    FIELD(vector_invariant, "1: condition vectors stay right after flips and crops."),
+    PADDING(padding_last),
 };
 #define members info_members
 DMI_STRUCT(dmi_struct_dataset_info, "dm_dataset_info", "dataset");
@@ -36,6 +40,16 @@ static const dmi_member memory_members[] = {
     FIELD(label_count, "Labels: count, or 0."),
     FIELD(pixels, "Images [count, height, width, channels]."),
     FIELD(labels, "Labels [count], or NULL."),
+    NUMBER(condition_channels, "0", 0, CHANNELS_MAX, TRANSIENT,
+        "Channels of condition images; 0: none."),
+    NUMBER(condition_size, "0", 0, VECTOR_MAX, TRANSIENT, "Floats of condition vectors; 0: none."),
+    FLAG(vector_invariant, "0", TRANSIENT,
+        "1: condition vectors stay right after flips and crops."),
+    PADDING(padding_last),
+    FIELD(condition_image_bytes, "Bytes of condition_images, or 0."),
+    FIELD(condition_vector_elements, "Floats of condition_vectors, or 0."),
+    FIELD(condition_images, "Condition images [count, height, width, condition_channels], or NULL."),
+    FIELD(condition_vectors, "Condition vectors [count, condition_size], or NULL."),
 };
 #define members memory_members
 DMI_STRUCT(dmi_struct_dataset_memory, "dm_dataset_memory", "dataset");
@@ -50,6 +64,10 @@ static const dmi_member item_members[] = {
     FIELD(pixel_bytes, "Bytes of pixels."),
     FIELD(pixels, "Image [height, width, channels], to be written."),
     PADDING(padding),
+    FIELD(condition_image_bytes, "Bytes of condition_image, or 0."),
+    FIELD(condition_vector_elements, "Floats of condition_vector, or 0."),
+    FIELD(condition_image, "Condition image, to be written, or NULL."),
+    POINTER(condition_vector, "Condition vector, to be written, or NULL."),
 };
 #define members item_members
 DMI_STRUCT(dmi_struct_dataset_item, "dm_dataset_item", "dataset");
@@ -68,6 +86,12 @@ static const dmi_member callback_members[] = {
     ANY(fingerprint, "0", TRANSIENT, "Hash of the contents; 0: not known."),
     FIELD(read, "Fills in one image."),
     FIELD(user, "First argument of read."),
+    NUMBER(condition_channels, "0", 0, CHANNELS_MAX, TRANSIENT,
+        "Channels of condition images; 0: none."),
+    NUMBER(condition_size, "0", 0, VECTOR_MAX, TRANSIENT, "Floats of condition vectors; 0: none."),
+    FLAG(vector_invariant, "0", TRANSIENT,
+        "1: condition vectors stay right after flips and crops."),
+    PADDING(padding_last),
 };
 #define members callback_members
 DMI_STRUCT(dmi_struct_dataset_callback, "dm_dataset_callback", "dataset");

@@ -68,6 +68,10 @@ static const dmi_member request_members[] = {
     PADDING(padding),
     FIELD(guide, "Changes x_0 and eps at each model evaluation, or NULL."),
     FIELD(guide_user, "First argument of guide."),
+    FIELD(condition_image_elements, "Floats of condition_image, or 0."),
+    FIELD(condition_vector_elements, "Floats of condition_vector, or 0."),
+    FIELD(condition_image, "Condition images [count, height, width, condition_channels], or NULL."),
+    FIELD(condition_vector, "Condition vectors [count, condition_size], or NULL."),
 };
 #define members request_members
 DMI_STRUCT(dmi_struct_sampler_request, "dm_sampler_request", "sampler");

@@ -90,6 +90,8 @@ static const dmi_member denoiser_members[] = {
     NUMBER(sigma_data, "0.5", 1e-3, 1e3, TRANSIENT, "EDM: standard deviation of the images."),
     FIELD(evaluate, "Writes the model's output."),
     FIELD(user, "First argument of evaluate."),
+    NUMBER(condition_channels, "0", 0, 65536, TRANSIENT, "Channels of condition images; 0: none."),
+    NUMBER(condition_size, "0", 0, 65536, TRANSIENT, "Floats of condition vectors; 0: none."),
 };
 #define members denoiser_members
 DMI_STRUCT(dmi_struct_denoiser, "dm_denoiser", "denoiser");

@@ -50,6 +50,8 @@ static const dmi_member option_members[] = {
     NUMBER(distill_steps, "0", 0, 50000, SAVED_IF_SET,
         "DDIM steps to distil to, half of the teacher's; 0: none."),
     FLAG(distill_clip, "1", SAVED_IF_SET, "1: clip the teacher's x_0 to [-1, 1]."),
+    NUMBER(condition_dropout, "0", 0, 1, SAVED_IF_SET,
+        "Probability that conditions are dropped, for guidance."),
 };
 #define members option_members
 DMI_STRUCT(dmi_struct_trainer_options, "dm_trainer_options", "trainer");
@@ -85,6 +87,10 @@ static const dmi_member batch_members[] = {
     FIELD(noise, "Noise like images, or NULL."),
     FIELD(labels, "Labels [count], or NULL."),
     FIELD(timesteps, "Timesteps [count], or NULL."),
+    FIELD(condition_image_elements, "Floats of condition_image, or 0."),
+    FIELD(condition_vector_elements, "Floats of condition_vector, or 0."),
+    FIELD(condition_image, "Condition images [count, height, width, condition_channels], or NULL."),
+    FIELD(condition_vector, "Condition vectors [count, condition_size], or NULL."),
 };
 #define members batch_members
 DMI_STRUCT(dmi_struct_train_batch, "dm_train_batch", "trainer");
