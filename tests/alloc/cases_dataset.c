@@ -10,6 +10,22 @@ static dm_status shapes(world *w) {
     return status;
 }
 
+static dm_status described_shapes(world *w) {
+    dm_dataset *made;
+    const dm_status status = CALL(dm_dataset_create_described_shapes, &made, w->context, 16, 6, 3);
+    w->made[MADE_DATASET] = made;
+    return status;
+}
+
+static dm_status with_conditions(world *w) {
+    dm_dataset *made;
+    dm_dataset_memory m = world_conditional_memory(w);
+    m.copy = w->variant;
+    const dm_status status = CALL(dm_dataset_create_from_memory, &made, w->context, &m);
+    w->made[MADE_DATASET] = made;
+    return status;
+}
+
 static dm_status from_memory(world *w) {
     dm_dataset *made;
     dm_dataset_memory m;
@@ -31,6 +47,8 @@ static int32_t read_item(void *user, dm_dataset_item *item) {
     for (uint64_t i = 0; i < item->pixel_bytes; i++)
         item->pixels[i] = w->pixels[item->index * ELEMENTS + i];
     item->label = w->labels[item->index];
+    for (uint64_t i = 0; i < item->condition_vector_elements; i++)
+        item->condition_vector[i] = w->vectors[i];
     return 0;
 }
 
@@ -44,6 +62,8 @@ static dm_status from_callback(world *w) {
     c.channels = CHANNELS;
     c.read = read_item;
     c.user = w;
+    c.condition_channels = w->variant ? CHANNELS : 0;
+    c.condition_size = w->variant ? VECTOR : 0;
     const dm_status status = CALL(dm_dataset_create_from_callback, &made, w->context, &c);
     w->made[MADE_DATASET] = made;
     return status;
@@ -58,6 +78,28 @@ static dm_status get_image(world *w) {
     int32_t label;
     w->output_size = 16 * 16 * 3;
     return CALL(dm_dataset_get_image, w->dataset, 4, w->output, w->output_size, &label);
+}
+
+/* ---- conditions ---- */
+
+static dm_status downscaled(world *w) {
+    dm_dataset *made;
+    const dm_status status = CALL(dm_dataset_create_downscaled, &made, w->dataset, 4);
+    w->made[MADE_DATASET] = made;
+    return status;
+}
+
+static void make_downscaled(world *w) {
+    PREPARE(w, dm_dataset_create_described_shapes(&w->unread, w->context, 16, 6, 3));
+    PREPARE(w, dm_dataset_create_downscaled(&w->dataset, w->unread, 4));
+}
+
+static dm_status get_condition(world *w) {
+    float vector[6];
+    const dm_status status =
+        CALL(dm_dataset_get_condition, w->dataset, 4, w->output, 16 * 16 * 3, vector, 6);
+    w->output_size = 16 * 16 * 3;
+    return status;
 }
 
 static void write_cifar(world *w) { cifar_write(w, w->variant); }
@@ -75,6 +117,12 @@ const alloc_case cases_dataset[] = {
     {"dataset_create_from_memory", NULL, from_memory, 0, 0},
     {"dataset_create_from_memory, copy", NULL, from_memory, 1, 0},
     {"dataset_create_from_callback", NULL, from_callback, 0, 0},
+    {"dataset_create_from_callback, conditions", NULL, from_callback, 1, 0},
+    {"dataset_create_from_memory, conditions", NULL, with_conditions, 0, 0},
+    {"dataset_create_from_memory, copied conditions", NULL, with_conditions, 1, 0},
+    {"dataset_create_described_shapes", NULL, described_shapes, 0, 0},
+    {"dataset_create_downscaled", make_shapes, downscaled, 0, 0},
+    {"dataset_get_condition", make_downscaled, get_condition, 0, 0},
     {"dataset_get_image, shapes", make_shapes, get_image, 0, 0},
     {"cifar10, folder", write_cifar, load_cifar, CIFAR_FOLDER, 0},
     {"cifar10, test split", write_cifar, load_cifar, CIFAR_TEST_SPLIT, 0},

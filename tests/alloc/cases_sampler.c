@@ -14,7 +14,8 @@ enum {
     UNIPC, /* custom timesteps */
     HEUN,  /* churn, Karras's grid */
     REPAINT,
-    CALLBACK, /* DDIM, guided by a callback */
+    CALLBACK,   /* DDIM, guided by a callback */
+    CONDITIONS, /* DDIM, with conditions and guidance */
     KINDS
 };
 
@@ -23,7 +24,7 @@ static const double times[4] = {19, 11.5, 6, 1};
 static dm_sampler_options options_of(int32_t kind) {
     static const dm_solver solvers[KINDS] = {DM_SOLVER_DDIM, DM_SOLVER_DPMPP, DM_SOLVER_DDPM,
                                              DM_SOLVER_PNDM, DM_SOLVER_UNIPC, DM_SOLVER_HEUN,
-                                             DM_SOLVER_DDIM, DM_SOLVER_DDIM};
+                                             DM_SOLVER_DDIM, DM_SOLVER_DDIM,  DM_SOLVER_DDIM};
     dm_sampler_options o;
     dm_sampler_options_init(&o, sizeof o);
     o.solver = solvers[kind];
@@ -35,6 +36,7 @@ static dm_sampler_options options_of(int32_t kind) {
         o.guidance_rescale = 0.5;
         o.threshold = 0.9;
     }
+    if (kind == CONDITIONS) o.guidance = 2;
     if (kind == UNIPC) {
         o.custom_count = 4;
         o.custom_times = times;
@@ -85,6 +87,7 @@ static void only_schedule(world *w) { world_add_schedule(w, DM_SCHEDULE_COSINE);
 
 static void make_sampler(world *w) {
     const dm_sampler_options o = options_of(w->variant);
+    if (w->variant == CONDITIONS) world_add_conditional_unet(w);
     world_add_sampler(w, &o);
 }
 
@@ -108,6 +111,12 @@ static dm_sampler_request request_of(world *w) {
     r.seed = 4;
     r.progress = on_progress;
     if (w->variant == CALLBACK) r.guide = guide;
+    if (w->variant == CONDITIONS) {
+        r.condition_image = w->noise;
+        r.condition_image_elements = COUNT * ELEMENTS;
+        r.condition_vector = w->vectors;
+        r.condition_vector_elements = COUNT * VECTOR;
+    }
     if (w->variant == REPAINT) {
         r.image_elements = COUNT * ELEMENTS;
         r.image = w->images;
@@ -172,6 +181,8 @@ const alloc_case cases_sampler[] = {
     {"sampler_run, heun", make_sampler, run, HEUN, CASE_KEEPS},
     {"sampler_run, repaint", make_sampler, run, REPAINT, CASE_KEEPS},
     {"sampler_run, guided by a callback", make_sampler, run, CALLBACK, CASE_KEEPS},
+    {"sampler_run, conditions", make_sampler, run, CONDITIONS, CASE_KEEPS},
+    {"sampler_step, conditions", make_sampler, steps, CONDITIONS, CASE_KEEPS},
     {"sampler_start", make_sampler, start, REPAINT, CASE_KEEPS},
     {"sampler_step", make_sampler, steps, DDIM, CASE_KEEPS},
     {"sampler_step, guided", make_sampler, steps, GUIDED, CASE_KEEPS},

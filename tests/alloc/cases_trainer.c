@@ -5,11 +5,12 @@
 
 #include "cases.h"
 
-enum { PLAIN, ALL_PARTS };
+enum { PLAIN, ALL_PARTS, CONDITIONS };
 
 static dm_trainer_options options_of(int32_t kind) {
     dm_trainer_options o = world_trainer_options();
-    if (kind == PLAIN) return o;
+    if (kind == CONDITIONS) o.condition_dropout = 0.3;
+    if (kind != ALL_PARTS) return o;
     o.accumulation = 2;
     o.recompute = DM_RECOMPUTE_BLOCKS;
     o.ema_half_life[1] = 1000;
@@ -20,8 +21,13 @@ static dm_trainer_options options_of(int32_t kind) {
 }
 
 static void untrained(world *w) {
-    world_add_unet(w);
     world_add_schedule(w, DM_SCHEDULE_COSINE);
+    if (w->variant == CONDITIONS) {
+        world_add_conditional_unet(w);
+        world_add_conditional_dataset(w);
+        return;
+    }
+    world_add_unet(w);
     world_add_dataset(w);
 }
 
@@ -108,7 +114,13 @@ static dm_status step_batch(world *w) {
     dm_train_batch batch;
     dm_train_stats_init(&stats, sizeof stats);
     dm_train_batch_init(&batch, sizeof batch);
-    batch.count = batch.label_count = w->variant == PLAIN ? 2 : 4;
+    batch.count = batch.label_count = w->variant == ALL_PARTS ? 4 : 2;
+    if (w->variant == CONDITIONS) {
+        batch.condition_image = w->noise;
+        batch.condition_image_elements = 2 * ELEMENTS;
+        batch.condition_vector = w->vectors;
+        batch.condition_vector_elements = 2 * VECTOR;
+    }
     batch.elements = batch.count * ELEMENTS;
     batch.images = w->images;
     batch.labels = w->labels;
@@ -176,20 +188,23 @@ static dm_status save_memory(world *w) {
     return status;
 }
 
-const alloc_case cases_trainer[] = {{"trainer_create", untrained, create, PLAIN, 0},
-                                    {"trainer_create, all parts", untrained, create, ALL_PARTS, 0},
-                                    {"trainer_resume", save_file, resume, PLAIN, 0},
-                                    {"trainer_resume, all parts", save_file, resume, ALL_PARTS, 0},
-                                    {"trainer_resume_memory", save_file, resume_memory, PLAIN, 0},
-                                    {"trainer_set_teacher", distilled, set_teacher, 0, 0},
-                                    {"trainer_step", new_trainer, step, PLAIN, 0},
-                                    {"trainer_step, all parts", new_trainer, step, ALL_PARTS, 0},
-                                    {"trainer_step_batch", new_trainer, step_batch, PLAIN, 0},
-                                    {"trainer_step_batch, all parts", new_trainer, step_batch,
-                                     ALL_PARTS, 0},
-                                    {"trainer_run", new_trainer, run, PLAIN, CASE_GROWS},
-                                    {"callback_fail", failing_trainer, step, PLAIN, CASE_FAILS},
-                                    {"trainer_save", prepare_save, save, SAVE_NEW, 0},
-                                    {"trainer_save, over a file", prepare_save, save, SAVE_OVER, 0},
-                                    {"trainer_save_memory", prepare_save, save_memory, 0, 0},
-                                    {NULL, NULL, NULL, 0, 0}};
+const alloc_case cases_trainer[] = {
+    {"trainer_create", untrained, create, PLAIN, 0},
+    {"trainer_create, all parts", untrained, create, ALL_PARTS, 0},
+    {"trainer_resume", save_file, resume, PLAIN, 0},
+    {"trainer_resume, all parts", save_file, resume, ALL_PARTS, 0},
+    {"trainer_resume_memory", save_file, resume_memory, PLAIN, 0},
+    {"trainer_set_teacher", distilled, set_teacher, 0, 0},
+    {"trainer_step", new_trainer, step, PLAIN, 0},
+    {"trainer_step, all parts", new_trainer, step, ALL_PARTS, 0},
+    {"trainer_create, conditions", untrained, create, CONDITIONS, 0},
+    {"trainer_step, conditions", new_trainer, step, CONDITIONS, 0},
+    {"trainer_step_batch, conditions", new_trainer, step_batch, CONDITIONS, 0},
+    {"trainer_step_batch", new_trainer, step_batch, PLAIN, 0},
+    {"trainer_step_batch, all parts", new_trainer, step_batch, ALL_PARTS, 0},
+    {"trainer_run", new_trainer, run, PLAIN, CASE_GROWS},
+    {"callback_fail", failing_trainer, step, PLAIN, CASE_FAILS},
+    {"trainer_save", prepare_save, save, SAVE_NEW, 0},
+    {"trainer_save, over a file", prepare_save, save, SAVE_OVER, 0},
+    {"trainer_save_memory", prepare_save, save_memory, 0, 0},
+    {NULL, NULL, NULL, 0, 0}};

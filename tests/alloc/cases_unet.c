@@ -228,9 +228,15 @@ static dm_status evaluate(world *w) {
     return status;
 }
 
+/* variant 1: with conditions. */
 static void prepare_evaluate(world *w) {
-    world_add_unet(w);
     world_add_schedule(w, DM_SCHEDULE_LINEAR);
+    if (w->variant) {
+        world_add_conditional_unet(w);
+        world_add_conditional_dataset(w);
+        return;
+    }
+    world_add_unet(w);
     world_add_dataset(w);
 }
 
@@ -265,4 +271,5 @@ const alloc_case cases_unet[] = {
     {"unet_input_gradient, share", make_share, input_gradient, 2, CASE_KEEPS},
     {"unet_set_tiling", after_forward, tiled, 2, CASE_KEEPS},
     {"unet_evaluate", prepare_evaluate, evaluate, 0, CASE_KEEPS},
+    {"unet_evaluate, conditions", prepare_evaluate, evaluate, 1, CASE_KEEPS},
     {NULL, NULL, NULL, 0, 0}};

@@ -42,6 +42,7 @@ static void give_inputs(world *w) {
         w->pixels[i] = (uint8_t)(i * 29 % 256);
     }
     for (size_t i = 0; i < IMAGES * SIDE * SIDE; i++) w->mask[i] = i % 3 == 0;
+    for (size_t i = 0; i < IMAGES * VECTOR; i++) w->vectors[i] = (float)(i * 7 % 11) / 5 - 1;
     for (int32_t i = 0; i < IMAGES; i++) {
         w->labels[i] = i % CLASSES;
         w->timesteps[i] = i * 5 % TIMESTEPS;
@@ -128,12 +129,24 @@ void world_add_schedule(world *w, dm_schedule_kind kind) {
     PREPARE(w, dm_schedule_create(&w->schedule, w->context, &o));
 }
 
+dm_unet_options world_conditional_options(void) {
+    dm_unet_options o = world_unet_options();
+    o.condition_channels = CHANNELS;
+    o.condition_size = VECTOR;
+    return o;
+}
+
+void world_add_conditional_unet(world *w) {
+    const dm_unet_options o = world_conditional_options();
+    PREPARE(w, dm_unet_create(&w->unet, w->context, &o, 5));
+}
+
 void world_add_unet(world *w) {
     const dm_unet_options o = world_unet_options();
     if (!w->unet) PREPARE(w, dm_unet_create(&w->unet, w->context, &o, 5));
 }
 
-void world_add_dataset(world *w) {
+static dm_dataset_memory memory_of(const world *w) {
     dm_dataset_memory m;
     PREPARE(w, dm_dataset_memory_init(&m, sizeof m));
     m.count = m.label_count = IMAGES;
@@ -142,6 +155,28 @@ void world_add_dataset(world *w) {
     m.pixel_bytes = IMAGES * ELEMENTS;
     m.pixels = w->pixels;
     m.labels = w->labels;
+    return m;
+}
+
+dm_dataset_memory world_conditional_memory(const world *w) {
+    dm_dataset_memory m = memory_of(w);
+    m.condition_channels = CHANNELS;
+    m.condition_image_bytes = IMAGES * ELEMENTS;
+    m.condition_images = w->pixels;
+    m.condition_size = VECTOR;
+    m.condition_vector_elements = IMAGES * VECTOR;
+    m.condition_vectors = w->vectors;
+    m.vector_invariant = 1;
+    return m;
+}
+
+void world_add_dataset(world *w) {
+    const dm_dataset_memory m = memory_of(w);
+    PREPARE(w, dm_dataset_create_from_memory(&w->dataset, w->context, &m));
+}
+
+void world_add_conditional_dataset(world *w) {
+    const dm_dataset_memory m = world_conditional_memory(w);
     PREPARE(w, dm_dataset_create_from_memory(&w->dataset, w->context, &m));
 }
 

@@ -13,6 +13,7 @@ enum {
     ELEMENTS = SIDE * SIDE * CHANNELS, /* of an image */
     IMAGES = 4,                        /* of the dataset */
     CLASSES = 3,
+    VECTOR = 5, /* floats of a condition vector */
     TIMESTEPS = 20,
     OUTPUT_SIZE = 64 * 1024,
     TEXT_SIZE = 512,
@@ -53,6 +54,7 @@ typedef struct world {
     /* Inputs. */
     float images[IMAGES * ELEMENTS], noise[IMAGES * ELEMENTS];
     float mask[IMAGES * SIDE * SIDE];
+    float vectors[IMAGES * VECTOR]; /* conditions; condition images are `noise` and `pixels` */
     uint8_t pixels[IMAGES * ELEMENTS];
     int32_t labels[IMAGES], timesteps[IMAGES];
     double times[IMAGES], betas[200];
@@ -73,10 +75,15 @@ void world_unmake(world *w);
 /* Context options as of the world's context. */
 dm_context_options world_context_options(world *w);
 dm_unet_options world_unet_options(void);
+/* The same with condition images of CHANNELS and condition vectors. */
+dm_unet_options world_conditional_options(void);
+dm_dataset_memory world_conditional_memory(const world *w);
 dm_trainer_options world_trainer_options(void);
 void world_add_schedule(world *w, dm_schedule_kind kind);
 void world_add_unet(world *w);
 void world_add_dataset(world *w);
+void world_add_conditional_unet(world *w);
+void world_add_conditional_dataset(world *w);
 /* With the objects that it needs; one step is done, so that there are moments. */
 void world_add_trainer(world *w);
 /* With the objects that it needs. */

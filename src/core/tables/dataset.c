@@ -48,8 +48,8 @@ static const dmi_member memory_members[] = {
     PADDING(padding_last),
     FIELD(condition_image_bytes, "Bytes of condition_images, or 0."),
     FIELD(condition_vector_elements, "Floats of condition_vectors, or 0."),
-    FIELD(condition_images, "Condition images [count, height, width, condition_channels], or NULL."),
-    FIELD(condition_vectors, "Condition vectors [count, condition_size], or NULL."),
+    FIELD(condition_images, "Condition images [count, height, width, condition_channels]."),
+    FIELD(condition_vectors, "Condition vectors [count, condition_size]."),
 };
 #define members memory_members
 DMI_STRUCT(dmi_struct_dataset_memory, "dm_dataset_memory", "dataset");
