@@ -125,6 +125,10 @@ def on_denoise(key: int, address: int, output: int, elements: int) -> int:
         given._objects["x"] = Lazy(given._memory.get("x"), shape, np.float32)()
         labels = given._memory.get("labels")
         given._objects["labels"] = Lazy(labels, shape[:1], np.int32)() if labels else None
+        for name, start in (("condition_image", shape[:3]), ("condition_vector", shape[:1])):
+            size = given._memory.get(name + "_elements") // int(np.prod(start))
+            pointer = given._memory.get(name)
+            given._objects[name] = Lazy(pointer, (*start, size), np.float32)() if pointer else None
         for member in MEMBERS["dm_denoiser_input"].values():
             if member.type == "pointer":
                 given._memory.set(member.name, 0)

@@ -100,11 +100,14 @@ dm_dataset_memory_init i32 ptr size
 dm_dataset_callback_init i32 ptr size
 dm_dataset_load_cifar10 i32 ptr ptr str i32
 dm_dataset_create_shapes i32 ptr ptr i32 u64 u64
+dm_dataset_create_described_shapes i32 ptr ptr i32 u64 u64
+dm_dataset_create_downscaled i32 ptr ptr i32
 dm_dataset_create_from_memory i32 ptr ptr ptr
 dm_dataset_create_from_callback i32 ptr ptr ptr
 dm_dataset_context ptr ptr
 dm_dataset_get_info i32 ptr ptr
 dm_dataset_get_image i32 ptr u64 ptr size ptr
+dm_dataset_get_condition i32 ptr u64 ptr size ptr size
 dm_dataset_class_name str ptr i32
 dm_dataset_destroy void ptr
 dm_trainer_options_init i32 ptr size

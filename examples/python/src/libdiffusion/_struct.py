@@ -26,18 +26,26 @@ ARRAYS: dict[str, dict[str, tuple[str, Any]]] = {
     "dm_sampler_request": {
         "seeds": ("seed_count", np.uint64), "labels": ("label_count", np.int32),
         "initial_noise": ("initial_noise_elements", np.float32),
-        "image": ("image_elements", np.float32), "mask": ("mask_elements", np.float32)},
+        "image": ("image_elements", np.float32), "mask": ("mask_elements", np.float32),
+        "condition_image": ("condition_image_elements", np.float32),
+        "condition_vector": ("condition_vector_elements", np.float32)},
     "dm_sampler_options": {
         "custom_times": ("custom_count", np.float64),
         "custom_sigmas": ("custom_count", np.float64)},
     "dm_unet_input": {
         "x": ("x_elements", np.float32), "times": ("time_count", np.float64),
-        "labels": ("label_count", np.int32)},
+        "labels": ("label_count", np.int32),
+        "condition_image": ("condition_image_elements", np.float32),
+        "condition_vector": ("condition_vector_elements", np.float32)},
     "dm_train_batch": {
         "images": ("elements", np.float32), "noise": ("elements", np.float32),
-        "labels": ("label_count", np.int32), "timesteps": ("timestep_count", np.int32)},
+        "labels": ("label_count", np.int32), "timesteps": ("timestep_count", np.int32),
+        "condition_image": ("condition_image_elements", np.float32),
+        "condition_vector": ("condition_vector_elements", np.float32)},
     "dm_dataset_memory": {
-        "pixels": ("pixel_bytes", np.uint8), "labels": ("label_count", np.int32)},
+        "pixels": ("pixel_bytes", np.uint8), "labels": ("label_count", np.int32),
+        "condition_images": ("condition_image_bytes", np.uint8),
+        "condition_vectors": ("condition_vector_elements", np.float32)},
 }
 
 # Functions that options hold as Python callables.
@@ -364,7 +372,8 @@ class Lazy:
 
 
 # Arrays of the records that callbacks get.
-RECORD_ARRAYS = {"dm_sampler_progress": ("x_t", "x_0"), "dm_denoiser_input": ("x", "labels")}
+RECORD_ARRAYS = {"dm_sampler_progress": ("x_t", "x_0"),
+                 "dm_denoiser_input": ("x", "labels", "condition_image", "condition_vector")}
 
 
 def make_class(struct: str, settable: bool) -> Any:

@@ -47,6 +47,22 @@ class Dataset(Object):
                          _number("count", count, 63), _seed(seed))
 
     @classmethod
+    def described_shapes(cls, context: Context, size: int, count: int, seed: int = 0) -> Dataset:
+        """The same with condition vectors [x, y, size, r, g, b]."""
+        return cls._make(context, "create_described_shapes", _number("size", size, 31),
+                         _number("count", count, 63), _seed(seed))
+
+    def downscaled(self, factor: int) -> Dataset:
+        """The same images for super-resolution: the condition image of each is the image with
+        `factor` times fewer pixels in each direction, enlarged to the old size."""
+        made = type(self).__new__(type(self))
+        made._create(self._core, "dataset", "dm_dataset_create_downscaled",
+                     (self, _number("factor", factor, 31)), (self,))
+        made._context = self._context
+        made._info = made._get_info()
+        return made
+
+    @classmethod
     def cifar10(cls, context: Context, path: Path, split: Union[Split, str] = "train") -> Dataset:
         """The binary version of CIFAR-10: cifar-10-binary.tar.gz itself, or the folder with its
         files. Everything is read here."""
@@ -54,10 +70,13 @@ class Dataset(Object):
 
     @classmethod
     def from_arrays(cls, context: Context, pixels: Any, labels: Any = None, *,
-                    copy: bool = False) -> Dataset:
+                    copy: bool = False, condition_images: Any = None,
+                    condition_vectors: Any = None, vector_invariant: bool = False) -> Dataset:
         """From uint8 [count, height, width, channels] (or [count, height, width], grey) and
-        [count] integers. Without `copy`, a C-contiguous uint8 array is used in place: it is kept
-        alive, and must not be written to."""
+        [count] integers. condition_images: uint8 [count, height, width, channels];
+        condition_vectors: [count, size]; vector_invariant: these stay right when an image is
+        flipped or cropped. Without `copy`, C-contiguous arrays of the right type are used in place:
+        they are kept alive, and must not be written to."""
         pixels = _arrays.as_input("pixels", pixels, np.uint8)
         if pixels.ndim == 3:
             pixels = pixels[..., np.newaxis]
@@ -71,6 +90,14 @@ class Dataset(Object):
         memory.set_array("pixels", pixels)
         if labels is not None:
             memory.set_array("labels", _arrays.as_input("labels", labels, np.int32, copy=True))
+        for name, size, values, kind in (
+                ("condition_images", "condition_channels", condition_images, np.uint8),
+                ("condition_vectors", "condition_size", condition_vectors, np.float32)):
+            if values is not None:
+                array = _arrays.as_input(name, values, kind)
+                memory.set(size, array.shape[-1] if array.ndim else 0)
+                memory.set_array(name, array)
+        memory.set("vector_invariant", int(bool(vector_invariant)))
         # The arrays live until the dataset's destruction: `released` holds them.
         return cls._make(context, "create_from_memory", memory.bytes,
                          released=(lambda: None) if copy else memory.kept.clear)
@@ -147,6 +174,22 @@ class Dataset(Object):
         self._core.call("dm_dataset_get_image", self, wanted, pixels.ctypes.data, pixels.size,
                         ctypes.byref(label))
         return pixels, label.value
+
+    def condition(self, index: int) -> tuple[Optional[np.ndarray], Optional[np.ndarray]]:
+        """The condition image, uint8 [height, width, channels], and vector of an image; None for
+        what the dataset lacks."""
+        info = self._info
+        if not 0 <= index < info.count:
+            raise IndexError(f"image {index} of {info.count}")
+        image = np.empty((info.height, info.width, info.condition_channels), np.uint8) \
+            if info.condition_channels else None
+        vector = np.empty(info.condition_size, np.float32) if info.condition_size else None
+        self._core.call("dm_dataset_get_condition", self, index,
+                        None if image is None else image.ctypes.data,
+                        0 if image is None else image.size,
+                        None if vector is None else vector.ctypes.data,
+                        0 if vector is None else vector.size)
+        return image, vector
 
     def class_name(self, label: int) -> Optional[str]:
         """"airplane", "circle"; None if the label has no name."""

@@ -36,8 +36,8 @@ class Sampler(Object):
     """Turns noise into images with a network.
 
     Takes a SamplerOptions or its members. What is sampled is a SamplerRequest or its members, as in
-    sampler.run(labels=[0, 1, 2], seed=7). `count` is taken from labels, seeds, image or
-    initial_noise where it is not given.
+    sampler.run(labels=[0, 1, 2], seed=7). `count` is taken from labels, seeds, image,
+    initial_noise or conditions where it is not given.
     """
 
     def __init__(self, unet: Unet, schedule: Schedule, options: Optional[SamplerOptions] = None,
@@ -52,8 +52,8 @@ class Sampler(Object):
                       options: Optional[SamplerOptions] = None,
                       **members: Unpack[SamplerOptionsMembers]) -> Sampler:
         """Samples with a function in place of a network: Denoiser(evaluate=f, height=8, width=8,
-        channels=3, prediction="eps"). f(input), a DenoiserInput with the arrays x and labels,
-        returns the model's output, an array of x's shape."""
+        channels=3, prediction="eps"). f(input), a DenoiserInput with the arrays x, labels and
+        conditions, returns the model's output, an array of x's shape."""
         if not isinstance(denoiser, Denoiser):
             raise TypeError(f"denoiser is {denoiser!r}; it must be a Denoiser")
         made, memory = cls.__new__(cls), denoiser._filled()
@@ -139,8 +139,9 @@ class Sampler(Object):
         """The struct of a request; `stack` ends its callbacks."""
         given: Any = options_of(SamplerRequest, request, members)
         memory: Memory = given._filled()
-        arrays = [given._objects.get(name) for name in ("labels", "seeds", "image",
-                                                        "initial_noise")]
+        arrays = [given._objects.get(name) for name in
+                  ("labels", "seeds", "image", "initial_noise", "condition_image",
+                   "condition_vector")]
         if "count" not in given._given:
             memory.set("count", next((len(array) for array in arrays
                                       if array is not None and array.ndim), memory.get("count")))

@@ -16,7 +16,7 @@ from ._struct import Memory, options_of
 from .context import Object, core_of
 from .dataset import Dataset, _number
 from .schedule import Schedule
-from .unet import Path, Unet, _saved
+from .unet import Path, Unet, _saved, set_conditions
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -82,9 +82,12 @@ class Trainer(Object):
         return made
 
     def step_batch(self, images: Any, labels: Any = None, noise: Any = None,
-                   timesteps: Any = None) -> TrainStats:
+                   timesteps: Any = None, *, condition_image: Any = None,
+                   condition_vector: Any = None) -> TrainStats:
         """One step on given images, [batch_size * accumulation, height, width, channels] in
-        [-1, 1], with labels [count], noise like images, and timesteps [count] from 0 to T - 1."""
+        [-1, 1], with labels [count], noise like images, timesteps [count] from 0 to T - 1, and
+        condition_image [count, height, width, condition_channels] and condition_vector
+        [count, condition_size], which are zeros if None."""
         batch, stats = Memory("dm_train_batch"), Memory("dm_train_stats")
         images = _arrays.as_input("images", images, np.float32)
         batch.set("count", images.shape[0] if images.ndim else 0)
@@ -94,6 +97,7 @@ class Trainer(Object):
         for name, values in (("labels", labels), ("timesteps", timesteps)):
             if values is not None:
                 batch.set_array(name, _arrays.as_input(name, values, np.int32, copy=True))
+        set_conditions(batch, condition_image, condition_vector)
         self._core.call("dm_trainer_step_batch", self, batch.bytes, stats.bytes)
         made: TrainStats = TrainStats._from(stats)
         return made

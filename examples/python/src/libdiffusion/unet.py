@@ -161,12 +161,14 @@ class Unet(Object):
         return {name: torch.from_numpy(values) for name, values in self.state_dict().items()}
 
     def forward(self, x: Any, times: Any, labels: Any = None,
-                out: Optional[np.ndarray] = None) -> np.ndarray:
+                out: Optional[np.ndarray] = None, *, condition_image: Any = None,
+                condition_vector: Any = None) -> np.ndarray:
         """One forward pass without dropout.
 
         x: [count, height, width, in_channels], twice the channels with self_conditioning. times:
         [count] or one number, the network's time input (Schedule.series("time")). labels: [count]
-        integers, -1 for no class. Returns [count, height, width, out_channels], twice the channels
+        integers, -1 for no class. condition_image: [count, height, width, condition_channels],
+        condition_vector: [count, condition_size]; None: zeros. Returns [count, height, width, out_channels], twice the channels
         with learned_variance, in `out` if given.
         """
         options = self.options
@@ -181,6 +183,7 @@ class Unet(Object):
         memory.set_array("times", _arrays.as_input("times", times, np.float64))
         if labels is not None:
             memory.set_array("labels", _arrays.as_input("labels", labels, np.int32, copy=True))
+        set_conditions(memory, condition_image, condition_vector)
         out = _arrays.as_output("out", out, np.float32,
                                 (count, options.height, options.width, channels))
         self._core.call("dm_unet_forward", self, memory.bytes, out.ctypes.data, out.size)
@@ -211,6 +214,13 @@ class Unet(Object):
 
     def __repr__(self) -> str:
         return "<closed Unet>" if self.closed else f"<Unet, {self.parameter_count} parameters>"
+
+
+def set_conditions(memory: Memory, image: Any, vector: Any) -> None:
+    """Points a struct to the conditions that are given."""
+    for name, values in (("condition_image", image), ("condition_vector", vector)):
+        if values is not None:
+            memory.set_array(name, _arrays.as_input(name, values, np.float32))
 
 
 def _seed(seed: int) -> int:
