@@ -151,7 +151,7 @@ $(filter %.dll.a,$(SHARED_LINKS)): $(SHARED) ;
 # ---- examples: they see only the public header and the shared library ----
 
 EXAMPLES := demo train_cifar10 sample distance evaluate step_loop walkthrough guided_classifier \
-	guided_reconstruction
+	guided_reconstruction super_resolution condition_vector
 EXAMPLE_BIN := $(EXAMPLES:%=$(BUILD)/%$(EXE))
 EXAMPLE_SRC := $(filter-out $(EXAMPLES:%=examples/%.c),$(wildcard examples/*.c))
 EXAMPLE_SRC := $(filter-out examples/image_png$(if $(filter libpng,$(EXAMPLE_PACKAGES)),_none).c,\

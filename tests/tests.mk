@@ -94,7 +94,7 @@ MEMORY_SUITES := base half file io_failures json random pool metadata structs na
 	refused_calls shared shared_callbacks weight_cache plan recompute unet \
 	input_gradient tiling guidance_callback unet_inputs unet_options unet_file bad_input \
 	integrity file_names float_mode fork versions diffusers diffusers_save \
-	diffusers_schedulers recipe
+	diffusers_schedulers recipe conditions condition_data condition_sampling
 SANITIZE_SUITES := $(MEMORY_SUITES) editing gemm guidance kernels kernels_activation resample \
 	depthwise conv_transposed
 # Those whose arithmetic is small enough for valgrind, which ends in minutes.
@@ -103,7 +103,7 @@ VALGRIND_SUITES := base half file file_names io_failures json random pool metada
 	tar_fields png image dataset cifar10 context fork schedule schedule_file graph \
 	trainer_options loss checkpoint_edges
 THREAD_SUITES := pool context trainer trainer_run distill sampler sampler_callbacks unet shared \
-	shared_callbacks weight_cache misuse float_mode
+	shared_callbacks weight_cache misuse float_mode conditions condition_sampling
 
 # Every flipped bit and every length of a checkpoint.
 .PHONY: check-damage
