@@ -84,7 +84,8 @@ static bool takes_conditions(const dm_sampler *s) {
 static dm_status check_labels(const dm_sampler *s, const dm_sampler_request *r) {
     dmi_host *host = &s->context->host;
     bool conditions = r->condition_image || r->condition_vector;
-    if (!r->labels && !conditions && s->options.guidance != 1)
+    bool labels = r->labels && s->label_minimum < 0; /* which the unconditional half leaves out */
+    if (!labels && !conditions && s->options.guidance != 1)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                         "sampler: 'guidance' %g cannot be combined with a request without "
                         "'labels'%s: it guides towards a class%s",

@@ -106,6 +106,15 @@ static dm_status check_timestep(const dm_trainer *trainer, uint64_t i, int32_t t
                     (int)dmi_trailing_timestep(steps, visited, visited - 1));
 }
 
+/* `want`: the elements of all images, 0 where the network takes no such condition. */
+static dm_status check_condition(dmi_host *host, const char *name, const char *elements_name,
+                                 const float *array, uint64_t elements, uint64_t want) {
+    if (array && want == 0)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "trainer: the batch's '%s' is given, but the network takes none", name);
+    return check_length(host, elements_name, elements, array ? want : 0);
+}
+
 static dm_status check_batch(const dm_trainer *trainer, const dm_train_batch *batch) {
     dmi_host *host = &trainer->context->host;
     const dm_trainer_options *o = &trainer->options;
@@ -122,15 +131,13 @@ static dm_status check_batch(const dm_trainer *trainer, const dm_train_batch *ba
         status = check_length(host, "timestep_count", batch->timestep_count,
                               batch->timesteps ? count : 0);
     if (!status)
-        status = check_length(host, "condition_image_elements", batch->condition_image_elements,
-                              batch->condition_image
-                                  ? count * (uint64_t)trainer->batch.condition_elements
-                                  : 0);
+        status = check_condition(host, "condition_image", "condition_image_elements",
+                                 batch->condition_image, batch->condition_image_elements,
+                                 count * (uint64_t)trainer->batch.condition_elements);
     if (!status)
-        status =
-            check_length(host, "condition_vector_elements", batch->condition_vector_elements,
-                         batch->condition_vector ? count * (uint64_t)trainer->batch.condition_size
-                                                 : 0);
+        status = check_condition(host, "condition_vector", "condition_vector_elements",
+                                 batch->condition_vector, batch->condition_vector_elements,
+                                 count * (uint64_t)trainer->batch.condition_size);
     if (!status)
         status = dmi_unet_check_labels(host, "trainer", batch->labels, count,
                                        trainer->batch.label_range);

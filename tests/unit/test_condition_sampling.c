@@ -334,6 +334,24 @@ START_TEST(refused_requests) {
 }
 END_TEST
 
+/* Labels that stay in both halves give guidance nothing to do. */
+START_TEST(guidance_that_would_do_nothing) {
+    static float got[COUNT * N];
+    begin(1, CLASSES, 0, DM_PREDICT_V);
+    dm_sampler *guided = sampler_of(2, 2, COUNT);
+    dm_sampler_request r = request_of(COUNT);
+    r.labels = f.labels;
+    r.label_count = COUNT;
+    test_accepted(f.context, dm_sampler_run(guided, &r, got, COUNT * N));
+    r.condition_image = r.condition_vector = NULL;
+    r.condition_image_elements = r.condition_vector_elements = 0;
+    test_refused(f.context, dm_sampler_run(guided, &r, got, COUNT * N), DM_ERROR_INVALID_ARGUMENT,
+                 "'guidance' 2|'condition_image' and 'condition_vector'");
+    dm_sampler_destroy(guided);
+    end();
+}
+END_TEST
+
 /* Guidance subtracts the output for conditions of zeros, which a file says whether training saw. */
 START_TEST(guidance_without_dropped_conditions) {
     for (int32_t dropped = 0; dropped < 2; dropped++) {
@@ -377,6 +395,7 @@ Suite *test_condition_sampling_suite(void) {
     tcase_add_test(tcase, missing_conditions_are_zeros);
     tcase_add_test(tcase, denoisers_receive_conditions);
     tcase_add_test(tcase, refused_requests);
+    tcase_add_test(tcase, guidance_that_would_do_nothing);
     tcase_add_test(tcase, guidance_without_dropped_conditions);
     suite_add_tcase(suite, tcase);
     return suite;

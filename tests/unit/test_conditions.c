@@ -171,6 +171,13 @@ START_TEST(given_conditions) {
     training_expect(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL),
                     DM_ERROR_SHAPE_MISMATCH, "'condition_vector_elements' is 32|must be 0");
     training_end(&t);
+
+    setup.condition_vector = false;
+    training_begin(&t, &setup);
+    given.batch.condition_vector = vectors;
+    training_expect(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL),
+                    DM_ERROR_INVALID_ARGUMENT, "'condition_vector' is given|takes none");
+    training_end(&t);
 }
 END_TEST
 
