@@ -157,3 +157,31 @@ TEST_CASE("images") {
     CHECK(diffusion::try_image_write_png(context, "none/x.png", drawn, 4, 4, 1).status() !=
           diffusion::status::ok);
 }
+
+TEST_CASE("a guidance changes the predictions, and what it throws comes out") {
+    test::setup s;
+    auto sampler = s.sampler();
+    diffusion::sampler_request r = test::request();
+    auto plain = sampler.run(r);
+    int calls = 0;
+    r.guide = [&](diffusion::guidance_step &step) {
+        calls++;
+        CHECK(step.rederive == 0);
+        REQUIRE(step.x_0.size() == 2 * test::image_floats);
+        CHECK(step.x.size() == step.x_0.size());
+        CHECK(step.labels[1] == 4);
+        for (double &value : step.x_0) value = 0.5;
+        step.rederive = 1;
+    };
+    for (float value : sampler.run(r)) CHECK(value == doctest::Approx(0.5f));
+    CHECK(calls == sampler.evaluations());
+    r.guide = [](diffusion::guidance_step &) {};
+    CHECK(sampler.run(r) == plain);
+    r.guide = [](diffusion::guidance_step &) { throw std::logic_error("reason 7"); };
+    CHECK_THROWS_AS(sampler.run(r), std::logic_error);
+    auto failed = sampler.try_run(r);
+    CHECK(failed.status() == diffusion::status::callback_failed);
+    CHECK(test::contains(failed.error().what(), "reason 7"));
+    r.guide = [](diffusion::guidance_step &) { return diffusion::action::stop; };
+    CHECK(sampler.try_run(r).status() == diffusion::status::callback_failed);
+}

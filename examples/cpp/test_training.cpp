@@ -2,6 +2,8 @@
 // Training: steps, save and resume, EMAs, datasets, weights.
 #include "tests.hpp"
 
+#include <cmath>
+
 TEST_CASE("steps report statistics and runs call back") {
     test::setup s;
     auto trainer = s.trainer();
@@ -197,4 +199,93 @@ TEST_CASE("a profiled context has rows") {
     CHECK(rows[0].calls > 0);
     context.profile_reset();
     CHECK(context.get_profile_rows().empty());
+}
+
+TEST_CASE("files in other precisions, and folders of diffusers") {
+    test::setup s;
+    auto bytes = s.unet.save_memory(s.schedule);
+    auto half = s.unet.save_memory(s.schedule, diffusion::precision::bf16);
+    CHECK(half.size() < bytes.size() * 3 / 4);
+    test::file saved("precision_test.safetensors");
+    s.unet.save(saved.path, diffusion::precision::f16);
+    auto rounded = diffusion::unet::load(s.context, saved.path);
+    CHECK(rounded.save_memory(diffusion::precision::f16) ==
+          s.unet.save_memory(diffusion::precision::f16));
+    CHECK(rounded.save_memory() != s.unet.save_memory());
+
+    test::folder folder("diffusers_test");
+    diffusion::sampler_options o;
+    o.solver = diffusion::solver::dpmpp;
+    o.steps = 7;
+    s.unet.save_diffusers(folder.path, s.schedule, o);
+    auto loaded = diffusion::unet::load_diffusers(s.context, folder.path);
+    CHECK(loaded.parameter_count() == s.unet.parameter_count());
+    CHECK(diffusion::unet::load(s.context, folder.path).save_memory() == loaded.save_memory());
+    diffusion::sampler_options before;
+    before.steps = 9;
+    before.custom_times = {3, 2};
+    auto found = diffusion::schedule::load_diffusers(s.context, folder.path, before);
+    CHECK(found.schedule.timesteps() == 100);
+    CHECK(found.sampler.solver == diffusion::solver::dpmpp);
+    CHECK(found.sampler.steps == 9);
+    CHECK(found.sampler.custom_times.empty());
+    CHECK(diffusion::schedule::try_load_diffusers(s.context, "missing").status() ==
+          diffusion::status::not_found);
+    s.unet.save_diffusers(folder.path, s.schedule, diffusion::precision::f16);
+    CHECK(diffusion::schedule::load_diffusers(s.context, folder.path).sampler.solver ==
+          diffusion::solver::ddpm);
+}
+
+TEST_CASE("weights begin anew, gradients of inputs, tiles and conditions") {
+    test::setup s;
+    auto first = s.unet.save_memory();
+    s.unet.initialize(diffusion::initialization::torch, 3);
+    CHECK(s.unet.save_memory() != first);
+    s.unet.initialize(diffusion::initialization::ddpm, 1);
+    CHECK(s.unet.save_memory() == first);
+
+    /* the derivative in the direction of the gradient is its norm */
+    s.unet.initialize(diffusion::initialization::torch, 3);
+    std::vector<float> x(test::image_floats, 0.25f), weight(x.size(), 0.5f);
+    std::vector<float> gradient(x.size()), out(x.size()), again(x.size());
+    const double times[] = {3};
+    s.unet.input_gradient(x, times, {}, weight, gradient, out);
+    s.unet.forward(x, times, {}, again);
+    CHECK(out == again);
+    double norm = 0, difference = 0;
+    for (float value : gradient) norm += double{value} * double{value};
+    norm = std::sqrt(norm);
+    REQUIRE(norm > 0);
+    for (double step : {0.01, -0.01}) {
+        std::vector<float> near = x;
+        for (std::size_t i = 0; i < x.size(); i++)
+            near[i] += static_cast<float>(step * double{gradient[i]} / norm);
+        s.unet.forward(near, times, {}, out);
+        for (float value : out) difference += 0.5 * double{value} / (2 * step);
+    }
+    CHECK(difference == doctest::Approx(norm).epsilon(0.01));
+    CHECK(s.unet.try_input_gradient(x, times, {}, weight, gradient, {out.data(), 3}).status() ==
+          diffusion::status::shape_mismatch);
+
+    s.unet.set_tiling(true, true);
+    s.unet.forward(x, times, {}, out);
+    CHECK(out != again);
+    s.unet.set_tiling(false, false);
+    s.unet.forward(x, times, {}, out);
+    CHECK(out == again);
+
+    diffusion::unet_options o = test::network();
+    o.condition_size = 2;
+    o.condition_channels = 1;
+    auto conditioned = diffusion::unet::create(s.context, o, 1);
+    conditioned.initialize(diffusion::initialization::torch, 3);
+    const float vector[] = {1, 2};
+    std::vector<float> image(test::image_floats / 3, 0.5f);
+    conditioned.forward(x, times, {}, out);
+    conditioned.forward(x, times, {}, again, {{}, vector});
+    CHECK(out != again);
+    conditioned.forward(x, times, {}, out, {image, vector});
+    CHECK(out != again);
+    CHECK(conditioned.try_forward(x, times, {}, out, {vector, {}}).status() ==
+          diffusion::status::shape_mismatch);
 }

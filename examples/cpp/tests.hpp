@@ -10,6 +10,7 @@
 
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
 
 namespace test {
 
@@ -88,6 +89,20 @@ public:
     file(const file &) = delete;
     file &operator=(const file &) = delete;
     ~file() { std::remove(path.c_str()); }
+
+    std::string path;
+};
+
+/// Removed with what is in it when the object ends.
+class folder {
+public:
+    explicit folder(const char *name) : path(name) { std::filesystem::remove_all(path); }
+    folder(const folder &) = delete;
+    folder &operator=(const folder &) = delete;
+    ~folder() {
+        std::error_code ignored;
+        std::filesystem::remove_all(path, ignored);
+    }
 
     std::string path;
 };

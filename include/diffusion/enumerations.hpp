@@ -108,6 +108,70 @@ namespace padding {
 enum value : dm_padding { bottom_right = DM_PAD_BOTTOM_RIGHT, all = DM_PAD_ALL };
 } // namespace padding
 
+/// How a level of the network halves or doubles the size.
+namespace resample {
+enum value : dm_resample {
+    conv = DM_RESAMPLE_CONV,
+    resnet = DM_RESAMPLE_RESNET,
+    none = DM_RESAMPLE_NONE,
+    skip = DM_RESAMPLE_SKIP
+};
+} // namespace resample
+
+/// The activation function of residual blocks.
+namespace activation {
+enum value : dm_activation {
+    silu = DM_ACTIVATION_SILU,
+    mish = DM_ACTIVATION_MISH,
+    gelu = DM_ACTIVATION_GELU,
+    relu = DM_ACTIVATION_RELU
+};
+} // namespace activation
+
+/// What the embedding of the time begins with.
+namespace time_features {
+enum value : dm_time_features {
+    sinusoidal = DM_TIME_SINUSOIDAL,
+    fourier = DM_TIME_FOURIER,
+    learned = DM_TIME_LEARNED
+};
+} // namespace time_features
+
+/// How a condition vector enters the embedding of the time.
+namespace condition {
+enum value : dm_condition {
+    linear = DM_CONDITION_LINEAR,
+    identity = DM_CONDITION_IDENTITY,
+    time = DM_CONDITION_TIME
+};
+} // namespace condition
+
+/// A part of a block that is built by recipe.
+namespace part {
+enum value : dm_part {
+    end = DM_PART_END,
+    resnet = DM_PART_RESNET,
+    convnext = DM_PART_CONVNEXT,
+    class_attention = DM_PART_CLASS_ATTENTION,
+    attention = DM_PART_ATTENTION,
+    channel_attention = DM_PART_CHANNEL_ATTENTION
+};
+} // namespace part
+
+/// How the weights of a network begin.
+namespace initialization {
+enum value : dm_initialization { ddpm = DM_INITIALIZATION_DDPM, torch = DM_INITIALIZATION_TORCH };
+} // namespace initialization
+
+/// How a file holds weights.
+namespace precision {
+enum value : dm_precision {
+    f32 = DM_PRECISION_F32,
+    f16 = DM_PRECISION_F16,
+    bf16 = DM_PRECISION_BF16
+};
+} // namespace precision
+
 /// Which of a file's weights to load; ema + i is the EMA of index i, 0 to 3.
 namespace weights {
 enum value : dm_weights {
@@ -204,7 +268,9 @@ enum value : dm_spacing {
     auto_ = DM_SPACING_AUTO,
     leading = DM_SPACING_LEADING,
     trailing = DM_SPACING_TRAILING,
-    linspace = DM_SPACING_LINSPACE
+    linspace = DM_SPACING_LINSPACE,
+    linspace_inner = DM_SPACING_LINSPACE_INNER,
+    leading_inner = DM_SPACING_LEADING_INNER
 };
 } // namespace spacing
 

@@ -60,6 +60,11 @@ struct unet_options : detail::initialised<dm_unet_options, dm_unet_options_init>
     }
 };
 
+/// What a file of diffusers may leave open.
+struct diffusers_options : detail::initialised<dm_diffusers_options, dm_diffusers_options_init> {
+    static constexpr const char *struct_name = "dm_diffusers_options";
+};
+
 struct trainer_options : detail::initialised<dm_trainer_options, dm_trainer_options_init> {
     static constexpr const char *struct_name = "dm_trainer_options";
 };
@@ -114,6 +119,15 @@ struct denoiser_input : detail::initialised<dm_denoiser_input, dm_denoiser_input
     span<const float> condition_image, condition_vector; ///< empty until requests can carry some
 };
 
+/// The predictions of one model evaluation, for images first to first + count - 1 of the request.
+/// A guidance may write to x_0 and eps, and set `rederive`.
+struct guidance_step : detail::initialised<dm_guidance_step, dm_guidance_step_init> {
+    span<const float> x;             ///< [count, height, width, channels]
+    span<const std::int32_t> labels; ///< [count], -1 for no class; empty if the request has none
+    span<double> x_0;                ///< like x; not clipped yet
+    span<double> eps;                ///< like x
+};
+
 /* ---- structs with callbacks or arrays that the library receives ---- */
 
 /// Images that a callback provides. `read` writes one image; it is kept by the dataset.
@@ -147,7 +161,26 @@ struct sampler_request : detail::initialised<dm_sampler_request, dm_sampler_requ
     callback<const noise_request &, span<float>> noise;
     /// Called after each step.
     callback<const sampler_progress &> progress;
+    /// Called at each model evaluation. It may use a share of the network in another context.
+    callback<guidance_step &> guide;
 };
+
+namespace detail {
+
+/// The C struct, which refers to the lists of `from`.
+inline dm_sampler_options c_options(const sampler_options &from) noexcept {
+    dm_sampler_options c = from.c();
+    c.custom_times = from.custom_times.empty() ? nullptr : from.custom_times.data();
+    c.custom_sigmas = from.custom_sigmas.empty() ? nullptr : from.custom_sigmas.data();
+    if (c.custom_times) c.custom_count = from.custom_times.size();
+    else if (c.custom_sigmas) c.custom_count = from.custom_sigmas.size();
+    /* two lists are refused; of unequal length, neither must be read past its end */
+    if (c.custom_times && c.custom_sigmas && from.custom_sigmas.size() < c.custom_count)
+        c.custom_count = from.custom_sigmas.size();
+    return c;
+}
+
+} // namespace detail
 
 } // namespace DIFFUSION_ABI
 } // namespace diffusion

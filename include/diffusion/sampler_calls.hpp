@@ -35,6 +35,20 @@ inline std::int32_t on_progress(void *user, const dm_sampler_progress *c) noexce
     return self.request->progress.run(*self.state, p);
 }
 
+inline std::int32_t on_guide(void *user, dm_guidance_step *c) noexcept {
+    auto &self = *static_cast<request_user *>(user);
+    guidance_step g;
+    copy_struct(g.c(), *c);
+    auto elements = static_cast<std::size_t>(c->elements);
+    g.x = {c->x, elements};
+    if (c->labels) g.labels = {c->labels, static_cast<std::size_t>(c->count)};
+    g.x_0 = {c->x_0, elements};
+    g.eps = {c->eps, elements};
+    std::int32_t stop = self.request->guide.run(*self.state, g);
+    c->rederive = g.rederive;
+    return stop;
+}
+
 inline std::int32_t on_denoise(void *user, const dm_denoiser_input *c, float *output,
                                std::size_t elements) noexcept {
     auto &self = *static_cast<denoiser_closure *>(user);
@@ -52,19 +66,6 @@ inline std::int32_t on_denoise(void *user, const dm_denoiser_input *c, float *ou
     return self.function.run(*self.state, d, span<float>(output, elements));
 }
 
-/// The C struct, which refers to the lists of `from`.
-inline dm_sampler_options c_options(const sampler_options &from) noexcept {
-    dm_sampler_options c = from.c();
-    c.custom_times = from.custom_times.empty() ? nullptr : from.custom_times.data();
-    c.custom_sigmas = from.custom_sigmas.empty() ? nullptr : from.custom_sigmas.data();
-    if (c.custom_times) c.custom_count = from.custom_times.size();
-    else if (c.custom_sigmas) c.custom_count = from.custom_sigmas.size();
-    /* two lists are refused; of unequal length, neither must be read past its end */
-    if (c.custom_times && c.custom_sigmas && from.custom_sigmas.size() < c.custom_count)
-        c.custom_count = from.custom_sigmas.size();
-    return c;
-}
-
 /// The C struct, which refers to the arrays of `from` and to `user`.
 inline dm_sampler_request c_request(const sampler_request &from, request_user &user) noexcept {
     dm_sampler_request c = from.c();
@@ -80,7 +81,8 @@ inline dm_sampler_request c_request(const sampler_request &from, request_user &u
     c.mask_elements = from.mask.size();
     c.noise = from.noise ? on_noise : nullptr;
     c.progress = from.progress ? on_progress : nullptr;
-    c.noise_user = c.progress_user = &user;
+    c.guide = from.guide ? on_guide : nullptr;
+    c.noise_user = c.progress_user = c.guide_user = &user;
     return c;
 }
 

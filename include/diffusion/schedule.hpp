@@ -16,6 +16,8 @@ struct level {
     double signal, noise, time;
 };
 
+struct diffusers_schedule;
+
 /// How much noise each timestep adds. Never changes; objects of other contexts may use it too.
 class schedule : public detail::handle<detail::schedule_node> {
 public:
@@ -46,6 +48,12 @@ public:
             return dm_schedule_load_memory(out, in.get(), bytes.data(), bytes.size());
         });
     }
+
+    /// The schedule of a scheduler of diffusers, and what it says about sampling. `path` is a
+    /// scheduler_config.json, or the folder of a scheduler or pipeline with one. Members of
+    /// `sampler` that are arguments of a call there (steps, batch_size, eta, churn, guidance) stay.
+    static result<diffusers_schedule> try_load_diffusers(const context &in, zstring path,
+                                                         sampler_options sampler = {}) noexcept;
 
     [[nodiscard]] result<schedule_options> try_get_options() const noexcept {
         schedule_options o;
@@ -100,6 +108,8 @@ public:
     static schedule load_memory(const context &in, span<const std::uint8_t> bytes) {
         return try_load_memory(in, bytes).value();
     }
+    static diffusers_schedule load_diffusers(const context &in, zstring path,
+                                             sampler_options sampler = {});
     [[nodiscard]] schedule_options get_options() const { return try_get_options().value(); }
     [[nodiscard]] std::vector<double> get_series(std::int32_t which) const {
         return try_get_series(which).value();
@@ -116,6 +126,33 @@ private:
         return detail::make<schedule, detail::schedule_node>(in.shared(), create, nullptr);
     }
 };
+
+/// What schedule::load_diffusers returns.
+struct diffusers_schedule {
+    diffusion::schedule schedule;
+    sampler_options sampler;
+};
+
+inline result<diffusers_schedule> schedule::try_load_diffusers(const context &in, zstring path,
+                                                               sampler_options sampler) noexcept {
+    return detail::guard([&]() -> result<diffusers_schedule> {
+        dm_sampler_options c = detail::c_options(sampler);
+        result<schedule> loaded = make(in, [&](dm_schedule **out) {
+            return dm_schedule_load_diffusers(out, in.get(), path.c_str(), &c);
+        });
+        if (!loaded) return loaded.error();
+        sampler.c() = c;
+        sampler.custom_times.clear();
+        sampler.custom_sigmas.clear();
+        return diffusers_schedule{std::move(*loaded), std::move(sampler)};
+    });
+}
+#if DIFFUSION_EXCEPTIONS
+inline diffusers_schedule schedule::load_diffusers(const context &in, zstring path,
+                                                   sampler_options sampler) {
+    return try_load_diffusers(in, path, std::move(sampler)).value();
+}
+#endif
 
 } // namespace DIFFUSION_ABI
 } // namespace diffusion

@@ -33,6 +33,12 @@ template <class F> result<std::vector<std::uint8_t>> saved_bytes(F &&save) noexc
 
 } // namespace detail
 
+/// The conditions of a forward pass; an empty one is zeros.
+struct conditions {
+    span<const float> image;  ///< [count, height, width, condition_channels]
+    span<const float> vector; ///< [count, condition_size]
+};
+
 /// A parameter of a network.
 struct tensor_info {
     std::string name;
@@ -53,7 +59,8 @@ public:
         return make(in, nullptr,
                     [&](dm_unet **out) { return dm_unet_create(out, in.get(), &options, seed); });
     }
-    /// From a file of save or trainer::save, or from its bytes. `which` is a weights::value, or
+    /// From a file of save or trainer::save, or from its bytes; `path` may also be what
+    /// load_diffusers reads. `which` is a weights::value, or
     /// weights::ema + i. Fails with not_found, io, bad_format, unsupported_version, checksum,
     /// not_finite, shape_mismatch or unsupported.
     static result<unet> try_load(const context &in, zstring path,
@@ -68,6 +75,14 @@ public:
             return dm_unet_load_memory(out, in.get(), bytes.data(), bytes.size(), which);
         });
     }
+    /// A network of diffusers' UNet2DModel: `path` is the folder of a pipeline or of a model, or a
+    /// safetensors file with config.json beside it.
+    static result<unet> try_load_diffusers(const context &in, zstring path,
+                                           const diffusers_options &options = {}) noexcept {
+        return make(in, nullptr, [&](dm_unet **out) {
+            return dm_unet_load_diffusers(out, in.get(), path.c_str(), &options);
+        });
+    }
     /// A second network, in another context or the same, on the weights of this one, which are
     /// read-only while shares exist. May be called while the owner's context is busy.
     [[nodiscard]] result<unet> try_share(const context &in) const noexcept {
@@ -75,18 +90,46 @@ public:
         return make(in, node_, [&](dm_unet **out) { return dm_unet_share(out, in.get(), get()); });
     }
 
-    /// Writes one safetensors file: the parameters with the options and, if given, the schedule.
-    result<void> try_save(zstring path) const noexcept { return save_file(nullptr, path); }
-    result<void> try_save(zstring path, const schedule &with) const noexcept {
-        return save_file(with.get(), path);
+    /// Replaces all weights by new ones; `kind` is an initialization::value. Fails with
+    /// wrong_state while the network has a trainer or shares.
+    result<void> try_initialize(std::int32_t kind, std::uint64_t seed) noexcept {
+        return invoke([&](dm_unet *u) { return dm_unet_initialize(u, kind, seed); });
+    }
+    /// Makes convolutions read pixels of the opposite border beyond the left and right border, or
+    /// the upper and lower one, so that images continue when they are laid side by side.
+    result<void> try_set_tiling(bool horizontal, bool vertical) noexcept {
+        return invoke([&](dm_unet *u) { return dm_unet_set_tiling(u, horizontal, vertical); });
+    }
+
+    /// Writes one safetensors file: the parameters, rounded to a precision::value, with the options
+    /// and, if given, the schedule.
+    result<void> try_save(zstring path, std::int32_t as = precision::f32) const noexcept {
+        return save_file(nullptr, path, as);
+    }
+    result<void> try_save(zstring path, const schedule &with,
+                          std::int32_t as = precision::f32) const noexcept {
+        return save_file(with.get(), path, as);
     }
     /// The same bytes in memory.
-    [[nodiscard]] result<std::vector<std::uint8_t>> try_save_memory() const noexcept {
-        return save_bytes(nullptr);
+    [[nodiscard]] result<std::vector<std::uint8_t>> try_save_memory(
+        std::int32_t as = precision::f32) const noexcept {
+        return save_bytes(nullptr, as);
     }
     [[nodiscard]] result<std::vector<std::uint8_t>> try_save_memory(
-        const schedule &with) const noexcept {
-        return save_bytes(with.get());
+        const schedule &with, std::int32_t as = precision::f32) const noexcept {
+        return save_bytes(with.get(), as);
+    }
+    /// Writes the folder of a pipeline of diffusers, whose scheduler `sampler` describes; without
+    /// it, that of solver::ddpm.
+    result<void> try_save_diffusers(zstring folder, const schedule &with,
+                                    std::int32_t as = precision::f32) const noexcept {
+        return save_folder(folder, with, nullptr, as);
+    }
+    result<void> try_save_diffusers(zstring folder, const schedule &with,
+                                    const sampler_options &sampler,
+                                    std::int32_t as = precision::f32) const noexcept {
+        dm_sampler_options c = detail::c_options(sampler);
+        return save_folder(folder, with, &c, as);
     }
 
     [[nodiscard]] result<unet_options> try_get_options() const noexcept {
@@ -129,17 +172,29 @@ public:
     /// [count] or empty; output [count, height, width, out_channels] (twice the channels with
     /// learned_variance).
     result<void> try_forward(span<const float> x, span<const double> times,
-                             span<const std::int32_t> labels, span<float> output) noexcept {
-        dm_unet_input c;
-        dm_unet_input_init(&c, sizeof c);
-        c.count = c.time_count = times.size();
-        c.x = x.data();
-        c.x_elements = x.size();
-        c.times = times.data();
-        c.labels = labels.empty() ? nullptr : labels.data();
-        c.label_count = labels.size();
+                             span<const std::int32_t> labels, span<float> output,
+                             const conditions &given = {}) noexcept {
+        dm_unet_input c = c_input(x, times, labels, given);
         return invoke(
             [&](dm_unet *u) { return dm_unet_forward(u, &c, output.data(), output.size()); });
+    }
+    /// The gradient of the sum of output_gradient * output with respect to x, to `gradient`, of x's
+    /// size. `output` receives what forward gives, unless it is empty; else it has the size of
+    /// output_gradient. The weights are only read.
+    result<void> try_input_gradient(span<const float> x, span<const double> times,
+                                    span<const std::int32_t> labels,
+                                    span<const float> output_gradient, span<float> gradient,
+                                    span<float> output = {},
+                                    const conditions &given = {}) noexcept {
+        if (!output.empty() && output.size() != output_gradient.size())
+            return failure(status::shape_mismatch,
+                           "unet: output and output_gradient must have one size");
+        dm_unet_input c = c_input(x, times, labels, given);
+        return invoke([&](dm_unet *u) {
+            return dm_unet_input_gradient(u, &c, output_gradient.data(), output_gradient.size(),
+                                          output.empty() ? nullptr : output.data(), gradient.data(),
+                                          gradient.size());
+        });
     }
     /// The variational bound on the likelihood of images in bits per value, and the prediction
     /// error. The dataset must be of the network's context.
@@ -167,13 +222,32 @@ public:
         return try_load_memory(in, bytes, which).value();
     }
     [[nodiscard]] unet share(const context &in) const { return try_share(in).value(); }
-    void save(zstring path) const { try_save(path).value(); }
-    void save(zstring path, const schedule &with) const { try_save(path, with).value(); }
-    [[nodiscard]] std::vector<std::uint8_t> save_memory() const {
-        return try_save_memory().value();
+    static unet load_diffusers(const context &in, zstring path,
+                               const diffusers_options &options = {}) {
+        return try_load_diffusers(in, path, options).value();
     }
-    [[nodiscard]] std::vector<std::uint8_t> save_memory(const schedule &with) const {
-        return try_save_memory(with).value();
+    void initialize(std::int32_t kind, std::uint64_t seed) { try_initialize(kind, seed).value(); }
+    void set_tiling(bool horizontal, bool vertical) {
+        try_set_tiling(horizontal, vertical).value();
+    }
+    void save(zstring path, std::int32_t as = precision::f32) const { try_save(path, as).value(); }
+    void save(zstring path, const schedule &with, std::int32_t as = precision::f32) const {
+        try_save(path, with, as).value();
+    }
+    [[nodiscard]] std::vector<std::uint8_t> save_memory(std::int32_t as = precision::f32) const {
+        return try_save_memory(as).value();
+    }
+    [[nodiscard]] std::vector<std::uint8_t> save_memory(const schedule &with,
+                                                        std::int32_t as = precision::f32) const {
+        return try_save_memory(with, as).value();
+    }
+    void save_diffusers(zstring folder, const schedule &with,
+                        std::int32_t as = precision::f32) const {
+        try_save_diffusers(folder, with, as).value();
+    }
+    void save_diffusers(zstring folder, const schedule &with, const sampler_options &sampler,
+                        std::int32_t as = precision::f32) const {
+        try_save_diffusers(folder, with, sampler, as).value();
     }
     [[nodiscard]] unet_options get_options() const { return try_get_options().value(); }
     [[nodiscard]] tensor_info get_tensor_info(std::int32_t index) const {
@@ -186,8 +260,14 @@ public:
         try_set_tensor(name, values, shape).value();
     }
     void forward(span<const float> x, span<const double> times, span<const std::int32_t> labels,
-                 span<float> output) {
-        try_forward(x, times, labels, output).value();
+                 span<float> output, const conditions &given = {}) {
+        try_forward(x, times, labels, output, given).value();
+    }
+    void input_gradient(span<const float> x, span<const double> times,
+                        span<const std::int32_t> labels, span<const float> output_gradient,
+                        span<float> gradient, span<float> output = {},
+                        const conditions &given = {}) {
+        try_input_gradient(x, times, labels, output_gradient, gradient, output, given).value();
     }
     evaluation evaluate(const schedule &with, const dataset &images,
                         const evaluation_options &options = {}, evaluation_callback progress = {}) {
@@ -201,15 +281,39 @@ private:
         return detail::make<unet, detail::unet_node>(in.shared(), create, nullptr,
                                                      std::move(owner));
     }
-    result<void> save_file(const dm_schedule *with, zstring path) const noexcept {
-        return invoke([&](dm_unet *u) { return dm_unet_save(u, with, path.c_str()); });
+    /// The C struct, which refers to the arrays.
+    static dm_unet_input c_input(span<const float> x, span<const double> times,
+                                 span<const std::int32_t> labels,
+                                 const conditions &given) noexcept {
+        dm_unet_input c;
+        dm_unet_input_init(&c, sizeof c);
+        c.count = c.time_count = times.size();
+        c.x = x.data();
+        c.x_elements = x.size();
+        c.times = times.data();
+        c.labels = labels.empty() ? nullptr : labels.data();
+        c.label_count = labels.size();
+        c.condition_image = given.image.empty() ? nullptr : given.image.data();
+        c.condition_image_elements = given.image.size();
+        c.condition_vector = given.vector.empty() ? nullptr : given.vector.data();
+        c.condition_vector_elements = given.vector.size();
+        return c;
     }
-    [[nodiscard]] result<std::vector<std::uint8_t>> save_bytes(
-        const dm_schedule *with) const noexcept {
+    result<void> save_file(const dm_schedule *with, zstring path, std::int32_t as) const noexcept {
+        return invoke([&](dm_unet *u) { return dm_unet_save_as(u, with, path.c_str(), as); });
+    }
+    result<void> save_folder(zstring folder, const schedule &with,
+                             const dm_sampler_options *sampler, std::int32_t as) const noexcept {
+        return invoke([&](dm_unet *u) {
+            return dm_unet_save_diffusers(u, with.get(), sampler, folder.c_str(), as);
+        });
+    }
+    [[nodiscard]] result<std::vector<std::uint8_t>> save_bytes(const dm_schedule *with,
+                                                               std::int32_t as) const noexcept {
         return detail::saved_bytes(
             [&](std::uint8_t *bytes, std::size_t capacity, std::size_t *size) {
                 return invoke([&](dm_unet *u) {
-                    return dm_unet_save_memory(u, with, bytes, capacity, size);
+                    return dm_unet_save_memory_as(u, with, bytes, capacity, size, as);
                 });
             });
     }
