@@ -80,6 +80,37 @@ class Sampling(Case):
         self.same(dm.noise_interpolate(noise[0], noise[1], 0), noise[0])
         self.assertEqual(sampler.run(seed=1, random="torch").shape[0], 1)
 
+    def test_guidance(self):
+        sampler, seen = self.sampler(batch_size=2), []
+        plain = sampler.run(count=3, seed=2)
+
+        def guide(step):
+            seen.append((step.first, step.rederive, step.labels, step.x.dtype))
+            step.x_0[...] = 0.5
+            step.rederive = 1
+        np.testing.assert_allclose(sampler.run(count=3, guide=guide), 0.5, rtol=1e-6)
+        self.assertEqual(seen[0], (0, 0, None, np.dtype(np.float32)))
+        self.assertEqual(len(seen), 2 * sampler.evaluations)
+        self.same(sampler.run(count=3, seed=2, guide=lambda step: None), plain)
+
+        def shift(step):
+            step.eps -= 0.1
+            step.rederive = 2
+        first = sampler.run(labels=[0, 1], guide=shift)
+        self.same(sampler.run(labels=[1], seeds=[1], guide=shift), first[1:])
+        self.assertNotEqual(first.tobytes(), plain[:2].tobytes())
+        with self.assertRaisesRegex(KeyError, "here"):
+            sampler.run(guide=lambda step: {}["here"])
+        with self.assertRaises(ValueError):
+            sampler.run(guide=lambda step: setattr(step, "x_0", np.zeros(3)))
+        with self.assertRaisesRegex(dm.InvalidArgument, "'rederive' is 3"):
+            sampler.run(guide=lambda step: setattr(step, "rederive", 3))
+        with self.assertRaises(AttributeError):
+            sampler.run(guide=lambda step: setattr(step, "x", step.x))
+        held = sampler.start(count=2, guide=guide)
+        list(held)
+        np.testing.assert_allclose(held.finish(), 0.5, rtol=1e-6)
+
     def test_image_and_mask(self):
         sampler = self.sampler()
         image = dm.from_u8(self.pixels(2)[0])

@@ -149,6 +149,79 @@ class Networks(Case):
         with self.assertRaises(TypeError):
             unet.forward("x", 5)
 
+    def test_precision(self):
+        unet, schedule = self.unet(), self.schedule(timesteps=10)
+        data = unet.to_bytes(precision="bf16")
+        self.assertLess(len(data), 0.75 * len(unet.to_bytes()))
+        self.assertEqual(dm.Unet.from_bytes(self.context, data).to_bytes(precision="bf16"), data)
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "half.safetensors")
+            unet.save(path, schedule, precision=dm.Precision.F16)
+            with open(path, "rb") as file:
+                self.assertEqual(file.read(), unet.to_bytes(schedule, precision="f16"))
+
+    def test_diffusers(self):
+        unet, schedule = self.unet(), self.schedule(timesteps=100, kind="linear")
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "größe")
+            unet.save_diffusers(path, schedule, dm.SamplerOptions(solver="dpmpp", steps=7))
+            loaded = dm.Unet.load_diffusers(self.context, path)
+            self.assertEqual(loaded.parameter_count, unet.parameter_count)
+            self.assertEqual(dm.Unet.load(self.context, path).to_bytes(), loaded.to_bytes())
+            larger = dm.Unet.load_diffusers(self.context, path, height=16, prediction="x0")
+            self.assertEqual((larger.options.height, larger.options.prediction),
+                             (16, dm.Prediction.X0))
+            found, options = dm.Schedule.load_diffusers(self.context, path, steps=9,
+                                                        custom_times=[3, 2])
+            self.same(found.series("beta"), schedule.series("beta"))
+            self.assertEqual((options.solver, options.steps, options.custom_times),
+                             (dm.Solver.DPMPP, 9, None))
+            dm.Sampler(loaded, found, options)
+            unet.save_diffusers(path, schedule, precision="f16")
+            self.assertEqual(dm.Schedule.load_diffusers(self.context, path)[1].solver,
+                             dm.Solver.DDPM)
+            with self.assertRaises(dm.NotFound):
+                dm.Schedule.load_diffusers(self.context, os.path.join(folder, "missing"))
+
+    def test_initialize(self):
+        unet = self.unet()
+        data = unet.to_bytes()
+        unet.initialize("torch", seed=3)
+        self.assertNotEqual(unet.to_bytes(), data)
+        unet.initialize(seed=1)
+        self.assertEqual(unet.to_bytes(), data)
+
+    def test_input_gradient(self):
+        unet = self.unet()
+        unet.initialize("torch", seed=3)
+        generator = np.random.default_rng(1)
+        x, weight, direction = generator.standard_normal((3, 2, SIZE, SIZE, 3)).astype(np.float32)
+        output = np.empty_like(x)
+        gradient = unet.input_gradient(x, 5, weight, [0, -1], output=output)
+        self.same(output, unet.forward(x, 5, [0, -1]))
+        change = (unet.forward(x + 0.01 * direction, 5, [0, -1]).astype(np.float64)
+                  - unet.forward(x - 0.01 * direction, 5, [0, -1])) / 0.02
+        np.testing.assert_allclose(np.sum(gradient * direction, dtype=np.float64),
+                                   np.sum(change * weight), rtol=0.01)
+        with self.assertRaises(ValueError):
+            unet.input_gradient(x, 5, weight[:1])
+
+    def test_conditions_and_tiling(self):
+        unet = self.unet(condition_size=2, condition_channels=1)
+        unet.initialize("torch", seed=3)
+        x = np.zeros((1, SIZE, SIZE, 3))
+        plain, image = unet.forward(x, 5), np.ones((1, SIZE, SIZE, 1))
+        self.same(unet.forward(x, 5, condition_vector=[[0, 0]]), plain)
+        outputs = [plain, unet.forward(x, 5, condition_vector=[[1, 2]]),
+                   unet.forward(x, 5, condition_image=image)]
+        with self.assertRaises(dm.ShapeMismatch):
+            unet.forward(x, 5, condition_vector=[1])
+        unet.set_tiling(True, False)
+        outputs.append(unet.forward(x, 5))
+        unet.set_tiling(False, False)
+        self.same(unet.forward(x, 5), plain)
+        self.assertEqual(len({output.tobytes() for output in outputs}), 4)
+
     def test_share(self):
         unet = self.unet()
         with dm.Context(threads=1) as other:

@@ -38,6 +38,7 @@ FUNCTIONS = {
     "parallel_for": "Callable[[int, Callable[[int], None]], Any] | None",
     "noise": "Callable[[NoiseRequest], Any] | None",
     "progress": "Callable[[SamplerProgress], Any] | bool | None",
+    "guide": "Callable[[GuidanceStep], Any] | None",
     "evaluate": "Callable[[DenoiserInput], Any] | None",
 }
 NUMBERS = {"f32": "float", "f64": "float", "char": "str", "string": "str"}
@@ -107,7 +108,7 @@ def struct_lines(name):
     for member in made._members.values():
         read, write = types(member, name)
         lines += ["    @property", f"    def {member.name}(self) -> {read}: ..."]
-        if settable:
+        if settable or member.name in _struct.WRITABLE.get(name, {}):
             lines += [f"    @{member.name}.setter",
                       f"    def {member.name}(self, value: {write}) -> None: ..."]
     return lines

@@ -17,9 +17,10 @@ import numpy as np
 
 from . import _arrays, _signals
 from ._core import Core
-from ._generated import (DenoiserInput, LogLevel, NoiseRequest, SamplerProgress, TrainStats)
+from ._generated import (DenoiserInput, GuidanceStep, LogLevel, NoiseRequest, SamplerProgress,
+                         TrainStats)
 from ._library import decode
-from ._struct import Lazy, at_address
+from ._struct import WRITABLE, Lazy, at_address
 from ._tables import MEMBERS
 
 _keys = itertools.count(1)
@@ -105,6 +106,30 @@ def on_progress(function: Callable[[SamplerProgress], Any],
             for name, lazy in lazies.items():
                 lazy.address = 0
                 memory.set(name, 0)
+    return body
+
+
+def on_guide(function: Callable[[GuidanceStep], Any],
+             shape: tuple[int, ...]) -> Callable[[int], Any]:
+    """What to register for on_sample; `shape` is that of one image. The function gets copies of the
+    arrays, and what it leaves in x_0 and eps is copied back."""
+    def body(address: int) -> None:
+        step = GuidanceStep._from(at_address("dm_guidance_step", address))
+        memory, whole = step._memory, (step.count, *shape)
+        targets = {}
+        for name, dtype in (("x", np.float32), ("labels", np.int32), ("x_0", np.float64),
+                            ("eps", np.float64)):
+            place = targets[name] = memory.get(name)
+            size = whole[:1] if name == "labels" else whole
+            step._objects[name] = Lazy(place, size, dtype)() if place else None
+            memory.set(name, 0)
+        function(step)
+        for name in ("x_0", "eps"):
+            array = _arrays.as_input(f"GuidanceStep.{name}", getattr(step, name),
+                                     WRITABLE["dm_guidance_step"][name], whole)
+            ctypes.memmove(targets[name], array.ctypes.data, array.nbytes)
+        offset = MEMBERS["dm_guidance_step"]["rederive"].offset
+        c_int32.from_address(address + offset).value = memory.get("rederive")
     return body
 
 

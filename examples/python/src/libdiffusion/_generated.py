@@ -68,7 +68,8 @@ def _make_error(name: str, value: int, text: str) -> Any:
 
 def is_settable(struct: str) -> bool:
     """Whether a struct is made by the caller, which its defaults tell."""
-    return any(member.default is not None for member in MEMBERS[struct].values())
+    return struct not in _struct.WRITABLE and any(
+        member.default is not None for member in MEMBERS[struct].values())
 
 
 __all__ = ["NamedEnum", "Error"]

@@ -260,6 +260,12 @@ class Part(NamedEnum):
     ATTENTION = 4
     CHANNEL_ATTENTION = 5
 
+InitializationText = Literal["ddpm", "torch"]
+
+class Initialization(NamedEnum):
+    DDPM = 0
+    TORCH = 1
+
 PrecisionText = Literal["f32", "f16", "bf16"]
 
 class Precision(NamedEnum):
@@ -1279,60 +1285,37 @@ class GuidanceStep(Options):
     @noise.setter
     def noise(self, value: float) -> None: ...
 
-class GuidanceStepMembers(TypedDict, total=False):
-    rederive: int
-    first: int
-    count: int
-    elements: int
-    timestep: float
-    time: float
-    signal: float
-    noise: float
-
-class GuidanceStep(Options):
-    def __init__(self, *,
-                 rederive: int = ...,
-                 first: int = ...,
-                 count: int = ...,
-                 elements: int = ...,
-                 timestep: float = ...,
-                 time: float = ...,
-                 signal: float = ...,
-                 noise: float = ...
-                 ) -> None: ...
-    def replace(self, **members: Any) -> Self: ...
+class GuidanceStep(Record):
     @property
     def rederive(self) -> int: ...
     @rederive.setter
     def rederive(self, value: int) -> None: ...
     @property
     def first(self) -> int: ...
-    @first.setter
-    def first(self, value: int) -> None: ...
     @property
     def count(self) -> int: ...
-    @count.setter
-    def count(self, value: int) -> None: ...
     @property
     def elements(self) -> int: ...
-    @elements.setter
-    def elements(self, value: int) -> None: ...
     @property
     def timestep(self) -> float: ...
-    @timestep.setter
-    def timestep(self, value: float) -> None: ...
     @property
     def time(self) -> float: ...
-    @time.setter
-    def time(self, value: float) -> None: ...
     @property
     def signal(self) -> float: ...
-    @signal.setter
-    def signal(self, value: float) -> None: ...
     @property
     def noise(self) -> float: ...
-    @noise.setter
-    def noise(self, value: float) -> None: ...
+    @property
+    def x(self) -> np.ndarray: ...
+    @property
+    def labels(self) -> np.ndarray | None: ...
+    @property
+    def x_0(self) -> np.ndarray: ...
+    @x_0.setter
+    def x_0(self, value: Any) -> None: ...
+    @property
+    def eps(self) -> np.ndarray: ...
+    @eps.setter
+    def eps(self, value: Any) -> None: ...
 
 class SamplerRequestMembers(TypedDict, total=False):
     random: Random | RandomText | int
@@ -1615,10 +1598,11 @@ __all__ = ["NamedEnum", "Error", "Status", "LogLevel", "ScheduleKind", "Series",
            "Prediction", "TimeEmbedding", "Padding", "Weights", "Split", "RateSchedule",
            "Recompute", "TimestepSampling", "Loss", "LossWeight", "Optimizer", "Solver", "Spacing",
            "Variance", "Grid", "Random", "Resample", "Activation", "TimeFeatures", "Condition",
-           "Part", "Precision", "ContextOptions", "ProfileRow", "ScheduleOptions", "UnetOptions",
-           "TensorInfo", "DiffusersOptions", "DatasetInfo", "TrainerOptions", "TrainStats",
-           "SamplerOptions", "SamplerProgress", "NoiseRequest", "DenoiserInput", "Denoiser",
-           "GuidanceStep", "SamplerRequest", "EvaluationOptions", "Evaluation", "ImageGridOptions",
-           "ImageAnimation", "InvalidArgument", "OutOfMemory", "LimitExceeded", "InputOutput",
-           "BadFormat", "UnsupportedVersion", "Checksum", "ShapeMismatch", "NotFound", "WrongState",
-           "Unsupported", "Cancelled", "NotFinite", "ThreadFailed", "CallbackFailed", "Internal"]
+           "Part", "Initialization", "Precision", "ContextOptions", "ProfileRow", "ScheduleOptions",
+           "UnetOptions", "TensorInfo", "DiffusersOptions", "DatasetInfo", "TrainerOptions",
+           "TrainStats", "SamplerOptions", "SamplerProgress", "NoiseRequest", "DenoiserInput",
+           "Denoiser", "GuidanceStep", "SamplerRequest", "EvaluationOptions", "Evaluation",
+           "ImageGridOptions", "ImageAnimation", "InvalidArgument", "OutOfMemory", "LimitExceeded",
+           "InputOutput", "BadFormat", "UnsupportedVersion", "Checksum", "ShapeMismatch",
+           "NotFound", "WrongState", "Unsupported", "Cancelled", "NotFinite", "ThreadFailed",
+           "CallbackFailed", "Internal"]

@@ -50,7 +50,7 @@ ARRAYS: dict[str, dict[str, tuple[str, Any]]] = {
 
 # Functions that options hold as Python callables.
 FUNCTIONS: dict[str, tuple[str, ...]] = {
-    "dm_sampler_request": ("noise", "progress"), "dm_denoiser": ("evaluate",),
+    "dm_sampler_request": ("noise", "progress", "guide"), "dm_denoiser": ("evaluate",),
     "dm_context_options": ("log", "parallel_for"),
 }
 
@@ -324,7 +324,7 @@ def _number(name: str, member: Member, settable: bool) -> property:
         else:
             value = convert(type(self).__name__, member, value)
         self._memory.set(name, value)
-        self._given.add(name)
+        getattr(self, "_given", set()).add(name)
 
     return property(read, write if settable else None, None, describe(member))
 
@@ -339,7 +339,7 @@ def _object(name: str, member: Member, settable: bool, dtype: Any) -> property:
         where = f"{type(self).__name__}.{name}"
         if value is None:
             self._objects.pop(name, None)
-            if dtype is not None:
+            if name in ARRAYS.get(self._struct, {}):
                 self._memory.set(ARRAYS[self._struct][name][0], 0)
         elif dtype is not None:
             small = dtype not in (np.float32,)
@@ -348,7 +348,7 @@ def _object(name: str, member: Member, settable: bool, dtype: Any) -> property:
             self._objects[name] = value
         else:
             raise TypeError(f"{where} is {value!r}; it must be a function")
-        self._given.add(name)
+        getattr(self, "_given", set()).add(name)
 
     return property(read, write if settable else None, None, member.help)
 
@@ -373,7 +373,11 @@ class Lazy:
 
 # Arrays of the records that callbacks get.
 RECORD_ARRAYS = {"dm_sampler_progress": ("x_t", "x_0"),
-                 "dm_denoiser_input": ("x", "labels", "condition_image", "condition_vector")}
+                 "dm_denoiser_input": ("x", "labels", "condition_image", "condition_vector"),
+                 "dm_guidance_step": ("x", "labels", "x_0", "eps")}
+# Members of these records that a callback may set, with the type of arrays.
+WRITABLE: dict[str, dict[str, Any]] = {
+    "dm_guidance_step": {"rederive": None, "x_0": np.float64, "eps": np.float64}}
 
 
 def make_class(struct: str, settable: bool) -> Any:
@@ -382,6 +386,7 @@ def make_class(struct: str, settable: bool) -> Any:
     space: dict[str, Any] = {"__slots__": (), "_struct": struct}
     arrays = ARRAYS.get(struct, {}) if settable else {}
     counts = {count for count, _ in arrays.values()}
+    writable = WRITABLE.get(struct, {})
     for name, member in MEMBERS[struct].items():
         if name == "struct_size" or name.startswith("padding") or name in counts:
             continue
@@ -389,11 +394,12 @@ def make_class(struct: str, settable: bool) -> Any:
             if name in arrays:
                 space[name] = _object(name, member, settable, arrays[name][1])
             elif name in FUNCTIONS.get(struct, ()) or name in RECORD_ARRAYS.get(struct, ()):
-                space[name] = _object(name, member, settable, None)
+                space[name] = _object(name, member, settable or name in writable,
+                                      writable.get(name))
             else:
                 continue
         else:
-            space[name] = _number(name, member, settable)
+            space[name] = _number(name, member, settable or name in writable)
         members[name] = member
     space["_members"] = members
     lines = "\n".join(f"    {name}: {describe(member)}" for name, member in members.items())

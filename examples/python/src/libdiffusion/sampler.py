@@ -108,6 +108,8 @@ class Sampler(Object):
         progress(state) is called after each step and stops the run by returning true (Cancelled);
         what it raises comes out of here; True shows a bar of tqdm, or a line without tqdm. Its
         arrays x_t and x_0 are copied when they are read, and can first be read only while it runs.
+        guide(step) may change step.x_0 and step.eps at each model evaluation, and set
+        step.rederive: 1: eps is derived anew from x and x_0; 2: x_0 from x and eps.
         Ctrl-C stops the run between steps.
         """
         return self._sample("dm_sampler_run", request, out, dict(members))
@@ -163,6 +165,10 @@ class Sampler(Object):
         if given.noise is not None:
             key = stack.enter_context(_callbacks.registered(self._core, given.noise))
             memory.set_function("noise", _callbacks.on_noise, "noise_user", key)
+        if given.guide is not None:
+            key = stack.enter_context(_callbacks.registered(
+                self._core, _callbacks.on_guide(given.guide, self.shape)))
+            memory.set_function("guide", _callbacks.on_sample, "guide_user", key)
         return memory
 
     def start(self, request: Optional[SamplerRequest] = None,

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Union
 import numpy as np
 
 from . import _arrays
-from ._generated import ScheduleOptions, Series
+from ._generated import SamplerOptions, ScheduleOptions, Series
 from ._struct import Memory, options_of
 from .context import Context, Object
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ._generated import ScheduleOptionsMembers
+    from ._generated import SamplerOptionsMembers, ScheduleOptionsMembers
 
 
 class Level(NamedTuple):
@@ -64,6 +64,21 @@ class Schedule(Object):
         made, array = cls.__new__(cls), _arrays.as_bytes("data", data)
         made._make(context, "load_memory", array.ctypes.data, array.size)
         return made
+
+    @classmethod
+    def load_diffusers(cls, context: Context, path: Union[str, os.PathLike[str]],
+                       sampler: Optional[SamplerOptions] = None,
+                       **members: Unpack[SamplerOptionsMembers]) -> tuple[Schedule, SamplerOptions]:
+        """The schedule of a scheduler of diffusers, and what it says about sampling. `path` is a
+        scheduler_config.json, or the folder of a scheduler or pipeline with one. Of `sampler`, or
+        its members, those stay that are arguments of a call there: steps, batch_size, eta, churn
+        and guidance. Raises Unsupported for what cannot be expressed."""
+        made = cls.__new__(cls)
+        memory = options_of(SamplerOptions, sampler, dict(members))._filled()
+        made._make(context, "load_diffusers", os.fsencode(path), memory.bytes)
+        memory.kept.clear()
+        options: SamplerOptions = SamplerOptions._from(memory)
+        return made, options
 
     @property
     def options(self) -> ScheduleOptions:

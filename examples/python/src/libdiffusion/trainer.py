@@ -146,7 +146,7 @@ class Trainer(Object):
 
     def to_bytes(self) -> bytes:
         """The bytes that `save` writes."""
-        return _saved(self, "dm_trainer_save_memory", self)
+        return _saved(self, "dm_trainer_save_memory", (self,))
 
     def cancel(self) -> None:
         """Stops the run in progress after its current step with Cancelled; if none is, the next

@@ -12,7 +12,8 @@ import numpy as np
 from . import _arrays, _callbacks
 from ._core import Handle
 from ._errors import check
-from ._generated import (Evaluation, EvaluationOptions, Preset, TensorInfo, UnetOptions, Weights)
+from ._generated import (DiffusersOptions, Evaluation, EvaluationOptions, Initialization,
+                         Precision, Preset, SamplerOptions, TensorInfo, UnetOptions, Weights)
 from ._library import decode, dll
 from ._struct import Memory, options_of
 from .context import Context, Object, core_of
@@ -21,7 +22,8 @@ from .schedule import Schedule
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ._generated import EvaluationOptionsMembers, UnetOptionsMembers
+    from ._generated import (DiffusersOptionsMembers, EvaluationOptionsMembers,
+                             UnetOptionsMembers)
     from .dataset import Dataset
 
 Path = Union[str, "os.PathLike[str]"]
@@ -58,8 +60,8 @@ class Unet(Object):
     def load(cls, context: Context, path: Path, weights: Union[Weights, str] = "default") -> Unet:
         """From a safetensors file of Unet.save or Trainer.save. `weights` says which: "default" is
         the first EMA where the file has one, else the trained weights; "trained", "ema", "ema_1"
-        and so on. Raises NotFound, InputOutput, BadFormat, UnsupportedVersion, Checksum, NotFinite,
-        ShapeMismatch or Unsupported."""
+        and so on. `path` may also be what load_diffusers reads. Raises NotFound, InputOutput,
+        BadFormat, UnsupportedVersion, Checksum, NotFinite, ShapeMismatch or Unsupported."""
         made = cls.__new__(cls)
         made._make(context, "load", os.fsencode(path), int(Weights(weights)))
         return made
@@ -72,6 +74,18 @@ class Unet(Object):
         made._make(context, "load_memory", array.ctypes.data, array.size, int(Weights(weights)))
         return made
 
+    @classmethod
+    def load_diffusers(cls, context: Context, path: Path,
+                       options: Optional[DiffusersOptions] = None,
+                       **members: Unpack[DiffusersOptionsMembers]) -> Unet:
+        """A network of diffusers' UNet2DModel. `path` is the folder of a pipeline or of a model, or
+        a safetensors file with config.json beside it. Takes a DiffusersOptions or its members.
+        Raises what `load` does."""
+        made, memory = cls.__new__(cls), options_of(DiffusersOptions, options,
+                                                    dict(members))._filled()
+        made._make(context, "load_diffusers", os.fsencode(path), memory.bytes)
+        return made
+
     def share(self, context: Context) -> Unet:
         """A second handle, in another context or this one, on the same weights, so that several
         threads sample from one copy. Weights cannot be changed while shares exist."""
@@ -79,13 +93,39 @@ class Unet(Object):
         made._make(context, "share", self, parents=(self,))
         return made
 
-    def save(self, path: Path, schedule: Optional[Schedule] = None) -> None:
-        """Writes one safetensors file with weights, options and, if given, the schedule."""
-        self._core.call("dm_unet_save", self, schedule, os.fsencode(path))
+    def initialize(self, kind: Union[Initialization, str] = "ddpm", *, seed: int = 0) -> None:
+        """Replaces all weights by new ones. WrongState while the network has a trainer or
+        shares."""
+        self._core.call("dm_unet_initialize", self, int(Initialization(kind)), _seed(seed))
 
-    def to_bytes(self, schedule: Optional[Schedule] = None) -> bytes:
+    def set_tiling(self, horizontal: bool, vertical: bool) -> None:
+        """Makes convolutions read pixels of the opposite border beyond the left and right border,
+        or the upper and lower one, so that images continue when they are laid side by side."""
+        self._core.call("dm_unet_set_tiling", self, bool(horizontal), bool(vertical))
+
+    def save(self, path: Path, schedule: Optional[Schedule] = None, *,
+             precision: Union[Precision, str] = "f32") -> None:
+        """Writes one safetensors file with options, weights rounded to `precision` and, if given,
+        the schedule."""
+        self._core.call("dm_unet_save_as", self, schedule, os.fsencode(path),
+                        int(Precision(precision)))
+
+    def to_bytes(self, schedule: Optional[Schedule] = None, *,
+                 precision: Union[Precision, str] = "f32") -> bytes:
         """The bytes that `save` writes."""
-        return _saved(self, "dm_unet_save_memory", self, schedule)
+        return _saved(self, "dm_unet_save_memory_as", (self, schedule),
+                      int(Precision(precision)))
+
+    def save_diffusers(self, folder: Path, schedule: Schedule,
+                       sampler: Optional[SamplerOptions] = None, *,
+                       precision: Union[Precision, str] = "f32") -> None:
+        """Writes the folder of a pipeline of diffusers, whose scheduler `sampler` describes;
+        without it, that of the solver "ddpm". Raises Unsupported, with the option's name, for what
+        diffusers cannot express."""
+        memory = options_of(SamplerOptions, sampler, {})._filled() if sampler is not None else None
+        self._core.call("dm_unet_save_diffusers", self, schedule,
+                        memory.bytes if memory is not None else None, os.fsencode(folder),
+                        int(Precision(precision)))
 
     @property
     def options(self) -> UnetOptions:
@@ -167,10 +207,19 @@ class Unet(Object):
 
         x: [count, height, width, in_channels], twice the channels with self_conditioning. times:
         [count] or one number, the network's time input (Schedule.series("time")). labels: [count]
-        integers, -1 for no class. condition_image: [count, height, width, condition_channels],
-        condition_vector: [count, condition_size]; None: zeros. Returns [count, height, width, out_channels], twice the channels
-        with learned_variance, in `out` if given.
+        integers, -1 for no class. condition_image: [count, height, width, condition_channels].
+        condition_vector: [count, condition_size]. A condition that is None is zeros. Returns
+        [count, height, width, out_channels], twice the channels with learned_variance, in `out` if
+        given.
         """
+        memory, shape = self._input(x, times, labels, condition_image, condition_vector)
+        out = _arrays.as_output("out", out, np.float32, shape)
+        self._core.call("dm_unet_forward", self, memory.bytes, out.ctypes.data, out.size)
+        return out
+
+    def _input(self, x: Any, times: Any, labels: Any, condition_image: Any,
+               condition_vector: Any) -> tuple[Memory, tuple[int, ...]]:
+        """The struct of a forward pass, and the shape of its output."""
         options = self.options
         x = _arrays.as_input("x", x, np.float32)
         count = x.shape[0] if x.ndim else 0
@@ -184,9 +233,22 @@ class Unet(Object):
         if labels is not None:
             memory.set_array("labels", _arrays.as_input("labels", labels, np.int32, copy=True))
         set_conditions(memory, condition_image, condition_vector)
-        out = _arrays.as_output("out", out, np.float32,
-                                (count, options.height, options.width, channels))
-        self._core.call("dm_unet_forward", self, memory.bytes, out.ctypes.data, out.size)
+        return memory, (count, options.height, options.width, channels)
+
+    def input_gradient(self, x: Any, times: Any, output_gradient: Any, labels: Any = None, *,
+                       condition_image: Any = None, condition_vector: Any = None,
+                       out: Optional[np.ndarray] = None,
+                       output: Optional[np.ndarray] = None) -> np.ndarray:
+        """The gradient of the sum of output_gradient * forward(x, times, labels) with respect to x,
+        of x's shape, in `out` if given. `output`, if given, receives what `forward` returns."""
+        memory, shape = self._input(x, times, labels, condition_image, condition_vector)
+        weight = _arrays.as_input("output_gradient", output_gradient, np.float32, shape)
+        if output is not None:
+            output = _arrays.as_output("output", output, np.float32, shape)
+        out = _arrays.as_output("out", out, np.float32, memory.kept["x"].shape)
+        self._core.call("dm_unet_input_gradient", self, memory.bytes, weight.ctypes.data,
+                        weight.size, None if output is None else output.ctypes.data,
+                        out.ctypes.data, out.size)
         return out
 
     def evaluate(self, schedule: Schedule, dataset: Dataset,
@@ -231,10 +293,11 @@ def _seed(seed: int) -> int:
     return int(seed)
 
 
-def _saved(handle: Any, function: str, *arguments: Any) -> bytes:
-    """The bytes of a save function, which is called for their number first."""
+def _saved(handle: Any, function: str, first: tuple[Any, ...], *last: Any) -> bytes:
+    """The bytes of a save function, which is called for their number first. Its arguments are
+    `first`, the buffer, and `last`."""
     size = ctypes.c_size_t()
-    handle._core.call(function, *arguments, None, 0, ctypes.byref(size))
+    handle._core.call(function, *first, None, 0, ctypes.byref(size), *last)
     buffer = np.empty(size.value, np.uint8)
-    handle._core.call(function, *arguments, buffer.ctypes.data, buffer.size, ctypes.byref(size))
+    handle._core.call(function, *first, buffer.ctypes.data, buffer.size, ctypes.byref(size), *last)
     return buffer[:size.value].tobytes()
