@@ -44,6 +44,7 @@ STRUCTS = {
     "dm_image_grid_options": (True, "A grid of images with a white gap around each."),
     "dm_image_animation": (True, "An animated PNG."),
 }
+# What enumerations describe; one that is missing gets a general line.
 ENUMS = {
     "dm_status": "The status of a call: success, or why it failed.",
     "dm_member_type": "The type of a struct's member.",
@@ -54,6 +55,12 @@ ENUMS = {
     "dm_precision": "How a file holds weights.",
     "dm_prediction": "What a network's output represents.",
     "dm_time_embedding": "Where the time embedding enters a residual block.",
+    "dm_resample": "How a level of a network halves or doubles the size.",
+    "dm_activation": "The activation function of residual blocks.",
+    "dm_time_features": "What the embedding of the time begins with.",
+    "dm_condition": "How a condition vector enters the embedding of the time.",
+    "dm_part": "A part of a block that is built by recipe.",
+    "dm_initialization": "How the weights of a network begin.",
     "dm_padding": "How a 3x3 convolution of stride 2 pads its input.",
     "dm_weights": "Which of a file's weights to load.",
     "dm_split": "Which part of a dataset to read.",
@@ -141,7 +148,8 @@ class Member:
             words = [{"0": "false", "1": "true"}[v] for v in default.split(",")]
             default = ", ".join(words)
         elif default and self.enumeration:
-            default = f"`{default.upper()}`"
+            words = default.upper().split(",")
+            default = f"`{words[0]}`" if len(set(words)) == 1 else f"`{default.upper()}`"
         elif default:
             default = default.replace(",", ", ")
         tail = f" Default: {default}." if default else ""
@@ -156,7 +164,8 @@ class Member:
             test = " != 0" if self.count == 1 else ".map(|v| v != 0)"
             return f"raw.{self.name}{test}"
         if self.enumeration:
-            return f"{camel(self.enumeration)}(raw.{self.name})"
+            made = camel(self.enumeration)
+            return f"{made}(raw.{self.name})" if self.count == 1 else f"raw.{self.name}.map({made})"
         return f"raw.{self.name}"
 
     def write(self):
@@ -170,7 +179,7 @@ class Member:
         if self.flag:
             value = f"i32::from({value})" if self.count == 1 else f"{value}.map(i32::from)"
         elif self.enumeration:
-            value += ".0"
+            value += ".0" if self.count == 1 else ".map(|v| v.0)"
         return [f"raw.{self.name} = {value};"]
 
 
@@ -231,7 +240,8 @@ def enum_text(library, name):
         library.dm_enum_item(name.encode(), index, ctypes.byref(value))
         word = library.dm_enum_name(name.encode(), value).decode()
         items.append((word, value.value, library.dm_enum_help(name.encode(), value).decode()))
-    out = ["enumeration! {"] + comment(ENUMS[name], 4) + [f'    {camel(name)}, "{name}", {{']
+    about = ENUMS.get(name, f"The enumeration `{name}` of diffusion.h.")
+    out = ["enumeration! {"] + comment(about, 4) + [f'    {camel(name)}, "{name}", {{']
     for word, value, text in items:
         out += comment(sentence(text), 8) + [f"        {word.upper()} = {value},"]
     return out + ["    }", "}"]

@@ -297,6 +297,56 @@ pub type dm_padding = i32;
 pub const DM_PAD_BOTTOM_RIGHT: dm_padding = 0;
 /// `dm_padding` of diffusion.h.
 pub const DM_PAD_ALL: dm_padding = 1;
+/// The enumeration `dm_resample` of diffusion.h.
+pub type dm_resample = i32;
+/// `dm_resample` of diffusion.h.
+pub const DM_RESAMPLE_CONV: dm_resample = 0;
+/// `dm_resample` of diffusion.h.
+pub const DM_RESAMPLE_RESNET: dm_resample = 1;
+/// `dm_resample` of diffusion.h.
+pub const DM_RESAMPLE_NONE: dm_resample = 2;
+/// `dm_resample` of diffusion.h.
+pub const DM_RESAMPLE_SKIP: dm_resample = 3;
+/// The enumeration `dm_activation` of diffusion.h.
+pub type dm_activation = i32;
+/// `dm_activation` of diffusion.h.
+pub const DM_ACTIVATION_SILU: dm_activation = 1;
+/// `dm_activation` of diffusion.h.
+pub const DM_ACTIVATION_MISH: dm_activation = 2;
+/// `dm_activation` of diffusion.h.
+pub const DM_ACTIVATION_GELU: dm_activation = 3;
+/// `dm_activation` of diffusion.h.
+pub const DM_ACTIVATION_RELU: dm_activation = 4;
+/// The enumeration `dm_time_features` of diffusion.h.
+pub type dm_time_features = i32;
+/// `dm_time_features` of diffusion.h.
+pub const DM_TIME_SINUSOIDAL: dm_time_features = 0;
+/// `dm_time_features` of diffusion.h.
+pub const DM_TIME_FOURIER: dm_time_features = 1;
+/// `dm_time_features` of diffusion.h.
+pub const DM_TIME_LEARNED: dm_time_features = 2;
+/// The enumeration `dm_condition` of diffusion.h.
+pub type dm_condition = i32;
+/// `dm_condition` of diffusion.h.
+pub const DM_CONDITION_LINEAR: dm_condition = 0;
+/// `dm_condition` of diffusion.h.
+pub const DM_CONDITION_IDENTITY: dm_condition = 1;
+/// `dm_condition` of diffusion.h.
+pub const DM_CONDITION_TIME: dm_condition = 2;
+/// The enumeration `dm_part` of diffusion.h.
+pub type dm_part = i32;
+/// `dm_part` of diffusion.h.
+pub const DM_PART_END: dm_part = 0;
+/// `dm_part` of diffusion.h.
+pub const DM_PART_RESNET: dm_part = 1;
+/// `dm_part` of diffusion.h.
+pub const DM_PART_CONVNEXT: dm_part = 2;
+/// `dm_part` of diffusion.h.
+pub const DM_PART_CLASS_ATTENTION: dm_part = 3;
+/// `dm_part` of diffusion.h.
+pub const DM_PART_ATTENTION: dm_part = 4;
+/// `dm_part` of diffusion.h.
+pub const DM_PART_CHANNEL_ATTENTION: dm_part = 5;
 /// `dm_unet_options` of diffusion.h.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -351,7 +401,45 @@ pub struct dm_unet_options {
     pub self_conditioning: i32,
     /// `padding`.
     pub padding: i32,
+    /// `down_resample`.
+    pub down_resample: [dm_resample; 8],
+    /// `up_resample`.
+    pub up_resample: [dm_resample; 8],
+    /// `up_attention`.
+    pub up_attention: [i32; 8],
+    /// `mid_block`.
+    pub mid_block: i32,
+    /// `mid_scale`.
+    pub mid_scale: f32,
+    /// `mid_norm_groups`.
+    pub mid_norm_groups: i32,
+    /// `activation`.
+    pub activation: dm_activation,
+    /// `time_features`.
+    pub time_features: dm_time_features,
+    /// `time_steps`.
+    pub time_steps: i32,
+    /// `center_input`.
+    pub center_input: i32,
+    /// `null_row`.
+    pub null_row: i32,
+    /// `condition_channels`.
+    pub condition_channels: i32,
+    /// `condition_size`.
+    pub condition_size: i32,
+    /// `condition_embedding`.
+    pub condition_embedding: dm_condition,
+    /// `recipe`.
+    pub recipe: [dm_part; 8],
+    /// `attention_window`.
+    pub attention_window: i32,
 }
+/// The enumeration `dm_initialization` of diffusion.h.
+pub type dm_initialization = i32;
+/// `dm_initialization` of diffusion.h.
+pub const DM_INITIALIZATION_DDPM: dm_initialization = 0;
+/// `dm_initialization` of diffusion.h.
+pub const DM_INITIALIZATION_TORCH: dm_initialization = 1;
 /// The enumeration `dm_weights` of diffusion.h.
 pub type dm_weights = i32;
 /// `dm_weights` of diffusion.h.
@@ -362,6 +450,14 @@ pub const DM_WEIGHTS_TRAINED: dm_weights = 1;
 pub const DM_WEIGHTS_EMA: dm_weights = 2;
 /// A constant of diffusion.h.
 pub const DM_EMA_MAX: usize = 4;
+/// The enumeration `dm_precision` of diffusion.h.
+pub type dm_precision = i32;
+/// `dm_precision` of diffusion.h.
+pub const DM_PRECISION_F32: dm_precision = 0;
+/// `dm_precision` of diffusion.h.
+pub const DM_PRECISION_F16: dm_precision = 1;
+/// `dm_precision` of diffusion.h.
+pub const DM_PRECISION_BF16: dm_precision = 2;
 /// `dm_tensor_info` of diffusion.h.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -403,6 +499,27 @@ pub struct dm_unet_input {
     pub labels: *const i32,
     /// `padding_pointer`.
     pub padding_pointer: *const c_void,
+    /// `condition_image_elements`.
+    pub condition_image_elements: u64,
+    /// `condition_vector_elements`.
+    pub condition_vector_elements: u64,
+    /// `condition_image`.
+    pub condition_image: *const f32,
+    /// `condition_vector`.
+    pub condition_vector: *const f32,
+}
+/// `dm_diffusers_options` of diffusion.h.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct dm_diffusers_options {
+    /// `struct_size`.
+    pub struct_size: u32,
+    /// `height`.
+    pub height: i32,
+    /// `width`.
+    pub width: i32,
+    /// `prediction`.
+    pub prediction: dm_prediction,
 }
 /// `dm_dataset` of diffusion.h, known only through pointers.
 #[repr(C)]
@@ -748,6 +865,10 @@ pub const DM_SPACING_LEADING: dm_spacing = 1;
 pub const DM_SPACING_TRAILING: dm_spacing = 2;
 /// `dm_spacing` of diffusion.h.
 pub const DM_SPACING_LINSPACE: dm_spacing = 3;
+/// `dm_spacing` of diffusion.h.
+pub const DM_SPACING_LINSPACE_INNER: dm_spacing = 4;
+/// `dm_spacing` of diffusion.h.
+pub const DM_SPACING_LEADING_INNER: dm_spacing = 5;
 /// The enumeration `dm_variance` of diffusion.h.
 pub type dm_variance = i32;
 /// `dm_variance` of diffusion.h.
@@ -948,6 +1069,42 @@ pub struct dm_denoiser {
     /// `user`.
     pub user: *mut c_void,
 }
+/// `dm_guidance_step` of diffusion.h.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct dm_guidance_step {
+    /// `struct_size`.
+    pub struct_size: u32,
+    /// `rederive`.
+    pub rederive: i32,
+    /// `first`.
+    pub first: u64,
+    /// `count`.
+    pub count: u64,
+    /// `elements`.
+    pub elements: u64,
+    /// `timestep`.
+    pub timestep: f64,
+    /// `time`.
+    pub time: f64,
+    /// `signal`.
+    pub signal: f64,
+    /// `noise`.
+    pub noise: f64,
+    /// `x`.
+    pub x: *const f32,
+    /// `labels`.
+    pub labels: *const i32,
+    /// `x_0`.
+    pub x_0: *mut f64,
+    /// `eps`.
+    pub eps: *mut f64,
+}
+/// `dm_guidance` of diffusion.h.
+pub type dm_guidance = Option<unsafe extern "C" fn(
+    user: *mut c_void,
+    step: *mut dm_guidance_step,
+) -> i32>;
 /// The enumeration `dm_random` of diffusion.h.
 pub type dm_random = i32;
 /// `dm_random` of diffusion.h.
@@ -1002,6 +1159,10 @@ pub struct dm_sampler_request {
     pub progress_user: *mut c_void,
     /// `padding`.
     pub padding: *mut c_void,
+    /// `guide`.
+    pub guide: dm_guidance,
+    /// `guide_user`.
+    pub guide_user: *mut c_void,
 }
 /// `dm_evaluation_options` of diffusion.h.
 #[repr(C)]
@@ -1278,6 +1439,8 @@ extern "C" {
     pub fn dm_tensor_info_init(info: *mut dm_tensor_info, size: usize) -> dm_status;
     /// `dm_unet_input_init` of diffusion.h.
     pub fn dm_unet_input_init(input: *mut dm_unet_input, size: usize) -> dm_status;
+    /// `dm_diffusers_options_init` of diffusion.h.
+    pub fn dm_diffusers_options_init(options: *mut dm_diffusers_options, size: usize) -> dm_status;
     /// `dm_unet_create` of diffusion.h.
     pub fn dm_unet_create(
         out: *mut *mut dm_unet,
@@ -1285,6 +1448,8 @@ extern "C" {
         options: *const dm_unet_options,
         seed: u64,
     ) -> dm_status;
+    /// `dm_unet_initialize` of diffusion.h.
+    pub fn dm_unet_initialize(unet: *mut dm_unet, kind: dm_initialization, seed: u64) -> dm_status;
     /// `dm_unet_load` of diffusion.h.
     pub fn dm_unet_load(
         out: *mut *mut dm_unet,
@@ -1299,6 +1464,13 @@ extern "C" {
         bytes: *const c_void,
         size: usize,
         weights: dm_weights,
+    ) -> dm_status;
+    /// `dm_unet_load_diffusers` of diffusion.h.
+    pub fn dm_unet_load_diffusers(
+        out: *mut *mut dm_unet,
+        context: *mut dm_context,
+        path: *const c_char,
+        options: *const dm_diffusers_options,
     ) -> dm_status;
     /// `dm_unet_share` of diffusion.h.
     pub fn dm_unet_share(
@@ -1319,6 +1491,22 @@ extern "C" {
         buffer: *mut c_void,
         capacity: usize,
         size: *mut usize,
+    ) -> dm_status;
+    /// `dm_unet_save_as` of diffusion.h.
+    pub fn dm_unet_save_as(
+        unet: *const dm_unet,
+        schedule: *const dm_schedule,
+        path: *const c_char,
+        precision: dm_precision,
+    ) -> dm_status;
+    /// `dm_unet_save_memory_as` of diffusion.h.
+    pub fn dm_unet_save_memory_as(
+        unet: *const dm_unet,
+        schedule: *const dm_schedule,
+        buffer: *mut c_void,
+        capacity: usize,
+        size: *mut usize,
+        precision: dm_precision,
     ) -> dm_status;
     /// `dm_unet_context` of diffusion.h.
     pub fn dm_unet_context(unet: *const dm_unet) -> *mut dm_context;
@@ -1361,6 +1549,18 @@ extern "C" {
         output: *mut f32,
         elements: usize,
     ) -> dm_status;
+    /// `dm_unet_input_gradient` of diffusion.h.
+    pub fn dm_unet_input_gradient(
+        unet: *mut dm_unet,
+        input: *const dm_unet_input,
+        output_gradient: *const f32,
+        output_elements: usize,
+        output: *mut f32,
+        input_gradient: *mut f32,
+        input_elements: usize,
+    ) -> dm_status;
+    /// `dm_unet_set_tiling` of diffusion.h.
+    pub fn dm_unet_set_tiling(unet: *mut dm_unet, horizontal: i32, vertical: i32) -> dm_status;
     /// `dm_unet_destroy` of diffusion.h.
     pub fn dm_unet_destroy(unet: *mut dm_unet);
     /// `dm_dataset_info_init` of diffusion.h.
@@ -1491,6 +1691,21 @@ extern "C" {
     pub fn dm_trainer_destroy(trainer: *mut dm_trainer);
     /// `dm_sampler_options_init` of diffusion.h.
     pub fn dm_sampler_options_init(options: *mut dm_sampler_options, size: usize) -> dm_status;
+    /// `dm_schedule_load_diffusers` of diffusion.h.
+    pub fn dm_schedule_load_diffusers(
+        out: *mut *mut dm_schedule,
+        context: *mut dm_context,
+        path: *const c_char,
+        sampler: *mut dm_sampler_options,
+    ) -> dm_status;
+    /// `dm_unet_save_diffusers` of diffusion.h.
+    pub fn dm_unet_save_diffusers(
+        unet: *const dm_unet,
+        schedule: *const dm_schedule,
+        sampler: *const dm_sampler_options,
+        folder: *const c_char,
+        precision: dm_precision,
+    ) -> dm_status;
     /// `dm_sampler_progress_init` of diffusion.h.
     pub fn dm_sampler_progress_init(progress: *mut dm_sampler_progress, size: usize) -> dm_status;
     /// `dm_noise_request_init` of diffusion.h.
@@ -1499,6 +1714,8 @@ extern "C" {
     pub fn dm_denoiser_input_init(input: *mut dm_denoiser_input, size: usize) -> dm_status;
     /// `dm_denoiser_init` of diffusion.h.
     pub fn dm_denoiser_init(denoiser: *mut dm_denoiser, size: usize) -> dm_status;
+    /// `dm_guidance_step_init` of diffusion.h.
+    pub fn dm_guidance_step_init(step: *mut dm_guidance_step, size: usize) -> dm_status;
     /// `dm_sampler_request_init` of diffusion.h.
     pub fn dm_sampler_request_init(request: *mut dm_sampler_request, size: usize) -> dm_status;
     /// `dm_sampler_create` of diffusion.h.

@@ -318,6 +318,10 @@ enumeration! {
         TRAILING = 2,
         /// Equally spaced from T - 1 to 0.
         LINSPACE = 3,
+        /// Linspace of steps + 1, without the last.
+        LINSPACE_INNER = 4,
+        /// Leading of steps + 1, without the last.
+        LEADING_INNER = 5,
     }
 }
 enumeration! {
@@ -353,5 +357,90 @@ enumeration! {
         PHILOX = 0,
         /// PyTorch's CPU generator.
         TORCH = 1,
+    }
+}
+enumeration! {
+    /// How a level of a network halves or doubles the size.
+    Resample, "dm_resample", {
+        /// A convolution.
+        CONV = 0,
+        /// A residual block.
+        RESNET = 1,
+        /// Mean or nearest neighbour alone.
+        NONE = 2,
+        /// A level of NCSN++ (Song et al. 2021).
+        SKIP = 3,
+    }
+}
+enumeration! {
+    /// The activation function of residual blocks.
+    Activation, "dm_activation", {
+        /// X sigmoid(x).
+        SILU = 1,
+        /// X tanh(ln(1 + exp(x))).
+        MISH = 2,
+        /// X times the normal distribution function of x.
+        GELU = 3,
+        /// Max(x, 0).
+        RELU = 4,
+    }
+}
+enumeration! {
+    /// What the embedding of the time begins with.
+    TimeFeatures, "dm_time_features", {
+        /// Sines and cosines of the time.
+        SINUSOIDAL = 0,
+        /// Random Fourier features of its logarithm (Song et al. 2021).
+        FOURIER = 1,
+        /// A row of a table.
+        LEARNED = 2,
+    }
+}
+enumeration! {
+    /// How a condition vector enters the embedding of the time.
+    Condition, "dm_condition", {
+        /// Through a linear layer.
+        LINEAR = 0,
+        /// As it is.
+        IDENTITY = 1,
+        /// One number, embedded like the time.
+        TIME = 2,
+    }
+}
+enumeration! {
+    /// A part of a block that is built by recipe.
+    Part, "dm_part", {
+        /// No further part.
+        END = 0,
+        /// Wide residual block with weight standardisation.
+        RESNET = 1,
+        /// Depthwise 7x7 and two 1x1 convolutions (Liu et al. 2022).
+        CONVNEXT = 2,
+        /// Channels mixed by an attention of the class.
+        CLASS_ATTENTION = 3,
+        /// Self-attention in windows.
+        ATTENTION = 4,
+        /// Gates of channels (Wang et al. 2020).
+        CHANNEL_ATTENTION = 5,
+    }
+}
+enumeration! {
+    /// How the weights of a network begin.
+    Initialization, "dm_initialization", {
+        /// Variance scaling (Ho et al. 2020).
+        DDPM = 0,
+        /// PyTorch's default, from its generator.
+        TORCH = 1,
+    }
+}
+enumeration! {
+    /// How a file holds weights.
+    Precision, "dm_precision", {
+        /// Float32.
+        F32 = 0,
+        /// Float16, to 65504.
+        F16 = 1,
+        /// Bfloat16.
+        BF16 = 2,
     }
 }

@@ -40,6 +40,7 @@ mod claim;
 mod context;
 mod dataset;
 mod denoiser;
+mod diffusers;
 mod enumeration;
 mod error;
 mod handle;
@@ -63,11 +64,11 @@ pub use handle::CancelHandle;
 pub use hooks::ContextHooks;
 pub use plain::{struct_members, struct_names, MemberInfo, Options};
 pub use sampler::{noise_interpolate, Sampler, SamplerLevel};
-pub use sampler_hooks::{SamplerHooks, SamplerProgress};
+pub use sampler_hooks::{GuidanceStep, Rederive, SamplerHooks, SamplerProgress};
 pub use schedule::{Level, Schedule};
 pub use structs::*;
 pub use trainer::{TrainBatch, Trainer};
-pub use unet::{TensorInfo, Unet};
+pub use unet::{Conditions, TensorInfo, Unet};
 
 /// The largest number of levels of a network.
 pub const LEVELS_MAX: usize = sys::DM_LEVELS_MAX;

@@ -7,7 +7,7 @@ use crate::denoiser::{evaluate, DenoiserInput, Evaluate};
 use crate::error::CallbackResult;
 use crate::handle::{CancelHandle, Handle};
 use crate::plain::{new_raw, to_raw, Plain};
-use crate::sampler_hooks::{noise, progress, Noise, Progress, SamplerHooks};
+use crate::sampler_hooks::{guide, noise, progress, Guide, Noise, Progress, SamplerHooks};
 use crate::schedule::Schedule;
 use crate::unet::{images, Unet};
 use crate::{sys, Denoiser, Error, Result, SamplerOptions, SamplerRequest, Status};
@@ -45,6 +45,7 @@ struct Held {
     _request: SamplerRequest,
     _progress: Option<HookBox<Progress<'static>>>,
     _noise: Option<HookBox<Noise<'static>>>,
+    _guide: Option<HookBox<Guide<'static>>>,
 }
 
 impl Sampler {
@@ -154,7 +155,7 @@ impl Sampler {
         self.run_with(request, SamplerHooks::new())
     }
 
-    /// As [`run`](Sampler::run), with closures for progress and noise.
+    /// As [`run`](Sampler::run), with closures for progress, noise and guidance.
     pub fn run_with(
         &mut self,
         request: &SamplerRequest,
@@ -215,6 +216,7 @@ impl Sampler {
         let context = &self.handle.context;
         let mut progress_hook = hooks.progress.map(|closure| Hook::new(context, closure));
         let mut noise_hook = hooks.noise.map(|closure| Hook::new(context, closure));
+        let mut guide_hook = hooks.guide.map(|closure| Hook::new(context, closure));
         if let Some(hook) = &mut progress_hook {
             raw.progress = Some(progress);
             raw.progress_user = hook.user();
@@ -222,6 +224,10 @@ impl Sampler {
         if let Some(hook) = &mut noise_hook {
             raw.noise = Some(noise);
             raw.noise_user = hook.user();
+        }
+        if let Some(hook) = &mut guide_hook {
+            raw.guide = Some(guide);
+            raw.guide_user = hook.user();
         }
         self.handle.call(|sampler| function(sampler, &raw))
     }
@@ -232,6 +238,7 @@ impl Sampler {
         let context = &self.handle.context;
         let progress_hook = hooks.progress.map(|closure| HookBox::new(context, closure));
         let noise_hook = hooks.noise.map(|closure| HookBox::new(context, closure));
+        let guide_hook = hooks.guide.map(|closure| HookBox::new(context, closure));
         if let Some(hook) = &progress_hook {
             raw.progress = Some(progress);
             raw.progress_user = hook.user();
@@ -240,13 +247,22 @@ impl Sampler {
             raw.noise = Some(noise);
             raw.noise_user = hook.user();
         }
+        if let Some(hook) = &guide_hook {
+            raw.guide = Some(guide);
+            raw.guide_user = hook.user();
+        }
         let sampler = self.handle.raw;
         // SAFETY: `held` keeps the request's arrays and the hooks in their places until the run has
         // ended, since a sampler that holds a run refuses to start one.
         let ended = context.try_call(|_| unsafe { sys::dm_sampler_start(sampler, &raw) });
         if ended.is_ok() {
             self.held = request.count;
-            let held = Held { _request: request, _progress: progress_hook, _noise: noise_hook };
+            let held = Held {
+                _request: request,
+                _progress: progress_hook,
+                _noise: noise_hook,
+                _guide: guide_hook,
+            };
             self.handle.keep_from(PARENTS, vec![Box::new(held)]);
         }
         ended.finish()

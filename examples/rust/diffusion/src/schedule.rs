@@ -58,7 +58,7 @@ impl Schedule {
         })
     }
 
-    fn create(
+    pub(crate) fn create(
         context: &Context,
         create: impl FnOnce(*mut *mut sys::dm_schedule, *mut sys::dm_context) -> i32,
     ) -> Result<Schedule> {

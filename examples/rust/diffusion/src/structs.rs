@@ -182,7 +182,8 @@ pub struct UnetOptions {
     pub mid_attention: bool,
     /// Channels of an attention head; 0: one head. Range: from 0, at most 8192. Default: 0.
     pub attention_head_size: i32,
-    /// Groups of group normalisation. Range: from 1, at most 8192. Default: 32.
+    /// Groups of group normalisation; 0: a quarter of the channels, at most 32. Range: from 0, at
+    /// most 8192. Default: 32.
     pub norm_groups: i32,
     /// Epsilon of group normalisation. Range: above 0, at most 1. Default: 1e-6.
     pub norm_eps: f32,
@@ -208,6 +209,41 @@ pub struct UnetOptions {
     pub learned_variance: bool,
     /// The input also has the previous estimate of x_0. Default: false.
     pub self_conditioning: bool,
+    /// How each level of the encoder halves the size. Default: `CONV`.
+    pub down_resample: [Resample; 8],
+    /// How each level of the decoder doubles the size. Default: `CONV`.
+    pub up_resample: [Resample; 8],
+    /// Attention of the decoder's levels; -1: as in the encoder. Range: from -1, at most 1.
+    /// Default: -1, -1, -1, -1, -1, -1, -1, -1.
+    pub up_attention: [i32; 8],
+    /// False: without the mid block. Default: true.
+    pub mid_block: bool,
+    /// What the mid block's sums are divided by. Range: above 0, at most 1000000. Default: 1.
+    pub mid_scale: f32,
+    /// Groups of the mid block's attention; 0: no norm; -1: norm_groups. Range: from -1, at most
+    /// 8192. Default: -1.
+    pub mid_norm_groups: i32,
+    /// Activation function of residual blocks. Default: `SILU`.
+    pub activation: Activation,
+    /// What the time embedding begins with. Default: `SINUSOIDAL`.
+    pub time_features: TimeFeatures,
+    /// Rows of a learned table of times. Range: from 1, at most 1000000. Default: 1000.
+    pub time_steps: i32,
+    /// Inputs are in \[0, 1\] and are mapped to \[-1, 1\]. Default: false.
+    pub center_input: bool,
+    /// The class table has a row for no class. Default: true.
+    pub null_row: bool,
+    /// Channels of a condition image. Range: from 0, at most 64. Default: 0.
+    pub condition_channels: i32,
+    /// Floats of a condition vector. Range: from 0, at most 65536. Default: 0.
+    pub condition_size: i32,
+    /// How a condition vector is embedded. Default: `LINEAR`.
+    pub condition_embedding: Condition,
+    /// Parts of each block in place of residual and attention blocks. Default: `END`.
+    pub recipe: [Part; 8],
+    /// Side in pixels of the windows of attention in a recipe. Range: from 1, at most 4096.
+    /// Default: 16.
+    pub attention_window: i32,
 }
 
 impl Plain for UnetOptions {
@@ -241,6 +277,22 @@ impl Plain for UnetOptions {
             sigma_data: raw.sigma_data,
             learned_variance: raw.learned_variance != 0,
             self_conditioning: raw.self_conditioning != 0,
+            down_resample: raw.down_resample.map(Resample),
+            up_resample: raw.up_resample.map(Resample),
+            up_attention: raw.up_attention,
+            mid_block: raw.mid_block != 0,
+            mid_scale: raw.mid_scale,
+            mid_norm_groups: raw.mid_norm_groups,
+            activation: Activation(raw.activation),
+            time_features: TimeFeatures(raw.time_features),
+            time_steps: raw.time_steps,
+            center_input: raw.center_input != 0,
+            null_row: raw.null_row != 0,
+            condition_channels: raw.condition_channels,
+            condition_size: raw.condition_size,
+            condition_embedding: Condition(raw.condition_embedding),
+            recipe: raw.recipe.map(Part),
+            attention_window: raw.attention_window,
         }
     }
 }
@@ -271,10 +323,67 @@ impl Input for UnetOptions {
         raw.sigma_data = self.sigma_data;
         raw.learned_variance = i32::from(self.learned_variance);
         raw.self_conditioning = i32::from(self.self_conditioning);
+        raw.down_resample = self.down_resample.map(|v| v.0);
+        raw.up_resample = self.up_resample.map(|v| v.0);
+        raw.up_attention = self.up_attention;
+        raw.mid_block = i32::from(self.mid_block);
+        raw.mid_scale = self.mid_scale;
+        raw.mid_norm_groups = self.mid_norm_groups;
+        raw.activation = self.activation.0;
+        raw.time_features = self.time_features.0;
+        raw.time_steps = self.time_steps;
+        raw.center_input = i32::from(self.center_input);
+        raw.null_row = i32::from(self.null_row);
+        raw.condition_channels = self.condition_channels;
+        raw.condition_size = self.condition_size;
+        raw.condition_embedding = self.condition_embedding.0;
+        raw.recipe = self.recipe.map(|v| v.0);
+        raw.attention_window = self.attention_window;
     }
 }
 
 impl Default for UnetOptions {
+    fn default() -> Self {
+        Self::from_raw(&new_raw::<Self>())
+    }
+}
+
+/// What a network of diffusers leaves open.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DiffusersOptions {
+    /// Height in pixels; 0: the file's sample_size. Range: from 0, at most 4096. Default: 0.
+    pub height: i32,
+    /// Width in pixels; 0: the file's sample_size. Range: from 0, at most 4096. Default: 0.
+    pub width: i32,
+    /// What the output represents; any: as the scheduler says. Default: `ANY`.
+    pub prediction: Prediction,
+}
+
+impl Plain for DiffusersOptions {
+    type Raw = sys::dm_diffusers_options;
+    unsafe fn init(raw: *mut Self::Raw, size: usize) -> i32 {
+        // SAFETY: raw is a struct of `size` bytes, which the call fills in.
+        unsafe { sys::dm_diffusers_options_init(raw, size) }
+    }
+    fn from_raw(raw: &Self::Raw) -> Self {
+        DiffusersOptions {
+            height: raw.height,
+            width: raw.width,
+            prediction: Prediction(raw.prediction),
+        }
+    }
+}
+
+impl Input for DiffusersOptions {
+    const NAME: &'static str = "dm_diffusers_options";
+    fn write_raw(&self, raw: &mut Self::Raw) {
+        raw.height = self.height;
+        raw.width = self.width;
+        raw.prediction = self.prediction.0;
+    }
+}
+
+impl Default for DiffusersOptions {
     fn default() -> Self {
         Self::from_raw(&new_raw::<Self>())
     }

@@ -8,7 +8,10 @@ use crate::error::CallbackResult;
 use crate::handle::Handle;
 use crate::plain::{c_path, c_string, new_raw, to_raw, Plain};
 use crate::schedule::Schedule;
-use crate::{sys, Error, Evaluation, EvaluationOptions, Preset, Result, UnetOptions, Weights};
+use crate::{
+    sys, Error, Evaluation, EvaluationOptions, Initialization, Precision, Preset, Result,
+    UnetOptions, Weights,
+};
 use std::fmt;
 use std::mem::{size_of, MaybeUninit};
 use std::os::raw::c_void;
@@ -33,6 +36,15 @@ pub struct TensorInfo {
     pub elements: usize,
 }
 
+/// The conditions of a forward pass; None is zeros.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Conditions<'a> {
+    /// `[count, height, width, condition_channels]`.
+    pub image: Option<&'a [f32]>,
+    /// `[count, condition_size]`.
+    pub vector: Option<&'a [f32]>,
+}
+
 impl UnetOptions {
     /// The defaults with the preset's changes.
     pub fn preset(preset: Preset) -> UnetOptions {
@@ -53,6 +65,7 @@ impl Unet {
     }
 
     /// From a safetensors file of [`Unet::save`] or [`Trainer::save`](crate::Trainer::save).
+    /// `path` may also be what [`load_diffusers`](Unet::load_diffusers) reads.
     pub fn load(context: &Context, path: impl AsRef<Path>, weights: Weights) -> Result<Unet> {
         let path = c_path(path.as_ref())?;
         // SAFETY: a string.
@@ -69,7 +82,7 @@ impl Unet {
         })
     }
 
-    fn create(
+    pub(crate) fn create(
         context: &Context,
         create: impl FnOnce(*mut *mut sys::dm_unet, *mut sys::dm_context) -> i32,
     ) -> Result<Unet> {
@@ -90,21 +103,57 @@ impl Unet {
         Ok(Unet { handle: Arc::new(handle) })
     }
 
+    /// Replaces all weights by new ones. Fails while the network has a trainer or shares.
+    pub fn initialize(&mut self, kind: Initialization, seed: u64) -> Result<()> {
+        // SAFETY: a live object.
+        self.handle.call(|u| unsafe { sys::dm_unet_initialize(u, kind.0, seed) })
+    }
+
+    /// Makes convolutions read pixels of the opposite border beyond the left and right border, or
+    /// the upper and lower one, so that images continue when they are laid side by side.
+    pub fn set_tiling(&mut self, horizontal: bool, vertical: bool) -> Result<()> {
+        // SAFETY: a live object.
+        self.handle
+            .call(|u| unsafe { sys::dm_unet_set_tiling(u, horizontal.into(), vertical.into()) })
+    }
+
     /// Writes a safetensors file: the parameters, with the options and the schedule, if given, as
     /// metadata. Refuses weights that are infinite or NaN. On failure an existing file stays.
     pub fn save(&self, schedule: Option<&Schedule>, path: impl AsRef<Path>) -> Result<()> {
-        let path = c_path(path.as_ref())?;
-        // SAFETY: live objects and a string.
-        self.handle.call(|u| unsafe { sys::dm_unet_save(u, raw_schedule(schedule), path.as_ptr()) })
+        self.save_as(schedule, path, Precision::F32)
     }
 
-    /// The bytes of that file.
+    /// As [`save`](Unet::save), with the weights rounded to a precision.
+    pub fn save_as(
+        &self,
+        schedule: Option<&Schedule>,
+        path: impl AsRef<Path>,
+        precision: Precision,
+    ) -> Result<()> {
+        let path = c_path(path.as_ref())?;
+        // SAFETY: live objects and a string.
+        self.handle.call(|u| unsafe {
+            sys::dm_unet_save_as(u, raw_schedule(schedule), path.as_ptr(), precision.0)
+        })
+    }
+
+    /// The bytes of [`save`](Unet::save)'s file.
     pub fn save_memory(&self, schedule: Option<&Schedule>) -> Result<Vec<u8>> {
+        self.save_memory_as(schedule, Precision::F32)
+    }
+
+    /// The bytes of [`save_as`](Unet::save_as)'s file.
+    pub fn save_memory_as(
+        &self,
+        schedule: Option<&Schedule>,
+        precision: Precision,
+    ) -> Result<Vec<u8>> {
         let schedule = raw_schedule(schedule);
         save_to_memory(|buffer, capacity, size| {
             // SAFETY: live objects and an array with its length.
-            self.handle
-                .call(|u| unsafe { sys::dm_unet_save_memory(u, schedule, buffer, capacity, size) })
+            self.handle.call(|u| unsafe {
+                sys::dm_unet_save_memory_as(u, schedule, buffer, capacity, size, precision.0)
+            })
         })
     }
 
@@ -190,30 +239,55 @@ impl Unet {
     /// each image, -1 for no class. The result is `[count, height, width, out_channels]`, twice the
     /// channels with a learned variance.
     pub fn forward(&self, x: &[f32], times: &[f64], labels: Option<&[i32]>) -> Result<Vec<f32>> {
+        self.forward_with(x, times, labels, &Conditions::default())
+    }
+
+    /// As [`forward`](Unet::forward), with conditions.
+    pub fn forward_with(
+        &self,
+        x: &[f32],
+        times: &[f64],
+        labels: Option<&[i32]>,
+        conditions: &Conditions<'_>,
+    ) -> Result<Vec<f32>> {
         let options = self.options()?;
         let channels = options.out_channels << i32::from(options.learned_variance);
         let image = [options.height, options.width, channels];
         let mut result = images(times.len() as u64, image)?;
-        let mut input = MaybeUninit::<sys::dm_unet_input>::zeroed();
-        // SAFETY: the call initialises the struct, in which zeros are valid.
-        let mut input = unsafe {
-            sys::dm_unet_input_init(input.as_mut_ptr(), size_of::<sys::dm_unet_input>());
-            input.assume_init()
-        };
-        input.count = times.len() as u64;
-        input.x_elements = x.len() as u64;
-        input.time_count = times.len() as u64;
-        input.x = x.as_ptr();
-        input.times = times.as_ptr();
-        if let Some(labels) = labels {
-            input.label_count = labels.len() as u64;
-            input.labels = labels.as_ptr();
-        }
+        let input = raw_input(x, times, labels, conditions);
         // SAFETY: the arrays of `input` have the lengths that it says.
         self.handle.call(|u| unsafe {
             sys::dm_unet_forward(u, &input, result.as_mut_ptr(), result.len())
         })?;
         Ok(result)
+    }
+
+    /// The gradient of the sum of output_gradient * output with respect to `x`, of its length, and
+    /// the output, which is what [`forward_with`](Unet::forward_with) gives. The weights are only
+    /// read.
+    pub fn input_gradient(
+        &self,
+        x: &[f32],
+        times: &[f64],
+        labels: Option<&[i32]>,
+        conditions: &Conditions<'_>,
+        output_gradient: &[f32],
+    ) -> Result<(Vec<f32>, Vec<f32>)> {
+        let input = raw_input(x, times, labels, conditions);
+        let (mut gradient, mut output) = (vec![0.0; x.len()], vec![0.0; output_gradient.len()]);
+        // SAFETY: the arrays have the lengths that are passed.
+        self.handle.call(|u| unsafe {
+            sys::dm_unet_input_gradient(
+                u,
+                &input,
+                output_gradient.as_ptr(),
+                output_gradient.len(),
+                output.as_mut_ptr(),
+                gradient.as_mut_ptr(),
+                gradient.len(),
+            )
+        })?;
+        Ok((gradient, output))
     }
 
     /// The variational bound on the likelihood of a dataset's images in bits per value, and the
@@ -268,6 +342,39 @@ where
         unsafe { Hook::<F>::run(user, |progress| progress(done, total)) }
     }
     Some(call::<F>)
+}
+
+/// The C struct, which points to the arrays.
+fn raw_input(
+    x: &[f32],
+    times: &[f64],
+    labels: Option<&[i32]>,
+    conditions: &Conditions<'_>,
+) -> sys::dm_unet_input {
+    let mut input = MaybeUninit::<sys::dm_unet_input>::zeroed();
+    // SAFETY: the call initialises the struct, in which zeros are valid.
+    let mut input = unsafe {
+        sys::dm_unet_input_init(input.as_mut_ptr(), size_of::<sys::dm_unet_input>());
+        input.assume_init()
+    };
+    input.count = times.len() as u64;
+    input.x_elements = x.len() as u64;
+    input.time_count = times.len() as u64;
+    input.x = x.as_ptr();
+    input.times = times.as_ptr();
+    if let Some(labels) = labels {
+        input.label_count = labels.len() as u64;
+        input.labels = labels.as_ptr();
+    }
+    if let Some(image) = conditions.image {
+        input.condition_image_elements = image.len() as u64;
+        input.condition_image = image.as_ptr();
+    }
+    if let Some(vector) = conditions.vector {
+        input.condition_vector_elements = vector.len() as u64;
+        input.condition_vector = vector.as_ptr();
+    }
+    input
 }
 
 fn raw_schedule(schedule: Option<&Schedule>) -> *const sys::dm_schedule {

@@ -49,6 +49,7 @@ fn errors_come_out_with_their_text() {
     let hooks = SamplerHooks::new().progress(|_| fail());
     check(sampler.run_with(&request, hooks).unwrap_err());
     check(sampler.run_with(&request, SamplerHooks::new().noise(|_, _| fail())).unwrap_err());
+    check(sampler.run_with(&request, SamplerHooks::new().guide(|_| fail())).unwrap_err());
     check(samples_with(fail).unwrap_err());
     check(reads_with(fail).unwrap_err());
     sampler.start(request, SamplerHooks::new().progress(move |_| fail())).unwrap();
@@ -69,6 +70,8 @@ fn panics_go_on_after_the_call() {
     let hooks = SamplerHooks::new().progress(|_| panic!("broken {}", 1));
     assert_eq!(panic_of(|| sampler.run_with(&SamplerRequest::default(), hooks)), "broken 1");
     let hooks = SamplerHooks::new().noise(|_, _| panic!("broken"));
+    assert_eq!(panic_of(|| sampler.run_with(&SamplerRequest::default(), hooks)), "broken");
+    let hooks = SamplerHooks::new().guide(|_| panic!("broken"));
     assert_eq!(panic_of(|| sampler.run_with(&SamplerRequest::default(), hooks)), "broken");
     assert_eq!(panic_of(|| samples_with(|| panic!("broken"))), "broken");
     assert_eq!(panic_of(|| reads_with(|| panic!("broken"))), "broken");

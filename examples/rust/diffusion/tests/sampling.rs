@@ -48,6 +48,35 @@ fn guided_runs_and_held_runs_give_the_same_bits() {
 }
 
 #[test]
+fn a_guidance_changes_the_predictions() {
+    let parts = parts();
+    let mut sampler = parts.sampler(&steps(3));
+    let plain = sampler.run(&request()).unwrap();
+    let mut calls = 0;
+    let guide = |step: &mut GuidanceStep<'_>| {
+        calls += 1;
+        assert_eq!((step.x.len(), step.eps.len()), (3 * IMAGE, 3 * IMAGE));
+        assert_eq!(step.labels, Some(&[0, 1, 2][..]));
+        step.x_0.fill(0.5);
+        step.rederive = Rederive::Eps;
+        Ok(())
+    };
+    let images = sampler.run_with(&request(), SamplerHooks::new().guide(guide)).unwrap();
+    assert!(images.iter().all(|&x| (x - 0.5).abs() < 1e-6));
+    assert_eq!(calls, sampler.evaluations());
+    let hooks = SamplerHooks::new().guide(|_| Ok(()));
+    assert!(sampler.run_with(&request(), hooks).unwrap() == plain);
+    let hooks = SamplerHooks::new().guide(|step: &mut GuidanceStep<'_>| {
+        step.x_0.fill(0.5);
+        step.rederive = Rederive::Eps;
+        Ok(())
+    });
+    sampler.start(request(), hooks).unwrap();
+    while sampler.step().unwrap() > 0 {}
+    assert!(sampler.finish().unwrap() == images);
+}
+
+#[test]
 fn noise_comes_from_a_closure() {
     let parts = parts();
     let mut sampler = parts.sampler(&steps(3));
