@@ -34,6 +34,10 @@ static int32_t on_noise(void *user, const dm_noise_request *request, float *nois
     return goNoise((uintptr_t)user, (dm_noise_request *)request, noise, size);
 }
 
+static int32_t on_guide(void *user, dm_guidance_step *step) {
+    return goGuide((uintptr_t)user, step);
+}
+
 static int32_t on_denoise(void *user, const dm_denoiser_input *input, float *output,
                           size_t elements) {
     return goDenoise((uintptr_t)user, (dm_denoiser_input *)input, output, elements);
@@ -68,16 +72,35 @@ dm_status bridge_dataset_from_callback(dm_dataset **out, dm_context *context,
     return dm_dataset_create_from_callback(out, context, callback);
 }
 
-dm_status bridge_unet_forward(dm_unet *unet, dm_unet_input *input, const float *x,
-                              const double *times, const int32_t *labels, float *output,
-                              size_t elements) {
+static void set_input(dm_unet_input *input, const float *x, const double *times,
+                      const int32_t *labels, const float *condition_image,
+                      const float *condition_vector) {
     input->x = x;
     input->times = times;
     input->labels = labels;
+    input->condition_image = condition_image;
+    input->condition_vector = condition_vector;
+}
+
+dm_status bridge_unet_forward(dm_unet *unet, dm_unet_input *input, const float *x,
+                              const double *times, const int32_t *labels,
+                              const float *condition_image, const float *condition_vector,
+                              float *output, size_t elements) {
+    set_input(input, x, times, labels, condition_image, condition_vector);
     dm_status status = dm_unet_forward(unet, input, output, elements);
-    input->x = NULL;
-    input->times = NULL;
-    input->labels = NULL;
+    set_input(input, NULL, NULL, NULL, NULL, NULL);
+    return status;
+}
+
+dm_status bridge_unet_input_gradient(dm_unet *unet, dm_unet_input *input, const float *x,
+                                     const double *times, const int32_t *labels,
+                                     const float *condition_image, const float *condition_vector,
+                                     const float *output_gradient, size_t output_elements,
+                                     float *output, float *input_gradient, size_t input_elements) {
+    set_input(input, x, times, labels, condition_image, condition_vector);
+    dm_status status = dm_unet_input_gradient(unet, input, output_gradient, output_elements, output,
+                                              input_gradient, input_elements);
+    set_input(input, NULL, NULL, NULL, NULL, NULL);
     return status;
 }
 
@@ -108,7 +131,7 @@ dm_status bridge_trainer_step_batch(dm_trainer *trainer, dm_train_batch *batch, 
 }
 
 void bridge_request_callbacks(dm_sampler_request *request, uintptr_t user, int32_t noise,
-                              int32_t progress) {
+                              int32_t progress, int32_t guide) {
     if (noise) {
         request->noise = on_noise;
         request->noise_user = (void *)user;
@@ -116,6 +139,10 @@ void bridge_request_callbacks(dm_sampler_request *request, uintptr_t user, int32
     if (progress) {
         request->progress = on_progress;
         request->progress_user = (void *)user;
+    }
+    if (guide) {
+        request->guide = on_guide;
+        request->guide_user = (void *)user;
     }
 }
 

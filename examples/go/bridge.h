@@ -20,8 +20,14 @@ dm_status bridge_dataset_from_memory(dm_dataset **out, dm_context *context,
 dm_status bridge_dataset_from_callback(dm_dataset **out, dm_context *context,
                                        dm_dataset_callback *callback, uintptr_t user);
 dm_status bridge_unet_forward(dm_unet *unet, dm_unet_input *input, const float *x,
-                              const double *times, const int32_t *labels, float *output,
-                              size_t elements);
+                              const double *times, const int32_t *labels,
+                              const float *condition_image, const float *condition_vector,
+                              float *output, size_t elements);
+dm_status bridge_unet_input_gradient(dm_unet *unet, dm_unet_input *input, const float *x,
+                                     const double *times, const int32_t *labels,
+                                     const float *condition_image, const float *condition_vector,
+                                     const float *output_gradient, size_t output_elements,
+                                     float *output, float *input_gradient, size_t input_elements);
 dm_status bridge_unet_evaluate(dm_unet *unet, const dm_schedule *schedule,
                                const dm_dataset *dataset, const dm_evaluation_options *options,
                                uintptr_t user, dm_evaluation *result);
@@ -30,9 +36,9 @@ dm_status bridge_trainer_step_batch(dm_trainer *trainer, dm_train_batch *batch, 
                                     const float *noise, const int32_t *labels,
                                     const int32_t *timesteps, dm_train_stats *stats);
 
-/* `noise` and `progress` are 1 where `user` has that callback. */
+/* `noise`, `progress` and `guide` are 1 where `user` has that callback. */
 void bridge_request_callbacks(dm_sampler_request *request, uintptr_t user, int32_t noise,
-                              int32_t progress);
+                              int32_t progress, int32_t guide);
 enum { BRIDGE_RUN, BRIDGE_INITIAL_NOISE, BRIDGE_INVERT };
 dm_status bridge_sampler_run(int32_t kind, dm_sampler *sampler, dm_sampler_request *request,
                              const uint64_t *seeds, const int32_t *labels,

@@ -33,7 +33,9 @@ type (
 		gate     *gate
 		noise    func(NoiseRequest, []float32) error
 		progress func(*SamplerProgress) error
-		buffer   []float32 // given to noise
+		guide    func(*GuidanceStep) error
+		buffer   []float32    // given to noise
+		step     GuidanceStep // its arrays are given to guide
 	}
 	model struct {
 		gate      *gate
@@ -121,6 +123,32 @@ func goNoise(user C.uintptr_t, request *C.dm_noise_request, noise *C.float,
 		s.buffer = resize(s.buffer, uint64(size))
 		err := s.noise(r, s.buffer)
 		copy(view[C.float, float32](noise, uint64(size)), s.buffer)
+		return err
+	})
+}
+
+//export goGuide
+func goGuide(user C.uintptr_t, step *C.dm_guidance_step) C.int32_t {
+	s := target[*samplerCalls](user)
+	return s.gate.guard(func() error {
+		g := &GuidanceStep{}
+		fromC(g, unsafe.Pointer(step))
+		n, kept := g.Elements, &s.step
+		kept.X, kept.X0, kept.Eps = resize(kept.X, n), resize(kept.X0, n), resize(kept.Eps, n)
+		g.X, g.X0, g.Eps = kept.X, kept.X0, kept.Eps
+		x0, eps := view[C.double, float64](step.x_0, n), view[C.double, float64](step.eps, n)
+		copy(g.X, view[C.float, float32](step.x, n))
+		copy(g.X0, x0)
+		copy(g.Eps, eps)
+		if step.labels != nil {
+			kept.Labels = resize(kept.Labels, g.Count)
+			copy(kept.Labels, view[C.int32_t, int32](step.labels, g.Count))
+			g.Labels = kept.Labels
+		}
+		err := s.guide(g)
+		copy(x0, kept.X0)
+		copy(eps, kept.Eps)
+		step.rederive = C.int32_t(g.Rederive)
 		return err
 	})
 }

@@ -40,6 +40,12 @@ func failures(t *testing.T, w *world) map[string]func(fail func() error) error {
 			_, err := sampler.Run(background, &r)
 			return err
 		},
+		"guide": func(fail func() error) error {
+			r := request
+			r.Guide = func(*GuidanceStep) error { return fail() }
+			_, err := sampler.Run(background, &r)
+			return err
+		},
 		"held run": func(fail func() error) error {
 			r := request
 			r.Progress = func(*SamplerProgress) error { return fail() }

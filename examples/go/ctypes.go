@@ -106,6 +106,10 @@ var cTypes = map[string]cType{
 		func(p unsafe.Pointer, n C.size_t) C.dm_status {
 			return C.dm_denoiser_input_init((*C.dm_denoiser_input)(p), n)
 		}},
+	"dm_guidance_step": {C.sizeof_dm_guidance_step,
+		func(p unsafe.Pointer, n C.size_t) C.dm_status {
+			return C.dm_guidance_step_init((*C.dm_guidance_step)(p), n)
+		}},
 	"dm_dataset_item": {C.sizeof_dm_dataset_item,
 		func(p unsafe.Pointer, n C.size_t) C.dm_status {
 			return C.dm_dataset_item_init((*C.dm_dataset_item)(p), n)

@@ -299,6 +299,9 @@ const (
 	SpacingLeading  Spacing = C.DM_SPACING_LEADING  // i (T / steps) + StepsOffset
 	SpacingTrailing Spacing = C.DM_SPACING_TRAILING // starts at T - 1
 	SpacingLinspace Spacing = C.DM_SPACING_LINSPACE // equally spaced from T - 1 to 0
+	// those of steps + 1, without the last
+	SpacingLinspaceInner Spacing = C.DM_SPACING_LINSPACE_INNER
+	SpacingLeadingInner  Spacing = C.DM_SPACING_LEADING_INNER
 )
 
 func (Spacing) enumeration() string { return "dm_spacing" }

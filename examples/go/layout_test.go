@@ -4,6 +4,7 @@ package diffusion
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 )
 
@@ -35,15 +36,16 @@ var goStructs = map[string]struct {
 	"dm_denoiser": {&Denoiser{}, []string{"evaluate", "user"}},
 	"dm_sampler_request": {&SamplerRequest{}, []string{"seed_count", "label_count",
 		"initial_noise_elements", "image_elements", "mask_elements", "seeds", "labels",
-		"initial_noise", "image", "mask", "noise", "noise_user", "progress", "progress_user"}},
+		"initial_noise", "image", "mask", "noise", "noise_user", "progress", "progress_user",
+		"guide", "guide_user"}},
+	"dm_guidance_step":      {&GuidanceStep{}, []string{"x", "labels", "x_0", "eps"}},
+	"dm_diffusers_options":  {&DiffusersOptions{}, nil},
 	"dm_evaluation_options": {&EvaluationOptions{}, nil},
 	"dm_evaluation":         {&Evaluation{}, nil},
 	"dm_image_grid_options": {&GridOptions{}, nil},
 	"dm_image_animation":    {&Animation{}, nil},
 	// Written out by hand.
 	"dm_member_info": {nil, nil}, "dm_unet_input": {nil, nil}, "dm_dataset_item": {nil, nil},
-	// Not wrapped.
-	"dm_diffusers_options": {nil, nil},
 }
 
 var goKinds = map[MemberType]reflect.Kind{
@@ -167,7 +169,8 @@ func TestOptionsByName(t *testing.T) {
 func otherText(m MemberInfo) string {
 	if m.Enumeration != "" {
 		for _, item := range EnumItems(m.Enumeration) {
-			if item.Name != m.DefaultText && item.Value >= 0 {
+			one := strings.Split(m.DefaultText, ",")[0]
+			if item.Name != one && item.Value >= 0 {
 				return item.Name
 			}
 		}
@@ -226,8 +229,15 @@ func TestEnumerations(t *testing.T) {
 	checkEnum[Variance](t)
 	checkEnum[Grid](t)
 	checkEnum[Random](t)
+	checkEnum[Resample](t)
+	checkEnum[Activation](t)
+	checkEnum[TimeFeatures](t)
+	checkEnum[Condition](t)
+	checkEnum[Part](t)
+	checkEnum[Initialization](t)
+	checkEnum[Precision](t)
 	checkEnum[MemberType](t)
-	if len(Enums()) != 22 { // those and Status
+	if len(Enums()) != 29 { // those and Status
 		t.Errorf("the library has %d enumerations", len(Enums()))
 	}
 	if SolverDPMPPSDE.String() != "dpmpp_sde" || Solver(99).String() != "99" {

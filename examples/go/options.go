@@ -54,6 +54,31 @@ type UNetOptions struct {
 	SigmaData               float32    // PredictEDM: standard deviation of the images; 0.5
 	LearnedVariance         bool       // 2 OutChannels, for the variance of DDPM's steps
 	SelfConditioning        bool       // 2 InChannels, for the previous estimate of x_0
+
+	DownResample  [8]Resample // of each level of the encoder
+	UpResample    [8]Resample // of each level of the decoder
+	UpAttention   [8]int32    // Attention of the decoder's levels, 0 or 1; -1: as in the encoder; -1
+	MidBlock      bool        // false: the encoder's output goes to the decoder; true
+	MidScale      float32     // divides sums with shortcuts in the mid block; 1
+	MidNormGroups int32       // of its attention; 0: no norm; -1: NormGroups; -1
+	Activation    Activation  // ActivationSiLU
+
+	TimeFeatures       TimeFeatures
+	TimeSteps          int32 // TimeLearned: rows of the table, 1 to 1e6; 1000
+	CenterInput        bool  // map the input from [0, 1] to [-1, 1]
+	NullRow            bool  // the class table has a row for label -1; true
+	ConditionChannels  int32 // of a condition image beside x_t, 0 to 64
+	ConditionSize      int32 // floats of a condition vector, 0 to 65536
+	ConditionEmbedding Condition
+
+	Recipe          [8]Part // of each block, up to PartEnd; none: residual and attention blocks
+	AttentionWindow int32   // PartAttention: pixels of a side, 1 to 4096; 16
+}
+
+// DiffusersOptions are what a network of diffusers may leave open.
+type DiffusersOptions struct {
+	Height, Width int32      // 1 to 4096; 0: sample_size of config.json
+	Prediction    Prediction // PredictAny: that of the pipeline's scheduler, or PredictEps
 }
 
 // The lengths of the arrays in UNetOptions and TrainerOptions.
@@ -177,6 +202,7 @@ type Animation struct {
 func (*ContextOptions) cStruct() string    { return "dm_context_options" }
 func (*ScheduleOptions) cStruct() string   { return "dm_schedule_options" }
 func (*UNetOptions) cStruct() string       { return "dm_unet_options" }
+func (*DiffusersOptions) cStruct() string  { return "dm_diffusers_options" }
 func (*TrainerOptions) cStruct() string    { return "dm_trainer_options" }
 func (*SamplerOptions) cStruct() string    { return "dm_sampler_options" }
 func (*EvaluationOptions) cStruct() string { return "dm_evaluation_options" }
@@ -191,6 +217,9 @@ func DefaultScheduleOptions() (o ScheduleOptions) { defaults(&o); return }
 
 // DefaultUNetOptions returns the defaults.
 func DefaultUNetOptions() (o UNetOptions) { defaults(&o); return }
+
+// DefaultDiffusersOptions returns the defaults.
+func DefaultDiffusersOptions() (o DiffusersOptions) { defaults(&o); return }
 
 // DefaultTrainerOptions returns the defaults.
 func DefaultTrainerOptions() (o TrainerOptions) { defaults(&o); return }

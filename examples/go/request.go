@@ -29,6 +29,10 @@ type SamplerRequest struct {
 	// Progress is called after each step. An error stops the run and is wrapped by its error;
 	// ErrCancelled stops it as Cancel does.
 	Progress func(progress *SamplerProgress) error
+	// Guide may change X0 and Eps at each model evaluation, after classifier-free guidance and
+	// before X0 is clipped. It may use a share of the network in another context. An error stops
+	// the run and is wrapped by its error.
+	Guide func(step *GuidanceStep) error
 }
 
 func (*SamplerRequest) cStruct() string { return "dm_sampler_request" }
@@ -53,12 +57,13 @@ func cRequest(g *gate, request *SamplerRequest) (*C.dm_sampler_request, cgo.Hand
 	r.initial_noise_elements = C.uint64_t(len(request.InitialNoise))
 	r.image_elements = C.uint64_t(len(request.Image))
 	r.mask_elements = C.uint64_t(len(request.Mask))
-	if request.Noise == nil && request.Progress == nil {
+	if request.Noise == nil && request.Progress == nil && request.Guide == nil {
 		return r, 0
 	}
-	user := cgo.NewHandle(&samplerCalls{gate: g, noise: request.Noise, progress: request.Progress})
+	user := cgo.NewHandle(&samplerCalls{gate: g, noise: request.Noise, progress: request.Progress,
+		guide: request.Guide})
 	C.bridge_request_callbacks(r, C.uintptr_t(user), flag(request.Noise != nil),
-		flag(request.Progress != nil))
+		flag(request.Progress != nil), flag(request.Guide != nil))
 	return r, user
 }
 
@@ -78,6 +83,35 @@ type NoiseRequest struct {
 }
 
 func (*NoiseRequest) cStruct() string { return "dm_noise_request" }
+
+// GuidanceStep holds the predictions of one model evaluation, for images First to First + Count - 1
+// of the request. Its slices are copies that the next call of the guidance uses again; what it
+// leaves in the elements of X0 and Eps goes to the run.
+type GuidanceStep struct {
+	Rederive Rederive // to be set; RederiveNone when called
+	First    uint64
+	Count    uint64
+	Elements uint64  // of X, of X0 and of Eps
+	Timestep float64 // 0 to T-1, whole or fractional
+	Time     float64 // the network's time input
+	Signal   float64 // x = signal x_0 + noise eps
+	Noise    float64
+	X        []float32 // [Count, h, w, c], without input scaling
+	Labels   []int32   // [Count], -1 for no class; nil if the request has none
+	X0       []float64 // [Count, h, w, c]; not clipped yet
+	Eps      []float64 // [Count, h, w, c]
+}
+
+func (*GuidanceStep) cStruct() string { return "dm_guidance_step" }
+
+// Rederive is what is derived anew after a guidance.
+type Rederive int32
+
+const (
+	RederiveNone Rederive = 0 // X0 and Eps are used as they are
+	RederiveEps  Rederive = 1 // Eps, from X and X0
+	RederiveX0   Rederive = 2 // X0, from X and Eps
+)
 
 // SamplerProgress is the state of a run after a step, for images First to First + Count - 1 of the
 // request.

@@ -58,7 +58,7 @@ func NewUNet(c *Context, options *UNetOptions, seed uint64) (*UNet, error) {
 	})
 }
 
-// LoadUNet reads a file of UNet.Save or Trainer.Save.
+// LoadUNet reads a file of UNet.Save or Trainer.Save, or what LoadUNetDiffusers reads.
 func LoadUNet(c *Context, path string, weights Weights) (*UNet, error) {
 	if err := checkText("the path", path); err != nil {
 		return nil, err
@@ -114,6 +114,11 @@ func (u *UNet) withSchedule(s *Schedule, f func(*C.dm_unet, *C.dm_schedule) C.dm
 // Save writes a safetensors file: parameters, options and, unless it is nil, the schedule. The file
 // is complete or absent: on failure an existing one stays.
 func (u *UNet) Save(schedule *Schedule, path string) error {
+	return u.SaveAs(schedule, path, PrecisionF32)
+}
+
+// SaveAs is Save with the weights rounded to a precision.
+func (u *UNet) SaveAs(schedule *Schedule, path string, precision Precision) error {
 	if err := checkText("the path", path); err != nil {
 		return err
 	}
@@ -121,18 +126,24 @@ func (u *UNet) Save(schedule *Schedule, path string) error {
 	defer a.free()
 	name := a.text(path)
 	return u.withSchedule(schedule, func(u *C.dm_unet, s *C.dm_schedule) C.dm_status {
-		return C.dm_unet_save(u, s, name)
+		return C.dm_unet_save_as(u, s, name, C.dm_precision(precision))
 	})
 }
 
-// SaveMemory returns the bytes of such a file.
-func (u *UNet) SaveMemory(schedule *Schedule) (bytes []byte, err error) {
+// SaveMemory returns the bytes of Save's file.
+func (u *UNet) SaveMemory(schedule *Schedule) ([]byte, error) {
+	return u.SaveMemoryAs(schedule, PrecisionF32)
+}
+
+// SaveMemoryAs returns the bytes of SaveAs's file.
+func (u *UNet) SaveMemoryAs(schedule *Schedule, precision Precision) (bytes []byte, err error) {
 	err = u.withSchedule(schedule, func(u *C.dm_unet, s *C.dm_schedule) C.dm_status {
 		var size C.size_t
-		status := C.dm_unet_save_memory(u, s, nil, 0, &size)
+		p := C.dm_precision(precision)
+		status := C.dm_unet_save_memory_as(u, s, nil, 0, &size, p)
 		if status == C.DM_OK {
 			bytes = make([]byte, size)
-			status = C.dm_unet_save_memory(u, s, unsafe.Pointer(first(bytes)), size, &size)
+			status = C.dm_unet_save_memory_as(u, s, unsafe.Pointer(first(bytes)), size, &size, p)
 		}
 		return status
 	})
@@ -140,6 +151,22 @@ func (u *UNet) SaveMemory(schedule *Schedule) (bytes []byte, err error) {
 		return nil, err
 	}
 	return bytes, nil
+}
+
+// Initialize replaces all weights by new ones. ErrWrongState while the network has a trainer or
+// shares.
+func (u *UNet) Initialize(kind Initialization, seed uint64) error {
+	return u.call(func(u *C.dm_unet) C.dm_status {
+		return C.dm_unet_initialize(u, C.dm_initialization(kind), C.uint64_t(seed))
+	})
+}
+
+// SetTiling makes convolutions read pixels of the opposite border beyond the left and right border,
+// or the upper and lower one, so that images continue when they are laid side by side.
+func (u *UNet) SetTiling(horizontal, vertical bool) error {
+	return u.call(func(u *C.dm_unet) C.dm_status {
+		return C.dm_unet_set_tiling(u, flag(horizontal), flag(vertical))
+	})
 }
 
 // Options returns the network's options.
@@ -235,21 +262,5 @@ func (u *UNet) SetTensor(name string, values []float32, shape []int64) error {
 	return u.call(func(u *C.dm_unet) C.dm_status {
 		return C.dm_unet_set_tensor(u, text, (*C.float)(first(values)), C.size_t(len(values)),
 			(*C.int64_t)(first(shape)), C.int32_t(len(shape)))
-	})
-}
-
-// Forward makes one forward pass without dropout. x is [count, height, width, in channels], times
-// [count] the network's time inputs, and labels [count] or nil. output receives [count, height,
-// width, out channels]. The first call with a new count allocates.
-func (u *UNet) Forward(x []float32, times []float64, labels []int32, output []float32) error {
-	input := (*C.dm_unet_input)(newC("dm_unet_input"))
-	defer C.free(unsafe.Pointer(input))
-	input.count = C.uint64_t(len(times))
-	input.x_elements = C.uint64_t(len(x))
-	input.time_count = C.uint64_t(len(times))
-	input.label_count = C.uint64_t(len(labels))
-	return u.call(func(u *C.dm_unet) C.dm_status {
-		return C.bridge_unet_forward(u, input, (*C.float)(first(x)), (*C.double)(first(times)),
-			(*C.int32_t)(first(labels)), (*C.float)(first(output)), C.size_t(len(output)))
 	})
 }

@@ -47,6 +47,8 @@ class Tables(unittest.TestCase):
         for struct, arrays in _struct.ARRAYS.items():
             for count, _ in arrays.values():
                 self.assertEqual(_tables.MEMBERS[struct][count].type, "u64")
+        for struct, names in _struct.WRITABLE.items():
+            self.assertLessEqual(names.keys(), getattr(dm, _tables.camel(struct))._members.keys())
         for struct, functions in _struct.FUNCTIONS.items():
             for name in functions:
                 self.assertEqual(_tables.MEMBERS[struct][name].type, "function")

@@ -78,14 +78,16 @@ class Series(NamedEnum):
     NOISE = 13
     TIME = 14
 
-PresetText = Literal["tiny", "small", "ddpm_cifar10"]
+PresetText = Literal["tiny", "small", "ddpm_cifar10", "recipe_64", "recipe_32"]
 
 class Preset(NamedEnum):
     TINY = 0
     SMALL = 1
     DDPM_CIFAR10 = 2
+    RECIPE_64 = 3
+    RECIPE_32 = 4
 
-PredictionText = Literal["any", "eps", "x0", "v", "flow", "edm"]
+PredictionText = Literal["any", "eps", "x0", "v", "flow", "edm", "consistency"]
 
 class Prediction(NamedEnum):
     ANY = -1
@@ -94,6 +96,7 @@ class Prediction(NamedEnum):
     V = 2
     FLOW = 3
     EDM = 4
+    CONSISTENCY = 5
 
 TimeEmbeddingText = Literal["add", "scale_shift", "add_output"]
 
@@ -153,13 +156,14 @@ class Loss(NamedEnum):
     PSEUDO_HUBER = 1
     HYBRID = 2
 
-LossWeightText = Literal["simple", "min_snr", "p2", "bound"]
+LossWeightText = Literal["simple", "min_snr", "p2", "bound", "truncated_snr"]
 
 class LossWeight(NamedEnum):
     SIMPLE = 0
     MIN_SNR = 1
     P2 = 2
     BOUND = 3
+    TRUNCATED_SNR = 4
 
 OptimizerText = Literal["adamw", "adam"]
 
@@ -168,7 +172,8 @@ class Optimizer(NamedEnum):
     ADAM = 1
 
 SolverText = Literal["ddpm", "ddim", "pndm", "plms", "euler", "euler_ancestral", "heun", "dpm2",
-    "lms", "dpmpp", "dpmpp_single", "dpmpp_sde", "unipc", "deis", "flow_euler", "flow_heun"]
+    "lms", "dpmpp", "dpmpp_single", "dpmpp_sde", "unipc", "deis", "flow_euler", "flow_heun",
+    "consistency"]
 
 class Solver(NamedEnum):
     DDPM = 0
@@ -187,6 +192,7 @@ class Solver(NamedEnum):
     DEIS = 13
     FLOW_EULER = 14
     FLOW_HEUN = 15
+    CONSISTENCY = 16
 
 SpacingText = Literal["auto", "leading", "trailing", "linspace", "linspace_inner", "leading_inner"]
 
@@ -343,6 +349,7 @@ class ScheduleOptionsMembers(TypedDict, total=False):
     sigma_min: float
     sigma_max: float
     rho: float
+    time_scale: float
 
 class ScheduleOptions(Options):
     def __init__(self, *,
@@ -355,7 +362,8 @@ class ScheduleOptions(Options):
                  flow_shift: float = ...,
                  sigma_min: float = ...,
                  sigma_max: float = ...,
-                 rho: float = ...
+                 rho: float = ...,
+                 time_scale: float = ...
                  ) -> None: ...
     def replace(self, **members: Any) -> Self: ...
     @property
@@ -398,6 +406,10 @@ class ScheduleOptions(Options):
     def rho(self) -> float: ...
     @rho.setter
     def rho(self, value: float) -> None: ...
+    @property
+    def time_scale(self) -> float: ...
+    @time_scale.setter
+    def time_scale(self, value: float) -> None: ...
 
 class UnetOptionsMembers(TypedDict, total=False):
     height: int
@@ -732,6 +744,8 @@ class TrainerOptionsMembers(TypedDict, total=False):
     ema_half_life: Sequence[float] | np.ndarray
     ema_rampup: float
     ema_warmup: bool | int
+    distill_steps: int
+    distill_clip: bool | int
     condition_dropout: float
 
 class TrainerOptions(Options):
@@ -772,6 +786,8 @@ class TrainerOptions(Options):
                  ema_half_life: Sequence[float] | np.ndarray = ...,
                  ema_rampup: float = ...,
                  ema_warmup: bool | int = ...,
+                 distill_steps: int = ...,
+                 distill_clip: bool | int = ...,
                  condition_dropout: float = ...
                  ) -> None: ...
     def replace(self, **members: Any) -> Self: ...
@@ -919,6 +935,14 @@ class TrainerOptions(Options):
     def ema_warmup(self) -> bool: ...
     @ema_warmup.setter
     def ema_warmup(self, value: bool | int) -> None: ...
+    @property
+    def distill_steps(self) -> int: ...
+    @distill_steps.setter
+    def distill_steps(self, value: int) -> None: ...
+    @property
+    def distill_clip(self) -> bool: ...
+    @distill_clip.setter
+    def distill_clip(self, value: bool | int) -> None: ...
     @property
     def condition_dropout(self) -> float: ...
     @condition_dropout.setter
@@ -1230,61 +1254,6 @@ class Denoiser(Options):
     @condition_size.setter
     def condition_size(self, value: int) -> None: ...
 
-class GuidanceStepMembers(TypedDict, total=False):
-    rederive: int
-    first: int
-    count: int
-    elements: int
-    timestep: float
-    time: float
-    signal: float
-    noise: float
-
-class GuidanceStep(Options):
-    def __init__(self, *,
-                 rederive: int = ...,
-                 first: int = ...,
-                 count: int = ...,
-                 elements: int = ...,
-                 timestep: float = ...,
-                 time: float = ...,
-                 signal: float = ...,
-                 noise: float = ...
-                 ) -> None: ...
-    def replace(self, **members: Any) -> Self: ...
-    @property
-    def rederive(self) -> int: ...
-    @rederive.setter
-    def rederive(self, value: int) -> None: ...
-    @property
-    def first(self) -> int: ...
-    @first.setter
-    def first(self, value: int) -> None: ...
-    @property
-    def count(self) -> int: ...
-    @count.setter
-    def count(self, value: int) -> None: ...
-    @property
-    def elements(self) -> int: ...
-    @elements.setter
-    def elements(self, value: int) -> None: ...
-    @property
-    def timestep(self) -> float: ...
-    @timestep.setter
-    def timestep(self, value: float) -> None: ...
-    @property
-    def time(self) -> float: ...
-    @time.setter
-    def time(self, value: float) -> None: ...
-    @property
-    def signal(self) -> float: ...
-    @signal.setter
-    def signal(self, value: float) -> None: ...
-    @property
-    def noise(self) -> float: ...
-    @noise.setter
-    def noise(self, value: float) -> None: ...
-
 class GuidanceStep(Record):
     @property
     def rederive(self) -> int: ...
@@ -1331,6 +1300,7 @@ class SamplerRequestMembers(TypedDict, total=False):
     mask: Any
     noise: Callable[[NoiseRequest], Any] | None
     progress: Callable[[SamplerProgress], Any] | bool | None
+    guide: Callable[[GuidanceStep], Any] | None
     condition_image: Any
     condition_vector: Any
 
@@ -1349,6 +1319,7 @@ class SamplerRequest(Options):
                  mask: Any = ...,
                  noise: Callable[[NoiseRequest], Any] | None = ...,
                  progress: Callable[[SamplerProgress], Any] | bool | None = ...,
+                 guide: Callable[[GuidanceStep], Any] | None = ...,
                  condition_image: Any = ...,
                  condition_vector: Any = ...
                  ) -> None: ...
@@ -1405,6 +1376,10 @@ class SamplerRequest(Options):
     def progress(self) -> Callable[[SamplerProgress], Any] | bool | None: ...
     @progress.setter
     def progress(self, value: Callable[[SamplerProgress], Any] | bool | None) -> None: ...
+    @property
+    def guide(self) -> Callable[[GuidanceStep], Any] | None: ...
+    @guide.setter
+    def guide(self, value: Callable[[GuidanceStep], Any] | None) -> None: ...
     @property
     def condition_image(self) -> np.ndarray | None: ...
     @condition_image.setter

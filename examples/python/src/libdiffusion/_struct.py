@@ -155,6 +155,9 @@ class Struct:
         made._memory, made._objects = memory, {}
         return made
 
+    def _set_by_caller(self, name: str) -> None:
+        """Called after each change of a member."""
+
     def to_dict(self) -> dict[str, Any]:
         """The members by name."""
         return {name: getattr(self, name) for name in self._members}
@@ -222,6 +225,9 @@ class Options(Struct):
         made = super()._from(memory)
         made._given = set(cls._members)
         return made
+
+    def _set_by_caller(self, name: str) -> None:
+        self._given.add(name)
 
     def _update(self, members: dict[str, Any]) -> None:
         for name, value in members.items():
@@ -312,7 +318,7 @@ def _number(name: str, member: Member, settable: bool) -> property:
             return value.decode()
         return tuple(map(wrap, value)) if member.length > 1 else wrap(value)
 
-    def write(self: Options, value: Any) -> None:
+    def write(self: Struct, value: Any) -> None:
         if member.length > 1:
             if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
                 raise TypeError(f"{type(self).__name__}.{name} is {value!r}; it must be a sequence "
@@ -324,7 +330,7 @@ def _number(name: str, member: Member, settable: bool) -> property:
         else:
             value = convert(type(self).__name__, member, value)
         self._memory.set(name, value)
-        getattr(self, "_given", set()).add(name)
+        self._set_by_caller(name)
 
     return property(read, write if settable else None, None, describe(member))
 
@@ -335,7 +341,7 @@ def _object(name: str, member: Member, settable: bool, dtype: Any) -> property:
         value = self._objects.get(name)
         return value() if isinstance(value, Lazy) else value
 
-    def write(self: Options, value: Any) -> None:
+    def write(self: Struct, value: Any) -> None:
         where = f"{type(self).__name__}.{name}"
         if value is None:
             self._objects.pop(name, None)
@@ -348,7 +354,7 @@ def _object(name: str, member: Member, settable: bool, dtype: Any) -> property:
             self._objects[name] = value
         else:
             raise TypeError(f"{where} is {value!r}; it must be a function")
-        getattr(self, "_given", set()).add(name)
+        self._set_by_caller(name)
 
     return property(read, write if settable else None, None, member.help)
 
