@@ -13,7 +13,7 @@
 #include "image_write.h"
 #include "small_training.h"
 
-enum { SIZE = 32, NUMBERS = 6, COLUMNS = 8, IMAGES = 2 * COLUMNS, N = SIZE * SIZE * 3 };
+enum { SIZE = 16, NUMBERS = 6, COLUMNS = 8, IMAGES = 2 * COLUMNS, N = SIZE * SIZE * 3 };
 enum { X, Y, RADIUS, RED, GREEN, BLUE };
 enum { STAR = 3, CLASSES = 10 };
 
@@ -22,12 +22,11 @@ enum { STAR = 3, CLASSES = 10 };
 static dm_status train(dm_unet **out, const small_program *program, const dm_schedule *schedule) {
     dm_dataset *shapes = NULL;
     dm_unet_options network = small_network(SIZE);
-    network.classes = CLASSES; /* which shape it is */
+    network.classes = CLASSES; /* which shape it is, */
+    network.null_row = 0;      /* which the network always knows */
     network.condition_size = NUMBERS;
     dm_trainer_options options = small_options(program->steps);
-    /* Guidance compares with an image without class and numbers, so both are dropped at times. */
-    options.label_dropout = 0.2;
-    options.condition_dropout = 0.2;
+    options.condition_dropout = 0.1; /* so that guidance has images without numbers to compare */
     dm_status status =
         dm_dataset_create_described_shapes(&shapes, program->context, SIZE, 20000, 1);
     if (!status) status = small_train(out, &network, schedule, shapes, &options, program->steps);
@@ -66,7 +65,7 @@ static dm_status sample(dm_unet *unet, const dm_schedule *schedule, float *image
     dm_sampler_options_init(&options, sizeof options);
     options.solver = DM_SOLVER_DPMPP;
     options.steps = 20;
-    options.guidance = 1.5;
+    options.guidance = 2; /* away from images without numbers */
     dm_sampler_request request;
     dm_sampler_request_init(&request, sizeof request);
     request.count = request.seed_count = request.label_count = IMAGES;
@@ -99,7 +98,7 @@ static dm_status train_and_draw(const small_program *program) {
     static float images[IMAGES * N];
     dm_schedule *schedule = NULL;
     dm_unet *unet = NULL;
-    const dm_image_grid_options grid = grid_options(IMAGES, SIZE, SIZE, 3, COLUMNS, 3);
+    const dm_image_grid_options grid = grid_options(IMAGES, SIZE, SIZE, 3, COLUMNS, 6);
     dm_status status = dm_schedule_create(&schedule, program->context, NULL);
     if (!status) status = train(&unet, program, schedule);
     if (!status) status = sample(unet, schedule, images);
@@ -113,5 +112,5 @@ static dm_status train_and_draw(const small_program *program) {
 }
 
 int main(int argc, const char **argv) {
-    return small_main(argc, argv, "condition_vector", 1500, train_and_draw);
+    return small_main(argc, argv, "condition_vector", false, 4000, train_and_draw);
 }

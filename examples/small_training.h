@@ -5,8 +5,10 @@
 #define EXAMPLES_SMALL_TRAINING_H
 
 #include <diffusion.h>
+#include <stdbool.h>
 
-/* Three levels of 32, 64 and 64 channels, for images of `size` x `size` pixels in colour. */
+/* Levels of 32 and 64 channels, and one more of 64 above 16 pixels, for images of `size` x `size`
+ * pixels in colour. */
 dm_unet_options small_network(int32_t size);
 
 /* Trains such a network on the dataset for a number of steps, with a line every 100, and sets *out
@@ -24,8 +26,8 @@ typedef struct small_program {
     uint64_t steps;
 } small_program;
 
-/* main of a program OUT.png [STEPS [DATA]], around `work`. */
-int small_main(int argc, const char **argv, const char *name, uint64_t steps,
+/* main of a program OUT.png [STEPS], or OUT.png [STEPS [DATA]] if it takes data, around `work`. */
+int small_main(int argc, const char **argv, const char *name, bool takes_data, uint64_t steps,
                dm_status (*work)(const small_program *program));
 
 #endif

@@ -123,5 +123,5 @@ static dm_status train_and_compare(const small_program *program) {
 }
 
 int main(int argc, const char **argv) {
-    return small_main(argc, argv, "super_resolution", 1500, train_and_compare);
+    return small_main(argc, argv, "super_resolution", true, 1500, train_and_compare);
 }
