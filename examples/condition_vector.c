@@ -6,7 +6,8 @@
  * training from the dataset and in sampling from the request. Any numbers that describe an image
  * can take their place: a continuous label, the embedding of a text, the camera of a rendered
  * scene. OUT.png has a row in which one number moves the shape, and one in which three change its
- * colour; the noise that the images start from is the same, so that nothing else changes. */
+ * colour. All images start from the same noise, which decides about the rest: which shape it is,
+ * its rotation and its background. */
 #include <stdio.h>
 #include <string.h>
 
@@ -15,15 +16,12 @@
 
 enum { SIZE = 16, NUMBERS = 6, COLUMNS = 8, IMAGES = 2 * COLUMNS, N = SIZE * SIZE * 3 };
 enum { X, Y, RADIUS, RED, GREEN, BLUE };
-enum { STAR = 3, CLASSES = 10 };
 
 /* ---- training: the dataset has the numbers that drew each shape ---- */
 
 static dm_status train(dm_unet **out, const small_program *program, const dm_schedule *schedule) {
     dm_dataset *shapes = NULL;
     dm_unet_options network = small_network(SIZE);
-    network.classes = CLASSES; /* which shape it is, */
-    network.null_row = 0;      /* which the network always knows */
     network.condition_size = NUMBERS;
     dm_trainer_options options = small_options(program->steps);
     options.condition_dropout = 0.1; /* so that guidance has images without numbers to compare */
@@ -36,8 +34,8 @@ static dm_status train(dm_unet **out, const small_program *program, const dm_sch
 
 /* ---- what to draw ---- */
 
-/* numbers [IMAGES, NUMBERS]: a blue star that moves from left to right, then a star in the middle
- * in the colours of the rainbow. */
+/* numbers [IMAGES, NUMBERS]: a blue shape that moves from left to right, then one in the middle in
+ * the colours of the rainbow. */
 static void describe(float *numbers) {
     static const float colours[COLUMNS][3] = {{255, 92, 92},   {255, 140, 66}, {255, 196, 61},
                                               {182, 220, 72},  {38, 208, 176}, {58, 196, 240},
@@ -58,9 +56,8 @@ static void describe(float *numbers) {
 static dm_status sample(dm_unet *unet, const dm_schedule *schedule, float *images) {
     float numbers[IMAGES * NUMBERS];
     uint64_t seeds[IMAGES];
-    int32_t labels[IMAGES];
     describe(numbers);
-    for (int i = 0; i < IMAGES; i++) seeds[i] = 3, labels[i] = STAR;
+    for (int i = 0; i < IMAGES; i++) seeds[i] = 3;
     dm_sampler_options options;
     dm_sampler_options_init(&options, sizeof options);
     options.solver = DM_SOLVER_DPMPP;
@@ -68,9 +65,8 @@ static dm_status sample(dm_unet *unet, const dm_schedule *schedule, float *image
     options.guidance = 2; /* away from images without numbers */
     dm_sampler_request request;
     dm_sampler_request_init(&request, sizeof request);
-    request.count = request.seed_count = request.label_count = IMAGES;
+    request.count = request.seed_count = IMAGES;
     request.seeds = seeds;
-    request.labels = labels;
     request.condition_vector = numbers;
     request.condition_vector_elements = IMAGES * NUMBERS;
     dm_sampler *sampler = NULL;
@@ -80,7 +76,7 @@ static dm_status sample(dm_unet *unet, const dm_schedule *schedule, float *image
     return status;
 }
 
-/* Where the first and the last star of the upper row are: the mean column of the pixels that are as
+/* Where the shape of an image of the upper row is: the mean column of the pixels that are as
  * blue as they should be, which must not depend on the background. */
 static double column_of(const float *image) {
     double sum = 0, weight = 0;
@@ -103,7 +99,7 @@ static dm_status train_and_draw(const small_program *program) {
     if (!status) status = train(&unet, program, schedule);
     if (!status) status = sample(unet, schedule, images);
     if (!status)
-        printf("the star moves from column %.1f to %.1f\n", column_of(images),
+        printf("the shape moves from column %.1f to %.1f\n", column_of(images),
                column_of(images + (size_t)(COLUMNS - 1) * N));
     if (!status) status = write_grid(program->context, program->picture, &grid, images);
     dm_unet_destroy(unet);

@@ -206,7 +206,7 @@ run super_resolution "$build/super_resolution" "$out/super-resolution.png" 2
 printed 'error: 0\.[0-9]* enlarged, [0-9.]* sampled$'
 is_png "$out/super-resolution.png"
 run condition_vector "$build/condition_vector" "$out/condition-vector.png" 2
-printed '^the star moves from column'
+printed '^the shape moves from column'
 is_png "$out/condition-vector.png"
 if "$build/condition_vector" >/dev/null 2>&1; then fail "condition_vector needs no picture"; fi
 
