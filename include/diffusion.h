@@ -322,11 +322,18 @@ typedef struct dm_schedule_options {
                             that a shorter chain ends as noisy (Nichol and Dhariwal 2021).
                             Default: 0. */
     int32_t padding;
-    double flow_shift; /* flow; above 0, at most 1e6. Default: 1. */
-    double sigma_min;  /* EDM; 1e-6 to 1e6. Default: 0.002. */
-    double sigma_max;  /* EDM; above sigma_min, at most 1e6. Default: 80. */
-    double rho;        /* EDM; 1 to 100. Default: 7. */
-    double time_scale; /* EDM; factor of the time input, at most 1e6; 0: 1. Default: 0. */
+    double flow_shift;       /* flow; above 0, at most 1e6. Default: 1. */
+    double sigma_min;        /* EDM; 1e-6 to 1e6. Default: 0.002. */
+    double sigma_max;        /* EDM; above sigma_min, at most 1e6. Default: 80. */
+    double rho;              /* EDM; 1 to 100. Default: 7. */
+    double time_scale;       /* EDM; factor of the time input, at most 1e6; 0: 1. Default: 0. */
+    int32_t float32_tables;  /* kinds with betas; 1: beta and alpha_cumprod as diffusers computes
+                                them  in float32: bit for bit, but for the last bit of some betas of
+                                sigmoid and zero_terminal_snr, whose exponential and square root
+                                PyTorch rounds otherwise. Default: 0. */
+    int32_t terminal_signal; /* zero_terminal_snr; 1: the last alpha_cumprod is 2^-24 in place of 0,
+                                as in diffusers' schedulers over sigma, where 0 would be infinite.
+                                Default: 0. */
 } dm_schedule_options;
 
 /* Series of T values. `a` is alpha_cumprod, a_prev that of the timestep before (1 for t = 0). Flow
@@ -613,12 +620,15 @@ typedef struct dm_unet_input {
     const float *condition_vector; /* [count, condition_size]; NULL: zeros */
 } dm_unet_input;
 
-/* What a file of diffusers may leave open. */
+/* What a file of diffusers leaves open, and how close to diffusers its images are to be. */
 typedef struct dm_diffusers_options {
     uint32_t struct_size;
     int32_t height, width;    /* 1 to 4096; 0: sample_size of config.json. Default: 0. */
     dm_prediction prediction; /* of the network; DM_PREDICT_ANY: that of the pipeline's scheduler,
                                  or DM_PREDICT_EPS without one. Default: DM_PREDICT_ANY. */
+    int32_t compatible; /* dm_schedule_load_diffusers: 1: float32_tables and diffusers_compatible,
+                           for the same pixels as diffusers. Default: 0. */
+    int32_t padding;
 } dm_diffusers_options;
 
 DM_API dm_status dm_unet_options_init(dm_unet_options *options, size_t size);
@@ -1144,10 +1154,11 @@ enum {
 /* How sigma = noise / signal is spaced between the first and the last level of the timesteps. */
 typedef int32_t dm_grid;
 enum {
-    DM_GRID_AUTO = 0,       /* the solver's own (docs/solvers.md) */
-    DM_GRID_TIMESTEPS = 1,  /* those of the spaced timesteps */
-    DM_GRID_KARRAS = 2,     /* sigma^(1/rho) in equal steps (Karras et al. 2022, eq. 5) */
-    DM_GRID_EXPONENTIAL = 3 /* log sigma in equal steps */
+    DM_GRID_AUTO = 0,      /* the solver's own (docs/solvers.md) */
+    DM_GRID_TIMESTEPS = 1, /* those of the spaced timesteps */
+    DM_GRID_KARRAS = 2, /* sigma^(1/rho) in equal steps (Karras et al. 2022, eq. 5); with the flow
+                           schedule, its noise in place of sigma = noise / signal */
+    DM_GRID_EXPONENTIAL = 3 /* log sigma in equal steps; likewise */
 };
 
 typedef struct dm_sampler_options {
@@ -1159,7 +1170,7 @@ typedef struct dm_sampler_options {
     /* Which noise levels are visited. */
     dm_spacing spacing;      /* Default: DM_SPACING_AUTO. */
     int32_t steps_offset;    /* leading spacings: added to each timestep. Default: 0. */
-    dm_grid grid;            /* solvers from Euler to DEIS. Default: DM_GRID_AUTO. */
+    dm_grid grid;            /* solvers from Euler to flow Euler. Default: DM_GRID_AUTO. */
     int32_t final_alpha_one; /* 1: the last step goes to the clean image; 0: to timestep 0's level,
                                not with DDPM. Default: 1. */
     double rho;              /* DM_GRID_KARRAS; 1 to 100. Default: 7. */
@@ -1198,7 +1209,7 @@ typedef struct dm_sampler_options {
     double threshold;     /* dynamic thresholding (Saharia et al. 2022): clip x_0 to +-s and divide
                              it by s, s = max(1, this quantile of |x_0|). 0: off. Needs `clip`.
                              Default: 0. */
-    double threshold_max; /* upper limit of s. Default: 1e300. */
+    double threshold_max; /* upper limit of s, which may be below 1. Default: 1e300. */
 
     /* Custom levels in place of spacing, grid and steps: at most one list. Copied. */
     uint64_t custom_count; /* of the list. Default: 0. */
@@ -1206,6 +1217,14 @@ typedef struct dm_sampler_options {
     const double *custom_times;
     /* Values of sigma = noise / signal, above 0, strictly falling. Default: NULL. */
     const double *custom_sigmas;
+
+    int32_t diffusers_compatible; /* 1: levels, the first x and steps are those of the scheduler of
+                                     diffusers with this solver where they differ from what is
+                                     right or usual (docs/diffusers.md). No effect on solvers that
+                                     it lacks. Default: 0. */
+    int32_t padding;
+    double clip_range; /* clip: the predicted x_0 is clipped to +- this, unless `threshold` is set;
+                          0: 1. Up to 1e300. Default: 0. */
 } dm_sampler_options;
 
 /* The state of a run after a step, for images first to first + count - 1 of the request. */
@@ -1359,12 +1378,14 @@ typedef struct dm_sampler_request {
 
 DM_API dm_status dm_sampler_options_init(dm_sampler_options *options, size_t size);
 /* The schedule of a scheduler of diffusers and, unless NULL, what it says about sampling: `path` is
- * a scheduler_config.json, or the folder of a scheduler or pipeline with one. Of `sampler`, which
- * must be initialised, members stay that are arguments of a call there: steps, batch_size, eta,
- * churn and guidance with what belongs to them; custom levels are removed. Classes:
- * docs/diffusers.md. What cannot be expressed is DM_ERROR_UNSUPPORTED with its key and value. */
+ * a scheduler_config.json, or the folder of a scheduler or pipeline with one. `options` may be
+ * NULL; of them only `compatible` matters here. Of `sampler`, which must be initialised, members
+ * stay that are arguments of a call there: steps, batch_size, eta, churn and guidance with what
+ * belongs to them; custom levels are removed. Classes: docs/diffusers.md. What cannot be expressed
+ * is DM_ERROR_UNSUPPORTED with its key and value. */
 DM_API dm_status dm_schedule_load_diffusers(dm_schedule **out, dm_context *context,
-                                            const char *path, dm_sampler_options *sampler);
+                                            const char *path, const dm_diffusers_options *options,
+                                            dm_sampler_options *sampler);
 /* Writes the folder of a pipeline of diffusers, which is created where it is missing, with all
  * weights in `precision`: DDIMPipeline.from_pretrained opens it with DM_SOLVER_DDIM, otherwise
  * DDPMPipeline's. `sampler` says which scheduler it has; NULL: that of DM_SOLVER_DDPM. Levels that

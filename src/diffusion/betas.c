@@ -11,11 +11,17 @@ static const double pi = 3.14159265358979323846;
  * sigmoid's argument. */
 static const double usual_timesteps = 1000, sigmoid_end = 6;
 
+/* alpha_cumprod at the last timestep with terminal_signal: float16's least number above 0. */
+static const double hardly_any_signal = 1.0 / (1 << 24);
+
+/* torch.cumprod of floats multiplies in double and rounds each element. */
 void dmi_schedule_accumulate(dm_schedule *schedule) {
+    bool round = schedule->options.float32_tables != 0;
     double product = 1;
     for (int32_t t = 0; t < schedule->steps; t++) {
-        product *= 1 - schedule->beta[t];
-        schedule->alpha_cumprod[t] = product;
+        double alpha = 1 - schedule->beta[t];
+        product *= round ? (double)(float)alpha : alpha;
+        schedule->alpha_cumprod[t] = round ? (double)(float)product : product;
     }
 }
 
@@ -90,6 +96,10 @@ static dm_status rescale_to_zero_snr(dm_schedule *s) {
                         "must fall up to the last timestep",
                         s->alpha_cumprod[0], s->alpha_cumprod[last - 1], (int)last - 1,
                         s->alpha_cumprod[last], (int)last);
+    if (s->options.float32_tables) {
+        dmi_schedule_rescale_float32(s);
+        return DM_OK;
+    }
     for (int32_t t = 0; t <= last; t++) {
         double root =
             (sqrt(s->alpha_cumprod[t]) - last_root) * first_root / (first_root - last_root);
@@ -112,6 +122,9 @@ dm_status dmi_schedule_fill(dm_schedule *s) {
         return DM_OK;
     }
     betas_of[s->options.kind](s->beta, &s->options);
+    if (s->options.float32_tables) dmi_schedule_betas_float32(s);
     dmi_schedule_accumulate(s);
-    return s->options.zero_terminal_snr ? rescale_to_zero_snr(s) : DM_OK;
+    dm_status status = s->options.zero_terminal_snr ? rescale_to_zero_snr(s) : DM_OK;
+    if (s->options.terminal_signal) s->alpha_cumprod[s->steps - 1] = hardly_any_signal;
+    return status;
 }

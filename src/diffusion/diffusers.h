@@ -67,9 +67,9 @@ extern const dmi_config_name dmi_diffusers_betas[], dmi_diffusers_predictions[];
 /* ---- diffusers_read.c, diffusers_write.c ---- */
 
 /* A config as a schedule and, unless NULL, options of a sampler (all of which must be set before).
- */
+ * compatible: that of dm_diffusers_options. */
 dm_status dmi_diffusers_read_scheduler(dm_schedule **out, dm_context *context, dmi_config *config,
-                                       dm_sampler_options *sampler);
+                                       bool compatible, dm_sampler_options *sampler);
 /* Writes the scheduler_config.json of a schedule and whole options of a sampler, for a network of
  * that prediction, with sigma_data for DM_PREDICT_EDM. With path NULL only checks; *name is the
  * class. */

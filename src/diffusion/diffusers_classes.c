@@ -42,7 +42,8 @@ static const dmi_diffusers_scheduler classes[] = {
     {"EDMDPMSolverMultistepScheduler", DM_SOLVER_DPMPP,
      DMI_IS_EDM | DMI_HAS_FINAL_SIGMAS | DMI_HAS_ORDER | DMI_LOWER_ORDER_DEFAULT |
          DMI_HAS_THRESHOLD, 0, 0, "linspace"},
-    {"FlowMatchEulerDiscreteScheduler", DM_SOLVER_FLOW_EULER, DMI_IS_FLOW_MATCH, 0, 0, "linspace"},
+    {"FlowMatchEulerDiscreteScheduler", DM_SOLVER_FLOW_EULER,
+     DMI_IS_FLOW_MATCH | DMI_HAS_GRIDS, 0, 0, "linspace"},
 };
 /* clang-format on */
 enum { CLASS_COUNT = sizeof classes / sizeof *classes };

@@ -15,6 +15,7 @@ typedef struct reader {
     double *betas; /* trained_betas, or NULL */
     size_t beta_count;
     double lambda_min; /* lambda_min_clipped */
+    bool compatible;
     dm_sampler_options *o;
 } reader;
 
@@ -76,7 +77,10 @@ static dm_status read_betas(reader *r) {
     o->kind = dmi_config_choice(r->c, "beta_schedule", "linear", dmi_diffusers_betas);
     o->beta_start = dmi_config_double(r->c, "beta_start", r->is->beta_start, 1e-30, 0.9999999);
     o->beta_end = dmi_config_double(r->c, "beta_end", r->is->beta_end, 1e-30, 0.9999999);
+    /* Schedulers over sigma leave some signal, so that sigma is finite. */
+    bool by_sigma = r->is->solver != DM_SOLVER_DDPM && r->is->solver != DM_SOLVER_DDIM;
     if (has(r, DMI_HAS_ZERO_SNR)) o->zero_terminal_snr = dmi_config_bool(r->c, zero, false);
+    o->terminal_signal = o->zero_terminal_snr && r->compatible && by_sigma;
     dm_status status = read_trained_betas(r);
     if (r->betas && o->zero_terminal_snr)
         dmi_config_refuse(r->c, DM_ERROR_UNSUPPORTED, zero, "it cannot rescale 'trained_betas'");
@@ -93,7 +97,7 @@ static void read_flow(reader *r) {
     if (is_flow) {
         r->schedule.kind = DM_SCHEDULE_FLOW;
         r->schedule.flow_shift = shift;
-        r->schedule.zero_terminal_snr = 0;
+        r->schedule.zero_terminal_snr = r->schedule.terminal_signal = 0;
     } else if (r->model.prediction == DM_PREDICT_FLOW) {
         dmi_config_refuse(c, DM_ERROR_UNSUPPORTED, prediction, "it needs 'use_flow_sigmas'");
     }
@@ -114,9 +118,6 @@ static void read_flow_match(reader *r) {
     must_be_false(c, "use_dynamic_shifting");
     must_be_false(c, "invert_sigmas");
     must_be_false(c, "stochastic_sampling");
-    must_be_false(c, "use_karras_sigmas");
-    must_be_false(c, "use_exponential_sigmas");
-    must_be_false(c, "use_beta_sigmas");
     must_be_null(c, "shift_terminal");
 }
 
@@ -154,7 +155,7 @@ static void read_grid(reader *r) {
         dmi_config_refuse(r->c, DM_ERROR_BAD_FORMAT, karras,
                           "it cannot be combined with 'use_exponential_sigmas'");
     if (!is_karras && !is_exponential) return;
-    if (r->schedule.kind == DM_SCHEDULE_FLOW)
+    if (has(r, DMI_HAS_FLOW) && r->schedule.kind == DM_SCHEDULE_FLOW)
         dmi_config_refuse(r->c, DM_ERROR_UNSUPPORTED, "use_flow_sigmas",
                           "it cannot be combined with another grid of sigmas");
     r->o->grid = is_karras ? DM_GRID_KARRAS : DM_GRID_EXPONENTIAL;
@@ -175,13 +176,11 @@ static void read_end(reader *r) {
 }
 
 static void read_edm_grid(reader *r) {
-    enum { KARRAS, EXPONENTIAL };
-    static const dmi_config_name grids[] = {{"karras", KARRAS},
-                                            {"exponential", EXPONENTIAL},
+    static const dmi_config_name grids[] = {{"karras", DM_GRID_KARRAS},
+                                            {"exponential", DM_GRID_EXPONENTIAL},
                                             {NULL, 0}};
-    int32_t grid = dmi_config_choice(r->c, "sigma_schedule", "karras", grids);
-    /* The timesteps of the schedule are the karras grid already. */
-    r->o->grid = grid == EXPONENTIAL ? DM_GRID_EXPONENTIAL : DM_GRID_TIMESTEPS;
+    /* The timesteps of the schedule are a karras grid, but whole ones for some solvers. */
+    r->o->grid = dmi_config_choice(r->c, "sigma_schedule", "karras", grids);
     r->o->rho = r->schedule.rho;
 }
 
@@ -270,20 +269,20 @@ static void read_own(reader *r) {
 }
 
 static void read_output(reader *r) {
-    static const char range[] = "clip_sample_range";
+    static const double least = 1e-30, most = 1e300;
     dmi_config *c = r->c;
     r->o->clip =
         has(r, DMI_HAS_CLIP) ? dmi_config_bool(c, "clip_sample", has(r, DMI_CLIPS_DEFAULT)) : 0;
     if (has(r, DMI_HAS_THRESHOLD) && dmi_config_bool(c, "thresholding", false)) {
         r->o->clip = 1;
         r->o->threshold = dmi_config_double(c, "dynamic_thresholding_ratio", 0.995, 0, 1);
-        r->o->threshold_max = dmi_config_double(c, "sample_max_value", 1, 1, 1e300);
+        r->o->threshold_max = dmi_config_double(c, "sample_max_value", 1, least, most);
         /* The maximum over everything: a quantile of 0 would mean that thresholding is off. */
         if (r->o->threshold == 0)
             dmi_config_refuse(c, DM_ERROR_UNSUPPORTED, "dynamic_thresholding_ratio",
                               "it must be above 0");
-    } else if (r->o->clip && dmi_config_double(c, range, 1, 0, 1e300) != 1) {
-        dmi_config_refuse(c, DM_ERROR_UNSUPPORTED, range, "it must be 1");
+    } else if (r->o->clip) {
+        r->o->clip_range = dmi_config_double(c, "clip_sample_range", 1, least, most);
     }
 }
 
@@ -302,6 +301,7 @@ static dm_status read_keys(reader *r) {
     else if (r->model.prediction == DM_PREDICT_FLOW && !has(r, DMI_IS_FLOW_MATCH))
         dmi_config_refuse(r->c, DM_ERROR_UNSUPPORTED, "prediction_type",
                           "this scheduler has no flow");
+    r->schedule.float32_tables = r->compatible && dmi_schedule_kind_has_betas(r->schedule.kind);
     r->o->solver = r->is->solver;
     r->o->order = 0;
     r->o->rho = 7;
@@ -310,6 +310,8 @@ static dm_status read_keys(reader *r) {
     r->o->rederive_eps = 0;
     r->o->threshold = 0;
     r->o->threshold_max = 1e300;
+    r->o->clip_range = 0;
+    r->o->diffusers_compatible = r->compatible;
     r->o->custom_count = 0;
     r->o->custom_times = r->o->custom_sigmas = NULL;
     r->o->expected_prediction = r->model.prediction;
@@ -327,7 +329,7 @@ static dm_status read_keys(reader *r) {
 static dm_status make_schedule(dm_schedule **out, dm_context *context, const reader *r) {
     dmi_host *host = &context->host;
     if (r->betas && r->schedule.kind != DM_SCHEDULE_FLOW)
-        return dmi_schedule_create_from_betas(out, context, r->betas, r->beta_count);
+        return dmi_schedule_create_from_betas(out, context, r->betas, r->beta_count, r->compatible);
     dm_status status = dmi_struct_check(host, &dmi_struct_schedule_options, &r->schedule);
     if (!status) status = dmi_schedule_create(out, context, &r->schedule);
     if (status != DM_ERROR_INVALID_ARGUMENT) return status;
@@ -344,9 +346,12 @@ static dm_status check_lambda(const reader *r, const dm_schedule *schedule) {
 }
 
 dm_status dmi_diffusers_read_scheduler(dm_schedule **out, dm_context *context, dmi_config *config,
-                                       dm_sampler_options *sampler) {
+                                       bool compatible, dm_sampler_options *sampler) {
     dm_sampler_options unused = {0};
-    reader r = {.c = config, .o = sampler ? sampler : &unused, .lambda_min = -INFINITY};
+    reader r = {.c = config,
+                .o = sampler ? sampler : &unused,
+                .lambda_min = -INFINITY,
+                .compatible = compatible};
     *out = NULL;
     r.is = dmi_diffusers_find_class(dmi_diffusers_class(config));
     if (!r.is) {
@@ -365,20 +370,22 @@ dm_status dmi_diffusers_read_scheduler(dm_schedule **out, dm_context *context, d
 }
 
 static dm_status load(dm_schedule **out, dm_context *context, const char *path,
-                      dm_sampler_options *sampler) {
+                      const dm_diffusers_options *options, dm_sampler_options *sampler) {
     dmi_host *host = &context->host;
+    dm_diffusers_options how;
     dm_sampler_options o;
     dmi_config config;
     char *file;
     if (!out || !path)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: '%s' is NULL",
                         out ? "path" : "out");
-    dm_status status = dmi_struct_read(host, &dmi_struct_sampler_options, &o, sampler);
+    dm_status status = dmi_struct_read_checked(host, &dmi_struct_diffusers_options, &how, options);
+    if (!status) status = dmi_struct_read(host, &dmi_struct_sampler_options, &o, sampler);
     if (!status) status = dmi_diffusers_find_scheduler(host, &file, path);
     if (status) return status;
     status = dmi_config_read(host, &config, file);
     if (!status) {
-        status = dmi_diffusers_read_scheduler(out, context, &config, &o);
+        status = dmi_diffusers_read_scheduler(out, context, &config, how.compatible != 0, &o);
         dmi_config_free(&config);
     }
     dmi_free(host, file);
@@ -387,9 +394,10 @@ static dm_status load(dm_schedule **out, dm_context *context, const char *path,
 }
 
 dm_status dm_schedule_load_diffusers(dm_schedule **out, dm_context *context, const char *path,
+                                     const dm_diffusers_options *options,
                                      dm_sampler_options *sampler) {
     if (out) *out = NULL;
     if (!context) return DM_ERROR_INVALID_ARGUMENT;
     if (!dmi_enter(context)) return DM_ERROR_WRONG_STATE;
-    return dmi_leave(context, load(out, context, path, sampler));
+    return dmi_leave(context, load(out, context, path, options, sampler));
 }

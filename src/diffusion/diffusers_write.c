@@ -39,6 +39,8 @@ static dm_status check_levels(const writer *w) {
                       "has no such grid on a flow");
     if (by_grid && has(w, DMI_HAS_GRIDS) && o->grid == DM_GRID_KARRAS && o->rho != 7)
         return refuse(w, "sampler", "rho", "not 7", "has no other exponent");
+    if (has(w, DMI_IS_EDM) && o->grid == DM_GRID_KARRAS && o->rho != w->schedule->options.rho)
+        return refuse(w, "sampler", "rho", "not 'schedule.rho'", "has no other exponent");
     if (o->spacing == DM_SPACING_AUTO) return DM_OK;
     bool is_inner =
         o->spacing == DM_SPACING_LINSPACE_INNER || o->spacing == DM_SPACING_LEADING_INNER;
@@ -62,6 +64,9 @@ static dm_status check_output(const writer *w) {
         return refuse(w, "sampler", "threshold", "set", "has no thresholding");
     if (o->clip && o->threshold == 0 && !has(w, DMI_HAS_CLIP | DMI_HAS_THRESHOLD))
         return refuse(w, "sampler", "clip", "1", "cannot clip");
+    if (o->clip && o->threshold == 0 && o->clip_range > 0 && o->clip_range != 1 &&
+        !has(w, DMI_HAS_CLIP))
+        return refuse(w, "sampler", "clip_range", "not 1", "has no other range");
     if (w->o->variance == DM_VARIANCE_LEARNED && !w->model->learned_variance)
         return refuse(w, "sampler", "variance", "learned", "needs a network with learned_variance");
     return DM_OK;
@@ -161,7 +166,7 @@ static void write_output(const writer *w, dmi_json_writer *j) {
     bool as_clip = o->clip && !threshold && !has(w, DMI_HAS_CLIP);
     if (has(w, DMI_HAS_CLIP)) {
         dmi_json_write_bool(j, "clip_sample", o->clip != 0);
-        dmi_json_write_double(j, "clip_sample_range", 1);
+        dmi_json_write_double(j, "clip_sample_range", o->clip_range > 0 ? o->clip_range : 1);
     }
     if (has(w, DMI_HAS_THRESHOLD)) {
         dmi_json_write_bool(j, "thresholding", threshold || as_clip);

@@ -10,8 +10,12 @@ dm_status dm_schedule_options_init(dm_schedule_options *options, size_t size) {
     return dmi_struct_init(&dmi_struct_schedule_options, options, size);
 }
 
+bool dmi_schedule_kind_has_betas(dm_schedule_kind kind) {
+    return kind != DM_SCHEDULE_FLOW && kind != DM_SCHEDULE_EDM;
+}
+
 bool dmi_schedule_has_betas(const dm_schedule *schedule) {
-    return schedule->options.kind != DM_SCHEDULE_FLOW && schedule->options.kind != DM_SCHEDULE_EDM;
+    return dmi_schedule_kind_has_betas(schedule->options.kind);
 }
 
 const char *dmi_schedule_name(const dm_schedule *schedule) {
@@ -66,14 +70,15 @@ dm_status dmi_schedule_create(dm_schedule **out, dm_context *context,
     return DM_OK;
 }
 
-static dm_status check_betas(dmi_host *host, const double *betas, size_t count) {
+static dm_status check_betas(dmi_host *host, const double *betas, size_t count,
+                             bool float32_tables) {
     if (!betas) return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'betas' is NULL");
     if (count < 1 || count > DMI_TIMESTEPS_MAX)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                         "schedule: the number of betas is %zu; it must be from 1 to %d", count,
                         (int)DMI_TIMESTEPS_MAX);
     for (size_t t = 0; t < count; t++)
-        if (!(betas[t] > 0 && betas[t] < 1))
+        if (!dmi_schedule_is_beta(betas[t], float32_tables))
             return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                             "schedule: beta %zu is %g; it must be above 0 and below 1", t,
                             betas[t]);
@@ -81,18 +86,20 @@ static dm_status check_betas(dmi_host *host, const double *betas, size_t count) 
 }
 
 dm_status dmi_schedule_create_from_betas(dm_schedule **out, dm_context *context,
-                                         const double *betas, size_t count) {
+                                         const double *betas, size_t count, bool float32_tables) {
     *out = NULL;
-    dm_status status = check_betas(&context->host, betas, count);
+    dm_status status = check_betas(&context->host, betas, count, float32_tables);
     if (status) return status;
     dm_schedule_options options;
     dmi_struct_defaults(&dmi_struct_schedule_options, &options);
     options.kind = DM_SCHEDULE_CUSTOM;
     options.timesteps = (int32_t)count;
+    options.float32_tables = float32_tables;
     dm_schedule *schedule;
     status = schedule_new(&schedule, context, &options);
     if (status) return status;
-    memcpy(schedule->beta, betas, count * sizeof *betas);
+    for (size_t t = 0; t < count; t++)
+        schedule->beta[t] = float32_tables ? (double)(float)betas[t] : betas[t];
     dmi_schedule_accumulate(schedule);
     *out = schedule;
     return DM_OK;
@@ -134,7 +141,7 @@ dm_status dm_schedule_create_from_betas(dm_schedule **out, dm_context *context, 
     if (!context) return DM_ERROR_INVALID_ARGUMENT;
     if (!dmi_enter(context)) return DM_ERROR_WRONG_STATE;
     dm_status status =
-        out ? dmi_schedule_create_from_betas(out, context, betas, count)
+        out ? dmi_schedule_create_from_betas(out, context, betas, count, false)
             : dmi_fail(&context->host, DM_ERROR_INVALID_ARGUMENT, "schedule: 'out' is NULL");
     return dmi_leave(context, status);
 }

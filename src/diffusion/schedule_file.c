@@ -60,8 +60,9 @@ static bool parse_betas(const char *text, double *beta, int32_t count) {
 }
 
 static dm_status read_betas(dm_schedule **out, dm_context *context, const dmi_safetensors *file,
-                            int32_t count) {
+                            const dm_schedule_options *options) {
     dmi_host *host = &context->host;
+    int32_t count = options->timesteps;
     const char *text = dmi_safetensors_metadata(file, betas_key);
     if (!text)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "schedule: there is no metadata '%s'",
@@ -71,7 +72,8 @@ static dm_status read_betas(dm_schedule **out, dm_context *context, const dmi_sa
         dmi_alloc_array(host, &beta, (size_t)count, sizeof *beta, "schedule: betas of a file");
     if (status) return status;
     status = parse_betas(text, beta, count)
-                 ? dmi_schedule_create_from_betas(out, context, beta, (size_t)count)
+                 ? dmi_schedule_create_from_betas(out, context, beta, (size_t)count,
+                                                  options->float32_tables != 0)
                  : dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                             "schedule: metadata '%s' is not a list of %d numbers", betas_key,
                             (int)count);
@@ -89,9 +91,8 @@ dm_status dmi_schedule_read(dm_schedule **out, dm_context *context, const dmi_sa
     dm_schedule_options options;
     dm_status status = dmi_struct_load(host, file, &dmi_struct_schedule_options, &options);
     if (!status)
-        status = options.kind == DM_SCHEDULE_CUSTOM
-                     ? read_betas(out, context, file, options.timesteps)
-                     : dmi_schedule_create(out, context, &options);
+        status = options.kind == DM_SCHEDULE_CUSTOM ? read_betas(out, context, file, &options)
+                                                    : dmi_schedule_create(out, context, &options);
     return dmi_blame_file(host, file, status);
 }
 

@@ -3,7 +3,10 @@
 #include "core/enums.h"
 #include "diffusion/schedule.h"
 
-static bool inside_unit(double x) { return x > 0 && x < 1; }
+bool dmi_schedule_is_beta(double x, bool float32_tables) {
+    if (float32_tables) x = (double)(float)x;
+    return x > 0 && x < 1;
+}
 
 static bool uses_beta_range(dm_schedule_kind kind) {
     return kind == DM_SCHEDULE_LINEAR || kind == DM_SCHEDULE_SCALED_LINEAR ||
@@ -12,7 +15,9 @@ static bool uses_beta_range(dm_schedule_kind kind) {
 
 static dm_status check_beta_range(dmi_host *host, const dm_schedule_options *o) {
     double factor = dmi_schedule_beta_factor(o);
-    if (inside_unit(factor * o->beta_start) && inside_unit(factor * o->beta_end)) return DM_OK;
+    if (dmi_schedule_is_beta(factor * o->beta_start, o->float32_tables) &&
+        dmi_schedule_is_beta(factor * o->beta_end, o->float32_tables))
+        return DM_OK;
     return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                     "schedule: 'scale_betas' with %d 'timesteps' multiplies the betas by %g, to %g "
                     "and %g; they must stay below 1",
@@ -28,7 +33,7 @@ static dm_status check_edm(dmi_host *host, const dm_schedule_options *o) {
 
 static dm_status check_combinations(dmi_host *host, const dm_schedule_options *o,
                                     const char *kind) {
-    bool has_betas = o->kind != DM_SCHEDULE_FLOW && o->kind != DM_SCHEDULE_EDM;
+    bool has_betas = dmi_schedule_kind_has_betas(o->kind);
     if (o->zero_terminal_snr && o->timesteps < 2)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                         "schedule: 'zero_terminal_snr' cannot be combined with 'timesteps' %d: "
@@ -38,6 +43,15 @@ static dm_status check_combinations(dmi_host *host, const dm_schedule_options *o
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                         "schedule: 'zero_terminal_snr' cannot be combined with 'kind' %d (%s): "
                         "only schedules with betas are rescaled",
+                        (int)o->kind, kind);
+    if (o->terminal_signal && !o->zero_terminal_snr)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "schedule: 'terminal_signal' cannot be combined with 'zero_terminal_snr' "
+                        "0: without it the last timestep has a signal");
+    if (o->float32_tables && !has_betas)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "schedule: 'float32_tables' cannot be combined with 'kind' %d (%s): only "
+                        "schedules with betas have tables",
                         (int)o->kind, kind);
     if (o->scale_betas && !uses_beta_range(o->kind))
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,

@@ -18,8 +18,14 @@ static double initial_factor(const dmi_run *run) {
     bool as_k_diffusion = s->solver->fractional_time &&
                           (s->custom_levels || (s->options.spacing != DM_SPACING_LEADING &&
                                                 s->options.spacing != DM_SPACING_LEADING_INNER));
+    double noise = run->plan->levels[run->step].noise;
+    bool compatible = s->options.diffusers_compatible != 0;
     if (dmi_schedule_has_betas(s->schedule) && !as_k_diffusion) return 1;
-    return run->plan->levels[run->step].noise;
+    /* diffusers has 1 for every flow, also where it begins below pure noise, and for EDM the
+     * deviation of data of variance 1 with noise. */
+    if (compatible && s->schedule->options.kind == DM_SCHEDULE_FLOW) return 1;
+    if (compatible && s->schedule->options.kind == DM_SCHEDULE_EDM) return sqrt(noise * noise + 1);
+    return noise;
 }
 
 static void begin_task(void *data, int32_t task, int32_t worker) {

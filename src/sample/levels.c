@@ -29,7 +29,9 @@ static void set_sigma(dm_sampler *s, int32_t i, double sigma) {
     dmi_sampler_plan *plan = &s->plan;
     plan->levels[i] = dmi_schedule_level_of_sigma(s->schedule, sigma);
     plan->timesteps[i] = dmi_schedule_timestep_of_sigma(s->schedule, sigma);
-    if (!s->solver->fractional_time && dmi_schedule_has_betas(s->schedule))
+    if (s->options.diffusers_compatible)
+        plan->levels[i].time = dmi_compatible_time(s, plan->levels[i].time);
+    else if (!s->solver->fractional_time && dmi_schedule_has_betas(s->schedule))
         plan->levels[i].time = nearbyint(plan->levels[i].time);
 }
 
@@ -42,11 +44,26 @@ static void resolve_grid(dm_sampler *s) {
         s->options.grid = has_grid ? s->solver->default_grid : DM_GRID_TIMESTEPS;
 }
 
+/* A flow's grid is over its noise (as in diffusers' flow matching), which is at most 1, where the
+ * ratio to the signal is infinite. */
+static void apply_flow_grid(dm_sampler *s) {
+    const dm_sampler_options *o = &s->options;
+    double first = s->plan.levels[0].noise, last = s->plan.levels[o->steps - 1].noise;
+    for (int32_t i = 1; i < o->steps - 1; i++) {
+        double noise = sigma_on_grid(o, first, last, i);
+        set_sigma(s, i, noise / (1 - noise));
+    }
+}
+
 static dm_status apply_grid(dm_sampler *s) {
     const dm_sampler_options *o = &s->options;
     const dmi_sampler_plan *plan = &s->plan;
     double first = dmi_level_sigma(plan->levels[0]),
            last = dmi_level_sigma(plan->levels[o->steps - 1]);
+    if (s->schedule->options.kind == DM_SCHEDULE_FLOW && o->grid != DM_GRID_TIMESTEPS) {
+        apply_flow_grid(s);
+        return DM_OK;
+    }
     if (o->grid == DM_GRID_TIMESTEPS) return DM_OK;
     if (!isfinite(first))
         return dmi_fail(&s->context->host, DM_ERROR_INVALID_ARGUMENT,
@@ -69,6 +86,7 @@ static dm_status spaced_levels(dm_sampler *s) {
         linspace_fractional(plan, s->schedule->steps, inner);
     for (int32_t i = 0; i < plan->steps; i++)
         plan->levels[i] = dmi_schedule_level(s->schedule, plan->timesteps[i]);
+    if (s->options.diffusers_compatible) dmi_compatible_levels(s);
     resolve_grid(s);
     return apply_grid(s);
 }
@@ -138,5 +156,7 @@ dm_status dmi_sampler_plan_levels(dm_sampler *s) {
     dm_status status = s->options.custom_times    ? custom_times(s)
                        : s->options.custom_sigmas ? custom_sigmas(s)
                                                   : spaced_levels(s);
-    return status ? status : set_final_level(s);
+    if (!status) status = set_final_level(s);
+    if (!status && s->options.diffusers_compatible) dmi_compatible_final_level(s);
+    return status;
 }

@@ -177,6 +177,7 @@ dm_status dmi_sampler_resolve_options(dm_sampler *s) {
     if (o->spacing == DM_SPACING_AUTO) o->spacing = default_spacing(s);
     if (o->variance == DM_VARIANCE_AUTO && o->solver == DM_SOLVER_DDPM)
         o->variance = default_variance(s);
+    if (o->clip_range == 0) o->clip_range = 1;
     if (o->order == 0) o->order = s->solver->order;
     if (s->solver->eps_from_clipped_x0) o->rederive_eps = 1;
     else if (o->rederive_eps < 0) o->rederive_eps = o->guidance != 1;

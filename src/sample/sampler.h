@@ -93,6 +93,12 @@ dm_status dmi_sampler_plan_levels(dm_sampler *sampler);
 dm_status dmi_space_timesteps(dmi_host *host, const dm_sampler_options *options, int32_t total,
                               double *timesteps);
 
+/* compatible.c, for diffusers_compatible: replaces the spaced levels where diffusers has others;
+ * the network's time for timestep t of a grid; and replaces the final level. */
+void dmi_compatible_levels(dm_sampler *sampler);
+double dmi_compatible_time(const dm_sampler *sampler, double t);
+void dmi_compatible_final_level(dm_sampler *sampler);
+
 /* plan.c */
 dm_status dmi_sampler_plan_allocate(dmi_host *host, dmi_sampler_plan *plan, int32_t steps,
                                     int32_t stages_max);

@@ -89,6 +89,9 @@ dmi_stage dmi_stage_at(const dmi_path *path, int32_t i);
 /* Karras et al. 2022, algorithm 2 (euler.c): adds noise before step i as the options say; the
  * stage then evaluates the model at the raised level. */
 void dmi_stage_add_churn(dmi_stage *stage, const dmi_path *path, int32_t i);
+/* Where step i leads: levels[i + 1]. diffusers_compatible: timestep t - T / steps, or the final
+ * level below 0, which is elsewhere where the timesteps are not equally far apart. */
+dmi_level dmi_level_after(const dmi_path *path, int32_t i);
 /* to.signal x_0 + to.noise eps: the step of DDIM, and of Euler over sigma. */
 dmi_sum dmi_sum_at_level(dmi_level to);
 /* Begins the step of an ODE over sigma with a slope that is a sum of eps: *sum becomes to.signal /

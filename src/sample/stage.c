@@ -95,9 +95,9 @@ static void pad_batch(const dmi_run *run) {
 
 /* ---- after it ---- */
 
-/* x_0, from the model's output or from the guidance, clipped to [-1, 1] or by dynamic thresholding
- * (Saharia et al. 2022, sec. 2.3): clipped to the quantile of its absolute values, and divided by
- * that. */
+/* x_0, from the model's output or from the guidance, clipped to +-clip_range or by dynamic
+ * thresholding (Saharia et al. 2022, sec. 2.3): clipped to the quantile of its absolute values, and
+ * divided by that. */
 static void predict_x0(const stage_job *job, size_t i) {
     const dm_sampler *s = job->run->sampler;
     const dmi_sampler_buffers *b = &s->buffers;
@@ -105,7 +105,7 @@ static void predict_x0(const stage_job *job, size_t i) {
     const dmi_kernels *kernels = s->context->kernels;
     size_t n = s->elements, at = i * n;
     bool thresholds = o->threshold > 0;
-    double limit = o->clip && !thresholds ? 1 : INFINITY;
+    double limit = o->clip && !thresholds ? o->clip_range : INFINITY;
     if (job->run->request.guide)
         kernels->solver_axpby_clamp(b->x_0 + at, 1, b->x_0 + at, 0, b->prediction + at, limit, n);
     else
@@ -113,7 +113,7 @@ static void predict_x0(const stage_job *job, size_t i) {
                        limit, n);
     if (!thresholds) return;
     limit = kernels->solver_abs_quantile(b->quantile_scratch + at, b->x_0 + at, o->threshold, n);
-    limit = limit < 1 ? 1 : limit > o->threshold_max ? o->threshold_max : limit;
+    limit = fmin(fmax(limit, 1), o->threshold_max);
     kernels->solver_clamp_normalize(b->x_0 + at, limit, n);
 }
 

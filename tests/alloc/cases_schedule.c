@@ -54,9 +54,12 @@ static void save_config(world *w) {
 
 static dm_status load_diffusers(world *w) {
     dm_schedule *made;
+    dm_diffusers_options how;
     dm_sampler_options o;
+    dm_diffusers_options_init(&how, sizeof how);
     dm_sampler_options_init(&o, sizeof o);
-    const dm_status status = CALL(dm_schedule_load_diffusers, &made, w->context, w->path, &o);
+    how.compatible = w->variant;
+    const dm_status status = CALL(dm_schedule_load_diffusers, &made, w->context, w->path, &how, &o);
     w->made[MADE_SCHEDULE] = made;
     return status;
 }
@@ -72,4 +75,5 @@ const alloc_case cases_schedule[] = {
     {"schedule_load_memory", save_file, load_memory, DM_SCHEDULE_SIGMOID, 0},
     {"schedule_load_memory, betas", save_file, load_memory, DM_SCHEDULE_CUSTOM, 0},
     {"schedule_load_diffusers", save_config, load_diffusers, 0, 0},
+    {"schedule_load_diffusers, compatible", save_config, load_diffusers, 1, 0},
     {NULL, NULL, NULL, 0, 0}};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Fuzz target: a config.json of diffusers, or after '!' a scheduler_config.json. What is accepted
- * is within the ranges of the options, and a scheduler can be checked for writing. */
+/* Fuzz target: a config.json of diffusers, or after '!' a scheduler_config.json, or after '?' one
+ * to be compatible. What is accepted is within the ranges of the options, and a scheduler can be
+ * checked for writing. */
 #include <string.h>
 
 #include "core/context.h"
@@ -22,12 +23,12 @@ static void read_network(dm_context *context, dmi_config *config) {
     fuzz_ok(context, dmi_unet_check_options(&context->host, &o));
 }
 
-static void read_scheduler(dm_context *context, dmi_config *config) {
+static void read_scheduler(dm_context *context, dmi_config *config, bool compatible) {
     dm_sampler_options o;
     dm_schedule *schedule;
     const char *name;
     FUZZ_CHECK(!dm_sampler_options_init(&o, sizeof o));
-    dm_status status = dmi_diffusers_read_scheduler(&schedule, context, config, &o);
+    dm_status status = dmi_diffusers_read_scheduler(&schedule, context, config, compatible, &o);
     if (!fuzz_created(context, status, schedule)) return;
     FUZZ_CHECK(!dmi_struct_check(&context->host, &dmi_struct_sampler_options, &o));
     const dmi_diffusers_model model = {o.expected_prediction, true, 0.5};
@@ -40,12 +41,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static dm_context *context;
     if (!context) context = fuzz_context(LIMIT);
     const uint64_t used = fuzz_used(context);
-    const bool scheduler = size > 0 && data[0] == '!';
+    const bool compatible = size > 0 && data[0] == '?',
+               scheduler = compatible || (size > 0 && data[0] == '!');
     dmi_config config;
     dm_status status = dmi_config_parse(&context->host, &config, (const char *)data + scheduler,
                                         size - scheduler, "config");
     if (fuzz_ok(context, status)) {
-        if (scheduler) read_scheduler(context, &config);
+        if (scheduler) read_scheduler(context, &config, compatible);
         else read_network(context, &config);
         dmi_config_free(&config);
     }

@@ -36,6 +36,8 @@ static dm_schedule_options any_schedule(void) {
     o.kind = below(DM_SCHEDULE_EDM + 1);
     o.timesteps = timesteps[below(7)];
     o.zero_terminal_snr = o.kind < DM_SCHEDULE_FLOW && o.timesteps > 1 && rarely();
+    o.float32_tables = o.kind < DM_SCHEDULE_FLOW && rarely();
+    o.terminal_signal = o.zero_terminal_snr && below(2);
     if (below(2)) o.flow_shift = below(2) ? 3 : 0.3;
     return o;
 }
@@ -62,7 +64,9 @@ static dm_sampler_options any_options(int32_t solver, int32_t timesteps) {
         o.guidance_rescale = below(2) ? 0.7 : 0;
         if (below(2)) o.guidance_begin = 0.2, o.guidance_end = 0.8;
     }
-    if (o.clip && rarely()) o.threshold = 0.9, o.threshold_max = 1.5;
+    if (o.clip && rarely()) o.threshold = 0.9, o.threshold_max = below(2) ? 1.5 : 0.5;
+    if (rarely()) o.clip_range = 0.5;
+    o.diffusers_compatible = below(4) == 0;
     return o;
 }
 

@@ -102,7 +102,8 @@ END_TEST
 /* ---- keys ---- */
 
 static dm_status read_text(const char *text, dm_unet_options *o) {
-    static const dm_diffusers_options none = {sizeof none, 0, 0, DM_PREDICT_ANY};
+    static const dm_diffusers_options none = {.struct_size = sizeof none,
+                                              .prediction = DM_PREDICT_ANY};
     dmi_config config;
     dm_status status = dmi_config_parse(&context->host, &config, text, strlen(text), "config.json");
     if (status) return status;

@@ -77,7 +77,7 @@ START_TEST(read_back) {
     if (_i == DM_PRECISION_F32)
         ck_assert_mem_eq(want->data, got->data, want->floats * sizeof(float));
     else test_close(got->data, want->data, want->floats, _i == DM_PRECISION_F16 ? 1e-3 : 4e-3);
-    ok(dm_schedule_load_diffusers(&second, context, path, NULL));
+    ok(dm_schedule_load_diffusers(&second, context, path, NULL, NULL));
     ck_assert_int_eq(dm_schedule_timesteps(second), 1000);
     /* Again, over the same files. */
     ok(dm_unet_save_diffusers(unet, schedule, NULL, path, _i));

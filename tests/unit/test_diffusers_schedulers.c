@@ -73,7 +73,7 @@ START_TEST(images) {
     char key[64];
     ok(dm_sampler_options_init(&o, sizeof o));
     o.steps = STEPS;
-    ok(dm_schedule_load_diffusers(&schedule, context, config_path(name), &o));
+    ok(dm_schedule_load_diffusers(&schedule, context, config_path(name), NULL, &o));
     ck_assert_int_eq(o.steps, STEPS);
     ok(dm_sampler_create_with_denoiser(&sampler, context, schedule,
                                        test_denoiser(network, NULL, o.expected_prediction, 8, 8, 3),
@@ -106,7 +106,7 @@ static dm_status read_text(const char *text, dm_schedule **schedule, dm_sampler_
     *schedule = NULL;
     if (status) return status;
     dmi_struct_defaults(&dmi_struct_sampler_options, o);
-    status = dmi_diffusers_read_scheduler(schedule, context, &config, o);
+    status = dmi_diffusers_read_scheduler(schedule, context, &config, false, o);
     dmi_config_free(&config);
     return status;
 }
@@ -120,11 +120,11 @@ START_TEST(written_again) {
     ok(dm_sampler_options_init(&o, sizeof o));
     ok(dm_sampler_options_init(&again, sizeof again));
     o.steps = again.steps = STEPS;
-    ok(dm_schedule_load_diffusers(&schedule, context, config_path(cases[_i]), &o));
+    ok(dm_schedule_load_diffusers(&schedule, context, config_path(cases[_i]), NULL, &o));
     const dmi_diffusers_model model = {o.expected_prediction, false, 0.5};
     ok(dmi_diffusers_write_scheduler(&context->host, test_path(folder, "scheduler_config.json"),
                                      schedule, &o, &model, &name));
-    ok(dm_schedule_load_diffusers(&second, context, folder, &again));
+    ok(dm_schedule_load_diffusers(&second, context, folder, NULL, &again));
     ck_assert_mem_eq(&o, &again, sizeof o);
     ck_assert_mem_eq(&schedule->options, &second->options, sizeof second->options);
     ck_assert_mem_eq(schedule->beta, second->beta, (size_t)schedule->steps * sizeof(double));
@@ -142,12 +142,13 @@ START_TEST(what_stays) {
     ok(dm_sampler_options_init(&o, sizeof o));
     o.steps = 7, o.eta = 0.5, o.guidance = 3, o.batch_size = 2;
     o.custom_times = times, o.custom_count = 2;
-    ok(dm_schedule_load_diffusers(&schedule, context, config_path("ddim"), &o));
+    ok(dm_schedule_load_diffusers(&schedule, context, config_path("ddim"), NULL, &o));
     ck_assert(o.steps == 7 && o.eta == 0.5 && o.guidance == 3 && o.batch_size == 2);
     ck_assert(o.custom_times == NULL && o.custom_count == 0 && o.rederive_eps == 0);
     ck_assert(o.spacing == DM_SPACING_LEADING && o.clip == 1);
     dm_schedule_destroy(schedule);
-    ok(dm_schedule_load_diffusers(&schedule, context, test_golden("diffusers/pipeline"), NULL));
+    ok(dm_schedule_load_diffusers(&schedule, context, test_golden("diffusers/pipeline"), NULL,
+                                  NULL));
     ck_assert_int_eq(dm_schedule_timesteps(schedule), 500);
     dm_schedule_destroy(schedule);
     ok(read_text("{\"_class_name\": \"DPMSolverSDEScheduler\", \"solver_order\": \"ignored\"}",
@@ -185,9 +186,9 @@ static const struct {
      "'rescale_betas_zero_snr' is true", DM_ERROR_UNSUPPORTED},
     {"DDIMScheduler", "\"prediction_type\": \"flow_prediction\"", "has no flow",
      DM_ERROR_UNSUPPORTED},
-    {"DDIMScheduler", "\"clip_sample_range\": 2", "'clip_sample_range' is 2", DM_ERROR_UNSUPPORTED},
-    {"DDIMScheduler", "\"thresholding\": true, \"sample_max_value\": 0.5",
-     "'sample_max_value' is 0.5", DM_ERROR_BAD_FORMAT},
+    {"DDIMScheduler", "\"clip_sample_range\": 0", "'clip_sample_range' is 0", DM_ERROR_BAD_FORMAT},
+    {"DDIMScheduler", "\"thresholding\": true, \"sample_max_value\": 0", "'sample_max_value' is 0",
+     DM_ERROR_BAD_FORMAT},
     {"DDIMScheduler", "\"timestep_spacing\": \"karras\"", "leading, linspace, trailing",
      DM_ERROR_UNSUPPORTED},
     {"DDPMScheduler", "\"variance_type\": \"learned\"", "'variance_type' is \"learned\"",
@@ -257,16 +258,16 @@ START_TEST(refused) {
                  "'_class_name' is missing");
     ok(dm_context_get_memory(context, &after, NULL, NULL));
     ck_assert_uint_eq(before, after);
-    test_refused(context, dm_schedule_load_diffusers(&schedule, context, "/", NULL),
+    test_refused(context, dm_schedule_load_diffusers(&schedule, context, "/", NULL, NULL),
                  DM_ERROR_NOT_FOUND, "neither scheduler_config.json nor");
-    test_refused(context, dm_schedule_load_diffusers(&schedule, context, NULL, NULL),
+    test_refused(context, dm_schedule_load_diffusers(&schedule, context, NULL, NULL, NULL),
                  DM_ERROR_INVALID_ARGUMENT, "'path' is NULL");
-    test_refused(context, dm_schedule_load_diffusers(NULL, context, "x", NULL),
+    test_refused(context, dm_schedule_load_diffusers(NULL, context, "x", NULL, NULL),
                  DM_ERROR_INVALID_ARGUMENT, "'out' is NULL");
     o.struct_size = 3;
-    test_refused(context, dm_schedule_load_diffusers(&schedule, context, "x", &o),
+    test_refused(context, dm_schedule_load_diffusers(&schedule, context, "x", NULL, &o),
                  DM_ERROR_INVALID_ARGUMENT, "'struct_size' is 3");
-    ck_assert_int_eq(dm_schedule_load_diffusers(&schedule, NULL, "x", NULL),
+    ck_assert_int_eq(dm_schedule_load_diffusers(&schedule, NULL, "x", NULL, NULL),
                      DM_ERROR_INVALID_ARGUMENT);
 }
 END_TEST

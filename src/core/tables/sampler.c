@@ -32,10 +32,13 @@ static const dmi_member option_members[] = {
     NUMBER(guidance_begin, "0", 0, 1, TRANSIENT, "Smallest t / T with guidance."),
     NUMBER(guidance_end, "1", 0, 1, TRANSIENT, "Largest t / T with guidance."),
     NUMBER(threshold, "0", 0, 1, TRANSIENT, "Quantile of dynamic thresholding; 0: off."),
-    NUMBER(threshold_max, "1e300", 1, 1e300, TRANSIENT, "Largest value of that quantile."),
+    NUMBER(threshold_max, "1e300", ABOVE_ZERO, 1e300, TRANSIENT, "Largest value of that quantile."),
     ANY(custom_count, "0", TRANSIENT, "Elements of custom_times or custom_sigmas."),
     FIELD(custom_times, "Timesteps to visit, whole or fractional, or NULL."),
     FIELD(custom_sigmas, "Values of sigma to visit, or NULL."),
+    FLAG(diffusers_compatible, "0", TRANSIENT, "1: steps as diffusers' schedulers do them."),
+    PADDING(padding),
+    NUMBER(clip_range, "0", 0, 1e300, TRANSIENT, "What clip clips to; 0: 1."),
 };
 #define members option_members
 DMI_STRUCT(dmi_struct_sampler_options, "dm_sampler_options", "sampler");

@@ -21,6 +21,9 @@ static const dmi_member members[] = {
     NUMBER(sigma_max, "80", 1e-6, 1e6, SAVED, "Largest sigma of the EDM schedule."),
     NUMBER(rho, "7", 1, 100, SAVED, "Exponent of the EDM schedule's spacing."),
     NUMBER(time_scale, "0", 0, 1e6, SAVED_IF_SET, "Factor of the EDM schedule's time input; 0: 1."),
+    FLAG(float32_tables, "0", SAVED_IF_SET, "1: betas and alpha_cumprod in float32, as PyTorch's."),
+    FLAG(terminal_signal, "0", SAVED_IF_SET,
+        "1: zero_terminal_snr leaves 2^-24 of alpha_cumprod."),
 };
 DMI_STRUCT(dmi_struct_schedule_options, "dm_schedule_options", "schedule");
 /* clang-format on */

@@ -111,6 +111,8 @@ static const dmi_member diffusers_members[] = {
     NUMBER(width, "0", 0, 4096, TRANSIENT, "Width in pixels; 0: the file's sample_size."),
     ENUM(prediction, dm_prediction, "any", TRANSIENT,
         "What the output represents; any: as the scheduler says."),
+    FLAG(compatible, "0", TRANSIENT, "1: a scheduler's images are those of diffusers."),
+    PADDING(padding),
 };
 #define members diffusers_members
 DMI_STRUCT(dmi_struct_diffusers_options, "dm_diffusers_options", "diffusers");

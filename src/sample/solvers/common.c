@@ -2,10 +2,17 @@
 /* What several solvers use. */
 #include <math.h>
 
+#include "diffusion/schedule.h"
 #include "sample/solver.h"
 
 dmi_stage dmi_stage_at(const dmi_path *path, int32_t i) {
     return (dmi_stage){.at = path->levels[i], .timestep = path->timesteps[i]};
+}
+
+dmi_level dmi_level_after(const dmi_path *path, int32_t i) {
+    if (!path->options->diffusers_compatible) return path->levels[i + 1];
+    double t = path->timesteps[i] - path->schedule->steps / path->steps;
+    return t < 0 ? path->levels[path->steps] : dmi_schedule_level(path->schedule, t);
 }
 
 dmi_sum dmi_sum_at_level(dmi_level to) {

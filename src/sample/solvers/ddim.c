@@ -7,7 +7,7 @@
 /* Eq. 12 and 16: x_{i+1} = to.signal x_0 + sqrt(to.noise^2 - sigma^2) eps + sigma z, where sigma is
  * the standard deviation of the new noise z. */
 static int32_t step(const dmi_path *path, int32_t i, dmi_stage *stages) {
-    dmi_level from = path->levels[i], to = path->levels[i + 1];
+    dmi_level from = path->levels[i], to = dmi_level_after(path, i);
     double ratio = from.noise > 0 ? to.noise / from.noise : 0;
     double sigma = path->options->eta * ratio * sqrt(dmi_variance_between(from, to));
     double rest = to.noise * to.noise - sigma * sigma;

@@ -8,6 +8,8 @@
 /* With b the variance between the two levels (beta if all timesteps are visited), the mean is
  * (signal_from / signal_to) noise_to^2 / noise^2 x + signal_to b / noise^2 x_0, and the variance is
  * b noise_to^2 / noise^2. */
+static const double variance_min = 1e-20;
+
 static int32_t step(const dmi_path *path, int32_t i, dmi_stage *stages) {
     dmi_level from = path->levels[i], to = path->levels[i + 1];
     double from_variance = from.noise * from.noise, to_variance = to.noise * to.noise;
@@ -21,7 +23,10 @@ static int32_t step(const dmi_path *path, int32_t i, dmi_stage *stages) {
     }
     update->factors[DMI_X] = from.signal / to.signal * to_variance / from_variance;
     update->factors[DMI_X0] = to.signal * beta / from_variance;
-    if (i == path->steps - 1 || !(posterior > 0)) return 1;
+    /* diffusers leaves out the noise of timestep 0 alone, and all others have a least variance. */
+    bool noisy = path->options->diffusers_compatible && path->timesteps[i] > 0 && beta > 0;
+    if (noisy) posterior = fmax(posterior, variance_min);
+    else if (i == path->steps - 1 || !(posterior > 0)) return 1;
     update->noise = sqrt(path->options->variance == DM_VARIANCE_FIXED_LARGE ? beta : posterior);
     if (path->options->variance == DM_VARIANCE_LEARNED)
         stages[0].learned_log_range = log(beta / posterior);

@@ -51,9 +51,10 @@ static int32_t ode_step(const dmi_path *path, int32_t i, dmi_stage *stages) {
            r_sum = r0 + r1;
     /* With the divided differences a and b, D1 = a + r0 / (r0 + r1) (a - b) approximates h times
      * the first derivative, and D2 = 2 (a - b) / (r0 + r1) h^2 times the second. The authors' code
-     * lacks the 2, which makes it second order. */
+     * and diffusers lack the 2, which makes it second order. */
+    double factor = path->options->diffusers_compatible ? 1 : 2;
     double d1 = s.to.signal * ((s.exp_minus_h - 1) / s.h + 1),
-           d2 = -2 * s.to.signal * ((s.exp_minus_h - 1 + s.h) / (s.h * s.h) - 0.5);
+           d2 = -factor * s.to.signal * ((s.exp_minus_h - 1 + s.h) / (s.h * s.h) - 0.5);
     double a = d1 * (1 + r0 / r_sum) + d2 / r_sum, b = -d1 * r0 / r_sum - d2 / r_sum;
     add_difference(update, DMI_X0, DMI_HISTORY, a * first);
     add_difference(update, DMI_HISTORY, DMI_HISTORY + 1, b * second);

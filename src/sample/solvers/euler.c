@@ -64,6 +64,7 @@ const dmi_solver dmi_solver_euler_ancestral = {
 const dmi_solver dmi_solver_flow_euler = {
     .stages_max = 1,
     .eps_from_clipped_x0 = true,
+    .has_sigma_grid = true,
     .fractional_time = true,
     .flow_only = true,
     .default_spacing = DM_SPACING_TRAILING,

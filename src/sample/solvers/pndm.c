@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Pseudo numerical methods (Liu et al. 2022): the slope over sigma is a weighted mean of eps
  * (eq. 11). */
+#include <math.h>
+
+#include "diffusion/schedule.h"
 #include "sample/solver.h"
 
 /* Weights of Adams-Bashforth methods of order 1 to 4, the latest slope first (eq. 12). */
@@ -27,19 +30,53 @@ static int32_t plms_entries(const dmi_path *path, int32_t i) {
     return 1;
 }
 
-/* Adams-Bashforth with eps now and at the beginnings of up to three steps before. */
+/* ---- what is extrapolated ---- */
+
+/* diffusers extrapolates a network's v before it converts the sum to eps, at the level from which
+ * the step leads. Elsewhere the slopes are eps. */
+static bool slopes_are_v(const dmi_path *path) {
+    return path->options->diffusers_compatible &&
+           path->options->expected_prediction == DM_PREDICT_V;
+}
+
+/* The sum begins with term `x`; returns the factor of the slopes. */
+static double begin_sum(const dmi_path *path, dmi_sum *sum, int32_t x, dmi_level from,
+                        dmi_level to) {
+    double distance = dmi_sum_begin_slope(sum, x, from, to);
+    if (!slopes_are_v(path)) return distance;
+    sum->factors[x] += distance * from.noise; /* eps = signal v + noise x */
+    return distance * from.signal;
+}
+
+/* Adds the slope of the stage's own evaluation. */
+static void add_slope(const dmi_path *path, dmi_stage *s, double factor) {
+    bool v = slopes_are_v(path);
+    s->update.factors[DMI_EPS] += v ? factor * s->at.signal : factor;
+    if (v) s->update.factors[DMI_X0] -= factor * s->at.noise;
+}
+
+static void push_slope(const dmi_path *path, dmi_stage *s) {
+    bool v = slopes_are_v(path);
+    s->pushes_history = true;
+    s->history_x0 = v ? -s->at.noise : 0;
+    s->history_eps = v ? s->at.signal : 1;
+}
+
+/* ---- stages ---- */
+
+/* Adams-Bashforth with the slopes now and at the beginnings of up to three steps before. */
 static dmi_stage multistep(const dmi_path *path, int32_t i, history_entries *entries) {
     dmi_stage s = dmi_stage_at(path, i);
+    dmi_level to = dmi_level_after(path, i);
     int32_t order = i - path->first + 1 < 4 ? i - path->first + 1 : 4, entry = -1;
-    s.pushes_history = true;
-    s.history_eps = 1;
+    push_slope(path, &s);
     if (!dmi_level_has_signal(path->levels[i])) {
-        s.update = dmi_sum_at_level(path->levels[i + 1]);
+        s.update = dmi_sum_at_level(to);
         return s;
     }
-    double distance = dmi_sum_begin_slope(&s.update, DMI_X, path->levels[i], path->levels[i + 1]);
+    double distance = begin_sum(path, &s.update, DMI_X, path->levels[i], to);
     /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): order is 1 to 4 */
-    s.update.factors[DMI_EPS] = distance * weights[order - 1][0];
+    add_slope(path, &s, distance * weights[order - 1][0]);
     for (int32_t k = 1; k < order; k++) {
         entry += entries(path, i - k);
         s.update.factors[DMI_HISTORY + entry] = distance * weights[order - 1][k];
@@ -52,32 +89,54 @@ typedef struct timed_level {
     double timestep;
 } timed_level;
 
-/* A stage of a Runge-Kutta step: with eps at level `at`, from level `from` to `to`. x is DMI_X for
- * the first stage, which saves it, else DMI_SAVED_X. */
-static dmi_stage inner_stage(int32_t x, timed_level at, dmi_level from, dmi_level to) {
-    dmi_stage s = {.at = at.level,
-                   .timestep = at.timestep,
-                   .saves_x = x == DMI_X,
-                   .pushes_history = true,
-                   .history_eps = 1};
-    double distance = dmi_sum_begin_slope(&s.update, x, from, to);
-    s.update.factors[DMI_EPS] = distance;
+/* A stage of a Runge-Kutta step: with the slope at level `at`, from level `from` to `to`. x is
+ * DMI_X for the first stage, which saves it, else DMI_SAVED_X. */
+static dmi_stage inner_stage(const dmi_path *path, int32_t x, timed_level at, dmi_level from,
+                             dmi_level to) {
+    dmi_stage s = {.at = at.level, .timestep = at.timestep, .saves_x = x == DMI_X};
+    push_slope(path, &s);
+    double distance = begin_sum(path, &s.update, x, from, to);
+    add_slope(path, &s, distance);
     return s;
 }
 
-/* The last stage: from the saved x with the weighted mean of eps and of the history. */
-static dmi_stage last_stage(const dmi_path *path, int32_t i, const double *share, int32_t count) {
-    dmi_level from = path->levels[i], to = path->levels[i + 1];
+/* The last stage: from the saved x at level `from` with the weighted mean of the slopes now and of
+ * the history. */
+static dmi_stage last_stage(const dmi_path *path, int32_t i, dmi_level from, const double *share,
+                            int32_t count) {
     dmi_stage s = dmi_stage_at(path, i + 1);
-    double distance = dmi_sum_begin_slope(&s.update, DMI_SAVED_X, from, to);
-    for (int32_t k = 0; k < count; k++)
-        s.update.factors[k ? DMI_HISTORY + k - 1 : DMI_EPS] = distance * share[k];
+    double distance = begin_sum(path, &s.update, DMI_SAVED_X, from, path->levels[i + 1]);
+    add_slope(path, &s, distance * share[0]);
+    for (int32_t k = 1; k < count; k++) s.update.factors[DMI_HISTORY + k - 1] = distance * share[k];
     return s;
 }
+
+static timed_level level_at(const dmi_path *path, double t) {
+    t = fmin(fmax(t, 0), path->schedule->steps - 1);
+    return (timed_level){.level = dmi_schedule_level(path->schedule, t), .timestep = t};
+}
+
+/* Half a step of diffusers, in whole timesteps. */
+static int32_t half_step(const dmi_path *path) { return path->schedule->steps / path->steps / 2; }
 
 static timed_level middle_of(const dmi_path *path, int32_t i) {
     double t = (path->timesteps[i] + path->timesteps[i + 1]) / 2;
-    return (timed_level){.level = dmi_schedule_level(path->schedule, t), .timestep = t};
+    if (path->options->diffusers_compatible) t = path->timesteps[i + 1] + half_step(path);
+    return level_at(path, t);
+}
+
+/* To which the first stage leads: the middle, which diffusers counts from the step's beginning. */
+static dmi_level first_middle_of(const dmi_path *path, int32_t i) {
+    if (!path->options->diffusers_compatible) return middle_of(path, i).level;
+    return level_at(path, path->timesteps[i] - half_step(path)).level;
+}
+
+/* Whence the second stage of PLMS leads: diffusers counts back from where it leads to. */
+static dmi_level plms_begin(const dmi_path *path, int32_t i) {
+    int32_t length = path->schedule->steps / path->steps;
+    dmi_level begin = level_at(path, path->timesteps[i + 1] + length).level;
+    return path->options->diffusers_compatible && dmi_level_has_signal(begin) ? begin
+                                                                              : path->levels[i];
 }
 
 static timed_level begin_of(const dmi_path *path, int32_t i) {
@@ -94,10 +153,10 @@ static int32_t pndm_step(const dmi_path *path, int32_t i, dmi_stage *stages) {
      * end. */
     dmi_level from = path->levels[i], to = path->levels[i + 1];
     timed_level middle = middle_of(path, i);
-    stages[0] = inner_stage(DMI_X, begin_of(path, i), from, middle.level);
-    stages[1] = inner_stage(DMI_SAVED_X, middle, from, middle.level);
-    stages[2] = inner_stage(DMI_SAVED_X, middle, from, to);
-    stages[3] = last_stage(path, i, share, 4);
+    stages[0] = inner_stage(path, DMI_X, begin_of(path, i), from, first_middle_of(path, i));
+    stages[1] = inner_stage(path, DMI_SAVED_X, middle, from, middle.level);
+    stages[2] = inner_stage(path, DMI_SAVED_X, middle, from, to);
+    stages[3] = last_stage(path, i, from, share, 4);
     return 4;
 }
 
@@ -108,8 +167,8 @@ static int32_t plms_step(const dmi_path *path, int32_t i, dmi_stage *stages) {
         stages[0] = multistep(path, i, plms_entries);
         return 1;
     }
-    stages[0] = inner_stage(DMI_X, begin_of(path, i), from, path->levels[i + 1]);
-    stages[1] = last_stage(path, i, share, 2);
+    stages[0] = inner_stage(path, DMI_X, begin_of(path, i), from, dmi_level_after(path, i));
+    stages[1] = last_stage(path, i, plms_begin(path, i), share, 2);
     return 2;
 }
 

@@ -130,7 +130,7 @@ dm_trainer_set_teacher i32 ptr ptr
 dm_trainer_cancel void ptr
 dm_trainer_destroy void ptr
 dm_sampler_options_init i32 ptr size
-dm_schedule_load_diffusers i32 ptr ptr str ptr
+dm_schedule_load_diffusers i32 ptr ptr str ptr ptr
 dm_unet_save_diffusers i32 ptr ptr ptr str i32
 dm_sampler_progress_init i32 ptr size
 dm_noise_request_init i32 ptr size
