@@ -44,7 +44,8 @@ enum {
     DMI_CLIPS_DEFAULT = 1 << 12,       /* default of clip_sample */
     DMI_ALPHA_ONE_DEFAULT = 1 << 13,
     DMI_LOWER_ORDER_DEFAULT = 1 << 14,
-    DMI_INNER_SPACING = 1 << 15 /* timesteps are those of steps + 1, without the last */
+    DMI_IS_CONSISTENCY = 1 << 16, /* sigma_min, sigma_max, rho, s_noise, clip_denoised; no betas */
+    DMI_INNER_SPACING = 1 << 15   /* timesteps are those of steps + 1, without the last */
 };
 
 typedef struct dmi_diffusers_scheduler {

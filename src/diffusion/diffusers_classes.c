@@ -42,6 +42,7 @@ static const dmi_diffusers_scheduler classes[] = {
     {"EDMDPMSolverMultistepScheduler", DM_SOLVER_DPMPP,
      DMI_IS_EDM | DMI_HAS_FINAL_SIGMAS | DMI_HAS_ORDER | DMI_LOWER_ORDER_DEFAULT |
          DMI_HAS_THRESHOLD, 0, 0, "linspace"},
+    {"CMStochasticIterativeScheduler", DM_SOLVER_CONSISTENCY, DMI_IS_CONSISTENCY, 0, 0, "trailing"},
     {"FlowMatchEulerDiscreteScheduler", DM_SOLVER_FLOW_EULER,
      DMI_IS_FLOW_MATCH | DMI_HAS_GRIDS, 0, 0, "linspace"},
 };
@@ -60,9 +61,9 @@ const dmi_diffusers_scheduler *dmi_diffusers_class_of(dm_solver solver, dm_sched
     if (solver == DM_SOLVER_PLMS) solver = DM_SOLVER_PNDM;
     if (solver == DM_SOLVER_DPMPP_SDE) solver = DM_SOLVER_DPMPP;
     for (int32_t i = 0; i < CLASS_COUNT; i++) {
-        bool fits = is_edm    ? (classes[i].has & DMI_IS_EDM) != 0
+        bool fits = is_edm    ? (classes[i].has & (DMI_IS_EDM | DMI_IS_CONSISTENCY)) != 0
                     : is_flow ? (classes[i].has & (DMI_IS_FLOW_MATCH | DMI_HAS_FLOW)) != 0
-                              : !(classes[i].has & (DMI_IS_EDM | DMI_IS_FLOW_MATCH));
+                              : classes[i].beta_start > 0;
         if (classes[i].solver == solver && fits) return &classes[i];
     }
     return NULL;
@@ -76,6 +77,7 @@ void dmi_diffusers_ignore_keys(dmi_config *c) {
         "beta_end",
         "beta_schedule",
         "beta_start",
+        "clip_denoised",
         "clip_sample",
         "clip_sample_range",
         "disable_corrector",
@@ -95,6 +97,7 @@ void dmi_diffusers_ignore_keys(dmi_config *c) {
         "prediction_type",
         "rescale_betas_zero_snr",
         "rho",
+        "s_noise",
         "sample_max_value",
         "set_alpha_to_one",
         "shift",

@@ -30,15 +30,19 @@ void dmi_diffusers_get_model(dmi_config *c, dmi_diffusers_model *out) {
     const char *name = dmi_diffusers_class(c);
     bool is_flow = !strncmp(name, "FlowMatch", strlen("FlowMatch"));
     bool is_edm = !strncmp(name, "EDM", strlen("EDM"));
+    bool is_consistency = !strcmp(name, "CMStochasticIterativeScheduler");
     *out = (dmi_diffusers_model){.prediction = DM_PREDICT_FLOW, .sigma_data = 0.5};
     if (is_flow) return;
+    if (is_edm || is_consistency)
+        out->sigma_data = dmi_config_double(c, "sigma_data", 0.5, 1e-3, 1e3);
+    if (is_consistency) {
+        out->prediction = DM_PREDICT_CONSISTENCY;
+        return;
+    }
     out->prediction = dmi_config_choice(c, key, "epsilon", dmi_diffusers_predictions);
     if (is_edm && out->prediction != DM_PREDICT_EPS)
         dmi_config_refuse(c, DM_ERROR_UNSUPPORTED, key, "with EDM it must be epsilon");
-    if (is_edm) {
-        out->prediction = DM_PREDICT_EDM;
-        out->sigma_data = dmi_config_double(c, "sigma_data", 0.5, 1e-3, 1e3);
-    }
+    if (is_edm) out->prediction = DM_PREDICT_EDM;
     const char *variance = dmi_config_text(c, "variance_type", NULL);
     out->learned_variance = variance && !strncmp(variance, "learned", strlen("learned"));
 }

@@ -111,6 +111,13 @@ static void read_edm(reader *r) {
     o->rho = dmi_config_double(r->c, "rho", 7, 1, 100);
 }
 
+/* diffusers gives the network 1000 ln(sigma) / 4; EDM's time is a thousandth of it. */
+static void read_consistency(reader *r) {
+    read_edm(r);
+    r->schedule.time_scale = 1000;
+    r->o->churn_noise = dmi_config_double(r->c, "s_noise", 1, 0, 1e6);
+}
+
 static void read_flow_match(reader *r) {
     dmi_config *c = r->c;
     r->schedule.kind = DM_SCHEDULE_FLOW;
@@ -273,6 +280,7 @@ static void read_output(reader *r) {
     dmi_config *c = r->c;
     r->o->clip =
         has(r, DMI_HAS_CLIP) ? dmi_config_bool(c, "clip_sample", has(r, DMI_CLIPS_DEFAULT)) : 0;
+    if (has(r, DMI_IS_CONSISTENCY)) r->o->clip = dmi_config_bool(c, "clip_denoised", true);
     if (has(r, DMI_HAS_THRESHOLD) && dmi_config_bool(c, "thresholding", false)) {
         r->o->clip = 1;
         r->o->threshold = dmi_config_double(c, "dynamic_thresholding_ratio", 0.995, 0, 1);
@@ -281,7 +289,7 @@ static void read_output(reader *r) {
         if (r->o->threshold == 0)
             dmi_config_refuse(c, DM_ERROR_UNSUPPORTED, "dynamic_thresholding_ratio",
                               "it must be above 0");
-    } else if (r->o->clip) {
+    } else if (has(r, DMI_HAS_CLIP) && r->o->clip) {
         r->o->clip_range = dmi_config_double(c, "clip_sample_range", 1, least, most);
     }
 }
@@ -292,8 +300,11 @@ static dm_status read_keys(reader *r) {
     dm_status status = DM_OK;
     dmi_struct_defaults(&dmi_struct_schedule_options, &r->schedule);
     dmi_diffusers_get_model(r->c, &r->model);
-    r->schedule.timesteps = dmi_config_i32(r->c, "num_train_timesteps", 1000, 1, DMI_TIMESTEPS_MAX);
+    int32_t timesteps = has(r, DMI_IS_CONSISTENCY) ? 40 : 1000;
+    r->schedule.timesteps =
+        dmi_config_i32(r->c, "num_train_timesteps", timesteps, 1, DMI_TIMESTEPS_MAX);
     if (has(r, DMI_IS_EDM)) read_edm(r);
+    else if (has(r, DMI_IS_CONSISTENCY)) read_consistency(r);
     else if (has(r, DMI_IS_FLOW_MATCH)) read_flow_match(r);
     else status = read_betas(r);
     if (status) return status;
@@ -316,6 +327,7 @@ static dm_status read_keys(reader *r) {
     r->o->custom_times = r->o->custom_sigmas = NULL;
     r->o->expected_prediction = r->model.prediction;
     read_spacing(r);
+    if (has(r, DMI_IS_CONSISTENCY)) r->o->spacing = DM_SPACING_TRAILING;
     read_grid(r);
     if (has(r, DMI_IS_EDM)) read_edm_grid(r);
     read_end(r);

@@ -44,6 +44,10 @@ static dm_status check_levels(const writer *w) {
     if (o->spacing == DM_SPACING_AUTO) return DM_OK;
     bool is_inner =
         o->spacing == DM_SPACING_LINSPACE_INNER || o->spacing == DM_SPACING_LEADING_INNER;
+    if (has(w, DMI_IS_CONSISTENCY))
+        return o->spacing == DM_SPACING_TRAILING
+                   ? DM_OK
+                   : refuse(w, "sampler", "spacing", spacing, "has no such spacing");
     bool fits = has(w, DMI_HAS_SPACING)
                     ? is_inner == inner || o->spacing == DM_SPACING_TRAILING
                     : o->spacing == (inner ? DM_SPACING_LINSPACE_INNER : DM_SPACING_LINSPACE);
@@ -62,7 +66,8 @@ static dm_status check_output(const writer *w) {
     const dm_sampler_options *o = w->o;
     if (o->threshold > 0 && !has(w, DMI_HAS_THRESHOLD))
         return refuse(w, "sampler", "threshold", "set", "has no thresholding");
-    if (o->clip && o->threshold == 0 && !has(w, DMI_HAS_CLIP | DMI_HAS_THRESHOLD))
+    if (o->clip && o->threshold == 0 &&
+        !has(w, DMI_HAS_CLIP | DMI_HAS_THRESHOLD | DMI_IS_CONSISTENCY))
         return refuse(w, "sampler", "clip", "1", "cannot clip");
     if (o->clip && o->threshold == 0 && o->clip_range > 0 && o->clip_range != 1 &&
         !has(w, DMI_HAS_CLIP))
@@ -85,9 +90,12 @@ static dm_status check_schedule(const writer *w) {
     bool edm = has(w, DMI_IS_EDM), flow = w->is_flow || has(w, DMI_IS_FLOW_MATCH);
     if (s->zero_terminal_snr && !has(w, DMI_HAS_ZERO_SNR))
         return refuse(w, "schedule", "zero_terminal_snr", "1", "does not rescale betas");
-    if (edm != (prediction == DM_PREDICT_EDM) || flow != (prediction == DM_PREDICT_FLOW))
+    if (has(w, DMI_IS_CONSISTENCY) != (prediction == DM_PREDICT_CONSISTENCY) ||
+        edm != (prediction == DM_PREDICT_EDM) || flow != (prediction == DM_PREDICT_FLOW))
         return refuse(w, "unet", "prediction", dmi_enum_text("dm_prediction", prediction),
                       "is for another");
+    if (has(w, DMI_IS_CONSISTENCY) && s->time_scale != 1000)
+        return refuse(w, "schedule", "time_scale", "not 1000", "has no other");
     return DM_OK;
 }
 
@@ -118,7 +126,7 @@ static void write_betas(const writer *w, dmi_json_writer *j) {
 static void write_schedule(const writer *w, dmi_json_writer *j) {
     const dm_schedule_options *s = &w->schedule->options;
     dmi_json_write_integer(j, "num_train_timesteps", w->schedule->steps);
-    if (has(w, DMI_IS_EDM)) {
+    if (has(w, DMI_IS_EDM | DMI_IS_CONSISTENCY)) {
         dmi_json_write_double(j, "sigma_min", s->sigma_min);
         dmi_json_write_double(j, "sigma_max", s->sigma_max);
         dmi_json_write_double(j, "rho", s->rho);
@@ -161,6 +169,10 @@ static void write_levels(const writer *w, dmi_json_writer *j) {
 
 static void write_output(const writer *w, dmi_json_writer *j) {
     const dm_sampler_options *o = w->o;
+    if (has(w, DMI_IS_CONSISTENCY)) {
+        dmi_json_write_bool(j, "clip_denoised", o->clip != 0);
+        dmi_json_write_double(j, "s_noise", o->churn_noise);
+    }
     bool threshold = o->clip && o->threshold > 0;
     /* Thresholding with a maximum of 1 clips to [-1, 1]. */
     bool as_clip = o->clip && !threshold && !has(w, DMI_HAS_CLIP);
@@ -197,7 +209,7 @@ static void write_solver(const writer *w, dmi_json_writer *j) {
                (w->is->solver == DM_SOLVER_DPMPP || w->is->solver == DM_SOLVER_DPMPP_SINGLE)) {
         dmi_json_write_string(j, "variance_type", "learned_range");
     }
-    if (!has(w, DMI_IS_FLOW_MATCH)) {
+    if (!has(w, DMI_IS_FLOW_MATCH | DMI_IS_CONSISTENCY)) {
         dm_prediction prediction = has(w, DMI_IS_EDM) ? DM_PREDICT_EPS : w->model->prediction;
         for (const dmi_config_name *n = dmi_diffusers_predictions; n->name; n++)
             if (n->value == prediction) dmi_json_write_string(j, "prediction_type", n->name);

@@ -241,6 +241,11 @@ typedef struct request {
     dm_precision precision;
 } request;
 
+static const char *pipeline_of(dm_solver solver) {
+    if (solver == DM_SOLVER_DDIM) return "DDIMPipeline";
+    return solver == DM_SOLVER_CONSISTENCY ? "ConsistencyModelPipeline" : "DDPMPipeline";
+}
+
 static dm_status write_all(dmi_host *host, const request *r, const char *folder,
                            char *paths[PATHS]) {
     const char *scheduler;
@@ -256,8 +261,7 @@ static dm_status write_all(dmi_host *host, const request *r, const char *folder,
         status = dmi_diffusers_write_scheduler(host, paths[SCHEDULER_CONFIG], r->schedule,
                                                r->sampler, &r->model, &scheduler);
     if (status) return status;
-    bool ddim = r->sampler->solver == DM_SOLVER_DDIM;
-    return write_index(host, paths[INDEX], ddim ? "DDIMPipeline" : "DDPMPipeline", scheduler);
+    return write_index(host, paths[INDEX], pipeline_of(r->sampler->solver), scheduler);
 }
 
 static dm_status save(const dm_unet *unet, const dm_schedule *schedule,

@@ -26,6 +26,7 @@ import configs  # noqa: E402
 
 diffusers.utils.logging.set_verbosity_error()
 diffusers.utils.logging.disable_progress_bar()
+torch.set_num_threads(1)  # the networks are small
 
 IMAGES = 2
 # Relative to the largest value: float32 through some 100 layers; gradients cancel in sums over pixels. 20 steps amplify.
@@ -246,7 +247,7 @@ SCHEDULERS = [
     ("EulerAncestralDiscreteScheduler", {}), ("HeunDiscreteScheduler", {}),
     ("HeunDiscreteScheduler", {"use_karras_sigmas": True}), ("KDPM2DiscreteScheduler", {}), ("LMSDiscreteScheduler", {}),
     ("UniPCMultistepScheduler", {}), ("UniPCMultistepScheduler", {"solver_order": 3}), ("DEISMultistepScheduler", {}),
-    ("EDMEulerScheduler", {}), ("EDMDPMSolverMultistepScheduler", {}), ("FlowMatchEulerDiscreteScheduler", {}),
+    ("CMStochasticIterativeScheduler", {}), ("EDMEulerScheduler", {}), ("EDMDPMSolverMultistepScheduler", {}), ("FlowMatchEulerDiscreteScheduler", {}),
 ]
 
 

@@ -350,6 +350,8 @@ class ScheduleOptionsMembers(TypedDict, total=False):
     sigma_max: float
     rho: float
     time_scale: float
+    float32_tables: bool | int
+    terminal_signal: bool | int
 
 class ScheduleOptions(Options):
     def __init__(self, *,
@@ -363,7 +365,9 @@ class ScheduleOptions(Options):
                  sigma_min: float = ...,
                  sigma_max: float = ...,
                  rho: float = ...,
-                 time_scale: float = ...
+                 time_scale: float = ...,
+                 float32_tables: bool | int = ...,
+                 terminal_signal: bool | int = ...
                  ) -> None: ...
     def replace(self, **members: Any) -> Self: ...
     @property
@@ -410,6 +414,14 @@ class ScheduleOptions(Options):
     def time_scale(self) -> float: ...
     @time_scale.setter
     def time_scale(self, value: float) -> None: ...
+    @property
+    def float32_tables(self) -> bool: ...
+    @float32_tables.setter
+    def float32_tables(self, value: bool | int) -> None: ...
+    @property
+    def terminal_signal(self) -> bool: ...
+    @terminal_signal.setter
+    def terminal_signal(self, value: bool | int) -> None: ...
 
 class UnetOptionsMembers(TypedDict, total=False):
     height: int
@@ -666,12 +678,14 @@ class DiffusersOptionsMembers(TypedDict, total=False):
     height: int
     width: int
     prediction: Prediction | PredictionText | int
+    compatible: bool | int
 
 class DiffusersOptions(Options):
     def __init__(self, *,
                  height: int = ...,
                  width: int = ...,
-                 prediction: Prediction | PredictionText | int = ...
+                 prediction: Prediction | PredictionText | int = ...,
+                 compatible: bool | int = ...
                  ) -> None: ...
     def replace(self, **members: Any) -> Self: ...
     @property
@@ -686,6 +700,10 @@ class DiffusersOptions(Options):
     def prediction(self) -> Prediction: ...
     @prediction.setter
     def prediction(self, value: Prediction | PredictionText | int) -> None: ...
+    @property
+    def compatible(self) -> bool: ...
+    @compatible.setter
+    def compatible(self, value: bool | int) -> None: ...
 
 class DatasetInfo(Record):
     @property
@@ -994,6 +1012,8 @@ class SamplerOptionsMembers(TypedDict, total=False):
     threshold_max: float
     custom_times: Any
     custom_sigmas: Any
+    diffusers_compatible: bool | int
+    clip_range: float
 
 class SamplerOptions(Options):
     def __init__(self, *,
@@ -1023,7 +1043,9 @@ class SamplerOptions(Options):
                  threshold: float = ...,
                  threshold_max: float = ...,
                  custom_times: Any = ...,
-                 custom_sigmas: Any = ...
+                 custom_sigmas: Any = ...,
+                 diffusers_compatible: bool | int = ...,
+                 clip_range: float = ...
                  ) -> None: ...
     def replace(self, **members: Any) -> Self: ...
     @property
@@ -1134,6 +1156,14 @@ class SamplerOptions(Options):
     def custom_sigmas(self) -> np.ndarray | None: ...
     @custom_sigmas.setter
     def custom_sigmas(self, value: Any) -> None: ...
+    @property
+    def diffusers_compatible(self) -> bool: ...
+    @diffusers_compatible.setter
+    def diffusers_compatible(self, value: bool | int) -> None: ...
+    @property
+    def clip_range(self) -> float: ...
+    @clip_range.setter
+    def clip_range(self, value: float) -> None: ...
 
 class SamplerProgress(Record):
     @property
