@@ -123,6 +123,9 @@ static void configs(void) {
     put_text("config", "euler",
              "!{\"_class_name\": \"EulerDiscreteScheduler\", \"timestep_spacing\": \"leading\","
              "\"steps_offset\": 1, \"final_sigmas_type\": \"sigma_min\"}");
+    put_text("config", "compatible",
+             "?{\"_class_name\": \"UniPCMultistepScheduler\", \"beta_schedule\": \"sigmoid\","
+             "\"num_train_timesteps\": 50, \"rescale_betas_zero_snr\": true}");
 }
 
 /* ---- archives ---- */
