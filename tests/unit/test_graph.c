@@ -212,6 +212,8 @@ START_TEST(graphs_that_are_refused) {
     ck_assert_int_eq(dmi_graph_param(s.g, &w, index), DMI_OK);
     ck_assert_int_eq(dmi_graph_param(s.g, &again, index), DMI_ERROR_INTERNAL);
     ck_assert_ptr_nonnull(strstr(s.host->error, "'w' is a value already"));
+    ck_assert_int_eq(dmi_conv(s.g, &y, s.x, w, DMI_NONE, DMI_NONE, DMI_NONE, 1, 1, 0, false),
+                     DMI_OK);
     ck_assert_int_eq(dmi_silu(s.g, &v, 99), DMI_ERROR_INTERNAL);
     ck_assert_int_eq(dmi_silu(s.g, &v, -7), DMI_ERROR_INTERNAL);
     ck_assert_int_eq(dmi_graph_input(s.g, &v, dmi_shape_of(1, 0, 1, 1), false),
