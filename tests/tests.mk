@@ -52,7 +52,7 @@ check: deps
 endif
 
 # Suites that take more than two seconds each.
-SLOW_SUITES := any_options any_training attention conv evaluate kernels_norm mixers mixture ops \
+SLOW_SUITES := any_network any_options any_training attention conv evaluate kernels_norm mixers mixture ops \
 	pair recipe_torch trained_mixture trainer unet_torch distilled
 check-quick: deps
 	@$(MAKE) check-source

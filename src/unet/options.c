@@ -78,11 +78,23 @@ static dm_status check_groups(dmi_host *host, const dm_unet_options *o, int32_t 
                     (int)channels, where, (int)level, (int)groups);
 }
 
+/* The norm of a decoder's block on channels of the levels `hidden` and `passed`. Where norm_groups
+ * do not divide the sum, the text names the entry of 'channels' that they do not divide. */
+static dm_status check_concat(dmi_host *host, const dm_unet_options *o, int32_t level,
+                              int32_t hidden, int32_t passed) {
+    const int32_t *c = o->channels;
+    int32_t groups = dmi_unet_concat_groups(o, level, c[hidden], c[passed]);
+    if (groups > 0 && (c[hidden] + c[passed]) % groups == 0) return DM_OK;
+    if (groups != o->norm_groups)
+        return check_groups(host, o, groups, c[hidden] + c[passed], "the decoder's", level);
+    dm_status status = check_groups(host, o, groups, c[hidden], "the decoder's", hidden);
+    return status ? status : check_groups(host, o, groups, c[passed], "the decoder's", passed);
+}
+
 /* The norms of the blocks of a level, both ways. */
 static dm_status check_norms(dmi_host *host, const dm_unet_options *o, int32_t level) {
     const int32_t *c = o->channels;
-    int32_t last = o->levels - 1, in = c[level > 0 ? level - 1 : 0],
-            above = c[level < last ? level + 1 : last];
+    int32_t below = dmi_max(level - 1, 0), above = dmi_min(level + 1, o->levels - 1), in = c[below];
     bool skip = o->down_resample[level] == DM_RESAMPLE_SKIP;
     dm_status status =
         check_groups(host, o, dmi_unet_groups(o, skip, c[level]), c[level], "the encoder's", level);
@@ -96,13 +108,21 @@ static dm_status check_norms(dmi_host *host, const dm_unet_options *o, int32_t l
                               "the decoder's", level);
     if (!status && skip && dmi_unet_up_attention(o, level))
         status = check_groups(host, o, DMI_SKIP_GROUPS, c[level], "the decoder's", level);
-    for (int32_t i = 0; !status && i <= o->blocks[level]; i++) {
-        int32_t hidden = i == 0 ? above : c[level], passed = i == o->blocks[level] ? in : c[level];
-        int32_t groups = dmi_unet_concat_groups(o, level, hidden, passed);
-        if (groups != o->norm_groups) /* which divides both */
-            status = check_groups(host, o, groups, hidden + passed, "the decoder's", level);
-    }
+    for (int32_t i = 0; !status && i <= o->blocks[level]; i++)
+        status = check_concat(host, o, level, i == 0 ? above : level,
+                              i == o->blocks[level] ? below : level);
     return status;
+}
+
+/* The norms of the mid block and of the output, which are in no level of NCSN++. */
+static dm_status check_outer_norms(dmi_host *host, const dm_unet_options *o) {
+    int32_t last = o->levels - 1, c = o->channels[last];
+    dm_status status = DM_OK;
+    if (o->mid_block)
+        status = check_groups(host, o, dmi_unet_groups(o, false, c), c, "the mid block's", last);
+    if (status) return status;
+    return check_groups(host, o, dmi_unet_groups(o, false, o->channels[0]), o->channels[0],
+                        "the output's", 0);
 }
 
 static dm_status check_level(dmi_host *host, const dm_unet_options *o, int32_t level) {
@@ -209,6 +229,7 @@ static dm_status check_levels(dmi_host *host, const dm_unet_options *o) {
         status = check_entries(host, o, level);
     for (int32_t level = 0; !status && level < o->levels; level++)
         status = check_level(host, o, level);
+    if (!status) status = check_outer_norms(host, o);
     if (!status) status = check_pyramids(host, o);
     return status ? status : check_condition(host, o);
 }

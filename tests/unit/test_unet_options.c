@@ -215,6 +215,34 @@ START_TEST(options_can_be_read) {
 }
 END_TEST
 
+/* The mid block and the output have norm_groups where all levels have groups of their own, and so
+ * has a level of the decoder that reads from one of NCSN++. */
+START_TEST(norms_beside_levels_of_ncsn) {
+    dm_context *context;
+    dm_unet *unet;
+    dm_unet_options o;
+    ck_assert_int_eq(dm_context_create(&context, NULL, NULL, 0), DM_OK);
+    ck_assert_int_eq(dm_unet_options_init(&o, sizeof o), DM_OK);
+    o.levels = 2;
+    o.channels[0] = 12, o.channels[1] = 16;
+    o.attention[1] = o.mid_attention = 0;
+    for (int32_t i = 0; i < 2; i++) o.down_resample[i] = o.up_resample[i] = DM_RESAMPLE_SKIP;
+    o.norm_groups = 3;
+    test_refused(context, dm_unet_create(&unet, context, &o, 0), DM_ERROR_INVALID_ARGUMENT,
+                 "'norm_groups' is 3|'channels' (16 at level 1)");
+    o.mid_block = 0;
+    test_accepted(context, dm_unet_create(&unet, context, &o, 0));
+    dm_unet_destroy(unet);
+    o.norm_groups = 8;
+    test_refused(context, dm_unet_create(&unet, context, &o, 0), DM_ERROR_INVALID_ARGUMENT,
+                 "'norm_groups' is 8|'channels' (12 at level 0)");
+    o.up_resample[1] = DM_RESAMPLE_CONV;
+    test_refused(context, dm_unet_create(&unet, context, &o, 0), DM_ERROR_INVALID_ARGUMENT,
+                 "'norm_groups' is 8|'channels' (12 at level 0)");
+    dm_context_destroy(context);
+}
+END_TEST
+
 Suite *test_unet_options_suite(void);
 Suite *test_unet_options_suite(void) {
     Suite *suite = suite_create("unet_options");
@@ -224,6 +252,7 @@ Suite *test_unet_options_suite(void) {
                         (int)(sizeof refusals / sizeof *refusals));
     tcase_add_test(tcase, options_that_are_accepted);
     tcase_add_test(tcase, options_can_be_read);
+    tcase_add_test(tcase, norms_beside_levels_of_ncsn);
     suite_add_tcase(suite, tcase);
     TCase *slow = tcase_create("presets");
     tcase_set_timeout(slow, 30);
