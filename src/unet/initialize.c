@@ -11,26 +11,32 @@ static void draw_uniform(dmi_torch *g, float *values, size_t count, double bound
     dmi_torch_uniform(g, values, count, (float)-bound, (float)bound);
 }
 
-/* 1 / sqrt(fan in) of the weight that was declared before; kaiming_uniform_ with a = sqrt(5) is
- * computed as PyTorch does, in double. */
-static double weight_bound(const dmi_param *p) {
-    double fan_in = (double)(p->shape[1] * p->shape[2] * p->shape[3]);
+/* 1 / sqrt(fan in); kaiming_uniform_ with a = sqrt(5) is computed as PyTorch does, in double. */
+static double weight_bound(double fan_in) {
     return sqrt(3.0) * (sqrt(2.0 / (1 + 5.0)) / sqrt(fan_in));
 }
 
+/* The kernel of a channel gate, PyTorch's weight [1, 1, taps] of a convolution without bias. */
+static bool is_gate(const dmi_param *p) { return p->rank == 1 && p->init == DMI_INIT_FAN_IN; }
+
+static bool is_table(const dmi_param *p) {
+    return p->init == DMI_INIT_NORMAL || p->init == DMI_INIT_ROWS;
+}
+
 /* The values of one parameter in PyTorch's layout; *fan_in is that of the last weight, which its
- * bias follows. Modules draw in the order in which they are made, which is that of the
- * parameters. */
+ * bias follows; 0 after others. Modules draw in the order in which they are made, which is that of
+ * the parameters. */
 static void draw(dmi_torch *g, const dmi_param *p, float *values, double *fan_in) {
+    bool bias = p->init == DMI_INIT_ZEROS || p->init == DMI_INIT_FAN_IN_BIAS;
     if (p->init == DMI_INIT_FREQUENCIES) { /* drawn twice, the second time in earnest */
         for (int32_t i = 0; i < 2; i++) dmi_torch_randn(g, values, p->count);
         for (size_t i = 0; i < p->count; i++) values[i] *= 16;
-    } else if (p->init == DMI_INIT_NORMAL) {
+    } else if (is_table(p)) {
         dmi_torch_randn(g, values, p->count);
-    } else if (p->rank > 1) {
-        *fan_in = (double)(p->shape[1] * p->shape[2] * p->shape[3]);
-        draw_uniform(g, values, p->count, weight_bound(p));
-    } else if (p->init == DMI_INIT_ZEROS && *fan_in > 0) {
+    } else if (p->rank > 1 || is_gate(p)) {
+        *fan_in = is_gate(p) ? (double)p->count : (double)(p->shape[1] * p->shape[2] * p->shape[3]);
+        draw_uniform(g, values, p->count, weight_bound(*fan_in));
+    } else if (bias && *fan_in > 0) {
         draw_uniform(g, values, p->count, 1 / sqrt(*fan_in));
     } else { /* of a norm, whose bias does not follow a drawn weight */
         *fan_in = 0;
