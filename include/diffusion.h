@@ -1391,8 +1391,8 @@ DM_API dm_status dm_schedule_load_diffusers(dm_schedule **out, dm_context *conte
  * DDPMPipeline's. `sampler` says which scheduler it has; NULL: that of DM_SOLVER_DDPM. Levels that
  * were left to the solver are left to the scheduler; dm_sampler_get_options has those in effect.
  * What diffusers cannot express is DM_ERROR_UNSUPPORTED with the option's name. A row for label -1
- * is written as one class more, `classes`. Each file is complete or absent, and model_index.json
- * is written last. */
+ * is written as one class more, `classes`. Files that were there are replaced once all new ones
+ * are written, model_index.json last; on an earlier failure they stay. */
 DM_API dm_status dm_unet_save_diffusers(const dm_unet *unet, const dm_schedule *schedule,
                                         const dm_sampler_options *sampler, const char *folder,
                                         dm_precision precision);

@@ -18,6 +18,9 @@ int32_t dmi_file_begin(dmi_host *host, dmi_file_writer **out, const char *path);
 /* Writes `size` bytes at `offset`, in any order of offsets. */
 int32_t dmi_file_write_at(dmi_host *host, dmi_file_writer *writer, const void *bytes, size_t size,
                           size_t offset);
+/* Syncs the temporary file, after which dmi_file_commit only has to rename it. Of several files
+ * that belong together each is synced before the first is committed. */
+int32_t dmi_file_sync(dmi_host *host, dmi_file_writer *writer);
 /* Syncs and renames the temporary file to `path`; on failure it is removed. The writer is freed
  * either way. */
 int32_t dmi_file_commit(dmi_host *host, dmi_file_writer *writer);

@@ -26,6 +26,7 @@ enum {
 struct dmi_file_writer {
     int descriptor;
     bool failed; /* a write failed, so the file must not be renamed to path */
+    bool synced; /* since the last write */
     char *path, *temporary;
 };
 
@@ -124,6 +125,7 @@ int32_t dmi_file_begin(dmi_host *host, dmi_file_writer **out, const char *path) 
 
 int32_t dmi_file_write_at(dmi_host *host, dmi_file_writer *writer, const void *bytes, size_t size,
                           size_t offset) {
+    writer->synced = false;
     for (size_t done = 0; done < size;) {
         const int64_t written =
             dmi_system_write_at(writer->descriptor, (const uint8_t *)bytes + done,
@@ -144,14 +146,19 @@ static void release(dmi_host *host, dmi_file_writer *writer) {
     free_writer(host, writer);
 }
 
+int32_t dmi_file_sync(dmi_host *host, dmi_file_writer *writer) {
+    if (writer->failed)
+        return dmi_fail(host, DMI_ERROR_IO, "%s: cannot finish: an earlier write failed",
+                        writer->path);
+    if (writer->synced) return DMI_OK;
+    if (!dmi_system_sync(writer->descriptor))
+        return dmi_fail_errno(host, errno, "sync", writer->path);
+    writer->synced = true;
+    return DMI_OK;
+}
+
 int32_t dmi_file_commit(dmi_host *host, dmi_file_writer *writer) {
-    int32_t status = DMI_OK;
-    if (writer->failed) {
-        status = dmi_fail(host, DMI_ERROR_IO, "%s: cannot finish: an earlier write failed",
-                          writer->path);
-    } else if (!dmi_system_sync(writer->descriptor)) {
-        status = dmi_fail_errno(host, errno, "sync", writer->path);
-    }
+    int32_t status = dmi_file_sync(host, writer);
     if (!status && !dmi_system_rename(writer->descriptor, writer->temporary, writer->path))
         status = dmi_fail_errno(host, errno, "rename the new file to it", writer->path);
     if (status) dmi_system_remove(writer->temporary);

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/number.h"
-#include "io/file.h"
 
 static void put(dmi_json_writer *w, const char *bytes, size_t size) {
     if (w->status) return;
@@ -121,14 +120,11 @@ void dmi_json_write_free(dmi_json_writer *w) {
     w->text = NULL;
 }
 
-int32_t dmi_json_write_file(dmi_json_writer *w, const char *path) {
-    dmi_file_writer *file = NULL;
+int32_t dmi_json_write_file(dmi_json_writer *w, dmi_file_writer *file) {
     put_text(w, "\n");
     int32_t status = w->status;
-    if (!status) status = dmi_file_begin(w->host, &file, path);
     if (!status) status = dmi_file_write_at(w->host, file, w->text, w->size, 0);
-    if (!status) status = dmi_file_commit(w->host, file);
-    else dmi_file_abandon(w->host, file);
+    if (!status) status = dmi_file_sync(w->host, file);
     dmi_json_write_free(w);
     return status;
 }

@@ -4,6 +4,7 @@
 #define DMI_IO_JSON_WRITE_H
 
 #include "base/host.h"
+#include "io/file.h"
 
 /* The first error stays in `status`, and what is written after it is dropped. */
 typedef struct dmi_json_writer {
@@ -25,8 +26,8 @@ void dmi_json_write_double(dmi_json_writer *writer, const char *key, double valu
 void dmi_json_write_float(dmi_json_writer *writer, const char *key, float value);
 void dmi_json_write_bool(dmi_json_writer *writer, const char *key, bool value);
 void dmi_json_write_null(dmi_json_writer *writer, const char *key);
-/* Writes the text to a file, completely or not at all, and frees the writer. */
-int32_t dmi_json_write_file(dmi_json_writer *writer, const char *path);
+/* Writes the text and syncs the file, which is still to be committed; frees the writer. */
+int32_t dmi_json_write_file(dmi_json_writer *writer, dmi_file_writer *file);
 void dmi_json_write_free(dmi_json_writer *writer);
 
 #endif

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/host.h"
+#include "io/file.h"
 
 enum { DMI_SAFETENSORS_RANK_MAX = 8 };
 
@@ -82,6 +83,9 @@ int32_t dmi_safetensors_add(dmi_host *host, dmi_safetensors_writer *writer, cons
  * usable and must be freed. */
 int32_t dmi_safetensors_write(dmi_host *host, const dmi_safetensors_writer *writer,
                               const char *path);
+/* Writes and syncs the same bytes to a file, which is still to be committed. */
+int32_t dmi_safetensors_write_file(dmi_host *host, const dmi_safetensors_writer *writer,
+                                   dmi_file_writer *file);
 /* Writes the same bytes into out [capacity] and sets *size to their exact number. With `out` NULL
  * only the size is computed. Where capacity is too small, *size is set, `out` is untouched, and the
  * status is DMI_ERROR_SHAPE_MISMATCH. */

@@ -349,16 +349,24 @@ static void release(dmi_host *host, output *to) {
     dmi_free(host, to->sums);
 }
 
-int32_t dmi_safetensors_write(dmi_host *host, const dmi_safetensors_writer *writer,
-                              const char *path) {
-    output to = {0};
+int32_t dmi_safetensors_write_file(dmi_host *host, const dmi_safetensors_writer *writer,
+                                   dmi_file_writer *file) {
+    output to = {.file = file};
     int32_t status = prepare(host, writer, &to);
     if (!status) status = allocate(host, writer, &to);
-    if (!status) status = dmi_file_begin(host, &to.file, path);
     if (!status) status = write_all(host, writer, &to);
-    if (!status) status = dmi_file_commit(host, to.file);
-    else dmi_file_abandon(host, to.file);
+    if (!status) status = dmi_file_sync(host, file);
     release(host, &to);
+    return status;
+}
+
+int32_t dmi_safetensors_write(dmi_host *host, const dmi_safetensors_writer *writer,
+                              const char *path) {
+    dmi_file_writer *file;
+    int32_t status = dmi_file_begin(host, &file, path);
+    if (!status) status = dmi_safetensors_write_file(host, writer, file);
+    if (!status) status = dmi_file_commit(host, file);
+    else dmi_file_abandon(host, file);
     return status;
 }
 

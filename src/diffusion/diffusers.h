@@ -72,9 +72,9 @@ extern const dmi_config_name dmi_diffusers_betas[], dmi_diffusers_predictions[];
 dm_status dmi_diffusers_read_scheduler(dm_schedule **out, dm_context *context, dmi_config *config,
                                        bool compatible, dm_sampler_options *sampler);
 /* Writes the scheduler_config.json of a schedule and whole options of a sampler, for a network of
- * that prediction, with sigma_data for DM_PREDICT_EDM. With path NULL only checks; *name is the
- * class. */
-dm_status dmi_diffusers_write_scheduler(dmi_host *host, const char *path,
+ * that prediction, with sigma_data for DM_PREDICT_EDM. With file NULL only checks; otherwise the
+ * file is still to be committed. *name is the class. */
+dm_status dmi_diffusers_write_scheduler(dmi_host *host, dmi_file_writer *file,
                                         const dm_schedule *schedule,
                                         const dm_sampler_options *sampler,
                                         const dmi_diffusers_model *model, const char **name);

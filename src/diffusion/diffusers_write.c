@@ -224,7 +224,7 @@ static dm_status check(const writer *w) {
     return status ? status : check_solver(w);
 }
 
-dm_status dmi_diffusers_write_scheduler(dmi_host *host, const char *path,
+dm_status dmi_diffusers_write_scheduler(dmi_host *host, dmi_file_writer *file,
                                         const dm_schedule *schedule,
                                         const dm_sampler_options *sampler,
                                         const dmi_diffusers_model *model, const char **name) {
@@ -240,7 +240,7 @@ dm_status dmi_diffusers_write_scheduler(dmi_host *host, const char *path,
     w.is_flow = kind == DM_SCHEDULE_FLOW && has(&w, DMI_HAS_FLOW);
     *name = w.is->name;
     dm_status status = check(&w);
-    if (status || !path) return status;
+    if (status || !file) return status;
     dmi_json_write_begin(&j, host);
     dmi_json_write_open(&j, NULL, '{');
     dmi_json_write_string(&j, "_class_name", w.is->name);
@@ -249,5 +249,5 @@ dm_status dmi_diffusers_write_scheduler(dmi_host *host, const char *path,
     write_output(&w, &j);
     write_solver(&w, &j);
     dmi_json_write_close(&j, '}');
-    return dmi_json_write_file(&j, path);
+    return dmi_json_write_file(&j, file);
 }

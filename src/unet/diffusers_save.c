@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Writing a pipeline's folder for diffusers: network, scheduler, and at last the index that makes
- * it one. */
+ * it one. All files are written before the first of them replaces one that was there. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -145,7 +145,7 @@ static void write_classes(dmi_json_writer *j, const dm_unet_options *o) {
     write_optional(j, "num_class_embeds", o->classes ? o->classes + o->null_row : 0);
 }
 
-static dm_status write_config(dmi_host *host, const char *path, const dm_unet_options *o) {
+static dm_status write_config(dmi_host *host, dmi_file_writer *file, const dm_unet_options *o) {
     dmi_json_writer j;
     dmi_json_write_begin(&j, host);
     dmi_json_write_open(&j, NULL, '{');
@@ -174,12 +174,12 @@ static dm_status write_config(dmi_host *host, const char *path, const dm_unet_op
     write_time(&j, o);
     write_classes(&j, o);
     dmi_json_write_close(&j, '}');
-    return dmi_json_write_file(&j, path);
+    return dmi_json_write_file(&j, file);
 }
 
 /* ---- files ---- */
 
-static dm_status write_tensors(dmi_host *host, const dm_unet *unet, const char *path,
+static dm_status write_tensors(dmi_host *host, const dm_unet *unet, dmi_file_writer *file,
                                dm_precision precision) {
     dmi_safetensors_writer *writer;
     const float *values = unet->weights->params.data;
@@ -188,12 +188,12 @@ static dm_status write_tensors(dmi_host *host, const dm_unet *unet, const char *
     dmi_safetensors_set_type(writer, (dmi_safetensors_type)precision);
     status = dmi_safetensors_add_metadata(host, writer, "format", "pt");
     if (!status) status = dmi_unet_write_block(host, writer, unet, "", values);
-    if (!status) status = dmi_safetensors_write(host, writer, path);
+    if (!status) status = dmi_safetensors_write_file(host, writer, file);
     dmi_safetensors_free(host, writer);
     return status;
 }
 
-static dm_status write_index(dmi_host *host, const char *path, const char *pipeline,
+static dm_status write_index(dmi_host *host, dmi_file_writer *file, const char *pipeline,
                              const char *scheduler) {
     const char *const components[2][2] = {{"scheduler", scheduler}, {"unet", "UNet2DModel"}};
     dmi_json_writer j;
@@ -207,7 +207,7 @@ static dm_status write_index(dmi_host *host, const char *path, const char *pipel
         dmi_json_write_close(&j, ']');
     }
     dmi_json_write_close(&j, '}');
-    return dmi_json_write_file(&j, path);
+    return dmi_json_write_file(&j, file);
 }
 
 static dm_status make_folder(dmi_host *host, const char *path) {
@@ -215,17 +215,18 @@ static dm_status make_folder(dmi_host *host, const char *path) {
     return dmi_fail_errno(host, errno, "create this folder", path);
 }
 
-enum { UNET, SCHEDULER, CONFIG, TENSORS, SCHEDULER_CONFIG, INDEX, PATHS };
+/* Files in the order in which they are committed, then folders. */
+enum { TENSORS, CONFIG, SCHEDULER_CONFIG, INDEX, FILES, UNET = FILES, SCHEDULER, PATHS };
 
 /* Paths within the folder, each to be freed. */
 static dm_status make_paths(dmi_host *host, char *paths[PATHS], const char *folder) {
     static const char *const names[] = {
-        [UNET] = "unet",
-        [SCHEDULER] = "scheduler",
-        [CONFIG] = "unet/config.json",
         [TENSORS] = "unet/diffusion_pytorch_model.safetensors",
+        [CONFIG] = "unet/config.json",
         [SCHEDULER_CONFIG] = "scheduler/scheduler_config.json",
         [INDEX] = "model_index.json",
+        [UNET] = "unet",
+        [SCHEDULER] = "scheduler",
     };
     dm_status status = DM_OK;
     for (int32_t i = 0; !status && i < PATHS; i++)
@@ -246,22 +247,38 @@ static const char *pipeline_of(dm_solver solver) {
     return solver == DM_SOLVER_CONSISTENCY ? "ConsistencyModelPipeline" : "DDPMPipeline";
 }
 
+/* Writes all files under temporary names. */
+static dm_status write_files(dmi_host *host, const request *r, dmi_file_writer *files[FILES]) {
+    const char *scheduler;
+    dm_status status = write_tensors(host, r->unet, files[TENSORS], r->precision);
+    if (!status) status = write_config(host, files[CONFIG], &r->unet->options);
+    if (!status)
+        status = dmi_diffusers_write_scheduler(host, files[SCHEDULER_CONFIG], r->schedule,
+                                               r->sampler, &r->model, &scheduler);
+    if (status) return status;
+    return write_index(host, files[INDEX], pipeline_of(r->sampler->solver), scheduler);
+}
+
+/* A pipeline that was there stays whole unless all of the new one could be written: then only
+ * renaming is left. */
 static dm_status write_all(dmi_host *host, const request *r, const char *folder,
                            char *paths[PATHS]) {
     const char *scheduler;
+    dmi_file_writer *files[FILES] = {NULL};
     dm_status status =
         dmi_diffusers_write_scheduler(host, NULL, r->schedule, r->sampler, &r->model, &scheduler);
     if (!status) status = make_paths(host, paths, folder);
     if (!status) status = make_folder(host, folder);
     if (!status) status = make_folder(host, paths[UNET]);
     if (!status) status = make_folder(host, paths[SCHEDULER]);
-    if (!status) status = write_tensors(host, r->unet, paths[TENSORS], r->precision);
-    if (!status) status = write_config(host, paths[CONFIG], &r->unet->options);
-    if (!status)
-        status = dmi_diffusers_write_scheduler(host, paths[SCHEDULER_CONFIG], r->schedule,
-                                               r->sampler, &r->model, &scheduler);
-    if (status) return status;
-    return write_index(host, paths[INDEX], pipeline_of(r->sampler->solver), scheduler);
+    for (int32_t i = 0; !status && i < FILES; i++)
+        status = dmi_file_begin(host, &files[i], paths[i]);
+    if (!status) status = write_files(host, r, files);
+    for (int32_t i = 0; i < FILES; i++) {
+        if (!status) status = dmi_file_commit(host, files[i]);
+        else dmi_file_abandon(host, files[i]);
+    }
+    return status;
 }
 
 static dm_status save(const dm_unet *unet, const dm_schedule *schedule,

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "diffusion.h"
+#include "support/disk.h"
 #include "support/network.h"
 #include "support/refusal.h"
 #include "support/support.h"
@@ -252,6 +253,40 @@ START_TEST(arguments_refused) {
 }
 END_TEST
 
+/* Refused, and the folders of a pipeline have the files that they had. */
+static void refuse_again(const dm_unet *unet, const dm_schedule *schedule, char *folders[3],
+                         const char *words) {
+    test_untouched untouched[3];
+    for (int i = 0; i < 3; i++) untouched[i] = test_untouched_begin(context, folders[i]);
+    test_refused(context,
+                 dm_unet_save_diffusers(unet, schedule, NULL, folders[0], DM_PRECISION_F32),
+                 DM_ERROR_IO, words);
+    for (int i = 0; i < 3; i++) test_untouched_end(&untouched[i]);
+}
+
+/* A pipeline stays as it was where the first or the last file of a new one cannot be written. */
+START_TEST(kept_on_failure) {
+    dm_unet_options o = plain_options();
+    dm_unet *unet = unet_of(&o);
+    dm_schedule *schedule = schedule_of(DM_SCHEDULE_COSINE);
+    char *folder = test_folder_new(), parts[2][512], *folders[] = {folder, parts[0], parts[1]};
+    test_disk disk;
+    snprintf(parts[0], sizeof parts[0], "%s/unet", folder);
+    snprintf(parts[1], sizeof parts[1], "%s/scheduler", folder);
+    ok(dm_unet_save_diffusers(unet, schedule, NULL, folder, DM_PRECISION_F32));
+    network_randomize(unet, 8);
+    ck_assert(test_disk_begin(&disk, 1000, false));
+    refuse_again(unet, schedule, folders, "model.safetensors: cannot write: ");
+    test_disk_end(&disk);
+    remove(test_path(folder, "model_index.json"));
+    ck_assert_int_eq(mkdir(test_path(folder, "model_index.json"), 0777), 0);
+    refuse_again(unet, schedule, folders, "model_index.json: cannot write: not a regular file");
+    dm_schedule_destroy(schedule);
+    dm_unet_destroy(unet);
+    free(folder);
+}
+END_TEST
+
 Suite *test_diffusers_save_suite(void);
 Suite *test_diffusers_save_suite(void) {
     Suite *suite = suite_create("diffusers_save");
@@ -262,6 +297,7 @@ Suite *test_diffusers_save_suite(void) {
     tcase_add_test(tests, networks_refused);
     tcase_add_test(tests, samplers_refused);
     tcase_add_test(tests, arguments_refused);
+    tcase_add_test(tests, kept_on_failure);
     suite_add_tcase(suite, tests);
     return suite;
 }

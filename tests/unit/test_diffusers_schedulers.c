@@ -115,6 +115,7 @@ static dm_status read_text(const char *text, dm_schedule **schedule, dm_sampler_
 START_TEST(written_again) {
     dm_sampler_options o, again;
     dm_schedule *schedule, *second;
+    dmi_file_writer *file;
     const char *name;
     char *folder = test_folder_new();
     ok(dm_sampler_options_init(&o, sizeof o));
@@ -122,8 +123,9 @@ START_TEST(written_again) {
     o.steps = again.steps = STEPS;
     ok(dm_schedule_load_diffusers(&schedule, context, config_path(cases[_i]), NULL, &o));
     const dmi_diffusers_model model = {o.expected_prediction, false, 0.5};
-    ok(dmi_diffusers_write_scheduler(&context->host, test_path(folder, "scheduler_config.json"),
-                                     schedule, &o, &model, &name));
+    ok(dmi_file_begin(&context->host, &file, test_path(folder, "scheduler_config.json")));
+    ok(dmi_diffusers_write_scheduler(&context->host, file, schedule, &o, &model, &name));
+    ok(dmi_file_commit(&context->host, file));
     ok(dm_schedule_load_diffusers(&second, context, folder, NULL, &again));
     ck_assert_mem_eq(&o, &again, sizeof o);
     ck_assert_mem_eq(&schedule->options, &second->options, sizeof second->options);
