@@ -45,6 +45,8 @@ bool dmi_safetensors_is_float(const dmi_safetensors_entry *entry);
  * has. */
 int32_t dmi_safetensors_read_floats(dmi_host *host, const dmi_safetensors *file,
                                     const dmi_safetensors_entry *entry, float *out);
+/* The bytes before the first tensor, which are held in memory. */
+size_t dmi_safetensors_header_size(const dmi_safetensors *file);
 size_t dmi_safetensors_count(const dmi_safetensors *file);
 const dmi_safetensors_entry *dmi_safetensors_at(const dmi_safetensors *file,
                                                 size_t index); /* in the file's order of offsets */

@@ -119,6 +119,8 @@ int32_t dmi_safetensors_read_floats(dmi_host *host, const dmi_safetensors *file,
     return DMI_OK;
 }
 
+size_t dmi_safetensors_header_size(const dmi_safetensors *file) { return file->data_start; }
+
 size_t dmi_safetensors_count(const dmi_safetensors *file) { return file->count; }
 
 const dmi_safetensors_entry *dmi_safetensors_at(const dmi_safetensors *file, size_t index) {

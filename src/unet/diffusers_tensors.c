@@ -11,7 +11,11 @@
 #include "unet/diffusers.h"
 
 /* An index has a line of about 100 bytes for each tensor. */
-enum { INDEX_SIZE_MAX = 16000000, NAME_SIZE = 2 * DMI_NAME_MAX };
+enum {
+    INDEX_SIZE_MAX = 16000000,
+    HEADERS_SIZE_MAX = 32000000, /* of all shards, as of one file: each is held in memory */
+    NAME_SIZE = 2 * DMI_NAME_MAX
+};
 
 /* ---- names ---- */
 
@@ -165,6 +169,16 @@ static dm_status open_shard(dmi_host *host, dmi_diffusers_tensors *out, const sh
     return status;
 }
 
+static dm_status check_headers(dmi_host *host, const dmi_diffusers_tensors *t) {
+    size_t size = 0;
+    for (int32_t i = 0; i < t->count; i++) size += dmi_safetensors_header_size(t->files[i]);
+    if (size <= HEADERS_SIZE_MAX) return DM_OK;
+    return dmi_fail(host, DM_ERROR_BAD_FORMAT,
+                    "%s: with its header those of %d shards have %zu bytes; at most %d are read",
+                    dmi_safetensors_from(t->files[t->count - 1]), (int)t->count, size,
+                    HEADERS_SIZE_MAX);
+}
+
 /* Opens each shard once, and gives the items their shard's number. */
 static dm_status open_shards(dmi_host *host, dmi_diffusers_tensors *out, shard_index *index) {
     const char *names[DMI_SHARDS_MAX];
@@ -174,6 +188,7 @@ static dm_status open_shards(dmi_host *host, dmi_diffusers_tensors *out, shard_i
         while (shard < count && strcmp(names[shard], index->items[i].file) != 0) shard++;
         if (shard == count) {
             dm_status status = open_shard(host, out, index, index->items[i].file);
+            if (!status) status = check_headers(host, out);
             if (status) return status;
             names[count++] = index->items[i].file;
         }

@@ -390,6 +390,29 @@ START_TEST(indices_refused) {
 }
 END_TEST
 
+/* Shards whose headers are small enough each, but not together. */
+START_TEST(large_headers_refused) {
+    enum { HEADER = 20000000 };
+    static const char text[] =
+        "{\"a\": {\"dtype\": \"F32\", \"shape\": [0], \"data_offsets\": [0, 0]}}";
+    char *folder = test_folder_new();
+    uint8_t *bytes = malloc(8 + HEADER);
+    ck_assert_ptr_nonnull(bytes);
+    memset(bytes, ' ', 8 + HEADER);
+    for (int i = 0; i < 8; i++) bytes[i] = (uint8_t)((uint64_t)HEADER >> 8 * i & 0xff);
+    memcpy(bytes + 8, text, sizeof text - 1);
+    training_write_file(test_path(folder, "1"), bytes, 8 + HEADER);
+    bytes[10] = 'b';
+    training_write_file(test_path(folder, "2"), bytes, 8 + HEADER);
+    write_text(folder, "config.json", small);
+    write_text(folder, "diffusion_pytorch_model.safetensors.index.json",
+               "{\"weight_map\": {\"a\": \"1\", \"b\": \"2\"}}");
+    refuse_load(folder, DM_ERROR_BAD_FORMAT, "/2: with|2 shards have 40000016 bytes|32000000");
+    free(bytes);
+    free(folder);
+}
+END_TEST
+
 Suite *test_diffusers_suite(void);
 Suite *test_diffusers_suite(void) {
     Suite *suite = suite_create("diffusers");
@@ -404,6 +427,7 @@ Suite *test_diffusers_suite(void) {
     tcase_add_test(tests, folders_refused);
     tcase_add_test(tests, tensors_refused);
     tcase_add_test(tests, indices_refused);
+    tcase_add_test(tests, large_headers_refused);
     suite_add_tcase(suite, tests);
     return suite;
 }
