@@ -658,10 +658,10 @@ DM_API dm_status dm_unet_load_memory(dm_unet **out, dm_context *context, const v
                                      size_t size, dm_weights weights);
 /* A network of diffusers' UNet2DModel, with the tensors in float32, float16 or bfloat16. `path` is
  * the folder of a pipeline (with model_index.json), that of a model (config.json beside
- * diffusion_pytorch_model.safetensors or its index of shards), or a safetensors file with
- * config.json beside it. `options` may be NULL. Has the errors of dm_unet_load; what cannot be
- * expressed is DM_ERROR_UNSUPPORTED with its key and value. Labels of such a network are required
- * where it has classes, since its table has no row for none. */
+ * diffusion_pytorch_model.safetensors or its index of shards, which is read where both are there),
+ * or a safetensors file with config.json beside it. `options` may be NULL. Has the errors of
+ * dm_unet_load; what cannot be expressed is DM_ERROR_UNSUPPORTED with its key and value. Labels of
+ * such a network are required where it has classes, since its table has no row for none. */
 DM_API dm_status dm_unet_load_diffusers(dm_unet **out, dm_context *context, const char *path,
                                         const dm_diffusers_options *options);
 /* A second handle, in another context or the same, on the weights of `unet`, so that several
@@ -1392,7 +1392,8 @@ DM_API dm_status dm_schedule_load_diffusers(dm_schedule **out, dm_context *conte
  * were left to the solver are left to the scheduler; dm_sampler_get_options has those in effect.
  * What diffusers cannot express is DM_ERROR_UNSUPPORTED with the option's name. A row for label -1
  * is written as one class more, `classes`. Files that were there are replaced once all new ones
- * are written, model_index.json last; on an earlier failure they stay. */
+ * are written, model_index.json last; on an earlier failure they stay. A folder with an index of
+ * shards, which diffusers would read instead, is DM_ERROR_IO. */
 DM_API dm_status dm_unet_save_diffusers(const dm_unet *unet, const dm_schedule *schedule,
                                         const dm_sampler_options *sampler, const char *folder,
                                         dm_precision precision);

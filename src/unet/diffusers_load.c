@@ -41,8 +41,9 @@ static dm_status check_pipeline(dmi_host *host, const char *path) {
 }
 
 static dm_status locate_model(dmi_host *host, locations *l, const char *folder) {
-    static const char *const names[] = {"diffusion_pytorch_model.safetensors",
-                                        "diffusion_pytorch_model.safetensors.index.json"};
+    /* Where both are there, diffusers reads the shards. */
+    static const char *const names[] = {"diffusion_pytorch_model.safetensors.index.json",
+                                        "diffusion_pytorch_model.safetensors"};
     bool has = false;
     dm_status status = dmi_path_join(host, &l->config, folder, "config.json");
     for (size_t i = 0; !status && !has && i < sizeof names / sizeof *names; i++) {
@@ -50,8 +51,8 @@ static dm_status locate_model(dmi_host *host, locations *l, const char *folder) 
         if (!status && has) status = dmi_path_join(host, &l->tensors, folder, names[i]);
     }
     if (status || has) return status;
-    return dmi_fail(host, DM_ERROR_NOT_FOUND, "%s: it has neither %s nor %s", folder, names[0],
-                    names[1]);
+    return dmi_fail(host, DM_ERROR_NOT_FOUND, "%s: it has neither %s nor %s", folder, names[1],
+                    names[0]);
 }
 
 static dm_status locate_pipeline(dmi_host *host, locations *l, const char *folder) {

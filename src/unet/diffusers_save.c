@@ -210,13 +210,22 @@ static dm_status write_index(dmi_host *host, dmi_file_writer *file, const char *
     return dmi_json_write_file(&j, file);
 }
 
+/* Beside such an index of other weights those to be written would not be read. */
+static dm_status check_no_shards(dmi_host *host, const char *path) {
+    if (!dmi_path_is_file(path)) return DM_OK;
+    return dmi_fail(host, DM_ERROR_IO,
+                    "%s: cannot write beside it: this index says that the weights are in its "
+                    "shards; it must be removed before",
+                    path);
+}
+
 static dm_status make_folder(dmi_host *host, const char *path) {
     if (dmi_system_make_folder(path)) return DM_OK;
     return dmi_fail_errno(host, errno, "create this folder", path);
 }
 
-/* Files in the order in which they are committed, then folders. */
-enum { TENSORS, CONFIG, SCHEDULER_CONFIG, INDEX, FILES, UNET = FILES, SCHEDULER, PATHS };
+/* Files in the order in which they are committed, then folders, and a file that must not be. */
+enum { TENSORS, CONFIG, SCHEDULER_CONFIG, INDEX, FILES, UNET = FILES, SCHEDULER, SHARDS, PATHS };
 
 /* Paths within the folder, each to be freed. */
 static dm_status make_paths(dmi_host *host, char *paths[PATHS], const char *folder) {
@@ -227,6 +236,7 @@ static dm_status make_paths(dmi_host *host, char *paths[PATHS], const char *fold
         [INDEX] = "model_index.json",
         [UNET] = "unet",
         [SCHEDULER] = "scheduler",
+        [SHARDS] = "unet/diffusion_pytorch_model.safetensors.index.json",
     };
     dm_status status = DM_OK;
     for (int32_t i = 0; !status && i < PATHS; i++)
@@ -268,6 +278,7 @@ static dm_status write_all(dmi_host *host, const request *r, const char *folder,
     dm_status status =
         dmi_diffusers_write_scheduler(host, NULL, r->schedule, r->sampler, &r->model, &scheduler);
     if (!status) status = make_paths(host, paths, folder);
+    if (!status) status = check_no_shards(host, paths[SHARDS]);
     if (!status) status = make_folder(host, folder);
     if (!status) status = make_folder(host, paths[UNET]);
     if (!status) status = make_folder(host, paths[SCHEDULER]);

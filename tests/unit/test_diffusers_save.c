@@ -264,6 +264,26 @@ static void refuse_again(const dm_unet *unet, const dm_schedule *schedule, char 
     for (int i = 0; i < 3; i++) test_untouched_end(&untouched[i]);
 }
 
+/* An older network in shards, which diffusers would still read. */
+START_TEST(beside_shards) {
+    dm_unet_options o = plain_options();
+    dm_unet *unet = unet_of(&o), *loaded;
+    dm_schedule *schedule = schedule_of(DM_SCHEDULE_COSINE);
+    char *folder = test_folder_new(), parts[2][512], *folders[] = {folder, parts[0], parts[1]};
+    snprintf(parts[0], sizeof parts[0], "%s/unet", folder);
+    snprintf(parts[1], sizeof parts[1], "%s/scheduler", folder);
+    ok(dm_unet_save_diffusers(unet, schedule, NULL, folder, DM_PRECISION_F32));
+    training_write_file(test_path(folder, "unet/diffusion_pytorch_model.safetensors.index.json"),
+                        (const uint8_t *)"{}", 2);
+    refuse_again(unet, schedule, folders, "safetensors.index.json: cannot write beside it");
+    test_refused(context, dm_unet_load(&loaded, context, folder, DM_WEIGHTS_DEFAULT),
+                 DM_ERROR_BAD_FORMAT, "index.json: 'weight_map' is missing");
+    dm_schedule_destroy(schedule);
+    dm_unet_destroy(unet);
+    free(folder);
+}
+END_TEST
+
 /* A pipeline stays as it was where the first or the last file of a new one cannot be written. */
 START_TEST(kept_on_failure) {
     dm_unet_options o = plain_options();
@@ -298,6 +318,7 @@ Suite *test_diffusers_save_suite(void) {
     tcase_add_test(tests, samplers_refused);
     tcase_add_test(tests, arguments_refused);
     tcase_add_test(tests, kept_on_failure);
+    tcase_add_test(tests, beside_shards);
     suite_add_tcase(suite, tests);
     return suite;
 }
