@@ -114,7 +114,10 @@ static dm_status parse_index(dmi_host *host, shard_index *index, size_t length) 
     dmi_json_object(&json);
     while (!status && dmi_json_key(&json, &key)) {
         bool is_map = !strcmp(key, "weight_map");
-        if (is_map && !has_map) status = read_map(host, index, &json);
+        if (is_map && has_map)
+            status =
+                dmi_fail(host, DM_ERROR_BAD_FORMAT, "%s: it has 'weight_map' twice", index->path);
+        else if (is_map) status = read_map(host, index, &json);
         else dmi_json_skip(&json);
         has_map = has_map || is_map;
     }

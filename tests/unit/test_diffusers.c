@@ -369,6 +369,8 @@ static const struct {
     {"{\"weight_map\": {\"a\": \"\"}}", "''", DM_ERROR_BAD_FORMAT},
     {"{\"weight_map\": {\"a\": \"x\\\\y\"}}", "no name", DM_ERROR_BAD_FORMAT},
     {"{\"weight_map\": {\"a\": \"1\", \"a\": \"1\"}}", "'a' twice", DM_ERROR_BAD_FORMAT},
+    {"{\"weight_map\": {\"a\": \"1\"}, \"weight_map\": {\"a\": \"2\"}}", "'weight_map' twice",
+     DM_ERROR_BAD_FORMAT},
     {"{\"weight_map\": {\"a\": \"absent\"}}", "absent: no such file", DM_ERROR_NOT_FOUND},
     {"{\"weight_map\": {\"c\": \"1\"}}", "no tensor 'c'", DM_ERROR_NOT_FOUND},
     {"{\"weight_map\": {\"a\": \"1\", \"b\": \"2\"}}", "2 tensors, and its shards have 3",
