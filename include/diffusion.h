@@ -483,7 +483,9 @@ typedef int32_t dm_condition;
 enum {
     DM_CONDITION_LINEAR = 0,   /* through a linear layer */
     DM_CONDITION_IDENTITY = 1, /* as it is: condition_size must be that of the time embedding */
-    DM_CONDITION_TIME = 2 /* condition_size 1: embedded like the time, with weights of its own */
+    DM_CONDITION_TIME = 2 /* condition_size 1: embedded like the time, with weights of its own, and
+                             with the rules of times for time_features: with DM_TIME_FOURIER it is
+                             above 0, so it cannot be left out */
 };
 
 /* A part of a block that is built by recipe. */

@@ -77,6 +77,20 @@ static dm_status check_finite(const dm_sampler *s, const char *name, const float
     return DM_OK;
 }
 
+/* Of a network that embeds them like the time; the unconditional half has zeros. */
+static dm_status check_condition_times(const dm_sampler *s, const dm_sampler_request *r) {
+    if (!s->unet) return DM_OK;
+    dm_status status =
+        dmi_unet_check_condition_times(s->unet, "sampler", r->condition_vector, r->count);
+    if (status || !r->condition_vector || s->options.guidance == 1) return status;
+    status = dmi_unet_check_condition_times(s->unet, "sampler", NULL, 1);
+    if (!status) return DM_OK;
+    return dmi_fail(&s->context->host, DM_ERROR_INVALID_ARGUMENT,
+                    "sampler: 'guidance' %g cannot be combined with a condition that is embedded "
+                    "by 'time_features' fourier: no condition would be 0, which must be above 0",
+                    s->options.guidance);
+}
+
 static bool takes_conditions(const dm_sampler *s) {
     return s->image_condition || s->vector_condition;
 }
@@ -177,6 +191,7 @@ dm_status dmi_request_read(const dm_sampler *s, dm_sampler_request *full,
     if (!status)
         status = check_finite(s, "condition_vector", full->condition_vector, full->count,
                               s->vector_condition);
+    if (!status) status = check_condition_times(s, full);
     if (!status) status = check_mask_values(s, full);
     return status ? status : check_labels(s, full);
 }

@@ -153,6 +153,12 @@ static dm_status check_images(dmi_host *host, const dm_unet_options *unet,
         return refuse(host, number("condition_dropout", o->condition_dropout), other,
                       "the network takes no conditions");
     }
+    if (o->condition_dropout > 0 && unet->condition_size &&
+        unet->condition_embedding == DM_CONDITION_TIME && unet->time_features == DM_TIME_FOURIER) {
+        snprintf(other.text, sizeof other.text, "the network's 'time_features' fourier");
+        return refuse(host, number("condition_dropout", o->condition_dropout), other,
+                      "its condition is embedded like the time, which must be above 0");
+    }
     if (unet->classes && !unet->null_row && (o->label_dropout > 0 || !o->use_labels)) {
         snprintf(other.text, sizeof other.text, "the network's 'null_row' 0");
         return refuse(host,

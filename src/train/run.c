@@ -139,6 +139,9 @@ static dm_status check_batch(const dm_trainer *trainer, const dm_train_batch *ba
                                  batch->condition_vector, batch->condition_vector_elements,
                                  count * (uint64_t)trainer->batch.condition_size);
     if (!status)
+        status = dmi_unet_check_condition_times(trainer->unet, "trainer", batch->condition_vector,
+                                                count);
+    if (!status)
         status = dmi_unet_check_labels(host, "trainer", batch->labels, count,
                                        trainer->batch.label_range);
     for (uint64_t i = 0; !status && batch->timesteps && i < count; i++)

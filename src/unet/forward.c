@@ -182,25 +182,36 @@ dm_status dmi_unet_check_size(const dm_unet *unet, const char *name, uint64_t va
                     (unsigned long long)want);
 }
 
-static dm_status check_input_time(const dm_unet *unet, const dm_unet_input *input, uint64_t i) {
+/* A time that is embedded, `name` number i. */
+static dm_status check_time(const dm_unet *unet, const char *owner, const char *name, uint64_t i,
+                            double time) {
     dmi_host *host = &unet->context->host;
     const dm_unet_options *o = &unet->options;
-    double time = input->times[i];
+    unsigned long long number = i;
     if (!isfinite((float)time))
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "unet: time %llu is %g; it must be a finite float", (unsigned long long)i,
-                        time);
+                        "%s: %s %llu is %g; it must be a finite float", owner, name, number, time);
     if (o->time_features == DM_TIME_LEARNED &&
         (time < 0 || time >= o->time_steps || time != floor(time)))
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "unet: time %llu is %g; with 'time_features' learned it must be a whole "
-                        "number from 0 to %d",
-                        (unsigned long long)i, time, (int)o->time_steps - 1);
+                        "%s: %s %llu is %g; with 'time_features' learned it must be a whole number "
+                        "from 0 to %d",
+                        owner, name, number, time, (int)o->time_steps - 1);
     if (o->time_features == DM_TIME_FOURIER && time <= 0)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
-                        "unet: time %llu is %g; with 'time_features' fourier it must be above 0",
-                        (unsigned long long)i, time);
+                        "%s: %s %llu is %g; with 'time_features' fourier it must be above 0", owner,
+                        name, number, time);
     return DM_OK;
+}
+
+dm_status dmi_unet_check_condition_times(const dm_unet *unet, const char *owner,
+                                         const float *vector, uint64_t count) {
+    const dm_unet_options *o = &unet->options;
+    dm_status status = DM_OK;
+    if (!o->condition_size || o->condition_embedding != DM_CONDITION_TIME) return DM_OK;
+    for (uint64_t i = 0; !status && i < count; i++)
+        status = check_time(unet, owner, "condition", i, vector ? (double)vector[i] : 0);
+    return status;
 }
 
 static dm_status check_input(const dm_unet *unet, const dm_unet_input *input) {
@@ -231,8 +242,9 @@ static dm_status check_input(const dm_unet *unet, const dm_unet_input *input) {
                                 input->condition_vector ? input->count * (uint64_t)o->condition_size
                                                         : 0);
     for (uint64_t i = 0; !status && i < input->count; i++)
-        status = check_input_time(unet, input, i);
-    return status;
+        status = check_time(unet, "unet", "time", i, input->times[i]);
+    if (status) return status;
+    return dmi_unet_check_condition_times(unet, "unet", input->condition_vector, input->count);
 }
 
 dm_status dmi_unet_read_input(const dm_unet *unet, dm_unet_input *full,

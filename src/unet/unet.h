@@ -110,6 +110,11 @@ static inline float dmi_unet_label_row(int32_t label, int32_t classes) {
     return (float)(label < 0 ? classes : label);
 }
 
+/* Refuses a condition vector [count], or NULL for zeros, that the network embeds like the time and
+ * that is no such time: with fourier features 0 is none. Conditions of other kinds are accepted. */
+dm_status dmi_unet_check_condition_times(const dm_unet *unet, const char *owner,
+                                         const float *vector, uint64_t count);
+
 /* Refuses a schedule whose time inputs the network cannot take. */
 dm_status dmi_unet_check_schedule(const dm_unet *unet, const char *owner,
                                   const dm_schedule *schedule);

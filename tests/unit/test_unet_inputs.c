@@ -163,6 +163,82 @@ START_TEST(fourier_features) {
 }
 END_TEST
 
+/* A condition that is embedded like the time is one: forward passes, gradients, samplers and
+ * trainers refuse others, zeros for none among them where features are of the logarithm. */
+START_TEST(conditions_embedded_like_the_time) {
+    static float x[N], y[N], dx[N];
+    dm_context *context = test_context_new(NULL, 0);
+    dm_unet_options o = small_options();
+    o.time_features = DM_TIME_FOURIER;
+    o.prediction = DM_PREDICT_X0;
+    o.condition_size = 1;
+    o.condition_embedding = DM_CONDITION_TIME;
+    dm_unet *unet = create(context, &o);
+    double time = 3;
+    float condition = 2;
+    dm_unet_input input = input_of(x, &time);
+    test_refused(context, dm_unet_forward(unet, &input, y, N), DM_ERROR_INVALID_ARGUMENT,
+                 "unet: condition 0 is 0|fourier|above 0");
+    test_refused(context, dm_unet_input_gradient(unet, &input, x, N, NULL, dx, N),
+                 DM_ERROR_INVALID_ARGUMENT, "unet: condition 0 is 0|fourier");
+    input.condition_vector = &condition;
+    input.condition_vector_elements = 1;
+    test_accepted(context, dm_unet_forward(unet, &input, y, N));
+    for (size_t i = 0; i < N; i++) ck_assert(isfinite(y[i]));
+
+    dm_schedule *flow = schedule_of(context, DM_SCHEDULE_FLOW, 10);
+    dm_sampler_options options;
+    dm_sampler_request request;
+    dm_sampler *sampler;
+    ck_assert_int_eq(dm_sampler_options_init(&options, sizeof options), DM_OK);
+    ck_assert_int_eq(dm_sampler_request_init(&request, sizeof request), DM_OK);
+    options.steps = 2;
+    for (int32_t guided = 0; guided < 2; guided++) {
+        options.guidance = guided ? 2 : 1;
+        test_accepted(context, dm_sampler_create(&sampler, unet, flow, &options));
+        request.count = 1;
+        request.condition_vector = guided ? &condition : NULL;
+        request.condition_vector_elements = (uint64_t)guided;
+        test_refused(context, dm_sampler_run(sampler, &request, y, N), DM_ERROR_INVALID_ARGUMENT,
+                     guided ? "'guidance' 2|fourier" : "sampler: condition 0 is 0|fourier");
+        dm_sampler_destroy(sampler);
+    }
+
+    dm_trainer_options of_trainer;
+    dm_trainer *trainer;
+    ck_assert_int_eq(dm_trainer_options_init(&of_trainer, sizeof of_trainer), DM_OK);
+    of_trainer.condition_dropout = 0.5;
+    of_trainer.batch_size = 1;
+    test_refused(context, dm_trainer_create(&trainer, unet, flow, NULL, &of_trainer),
+                 DM_ERROR_INVALID_ARGUMENT, "'condition_dropout' 0.5|fourier");
+    of_trainer.condition_dropout = 0;
+    test_accepted(context, dm_trainer_create(&trainer, unet, flow, NULL, &of_trainer));
+    dm_train_batch batch;
+    ck_assert_int_eq(dm_train_batch_init(&batch, sizeof batch), DM_OK);
+    batch.count = 1;
+    batch.elements = N;
+    batch.images = x;
+    test_refused(context, dm_trainer_step_batch(trainer, &batch, NULL), DM_ERROR_INVALID_ARGUMENT,
+                 "trainer: condition 0 is 0|fourier");
+    dm_trainer_destroy(trainer);
+    dm_unet_destroy(unet);
+
+    o.time_features = DM_TIME_LEARNED;
+    o.time_steps = 5;
+    unet = create(context, &o);
+    for (int32_t i = 0; i < 3; i++) {
+        condition = i == 0 ? 4 : i == 1 ? 5 : 1.5f;
+        if (i == 0) test_accepted(context, dm_unet_forward(unet, &input, y, N));
+        else
+            test_refused(context, dm_unet_forward(unet, &input, y, N), DM_ERROR_INVALID_ARGUMENT,
+                         "unet: condition 0|learned|from 0 to 4");
+    }
+    dm_schedule_destroy(flow);
+    dm_unet_destroy(unet);
+    dm_context_destroy(context);
+}
+END_TEST
+
 /* A table that two parts of the network read has the sum of both gradients. */
 START_TEST(a_table_with_two_users) {
     dm_context *context = test_context_new(NULL, 0);
@@ -377,6 +453,7 @@ Suite *test_unet_inputs_suite(void) {
     tcase_set_timeout(tcase, 30);
     tcase_add_test(tcase, tables_of_times);
     tcase_add_test(tcase, fourier_features);
+    tcase_add_test(tcase, conditions_embedded_like_the_time);
     tcase_add_test(tcase, a_table_with_two_users);
     tcase_add_test(tcase, classes_without_a_null_row);
     tcase_add_test(tcase, conditions_of_a_forward_pass);
