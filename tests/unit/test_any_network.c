@@ -85,7 +85,7 @@ static dm_unet_options any_options(void) {
         o.channels[i] = i < o.levels ? unit * (1 + below(unit > 8 ? 2 : 5)) : 0;
     o.norm_groups = below(4) ? unit : below(8);
     o.norm_eps = 0.1f; /* norms of two numbers would else be steps, which have no slope */
-    o.time_channels = below(2) ? 0 : 2 * (1 + below(VECTOR_MAX / 2));
+    o.time_channels = below(2) ? 0 : 1 + below(VECTOR_MAX);
     o.time_cos_first = below(2);
     if (rarely()) o.time_frequency_shift = 0;
     o.classes = below(2) ? 0 : 1 + below(4);
