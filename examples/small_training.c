@@ -69,9 +69,12 @@ int small_main(int argc, const char **argv, const char *name, bool takes_data, u
     small_program program = {.data = "builtin", .steps = steps};
     char error[512];
     open_standard_streams(name);
-    if (argc > 2) program.steps = strtoull(argv[2], NULL, 10);
+    char *end = NULL;
+    if (argc > 2) program.steps = strtoull(argv[2], &end, 10);
     if (argc > 3) program.data = argv[3];
-    if (argc < 2 || argc > (takes_data ? 4 : 3) || program.steps < 1) {
+    /* An option such as --help is not taken for the name of a picture. */
+    if (argc < 2 || argc > (takes_data ? 4 : 3) || argv[1][0] == '-' || (end && *end) ||
+        program.steps < 1) {
         fprintf(stderr, "usage: %s OUT.png [STEPS%s]\n", name, takes_data ? " [CIFAR10]" : "");
         return 2;
     }
