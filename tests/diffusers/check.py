@@ -318,7 +318,7 @@ def load_and_run(unet, folder, compatible, steps):
         dll.dm_schedule_destroy(pointer)
 
 
-def run_sampler(unet, schedule, options, steps):
+def run_sampler(unet, schedule, options, steps, labels=None):
     options.set("steps", steps)
     sampler, images = ctypes.c_void_p(), np.empty((IMAGES, 8, 8, 3), np.float32)
     with unet._pinned() as network:
@@ -327,6 +327,8 @@ def run_sampler(unet, schedule, options, steps):
     request.set("count", IMAGES)
     request.set("seed", 100)
     request.set("random", 1)
+    if labels is not None:
+        request.set_array("labels", np.asarray(labels, np.int32))
     if not code:
         code = dll.dm_sampler_run(sampler, request.bytes, images.ctypes.data, images.size)
     if code:
@@ -357,6 +359,33 @@ def check_pipeline(report, context, steps):
         report.check("DDPMPipeline", "pictures of a pipeline", error(got.clip(-1, 1) / 2 + 0.5, want), SAMPLE)
 
 
+def check_consistency(report, context):
+    """ConsistencyModelPipeline on its own folder, and on the library's, against the library: 1 and 2 steps."""
+    torch.manual_seed(9)
+    model = diffusers.UNet2DModel(
+        sample_size=8, block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4, num_class_embeds=5,
+        down_block_types=("ResnetDownsampleBlock2D", "AttnDownBlock2D"), resnet_time_scale_shift="scale_shift",
+        up_block_types=("AttnUpBlock2D", "ResnetUpsampleBlock2D"), downsample_type="resnet", upsample_type="resnet")
+    pipeline = diffusers.ConsistencyModelPipeline(model.eval(), diffusers.CMStochasticIterativeScheduler())
+    with tempfile.TemporaryDirectory() as folder:
+        theirs, ours = os.path.join(folder, "theirs"), os.path.join(folder, "ours")
+        pipeline.save_pretrained(theirs)
+        unet, options, schedule = dm.Unet.load(context, theirs), Memory("dm_sampler_options"), ctypes.c_void_p()
+        unet._core.call("dm_schedule_load_diffusers", ctypes.byref(schedule), unet._core.pointer, theirs.encode(), None,
+                        options.bytes)
+        unet._core.call("dm_unet_save_diffusers", unet, schedule, options.bytes, ours.encode(), 0)
+        for name, path in (("ConsistencyModelPipeline", theirs), ("the library's consistency pipeline", ours)):
+            pipeline = diffusers.ConsistencyModelPipeline.from_pretrained(path)
+            pipeline.set_progress_bar_config(disable=True)
+            for steps in (1, 2):
+                generators = [torch.Generator().manual_seed(100 + i) for i in range(IMAGES)]
+                want = pipeline(batch_size=IMAGES, class_labels=[3, 1], generator=generators, num_inference_steps=steps,
+                                output_type="np").images
+                got = run_sampler(unet, schedule, options, steps, [3, 1])
+                report.check(f"{name}, {steps} steps", "pictures of a pipeline", error(got.clip(-1, 1) / 2 + 0.5, want), SAMPLE)
+        dll.dm_schedule_destroy(schedule)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", type=int, default=120, help="random networks (default 120)")
@@ -368,6 +397,7 @@ def main():
         check_network(report, context, number, arguments.seed)
     check_schedulers(report, context, arguments.steps)
     check_pipeline(report, context, arguments.steps)
+    check_consistency(report, context)
     for what, value in sorted(report.worst.items()):
         if not what.startswith("option "):
             print(f"{what}: largest error {value:.2g}")

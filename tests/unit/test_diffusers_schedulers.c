@@ -165,6 +165,53 @@ START_TEST(what_stays) {
 }
 END_TEST
 
+/* The config of a consistency model, and the same written again; CMStochasticIterativeScheduler's
+ * defaults where a key is missing. */
+START_TEST(consistency) {
+    char folder[128];
+    const char *name;
+    dm_sampler_options o, again;
+    dm_schedule *schedule, *second;
+    dmi_file_writer *file;
+    snprintf(folder, sizeof folder, "%s", test_folder());
+    ok(dm_sampler_options_init(&o, sizeof o));
+    ok(dm_sampler_options_init(&again, sizeof again));
+    ok(read_text("{\"_class_name\": \"CMStochasticIterativeScheduler\", \"s_noise\": 1.007,"
+                 "\"sigma_max\": 40.0, \"clip_denoised\": false}",
+                 &schedule, &o));
+    ck_assert(o.solver == DM_SOLVER_CONSISTENCY && o.churn_noise == 1.007 && o.clip == 0);
+    ck_assert(o.spacing == DM_SPACING_TRAILING && o.expected_prediction == DM_PREDICT_CONSISTENCY);
+    const dm_schedule_options *s = &schedule->options;
+    ck_assert(s->kind == DM_SCHEDULE_EDM && s->timesteps == 40 && s->time_scale == 1000);
+    ck_assert(s->sigma_min == 0.002 && s->sigma_max == 40 && s->rho == 7);
+    dmi_diffusers_model model = {DM_PREDICT_CONSISTENCY, false, 0.5};
+    ok(dmi_file_begin(&context->host, &file, test_path(folder, "scheduler_config.json")));
+    ok(dmi_diffusers_write_scheduler(&context->host, file, schedule, &o, &model, &name));
+    ok(dmi_file_commit(&context->host, file));
+    ck_assert_str_eq(name, "CMStochasticIterativeScheduler");
+    ok(dm_schedule_load_diffusers(&second, context, folder, NULL, &again));
+    ck_assert_mem_eq(&o, &again, sizeof o);
+    ck_assert_mem_eq(&schedule->options, &second->options, sizeof schedule->options);
+    dm_schedule_destroy(second);
+    /* What it cannot express. */
+    schedule->options.time_scale = 1;
+    test_refused(context,
+                 dmi_diffusers_write_scheduler(&context->host, NULL, schedule, &o, &model, &name),
+                 DM_ERROR_UNSUPPORTED, "'schedule.time_scale' is not 1000");
+    schedule->options.time_scale = 1000;
+    o.spacing = DM_SPACING_LEADING;
+    test_refused(context,
+                 dmi_diffusers_write_scheduler(&context->host, NULL, schedule, &o, &model, &name),
+                 DM_ERROR_UNSUPPORTED, "'sampler.spacing' is leading");
+    o.spacing = DM_SPACING_TRAILING;
+    model.prediction = DM_PREDICT_EDM;
+    test_refused(context,
+                 dmi_diffusers_write_scheduler(&context->host, NULL, schedule, &o, &model, &name),
+                 DM_ERROR_UNSUPPORTED, "'unet.prediction' is edm");
+    dm_schedule_destroy(schedule);
+}
+END_TEST
+
 static const struct {
     const char *class_name, *key, *words;
     int32_t status;
@@ -281,6 +328,7 @@ Suite *test_diffusers_schedulers_suite(void) {
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_loop_test(tests, images, 0, CASES - STOCHASTIC);
     tcase_add_loop_test(tests, written_again, 0, CASES);
+    tcase_add_test(tests, consistency);
     tcase_add_test(tests, what_stays);
     tcase_add_test(tests, refused);
     suite_add_tcase(suite, tests);
