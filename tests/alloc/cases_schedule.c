@@ -56,10 +56,11 @@ static dm_status load_diffusers(world *w) {
     dm_schedule *made;
     dm_diffusers_options how;
     dm_sampler_options o;
-    dm_diffusers_options_init(&how, sizeof how);
+    dm_status status = CALL(dm_diffusers_options_init, &how, sizeof how);
+    if (status) return status;
     dm_sampler_options_init(&o, sizeof o);
     how.compatible = w->variant;
-    const dm_status status = CALL(dm_schedule_load_diffusers, &made, w->context, w->path, &how, &o);
+    status = CALL(dm_schedule_load_diffusers, &made, w->context, w->path, &how, &o);
     w->made[MADE_SCHEDULE] = made;
     return status;
 }

@@ -240,10 +240,14 @@ static void prepare_evaluate(world *w) {
     world_add_dataset(w);
 }
 
+static dm_status initialize(world *w) { return CALL(dm_unet_initialize, w->unet, w->variant, 3); }
+
 const alloc_case cases_unet[] = {
     {"unet_create", NULL, create, 0, 0},
     {"unet_create, all parts", NULL, create, 1, 0},
     {"unet_create, recipe", NULL, create, 2, 0},
+    {"unet_initialize, ddpm", world_add_unet, initialize, DM_INITIALIZATION_DDPM, CASE_NEVER},
+    {"unet_initialize, torch", world_add_unet, initialize, DM_INITIALIZATION_TORCH, 0},
     {"unet_share", world_add_unet, share, 0, 0},
     {"unet_load", save_file, load, DM_WEIGHTS_DEFAULT, 0},
     {"unet_load, checkpoint", save_file, load, DM_WEIGHTS_TRAINED, 0},
