@@ -52,8 +52,10 @@ public:
     /// The schedule of a scheduler of diffusers, and what it says about sampling. `path` is a
     /// scheduler_config.json, or the folder of a scheduler or pipeline with one. Members of
     /// `sampler` that are arguments of a call there (steps, batch_size, eta, churn, guidance) stay.
-    static result<diffusers_schedule> try_load_diffusers(const context &in, zstring path,
-                                                         sampler_options sampler = {}) noexcept;
+    /// Of `options` only `compatible` matters here.
+    static result<diffusers_schedule> try_load_diffusers(
+        const context &in, zstring path, sampler_options sampler = {},
+        const diffusers_options &options = {}) noexcept;
 
     [[nodiscard]] result<schedule_options> try_get_options() const noexcept {
         schedule_options o;
@@ -109,7 +111,8 @@ public:
         return try_load_memory(in, bytes).value();
     }
     static diffusers_schedule load_diffusers(const context &in, zstring path,
-                                             sampler_options sampler = {});
+                                             sampler_options sampler = {},
+                                             const diffusers_options &options = {});
     [[nodiscard]] schedule_options get_options() const { return try_get_options().value(); }
     [[nodiscard]] std::vector<double> get_series(std::int32_t which) const {
         return try_get_series(which).value();
@@ -133,12 +136,13 @@ struct diffusers_schedule {
     sampler_options sampler;
 };
 
-inline result<diffusers_schedule> schedule::try_load_diffusers(const context &in, zstring path,
-                                                               sampler_options sampler) noexcept {
+inline result<diffusers_schedule> schedule::try_load_diffusers(
+    const context &in, zstring path, sampler_options sampler,
+    const diffusers_options &options) noexcept {
     return detail::guard([&]() -> result<diffusers_schedule> {
         dm_sampler_options c = detail::c_options(sampler);
         result<schedule> loaded = make(in, [&](dm_schedule **out) {
-            return dm_schedule_load_diffusers(out, in.get(), path.c_str(), &c);
+            return dm_schedule_load_diffusers(out, in.get(), path.c_str(), &options, &c);
         });
         if (!loaded) return loaded.error();
         sampler.c() = c;
@@ -149,8 +153,9 @@ inline result<diffusers_schedule> schedule::try_load_diffusers(const context &in
 }
 #if DIFFUSION_EXCEPTIONS
 inline diffusers_schedule schedule::load_diffusers(const context &in, zstring path,
-                                                   sampler_options sampler) {
-    return try_load_diffusers(in, path, std::move(sampler)).value();
+                                                   sampler_options sampler,
+                                                   const diffusers_options &options) {
+    return try_load_diffusers(in, path, std::move(sampler), options).value();
 }
 #endif
 
