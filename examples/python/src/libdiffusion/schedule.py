@@ -67,15 +67,17 @@ class Schedule(Object):
 
     @classmethod
     def load_diffusers(cls, context: Context, path: Union[str, os.PathLike[str]],
-                       sampler: Optional[SamplerOptions] = None,
+                       sampler: Optional[SamplerOptions] = None, *, compatible: bool = False,
                        **members: Unpack[SamplerOptionsMembers]) -> tuple[Schedule, SamplerOptions]:
         """The schedule of a scheduler of diffusers, and what it says about sampling. `path` is a
         scheduler_config.json, or the folder of a scheduler or pipeline with one. Of `sampler`, or
         its members, those stay that are arguments of a call there: steps, batch_size, eta, churn
-        and guidance. Raises Unsupported for what cannot be expressed."""
-        made = cls.__new__(cls)
+        and guidance. compatible: float32_tables and diffusers_compatible, for the same pixels as
+        diffusers. Raises Unsupported for what cannot be expressed."""
+        made, how = cls.__new__(cls), Memory("dm_diffusers_options")
+        how.set("compatible", int(bool(compatible)))
         memory = options_of(SamplerOptions, sampler, dict(members))._filled()
-        made._make(context, "load_diffusers", os.fsencode(path), memory.bytes)
+        made._make(context, "load_diffusers", os.fsencode(path), how.bytes, memory.bytes)
         memory.kept.clear()
         options: SamplerOptions = SamplerOptions._from(memory)
         return made, options
