@@ -46,6 +46,7 @@ warnings="-Wall -Wextra -Wshadow -Wconversion -Werror"
 flags="$warnings ${include:+-I$include} $(pkg-config --cflags diffusion | tr -d '"')"
 libs="$(pkg-config --libs diffusion | tr -d '"') -pthread"
 units="test_main test_layout test_errors test_callbacks test_training test_sampling test_lifetime"
+units="$units test_conditions"
 
 # build COMPILER FOLDER FLAGS...: the tests as FOLDER/tests.
 build() {

@@ -229,6 +229,12 @@ TEST_CASE("files in other precisions, and folders of diffusers") {
     CHECK(found.sampler.solver == diffusion::solver::dpmpp);
     CHECK(found.sampler.steps == 9);
     CHECK(found.sampler.custom_times.empty());
+    diffusion::diffusers_options how;
+    how.compatible = 1;
+    auto close = diffusion::schedule::load_diffusers(s.context, folder.path, before, how);
+    CHECK(close.sampler.diffusers_compatible == 1);
+    CHECK(close.schedule.get_options().float32_tables == 1);
+    CHECK(found.sampler.diffusers_compatible == 0);
     CHECK(diffusion::schedule::try_load_diffusers(s.context, "missing").status() ==
           diffusion::status::not_found);
     s.unet.save_diffusers(folder.path, s.schedule, diffusion::precision::f16);

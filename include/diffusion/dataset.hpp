@@ -17,6 +17,13 @@ inline std::int32_t on_read(void *user, dm_dataset_item *c) noexcept {
     dataset_item item;
     copy_struct(item.c(), *c);
     item.pixels = {c->pixels, static_cast<std::size_t>(c->pixel_bytes)};
+    const dm_dataset_item &known = item.c(); /* an older library has no conditions */
+    if (known.condition_image)
+        item.condition_image = {known.condition_image,
+                                static_cast<std::size_t>(known.condition_image_bytes)};
+    if (known.condition_vector)
+        item.condition_vector = {known.condition_vector,
+                                 static_cast<std::size_t>(known.condition_vector_elements)};
     std::int32_t stop = self.function.run(*self.state, item);
     c->label = item.label;
     return stop;
@@ -28,6 +35,21 @@ inline std::int32_t on_read(void *user, dm_dataset_item *c) noexcept {
 struct image {
     std::vector<std::uint8_t> pixels; ///< [height, width, channels]
     std::int32_t label;               ///< -1: none
+};
+
+/// The conditions of one image; empty where the dataset has none.
+struct image_condition {
+    std::vector<std::uint8_t> image; ///< [height, width, condition_channels]
+    std::vector<float> vector;       ///< [condition_size]
+};
+
+/// The conditions of all images of a dataset from memory; empty: none.
+struct dataset_conditions {
+    std::int32_t channels = 0;       ///< of `images`
+    std::int32_t size = 0;           ///< floats of a vector
+    span<const std::uint8_t> images; ///< [count, height, width, channels]
+    span<const float> vectors;       ///< [count, size]
+    bool vector_invariant = false;   ///< vectors stay right when an image is flipped or cropped
 };
 
 /// Images as bytes [height, width, channels], each with a label, or -1 for none.
@@ -50,21 +72,44 @@ public:
             return dm_dataset_create_shapes(out, in.get(), size, count, seed);
         });
     }
-    /// Copies pixels [count, height, width, channels] and labels [count], which may be empty.
+    /// The same with condition vectors [x, y, size, r, g, b].
+    static result<dataset> try_create_described_shapes(const context &in, std::int32_t size,
+                                                       std::uint64_t count,
+                                                       std::uint64_t seed) noexcept {
+        return make(in, nullptr, [&](dm_dataset **out) {
+            return dm_dataset_create_described_shapes(out, in.get(), size, count, seed);
+        });
+    }
+    /// The images of `source` for super-resolution: the condition image of each is the image with
+    /// `factor` times fewer pixels in each direction, enlarged to the old size. Keeps `source`.
+    static result<dataset> try_create_downscaled(const dataset &source,
+                                                 std::int32_t factor) noexcept {
+        if (!source) return failure(status::invalid_argument, "the object was moved from");
+        return detail::make<dataset, detail::dataset_node>(
+            detail::state_of(source),
+            [&](dm_dataset **out) {
+                return dm_dataset_create_downscaled(out, source.get(), factor);
+            },
+            nullptr, source.shared());
+    }
+    /// Copies pixels [count, height, width, channels], labels [count], which may be empty, and
+    /// conditions.
     static result<dataset> try_create_from_memory(const context &in, std::uint64_t count,
                                                   std::int32_t height, std::int32_t width,
                                                   std::int32_t channels,
                                                   span<const std::uint8_t> pixels,
-                                                  span<const std::int32_t> labels = {}) noexcept {
-        return from_memory(in, count, height, width, channels, pixels, labels, 1);
+                                                  span<const std::int32_t> labels = {},
+                                                  const dataset_conditions &given = {}) noexcept {
+        return from_memory(in, count, height, width, channels, pixels, labels, given, 1);
     }
     /// The same without a copy: the arrays must outlive the dataset and all that uses it.
     static result<dataset> try_create_from_borrowed(const context &in, std::uint64_t count,
                                                     std::int32_t height, std::int32_t width,
                                                     std::int32_t channels,
                                                     span<const std::uint8_t> pixels,
-                                                    span<const std::int32_t> labels = {}) noexcept {
-        return from_memory(in, count, height, width, channels, pixels, labels, 0);
+                                                    span<const std::int32_t> labels = {},
+                                                    const dataset_conditions &given = {}) noexcept {
+        return from_memory(in, count, height, width, channels, pixels, labels, given, 0);
     }
     static result<dataset> try_create_from_callback(const context &in,
                                                     dataset_callback options) noexcept {
@@ -100,6 +145,25 @@ public:
             return detail::with(done, std::move(i));
         });
     }
+    [[nodiscard]] result<image_condition> try_get_condition(std::uint64_t index) const noexcept {
+        return detail::guard([&]() -> result<image_condition> {
+            result<dataset_info> info = try_get_info();
+            if (!info) return info.error();
+            image_condition i;
+            i.image.resize(static_cast<std::size_t>(info->height) *
+                           static_cast<std::size_t>(info->width) *
+                           static_cast<std::size_t>(info->condition_channels));
+            i.vector.resize(static_cast<std::size_t>(info->condition_size));
+            result<void> done = invoke([&](dm_dataset *d) {
+                return dm_dataset_get_condition(d, index,
+                                                i.image.empty() ? nullptr : i.image.data(),
+                                                i.image.size(),
+                                                i.vector.empty() ? nullptr : i.vector.data(),
+                                                i.vector.size());
+            });
+            return detail::with(done, std::move(i));
+        });
+    }
     /// "airplane", "circle"; null if the label has no name. Valid as long as the dataset.
     [[nodiscard]] const char *class_name(std::int32_t label) const noexcept {
         return dm_dataset_class_name(get(), label);
@@ -113,17 +177,28 @@ public:
                                  std::uint64_t seed) {
         return try_create_shapes(in, size, count, seed).value();
     }
+    static dataset create_described_shapes(const context &in, std::int32_t size,
+                                           std::uint64_t count, std::uint64_t seed) {
+        return try_create_described_shapes(in, size, count, seed).value();
+    }
+    static dataset create_downscaled(const dataset &source, std::int32_t factor) {
+        return try_create_downscaled(source, factor).value();
+    }
     static dataset create_from_memory(const context &in, std::uint64_t count, std::int32_t height,
                                       std::int32_t width, std::int32_t channels,
                                       span<const std::uint8_t> pixels,
-                                      span<const std::int32_t> labels = {}) {
-        return try_create_from_memory(in, count, height, width, channels, pixels, labels).value();
+                                      span<const std::int32_t> labels = {},
+                                      const dataset_conditions &given = {}) {
+        return try_create_from_memory(in, count, height, width, channels, pixels, labels, given)
+            .value();
     }
     static dataset create_from_borrowed(const context &in, std::uint64_t count, std::int32_t height,
                                         std::int32_t width, std::int32_t channels,
                                         span<const std::uint8_t> pixels,
-                                        span<const std::int32_t> labels = {}) {
-        return try_create_from_borrowed(in, count, height, width, channels, pixels, labels).value();
+                                        span<const std::int32_t> labels = {},
+                                        const dataset_conditions &given = {}) {
+        return try_create_from_borrowed(in, count, height, width, channels, pixels, labels, given)
+            .value();
     }
     static dataset create_from_callback(const context &in, dataset_callback options) {
         return try_create_from_callback(in, std::move(options)).value();
@@ -131,6 +206,9 @@ public:
     [[nodiscard]] dataset_info get_info() const { return try_get_info().value(); }
     [[nodiscard]] image get_image(std::uint64_t index) const {
         return try_get_image(index).value();
+    }
+    [[nodiscard]] image_condition get_condition(std::uint64_t index) const {
+        return try_get_condition(index).value();
     }
 #endif
 
@@ -144,6 +222,7 @@ private:
                                        std::int32_t width, std::int32_t channels,
                                        span<const std::uint8_t> pixels,
                                        span<const std::int32_t> labels,
+                                       const dataset_conditions &given,
                                        std::int32_t copy) noexcept {
         dm_dataset_memory c;
         dm_dataset_memory_init(&c, sizeof c);
@@ -156,6 +235,13 @@ private:
         c.pixel_bytes = pixels.size();
         c.labels = labels.empty() ? nullptr : labels.data();
         c.label_count = labels.size();
+        c.condition_channels = given.channels;
+        c.condition_size = given.size;
+        c.vector_invariant = given.vector_invariant;
+        c.condition_images = given.images.empty() ? nullptr : given.images.data();
+        c.condition_image_bytes = given.images.size();
+        c.condition_vectors = given.vectors.empty() ? nullptr : given.vectors.data();
+        c.condition_vector_elements = given.vectors.size();
         return make(in, nullptr, [&](dm_dataset **out) {
             return dm_dataset_create_from_memory(out, in.get(), &c);
         });

@@ -99,8 +99,11 @@ struct member_info : detail::initialised<dm_member_info, dm_member_info_init> {}
 /* ---- structs that callbacks receive ---- */
 
 /// One image to be filled in: write `pixels` [height, width, channels] and set `label` (-1: none).
+/// The conditions are empty where the dataset has none.
 struct dataset_item : detail::initialised<dm_dataset_item, dm_dataset_item_init> {
     span<std::uint8_t> pixels;
+    span<std::uint8_t> condition_image; ///< [height, width, condition_channels], to be written
+    span<float> condition_vector;       ///< [condition_size], to be written
 };
 
 /// The state of a run after a step, for images first to first + count - 1 of the request.
@@ -114,9 +117,10 @@ struct noise_request : detail::initialised<dm_noise_request, dm_noise_request_in
 /// The inputs of a model of yours. With guidance `count` is twice the number of images: the
 /// conditional ones first, then the same images with label -1.
 struct denoiser_input : detail::initialised<dm_denoiser_input, dm_denoiser_input_init> {
-    span<const float> x;             ///< [count, height, width, channels]
-    span<const std::int32_t> labels; ///< [count], -1 for no class; empty if the request has none
-    span<const float> condition_image, condition_vector; ///< empty until requests can carry some
+    span<const float> x;                ///< [count, height, width, channels]
+    span<const std::int32_t> labels;    ///< [count], -1 for no class; empty if the request has none
+    span<const float> condition_image;  ///< [count, height, width, condition_channels], or empty
+    span<const float> condition_vector; ///< [count, condition_size], or empty
 };
 
 /// The predictions of one model evaluation, for images first to first + count - 1 of the request.
@@ -141,6 +145,8 @@ struct train_batch : detail::initialised<dm_train_batch, dm_train_batch_init> {
     span<const float> noise;            ///< like images; empty: generated
     span<const std::int32_t> labels;    ///< [count]; empty: none
     span<const std::int32_t> timesteps; ///< [count], 0 to T-1; empty: sampled
+    span<const float> condition_image;  ///< [count, height, width, condition_channels]; empty: 0
+    span<const float> condition_vector; ///< [count, condition_size]; empty: zeros
 };
 
 /// A model of yours in place of a unet. `evaluate` writes the model's output, of the shape of
@@ -152,11 +158,13 @@ struct denoiser : detail::initialised<dm_denoiser, dm_denoiser_init> {
 /// What to sample. The arrays are the request's own; an empty one is the default.
 struct sampler_request : detail::initialised<dm_sampler_request, dm_sampler_request_init> {
     static constexpr const char *struct_name = "dm_sampler_request";
-    std::vector<std::uint64_t> seeds; ///< [count], in place of seed + i
-    std::vector<std::int32_t> labels; ///< [count], -1 for no class
-    std::vector<float> initial_noise; ///< [count, h, w, c], in place of generated noise
-    std::vector<float> image;         ///< [count, h, w, c] in [-1, 1]
-    std::vector<float> mask;          ///< [count, h, w] in [0, 1]: 1: sampled, 0: kept
+    std::vector<std::uint64_t> seeds;    ///< [count], in place of seed + i
+    std::vector<std::int32_t> labels;    ///< [count], -1 for no class
+    std::vector<float> initial_noise;    ///< [count, h, w, c], in place of generated noise
+    std::vector<float> image;            ///< [count, h, w, c] in [-1, 1]
+    std::vector<float> mask;             ///< [count, h, w] in [0, 1]: 1: sampled, 0: kept
+    std::vector<float> condition_image;  ///< [count, h, w, condition_channels]; empty: zeros
+    std::vector<float> condition_vector; ///< [count, condition_size]; empty: zeros
     /// Writes noise [count, elements] in place of the library's.
     callback<const noise_request &, span<float>> noise;
     /// Called after each step.

@@ -79,6 +79,10 @@ inline dm_sampler_request c_request(const sampler_request &from, request_user &u
     c.image_elements = from.image.size();
     c.mask = from.mask.empty() ? nullptr : from.mask.data();
     c.mask_elements = from.mask.size();
+    c.condition_image = from.condition_image.empty() ? nullptr : from.condition_image.data();
+    c.condition_image_elements = from.condition_image.size();
+    c.condition_vector = from.condition_vector.empty() ? nullptr : from.condition_vector.data();
+    c.condition_vector_elements = from.condition_vector.size();
     c.noise = from.noise ? on_noise : nullptr;
     c.progress = from.progress ? on_progress : nullptr;
     c.guide = from.guide ? on_guide : nullptr;

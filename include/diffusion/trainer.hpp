@@ -97,6 +97,11 @@ public:
         c.label_count = batch.labels.size();
         c.timesteps = batch.timesteps.empty() ? nullptr : batch.timesteps.data();
         c.timestep_count = batch.timesteps.size();
+        c.condition_image = batch.condition_image.empty() ? nullptr : batch.condition_image.data();
+        c.condition_image_elements = batch.condition_image.size();
+        c.condition_vector =
+            batch.condition_vector.empty() ? nullptr : batch.condition_vector.data();
+        c.condition_vector_elements = batch.condition_vector.size();
         if (c.noise && batch.noise.size() != batch.images.size())
             return failure(status::shape_mismatch,
                            "trainer: 'noise' must have the size of 'images'");
@@ -120,6 +125,12 @@ public:
     /// Replaces learning_rate, before warm-up and schedule.
     result<void> try_set_learning_rate(double rate) noexcept {
         return invoke([&](dm_trainer *t) { return dm_trainer_set_learning_rate(t, rate); });
+    }
+    /// Progressive distillation with `distill_steps` above 0: the teacher whose DDIM steps the
+    /// network learns to take two at a time. Once, before the first step. It is of the trainer's
+    /// context, is only read, and is kept by the trainer.
+    result<void> try_set_teacher(const unet &teacher) noexcept {
+        return invoke([&](dm_trainer *t) { return dm_trainer_set_teacher(t, teacher.get()); });
     }
     /// Copies EMA `index`, 0 to 3, to a network with the same options that this trainer does not
     /// train. status::wrong_state if that EMA is not kept.
@@ -172,6 +183,7 @@ public:
     }
     [[nodiscard]] std::uint64_t get_step() const { return try_get_step().value(); }
     void set_learning_rate(double rate) { try_set_learning_rate(rate).value(); }
+    void set_teacher(const unet &teacher) { try_set_teacher(teacher).value(); }
     void get_ema(std::int32_t index, unet &target) const { try_get_ema(index, target).value(); }
     void save(zstring path) const { try_save(path).value(); }
     [[nodiscard]] std::vector<std::uint8_t> save_memory() const {
