@@ -47,6 +47,25 @@ class Conditions(Case):
             dm.Dataset.from_arrays(self.context, np.zeros((2, 8, 8, 3), np.uint8),
                                    condition_vectors=np.zeros((3, 4), np.float32))
 
+    def test_functions(self):
+        pixels = np.full((SIZE, SIZE, 3), 9, np.uint8)
+        sizes = {"condition_channels": CHANNELS, "condition_size": NUMBERS}
+        data = dm.Dataset.from_function(
+            self.context, lambda index: (pixels, 3, self.images[index], self.vectors[index]),
+            COUNT, pixels.shape, vector_invariant=True, **sizes)
+        self.assertEqual(data.info.vector_invariant, 1)
+        image, vector = data.condition(4)
+        np.testing.assert_array_equal(image, self.images[4])
+        np.testing.assert_array_equal(vector, self.vectors[4])
+        np.testing.assert_array_equal(data[4][0], pixels)
+        self.assertEqual(data[4][1], 3)
+        for result in (pixels, (pixels, 3), (pixels, 3, self.images[0], self.vectors[0][:2]),
+                       (pixels, 3, None, self.vectors[0])):
+            wrong = dm.Dataset.from_function(self.context, lambda index, given=result: given,
+                                             COUNT, pixels.shape, **sizes)
+            with self.assertRaises((ValueError, TypeError)):
+                wrong[0]
+
     def test_training_and_sampling(self):
         schedule, data = dm.Schedule(self.context), self.dataset()
         trainer = dm.Trainer(self.unet, schedule, data, batch_size=3, condition_dropout=0.2)
@@ -83,6 +102,28 @@ class Conditions(Case):
         sampler.run(condition_image=self.condition_image)
         np.testing.assert_array_equal(seen[0][0], self.condition_image)
         self.assertIsNone(seen[0][1])
+
+    def test_consistency(self):
+        schedule = dm.Schedule(self.context, kind="edm", time_scale=1000)
+        denoiser = dm.Denoiser(evaluate=lambda given: np.zeros_like(given.x), height=SIZE,
+                               width=SIZE, channels=3, prediction="consistency")
+        sampler = dm.Sampler.from_denoiser(self.context, schedule, denoiser, steps=2,
+                                           solver=dm.Solver.CONSISTENCY)
+        self.assertEqual(sampler.run(count=2).shape, (2, SIZE, SIZE, 3))
+
+    def test_distillation(self):
+        members = {"height": SIZE, "width": SIZE, "levels": 1, "channels": [8], "blocks": [1],
+                   "attention": [0], "norm_groups": 4, "prediction": dm.Prediction.V}
+        student, teacher = (dm.Unet(self.context, **members) for _ in range(2))
+        trainer = dm.Trainer(student, dm.Schedule(self.context), self.dataset(), batch_size=2,
+                             distill_steps=8, loss_weight=dm.LossWeight.TRUNCATED_SNR)
+        with self.assertRaises(dm.WrongState):
+            trainer.step()
+        trainer.set_teacher(teacher)
+        with self.assertRaises(dm.WrongState):
+            trainer.set_teacher(teacher)
+        teacher.close()
+        self.assertEqual(trainer.step().step, 1)
 
 
 if __name__ == "__main__":

@@ -177,6 +177,9 @@ class Networks(Case):
             self.assertEqual((options.solver, options.steps, options.custom_times),
                              (dm.Solver.DPMPP, 9, None))
             dm.Sampler(loaded, found, options)
+            self.assertEqual((found.options.float32_tables, options.diffusers_compatible), (0, 0))
+            close, options = dm.Schedule.load_diffusers(self.context, path, compatible=True)
+            self.assertEqual((close.options.float32_tables, options.diffusers_compatible), (1, 1))
             unet.save_diffusers(path, schedule, precision="f16")
             self.assertEqual(dm.Schedule.load_diffusers(self.context, path)[1].solver,
                              dm.Solver.DDPM)

@@ -166,10 +166,11 @@ def on_read(key: int, address: int) -> int:
     def body(core: Core, function: Callable[..., Any]) -> None:
         members = MEMBERS["dm_dataset_item"]
         item = at_address("dm_dataset_item", address)
-        pixels, label = function(item.get("index"))
-        size = item.get("pixel_bytes")
-        target = np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(item.get("pixels")))
-        target[...] = pixels.ravel()
+        pixels, label, image, vector = function(item.get("index"))
+        for name, array in (("pixels", pixels), ("condition_image", image),
+                            ("condition_vector", vector)):
+            if array is not None:  # of the checked shape and C-contiguous
+                ctypes.memmove(item.get(name), array.ctypes.data, array.nbytes)
         c_int32.from_address(address + members["label"].offset).value = label
     return _guard(key, body)
 

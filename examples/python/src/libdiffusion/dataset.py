@@ -105,21 +105,41 @@ class Dataset(Object):
     @classmethod
     def from_function(cls, context: Context, read: Callable[[int], Any], count: int,
                       shape: tuple[int, int, int], *, classes: int = 0,
-                      fingerprint: int = 0) -> Dataset:
+                      fingerprint: int = 0, condition_channels: int = 0,
+                      condition_size: int = 0, vector_invariant: bool = False) -> Dataset:
         """From read(index), which returns a uint8 image of `shape` [height, width, channels], or a
         pair of it and a label. classes: the number of labels; 0: none, or not known. fingerprint:
-        a hash of the contents, kept by checkpoints; 0: not known."""
+        a hash of the contents, kept by checkpoints; 0: not known. With condition_channels or
+        condition_size, read returns (image, label, condition image, condition vector), with None
+        for the one that the dataset lacks; the first is uint8 [height, width, condition_channels].
+        vector_invariant: as in from_arrays."""
         if not callable(read):
             raise TypeError(f"read is {read!r}; it must be a function")
         if len(shape) != 3:
             raise ValueError(f"shape is {shape}; it must be (height, width, channels)")
         shape = (int(shape[0]), int(shape[1]), int(shape[2]))
 
-        def get(index: int) -> tuple[np.ndarray, int]:
+        channels = _number("condition_channels", condition_channels, 31)
+        numbers = _number("condition_size", condition_size, 31)
+        conditioned = bool(channels or numbers)
+
+        def get(index: int) -> tuple[Any, ...]:
             result = read(index)
-            image, label = result if isinstance(result, tuple) else (result, -1)
+            if not isinstance(result, tuple):
+                result = (result, -1)
+            if len(result) != (4 if conditioned else 2):
+                raise ValueError(f"read({index}) returned {len(result)} values; with conditions it "
+                                 "must be (image, label, condition image, condition vector)")
+            image, label, *given = result
+            conditions: list[Optional[np.ndarray]] = [None, None]
+            if channels:
+                conditions[0] = _arrays.as_input(f"condition image {index}", given[0], np.uint8,
+                                                 (*shape[:2], channels))
+            if numbers:
+                conditions[1] = _arrays.as_input(f"condition vector {index}", given[1], np.float32,
+                                                 (numbers,))
             return (_arrays.as_input(f"image {index}", image, np.uint8, shape),
-                    _number("label", label, 31))
+                    _number("label", label, 31), *conditions)
 
         key = _callbacks.register(context._core, get)
         try:
@@ -127,6 +147,9 @@ class Dataset(Object):
             memory.set("classes", _number("classes", classes, 31))
             memory.set("count", _number("count", count, 63))
             memory.set("fingerprint", _seed(fingerprint))
+            memory.set("condition_channels", channels)
+            memory.set("condition_size", numbers)
+            memory.set("vector_invariant", int(bool(vector_invariant)))
             for name, number in zip(("height", "width", "channels"), shape):
                 memory.set(name, _number(name, number, 31))
             memory.set_function("read", _callbacks.on_read, "user", key)

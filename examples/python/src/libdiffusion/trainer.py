@@ -132,6 +132,12 @@ class Trainer(Object):
         """Replaces learning_rate, before warm-up and schedule."""
         self._core.call("dm_trainer_set_learning_rate", self, float(learning_rate))
 
+    def set_teacher(self, teacher: Unet) -> None:
+        """Progressive distillation with distill_steps above 0: the teacher whose DDIM steps the
+        network learns to take two at a time. Once, before the first step. It is of the trainer's
+        context, is only read, and is kept by the trainer."""
+        self._core.call("dm_trainer_set_teacher", self, teacher)
+
     def get_ema(self, index: int = 0, target: Optional[Unet] = None) -> Unet:
         """Copies an EMA of the weights to `target`, a network with the same options that this
         trainer does not train, or to a new one. WrongState if that EMA is not kept."""
