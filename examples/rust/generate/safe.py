@@ -18,7 +18,11 @@ LISTS = {
     "seeds": ("u64", "seed_count"), "labels": ("i32", "label_count"),
     "initial_noise": ("f32", "initial_noise_elements"), "image": ("f32", "image_elements"),
     "mask": ("f32", "mask_elements"),
+    "condition_image": ("f32", "condition_image_elements"),
+    "condition_vector": ("f32", "condition_vector_elements"),
 }
+# Results that are 0 or 1, for which the table has no range.
+BOOLEAN = {"skipped", "vector_invariant"}
 LENGTHS = {length for _, length in LISTS.values()}
 RUST = {I32: "i32", U32: "u32", I64: "i64", U64: "u64", F32: "f32", F64: "f64"}
 
@@ -115,7 +119,7 @@ class Member:
         self.default = info.default_text and info.default_text.decode()
         self.help = info.help.decode()
         flag = self.type == I32 and not self.enumeration
-        self.flag = flag and ((self.low, self.high) == (0, 1) or self.name == "skipped")
+        self.flag = flag and ((self.low, self.high) == (0, 1) or self.name in BOOLEAN)
 
     def rust(self):
         if self.type == CHAR:
@@ -184,7 +188,7 @@ class Member:
 
 
 WHETHER_TO = {"profile", "large_pages", "zero_terminal_snr", "scale_betas", "flip", "use_labels",
-              "ema_warmup", "clip", "lower_order_final"}
+              "ema_warmup", "clip", "lower_order_final", "distill_clip"}
 
 
 def members(library, name):
@@ -196,7 +200,7 @@ def members(library, name):
             break
         result.append(Member(info))
     return [m for m in result if m.type != FUNCTION and not m.name.endswith("user")
-            and m.name not in LENGTHS | {"struct_size", "padding"}]
+            and m.name not in LENGTHS | {"struct_size", "padding", "padding_last"}]
 
 
 def struct_text(library, name, is_input, about):

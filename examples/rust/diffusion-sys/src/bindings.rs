@@ -221,6 +221,12 @@ pub struct dm_schedule_options {
     pub sigma_max: f64,
     /// `rho`.
     pub rho: f64,
+    /// `time_scale`.
+    pub time_scale: f64,
+    /// `float32_tables`.
+    pub float32_tables: i32,
+    /// `terminal_signal`.
+    pub terminal_signal: i32,
 }
 /// The enumeration `dm_series` of diffusion.h.
 pub type dm_series = i32;
@@ -269,6 +275,10 @@ pub const DM_PRESET_TINY: dm_preset = 0;
 pub const DM_PRESET_SMALL: dm_preset = 1;
 /// `dm_preset` of diffusion.h.
 pub const DM_PRESET_DDPM_CIFAR10: dm_preset = 2;
+/// `dm_preset` of diffusion.h.
+pub const DM_PRESET_RECIPE_64: dm_preset = 3;
+/// `dm_preset` of diffusion.h.
+pub const DM_PRESET_RECIPE_32: dm_preset = 4;
 /// The enumeration `dm_prediction` of diffusion.h.
 pub type dm_prediction = i32;
 /// `dm_prediction` of diffusion.h.
@@ -283,6 +293,8 @@ pub const DM_PREDICT_V: dm_prediction = 2;
 pub const DM_PREDICT_FLOW: dm_prediction = 3;
 /// `dm_prediction` of diffusion.h.
 pub const DM_PREDICT_EDM: dm_prediction = 4;
+/// `dm_prediction` of diffusion.h.
+pub const DM_PREDICT_CONSISTENCY: dm_prediction = 5;
 /// The enumeration `dm_time_embedding` of diffusion.h.
 pub type dm_time_embedding = i32;
 /// `dm_time_embedding` of diffusion.h.
@@ -520,6 +532,10 @@ pub struct dm_diffusers_options {
     pub width: i32,
     /// `prediction`.
     pub prediction: dm_prediction,
+    /// `compatible`.
+    pub compatible: i32,
+    /// `padding`.
+    pub padding: i32,
 }
 /// `dm_dataset` of diffusion.h, known only through pointers.
 #[repr(C)]
@@ -552,6 +568,14 @@ pub struct dm_dataset_info {
     pub padding: i32,
     /// `fingerprint`.
     pub fingerprint: u64,
+    /// `condition_channels`.
+    pub condition_channels: i32,
+    /// `condition_size`.
+    pub condition_size: i32,
+    /// `vector_invariant`.
+    pub vector_invariant: i32,
+    /// `padding_last`.
+    pub padding_last: i32,
 }
 /// `dm_dataset_memory` of diffusion.h.
 #[repr(C)]
@@ -579,6 +603,22 @@ pub struct dm_dataset_memory {
     pub pixels: *const u8,
     /// `labels`.
     pub labels: *const i32,
+    /// `condition_channels`.
+    pub condition_channels: i32,
+    /// `condition_size`.
+    pub condition_size: i32,
+    /// `vector_invariant`.
+    pub vector_invariant: i32,
+    /// `padding_last`.
+    pub padding_last: i32,
+    /// `condition_image_bytes`.
+    pub condition_image_bytes: u64,
+    /// `condition_vector_elements`.
+    pub condition_vector_elements: u64,
+    /// `condition_images`.
+    pub condition_images: *const u8,
+    /// `condition_vectors`.
+    pub condition_vectors: *const f32,
 }
 /// `dm_dataset_item` of diffusion.h.
 #[repr(C)]
@@ -596,6 +636,14 @@ pub struct dm_dataset_item {
     pub pixels: *mut u8,
     /// `padding`.
     pub padding: *mut c_void,
+    /// `condition_image_bytes`.
+    pub condition_image_bytes: u64,
+    /// `condition_vector_elements`.
+    pub condition_vector_elements: u64,
+    /// `condition_image`.
+    pub condition_image: *mut u8,
+    /// `condition_vector`.
+    pub condition_vector: *mut f32,
 }
 /// `dm_dataset_read` of diffusion.h.
 pub type dm_dataset_read = Option<unsafe extern "C" fn(
@@ -626,6 +674,14 @@ pub struct dm_dataset_callback {
     pub read: dm_dataset_read,
     /// `user`.
     pub user: *mut c_void,
+    /// `condition_channels`.
+    pub condition_channels: i32,
+    /// `condition_size`.
+    pub condition_size: i32,
+    /// `vector_invariant`.
+    pub vector_invariant: i32,
+    /// `padding_last`.
+    pub padding_last: i32,
 }
 /// `dm_trainer` of diffusion.h, known only through pointers.
 #[repr(C)]
@@ -676,6 +732,8 @@ pub const DM_LOSS_WEIGHT_MIN_SNR: dm_loss_weight = 1;
 pub const DM_LOSS_WEIGHT_P2: dm_loss_weight = 2;
 /// `dm_loss_weight` of diffusion.h.
 pub const DM_LOSS_WEIGHT_BOUND: dm_loss_weight = 3;
+/// `dm_loss_weight` of diffusion.h.
+pub const DM_LOSS_WEIGHT_TRUNCATED_SNR: dm_loss_weight = 4;
 /// The enumeration `dm_optimizer` of diffusion.h.
 pub type dm_optimizer = i32;
 /// `dm_optimizer` of diffusion.h.
@@ -762,6 +820,12 @@ pub struct dm_trainer_options {
     pub ema_warmup: i32,
     /// `padding`.
     pub padding: i32,
+    /// `distill_steps`.
+    pub distill_steps: i32,
+    /// `distill_clip`.
+    pub distill_clip: i32,
+    /// `condition_dropout`.
+    pub condition_dropout: f64,
 }
 /// `dm_train_stats` of diffusion.h.
 #[repr(C)]
@@ -810,6 +874,14 @@ pub struct dm_train_batch {
     pub labels: *const i32,
     /// `timesteps`.
     pub timesteps: *const i32,
+    /// `condition_image_elements`.
+    pub condition_image_elements: u64,
+    /// `condition_vector_elements`.
+    pub condition_vector_elements: u64,
+    /// `condition_image`.
+    pub condition_image: *const f32,
+    /// `condition_vector`.
+    pub condition_vector: *const f32,
 }
 /// `dm_train_callback` of diffusion.h.
 pub type dm_train_callback = Option<unsafe extern "C" fn(
@@ -855,6 +927,8 @@ pub const DM_SOLVER_DEIS: dm_solver = 13;
 pub const DM_SOLVER_FLOW_EULER: dm_solver = 14;
 /// `dm_solver` of diffusion.h.
 pub const DM_SOLVER_FLOW_HEUN: dm_solver = 15;
+/// `dm_solver` of diffusion.h.
+pub const DM_SOLVER_CONSISTENCY: dm_solver = 16;
 /// The enumeration `dm_spacing` of diffusion.h.
 pub type dm_spacing = i32;
 /// `dm_spacing` of diffusion.h.
@@ -951,6 +1025,12 @@ pub struct dm_sampler_options {
     pub custom_times: *const f64,
     /// `custom_sigmas`.
     pub custom_sigmas: *const f64,
+    /// `diffusers_compatible`.
+    pub diffusers_compatible: i32,
+    /// `padding`.
+    pub padding: i32,
+    /// `clip_range`.
+    pub clip_range: f64,
 }
 /// `dm_sampler_progress` of diffusion.h.
 #[repr(C)]
@@ -1068,6 +1148,10 @@ pub struct dm_denoiser {
     pub evaluate: dm_denoiser_evaluate,
     /// `user`.
     pub user: *mut c_void,
+    /// `condition_channels`.
+    pub condition_channels: i32,
+    /// `condition_size`.
+    pub condition_size: i32,
 }
 /// `dm_guidance_step` of diffusion.h.
 #[repr(C)]
@@ -1163,6 +1247,14 @@ pub struct dm_sampler_request {
     pub guide: dm_guidance,
     /// `guide_user`.
     pub guide_user: *mut c_void,
+    /// `condition_image_elements`.
+    pub condition_image_elements: u64,
+    /// `condition_vector_elements`.
+    pub condition_vector_elements: u64,
+    /// `condition_image`.
+    pub condition_image: *const f32,
+    /// `condition_vector`.
+    pub condition_vector: *const f32,
 }
 /// `dm_evaluation_options` of diffusion.h.
 #[repr(C)]
@@ -1586,6 +1678,20 @@ extern "C" {
         count: u64,
         seed: u64,
     ) -> dm_status;
+    /// `dm_dataset_create_described_shapes` of diffusion.h.
+    pub fn dm_dataset_create_described_shapes(
+        out: *mut *mut dm_dataset,
+        context: *mut dm_context,
+        size: i32,
+        count: u64,
+        seed: u64,
+    ) -> dm_status;
+    /// `dm_dataset_create_downscaled` of diffusion.h.
+    pub fn dm_dataset_create_downscaled(
+        out: *mut *mut dm_dataset,
+        source: *const dm_dataset,
+        factor: i32,
+    ) -> dm_status;
     /// `dm_dataset_create_from_memory` of diffusion.h.
     pub fn dm_dataset_create_from_memory(
         out: *mut *mut dm_dataset,
@@ -1609,6 +1715,15 @@ extern "C" {
         pixels: *mut u8,
         bytes: usize,
         label: *mut i32,
+    ) -> dm_status;
+    /// `dm_dataset_get_condition` of diffusion.h.
+    pub fn dm_dataset_get_condition(
+        dataset: *const dm_dataset,
+        index: u64,
+        image: *mut u8,
+        bytes: usize,
+        vector: *mut f32,
+        elements: usize,
     ) -> dm_status;
     /// `dm_dataset_class_name` of diffusion.h.
     pub fn dm_dataset_class_name(dataset: *const dm_dataset, label: i32) -> *const c_char;
@@ -1685,6 +1800,8 @@ extern "C" {
         capacity: usize,
         size: *mut usize,
     ) -> dm_status;
+    /// `dm_trainer_set_teacher` of diffusion.h.
+    pub fn dm_trainer_set_teacher(trainer: *mut dm_trainer, teacher: *mut dm_unet) -> dm_status;
     /// `dm_trainer_cancel` of diffusion.h.
     pub fn dm_trainer_cancel(trainer: *mut dm_trainer);
     /// `dm_trainer_destroy` of diffusion.h.
@@ -1696,6 +1813,7 @@ extern "C" {
         out: *mut *mut dm_schedule,
         context: *mut dm_context,
         path: *const c_char,
+        options: *const dm_diffusers_options,
         sampler: *mut dm_sampler_options,
     ) -> dm_status;
     /// `dm_unet_save_diffusers` of diffusion.h.

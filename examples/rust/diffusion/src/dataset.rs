@@ -40,6 +40,26 @@ impl Dataset {
         })
     }
 
+    /// The same images with a condition vector each, `[x, y, size, r, g, b]` in [-1, 1]: centre,
+    /// radius and colour of the shape.
+    pub fn described_shapes(context: &Context, size: i32, count: u64, seed: u64) -> Result<Self> {
+        // SAFETY: numbers only.
+        Self::create(context, Vec::new(), |out, c| unsafe {
+            sys::dm_dataset_create_described_shapes(out, c, size, count, seed)
+        })
+    }
+
+    /// These images for super-resolution: the condition image of each is the image with `factor`
+    /// times fewer pixels in each direction, enlarged to the old size. `factor`, 2 to 64, must
+    /// divide height and width. This dataset is kept alive, and has no condition images.
+    pub fn downscaled(&self, factor: i32) -> Result<Self> {
+        let source = self.handle.raw;
+        // SAFETY: a live object, which is kept alive.
+        Self::create(&self.context(), vec![Box::new(self.handle.clone())], |out, _| unsafe {
+            sys::dm_dataset_create_downscaled(out, source, factor)
+        })
+    }
+
     /// Copies images `[count, height, width, channels]` of that `[height, width, channels]`, with
     /// one label for each, or without labels.
     pub fn from_memory(
@@ -48,7 +68,19 @@ impl Dataset {
         pixels: &[u8],
         labels: Option<&[i32]>,
     ) -> Result<Self> {
-        let raw = memory(shape, pixels, labels, true)?;
+        Self::from_memory_with(context, shape, pixels, labels, &DatasetConditions::default())
+    }
+
+    /// As [`from_memory`](Dataset::from_memory), with conditions, which are copied too.
+    pub fn from_memory_with(
+        context: &Context,
+        shape: [i32; 3],
+        pixels: &[u8],
+        labels: Option<&[i32]>,
+        conditions: &DatasetConditions<'_>,
+    ) -> Result<Self> {
+        let mut raw = memory(shape, pixels, labels, true)?;
+        conditions.write(&mut raw);
         // SAFETY: an initialised struct, whose arrays have the lengths it says and are copied.
         Self::create(context, Vec::new(), |out, c| unsafe {
             sys::dm_dataset_create_from_memory(out, c, &raw)
@@ -76,7 +108,20 @@ impl Dataset {
     pub fn from_callback(
         context: &Context,
         about: &DatasetCallback,
-        read: impl FnMut(u64, &mut [u8]) -> CallbackResult<Option<i32>> + Send + 'static,
+        mut read: impl FnMut(u64, &mut [u8]) -> CallbackResult<Option<i32>> + Send + 'static,
+    ) -> Result<Self> {
+        Self::from_items(context, about, move |item| {
+            item.label = read(item.index, item.pixels)?;
+            Ok(())
+        })
+    }
+
+    /// As [`from_callback`](Dataset::from_callback), for images with conditions: the closure fills
+    /// in all of an item.
+    pub fn from_items(
+        context: &Context,
+        about: &DatasetCallback,
+        read: impl FnMut(&mut DatasetItem<'_>) -> CallbackResult + Send + 'static,
     ) -> Result<Self> {
         let hook: HookBox<Read> = HookBox::new(&context.inner, Box::new(read));
         let mut raw = to_raw(about);
@@ -123,6 +168,23 @@ impl Dataset {
         Ok((pixels, (label >= 0).then_some(label)))
     }
 
+    /// The conditions of image `index`: image `[height, width, condition_channels]` and vector
+    /// `[condition_size]`; empty where the dataset has none.
+    pub fn condition(&self, index: u64) -> Result<(Vec<u8>, Vec<f32>)> {
+        let info = self.info()?;
+        let size = [info.height, info.width, info.condition_channels];
+        let mut image = vec![0u8; size.iter().map(|&n| n.max(0) as usize).product()];
+        let mut vector = vec![0.0f32; info.condition_size.max(0) as usize];
+        let (bytes, elements) = (image.len(), vector.len());
+        let pixels = if bytes > 0 { image.as_mut_ptr() } else { std::ptr::null_mut() };
+        let values = if elements > 0 { vector.as_mut_ptr() } else { std::ptr::null_mut() };
+        // SAFETY: arrays with their lengths, or NULL and 0.
+        self.handle.call(|d| unsafe {
+            sys::dm_dataset_get_condition(d, index, pixels, bytes, values, elements)
+        })?;
+        Ok((image, vector))
+    }
+
     /// "airplane", "circle"; None if the label has no name.
     pub fn class_name(&self, label: i32) -> Option<&str> {
         // SAFETY: a property that never changes; the string lives as long as the dataset.
@@ -137,6 +199,53 @@ impl fmt::Debug for Dataset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Dataset").finish_non_exhaustive()
     }
+}
+
+/// Conditions of images in memory.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DatasetConditions<'a> {
+    /// Channels of a condition image, 0 to 64.
+    pub channels: i32,
+    /// Floats of a condition vector, 0 to 65536.
+    pub size: i32,
+    /// Whether vectors stay right when an image is flipped or cropped.
+    pub vector_invariant: bool,
+    /// `[count, height, width, channels]`.
+    pub images: Option<&'a [u8]>,
+    /// `[count, size]`, finite.
+    pub vectors: Option<&'a [f32]>,
+}
+
+impl DatasetConditions<'_> {
+    fn write(&self, raw: &mut sys::dm_dataset_memory) {
+        raw.condition_channels = self.channels;
+        raw.condition_size = self.size;
+        raw.vector_invariant = i32::from(self.vector_invariant);
+        if let Some(images) = self.images {
+            raw.condition_image_bytes = images.len() as u64;
+            raw.condition_images = images.as_ptr();
+        }
+        if let Some(vectors) = self.vectors {
+            raw.condition_vector_elements = vectors.len() as u64;
+            raw.condition_vectors = vectors.as_ptr();
+        }
+    }
+}
+
+/// One image to be filled in by the closure of [`Dataset::from_items`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct DatasetItem<'a> {
+    /// Of the image.
+    pub index: u64,
+    /// The label to be set; None when called.
+    pub label: Option<i32>,
+    /// `[height, width, channels]`, all 0 when called.
+    pub pixels: &'a mut [u8],
+    /// `[height, width, condition_channels]`; empty where the dataset has none.
+    pub condition_image: &'a mut [u8],
+    /// `[condition_size]`, to be finite; empty where the dataset has none.
+    pub condition_vector: &'a mut [f32],
 }
 
 fn memory(
@@ -171,15 +280,25 @@ fn memory(
     Ok(raw)
 }
 
-type Read = Box<dyn FnMut(u64, &mut [u8]) -> CallbackResult<Option<i32>> + Send>;
+type Read = Box<dyn FnMut(&mut DatasetItem<'_>) -> CallbackResult + Send>;
 
 unsafe extern "C" fn read_item(user: *mut c_void, item: *mut sys::dm_dataset_item) -> i32 {
     // SAFETY: `user` is the dataset's hook, and the item holds that many bytes.
     unsafe {
         Hook::<Read>::run(user, |read| {
-            let item = &mut *item;
-            let pixels = output(item.pixels, item.pixel_bytes as usize);
-            item.label = read(item.index, pixels)?.unwrap_or(-1);
+            let raw = &mut *item;
+            let mut item = DatasetItem {
+                index: raw.index,
+                label: None,
+                pixels: output(raw.pixels, raw.pixel_bytes as usize),
+                condition_image: output(raw.condition_image, raw.condition_image_bytes as usize),
+                condition_vector: output(
+                    raw.condition_vector,
+                    raw.condition_vector_elements as usize,
+                ),
+            };
+            read(&mut item)?;
+            raw.label = item.label.unwrap_or(-1);
             Ok(())
         })
     }

@@ -33,6 +33,10 @@ pub struct DenoiserInput<'a> {
     pub x: &'a [f32],
     /// One for each image, -1 for no class; None if the request has none.
     pub labels: Option<&'a [i32]>,
+    /// `[count, height, width, condition_channels]`; None if the request has none.
+    pub condition_image: Option<&'a [f32]>,
+    /// `[count, condition_size]`; None if the request has none.
+    pub condition_vector: Option<&'a [f32]>,
 }
 
 pub(crate) type Evaluate = Box<dyn FnMut(&DenoiserInput<'_>, &mut [f32]) -> CallbackResult + Send>;
@@ -50,6 +54,8 @@ pub(crate) unsafe extern "C" fn evaluate(
         Hook::<Evaluate>::run(user, |model| {
             let input = &*input;
             let labels = slice(input.labels, input.count as usize);
+            let image = slice(input.condition_image, input.condition_image_elements as usize);
+            let vector = slice(input.condition_vector, input.condition_vector_elements as usize);
             let input = DenoiserInput {
                 height: input.height,
                 width: input.width,
@@ -62,6 +68,8 @@ pub(crate) unsafe extern "C" fn evaluate(
                 noise: input.noise,
                 x: slice(input.x, elements),
                 labels: (!input.labels.is_null()).then_some(labels),
+                condition_image: (!input.condition_image.is_null()).then_some(image),
+                condition_vector: (!input.condition_vector.is_null()).then_some(vector),
             };
             model(&input, output(result, elements))
         })

@@ -51,16 +51,18 @@ impl Schedule {
     /// The schedule of a scheduler of diffusers, and what it says about sampling. `path` is a
     /// scheduler_config.json, or the folder of a scheduler or pipeline with one. Of `sampler`,
     /// those members stay that are arguments of a call there: steps, batch_size, eta, churn and
-    /// guidance with what belongs to them.
+    /// guidance with what belongs to them. Of `options` only `compatible` matters.
     pub fn load_diffusers(
         context: &Context,
         path: impl AsRef<Path>,
+        options: &DiffusersOptions,
         sampler: &SamplerOptions,
     ) -> Result<(Schedule, SamplerOptions)> {
         let (path, mut raw) = (c_path(path.as_ref())?, to_raw(sampler));
-        // SAFETY: a string, and an initialised struct.
+        let options = to_raw(options);
+        // SAFETY: a string, and initialised structs.
         let schedule = Self::create(context, |out, c| unsafe {
-            sys::dm_schedule_load_diffusers(out, c, path.as_ptr(), &mut raw)
+            sys::dm_schedule_load_diffusers(out, c, path.as_ptr(), &options, &mut raw)
         })?;
         Ok((schedule, SamplerOptions::from_raw(&raw)))
     }

@@ -137,6 +137,10 @@ enumeration! {
         SMALL = 1,
         /// The CIFAR-10 network of Ho et al. (2020), 35.7 million parameters.
         DDPM_CIFAR10 = 2,
+        /// Blocks by recipe for 64x64 pixels and 1000 classes.
+        RECIPE_64 = 3,
+        /// The same for 32x32 pixels and 10 classes.
+        RECIPE_32 = 4,
     }
 }
 enumeration! {
@@ -154,6 +158,8 @@ enumeration! {
         FLOW = 3,
         /// Preconditioned output (Karras et al. 2022).
         EDM = 4,
+        /// Consistency function (Song et al. 2023).
+        CONSISTENCY = 5,
     }
 }
 enumeration! {
@@ -259,6 +265,8 @@ enumeration! {
         P2 = 2,
         /// Weight of the variational bound.
         BOUND = 3,
+        /// Max(SNR, 1) of x_0, for distillation (Salimans and Ho 2022).
+        TRUNCATED_SNR = 4,
     }
 }
 enumeration! {
@@ -305,6 +313,8 @@ enumeration! {
         FLOW_EULER = 14,
         /// Networks on the flow schedule; more exact, twice the evaluations.
         FLOW_HEUN = 15,
+        /// Consistency models, 1 or 2 steps.
+        CONSISTENCY = 16,
     }
 }
 enumeration! {

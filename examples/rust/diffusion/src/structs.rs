@@ -112,6 +112,12 @@ pub struct ScheduleOptions {
     pub sigma_max: f64,
     /// Exponent of the EDM schedule's spacing. Range: from 1, at most 100. Default: 7.
     pub rho: f64,
+    /// Factor of the EDM schedule's time input; 0: 1. Range: from 0, at most 1000000. Default: 0.
+    pub time_scale: f64,
+    /// Betas and alpha_cumprod in float32, as PyTorch's. Default: false.
+    pub float32_tables: bool,
+    /// Zero_terminal_snr leaves 2^-24 of alpha_cumprod. Default: false.
+    pub terminal_signal: bool,
 }
 
 impl Plain for ScheduleOptions {
@@ -132,6 +138,9 @@ impl Plain for ScheduleOptions {
             sigma_min: raw.sigma_min,
             sigma_max: raw.sigma_max,
             rho: raw.rho,
+            time_scale: raw.time_scale,
+            float32_tables: raw.float32_tables != 0,
+            terminal_signal: raw.terminal_signal != 0,
         }
     }
 }
@@ -149,6 +158,9 @@ impl Input for ScheduleOptions {
         raw.sigma_min = self.sigma_min;
         raw.sigma_max = self.sigma_max;
         raw.rho = self.rho;
+        raw.time_scale = self.time_scale;
+        raw.float32_tables = i32::from(self.float32_tables);
+        raw.terminal_signal = i32::from(self.terminal_signal);
     }
 }
 
@@ -357,6 +369,8 @@ pub struct DiffusersOptions {
     pub width: i32,
     /// What the output represents; any: as the scheduler says. Default: `ANY`.
     pub prediction: Prediction,
+    /// A scheduler's images are those of diffusers. Default: false.
+    pub compatible: bool,
 }
 
 impl Plain for DiffusersOptions {
@@ -370,6 +384,7 @@ impl Plain for DiffusersOptions {
             height: raw.height,
             width: raw.width,
             prediction: Prediction(raw.prediction),
+            compatible: raw.compatible != 0,
         }
     }
 }
@@ -380,6 +395,7 @@ impl Input for DiffusersOptions {
         raw.height = self.height;
         raw.width = self.width;
         raw.prediction = self.prediction.0;
+        raw.compatible = i32::from(self.compatible);
     }
 }
 
@@ -405,6 +421,12 @@ pub struct DatasetInfo {
     pub channels: i32,
     /// Hash of the contents; 0: not known.
     pub fingerprint: u64,
+    /// Channels of condition images; 0: none.
+    pub condition_channels: i32,
+    /// Floats of condition vectors; 0: none.
+    pub condition_size: i32,
+    /// Condition vectors stay right after flips and crops.
+    pub vector_invariant: bool,
 }
 
 impl Plain for DatasetInfo {
@@ -421,6 +443,9 @@ impl Plain for DatasetInfo {
             width: raw.width,
             channels: raw.channels,
             fingerprint: raw.fingerprint,
+            condition_channels: raw.condition_channels,
+            condition_size: raw.condition_size,
+            vector_invariant: raw.vector_invariant != 0,
         }
     }
 }
@@ -440,6 +465,12 @@ pub struct DatasetCallback {
     pub channels: i32,
     /// Hash of the contents; 0: not known. Default: 0.
     pub fingerprint: u64,
+    /// Channels of condition images; 0: none. Range: from 0, at most 64. Default: 0.
+    pub condition_channels: i32,
+    /// Floats of condition vectors; 0: none. Range: from 0, at most 65536. Default: 0.
+    pub condition_size: i32,
+    /// Condition vectors stay right after flips and crops. Default: false.
+    pub vector_invariant: bool,
 }
 
 impl Plain for DatasetCallback {
@@ -456,6 +487,9 @@ impl Plain for DatasetCallback {
             width: raw.width,
             channels: raw.channels,
             fingerprint: raw.fingerprint,
+            condition_channels: raw.condition_channels,
+            condition_size: raw.condition_size,
+            vector_invariant: raw.vector_invariant != 0,
         }
     }
 }
@@ -469,6 +503,9 @@ impl Input for DatasetCallback {
         raw.width = self.width;
         raw.channels = self.channels;
         raw.fingerprint = self.fingerprint;
+        raw.condition_channels = self.condition_channels;
+        raw.condition_size = self.condition_size;
+        raw.vector_invariant = i32::from(self.vector_invariant);
     }
 }
 
@@ -553,6 +590,13 @@ pub struct TrainerOptions {
     pub ema_rampup: f64,
     /// Whether to limit ema_decay to (1 + step) / (10 + step). Default: true.
     pub ema_warmup: bool,
+    /// DDIM steps to distil to, half of the teacher's; 0: none. Range: from 0, at most 50000.
+    /// Default: 0.
+    pub distill_steps: i32,
+    /// Whether to clip the teacher's x_0 to \[-1, 1\]. Default: true.
+    pub distill_clip: bool,
+    /// Probability that conditions are dropped, for guidance. Range: from 0, at most 1. Default: 0.
+    pub condition_dropout: f64,
 }
 
 impl Plain for TrainerOptions {
@@ -599,6 +643,9 @@ impl Plain for TrainerOptions {
             ema_half_life: raw.ema_half_life,
             ema_rampup: raw.ema_rampup,
             ema_warmup: raw.ema_warmup != 0,
+            distill_steps: raw.distill_steps,
+            distill_clip: raw.distill_clip != 0,
+            condition_dropout: raw.condition_dropout,
         }
     }
 }
@@ -642,6 +689,9 @@ impl Input for TrainerOptions {
         raw.ema_half_life = self.ema_half_life;
         raw.ema_rampup = self.ema_rampup;
         raw.ema_warmup = i32::from(self.ema_warmup);
+        raw.distill_steps = self.distill_steps;
+        raw.distill_clip = i32::from(self.distill_clip);
+        raw.condition_dropout = self.condition_dropout;
     }
 }
 
@@ -745,7 +795,7 @@ pub struct SamplerOptions {
     pub guidance_end: f64,
     /// Quantile of dynamic thresholding; 0: off. Range: from 0, at most 1. Default: 0.
     pub threshold: f64,
-    /// Largest value of that quantile. Range: from 1. Default: 1e300.
+    /// Largest value of that quantile. Range: above 0. Default: 1e300.
     pub threshold_max: f64,
     /// Elements of custom_times or custom_sigmas., whose own length counts where one is given.
     /// Default: 0.
@@ -754,6 +804,10 @@ pub struct SamplerOptions {
     pub custom_times: Option<Vec<f64>>,
     /// Values of sigma to visit.
     pub custom_sigmas: Option<Vec<f64>>,
+    /// Steps as diffusers' schedulers do them. Default: false.
+    pub diffusers_compatible: bool,
+    /// What clip clips to; 0: 1. Range: from 0. Default: 0.
+    pub clip_range: f64,
 }
 
 impl Plain for SamplerOptions {
@@ -792,6 +846,8 @@ impl Plain for SamplerOptions {
             custom_count: raw.custom_count,
             custom_times: None,
             custom_sigmas: None,
+            diffusers_compatible: raw.diffusers_compatible != 0,
+            clip_range: raw.clip_range,
         }
     }
 }
@@ -836,6 +892,8 @@ impl Input for SamplerOptions {
             raw.custom_sigmas = list.as_ptr();
             raw.custom_count = list_length(raw.custom_count, list);
         }
+        raw.diffusers_compatible = i32::from(self.diffusers_compatible);
+        raw.clip_range = self.clip_range;
     }
     fn take_lists(&mut self, old: &mut Self) {
         self.custom_times = old.custom_times.take();
@@ -874,6 +932,10 @@ pub struct SamplerRequest {
     pub image: Option<Vec<f32>>,
     /// Mask \[count, h, w\]: 1: sampled, 0: kept.
     pub mask: Option<Vec<f32>>,
+    /// Condition images \[count, height, width, condition_channels\].
+    pub condition_image: Option<Vec<f32>>,
+    /// Condition vectors \[count, condition_size\].
+    pub condition_vector: Option<Vec<f32>>,
 }
 
 impl Plain for SamplerRequest {
@@ -895,6 +957,8 @@ impl Plain for SamplerRequest {
             initial_noise: None,
             image: None,
             mask: None,
+            condition_image: None,
+            condition_vector: None,
         }
     }
 }
@@ -928,6 +992,14 @@ impl Input for SamplerRequest {
             raw.mask = list.as_ptr();
             raw.mask_elements = list.len() as u64;
         }
+        if let Some(list) = &self.condition_image {
+            raw.condition_image = list.as_ptr();
+            raw.condition_image_elements = list.len() as u64;
+        }
+        if let Some(list) = &self.condition_vector {
+            raw.condition_vector = list.as_ptr();
+            raw.condition_vector_elements = list.len() as u64;
+        }
     }
     fn take_lists(&mut self, old: &mut Self) {
         self.seeds = old.seeds.take();
@@ -935,6 +1007,8 @@ impl Input for SamplerRequest {
         self.initial_noise = old.initial_noise.take();
         self.image = old.image.take();
         self.mask = old.mask.take();
+        self.condition_image = old.condition_image.take();
+        self.condition_vector = old.condition_vector.take();
     }
 }
 
@@ -959,6 +1033,10 @@ pub struct Denoiser {
     pub classes: i32,
     /// EDM: standard deviation of the images. Range: from 0.001, at most 1000. Default: 0.5.
     pub sigma_data: f64,
+    /// Channels of condition images; 0: none. Range: from 0, at most 65536. Default: 0.
+    pub condition_channels: i32,
+    /// Floats of condition vectors; 0: none. Range: from 0, at most 65536. Default: 0.
+    pub condition_size: i32,
 }
 
 impl Plain for Denoiser {
@@ -975,6 +1053,8 @@ impl Plain for Denoiser {
             channels: raw.channels,
             classes: raw.classes,
             sigma_data: raw.sigma_data,
+            condition_channels: raw.condition_channels,
+            condition_size: raw.condition_size,
         }
     }
 }
@@ -988,6 +1068,8 @@ impl Input for Denoiser {
         raw.channels = self.channels;
         raw.classes = self.classes;
         raw.sigma_data = self.sigma_data;
+        raw.condition_channels = self.condition_channels;
+        raw.condition_size = self.condition_size;
     }
 }
 

@@ -36,6 +36,10 @@ pub struct TrainBatch<'a> {
     pub labels: Option<&'a [i32]>,
     /// One for each image, 0 to T-1; None: sampled as `timestep_sampling` says.
     pub timesteps: Option<&'a [i32]>,
+    /// `[batch_size * accumulation, height, width, condition_channels]`; None: zeros.
+    pub condition_image: Option<&'a [f32]>,
+    /// `[batch_size * accumulation, condition_size]`; None: zeros.
+    pub condition_vector: Option<&'a [f32]>,
 }
 
 impl Trainer {
@@ -108,6 +112,18 @@ impl Trainer {
         Ok(TrainerOptions::from_raw(&raw))
     }
 
+    /// Progressive distillation (Salimans and Ho 2022, algorithm 2), with `distill_steps` above 0:
+    /// the teacher whose DDIM steps the network learns to take two at a time. Once, before the
+    /// trainer's first step. The teacher is a network of the trainer's context, and may be a share.
+    pub fn set_teacher(&mut self, teacher: &Unet) -> Result<()> {
+        // The call also reads the context of a network that it refuses.
+        let other = &teacher.handle.context;
+        let same = std::sync::Arc::ptr_eq(other, &self.handle.context);
+        let _claim = if same { None } else { Some(other.claims.enter()?) };
+        // SAFETY: live objects; the library keeps the teacher's weights as long as it needs them.
+        self.handle.call(|t| unsafe { sys::dm_trainer_set_teacher(t, teacher.handle.raw) })
+    }
+
     /// One step on the dataset's next images, in an order shuffled anew each epoch. Fails with
     /// [`Status::NOT_FINITE`](crate::Status::NOT_FINITE) if loss or gradient is not finite: the
     /// step counts then, but weights, EMAs and moments stay as they were.
@@ -143,6 +159,14 @@ impl Trainer {
         if let Some(timesteps) = batch.timesteps {
             raw.timestep_count = timesteps.len() as u64;
             raw.timesteps = timesteps.as_ptr();
+        }
+        if let Some(image) = batch.condition_image {
+            raw.condition_image_elements = image.len() as u64;
+            raw.condition_image = image.as_ptr();
+        }
+        if let Some(vector) = batch.condition_vector {
+            raw.condition_vector_elements = vector.len() as u64;
+            raw.condition_vector = vector.as_ptr();
         }
         let mut stats = new_raw::<TrainStats>();
         // SAFETY: the arrays of `raw` have the lengths that it says.

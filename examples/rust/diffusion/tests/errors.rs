@@ -80,7 +80,7 @@ fn enumerations_have_names() {
     assert_eq!(Solver::DDIM.name(), Some("ddim"));
     assert_eq!("unipc".parse::<Solver>().unwrap(), Solver::UNIPC);
     assert_eq!("unknown".parse::<Solver>().unwrap_err().status(), Status::NOT_FOUND);
-    assert_eq!(Solver::all().len(), 16);
+    assert_eq!(Solver::all().len(), 17);
     assert_eq!(format!("{:?} {}", Loss::MSE, Loss::MSE), "Loss(mse) mse");
     assert_eq!(Weights::ema(3).and_then(Weights::name), Some("ema_3"));
     assert_eq!(Weights::ema(4), None);

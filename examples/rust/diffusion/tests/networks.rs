@@ -38,22 +38,29 @@ fn folders_of_diffusers() {
     assert_eq!(loaded.parameter_count(), parts.unet.parameter_count());
     let same = Unet::load(&parts.context, &folder, Weights::DEFAULT).unwrap();
     assert!(same.save_memory(None).unwrap() == loaded.save_memory(None).unwrap());
-    let larger = DiffusersOptions { height: 16, prediction: Prediction::X0, ..defaults };
+    let larger = DiffusersOptions { height: 16, prediction: Prediction::X0, ..defaults.clone() };
     let larger = Unet::load_diffusers(&parts.context, &folder, &larger).unwrap();
     let found = larger.options().unwrap();
     assert_eq!((found.height, found.prediction), (16, Prediction::X0));
 
     let before = SamplerOptions { custom_times: Some(vec![3.0, 2.0]), ..steps(9) };
-    let (schedule, sampler) = Schedule::load_diffusers(&parts.context, &folder, &before).unwrap();
+    let load = |about: &DiffusersOptions| {
+        Schedule::load_diffusers(&parts.context, &folder, about, &before)
+    };
+    let (schedule, sampler) = load(&defaults).unwrap();
     assert_eq!(schedule.timesteps(), parts.schedule.timesteps());
     assert_eq!((sampler.solver, sampler.steps), (Solver::DPMPP, 9));
     assert_eq!((sampler.custom_count, sampler.custom_times.clone()), (0, None));
     Sampler::new(&loaded, &schedule, &sampler).unwrap();
     save(None, Precision::F16);
-    let (_, sampler) = Schedule::load_diffusers(&parts.context, &folder, &before).unwrap();
+    let (_, sampler) = load(&defaults).unwrap();
     assert_eq!(sampler.solver, Solver::DDPM);
+    assert!(!sampler.diffusers_compatible);
+    let compatible = DiffusersOptions { compatible: true, ..defaults.clone() };
+    let (schedule, sampler) = load(&compatible).unwrap();
+    assert!(sampler.diffusers_compatible && schedule.options().unwrap().float32_tables);
     std::fs::remove_dir_all(&folder).unwrap();
-    let error = Schedule::load_diffusers(&parts.context, &folder, &before).unwrap_err();
+    let error = load(&defaults).unwrap_err();
     assert_eq!(error.status(), Status::NOT_FOUND);
 }
 

@@ -137,6 +137,7 @@ fn a_batch_of_the_caller_s_is_trained_on() {
         noise: Some(&noise),
         labels: Some(&[0, 1, -1, 3]),
         timesteps: Some(&[0, 10, 100, 999]),
+        ..TrainBatch::default()
     };
     let stats = trainer.step_batch(&batch).unwrap();
     assert!(stats.step == 1 && stats.loss > 0.0 && !stats.skipped);
