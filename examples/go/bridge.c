@@ -56,12 +56,17 @@ dm_status bridge_context_create(dm_context **out, dm_context_options *options, u
 
 dm_status bridge_dataset_from_memory(dm_dataset **out, dm_context *context,
                                      dm_dataset_memory *memory, const uint8_t *pixels,
-                                     const int32_t *labels) {
+                                     const int32_t *labels, const uint8_t *condition_images,
+                                     const float *condition_vectors) {
     memory->pixels = pixels;
     memory->labels = labels;
+    memory->condition_images = condition_images;
+    memory->condition_vectors = condition_vectors;
     dm_status status = dm_dataset_create_from_memory(out, context, memory);
     memory->pixels = NULL;
     memory->labels = NULL;
+    memory->condition_images = NULL;
+    memory->condition_vectors = NULL;
     return status;
 }
 
@@ -117,16 +122,21 @@ dm_status bridge_trainer_run(dm_trainer *trainer, uint64_t steps, uintptr_t user
 
 dm_status bridge_trainer_step_batch(dm_trainer *trainer, dm_train_batch *batch, const float *images,
                                     const float *noise, const int32_t *labels,
-                                    const int32_t *timesteps, dm_train_stats *stats) {
+                                    const int32_t *timesteps, const float *condition_image,
+                                    const float *condition_vector, dm_train_stats *stats) {
     batch->images = images;
     batch->noise = noise;
     batch->labels = labels;
     batch->timesteps = timesteps;
+    batch->condition_image = condition_image;
+    batch->condition_vector = condition_vector;
     dm_status status = dm_trainer_step_batch(trainer, batch, stats);
     batch->images = NULL;
     batch->noise = NULL;
     batch->labels = NULL;
     batch->timesteps = NULL;
+    batch->condition_image = NULL;
+    batch->condition_vector = NULL;
     return status;
 }
 
@@ -149,12 +159,15 @@ void bridge_request_callbacks(dm_sampler_request *request, uintptr_t user, int32
 dm_status bridge_sampler_run(int32_t kind, dm_sampler *sampler, dm_sampler_request *request,
                              const uint64_t *seeds, const int32_t *labels,
                              const float *initial_noise, const float *image, const float *mask,
+                             const float *condition_image, const float *condition_vector,
                              float *images, size_t elements) {
     request->seeds = seeds;
     request->labels = labels;
     request->initial_noise = initial_noise;
     request->image = image;
     request->mask = mask;
+    request->condition_image = condition_image;
+    request->condition_vector = condition_vector;
     dm_status status;
     if (kind == BRIDGE_INITIAL_NOISE)
         status = dm_sampler_initial_noise(sampler, request, images, elements);
@@ -165,6 +178,8 @@ dm_status bridge_sampler_run(int32_t kind, dm_sampler *sampler, dm_sampler_reque
     request->initial_noise = NULL;
     request->image = NULL;
     request->mask = NULL;
+    request->condition_image = NULL;
+    request->condition_vector = NULL;
     return status;
 }
 

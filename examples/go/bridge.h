@@ -16,7 +16,8 @@ dm_status bridge_context_create(dm_context **out, dm_context_options *options, u
                                 char *error, size_t capacity);
 dm_status bridge_dataset_from_memory(dm_dataset **out, dm_context *context,
                                      dm_dataset_memory *memory, const uint8_t *pixels,
-                                     const int32_t *labels);
+                                     const int32_t *labels, const uint8_t *condition_images,
+                                     const float *condition_vectors);
 dm_status bridge_dataset_from_callback(dm_dataset **out, dm_context *context,
                                        dm_dataset_callback *callback, uintptr_t user);
 dm_status bridge_unet_forward(dm_unet *unet, dm_unet_input *input, const float *x,
@@ -34,7 +35,8 @@ dm_status bridge_unet_evaluate(dm_unet *unet, const dm_schedule *schedule,
 dm_status bridge_trainer_run(dm_trainer *trainer, uint64_t steps, uintptr_t user);
 dm_status bridge_trainer_step_batch(dm_trainer *trainer, dm_train_batch *batch, const float *images,
                                     const float *noise, const int32_t *labels,
-                                    const int32_t *timesteps, dm_train_stats *stats);
+                                    const int32_t *timesteps, const float *condition_image,
+                                    const float *condition_vector, dm_train_stats *stats);
 
 /* `noise`, `progress` and `guide` are 1 where `user` has that callback. */
 void bridge_request_callbacks(dm_sampler_request *request, uintptr_t user, int32_t noise,
@@ -43,6 +45,7 @@ enum { BRIDGE_RUN, BRIDGE_INITIAL_NOISE, BRIDGE_INVERT };
 dm_status bridge_sampler_run(int32_t kind, dm_sampler *sampler, dm_sampler_request *request,
                              const uint64_t *seeds, const int32_t *labels,
                              const float *initial_noise, const float *image, const float *mask,
+                             const float *condition_image, const float *condition_vector,
                              float *images, size_t elements);
 /* Discards a request to cancel while the sampler holds no run. */
 void bridge_sampler_discard_cancel(dm_sampler *sampler);

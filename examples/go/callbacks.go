@@ -20,6 +20,8 @@ type (
 		gate   *gate
 		read   func(index uint64, pixels []uint8) (int32, error)
 		pixels []uint8 // given to read, so that it never holds memory of C
+
+		condition func(index uint64, image []uint8, vector []float32) error
 	}
 	trainProgress struct {
 		gate *gate
@@ -79,6 +81,14 @@ func goDatasetRead(user C.uintptr_t, item *C.dm_dataset_item) C.int32_t {
 		label, err := r.read(uint64(item.index), r.pixels)
 		copy(view[C.uint8_t, uint8](item.pixels, n), r.pixels)
 		item.label = C.int32_t(label)
+		if err != nil || r.condition == nil {
+			return err
+		}
+		image := make([]uint8, item.condition_image_bytes)
+		vector := make([]float32, item.condition_vector_elements)
+		err = r.condition(uint64(item.index), image, vector)
+		copy(view[C.uint8_t, uint8](item.condition_image, uint64(len(image))), image)
+		copy(view[C.float, float32](item.condition_vector, uint64(len(vector))), vector)
 		return err
 	})
 }

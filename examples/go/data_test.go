@@ -31,7 +31,8 @@ func TestDatasets(t *testing.T) {
 	defer source.Close()
 	info, err := source.Info()
 	must(t, err)
-	if info != (DatasetInfo{10, 12, side, side, 3, 77}) {
+	if info != (DatasetInfo{Classes: 10, Count: 12, Height: side, Width: side,
+		Channels: 3, Fingerprint: 77}) {
 		t.Errorf("the dataset is %+v", info)
 	}
 	for i := uint64(0); i < 12; i++ {

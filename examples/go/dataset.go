@@ -22,10 +22,17 @@ func (d *Dataset) get() *handle {
 
 func newDataset(c *Context, user cgo.Handle,
 	f func(*C.dm_context, **C.dm_dataset) C.dm_status) (*Dataset, error) {
-	h, err := create("dataset", []*handle{c.get()},
+	return newDatasetFrom(c.get(), user, func(p unsafe.Pointer, out **C.dm_dataset) C.dm_status {
+		return f((*C.dm_context)(p), out)
+	})
+}
+
+func newDatasetFrom(parent *handle, user cgo.Handle,
+	f func(unsafe.Pointer, **C.dm_dataset) C.dm_status) (*Dataset, error) {
+	h, err := create("dataset", []*handle{parent},
 		func(p []unsafe.Pointer, out *unsafe.Pointer) (C.dm_status, func()) {
 			var d *C.dm_dataset
-			status := f((*C.dm_context)(p[0]), &d)
+			status := f(p[0], &d)
 			*out = unsafe.Pointer(d)
 			return status, func() {
 				C.dm_dataset_destroy(d)
@@ -66,12 +73,40 @@ func NewShapes(c *Context, size int, count, seed uint64) (*Dataset, error) {
 	})
 }
 
+// NewDescribedShapes makes the same images with a condition vector each, [x, y, size, r, g, b] in
+// [-1, 1]: centre, radius and colour of the shape.
+func NewDescribedShapes(c *Context, size int, count, seed uint64) (*Dataset, error) {
+	if int(int32(size)) != size {
+		return nil, invalid("dataset: the size is out of range")
+	}
+	return newDataset(c, 0, func(c *C.dm_context, out **C.dm_dataset) C.dm_status {
+		return C.dm_dataset_create_described_shapes(out, c, C.int32_t(size), C.uint64_t(count),
+			C.uint64_t(seed))
+	})
+}
+
+// NewDownscaled makes a dataset for super-resolution: the condition image of each image of source
+// is that image with factor times fewer pixels in each direction, enlarged to the old size. factor,
+// 2 to 64, must divide height and width. source has no condition images.
+func NewDownscaled(source *Dataset, factor int32) (*Dataset, error) {
+	return newDatasetFrom(source.get(), 0,
+		func(p unsafe.Pointer, out **C.dm_dataset) C.dm_status {
+			return C.dm_dataset_create_downscaled(out, (*C.dm_dataset)(p), C.int32_t(factor))
+		})
+}
+
 // ImageArray is a number of images of equal size.
 type ImageArray struct {
 	Height, Width, Channels int32   // 1 to 65536, 1 to 65536, 1 to 64
 	Count                   uint64  // images
 	Pixels                  []uint8 // [Count, Height, Width, Channels]
 	Labels                  []int32 // [Count], -1 for none, or nil
+
+	ConditionChannels int32     // of condition images, 0 to 64
+	ConditionSize     int32     // floats of condition vectors, 0 to 65536
+	VectorInvariant   bool      // vectors stay right when an image is flipped or cropped
+	ConditionImages   []uint8   // [Count, Height, Width, ConditionChannels]
+	ConditionVectors  []float32 // [Count, ConditionSize], finite
 }
 
 func (*ImageArray) cStruct() string { return "dm_dataset_memory" }
@@ -86,9 +121,12 @@ func NewDataset(c *Context, images *ImageArray) (*Dataset, error) {
 	m.copy = 1
 	m.pixel_bytes = C.uint64_t(len(images.Pixels))
 	m.label_count = C.uint64_t(len(images.Labels))
+	m.condition_image_bytes = C.uint64_t(len(images.ConditionImages))
+	m.condition_vector_elements = C.uint64_t(len(images.ConditionVectors))
 	return newDataset(c, 0, func(c *C.dm_context, out **C.dm_dataset) C.dm_status {
 		return C.bridge_dataset_from_memory(out, c, m, (*C.uint8_t)(first(images.Pixels)),
-			(*C.int32_t)(first(images.Labels)))
+			(*C.int32_t)(first(images.Labels)), (*C.uint8_t)(first(images.ConditionImages)),
+			(*C.float)(first(images.ConditionVectors)))
 	})
 }
 
@@ -102,6 +140,14 @@ type ImageSource struct {
 	// returns, and returns the label, -1 for none. An error stops the work and is wrapped by its
 	// error.
 	Read func(index uint64, pixels []uint8) (label int32, err error)
+
+	ConditionChannels int32 // of condition images, 0 to 64
+	ConditionSize     int32 // floats of condition vectors, 0 to 65536
+	VectorInvariant   bool  // vectors stay right when an image is flipped or cropped
+	// ReadCondition, which may be nil without conditions, is called after Read and writes the
+	// condition image [Height, Width, ConditionChannels] and vector [ConditionSize] of the same
+	// image. Its slices belong to it until it returns.
+	ReadCondition func(index uint64, image []uint8, vector []float32) error
 }
 
 func (*ImageSource) cStruct() string { return "dm_dataset_callback" }
@@ -111,6 +157,9 @@ func NewDatasetFromSource(c *Context, source *ImageSource) (*Dataset, error) {
 	if source == nil || source.Read == nil {
 		return nil, invalid("dataset: Read is nil")
 	}
+	if source.ReadCondition == nil && (source.ConditionChannels != 0 || source.ConditionSize != 0) {
+		return nil, invalid("dataset: ReadCondition is nil")
+	}
 	o, err := c.acquire()
 	if err != nil {
 		return nil, err
@@ -118,7 +167,8 @@ func NewDatasetFromSource(c *Context, source *ImageSource) (*Dataset, error) {
 	defer o.release()
 	p := (*C.dm_dataset_callback)(toC(source))
 	defer C.free(unsafe.Pointer(p))
-	user := cgo.NewHandle(&reader{gate: o.gate, read: source.Read})
+	user := cgo.NewHandle(&reader{gate: o.gate, read: source.Read,
+		condition: source.ReadCondition})
 	return newDataset(c, user, func(c *C.dm_context, out **C.dm_dataset) C.dm_status {
 		return C.bridge_dataset_from_callback(out, c, p, C.uintptr_t(user))
 	})
@@ -140,6 +190,9 @@ type DatasetInfo struct {
 	Count                   uint64 // images
 	Height, Width, Channels int32
 	Fingerprint             uint64 // a hash, which checkpoints keep; 0: not known
+	ConditionChannels       int32  // of condition images; 0: there are none
+	ConditionSize           int32  // floats of condition vectors; 0: there are none
+	VectorInvariant         bool   // vectors stay right when an image is flipped or cropped
 }
 
 func (*DatasetInfo) cStruct() string { return "dm_dataset_info" }
@@ -176,6 +229,33 @@ func (d *Dataset) Image(index uint64) (*Picture, int32, error) {
 		return nil, 0, err
 	}
 	return picture, int32(label), nil
+}
+
+// Condition returns copies of the conditions of an image: image [Height, Width, ConditionChannels]
+// and vector [ConditionSize]; nil where the dataset has none.
+func (d *Dataset) Condition(index uint64) (image []uint8, vector []float32, err error) {
+	info, err := d.Info()
+	if err != nil {
+		return nil, nil, err
+	}
+	bytes := uint64(info.Height) * uint64(info.Width) * uint64(info.ConditionChannels)
+	if bytes > imagesMax {
+		return nil, nil, invalid("dataset: the image is too large")
+	}
+	if bytes > 0 {
+		image = make([]uint8, bytes)
+	}
+	if info.ConditionSize > 0 {
+		vector = make([]float32, info.ConditionSize)
+	}
+	err = d.call(func(d *C.dm_dataset) C.dm_status {
+		return C.dm_dataset_get_condition(d, C.uint64_t(index), (*C.uint8_t)(first(image)),
+			C.size_t(len(image)), (*C.float)(first(vector)), C.size_t(len(vector)))
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return image, vector, nil
 }
 
 // ClassName returns "airplane", "circle" and the like, or "" if the label has no name.

@@ -46,9 +46,9 @@ func (u *UNet) SaveDiffusers(schedule *Schedule, sampler *SamplerOptions, folder
 // LoadScheduleDiffusers reads the schedule of a scheduler of diffusers, and what it says about
 // sampling. path is a scheduler_config.json, or the folder of a scheduler or pipeline with one. Of
 // sampler, or the defaults for nil, those members stay that are arguments of a call there: Steps,
-// BatchSize, Eta, Churn and Guidance with what belongs to them.
-func LoadScheduleDiffusers(c *Context, path string, sampler *SamplerOptions,
-) (*Schedule, SamplerOptions, error) {
+// BatchSize, Eta, Churn and Guidance with what belongs to them. Of options only Compatible matters.
+func LoadScheduleDiffusers(c *Context, path string, options *DiffusersOptions,
+	sampler *SamplerOptions) (*Schedule, SamplerOptions, error) {
 	found := DefaultSamplerOptions()
 	if err := checkText("the path", path); err != nil {
 		return nil, found, err
@@ -63,8 +63,9 @@ func LoadScheduleDiffusers(c *Context, path string, sampler *SamplerOptions,
 		return nil, found, err
 	}
 	name := a.text(path)
+	given := (*C.dm_diffusers_options)(a.add(toC(options)))
 	s, err := newSchedule(c, func(c *C.dm_context, out **C.dm_schedule) C.dm_status {
-		return C.dm_schedule_load_diffusers(out, c, name, o)
+		return C.dm_schedule_load_diffusers(out, c, name, given, o)
 	})
 	if err == nil {
 		fromC(&found, unsafe.Pointer(o))

@@ -90,6 +90,8 @@ const (
 	PresetTiny        Preset = C.DM_PRESET_TINY         // channels 32, 64, 64; predicts v
 	PresetSmall       Preset = C.DM_PRESET_SMALL        // channels 64, 128, 128, 128; predicts v
 	PresetDDPMCIFAR10 Preset = C.DM_PRESET_DDPM_CIFAR10 // the CIFAR-10 network of Ho et al. (2020)
+	PresetRecipe64    Preset = C.DM_PRESET_RECIPE_64    // blocks by recipe, 64x64 pixels, 1000 classes
+	PresetRecipe32    Preset = C.DM_PRESET_RECIPE_32    // the same, 32x32 pixels, 10 classes
 )
 
 func (Preset) enumeration() string { return "dm_preset" }
@@ -107,6 +109,8 @@ const (
 	PredictV    Prediction = C.DM_PREDICT_V    // sqrt(a) eps - sqrt(1-a) x_0
 	PredictFlow Prediction = C.DM_PREDICT_FLOW // eps - x_0
 	PredictEDM  Prediction = C.DM_PREDICT_EDM  // F in x_0 = c_skip x + c_out F(c_in x)
+	// a consistency function (Song et al. 2023)
+	PredictConsistency Prediction = C.DM_PREDICT_CONSISTENCY
 )
 
 func (Prediction) enumeration() string { return "dm_prediction" }
@@ -244,6 +248,8 @@ const (
 	LossWeightMinSNR LossWeight = C.DM_LOSS_WEIGHT_MIN_SNR // min(SNR, MinSNRGamma)
 	LossWeightP2     LossWeight = C.DM_LOSS_WEIGHT_P2      // 1 / (P2K + SNR)^P2Gamma
 	LossWeightBound  LossWeight = C.DM_LOSS_WEIGHT_BOUND   // as in the variational bound
+	// max(SNR, 1) of x_0, for distillation
+	LossWeightTruncatedSNR LossWeight = C.DM_LOSS_WEIGHT_TRUNCATED_SNR
 )
 
 func (LossWeight) enumeration() string { return "dm_loss_weight" }
@@ -284,6 +290,7 @@ const (
 	SolverDEIS           Solver = C.DM_SOLVER_DEIS
 	SolverFlowEuler      Solver = C.DM_SOLVER_FLOW_EULER
 	SolverFlowHeun       Solver = C.DM_SOLVER_FLOW_HEUN
+	SolverConsistency    Solver = C.DM_SOLVER_CONSISTENCY
 )
 
 func (Solver) enumeration() string { return "dm_solver" }

@@ -73,7 +73,7 @@ func TestDiffusers(t *testing.T) {
 	}
 	before := DefaultSamplerOptions()
 	before.Steps, before.CustomTimes = 9, []float64{3, 2}
-	s, found, err := LoadScheduleDiffusers(w.context, folder, &before)
+	s, found, err := LoadScheduleDiffusers(w.context, folder, nil, &before)
 	must(t, err)
 	defer s.Close()
 	if found.Solver != SolverDPMPP || found.Steps != 9 || found.CustomCount != 0 ||
@@ -81,13 +81,20 @@ func TestDiffusers(t *testing.T) {
 		t.Errorf("the options are %+v", found)
 	}
 	must(t, w.unet.SaveDiffusers(w.schedule, nil, folder, PrecisionF16))
-	other, found, err := LoadScheduleDiffusers(w.context, folder, nil)
+	other, found, err := LoadScheduleDiffusers(w.context, folder, nil, nil)
 	must(t, err)
 	defer other.Close()
 	if found.Solver != SolverDDPM || found.Steps != 50 {
 		t.Errorf("the options are %+v", found)
 	}
-	_, _, err = LoadScheduleDiffusers(w.context, filepath.Join(folder, "missing"), nil)
+	options.Compatible = true
+	compatible, found, err := LoadScheduleDiffusers(w.context, folder, &options, nil)
+	must(t, err)
+	defer compatible.Close()
+	if o, err := compatible.Options(); err != nil || !o.Float32Tables || !found.DiffusersCompatible {
+		t.Errorf("the options are %+v, %+v, %v", o, found, err)
+	}
+	_, _, err = LoadScheduleDiffusers(w.context, filepath.Join(folder, "missing"), nil, nil)
 	if !errors.Is(err, ErrNotFound) || !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the error is %v", err)
 	}

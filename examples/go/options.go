@@ -29,6 +29,9 @@ type ScheduleOptions struct {
 	SigmaMin        float64      // EDM; 0.002
 	SigmaMax        float64      // EDM; above SigmaMin; 80
 	Rho             float64      // EDM; 1 to 100; 7
+	TimeScale       float64      // EDM; factor of the time input; 0: 1
+	Float32Tables   bool         // beta and alpha_cumprod as diffusers computes them in float32
+	TerminalSignal  bool         // ZeroTerminalSNR: the last alpha_cumprod is 2^-24 in place of 0
 }
 
 // UNetOptions describe a network. Entries of the arrays past Levels are ignored.
@@ -75,10 +78,12 @@ type UNetOptions struct {
 	AttentionWindow int32   // PartAttention: pixels of a side, 1 to 4096; 16
 }
 
-// DiffusersOptions are what a network of diffusers may leave open.
+// DiffusersOptions are what a network of diffusers leaves open, and how close to diffusers its
+// images are to be.
 type DiffusersOptions struct {
 	Height, Width int32      // 1 to 4096; 0: sample_size of config.json
 	Prediction    Prediction // PredictAny: that of the pipeline's scheduler, or PredictEps
+	Compatible    bool       // LoadScheduleDiffusers: the same pixels as diffusers
 }
 
 // The lengths of the arrays in UNetOptions and TrainerOptions.
@@ -130,6 +135,10 @@ type TrainerOptions struct {
 	EMAHalfLife [4]float64 // in images
 	EMARampup   float64    // 0.05
 	EMAWarmup   bool       // EMADecay is at most (1 + step) / (10 + step); true
+
+	DistillSteps     int32   // Trainer.SetTeacher: DDIM steps to distil to; 0: no distillation
+	DistillClip      bool    // clip the teacher's x_0 to [-1, 1]; true
+	ConditionDropout float64 // probability that an image's conditions become 0
 }
 
 // SamplerOptions are the options of NewSampler.
@@ -162,6 +171,9 @@ type SamplerOptions struct {
 	GuidanceEnd        float64    // 1
 	Threshold          float64    // quantile of dynamic thresholding; 0: off
 	ThresholdMax       float64    // 1e300
+
+	DiffusersCompatible bool    // levels and steps are those of diffusers where they differ
+	ClipRange           float64 // Clip: to +- this, unless Threshold is set; 0: 1
 
 	// Custom levels in place of Spacing, Grid and Steps: at most one list, strictly falling.
 	CustomTimes  []float64 // timesteps in [0, T-1], whole or fractional

@@ -23,6 +23,8 @@ type SamplerRequest struct {
 	InitialNoise       []float32 // [Count, h, w, c], x_T in place of generated noise
 	Image              []float32 // [Count, h, w, c] in [-1, 1], for Strength, Mask and Invert
 	Mask               []float32 // [Count, h, w] in [0, 1]: 1: sampled, 0: kept as in Image
+	ConditionImage     []float32 // [Count, h, w, ConditionChannels] in [-1, 1]; nil: zeros
+	ConditionVector    []float32 // [Count, ConditionSize]; nil: zeros
 	// Noise writes noise [request.Count, request.Elements] in place of the library's to the slice,
 	// which belongs to it until it returns. An error stops the run and is wrapped by its error.
 	Noise func(request NoiseRequest, noise []float32) error
@@ -57,6 +59,8 @@ func cRequest(g *gate, request *SamplerRequest) (*C.dm_sampler_request, cgo.Hand
 	r.initial_noise_elements = C.uint64_t(len(request.InitialNoise))
 	r.image_elements = C.uint64_t(len(request.Image))
 	r.mask_elements = C.uint64_t(len(request.Mask))
+	r.condition_image_elements = C.uint64_t(len(request.ConditionImage))
+	r.condition_vector_elements = C.uint64_t(len(request.ConditionVector))
 	if request.Noise == nil && request.Progress == nil && request.Guide == nil {
 		return r, 0
 	}

@@ -60,6 +60,8 @@ func (s *Sampler) Start(request *SamplerRequest) (*Run, error) {
 	r.initial_noise = (*C.float)(copied(&held.arrays, request.InitialNoise))
 	r.image = (*C.float)(copied(&held.arrays, request.Image))
 	r.mask = (*C.float)(copied(&held.arrays, request.Mask))
+	r.condition_image = (*C.float)(copied(&held.arrays, request.ConditionImage))
+	r.condition_vector = (*C.float)(copied(&held.arrays, request.ConditionVector))
 	state := s.state
 	h, err := create("run", []*handle{s.get()},
 		func(p []unsafe.Pointer, out *unsafe.Pointer) (C.dm_status, func()) {

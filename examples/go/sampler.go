@@ -212,7 +212,9 @@ func (s *Sampler) run(ctx context.Context, kind C.int32_t, request *SamplerReque
 		return Status(C.bridge_sampler_run(kind, (*C.dm_sampler)(o.pointer), r,
 			(*C.uint64_t)(first(request.Seeds)), (*C.int32_t)(first(request.Labels)),
 			(*C.float)(first(request.InitialNoise)), (*C.float)(first(request.Image)),
-			(*C.float)(first(request.Mask)), (*C.float)(first(images)), C.size_t(len(images))))
+			(*C.float)(first(request.Mask)), (*C.float)(first(request.ConditionImage)),
+			(*C.float)(first(request.ConditionVector)), (*C.float)(first(images)),
+			C.size_t(len(images))))
 	})
 	return s.state.ended(err)
 }

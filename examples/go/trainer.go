@@ -195,7 +195,9 @@ type TrainBatch struct {
 	Noise     []float32 // like Images; nil: generated
 	Labels    []int32   // [count]; nil: none
 	Timesteps []int32   // [count], 0 to T-1; nil: sampled
-	Count     uint64
+	// [count, height, width, ConditionChannels] and [count, ConditionSize]; nil: zeros
+	ConditionImage, ConditionVector []float32
+	Count                           uint64
 }
 
 func (*TrainBatch) cStruct() string { return "dm_train_batch" }
@@ -214,11 +216,44 @@ func (t *Trainer) StepBatch(batch *TrainBatch) (TrainStats, error) {
 	b.elements = C.uint64_t(len(batch.Images))
 	b.label_count = C.uint64_t(len(batch.Labels))
 	b.timestep_count = C.uint64_t(len(batch.Timesteps))
+	b.condition_image_elements = C.uint64_t(len(batch.ConditionImage))
+	b.condition_vector_elements = C.uint64_t(len(batch.ConditionVector))
 	return t.step(func(t *C.dm_trainer, stats *C.dm_train_stats) C.dm_status {
 		return C.bridge_trainer_step_batch(t, b, (*C.float)(first(batch.Images)),
 			(*C.float)(first(batch.Noise)), (*C.int32_t)(first(batch.Labels)),
-			(*C.int32_t)(first(batch.Timesteps)), stats)
+			(*C.int32_t)(first(batch.Timesteps)), (*C.float)(first(batch.ConditionImage)),
+			(*C.float)(first(batch.ConditionVector)), stats)
 	})
+}
+
+// SetTeacher begins progressive distillation (Salimans and Ho 2022, algorithm 2), with DistillSteps
+// above 0: the network learns to take two DDIM steps of the teacher at a time. Once, before the
+// trainer's first step. The teacher is a network of the trainer's context, and may be a share.
+func (t *Trainer) SetTeacher(teacher *UNet) error {
+	return t.withNetwork(teacher, func(t *C.dm_trainer, u *C.dm_unet) C.dm_status {
+		return C.dm_trainer_set_teacher(t, u)
+	})
+}
+
+// withNetwork makes a call on a trainer and a network, perhaps of another context.
+func (t *Trainer) withNetwork(network *UNet, f func(*C.dm_trainer, *C.dm_unet) C.dm_status) error {
+	u, err := network.get().acquire()
+	if err != nil {
+		return err
+	}
+	defer u.release()
+	o, err := t.get().acquire()
+	if err != nil {
+		return err
+	}
+	defer o.release()
+	if u.gate != o.gate { // the library enters both contexts
+		if err := u.gate.enter(); err != nil {
+			return err
+		}
+		defer func() { _ = u.gate.leave(C.DM_OK) }()
+	}
+	return t.call(func(t *C.dm_trainer) C.dm_status { return f(t, (*C.dm_unet)(u.pointer)) })
 }
 
 // StepCount returns the number of steps done.
@@ -238,27 +273,11 @@ func (t *Trainer) SetLearningRate(rate float64) error {
 // CopyEMA copies an EMA, 0 to EMAMax - 1, to a network with the same options that this trainer does
 // not train. ErrWrongState if that EMA is not kept.
 func (t *Trainer) CopyEMA(index int, target *UNet) error {
-	u, err := target.get().acquire()
-	if err != nil {
-		return err
-	}
-	defer u.release()
 	if index < 0 || index >= EMAMax {
 		return invalid("trainer: the index of an EMA is 0 to 3")
 	}
-	o, err := t.get().acquire()
-	if err != nil {
-		return err
-	}
-	defer o.release()
-	if u.gate != o.gate { // the library enters both contexts
-		if err := u.gate.enter(); err != nil {
-			return err
-		}
-		defer func() { _ = u.gate.leave(C.DM_OK) }()
-	}
-	return t.call(func(t *C.dm_trainer) C.dm_status {
-		return C.dm_trainer_get_ema(t, C.int32_t(index), (*C.dm_unet)(u.pointer))
+	return t.withNetwork(target, func(t *C.dm_trainer, u *C.dm_unet) C.dm_status {
+		return C.dm_trainer_get_ema(t, C.int32_t(index), u)
 	})
 }
 
