@@ -68,7 +68,7 @@ static dm_status sample(dm_unet *unet, const dm_schedule *schedule, float *image
     request.count = request.seed_count = IMAGES;
     request.seeds = seeds;
     request.condition_vector = numbers;
-    request.condition_vector_elements = IMAGES * NUMBERS;
+    request.condition_vector_elements = (uint64_t)IMAGES * NUMBERS;
     dm_sampler *sampler = NULL;
     dm_status status = dm_sampler_create(&sampler, unet, schedule, &options);
     if (!status) status = dm_sampler_run(sampler, &request, images, (size_t)IMAGES * N);

@@ -52,7 +52,14 @@ int guided_main(int argc, const char **argv, const char *program, double weight,
         return 2;
     }
     g.picture = argv[2];
-    if (argc > 3) g.weight = atof(argv[3]);
+    if (argc > 3) {
+        char *end;
+        g.weight = strtod(argv[3], &end);
+        if (end == argv[3] || *end) {
+            fprintf(stderr, "%s: WEIGHT '%s' is not a number\n", program, argv[3]);
+            return 2;
+        }
+    }
     ignore_write_signals();
     interrupt_begin();
     for (int i = 0; i < 2 && !status; i++)

@@ -47,7 +47,11 @@ static double probability(const double *w, const double means[C], double share) 
 
 /* ---- training ---- */
 
-static double uniform(void) { return (rand() + 0.5) / (RAND_MAX + 1.0); }
+static double uniform(void) {
+    static uint32_t state = 1;
+    state = 1664525u * state + 1013904223u;
+    return (state + 0.5) / 4294967296.0;
+}
 static double normal(void) {
     return sqrt(-2 * log(uniform())) * cos(6.283185307179586 * uniform());
 }
@@ -130,7 +134,7 @@ static dm_status sample(const guided *g, classifier *c, dm_guidance guidance, fl
 /* Two rows of pictures without guidance, and two with it. */
 static dm_status compare(guided *g) {
     static classifier c;
-    float *images = malloc(2 * IMAGES * g->n * sizeof *images);
+    float *images = malloc((size_t)2 * IMAGES * g->n * sizeof *images);
     double without, with;
     c.pixels = g->n / C;
     c.timesteps = dm_schedule_timesteps(g->schedule);
@@ -139,7 +143,7 @@ static dm_status compare(guided *g) {
     if (!status) status = sample(g, &c, NULL, images, &without);
     if (!status) status = sample(g, &c, guide, images + IMAGES * g->n, &with);
     if (!status) printf("probability of red: %.3f without guidance, %.3f with it\n", without, with);
-    if (!status) status = guided_write(g, images, 2 * IMAGES);
+    if (!status) status = guided_write(g, images, (uint64_t)2 * IMAGES);
     free(images);
     return status;
 }

@@ -26,7 +26,8 @@ static double mean_at(const guided *g, const double *x, size_t i) {
     const double *block =
         x + i / row / BLOCK * BLOCK * row + i % row / C / BLOCK * BLOCK * C + i % C;
     double sum = 0;
-    for (size_t k = 0; k < BLOCK * BLOCK; k++) sum += block[k / BLOCK * row + k % BLOCK * C];
+    for (size_t k = 0; k < (size_t)BLOCK * BLOCK; k++)
+        sum += block[k / BLOCK * row + k % BLOCK * C];
     return sum / (BLOCK * BLOCK);
 }
 
@@ -122,7 +123,7 @@ static dm_status compare(guided *g) {
     if (!status)
         printf("error of the known means: %.4f without guidance, %.4f with it\n", error_without,
                error_with);
-    if (!status) status = guided_write(g, known, 4 * IMAGES);
+    if (!status) status = guided_write(g, known, (uint64_t)4 * IMAGES);
     free(known);
     return status;
 }

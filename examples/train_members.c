@@ -142,8 +142,8 @@ int train_members_apply(const train_members *m, train_options *o, const char *pr
         if (read_enum(program, "preset", "dm_preset", preset, &value)) return 1;
         dm_unet_options_preset(&o->unet, sizeof o->unet, value);
         if (value == DM_PRESET_DDPM_CIFAR10) o->schedule.kind = DM_SCHEDULE_LINEAR;
-        /* These networks have a variance, which only this loss trains; lambda of their source, whose
-         * divergence is the mean of 1000 timesteps in nats. */
+        /* These networks have a variance, which only this loss trains; lambda of their source,
+         * whose divergence is the mean of 1000 timesteps in nats. */
         if (o->unet.recipe[0] != DM_PART_END) {
             o->trainer.loss = DM_LOSS_HYBRID;
             o->trainer.bound_lambda = 6.93e-7;

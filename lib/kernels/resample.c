@@ -25,6 +25,7 @@ static axis_terms terms_of(const dmi_resample_filter *filter, int32_t i, int32_t
 static inline void sum_pixels(float *y, const float *const *x, const float *weights, int32_t count,
                               int32_t c, bool add) {
     for (int32_t c0 = 0; c0 < c; c0 += W) {
+        /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): at least one */
         vec sum = weights[0] * load_part(x[0] + c0, c - c0);
         for (int32_t k = 1; k < count; k++) sum += weights[k] * load_part(x[k] + c0, c - c0);
         store_part(y + c0, add ? load_part(y + c0, c - c0) + sum : sum, c - c0);

@@ -117,7 +117,7 @@ static inline __attribute__((always_inline)) void relu(vec *u, const int n) {
 static inline __attribute__((always_inline)) void relu_derivative(vec *u, const int n) {
     const vec zero = {0}, one = zero + 1.0f;
     DMI_EACH_VECTOR u[i] = (vec)(((vec_ints)(u[i] > zero) & (vec_ints)one) |
-                                 ((vec_ints)(u[i] != u[i]) & (vec_ints)u[i]));
+                                 (~(vec_ints)((u[i] > zero) | (u[i] <= zero)) & (vec_ints)u[i]));
 }
 
 /* ---- by name; `activation` is a constant, so that the test is not left in a loop ---- */

@@ -25,7 +25,7 @@ dmi_prediction_coefficients dmi_prediction_rederived(dmi_level level, dm_predict
                                                      double sigma_data);
 
 /* Those of DM_PREDICT_CONSISTENCY, whose x_0 at sigma_min is x itself; eps is derived from x_0. */
-dmi_prediction_coefficients dmi_prediction_consistent(dmi_level level, double sigma_data,
+dmi_prediction_coefficients dmi_prediction_consistent(dmi_level at, double sigma_data,
                                                       double sigma_min);
 
 /* The network's target is x0_factor x_0 + eps_factor eps. */

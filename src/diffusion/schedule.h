@@ -56,7 +56,6 @@ int32_t dmi_schedule_format_version(const dm_schedule *schedule);
  * %.17g numbers), and back. */
 dm_status dmi_schedule_write(dmi_host *host, dmi_safetensors_writer *writer,
                              const dm_schedule *schedule);
-int32_t dmi_schedule_format_version(const dm_schedule *schedule);
 dm_status dmi_schedule_read(dm_schedule **out, dm_context *context, const dmi_safetensors *file);
 
 #endif

@@ -186,7 +186,8 @@ enum { EXPONENT_MAX = 60 };
 static dm_status check_time(dmi_host *host, const dm_unet_options *o) {
     bool recipe = dmi_unet_has_recipe(o);
     int32_t width = recipe ? dmi_unet_time_channels(o) : o->channels[0];
-    double half = width / 2, distance = half - (double)o->time_frequency_shift;
+    const int32_t half = width / 2;
+    double distance = half - (double)o->time_frequency_shift;
     if (o->time_features != DM_TIME_SINUSOIDAL) return DM_OK;
     if (width < 2 && recipe)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
@@ -203,7 +204,8 @@ static dm_status check_time(dmi_host *host, const dm_unet_options *o) {
     return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                     "unet: 'time_frequency_shift' is %g; it is too near half of the channels %s "
                     "(%g): the time's frequencies would overflow",
-                    (double)o->time_frequency_shift, recipe ? "of the time" : "at level 0", half);
+                    (double)o->time_frequency_shift, recipe ? "of the time" : "at level 0",
+                    (double)half);
 }
 
 static dm_status check_condition(dmi_host *host, const dm_unet_options *o) {

@@ -80,7 +80,7 @@ typedef struct dmi_unet_pass {
 /* dm_unet_forward within a call of the context. output [count, h, w, channels_out] */
 dm_status dmi_unet_forward(dm_unet *unet, float *output, const dmi_unet_pass *pass);
 /* Copies the inputs of a pass to a graph for as many images. */
-void dmi_unet_fill(const dm_unet *unet, const dmi_unet_graph *graph, const dmi_unet_pass *pass);
+void dmi_unet_fill(const dm_unet *unet, const dmi_unet_graph *f, const dmi_unet_pass *pass);
 /* Writes the conditions to the graph's inputs, zeros for NULL. */
 void dmi_unet_set_conditions(const dmi_unet_graph *graph, const float *image, const float *vector);
 /* The graph for the gradient of the input of `count` images, 1 to 65536: without dropout, and

@@ -12,7 +12,8 @@ dmi_stage dmi_stage_at(const dmi_path *path, int32_t i) {
 dmi_level dmi_level_after(const dmi_path *path, int32_t i) {
     if (!path->options->diffusers_compatible || !dmi_schedule_has_betas(path->schedule))
         return path->levels[i + 1];
-    double t = path->timesteps[i] - path->schedule->steps / path->steps;
+    const int32_t step = path->schedule->steps / path->steps;
+    double t = path->timesteps[i] - step;
     return t < 0 ? path->levels[path->steps] : dmi_schedule_level(path->schedule, t);
 }
 
