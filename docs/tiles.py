@@ -16,7 +16,7 @@ SIZE, AREA, SPACING = 16, 200, 6
 
 
 def pebbles(rng):
-    """An area of pebbles, uint8 [AREA, AREA, 3]: cells around a jittered grid, dark between them."""
+    """An area of pebbles, uint8 [AREA, AREA, 3]: cells around a jittered grid."""
     grid = np.arange(-SPACING, AREA + 2 * SPACING, SPACING)
     centres = np.stack(np.meshgrid(grid, grid), -1).reshape(-1, 2) * 1.0
     centres += rng.uniform(-2.2, 2.2, centres.shape)

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* A JSON object of scalars and lists, as configuration files of diffusers are: read whole, then
- * asked for key by key. Files are not trusted: their size, keys and values are limited, and every
+ * looked up key by key. Files are not trusted: their size, keys and values are limited, and every
  * message names the file, the key and the value.
  *
  * The first error stays in `status`: from then on the functions return their defaults, so that a
- * caller asks for all keys and checks once, with dmi_config_end. */
+ * caller looks up all keys and checks the status once, with dmi_config_end. */
 #ifndef DM_SRC_CORE_CONFIG_H
 #define DM_SRC_CORE_CONFIG_H
 

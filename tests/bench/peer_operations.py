@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Convolutions beside PyTorch: runs build/bench --operations and the same cases in PyTorch, in turn, and prints medians and
-their ratio. peer_operations.py [BENCH] [ROUNDS]"""
+"""Convolutions beside PyTorch: runs build/bench --operations and the same cases in PyTorch, in
+turn, and prints medians and their ratio. peer_operations.py [BENCH] [ROUNDS]"""
 import os
 import re
 import statistics
@@ -18,12 +18,15 @@ def case_of(name):
     batch = n[-1]
     if name.startswith("depthwise"):
         c, side = n[2], n[3]
-        return (lambda x, w, b: F.conv2d(x, w, b, padding=3, groups=c)), (batch, c, side, side), (c, 1, 7, 7), c
+        return ((lambda x, w, b: F.conv2d(x, w, b, padding=3, groups=c)),
+                (batch, c, side, side), (c, 1, 7, 7), c)
     if name.startswith("transposed"):
         c, side = n[2], n[3]
-        return (lambda x, w, b: F.conv_transpose2d(x, w, b, stride=2, padding=1)), (batch, c, side, side), (c, c, 4, 4), c
+        return ((lambda x, w, b: F.conv_transpose2d(x, w, b, stride=2, padding=1)),
+                (batch, c, side, side), (c, c, 4, 4), c)
     i, o, side = n[2], n[3], n[4]
-    return (lambda x, w, b: F.conv2d(x, w, b, padding=3)), (batch, i, side, side), (o, i, 7, 7), o
+    return ((lambda x, w, b: F.conv2d(x, w, b, padding=3)),
+            (batch, i, side, side), (o, i, 7, 7), o)
 
 
 def measure(name, channels_last, runs):
@@ -50,7 +53,8 @@ def main():
     torch.set_num_threads(os.cpu_count())
     ours, theirs = {}, {}
     for _ in range(rounds):
-        text = subprocess.run([bench, "--operations", "--runs", "15"], check=True, capture_output=True, text=True).stdout
+        text = subprocess.run([bench, "--operations", "--runs", "15"], check=True,
+                              capture_output=True, text=True).stdout
         for line in text.splitlines():
             forward, backward, name = line.split(" ", 2)
             ours.setdefault(name, []).append((float(forward), float(backward)))
