@@ -167,8 +167,9 @@ static void write_conditions(const fill_job *job, int32_t i, int32_t worker) {
     const dmi_batch *b = job->batch;
     const size_t n = b->condition_elements, size = (size_t)b->condition_size;
     const uint64_t position = job->position + (uint64_t)i;
-    if (job->given || is_condition_dropped(job, i)) {
-        const dm_train_batch *g = is_condition_dropped(job, i) ? NULL : job->given;
+    const bool dropped = is_condition_dropped(job, i);
+    if (job->given || dropped) {
+        const dm_train_batch *g = dropped ? NULL : job->given;
         copy_given(job->condition_image, g ? g->condition_image : NULL, i, n);
         copy_given(job->condition_vector, g ? g->condition_vector : NULL, i, size);
         return;
