@@ -22,7 +22,7 @@ static const char *const cases[CASES] = {
 static void run_case(const char *name, int32_t isa, int32_t recompute) {
     golden_network f;
     golden_network_begin(&f, file_name, name, isa);
-    f.output_bound = 1e-5, f.gradient_bound = 6e-5;
+    f.output_bound = 1e-5, f.gradient_bound = 4e-5;
     golden_network_run(&f, IMAGES, recompute);
     golden_network_end(&f);
 }
