@@ -4,22 +4,49 @@
 
     plot.py [build/sweep.json [docs/images]]
 
-Each figure shows the time of a training step and of a forward pass with the straight line through the origin and the
-largest size, and the same per image (or per 1024 pixels of an image), which is constant if the cost is linear.
+Each figure shows the time of a training step and of a forward pass with the straight line through
+the origin and the largest size, and the same per image (or per 1024 pixels of an image), which is
+constant if the cost is linear.
 """
+
 import json, sys
 import matplotlib
+
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-STEP, FORWARD, STEP_BARE, FORWARD_BARE, GRID, INK = "#1f5fbf", "#e07b00", "#8fb4e6", "#f0bd80", "#e3e6ea", "#2b2f36"
-plt.rcParams.update({
-    "font.family": "DejaVu Sans", "font.size": 10, "axes.edgecolor": "#9aa0a8", "axes.labelcolor": INK, "text.color": INK,
-    "xtick.color": INK, "ytick.color": INK, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
-    "grid.color": GRID, "axes.axisbelow": True, "axes.titlesize": 11, "axes.titleweight": "bold",
-    "axes.titlelocation": "left", "legend.frameon": False, "lines.linewidth": 2, "lines.markersize": 5.5, "svg.hashsalt": "libdiffusion",
-})
+STEP, FORWARD, STEP_BARE, FORWARD_BARE, GRID, INK = (
+    "#1f5fbf",
+    "#e07b00",
+    "#8fb4e6",
+    "#f0bd80",
+    "#e3e6ea",
+    "#2b2f36",
+)
+plt.rcParams.update(
+    {
+        "font.family": "DejaVu Sans",
+        "font.size": 10,
+        "axes.edgecolor": "#9aa0a8",
+        "axes.labelcolor": INK,
+        "text.color": INK,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "grid.color": GRID,
+        "axes.axisbelow": True,
+        "axes.titlesize": 11,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "legend.frameon": False,
+        "lines.linewidth": 2,
+        "lines.markersize": 5.5,
+        "svg.hashsalt": "libdiffusion",
+    }
+)
 
 
 class Line:
@@ -40,10 +67,28 @@ class Line:
 
 def curve(axes, line, kind, each, label, colour, straight=False):
     mid, spread = line.values(kind, each)
-    axes.errorbar(line.x, mid, yerr=spread, label=label, color=colour, fmt="o-", ecolor=colour, elinewidth=1, capsize=2,
-                  markeredgecolor="white", markeredgewidth=0.8)
+    axes.errorbar(
+        line.x,
+        mid,
+        yerr=spread,
+        label=label,
+        color=colour,
+        fmt="o-",
+        ecolor=colour,
+        elinewidth=1,
+        capsize=2,
+        markeredgecolor="white",
+        markeredgewidth=0.8,
+    )
     if straight:
-        axes.plot([0, line.x[-1]], [0, mid[-1]], color=colour, linewidth=1, linestyle=(0, (4, 3)), alpha=0.7)
+        axes.plot(
+            [0, line.x[-1]],
+            [0, mid[-1]],
+            color=colour,
+            linewidth=1,
+            linestyle=(0, (4, 3)),
+            alpha=0.7,
+        )
 
 
 def figure(path, title, subtitle, curves, each, texts, ticks):
@@ -51,7 +96,9 @@ def figure(path, title, subtitle, curves, each, texts, ticks):
     for line, kind, label, colour in curves:
         curve(left, line, kind, None, label, colour, straight=True)
         curve(right, line, kind, each, label, colour)
-    left.plot([], [], color="#7d838c", linewidth=1, linestyle=(0, (4, 3)), label="straight through 0")
+    left.plot(
+        [], [], color="#7d838c", linewidth=1, linestyle=(0, (4, 3)), label="straight through 0"
+    )
     left.set(title="Time", xlabel=texts[0], ylabel="ms", xlim=0, ylim=0)
     left.locator_params(axis="x", nbins=6)
     left.legend(loc="upper left")
@@ -75,21 +122,38 @@ def main():
     with open(source) as f:
         rows = json.load(f)
     first = rows[0]
-    about = f"DDPM's U-Net of base {first['base']}, {first['threads']} threads; medians of {first['runs']}, " \
-            "bars from smallest to largest"
+    about = (
+        f"DDPM's U-Net of base {first['base']}, {first['threads']} threads; "
+        f"medians of {first['runs']}, "
+        "bars from smallest to largest"
+    )
     batch = Line(rows, "batch", lambda r: r["batch"])
-    figure(f"{folder}/cost-batch.png", "Cost against batch", f"{about}; 32x32",
-           [(batch, "step", "training step", STEP), (batch, "forward", "forward pass", FORWARD)],
-           lambda r: r["batch"], ("images in a batch", "images in a batch", "Time per image"),
-           [(n, str(n)) for n in (1, 2, 4, 8, 16, 32, 64)])
+    figure(
+        f"{folder}/cost-batch.png",
+        "Cost against batch",
+        f"{about}; 32x32",
+        [(batch, "step", "training step", STEP), (batch, "forward", "forward pass", FORWARD)],
+        lambda r: r["batch"],
+        ("images in a batch", "images in a batch", "Time per image"),
+        [(n, str(n)) for n in (1, 2, 4, 8, 16, 32, 64)],
+    )
     area = Line(rows, "area", lambda r: r["size"] ** 2)
     bare = Line(rows, "area without attention", lambda r: r["size"] ** 2)
     images = area.rows[0]["batch"]
-    figure(f"{folder}/cost-area.png", "Cost against area", f"{about}; batch {images}; 16x16 to 128x128",
-           [(area, "step", "training step", STEP), (bare, "step", "training step, no attention", STEP_BARE),
-            (area, "forward", "forward pass", FORWARD), (bare, "forward", "forward pass, no attention", FORWARD_BARE)],
-           lambda r: r["batch"] * r["size"] ** 2 / 1024, ("pixels of an image", "image", "Time per 1024 pixels"),
-           [(s * s, f"{s}²") for s in (16, 24, 32, 48, 64, 96, 128)])
+    figure(
+        f"{folder}/cost-area.png",
+        "Cost against area",
+        f"{about}; batch {images}; 16x16 to 128x128",
+        [
+            (area, "step", "training step", STEP),
+            (bare, "step", "training step, no attention", STEP_BARE),
+            (area, "forward", "forward pass", FORWARD),
+            (bare, "forward", "forward pass, no attention", FORWARD_BARE),
+        ],
+        lambda r: r["batch"] * r["size"] ** 2 / 1024,
+        ("pixels of an image", "image", "Time per 1024 pixels"),
+        [(s * s, f"{s}²") for s in (16, 24, 32, 48, 64, 96, 128)],
+    )
 
 
 if __name__ == "__main__":

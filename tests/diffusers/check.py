@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Compares the library with diffusers: check.py [--cases N] [--seed S] [--steps N]
 
-Networks of random configurations, saved by diffusers (float32, float16, bfloat16, sharded) and loaded by the library:
-options, outputs and gradients of the input; the same networks saved by the library and loaded by diffusers; images of every
-scheduler; and a pipeline that the library wrote, which draws the library's picture. Needs torch, diffusers and the
-library's Python package (examples/python).
+Networks of random configurations, saved by diffusers (float32, float16, bfloat16, sharded) and
+loaded by the library: options, outputs and gradients of the input; the same networks saved by the
+library and loaded by diffusers; images of every scheduler; and a pipeline that the library wrote,
+which draws the library's picture. Needs torch, diffusers and the library's Python package
+(examples/python).
 """
+
 import argparse
 import ctypes
 import json
@@ -29,7 +31,8 @@ diffusers.utils.logging.disable_progress_bar()
 torch.set_num_threads(1)  # the networks are small
 
 IMAGES = 2
-# Relative to the largest value: float32 through some 100 layers; gradients cancel in sums over pixels. 20 steps amplify.
+# Relative to the largest value: float32 through some 100 layers; gradients cancel in sums over
+# pixels. 20 steps amplify.
 OUTPUT, GRADIENT, SAMPLE = 1e-5, 1e-4, 1e-4
 
 
@@ -66,15 +69,19 @@ class Report:
 
 # ---- networks ----
 
+
 def save_model(model, folder, rng):
-    """In one of the forms that diffusers writes; the model afterwards has the weights of the file."""
+    """In one of the forms that diffusers writes; the model afterwards has the weights of the
+    file."""
     form = str(rng.choice(["float32", "float16", "bfloat16", "sharded"]))
     if form in ("float16", "bfloat16"):
         model = model.to(getattr(torch, form))
         model.save_pretrained(folder)
         return form, model.float()
     size = sum(p.numel() for p in model.parameters()) * 4
-    model.save_pretrained(folder, max_shard_size=max(size // 3, 2000) if form == "sharded" else "10GB")
+    model.save_pretrained(
+        folder, max_shard_size=max(size // 3, 2000) if form == "sharded" else "10GB"
+    )
     return form, model
 
 
@@ -82,8 +89,9 @@ def torch_labels(config, labels):
     if labels is None:
         return None
     labels = np.asarray(labels)
-    whole = labels.dtype.kind == "i" or (config["time_embedding_type"] == "learned" and
-                                         config.get("class_embed_type") == "timestep")
+    whole = labels.dtype.kind == "i" or (
+        config["time_embedding_type"] == "learned" and config.get("class_embed_type") == "timestep"
+    )
     return torch.tensor(labels, dtype=torch.long if whole else torch.float64)
 
 
@@ -93,8 +101,12 @@ class Inputs:
     def __init__(self, config, rng):
         self.config = config
         self.times, self.labels = configs.inputs_of(config, rng, IMAGES)
-        self.x = rng.uniform(-1, 1, (IMAGES, *config["sample_size"], config["in_channels"])).astype(np.float32)
-        self.dy = rng.uniform(-1, 1, (IMAGES, *config["sample_size"], config["out_channels"])).astype(np.float32)
+        self.x = rng.uniform(-1, 1, (IMAGES, *config["sample_size"], config["in_channels"])).astype(
+            np.float32
+        )
+        self.dy = rng.uniform(
+            -1, 1, (IMAGES, *config["sample_size"], config["out_channels"])
+        ).astype(np.float32)
 
     def run_torch(self, model):
         """Output and gradient in double precision, from the weights of the file."""
@@ -125,10 +137,20 @@ class Inputs:
     def run_library(self, unet):
         y, dx = np.empty_like(self.dy), np.empty_like(self.x)
         memory = self.memory()
-        unet._core.call("dm_unet_input_gradient", unet, memory.bytes, self.dy.ctypes.data, ctypes.c_size_t(self.dy.size),
-                        y.ctypes.data, dx.ctypes.data, ctypes.c_size_t(dx.size))
+        unet._core.call(
+            "dm_unet_input_gradient",
+            unet,
+            memory.bytes,
+            self.dy.ctypes.data,
+            ctypes.c_size_t(self.dy.size),
+            y.ctypes.data,
+            dx.ctypes.data,
+            ctypes.c_size_t(dx.size),
+        )
         out = np.empty_like(self.dy)
-        unet._core.call("dm_unet_forward", unet, memory.bytes, out.ctypes.data, ctypes.c_size_t(out.size))
+        unet._core.call(
+            "dm_unet_forward", unet, memory.bytes, out.ctypes.data, ctypes.c_size_t(out.size)
+        )
         return y, out, dx
 
 
@@ -139,8 +161,9 @@ def member_of(options, member):
 
 
 def normalized(members, levels):
-    """Without what does not matter: entries past the levels, how the last level of either way changes its size (NCSN++'s
-    is more than that), padding without strided convolutions, and the order of sines where there are none."""
+    """Without what does not matter: entries past the levels, how the last level of either way
+    changes its size (NCSN++'s is more than that), padding without strided convolutions, and the
+    order of sines where there are none."""
     m = {name: text.split(",") for name, text in members.items()}
     for name in ("channels", "blocks", "attention", "down_resample", "up_resample", "up_attention"):
         m[name] = m[name][:levels]
@@ -167,8 +190,15 @@ def check_options(report, name, unet, config):
     got = normalized({member: member_of(memory, member) for member in want}, levels)
     for member, value in normalized(want, levels).items():
         numbers = len(value) == 1 and is_number(value[0]) and is_number(got[member][0])
-        same = got[member] == value or (numbers and np.isclose(float(got[member][0]), float(value[0]), 1e-6, 0))
-        report.require(name, f"option {member}", same, f"{member}: {got.get(member)}, not {value}; {json.dumps(config)}")
+        same = got[member] == value or (
+            numbers and np.isclose(float(got[member][0]), float(value[0]), 1e-6, 0)
+        )
+        report.require(
+            name,
+            f"option {member}",
+            same,
+            f"{member}: {got.get(member)}, not {value}; {json.dumps(config)}",
+        )
 
 
 def is_number(text):
@@ -211,51 +241,101 @@ def check_return(report, context, name, unet, inputs, y):
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "pipeline")
         unet._core.call("dm_unet_save_diffusers", unet, schedule, None, path.encode(), 0)
-        model = diffusers.UNet2DModel.from_pretrained(os.path.join(path, "unet"), low_cpu_mem_usage=False)
+        model = diffusers.UNet2DModel.from_pretrained(
+            os.path.join(path, "unet"), low_cpu_mem_usage=False
+        )
         again, _ = inputs.run_torch(model.eval())
         report.check(name, "output of what the library saved", error(again, y), OUTPUT)
 
 
 # ---- schedulers ----
 
-# DDIM clips x_0 and keeps eps, 1 / signal times more sensitive: a last bit of the network's output changes images by 1e-4,
-# and so does the network in double precision.
+# DDIM clips x_0 and keeps eps, 1 / signal times more sensitive: a last bit of the network's output
+# changes images by 1e-4, and so does the network in double precision.
 SENSITIVE = {"compatible": 1e-3, "default": 1e-3}
 # What docs/diffusers.md lists: adding noise at the last step, extrapolating v, the second shift.
 DIFFERS = {"default": 1}
 SCHEDULERS = [
-    ("DDPMScheduler", {}), ("DDPMScheduler", {"variance_type": "fixed_large", "timestep_spacing": "trailing"}, DIFFERS),
+    ("DDPMScheduler", {}),
+    ("DDPMScheduler", {"variance_type": "fixed_large", "timestep_spacing": "trailing"}, DIFFERS),
     ("DDPMScheduler", {"beta_schedule": "squaredcos_cap_v2", "clip_sample": False}),
-    ("DDPMScheduler", {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing", "prediction_type": "v_prediction"}),
-    ("DDIMScheduler", {}, SENSITIVE), ("DDIMScheduler", {"timestep_spacing": "trailing", "set_alpha_to_one": False}, SENSITIVE),
-    ("DDIMScheduler", {"timestep_spacing": "linspace", "clip_sample": False, "prediction_type": "v_prediction"}, DIFFERS),
+    (
+        "DDPMScheduler",
+        {
+            "rescale_betas_zero_snr": True,
+            "timestep_spacing": "trailing",
+            "prediction_type": "v_prediction",
+        },
+    ),
+    ("DDIMScheduler", {}, SENSITIVE),
+    ("DDIMScheduler", {"timestep_spacing": "trailing", "set_alpha_to_one": False}, SENSITIVE),
+    (
+        "DDIMScheduler",
+        {"timestep_spacing": "linspace", "clip_sample": False, "prediction_type": "v_prediction"},
+        DIFFERS,
+    ),
     ("DDIMScheduler", {"clip_sample_range": 2.0, "prediction_type": "sample"}),
-    ("DDIMScheduler", {"beta_schedule": "scaled_linear", "prediction_type": "v_prediction", "steps_offset": 1}),
-    ("PNDMScheduler", {}), ("PNDMScheduler", {"skip_prk_steps": True, "steps_offset": 1}),
-    ("DPMSolverMultistepScheduler", {}), ("DPMSolverMultistepScheduler", {"use_karras_sigmas": True}),
+    (
+        "DDIMScheduler",
+        {"beta_schedule": "scaled_linear", "prediction_type": "v_prediction", "steps_offset": 1},
+    ),
+    ("PNDMScheduler", {}),
+    ("PNDMScheduler", {"skip_prk_steps": True, "steps_offset": 1}),
+    ("DPMSolverMultistepScheduler", {}),
+    ("DPMSolverMultistepScheduler", {"use_karras_sigmas": True}),
     ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}),
-    ("DPMSolverMultistepScheduler", {"timestep_spacing": "trailing", "euler_at_final": True, "solver_order": 1}),
+    (
+        "DPMSolverMultistepScheduler",
+        {"timestep_spacing": "trailing", "euler_at_final": True, "solver_order": 1},
+    ),
     ("DPMSolverMultistepScheduler", {"solver_order": 3}, DIFFERS),
     ("PNDMScheduler", {"prediction_type": "v_prediction", "skip_prk_steps": True}, DIFFERS),
-    ("EulerDiscreteScheduler", {"rescale_betas_zero_snr": True, "timestep_spacing": "trailing",
-                                "prediction_type": "v_prediction"}, DIFFERS),
-    ("UniPCMultistepScheduler", {"use_flow_sigmas": True, "flow_shift": 3.0, "prediction_type": "flow_prediction"}, DIFFERS),
+    (
+        "EulerDiscreteScheduler",
+        {
+            "rescale_betas_zero_snr": True,
+            "timestep_spacing": "trailing",
+            "prediction_type": "v_prediction",
+        },
+        DIFFERS,
+    ),
+    (
+        "UniPCMultistepScheduler",
+        {"use_flow_sigmas": True, "flow_shift": 3.0, "prediction_type": "flow_prediction"},
+        DIFFERS,
+    ),
     ("FlowMatchEulerDiscreteScheduler", {"shift": 3.0}, DIFFERS),
     ("FlowMatchEulerDiscreteScheduler", {"use_karras_sigmas": True}),
-    ("DPMSolverSinglestepScheduler", {}), ("DPMSolverSDEScheduler", {}), ("EulerDiscreteScheduler", {}),
-    ("EulerDiscreteScheduler", {"use_karras_sigmas": True}), ("EulerDiscreteScheduler", {"timestep_spacing": "leading"}),
-    ("EulerAncestralDiscreteScheduler", {}), ("HeunDiscreteScheduler", {}),
-    ("HeunDiscreteScheduler", {"use_karras_sigmas": True}), ("KDPM2DiscreteScheduler", {}), ("LMSDiscreteScheduler", {}),
-    ("UniPCMultistepScheduler", {}), ("UniPCMultistepScheduler", {"solver_order": 3}), ("DEISMultistepScheduler", {}),
-    ("CMStochasticIterativeScheduler", {}), ("EDMEulerScheduler", {}), ("EDMDPMSolverMultistepScheduler", {}), ("FlowMatchEulerDiscreteScheduler", {}),
+    ("DPMSolverSinglestepScheduler", {}),
+    ("DPMSolverSDEScheduler", {}),
+    ("EulerDiscreteScheduler", {}),
+    ("EulerDiscreteScheduler", {"use_karras_sigmas": True}),
+    ("EulerDiscreteScheduler", {"timestep_spacing": "leading"}),
+    ("EulerAncestralDiscreteScheduler", {}),
+    ("HeunDiscreteScheduler", {}),
+    ("HeunDiscreteScheduler", {"use_karras_sigmas": True}),
+    ("KDPM2DiscreteScheduler", {}),
+    ("LMSDiscreteScheduler", {}),
+    ("UniPCMultistepScheduler", {}),
+    ("UniPCMultistepScheduler", {"solver_order": 3}),
+    ("DEISMultistepScheduler", {}),
+    ("CMStochasticIterativeScheduler", {}),
+    ("EDMEulerScheduler", {}),
+    ("EDMDPMSolverMultistepScheduler", {}),
+    ("FlowMatchEulerDiscreteScheduler", {}),
 ]
 
 
 def plain_network():
     torch.manual_seed(5)
     return diffusers.UNet2DModel(
-        sample_size=8, block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4,
-        down_block_types=("DownBlock2D", "AttnDownBlock2D"), up_block_types=("AttnUpBlock2D", "UpBlock2D")).eval()
+        sample_size=8,
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        norm_num_groups=4,
+        down_block_types=("DownBlock2D", "AttnDownBlock2D"),
+        up_block_types=("AttnUpBlock2D", "UpBlock2D"),
+    ).eval()
 
 
 def run_scheduler(scheduler, model, noise, steps):
@@ -267,7 +347,9 @@ def run_scheduler(scheduler, model, noise, steps):
     x = noise * float(getattr(scheduler, "init_noise_sigma", 1.0))
     with torch.no_grad():
         for t in scheduler.timesteps:
-            scaled = scheduler.scale_model_input(x, t) if hasattr(scheduler, "scale_model_input") else x
+            scaled = (
+                scheduler.scale_model_input(x, t) if hasattr(scheduler, "scale_model_input") else x
+            )
             output = model(scaled.float(), t.expand(len(x)) if t.ndim == 0 else t).sample
             keywords = {}
             if "generator" in scheduler.step.__code__.co_varnames:
@@ -278,7 +360,12 @@ def run_scheduler(scheduler, model, noise, steps):
 
 def check_schedulers(report, context, steps):
     model = plain_network()
-    noise = torch.cat([torch.randn((1, 3, 8, 8), generator=torch.Generator().manual_seed(100 + i)) for i in range(IMAGES)])
+    noise = torch.cat(
+        [
+            torch.randn((1, 3, 8, 8), generator=torch.Generator().manual_seed(100 + i))
+            for i in range(IMAGES)
+        ]
+    )
     for cls, keywords, *rest in SCHEDULERS:
         bounds = rest[0] if rest else {}
         name = f"{cls} {keywords}"
@@ -290,7 +377,11 @@ def check_schedulers(report, context, steps):
         with tempfile.TemporaryDirectory() as folder:
             model.save_pretrained(os.path.join(folder, "unet"))
             scheduler.save_pretrained(os.path.join(folder, "scheduler"))
-            index = {"_class_name": "DDPMPipeline", "scheduler": ["diffusers", cls], "unet": ["diffusers", "UNet2DModel"]}
+            index = {
+                "_class_name": "DDPMPipeline",
+                "scheduler": ["diffusers", cls],
+                "unet": ["diffusers", "UNet2DModel"],
+            }
             with open(os.path.join(folder, "model_index.json"), "w") as file:
                 json.dump(index, file)
             want = run_scheduler(scheduler, model, noise, steps)
@@ -307,9 +398,15 @@ def check_schedulers(report, context, steps):
 
 
 def load_and_run(unet, folder, compatible, steps):
-    how, options, pointer = Memory("dm_diffusers_options"), Memory("dm_sampler_options"), ctypes.c_void_p()
+    how, options, pointer = (
+        Memory("dm_diffusers_options"),
+        Memory("dm_sampler_options"),
+        ctypes.c_void_p(),
+    )
     how.set("compatible", compatible)
-    code = dll.dm_schedule_load_diffusers(ctypes.byref(pointer), unet._core.pointer, folder.encode(), how.bytes, options.bytes)
+    code = dll.dm_schedule_load_diffusers(
+        ctypes.byref(pointer), unet._core.pointer, folder.encode(), how.bytes, options.bytes
+    )
     if code:
         raise RuntimeError(dll.dm_context_error(unet._core.pointer).decode())
     try:
@@ -339,58 +436,118 @@ def run_sampler(unet, schedule, options, steps, labels=None):
 
 def check_pipeline(report, context, steps):
     """DDPMPipeline on a folder that the library wrote draws the library's picture."""
-    unet = dm.Unet(context, height=8, width=8, levels=2, channels=[8, 16], blocks=[1, 1], norm_groups=4, prediction="eps",
-                   attention=[0, 1], seed=3)
+    unet = dm.Unet(
+        context,
+        height=8,
+        width=8,
+        levels=2,
+        channels=[8, 16],
+        blocks=[1, 1],
+        norm_groups=4,
+        prediction="eps",
+        attention=[0, 1],
+        seed=3,
+    )
     for name, shape in unet._shapes().items():
-        if name.endswith("conv2.weight") or name == "conv_out.weight" or name.endswith("to_out.0.weight"):
-            unet.set_tensor(name, np.random.default_rng(len(name)).normal(0, 0.1, shape).astype(np.float32))
+        if (
+            name.endswith("conv2.weight")
+            or name == "conv_out.weight"
+            or name.endswith("to_out.0.weight")
+        ):
+            unet.set_tensor(
+                name, np.random.default_rng(len(name)).normal(0, 0.1, shape).astype(np.float32)
+            )
     schedule = dm.Schedule(context, kind="linear")
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "pipeline")
-        sampler = dm.Sampler(unet, schedule, solver="ddpm", steps=steps, spacing="leading", variance="fixed_small")
+        sampler = dm.Sampler(
+            unet, schedule, solver="ddpm", steps=steps, spacing="leading", variance="fixed_small"
+        )
         memory = Memory("dm_sampler_options")
         sampler._core.call("dm_sampler_get_options", sampler, memory.bytes, len(memory.bytes))
         unet._core.call("dm_unet_save_diffusers", unet, schedule, memory.bytes, path.encode(), 0)
         pipeline = diffusers.DDPMPipeline.from_pretrained(path)
         pipeline.set_progress_bar_config(disable=True)
         generators = [torch.Generator().manual_seed(7 + i) for i in range(IMAGES)]
-        want = pipeline(batch_size=IMAGES, generator=generators, num_inference_steps=steps, output_type="np").images
+        want = pipeline(
+            batch_size=IMAGES, generator=generators, num_inference_steps=steps, output_type="np"
+        ).images
         got = sampler.run(count=IMAGES, seed=7, random="torch")
-        report.check("DDPMPipeline", "pictures of a pipeline", error(got.clip(-1, 1) / 2 + 0.5, want), SAMPLE)
+        report.check(
+            "DDPMPipeline", "pictures of a pipeline", error(got.clip(-1, 1) / 2 + 0.5, want), SAMPLE
+        )
 
 
 def check_consistency(report, context):
-    """ConsistencyModelPipeline on its own folder, and on the library's, against the library: 1 and 2 steps."""
+    """ConsistencyModelPipeline on its own folder, and on the library's, against the library: 1 and
+    2 steps."""
     torch.manual_seed(9)
     model = diffusers.UNet2DModel(
-        sample_size=8, block_out_channels=(8, 16), layers_per_block=1, norm_num_groups=4, num_class_embeds=5,
-        down_block_types=("ResnetDownsampleBlock2D", "AttnDownBlock2D"), resnet_time_scale_shift="scale_shift",
-        up_block_types=("AttnUpBlock2D", "ResnetUpsampleBlock2D"), downsample_type="resnet", upsample_type="resnet")
-    pipeline = diffusers.ConsistencyModelPipeline(model.eval(), diffusers.CMStochasticIterativeScheduler())
+        sample_size=8,
+        block_out_channels=(8, 16),
+        layers_per_block=1,
+        norm_num_groups=4,
+        num_class_embeds=5,
+        down_block_types=("ResnetDownsampleBlock2D", "AttnDownBlock2D"),
+        resnet_time_scale_shift="scale_shift",
+        up_block_types=("AttnUpBlock2D", "ResnetUpsampleBlock2D"),
+        downsample_type="resnet",
+        upsample_type="resnet",
+    )
+    pipeline = diffusers.ConsistencyModelPipeline(
+        model.eval(), diffusers.CMStochasticIterativeScheduler()
+    )
     with tempfile.TemporaryDirectory() as folder:
         theirs, ours = os.path.join(folder, "theirs"), os.path.join(folder, "ours")
         pipeline.save_pretrained(theirs)
-        unet, options, schedule = dm.Unet.load(context, theirs), Memory("dm_sampler_options"), ctypes.c_void_p()
-        unet._core.call("dm_schedule_load_diffusers", ctypes.byref(schedule), unet._core.pointer, theirs.encode(), None,
-                        options.bytes)
+        unet, options, schedule = (
+            dm.Unet.load(context, theirs),
+            Memory("dm_sampler_options"),
+            ctypes.c_void_p(),
+        )
+        unet._core.call(
+            "dm_schedule_load_diffusers",
+            ctypes.byref(schedule),
+            unet._core.pointer,
+            theirs.encode(),
+            None,
+            options.bytes,
+        )
         unet._core.call("dm_unet_save_diffusers", unet, schedule, options.bytes, ours.encode(), 0)
-        for name, path in (("ConsistencyModelPipeline", theirs), ("the library's consistency pipeline", ours)):
+        for name, path in (
+            ("ConsistencyModelPipeline", theirs),
+            ("the library's consistency pipeline", ours),
+        ):
             pipeline = diffusers.ConsistencyModelPipeline.from_pretrained(path)
             pipeline.set_progress_bar_config(disable=True)
             for steps in (1, 2):
                 generators = [torch.Generator().manual_seed(100 + i) for i in range(IMAGES)]
-                want = pipeline(batch_size=IMAGES, class_labels=[3, 1], generator=generators, num_inference_steps=steps,
-                                output_type="np").images
+                want = pipeline(
+                    batch_size=IMAGES,
+                    class_labels=[3, 1],
+                    generator=generators,
+                    num_inference_steps=steps,
+                    output_type="np",
+                ).images
                 got = run_sampler(unet, schedule, options, steps, [3, 1])
-                report.check(f"{name}, {steps} steps", "pictures of a pipeline", error(got.clip(-1, 1) / 2 + 0.5, want), SAMPLE)
+                report.check(
+                    f"{name}, {steps} steps",
+                    "pictures of a pipeline",
+                    error(got.clip(-1, 1) / 2 + 0.5, want),
+                    SAMPLE,
+                )
         dll.dm_schedule_destroy(schedule)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--cases", type=int, default=120, help="random networks (default 120)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=20, help="steps of each scheduler (default 20)")
+    parser.add_argument(
+        "--steps", type=int, default=20, help="steps of each scheduler (default 20)"
+    )
     arguments = parser.parse_args()
     report, context = Report(), dm.Context()
     for number in range(arguments.cases):

@@ -1,19 +1,28 @@
 # SPDX-License-Identifier: MIT
 """Random configurations of diffusers' UNet2DModel, and what they are as members of dm_unet_options.
 
-options_of() is written from diffusers' documentation alone, so that it checks the library's own reading of a config.json.
+options_of() is written from diffusers' documentation alone, so that it checks the library's own
+reading of a config.json.
 """
+
 import inspect
 
 # Block types by the way in which a level changes its size, without and with attention.
-DOWN = {"conv": ("DownBlock2D", "AttnDownBlock2D"), "resnet": ("ResnetDownsampleBlock2D", "AttnDownBlock2D"),
-        "skip": ("SkipDownBlock2D", "AttnSkipDownBlock2D")}
-UP = {"conv": ("UpBlock2D", "AttnUpBlock2D"), "resnet": ("ResnetUpsampleBlock2D", "AttnUpBlock2D"),
-      "skip": ("SkipUpBlock2D", "AttnSkipUpBlock2D")}
+DOWN = {
+    "conv": ("DownBlock2D", "AttnDownBlock2D"),
+    "resnet": ("ResnetDownsampleBlock2D", "AttnDownBlock2D"),
+    "skip": ("SkipDownBlock2D", "AttnSkipDownBlock2D"),
+}
+UP = {
+    "conv": ("UpBlock2D", "AttnUpBlock2D"),
+    "resnet": ("ResnetUpsampleBlock2D", "AttnUpBlock2D"),
+    "skip": ("SkipUpBlock2D", "AttnSkipUpBlock2D"),
+}
 
 
 def block_types(table, kinds, attention, attention_kind):
-    """The names of the levels; False where a level with attention cannot change its size like that."""
+    """The names of the levels; False where a level with attention cannot change its size like
+    that."""
     names = []
     for kind, attends in zip(kinds, attention):
         if attends and kind != "skip" and kind != attention_kind:
@@ -23,7 +32,8 @@ def block_types(table, kinds, attention, attention_kind):
 
 
 def skip_prefix(rng, levels):
-    """Levels from 0 on that are NCSN++'s: the pyramid passes through all before the last that changes its size."""
+    """Levels from 0 on that are NCSN++'s: the pyramid passes through all before the last that
+    changes its size."""
     return int(rng.integers(0, levels + 1))
 
 
@@ -54,7 +64,9 @@ def random_config(rng):
     config["up_block_types"] = block_types(UP, kinds_up, attention_up, up_type)[::-1]
     config["downsample_type"], config["upsample_type"] = down_type, up_type
     all_skip = all(k == "skip" for k in kinds_down + kinds_up)
-    config["norm_num_groups"] = None if all_skip and rng.random() < 0.7 else int(rng.choice([1, 2, 4]))
+    config["norm_num_groups"] = (
+        None if all_skip and rng.random() < 0.7 else int(rng.choice([1, 2, 4]))
+    )
     config["attn_norm_num_groups"] = None if rng.random() < 0.6 else int(rng.choice([1, 2, 4]))
     config["resnet_time_scale_shift"] = str(rng.choice(["default", "scale_shift"]))
     config["act_fn"] = str(rng.choice(["silu", "swish", "mish", "gelu", "relu"]))
@@ -63,11 +75,13 @@ def random_config(rng):
     config["downsample_padding"] = int(rng.integers(0, 2))
     config["mid_block_type"] = None if rng.random() < 0.2 else "UNetMidBlock2D"
     config["add_attention"] = bool(rng.random() < 0.7)
-    config["mid_block_scale_factor"] = float(rng.choice([1, 1, 2 ** 0.5, 3]))
+    config["mid_block_scale_factor"] = float(rng.choice([1, 1, 2**0.5, 3]))
     config["center_input_sample"] = bool(rng.random() < 0.3)
     config["flip_sin_to_cos"] = bool(rng.random() < 0.5)
     config["freq_shift"] = int(rng.integers(0, 2))
-    config["time_embedding_type"] = str(rng.choice(["positional", "positional", "fourier", "learned"]))
+    config["time_embedding_type"] = str(
+        rng.choice(["positional", "positional", "fourier", "learned"])
+    )
     if config["time_embedding_type"] == "learned":
         config["num_train_timesteps"] = int(rng.choice([100, 1000]))
     config["time_embedding_dim"] = None if rng.random() < 0.5 else int(rng.choice([12, 20]))
@@ -85,18 +99,26 @@ def random_config(rng):
 
 
 def odd_config(rng):
-    """Widths that are odd and frequencies shifted beyond half, which few random configurations have."""
+    """Widths that are odd and frequencies shifted beyond half, which few random configurations
+    have."""
     config = random_config(rng)
     levels = len(config["block_out_channels"])
-    config.update(down_block_types=["DownBlock2D"] * levels, up_block_types=["UpBlock2D"] * levels, norm_num_groups=1,
-                  attn_norm_num_groups=None, attention_head_dim=None, time_embedding_type="positional",
-                  block_out_channels=[int(rng.choice([5, 7, 9])) for _ in range(levels)],
-                  freq_shift=int(rng.choice([0, 20])))
+    config.update(
+        down_block_types=["DownBlock2D"] * levels,
+        up_block_types=["UpBlock2D"] * levels,
+        norm_num_groups=1,
+        attn_norm_num_groups=None,
+        attention_head_dim=None,
+        time_embedding_type="positional",
+        block_out_channels=[int(rng.choice([5, 7, 9])) for _ in range(levels)],
+        freq_shift=int(rng.choice([0, 20])),
+    )
     return config
 
 
 def defaults():
     from diffusers import UNet2DModel
+
     parameters = inspect.signature(UNet2DModel.__init__).parameters
     return {name: p.default for name, p in parameters.items() if name != "self"}
 
@@ -126,19 +148,42 @@ def options_of(config):
     scale_shift = c["resnet_time_scale_shift"] == "scale_shift"
     groups = c["attn_norm_num_groups"]
     mid_groups = groups if groups is not None else 0 if scale_shift else -1
-    height, width = c["sample_size"] if not isinstance(c["sample_size"], int) else [c["sample_size"]] * 2
-    o = {"height": height, "width": width, "in_channels": c["in_channels"], "out_channels": c["out_channels"],
-         "levels": len(channels), "channels": channels, "blocks": [layers] * len(channels), "attention": attention,
-         "mid_attention": int(c["add_attention"]), "attention_head_size": c["attention_head_dim"] or 0,
-         "norm_groups": c["norm_num_groups"] or 0, "norm_eps": c["norm_eps"], "dropout": c["dropout"],
-         "time_embedding": "scale_shift" if scale_shift else "add", "time_channels": c["time_embedding_dim"] or 0,
-         "time_cos_first": int(c["flip_sin_to_cos"]), "time_frequency_shift": c["freq_shift"],
-         "downsample_padding": "bottom_right" if c["downsample_padding"] == 0 else "all",
-         "prediction": "eps", "down_resample": down, "up_resample": up, "up_attention": up_attention,
-         "mid_block": int(c["mid_block_type"] is not None), "mid_scale": c["mid_block_scale_factor"],
-         "mid_norm_groups": mid_groups, "activation": "silu" if c["act_fn"] == "swish" else c["act_fn"],
-         "time_features": {"positional": "sinusoidal"}.get(c["time_embedding_type"], c["time_embedding_type"]),
-         "time_steps": c["num_train_timesteps"] or 1000, "center_input": int(c["center_input_sample"])}
+    height, width = (
+        c["sample_size"] if not isinstance(c["sample_size"], int) else [c["sample_size"]] * 2
+    )
+    o = {
+        "height": height,
+        "width": width,
+        "in_channels": c["in_channels"],
+        "out_channels": c["out_channels"],
+        "levels": len(channels),
+        "channels": channels,
+        "blocks": [layers] * len(channels),
+        "attention": attention,
+        "mid_attention": int(c["add_attention"]),
+        "attention_head_size": c["attention_head_dim"] or 0,
+        "norm_groups": c["norm_num_groups"] or 0,
+        "norm_eps": c["norm_eps"],
+        "dropout": c["dropout"],
+        "time_embedding": "scale_shift" if scale_shift else "add",
+        "time_channels": c["time_embedding_dim"] or 0,
+        "time_cos_first": int(c["flip_sin_to_cos"]),
+        "time_frequency_shift": c["freq_shift"],
+        "downsample_padding": "bottom_right" if c["downsample_padding"] == 0 else "all",
+        "prediction": "eps",
+        "down_resample": down,
+        "up_resample": up,
+        "up_attention": up_attention,
+        "mid_block": int(c["mid_block_type"] is not None),
+        "mid_scale": c["mid_block_scale_factor"],
+        "mid_norm_groups": mid_groups,
+        "activation": "silu" if c["act_fn"] == "swish" else c["act_fn"],
+        "time_features": {"positional": "sinusoidal"}.get(
+            c["time_embedding_type"], c["time_embedding_type"]
+        ),
+        "time_steps": c["num_train_timesteps"] or 1000,
+        "center_input": int(c["center_input_sample"]),
+    }
     if c["class_embed_type"] is None and c["num_class_embeds"] is not None:
         o.update(classes=c["num_class_embeds"], null_row=0)
     elif c["class_embed_type"] == "timestep":
@@ -149,7 +194,8 @@ def options_of(config):
 
 
 def inputs_of(config, rng, n):
-    """Times [n] and class labels (a list of numbers, a matrix, or None) that a network of that configuration takes."""
+    """Times [n] and class labels (a list of numbers, a matrix, or None) that a network of that
+    configuration takes."""
     c = {**defaults(), **config}
     kind = c["time_embedding_type"]
     if kind == "learned":
@@ -157,7 +203,9 @@ def inputs_of(config, rng, n):
     elif kind == "fourier":
         times = rng.uniform(0.05, 20, n)
     elif c["freq_shift"] > 1:
-        times = rng.uniform(0, 10, n)  # frequencies rise above 1: larger angles are not exact in float32
+        times = rng.uniform(
+            0, 10, n
+        )  # frequencies rise above 1: larger angles are not exact in float32
     else:
         times = rng.integers(0, 1000, n).astype(float)
     labels = None

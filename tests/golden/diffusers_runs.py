@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Runs of diffusers' schedulers in double, for make_solvers.py, whose head lists their inputs."""
+
 import math
 import sys
 
@@ -88,13 +89,27 @@ def to_eps(prediction, output, x, signal, noise):
 
 def give_noise(scheduler, noise):
     """At the next step."""
-    module = sys.modules[[c for c in type(scheduler).__mro__ if c.__module__.startswith("diffusers")][0].__module__]
+    module = sys.modules[
+        [c for c in type(scheduler).__mro__ if c.__module__.startswith("diffusers")][0].__module__
+    ]
     module.randn_tensor = lambda *_, **__: noise
 
 
-def run(case, scheduler, *, by_sigma=False, prediction="epsilon", outside=False, times=None, start=1.0, stages=1,
-        flow=False, **of_step):
-    """`scheduler` with its timesteps set. times: the times that the network gets, instead of them."""
+def run(
+    case,
+    scheduler,
+    *,
+    by_sigma=False,
+    prediction="epsilon",
+    outside=False,
+    times=None,
+    start=1.0,
+    stages=1,
+    flow=False,
+    **of_step,
+):
+    """`scheduler` with its timesteps set. times: the times that the network gets, instead of
+    them."""
     times = scheduler.timesteps if times is None else times
     assert len(times) == len(scheduler.timesteps)
     if hasattr(scheduler, "set_begin_index"):
@@ -111,7 +126,11 @@ def run(case, scheduler, *, by_sigma=False, prediction="epsilon", outside=False,
             sigma = float(scheduler.sigmas[k])
             output = (model_input - output) / sigma
         elif outside:
-            a = float(scheduler.alphas_cumprod[int(t)]) if not by_sigma else 1 / (1 + level_sigma(scheduler, k) ** 2)
+            a = (
+                float(scheduler.alphas_cumprod[int(t)])
+                if not by_sigma
+                else 1 / (1 + level_sigma(scheduler, k) ** 2)
+            )
             output = to_eps(prediction, output, model_input, math.sqrt(a), math.sqrt(1 - a))
         give_noise(scheduler, noise_of(step))
         result = scheduler.step(output, t, x, **of_step)
@@ -124,16 +143,23 @@ def run(case, scheduler, *, by_sigma=False, prediction="epsilon", outside=False,
 
 
 def x_0_of(scheduler, result):
-    """The x_0 that the scheduler returns or keeps in its history; DEIS keeps eps, and PNDM and flow compute none."""
+    """The x_0 that the scheduler returns or keeps in its history; DEIS keeps eps, and PNDM and flow
+    compute none."""
     if hasattr(result, "pred_original_sample"):
         return result.pred_original_sample
-    keeps = hasattr(scheduler, "model_outputs") and not isinstance(scheduler, DEISMultistepScheduler)
+    keeps = hasattr(scheduler, "model_outputs") and not isinstance(
+        scheduler, DEISMultistepScheduler
+    )
     return scheduler.model_outputs[-1] if keeps else None
 
 
 def level_sigma(scheduler, k):
     """The sigma of evaluation k."""
-    return float(scheduler.sigmas_interpol[k] if hasattr(scheduler, "sigmas_interpol") and k % 2 else scheduler.sigmas[k])
+    return float(
+        scheduler.sigmas_interpol[k]
+        if hasattr(scheduler, "sigmas_interpol") and k % 2
+        else scheduler.sigmas[k]
+    )
 
 
 def log_sigmas_of(scheduler):

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
 """data/compatible.safetensors: diffusers' schedulers as they are.
 
-    config.NAME  metadata: scheduler_config.json
-    images/NAME  [2, 192]: what the scheduler gives after 20 steps for the formula of make_diffusers.py in place of a network,
-                 with "scheduler/start" times init_noise_sigma, and with "scheduler/noise<i>" as what step i adds. Tables,
-                 levels and factors are those of diffusers, in float32 where it has them in float32; x alone stays in double
-                 where schedulers convert it to float32
-    betas/NAME, alphas/NAME  betas and alphas_cumprod of DDPMScheduler
+config.NAME  metadata: scheduler_config.json
+images/NAME  [2, 192]: what the scheduler gives after 20 steps for the formula of make_diffusers.py
+             in place of a network, with "scheduler/start" times init_noise_sigma, and with
+             "scheduler/noise<i>" as what step i adds. Tables, levels and factors are those of
+             diffusers, in float32 where it has them in float32; x alone stays in double where
+             schedulers convert it to float32
+betas/NAME, alphas/NAME  betas and alphas_cumprod of DDPMScheduler
 """
 
 import os
@@ -23,12 +24,26 @@ diffusers.utils.logging.set_verbosity_error()
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 STEPS, SHAPE = 20, (2, 192, 1, 1)
-V, FLOW = {"prediction_type": "v_prediction"}, {"use_flow_sigmas": True, "prediction_type": "flow_prediction"}
+V, FLOW = (
+    {"prediction_type": "v_prediction"},
+    {"use_flow_sigmas": True, "prediction_type": "flow_prediction"},
+)
 KARRAS, EXPONENTIAL = {"use_karras_sigmas": True}, {"use_exponential_sigmas": True}
-TRAILING, LINSPACE, ZERO = {"timestep_spacing": "trailing"}, {"timestep_spacing": "linspace"}, {"rescale_betas_zero_snr": True}
-MULTI, SINGLE, UNIPC = "DPMSolverMultistepScheduler", "DPMSolverSinglestepScheduler", "UniPCMultistepScheduler"
+TRAILING, LINSPACE, ZERO = (
+    {"timestep_spacing": "trailing"},
+    {"timestep_spacing": "linspace"},
+    {"rescale_betas_zero_snr": True},
+)
+MULTI, SINGLE, UNIPC = (
+    "DPMSolverMultistepScheduler",
+    "DPMSolverSinglestepScheduler",
+    "UniPCMultistepScheduler",
+)
 EULER, FLOW_MATCH = "EulerDiscreteScheduler", "FlowMatchEulerDiscreteScheduler"
-BETAS = {"trained_betas": [round(0.01 + 0.001 * i * i, 3) for i in range(24)], "num_train_timesteps": 24}
+BETAS = {
+    "trained_betas": [round(0.01 + 0.001 * i * i, 3) for i in range(24)],
+    "num_train_timesteps": 24,
+}
 SCHEDULERS = {
     # tests/diffusers/check.py has these too.
     "ddpm": ("DDPMScheduler", {}),
@@ -67,7 +82,10 @@ SCHEDULERS = {
     "dpmpp-third": (MULTI, {"solver_order": 3}),
     "single-third": (SINGLE, {"solver_order": 3}),
     "ddim-uneven": ("DDIMScheduler", LINSPACE),
-    "ddpm-uneven": ("DDPMScheduler", {**LINSPACE, "variance_type": "fixed_large", "beta_schedule": "sigmoid"}),
+    "ddpm-uneven": (
+        "DDPMScheduler",
+        {**LINSPACE, "variance_type": "fixed_large", "beta_schedule": "sigmoid"},
+    ),
     "flow-shift": (FLOW_MATCH, {"shift": 3.0}),
     "flow-karras": (FLOW_MATCH, {"shift": 2.0, **KARRAS}),
     "flow-exponential": (FLOW_MATCH, EXPONENTIAL),
@@ -109,6 +127,7 @@ TABLES = {
 
 class InDouble:
     """torch, but that float32 is float64."""
+
     float32 = torch.float64
 
     def __getattr__(self, name):
@@ -128,7 +147,10 @@ def run_scheduler(scheduler):
     scheduler.set_timesteps(STEPS)
     if hasattr(scheduler, "set_begin_index"):  # equal timesteps would begin at the second one
         scheduler.set_begin_index(0)
-    x = (draw("scheduler/start", 2.0).float() * np.float32(float(getattr(scheduler, "init_noise_sigma", 1.0)))).double()
+    x = (
+        draw("scheduler/start", 2.0).float()
+        * np.float32(float(getattr(scheduler, "init_noise_sigma", 1.0)))
+    ).double()
     module = sys.modules[type(scheduler).__module__]
     real_torch, real_noise = module.torch, getattr(module, "randn_tensor", None)
     second = hasattr(scheduler, "state_in_first_order")
@@ -136,7 +158,7 @@ def run_scheduler(scheduler):
     for k, t in enumerate(scheduler.timesteps):
         scaled = scheduler.scale_model_input(x, t) if hasattr(scheduler, "scale_model_input") else x
         step = (k + 1) // 2 + 1 if second else k + 1
-        module.randn_tensor = lambda *_, **__: draw(f"scheduler/noise{step}", 3 ** 0.5)
+        module.randn_tensor = lambda *_, **__: draw(f"scheduler/noise{step}", 3**0.5)
         x = scheduler.step(formula_network(scaled, t), t, x).prev_sample.double()
     module.torch, module.randn_tensor = real_torch, real_noise
     return x.float().reshape(2, 192).contiguous()

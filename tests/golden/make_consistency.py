@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""data/consistency.safetensors: what diffusers' CMStochasticIterativeScheduler makes of one start, with the network of
-make_solvers.py and with a small UNet2DModel with classes, as ConsistencyModelPipeline runs them.
+"""data/consistency.safetensors: what diffusers' CMStochasticIterativeScheduler makes of one start,
+with the network of make_solvers.py and with a small UNet2DModel with classes, as
+ConsistencyModelPipeline runs them.
 
-All is in double but what the network of make_solvers.py gets and gives. The start is fill("solvers/start") * 2 * 80; the
-noise of step i, 1 for the first, is fill("solvers/noise<i>") * sqrt(3). Stored are "<case>/x", the final images
-[n, c, h, w] of the former and [n, h, w, c] of the UNet2DModel, and as metadata "unet/options" (members of dm_unet_options).
+All is in double but what the network of make_solvers.py gets and gives. The start is
+fill("solvers/start") * 2 * 80; the noise of step i, 1 for the first, is fill("solvers/noise<i>") *
+sqrt(3). Stored are "<case>/x", the final images [n, c, h, w] of the former and [n, h, w, c] of the
+UNet2DModel, and as metadata "unet/options" (members of dm_unet_options).
 """
+
 import os
 import sys
 
@@ -20,11 +23,22 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "diffusers"))
 import configs  # noqa: E402
 
 SIGMA_MAX = 80.0
-UNET = {"block_out_channels": [8, 16], "layers_per_block": 1, "sample_size": [8, 8], "in_channels": 3, "out_channels": 3,
-        "down_block_types": ["ResnetDownsampleBlock2D", "AttnDownBlock2D"],
-        "up_block_types": ["AttnUpBlock2D", "ResnetUpsampleBlock2D"], "downsample_type": "resnet",
-        "upsample_type": "resnet", "resnet_time_scale_shift": "scale_shift", "norm_num_groups": 4, "attention_head_dim": 4,
-        "num_class_embeds": 5, "act_fn": "silu"}
+UNET = {
+    "block_out_channels": [8, 16],
+    "layers_per_block": 1,
+    "sample_size": [8, 8],
+    "in_channels": 3,
+    "out_channels": 3,
+    "down_block_types": ["ResnetDownsampleBlock2D", "AttnDownBlock2D"],
+    "up_block_types": ["AttnUpBlock2D", "ResnetUpsampleBlock2D"],
+    "downsample_type": "resnet",
+    "upsample_type": "resnet",
+    "resnet_time_scale_shift": "scale_shift",
+    "norm_num_groups": 4,
+    "attention_head_dim": 4,
+    "num_class_embeds": 5,
+    "act_fn": "silu",
+}
 LABELS = [3, 0]
 
 
@@ -36,7 +50,9 @@ def draw_as(name, scale, last):
 
 
 def sample(model, last, **of_scheduler):
-    timesteps = {k: of_scheduler.pop(k) for k in ("timesteps", "num_inference_steps") if k in of_scheduler}
+    timesteps = {
+        k: of_scheduler.pop(k) for k in ("timesteps", "num_inference_steps") if k in of_scheduler
+    }
     scheduler = CMStochasticIterativeScheduler(**of_scheduler)
     scheduler.set_timesteps(**timesteps)
     scheduler.set_begin_index(0)
@@ -64,8 +80,15 @@ CASES = {
     "four": {"num_inference_steps": 4},
     "list": {"timesteps": [22, 0]},
     "three": {"num_inference_steps": 3},  # which does not divide 40
-    "other": {"num_inference_steps": 2, "num_train_timesteps": 10, "sigma_min": 0.01, "sigma_max": 20.0, "rho": 5.0,
-              "sigma_data": 0.7, "s_noise": 1.01},
+    "other": {
+        "num_inference_steps": 2,
+        "num_train_timesteps": 10,
+        "sigma_min": 0.01,
+        "sigma_max": 20.0,
+        "rho": 5.0,
+        "sigma_data": 0.7,
+        "s_noise": 1.01,
+    },
     "unclipped": {"num_inference_steps": 4, "clip_denoised": False},
 }
 

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""data/losses.safetensors: the pseudo-Huber loss and the hybrid loss of networks with a learned variance, and their gradients
-by PyTorch's autograd, of outputs that test_losses_torch.c draws too.
+"""data/losses.safetensors: the pseudo-Huber loss and the hybrid loss of networks with a learned
+variance, and their gradients by PyTorch's autograd, of outputs that test_losses_torch.c draws too.
 
-Everything is in double; x_t and the outputs are floats, as the library gets them. The bound's terms are made of torch's own
-normal distributions: kl_divergence for t > 0, differences of cdf for t = 0 (Nichol and Dhariwal 2021, eq. 15 and 16; Ho et
-al. 2020, eq. 13). Their gradient stops before the mean.
+Everything is in double; x_t and the outputs are floats, as the library gets them. The bound's terms
+are made of torch's own normal distributions: kl_divergence for t > 0, differences of cdf for t = 0
+(Nichol and Dhariwal 2021, eq. 15 and 16; Ho et al. 2020, eq. 13). Their gradient stops before the
+mean.
 """
+
 import math
 
 import numpy as np
@@ -34,7 +36,9 @@ def huber(delta):
 
 
 def bytes_of(x):
-    return (np.clip(np.round((x.astype(np.float64) + 1) * 127.5), 0, 255) / 127.5 - 1).astype(np.float32)
+    return (np.clip(np.round((x.astype(np.float64) + 1) * 127.5), 0, 255) / 127.5 - 1).astype(
+        np.float32
+    )
 
 
 def hybrid(t):
@@ -45,7 +49,9 @@ def hybrid(t):
     x_0, x_t, eps32 = torch.from_numpy(x_0).double(), torch.from_numpy(x_t).double(), eps
     eps = torch.from_numpy(eps).double()
     guess = eps32 + np.float32(0.2) * uniform("output")
-    output = torch.cat([torch.from_numpy(guess).double(), torch.from_numpy(uniform("share")).double()], dim=2).requires_grad_()
+    output = torch.cat(
+        [torch.from_numpy(guess).double(), torch.from_numpy(uniform("share")).double()], dim=2
+    ).requires_grad_()
     predicted, share = output[..., :CHANNELS], output[..., CHANNELS:]
     seen = (x_t - torch.sqrt(1 - A[t]) * predicted.detach()) / torch.sqrt(A[t])
     posterior = BETAS[t] * (1 - before) / (1 - A[t])
@@ -63,18 +69,26 @@ def hybrid(t):
         term = -torch.log(above - below)
     weight = torch.tensor([0.5 + i for i in range(IMAGES)])
     importance = torch.tensor([1 + 0.25 * i for i in range(IMAGES)])
-    sums = weight * ((predicted - eps) ** 2).sum(dim=(1, 2)) + LAMBDA / math.log(2) * term.sum(dim=(1, 2))
+    sums = weight * ((predicted - eps) ** 2).sum(dim=(1, 2)) + LAMBDA / math.log(2) * term.sum(
+        dim=(1, 2)
+    )
     return output, sums, importance * sums
 
 
 def main():
     results = {}
-    cases = [(f"huber-{d:g}", huber(d)) for d in (0.03, 0.3, 30)] + [(f"hybrid-{t}", hybrid(t)) for t in (0, 1, 20, 500, 999)]
+    cases = [(f"huber-{d:g}", huber(d)) for d in (0.03, 0.3, 30)] + [
+        (f"hybrid-{t}", hybrid(t)) for t in (0, 1, 20, 500, 999)
+    ]
     for name, (output, sums, all_of_it) in cases:
         (all_of_it.sum() / VALUES).backward()
         results[f"{name}/losses"] = sums.detach().numpy().astype(np.float32)
         results[f"{name}/gradient"] = output.grad.numpy().astype(np.float32)
-        print(name, *(f"{s:.6g}" for s in sums.tolist()), f"|gradient| {float(output.grad.norm()):.6g}")
+        print(
+            name,
+            *(f"{s:.6g}" for s in sums.tolist()),
+            f"|gradient| {float(output.grad.norm()):.6g}",
+        )
     save_file(results, "tests/golden/data/losses.safetensors")
 
 

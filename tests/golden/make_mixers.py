@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""data/mixers.safetensors: weight standardization, channel gates, attention between channels and within windows, and the
-layers made of them, with their gradients, computed by PyTorch in double precision and rounded to float once. As in
-make_ops.py, inputs and the gradient of the output are fill("<case>/<name>"), "<case>/y" is stored, and "<case>/d<name>" for
-each input and parameter. Parameters of a layer are weight(name). The cases are also in test_mixers_torch.c.
+"""data/mixers.safetensors: weight standardization, channel gates, attention between channels and
+within windows, and the layers made of them, with their gradients, computed by PyTorch in double
+precision and rounded to float once. As in make_ops.py, inputs and the gradient of the output are
+fill("<case>/<name>"), "<case>/y" is stored, and "<case>/d<name>" for each input and parameter.
+Parameters of a layer are weight(name). The cases are also in test_mixers_torch.c.
 """
+
 import math
 
 import numpy as np
@@ -56,7 +58,9 @@ def standardize(weight):
 def gate(x, weight):
     """x [n, h, w, c], weight [taps]."""
     mean = x.mean(dim=(1, 2))
-    g = torch.sigmoid(F.conv1d(mean[:, None, :], weight[None, None, :], padding=weight.shape[0] // 2))
+    g = torch.sigmoid(
+        F.conv1d(mean[:, None, :], weight[None, None, :], padding=weight.shape[0] // 2)
+    )
     return x * g[:, None]
 
 
@@ -79,12 +83,19 @@ def window_attention(q, k, v, window):
 
 
 def operations():
-    x, weight = leaf("standardize", "x", (2, 5, 6, 7)), leaf("standardize", "weight", (9, 7, 3, 3), 0.2)
+    x, weight = (
+        leaf("standardize", "x", (2, 5, 6, 7)),
+        leaf("standardize", "weight", (9, 7, 3, 3), 0.2),
+    )
     y = nhwc(F.conv2d(nchw(x), standardize(weight), padding=1))
     finish("standardize", y, {"x": x, "weight": weight})
     x, weight = leaf("gate", "x", (2, 3, 4, 10)), leaf("gate", "weight", (3,))
     finish("gate", gate(x, weight), {"x": x, "weight": weight})
-    x, q, k = leaf("channels", "x", (2, 4, 3, 36)), leaf("channels", "q", (2, 36), 4.0), leaf("channels", "k", (2, 36), 4.0)
+    x, q, k = (
+        leaf("channels", "x", (2, 4, 3, 36)),
+        leaf("channels", "q", (2, 36), 4.0),
+        leaf("channels", "k", (2, 36), 4.0),
+    )
     finish("channels", channel_attention(x, q, k), {"x": x, "q": q, "k": k})
     for case, window in ("windows", 3), ("windows_rows", 6):
         q, k, v = (leaf(case, name, (2, 6, 6, 10)) for name in "qkv")
@@ -117,9 +128,19 @@ def block_params(case, layers):
 
 def layer_class_attention(case, c, embedding):
     x, e = leaf(case, "x", (2, 4, 3, c)), leaf(case, "class", (2, embedding), 4.0)
-    p, of = block_params(case, {"group_norm": (c,), "to_q": (c, embedding), "to_k": (c, embedding), "to_out.0": (c, c),
-                                "norm_out": (c,)})
-    h = channel_attention(norm(x, *of("group_norm")), F.linear(e, *of("to_q")), F.linear(e, *of("to_k")))
+    p, of = block_params(
+        case,
+        {
+            "group_norm": (c,),
+            "to_q": (c, embedding),
+            "to_k": (c, embedding),
+            "to_out.0": (c, c),
+            "norm_out": (c,),
+        },
+    )
+    h = channel_attention(
+        norm(x, *of("group_norm")), F.linear(e, *of("to_q")), F.linear(e, *of("to_k"))
+    )
     finish(case, norm(F.linear(h, *of("to_out.0")), *of("norm_out")) + x, {"x": x, "class": e, **p})
 
 
@@ -145,7 +166,13 @@ def embeddings(case, time, classes):
 def layer_wide_resnet(case, c, out, classes):
     """SiLU is applied to the embeddings by the network, not by the layer."""
     x, e = leaf(case, "x", (2, 5, 4, c)), embeddings(case, 6, classes)
-    layers = {"conv1": (out, c, 3, 3), "norm1": (out,), "conv2": (out, out, 3, 3), "norm2": (out,), "time_emb_proj": (out, 6)}
+    layers = {
+        "conv1": (out, c, 3, 3),
+        "norm1": (out,),
+        "conv2": (out, out, 3, 3),
+        "norm2": (out,),
+        "time_emb_proj": (out, 6),
+    }
     if classes:
         layers["class_emb_proj"] = (out, classes)
     if c != out:
@@ -161,7 +188,12 @@ def layer_wide_resnet(case, c, out, classes):
 
 def layer_convnext(case, c, out, time, classes):
     x, e = leaf(case, "x", (2, 9, 8, c)), embeddings(case, time, classes) if time else {}
-    layers = {"depthwise": (c, 1, 7, 7), "norm": (c,), "conv1": (2 * c, c, 1, 1), "conv2": (out, 2 * c, 1, 1)}
+    layers = {
+        "depthwise": (c, 1, 7, 7),
+        "norm": (c,),
+        "conv1": (2 * c, c, 1, 1),
+        "conv2": (out, 2 * c, 1, 1),
+    }
     if time:
         layers["time_emb_proj"] = (c, time)
     if classes:
@@ -180,9 +212,14 @@ def layer_convnext(case, c, out, time, classes):
 
 def layer_window_attention(case, h, w, c, window):
     x = leaf(case, "x", (2, h, w, c))
-    p, of = block_params(case, {"group_norm": (c,), "to_k": (c, c), "to_q": (c, c), "to_v": (c, c), "to_out.0": (c, c)})
+    p, of = block_params(
+        case,
+        {"group_norm": (c,), "to_k": (c, c), "to_q": (c, c), "to_v": (c, c), "to_out.0": (c, c)},
+    )
     z = norm(x, *of("group_norm"))
-    y = window_attention(F.linear(z, *of("to_q")), F.linear(z, *of("to_k")), F.linear(z, *of("to_v")), window)
+    y = window_attention(
+        F.linear(z, *of("to_q")), F.linear(z, *of("to_k")), F.linear(z, *of("to_v")), window
+    )
     finish(case, F.linear(y, *of("to_out.0")) + x, {"x": x, **p})
 
 

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""data/ops.safetensors: what every operation of lib/autograd/ops.h gives, and its gradients, computed by PyTorch in double
-precision and rounded to float once; Fourier features in single precision. Inputs and the gradient of the output are fill("<case>/<name>"); "<case>/y" is stored,
-and "<case>/d<name>" for each input. Images are [n, h, w, c], weights as PyTorch has them. The cases are also in
-test_ops_torch.c.
+"""data/ops.safetensors: what every operation of lib/autograd/ops.h gives, and its gradients,
+computed by PyTorch in double precision and rounded to float once; Fourier features in single
+precision. Inputs and the gradient of the output are fill("<case>/<name>"); "<case>/y" is stored,
+and "<case>/d<name>" for each input. Images are [n, h, w, c], weights as PyTorch has them. The cases
+are also in test_ops_torch.c.
 """
+
 import math
 
 import numpy as np
@@ -25,7 +27,9 @@ def store(name, tensor):
 
 
 def leaf(case, name, shape, scale=1.0, offset=0.0):
-    value = torch.from_numpy(formula.fill(f"{case}/{name}", shape, scale) + np.float32(offset)).double()
+    value = torch.from_numpy(
+        formula.fill(f"{case}/{name}", shape, scale) + np.float32(offset)
+    ).double()
     return value.requires_grad_()
 
 
@@ -46,7 +50,21 @@ def nhwc(x):
     return x.permute(0, 2, 3, 1)
 
 
-def conv(case, n, h, w, ci, co, kernel=3, stride=1, pad=1, upsample=False, bias=False, per_image=False, residual=False):
+def conv(
+    case,
+    n,
+    h,
+    w,
+    ci,
+    co,
+    kernel=3,
+    stride=1,
+    pad=1,
+    upsample=False,
+    bias=False,
+    per_image=False,
+    residual=False,
+):
     x = leaf(case, "x", (n, h, w, ci))
     weight = leaf(case, "weight", (co, ci, kernel, kernel), math.sqrt(3 / (ci * kernel * kernel)))
     b = leaf(case, "bias", (co,)) if bias else None
@@ -65,14 +83,20 @@ def conv(case, n, h, w, ci, co, kernel=3, stride=1, pad=1, upsample=False, bias=
 
 
 def depthwise(case, n, h, w, c, kernel):
-    x, weight = leaf(case, "x", (n, h, w, c)), leaf(case, "weight", (c, 1, kernel, kernel), math.sqrt(3) / kernel)
+    x, weight = (
+        leaf(case, "x", (n, h, w, c)),
+        leaf(case, "weight", (c, 1, kernel, kernel), math.sqrt(3) / kernel),
+    )
     bias = leaf(case, "bias", (c,))
     y = nhwc(F.conv2d(nchw(x), weight, bias, padding=kernel // 2, groups=c))
     finish(case, y, {"x": x, "weight": weight, "bias": bias})
 
 
 def conv_transposed(case, n, h, w, ci, co):
-    x, weight = leaf(case, "x", (n, h, w, ci)), leaf(case, "weight", (ci, co, 4, 4), math.sqrt(3 / (ci * 4)))
+    x, weight = (
+        leaf(case, "x", (n, h, w, ci)),
+        leaf(case, "weight", (ci, co, 4, 4), math.sqrt(3 / (ci * 4))),
+    )
     bias = leaf(case, "bias", (co,))
     y = nhwc(F.conv_transpose2d(nchw(x), weight, bias, stride=2, padding=1))
     finish(case, y, {"x": x, "weight": weight, "bias": bias})
@@ -98,7 +122,10 @@ def attention(case, n, h, w, c, heads, scale):
 
 
 def linear(case, n, inputs, outputs):
-    x, weight = leaf(case, "x", (n, inputs)), leaf(case, "weight", (outputs, inputs), math.sqrt(3 / inputs))
+    x, weight = (
+        leaf(case, "x", (n, inputs)),
+        leaf(case, "weight", (outputs, inputs), math.sqrt(3 / inputs)),
+    )
     bias = leaf(case, "bias", (outputs,))
     finish(case, F.linear(x, weight, bias), {"x": x, "weight": weight, "bias": bias})
 
@@ -194,7 +221,17 @@ def main():
     group_norm("norm_scale_shift", 2, 5, 7, 24, 3, 1e-6, scale_shift=True)
     group_norm("norm_scale_shift_silu", 3, 8, 8, 16, 4, 1e-6, activation=F.silu, scale_shift=True)
     for activation in (F.mish, F.gelu, F.relu):
-        group_norm(f"norm_scale_shift_{activation.__name__}", 2, 5, 3, 12, 3, 1e-6, activation, scale_shift=True)
+        group_norm(
+            f"norm_scale_shift_{activation.__name__}",
+            2,
+            5,
+            3,
+            12,
+            3,
+            1e-6,
+            activation,
+            scale_shift=True,
+        )
     group_norm("norm_far_mean", 2, 8, 8, 16, 4, 1e-6, activation=F.silu, offset=30.0)
     attention("attention", 2, 5, 7, 16, 1, 1.0)
     attention("attention_heads", 2, 8, 8, 32, 2, 1.0)

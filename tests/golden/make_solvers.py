@@ -1,36 +1,56 @@
 # SPDX-License-Identifier: MIT
-"""data/solvers.safetensors: what diffusers' schedulers make of one start, for every solver of the library and the options
-that solver_cases.c lists too. Of each case: "<case>/x", the final images, and, where the scheduler returns it,
-"<case>/x0", the x_0 predicted at the end of the step in the middle.
+"""data/solvers.safetensors: what diffusers' schedulers make of one start, for every solver of the
+library and the options that solver_cases.c lists too. Of each case: "<case>/x", the final images,
+and, where the scheduler returns it, "<case>/x0", the x_0 predicted at the end of the step in the
+middle.
 
-Diffusers works in double here: in its modules float32 is float64 (InDouble). The network alone is in single precision, as in
-the library: it takes x and t as floats and gives floats, of  0.9 x (t + 1) / (t + 2) + 0.1 sin(3 x + 0.01 t + label),
-computed in double. So both sides should agree to the last bit of a float or two.
+Diffusers works in double here: in its modules float32 is float64 (InDouble). The network alone is
+in single precision, as in the library: it takes x and t as floats and gives floats, of  0.9 x (t +
+1) / (t + 2) + 0.1 sin(3 x + 0.01 t + label), computed in double. So both sides should agree to the
+last bit of a float or two.
 
-The start is fill("solvers/start") * 2, multiplied by the first level's noise where the solver works in sigma; the noise of
-step i, 1 for the first, is fill("solvers/noise<i>") * sqrt(3), whose variance is 1.
+The start is fill("solvers/start") * 2, multiplied by the first level's noise where the solver works
+in sigma; the noise of step i, 1 for the first, is fill("solvers/noise<i>") * sqrt(3), whose
+variance is 1.
 
 Where conventions differ, and neither is wrong, diffusers is given the library's:
 - Schedulers that work in sigma hold x / signal; the start and what comes out are multiplied.
-- The network gets the time that belongs to sigma: diffusers truncates that of some grids to whole numbers and rounds
-  others. The library rounds it for solvers on timesteps, and not for those between them.
-- What a scheduler doesn't take as a prediction, and what PNDM mixes of several levels before it converts it, is
-  converted to eps before it gets it (outside=True).
-- With zero terminal SNR, DPM-Solver has 2^-24 for a signal squared of 0, and Euler likewise; see there.
-- After it, UniPC restarts (see UniPCAfterNoise).
-What diffusers gets wrong is put right here: the factor 2 of DPM-Solver++'s third order (see third_order), and churn, where
-it evaluates the network before the noise is added (so that is from the paper, see karras_algorithm_2).
+- The network gets the time that belongs to sigma: diffusers truncates that of some grids to whole
+  numbers and rounds others. The library rounds it for solvers on timesteps, and not for those
+  between them.
+- What a scheduler doesn't take as a prediction, and what PNDM mixes of several levels before it
+  converts it, is converted to eps before it gets it (outside=True).
+- With zero terminal SNR, DPM-Solver has 2^-24 for a signal squared of 0, and Euler likewise; see
+  there.
+- After it, UniPC restarts (see UniPCAfterNoise). What diffusers gets wrong is put right here: the
+  factor 2 of DPM-Solver++'s third order (see third_order), and churn, where it evaluates the
+  network before the noise is added (so that is from the paper, see karras_algorithm_2).
 """
+
 import math
 from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import (DDIMInverseScheduler, DDIMScheduler, DDPMScheduler, DEISMultistepScheduler,
-                       DPMSolverMultistepScheduler, DPMSolverSinglestepScheduler, EDMDPMSolverMultistepScheduler,
-                       EDMEulerScheduler, EulerAncestralDiscreteScheduler, EulerDiscreteScheduler,
-                       FlowMatchEulerDiscreteScheduler, FlowMatchHeunDiscreteScheduler, HeunDiscreteScheduler,
-                       KDPM2DiscreteScheduler, LMSDiscreteScheduler, PNDMScheduler, UniPCMultistepScheduler)
+from diffusers import (
+    DDIMInverseScheduler,
+    DDIMScheduler,
+    DDPMScheduler,
+    DEISMultistepScheduler,
+    DPMSolverMultistepScheduler,
+    DPMSolverSinglestepScheduler,
+    EDMDPMSolverMultistepScheduler,
+    EDMEulerScheduler,
+    EulerAncestralDiscreteScheduler,
+    EulerDiscreteScheduler,
+    FlowMatchEulerDiscreteScheduler,
+    FlowMatchHeunDiscreteScheduler,
+    HeunDiscreteScheduler,
+    KDPM2DiscreteScheduler,
+    LMSDiscreteScheduler,
+    PNDMScheduler,
+    UniPCMultistepScheduler,
+)
 from safetensors.numpy import save_file
 
 import unet_torch
@@ -41,7 +61,9 @@ from diffusers_runs import *
 
 
 def pndm(case, steps, prediction="epsilon", kind="linear", keep=False, plms=False, **config):
-    scheduler = PNDMScheduler(trained_betas=betas_of(kind), skip_prk_steps=plms, set_alpha_to_one=not keep, **config)
+    scheduler = PNDMScheduler(
+        trained_betas=betas_of(kind), skip_prk_steps=plms, set_alpha_to_one=not keep, **config
+    )
     scheduler.set_timesteps(steps)
     run(case, scheduler, prediction=prediction, outside=True)
 
@@ -64,13 +86,26 @@ KEEP = {"final_sigmas_type": "sigma_min"}
 V = "v_prediction"
 
 
-def by_sigma(case, scheduler_class, steps, prediction="epsilon", kind="linear", outside=False, order=None, stages=1, **config):
+def by_sigma(
+    case,
+    scheduler_class,
+    steps,
+    prediction="epsilon",
+    kind="linear",
+    outside=False,
+    order=None,
+    stages=1,
+    **config,
+):
     prediction_type, grid = "epsilon" if outside else prediction, {}
     if scheduler_class is EulerAncestralDiscreteScheduler:  # it has no grids, and gets Euler's
         grid = {name: config.pop(name) for name in (*KARRAS, *EXPONENTIAL) if name in config}
-    scheduler = scheduler_class(trained_betas=betas_of(kind), prediction_type=prediction_type, **config)
+    scheduler = scheduler_class(
+        trained_betas=betas_of(kind), prediction_type=prediction_type, **config
+    )
     if kind == "zero":
-        # Where diffusers has 2^-24, a sigma of 4096, to be finite: one so large that the rest is below a float's last bit.
+        # Where diffusers has 2^-24, a sigma of 4096, to be finite: one so large that the rest is
+        # below a float's last bit.
         scheduler.alphas_cumprod[-1] = 1e-16
     scheduler.set_timesteps(steps)
     if grid:
@@ -78,13 +113,26 @@ def by_sigma(case, scheduler_class, steps, prediction="epsilon", kind="linear", 
         euler.set_timesteps(steps)
         scheduler.sigmas, scheduler.timesteps = euler.sigmas, euler.timesteps
     times = scheduler.timesteps
-    if scheduler_class is KDPM2DiscreteScheduler and config.get("use_karras_sigmas"):  # it rounds those on the grid
+    if scheduler_class is KDPM2DiscreteScheduler and config.get(
+        "use_karras_sigmas"
+    ):  # it rounds those on the grid
         times = times_of(scheduler, [level_sigma(scheduler, k) for k in range(len(times))])
     sigma = float(scheduler.sigmas[0])
-    noise = 1.0 if config.get("timestep_spacing") == "leading" else sigma / math.sqrt(1 + sigma * sigma)
+    noise = (
+        1.0 if config.get("timestep_spacing") == "leading" else sigma / math.sqrt(1 + sigma * sigma)
+    )
     of_step = {} if order is None else {"order": order}
-    run(case, scheduler, by_sigma=True, prediction=prediction, outside=outside, times=times, start=noise, stages=stages,
-        **of_step)
+    run(
+        case,
+        scheduler,
+        by_sigma=True,
+        prediction=prediction,
+        outside=outside,
+        times=times,
+        start=noise,
+        stages=stages,
+        **of_step,
+    )
 
 
 by_sigma("euler-eps", EulerDiscreteScheduler, 12)
@@ -132,10 +180,13 @@ by_sigma("lms-cosine", LMSDiscreteScheduler, 20, V, "squaredcos_cap_v2", **LEADI
 
 
 def third_order(self, model_output_list, *args, sample=None, noise=None, **kwargs):
-    """DPM-Solver++'s third multistep order. With a = (m0 - m1) / r0 and b = (m1 - m2) / r1 the second divided difference of
-    x_0 over lambda, times h^2, is 2 (a - b) / (r0 + r1); diffusers (0.42) and the authors' code lack the 2, and so fall to
-    second order (tests/unit/test_solver_order.c)."""
-    levels = [self._sigma_to_alpha_sigma_t(self.sigmas[self.step_index + k]) for k in (1, 0, -1, -2)]
+    """DPM-Solver++'s third multistep order. With a = (m0 - m1) / r0 and b = (m1 - m2) / r1 the
+    second divided difference of x_0 over lambda, times h^2, is 2 (a - b) / (r0 + r1); diffusers
+    (0.42) and the authors' code lack the 2, and so fall to second order
+    (tests/unit/test_solver_order.c)."""
+    levels = [
+        self._sigma_to_alpha_sigma_t(self.sigmas[self.step_index + k]) for k in (1, 0, -1, -2)
+    ]
     (alpha, sigma), (_, sigma0) = levels[:2]
     to, l0, l1, l2 = (torch.log(a) - torch.log(s) for a, s in levels)
     m0, m1, m2 = model_output_list[-1], model_output_list[-2], model_output_list[-3]
@@ -144,7 +195,12 @@ def third_order(self, model_output_list, *args, sample=None, noise=None, **kwarg
     a, b = (m0 - m1) / r0, (m1 - m2) / r1
     d1, d2 = a + r0 / (r0 + r1) * (a - b), 2 * (a - b) / (r0 + r1)
     left = torch.exp(-h) - 1
-    return sigma / sigma0 * sample - alpha * left * m0 + alpha * (left / h + 1) * d1 - alpha * ((left + h) / h**2 - 0.5) * d2
+    return (
+        sigma / sigma0 * sample
+        - alpha * left * m0
+        + alpha * (left / h + 1) * d1
+        - alpha * ((left + h) / h**2 - 0.5) * d2
+    )
 
 
 def from_pure_noise(self, sigma):
@@ -164,9 +220,10 @@ class EDMMultistep(EDMDPMSolverMultistepScheduler):
 
 
 class UniPCAfterNoise(UniPCMultistepScheduler):
-    """After pure noise, where lambda is infinite and no polynomial goes through its x_0, it restarts: that step isn't
-    corrected, and the next is of first order. Diffusers' own handling, with 2^-24 for the signal squared, ends 4e-4 away after 12
-    steps, of which 2e-4 is the signal's."""
+    """After pure noise, where lambda is infinite and no polynomial goes through its x_0, it
+    restarts: that step isn't corrected, and the next is of first order. Diffusers' own handling,
+    with 2^-24 for the signal squared, ends 4e-4 away after 12 steps, of which 2e-4 is the
+    signal's."""
 
     def step(self, *args, **kwargs):
         result = super().step(*args, **kwargs)
@@ -175,9 +232,13 @@ class UniPCAfterNoise(UniPCMultistepScheduler):
         return result
 
 
-def by_lambda(case, scheduler_class, steps, prediction="epsilon", kind="linear", flow=None, **config):
+def by_lambda(
+    case, scheduler_class, steps, prediction="epsilon", kind="linear", flow=None, **config
+):
     config.setdefault("final_sigmas_type", "zero")
-    if scheduler_class is DEISMultistepScheduler:  # it has timestep 0's level at the end, and no option
+    if (
+        scheduler_class is DEISMultistepScheduler
+    ):  # it has timestep 0's level at the end, and no option
         del config["final_sigmas_type"]
     if flow:
         config.update(use_flow_sigmas=True, flow_shift=flow)
@@ -192,11 +253,19 @@ def by_lambda(case, scheduler_class, steps, prediction="epsilon", kind="linear",
     times = scheduler.timesteps
     if flow:
         times = scheduler.sigmas[:-1] * T
-        if scheduler_class is DEISMultistepScheduler:  # it repeats the last; here too timestep 0's level is the end
+        if (
+            scheduler_class is DEISMultistepScheduler
+        ):  # it repeats the last; here too timestep 0's level is the end
             scheduler.sigmas[-1] = flow / T / (1 + (flow - 1) / T)
     elif config.get("use_karras_sigmas") or config.get("use_exponential_sigmas"):
         times = times_of(scheduler, scheduler.sigmas[:-1]).round()
-    run(case, scheduler, prediction=prediction, times=times, start=float(scheduler.sigmas[0]) if flow else 1.0)
+    run(
+        case,
+        scheduler,
+        prediction=prediction,
+        times=times,
+        start=float(scheduler.sigmas[0]) if flow else 1.0,
+    )
 
 
 SDE = {"algorithm_type": "sde-dpmsolver++"}
@@ -223,7 +292,12 @@ for order in (1, 2):
     by_lambda(f"sde-{order}-x0", Multistep, 20, "sample", solver_order=order, **SDE)
     by_lambda(f"sde-{order}-v", Multistep, 12, V, solver_order=order, **SDE, **KEEP)
 by_lambda("sde-karras", Multistep, 12, **SDE, **KARRAS)
-for name, scheduler_class in (("dpmpp", Multistep), ("single", Single), ("unipc", UniPC), ("deis", DEIS)):
+for name, scheduler_class in (
+    ("dpmpp", Multistep),
+    ("single", Single),
+    ("unipc", UniPC),
+    ("deis", DEIS),
+):
     by_lambda(f"{name}-karras", scheduler_class, 12, **KARRAS)
     by_lambda(f"{name}-exponential", scheduler_class, 12, V, **EXPONENTIAL)
     by_lambda(f"{name}-cosine", scheduler_class, 12, V, "squaredcos_cap_v2")
@@ -240,8 +314,13 @@ by_lambda("dpmpp-keep-short", Multistep, 12, solver_order=3, **KEEP)
 
 def gap_of_third_orders(steps):
     third_order, multistep = ({} for _ in range(2))
-    for out, scheduler_class in ((third_order, DPMSolverMultistepScheduler), (multistep, Multistep)):
-        scheduler = scheduler_class(trained_betas=betas_of("linear"), solver_order=3, final_sigmas_type="zero")
+    for out, scheduler_class in (
+        (third_order, DPMSolverMultistepScheduler),
+        (multistep, Multistep),
+    ):
+        scheduler = scheduler_class(
+            trained_betas=betas_of("linear"), solver_order=3, final_sigmas_type="zero"
+        )
         scheduler.set_timesteps(steps)
         scheduler.set_begin_index(0)
         x = start_of(1.0)
@@ -251,7 +330,10 @@ def gap_of_third_orders(steps):
     return float((third_order["x"] - multistep["x"]).norm() / multistep["x"].norm())
 
 
-print(f"diffusers' own third order is {gap_of_third_orders(20):.2g} from the one put right after 20 steps")
+print(
+    f"diffusers' own third order is {gap_of_third_orders(20):.2g} from the one put right "
+    "after 20 steps"
+)
 
 
 # ---- flow ----
@@ -280,7 +362,9 @@ flow_heun("flow-heun-shift", 8, 3.0)
 # ---- DDIM and DDPM on the other schedules, and inversion ----
 
 
-def by_timesteps(case, scheduler_class, steps, prediction="epsilon", kind="linear", eta=None, **config):
+def by_timesteps(
+    case, scheduler_class, steps, prediction="epsilon", kind="linear", eta=None, **config
+):
     scheduler = scheduler_class(trained_betas=betas_of(kind), prediction_type=prediction, **config)
     scheduler.set_timesteps(steps)
     of_step = {} if eta is None else {"eta": eta}
@@ -290,16 +374,29 @@ def by_timesteps(case, scheduler_class, steps, prediction="epsilon", kind="linea
 by_timesteps("ddim-scaled", DDIMScheduler, 20, kind="scaled_linear")
 by_timesteps("ddim-sigmoid", DDIMScheduler, 20, kind="sigmoid", eta=0.5)
 by_timesteps("ddim-zero", DDIMScheduler, 20, V, "zero", **TRAILING)
-by_timesteps("ddim-zero-x0", DDIMScheduler, 20, "sample", "zero", eta=1.0, clip_sample=False, **TRAILING)
+by_timesteps(
+    "ddim-zero-x0", DDIMScheduler, 20, "sample", "zero", eta=1.0, clip_sample=False, **TRAILING
+)
 by_timesteps("ddim-threshold", DDIMScheduler, 20, **THRESHOLD)
 by_timesteps("ddpm-scaled", DDPMScheduler, 20, kind="scaled_linear", variance_type="fixed_small")
 by_timesteps("ddpm-sigmoid", DDPMScheduler, 20, V, "sigmoid", variance_type="fixed_large")
 by_timesteps("ddpm-threshold", DDPMScheduler, 20, variance_type="fixed_small", **THRESHOLD)
-by_timesteps("ddpm-zero", DDPMScheduler, 20, V, "zero", variance_type="fixed_small", steps_offset=49, **LEADING)
+by_timesteps(
+    "ddpm-zero",
+    DDPMScheduler,
+    20,
+    V,
+    "zero",
+    variance_type="fixed_small",
+    steps_offset=49,
+    **LEADING,
+)
 by_timesteps("back-eps", DDIMInverseScheduler, 20, clip_sample=False)
 by_timesteps("back-clip", DDIMInverseScheduler, 20)
 by_timesteps("back-v", DDIMInverseScheduler, 20, V, clip_sample=False, **TRAILING)
-by_timesteps("back-x0", DDIMInverseScheduler, 20, "sample", clip_sample=False, set_alpha_to_one=False)
+by_timesteps(
+    "back-x0", DDIMInverseScheduler, 20, "sample", clip_sample=False, set_alpha_to_one=False
+)
 
 
 def guided(case, steps, guidance, rescale):
@@ -311,7 +408,9 @@ def guided(case, steps, guidance, rescale):
         label = torch.arange(1, SHAPE[0] + 1).reshape(-1, 1, 1, 1)  # image 0 has label 1
         with_class, without = network(x, t, label), network(x, t, -1)
         output = without + guidance * (with_class - without)
-        ratio = with_class.std(dim=(1, 2, 3), keepdim=True) / output.std(dim=(1, 2, 3), keepdim=True)
+        ratio = with_class.std(dim=(1, 2, 3), keepdim=True) / output.std(
+            dim=(1, 2, 3), keepdim=True
+        )
         output = rescale * (output * ratio) + (1 - rescale) * output
         x = scheduler.step(output, t, x).prev_sample
     finish(case, steps, x)
@@ -338,8 +437,11 @@ def edm(case, scheduler, steps):
     finish(case, steps, x, middle)
 
 
-def karras_algorithm_2(case, denoised, sigmas, start, heun, churn=0.0, low=0.0, high=math.inf, s_noise=1.0):
-    """Karras et al. (2022), algorithm 2 as printed, from sigmas that end with 0; without `heun`, without its lines 7 and 8."""
+def karras_algorithm_2(
+    case, denoised, sigmas, start, heun, churn=0.0, low=0.0, high=math.inf, s_noise=1.0
+):
+    """Karras et al. (2022), algorithm 2 as printed, from sigmas that end with 0; without `heun`,
+    without its lines 7 and 8."""
     steps, x = len(sigmas) - 1, start
     for i in range(steps):
         gamma = min(churn / steps, math.sqrt(2) - 1) if low <= sigmas[i] <= high else 0.0
@@ -363,7 +465,10 @@ def edm_denoised(x, sigma):
 
 def edm_sigmas(steps, low=0.002, high=80.0, rho=7.0):
     ramp = np.arange(steps) / (steps - 1)
-    return [*map(float, (high ** (1 / rho) + ramp * (low ** (1 / rho) - high ** (1 / rho))) ** rho), 0.0]
+    return [
+        *map(float, (high ** (1 / rho) + ramp * (low ** (1 / rho) - high ** (1 / rho))) ** rho),
+        0.0,
+    ]
 
 
 edm("edm-euler", EDMEulerScheduler(), 12)
@@ -373,16 +478,21 @@ for order in (1, 2, 3):
 edm("edm-dpmpp-exponential", EDMMultistep(sigma_schedule="exponential"), 20)
 edm("edm-sde", EDMMultistep(algorithm_type="sde-dpmsolver++"), 18)
 karras_algorithm_2("edm-heun", edm_denoised, edm_sigmas(18), start_of(80.0), True)
-karras_algorithm_2("edm-heun-churn", edm_denoised, edm_sigmas(18), start_of(80.0), True, 5.0, 0.05, 50.0, 1.003)
+karras_algorithm_2(
+    "edm-heun-churn", edm_denoised, edm_sigmas(18), start_of(80.0), True, 5.0, 0.05, 50.0, 1.003
+)
 karras_algorithm_2("edm-heun-most", edm_denoised, edm_sigmas(12), start_of(80.0), True, 40.0)
-karras_algorithm_2("edm-euler-churn", edm_denoised, edm_sigmas(18), start_of(80.0), False, 5.0, 0.05, 50.0, 1.003)
+karras_algorithm_2(
+    "edm-euler-churn", edm_denoised, edm_sigmas(18), start_of(80.0), False, 5.0, 0.05, 50.0, 1.003
+)
 
 
 def churn_with_betas(case, heun):
     scheduler = EulerDiscreteScheduler(trained_betas=betas_of("linear"))
     scheduler.set_timesteps(12)
     sigmas = [float(s) for s in scheduler.sigmas]
-    # Between timesteps diffusers interpolates sigma linearly, and the timestep of a sigma by its logarithm.
+    # Between timesteps diffusers interpolates sigma linearly, and the timestep of a sigma by its
+    # logarithm.
     known = dict(zip(sigmas, scheduler.timesteps))
 
     def denoised(x, sigma):
@@ -390,7 +500,9 @@ def churn_with_betas(case, heun):
         return x - sigma * network(x / math.sqrt(1 + sigma * sigma), t)
 
     signal = 1 / math.sqrt(1 + sigmas[0] ** 2)
-    karras_algorithm_2(case, denoised, sigmas, start_of(sigmas[0] * signal) / signal, heun, 3.0, 0.1, 100.0, 1.01)
+    karras_algorithm_2(
+        case, denoised, sigmas, start_of(sigmas[0] * signal) / signal, heun, 3.0, 0.1, 100.0, 1.01
+    )
 
 
 churn_with_betas("euler-churn", False)
@@ -410,7 +522,10 @@ def torch_random(case, count, shape, seed):
         x = torch.randn((1, *shape), generator=generator, dtype=torch.float32).double()
         for t in scheduler.timesteps:
             if t > 0:
-                give_noise(scheduler, torch.randn((1, *shape), generator=generator, dtype=torch.float32).double())
+                give_noise(
+                    scheduler,
+                    torch.randn((1, *shape), generator=generator, dtype=torch.float32).double(),
+                )
             x = scheduler.step(network(x, t), t, x).prev_sample
         images.append(x.permute(0, 2, 3, 1).contiguous())
     finish(case, 20, torch.cat(images))
@@ -425,9 +540,19 @@ torch_random("torch-few", 3, (3, 2, 2), 1 << 32 | 7)
 
 
 def learned_variance(case, steps):
-    """A small network of unet_torch.py, in double, since a custom denoiser has no variance output."""
-    model = unet_torch.make(unet_torch.Options(height=8, width=8, out_channels=6, channels=[8, 16], blocks=[1, 1],
-                                               attention=[0, 1], norm_groups=4))
+    """A small network of unet_torch.py, in double, since a custom denoiser has no variance
+    output."""
+    model = unet_torch.make(
+        unet_torch.Options(
+            height=8,
+            width=8,
+            out_channels=6,
+            channels=[8, 16],
+            blocks=[1, 1],
+            attention=[0, 1],
+            norm_groups=4,
+        )
+    )
     scheduler = DDPMScheduler(trained_betas=betas_of("linear"), variance_type="learned_range")
     scheduler.set_timesteps(steps)
 
@@ -441,7 +566,10 @@ def learned_variance(case, steps):
         spread.append(float(output[:, 3:].std()))
         give_noise(scheduler, as_torch(noise_of(i)))
         x = scheduler.step(output, t, x).prev_sample
-    print(f"{case}: the learned variance spreads by {min(spread):.2f} to {max(spread):.2f} of its range's half")
+    print(
+        f"{case}: the learned variance spreads by {min(spread):.2f} to {max(spread):.2f} "
+        "of its range's half"
+    )
     finish(case, steps, x.permute(0, 2, 3, 1).contiguous())
 
 

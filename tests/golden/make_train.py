@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""data/train.safetensors: twenty steps of training a small network, by PyTorch in double precision: its autograd, its
-AdamW, its clip_grad_norm_. Images, noise and timesteps of step s are drawn by "<case>/<s>/images", ".../noise" (unit
-variance), ".../timesteps" and ".../labels".
+"""data/train.safetensors: twenty steps of training a small network, by PyTorch in double precision:
+its autograd, its AdamW, its clip_grad_norm_. Images, noise and timesteps of step s are drawn by
+"<case>/<s>/images", ".../noise" (unit variance), ".../timesteps" and ".../labels".
 
-Stored: "<case>/losses" [20], "<case>/norms" [20] before clipping, and "<case>/weights" and "<case>/ema" [tensors, 10]:
-digests, in the order of named_tensors(), of how far each parameter and its EMA have moved from their start. The
-cases are also in test_train_torch.c.
+Stored: "<case>/losses" [20], "<case>/norms" [20] before clipping, and "<case>/weights" and
+"<case>/ema" [tensors, 10]: digests, in the order of named_tensors(), of how far each parameter and
+its EMA have moved from their start. The cases are also in test_train_torch.c.
 """
+
 import math
 
 import numpy as np
@@ -34,7 +35,8 @@ def named_tensors(model):
 
 
 def rate(case, step):
-    """Up to RATE in WARMUP steps; with x0 linearly, with v along a cosine down to FINAL * RATE at step FALL."""
+    """Up to RATE in WARMUP steps; with x0 linearly, with v along a cosine down to FINAL * RATE at
+    step FALL."""
     passed = min(1.0, max(0.0, (step - WARMUP) / (FALL - WARMUP)))
     left = {"eps": 1.0, "x0": 1 - passed, "v": (1 + math.cos(math.pi * passed)) / 2}[case]
     return RATE * min(1.0, step / WARMUP) * (FINAL + (1 - FINAL) * left)
@@ -44,11 +46,24 @@ def batch(case, step, options):
     shape = (BATCH, options.height, options.width, options.in_channels)
 
     def draw(name, scale):
-        return torch.from_numpy(formula.fill(f"{case}/{step}/{name}", shape, scale)).double().permute(0, 3, 1, 2)
+        return (
+            torch.from_numpy(formula.fill(f"{case}/{step}/{name}", shape, scale))
+            .double()
+            .permute(0, 3, 1, 2)
+        )
 
     t = formula.whole(f"{case}/{step}/timesteps", BATCH, T)
-    labels = formula.whole(f"{case}/{step}/labels", BATCH, options.classes + 1) if options.classes else None
-    return draw("images", 1.0), draw("noise", math.sqrt(3.0)), t, None if labels is None else torch.from_numpy(labels).long()
+    labels = (
+        formula.whole(f"{case}/{step}/labels", BATCH, options.classes + 1)
+        if options.classes
+        else None
+    )
+    return (
+        draw("images", 1.0),
+        draw("noise", math.sqrt(3.0)),
+        t,
+        None if labels is None else torch.from_numpy(labels).long(),
+    )
 
 
 def train(case, options):
@@ -57,7 +72,9 @@ def train(case, options):
     parameters = dict(named_tensors(model))
     start = {name: p.detach().clone() for name, p in parameters.items()}
     ema = {name: p.clone() for name, p in start.items()}
-    optimizer = torch.optim.AdamW(parameters.values(), lr=RATE, betas=BETAS, eps=EPS, weight_decay=DECAY)
+    optimizer = torch.optim.AdamW(
+        parameters.values(), lr=RATE, betas=BETAS, eps=EPS, weight_decay=DECAY
+    )
     losses, norms = [], []
     for step in range(1, STEPS + 1):
         images, noise, t, labels = batch(case, step, options)
@@ -77,7 +94,12 @@ def train(case, options):
     print(case, "loss", losses[0], "to", losses[-1], "norm", norms[0], "to", norms[-1])
 
     def movement(values):
-        return np.stack([formula.digest(name, (values[name] - start[name]).detach().numpy()) for name in parameters])
+        return np.stack(
+            [
+                formula.digest(name, (values[name] - start[name]).detach().numpy())
+                for name in parameters
+            ]
+        )
 
     return losses, norms, movement(parameters), movement(ema)
 

@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: MIT
-"""data/unet2d.safetensors: outputs and gradients of small UNet2DModel of diffusers, in double precision, rounded to
-float once.
+"""data/unet2d.safetensors: outputs and gradients of small UNet2DModel of diffusers, in double
+precision, rounded to float once.
 
-Configurations are random, of tests/diffusers/configs.py; between them they use every kind of level, activation, time
-feature and condition. Parameters are formula.weight() by their names; the input is fill("<case>/x"), the gradient of the
-output fill("<case>/dy"), both [n, h, w, c]. Stored are "<case>/y", "<case>/dx", "<case>/times", "<case>/labels" or
-"<case>/vector", "<case>/digest" [tensors, 10] of the parameters' gradients in the order of the state dict, "<case>/initial" the same of PyTorch's initial weights after torch.manual_seed(case), and as metadata
-"<case>/options" (members of dm_unet_options), "<case>/tensors" (names) and "<case>/config" (config.json).
+Configurations are random, of tests/diffusers/configs.py; between them they use every kind of level,
+activation, time feature and condition. Parameters are formula.weight() by their names; the input is
+fill("<case>/x"), the gradient of the output fill("<case>/dy"), both [n, h, w, c]. Stored are
+"<case>/y", "<case>/dx", "<case>/times", "<case>/labels" or "<case>/vector", "<case>/digest"
+[tensors, 10] of the parameters' gradients in the order of the state dict, "<case>/initial" the same
+of PyTorch's initial weights after torch.manual_seed(case), and as metadata "<case>/options"
+(members of dm_unet_options), "<case>/tensors" (names) and "<case>/config" (config.json).
 """
+
 import json
 import os
 import sys
@@ -73,9 +76,11 @@ def main():
         trained = [(n, p.grad.numpy()) for n, p in model.named_parameters() if p.grad is not None]
         results[f"{case}/digest"] = np.stack([formula.digest(n, g) for n, g in trained])
         metadata[f"{case}/tensors"] = "\n".join(n for n, _ in trained)
-        metadata[f"{case}/options"] = "\n".join(f"{k} {v}" for k, v in configs.options_of(c).items())
+        metadata[f"{case}/options"] = "\n".join(
+            f"{k} {v}" for k, v in configs.options_of(c).items()
+        )
         metadata[f"{case}/config"] = json.dumps({"_class_name": "UNet2DModel", **c})
-        print(case, c["down_block_types"], c["up_block_types"], "mean square", (y ** 2).mean().item())
+        print(case, c["down_block_types"], c["up_block_types"], "mean square", (y**2).mean().item())
     save_file(results, "tests/golden/data/unet2d.safetensors", metadata)
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Networks of blocks by recipe in PyTorch, written from the formulas of docs/networks.md. Parameters have the library's
-names; they are made when they are first used and are formula.weight()."""
+"""Networks of blocks by recipe in PyTorch, written from the formulas of docs/networks.md.
+Parameters have the library's names; they are made when they are first used and are
+formula.weight()."""
+
 import math
 from dataclasses import dataclass, field
 
@@ -16,6 +18,7 @@ EPS = float(np.float32(1e-5))
 @dataclass
 class Options:
     """As dm_unet_options; channels has one entry for each level."""
+
     height: int = 8
     width: int = 8
     channels: list = field(default_factory=lambda: [8, 16])
@@ -47,7 +50,9 @@ class Network:
 
     def p(self, name, *shape):
         if name not in self.parameters:
-            self.parameters[name] = torch.from_numpy(formula.weight(name, shape)).double().requires_grad_()
+            self.parameters[name] = (
+                torch.from_numpy(formula.weight(name, shape)).double().requires_grad_()
+            )
         return self.parameters[name]
 
     # ---- layers: x [n, c, h, w], vectors [n, c] ----
@@ -56,15 +61,20 @@ class Network:
         return self.p(f"{name}.weight", *shape), self.p(f"{name}.bias", out or shape[0])
 
     def conv(self, name, x, out, kernel, stride=1):
-        return F.conv2d(x, *self.pair(name, out, x.shape[1], kernel, kernel), stride=stride, padding=kernel // 2)
+        return F.conv2d(
+            x, *self.pair(name, out, x.shape[1], kernel, kernel), stride=stride, padding=kernel // 2
+        )
 
     def linear(self, name, x, out):
         return F.linear(x, *self.pair(name, out, x.shape[1]))
 
     def pixelwise(self, name, x, out):
         """A linear layer on the channels of every pixel."""
-        return self.linear(name, x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]), out).reshape(
-            x.shape[0], x.shape[2], x.shape[3], out).permute(0, 3, 1, 2)
+        return (
+            self.linear(name, x.permute(0, 2, 3, 1).reshape(-1, x.shape[1]), out)
+            .reshape(x.shape[0], x.shape[2], x.shape[3], out)
+            .permute(0, 3, 1, 2)
+        )
 
     def norm(self, name, x, groups=None):
         c = x.shape[1]
@@ -84,7 +94,9 @@ class Network:
         h = h * self.linear(f"{name}.time_emb_proj", F.silu(t), out)[:, :, None, None]
         if c is not None:
             h = h + self.linear(f"{name}.class_emb_proj", F.silu(c), out)[:, :, None, None]
-        h = F.silu(self.norm(f"{name}.norm2", self.standard_conv(f"{name}.conv2", F.silu(h), out), groups))
+        h = F.silu(
+            self.norm(f"{name}.norm2", self.standard_conv(f"{name}.conv2", F.silu(h), out), groups)
+        )
         return h + (x if width == out else self.conv(f"{name}.conv_shortcut", x, out, 1))
 
     def convnext(self, name, x, t, c, out):
@@ -109,7 +121,9 @@ class Network:
         taps = int(math.log2(x.shape[1]) / 2 + 0.5)
         taps += taps % 2 == 0
         w = self.p(f"{name}.weight", taps)
-        gate = torch.sigmoid(F.conv1d(x.mean(dim=(2, 3))[:, None], w[None, None], padding=taps // 2))[:, 0]
+        gate = torch.sigmoid(
+            F.conv1d(x.mean(dim=(2, 3))[:, None], w[None, None], padding=taps // 2)
+        )[:, 0]
         return x * gate[:, :, None, None]
 
     def attention(self, name, x, t, c, out):
@@ -124,7 +138,9 @@ class Network:
         z = self.norm(f"{name}.group_norm", x)
         k, q, v = (cut(self.pixelwise(f"{name}.to_{which}", z, width)) for which in "kqv")
         y = torch.softmax(q @ k.transpose(1, 2) / math.sqrt(r), dim=2) @ v
-        y = y.reshape(n, height // rows, length // columns, rows, columns, width).permute(0, 5, 1, 3, 2, 4)
+        y = y.reshape(n, height // rows, length // columns, rows, columns, width).permute(
+            0, 5, 1, 3, 2, 4
+        )
         return self.pixelwise(f"{name}.to_out.0", y.reshape(n, width, height, length), width) + x
 
     # ---- the network ----
@@ -137,15 +153,24 @@ class Network:
     def embed(self, t, labels):
         o = self.o
         channels = o.time_channels or 4 * o.channels[0]
-        frequencies = torch.exp(-math.log(10000.0) * torch.arange(channels // 2, dtype=t.dtype)
-                                / (channels // 2 - o.time_frequency_shift))
+        frequencies = torch.exp(
+            -math.log(10000.0)
+            * torch.arange(channels // 2, dtype=t.dtype)
+            / (channels // 2 - o.time_frequency_shift)
+        )
         angles = t[:, None] * frequencies
-        h = self.linear("time_embedding.linear_1", torch.cat([torch.sin(angles), torch.cos(angles)], dim=1), channels)
+        h = self.linear(
+            "time_embedding.linear_1",
+            torch.cat([torch.sin(angles), torch.cos(angles)], dim=1),
+            channels,
+        )
         t = self.linear("time_embedding.linear_2", F.gelu(h), channels)
         if not o.classes:
             return t, None
         table = self.p("class_embedding.weight", o.classes, channels)
-        return t, torch.cat([table, torch.zeros(1, channels, dtype=t.dtype)])[labels % (o.classes + 1)]
+        return t, torch.cat([table, torch.zeros(1, channels, dtype=t.dtype)])[
+            labels % (o.classes + 1)
+        ]
 
     def halves(self, x, t, labels):
         """x [n, c, h, w] to (v, eps), or (None, eps). Label -1 is no class."""
@@ -161,7 +186,9 @@ class Network:
         h = self.block("mid_block.blocks.1", h, t, c, o.channels[last])
         for i in range(last, 0, -1):
             name, width = f"up_blocks.{last - i}", o.channels[i]
-            h = F.conv_transpose2d(h, *self.pair(f"{name}.upsample", width, width, 4, 4), stride=2, padding=1)
+            h = F.conv_transpose2d(
+                h, *self.pair(f"{name}.upsample", width, width, 4, 4), stride=2, padding=1
+            )
             h = self.block(name, torch.cat([h, skips[i]], dim=1), t, c, o.channels[i - 1])
         out = o.out_channels * (1 + o.learned_variance)
         h = self.block("out_blocks.0", h, t, c, o.channels[0])

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""The network of dm_unet_options in PyTorch, with parameters named and shaped as in diffusers' UNet2DModel.
+"""The network of dm_unet_options in PyTorch, with parameters named and shaped as in diffusers'
+UNet2DModel.
 
 `python3 tests/golden/unet_torch.py` compares it with diffusers, where that is installed.
 """
+
 import math
 from dataclasses import dataclass, field
 
@@ -18,7 +20,9 @@ PAD_BOTTOM_RIGHT, PAD_ALL = 0, 1
 
 @dataclass
 class Options:
-    """As dm_unet_options, without dropout (always 0 here) and prediction; lists have one entry for each level."""
+    """As dm_unet_options, without dropout (always 0 here) and prediction; lists have one entry for
+    each level."""
+
     height: int = 32
     width: int = 32
     in_channels: int = 3
@@ -52,11 +56,14 @@ def sinusoids(t, channels, shift, cos_first):
 
 def norm(o, channels):
     # eps as the float that the struct's member holds
-    return nn.GroupNorm(o.norm_groups, channels, eps=float(torch.tensor(o.norm_eps, dtype=torch.float32)))
+    return nn.GroupNorm(
+        o.norm_groups, channels, eps=float(torch.tensor(o.norm_eps, dtype=torch.float32))
+    )
 
 
 def pad(x, before, after, tiling):
-    """Pixels around x: of the opposite border in the axes of tiling (horizontal, vertical), zero in the others."""
+    """Pixels around x: of the opposite border in the axes of tiling (horizontal, vertical), zero in
+    the others."""
     modes = ["circular" if wraps else "constant" for wraps in tiling]
     x = F.pad(x, (before, after, 0, 0), mode=modes[0])
     return F.pad(x, (0, 0, before, after), mode=modes[1])
@@ -68,7 +75,11 @@ def tile(model, horizontal, vertical):
     for module in model.modules():
         if isinstance(module, Sampler):
             module.tiling = tiling
-        if isinstance(module, nn.Conv2d) and module.kernel_size == (3, 3) and module.padding == (1, 1):
+        if (
+            isinstance(module, nn.Conv2d)
+            and module.kernel_size == (3, 3)
+            and module.padding == (1, 1)
+        ):
             module.padding = (0, 0)
             module.register_forward_pre_hook(lambda _, inputs: (pad(inputs[0], 1, 1, tiling),))
     return model
@@ -90,7 +101,9 @@ class Resnet(nn.Module):
         self.time_embedding = o.time_embedding
         self.norm1 = norm(o, inputs)
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.time_emb_proj = nn.Linear(time_channels, outputs * (2 if self.time_embedding == TIME_SCALE_SHIFT else 1))
+        self.time_emb_proj = nn.Linear(
+            time_channels, outputs * (2 if self.time_embedding == TIME_SCALE_SHIFT else 1)
+        )
         self.norm2 = norm(o, outputs)
         self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
         if inputs != outputs:
@@ -124,7 +137,10 @@ class Attention(nn.Module):
     def forward(self, x):
         n, c, h, w = x.shape
         pixels = self.group_norm(x).flatten(2).transpose(1, 2)  # [n, h w, c]
-        q, k, v = (to(pixels).view(n, h * w, self.heads, -1).transpose(1, 2) for to in (self.to_q, self.to_k, self.to_v))
+        q, k, v = (
+            to(pixels).view(n, h * w, self.heads, -1).transpose(1, 2)
+            for to in (self.to_q, self.to_k, self.to_v)
+        )
         p = torch.softmax(q @ k.transpose(2, 3) / math.sqrt(c // self.heads), dim=3)
         out = (p @ v).transpose(1, 2).reshape(n, h * w, c)
         return x + self.to_out[0](out).transpose(1, 2).reshape(n, c, h, w)
@@ -138,7 +154,13 @@ class Sampler(nn.Module):
     def __init__(self, channels, up, padding=PAD_ALL):
         super().__init__()
         self.up, self.padding = up, padding
-        self.conv = nn.Conv2d(channels, channels, 3, stride=1 if up else 2, padding=1 if up or padding == PAD_ALL else 0)
+        self.conv = nn.Conv2d(
+            channels,
+            channels,
+            3,
+            stride=1 if up else 2,
+            padding=1 if up or padding == PAD_ALL else 0,
+        )
 
     def forward(self, x):
         if self.up:
@@ -149,7 +171,8 @@ class Sampler(nn.Module):
 
 
 class Block(nn.Module):
-    """What has the names resnets, attentions and one sampler: a level of the encoder or decoder, and the mid block."""
+    """What has the names resnets, attentions and one sampler: a level of the encoder or decoder,
+    and the mid block."""
 
     def __init__(self, o, widths, outputs, time_channels, attentions, up=False, down=False):
         super().__init__()
@@ -180,7 +203,9 @@ class UNet(nn.Module):
         for i in range(levels):
             widths = [h] + [c[i]] * (o.blocks[i] - 1)
             h, last = c[i], i == levels - 1
-            self.down_blocks.append(Block(o, widths, h, tc, o.blocks[i] * o.attention[i], down=not last))
+            self.down_blocks.append(
+                Block(o, widths, h, tc, o.blocks[i] * o.attention[i], down=not last)
+            )
             skips += [h] * (o.blocks[i] + (not last))
         self.mid_block = Block(o, [h, h], h, tc, o.mid_attention)
         for i in reversed(range(levels)):
@@ -188,17 +213,24 @@ class UNet(nn.Module):
             for _ in range(o.blocks[i] + 1):
                 widths.append(h + skips.pop())
                 h = c[i]
-            self.up_blocks.append(Block(o, widths, h, tc, (o.blocks[i] + 1) * o.attention[i], up=i > 0))
+            self.up_blocks.append(
+                Block(o, widths, h, tc, (o.blocks[i] + 1) * o.attention[i], up=i > 0)
+            )
         assert not skips
         self.conv_norm_out = norm(o, h)
         self.conv_out = nn.Conv2d(h, o.out_channels, 3, padding=1)
 
     def forward(self, x, t, labels=None):
-        """x [n, in_channels, height, width], t [n], labels [n] or None for "no class" -> [n, out_channels, ...]."""
+        """x [n, in_channels, height, width], t [n], labels [n] or None for "no class" -> [n,
+        out_channels, ...]."""
         o = self.o
-        time = self.time_embedding(sinusoids(t, o.channels[0], o.time_frequency_shift, o.time_cos_first))
+        time = self.time_embedding(
+            sinusoids(t, o.channels[0], o.time_frequency_shift, o.time_cos_first)
+        )
         if o.classes:
-            time = time + self.class_embedding(torch.full((len(x),), o.classes) if labels is None else labels)
+            time = time + self.class_embedding(
+                torch.full((len(x),), o.classes) if labels is None else labels
+            )
         h = self.conv_in(x)
         skips = [h]
         for block in self.down_blocks:
@@ -248,27 +280,72 @@ def compare(name, options, reference):
     with torch.no_grad():
         mine, other = model(x, t, labels), reference(x, t, labels).sample
     error = ((mine - other).norm() / other.norm()).item()
-    print(f"{name}: {len(shapes)} tensors, {sum(p.numel() for p in model.parameters())} parameters, output differs by "
-          f"{error:.2e}, sinusoids by {off:.1e}")
+    print(
+        f"{name}: {len(shapes)} tensors, {sum(p.numel() for p in model.parameters())} parameters, "
+        f"output differs by "
+        f"{error:.2e}, sinusoids by {off:.1e}"
+    )
     assert error < 1e-6 and off < 1e-4
 
 
 def main():
     from diffusers import UNet2DModel
-    compare("ddpm-cifar10", ddpm_cifar10(), UNet2DModel(
-        sample_size=32, block_out_channels=(128, 256, 256, 256), layers_per_block=2, attention_head_dim=None,
-        down_block_types=("DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "UpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
-        downsample_padding=0, flip_sin_to_cos=False, freq_shift=1, norm_eps=1e-6))
-    # With scale and shift, diffusers leaves the norm of the mid block's attention out unless attn_norm_num_groups is given.
-    o = Options(height=16, width=16, channels=[32, 64], blocks=[1, 1], attention=[1, 0], norm_groups=8, norm_eps=1e-5,
-                attention_head_size=8, time_embedding=TIME_SCALE_SHIFT, time_frequency_shift=0.0, time_cos_first=1,
-                downsample_padding=PAD_ALL, classes=4, time_channels=48)
-    compare("scale and shift", o, UNet2DModel(
-        sample_size=16, block_out_channels=(32, 64), layers_per_block=1, attention_head_dim=8,
-        down_block_types=("AttnDownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "AttnUpBlock2D"),
-        downsample_padding=1, flip_sin_to_cos=True, freq_shift=0, norm_eps=float(torch.tensor(1e-5)), norm_num_groups=8,
-        attn_norm_num_groups=8, resnet_time_scale_shift="scale_shift", num_class_embeds=5, time_embedding_dim=48))
+
+    compare(
+        "ddpm-cifar10",
+        ddpm_cifar10(),
+        UNet2DModel(
+            sample_size=32,
+            block_out_channels=(128, 256, 256, 256),
+            layers_per_block=2,
+            attention_head_dim=None,
+            down_block_types=("DownBlock2D", "AttnDownBlock2D", "DownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "UpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
+            downsample_padding=0,
+            flip_sin_to_cos=False,
+            freq_shift=1,
+            norm_eps=1e-6,
+        ),
+    )
+    # With scale and shift, diffusers leaves the norm of the mid block's attention out unless
+    # attn_norm_num_groups is given.
+    o = Options(
+        height=16,
+        width=16,
+        channels=[32, 64],
+        blocks=[1, 1],
+        attention=[1, 0],
+        norm_groups=8,
+        norm_eps=1e-5,
+        attention_head_size=8,
+        time_embedding=TIME_SCALE_SHIFT,
+        time_frequency_shift=0.0,
+        time_cos_first=1,
+        downsample_padding=PAD_ALL,
+        classes=4,
+        time_channels=48,
+    )
+    compare(
+        "scale and shift",
+        o,
+        UNet2DModel(
+            sample_size=16,
+            block_out_channels=(32, 64),
+            layers_per_block=1,
+            attention_head_dim=8,
+            down_block_types=("AttnDownBlock2D", "DownBlock2D"),
+            up_block_types=("UpBlock2D", "AttnUpBlock2D"),
+            downsample_padding=1,
+            flip_sin_to_cos=True,
+            freq_shift=0,
+            norm_eps=float(torch.tensor(1e-5)),
+            norm_num_groups=8,
+            attn_norm_num_groups=8,
+            resnet_time_scale_shift="scale_shift",
+            num_class_embeds=5,
+            time_embedding_dim=48,
+        ),
+    )
     with open("tests/golden/reference/ddpm-cifar10-32-tensors.txt") as file:
         listed = dict(line.strip().split(" ", 1) for line in file)
     assert listed == {k: str(tuple(v.shape)) for k, v in UNet(ddpm_cifar10()).state_dict().items()}

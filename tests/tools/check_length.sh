@@ -1,11 +1,11 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# A C file has at most 500 lines of at most 100 columns. The public header, which is the manual, may
-# have more lines. Run from the repository root.
+# Lines of C and Python have at most 100 columns, and a C file at most 500 of them. The public
+# header, which is the manual, may have more. Run from the repository root.
 set -eu
 LC_ALL=C; export LC_ALL
-bad=$(find include lib src examples tests -name '*.[ch]' -exec awk '
-    function end() { if (lines > 500 && name !~ /^include\//) print name ": " lines " lines" }
+bad=$(find include lib src examples tests \( -name '*.[ch]' -o -name '*.py' \) -exec awk '
+    function end() { if (lines > 500 && name !~ /^include\/|py$/) print name ": " lines " lines" }
     FNR == 1 { end(); name = FILENAME }
     { lines = FNR }
     { long = $0; gsub(/[\200-\277]/, "", long) } # bytes that continue a UTF-8 character
