@@ -48,6 +48,17 @@ void DMI_KERNEL(solver_weighted_sum)(double *y, const double *const *terms, cons
     }
 }
 
+bool DMI_KERNEL(solver_all_finite)(const double *x, size_t n) {
+    const uint64_t exponent = UINT64_C(0x7FF) << 52;
+    uint64_t bad = 0;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t bits;
+        memcpy(&bits, x + i, sizeof bits);
+        bad |= (bits & exponent) == exponent ? 1u : 0u;
+    }
+    return bad == 0;
+}
+
 void DMI_KERNEL(solver_scale_noise)(float *z, const float *output, float range, size_t n) {
     for (size_t i = 0; i < n; i++) z[i] *= expf(0.25f * (output[i] + 1) * range);
 }

@@ -32,12 +32,6 @@ static void predict_task(void *data, int32_t task, int32_t worker) {
     b->faults[i] = DMI_FAULT_NONE;
 }
 
-static bool all_finite(const double *values, size_t n) {
-    for (size_t i = 0; i < n; i++)
-        if (!isfinite(values[i])) return false;
-    return true;
-}
-
 /* From x = signal x_0 + noise eps, where that has an answer. */
 static void rederive(const guide_job *job, const dmi_kernels *kernels, const double *x, double *x_0,
                      double *eps, size_t n) {
@@ -57,8 +51,10 @@ static void result_task(void *data, int32_t task, int32_t worker) {
     const dmi_sampler_buffers *b = &s->buffers;
     size_t i = (size_t)task, n = s->elements, at = i * n;
     (void)worker;
-    rederive(job, s->context->kernels, b->x + at, b->x_0 + at, b->eps + at, n);
-    bool finite = all_finite(b->x_0 + at, n) && all_finite(b->eps + at, n);
+    const dmi_kernels *kernels = s->context->kernels;
+    rederive(job, kernels, b->x + at, b->x_0 + at, b->eps + at, n);
+    bool finite =
+        kernels->solver_all_finite(b->x_0 + at, n) && kernels->solver_all_finite(b->eps + at, n);
     b->faults[i] = finite ? DMI_FAULT_NONE : DMI_FAULT_GUIDANCE;
 }
 

@@ -296,6 +296,17 @@ START_TEST(sums_and_finiteness) {
             ck_assert(k->all_finite(a, n));
             a[i] = kept;
         }
+        double *c = allocate(n * sizeof *c);
+        for (size_t i = 0; i < n; i++) c[i] = 1e300 * (double)a[i];
+        ck_assert(k->solver_all_finite(c, n));
+        for (size_t i = 0; i < n; i += n < 200 ? 1 : n / 97) {
+            double kept = c[i];
+            for (int f = 0; f < 4; f++) {
+                c[i] = bad[f];
+                ck_assert_msg(!k->solver_all_finite(c, n), "%g at %zu of %zu", bad[f], i, n);
+            }
+            c[i] = kept;
+        }
         release();
     }
 }
