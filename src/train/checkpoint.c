@@ -20,6 +20,11 @@ typedef struct dataset_state {
     uint64_t count, fingerprint;
 } dataset_state;
 
+typedef struct teacher_state {
+    uint32_t struct_size, padding;
+    uint64_t fingerprint;
+} teacher_state;
+
 #define STRUCT_SIZE                                                                                \
     { .name = "struct_size", .type = DM_TYPE_U32, .count = 1, .element_size = sizeof(uint32_t) }
 #define U64(s, m)                                                                                  \
@@ -33,12 +38,16 @@ static const dmi_member progress_members[] = {STRUCT_SIZE, U64(progress_state, s
                                               U64(progress_state, images)};
 static const dmi_member dataset_members[] = {STRUCT_SIZE, U64(dataset_state, count),
                                              U64(dataset_state, fingerprint)};
+static const dmi_member teacher_members[] = {STRUCT_SIZE, U64(teacher_state, fingerprint)};
 static const dmi_struct progress_struct = {"progress_state", "progress", sizeof(progress_state),
                                            progress_members,
                                            sizeof progress_members / sizeof *progress_members};
 static const dmi_struct dataset_struct = {"dataset_state", "dataset", sizeof(dataset_state),
                                           dataset_members,
                                           sizeof dataset_members / sizeof *dataset_members};
+static const dmi_struct teacher_struct = {"teacher_state", "teacher", sizeof(teacher_state),
+                                          teacher_members,
+                                          sizeof teacher_members / sizeof *teacher_members};
 
 /* ---- saving ---- */
 
@@ -58,6 +67,9 @@ static dm_status write_metadata(dmi_host *host, dmi_safetensors_writer *writer,
     if (!status)
         status = dmi_struct_save(host, writer, &dmi_struct_trainer_options, &trainer->options);
     if (!status) status = dmi_struct_save(host, writer, &progress_struct, &progress);
+    const teacher_state teacher = {.fingerprint = trainer->distillation.fingerprint};
+    if (!status && teacher.fingerprint)
+        status = dmi_struct_save(host, writer, &teacher_struct, &teacher);
     if (status || !dataset) return status;
     const dataset_state data = {.count = dataset->count, .fingerprint = dataset->fingerprint};
     return dmi_struct_save(host, writer, &dataset_struct, &data);
@@ -151,10 +163,20 @@ static dm_status read_progress(dmi_host *host, const dmi_safetensors *file,
                     (unsigned long long)per_step);
 }
 
+/* The teacher itself comes later, by dm_trainer_set_teacher. */
+static dm_status read_teacher(dmi_host *host, const dmi_safetensors *file, uint64_t *fingerprint) {
+    teacher_state teacher;
+    if (!dmi_safetensors_metadata(file, "teacher.fingerprint")) return DM_OK;
+    dm_status status = dmi_struct_load(host, file, &teacher_struct, &teacher);
+    *fingerprint = teacher.fingerprint;
+    return status;
+}
+
 dm_status dmi_checkpoint_restore(dm_trainer *trainer, const dmi_safetensors *file) {
     dmi_host *host = &trainer->context->host;
     dm_status status = read_progress(host, file, &trainer->options, &trainer->progress);
     if (!status) status = check_dataset(host, file, trainer->batch.dataset);
+    if (!status) status = read_teacher(host, file, &trainer->distillation.fingerprint);
     return status ? status : dmi_checkpoint_read_tensors(host, file, trainer);
 }
 

@@ -5,7 +5,9 @@
 
 #include <math.h>
 
+#include "dataset/dataset.h"
 #include "diffusion/spacing.h"
+#include "io/safetensors_file.h"
 
 /* ---- levels ---- */
 
@@ -181,8 +183,31 @@ static void free_arrays(dm_trainer *trainer) {
     dmi_free(host, trainer->distillation.scratch);
     dmi_free(host, trainer->distillation.x);
     dmi_free(host, trainer->batch.noisy);
-    trainer->distillation = (dmi_distillation){0};
+    trainer->distillation = (dmi_distillation){.fingerprint = trainer->distillation.fingerprint};
     trainer->batch.noisy = NULL;
+}
+
+/* A hash of the weights, which is not 0. */
+static uint64_t fingerprint_of(const dmi_params *params) {
+    uint64_t hash = DMI_HASH_START;
+    for (int32_t i = 0; i < params->count; i++) {
+        const dmi_param *p = &params->items[i];
+        uint32_t sum = dmi_checksum(params->data + p->offset, p->count * sizeof *params->data);
+        hash = dmi_hash(hash, &sum, sizeof sum);
+    }
+    return hash ? hash : 1;
+}
+
+/* The resumed run goes on with another teacher, as the caller may wish. */
+static void compare_teachers(dm_trainer *trainer, const dm_unet *teacher) {
+    dmi_distillation *d = &trainer->distillation;
+    uint64_t fingerprint = fingerprint_of(&teacher->weights->params);
+    if (d->fingerprint && d->fingerprint != fingerprint)
+        dmi_log(&trainer->context->host, DM_LOG_WARNING,
+                "trainer: it was distilled from another teacher: the fingerprint of that one's "
+                "weights is %016llx, of this one's %016llx",
+                (unsigned long long)d->fingerprint, (unsigned long long)fingerprint);
+    d->fingerprint = fingerprint;
 }
 
 static dm_status set_teacher(dm_trainer *trainer, dm_unet *teacher) {
@@ -202,10 +227,15 @@ static dm_status set_teacher(dm_trainer *trainer, dm_unet *teacher) {
                                  "trainer: scratch for the teacher");
     if (!status)
         status = dmi_unet_graph_create(teacher, &d->graph, batch->count, false, DM_RECOMPUTE_NONE);
+    if (!status && !dmi_unet_weights_share(teacher->weights))
+        status = dmi_fail(host, DM_ERROR_WRONG_STATE,
+                          "trainer: the teacher has a trainer itself, so its weights change");
     if (status) {
+        dmi_unet_graph_destroy(&d->graph);
         free_arrays(trainer);
         return status;
     }
+    compare_teachers(trainer, teacher);
     d->teacher = teacher;
     dmi_unet_hold(teacher);
     return DM_OK;
@@ -216,6 +246,7 @@ void dmi_distillation_end(dm_trainer *trainer) {
     if (!teacher) return;
     dmi_unet_graph_destroy(&trainer->distillation.graph);
     free_arrays(trainer);
+    dmi_unet_weights_unshare(teacher->weights);
     dmi_unet_release(teacher);
 }
 

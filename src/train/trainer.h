@@ -24,9 +24,10 @@ typedef struct dmi_recorded_loss {
     double loss;
 } dmi_recorded_loss;
 
-/* What progressive distillation needs besides; all 0 without a teacher. */
+/* What progressive distillation needs besides; all but the fingerprint 0 without a teacher. */
 typedef struct dmi_distillation {
     dm_unet *teacher;
+    uint64_t fingerprint; /* of the teacher or, until it is set, of the resumed run's; 0: none */
     dmi_unet_graph graph; /* of the teacher, for inference */
     double *x;            /* [batch_size, elements]: x_t on the teacher's way */
     double *scratch;      /* [threads, 2, elements] */

@@ -151,7 +151,8 @@ dm_status dmi_unet_lock(dm_unet *unet, const char *owner) {
         return dmi_fail(host, DM_ERROR_WRONG_STATE, "%s: the network has a trainer already", owner);
     if (dmi_unet_weights_lock(unet->weights)) return DM_OK;
     return dmi_fail(host, DM_ERROR_WRONG_STATE,
-                    "%s: the network is shared (dm_unet_share), so its weights are read-only",
+                    "%s: the network is shared (dm_unet_share) or a teacher, so its weights are "
+                    "read-only",
                     owner);
 }
 

@@ -280,6 +280,40 @@ START_TEST(resumed_runs_are_the_same_bits) {
 }
 END_TEST
 
+/* A resumed trainer compares its teacher's weights with those of before, even if it has been saved
+ * between without one. */
+START_TEST(other_teachers_are_warned_of) {
+    char *folder = test_folder_new();
+    for (int other = 0; other < 2; other++) {
+        training t;
+        char warning[256] = "";
+        training_setup setup = setup_of(&cases[0]);
+        begin_distilled(&t, &setup, NULL);
+        training_require(&t, dm_trainer_save(t.trainer, test_path(folder, "first")));
+        training_end(&t);
+        training_prepare(&t, &setup);
+        t.context->host.log = test_keep_warning;
+        t.context->host.log_user = warning;
+        training_require(&t, dm_trainer_resume(&t.trainer, t.unet, t.dataset,
+                                               test_path(folder, "first")));
+        training_require(&t, dm_trainer_save(t.trainer, test_path(folder, "second")));
+        dm_trainer_destroy(t.trainer);
+        training_require(&t, dm_trainer_resume(&t.trainer, t.unet, t.dataset,
+                                               test_path(folder, "second")));
+        dm_unet *teacher = new_teacher(&t, &cases[0]);
+        if (other) {
+            dmi_params *params = &teacher->weights->params;
+            params->data[params->items[params->count - 1].offset] += 1e-6f;
+        }
+        training_require(&t, dm_trainer_set_teacher(t.trainer, teacher));
+        ck_assert_msg(!!strstr(warning, "another teacher") == other, "%s", warning);
+        dm_unet_destroy(teacher);
+        training_end(&t);
+    }
+    free(folder);
+}
+END_TEST
+
 START_TEST(steps_allocate_nothing) {
     training t;
     uint64_t before, after;
@@ -389,9 +423,23 @@ START_TEST(calls_in_the_wrong_order_are_refused) {
     training_require(&t, dm_trainer_set_teacher(t.trainer, teacher));
     training_expect(&t, dm_trainer_set_teacher(t.trainer, teacher), DM_ERROR_WRONG_STATE,
                     "a teacher already");
+    /* It is frozen: its weights can be read, but not changed. */
+    dm_trainer *trainer;
+    training_expect(&t, dm_unet_initialize(teacher, DM_INITIALIZATION_DDPM, 1),
+                    DM_ERROR_WRONG_STATE, "a teacher|read-only");
+    training_expect(&t, dm_trainer_create(&trainer, teacher, t.schedule, NULL, NULL),
+                    DM_ERROR_WRONG_STATE, "a teacher|read-only");
     given.timesteps[2]++;
     training_expect(&t, dm_trainer_step_batch(t.trainer, &given.batch, NULL),
                     DM_ERROR_INVALID_ARGUMENT, "timestep 2|4 trailing timesteps");
+    dm_trainer_destroy(t.trainer);
+    t.trainer = NULL;
+    training_require(&t, dm_unet_initialize(teacher, DM_INITIALIZATION_DDPM, 1));
+    training_require(&t, dm_trainer_create(&t.trainer, t.unet, t.schedule, NULL, &setup.options));
+    training_require(&t, dm_trainer_create(&trainer, teacher, t.schedule, NULL, NULL));
+    training_expect(&t, dm_trainer_set_teacher(t.trainer, teacher), DM_ERROR_WRONG_STATE,
+                    "the teacher has a trainer itself");
+    dm_trainer_destroy(trainer);
     dm_unet_destroy(teacher);
     training_end(&t);
     setup.options.distill_steps = 0;
@@ -415,6 +463,7 @@ Suite *test_distill_suite(void) {
     tcase_add_test(tests, one_step_learns_the_image_of_two);
     tcase_add_test(tests, timesteps_are_those_of_the_steps);
     tcase_add_test(tests, resumed_runs_are_the_same_bits);
+    tcase_add_test(tests, other_teachers_are_warned_of);
     tcase_add_test(tests, steps_allocate_nothing);
     tcase_add_test(tests, options_without_meaning_are_refused);
     tcase_add_test(tests, teachers_that_do_not_fit_are_refused);
