@@ -64,6 +64,10 @@ dm_status dmi_evaluator_read(dmi_evaluator *e) {
         if (!range.classes || !e->options.use_labels) e->labels[i] = -1;
         dm_status status = dmi_dataset_check_label(host, "evaluate", image_index(e, i),
                                                    e->labels[i], range.minimum, range.classes);
+        if (!status && e->condition_vector)
+            status = dmi_unet_check_condition_of_image(
+                e->unet, "evaluate", image_index(e, i),
+                e->condition_vector + (size_t)i * (size_t)e->unet->options.condition_size);
         if (status) return status;
     }
     return DM_OK;

@@ -242,6 +242,18 @@ static dm_status check_labels(const dmi_batch *batch) {
     return status;
 }
 
+/* Of a network that embeds them like the time. */
+static dm_status check_vectors(const fill_job *job) {
+    const dmi_batch *b = job->batch;
+    dm_status status = DM_OK;
+    for (int32_t i = 0; !status && job->condition_vector && i < b->count; i++)
+        if (!is_condition_dropped(job, i))
+            status = dmi_unet_check_condition_of_image(b->unet, "trainer", b->indices[i],
+                                                       job->condition_vector +
+                                                           (size_t)i * (size_t)b->condition_size);
+    return status;
+}
+
 /* Whether an image of the pass has no condition. */
 static bool has_unconditioned(const fill_job *job) {
     const dm_train_batch *g = job->given;
@@ -273,7 +285,9 @@ dm_status dmi_batch_fill(dmi_batch *batch, const dmi_unet_graph *graph, uint64_t
     for (int32_t i = 0; job.labels && i < batch->count; i++)
         if (job.labels[i] == (float)batch->label_range.classes) batch->has_unlabelled = true;
     batch->has_unconditioned = has_unconditioned(&job);
-    return given ? DM_OK : check_labels(batch);
+    if (given) return DM_OK;
+    status = check_labels(batch);
+    return status ? status : check_vectors(&job);
 }
 
 /* ---- self-conditioning ---- */

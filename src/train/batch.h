@@ -22,6 +22,7 @@ typedef struct dmi_batch {
     dm_context *context;
     const dmi_timesteps *timesteps;
     const dm_dataset *dataset; /* NULL: every batch is the caller's */
+    const dm_unet *unet;
     uint64_t seed;
     int32_t count; /* images */
     int32_t height, width, channels;
@@ -55,7 +56,7 @@ void dmi_batch_destroy(dmi_batch *batch);
 /* Writes x_t (and 0 as previous estimate), times, labels and conditions to the graph's inputs, and
  * targets and levels to the batch, for the images at `position` of the run and after. They are
  * those of `given`, which is checked and has `count`, or the dataset's if that is NULL. Fails if
- * the dataset does, or if it gives a label that the network does not have. */
+ * the dataset does, or if it gives a label or a condition that the network does not take. */
 dm_status dmi_batch_fill(dmi_batch *batch, const dmi_unet_graph *graph, uint64_t position,
                          const dm_train_batch *given);
 

@@ -67,6 +67,7 @@ static dm_status create_batch(dm_trainer *trainer, const dm_dataset *dataset) {
         .context = trainer->context,
         .timesteps = &trainer->timesteps,
         .dataset = dataset,
+        .unet = trainer->unet,
         .seed = o->seed,
         .count = o->batch_size,
         .height = u->height,

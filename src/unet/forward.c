@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Forward passes: the graphs of a network that are kept for them, and dm_unet_forward. */
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "diffusion/schedule.h"
@@ -212,6 +213,14 @@ dm_status dmi_unet_check_condition_times(const dm_unet *unet, const char *owner,
     for (uint64_t i = 0; !status && i < count; i++)
         status = check_time(unet, owner, "condition", i, vector ? (double)vector[i] : 0);
     return status;
+}
+
+dm_status dmi_unet_check_condition_of_image(const dm_unet *unet, const char *owner, uint64_t index,
+                                            const float *vector) {
+    char image[64];
+    snprintf(image, sizeof image, "%s: image %llu of the dataset", owner,
+             (unsigned long long)index);
+    return dmi_unet_check_condition_times(unet, image, vector, 1);
 }
 
 static dm_status check_input(const dm_unet *unet, const dm_unet_input *input) {

@@ -114,6 +114,9 @@ static inline float dmi_unet_label_row(int32_t label, int32_t classes) {
  * that is no such time: with fourier features 0 is none. Conditions of other kinds are accepted. */
 dm_status dmi_unet_check_condition_times(const dm_unet *unet, const char *owner,
                                          const float *vector, uint64_t count);
+/* Likewise the condition of the dataset's image `index`, which it names. */
+dm_status dmi_unet_check_condition_of_image(const dm_unet *unet, const char *owner, uint64_t index,
+                                            const float *vector);
 
 /* Refuses a schedule whose time inputs the network cannot take. */
 dm_status dmi_unet_check_schedule(const dm_unet *unet, const char *owner,

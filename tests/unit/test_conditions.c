@@ -374,6 +374,71 @@ START_TEST(evaluation_reads_conditions) {
 }
 END_TEST
 
+/* A vector that is embedded like the time must be one that the network has a row for, whether it
+ * is read by tasks or before them. */
+static int32_t read_time(void *user, dm_dataset_item *item) {
+    const float *times = user;
+    memcpy(item->pixels, training_pixels() + item->index * N, N);
+    item->condition_vector[0] = times[item->index];
+    return 0;
+}
+
+START_TEST(vectors_that_are_no_times) {
+    static const float wrong[] = {3.5f, 50, -1, 1e30f};
+    for (size_t i = 0; i < 2 * sizeof wrong / sizeof *wrong; i++) {
+        training t;
+        training_setup setup = training_default();
+        dm_unet_options u;
+        dm_dataset_memory m;
+        dm_dataset_callback c;
+        dm_evaluation e;
+        float times[TRAINING_IMAGES] = {0, 49};
+        setup.dataset = false;
+        training_prepare(&t, &setup);
+        training_require(&t, dm_unet_get_options(t.unet, &u, sizeof u));
+        dm_unet_destroy(t.unet);
+        u.time_features = DM_TIME_LEARNED;
+        u.time_steps = dm_schedule_timesteps(t.schedule);
+        u.condition_size = 1;
+        u.condition_embedding = DM_CONDITION_TIME;
+        training_require(&t, dm_unet_create(&t.unet, t.context, &u, 1));
+        times[3] = wrong[i / 2];
+        if (wrong[i / 2] == 50) times[3] = (float)u.time_steps;
+        if (i % 2) {
+            ck_assert_int_eq(dm_dataset_callback_init(&c, sizeof c), DM_OK);
+            c.count = TRAINING_IMAGES;
+            c.height = c.width = TRAINING_SIDE;
+            c.channels = TRAINING_CHANNELS;
+            c.condition_size = 1;
+            c.read = read_time;
+            c.user = times;
+            training_require(&t, dm_dataset_create_from_callback(&t.dataset, t.context, &c));
+        } else {
+            ck_assert_int_eq(dm_dataset_memory_init(&m, sizeof m), DM_OK);
+            m.count = TRAINING_IMAGES;
+            m.height = m.width = TRAINING_SIDE;
+            m.channels = TRAINING_CHANNELS;
+            m.pixel_bytes = TRAINING_IMAGES * N;
+            m.pixels = training_pixels();
+            m.condition_size = 1;
+            m.condition_vector_elements = TRAINING_IMAGES;
+            m.condition_vectors = times;
+            training_require(&t, dm_dataset_create_from_memory(&t.dataset, t.context, &m));
+        }
+        training_require(&t, dm_trainer_create(&t.trainer, t.unet, t.schedule, t.dataset,
+                                               &setup.options));
+        training_expect(&t, dm_trainer_run(t.trainer, TRAINING_IMAGES, NULL, NULL),
+                        DM_ERROR_INVALID_ARGUMENT, "trainer: image 3 of the dataset|condition 0");
+        dm_trainer_destroy(t.trainer);
+        t.trainer = NULL;
+        ck_assert_int_eq(dm_evaluation_init(&e, sizeof e), DM_OK);
+        training_expect(&t, dm_unet_evaluate(t.unet, t.schedule, t.dataset, NULL, NULL, NULL, &e),
+                        DM_ERROR_INVALID_ARGUMENT, "evaluate: image 3 of the dataset|condition 0");
+        training_end(&t);
+    }
+}
+END_TEST
+
 Suite *test_conditions_suite(void);
 Suite *test_conditions_suite(void) {
     Suite *suite = suite_create("conditions");
@@ -387,6 +452,7 @@ Suite *test_conditions_suite(void) {
     tcase_add_test(tcase, ignored_conditions);
     tcase_add_test(tcase, refused_trainers);
     tcase_add_test(tcase, evaluation_reads_conditions);
+    tcase_add_test(tcase, vectors_that_are_no_times);
     suite_add_tcase(suite, tcase);
     return suite;
 }
