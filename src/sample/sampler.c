@@ -66,14 +66,18 @@ static dm_status plan_all(dm_sampler *s) {
     return list_evaluations(s);
 }
 
-/* Guidance subtracts the output without a class, which training must have seen. */
+/* Guidance subtracts the output without class and conditions, which training must have seen. */
 static void warn_of_guidance(const dm_sampler *s) {
-    if (s->options.guidance != 1 && s->unet && s->unet->null_class == DMI_NULL_CLASS_UNTRAINED)
-        dmi_log(&s->context->host, DM_LOG_WARNING,
-                "sampler: 'guidance' %g with a network that was trained without '%s_dropout': "
-                "its output without a %s was never trained",
-                s->options.guidance, s->classes ? "label" : "condition",
-                s->classes ? "class" : "condition");
+    if (s->options.guidance == 1 || !s->unet || s->unet->null_class != DMI_NULL_CLASS_UNTRAINED)
+        return;
+    const dm_unet_options *o = &s->unet->options;
+    bool class = o->classes && o->null_row, condition = o->condition_channels || o->condition_size;
+    dmi_log(&s->context->host, DM_LOG_WARNING,
+            "sampler: 'guidance' %g with a network that was trained without %s%s%s: its output "
+            "without %s%s%s was never trained",
+            s->options.guidance, class ? "'label_dropout'" : "", class && condition ? " or " : "",
+            condition ? "'condition_dropout'" : "", class ? "a class" : "",
+            class && condition ? " and " : "", condition ? "a condition" : "");
 }
 
 /* `model` is a sampler of which the context, the schedule and the model are set. */

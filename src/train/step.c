@@ -89,10 +89,12 @@ static void update_null_class(dm_trainer *trainer) {
     dm_unet *unet = trainer->unet;
     const dm_unet_options *o = &unet->options;
     if (!o->classes && !o->condition_channels && !o->condition_size) return;
-    /* Where there are no classes, the state is that of conditions. */
-    bool dropped = o->classes
-                       ? trainer->options.label_dropout > 0 || trainer->has_unlabelled
-                       : trainer->options.condition_dropout > 0 || trainer->has_unconditioned;
+    /* What guidance leaves out: the class, unless each image has one, and the conditions. */
+    bool leaves_class = o->classes && o->null_row,
+         leaves_condition = o->condition_channels || o->condition_size;
+    bool dropped =
+        (!leaves_class || trainer->options.label_dropout > 0 || trainer->has_unlabelled) &&
+        (!leaves_condition || trainer->options.condition_dropout > 0 || trainer->has_unconditioned);
     if (dropped) unet->null_class = DMI_NULL_CLASS_TRAINED;
     else if (unet->null_class == DMI_NULL_CLASS_UNKNOWN)
         unet->null_class = DMI_NULL_CLASS_UNTRAINED;

@@ -79,6 +79,7 @@ static dm_status initialize(dm_unet *unet, dm_initialization kind, uint64_t seed
     if (status) return status;
     if (kind == DM_INITIALIZATION_TORCH) status = draw_torch(unet, seed);
     else dmi_params_draw(&unet->weights->params, host->pool, unet->context->kernels, seed);
+    if (!status) unet->null_class = DMI_NULL_CLASS_UNKNOWN;
     dmi_unet_unlock(unet);
     return status;
 }

@@ -385,6 +385,60 @@ START_TEST(guidance_without_dropped_conditions) {
 }
 END_TEST
 
+/* With classes too, what guidance leaves out must have been dropped: the class where there is a
+ * row for none, and the conditions. */
+START_TEST(guidance_of_classes_and_conditions) {
+    static const struct {
+        int32_t null_row;
+        double labels, conditions;
+        const char *without; /* NULL: no warning */
+    } cases[] = {
+        {1, 0.5, 0.5, NULL},
+        {1, 0.5, 0,
+         "without 'label_dropout' or 'condition_dropout': its output without a class "
+         "and a condition was"},
+        {1, 0, 0.5, "without 'label_dropout' or 'condition_dropout'"},
+        {0, 0, 0.5, NULL},
+        {0, 0, 0, "without 'condition_dropout': its output without a condition was"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char warning[256] = "";
+        begin(1, 0, 1, DM_PREDICT_V);
+        f.context->host.log = test_keep_warning;
+        f.context->host.log_user = warning;
+        const int32_t labels[] = {0, 1};
+        dm_unet_options u;
+        dm_trainer_options o;
+        dm_trainer *trainer;
+        dm_train_batch batch;
+        test_accepted(f.context, dm_unet_get_options(f.unet, &u, sizeof u));
+        dm_unet_destroy(f.unet);
+        u.classes = 2;
+        u.null_row = cases[i].null_row;
+        test_accepted(f.context, dm_unet_create(&f.unet, f.context, &u, 1));
+        ck_assert_int_eq(dm_trainer_options_init(&o, sizeof o), DM_OK);
+        ck_assert_int_eq(dm_train_batch_init(&batch, sizeof batch), DM_OK);
+        o.batch_size = 2;
+        o.label_dropout = cases[i].labels;
+        o.condition_dropout = cases[i].conditions;
+        batch.count = batch.label_count = 2;
+        batch.elements = 2 * N;
+        batch.images = f.noise;
+        batch.labels = labels;
+        batch.condition_image = f.images;
+        batch.condition_image_elements = 2 * IMAGE;
+        test_accepted(f.context, dm_trainer_create(&trainer, f.unet, f.schedule, NULL, &o));
+        test_accepted(f.context, dm_trainer_step_batch(trainer, &batch, NULL));
+        dm_trainer_destroy(trainer);
+        dm_sampler_destroy(sampler_of(2, 3, 1));
+        if (cases[i].without)
+            ck_assert_msg(strstr(warning, cases[i].without) != NULL, "%zu: %s", i, warning);
+        else ck_assert_str_eq(warning, "");
+        end();
+    }
+}
+END_TEST
+
 Suite *test_condition_sampling_suite(void);
 Suite *test_condition_sampling_suite(void) {
     Suite *suite = suite_create("condition_sampling");
@@ -397,6 +451,7 @@ Suite *test_condition_sampling_suite(void) {
     tcase_add_test(tcase, refused_requests);
     tcase_add_test(tcase, guidance_that_would_do_nothing);
     tcase_add_test(tcase, guidance_without_dropped_conditions);
+    tcase_add_test(tcase, guidance_of_classes_and_conditions);
     suite_add_tcase(suite, tcase);
     return suite;
 }
