@@ -627,10 +627,11 @@ typedef struct dm_diffusers_options {
     uint32_t struct_size;
     int32_t height, width;    /* 1 to 4096; 0: sample_size of config.json. Default: 0. */
     dm_prediction prediction; /* of the network; DM_PREDICT_ANY: that of the pipeline's scheduler,
-                                 or DM_PREDICT_EPS without one. Default: DM_PREDICT_ANY. */
+                                 or DM_PREDICT_EPS of a model alone. Default: DM_PREDICT_ANY. */
     int32_t compatible; /* dm_schedule_load_diffusers: 1: float32_tables and diffusers_compatible,
                            for the same pixels as diffusers. Default: 0. */
-    int32_t padding;
+    int32_t condition_channels; /* the last of the network's in_channels, which are those of a
+                                   condition image; less than all. Default: 0. */
 } dm_diffusers_options;
 
 DM_API dm_status dm_unet_options_init(dm_unet_options *options, size_t size);
@@ -649,8 +650,8 @@ DM_API dm_status dm_unet_create(dm_unet **out, dm_context *context, const dm_une
  * the seed's low 32 bits, in float32. */
 DM_API dm_status dm_unet_initialize(dm_unet *unet, dm_initialization kind, uint64_t seed);
 /* From a safetensors file of dm_unet_save or dm_trainer_save, or from its `size` bytes. `path` may
- * also be what dm_unet_load_diffusers reads, with its default options; `weights` is then ignored.
- * Fails with DM_ERROR_NOT_FOUND, DM_ERROR_IO, DM_ERROR_BAD_FORMAT, DM_ERROR_UNSUPPORTED_VERSION,
+ * also be what dm_unet_load_diffusers reads, with its default options; that has no EMA. Fails with
+ * DM_ERROR_NOT_FOUND, DM_ERROR_IO, DM_ERROR_BAD_FORMAT, DM_ERROR_UNSUPPORTED_VERSION,
  * DM_ERROR_CHECKSUM where metadata or weights are damaged, DM_ERROR_NOT_FINITE where a weight is
  * infinite or NaN, DM_ERROR_SHAPE_MISMATCH where the tensors are not those of the options,
  * DM_ERROR_UNSUPPORTED where they are neither float32, float16 nor bfloat16. */
@@ -659,11 +660,11 @@ DM_API dm_status dm_unet_load(dm_unet **out, dm_context *context, const char *pa
 DM_API dm_status dm_unet_load_memory(dm_unet **out, dm_context *context, const void *bytes,
                                      size_t size, dm_weights weights);
 /* A network of diffusers' UNet2DModel, with the tensors in float32, float16 or bfloat16. `path` is
- * the folder of a pipeline (with model_index.json), that of a model (config.json beside
- * diffusion_pytorch_model.safetensors or its index of shards, which is read where both are there),
- * or a safetensors file with config.json beside it. `options` may be NULL. Has the errors of
- * dm_unet_load; what cannot be expressed is DM_ERROR_UNSUPPORTED with its key and value. Labels of
- * such a network are required where it has classes, since its table has no row for none. */
+ * the folder of a pipeline (with model_index.json and a scheduler), that of a model (config.json
+ * beside diffusion_pytorch_model.safetensors or its index of shards, which is read where both are
+ * there), or a safetensors file with config.json beside it. `options` may be NULL. Has the errors
+ * of dm_unet_load; what cannot be expressed is DM_ERROR_UNSUPPORTED with its key and value. Labels
+ * of such a network are required where it has classes, since its table has no row for none. */
 DM_API dm_status dm_unet_load_diffusers(dm_unet **out, dm_context *context, const char *path,
                                         const dm_diffusers_options *options);
 /* A second handle, in another context or the same, on the weights of `unet`, so that several
@@ -1082,7 +1083,8 @@ DM_API dm_status dm_trainer_save_memory(const dm_trainer *trainer, void *buffer,
                                         size_t *size);
 /* Progressive distillation (Salimans and Ho 2022, algorithm 2), with `distill_steps` N above 0: the
  * teacher whose DDIM steps the network learns to take two at a time. Once, between creating or
- * resuming the trainer and its first step; checkpoints hold N and not the teacher. An image gets
+ * resuming the trainer and its first step; checkpoints hold N and a hash of the teacher's weights,
+ * not the teacher, and a resumed trainer warns through the log of another one. An image gets
  * one of the N timesteps of DM_SPACING_TRAILING, and its target is the x_0 from which one step
  * reaches what the teacher reaches in two of 2 N, as a sampler with DM_SOLVER_DDIM, eta 0 and
  * trailing spacing takes them; so the network is sampled like that, in N steps. It must not predict
@@ -1090,7 +1092,8 @@ DM_API dm_status dm_trainer_save_memory(const dm_trainer *trainer, void *buffer,
  *
  * The teacher is a network of the trainer's context, perhaps a share, with images of the same size
  * and the same classes, or none, and without self-conditioning; its other options are free. It is
- * only read, and kept if it is destroyed before the trainer. All memory for it is allocated here.
+ * only read, as one that is shared: until the trainer is destroyed its weights cannot be changed;
+ * it is kept if it is destroyed before. All memory for it is allocated here.
  */
 DM_API dm_status dm_trainer_set_teacher(dm_trainer *trainer, dm_unet *teacher);
 /* Stops the run in progress after its current step with DM_ERROR_CANCELLED; if none is, the next
@@ -1389,13 +1392,16 @@ DM_API dm_status dm_schedule_load_diffusers(dm_schedule **out, dm_context *conte
                                             const char *path, const dm_diffusers_options *options,
                                             dm_sampler_options *sampler);
 /* Writes the folder of a pipeline of diffusers, which is created where it is missing, with all
- * weights in `precision`: DDIMPipeline.from_pretrained opens it with DM_SOLVER_DDIM, otherwise
- * DDPMPipeline's. `sampler` says which scheduler it has; NULL: that of DM_SOLVER_DDPM. Levels that
- * were left to the solver are left to the scheduler; dm_sampler_get_options has those in effect.
+ * weights in `precision`: DDIMPipeline.from_pretrained opens it with DM_SOLVER_DDIM,
+ * ConsistencyModelPipeline's with DM_SOLVER_CONSISTENCY, otherwise DDPMPipeline's; which of them
+ * draw is said in docs/diffusers.md. `sampler` says which scheduler it has; NULL: that of
+ * DM_SOLVER_DDPM with all timesteps. Levels that were left to the solver are left to the scheduler;
+ * dm_sampler_get_options has those in effect. DM_VARIANCE_AUTO is written as `steps` decide it.
  * What diffusers cannot express is DM_ERROR_UNSUPPORTED with the option's name. A row for label -1
- * is written as one class more, `classes`. Files that were there are replaced once all new ones
- * are written, model_index.json last; on an earlier failure they stay. A folder with an index of
- * shards, which diffusers would read instead, is DM_ERROR_IO. */
+ * is written as one class more, `classes`, and condition_channels as more channels of the input.
+ * Files that were there are replaced once all new ones are written, model_index.json last; on an
+ * earlier failure they stay. A folder with an index of shards, which diffusers would read instead,
+ * is DM_ERROR_IO. */
 DM_API dm_status dm_unet_save_diffusers(const dm_unet *unet, const dm_schedule *schedule,
                                         const dm_sampler_options *sampler, const char *folder,
                                         dm_precision precision);

@@ -93,7 +93,7 @@ MEMORY_SUITES := base half file io_failures json random pool metadata structs na
 	checkpoint_edges checkpoint_failures save_memory training_state misuse frozen \
 	refused_calls shared shared_callbacks weight_cache plan recompute unet \
 	input_gradient tiling guidance_callback unet_inputs unet_options unet_file bad_input \
-	integrity file_names float_mode fork versions diffusers diffusers_save \
+	integrity file_names float_mode fork versions diffusers diffusers_folders diffusers_save \
 	diffusers_schedulers recipe conditions condition_data condition_sampling \
 	diffusers_compatible
 SANITIZE_SUITES := $(MEMORY_SUITES) editing gemm guidance kernels kernels_activation resample \

@@ -94,7 +94,7 @@ const std::vector<layout> layouts = {
     LAYOUT(dm_diffusers_options, MEMBER(dm_diffusers_options, struct_size),
            MEMBER(dm_diffusers_options, height), MEMBER(dm_diffusers_options, width),
            MEMBER(dm_diffusers_options, prediction), MEMBER(dm_diffusers_options, compatible),
-           MEMBER(dm_diffusers_options, padding)),
+           MEMBER(dm_diffusers_options, condition_channels)),
     LAYOUT(dm_dataset_info, MEMBER(dm_dataset_info, struct_size), MEMBER(dm_dataset_info, classes),
            MEMBER(dm_dataset_info, count), MEMBER(dm_dataset_info, height),
            MEMBER(dm_dataset_info, width), MEMBER(dm_dataset_info, channels),

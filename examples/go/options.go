@@ -81,9 +81,10 @@ type UNetOptions struct {
 // DiffusersOptions are what a network of diffusers leaves open, and how close to diffusers its
 // images are to be.
 type DiffusersOptions struct {
-	Height, Width int32      // 1 to 4096; 0: sample_size of config.json
-	Prediction    Prediction // PredictAny: that of the pipeline's scheduler, or PredictEps
-	Compatible    bool       // LoadScheduleDiffusers: the same pixels as diffusers
+	Height, Width     int32      // 1 to 4096; 0: sample_size of config.json
+	Prediction        Prediction // PredictAny: that of the pipeline's scheduler, or PredictEps
+	Compatible        bool       // LoadScheduleDiffusers: the same pixels as diffusers
+	ConditionChannels int32      // the last of in_channels, which are a condition image's
 }
 
 // The lengths of the arrays in UNetOptions and TrainerOptions.

@@ -141,20 +141,19 @@ void dmi_config_free(dmi_config *c) {
 
 enum { VALUE_SIZE = 80 };
 
-/* The value as the file has it, shortened. */
+/* The value as the file has it, shortened, with single blanks. */
 static void describe(const dmi_config *c, const dmi_config_value *value, char text[VALUE_SIZE]) {
     if (!value) {
         snprintf(text, VALUE_SIZE, "missing");
         return;
     }
-    size_t length = value->end - value->begin;
-    const bool cut = length > VALUE_SIZE - 4;
-    if (cut) length = VALUE_SIZE - 4;
-    for (size_t i = 0; i < length; i++) {
-        const char byte = c->raw[value->begin + i];
-        text[i] = (char)(byte >= 0x20 && byte < 0x7f ? byte : ' ');
+    size_t length = 0, at = value->begin;
+    for (; at < value->end && length < VALUE_SIZE - 4; at++) {
+        const char byte = c->raw[at];
+        const bool blank = byte <= ' ' || byte > '~';
+        if (!blank || (length && text[length - 1] != ' ')) text[length++] = blank ? ' ' : byte;
     }
-    snprintf(text + length, VALUE_SIZE - length, "%s", cut ? "..." : "");
+    snprintf(text + length, VALUE_SIZE - length, "%s", at < value->end ? "..." : "");
 }
 
 static const dmi_config_value *peek(const dmi_config *c, const char *key) {

@@ -18,8 +18,10 @@ typedef struct dmi_diffusers_model {
 /* The path of the scheduler_config.json of a pipeline's or scheduler's folder, or `path` itself
  * where it is no folder; *out must be freed with dmi_free. */
 dm_status dmi_diffusers_find_scheduler(dmi_host *host, char **out, const char *path);
-/* Reads only these keys of a scheduler_config.json. */
-dm_status dmi_diffusers_read_model(dmi_host *host, dmi_diffusers_model *out, const char *path);
+/* Reads only these keys of a scheduler_config.json. With needs_prediction a scheduler that is not
+ * supported must have its prediction_type. */
+dm_status dmi_diffusers_read_model(dmi_host *host, dmi_diffusers_model *out, const char *path,
+                                   bool needs_prediction);
 /* The same keys of an open config. */
 void dmi_diffusers_get_model(dmi_config *config, dmi_diffusers_model *out);
 
@@ -45,7 +47,10 @@ enum {
     DMI_ALPHA_ONE_DEFAULT = 1 << 13,
     DMI_LOWER_ORDER_DEFAULT = 1 << 14,
     DMI_IS_CONSISTENCY = 1 << 16, /* sigma_min, sigma_max, rho, s_noise, clip_denoised; no betas */
-    DMI_INNER_SPACING = 1 << 15   /* timesteps are those of steps + 1, without the last */
+    DMI_INNER_SPACING = 1 << 15,  /* timesteps are those of steps + 1, without the last */
+    DMI_HAS_VARIANCE = 1 << 17,   /* variance_type: splits an output of twice the channels */
+    DMI_HAS_SIGMOID = 1 << 18,    /* beta_schedule sigmoid */
+    DMI_LACKS_X0 = 1 << 19        /* no prediction_type sample */
 };
 
 typedef struct dmi_diffusers_scheduler {

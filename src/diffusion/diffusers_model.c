@@ -6,7 +6,7 @@
 #include "io/path.h"
 
 dm_status dmi_diffusers_find_scheduler(dmi_host *host, char **out, const char *path) {
-    static const char *const names[] = {"scheduler_config.json", "scheduler/scheduler_config.json"};
+    static const char *const names[] = {"scheduler/scheduler_config.json", "scheduler_config.json"};
     *out = NULL;
     if (!dmi_path_is_folder(path)) return dmi_path_join(host, out, "", path);
     bool has = false;
@@ -47,11 +47,18 @@ void dmi_diffusers_get_model(dmi_config *c, dmi_diffusers_model *out) {
     out->learned_variance = variance && !strncmp(variance, "learned", strlen("learned"));
 }
 
-dm_status dmi_diffusers_read_model(dmi_host *host, dmi_diffusers_model *out, const char *path) {
+dm_status dmi_diffusers_read_model(dmi_host *host, dmi_diffusers_model *out, const char *path,
+                                   bool needs_prediction) {
     dmi_config config;
     dm_status status = dmi_config_read(host, &config, path);
     if (status) return status;
     dmi_diffusers_get_model(&config, out);
+    /* Classes have defaults of their own. */
+    if (needs_prediction && !dmi_diffusers_find_class(dmi_diffusers_class(&config)) &&
+        !dmi_config_find(&config, "prediction_type"))
+        dmi_config_refuse(&config, DM_ERROR_UNSUPPORTED, "_class_name",
+                          "what networks for this scheduler predict is not known; 'prediction' of "
+                          "dm_diffusers_options can say it");
     status = config.status;
     dmi_config_free(&config);
     return status;

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* A schedule and options of a sampler as a scheduler_config.json. What is an argument of a call in
  * diffusers (steps, eta, churn, guidance) is not written. */
+#include <float.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "core/enums.h"
@@ -72,6 +74,8 @@ static dm_status check_output(const writer *w) {
     if (o->clip && o->threshold == 0 && o->clip_range > 0 && o->clip_range != 1 &&
         !has(w, DMI_HAS_CLIP))
         return refuse(w, "sampler", "clip_range", "not 1", "has no other range");
+    if (w->model->learned_variance && !has(w, DMI_HAS_VARIANCE))
+        return refuse(w, "unet", "learned_variance", "1", "takes no output with a variance");
     if (w->o->variance == DM_VARIANCE_LEARNED && !w->model->learned_variance)
         return refuse(w, "sampler", "variance", "learned", "needs a network with learned_variance");
     return DM_OK;
@@ -94,6 +98,10 @@ static dm_status check_schedule(const writer *w) {
         edm != (prediction == DM_PREDICT_EDM) || flow != (prediction == DM_PREDICT_FLOW))
         return refuse(w, "unet", "prediction", dmi_enum_text("dm_prediction", prediction),
                       "is for another");
+    if (prediction == DM_PREDICT_X0 && has(w, DMI_LACKS_X0))
+        return refuse(w, "unet", "prediction", "x0", "has no prediction_type sample");
+    if (edm && s->time_scale != 0 && s->time_scale != 1)
+        return refuse(w, "schedule", "time_scale", "not 1", "has no other");
     if (has(w, DMI_IS_CONSISTENCY) && s->time_scale != 1000)
         return refuse(w, "schedule", "time_scale", "not 1000", "has no other");
     return DM_OK;
@@ -104,10 +112,11 @@ static dm_status check_schedule(const writer *w) {
 static void write_betas(const writer *w, dmi_json_writer *j) {
     const dm_schedule_options *s = &w->schedule->options;
     double factor = dmi_schedule_beta_factor(s);
-    bool custom = s->kind == DM_SCHEDULE_CUSTOM;
+    bool custom = s->kind == DM_SCHEDULE_CUSTOM ||
+                  (s->kind == DM_SCHEDULE_SIGMOID && !has(w, DMI_HAS_SIGMOID));
     const char *kind = "linear"; /* of no effect beside trained_betas and use_flow_sigmas */
     for (const dmi_config_name *n = dmi_diffusers_betas; n->name; n++)
-        if (n->value == s->kind) kind = n->name;
+        if (n->value == s->kind && !custom) kind = n->name;
     dmi_json_write_string(j, "beta_schedule", kind);
     dmi_json_write_double(j, "beta_start", factor * s->beta_start);
     dmi_json_write_double(j, "beta_end", factor * s->beta_end);
@@ -167,6 +176,11 @@ static void write_levels(const writer *w, dmi_json_writer *j) {
         dmi_json_write_string(j, "final_sigmas_type", o->final_alpha_one ? "zero" : "sigma_min");
 }
 
+/* Diffusers clips with values that must be floats. */
+static void write_bound(dmi_json_writer *j, const char *key, double value) {
+    dmi_json_write_double(j, key, fmin(value, FLT_MAX));
+}
+
 static void write_output(const writer *w, dmi_json_writer *j) {
     const dm_sampler_options *o = w->o;
     if (has(w, DMI_IS_CONSISTENCY)) {
@@ -178,13 +192,27 @@ static void write_output(const writer *w, dmi_json_writer *j) {
     bool as_clip = o->clip && !threshold && !has(w, DMI_HAS_CLIP);
     if (has(w, DMI_HAS_CLIP)) {
         dmi_json_write_bool(j, "clip_sample", o->clip != 0);
-        dmi_json_write_double(j, "clip_sample_range", o->clip_range > 0 ? o->clip_range : 1);
+        write_bound(j, "clip_sample_range", o->clip_range > 0 ? o->clip_range : 1);
     }
     if (has(w, DMI_HAS_THRESHOLD)) {
         dmi_json_write_bool(j, "thresholding", threshold || as_clip);
         dmi_json_write_double(j, "dynamic_thresholding_ratio", threshold ? o->threshold : 0.995);
-        dmi_json_write_double(j, "sample_max_value", threshold ? o->threshold_max : 1);
+        write_bound(j, "sample_max_value", threshold ? o->threshold_max : 1);
     }
+}
+
+/* As a sampler resolves DM_VARIANCE_AUTO; solvers other than DDPM have no variance of their own. */
+static void write_variance(const writer *w, dmi_json_writer *j) {
+    const dm_sampler_options *o = w->o;
+    dm_variance variance = o->variance;
+    if (variance == DM_VARIANCE_AUTO)
+        variance = dmi_schedule_default_variance(w->schedule, w->model->learned_variance, o->steps);
+    if (o->solver != DM_SOLVER_DDPM && !w->model->learned_variance) return;
+    if (o->solver != DM_SOLVER_DDPM) variance = DM_VARIANCE_LEARNED;
+    dmi_json_write_string(j, "variance_type",
+                          variance == DM_VARIANCE_LEARNED       ? "learned_range"
+                          : variance == DM_VARIANCE_FIXED_LARGE ? "fixed_large"
+                                                                : "fixed_small");
 }
 
 static void write_solver(const writer *w, dmi_json_writer *j) {
@@ -198,17 +226,7 @@ static void write_solver(const writer *w, dmi_json_writer *j) {
     if (w->is->solver == DM_SOLVER_DPMPP || w->is->solver == DM_SOLVER_DPMPP_SINGLE)
         dmi_json_write_string(j, "algorithm_type",
                               o->solver == DM_SOLVER_DPMPP_SDE ? "sde-dpmsolver++" : "dpmsolver++");
-    if (o->solver == DM_SOLVER_DDPM) {
-        bool learned = o->variance == DM_VARIANCE_LEARNED ||
-                       (o->variance == DM_VARIANCE_AUTO && w->model->learned_variance);
-        dmi_json_write_string(j, "variance_type",
-                              learned                                  ? "learned_range"
-                              : o->variance == DM_VARIANCE_FIXED_LARGE ? "fixed_large"
-                                                                       : "fixed_small");
-    } else if (w->model->learned_variance && has(w, DMI_HAS_ORDER) &&
-               (w->is->solver == DM_SOLVER_DPMPP || w->is->solver == DM_SOLVER_DPMPP_SINGLE)) {
-        dmi_json_write_string(j, "variance_type", "learned_range");
-    }
+    if (has(w, DMI_HAS_VARIANCE)) write_variance(w, j);
     if (!has(w, DMI_IS_FLOW_MATCH | DMI_IS_CONSISTENCY)) {
         dm_prediction prediction = has(w, DMI_IS_EDM) ? DM_PREDICT_EPS : w->model->prediction;
         for (const dmi_config_name *n = dmi_diffusers_predictions; n->name; n++)

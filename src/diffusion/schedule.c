@@ -18,6 +18,16 @@ bool dmi_schedule_has_betas(const dm_schedule *schedule) {
     return dmi_schedule_kind_has_betas(schedule->options.kind);
 }
 
+/* With all timesteps, beta gives the better images (FID 3.2 on CIFAR-10, 4.7 with the posterior's
+ * variance); with fewer it leaves noise in them (10.0 and 5.8 with 100 steps, 133 and 18 with 20):
+ * Song, Meng and Ermon 2021, table 1. A learned variance is made for few steps and many (Nichol and
+ * Dhariwal 2021, sec. 4). */
+dm_variance dmi_schedule_default_variance(const dm_schedule *schedule, bool learned_variance,
+                                          int32_t steps) {
+    if (learned_variance) return DM_VARIANCE_LEARNED;
+    return steps == schedule->steps ? DM_VARIANCE_FIXED_LARGE : DM_VARIANCE_FIXED_SMALL;
+}
+
 const char *dmi_schedule_name(const dm_schedule *schedule) {
     return dmi_enum_text("dm_schedule_kind", schedule->options.kind);
 }

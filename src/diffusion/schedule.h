@@ -31,6 +31,9 @@ void dmi_schedule_free(dm_schedule *schedule);
 /* Whether the process has betas, so that signal^2 + noise^2 = 1. */
 bool dmi_schedule_has_betas(const dm_schedule *schedule);
 bool dmi_schedule_kind_has_betas(dm_schedule_kind kind);
+/* DDPM's variance in that number of steps: DM_VARIANCE_AUTO. */
+dm_variance dmi_schedule_default_variance(const dm_schedule *schedule, bool learned_variance,
+                                          int32_t steps);
 /* "cosine". Static storage. */
 const char *dmi_schedule_name(const dm_schedule *schedule);
 /* One value of a series, as dm_schedule_get_series gives. */

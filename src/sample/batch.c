@@ -22,9 +22,10 @@ static double initial_factor(const dmi_run *run) {
     bool compatible = s->options.diffusers_compatible != 0;
     if (dmi_schedule_has_betas(s->schedule) && !as_k_diffusion) return 1;
     /* diffusers has 1 for every flow, also where it begins below pure noise, and for EDM the
-     * deviation of data of variance 1 with noise. */
+     * deviation of data of variance 1 with noise, but not for consistency models. */
     if (compatible && s->schedule->options.kind == DM_SCHEDULE_FLOW) return 1;
-    if (compatible && s->schedule->options.kind == DM_SCHEDULE_EDM) return sqrt(noise * noise + 1);
+    if (compatible && s->schedule->options.kind == DM_SCHEDULE_EDM && !s->solver->consistency_only)
+        return sqrt(noise * noise + 1);
     return noise;
 }
 

@@ -87,11 +87,13 @@ static void read_blocks(dmi_config *c, bool down, const dm_unet_options *o, dm_r
         bool resamples = i < list.count - 1;
         const char *name = list.values ? list.values[i].text : defaults[down][i];
         const dmi_diffusers_block *block = dmi_diffusers_find_block(down, name);
+        const char *way = down ? "Down" : "Up";
         if (!block) {
-            char reason[200];
+            char reason[240];
             snprintf(reason, sizeof reason,
-                     "'%.48s' is none of the blocks that are supported: those of UNet2DModel",
-                     name);
+                     "'%.48s' is not supported; supported are %sBlock2D, Attn%sBlock2D, "
+                     "Resnet%ssampleBlock2D, Skip%sBlock2D and AttnSkip%sBlock2D",
+                     name, way, way, way, way, way);
             dmi_config_refuse(c, DM_ERROR_UNSUPPORTED, key, reason);
             return;
         }
@@ -147,7 +149,7 @@ static void read_size(dmi_config *c, const dm_diffusers_options *options, dm_une
     }
     if (!value || value->kind == DMI_CONFIG_NULL) {
         dmi_config_refuse(c, DM_ERROR_INVALID_ARGUMENT, key,
-                          "so the options must have 'height' and 'width'");
+                          "'height' and 'width' of dm_diffusers_options must be set");
     } else if (height >= 1 && height <= 4096 && height == (int32_t)height && width >= 1 &&
                width <= 4096 && width == (int32_t)width) {
         if (!o->height) o->height = (int32_t)height;
@@ -167,7 +169,7 @@ static int32_t read_optional(dmi_config *c, const char *key, int32_t otherwise, 
 
 static void read_norms(dmi_config *c, dm_unet_options *o) {
     o->norm_groups = read_optional(c, "norm_num_groups", 32, 0, 1, 8192);
-    o->norm_eps = (float)dmi_config_double(c, "norm_eps", 1e-5, 1e-30, 1);
+    o->norm_eps = (float)dmi_config_double(c, "norm_eps", 1e-5, 1e-12, 1);
     o->time_embedding =
         dmi_config_choice(c, "resnet_time_scale_shift", "default", dmi_diffusers_time_embeddings);
     int32_t null = o->time_embedding == DM_TIME_ADD ? -1 : 0;
@@ -182,7 +184,7 @@ static void read_middle(dmi_config *c, dm_unet_options *o) {
                        ? 0
                        : dmi_config_choice(c, key, "UNetMidBlock2D", types);
     o->mid_attention = dmi_config_bool(c, "add_attention", true);
-    o->mid_scale = (float)dmi_config_double(c, "mid_block_scale_factor", 1, 1e-30, FACTOR_MAX);
+    o->mid_scale = (float)dmi_config_double(c, "mid_block_scale_factor", 1, 1e-6, FACTOR_MAX);
 }
 
 static void read_time(dmi_config *c, dm_unet_options *o) {
@@ -230,6 +232,20 @@ static void read_classes(dmi_config *c, dm_unet_options *o) {
     o->condition_size = is_time ? 1 : dmi_unet_time_channels(o);
 }
 
+/* UNet2DModel has no name for the channels of a condition image, which callers concatenate. */
+static void read_input(dmi_config *c, const dm_diffusers_options *options, dm_unet_options *o) {
+    static const char key[] = "in_channels";
+    o->in_channels = dmi_config_i32(c, key, 3, 1, 128);
+    o->condition_channels = options->condition_channels;
+    if (o->condition_channels >= o->in_channels)
+        dmi_config_refuse(c, DM_ERROR_INVALID_ARGUMENT, key,
+                          "'condition_channels' of dm_diffusers_options must be less");
+    else o->in_channels -= o->condition_channels;
+    if (o->in_channels > 64)
+        dmi_config_refuse(c, DM_ERROR_UNSUPPORTED, key,
+                          "at most 64 besides those of a condition are supported");
+}
+
 static void check_class(dmi_config *c) {
     static const char key[] = "_class_name";
     const char *name = dmi_config_text(c, key, "UNet2DModel");
@@ -243,7 +259,7 @@ dm_status dmi_diffusers_read_options(dmi_config *c, const dm_diffusers_options *
     check_class(c);
     read_levels(c, o);
     read_size(c, options, o);
-    o->in_channels = dmi_config_i32(c, "in_channels", 3, 1, 64);
+    read_input(c, options, o);
     o->out_channels = dmi_config_i32(c, "out_channels", 3, 1, 64);
     o->center_input = dmi_config_bool(c, "center_input_sample", false);
     o->activation = dmi_config_choice(c, "act_fn", "silu", dmi_diffusers_activations);

@@ -53,8 +53,6 @@ static dm_status check_network(dmi_host *host, const dm_unet_options *o) {
     if (o->recipe[0]) return refuse(host, "recipe", "is set, which UNet2DModel does not have");
     if (o->self_conditioning)
         return refuse(host, "self_conditioning", "is 1, which UNet2DModel does not have");
-    if (o->condition_channels)
-        return refuse(host, "condition_channels", "is set, which UNet2DModel does not have");
     if (o->time_embedding == DM_TIME_ADD_OUTPUT)
         return refuse(host, "time_embedding", "is add_output, which UNet2DModel does not have");
     if (o->learned_variance && o->in_channels != o->out_channels)
@@ -158,7 +156,7 @@ static dm_status write_config(dmi_host *host, dmi_file_writer *file, const dm_un
         dmi_json_write_integer(&j, NULL, o->width);
         dmi_json_write_close(&j, ']');
     }
-    dmi_json_write_integer(&j, "in_channels", o->in_channels);
+    dmi_json_write_integer(&j, "in_channels", o->in_channels + o->condition_channels);
     dmi_json_write_integer(&j, "out_channels", dmi_unet_channels_out(o));
     dmi_json_write_bool(&j, "center_input_sample", o->center_input != 0);
     dmi_json_write_string(&j, "act_fn",
@@ -303,7 +301,10 @@ static dm_status save(const dm_unet *unet, const dm_schedule *schedule,
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT, "diffusers: '%s' is NULL",
                         schedule ? "folder" : "schedule");
     dm_status status = dmi_struct_read_checked(host, &dmi_struct_sampler_options, &o, sampler);
-    if (!sampler) o.solver = DM_SOLVER_DDPM;
+    if (!sampler) {
+        o.solver = DM_SOLVER_DDPM;
+        o.steps = schedule->steps;
+    }
     if (!status) status = dmi_unet_check_precision(host, precision);
     if (!status) status = check_network(host, u);
     if (!status && !shared_type(u, true))

@@ -64,14 +64,14 @@ static place find_param(const dmi_diffusers_tensors *t, const char *name) {
     return found;
 }
 
-static bool is_param(const dmi_params *params, const char *name) {
+/* The parameter that a tensor is, or -1. */
+static int32_t param_of(const dmi_params *params, const char *name) {
     char other[NAME_SIZE];
-    if (dmi_params_find(params, name) >= 0) return true;
-    for (int32_t i = 0; i < RENAMED; i++)
-        if (replace(other, name, renamed[i].before, renamed[i].now) &&
-            dmi_params_find(params, other) >= 0)
-            return true;
-    return false;
+    int32_t index = dmi_params_find(params, name);
+    for (int32_t i = 0; i < RENAMED && index < 0; i++)
+        if (replace(other, name, renamed[i].before, renamed[i].now))
+            index = dmi_params_find(params, other);
+    return index;
 }
 
 /* ---- the index of shards ---- */
@@ -279,20 +279,30 @@ static dm_status check_param(dmi_host *host, const dmi_diffusers_tensors *t, con
                     dmi_shape_text(own, p->rank, p->shape));
 }
 
+/* A tensor must be a parameter, and be there once. */
+static dm_status check_tensor(dmi_host *host, const dmi_diffusers_tensors *t,
+                              const dmi_params *params, const dmi_safetensors *file,
+                              const dmi_safetensors_entry *entry) {
+    int32_t index = param_of(params, entry->name);
+    if (index < 0)
+        return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
+                        "%s: tensor '%.128s' is not part of the network that config.json describes",
+                        dmi_safetensors_from(file), entry->name);
+    place found = find_param(t, params->items[index].name);
+    if (found.entry == entry) return DM_OK;
+    return dmi_fail(host, DM_ERROR_BAD_FORMAT,
+                    "%s: tensor '%.128s' is there a second time, as '%.128s'",
+                    dmi_safetensors_from(file), entry->name, found.entry->name);
+}
+
 dm_status dmi_diffusers_check(dmi_host *host, const dmi_diffusers_tensors *t, const dm_unet *unet) {
     const dmi_params *params = &unet->weights->params;
     dm_status status = DM_OK;
     for (int32_t i = 0; !status && i < params->count; i++)
         status = check_param(host, t, &params->items[i]);
     for (int32_t i = 0; !status && i < t->count; i++)
-        for (size_t k = 0; !status && k < dmi_safetensors_count(t->files[i]); k++) {
-            const char *name = dmi_safetensors_at(t->files[i], k)->name;
-            if (!is_param(params, name))
-                status = dmi_fail(
-                    host, DM_ERROR_SHAPE_MISMATCH,
-                    "%s: tensor '%.128s' is not part of the network that config.json describes",
-                    dmi_safetensors_from(t->files[i]), name);
-        }
+        for (size_t k = 0; !status && k < dmi_safetensors_count(t->files[i]); k++)
+            status = check_tensor(host, t, params, t->files[i], dmi_safetensors_at(t->files[i], k));
     return status;
 }
 

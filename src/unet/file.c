@@ -213,8 +213,20 @@ static dm_status is_diffusers(dmi_host *host, const dmi_safetensors *file, const
     return DM_OK;
 }
 
-static dm_status load_diffusers(dm_unet **out, dm_context *context, const char *path) {
+/* An index of shards, or a file without tensors. */
+static bool is_json(const char *path) {
+    static const char end[] = ".json";
+    size_t length = strlen(path), tail = sizeof end - 1;
+    return length >= tail && !strcmp(path + length - tail, end);
+}
+
+static dm_status load_diffusers(dm_unet **out, dm_context *context, const char *path,
+                                dm_weights weights) {
     dm_diffusers_options options;
+    if (weights >= DM_WEIGHTS_EMA)
+        return dmi_fail(&context->host, DM_ERROR_NOT_FOUND,
+                        "%s: it has no EMA %d: networks of diffusers have one set of weights", path,
+                        (int)(weights - DM_WEIGHTS_EMA));
     dmi_struct_defaults(&dmi_struct_diffusers_options, &options);
     return dmi_diffusers_load(out, context, path, &options);
 }
@@ -224,13 +236,14 @@ static dm_status load(dm_unet **out, dm_context *context, const char *path, dm_w
     dmi_safetensors *file;
     bool foreign = false;
     dm_status status = check_load(host, out, path, "path", weights);
-    if (!status && dmi_path_is_folder(path)) return load_diffusers(out, context, path);
+    if (!status && (dmi_path_is_folder(path) || is_json(path)))
+        return load_diffusers(out, context, path, weights);
     if (!status) status = dmi_safetensors_open(host, &file, path);
     if (status) return status;
     status = is_diffusers(host, file, path, &foreign);
     if (!status && !foreign) status = read_network(out, context, file, weights);
     dmi_safetensors_close(host, file);
-    return status || !foreign ? status : load_diffusers(out, context, path);
+    return status || !foreign ? status : load_diffusers(out, context, path, weights);
 }
 
 dm_status dm_unet_load(dm_unet **out, dm_context *context, const char *path, dm_weights weights) {

@@ -205,7 +205,7 @@ static const struct {
     {WITH("\"_class_name\": \"UNet2DConditionModel\""), "'_class_name' is \"UNet2DConditionModel\"",
      DM_ERROR_UNSUPPORTED},
     {WITH("\"encoder_hid_dim\": 3"), "'encoder_hid_dim' is 3|not known", DM_ERROR_UNSUPPORTED},
-    {WITH("\"in_channels\": 3.5"), "'in_channels' is 3.5|a whole number from 1 to 64",
+    {WITH("\"in_channels\": 3.5"), "'in_channels' is 3.5|a whole number from 1 to 128",
      DM_ERROR_BAD_FORMAT},
     {WITH("\"in_channels\": true"), "'in_channels' is true", DM_ERROR_BAD_FORMAT},
     {WITH("\"in_channels\": null"), "'in_channels' is null", DM_ERROR_BAD_FORMAT},
@@ -334,7 +334,7 @@ START_TEST(folders_refused) {
     refuse_load(folder, DM_ERROR_UNSUPPORTED,
                 "model_index.json: 'unet' is [\"diffusers\", \"UNet1DModel\"]");
     write_text(folder, "model_index.json", "{\"unet\": [\"diffusers\", \"UNet2DModel\"]}");
-    refuse_load(folder, DM_ERROR_NOT_FOUND, "/unet: it has neither");
+    refuse_load(folder, DM_ERROR_NOT_FOUND, "no scheduler/scheduler_config.json");
     free(folder);
 }
 END_TEST

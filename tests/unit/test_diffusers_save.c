@@ -113,6 +113,73 @@ START_TEST(schedulers) {
 }
 END_TEST
 
+static bool has_setting(const char *folder, const char *part) {
+    return has_text(folder, "scheduler/scheduler_config.json", part);
+}
+
+/* What only some of diffusers' schedulers have is written in a way that each understands. */
+START_TEST(settings) {
+    dm_unet_options o = plain_options();
+    dm_unet *unet = unet_of(&o);
+    dm_schedule *schedule = schedule_of(DM_SCHEDULE_SIGMOID), *back;
+    dm_sampler_options s;
+    double want[1000], got[1000];
+    char *folder = test_folder_new();
+    ok(dm_sampler_options_init(&s, sizeof s));
+    s.solver = DM_SOLVER_DDPM;
+    ok(dm_unet_save_diffusers(unet, schedule, &s, folder, DM_PRECISION_F32));
+    ck_assert(has_setting(folder, "\"sigmoid\""));
+    ck_assert(has_setting(folder, "\"trained_betas\": null"));
+    ck_assert(has_setting(folder, "\"fixed_small\""));
+    /* As the sampler resolves it: with all timesteps, beta. */
+    s.steps = 1000;
+    ok(dm_unet_save_diffusers(unet, schedule, &s, folder, DM_PRECISION_F32));
+    ck_assert(has_setting(folder, "\"fixed_large\""));
+    ok(dm_unet_save_diffusers(unet, schedule, NULL, folder, DM_PRECISION_F32));
+    ck_assert(has_setting(folder, "\"fixed_large\""));
+    s.solver = DM_SOLVER_DDIM, s.threshold = 0.9, s.clip_range = 1e300;
+    ok(dm_unet_save_diffusers(unet, schedule, &s, folder, DM_PRECISION_F32));
+    ck_assert(has_setting(folder, "\"trained_betas\": ["));
+    ck_assert(has_setting(folder, "\"sample_max_value\": 3.4028234663852886e+38"));
+    ck_assert(has_setting(folder, "\"clip_sample_range\": 3.4028234663852886e+38"));
+    ok(dm_schedule_load_diffusers(&back, context, folder, NULL, NULL));
+    ok(dm_schedule_get_series(schedule, DM_SERIES_BETA, want, 1000));
+    ok(dm_schedule_get_series(back, DM_SERIES_BETA, got, 1000));
+    ck_assert_mem_eq(want, got, sizeof want);
+    dm_schedule_destroy(back);
+    dm_schedule_destroy(schedule);
+    dm_unet_destroy(unet);
+    free(folder);
+}
+END_TEST
+
+/* UNet2DModel has one input; whoever reads the folder again must say what of it is a condition. */
+START_TEST(condition_images) {
+    dm_unet_options o = plain_options(), back;
+    dm_diffusers_options how;
+    o.condition_channels = 2;
+    dm_unet *unet = unet_of(&o), *loaded;
+    dm_schedule *schedule = schedule_of(DM_SCHEDULE_COSINE);
+    char *folder = test_folder_new();
+    ok(dm_unet_save_diffusers(unet, schedule, NULL, folder, DM_PRECISION_F32));
+    ck_assert(has_text(folder, "unet/config.json", "\"in_channels\": 5,"));
+    ok(dm_diffusers_options_init(&how, sizeof how));
+    how.condition_channels = 2;
+    ok(dm_unet_load_diffusers(&loaded, context, folder, &how));
+    ok(dm_unet_get_options(loaded, &back, sizeof back));
+    ck_assert_str_eq(dmi_unet_options_difference(&o, &back), "sigma_data");
+    ck_assert_mem_eq(unet->weights->params.data, loaded->weights->params.data,
+                     unet->weights->params.floats * sizeof(float));
+    dm_unet_destroy(loaded);
+    how.condition_channels = 5;
+    test_refused(context, dm_unet_load_diffusers(&loaded, context, folder, &how),
+                 DM_ERROR_INVALID_ARGUMENT, "'in_channels' is 5|'condition_channels'");
+    dm_schedule_destroy(schedule);
+    dm_unet_destroy(unet);
+    free(folder);
+}
+END_TEST
+
 /* ---- refusals ---- */
 
 /* Refused, and no file and no folder is made. */
@@ -162,7 +229,6 @@ START_TEST(networks_refused) {
         int32_t value;
         const char *words;
     } cases[] = {
-        {offsetof(dm_unet_options, condition_channels), 1, "'unet.condition_channels' is set"},
         {offsetof(dm_unet_options, condition_size), 8, "'unet.condition_embedding' is linear"},
         {offsetof(dm_unet_options, down_resample), DM_RESAMPLE_NONE, "'unet.down_resample' has"},
         {offsetof(dm_unet_options, up_resample) + 4, DM_RESAMPLE_NONE, "'unet.up_resample' has"},
@@ -216,6 +282,47 @@ START_TEST(samplers_refused) {
     refuse(unet, schedule, &s, DM_ERROR_INVALID_ARGUMENT, "'steps' is 0");
     dm_schedule_destroy(schedule);
     dm_unet_destroy(unet);
+}
+END_TEST
+
+/* Outputs that a scheduler does not take. */
+START_TEST(outputs_refused) {
+    static const dm_solver without_variance[] = {DM_SOLVER_DDIM,  DM_SOLVER_PNDM, DM_SOLVER_EULER,
+                                                 DM_SOLVER_UNIPC, DM_SOLVER_DEIS, DM_SOLVER_LMS};
+    static const dm_solver without_x0[] = {DM_SOLVER_PNDM, DM_SOLVER_PLMS,
+                                           DM_SOLVER_EULER_ANCESTRAL, DM_SOLVER_DPM2};
+    dm_unet_options o = plain_options();
+    dm_schedule *schedule = schedule_of(DM_SCHEDULE_LINEAR);
+    dm_sampler_options s;
+    ok(dm_sampler_options_init(&s, sizeof s));
+    s.clip = 0, s.final_alpha_one = 1;
+    o.prediction = DM_PREDICT_EPS, o.learned_variance = 1;
+    dm_unet *unet = unet_of(&o);
+    for (size_t i = 0; i < sizeof without_variance / sizeof *without_variance; i++) {
+        s.solver = without_variance[i];
+        s.final_alpha_one = s.solver != DM_SOLVER_DEIS;
+        refuse(unet, schedule, &s, DM_ERROR_UNSUPPORTED, "'unet.learned_variance' is 1");
+    }
+    dm_unet_destroy(unet);
+    o = plain_options();
+    o.prediction = DM_PREDICT_X0;
+    unet = unet_of(&o);
+    for (size_t i = 0; i < sizeof without_x0 / sizeof *without_x0; i++) {
+        s.solver = without_x0[i];
+        refuse(unet, schedule, &s, DM_ERROR_UNSUPPORTED, "'unet.prediction' is x0|sample");
+    }
+    dm_unet_destroy(unet);
+    dm_schedule_destroy(schedule);
+    dm_schedule_options e;
+    ok(dm_schedule_options_init(&e, sizeof e));
+    e.kind = DM_SCHEDULE_EDM, e.time_scale = 1000;
+    ok(dm_schedule_create(&schedule, context, &e));
+    o.prediction = DM_PREDICT_EDM;
+    unet = unet_of(&o);
+    s.solver = DM_SOLVER_EULER, s.final_alpha_one = 1;
+    refuse(unet, schedule, &s, DM_ERROR_UNSUPPORTED, "'schedule.time_scale' is not 1");
+    dm_unet_destroy(unet);
+    dm_schedule_destroy(schedule);
 }
 END_TEST
 
@@ -314,7 +421,10 @@ Suite *test_diffusers_save_suite(void) {
     tcase_add_checked_fixture(tests, setup, teardown);
     tcase_add_loop_test(tests, read_back, 0, 3);
     tcase_add_test(tests, schedulers);
+    tcase_add_test(tests, settings);
+    tcase_add_test(tests, condition_images);
     tcase_add_test(tests, networks_refused);
+    tcase_add_test(tests, outputs_refused);
     tcase_add_test(tests, samplers_refused);
     tcase_add_test(tests, arguments_refused);
     tcase_add_test(tests, kept_on_failure);

@@ -112,7 +112,8 @@ static const dmi_member diffusers_members[] = {
     ENUM(prediction, dm_prediction, "any", TRANSIENT,
         "What the output represents; any: as the scheduler says."),
     FLAG(compatible, "0", TRANSIENT, "1: a scheduler's images are those of diffusers."),
-    PADDING(padding),
+    NUMBER(condition_channels, "0", 0, 64, TRANSIENT,
+        "The last of the input's channels, which are those of a condition image."),
 };
 #define members diffusers_members
 DMI_STRUCT(dmi_struct_diffusers_options, "dm_diffusers_options", "diffusers");
