@@ -572,7 +572,8 @@ typedef int32_t dm_initialization;
 enum {
     DM_INITIALIZATION_DDPM = 0, /* as dm_unet_create */
     DM_INITIALIZATION_TORCH = 1 /* PyTorch's default: weights and biases of convolutions and linear
-                                   layers uniform in +-1 / sqrt(fan_in), tables standard normal,
+                                   layers uniform in +-1 / sqrt(fan_in), tables standard normal, but
+                                   the table of classes of a recipe uniform in +-1 / sqrt(classes),
                                    from PyTorch's CPU generator */
 };
 

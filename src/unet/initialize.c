@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* New weights for a network: DDPM's, or those that PyTorch gives to diffusers' UNet2DModel. */
+/* New weights for a network: DDPM's, or PyTorch's default from PyTorch's generator. */
 #include <math.h>
 
 #include "base/torch_random.h"
@@ -19,8 +19,12 @@ static double weight_bound(double fan_in) {
 /* The kernel of a channel gate, PyTorch's weight [1, 1, taps] of a convolution without bias. */
 static bool is_gate(const dmi_param *p) { return p->rank == 1 && p->init == DMI_INIT_FAN_IN; }
 
-static bool is_table(const dmi_param *p) {
-    return p->init == DMI_INIT_NORMAL || p->init == DMI_INIT_ROWS;
+/* A table [rows, n] as torch.nn.Linear(rows, n, bias=False), whose weight is [n, rows]. */
+static void draw_rows(dmi_torch *g, const dmi_param *p, float *values) {
+    size_t rows = (size_t)p->shape[0], n = (size_t)p->shape[1];
+    double bound = weight_bound((double)rows);
+    for (size_t i = 0; i < n; i++)
+        for (size_t row = 0; row < rows; row++) draw_uniform(g, values + row * n + i, 1, bound);
 }
 
 /* The values of one parameter in PyTorch's layout; *fan_in is that of the last weight, which its
@@ -31,8 +35,10 @@ static void draw(dmi_torch *g, const dmi_param *p, float *values, double *fan_in
     if (p->init == DMI_INIT_FREQUENCIES) { /* drawn twice, the second time in earnest */
         for (int32_t i = 0; i < 2; i++) dmi_torch_randn(g, values, p->count);
         for (size_t i = 0; i < p->count; i++) values[i] *= 16;
-    } else if (is_table(p)) {
+    } else if (p->init == DMI_INIT_NORMAL) {
         dmi_torch_randn(g, values, p->count);
+    } else if (p->init == DMI_INIT_ROWS) {
+        draw_rows(g, p, values);
     } else if (p->rank > 1 || is_gate(p)) {
         *fan_in = is_gate(p) ? (double)p->count : (double)(p->shape[1] * p->shape[2] * p->shape[3]);
         draw_uniform(g, values, p->count, weight_bound(*fan_in));

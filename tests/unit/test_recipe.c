@@ -112,7 +112,7 @@ static double bound_of(const dm_tensor_info *info) {
 static bool is_norm(const char *name) { return strstr(name, "norm") != NULL; }
 
 /* Weights fill their bounds, and biases those of their weights; both as a network is created and
- * with PyTorch's generator, where tables are standard normal. */
+ * with PyTorch's generator. */
 START_TEST(weights_begin_as_in_pytorch) {
     dm_context *context = context_of(1);
     dm_unet_options o = every_part();
@@ -132,9 +132,7 @@ START_TEST(weights_begin_as_in_pytorch) {
             largest = fmax(largest, fabs((double)values[k]));
             if (is_norm(info.name)) ck_assert(values[k] == (bias ? 0.0f : 1.0f));
         }
-        if (_i && !strcmp(info.name, "class_embedding.weight")) {
-            ck_assert(largest > 2 && largest < 6);
-        } else if (!is_norm(info.name)) {
+        if (!is_norm(info.name)) {
             if (gate) bound = 1 / sqrt((double)info.elements);
             else if (!bias) bound = bound_of(&info);
             ck_assert_msg(largest <= bound, "%s: %g of %g", info.name, largest, bound);
@@ -143,6 +141,33 @@ START_TEST(weights_begin_as_in_pytorch) {
         }
         free(values);
     }
+    dm_unet_destroy(unet);
+    dm_context_destroy(context);
+}
+END_TEST
+
+/* After torch.manual_seed(1) and Conv2d(3, 8, 7), Linear(32, 32) and Linear(32, 32): columns 0, 1
+ * and 31 of the table are rows of the weight of Linear(4, 32, bias=False), [32, 4]. */
+START_TEST(class_table_of_pytorch) {
+    static const struct {
+        size_t column;
+        float values[CLASSES];
+    } expected[] = {
+        {0, {0.00192141533f, -0.309840202f, -0.361540914f, 0.233184934f}},
+        {1, {-0.245487928f, 0.346007407f, -0.23373425f, 0.41807878f}},
+        {31, {0.362325549f, 0.463621914f, -0.367414773f, -0.232824326f}},
+    };
+    float table[CLASSES * 32];
+    dm_context *context = context_of(1);
+    dm_unet_options o = every_part();
+    dm_unet *unet = network_of(context, &o);
+    test_accepted(context, dm_unet_initialize(unet, DM_INITIALIZATION_TORCH, 1));
+    test_accepted(context, dm_unet_get_tensor(unet, "class_embedding.weight", table, CLASSES * 32));
+    for (size_t i = 0; i < sizeof expected / sizeof *expected; i++)
+        for (size_t row = 0; row < CLASSES; row++) {
+            float got = table[row * 32 + expected[i].column];
+            ck_assert_float_eq_tol(got, expected[i].values[row], 1e-7f);
+        }
     dm_unet_destroy(unet);
     dm_context_destroy(context);
 }
@@ -455,6 +480,7 @@ Suite *test_recipe_suite(void) {
                         (int)(sizeof rules / sizeof *rules));
     tcase_add_test(tcase, options_that_are_ignored);
     tcase_add_loop_test(tcase, weights_begin_as_in_pytorch, 0, 2);
+    tcase_add_test(tcase, class_table_of_pytorch);
     tcase_add_test(tcase, shapes_of_tensors);
     tcase_add_test(tcase, inputs_beside_the_image);
     tcase_add_test(tcase, gradients_have_the_same_bits);
