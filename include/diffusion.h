@@ -561,7 +561,10 @@ typedef struct dm_unet_options {
 
     /* With recipe[0], each block of the network is that sequence of parts, up to DM_PART_END, in
      * place of residual and attention blocks: docs/networks.md. The first part is DM_PART_RESNET or
-     * DM_PART_CONVNEXT. Default: DM_PART_END. */
+     * DM_PART_CONVNEXT, and all entries behind DM_PART_END are DM_PART_END. Refused with `dropout`,
+     * `condition_size` and other `time_features` than DM_TIME_SINUSOIDAL. Ignored are `blocks`,
+     * options of self-attention, norms (norm_eps too), activation and resampling, `time_embedding`,
+     * `time_steps`, `mid_block` and `mid_scale`. Default: DM_PART_END. */
     dm_part recipe[8];
     int32_t attention_window; /* DM_PART_ATTENTION: pixels of a side, 1 to 4096, which divide a
                                  level's height and width or are no less. Default: 16. */

@@ -242,6 +242,7 @@ dm_status dmi_unet_check_options(dmi_host *host, const dm_unet_options *o) {
     if (!status) status = check_size(host, "width", o->width, o->levels);
     for (int32_t level = 0; !status && level < o->levels; level++)
         status = check_entry(host, "channels", o->channels, level, 1, 8192);
+    if (!status) status = dmi_recipe_check_end(host, o);
     if (!status) status = recipe ? dmi_recipe_check_options(host, o) : check_levels(host, o);
     if (!status) status = check_time(host, o);
     if (status) return status;
@@ -256,8 +257,6 @@ dm_status dmi_unet_check_options(dmi_host *host, const dm_unet_options *o) {
 const char *dmi_unet_options_difference(const dm_unet_options *a, const dm_unet_options *b) {
     dm_unet_options used[2] = {*a, *b};
     for (int32_t i = 0; i < 2; i++) {
-        for (int32_t part = dmi_recipe_parts(&used[i]); part < DMI_PARTS_MAX; part++)
-            used[i].recipe[part] = DM_PART_END;
         for (int32_t level = used[i].levels; level < DM_LEVELS_MAX; level++)
             used[i].channels[level] = used[i].blocks[level] = used[i].attention[level] =
                 used[i].down_resample[level] = used[i].up_resample[level] =

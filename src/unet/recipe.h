@@ -19,8 +19,10 @@ static inline int32_t dmi_recipe_parts(const dm_unet_options *o) {
     return count;
 }
 
-/* The rules of a recipe; those of single values, of the size and of the time are checked by the
- * caller. */
+/* Refuses parts behind the end, also where there is no recipe. */
+dm_status dmi_recipe_check_end(dmi_host *host, const dm_unet_options *o);
+/* The other rules of a recipe; those of single values, of the size and of the time are checked by
+ * the caller. */
 dm_status dmi_recipe_check_options(dmi_host *host, const dm_unet_options *o);
 
 /* Appends everything between x [n, h, w, channels_in], the input with its condition, and the output

@@ -10,6 +10,16 @@ static bool has_part(const dm_unet_options *o, dm_part part) {
     return false;
 }
 
+dm_status dmi_recipe_check_end(dmi_host *host, const dm_unet_options *o) {
+    int32_t end = dmi_recipe_parts(o);
+    for (int32_t i = end + 1; i < DMI_PARTS_MAX; i++)
+        if (o->recipe[i] != DM_PART_END)
+            return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                            "unet: 'recipe[%d]' is %s; it must be end, as 'recipe[%d]' is", (int)i,
+                            dmi_enum_text("dm_part", o->recipe[i]), (int)end);
+    return DM_OK;
+}
+
 static dm_status check_parts(dmi_host *host, const dm_unet_options *o) {
     if (o->recipe[0] != DM_PART_RESNET && o->recipe[0] != DM_PART_CONVNEXT)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
@@ -22,7 +32,8 @@ static dm_status check_parts(dmi_host *host, const dm_unet_options *o) {
     return DM_OK;
 }
 
-/* Options that would be ignored although they change what the network is given. */
+/* Options that would be ignored although they change what the network is given, or its training
+ * without a sign of it. */
 static dm_status check_inputs(dmi_host *host, const dm_unet_options *o) {
     if (o->time_features != DM_TIME_SINUSOIDAL)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
@@ -34,6 +45,10 @@ static dm_status check_inputs(dmi_host *host, const dm_unet_options *o) {
                         "unet: 'recipe' cannot be combined with 'condition_size' %d: its networks "
                         "take no condition vector",
                         (int)o->condition_size);
+    if (o->dropout > 0)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "unet: 'recipe' cannot be combined with 'dropout' %g: its parts have none",
+                        (double)o->dropout);
     return DM_OK;
 }
 
