@@ -552,7 +552,8 @@ typedef struct dm_unet_options {
     dm_time_features time_features; /* Default: DM_TIME_SINUSOIDAL. */
     int32_t time_steps;   /* DM_TIME_LEARNED: rows of the table, 1 to 1e6; times are whole and below
                              it. Default: 1000. */
-    int32_t center_input; /* 1: the input is first mapped from [0, 1] to [-1, 1]. Default: 0. */
+    int32_t center_input; /* 1: the image is first mapped from [0, 1] to [-1, 1], but neither the
+                             estimate of self_conditioning nor a condition image. Default: 0. */
     int32_t null_row;     /* 1: label -1 is accepted, for which the class table has a row, or with
                              recipe zeros; 0: labels are required. Default: 1. */
     int32_t condition_channels;       /* of a condition image beside x_t, 0 to 64. Default: 0. */

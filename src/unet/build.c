@@ -236,12 +236,19 @@ static dmi_time_options time_options(const dm_unet_options *o) {
                               .activation = o->activation};
 }
 
-/* What the first convolution reads: [x, condition image], centered. */
+/* From [0, 1] to [-1, 1]; the previous estimate beside the image stays, since none is zeros. */
+static dmi_value centered(builder *u, dmi_value x) {
+    int32_t c = u->o->in_channels;
+    if (!u->o->self_conditioning) return dmi_layer_affine(&u->b, x, 2, -1);
+    dmi_value image = dmi_layer_affine(&u->b, dmi_layer_slice(&u->b, x, 0, c), 2, -1);
+    return dmi_layer_concat(&u->b, image, dmi_layer_slice(&u->b, x, c, c));
+}
+
+/* What the first convolution reads: [x, previous estimate, condition image]. */
 static dmi_value input_of(builder *u, const dmi_unet_graph *inputs) {
-    dmi_value x = inputs->x;
-    if (inputs->condition_image != DMI_NONE)
-        x = dmi_layer_concat(&u->b, x, inputs->condition_image);
-    return u->o->center_input ? dmi_layer_affine(&u->b, x, 2, -1) : x;
+    dmi_value x = u->o->center_input ? centered(u, inputs->x) : inputs->x;
+    if (inputs->condition_image == DMI_NONE) return x;
+    return dmi_layer_concat(&u->b, x, inputs->condition_image);
 }
 
 static dmi_value output_of(builder *u, dmi_value h, dmi_value t) {

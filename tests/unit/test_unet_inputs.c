@@ -405,6 +405,40 @@ START_TEST(conditions_of_a_forward_pass) {
 }
 END_TEST
 
+/* center_input maps x alone: [x, estimate] gives what [2 x - 1, estimate] gives without it. */
+START_TEST(conditions_are_not_centered) {
+    static float x[2 * N], mapped[2 * N], image[SIDE * SIDE * 2], y[N], other[N];
+    dm_context *context = test_context_new(NULL, 0);
+    dm_unet_options o = small_options();
+    double time = 1;
+    o.condition_channels = 2;
+    o.self_conditioning = _i;
+    dm_unet *plain = create(context, &o);
+    o.center_input = 1;
+    dm_unet *centered = create(context, &o);
+    const size_t c = TRAINING_CHANNELS, count = (size_t)N * (size_t)(1 + _i);
+    test_fill(image, SIDE * SIDE * 2, 2, 1);
+    for (size_t given = 0; given < 2; given++) {
+        test_fill(x, count, 1, 1);
+        for (size_t k = 0; k < count; k++) {
+            bool estimate = _i && k % (2 * c) >= c;
+            if (estimate && !given) x[k] = 0;
+            mapped[k] = estimate ? x[k] : 2 * x[k] - 1;
+        }
+        dm_unet_input input = input_of(x, &time);
+        input.x_elements = count;
+        input.condition_image = given ? image : NULL;
+        input.condition_image_elements = given ? SIDE * SIDE * 2 : 0;
+        test_accepted(context, dm_unet_forward(centered, &input, y, N));
+        input.x = mapped;
+        test_accepted(context, dm_unet_forward(plain, &input, other, N));
+        ck_assert_mem_eq(y, other, sizeof y);
+    }
+    dm_unet_destroy(centered), dm_unet_destroy(plain);
+    dm_context_destroy(context);
+}
+END_TEST
+
 /* ---- files ---- */
 
 static bool has_text(const char *path, const char *text) {
@@ -457,6 +491,7 @@ Suite *test_unet_inputs_suite(void) {
     tcase_add_test(tcase, a_table_with_two_users);
     tcase_add_test(tcase, classes_without_a_null_row);
     tcase_add_test(tcase, conditions_of_a_forward_pass);
+    tcase_add_loop_test(tcase, conditions_are_not_centered, 0, 2);
     tcase_add_test(tcase, format_versions);
     suite_add_tcase(suite, tcase);
     return suite;

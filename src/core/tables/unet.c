@@ -52,7 +52,7 @@ static const dmi_member option_members[] = {
     ENUM(time_features, dm_time_features, "sinusoidal", SAVED_IF_SET,
         "What the time embedding begins with."),
     NUMBER(time_steps, "1000", 1, 1000000, SAVED_IF_SET, "Rows of a learned table of times."),
-    FLAG(center_input, "0", SAVED_IF_SET, "1: inputs are in [0, 1] and are mapped to [-1, 1]."),
+    FLAG(center_input, "0", SAVED_IF_SET, "1: the image is mapped from [0, 1] to [-1, 1]."),
     FLAG(null_row, "1", SAVED_IF_SET, "1: the class table has a row for no class."),
     NUMBER(condition_channels, "0", 0, 64, SAVED_IF_SET, "Channels of a condition image."),
     NUMBER(condition_size, "0", 0, 65536, SAVED_IF_SET, "Floats of a condition vector."),

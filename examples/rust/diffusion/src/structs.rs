@@ -241,7 +241,7 @@ pub struct UnetOptions {
     pub time_features: TimeFeatures,
     /// Rows of a learned table of times. Range: from 1, at most 1000000. Default: 1000.
     pub time_steps: i32,
-    /// Inputs are in \[0, 1\] and are mapped to \[-1, 1\]. Default: false.
+    /// The image is mapped from \[0, 1\] to \[-1, 1\]. Default: false.
     pub center_input: bool,
     /// The class table has a row for no class. Default: true.
     pub null_row: bool,
