@@ -517,7 +517,7 @@ typedef struct dm_unet_options {
     int32_t attention_head_size;      /* channels of a head; 0: one head. Default: 0. */
     int32_t norm_groups;              /* of group normalisation; 0: min(c / 4, 32) of c channels.
                                          Default: 32. */
-    float norm_eps;                   /* Default: 1e-6. */
+    float norm_eps;                   /* 1e-12 to 1. Default: 1e-6. */
     float dropout;                    /* rate in [0, 1), while training. Default: 0. */
     dm_time_embedding time_embedding; /* Default: DM_TIME_ADD. */
     int32_t time_channels;            /* of the time embedding; 0: 4 channels[0]. Default: 0. */
@@ -542,8 +542,8 @@ typedef struct dm_unet_options {
     int32_t up_attention[8];      /* `attention` of the decoder's levels; -1: as in the encoder.
                                      Default: -1. */
     int32_t mid_block;            /* 0: the encoder's output goes to the decoder. Default: 1. */
-    float mid_scale;          /* blocks of the mid block divide their sum with the shortcut by this;
-                                 above 0, at most 1e6. Default: 1. */
+    float mid_scale;          /* blocks of the mid block divide their sum with the shortcut by this,
+                                 1e-6 to 1e6. Default: 1. */
     int32_t mid_norm_groups;  /* of the mid block's attention; 0: it has no norm; -1: norm_groups.
                                  Default: -1. */
     dm_activation activation; /* of residual blocks. Default: DM_ACTIVATION_SILU. */

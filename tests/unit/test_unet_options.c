@@ -58,8 +58,9 @@ static const refusal refusals[] = {
      "'attention_head_size' is 129|at most|128 at level 1"},
     {{WHOLE(attention_head_size, 129), WHOLE(attention[1], 0)},
      "'attention_head_size' is 129|128 at level 3"},
-    {{REAL(norm_eps, 0), NONE}, "'norm_eps' is 0|above 0"},
-    {{REAL(norm_eps, -1e-6), NONE}, "'norm_eps' is -|above 0"},
+    {{REAL(norm_eps, 0), NONE}, "'norm_eps' is 0|from 1e-12 to 1"},
+    {{REAL(norm_eps, -1e-6), NONE}, "'norm_eps' is -|from 1e-12 to 1"},
+    {{REAL(norm_eps, 9.9e-13), NONE}, "'norm_eps' is|from 1e-12 to 1"},
     {{REAL(norm_eps, 1.5), NONE}, "'norm_eps' is 1.5"},
     {{REAL(norm_eps, NAN), NONE}, "'norm_eps' is NaN"},
     {{REAL(norm_eps, INFINITY), NONE}, "'norm_eps' is not finite"},
@@ -78,7 +79,8 @@ static const refusal refusals[] = {
     {{WHOLE(up_resample[3], 3), NONE}, "'up_resample' is skip at level 3 and not at level 2"},
     {{WHOLE(up_attention[1], 2), NONE}, "'up_attention[1]' is 2|-1 to 1"},
     {{WHOLE(mid_block, 2), NONE}, "'mid_block' is 2"},
-    {{REAL(mid_scale, 0), NONE}, "'mid_scale' is 0|above 0"},
+    {{REAL(mid_scale, 0), NONE}, "'mid_scale' is 0|from 1e-06 to 1000000"},
+    {{REAL(mid_scale, 9.9e-7), NONE}, "'mid_scale' is|from 1e-06 to 1000000"},
     {{WHOLE(mid_norm_groups, -2), NONE}, "'mid_norm_groups' is -2"},
     {{WHOLE(mid_norm_groups, 48), NONE}, "'mid_norm_groups' is 48|divide|128"},
     {{WHOLE(activation, 0), NONE}, "'activation' is 0|1 (silu)"},
@@ -154,8 +156,11 @@ START_TEST(options_that_are_accepted) {
     ck_assert(isfinite(out[0]) && isfinite(out[1]));
     dm_unet_destroy(unet);
     o.width = 1;
+    o.norm_eps = 1e-12f;
+    o.mid_scale = 1e-6f;
     test_accepted(context, dm_unet_create(&unet, context, &o, 0));
     test_accepted(context, network_forward(unet, y, x, &t, NULL, 1));
+    ck_assert(isfinite(y[0]));
     dm_unet_destroy(unet);
     dm_context_destroy(context);
 }

@@ -197,7 +197,7 @@ pub struct UnetOptions {
     /// Groups of group normalisation; 0: a quarter of the channels, at most 32. Range: from 0, at
     /// most 8192. Default: 32.
     pub norm_groups: i32,
-    /// Epsilon of group normalisation. Range: above 0, at most 1. Default: 1e-6.
+    /// Epsilon of group normalisation. Range: from 1e-12, at most 1. Default: 1e-6.
     pub norm_eps: f32,
     /// Dropout rate in training. Range: from 0, below 1. Default: 0.
     pub dropout: f32,
@@ -230,7 +230,7 @@ pub struct UnetOptions {
     pub up_attention: [i32; 8],
     /// False: without the mid block. Default: true.
     pub mid_block: bool,
-    /// What the mid block's sums are divided by. Range: above 0, at most 1000000. Default: 1.
+    /// What the mid block's sums are divided by. Range: from 1e-06, at most 1000000. Default: 1.
     pub mid_scale: f32,
     /// Groups of the mid block's attention; 0: no norm; -1: norm_groups. Range: from -1, at most
     /// 8192. Default: -1.
