@@ -72,6 +72,12 @@ static dm_status check_groups(dmi_host *host, const dm_unet_options *o, int32_t 
             host, DM_ERROR_INVALID_ARGUMENT,
             "unet: 'norm_groups' is %d; it must divide every entry of 'channels' (%d at level %d)",
             (int)groups, (int)channels, (int)level);
+    if (groups == 0)
+        return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
+                        "unet: 'channels' give %d channels to a norm of %s level %d; with %s it "
+                        "needs at least 4",
+                        (int)channels, where, (int)level,
+                        o->norm_groups ? "resampling skip" : "'norm_groups' 0");
     return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                     "unet: 'channels' give %d channels to a norm of %s level %d, which its %d "
                     "groups must divide",

@@ -47,7 +47,8 @@ static const refusal refusals[] = {
     {{WHOLE(norm_groups, -4), NONE}, "'norm_groups' is -4"},
     {{WHOLE(channels[0], 1), WHOLE(norm_groups, 1)}, "'channels' is 1 at level 0|at least 2"},
     {{WHOLE(channels[1], 130), WHOLE(norm_groups, 0)}, "194 channels|level 0|32 groups"},
-    {{WHOLE(channels[0], 3), WHOLE(norm_groups, 0)}, "3 channels|level 0|0 groups"},
+    {{WHOLE(channels[0], 3), WHOLE(norm_groups, 0)},
+     "3 channels|level 0|'norm_groups' 0|at least 4"},
     {{WHOLE(blocks[0], 0), NONE}, "'blocks' is 0 at level 0|1 to 16"},
     {{WHOLE(blocks[3], 17), NONE}, "'blocks[3]' is 17|16"},
     {{WHOLE(attention[2], 2), NONE}, "'attention[2]' is 2|0 to 1"},
@@ -241,6 +242,10 @@ START_TEST(norms_beside_levels_of_ncsn) {
     o.norm_groups = 8;
     test_refused(context, dm_unet_create(&unet, context, &o, 0), DM_ERROR_INVALID_ARGUMENT,
                  "'norm_groups' is 8|'channels' (12 at level 0)");
+    o.channels[1] = 3;
+    test_refused(context, dm_unet_create(&unet, context, &o, 0), DM_ERROR_INVALID_ARGUMENT,
+                 "3 channels|the encoder's level 1|skip|at least 4");
+    o.channels[1] = 16;
     o.up_resample[1] = DM_RESAMPLE_CONV;
     test_refused(context, dm_unet_create(&unet, context, &o, 0), DM_ERROR_INVALID_ARGUMENT,
                  "'norm_groups' is 8|'channels' (12 at level 0)");
