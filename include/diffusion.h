@@ -471,7 +471,8 @@ enum {
 /* What the embedding of the time begins with. */
 typedef int32_t dm_time_features;
 enum {
-    DM_TIME_SINUSOIDAL = 0, /* channels[0] sines and cosines of the time (Vaswani et al. 2017) */
+    DM_TIME_SINUSOIDAL = 0, /* channels[0] sines and cosines of the time (Vaswani et al. 2017); with
+                               a recipe as many as time_channels */
     DM_TIME_FOURIER = 1,    /* 2 channels[0] sines and cosines of ln(time) times random frequencies
                                that are not trained; the output is divided by the time (Song et al.
                                2021) */
@@ -495,8 +496,13 @@ enum {
     DM_PART_RESNET = 1,           /* wide residual block with weight standardisation (Zagoruyko and
                                      Komodakis 2016; Qiao et al. 2019) */
     DM_PART_CONVNEXT = 2,         /* depthwise 7x7 and two 1x1 convolutions (Liu et al. 2022) */
-    DM_PART_CLASS_ATTENTION = 3,  /* channels mixed by an attention of the class to itself */
-    DM_PART_ATTENTION = 4,        /* self-attention in windows of attention_window pixels */
+    DM_PART_CLASS_ATTENTION = 3,  /* an attention of the class to itself mixes the C channels of h =
+                                     norm(x): x + norm(conv1x1(y)), y_c the sum over d of A_cd h_d,
+                                     A the softmax over d of k_c q_d / sqrt(C), q and k linear in
+                                     the class's embedding */
+    DM_PART_ATTENTION = 4,        /* self-attention in windows of attention_window by
+                                     attention_window pixels, whose products are divided by
+                                     sqrt(attention_window) */
     DM_PART_CHANNEL_ATTENTION = 5 /* gates of channels from their means (Wang et al. 2020, ECA) */
 };
 
@@ -507,33 +513,40 @@ typedef struct dm_unet_options {
     int32_t in_channels;              /* 1 to 64. Default: 3. */
     int32_t out_channels;             /* 1 to 64. Default: 3. */
     int32_t levels;                   /* resolutions, 1 to DM_LEVELS_MAX. Default: 4. */
-    int32_t channels[8];              /* of each level, a multiple of norm_groups. Default: 64, 128,
-                                         128, 128. */
+    int32_t channels[8];              /* of each level, 1 to 8192; a multiple of norm_groups where
+                                         norms have these: not if that is 0, in levels of
+                                         DM_RESAMPLE_SKIP, or with a recipe. Default: 64, 128, 128,
+                                         128. */
     int32_t blocks[8];                /* residual blocks of each level, 1 to 16; one more in
                                          the decoder. Default: 2 each. */
     int32_t attention[8];             /* 1: self-attention after each block of the level.
                                          Default: 0, 1, 0, 0. */
     int32_t mid_attention;            /* 1: self-attention in the mid block. Default: 1. */
-    int32_t attention_head_size;      /* channels of a head; 0: one head. Default: 0. */
-    int32_t norm_groups;              /* of group normalisation; 0: min(c / 4, 32) of c channels.
+    int32_t attention_head_size;      /* channels of a head, 1 to 8192, at most those of the level;
+                                         0: one head. Default: 0. */
+    int32_t norm_groups;              /* of group normalisation, 1 to 8192; 0: min(c / 4, 32) of c
+                                         channels, of which there are then at least 4.
                                          Default: 32. */
     float norm_eps;                   /* 1e-12 to 1. Default: 1e-6. */
     float dropout;                    /* rate in [0, 1), while training. Default: 0. */
     dm_time_embedding time_embedding; /* Default: DM_TIME_ADD. */
-    int32_t time_channels;            /* of the time embedding; 0: 4 channels[0]. Default: 0. */
+    int32_t time_channels;            /* of the time embedding, 1 to 32768, with a recipe 2 or
+                                         more; 0: 4 channels[0]. Default: 0. */
     int32_t time_cos_first;           /* 0: [sin | cos]; 1: [cos | sin]. Default: 0. */
-    float time_frequency_shift;    /* frequencies exp(-ln 10000 i / (half - shift)). Default: 1. */
-    dm_padding downsample_padding; /* Default: DM_PAD_BOTTOM_RIGHT. */
-    int32_t classes;               /* labels 0 to classes - 1, and -1 for no class; 0: the network
-                                      takes no labels. Default: 0. */
-    dm_prediction prediction;      /* Default: DM_PREDICT_V. */
-    float sigma_data;              /* EDM and consistency: standard deviation of the images.
-                                      Default: 0.5. */
-    int32_t learned_variance;      /* 1: 2 out_channels; the second half interpolates the variance
-                                      of DDPM's steps (Nichol and Dhariwal 2021, eq. 15).
-                                      Default: 0. */
-    int32_t self_conditioning;     /* 1: 2 in_channels; the second half is the previous estimate of
-                                      x_0, or 0 (Chen, Zhang and Hinton 2023). Default: 0. */
+    float time_frequency_shift;       /* 0 to 4096: frequencies exp(-ln 10000 i / (half - shift)), i
+                                         from 0 to half - 1, half of the sines and cosines.
+                                         Default: 1. */
+    dm_padding downsample_padding;    /* Default: DM_PAD_BOTTOM_RIGHT. */
+    int32_t classes;           /* 1 to 1e6: labels 0 to classes - 1, and with null_row -1 for no
+                                  class; 0: the network takes no labels. Default: 0. */
+    dm_prediction prediction;  /* Default: DM_PREDICT_V. */
+    float sigma_data;          /* EDM and consistency: standard deviation of the images, 1e-3
+                                  to 1e3. Default: 0.5. */
+    int32_t learned_variance;  /* 1: 2 out_channels; the second half interpolates the variance
+                                  of DDPM's steps (Nichol and Dhariwal 2021, eq. 15).
+                                  Default: 0. */
+    int32_t self_conditioning; /* 1: 2 in_channels; the second half is the previous estimate of
+                                  x_0, or 0 (Chen, Zhang and Hinton 2023). Default: 0. */
     int32_t padding;
 
     /* Levels: entries past `levels` are ignored. */
@@ -544,7 +557,8 @@ typedef struct dm_unet_options {
     int32_t mid_block;            /* 0: the encoder's output goes to the decoder. Default: 1. */
     float mid_scale;          /* blocks of the mid block divide their sum with the shortcut by this,
                                  1e-6 to 1e6. Default: 1. */
-    int32_t mid_norm_groups;  /* of the mid block's attention; 0: it has no norm; -1: norm_groups.
+    int32_t mid_norm_groups;  /* of the mid block's attention, 1 to 8192, which divide the last
+                                 level's channels; 0: it has no norm; -1: norm_groups.
                                  Default: -1. */
     dm_activation activation; /* of residual blocks. Default: DM_ACTIVATION_SILU. */
 
@@ -645,14 +659,17 @@ DM_API dm_status dm_unet_options_preset(dm_unet_options *options, size_t size, d
 DM_API dm_status dm_tensor_info_init(dm_tensor_info *info, size_t size);
 DM_API dm_status dm_unet_input_init(dm_unet_input *input, size_t size);
 DM_API dm_status dm_diffusers_options_init(dm_diffusers_options *options, size_t size);
-/* A network with DDPM's initialisation drawn from `seed`: weights uniform in +-sqrt(6 / (fan_in +
+/* A network with weights drawn from `seed`. They begin as DDPM's: uniform in +-sqrt(6 / (fan_in +
  * fan_out)), biases 0, and 1e-5 times that for the last layer of a block, an attention or the
- * network. */
+ * network; tables are standard normal, and the frequencies of DM_TIME_FOURIER normal with standard
+ * deviation 16. Those of a recipe begin as PyTorch's default: weights and biases uniform in +-1 /
+ * sqrt(fan_in), the table of classes in +-1 / sqrt(classes). Norms begin as 1 and 0. */
 DM_API dm_status dm_unet_create(dm_unet **out, dm_context *context, const dm_unet_options *options,
                                 uint64_t seed);
 /* Replaces all weights by new ones. Refused while the network has a trainer or shares. With
- * DM_INITIALIZATION_TORCH they are those of diffusers' UNet2DModel made after torch.manual_seed of
- * the seed's low 32 bits, in float32. */
+ * DM_INITIALIZATION_TORCH they are drawn, in the order of the tensors, as PyTorch's modules do in
+ * float32 after torch.manual_seed of the seed's low 32 bits: those of diffusers' UNet2DModel, where
+ * that can be this network: without a recipe and without the linear layer of a condition vector. */
 DM_API dm_status dm_unet_initialize(dm_unet *unet, dm_initialization kind, uint64_t seed);
 /* From a safetensors file of dm_unet_save or dm_trainer_save, or from its `size` bytes. `path` may
  * also be what dm_unet_load_diffusers reads, with its default options; that has no EMA. Fails with

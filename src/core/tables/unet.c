@@ -14,7 +14,7 @@ static const dmi_member option_members[] = {
     NUMBER(out_channels, "3", 1, 64, SAVED, "Channels of the output image."),
     NUMBER(levels, "4", 1, DM_LEVELS_MAX, SAVED, "Number of resolutions."),
     NUMBER(channels, "64,128,128,128", 0, 8192, SAVED,
-        "Channels of each level, multiples of norm_groups."),
+        "Channels of each level, 1 to 8192, multiples of norm_groups if that is not 0."),
     NUMBER(blocks, "2,2,2,2", 0, 16, SAVED, "Residual blocks of each level, 1 to 16."),
     FLAG(attention, "0,1,0,0", SAVED, "1: self-attention after each block of the level."),
     FLAG(mid_attention, "1", SAVED, "1: self-attention in the mid block."),

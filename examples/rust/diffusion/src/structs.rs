@@ -183,8 +183,8 @@ pub struct UnetOptions {
     pub out_channels: i32,
     /// Number of resolutions. Range: from 1, at most 8. Default: 4.
     pub levels: i32,
-    /// Channels of each level, multiples of norm_groups. Range: from 0, at most 8192. Default: 64,
-    /// 128, 128, 128.
+    /// Channels of each level, 1 to 8192, multiples of norm_groups if that is not 0. Range: from 0,
+    /// at most 8192. Default: 64, 128, 128, 128.
     pub channels: [i32; 8],
     /// Residual blocks of each level, 1 to 16. Range: from 0, at most 16. Default: 2, 2, 2, 2.
     pub blocks: [i32; 8],
