@@ -2,6 +2,7 @@
 /* See guided.h. */
 #include "guided.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -55,8 +56,8 @@ int guided_main(int argc, const char **argv, const char *program, double weight,
     if (argc > 3) {
         char *end;
         g.weight = strtod(argv[3], &end);
-        if (end == argv[3] || *end) {
-            fprintf(stderr, "%s: WEIGHT '%s' is not a number\n", program, argv[3]);
+        if (end == argv[3] || *end || !isfinite(g.weight)) {
+            fprintf(stderr, "%s: WEIGHT '%s' is not a finite number\n", program, argv[3]);
             return 2;
         }
     }

@@ -4,7 +4,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "interrupt.h"
 #include "output.h"
@@ -64,18 +63,26 @@ dm_status small_train(dm_unet **out, const dm_unet_options *network, const dm_sc
     return status;
 }
 
+/* A whole number from 1 to 1e9 in digits alone, or 0: strtoull would take "-5" for 2^64 - 5. */
+static uint64_t read_steps(const char *text) {
+    const uint64_t most = 1000000000;
+    uint64_t steps = 0;
+    for (; *text >= '0' && *text <= '9' && steps <= most; text++)
+        steps = 10 * steps + (uint64_t)(*text - '0');
+    return *text || steps > most ? 0 : steps;
+}
+
 int small_main(int argc, const char **argv, const char *name, bool takes_data, uint64_t steps,
                dm_status (*work)(const small_program *program)) {
     small_program program = {.data = "builtin", .steps = steps};
     char error[512];
     open_standard_streams(name);
-    char *end = NULL;
-    if (argc > 2) program.steps = strtoull(argv[2], &end, 10);
+    if (argc > 2) program.steps = read_steps(argv[2]);
     if (argc > 3) program.data = argv[3];
     /* An option such as --help is not taken for the name of a picture. */
-    if (argc < 2 || argc > (takes_data ? 4 : 3) || argv[1][0] == '-' || (end && *end) ||
-        program.steps < 1) {
-        fprintf(stderr, "usage: %s OUT.png [STEPS%s]\n", name, takes_data ? " [CIFAR10]" : "");
+    if (argc < 2 || argc > (takes_data ? 4 : 3) || argv[1][0] == '-' || program.steps < 1) {
+        fprintf(stderr, "usage: %s OUT.png [STEPS%s], STEPS from 1 to 1000000000\n", name,
+                takes_data ? " [CIFAR10]" : "");
         return 2;
     }
     program.picture = argv[1];

@@ -209,6 +209,22 @@ run condition_vector "$build/condition_vector" "$out/condition-vector.png" 2
 printed '^the shape moves from column'
 is_png "$out/condition-vector.png"
 if "$build/condition_vector" >/dev/null 2>&1; then fail "condition_vector needs no picture"; fi
+# misused COMMAND...: exit status 2.
+misused() {
+    status=0
+    "$@" >/dev/null 2>&1 || status=$?
+    [ $status = 2 ] || fail "'$*' ends with $status, not 2"
+}
+for program in super_resolution condition_vector; do
+    for steps in abc -5 ' 5' 5x '' 0 1000000001 18446744073709551617; do
+        misused "$build/$program" "$out/bad.png" "$steps"
+    done
+done
+for program in guided_classifier guided_reconstruction; do
+    for weight in abc nan inf 1e999 ''; do
+        misused "$build/$program" "$whole" "$out/bad.png" "$weight"
+    done
+done
 
 # ---- help and errors ----
 
