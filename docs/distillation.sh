@@ -7,6 +7,10 @@
 # network, FIRST=FILE the teacher's training by a network that predicts v or x_0. Networks that are
 # in OUT already are kept and interrupted trainings resumed.
 set -eu
+if [ $# -lt 2 ]; then
+    echo 'usage: distillation.sh BUILD OUT [TRAIN_STEPS [ROUND_STEPS [COUNT [N...]]]]' >&2
+    exit 2
+fi
 build=$1
 out=$2
 steps=${3:-3000} # of the teacher's training

@@ -4,6 +4,10 @@
 # and writes tables and images. From the root; about 70 minutes on two cores with 4000 steps.
 #   experiments.sh BUILD OUT [STEPS [COUNT [REPEAT]]]
 set -eu
+if [ $# -lt 2 ]; then
+    echo 'usage: experiments.sh BUILD OUT [STEPS [COUNT [REPEAT]]]' >&2
+    exit 2
+fi
 build=$1
 out=$2
 steps=${3:-4000}

@@ -3,6 +3,10 @@
 # Trains the preset recipe_32 of docs/networks.md on CIFAR-10 and samples from it. From the root.
 #   recipe.sh BUILD DATA OUT [STEPS [BATCH]]
 set -eu
+if [ $# -lt 3 ]; then
+    echo 'usage: recipe.sh BUILD DATA OUT [STEPS [BATCH]]' >&2
+    exit 2
+fi
 build=$1
 data=$2
 out=$3

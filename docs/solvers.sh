@@ -7,6 +7,10 @@
 # Networks and figures that are in OUT already are kept, so that an interrupted run continues; with
 # schedules named, only theirs are added.
 set -eu
+if [ $# -lt 2 ]; then
+    echo 'usage: solvers.sh BUILD OUT [STEPS [COUNT [SCHEDULE...]]]' >&2
+    exit 2
+fi
 build=$1
 out=$2
 steps=${3:-3000} # of training
