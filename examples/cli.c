@@ -98,7 +98,8 @@ void enum_word(char *word, size_t capacity, const char *text) {
         if (*p == '-') *p = '_';
 }
 
-void enum_names(const char *enumeration, char *text, size_t capacity) {
+/* "eps, x0, v": the names of an enumeration, shortened to `capacity` bytes. */
+static void enum_names(const char *enumeration, char *text, size_t capacity) {
     size_t length = 0;
     *text = 0;
     for (int32_t i = 0, value; i < dm_enum_count(enumeration) && length < capacity; i++) {

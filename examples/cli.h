@@ -39,8 +39,6 @@ int check_unused(const char *program, int argc, const char **argv, const option_
 
 /* A copy of the name of an enumeration's value with '_' for each '-', so that both are accepted. */
 void enum_word(char *word, size_t capacity, const char *text);
-/* "eps, x0, v": the names of an enumeration, shortened to `capacity` bytes. */
-void enum_names(const char *enumeration, char *text, size_t capacity);
 /* *value becomes the value of that name in an enumeration of the library. */
 int read_enum(const char *program, const char *option, const char *enumeration, const char *name,
               int32_t *value);

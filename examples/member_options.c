@@ -28,14 +28,36 @@ static const char *argument_name(const dm_member_info *info) {
     return is_real(info) ? "X" : "N";
 }
 
-/* The member's value as text: a single number short, a list without the zeros at its end. */
+/* Whether a value of the member's enumeration is in its range and not hidden. */
+static int is_offered(const member_option *o, const dm_member_info *info, int32_t value) {
+    if (o->hidden && !strcmp(o->hidden, dm_enum_name(info->enumeration, value))) return 0;
+    if (info->minimum == 0 && info->maximum == 0) return 1;
+    return value >= info->minimum && value <= info->maximum;
+}
+
+/* "mse, pseudo_huber, hybrid". */
+static void offered_names(const member_option *o, const dm_member_info *info, char *text,
+                          size_t capacity) {
+    size_t length = 0;
+    *text = 0;
+    for (int32_t i = 0, value; !dm_enum_item(info->enumeration, i, &value); i++)
+        if (is_offered(o, info, value) && length < capacity)
+            length += (size_t)snprintf(text + length, capacity - length, "%s%s", length ? ", " : "",
+                                       dm_enum_name(info->enumeration, value));
+}
+
+/* The member's value as text: a single number short, a list without the zeros at its end; "none"
+ * for a list of names without any. */
 static void default_text(const member_options *m, const member_option *o,
                          const dm_member_info *info, char *text, size_t capacity) {
     dm_options_get(NULL, m->struct_name, m->values, o->member, text, capacity, NULL);
     if (is_real(info) && info->count == 1) snprintf(text, capacity, "%g", strtod(text, NULL));
-    for (size_t length = strlen(text); length > 2 && !strcmp(text + length - 2, ",0");
-         length = strlen(text))
-        text[length - 2] = 0;
+    const char *zero = info->enumeration ? dm_enum_name(info->enumeration, 0) : "0";
+    if (info->count == 1 || !zero) return;
+    for (char *last = strrchr(text, ','); last && !strcmp(last + 1, zero);
+         last = strrchr(text, ','))
+        *last = 0;
+    if (info->enumeration && !strcmp(text, zero)) snprintf(text, capacity, "none");
 }
 
 /* "Loss of one element: mse, pseudo_huber, hybrid (default: mse)". */
@@ -50,8 +72,8 @@ static void write_help(const member_options *m, const member_option *o, const dm
         *help = (char)toupper((unsigned char)*help);
         return;
     }
-    char names[240] = "", value[64] = "";
-    if (info->enumeration) enum_names(info->enumeration, names, sizeof names);
+    char names[240] = "", value[128] = "";
+    if (info->enumeration) offered_names(o, info, names, sizeof names);
     default_text(m, o, info, value, sizeof value);
     snprintf(help, MEMBER_HELP_SIZE, "%.*s%s%s (default: %s)", length, text, *names ? ": " : "",
              names, value);
@@ -95,6 +117,19 @@ const char *member_options_given(const member_options *m) {
     return NULL;
 }
 
+/* Refuses a word of the enumeration that is not offered. A list may have a hidden one. */
+static int check_word(const char *program, const member_option *o, const dm_member_info *info,
+                      const char *word) {
+    char names[240];
+    int32_t value;
+    if (info->count > 1 || dm_enum_value(info->enumeration, word, &value) ||
+        is_offered(o, info, value))
+        return 0;
+    offered_names(o, info, names, sizeof names);
+    fprintf(stderr, "%s: --%s is '%s'; it must be one of %s\n", program, o->name, word, names);
+    return 1;
+}
+
 int member_options_apply(const member_options *m, const char *program, dm_context *context) {
     for (int i = 0; i < m->count; i++) {
         const member_option *o = &m->options[i];
@@ -105,6 +140,7 @@ int member_options_apply(const member_options *m, const char *program, dm_contex
         if (find_member(m->struct_name, o->member, &info) && info.enumeration) {
             enum_word(word, sizeof word, value);
             value = word;
+            if (check_word(program, o, &info, word)) return 1;
         }
         if (dm_options_set(context, m->struct_name, m->values, o->member, value)) {
             fprintf(stderr, "%s: --%s: %s\n", program, o->name, dm_context_error(context));

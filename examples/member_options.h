@@ -15,6 +15,7 @@ typedef struct member_option {
     const char *member; /* "learning_rate" */
     const char *flag;   /* what an option without an argument sets: "1"; NULL: it has one */
     const char *help;   /* NULL: the library's */
+    const char *hidden; /* a word of its enumeration that --help does not offer, or NULL */
     char *text;         /* the argument as given, or NULL */
     int given;          /* of an option without an argument */
 } member_option;

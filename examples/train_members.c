@@ -29,14 +29,16 @@ static member_option unet_options[] = {
     {.name = "padding", .member = "downsample_padding"},
     {.name = "prediction",
      .member = "prediction",
-     .help = "What the network predicts; flow and edm need the schedules of that name"},
+     .help = "What the network predicts; flow and edm need the schedules of that name",
+     .hidden = "consistency"}, /* networks that cannot be trained */
     {.name = "learned-variance", .member = "learned_variance", .flag = "1"},
     {.name = "self-conditioning", .member = "self_conditioning", .flag = "1"},
     {.name = "sigma-data", .member = "sigma_data"},
     {.name = "recipe",
      .member = "recipe",
      .help = "Blocks of these parts in place of residual and attention blocks, as in "
-             "resnet,attention"},
+             "resnet,attention",
+     .hidden = "end"},
     {.name = "window", .member = "attention_window"},
 };
 

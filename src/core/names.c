@@ -122,9 +122,13 @@ static dm_status fail_value(dmi_host *host, const dmi_struct *of, const dmi_memb
     char names[320] = "";
     size_t length = 0;
     const dmi_enum *known = dmi_enum_find(m->enumeration);
-    for (int32_t i = 0; known && i < known->count && length < sizeof names; i++)
-        length += (size_t)snprintf(names + length, sizeof names - length, "%s%s", i ? ", " : "",
-                                   known->values[i].name);
+    bool limited = m->minimum != 0 || m->maximum != 0;
+    for (int32_t i = 0; known && i < known->count && length < sizeof names; i++) {
+        const dmi_enum_value *v = &known->values[i];
+        if (limited && (v->value < m->minimum || v->value > m->maximum)) continue;
+        length += (size_t)snprintf(names + length, sizeof names - length, "%s%s",
+                                   length ? ", " : "", v->name);
+    }
     if (known)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                         "%s: '%s' is \"%.60s\"; it must be one of %s", of->owner, m->name, value,

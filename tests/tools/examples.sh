@@ -240,6 +240,12 @@ printed '^  unipc  *the fewest steps'
 printed '--solver=NAME'
 run help $train --help
 printed 'add, scale_shift, add_output'
+# Words that cannot be given are not offered, and an empty list is none.
+flat=$(tr -s ' \n' '  ' <"$log")
+for words in 'of that name: eps, x0, v, flow, edm (default: v)' \
+    'resnet,attention: resnet, convnext, class_attention, attention, channel_attention (default: none)'; do
+    case $flat in *"$words"*) ;; *) fail "no '$words' in $log" ;; esac
+done
 
 # What cannot work is refused before training, with the option's name and value.
 # refuses REGEX COMMAND...
@@ -281,6 +287,12 @@ bad="--model $whole --out $out/bad.png"
     refuses "--ema-decay: .*'ema_decay' is .0.9,x" $train --ema-decay 0.9,x $one
     refuses "--loss: .*'loss' is .squares.*one of mse, pseudo_huber, hybrid" $train --loss squares $one
     refuses "--lr: .*'learning_rate' is -1" $train --lr=-1 $one
+    for word in any consistency; do
+        refuses "--prediction is '$word'; it must be one of eps, x0, v, flow, edm$" \
+            $train --prediction $word $one
+    done
+    refuses "'prediction' is .foo.; it must be one of eps, x0, v, flow, edm, consistency$" \
+        $train --prediction foo $one
     refuses "--preset is 'huge'; it must be one of tiny, small" $train --preset huge $one
     refuses '--huber-delta has no effect without --loss pseudo_huber' $train --huber-delta 1 $one
     refuses '--lr-steps has no effect without --lr-schedule' $train --lr-steps 9 $one
