@@ -679,13 +679,15 @@ class DiffusersOptionsMembers(TypedDict, total=False):
     width: int
     prediction: Prediction | PredictionText | int
     compatible: bool | int
+    condition_channels: int
 
 class DiffusersOptions(Options):
     def __init__(self, *,
                  height: int = ...,
                  width: int = ...,
                  prediction: Prediction | PredictionText | int = ...,
-                 compatible: bool | int = ...
+                 compatible: bool | int = ...,
+                 condition_channels: int = ...
                  ) -> None: ...
     def replace(self, **members: Any) -> Self: ...
     @property
@@ -704,6 +706,10 @@ class DiffusersOptions(Options):
     def compatible(self) -> bool: ...
     @compatible.setter
     def compatible(self, value: bool | int) -> None: ...
+    @property
+    def condition_channels(self) -> int: ...
+    @condition_channels.setter
+    def condition_channels(self, value: int) -> None: ...
 
 class DatasetInfo(Record):
     @property

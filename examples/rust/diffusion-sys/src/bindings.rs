@@ -534,8 +534,8 @@ pub struct dm_diffusers_options {
     pub prediction: dm_prediction,
     /// `compatible`.
     pub compatible: i32,
-    /// `padding`.
-    pub padding: i32,
+    /// `condition_channels`.
+    pub condition_channels: i32,
 }
 /// `dm_dataset` of diffusion.h, known only through pointers.
 #[repr(C)]

@@ -371,6 +371,9 @@ pub struct DiffusersOptions {
     pub prediction: Prediction,
     /// A scheduler's images are those of diffusers. Default: false.
     pub compatible: bool,
+    /// The last of the input's channels, which are those of a condition image. Range: from 0, at
+    /// most 64. Default: 0.
+    pub condition_channels: i32,
 }
 
 impl Plain for DiffusersOptions {
@@ -385,6 +388,7 @@ impl Plain for DiffusersOptions {
             width: raw.width,
             prediction: Prediction(raw.prediction),
             compatible: raw.compatible != 0,
+            condition_channels: raw.condition_channels,
         }
     }
 }
@@ -396,6 +400,7 @@ impl Input for DiffusersOptions {
         raw.width = self.width;
         raw.prediction = self.prediction.0;
         raw.compatible = i32::from(self.compatible);
+        raw.condition_channels = self.condition_channels;
     }
 }
 

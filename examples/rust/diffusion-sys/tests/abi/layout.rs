@@ -164,7 +164,7 @@ fn structs() -> Vec<Struct> {
                 member!(dm_diffusers_options, width, 1),
                 member!(dm_diffusers_options, prediction, 1),
                 member!(dm_diffusers_options, compatible, 1),
-                member!(dm_diffusers_options, padding, 1),
+                member!(dm_diffusers_options, condition_channels, 1),
             ],
         },
         Struct {
