@@ -26,14 +26,15 @@ static void flow_match_levels(dm_sampler *s) {
 }
 
 /* Those with use_flow_sigmas: UniPC begins 1e-6 below pure noise, the others 1 / T. Sigma is a
- * float, which decides the little signal of the first level, and the network's time an integer. */
+ * float, which decides the little signal of the first level, and the network's time an integer,
+ * which the last bit may decide: it is computed in the same order as there. */
 static void flow_sigma_levels(dm_sampler *s) {
     dmi_sampler_plan *plan = &s->plan;
-    double total = s->schedule->steps, range = 1 - 1 / total;
+    double total = s->schedule->steps, step = (1 / total - 1) / plan->steps;
     bool unipc = is_solver(s, DM_SOLVER_UNIPC);
     for (int32_t i = 0; i < plan->steps; i++) {
-        double share = (double)i / plan->steps;
-        double sigma = shifted(s, unipc ? 1 - range * share : range * (1 - share));
+        double u = unipc ? i * step + 1 : 1 - (i ? (plan->steps - i) * step + 1 : 1 / total);
+        double sigma = shifted(s, u);
         if (unipc && i == 0) sigma -= 1e-6;
         float noise = (float)sigma;
         plan->timesteps[i] = total * sigma - 1;

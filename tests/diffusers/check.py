@@ -3,13 +3,14 @@
 
 Networks of random configurations, saved by diffusers (float32, float16, bfloat16, sharded) and
 loaded by the library: options, outputs and gradients of the input; the same networks saved by the
-library and loaded by diffusers; images of every scheduler; and a pipeline that the library wrote,
-which draws the library's picture. Needs torch, diffusers and the library's Python package
+library and loaded by diffusers; images of every scheduler, and of those that the library writes;
+and a pipeline that the library wrote, which draws the library's picture. Needs torch, diffusers and the library's Python package
 (examples/python).
 """
 
 import argparse
 import ctypes
+import itertools
 import json
 import os
 import sys
@@ -434,8 +435,7 @@ def run_sampler(unet, schedule, options, steps, labels=None):
     return images
 
 
-def check_pipeline(report, context, steps):
-    """DDPMPipeline on a folder that the library wrote draws the library's picture."""
+def own_network(context, prediction):
     unet = dm.Unet(
         context,
         height=8,
@@ -444,7 +444,7 @@ def check_pipeline(report, context, steps):
         channels=[8, 16],
         blocks=[1, 1],
         norm_groups=4,
-        prediction="eps",
+        prediction=prediction,
         attention=[0, 1],
         seed=3,
     )
@@ -457,6 +457,83 @@ def check_pipeline(report, context, steps):
             unet.set_tensor(
                 name, np.random.default_rng(len(name)).normal(0, 0.1, shape).astype(np.float32)
             )
+    return unet
+
+
+WRITTEN_SOLVERS = (
+    "ddpm ddim pndm plms euler euler_ancestral heun dpm2 lms dpmpp dpmpp_single unipc deis flow_euler"
+).split()
+# Sums over sigmas of thousands: float32's last bit is as large as the image.
+LARGE_SIGMAS = "euler euler_ancestral heun dpm2 lms".split()
+WRITTEN_MODELS = [
+    ("eps", ["linear", "cosine", "sigmoid"]),
+    ("v", ["linear", "cosine", "sigmoid"]),
+    ("x0", ["linear", "cosine", "sigmoid"]),
+    ("edm", ["edm"]),
+    ("flow", ["flow"]),
+]
+WRITTEN_OUTPUTS = [
+    {"clip": 0},
+    {"clip": 1},
+    {"clip": 1, "threshold": 0.9},
+    {"clip": 1, "clip_range": 1e300},
+]
+
+
+def check_written(report, context, steps):
+    """What the library writes is either refused or runs in diffusers with the same images."""
+    noise = torch.cat(
+        [
+            torch.randn((1, 3, 8, 8), generator=torch.Generator().manual_seed(100 + i))
+            for i in range(IMAGES)
+        ]
+    )
+    for prediction, kinds in WRITTEN_MODELS:
+        unet = own_network(context, prediction)
+        for kind, solver, output in itertools.product(kinds, WRITTEN_SOLVERS, WRITTEN_OUTPUTS):
+            if kind == "cosine" and solver in LARGE_SIGMAS:
+                continue
+            name = f"{solver} on {kind} with {prediction} and {output}"
+            schedule = dm.Schedule(context, kind=kind)
+            options = Memory("dm_sampler_options")
+            for member, value in {"solver": solver, "steps": steps, **output}.items():
+                unet._core.call(
+                    "dm_options_set",
+                    context,
+                    b"dm_sampler_options",
+                    options.bytes,
+                    member.encode(),
+                    str(value).encode(),
+                )
+            with tempfile.TemporaryDirectory() as folder:
+                try:
+                    unet._core.call(
+                        "dm_unet_save_diffusers", unet, schedule, options.bytes, folder.encode(), 0
+                    )
+                except dm.Error as refusal:
+                    if "diffusers: '" not in str(refusal):
+                        report.require(name, "writing a scheduler", False, str(refusal))
+                    continue
+                with open(os.path.join(folder, "scheduler", "scheduler_config.json")) as file:
+                    cls = json.load(file)["_class_name"]
+                try:
+                    model = diffusers.UNet2DModel.from_pretrained(os.path.join(folder, "unet"))
+                    scheduler = getattr(diffusers, cls).from_pretrained(
+                        os.path.join(folder, "scheduler")
+                    )
+                    want = run_scheduler(scheduler, model.eval(), noise, steps)
+                    got = load_and_run(unet, folder, 1, steps)
+                except Exception as failure:
+                    report.require(name, "running a written scheduler", False, repr(failure))
+                    continue
+                sensitive = output["clip"] and solver in ("ddim", "heun")
+                bound = SENSITIVE["default"] if sensitive else SAMPLE
+                report.check(name, "images of a written scheduler", error(got, want), bound)
+
+
+def check_pipeline(report, context, steps):
+    """DDPMPipeline on a folder that the library wrote draws the library's picture."""
+    unet = own_network(context, "eps")
     schedule = dm.Schedule(context, kind="linear")
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "pipeline")
@@ -553,6 +630,7 @@ def main():
     for number in range(arguments.cases):
         check_network(report, context, number, arguments.seed)
     check_schedulers(report, context, arguments.steps)
+    check_written(report, context, min(arguments.steps, 6))
     check_pipeline(report, context, arguments.steps)
     check_consistency(report, context)
     for what, value in sorted(report.worst.items()):
