@@ -81,6 +81,8 @@ check-build: library examples
 # EXHAUSTIVE=1 also tests of many minutes.
 test-run: export DM_TEST_BUILD = $(BUILD)
 test-run: export CK_EXCLUDE_TAGS = $(if $(EXHAUSTIVE),,exhaustive)
+# Machines may be slow or busy; the limits in tests are for idle ones.
+test-run: export CK_TIMEOUT_MULTIPLIER ?= 5
 test-run: $(RUNNER)
 	@$(if $(SUITE),sh tests/tools/run_suites.sh $< '' $(subst $(comma), ,$(SUITE)),$<)
 
