@@ -236,6 +236,12 @@ float *dmi_graph_data(const dmi_graph *graph, dmi_value value);
 float *dmi_graph_gradient(const dmi_graph *graph, dmi_value value);
 dmi_shape dmi_graph_shape(const dmi_graph *graph, dmi_value value); /* all 0 for DMI_NONE */
 
+/* Whether an operation caches what it computes from parameters alone (dmi_needs.cached). Training
+ * changes them at each step, so that keeping it would only cost memory. */
+static inline bool dmi_caches_weights(const dmi_graph *g, bool train) {
+    return !train || g->only_inputs;
+}
+
 /* Floats rounded up to whole cache lines, so that consecutive workspaces share none. */
 static inline size_t dmi_align_floats(size_t floats) {
     return dmi_round_up_size(floats, DMI_ALIGNMENT / sizeof(float));

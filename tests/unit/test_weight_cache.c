@@ -244,6 +244,69 @@ START_TEST(the_first_of_two_entries_stays) {
 }
 END_TEST
 
+/* ---- gradients of inputs alone ---- */
+
+enum { IN = 16, WIDE = 32, X_FLOATS = BATCH * SIDE * SIDE * IN, Y_FLOATS = 4 * X_FLOATS };
+
+/* A convolution of a standardized weight, a depthwise and a transposed one, with gradients of the
+ * input x or of the parameters too. Runs it twice. Returns the arena's floats. */
+static size_t run_gradients(dmi_host *host, bool only_inputs, float *y, float *dx) {
+    static const int64_t shapes[][4] = {{WIDE, IN, 3, 3}, {WIDE, 1, 7, 7}, {WIDE, IN, 4, 4}};
+    dmi_params params;
+    dmi_graph *g;
+    dmi_value x, h, weights[3];
+    int32_t index;
+    dmi_params_init(&params);
+    for (int32_t i = 0; i < 3; i++)
+        ck_assert_int_eq(dmi_params_add(host, &params, &index, (char[]){(char)('a' + i), 0}, 4,
+                                        shapes[i], false),
+                         DMI_OK);
+    ck_assert_int_eq(dmi_params_allocate(host, &params), DMI_OK);
+    ck_assert_int_eq(dmi_params_allocate_gradient(host, &params), DMI_OK);
+    test_fill(params.data, params.floats, 1, 0.1f);
+    ck_assert_int_eq(dmi_graph_create(host, &g, dmi_kernels_for(dmi_cpu_isa()), &params), DMI_OK);
+    g->only_inputs = only_inputs;
+    ck_assert_int_eq(dmi_graph_input(g, &x, dmi_shape_of(BATCH, SIDE, SIDE, IN), true), DMI_OK);
+    for (int32_t i = 0; i < 3; i++) ck_assert_int_eq(dmi_graph_param(g, &weights[i], i), DMI_OK);
+    ck_assert_int_eq(dmi_weight_standardize(g, &weights[0], weights[0], 1e-5f), DMI_OK);
+    ck_assert_int_eq(dmi_conv(g, &h, x, weights[0], DMI_NONE, DMI_NONE, DMI_NONE, 3, 1, 1, false),
+                     DMI_OK);
+    ck_assert_int_eq(dmi_depthwise(g, &h, h, weights[1], DMI_NONE, 7), DMI_OK);
+    ck_assert_int_eq(dmi_conv_transposed(g, &h, h, weights[2], DMI_NONE), DMI_OK);
+    ck_assert_int_eq(dmi_graph_plan(g, &h, 1, true), DMI_OK);
+    for (int32_t i = 0; i < 4; i++) {
+        const dmi_node *node = &g->nodes[i];
+        ck_assert_int_eq(node->cached != NULL, only_inputs && i != 2); /* depthwise needs nothing */
+        if (i) ck_assert_int_eq(node->needs.reads & 1, !only_inputs);  /* x, for dw alone */
+    }
+    for (int32_t k = 0; k < 2; k++) {
+        test_fill(dmi_graph_data(g, x), X_FLOATS, 2, 1);
+        dmi_graph_forward(g);
+        memcpy(y, dmi_graph_data(g, h), Y_FLOATS * sizeof *y);
+        test_fill(dmi_graph_gradient(g, h), Y_FLOATS, 3, 1);
+        dmi_graph_backward(g);
+        memcpy(dx, dmi_graph_gradient(g, x), X_FLOATS * sizeof *dx);
+    }
+    size_t floats = g->arena_floats;
+    dmi_graph_destroy(g);
+    dmi_params_free(host, &params);
+    return floats;
+}
+
+/* A graph with gradients of its inputs alone keeps the transformed weights, and no activations for
+ * the weights' gradients. */
+START_TEST(gradients_of_inputs_alone) {
+    static float want[Y_FLOATS], want_dx[X_FLOATS], y[Y_FLOATS], dx[X_FLOATS];
+    dmi_host *host = test_host_new(2);
+    size_t all = run_gradients(host, false, want, want_dx),
+           inputs = run_gradients(host, true, y, dx);
+    ck_assert_mem_eq(y, want, sizeof want);
+    ck_assert_mem_eq(dx, want_dx, sizeof want_dx);
+    ck_assert_uint_lt(inputs, all);
+    test_host_end(host);
+}
+END_TEST
+
 /* ---- threads ---- */
 
 typedef struct client {
@@ -316,6 +379,7 @@ Suite *test_weight_cache_suite(void) {
     tcase_add_test(tcase, other_kernels_have_other_entries);
     tcase_add_test(tcase, an_owner_that_runs_out_of_memory);
     tcase_add_test(tcase, the_first_of_two_entries_stays);
+    tcase_add_test(tcase, gradients_of_inputs_alone);
     tcase_add_test(tcase, threads_share_entries);
     suite_add_tcase(suite, tcase);
     return suite;

@@ -99,8 +99,7 @@ static void conv_needs(const dmi_graph *graph, const dmi_node *node, bool train,
     const dmi_value_info *weight = &graph->values[node->inputs[WEIGHT]];
     bool is_param = weight->kind == DMI_VALUE_PARAM;
     needs->forward_work = algorithm->forward_work(graph->kernels, &s, threads);
-    /* Training changes the weights at each step, so that keeping these would only cost memory. */
-    if (prepared && (!train || graph->only_inputs) && (is_param || weight->cached.floats))
+    if (prepared && dmi_caches_weights(graph, train) && (is_param || weight->cached.floats))
         needs->cached = (dmi_weight_key){.param = is_param ? weight->param : weight->cached.param,
                                          .source = is_param ? NULL : weight->cached.algorithm,
                                          .algorithm = algorithm,

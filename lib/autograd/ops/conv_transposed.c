@@ -55,7 +55,7 @@ static void transposed_needs(const dmi_graph *graph, const dmi_node *node, bool 
                              dmi_needs *needs) {
     dmi_conv_shape s = shape_of(graph, node);
     const dmi_value_info *weight = &graph->values[node->inputs[WEIGHT]];
-    if (!train && weight->kind == DMI_VALUE_PARAM)
+    if (dmi_caches_weights(graph, train) && weight->kind == DMI_VALUE_PARAM)
         needs->cached = (dmi_weight_key){.param = weight->param,
                                          .algorithm = node->op,
                                          .layout = graph->kernels,
@@ -68,7 +68,8 @@ static void transposed_needs(const dmi_graph *graph, const dmi_node *node, bool 
         dmi_shape y = dmi_graph_shape(graph, node->output);
         needs->backward_work = dmi_max_size(work, dmi_image_sums_floats(y));
     }
-    needs->reads = 1u << X | 1u << WEIGHT;
+    needs->reads = 1u << WEIGHT;
+    if (weight->needs_gradient) needs->reads |= 1u << X;
 }
 
 static double transposed_flop(const dmi_graph *graph, const dmi_node *node) {

@@ -76,7 +76,8 @@ static void depthwise_needs(const dmi_graph *graph, const dmi_node *node, bool t
         needs->backward_work =
             dmi_max_size(partial_floats(s, k) + scratch_floats(s, k, true) * threads,
                          dmi_image_sums_floats(s));
-    needs->reads = 1u << X | 1u << WEIGHT;
+    needs->reads = 1u << WEIGHT;
+    if (graph->values[node->inputs[WEIGHT]].needs_gradient) needs->reads |= 1u << X;
 }
 
 static double depthwise_flop(const dmi_graph *graph, const dmi_node *node) {

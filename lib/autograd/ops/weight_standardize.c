@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Weight standardization (Qiao et al. 2019): each filter of a convolution is given mean 0 and
- * variance 1. The result is an activation that a convolution takes as its weight. For inference it
- * is cached until the parameters change, and so are the weights that the convolution transforms. */
+ * variance 1. The result is an activation that a convolution takes as its weight. Unless parameters
+ * are trained it is cached until they change, and so are the weights that the convolution
+ * transforms. */
 #include "autograd/ops.h"
 
 #include <math.h>
@@ -34,7 +35,7 @@ static void standardize_needs(const dmi_graph *graph, const dmi_node *node, bool
     dmi_shape shape = dmi_input_shape(graph, node, 0);
     const dmi_value_info *weight = &graph->values[node->inputs[0]];
     needs->saved = (size_t)shape.c;
-    if (!train && weight->kind == DMI_VALUE_PARAM) {
+    if (dmi_caches_weights(graph, train) && weight->kind == DMI_VALUE_PARAM) {
         needs->cached = (dmi_weight_key){.param = weight->param,
                                          .algorithm = node->op,
                                          .layout = graph->kernels,
