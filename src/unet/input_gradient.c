@@ -5,7 +5,8 @@
 #include "unet/options.h"
 #include "unet/unet.h"
 
-/* The caller's arrays. */
+/* The caller's arrays; all are read before any is written, so that `output` may be
+ * `output_gradient`. */
 typedef struct arrays {
     const float *output_gradient;
     size_t output_elements;
@@ -45,12 +46,12 @@ static dm_status differentiate(dm_unet *unet, const dm_unet_input *input, const 
                                 .condition_vector = full.condition_vector};
     dmi_unet_fill(unet, g, &pass);
     dmi_graph_forward(g->graph);
+    memcpy(dmi_graph_gradient(g->graph, g->output), a->output_gradient,
+           a->output_elements * sizeof *a->output_gradient);
+    dmi_graph_backward(g->graph); /* the output's data stays */
     if (a->output)
         memcpy(a->output, dmi_graph_data(g->graph, g->output),
                a->output_elements * sizeof *a->output);
-    memcpy(dmi_graph_gradient(g->graph, g->output), a->output_gradient,
-           a->output_elements * sizeof *a->output_gradient);
-    dmi_graph_backward(g->graph);
     memcpy(a->input_gradient, dmi_graph_gradient(g->graph, g->x),
            a->input_elements * sizeof *a->input_gradient);
     return DM_OK;

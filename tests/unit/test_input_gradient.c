@@ -186,6 +186,24 @@ START_TEST(weights_that_change) {
 }
 END_TEST
 
+/* The output may take the place of its gradient, and the input's gradient that of the input. */
+START_TEST(arrays_in_place) {
+    static pass p, q;
+    dm_unet *unet = network_new(context, 1);
+    network_randomize(unet, 3);
+    prepare(&p, unet, 2);
+    q = p;
+    q.input.x = q.x;
+    q.input.times = q.times;
+    if (q.input.labels) q.input.labels = q.labels;
+    test_accepted(context, gradient(unet, &p));
+    test_accepted(context, dm_unet_input_gradient(unet, &q.input, q.dy, q.out, q.dy, q.x, q.in));
+    ck_assert_mem_eq(q.dy, p.y, p.out * sizeof(float));
+    ck_assert_mem_eq(q.x, p.dx, p.in * sizeof(float));
+    dm_unet_destroy(unet);
+}
+END_TEST
+
 START_TEST(shares) {
     static pass p, q;
     dm_context *other = context_of(1);
@@ -266,6 +284,7 @@ Suite *test_input_gradient_suite(void) {
     tcase_add_test(tests, batches_and_threads);
     tcase_add_test(tests, plans_stay);
     tcase_add_test(tests, weights_that_change);
+    tcase_add_test(tests, arrays_in_place);
     tcase_add_test(tests, shares);
     tcase_add_test(tests, beside_a_trainer);
     tcase_add_test(tests, refused);
