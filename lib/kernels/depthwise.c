@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Depthwise convolution of one image, DMI_DEPTHWISE_CHANNELS channels at a time: each channel with
  * a kernel of its own, k x k with stride 1 and zeros around the image, a channel a lane. The input
- * is first copied into a panel [rows + k - 1, width + k - 1, DMI_DEPTHWISE_CHANNELS] with its
+ * is first copied into a panel [rows + k - 1, columns + k - 1, DMI_DEPTHWISE_CHANNELS] with its
  * zeros, so that the loops have no borders, and no two of its cache lines are a large power of two
  * apart. A block of BLOCK columns is computed at once: one row of the kernel and the block's sums
  * stay in registers, and each pixel that is loaded is used for every sum that it is part of. */
@@ -17,7 +17,7 @@ enum { LANES = DMI_DEPTHWISE_CHANNELS, BLOCK = DMI_DEPTHWISE_BLOCK, KERNEL_MAX =
 enum { CHAIN = 128 };
 
 /* Row stride of the panels, in pixels. */
-static int32_t blocks_width(const dmi_depthwise_part *d) { return dmi_round_up(d->w, BLOCK); }
+static int32_t blocks_width(const dmi_depthwise_part *d) { return dmi_round_up(d->columns, BLOCK); }
 static int32_t panel_width(const dmi_depthwise_part *d) { return blocks_width(d) + d->kernel - 1; }
 
 static int32_t vectors_of(const dmi_depthwise_part *d) { return dmi_divide_up(d->channels, W); }
@@ -29,32 +29,35 @@ static void copy_lanes(float *to, const float *from, int32_t channels) {
 }
 
 /* panel [rows, width, LANES] = the rows from `row` on and columns from `column` on of image
- * [h, w, c], zeros where these are outside. */
+ * [h, w, c], zeros outside of the image and from column `end` on. */
 static void fill_panel(const dmi_depthwise_part *d, float *panel, const float *image, int32_t row,
-                       int32_t rows, int32_t column, int32_t width) {
+                       int32_t rows, int32_t column, int32_t width, int32_t end) {
+    int32_t first = dmi_max(column, 0), count = dmi_min(column + width, end) - first;
+    size_t before = (size_t)(first - column) * LANES,
+           after = (size_t)(column + width - first - count) * LANES;
     for (int32_t r = row; r < row + rows; r++, panel += (size_t)width * LANES) {
         if (r < 0 || r >= d->h) {
             memset(panel, 0, (size_t)width * LANES * sizeof *panel);
             continue;
         }
-        int32_t last = column + width - d->w;
-        memset(panel, 0, (size_t)-column * LANES * sizeof *panel);
-        const float *from = image + (size_t)r * (size_t)d->w * (size_t)d->c;
-        float *to = panel + (size_t)-column * LANES;
+        memset(panel, 0, before * sizeof *panel);
+        const float *from = image + ((size_t)r * (size_t)d->w + (size_t)first) * (size_t)d->c;
+        float *to = panel + before;
         if (d->channels == LANES)
-            for (int32_t i = 0; i < d->w; i++, to += LANES, from += d->c)
+            for (int32_t i = 0; i < count; i++, to += LANES, from += d->c)
                 memcpy(to, from, LANES * sizeof *to);
         else
-            for (int32_t i = 0; i < d->w; i++, to += LANES, from += d->c)
+            for (int32_t i = 0; i < count; i++, to += LANES, from += d->c)
                 copy_lanes(to, from, d->channels);
-        memset(to, 0, (size_t)last * LANES * sizeof *to);
+        memset(to, 0, after * sizeof *to);
     }
 }
 
-/* The panel of what the output rows read. */
+/* The panel of what the outputs read. */
 static void fill_input(const dmi_depthwise_part *d, float *panel, const float *image) {
     int32_t pad = d->kernel / 2;
-    fill_panel(d, panel, image, d->row - pad, d->rows + d->kernel - 1, -pad, panel_width(d));
+    fill_panel(d, panel, image, d->row - pad, d->rows + d->kernel - 1, d->column - pad,
+               panel_width(d), d->w);
 }
 
 /* ---- forward, and the data gradient, which is the same with the kernel rotated ---- */
@@ -99,14 +102,15 @@ static inline __attribute__((always_inline)) void forward_lanes(const dmi_depthw
     size_t c = (size_t)d->c, stride = (size_t)panel_width(d) * LANES;
     int32_t channels = dmi_min(d->channels - v, W);
     for (int32_t r = 0; r < d->rows; r++)
-        for (int32_t j = 0; j < d->w; j += BLOCK) {
+        for (int32_t j = 0; j < d->columns; j += BLOCK) {
             vec sum[BLOCK];
             DMI_UNROLL
             for (int32_t i = 0; i < BLOCK; i++) sum[i] = bias;
             forward_block(sum, panel + (size_t)r * stride + (size_t)j * LANES + v, stride,
                           weight + v, k);
-            store_block(sum, y + ((size_t)(d->row + r) * (size_t)d->w + (size_t)j) * c + v, c,
-                        dmi_min(d->w - j, BLOCK), channels, d->add);
+            size_t pixel = (size_t)(d->row + r) * (size_t)d->w + (size_t)(d->column + j);
+            store_block(sum, y + pixel * c + v, c, dmi_min(d->columns - j, BLOCK), channels,
+                        d->add);
         }
 }
 
@@ -169,13 +173,13 @@ static inline __attribute__((always_inline)) void gradient_lanes(const dmi_depth
                                                                  const int32_t k) {
     size_t c = (size_t)d->c, x_stride = (size_t)panel_width(d) * LANES,
            dy_stride = (size_t)blocks_width(d) * LANES;
-    int32_t channels = dmi_min(d->channels - v, W), step = dmi_max(CHAIN / d->w, 1);
+    int32_t channels = dmi_min(d->channels - v, W), step = dmi_max(CHAIN / d->columns, 1);
     for (int32_t r = 0; r < d->rows; r += step)
         for (int32_t ky = 0; ky < k; ky++) {
             vec sum[KERNEL_MAX] = {{0}};
             gradient_rows(sum, x + (size_t)(r + ky) * x_stride + v, x_stride,
                           dy + (size_t)r * dy_stride + v, dy_stride, dmi_min(d->rows - r, step),
-                          d->w, k);
+                          d->columns, k);
             DMI_UNROLL
             for (int32_t kx = 0; kx < k; kx++) {
                 float *to = dw + (size_t)(ky * k + kx) * c + v;
@@ -197,7 +201,8 @@ void DMI_KERNEL(depthwise_gradient)(float *dw, const float *x, const float *dy,
                                     const dmi_depthwise_part *d, float *scratch) {
     float *dy_panel = scratch + (size_t)(d->rows + d->kernel - 1) * (size_t)panel_width(d) * LANES;
     fill_input(d, scratch, x);
-    fill_panel(d, dy_panel, dy, d->row, d->rows, 0, blocks_width(d));
+    fill_panel(d, dy_panel, dy, d->row, d->rows, d->column, blocks_width(d),
+               d->column + d->columns);
     for (int32_t v = 0; v < vectors_of(d) * W; v += W) {
         if (d->kernel == 3) gradient_3(d, dw, scratch, dy_panel, v);
         else if (d->kernel == 5) gradient_5(d, dw, scratch, dy_panel, v);

@@ -114,13 +114,15 @@ typedef struct dmi_depthwise_part {
     int32_t kernel;    /* 3, 5 or 7; zeros around the image keep its size */
     int32_t channels;  /* at most DMI_DEPTHWISE_CHANNELS */
     int32_t row, rows; /* of y or dy: `row` to row + rows - 1 */
+    int32_t column, columns;
     bool rotated, add; /* forward only */
 } dmi_depthwise_part;
 
 /* Size of the scratch of a depthwise kernel: what is read of x, padded, and for the gradient dy. */
-static inline size_t dmi_depthwise_floats(int32_t rows, int32_t w, int32_t kernel, bool gradient) {
-    size_t blocks = dmi_round_up_size((size_t)w, DMI_DEPTHWISE_BLOCK), border = (size_t)kernel - 1,
-           pixels = ((size_t)rows + border) * (blocks + border);
+static inline size_t dmi_depthwise_floats(int32_t rows, int32_t columns, int32_t kernel,
+                                          bool gradient) {
+    size_t blocks = dmi_round_up_size((size_t)columns, DMI_DEPTHWISE_BLOCK),
+           border = (size_t)kernel - 1, pixels = ((size_t)rows + border) * (blocks + border);
     return (pixels + (gradient ? (size_t)rows * blocks : 0)) * DMI_DEPTHWISE_CHANNELS;
 }
 

@@ -31,7 +31,7 @@ static void reference(const test_net *net, double *const *v, double *y) {
         }
 }
 
-/* Bands have 32 rows, blocks 8 columns, slices 16 channels. */
+/* Tiles have 32 rows and up to 64 columns, blocks 8 columns, slices 16 channels. */
 #define DEPTHWISE .build = build, .reference = reference
 /* clang-format off */
 static const test_op cases[] = {
@@ -40,29 +40,58 @@ static const test_op cases[] = {
     {.name = "7x7 of one pixel", DEPTHWISE, .n = 3, .h = 1, .w = 1, .c = 1, .kernel = 7},
     {.name = "7x7 smaller than the kernel", DEPTHWISE, .n = 2, .h = 2, .w = 3, .c = 21,
      .kernel = 7, .bias = true, .samples = 60},
-    {.name = "7x7 of several bands, blocks and slices", DEPTHWISE, .n = 2, .h = 34, .w = 9,
+    {.name = "7x7 of several tiles, blocks and slices", DEPTHWISE, .n = 2, .h = 34, .w = 9,
      .c = 18, .kernel = 7, .bias = true, .samples = 6},
     {.name = "7x7 of a wide row", DEPTHWISE, .n = 2, .h = 3, .w = 150, .c = 5, .kernel = 7,
      .samples = 20},
+    {.name = "7x7 of many tiles", DEPTHWISE, .n = 2, .h = 34, .w = 521, .c = 2, .kernel = 7,
+     .bias = true, .samples = 6},
+    {.name = "5x5, the last tile of one column", DEPTHWISE, .n = 3, .h = 2, .w = 81, .c = 17,
+     .kernel = 5, .samples = 20},
     {.name = "7x7 in groups of images", DEPTHWISE, .n = 9, .h = 8, .w = 8, .c = 24, .kernel = 7,
      .bias = true, .samples = 20},
     {.name = "5x5", DEPTHWISE, .n = 2, .h = 7, .w = 17, .c = 19, .kernel = 5, .samples = 40},
     {.name = "3x3", DEPTHWISE, .n = 3, .h = 5, .w = 6, .c = 10, .kernel = 3, .bias = true},
-    {.name = "3x3 of several bands", DEPTHWISE, .n = 1, .h = 33, .w = 9, .c = 32, .kernel = 3,
+    {.name = "3x3 of several tiles", DEPTHWISE, .n = 1, .h = 33, .w = 9, .c = 32, .kernel = 3,
      .samples = 20},
 };
 /* clang-format on */
+
+/* A worker's scratch does not grow with the width. */
+START_TEST(scratch_of_wide_images) {
+    size_t work[2];
+    for (int32_t i = 0; i < 2; i++) {
+        dmi_host *host = test_host_new(1);
+        dmi_params params;
+        dmi_graph *graph;
+        dmi_value x, weight, y;
+        dmi_params_init(&params);
+        ck_assert_int_eq(dmi_graph_create(host, &graph, dmi_kernels_for(0), &params), DMI_OK);
+        dmi_shape shape = dmi_shape_of(1, 32, i ? 4096 : 64, 1);
+        ck_assert_int_eq(dmi_graph_input(graph, &x, shape, false), DMI_OK);
+        ck_assert_int_eq(dmi_graph_input(graph, &weight, dmi_shape_of(7, 7, 1, 1), false), DMI_OK);
+        ck_assert_int_eq(dmi_depthwise(graph, &y, x, weight, DMI_NONE, 7), DMI_OK);
+        ck_assert_int_eq(dmi_graph_plan(graph, &y, 1, false), DMI_OK);
+        work[i] = graph->nodes[0].needs.forward_work;
+        dmi_graph_destroy(graph);
+        test_host_end(host);
+    }
+    ck_assert_uint_eq(work[0], work[1]);
+}
+END_TEST
 
 START_TEST(test_case) { test_check_op(&cases[_i]); }
 END_TEST
 
 /* ---- the kernels on a part of an image, which leave the rest alone ---- */
 
-enum { H = 11, WIDTH = 13, C = 23, CHANNEL = 7, CHANNELS = 11, ROW = 3, ROWS_OF_PART = 5 };
+enum { H = 11, WIDTH = 13, C = 23, CHANNEL = 7, CHANNELS = 11 };
+enum { ROW = 3, ROWS_OF_PART = 5, COLUMN = 1, COLUMNS_OF_PART = 9 };
 
 static bool in_part(size_t i) {
-    size_t c = i % C, row = i / C / WIDTH;
-    return c >= CHANNEL && c < CHANNEL + CHANNELS && row >= ROW && row < ROW + ROWS_OF_PART;
+    size_t c = i % C, row = i / C / WIDTH, column = i / C % WIDTH;
+    return c >= CHANNEL && c < CHANNEL + CHANNELS && row >= ROW && row < ROW + ROWS_OF_PART &&
+           column >= COLUMN && column < COLUMN + COLUMNS_OF_PART;
 }
 
 /* What tap (ky, kx) reads for element i of y, or zero outside. */
@@ -75,7 +104,7 @@ static double read_at(const float *x, size_t i, int32_t kernel, int32_t tap) {
 
 /* Scratch of exactly the stated size, full of NaN. */
 static float *scratch_of(const dmi_depthwise_part *d, bool gradient) {
-    size_t count = dmi_depthwise_floats(d->rows, d->w, d->kernel, gradient);
+    size_t count = dmi_depthwise_floats(d->rows, d->columns, d->kernel, gradient);
     float *scratch = allocate(count * sizeof *scratch);
     for (size_t i = 0; i < count; i++) scratch[i] = NAN;
     return scratch;
@@ -94,7 +123,9 @@ START_TEST(parts) {
                                 .kernel = kernel,
                                 .channels = CHANNELS,
                                 .row = ROW,
-                                .rows = ROWS_OF_PART};
+                                .rows = ROWS_OF_PART,
+                                .column = COLUMN,
+                                .columns = COLUMNS_OF_PART};
         for (int mode = 0; mode < 4; mode++) {
             d.rotated = mode & 1;
             d.add = mode & 2;
@@ -196,6 +227,7 @@ Suite *test_depthwise_suite(void) {
     TCase *checks = tcase_create("checks");
     tcase_set_timeout(checks, 30);
     tcase_add_loop_test(checks, test_case, 0, sizeof cases / sizeof cases[0]);
+    tcase_add_test(checks, scratch_of_wide_images);
     tcase_add_loop_test(checks, parts, 0, ISAS);
     tcase_add_loop_test(checks, refused, 0, sizeof refusals / sizeof refusals[0]);
     suite_add_tcase(suite, checks);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Depthwise convolution. A task of forward and of the data gradient is one band of rows of one
- * image, for as many channels as a kernel takes at once; one of the weight gradient is these
- * channels of a group of images. */
+/* Depthwise convolution. A task of forward and of the data gradient is one tile of one image, for
+ * as many channels as a kernel takes at once; one of the weight gradient is these channels of a
+ * group of images. */
 #include "autograd/conv/partial_sums.h"
 #include "autograd/ops.h"
 #include "autograd/ops/bias_gradient.h"
@@ -9,9 +9,9 @@
 
 enum { X, WEIGHT, BIAS };
 
-/* Rows of a band. The kernel's copy of its input has up to 6 more; that of a band of 64 columns is
- * 170 KiB and stays in L2. */
-enum { BAND_ROWS = 32 };
+/* Sides of a tile at most. The kernel's copy of its input has up to 6 more rows and columns: 170
+ * KiB, which stay in L2. */
+enum { TILE_ROWS = 32, TILE_COLUMNS = 64 };
 
 typedef struct depthwise_job {
     const dmi_kernels *kernels;
@@ -29,7 +29,15 @@ typedef struct depthwise_job {
     size_t scratch_floats;
 } depthwise_job;
 
-static int32_t band_count(dmi_shape s) { return dmi_divide_up(s.h, BAND_ROWS); }
+/* Columns of a tile, whole blocks: a function of the width alone, since the weight gradient adds up
+ * tile by tile. The tiles of a row are about equally wide. */
+static int32_t tile_columns(dmi_shape s) {
+    int32_t tiles = dmi_divide_up(s.w, TILE_COLUMNS);
+    return dmi_round_up(dmi_divide_up(s.w, tiles), DMI_DEPTHWISE_BLOCK);
+}
+
+static int32_t tiles_across(dmi_shape s) { return dmi_divide_up(s.w, tile_columns(s)); }
+static int32_t tile_count(dmi_shape s) { return dmi_divide_up(s.h, TILE_ROWS) * tiles_across(s); }
 static int32_t slice_count(dmi_shape s) { return dmi_divide_up(s.c, DMI_DEPTHWISE_CHANNELS); }
 static int32_t group_count(dmi_shape s) { return dmi_image_groups(slice_count(s), s.n); }
 
@@ -46,7 +54,8 @@ static size_t partial_floats(dmi_shape s, int32_t kernel) {
 
 /* Of one worker. */
 static size_t scratch_floats(dmi_shape s, int32_t kernel, bool gradient) {
-    return dmi_depthwise_floats(dmi_min(s.h, BAND_ROWS), s.w, kernel, gradient);
+    return dmi_depthwise_floats(dmi_min(s.h, TILE_ROWS), dmi_min(s.w, tile_columns(s)), kernel,
+                                gradient);
 }
 
 static int32_t depthwise_infer(const dmi_graph *graph, const dmi_node *node, dmi_shape *output) {
@@ -85,27 +94,31 @@ static double depthwise_flop(const dmi_graph *graph, const dmi_node *node) {
     return 2.0 * (double)dmi_shape_count(dmi_graph_shape(graph, node->output)) * k * k;
 }
 
-/* Channels from *channel on of one slice, and band `band` of the rows. */
-static dmi_depthwise_part part_of(const depthwise_job *job, int32_t slice, int32_t band,
+/* Channels from *channel on of one slice, and tile `tile` of the image. */
+static dmi_depthwise_part part_of(const depthwise_job *job, int32_t slice, int32_t tile,
                                   int32_t *channel) {
     dmi_shape s = job->shape;
+    int32_t across = tiles_across(s), row = tile / across * TILE_ROWS,
+            column = tile % across * tile_columns(s);
     *channel = slice * DMI_DEPTHWISE_CHANNELS;
     return (dmi_depthwise_part){.h = s.h,
                                 .w = s.w,
                                 .c = s.c,
                                 .kernel = job->kernel,
                                 .channels = dmi_min(s.c - *channel, DMI_DEPTHWISE_CHANNELS),
-                                .row = band * BAND_ROWS,
-                                .rows = dmi_min(s.h - band * BAND_ROWS, BAND_ROWS),
+                                .row = row,
+                                .rows = dmi_min(s.h - row, TILE_ROWS),
+                                .column = column,
+                                .columns = dmi_min(s.w - column, tile_columns(s)),
                                 .rotated = job->rotated,
                                 .add = job->add};
 }
 
 static void convolve_task(void *data, int32_t task, int32_t worker) {
     const depthwise_job *job = data;
-    int32_t slices = slice_count(job->shape), bands = band_count(job->shape), channel;
-    dmi_depthwise_part part = part_of(job, task % slices, task / slices % bands, &channel);
-    size_t at = (size_t)(task / slices / bands) * image_floats(job->shape) + (size_t)channel;
+    int32_t slices = slice_count(job->shape), tiles = tile_count(job->shape), channel;
+    dmi_depthwise_part part = part_of(job, task % slices, task / slices % tiles, &channel);
+    size_t at = (size_t)(task / slices / tiles) * image_floats(job->shape) + (size_t)channel;
     job->kernels->depthwise_forward(job->result + at, job->x + at, job->weight + channel,
                                     job->bias ? job->bias + channel : NULL, &part,
                                     job->scratch + (size_t)worker * job->scratch_floats);
@@ -114,7 +127,7 @@ static void convolve_task(void *data, int32_t task, int32_t worker) {
 static void convolve(const dmi_graph *graph, depthwise_job *job, float *work) {
     job->scratch = work;
     job->scratch_floats = scratch_floats(job->shape, job->kernel, false);
-    dmi_parallel(graph->host->pool, job->shape.n * band_count(job->shape) * slice_count(job->shape),
+    dmi_parallel(graph->host->pool, job->shape.n * tile_count(job->shape) * slice_count(job->shape),
                  convolve_task, job);
 }
 
@@ -131,8 +144,8 @@ static void weight_task(void *data, int32_t task, int32_t worker) {
                 dw[(size_t)tap * c + (size_t)(channel + i)] = 0;
     int32_t end = job->shape.n * (group + 1) / groups;
     for (int32_t n = job->shape.n * group / groups; n < end; n++)
-        for (int32_t band = 0; band < band_count(job->shape); band++) {
-            part = part_of(job, task % slices, band, &channel);
+        for (int32_t tile = 0; tile < tile_count(job->shape); tile++) {
+            part = part_of(job, task % slices, tile, &channel);
             size_t at = (size_t)n * image + (size_t)channel;
             job->kernels->depthwise_gradient(dw + channel, job->x + at, job->dy + at, &part,
                                              job->scratch + (size_t)worker * job->scratch_floats);
