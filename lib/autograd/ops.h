@@ -88,8 +88,6 @@ static inline int32_t dmi_silu(dmi_graph *graph, dmi_value *out, dmi_value x) {
 }
 /* a + b, both [n, h, w, c]. */
 int32_t dmi_add_values(dmi_graph *graph, dmi_value *out, dmi_value a, dmi_value b);
-/* (a + b) * factor, both [n, h, w, c]. */
-int32_t dmi_add_scaled(dmi_graph *graph, dmi_value *out, dmi_value a, dmi_value b, float factor);
 /* factor * x + offset, x [n, h, w, c]. */
 int32_t dmi_affine(dmi_graph *graph, dmi_value *out, dmi_value x, float factor, float offset);
 /* Each image of x [n, h, w, c] divided by its t [n, 1, 1, 1]; where t is 0, what IEEE division

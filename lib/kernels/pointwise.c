@@ -25,11 +25,6 @@ void DMI_KERNEL(affine)(float *y, const float *x, float factor, float offset, si
     for (size_t i = 0; i < n; i++) y[i] = factor * x[i] + offset;
 }
 
-void DMI_KERNEL(add_scaled)(float *y, const float *a, const float *b, float factor, size_t n) {
-    DMI_ELEMENTWISE
-    for (size_t i = 0; i < n; i++) y[i] = (a[i] + b[i]) * factor;
-}
-
 void DMI_KERNEL(divide)(float *y, const float *x, float divisor, size_t n, bool add) {
     if (add) {
         DMI_ELEMENTWISE

@@ -168,8 +168,6 @@ def resample(kind, n, h, w, c):
 def constants():
     x = leaf("affine", "x", (2, 5, 7, 3))
     finish("affine", float(np.float32(-0.3)) * x + float(np.float32(0.7)), {"x": x})
-    a, b = leaf("add_scaled", "a", (2, 5, 7, 3)), leaf("add_scaled", "b", (2, 5, 7, 3))
-    finish("add_scaled", (a + b) * float(np.float32(math.sqrt(0.5))), {"a": a, "b": b})
     x, t = leaf("divide", "x", (3, 5, 7, 6)), leaf("divide", "t", (3,), scale=0.9, offset=1.0)
     finish("divide", x / t[:, None, None, None], {"x": x, "t": t})
 

@@ -39,9 +39,6 @@ START_TEST(pointwise) {
         k->affine(y, a, -0.3f, 0.7f, n, true);
         for (size_t i = 0; i < n; i++) want[i] *= 2;
         check_near("affine, added", y, want, n, 3e-7);
-        k->add_scaled(y, a, b, 0.7f, n);
-        for (size_t i = 0; i < n; i++) want[i] = ((double)a[i] + b[i]) * 0.7f;
-        check_near("add_scaled", y, want, n, 1.2e-7);
         k->divide(y, a, -0.3f, n, false);
         for (size_t i = 0; i < n; i++) want[i] = a[i] / (double)-0.3f;
         for (size_t i = 0; i < n; i++) ck_assert(y[i] == a[i] / -0.3f);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The operations of score networks: resampling, sums and products with constants, division by the
+/* The operations of score networks: resampling, products and sums with constants, division by the
  * noise level, and random Fourier features. */
 #include "support/gradient.h"
 
@@ -64,10 +64,11 @@ static void reference_resample(const test_net *net, double *const *v, double *y)
 
 /* A value with two users: the first backward writes its gradient, the second adds to it. */
 static void build_resample_twice(test_net *net) {
-    dmi_value x = image_input(net), down, up;
+    dmi_value x = image_input(net), down, up, sum;
     done(net, dmi_resample(net->graph, &down, x, DMI_RESAMPLE_FIR_DOWN));
     done(net, dmi_resample(net->graph, &up, down, DMI_RESAMPLE_FIR_UP));
-    done(net, dmi_add_scaled(net->graph, &net->output, up, x, 0.5f));
+    done(net, dmi_add_values(net->graph, &sum, up, x));
+    done(net, dmi_affine(net->graph, &net->output, sum, 0.5f, 0));
 }
 
 static void reference_resample_twice(const test_net *net, double *const *v, double *y) {
@@ -96,29 +97,6 @@ static void build_affine(test_net *net) {
 
 static void reference_affine(const test_net *net, double *const *v, double *y) {
     for (size_t i = 0; i < test_net_count(net, 0); i++) y[i] = -1.75 * v[0][i] + 0.375;
-}
-
-static void build_add_scaled(test_net *net) {
-    dmi_value a = image_input(net), b = image_input(net);
-    done(net, dmi_add_scaled(net->graph, &net->output, a, b, 0.70710678f));
-}
-
-static void reference_add_scaled(const test_net *net, double *const *v, double *y) {
-    for (size_t i = 0; i < test_net_count(net, 0); i++)
-        y[i] = (v[0][i] + v[1][i]) * (double)0.70710678f;
-}
-
-/* Both inputs are the same value, of which one more operation is a user. */
-static void build_add_scaled_same(test_net *net) {
-    dmi_value x = image_input(net), twice, shifted;
-    done(net, dmi_add_scaled(net->graph, &twice, x, x, 0.25f));
-    done(net, dmi_affine(net->graph, &shifted, x, 3, -1));
-    done(net, dmi_add_scaled(net->graph, &net->output, shifted, twice, -2));
-}
-
-static void reference_add_scaled_same(const test_net *net, double *const *v, double *y) {
-    for (size_t i = 0; i < test_net_count(net, 0); i++)
-        y[i] = -2 * (3 * v[0][i] - 1 + 0.5 * v[0][i]);
 }
 
 /* ---- of the noise level ---- */
@@ -187,12 +165,6 @@ static const test_op cases[] = {
      .w = 3, .c = 7},
     {.name = "affine of several tiles", .build = build_affine, .reference = reference_affine,
      .n = 2, .h = 37, .w = 41, .c = 13},
-    {.name = "add_scaled", .build = build_add_scaled, .reference = reference_add_scaled, .n = 3,
-     .h = 5, .w = 3, .c = 7},
-    {.name = "add_scaled of several tiles", .build = build_add_scaled,
-     .reference = reference_add_scaled, .n = 2, .h = 37, .w = 41, .c = 13},
-    {.name = "add_scaled of one value", .build = build_add_scaled_same,
-     .reference = reference_add_scaled_same, .n = 3, .h = 2, .w = 3, .c = 5},
     {.name = "divide", .build = build_divide, .reference = reference_divide, .n = 3, .h = 5,
      .w = 3, .c = 7},
     {.name = "divide of several tiles", .build = build_divide, .reference = reference_divide,
@@ -363,7 +335,6 @@ REFUSE(resample_negative, dmi_resample(g, out, of[IMAGE], -1))
 REFUSE(mean_odd, dmi_resample(g, out, of[ODD_HEIGHT], DMI_RESAMPLE_MEAN))
 REFUSE(fir_odd, dmi_resample(g, out, of[ODD_WIDTH], DMI_RESAMPLE_FIR_DOWN))
 REFUSE(up_tall, dmi_resample(g, out, of[TALL], DMI_RESAMPLE_NEAREST))
-REFUSE(scaled_shapes, dmi_add_scaled(g, out, of[IMAGE], of[ODD_WIDTH], 1))
 REFUSE(divide_numbers, dmi_divide_by_time(g, out, of[IMAGE], of[NUMBERS3]))
 REFUSE(fourier_image, dmi_fourier(g, out, of[IMAGE], of[NUMBERS]))
 REFUSE(fourier_table, dmi_fourier(g, out, of[NUMBERS], of[TABLE]))
@@ -378,8 +349,6 @@ static const struct {
     {DMI_ERROR_SHAPE_MISMATCH, "resample: x has 3 x 4 pixels; both must be even", mean_odd},
     {DMI_ERROR_SHAPE_MISMATCH, "resample: x has 4 x 5 pixels; both must be even", fir_odd},
     {DMI_ERROR_LIMIT_EXCEEDED, "resample: x of 1073741824 x 1 pixels is too large", up_tall},
-    {DMI_ERROR_SHAPE_MISMATCH, "add_scaled: b is 2 x 4 x 5 x 6; it must be 2 x 4 x 4 x 6",
-     scaled_shapes},
     {DMI_ERROR_SHAPE_MISMATCH, "divide: t is 3 x 1 x 1 x 1; it must be 2 x 1 x 1 x 1",
      divide_numbers},
     {DMI_ERROR_SHAPE_MISMATCH, "fourier: t is 2 x 4 x 4 x 6; it must be 2 x 1 x 1 x 1",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* a + b, and (a + b) * factor. The gradient of both inputs of a + b equals the output's: that of a
- * may share its memory (gradient_alias), that of b is a copy. Neither is memory_bound: to recompute
- * a chain of residuals its branches would have to be kept, which are as large as the sums. */
+/* a + b. The gradient of both inputs equals the output's: that of a may share its memory
+ * (gradient_alias), that of b is a copy. It is not memory_bound: to recompute a chain of residuals
+ * its branches would have to be kept, which are as large as the sums. */
 #include "autograd/ops.h"
 #include "autograd/ops/check_shape.h"
 #include "autograd/ops/partition.h"
@@ -14,7 +14,6 @@ typedef struct add_job {
     const float *dy;
     float *gradient[2]; /* da, db; NULL: not computed, or dy itself */
     bool accumulates[2];
-    float factor; /* of the scaled sum */
 } add_job;
 
 static int32_t add_infer(const dmi_graph *graph, const dmi_node *node, dmi_shape *output) {
@@ -75,56 +74,4 @@ static const dmi_op add_op = {.name = "add",
 int32_t dmi_add_values(dmi_graph *graph, dmi_value *out, dmi_value a, dmi_value b) {
     dmi_value inputs[] = {a, b};
     return dmi_graph_append(graph, out, &add_op, inputs, 2, NULL);
-}
-
-/* ---- scaled ---- */
-
-static void scaled_forward_task(void *data, int32_t task, int32_t worker) {
-    const add_job *job = data;
-    (void)worker;
-    size_t rows, c = (size_t)job->shape.c, at = dmi_tile_start(job->shape, task, &rows) * c;
-    job->kernels->add_scaled(job->y + at, job->a + at, job->b + at, job->factor, rows * c);
-}
-
-static void scaled_backward_task(void *data, int32_t task, int32_t worker) {
-    const add_job *job = data;
-    (void)worker;
-    size_t rows, c = (size_t)job->shape.c, at = dmi_tile_start(job->shape, task, &rows) * c;
-    for (int32_t i = 0; i < 2; i++)
-        if (job->gradient[i])
-            job->kernels->affine(job->gradient[i] + at, job->dy + at, job->factor, 0, rows * c,
-                                 job->accumulates[i]);
-}
-
-static void scaled_forward(dmi_graph *graph, dmi_node *node) {
-    add_job job = {.kernels = graph->kernels,
-                   .shape = dmi_input_shape(graph, node, 0),
-                   .y = dmi_graph_data(graph, node->output),
-                   .a = dmi_input(graph, node, 0),
-                   .b = dmi_input(graph, node, 1),
-                   .factor = node->attr.affine.factor};
-    dmi_parallel(graph->host->pool, dmi_tile_count(job.shape), scaled_forward_task, &job);
-}
-
-static void scaled_backward(dmi_graph *graph, dmi_node *node) {
-    add_job job = {.kernels = graph->kernels,
-                   .shape = dmi_input_shape(graph, node, 0),
-                   .dy = dmi_graph_gradient(graph, node->output),
-                   .factor = node->attr.affine.factor};
-    for (int32_t i = 0; i < 2; i++) {
-        job.gradient[i] = dmi_input_gradient(graph, node, i);
-        job.accumulates[i] = node->accumulates[i];
-    }
-    dmi_parallel(graph->host->pool, dmi_tile_count(job.shape), scaled_backward_task, &job);
-}
-
-static const dmi_op add_scaled_op = {.name = "add_scaled",
-                                     .infer = add_infer,
-                                     .forward = scaled_forward,
-                                     .backward = scaled_backward};
-
-int32_t dmi_add_scaled(dmi_graph *graph, dmi_value *out, dmi_value a, dmi_value b, float factor) {
-    dmi_value inputs[] = {a, b};
-    dmi_attributes attr = {.affine = {.factor = factor}};
-    return dmi_graph_append(graph, out, &add_scaled_op, inputs, 2, &attr);
 }
