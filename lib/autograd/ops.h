@@ -69,8 +69,7 @@ int32_t dmi_window_attention(dmi_graph *graph, dmi_value *out, dmi_value q, dmi_
                              dmi_value v, int32_t window, float scale);
 /* Attention between channels: y_c = sum over d of A_cd x_d for each pixel, where A_cd = softmax
  * over d of k_c q_d / sqrt(c); x and y [n, h, w, c], q and k [n, 1, 1, c]. */
-int32_t dmi_channel_attention(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value q,
-                              dmi_value k);
+int32_t dmi_channel_mixing(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value q, dmi_value k);
 /* x [n, h, w, c] times a gate of each channel (Wang et al. 2020, ECA-Net): the logistic function of
  * the convolution along the channels, with zeros outside, of their means over the pixels with
  * weight [1, 1, 1, taps], an odd number. */

@@ -32,7 +32,8 @@ dmi_value dmi_layer_convnext(dmi_builder *b, const char *name, dmi_value x, dmi_
     if (c != out)
         shortcut = dmi_layer_conv1x1(b, dmi_conv_weights(b, name, "conv_shortcut", c, out, 1, init),
                                      x, DMI_NONE);
-    h = dmi_layer_norm_factor(b, norm, h, factor, shift, dmi_norm_of_fours(c), DMI_ACTIVATION_NONE);
+    h = dmi_layer_norm_factor(b, norm, h, factor, shift, dmi_norm_quarter_groups(c),
+                              DMI_ACTIVATION_NONE);
     h = dmi_layer_conv1x1(b, conv1, h, DMI_NONE);
     return dmi_layer_conv1x1(b, conv2, dmi_layer_activate(b, h, DMI_ACTIVATION_GELU), shortcut);
 }

@@ -62,7 +62,7 @@ dmi_value dmi_layer_norm_factor(dmi_builder *b, dmi_weights w, dmi_value x, dmi_
                                 dmi_value shift, dmi_norm_options options, int32_t activation);
 
 /* eps 1e-5, and channels / 4 groups, or one of at most four channels. */
-static inline dmi_norm_options dmi_norm_of_fours(int32_t channels) {
+static inline dmi_norm_options dmi_norm_quarter_groups(int32_t channels) {
     return (dmi_norm_options){.groups = channels > 4 ? channels / 4 : 1, .eps = 1e-5f};
 }
 
@@ -101,14 +101,14 @@ dmi_value dmi_layer_attention(dmi_builder *b, const char *name, dmi_value x,
  * of them, or one more where that is even ---- */
 dmi_value dmi_layer_channel_gate(dmi_builder *b, const char *name, dmi_value x);
 
-/* ---- class_attention.c: x + norm_out(to_out(channel attention of norm(x))), with q = to_q and k =
- * to_k of class_embedding [n, 1, 1, any]; norms of fours ---- */
+/* ---- class_attention.c: x + norm_out(to_out(dmi_channel_mixing of norm(x))), with q = to_q and k
+ * = to_k of class_embedding [n, 1, 1, any]; norms: dmi_norm_quarter_groups ---- */
 dmi_value dmi_layer_class_attention(dmi_builder *b, const char *name, dmi_value x,
                                     dmi_value class_embedding);
 
 /* ---- window_attention.c: x + to_out(attention(to_q(h), to_k(h), to_v(h))) within windows of
- * `window` by `window` pixels, scale 1 / sqrt(window), h = norm of fours(x). Declared in the order
- * k, q, v ---- */
+ * `window` by `window` pixels, scale 1 / sqrt(window), h = norm(x), dmi_norm_quarter_groups.
+ * Declared in the order k, q, v ---- */
 dmi_value dmi_layer_window_attention(dmi_builder *b, const char *name, dmi_value x, int32_t window);
 
 /* ---- wide_resnet.c: h = SiLU(norm(conv(x)) a + b), h = SiLU(norm(conv(h))), h + shortcut(x), with
@@ -117,8 +117,9 @@ dmi_value dmi_layer_window_attention(dmi_builder *b, const char *name, dmi_value
 dmi_value dmi_layer_wide_resnet(dmi_builder *b, const char *name, dmi_value x, dmi_value silu_time,
                                 dmi_value silu_class, int32_t out);
 
-/* ---- convnext.c: 1x1(GELU(1x1(norm of fours(depthwise 7x7(x)) a + b))) + shortcut(x), the first
- * 1x1 to twice the channels; a and b linear in time and class, both may be DMI_NONE ---- */
+/* ---- convnext.c: 1x1(GELU(1x1(norm(depthwise 7x7(x)) a + b))) + shortcut(x), the first
+ * 1x1 to twice the channels, the norm dmi_norm_quarter_groups; a and b linear in time and class;
+ * both may be DMI_NONE, but a class needs a time ---- */
 dmi_value dmi_layer_convnext(dmi_builder *b, const char *name, dmi_value x, dmi_value time,
                              dmi_value class_embedding, int32_t out);
 

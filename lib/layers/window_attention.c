@@ -14,7 +14,8 @@ dmi_value dmi_layer_window_attention(dmi_builder *b, const char *name, dmi_value
     dmi_weights to_v = dmi_linear_weights(b, name, "to_v", c, c, DMI_INIT_FAN_IN);
     dmi_weights to_out = dmi_linear_weights(b, name, "to_out.0", c, c, DMI_INIT_FAN_IN);
 
-    dmi_value h = dmi_layer_norm(b, norm_weights, x, DMI_NONE, dmi_norm_of_fours(c), false);
+    dmi_value h = dmi_layer_norm(b, norm_weights, x, DMI_NONE, dmi_norm_quarter_groups(c),
+                                 DMI_ACTIVATION_NONE);
     dmi_value k = dmi_layer_conv1x1(b, to_k, h, DMI_NONE);
     dmi_value q = dmi_layer_conv1x1(b, to_q, h, DMI_NONE);
     dmi_value v = dmi_layer_conv1x1(b, to_v, h, DMI_NONE);

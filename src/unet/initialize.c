@@ -32,7 +32,7 @@ static void draw_rows(dmi_torch *g, const dmi_param *p, float *values) {
  * the parameters. */
 static void draw(dmi_torch *g, const dmi_param *p, float *values, double *fan_in) {
     bool bias = p->init == DMI_INIT_ZEROS || p->init == DMI_INIT_FAN_IN_BIAS;
-    if (p->init == DMI_INIT_FREQUENCIES) { /* drawn twice, the second time in earnest */
+    if (p->init == DMI_INIT_FREQUENCIES) { /* drawn twice; the first draw is discarded */
         for (int32_t i = 0; i < 2; i++) dmi_torch_randn(g, values, p->count);
         for (size_t i = 0; i < p->count; i++) values[i] *= 16;
     } else if (p->init == DMI_INIT_NORMAL) {

@@ -64,7 +64,7 @@ def gate(x, weight):
     return x * g[:, None]
 
 
-def channel_attention(x, q, k):
+def channel_mixing(x, q, k):
     a = torch.softmax(k[:, :, None] * q[:, None, :] / math.sqrt(x.shape[3]), dim=2)
     return torch.einsum("ncd,nhwd->nhwc", a, x)
 
@@ -96,7 +96,7 @@ def operations():
         leaf("channels", "q", (2, 36), 4.0),
         leaf("channels", "k", (2, 36), 4.0),
     )
-    finish("channels", channel_attention(x, q, k), {"x": x, "q": q, "k": k})
+    finish("channels", channel_mixing(x, q, k), {"x": x, "q": q, "k": k})
     for case, window in ("windows", 3), ("windows_rows", 6):
         q, k, v = (leaf(case, name, (2, 6, 6, 10)) for name in "qkv")
         finish(case, window_attention(q, k, v, window), {"q": q, "k": k, "v": v})
@@ -138,7 +138,7 @@ def layer_class_attention(case, c, embedding):
             "norm_out": (c,),
         },
     )
-    h = channel_attention(
+    h = channel_mixing(
         norm(x, *of("group_norm")), F.linear(e, *of("to_q")), F.linear(e, *of("to_k"))
     )
     finish(case, norm(F.linear(h, *of("to_out.0")), *of("norm_out")) + x, {"x": x, "class": e, **p})

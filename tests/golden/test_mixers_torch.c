@@ -80,7 +80,7 @@ static dmi_value build_channels(trial *t, const mixer_case *c, dmi_builder *b) {
     const dmi_shape vector = dmi_shape_of(c->shape.n, 1, 1, c->shape.c);
     dmi_value x = image(t, "x", c), q = input(t, "q", vector, 4), k = input(t, "k", vector, 4),
               out = DMI_NONE;
-    b->status = dmi_channel_attention(t->graph, &out, x, q, k);
+    b->status = dmi_channel_mixing(t->graph, &out, x, q, k);
     return out;
 }
 

@@ -113,7 +113,7 @@ static void reference_gate(const test_net *net, double *const *v, double *y) {
 static void build_channels(test_net *net) {
     dmi_value x = image_input(net, 1), q = test_net_input(net, 1, 1, net->op->c, 4),
               k = test_net_input(net, 1, 1, net->op->c, 4);
-    done(net, dmi_channel_attention(net->graph, &net->output, x, q, k));
+    done(net, dmi_channel_mixing(net->graph, &net->output, x, q, k));
 }
 
 static void reference_channels(const test_net *net, double *const *v, double *y) {
@@ -314,8 +314,8 @@ REFUSE(standardize_nan, dmi_weight_standardize(g, out, of[SQUARE], NAN))
 REFUSE(standardize_infinite, dmi_weight_standardize(g, out, of[SQUARE], INFINITY))
 REFUSE(gate_even, dmi_channel_gate(g, out, of[IMAGE], of[EVEN]))
 REFUSE(gate_square, dmi_channel_gate(g, out, of[IMAGE], of[SQUARE]))
-REFUSE(channels_q, dmi_channel_attention(g, out, of[IMAGE], of[EVEN], of[VECTOR]))
-REFUSE(channels_k, dmi_channel_attention(g, out, of[IMAGE], of[VECTOR], of[OTHER]))
+REFUSE(channels_q, dmi_channel_mixing(g, out, of[IMAGE], of[EVEN], of[VECTOR]))
+REFUSE(channels_k, dmi_channel_mixing(g, out, of[IMAGE], of[VECTOR], of[OTHER]))
 REFUSE(windows_none, dmi_window_attention(g, out, of[IMAGE], of[OTHER], of[SHORTER], 0, 1))
 REFUSE(windows_across, dmi_window_attention(g, out, of[IMAGE], of[OTHER], of[SHORTER], 4, 1))
 REFUSE(windows_down, dmi_window_attention(g, out, of[IMAGE], of[OTHER], of[SHORTER], 3, 1))
@@ -334,9 +334,9 @@ static const refusal refusals[] = {
      gate_even},
     {DMI_ERROR_SHAPE_MISMATCH, "channel_gate: weight is 3 x 3 x 2 x 6; it must be 1 x 1 x 1 x 6",
      gate_square},
-    {DMI_ERROR_SHAPE_MISMATCH, "channel_attention: q is 1 x 1 x 1 x 4; it must be 2 x 1 x 1 x 6",
+    {DMI_ERROR_SHAPE_MISMATCH, "channel_mixing: q is 1 x 1 x 1 x 4; it must be 2 x 1 x 1 x 6",
      channels_q},
-    {DMI_ERROR_SHAPE_MISMATCH, "channel_attention: k is 2 x 4 x 6 x 6; it must be 2 x 1 x 1 x 6",
+    {DMI_ERROR_SHAPE_MISMATCH, "channel_mixing: k is 2 x 4 x 6 x 6; it must be 2 x 1 x 1 x 6",
      channels_k},
     {DMI_ERROR_INVALID_ARGUMENT,
      "window_attention: windows of 0 pixels do not divide an image of 4 x 6", windows_none},

@@ -45,7 +45,7 @@ static int32_t channel_infer(const dmi_graph *graph, const dmi_node *node, dmi_s
     dmi_shape x = dmi_input_shape(graph, node, X), vector = dmi_shape_of(x.n, 1, 1, x.c);
     if (x.h > INT32_MAX / x.w)
         return dmi_fail(graph->host, DMI_ERROR_LIMIT_EXCEEDED,
-                        "channel_attention: %d x %d pixels are too many", (int)x.h, (int)x.w);
+                        "channel_mixing: %d x %d pixels are too many", (int)x.h, (int)x.w);
     int32_t status = dmi_check_shape(graph, node, Q, "q", vector);
     if (!status) status = dmi_check_shape(graph, node, K, "k", vector);
     *output = x;
@@ -214,15 +214,15 @@ static double channel_flop(const dmi_graph *graph, const dmi_node *node) {
     return 2.0 * (double)dmi_shape_count(x) * x.c;
 }
 
-static const dmi_op channel_op = {.name = "channel_attention",
+static const dmi_op channel_op = {.name = "channel_mixing",
                                   .infer = channel_infer,
                                   .needs = channel_needs,
                                   .forward = channel_forward,
                                   .backward = channel_backward,
                                   .flop = channel_flop};
 
-int32_t dmi_channel_attention(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value q,
-                              dmi_value k) {
+int32_t dmi_channel_mixing(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value q,
+                           dmi_value k) {
     dmi_value inputs[] = {x, q, k};
     return dmi_graph_append(graph, out, &channel_op, inputs, 3, NULL);
 }
