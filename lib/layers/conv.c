@@ -48,6 +48,14 @@ dmi_value dmi_layer_linear(dmi_builder *b, dmi_weights w, dmi_value x) {
     return out;
 }
 
+dmi_value dmi_layer_project(dmi_builder *b, const char *name, const char *part, dmi_value embedding,
+                            int32_t out) {
+    if (embedding == DMI_NONE) return DMI_NONE;
+    int32_t in = dmi_builder_shape(b, embedding).c;
+    return dmi_layer_linear(b, dmi_linear_weights(b, name, part, in, out, DMI_INIT_FAN_IN),
+                            embedding);
+}
+
 dmi_value dmi_layer_activate(dmi_builder *b, dmi_value x, int32_t activation) {
     dmi_value out = DMI_NONE;
     if (!b->status) b->status = dmi_activate(b->graph, &out, x, activation);

@@ -10,23 +10,14 @@ static dmi_value depthwise(dmi_builder *b, const char *name, dmi_value x, int32_
     return out;
 }
 
-/* A linear layer of an embedding, or DMI_NONE of none. */
-static dmi_value project(dmi_builder *b, const char *name, const char *part, dmi_value embedding,
-                         int32_t out) {
-    if (embedding == DMI_NONE) return DMI_NONE;
-    int32_t in = dmi_builder_shape(b, embedding).c;
-    return dmi_layer_linear(b, dmi_linear_weights(b, name, part, in, out, DMI_INIT_FAN_IN),
-                            embedding);
-}
-
 dmi_value dmi_layer_convnext(dmi_builder *b, const char *name, dmi_value x, dmi_value time,
                              dmi_value class_embedding, int32_t out) {
     int32_t c = dmi_builder_shape(b, x).c;
     const int32_t init = DMI_INIT_FAN_IN;
     dmi_value h = depthwise(b, name, x, c), shortcut = x;
     dmi_weights norm = dmi_norm_weights(b, name, "norm", c);
-    dmi_value factor = project(b, name, "time_emb_proj", time, c);
-    dmi_value shift = project(b, name, "class_emb_proj", class_embedding, c);
+    dmi_value factor = dmi_layer_project(b, name, "time_emb_proj", time, c);
+    dmi_value shift = dmi_layer_project(b, name, "class_emb_proj", class_embedding, c);
     dmi_weights conv1 = dmi_conv_weights(b, name, "conv1", c, 2 * c, 1, init);
     dmi_weights conv2 = dmi_conv_weights(b, name, "conv2", 2 * c, out, 1, init);
     if (c != out)

@@ -34,6 +34,10 @@ dmi_value dmi_layer_downsample(dmi_builder *b, const char *name, dmi_value x, in
 /* Nearest neighbour upsampling by 2, then 3x3: twice the size. */
 dmi_value dmi_layer_upsample(dmi_builder *b, const char *name, dmi_value x);
 dmi_value dmi_layer_linear(dmi_builder *b, dmi_weights w, dmi_value x);
+/* A linear layer "<name>.<part>" of an embedding [n, 1, 1, any], drawn as PyTorch does; DMI_NONE of
+ * none. */
+dmi_value dmi_layer_project(dmi_builder *b, const char *name, const char *part, dmi_value embedding,
+                            int32_t out);
 dmi_value dmi_layer_activate(dmi_builder *b, dmi_value x, int32_t activation);
 dmi_value dmi_layer_add(dmi_builder *b, dmi_value x, dmi_value y);
 enum { DMI_RESAMPLE_IDENTITY = -1 };

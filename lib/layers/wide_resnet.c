@@ -16,21 +16,15 @@ static dmi_value standard_conv(dmi_builder *b, dmi_weights w, dmi_value x) {
 
 dmi_value dmi_layer_wide_resnet(dmi_builder *b, const char *name, dmi_value x, dmi_value silu_time,
                                 dmi_value silu_class, int32_t out) {
-    int32_t in = dmi_builder_shape(b, x).c, time = dmi_builder_shape(b, silu_time).c;
+    int32_t in = dmi_builder_shape(b, x).c;
     const int32_t init = DMI_INIT_FAN_IN;
     dmi_weights conv1 = dmi_conv_weights(b, name, "conv1", in, out, 3, init);
     dmi_weights norm1 = dmi_norm_weights(b, name, "norm1", out);
     dmi_weights conv2 = dmi_conv_weights(b, name, "conv2", out, out, 3, init);
     dmi_weights norm2 = dmi_norm_weights(b, name, "norm2", out);
-    dmi_value factor =
-        dmi_layer_linear(b, dmi_linear_weights(b, name, "time_emb_proj", time, out, init),
-                         silu_time);
-    dmi_value shift = DMI_NONE, shortcut = x;
-    if (silu_class != DMI_NONE)
-        shift = dmi_layer_linear(b,
-                                 dmi_linear_weights(b, name, "class_emb_proj",
-                                                    dmi_builder_shape(b, silu_class).c, out, init),
-                                 silu_class);
+    dmi_value factor = dmi_layer_project(b, name, "time_emb_proj", silu_time, out);
+    dmi_value shift = dmi_layer_project(b, name, "class_emb_proj", silu_class, out);
+    dmi_value shortcut = x;
     if (in != out)
         shortcut =
             dmi_layer_conv1x1(b, dmi_conv_weights(b, name, "conv_shortcut", in, out, 1, init), x,

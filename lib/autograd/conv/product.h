@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The two steps of the product algorithm's data gradient, for the transposed convolution, whose
- * output is such a gradient. */
+/* The two steps of the product algorithm's data gradient: for the transposed convolution, whose
+ * output is such a gradient, and the first for that around the borders. */
 #ifndef DMI_AUTOGRAD_CONV_PRODUCT_H
 #define DMI_AUTOGRAD_CONV_PRODUCT_H
 

@@ -2,6 +2,7 @@
 /* See wrap.h. */
 #include "autograd/conv/wrap.h"
 
+#include "autograd/conv/product.h"
 #include "autograd/conv/taps.h"
 #include "kernels/product.h"
 
@@ -160,21 +161,12 @@ static void data_task(void *data, int32_t task, int32_t worker) {
     for (int32_t tap = 0; tap < dmi_taps(job->shape); tap++) visit_tap(job, data_run, &part, tap);
 }
 
-static void transpose_task(void *data, int32_t tap, int32_t worker) {
-    const wrap_job *job = data;
-    size_t ci = (size_t)job->shape->ci, co = (size_t)job->shape->co, at = (size_t)tap * ci * co;
-    (void)worker;
-    job->kernels->product->transpose(job->to + at, ci, job->weight + at, co, job->shape->ci,
-                                     job->shape->co);
-}
-
 size_t dmi_wrap_floats(const dmi_conv_shape *s) { return dmi_weight_count(s); }
 
 void dmi_wrap_data(const dmi_graph *graph, const dmi_conv_shape *s, int32_t wrap, float *dx,
                    const float *dy, const float *weight, float *work) {
-    wrap_job transpose = {graph->kernels, s, wrap, .to = work, .weight = weight},
-             job = {graph->kernels, s, wrap, .to = dx, .dy = dy, .weight = work};
-    dmi_parallel(graph->host->pool, dmi_taps(s), transpose_task, &transpose);
+    wrap_job job = {graph->kernels, s, wrap, .to = dx, .dy = dy, .weight = work};
+    dmi_product_transpose(graph, s, work, weight, false);
     dmi_parallel(graph->host->pool, s->n * dmi_divide_up(s->ci, TASK_CHANNELS), data_task, &job);
 }
 

@@ -13,12 +13,10 @@
 
 #include "autograd/ops.h"
 #include "autograd/ops/check_shape.h"
+#include "autograd/ops/image_dots.h"
 #include "autograd/ops/partition.h"
 
 enum { X, WEIGHT };
-
-/* Channels of a task that sums over pixels. */
-enum { TASK_CHANNELS = 64 };
 
 typedef struct gate_job {
     const dmi_kernels *kernels;
@@ -28,10 +26,6 @@ typedef struct gate_job {
     float *y, *dx;
     float *mean, *gate;   /* [n, c] */
     float *dgate, *dmean; /* [n, c]; dgate becomes du; dmean is divided by the pixels */
-    const float *left;    /* sums over pixels: factors; */
-    const float *right;   /* NULL: of `left` alone; */
-    float *sums;          /* [n, c] */
-    double factor;        /* of the sums */
     bool add;
 } gate_job;
 
@@ -71,32 +65,9 @@ static gate_job job_of(const dmi_graph *graph, const dmi_node *node) {
     return job;
 }
 
-/* ---- sums over pixels ---- */
-
-static int32_t channel_blocks(const gate_job *job) {
-    return dmi_divide_up(job->shape.c, TASK_CHANNELS);
-}
-
-/* For each image, block by block of channels. */
-static void sum_task(void *data, int32_t task, int32_t worker) {
-    const gate_job *job = data;
-    (void)worker;
-    size_t pixels = (size_t)job->shape.h * (size_t)job->shape.w, c = (size_t)job->shape.c;
-    size_t image = (size_t)(task / channel_blocks(job)),
-           first = (size_t)(task % channel_blocks(job)) * TASK_CHANNELS,
-           at = image * pixels * c + first;
-    job->kernels->column_dots(job->sums + image * c + first, job->left + at,
-                              job->right ? job->right + at : NULL, c, pixels,
-                              dmi_min_size(c - first, TASK_CHANNELS), job->factor);
-}
-
-static void run_sums(const dmi_graph *graph, gate_job *job) {
-    dmi_parallel(graph->host->pool, job->shape.n * channel_blocks(job), sum_task, job);
-}
+/* ---- gates of an image ---- */
 
 static double pixels_of(const gate_job *job) { return (double)job->shape.h * job->shape.w; }
-
-/* ---- gates of an image ---- */
 
 /* The sum over j of weight_j of[c + side (j - taps / 2)], side being 1 or -1. */
 static double convolve(const gate_job *job, const float *of, int32_t c, int32_t side) {
@@ -168,10 +139,7 @@ static void backward_task(void *data, int32_t task, int32_t worker) {
 static void gate_forward(dmi_graph *graph, dmi_node *node) {
     gate_job job = job_of(graph, node);
     job.y = dmi_graph_data(graph, node->output);
-    job.left = job.x;
-    job.sums = job.mean;
-    job.factor = 1 / pixels_of(&job);
-    run_sums(graph, &job);
+    dmi_image_dots(graph, job.mean, job.x, NULL, job.shape, 1 / pixels_of(&job));
     dmi_parallel(graph->host->pool, job.shape.n, gate_task, &job);
     dmi_parallel(graph->host->pool, dmi_tile_count(job.shape), forward_task, &job);
 }
@@ -184,11 +152,7 @@ static void gate_backward(dmi_graph *graph, dmi_node *node) {
     job.add = node->accumulates[X];
     job.dgate = dmi_backward_work(graph, node);
     job.dmean = job.dgate + vector_floats(graph, node);
-    job.left = job.dy;
-    job.right = job.x;
-    job.sums = job.dgate;
-    job.factor = 1;
-    run_sums(graph, &job);
+    dmi_image_dots(graph, job.dgate, job.dy, job.x, job.shape, 1);
     dmi_parallel(graph->host->pool, job.shape.n, gate_gradient_task, &job);
     if (dweight) weight_gradient(&job, dweight, node->accumulates[WEIGHT]);
     if (job.dx) dmi_parallel(graph->host->pool, dmi_tile_count(job.shape), backward_task, &job);

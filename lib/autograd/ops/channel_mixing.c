@@ -17,14 +17,14 @@
 
 #include "autograd/ops.h"
 #include "autograd/ops/check_shape.h"
+#include "autograd/ops/image_dots.h"
 #include "kernels/product.h"
 
 enum { X, Q, K };
 
 enum {
     COLUMNS = DMI_SOFTMAX_COLUMNS,
-    TASK_PIXELS = 1024, /* of a forward task: many more than a panel's exponentials cost */
-    TASK_CHANNELS = 64  /* of a task of delta */
+    TASK_PIXELS = 1024 /* of a forward task: many more than a panel's exponentials cost */
 };
 
 typedef struct channel_job {
@@ -33,7 +33,7 @@ typedef struct channel_job {
     float scale;
     const float *x, *q, *k; /* [images, pixels, channels]; q, k [images, channels] */
     float *y, *lse;         /* lse [images, channels] */
-    const float *o, *dy;    /* backward: y and its gradient */
+    const float *dy;        /* backward: the gradient of y */
     float *dx, *dq, *dk;    /* or NULL */
     float *delta;           /* [images, channels] */
     float *partial;         /* dk of each panel [images, panels, channels] */
@@ -144,21 +144,6 @@ static void channel_forward(dmi_graph *graph, dmi_node *node) {
 
 /* ---- backward ---- */
 
-static int32_t channel_blocks(const channel_job *job) {
-    return dmi_divide_up(job->channels, TASK_CHANNELS);
-}
-
-/* For each block of channels of each image: delta. */
-static void delta_task(void *data, int32_t task, int32_t worker) {
-    const channel_job *job = data;
-    (void)worker;
-    size_t c = (size_t)job->channels, image = (size_t)(task / channel_blocks(job)),
-           first = (size_t)(task % channel_blocks(job)) * TASK_CHANNELS,
-           at = image * (size_t)job->pixels * c + first;
-    job->kernels->column_dots(job->delta + image * c + first, job->dy + at, job->o + at, c,
-                              (size_t)job->pixels, dmi_min_size(c - first, TASK_CHANNELS), 1);
-}
-
 /* For each panel of A of each image. */
 static void backward_task(void *data, int32_t task, int32_t worker) {
     const channel_job *job = data;
@@ -189,7 +174,6 @@ static void backward_task(void *data, int32_t task, int32_t worker) {
 
 static void channel_backward(dmi_graph *graph, dmi_node *node) {
     channel_job job = job_of(graph, node);
-    job.o = dmi_graph_data(graph, node->output);
     job.dy = dmi_graph_gradient(graph, node->output);
     job.dx = dmi_input_gradient(graph, node, X);
     job.dq = dmi_input_gradient(graph, node, Q);
@@ -200,7 +184,8 @@ static void channel_backward(dmi_graph *graph, dmi_node *node) {
     job.work = dmi_backward_work(graph, node);
     job.delta = job.work + (size_t)dmi_pool_threads(graph->host->pool) * scratch_floats(&job);
     job.partial = job.delta + vector_floats(&job);
-    dmi_parallel(graph->host->pool, job.images * channel_blocks(&job), delta_task, &job);
+    dmi_image_dots(graph, job.delta, job.dy, dmi_graph_data(graph, node->output),
+                   dmi_input_shape(graph, node, X), 1);
     dmi_parallel(graph->host->pool, job.images * panel_count(&job), backward_task, &job);
     size_t c = (size_t)job.channels, panels = (size_t)panel_count(&job);
     for (size_t image = 0; job.dk && image < (size_t)job.images; image++)

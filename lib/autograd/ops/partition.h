@@ -8,9 +8,12 @@
 #include "base/math.h"
 #include "tensor/shape.h"
 
-/* Pixels of a tile: about 64 KiB of floats, enough work for a task and small enough for L2. */
+/* Floats of a tile, about: 64 KiB, enough work for a task and small enough for L2. */
+enum { DMI_TILE_FLOATS = 16384 };
+
+/* Pixels of a tile. */
 static inline size_t dmi_tile_rows(dmi_shape s) {
-    size_t rows = 16384 / (size_t)s.c;
+    size_t rows = DMI_TILE_FLOATS / (size_t)s.c;
     return rows ? rows : 1;
 }
 

@@ -3,6 +3,7 @@
  * (1, 3, 3, 1) of the FIR networks (Karras et al. 2019; Song et al. 2021). Backward is the adjoint,
  * which for each of these filters is one that resamples the other way. */
 #include "autograd/ops.h"
+#include "autograd/ops/partition.h"
 #include "base/math.h"
 
 enum { KINDS = DMI_RESAMPLE_FIR_UP + 1, FORWARD = 0, ADJOINT = 1 };
@@ -17,9 +18,6 @@ static const dmi_resample_filter filters[KINDS][2] = {
     [DMI_RESAMPLE_FIR_UP] = {{true, 2, {-1, 0}, {{0.25f, 0.75f}, {0.75f, 0.25f}}},
                              {false, 4, {-1, 0}, {{0.25f, 0.75f, 0.75f, 0.25f}}}},
 };
-
-/* Floats of y that a task writes, about: as in partition.h. */
-enum { TASK_FLOATS = 16384 };
 
 typedef struct resample_job {
     const dmi_kernels *kernels;
@@ -65,7 +63,7 @@ static void resample_task(void *data, int32_t task, int32_t worker) {
 }
 
 static void run(const dmi_graph *graph, resample_job *job) {
-    size_t rows = TASK_FLOATS / ((size_t)job->out.w * (size_t)job->out.c);
+    size_t rows = DMI_TILE_FLOATS / ((size_t)job->out.w * (size_t)job->out.c);
     job->kernels = graph->kernels;
     job->rows = (int32_t)dmi_min_size(rows ? rows : 1, (size_t)job->out.h);
     job->tasks = dmi_divide_up(job->out.h, job->rows);
