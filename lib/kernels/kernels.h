@@ -49,7 +49,7 @@ typedef struct dmi_bound {
                      between Gaussians */
 } dmi_bound;
 
-/* Activation functions: x / (1 + e^-x) (Elfwing et al. 2018), x tanh(ln(1 + e^x)) (Misra 2019), x
+/* Activation functions: x / (1 + e^-x) (Elfwing et al. 2018), x tanh(ln(1 + e^x)) (Misra 2020), x
  * Phi(x) with the normal distribution's function (Hendrycks and Gimpel 2016), max(x, 0). */
 enum {
     DMI_ACTIVATION_NONE = 0, /* the identity */
