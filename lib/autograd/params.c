@@ -13,19 +13,21 @@ void dmi_params_init(dmi_params *params) {
     params->version = 1;
 }
 
+/* Of a parameter in the blocks, with padding. */
+static size_t padded_floats(const dmi_param *p) {
+    return dmi_round_up_size(p->count, PARAM_ALIGNMENT);
+}
+
 /* Trained parameters in their order, then the frozen ones in theirs. */
 static void assign_offsets(dmi_params *params) {
     size_t floats = 0;
-    for (int32_t frozen = 0; frozen < 2; frozen++) {
+    for (int32_t frozen = 0; frozen < 2; frozen++)
         for (int32_t i = 0; i < params->count; i++) {
             dmi_param *p = &params->items[i];
             if (p->frozen != frozen) continue;
             p->offset = floats;
-            floats = dmi_round_up_size(floats + p->count, PARAM_ALIGNMENT);
+            floats += padded_floats(p);
         }
-        if (!frozen) params->trained_floats = floats;
-    }
-    params->floats = floats;
 }
 
 int32_t dmi_params_add(dmi_host *host, dmi_params *params, int32_t *index, const char *name,
@@ -62,17 +64,20 @@ int32_t dmi_params_add(dmi_host *host, dmi_params *params, int32_t *index, const
             not_transposed ? dmi_shape_of(1, 1, rows, columns) : dmi_shape_of(k, k, columns, rows);
     p->count = count;
     params->elements += count;
+    params->floats += padded_floats(p);
+    params->trained_floats += padded_floats(p);
     *index = params->count++;
-    assign_offsets(params);
     return DMI_OK;
 }
 
 void dmi_params_freeze(dmi_params *params, int32_t index) {
-    params->items[index].frozen = true;
-    assign_offsets(params);
+    dmi_param *p = &params->items[index];
+    if (!p->frozen) params->trained_floats -= padded_floats(p);
+    p->frozen = true;
 }
 
 int32_t dmi_params_allocate(dmi_host *host, dmi_params *params) {
+    assign_offsets(params);
     int32_t status =
         dmi_alloc_zero(host, &params->data, params->floats, sizeof(float), "parameters");
     if (!status) status = dmi_weight_cache_create(host, &params->cache);

@@ -45,7 +45,7 @@ typedef struct dmi_param {
     bool frozen;      /* dmi_params_freeze: no gradient, never trained */
     int32_t init;     /* DMI_INIT_*, for dmi_params_draw */
     dmi_shape stored; /* as in the graph: a weight is [k, k, in, out], a vector [1, 1, 1, n] */
-    size_t offset;    /* in the blocks, in floats; a multiple of 16; final once data is allocated */
+    size_t offset;    /* in the blocks, in floats; a multiple of 16; set by dmi_params_allocate */
     size_t count;
 } dmi_param;
 
@@ -73,7 +73,7 @@ int32_t dmi_params_add(dmi_host *host, dmi_params *params, int32_t *index, const
  * never trained, such as random frequencies. Before dmi_params_allocate and before a graph has it
  * as a value; the order of `items` stays. */
 void dmi_params_freeze(dmi_params *params, int32_t index);
-/* data, zeroed, and the weight cache. */
+/* The offsets; data, zeroed; and the weight cache. */
 int32_t dmi_params_allocate(dmi_host *host, dmi_params *params);
 /* gradient, zeroed; does nothing if it is allocated. */
 int32_t dmi_params_allocate_gradient(dmi_host *host, dmi_params *params);

@@ -32,6 +32,7 @@ START_TEST(frozen_parameters_lie_behind_the_others) {
     ck_assert_uint_eq(params.trained_floats, 64);
     ck_assert_uint_eq(params.floats, 112);
     ck_assert_uint_eq(params.elements, 65);
+    ck_assert_int_eq(dmi_params_allocate(host, &params), DMI_OK);
     for (int32_t i = 0; i < PARAMS; i++) {
         ck_assert_uint_eq(params.items[i].offset, offsets[i]);
         ck_assert_int_eq(params.items[i].name[1], '0' + i);
