@@ -122,6 +122,11 @@ static const refusal refusals[] = {
      {1, 16384, 16384, 1},
      {4, 4, 1, 1},
      {1, 1, 1, 1}},
+    {DMI_ERROR_LIMIT_EXCEEDED,
+     "conv_transposed: 134217728 output channels are too many",
+     {1, 1, 1, 1},
+     {4, 4, 134217728, 1},
+     {1, 1, 1, 134217728}},
 };
 
 START_TEST(refused) {

@@ -37,6 +37,9 @@ static int32_t transposed_infer(const dmi_graph *graph, const dmi_node *node, dm
         return dmi_fail(graph->host, DMI_ERROR_LIMIT_EXCEEDED,
                         "conv_transposed: %d x %d x %d pixels of %d channels are too many",
                         (int)x.n, (int)x.h, (int)x.w, (int)x.c);
+    if (weight.w > INT32_MAX / KERNEL / KERNEL)
+        return dmi_fail(graph->host, DMI_ERROR_LIMIT_EXCEEDED,
+                        "conv_transposed: %d output channels are too many", (int)weight.w);
     int32_t status =
         dmi_check_shape(graph, node, WEIGHT, "weight", dmi_shape_of(KERNEL, KERNEL, weight.w, x.c));
     if (!status && node->inputs[BIAS] != DMI_NONE)
