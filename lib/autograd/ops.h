@@ -48,7 +48,7 @@ int32_t dmi_group_norm(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value 
                        dmi_value beta, dmi_value scale_shift, int32_t groups, float eps,
                        int32_t activation);
 /* norm * factor + shift in place of norm * (1 + scale) + shift, which is exact where the factor is
- * small: factor and shift [n, 1, 1, c], shift optional. */
+ * small: factor and shift [n, 1, 1, c], both optional, but a shift needs a factor. */
 int32_t dmi_group_norm_factor(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value gamma,
                               dmi_value beta, dmi_value factor, dmi_value shift, int32_t groups,
                               float eps, int32_t activation);

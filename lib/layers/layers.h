@@ -60,8 +60,7 @@ dmi_value dmi_layer_norm(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value s
 dmi_value dmi_layer_norm_pair(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value x2,
                               dmi_value scale_shift, dmi_norm_options options, int32_t activation);
 
-/* norm * factor + shift, [n, 1, 1, c] both; without a factor the norm alone, and shift may be
- * DMI_NONE. */
+/* norm * factor + shift, [n, 1, 1, c] both; shift may be DMI_NONE, or both, for the norm alone. */
 dmi_value dmi_layer_norm_factor(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value factor,
                                 dmi_value shift, dmi_norm_options options, int32_t activation);
 

@@ -19,7 +19,8 @@ dmi_value dmi_layer_norm_pair(dmi_builder *b, dmi_weights w, dmi_value x, dmi_va
 dmi_value dmi_layer_norm_factor(dmi_builder *b, dmi_weights w, dmi_value x, dmi_value factor,
                                 dmi_value shift, dmi_norm_options options, int32_t activation) {
     dmi_value out = DMI_NONE;
-    if (factor == DMI_NONE) return dmi_layer_norm(b, w, x, DMI_NONE, options, activation);
+    if (factor == DMI_NONE && shift == DMI_NONE)
+        return dmi_layer_norm(b, w, x, DMI_NONE, options, activation);
     if (!b->status)
         b->status = dmi_group_norm_factor(b->graph, &out, x, w.weight, w.bias, factor, shift,
                                           options.groups, options.eps, activation);

@@ -397,6 +397,8 @@ REFUSE(norm_factor, dmi_group_norm_factor(g, out, of[IMAGE], of[OFFSETS], of[OFF
                                           of[VECTOR], 3, 1e-6f, DMI_ACTIVATION_NONE))
 REFUSE(norm_shift, dmi_group_norm_factor(g, out, of[IMAGE], of[OFFSETS], of[OFFSETS], of[VECTOR],
                                          of[NUMBERS], 3, 1e-6f, DMI_ACTIVATION_NONE))
+REFUSE(norm_lone_shift, dmi_group_norm_factor(g, out, of[IMAGE], of[OFFSETS], of[OFFSETS], DMI_NONE,
+                                              of[VECTOR], 3, 1e-6f, DMI_ACTIVATION_NONE))
 REFUSE(attention_heads, dmi_attention(g, out, of[IMAGE], of[WIDER], of[WIDER], 5))
 REFUSE(attention_key, dmi_attention(g, out, of[IMAGE], of[WIDER], of[SHORTER], 2))
 REFUSE(attention_same, dmi_attention(g, out, of[IMAGE], of[IMAGE], of[IMAGE], 2))
@@ -433,6 +435,7 @@ static const refusal refusals[] = {
      norm_factor},
     {DMI_ERROR_SHAPE_MISMATCH, "group_norm: shift is 2 x 1 x 1 x 1; it must be 2 x 1 x 1 x 6",
      norm_shift},
+    {DMI_ERROR_INVALID_ARGUMENT, "group_norm: a shift needs a factor", norm_lone_shift},
     {DMI_ERROR_INVALID_ARGUMENT, "attention: 5 heads do not divide 6 channels", attention_heads},
     {DMI_ERROR_SHAPE_MISMATCH, "attention: k is 2 x 4 x 4 x 8; it must be 2 x 4 x 4 x 6",
      attention_key},

@@ -67,6 +67,9 @@ static int32_t norm_infer(const dmi_graph *graph, const dmi_node *node, dmi_shap
         return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT,
                         "group_norm: activation is %d; it must be one of DMI_ACTIVATION_*",
                         (int)node->attr.norm.activation);
+    if (node->inputs[SHIFT] != DMI_NONE && node->inputs[SCALE] == DMI_NONE)
+        return dmi_fail(graph->host, DMI_ERROR_INVALID_ARGUMENT,
+                        "group_norm: a shift needs a factor");
     if (x.c > INT32_MAX / 2 || x.h > INT32_MAX / x.w)
         return dmi_fail(graph->host, DMI_ERROR_LIMIT_EXCEEDED,
                         "group_norm: %d x %d pixels of %d channels are too many", (int)x.h,
