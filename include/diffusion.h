@@ -735,9 +735,11 @@ DM_API dm_status dm_unet_forward(dm_unet *unet, const dm_unet_input *input, floa
 /* The gradient of the sum of output_gradient * output with respect to input->x, a vector-Jacobian
  * product by one forward and one backward pass without dropout: from output_gradient, shaped as
  * dm_unet_forward's output, to input_gradient, shaped as input->x. output, if not NULL, receives
- * what dm_unet_forward gives, to the bit. Each `..._elements` is the number of floats of that
- * array. The weights are read only, so that shares can do this, also while a trainer exists. An
- * image's gradient does not depend on its batch. The first call with a new count allocates. */
+ * what dm_unet_forward gives, to the bit; it may be the array output_gradient, and input_gradient
+ * that or input->x: all are read before any is written. Each `..._elements` is the number of floats
+ * of that array. The weights are read only, so that shares can do this, also while a trainer
+ * exists. An image's gradient does not depend on its batch. The first call with a new count
+ * allocates. */
 DM_API dm_status dm_unet_input_gradient(dm_unet *unet, const dm_unet_input *input,
                                         const float *output_gradient, size_t output_elements,
                                         float *output, float *input_gradient,
