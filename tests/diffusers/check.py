@@ -4,8 +4,8 @@
 Networks of random configurations, saved by diffusers (float32, float16, bfloat16, sharded) and
 loaded by the library: options, outputs and gradients of the input; the same networks saved by the
 library and loaded by diffusers; images of every scheduler, and of those that the library writes;
-and a pipeline that the library wrote, which draws the library's picture. Needs torch, diffusers and the library's Python package
-(examples/python).
+and a pipeline that the library wrote, which draws the library's picture. Needs torch, diffusers and
+the library's Python package (examples/python).
 """
 
 import argparse
@@ -461,7 +461,8 @@ def own_network(context, prediction):
 
 
 WRITTEN_SOLVERS = (
-    "ddpm ddim pndm plms euler euler_ancestral heun dpm2 lms dpmpp dpmpp_single unipc deis flow_euler"
+    "ddpm ddim pndm plms euler euler_ancestral heun dpm2 lms dpmpp dpmpp_single unipc deis "
+    "flow_euler"
 ).split()
 # Sums over sigmas of thousands: float32's last bit is as large as the image.
 LARGE_SIGMAS = "euler euler_ancestral heun dpm2 lms".split()
