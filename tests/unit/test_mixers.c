@@ -3,6 +3,7 @@
  * loops in double precision, and what they refuse. */
 #include "base/cpu.h"
 #include "support/gradient.h"
+#include "support/operation.h"
 
 static void done(test_net *net, int32_t status) {
     ck_assert_msg(status == DMI_OK, "%s: %s", net->op->name, net->host->error);
@@ -301,14 +302,6 @@ static const dmi_shape shapes[SHAPES] = {
     {2, 4, 6, 6}, {2, 4, 6, 6}, {2, 3, 6, 6}, {2, 1, 1, 6}, {1, 1, 1, 4}, {3, 3, 2, 6},
 };
 
-typedef struct refusal {
-    int32_t status;
-    const char *text;
-    int32_t (*append)(dmi_graph *graph, dmi_value *out, const dmi_value *of);
-} refusal;
-
-#define REFUSE(name, call)                                                                         \
-    static int32_t name(dmi_graph *g, dmi_value *out, const dmi_value *of) { return call; }
 REFUSE(standardize_zero, dmi_weight_standardize(g, out, of[SQUARE], 0))
 REFUSE(standardize_nan, dmi_weight_standardize(g, out, of[SQUARE], NAN))
 REFUSE(standardize_infinite, dmi_weight_standardize(g, out, of[SQUARE], INFINITY))
@@ -325,7 +318,7 @@ REFUSE(windows_infinite,
 REFUSE(windows_same, dmi_window_attention(g, out, of[IMAGE], of[OTHER], of[OTHER], 2, 1))
 REFUSE(windows_shape, dmi_window_attention(g, out, of[IMAGE], of[OTHER], of[SHORTER], 2, 1))
 
-static const refusal refusals[] = {
+static const operation_refusal refusals[] = {
     {DMI_ERROR_INVALID_ARGUMENT, "weight_standardize: eps is 0; it must be above 0 and finite",
      standardize_zero},
     {DMI_ERROR_INVALID_ARGUMENT, "weight_standardize: eps is nan", standardize_nan},
@@ -353,24 +346,7 @@ static const refusal refusals[] = {
      windows_shape},
 };
 
-START_TEST(test_refusal) {
-    const refusal *r = &refusals[_i];
-    dmi_host *host = test_host_new(1);
-    dmi_params params;
-    dmi_graph *graph;
-    dmi_value values[SHAPES], out = 77;
-    dmi_params_init(&params);
-    ck_assert_int_eq(dmi_graph_create(host, &graph, dmi_kernels_for(0), &params), DMI_OK);
-    for (int32_t i = 0; i < SHAPES; i++)
-        ck_assert_int_eq(dmi_graph_input(graph, &values[i], shapes[i], true), DMI_OK);
-    ck_assert_int_eq(r->append(graph, &out, values), r->status);
-    ck_assert_msg(strstr(host->error, r->text) == host->error, "'%s' is not '%s'", host->error,
-                  r->text);
-    ck_assert_int_eq(out, 77);
-    ck_assert_int_eq(graph->node_count, 0);
-    dmi_graph_destroy(graph);
-    test_host_end(host);
-}
+START_TEST(test_refusal) { operation_refused(&refusals[_i], shapes, SHAPES); }
 END_TEST
 
 Suite *test_mixers_suite(void);

@@ -4,6 +4,7 @@
 #include "base/cpu.h"
 #include "base/random.h"
 #include "support/gradient.h"
+#include "support/operation.h"
 
 static size_t at(dmi_shape s, int32_t n, int32_t h, int32_t w, int32_t c) {
     return (((size_t)n * (size_t)s.h + (size_t)h) * (size_t)s.w + (size_t)w) * (size_t)s.c +
@@ -356,13 +357,6 @@ END_TEST
 
 /* ---- refusals ---- */
 
-typedef struct refusal {
-    int32_t status;
-    const char *text;
-    int32_t (*append)(dmi_graph *graph, dmi_value *out,
-                      const dmi_value *of); /* of: values of the shapes below */
-} refusal;
-
 enum { IMAGE, WIDER, SHORTER, VECTOR, VECTOR3, WEIGHT, OFFSETS, NUMBERS, TABLE, SHAPES };
 
 static const dmi_shape shapes[SHAPES] = {
@@ -370,8 +364,6 @@ static const dmi_shape shapes[SHAPES] = {
     {1, 1, 6, 5}, {1, 1, 1, 6}, {2, 1, 1, 1}, {1, 1, 10, 6},
 };
 
-#define REFUSE(name, call)                                                                         \
-    static int32_t name(dmi_graph *g, dmi_value *out, const dmi_value *of) { return call; }
 REFUSE(add_wider, dmi_add_values(g, out, of[IMAGE], of[WIDER]))
 REFUSE(concat_shorter, dmi_concat(g, out, of[IMAGE], of[SHORTER]))
 REFUSE(linear_image, dmi_linear(g, out, of[IMAGE], of[WEIGHT], DMI_NONE))
@@ -410,7 +402,7 @@ REFUSE(timestep_shift, dmi_timestep(g, out, of[NUMBERS], 2, 1, false))
 REFUSE(embedding_labels, dmi_embedding(g, out, of[VECTOR], of[TABLE]))
 REFUSE(embedding_table, dmi_embedding(g, out, of[NUMBERS], of[IMAGE]))
 
-static const refusal refusals[] = {
+static const operation_refusal refusals[] = {
     {DMI_ERROR_SHAPE_MISMATCH, "add: b is 2 x 4 x 4 x 8; it must be 2 x 4 x 4 x 6", add_wider},
     {DMI_ERROR_SHAPE_MISMATCH, "concat: b is 2 x 3 x 4 x 6; it must be 2 x 4 x 4 x 6",
      concat_shorter},
@@ -456,24 +448,7 @@ static const refusal refusals[] = {
      embedding_table},
 };
 
-START_TEST(test_refusal) {
-    const refusal *r = &refusals[_i];
-    dmi_host *host = test_host_new(1);
-    dmi_params params;
-    dmi_graph *graph;
-    dmi_value values[SHAPES], out = 77;
-    dmi_params_init(&params);
-    ck_assert_int_eq(dmi_graph_create(host, &graph, dmi_kernels_for(0), &params), DMI_OK);
-    for (int32_t i = 0; i < SHAPES; i++)
-        ck_assert_int_eq(dmi_graph_input(graph, &values[i], shapes[i], true), DMI_OK);
-    ck_assert_int_eq(r->append(graph, &out, values), r->status);
-    ck_assert_msg(strstr(host->error, r->text) == host->error, "'%s' is not '%s'", host->error,
-                  r->text);
-    ck_assert_int_eq(out, 77);
-    ck_assert_int_eq(graph->node_count, 0);
-    dmi_graph_destroy(graph);
-    test_host_end(host);
-}
+START_TEST(test_refusal) { operation_refused(&refusals[_i], shapes, SHAPES); }
 END_TEST
 
 Suite *test_ops_suite(void);

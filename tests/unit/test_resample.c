@@ -2,6 +2,7 @@
 /* The operations of score networks: resampling, products and sums with constants, division by the
  * noise level, and random Fourier features. */
 #include "support/gradient.h"
+#include "support/operation.h"
 
 #include "base/cpu.h"
 
@@ -328,8 +329,6 @@ static const dmi_shape shapes[SHAPES] = {
     {2, 1, 1, 1}, {3, 1, 1, 1}, {1, 1, 2, 6},
 };
 
-#define REFUSE(name, call)                                                                         \
-    static int32_t name(dmi_graph *g, dmi_value *out, const dmi_value *of) { return call; }
 REFUSE(resample_kind, dmi_resample(g, out, of[IMAGE], 4))
 REFUSE(resample_negative, dmi_resample(g, out, of[IMAGE], -1))
 REFUSE(mean_odd, dmi_resample(g, out, of[ODD_HEIGHT], DMI_RESAMPLE_MEAN))
@@ -339,11 +338,7 @@ REFUSE(divide_numbers, dmi_divide_by_time(g, out, of[IMAGE], of[NUMBERS3]))
 REFUSE(fourier_image, dmi_fourier(g, out, of[IMAGE], of[NUMBERS]))
 REFUSE(fourier_table, dmi_fourier(g, out, of[NUMBERS], of[TABLE]))
 
-static const struct {
-    int32_t status;
-    const char *text;
-    int32_t (*append)(dmi_graph *graph, dmi_value *out, const dmi_value *of);
-} refusals[] = {
+static const operation_refusal refusals[] = {
     {DMI_ERROR_INVALID_ARGUMENT, "resample: there is no kind 4", resample_kind},
     {DMI_ERROR_INVALID_ARGUMENT, "resample: there is no kind -1", resample_negative},
     {DMI_ERROR_SHAPE_MISMATCH, "resample: x has 3 x 4 pixels; both must be even", mean_odd},
@@ -358,21 +353,7 @@ static const struct {
 };
 enum { REFUSALS = sizeof refusals / sizeof *refusals };
 
-START_TEST(refusal) {
-    dmi_host *host = test_host_new(1);
-    dmi_params params;
-    dmi_graph *graph;
-    dmi_value values[SHAPES], out = 77;
-    dmi_params_init(&params);
-    ck_assert_int_eq(dmi_graph_create(host, &graph, dmi_kernels_for(0), &params), DMI_OK);
-    for (int32_t i = 0; i < SHAPES; i++)
-        ck_assert_int_eq(dmi_graph_input(graph, &values[i], shapes[i], true), DMI_OK);
-    ck_assert_int_eq(refusals[_i].append(graph, &out, values), refusals[_i].status);
-    ck_assert_str_eq(host->error, refusals[_i].text);
-    ck_assert_int_eq(out, 77);
-    dmi_graph_destroy(graph);
-    test_host_end(host);
-}
+START_TEST(refusal) { operation_refused(&refusals[_i], shapes, SHAPES); }
 END_TEST
 
 Suite *test_resample_suite(void);
