@@ -4,6 +4,10 @@
 # descriptors, pipes without a reader, and signals. Runs of a few steps on generated shapes.
 #   programs_io.sh BUILD
 set -eu
+# nohup, under which this may run, has SIGHUP ignored; shells cannot undo that.
+if [ -z "${PROGRAMS_IO_RESET:-}" ] && env --default-signal=HUP true 2>/dev/null; then
+    PROGRAMS_IO_RESET=1 exec env --default-signal=HUP sh "$0" "$@"
+fi
 build=$1
 out=$build/tmp/programs_io
 rm -rf "$out"
