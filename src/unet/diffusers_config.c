@@ -234,13 +234,17 @@ static void read_classes(dmi_config *c, dm_unet_options *o) {
 
 /* UNet2DModel has no name for the channels of a condition image, which callers concatenate. */
 static void read_input(dmi_config *c, const dm_diffusers_options *options, dm_unet_options *o) {
-    static const char key[] = "in_channels";
+    static const char key[] = "in_channels", center[] = "center_input_sample";
+    o->center_input = dmi_config_bool(c, center, false);
     o->in_channels = dmi_config_i32(c, key, 3, 1, 128);
     o->condition_channels = options->condition_channels;
     if (o->condition_channels >= o->in_channels)
         dmi_config_refuse(c, DM_ERROR_INVALID_ARGUMENT, key,
                           "'condition_channels' of dm_diffusers_options must be less");
     else o->in_channels -= o->condition_channels;
+    if (o->center_input && o->condition_channels)
+        dmi_config_refuse(c, DM_ERROR_UNSUPPORTED, center,
+                          "with 'condition_channels' it must be false: here only x is centred");
     if (o->in_channels > 64)
         dmi_config_refuse(c, DM_ERROR_UNSUPPORTED, key,
                           "at most 64 besides those of a condition are supported");
@@ -261,7 +265,6 @@ dm_status dmi_diffusers_read_options(dmi_config *c, const dm_diffusers_options *
     read_size(c, options, o);
     read_input(c, options, o);
     o->out_channels = dmi_config_i32(c, "out_channels", 3, 1, 64);
-    o->center_input = dmi_config_bool(c, "center_input_sample", false);
     o->activation = dmi_config_choice(c, "act_fn", "silu", dmi_diffusers_activations);
     o->dropout = (float)dmi_config_double(c, "dropout", 0, 0, 0.99999994);
     o->attention_head_size = read_optional(c, "attention_head_dim", 8, 0, 1, 8192);

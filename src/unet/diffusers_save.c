@@ -62,6 +62,9 @@ static dm_status check_network(dmi_host *host, const dm_unet_options *o) {
     for (int32_t level = 0; !status && level < o->levels; level++)
         status = check_level(host, o, level);
     if (!status) status = check_condition(host, o);
+    if (!status && o->center_input && o->condition_channels)
+        status = refuse(host, "center_input",
+                        "is 1 with 'condition_channels', which UNet2DModel would centre too");
     return status ? status : check_norms(host, o);
 }
 

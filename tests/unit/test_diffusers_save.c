@@ -153,6 +153,21 @@ START_TEST(settings) {
 }
 END_TEST
 
+/* ---- refusals ---- */
+
+/* Refused, and no file and no folder is made. */
+static void refuse(const dm_unet *unet, const dm_schedule *schedule, const dm_sampler_options *s,
+                   int32_t status, const char *words) {
+    char *folder = test_folder_new(), path[512];
+    snprintf(path, sizeof path, "%s/new", folder);
+    test_untouched untouched = test_untouched_begin(context, folder);
+    test_refused(context, dm_unet_save_diffusers(unet, schedule, s, path, DM_PRECISION_F32), status,
+                 words);
+    test_untouched_end(&untouched);
+    ck_assert(access(path, F_OK) != 0);
+    free(folder);
+}
+
 /* UNet2DModel has one input; whoever reads the folder again must say what of it is a condition. */
 START_TEST(condition_images) {
     dm_unet_options o = plain_options(), back;
@@ -174,26 +189,19 @@ START_TEST(condition_images) {
     how.condition_channels = 5;
     test_refused(context, dm_unet_load_diffusers(&loaded, context, folder, &how),
                  DM_ERROR_INVALID_ARGUMENT, "'in_channels' is 5|'condition_channels'");
+    unet->options.condition_channels = 0;
+    unet->options.center_input = 1;
+    ok(dm_unet_save_diffusers(unet, schedule, NULL, folder, DM_PRECISION_F32));
+    how.condition_channels = 1;
+    test_refused(context, dm_unet_load_diffusers(&loaded, context, folder, &how),
+                 DM_ERROR_UNSUPPORTED, "'center_input_sample' is true|'condition_channels'");
+    unet->options.condition_channels = 2;
+    refuse(unet, schedule, NULL, DM_ERROR_UNSUPPORTED, "'unet.center_input' is 1 with");
     dm_schedule_destroy(schedule);
     dm_unet_destroy(unet);
     free(folder);
 }
 END_TEST
-
-/* ---- refusals ---- */
-
-/* Refused, and no file and no folder is made. */
-static void refuse(const dm_unet *unet, const dm_schedule *schedule, const dm_sampler_options *s,
-                   int32_t status, const char *words) {
-    char *folder = test_folder_new(), path[512];
-    snprintf(path, sizeof path, "%s/new", folder);
-    test_untouched untouched = test_untouched_begin(context, folder);
-    test_refused(context, dm_unet_save_diffusers(unet, schedule, s, path, DM_PRECISION_F32), status,
-                 words);
-    test_untouched_end(&untouched);
-    ck_assert(access(path, F_OK) != 0);
-    free(folder);
-}
 
 static void refuse_network(const dm_unet_options *o, const char *words) {
     dm_unet *unet = unet_of(o);
