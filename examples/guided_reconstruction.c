@@ -71,7 +71,7 @@ static int32_t guide(void *user, dm_guidance_step *step) {
 /* averages = A x as images; *error: the root mean square of A x - y. x [IMAGES, n]. */
 static dm_status average(const problem *p, const float *images, float *averages, double *error) {
     const size_t n = p->g->n;
-    double sum = 0, *image = malloc(n * sizeof *image);
+    double sum = 0, *image = calloc(n, sizeof *image);
     if (!image) return DM_ERROR_OUT_OF_MEMORY;
     for (size_t i = 0; i < IMAGES; i++) {
         for (size_t k = 0; k < n; k++) image[k] = (double)images[i * n + k];

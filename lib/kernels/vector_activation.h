@@ -106,7 +106,7 @@ static inline __attribute__((always_inline)) void gelu_derivative(vec *u, const 
     normal_tail(z, e, scale, g, u, n);
     DMI_EACH_VECTOR e[i] = (0.39894228f * z[i] - g[i]) * e[i] * scale[i];
     DMI_EACH_VECTOR e[i] = (vec)((vec_ints)e[i] ^ ((vec_ints)u[i] & INT32_MIN));
-    DMI_EACH_VECTOR u[i] = e[i] + (vec)(~((vec_ints)u[i] >> 31) & (vec_ints)one);
+    DMI_EACH_VECTOR u[i] = e[i] + (vec)((vec_ints)((vec_ints)u[i] >= 0) & (vec_ints)one);
 }
 
 /* ---- ReLU: max(x, 0), with derivative 0 at 0 ---- */

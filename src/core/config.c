@@ -151,7 +151,8 @@ static void describe(const dmi_config *c, const dmi_config_value *value, char te
     for (; at < value->end && length < VALUE_SIZE - 4; at++) {
         const char byte = c->raw[at];
         const bool blank = byte <= ' ' || byte > '~';
-        if (!blank || (length && text[length - 1] != ' ')) text[length++] = blank ? ' ' : byte;
+        if (!blank) text[length++] = byte;
+        else if (length && text[length - 1] != ' ') text[length++] = ' ';
     }
     snprintf(text + length, VALUE_SIZE - length, "%s", at < value->end ? "..." : "");
 }

@@ -289,7 +289,7 @@ static dm_status check_tensor(dmi_host *host, const dmi_diffusers_tensors *t,
                         "%s: tensor '%.128s' is not part of the network that config.json describes",
                         dmi_safetensors_from(file), entry->name);
     place found = find_param(t, params->items[index].name);
-    if (found.entry == entry) return DM_OK;
+    if (!found.entry || found.entry == entry) return DM_OK;
     return dmi_fail(host, DM_ERROR_BAD_FORMAT,
                     "%s: tensor '%.128s' is there a second time, as '%.128s'",
                     dmi_safetensors_from(file), entry->name, found.entry->name);
