@@ -12,6 +12,7 @@ static dm_status create(world *w) {
     dm_unet_options o = world_unet_options();
     if (w->variant == 2) {
         o.classes = 3;
+        o.dropout = 0;
         for (int32_t i = 0; i < 5; i++) o.recipe[i] = DM_PART_RESNET + i;
     }
     if (w->variant) {
