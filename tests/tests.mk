@@ -87,7 +87,7 @@ test-run: $(RUNNER)
 	@$(if $(SUITE),sh tests/tools/run_suites.sh $< '' $(subst $(comma), ,$(SUITE)),$<)
 
 # The suites that allocate, read files or have threads.
-MEMORY_SUITES := base half file io_failures json random pool metadata structs names option_text \
+MEMORY_SUITES := base half file io_failures json json_write random pool metadata structs names option_text \
 	option_rules stream safetensors safetensors_invalid safetensors_names targz \
 	tar_fields png image dataset cifar10 context schedule schedule_file graph \
 	trainer_options loss loss_weights timestep_sampling training_options ema solver \

@@ -267,7 +267,8 @@ bool dmi_json_double(dmi_json *json, double *out) {
     if (length > NUMBER_MAX) return fail(json, "a number has too many digits");
     memcpy(copy, json->text + start, length);
     copy[length] = 0;
-    return dmi_parse_double(copy, &end, out) || fail(json, "a number is too large");
+    if (dmi_parse_double(copy, &end, out)) return true;
+    return fail(json, "a number is too large");
 }
 
 bool dmi_json_bool(dmi_json *json, bool *out) {

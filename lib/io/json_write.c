@@ -79,18 +79,22 @@ void dmi_json_write_integer(dmi_json_writer *w, const char *key, int64_t value) 
     put_text(w, text);
 }
 
+/* Whether text that dmi_format_double wrote is the value. */
+static bool reads_back(const char *text, double value, bool is_float) {
+    const char *end;
+    double back = 0;
+    dmi_parse_double(text, &end, &back);
+    return is_float ? (float)back == (float)value : back == value;
+}
+
 /* digits: those with which any number reads back the same. */
 static void write_number(dmi_json_writer *w, const char *key, double value, int digits,
                          bool is_float) {
-    char text[DMI_NUMBER_SIZE] = "null";
-    for (int n = 1; n <= digits; n++) {
-        const char *end;
-        double back;
-        if (!dmi_format_double(text, sizeof text, value, n)) break;
-        if (n == digits || (dmi_parse_double(text, &end, &back) &&
-                            (is_float ? (float)back == (float)value : back == value)))
-            break;
-    }
+    char text[DMI_NUMBER_SIZE];
+    int n = 0;
+    do {
+        dmi_format_double(text, sizeof text, value, ++n);
+    } while (n < digits && !reads_back(text, value, is_float));
     lead(w, key);
     put_text(w, text);
     /* Programs tell integers and floating-point numbers apart. */

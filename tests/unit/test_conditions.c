@@ -302,6 +302,21 @@ START_TEST(refused_trainers) {
     dm_unet_destroy(t.unet);
     training_require(&t, dm_unet_create(&t.unet, t.context, &u, 1));
     REFUSED(DM_ERROR_SHAPE_MISMATCH, "vectors have 0 floats|'condition_size' is 6");
+    /* Without a condition it is 0, which is no time of Fourier features. */
+    o.condition_dropout = 0.5;
+    u.condition_size = 1;
+    u.condition_embedding = DM_CONDITION_TIME;
+    for (int32_t features = 0; features < 2; features++) {
+        u.time_features = features ? DM_TIME_FOURIER : DM_TIME_SINUSOIDAL;
+        dm_unet_destroy(t.unet);
+        training_require(&t, dm_unet_create(&t.unet, t.context, &u, 1));
+        if (features)
+            REFUSED(DM_ERROR_INVALID_ARGUMENT, "'condition_dropout' 0.5|'time_features' fourier");
+        else REFUSED(DM_ERROR_SHAPE_MISMATCH, "vectors have 0 floats|'condition_size' is 1");
+    }
+    o.condition_dropout = 0;
+    u.condition_embedding = DM_CONDITION_LINEAR;
+    u.time_features = DM_TIME_SINUSOIDAL;
     training_require(&t, dm_dataset_create_shapes(&t.dataset, t.context, 16, 10, 1));
     u.condition_size = 0;
     u.condition_channels = 2;

@@ -131,12 +131,21 @@ START_TEST(other_files_refused) {
            "model_index.json: it has no tensors: give the path of its folder");
     refuse("p/unet/config.json", DM_ERROR_BAD_FORMAT, "config.json: it has no tensors");
     dm_unet *loaded;
+    test_refused(context, dm_unet_load(&loaded, context, "x", DM_WEIGHTS_DEFAULT),
+                 DM_ERROR_NOT_FOUND, "x: no such file");
     test_refused(context,
                  dm_unet_load(&loaded, context, test_path(folder, "p"), DM_WEIGHTS_EMA + 1),
                  DM_ERROR_NOT_FOUND, "/p: it has no EMA 1");
     move("p/unet/diffusion_pytorch_model.safetensors",
          "p/unet/diffusion_pytorch_model.fp16.safetensors");
     refuse("p", DM_ERROR_NOT_FOUND, "unet: its tensors are in diffusion_pytorch_model.fp16|path");
+    /* Without a config.json beside it, it is no network of diffusers. */
+    move("p/unet/config.json", "p/unet/other.json");
+    ck_assert_int_eq(mkdir(test_path(folder, "p/unet/config.json"), 0777), 0);
+    refuse("p/unet/diffusion_pytorch_model.fp16.safetensors", DM_ERROR_BAD_FORMAT,
+           "no network of this library");
+    remove(test_path(folder, "p/unet/config.json"));
+    move("p/unet/other.json", "p/unet/config.json");
     move("p/unet/diffusion_pytorch_model.fp16.safetensors", "p/unet/diffusion_pytorch_model.bin");
     refuse("p", DM_ERROR_UNSUPPORTED, "unet: its tensors are in diffusion_pytorch_model.bin|code");
 }

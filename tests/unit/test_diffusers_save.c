@@ -352,6 +352,11 @@ START_TEST(arguments_refused) {
                  "/unet: cannot create this folder");
     test_refused(context, dm_unet_save_diffusers(unet, schedule, NULL, "absent/folder", 0),
                  DM_ERROR_IO, "absent/folder: cannot create this folder");
+    /* A link to nothing. */
+    remove(test_path(folder, "unet"));
+    ck_assert_int_eq(symlink("absent", test_path(folder, "unet")), 0);
+    test_refused(context, dm_unet_save_diffusers(unet, schedule, NULL, folder, 0), DM_ERROR_IO,
+                 "/unet: cannot create this folder");
     /* A failure leaves no index, which would make it a pipeline. */
     remove(test_path(folder, "unet"));
     ck_assert_int_eq(mkdir(test_path(folder, "scheduler"), 0777), 0);

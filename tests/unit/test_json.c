@@ -254,6 +254,12 @@ START_TEST(words) {
     ck_assert(dmi_json_element(&json) && !dmi_json_not_finite(&json, &number));
     ck_assert(dmi_json_double(&json, &number) && number == -1 && dmi_json_element(&json));
     ck_assert(!dmi_json_bool(&json, &value));
+    ck_assert(!dmi_json_double(&json, &number)); /* after an error */
+    for (int c = 1; c < 256; c++) {
+        char other[] = {(char)c, 0};
+        dmi_json_begin(&json, other, 1);
+        ck_assert(!dmi_json_bool(&json, &value));
+    }
     ck_assert(!dmi_json_null(&json) && !dmi_json_not_finite(&json, &number));
     char other[] = "0";
     dmi_json_begin(&json, other, 1);

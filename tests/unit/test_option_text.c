@@ -124,6 +124,12 @@ START_TEST(arguments_refused) {
     SET(trainer, &o, "ema_decay", "0.9,x", bad, "must be a list of at most|each a number");
     SET(trainer, &o, "seed", "x", bad, "'seed' is \"x\"; it must be an integer from 0");
     SET(trainer, &o, "loss", "x", bad, "must be one of mse, pseudo_huber, hybrid");
+    SET(trainer, &o, "loss", "a_name_that_is_longer_than_any_number_and_any_name_there_is", bad,
+        "must be one of mse");
+    /* Words that the member cannot be are not offered. */
+    dm_unet_options u;
+    ck_assert_int_eq(dm_unet_options_init(&u, sizeof u), DM_OK);
+    SET("dm_unet_options", &u, "prediction", "x", bad, "\"x\"; it must be one of eps, x0, v");
 #undef SET
     ck_assert_mem_eq(&o, &before, sizeof o);
 

@@ -59,6 +59,8 @@ static const refusal refusals[] = {
      "'attention_head_size' is 129|at most|128 at level 1"},
     {{WHOLE(attention_head_size, 129), WHOLE(attention[1], 0)},
      "'attention_head_size' is 129|128 at level 3"},
+    {{WHOLE(attention_head_size, 129), WHOLE(up_attention[1], 1)},
+     "'attention_head_size' is 129|128 at level 1"},
     {{REAL(norm_eps, 0), NONE}, "'norm_eps' is 0|from 1e-12 to 1"},
     {{REAL(norm_eps, -1e-6), NONE}, "'norm_eps' is -|from 1e-12 to 1"},
     {{REAL(norm_eps, 9.9e-13), NONE}, "'norm_eps' is|from 1e-12 to 1"},
