@@ -90,7 +90,7 @@ static bool reads_back(const char *text, double value, bool is_float) {
 /* digits: those with which any number reads back the same. */
 static void write_number(dmi_json_writer *w, const char *key, double value, int digits,
                          bool is_float) {
-    char text[DMI_NUMBER_SIZE];
+    char text[DMI_NUMBER_SIZE] = "null"; /* stays for what is not finite */
     int n = 0;
     do {
         dmi_format_double(text, sizeof text, value, ++n);

@@ -21,7 +21,7 @@ void dmi_json_write_open(dmi_json_writer *writer, const char *key, char bracket)
 void dmi_json_write_close(dmi_json_writer *writer, char bracket);
 void dmi_json_write_string(dmi_json_writer *writer, const char *key, const char *value);
 void dmi_json_write_integer(dmi_json_writer *writer, const char *key, int64_t value);
-/* As few digits as read back the same. The value must be finite. */
+/* As few digits as read back the same; null where the value is not finite. */
 void dmi_json_write_double(dmi_json_writer *writer, const char *key, double value);
 void dmi_json_write_float(dmi_json_writer *writer, const char *key, float value);
 void dmi_json_write_bool(dmi_json_writer *writer, const char *key, bool value);

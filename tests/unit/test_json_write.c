@@ -3,6 +3,7 @@
 #include "io/json_write.h"
 
 #include <float.h>
+#include <math.h>
 
 #include "core/context.h"
 #include "io/json.h"
@@ -19,7 +20,8 @@ static const char want[] = "{\n"
                            "    -2.5e-300,\n"
                            "    1.7976931348623157e+308,\n"
                            "    0.1,\n"
-                           "    3.4028235e+38\n"
+                           "    3.4028235e+38,\n"
+                           "    null\n"
                            "  ],\n"
                            "  \"whole\": -9223372036854775808,\n"
                            "  \"yes\": true,\n"
@@ -39,6 +41,7 @@ static void write_all(dmi_json_writer *w) {
     dmi_json_write_double(w, NULL, DBL_MAX);
     dmi_json_write_float(w, NULL, 0.1f);
     dmi_json_write_float(w, NULL, FLT_MAX);
+    dmi_json_write_double(w, NULL, NAN);
     dmi_json_write_close(w, ']');
     dmi_json_write_integer(w, "whole", INT64_MIN);
     dmi_json_write_bool(w, "yes", true);
