@@ -40,6 +40,11 @@ bool dmi_path_is_folder(const char *path) {
     return dmi_system_file_info(path, &info) && info.folder;
 }
 
+bool dmi_path_ends_with(const char *path, const char *end) {
+    const size_t length = strlen(path), tail = strlen(end);
+    return length >= tail && !strcmp(path + length - tail, end);
+}
+
 bool dmi_path_is_file(const char *path) {
     dmi_file_info info;
     return dmi_system_file_info(path, &info) && info.regular;

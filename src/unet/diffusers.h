@@ -38,6 +38,8 @@ const char *dmi_diffusers_name(const dmi_config_name *names, int32_t value);
 /* ---- diffusers_tensors.c ---- */
 
 enum { DMI_SHARDS_MAX = 256 };
+/* How the name of an index of shards ends. */
+#define DMI_SHARD_INDEX ".safetensors.index.json"
 
 typedef struct dmi_diffusers_tensors {
     dmi_safetensors *files[DMI_SHARDS_MAX];

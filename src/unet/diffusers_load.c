@@ -109,14 +109,9 @@ static dm_status locate_pipeline(dmi_host *host, locations *l, const char *folde
     return status ? status : locate_model(host, l, dmi_path_is_folder(l->unet) ? l->unet : folder);
 }
 
-static bool ends_with(const char *path, const char *end) {
-    size_t length = strlen(path), tail = strlen(end);
-    return length >= tail && !strcmp(path + length - tail, end);
-}
-
 static dm_status locate(dmi_host *host, locations *l, const char *path, bool needs_scheduler) {
     bool has_index = false, has_config = false;
-    if (ends_with(path, ".json") && !ends_with(path, ".safetensors.index.json"))
+    if (dmi_path_ends_with(path, ".json") && !dmi_path_ends_with(path, DMI_SHARD_INDEX))
         return dmi_fail(host, DM_ERROR_BAD_FORMAT,
                         "%s: it has no tensors: give the path of its folder", path);
     if (!dmi_path_is_folder(path)) {

@@ -231,11 +231,9 @@ static dm_status open_index(dmi_host *host, dmi_diffusers_tensors *out, const ch
 /* ---- files ---- */
 
 dm_status dmi_diffusers_open(dmi_host *host, dmi_diffusers_tensors *out, const char *path) {
-    static const char end[] = ".json";
-    size_t length = strlen(path);
     dm_status status;
     *out = (dmi_diffusers_tensors){.count = 0};
-    if (length >= strlen(end) && !strcmp(path + length - strlen(end), end)) {
+    if (dmi_path_ends_with(path, ".json")) {
         status = open_index(host, out, path);
     } else {
         status = dmi_safetensors_open(host, &out->files[0], path);

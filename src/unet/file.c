@@ -213,13 +213,6 @@ static dm_status is_diffusers(dmi_host *host, const dmi_safetensors *file, const
     return DM_OK;
 }
 
-/* An index of shards, or a file without tensors. */
-static bool is_json(const char *path) {
-    static const char end[] = ".json";
-    size_t length = strlen(path), tail = sizeof end - 1;
-    return length >= tail && !strcmp(path + length - tail, end);
-}
-
 static dm_status load_diffusers(dm_unet **out, dm_context *context, const char *path,
                                 dm_weights weights) {
     dm_diffusers_options options;
@@ -236,9 +229,12 @@ static dm_status load(dm_unet **out, dm_context *context, const char *path, dm_w
     dmi_safetensors *file;
     bool foreign = false;
     dm_status status = check_load(host, out, path, "path", weights);
-    if (!status && (dmi_path_is_folder(path) || is_json(path)))
+    if (!status && (dmi_path_is_folder(path) || dmi_path_ends_with(path, DMI_SHARD_INDEX)))
         return load_diffusers(out, context, path, weights);
     if (!status) status = dmi_safetensors_open(host, &file, path);
+    /* Which says that a folder is wanted. */
+    if (status == DM_ERROR_BAD_FORMAT && dmi_path_ends_with(path, ".json"))
+        return load_diffusers(out, context, path, weights);
     if (status) return status;
     status = is_diffusers(host, file, path, &foreign);
     if (!status && !foreign) status = read_network(out, context, file, weights);
