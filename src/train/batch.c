@@ -242,15 +242,14 @@ static dm_status check_labels(const dmi_batch *batch) {
     return status;
 }
 
-/* Of a network that embeds them like the time. */
+/* Of a network that embeds them like the time; dropped ones are 0, which it takes. */
 static dm_status check_vectors(const fill_job *job) {
     const dmi_batch *b = job->batch;
     dm_status status = DM_OK;
     for (int32_t i = 0; !status && job->condition_vector && i < b->count; i++)
-        if (!is_condition_dropped(job, i))
-            status = dmi_unet_check_condition_of_image(b->unet, "trainer", b->indices[i],
-                                                       job->condition_vector +
-                                                           (size_t)i * (size_t)b->condition_size);
+        status = dmi_unet_check_condition_of_image(b->unet, "trainer", b->indices[i],
+                                                   job->condition_vector +
+                                                       (size_t)i * (size_t)b->condition_size);
     return status;
 }
 

@@ -218,6 +218,7 @@ dm_status dmi_unet_check_condition_times(const dm_unet *unet, const char *owner,
 dm_status dmi_unet_check_condition_of_image(const dm_unet *unet, const char *owner, uint64_t index,
                                             const float *vector) {
     char image[64];
+    if (unet->options.condition_embedding != DM_CONDITION_TIME) return DM_OK;
     snprintf(image, sizeof image, "%s: image %llu of the dataset", owner,
              (unsigned long long)index);
     return dmi_unet_check_condition_times(unet, image, vector, 1);
