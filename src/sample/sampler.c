@@ -71,7 +71,7 @@ static void warn_of_guidance(const dm_sampler *s) {
     if (s->options.guidance == 1 || !s->unet || s->unet->null_class != DMI_NULL_CLASS_UNTRAINED)
         return;
     const dm_unet_options *o = &s->unet->options;
-    bool class = o->classes && o->null_row, condition = o->condition_channels || o->condition_size;
+    bool class = dmi_unet_can_leave_class(o), condition = dmi_unet_has_condition(o);
     dmi_log(&s->context->host, DM_LOG_WARNING,
             "sampler: 'guidance' %g with a network that was trained without %s%s%s: its output "
             "without %s%s%s was never trained",

@@ -88,13 +88,11 @@ static void keep_losses(dm_trainer *trainer) {
 static void update_null_class(dm_trainer *trainer) {
     dm_unet *unet = trainer->unet;
     const dm_unet_options *o = &unet->options;
-    if (!o->classes && !o->condition_channels && !o->condition_size) return;
-    /* What guidance leaves out: the class, unless each image has one, and the conditions. */
-    bool leaves_class = o->classes && o->null_row,
-         leaves_condition = o->condition_channels || o->condition_size;
+    bool class = dmi_unet_can_leave_class(o), condition = dmi_unet_has_condition(o);
+    if (!class && !condition) return;
     bool dropped =
-        (!leaves_class || trainer->options.label_dropout > 0 || trainer->has_unlabelled) &&
-        (!leaves_condition || trainer->options.condition_dropout > 0 || trainer->has_unconditioned);
+        (!class || trainer->options.label_dropout > 0 || trainer->has_unlabelled) &&
+        (!condition || trainer->options.condition_dropout > 0 || trainer->has_unconditioned);
     if (dropped) unet->null_class = DMI_NULL_CLASS_TRAINED;
     else if (unet->null_class == DMI_NULL_CLASS_UNKNOWN)
         unet->null_class = DMI_NULL_CLASS_UNTRAINED;

@@ -110,6 +110,14 @@ static inline float dmi_unet_label_row(int32_t label, int32_t classes) {
     return (float)(label < 0 ? classes : label);
 }
 
+/* What guidance leaves out: the class, unless the table has no row for none, and conditions. */
+static inline bool dmi_unet_can_leave_class(const dm_unet_options *o) {
+    return o->classes && o->null_row;
+}
+static inline bool dmi_unet_has_condition(const dm_unet_options *o) {
+    return o->condition_channels || o->condition_size;
+}
+
 /* Refuses a condition vector [count], or NULL for zeros, that the network embeds like the time and
  * that is no such time: with fourier features 0 is none. Conditions of other kinds are accepted. */
 dm_status dmi_unet_check_condition_times(const dm_unet *unet, const char *owner,
