@@ -72,7 +72,7 @@ const (
 	PartEnd              Part = C.DM_PART_END               // no further part
 	PartResnet           Part = C.DM_PART_RESNET            // wide residual block
 	PartConvNeXt         Part = C.DM_PART_CONVNEXT          // depthwise 7x7 and two 1x1 convolutions
-	PartClassAttention   Part = C.DM_PART_CLASS_ATTENTION   // channels mixed by an attention of the class
+	PartClassAttention   Part = C.DM_PART_CLASS_ATTENTION   // the class mixes channels
 	PartAttention        Part = C.DM_PART_ATTENTION         // self-attention in windows
 	PartChannelAttention Part = C.DM_PART_CHANNEL_ATTENTION // gates of channels from their means
 )
@@ -87,7 +87,7 @@ type Initialization int32
 
 const (
 	InitializationDDPM  Initialization = C.DM_INITIALIZATION_DDPM  // as NewUNet
-	InitializationTorch Initialization = C.DM_INITIALIZATION_TORCH // PyTorch's default, from its generator
+	InitializationTorch Initialization = C.DM_INITIALIZATION_TORCH // PyTorch's default
 )
 
 func (Initialization) enumeration() string { return "dm_initialization" }

@@ -7,9 +7,8 @@
 
 static const double cosine_offset = 0.008, cosine_beta_max = 0.999;
 static const double pi = 3.14159265358979323846;
-/* The number of timesteps for which beta_start and beta_end were chosen, and the range of the
- * sigmoid's argument. */
-static const double usual_timesteps = 1000, sigmoid_end = 6;
+/* The number of timesteps for which beta_start and beta_end were chosen. */
+static const double usual_timesteps = 1000;
 
 /* alpha_cumprod at the last timestep with terminal_signal: float16's least number above 0. */
 static const double hardly_any_signal = 1.0 / (1 << 24);
@@ -51,7 +50,7 @@ static void scaled_linear_betas(double *beta, const dm_schedule_options *o) {
 static void sigmoid_betas(double *beta, const dm_schedule_options *o) {
     double factor = dmi_schedule_beta_factor(o);
     for (int32_t t = 0; t < o->timesteps; t++) {
-        double u = equal_steps(-sigmoid_end, sigmoid_end, t, o->timesteps);
+        double u = equal_steps(-DMI_SIGMOID_END, DMI_SIGMOID_END, t, o->timesteps);
         beta[t] = factor * (o->beta_start + (o->beta_end - o->beta_start) / (1 + exp(-u)));
     }
 }

@@ -5,8 +5,6 @@
 
 #include "diffusion/schedule.h"
 
-static const double sigmoid_end = 6;
-
 /* torch.linspace: from both ends to the middle, each with one rounding. */
 static float linspace(float first, float last, int32_t t, int32_t steps) {
     if (steps == 1) return first;
@@ -32,7 +30,7 @@ void dmi_schedule_betas_float32(dm_schedule *s) {
             beta = beta * beta;
         }
         if (o->kind == DM_SCHEDULE_SIGMOID) {
-            float share = sigmoid(linspace((float)-sigmoid_end, (float)sigmoid_end, t, s->steps));
+            float share = sigmoid(linspace(-DMI_SIGMOID_END, DMI_SIGMOID_END, t, s->steps));
             beta = share * (float)(last - first);
             beta = beta + (float)first;
         }

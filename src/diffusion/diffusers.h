@@ -46,8 +46,8 @@ enum {
     DMI_CLIPS_DEFAULT = 1 << 12,       /* default of clip_sample */
     DMI_ALPHA_ONE_DEFAULT = 1 << 13,
     DMI_LOWER_ORDER_DEFAULT = 1 << 14,
-    DMI_IS_CONSISTENCY = 1 << 16, /* sigma_min, sigma_max, rho, s_noise, clip_denoised; no betas */
     DMI_INNER_SPACING = 1 << 15,  /* timesteps are those of steps + 1, without the last */
+    DMI_IS_CONSISTENCY = 1 << 16, /* sigma_min, sigma_max, rho, s_noise, clip_denoised; no betas */
     DMI_HAS_VARIANCE = 1 << 17,   /* variance_type: splits an output of twice the channels */
     DMI_HAS_SIGMOID = 1 << 18,    /* beta_schedule sigmoid */
     DMI_LACKS_X0 = 1 << 19        /* no prediction_type sample */

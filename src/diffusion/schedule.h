@@ -28,6 +28,9 @@ dm_status dmi_schedule_create_from_betas(dm_schedule **out, dm_context *context,
 dm_status dmi_schedule_copy(dm_schedule **out, dm_context *context, const dm_schedule *schedule);
 void dmi_schedule_free(dm_schedule *schedule);
 
+/* The sigmoid schedule's betas rise as the logistic function from minus this to this. */
+enum { DMI_SIGMOID_END = 6 };
+
 /* Whether the process has betas, so that signal^2 + noise^2 = 1. */
 bool dmi_schedule_has_betas(const dm_schedule *schedule);
 bool dmi_schedule_kind_has_betas(dm_schedule_kind kind);

@@ -5,11 +5,12 @@
 
 #include "sample/solver.h"
 
+/* What diffusers has at least for the posterior's variance. */
+static const double variance_min = 1e-20;
+
 /* With b the variance between the two levels (beta if all timesteps are visited), the mean is
  * (signal_from / signal_to) noise_to^2 / noise^2 x + signal_to b / noise^2 x_0, and the variance is
  * b noise_to^2 / noise^2. */
-static const double variance_min = 1e-20;
-
 static int32_t step(const dmi_path *path, int32_t i, dmi_stage *stages) {
     dmi_level from = path->levels[i], to = path->levels[i + 1];
     double from_variance = from.noise * from.noise, to_variance = to.noise * to.noise;
