@@ -137,7 +137,7 @@ check-bindings: deps
 	@MAKE="$(MAKE)" sh tests/tools/bindings.sh $(BUILD) $(subst $(comma), ,$(LANGUAGES))
 
 # Networks, schedulers and pipelines against diffusers, and the published networks' speed and memory
-# beside it; PYTHON: an interpreter with torch and diffusers.
+# beside it; PYTHON: an interpreter with torch, diffusers and scipy.
 .PHONY: check-diffusers bench-diffusers
 check-diffusers: library
 	@sh tests/diffusers/check.sh $(SHARED) check.py $(DIFFUSERS_OPTIONS)

@@ -4,8 +4,8 @@
 Networks of random configurations, saved by diffusers (float32, float16, bfloat16, sharded) and
 loaded by the library: options, outputs and gradients of the input; the same networks saved by the
 library and loaded by diffusers; images of every scheduler, and of those that the library writes;
-and a pipeline that the library wrote, which draws the library's picture. Needs torch, diffusers and
-the library's Python package (examples/python).
+and a pipeline that the library wrote, which draws the library's picture. Needs torch, diffusers,
+scipy (for diffusers' LMSDiscreteScheduler) and the library's Python package (examples/python).
 """
 
 import argparse
