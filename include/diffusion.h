@@ -716,6 +716,14 @@ DM_API dm_status dm_unet_save_memory_as(const dm_unet *unet, const dm_schedule *
                                         dm_precision precision);
 DM_API dm_context *dm_unet_context(const dm_unet *unet);
 DM_API dm_status dm_unet_get_options(const dm_unet *unet, dm_unet_options *options, size_t size);
+/* The names of the network's classes, which files keep: `count` is options.classes, or 0 for none.
+ * Each is UTF-8 of 1 to 255 bytes without control characters, and is copied. A network without
+ * names gets those of the dataset when a trainer is created. Refused while the network has a
+ * trainer or shares. */
+DM_API dm_status dm_unet_set_class_names(dm_unet *unet, const char *const *names, int32_t count);
+/* "airplane"; NULL if the label has no name. Valid until the names are set or the network is
+ * destroyed. */
+DM_API const char *dm_unet_class_name(const dm_unet *unet, int32_t label);
 DM_API uint64_t dm_unet_parameter_count(const dm_unet *unet);
 DM_API int32_t dm_unet_tensor_count(const dm_unet *unet);
 /* Tensor `index`, from 0, in the order in which the network uses them. */
@@ -802,6 +810,11 @@ typedef struct dm_dataset_memory {
     uint64_t condition_image_bytes, condition_vector_elements;
     const uint8_t *condition_images; /* [count, height, width, condition_channels], or NULL */
     const float *condition_vectors;  /* [count, condition_size], finite; or NULL */
+    uint64_t class_name_count;       /* number of classes, at least the largest label + 1; 0 without
+                                        names. Default: 0. */
+    const char *const *class_names;  /* [class_name_count] UTF-8, 1 to 255 bytes each and no control
+                                        characters, which are copied; NULL: no names */
+    const void *padding_pointer;
 } dm_dataset_memory;
 
 /* One image to be filled in by a callback. */
@@ -816,10 +829,17 @@ typedef struct dm_dataset_item {
     uint64_t condition_image_bytes, condition_vector_elements;
     uint8_t *condition_image; /* [height, width, condition_channels], to be written; or NULL */
     float *condition_vector;  /* [condition_size], to be written, finite; or NULL */
+    uint64_t epoch; /* of training: passes over the dataset before this one, so that an image can be
+                       cropped in another way each time; else 0 */
 } dm_dataset_item;
 
 /* Non-zero stops the work with DM_ERROR_CALLBACK_FAILED. */
 typedef int32_t (*dm_dataset_read)(void *user, dm_dataset_item *item);
+
+/* Tells which images `read` will be asked for next, [count], in that order, so that other threads
+ * can prepare them: those of the next pass of training. It should return at once. Like `read` it
+ * runs on the calling thread and may not use the context. */
+typedef void (*dm_dataset_prefetch)(void *user, const uint64_t *indices, size_t count);
 
 /* Images that a callback provides. */
 typedef struct dm_dataset_callback {
@@ -836,6 +856,9 @@ typedef struct dm_dataset_callback {
     int32_t condition_size;     /* floats of the condition vectors, 0 to 65536. Default: 0. */
     int32_t vector_invariant;   /* as in dm_dataset_memory. Default: 0. */
     int32_t padding_last;
+    uint64_t class_name_count;      /* `classes`, or 0 without names. Default: 0. */
+    const char *const *class_names; /* [class_name_count], as in dm_dataset_memory */
+    dm_dataset_prefetch prefetch;   /* Default: NULL. */
 } dm_dataset_callback;
 
 DM_API dm_status dm_dataset_info_init(dm_dataset_info *info, size_t size);
@@ -1034,6 +1057,10 @@ typedef struct dm_train_stats {
     double gradient_norm; /* before clipping */
     double learning_rate;
     double seconds; /* of this step */
+    /* The mean loss of the step's images whose timestep is in each quarter of all timesteps, the
+     * cleanest first, without weights of importance sampling; 0 where there are no such images. */
+    double quarter_loss[4];
+    int32_t quarter_images[4]; /* their number; noise levels between timesteps are not counted */
 } dm_train_stats;
 
 /* Custom images for dm_trainer_step_batch. */
@@ -1054,11 +1081,27 @@ typedef struct dm_train_batch {
     const float *condition_vector; /* [count, condition_size]; NULL: zeros */
 } dm_train_batch;
 
+/* What a file of this library says about training. */
+typedef struct dm_checkpoint_info {
+    uint32_t struct_size;
+    int32_t training; /* 1: a file of dm_trainer_save; 0: of dm_unet_save, of which the rest is not
+                         known */
+    uint64_t step;    /* steps done */
+    uint64_t images;  /* images seen */
+    uint64_t dataset_count, dataset_fingerprint; /* as in dm_dataset_info; 0: no dataset */
+    int32_t emas;                                /* EMAs in the file: bit i for EMA i */
+    int32_t format_version;
+    int32_t null_class; /* 1: labels or conditions were dropped in training, as guidance needs; 0:
+                           they were not, or it is not known. This is known of dm_unet_save too */
+    int32_t padding;
+} dm_checkpoint_info;
+
 /* Called after every step of dm_trainer_run. Non-zero stops it with DM_ERROR_CANCELLED. */
 typedef int32_t (*dm_train_callback)(void *user, const dm_train_stats *stats);
 
 DM_API dm_status dm_trainer_options_init(dm_trainer_options *options, size_t size);
 DM_API dm_status dm_train_stats_init(dm_train_stats *stats, size_t size);
+DM_API dm_status dm_checkpoint_info_init(dm_checkpoint_info *info, size_t size);
 DM_API dm_status dm_train_batch_init(dm_train_batch *batch, size_t size);
 /* Trains `unet` in place; a network has one trainer at a time, and none while it is shared
  * (DM_ERROR_WRONG_STATE). The schedule is copied. `dataset`, of the network's context, may be NULL
@@ -1078,6 +1121,17 @@ DM_API dm_status dm_trainer_resume(dm_trainer **out, dm_unet *unet, const dm_dat
 DM_API dm_status dm_trainer_resume_memory(dm_trainer **out, dm_unet *unet,
                                           const dm_dataset *dataset, const void *bytes,
                                           size_t size);
+/* dm_trainer_resume with other options, and perhaps other data: the next step is taken with
+ * `options`, at the file's step and position in the data. distill_steps must stay. An EMA that the
+ * file lacks begins as the weights; recorded losses begin anew where they do not fit. A dataset
+ * with another number of images is reported through the log. */
+DM_API dm_status dm_trainer_resume_changed(dm_trainer **out, dm_unet *unet,
+                                           const dm_dataset *dataset, const char *path,
+                                           const dm_trainer_options *options);
+/* The options of a file of dm_trainer_save, and how far its training has come. `options` and `info`
+ * may be NULL. Has the errors of dm_unet_load. */
+DM_API dm_status dm_checkpoint_load_info(dm_context *context, const char *path,
+                                         dm_trainer_options *options, dm_checkpoint_info *info);
 DM_API dm_context *dm_trainer_context(const dm_trainer *trainer);
 DM_API dm_status dm_trainer_get_options(const dm_trainer *trainer, dm_trainer_options *options,
                                         size_t size);

@@ -46,7 +46,7 @@ warnings="-Wall -Wextra -Wshadow -Wconversion -Werror"
 flags="$warnings ${include:+-I$include} $(pkg-config --cflags diffusion | tr -d '"')"
 libs="$(pkg-config --libs diffusion | tr -d '"') -pthread"
 units="test_main test_layout test_errors test_callbacks test_training test_sampling test_lifetime"
-units="$units test_conditions"
+units="$units test_conditions test_resuming"
 
 # build COMPILER FOLDER FLAGS...: the tests as FOLDER/tests.
 build() {

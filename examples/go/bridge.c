@@ -18,6 +18,10 @@ static int32_t on_read(void *user, dm_dataset_item *item) {
     return goDatasetRead((uintptr_t)user, item);
 }
 
+static void on_prefetch(void *user, const uint64_t *indices, size_t count) {
+    goPrefetch((uintptr_t)user, (uint64_t *)indices, count);
+}
+
 static int32_t on_evaluation(void *user, uint64_t done, uint64_t total) {
     return goEvaluation((uintptr_t)user, done, total);
 }
@@ -71,8 +75,10 @@ dm_status bridge_dataset_from_memory(dm_dataset **out, dm_context *context,
 }
 
 dm_status bridge_dataset_from_callback(dm_dataset **out, dm_context *context,
-                                       dm_dataset_callback *callback, uintptr_t user) {
+                                       dm_dataset_callback *callback, uintptr_t user,
+                                       int32_t prefetch) {
     callback->read = on_read;
+    if (prefetch) callback->prefetch = on_prefetch;
     callback->user = (void *)user;
     return dm_dataset_create_from_callback(out, context, callback);
 }

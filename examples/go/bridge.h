@@ -18,8 +18,10 @@ dm_status bridge_dataset_from_memory(dm_dataset **out, dm_context *context,
                                      dm_dataset_memory *memory, const uint8_t *pixels,
                                      const int32_t *labels, const uint8_t *condition_images,
                                      const float *condition_vectors);
+/* `prefetch` is 1 where `user` has that callback. */
 dm_status bridge_dataset_from_callback(dm_dataset **out, dm_context *context,
-                                       dm_dataset_callback *callback, uintptr_t user);
+                                       dm_dataset_callback *callback, uintptr_t user,
+                                       int32_t prefetch);
 dm_status bridge_unet_forward(dm_unet *unet, dm_unet_input *input, const float *x,
                               const double *times, const int32_t *labels,
                               const float *condition_image, const float *condition_vector,

@@ -18,10 +18,11 @@ type (
 	}
 	reader struct {
 		gate   *gate
-		read   func(index uint64, pixels []uint8) (int32, error)
+		read   func(index, epoch uint64, pixels []uint8) (int32, error)
 		pixels []uint8 // given to read, so that it never holds memory of C
 
 		condition func(index uint64, image []uint8, vector []float32) error
+		prefetch  func(indices []uint64)
 	}
 	trainProgress struct {
 		gate *gate
@@ -78,7 +79,7 @@ func goDatasetRead(user C.uintptr_t, item *C.dm_dataset_item) C.int32_t {
 		for i := range r.pixels {
 			r.pixels[i] = 0
 		}
-		label, err := r.read(uint64(item.index), r.pixels)
+		label, err := r.read(uint64(item.index), uint64(item.epoch), r.pixels)
 		copy(view[C.uint8_t, uint8](item.pixels, n), r.pixels)
 		item.label = C.int32_t(label)
 		if err != nil || r.condition == nil {
@@ -90,6 +91,15 @@ func goDatasetRead(user C.uintptr_t, item *C.dm_dataset_item) C.int32_t {
 		copy(view[C.uint8_t, uint8](item.condition_image, uint64(len(image))), image)
 		copy(view[C.float, float32](item.condition_vector, uint64(len(vector))), vector)
 		return err
+	})
+}
+
+//export goPrefetch
+func goPrefetch(user C.uintptr_t, indices *C.uint64_t, count C.size_t) {
+	r := target[*reader](user)
+	r.gate.guard(func() error {
+		r.prefetch(append([]uint64(nil), view[C.uint64_t, uint64](indices, uint64(count))...))
+		return nil
 	})
 }
 

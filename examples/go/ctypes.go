@@ -62,6 +62,10 @@ var cTypes = map[string]cType{
 		func(p unsafe.Pointer, n C.size_t) C.dm_status {
 			return C.dm_train_stats_init((*C.dm_train_stats)(p), n)
 		}},
+	"dm_checkpoint_info": {C.sizeof_dm_checkpoint_info,
+		func(p unsafe.Pointer, n C.size_t) C.dm_status {
+			return C.dm_checkpoint_info_init((*C.dm_checkpoint_info)(p), n)
+		}},
 	"dm_train_batch": {C.sizeof_dm_train_batch,
 		func(p unsafe.Pointer, n C.size_t) C.dm_status {
 			return C.dm_train_batch_init((*C.dm_train_batch)(p), n)

@@ -107,6 +107,10 @@ type ImageArray struct {
 	VectorInvariant   bool      // vectors stay right when an image is flipped or cropped
 	ConditionImages   []uint8   // [Count, Height, Width, ConditionChannels]
 	ConditionVectors  []float32 // [Count, ConditionSize], finite
+
+	// One for each class, at least the largest label + 1; nil: none. UTF-8 of 1 to 255 bytes
+	// without control characters.
+	ClassNames []string
 }
 
 func (*ImageArray) cStruct() string { return "dm_dataset_memory" }
@@ -123,6 +127,14 @@ func NewDataset(c *Context, images *ImageArray) (*Dataset, error) {
 	m.label_count = C.uint64_t(len(images.Labels))
 	m.condition_image_bytes = C.uint64_t(len(images.ConditionImages))
 	m.condition_vector_elements = C.uint64_t(len(images.ConditionVectors))
+	var a arena
+	defer a.free()
+	names, err := a.texts(images.ClassNames)
+	if err != nil {
+		return nil, err
+	}
+	m.class_names = names
+	m.class_name_count = C.uint64_t(len(images.ClassNames))
 	return newDataset(c, 0, func(c *C.dm_context, out **C.dm_dataset) C.dm_status {
 		return C.bridge_dataset_from_memory(out, c, m, (*C.uint8_t)(first(images.Pixels)),
 			(*C.int32_t)(first(images.Labels)), (*C.uint8_t)(first(images.ConditionImages)),
@@ -140,6 +152,15 @@ type ImageSource struct {
 	// returns, and returns the label, -1 for none. An error stops the work and is wrapped by its
 	// error.
 	Read func(index uint64, pixels []uint8) (label int32, err error)
+	// ReadEpoch may be set in place of Read. epoch is, in training, the number of passes over the
+	// dataset before this one, so that an image can be cropped in another way each time; else 0.
+	ReadEpoch func(index, epoch uint64, pixels []uint8) (label int32, err error)
+	// Prefetch, which may be nil, is told which images Read will be asked for next, in that order,
+	// so that other goroutines can prepare them: those of the next pass of training. It should
+	// return at once, and may not use the context.
+	Prefetch func(indices []uint64)
+
+	ClassNames []string // [Classes] as in ImageArray; nil: none
 
 	ConditionChannels int32 // of condition images, 0 to 64
 	ConditionSize     int32 // floats of condition vectors, 0 to 65536
@@ -154,8 +175,11 @@ func (*ImageSource) cStruct() string { return "dm_dataset_callback" }
 
 // NewDatasetFromSource makes a dataset that calls source.Read for each image.
 func NewDatasetFromSource(c *Context, source *ImageSource) (*Dataset, error) {
-	if source == nil || source.Read == nil {
+	if source == nil || (source.Read == nil && source.ReadEpoch == nil) {
 		return nil, invalid("dataset: Read is nil")
+	}
+	if source.Read != nil && source.ReadEpoch != nil {
+		return nil, invalid("dataset: Read and ReadEpoch are set")
 	}
 	if source.ReadCondition == nil && (source.ConditionChannels != 0 || source.ConditionSize != 0) {
 		return nil, invalid("dataset: ReadCondition is nil")
@@ -167,10 +191,22 @@ func NewDatasetFromSource(c *Context, source *ImageSource) (*Dataset, error) {
 	defer o.release()
 	p := (*C.dm_dataset_callback)(toC(source))
 	defer C.free(unsafe.Pointer(p))
-	user := cgo.NewHandle(&reader{gate: o.gate, read: source.Read,
-		condition: source.ReadCondition})
+	var a arena
+	defer a.free()
+	p.class_names, err = a.texts(source.ClassNames)
+	if err != nil {
+		return nil, err
+	}
+	p.class_name_count = C.uint64_t(len(source.ClassNames))
+	r := &reader{gate: o.gate, read: source.ReadEpoch, condition: source.ReadCondition,
+		prefetch: source.Prefetch}
+	if read := source.Read; read != nil {
+		r.read = func(index, _ uint64, pixels []uint8) (int32, error) { return read(index, pixels) }
+	}
+	user := cgo.NewHandle(r)
 	return newDataset(c, user, func(c *C.dm_context, out **C.dm_dataset) C.dm_status {
-		return C.bridge_dataset_from_callback(out, c, p, C.uintptr_t(user))
+		return C.bridge_dataset_from_callback(out, c, p, C.uintptr_t(user),
+			flag(r.prefetch != nil))
 	})
 }
 

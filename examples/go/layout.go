@@ -181,6 +181,18 @@ func (a *arena) text(text string) *C.char {
 	return (*C.char)(a.add(unsafe.Pointer(C.CString(text))))
 }
 
+// texts returns copies of texts for C; NULL for none.
+func (a *arena) texts(texts []string) (**C.char, error) {
+	all := make([]*C.char, len(texts))
+	for i, text := range texts {
+		if err := checkText("the name", text); err != nil {
+			return nil, err
+		}
+		all[i] = a.text(text)
+	}
+	return copied(a, all), nil
+}
+
 // copied returns a copy of values in C memory; NULL for none.
 func copied[T any](a *arena, values []T) *T {
 	if len(values) == 0 {

@@ -23,10 +23,12 @@ var goStructs = map[string]struct {
 	"dm_dataset_info":     {&DatasetInfo{}, nil},
 	"dm_dataset_memory": {&ImageArray{}, []string{"copy", "pixel_bytes", "label_count", "pixels",
 		"labels", "condition_image_bytes", "condition_vector_elements",
-		"condition_images", "condition_vectors"}},
-	"dm_dataset_callback": {&ImageSource{}, []string{"read", "user"}},
-	"dm_trainer_options":  {&TrainerOptions{}, nil},
-	"dm_train_stats":      {&TrainStats{}, nil},
+		"condition_images", "condition_vectors", "class_name_count", "class_names"}},
+	"dm_dataset_callback": {&ImageSource{}, []string{"read", "user", "class_name_count",
+		"class_names", "prefetch"}},
+	"dm_trainer_options": {&TrainerOptions{}, nil},
+	"dm_train_stats":     {&TrainStats{}, nil},
+	"dm_checkpoint_info": {&CheckpointInfo{}, nil},
 	"dm_train_batch": {&TrainBatch{}, []string{"elements", "label_count", "timestep_count",
 		"images", "noise", "labels", "timesteps", "condition_image_elements",
 		"condition_vector_elements", "condition_image", "condition_vector"}},
@@ -76,7 +78,8 @@ func TestStructs(t *testing.T) {
 		if got := known.value.(structure).cStruct(); got != name {
 			t.Errorf("%s: the Go struct says %s", name, got)
 		}
-		skip := map[string]bool{"struct_size": true, "padding": true, "padding_last": true}
+		skip := map[string]bool{"struct_size": true, "padding": true, "padding_last": true,
+			"padding_pointer": true}
 		for _, member := range known.members {
 			skip[member] = true
 		}
@@ -126,7 +129,7 @@ func TestOptionsByName(t *testing.T) {
 		defaults(options)
 		for _, m := range Members(name) {
 			if m.DefaultText == "" || m.Type == TypePointer || m.Name == "copy" ||
-				strings.HasPrefix(m.Name, "padding") {
+				m.Name == "class_name_count" || strings.HasPrefix(m.Name, "padding") {
 				continue
 			}
 			text, err := GetOption(c, options, m.Name)

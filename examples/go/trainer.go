@@ -87,6 +87,31 @@ func ResumeTrainer(u *UNet, d *Dataset, path string) (*Trainer, error) {
 	return t, fileError(err, path)
 }
 
+// ResumeTrainerChanged is ResumeTrainer with other options, and perhaps other data: the next step is
+// taken with options, at the file's step and position in the data. DistillSteps must stay. An EMA
+// that the file lacks begins as the weights; recorded losses begin anew where they do not fit. A
+// dataset with another number of images is reported through the log. Nil options are the defaults.
+func ResumeTrainerChanged(u *UNet, d *Dataset, path string, options *TrainerOptions,
+) (*Trainer, error) {
+	if err := checkText("the path", path); err != nil {
+		return nil, err
+	}
+	if options == nil {
+		defaults := DefaultTrainerOptions()
+		options = &defaults
+	}
+	o := (*C.dm_trainer_options)(toC(options))
+	defer C.free(unsafe.Pointer(o))
+	var a arena
+	defer a.free()
+	name := a.text(path)
+	t, err := newTrainer(u, nil, d, true, func(u *C.dm_unet, _ *C.dm_schedule, d *C.dm_dataset,
+		out **C.dm_trainer) C.dm_status {
+		return C.dm_trainer_resume_changed(out, u, d, name, o)
+	})
+	return t, fileError(err, path)
+}
+
 // ResumeTrainerMemory continues from the bytes of such a file.
 func ResumeTrainerMemory(u *UNet, d *Dataset, bytes []byte) (*Trainer, error) {
 	return newTrainer(u, nil, d, true, func(u *C.dm_unet, _ *C.dm_schedule, d *C.dm_dataset,
@@ -126,6 +151,10 @@ type TrainStats struct {
 	GradientNorm float64 // before clipping
 	LearningRate float64
 	Seconds      float64 // of this step
+	// The mean loss of the step's images whose timestep is in each quarter of all timesteps, the
+	// cleanest first, without weights of importance sampling; 0 where there are no such images.
+	QuarterLoss   [4]float64
+	QuarterImages [4]int32 // their number; noise levels between timesteps are not counted
 }
 
 func (*TrainStats) cStruct() string { return "dm_train_stats" }

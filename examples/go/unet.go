@@ -169,6 +169,39 @@ func (u *UNet) SetTiling(horizontal, vertical bool) error {
 	})
 }
 
+// SetClassNames sets the names of the classes, which files keep: UNetOptions.Classes of them, or
+// none. Each is UTF-8 of 1 to 255 bytes without control characters. A network without names gets
+// those of the dataset when it is trained. ErrWrongState while the network has a trainer or shares.
+func (u *UNet) SetClassNames(names []string) error {
+	if int(int32(len(names))) != len(names) {
+		return invalid("unet: there are too many names")
+	}
+	var a arena
+	defer a.free()
+	texts, err := a.texts(names)
+	if err != nil {
+		return err
+	}
+	return u.call(func(u *C.dm_unet) C.dm_status {
+		return C.dm_unet_set_class_names(u, texts, C.int32_t(len(names)))
+	})
+}
+
+// ClassName returns "airplane" and the like, or "" if the label has no name. Callbacks of the
+// network's context may call it.
+func (u *UNet) ClassName(label int32) (name string, err error) {
+	o, err := u.get().acquire()
+	if err != nil {
+		return "", err
+	}
+	defer o.release()
+	err = o.gate.doNested(func() C.dm_status {
+		name = C.GoString(C.dm_unet_class_name((*C.dm_unet)(o.pointer), C.int32_t(label)))
+		return C.DM_OK
+	})
+	return name, err
+}
+
 // Options returns the network's options.
 func (u *UNet) Options() (options UNetOptions, err error) {
 	o := newC(options.cStruct())

@@ -10,10 +10,16 @@ inline namespace DIFFUSION_ABI {
 namespace detail {
 
 using dataset_node = object<dm_dataset, dm_dataset_destroy>;
-using read_closure = closure<callback<dataset_item &>>;
+
+/// What the library gets as `user` of a dataset.
+struct dataset_closure {
+    context_state *state = nullptr;
+    callback<dataset_item &> read;
+    std::function<void(span<const std::uint64_t>)> prefetch;
+};
 
 inline std::int32_t on_read(void *user, dm_dataset_item *c) noexcept {
-    auto &self = *static_cast<read_closure *>(user);
+    auto &self = *static_cast<dataset_closure *>(user);
     dataset_item item;
     copy_struct(item.c(), *c);
     item.pixels = {c->pixels, static_cast<std::size_t>(c->pixel_bytes)};
@@ -24,9 +30,22 @@ inline std::int32_t on_read(void *user, dm_dataset_item *c) noexcept {
     if (known.condition_vector)
         item.condition_vector = {known.condition_vector,
                                  static_cast<std::size_t>(known.condition_vector_elements)};
-    std::int32_t stop = self.function.run(*self.state, item);
+    std::int32_t stop = self.read.run(*self.state, item);
     c->label = item.label;
     return stop;
+}
+
+inline void on_prefetch(void *user, const std::uint64_t *indices, std::size_t count) noexcept {
+    auto &self = *static_cast<dataset_closure *>(user);
+    contain(*self.state, [&] { self.prefetch({indices, count}); });
+}
+
+/// The C strings of `names`, which must outlive them.
+inline std::vector<const char *> c_strings(span<const std::string> names) {
+    std::vector<const char *> all;
+    all.reserve(names.size());
+    for (const std::string &name : names) all.push_back(name.c_str());
+    return all;
 }
 
 } // namespace detail
@@ -92,34 +111,42 @@ public:
             },
             nullptr, source.shared());
     }
-    /// Copies pixels [count, height, width, channels], labels [count], which may be empty, and
-    /// conditions.
+    /// Copies pixels [count, height, width, channels], labels [count], which may be empty,
+    /// conditions, and the names of the classes, which may be empty.
     static result<dataset> try_create_from_memory(const context &in, std::uint64_t count,
                                                   std::int32_t height, std::int32_t width,
                                                   std::int32_t channels,
                                                   span<const std::uint8_t> pixels,
                                                   span<const std::int32_t> labels = {},
-                                                  const dataset_conditions &given = {}) noexcept {
-        return from_memory(in, count, height, width, channels, pixels, labels, given, 1);
+                                                  const dataset_conditions &given = {},
+                                                  span<const std::string> names = {}) noexcept {
+        return from_memory(in, count, height, width, channels, pixels, labels, given, names, 1);
     }
-    /// The same without a copy: the arrays must outlive the dataset and all that uses it.
+    /// The same without a copy: the arrays, but for the names, must outlive the dataset and all
+    /// that uses it.
     static result<dataset> try_create_from_borrowed(const context &in, std::uint64_t count,
                                                     std::int32_t height, std::int32_t width,
                                                     std::int32_t channels,
                                                     span<const std::uint8_t> pixels,
                                                     span<const std::int32_t> labels = {},
-                                                    const dataset_conditions &given = {}) noexcept {
-        return from_memory(in, count, height, width, channels, pixels, labels, given, 0);
+                                                    const dataset_conditions &given = {},
+                                                    span<const std::string> names = {}) noexcept {
+        return from_memory(in, count, height, width, channels, pixels, labels, given, names, 0);
     }
     static result<dataset> try_create_from_callback(const context &in,
                                                     dataset_callback options) noexcept {
         return detail::guard([&]() -> result<dataset> {
-            auto closure = std::make_shared<detail::read_closure>();
+            auto closure = std::make_shared<detail::dataset_closure>();
             closure->state = in.shared().get();
+            std::vector<const char *> names = detail::c_strings(options.class_names);
             dm_dataset_callback c = options.c();
             if (options.read) c.read = detail::on_read;
+            if (options.prefetch) c.prefetch = detail::on_prefetch;
             c.user = closure.get();
-            closure->function = std::move(options.read);
+            c.class_names = names.empty() ? nullptr : names.data();
+            c.class_name_count = names.size();
+            closure->read = std::move(options.read);
+            closure->prefetch = std::move(options.prefetch);
             return make(in, std::move(closure), [&](dm_dataset **out) {
                 return dm_dataset_create_from_callback(out, in.get(), &c);
             });
@@ -188,16 +215,20 @@ public:
                                       std::int32_t width, std::int32_t channels,
                                       span<const std::uint8_t> pixels,
                                       span<const std::int32_t> labels = {},
-                                      const dataset_conditions &given = {}) {
-        return try_create_from_memory(in, count, height, width, channels, pixels, labels, given)
+                                      const dataset_conditions &given = {},
+                                      span<const std::string> names = {}) {
+        return try_create_from_memory(in, count, height, width, channels, pixels, labels, given,
+                                      names)
             .value();
     }
     static dataset create_from_borrowed(const context &in, std::uint64_t count, std::int32_t height,
                                         std::int32_t width, std::int32_t channels,
                                         span<const std::uint8_t> pixels,
                                         span<const std::int32_t> labels = {},
-                                        const dataset_conditions &given = {}) {
-        return try_create_from_borrowed(in, count, height, width, channels, pixels, labels, given)
+                                        const dataset_conditions &given = {},
+                                        span<const std::string> names = {}) {
+        return try_create_from_borrowed(in, count, height, width, channels, pixels, labels, given,
+                                        names)
             .value();
     }
     static dataset create_from_callback(const context &in, dataset_callback options) {
@@ -223,27 +254,33 @@ private:
                                        span<const std::uint8_t> pixels,
                                        span<const std::int32_t> labels,
                                        const dataset_conditions &given,
+                                       span<const std::string> class_names,
                                        std::int32_t copy) noexcept {
-        dm_dataset_memory c;
-        dm_dataset_memory_init(&c, sizeof c);
-        c.copy = copy;
-        c.count = count;
-        c.height = height;
-        c.width = width;
-        c.channels = channels;
-        c.pixels = pixels.data();
-        c.pixel_bytes = pixels.size();
-        c.labels = labels.empty() ? nullptr : labels.data();
-        c.label_count = labels.size();
-        c.condition_channels = given.channels;
-        c.condition_size = given.size;
-        c.vector_invariant = given.vector_invariant;
-        c.condition_images = given.images.empty() ? nullptr : given.images.data();
-        c.condition_image_bytes = given.images.size();
-        c.condition_vectors = given.vectors.empty() ? nullptr : given.vectors.data();
-        c.condition_vector_elements = given.vectors.size();
-        return make(in, nullptr, [&](dm_dataset **out) {
-            return dm_dataset_create_from_memory(out, in.get(), &c);
+        return detail::guard([&]() -> result<dataset> {
+            std::vector<const char *> names = detail::c_strings(class_names);
+            dm_dataset_memory c;
+            dm_dataset_memory_init(&c, sizeof c);
+            c.copy = copy;
+            c.count = count;
+            c.height = height;
+            c.width = width;
+            c.channels = channels;
+            c.pixels = pixels.data();
+            c.pixel_bytes = pixels.size();
+            c.labels = labels.empty() ? nullptr : labels.data();
+            c.label_count = labels.size();
+            c.condition_channels = given.channels;
+            c.condition_size = given.size;
+            c.vector_invariant = given.vector_invariant;
+            c.condition_images = given.images.empty() ? nullptr : given.images.data();
+            c.condition_image_bytes = given.images.size();
+            c.condition_vectors = given.vectors.empty() ? nullptr : given.vectors.data();
+            c.condition_vector_elements = given.vectors.size();
+            c.class_names = names.empty() ? nullptr : names.data();
+            c.class_name_count = names.size();
+            return make(in, nullptr, [&](dm_dataset **out) {
+                return dm_dataset_create_from_memory(out, in.get(), &c);
+            });
         });
     }
 };

@@ -93,6 +93,7 @@ struct image_animation : detail::initialised<dm_image_animation, dm_image_animat
 struct profile_row : detail::initialised<dm_profile_row, dm_profile_row_init> {};
 struct dataset_info : detail::initialised<dm_dataset_info, dm_dataset_info_init> {};
 struct train_stats : detail::initialised<dm_train_stats, dm_train_stats_init> {};
+struct checkpoint_info : detail::initialised<dm_checkpoint_info, dm_checkpoint_info_init> {};
 struct evaluation : detail::initialised<dm_evaluation, dm_evaluation_init> {};
 struct member_info : detail::initialised<dm_member_info, dm_member_info_init> {};
 
@@ -134,9 +135,13 @@ struct guidance_step : detail::initialised<dm_guidance_step, dm_guidance_step_in
 
 /* ---- structs with callbacks or arrays that the library receives ---- */
 
-/// Images that a callback provides. `read` writes one image; it is kept by the dataset.
+/// Images that a callback provides. `read` writes one image. `prefetch` is told which images it
+/// will be asked for next, in that order; it should return at once, and may not use the context.
+/// What it throws is thrown again when the call of the library ends. Both are kept by the dataset.
 struct dataset_callback : detail::initialised<dm_dataset_callback, dm_dataset_callback_init> {
     callback<dataset_item &> read;
+    std::function<void(span<const std::uint64_t> indices)> prefetch;
+    std::vector<std::string> class_names; ///< [classes]; empty: none
 };
 
 /// Images for trainer::step_batch. `count` is batch_size * accumulation of the trainer.

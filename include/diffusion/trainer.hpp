@@ -72,6 +72,39 @@ public:
         });
     }
 
+    /// Continues from a file of save with other options, and perhaps other data: the next step is
+    /// taken with `options`, at the file's step and position in the data. distill_steps must stay.
+    static result<trainer> try_resume_changed(const unet &network, const dataset &images,
+                                              zstring path,
+                                              const trainer_options &options) noexcept {
+        return make_with(network, images, [&](dm_trainer **out) {
+            return dm_trainer_resume_changed(out, network.get(), images.get(), path.c_str(),
+                                             &options);
+        });
+    }
+    static result<trainer> try_resume_changed(const unet &network, zstring path,
+                                              const trainer_options &options) noexcept {
+        return make(network, nullptr, [&](dm_trainer **out) {
+            return dm_trainer_resume_changed(out, network.get(), nullptr, path.c_str(), &options);
+        });
+    }
+    /// How far the training of a file of save or unet::save has come.
+    static result<checkpoint_info> try_load_info(const context &in, zstring path) noexcept {
+        checkpoint_info info;
+        result<void> done = detail::call(in.shared(), [&] {
+            return dm_checkpoint_load_info(in.get(), path.c_str(), nullptr, &info);
+        });
+        return detail::with(done, std::move(info));
+    }
+    /// The options of a file of save.
+    static result<trainer_options> try_load_options(const context &in, zstring path) noexcept {
+        trainer_options options;
+        result<void> done = detail::call(in.shared(), [&] {
+            return dm_checkpoint_load_info(in.get(), path.c_str(), &options, nullptr);
+        });
+        return detail::with(done, std::move(options));
+    }
+
     [[nodiscard]] result<trainer_options> try_get_options() const noexcept {
         trainer_options o;
         result<void> done = invoke([&](dm_trainer *t) {
@@ -174,6 +207,20 @@ public:
     }
     static trainer resume_memory(const unet &network, span<const std::uint8_t> bytes) {
         return try_resume_memory(network, bytes).value();
+    }
+    static trainer resume_changed(const unet &network, const dataset &images, zstring path,
+                                  const trainer_options &options) {
+        return try_resume_changed(network, images, path, options).value();
+    }
+    static trainer resume_changed(const unet &network, zstring path,
+                                  const trainer_options &options) {
+        return try_resume_changed(network, path, options).value();
+    }
+    [[nodiscard]] static checkpoint_info load_info(const context &in, zstring path) {
+        return try_load_info(in, path).value();
+    }
+    [[nodiscard]] static trainer_options load_options(const context &in, zstring path) {
+        return try_load_options(in, path).value();
     }
     [[nodiscard]] trainer_options get_options() const { return try_get_options().value(); }
     train_stats step() { return try_step().value(); }

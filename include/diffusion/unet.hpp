@@ -138,6 +138,23 @@ public:
             [&](dm_unet *u) { return dm_unet_get_options(u, &o, sizeof(unet_options::c_type)); });
         return detail::with(done, std::move(o));
     }
+    /// The names of the classes, which files keep: one for each, or none. A network without names
+    /// gets those of the dataset when it is trained. Fails with wrong_state while the network has a
+    /// trainer or shares.
+    result<void> try_set_class_names(span<const std::string> names) noexcept {
+        return detail::guard([&]() -> result<void> {
+            std::vector<const char *> all = detail::c_strings(names);
+            return invoke([&](dm_unet *u) {
+                return dm_unet_set_class_names(u, all.empty() ? nullptr : all.data(),
+                                               static_cast<std::int32_t>(all.size()));
+            });
+        });
+    }
+    /// "airplane"; null if the label has no name. Valid until the names are set or the network
+    /// ends.
+    [[nodiscard]] const char *class_name(std::int32_t label) const noexcept {
+        return dm_unet_class_name(get(), label);
+    }
     [[nodiscard]] std::uint64_t parameter_count() const noexcept {
         return dm_unet_parameter_count(get());
     }
@@ -250,6 +267,7 @@ public:
         try_save_diffusers(folder, with, sampler, as).value();
     }
     [[nodiscard]] unet_options get_options() const { return try_get_options().value(); }
+    void set_class_names(span<const std::string> names) { try_set_class_names(names).value(); }
     [[nodiscard]] tensor_info get_tensor_info(std::int32_t index) const {
         return try_get_tensor_info(index).value();
     }

@@ -122,3 +122,10 @@ dm_status dmi_format_check(dmi_host *host, const dmi_safetensors *file, bool tra
                     "%s: its format_version is %d; this library reads up to %d", from,
                     (int)info.format_version, FORMAT_VERSION);
 }
+
+int32_t dmi_format_version(const dmi_safetensors *file) {
+    const char *version = dmi_safetensors_metadata(file, version_member.name);
+    format_info info = {0};
+    if (version) dmi_member_parse(&version_member, &info, version, true);
+    return info.format_version;
+}

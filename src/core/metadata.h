@@ -26,5 +26,7 @@ dm_status dmi_format_write(dmi_host *host, dmi_safetensors_writer *writer, const
 /* Refuses files of other programs and of later versions; and, with `training`, all but
  * checkpoints. */
 dm_status dmi_format_check(dmi_host *host, const dmi_safetensors *file, bool training);
+/* Of a file that was checked. */
+int32_t dmi_format_version(const dmi_safetensors *file);
 
 #endif

@@ -42,11 +42,11 @@ extern const dmi_struct dmi_struct_member_info, dmi_struct_context_options, dmi_
     dmi_struct_schedule_options, dmi_struct_unet_options, dmi_struct_tensor_info,
     dmi_struct_unet_input, dmi_struct_diffusers_options, dmi_struct_dataset_info,
     dmi_struct_dataset_memory, dmi_struct_dataset_item, dmi_struct_dataset_callback,
-    dmi_struct_trainer_options, dmi_struct_train_stats, dmi_struct_train_batch,
-    dmi_struct_sampler_options, dmi_struct_sampler_progress, dmi_struct_noise_request,
-    dmi_struct_denoiser_input, dmi_struct_denoiser, dmi_struct_guidance_step,
-    dmi_struct_sampler_request, dmi_struct_evaluation_options, dmi_struct_evaluation,
-    dmi_struct_image_grid_options, dmi_struct_image_animation;
+    dmi_struct_trainer_options, dmi_struct_train_stats, dmi_struct_checkpoint_info,
+    dmi_struct_train_batch, dmi_struct_sampler_options, dmi_struct_sampler_progress,
+    dmi_struct_noise_request, dmi_struct_denoiser_input, dmi_struct_denoiser,
+    dmi_struct_guidance_step, dmi_struct_sampler_request, dmi_struct_evaluation_options,
+    dmi_struct_evaluation, dmi_struct_image_grid_options, dmi_struct_image_animation;
 
 /* All public structs, and the one of that name or NULL. */
 int32_t dmi_struct_total(void);

@@ -7,6 +7,7 @@
 
 typedef struct callback_state {
     dm_dataset_read read;
+    dm_dataset_prefetch prefetch;
     void *user;
     /* For conditions that the reader does not want; NULL where the dataset has none. */
     uint8_t *condition_image;
@@ -27,7 +28,8 @@ static dm_dataset_item item_of(const dm_dataset *dataset, uint64_t index,
                             .pixel_bytes = dmi_dataset_image_bytes(dataset),
                             .pixels = image->pixels,
                             .condition_image_bytes = dmi_dataset_condition_bytes(dataset),
-                            .condition_vector_elements = (uint64_t)dataset->condition_size};
+                            .condition_vector_elements = (uint64_t)dataset->condition_size,
+                            .epoch = image->epoch};
     if (dataset->condition_channels) {
         item.condition_image =
             image->condition_image ? image->condition_image : state->condition_image;
@@ -64,6 +66,11 @@ static dm_status read_callback(const dm_dataset *dataset, uint64_t index,
                   : DM_OK;
 }
 
+static void prefetch_callback(const dm_dataset *dataset, const uint64_t *indices, size_t count) {
+    const callback_state *state = dataset->state;
+    state->prefetch(state->user, indices, count);
+}
+
 static void free_state(dm_dataset *dataset) {
     dmi_host *host = &dataset->context->host;
     callback_state *state = dataset->state;
@@ -78,6 +85,8 @@ static dm_status fill(dm_dataset *dataset, const dm_dataset_callback *c) {
     dm_status status = dmi_alloc_zero(host, &state, 1, sizeof *state, "dataset");
     if (status) return status;
     state->read = c->read;
+    state->prefetch = c->prefetch;
+    if (c->prefetch) dataset->prefetch = prefetch_callback;
     state->user = c->user;
     dataset->state = state;
     dataset->free_state = free_state;
@@ -97,7 +106,7 @@ static dm_status fill(dm_dataset *dataset, const dm_dataset_callback *c) {
     if (!status && c->condition_size)
         status = dmi_alloc_array(host, &state->condition_vector, (size_t)c->condition_size,
                                  sizeof(float), "dataset: a condition vector");
-    return status;
+    return status ? status : dmi_dataset_set_names(dataset, c->class_names, c->class_name_count);
 }
 
 static dm_status check_size(dmi_host *host, const dm_dataset_callback *c) {

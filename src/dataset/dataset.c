@@ -19,6 +19,7 @@ dm_status dmi_dataset_new(dm_dataset **out, dm_context *context) {
 void dmi_dataset_free(dm_dataset *dataset) {
     if (!dataset) return;
     if (dataset->free_state) dataset->free_state(dataset);
+    dmi_class_names_free(&dataset->context->host, &dataset->own_names);
     dmi_free(&dataset->context->host, dataset->state);
     dmi_free(&dataset->context->host, dataset);
 }
@@ -36,6 +37,19 @@ dm_status dmi_dataset_check_count(dmi_host *host, const char *owner, uint64_t co
     return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
                     "%s: 'count' is %llu; it must be from 1 to 2^56", owner,
                     (unsigned long long)count);
+}
+
+dm_status dmi_dataset_set_names(dm_dataset *dataset, const char *const *names, uint64_t count) {
+    dmi_host *host = &dataset->context->host;
+    if (count != (names ? (uint64_t)dataset->classes : 0))
+        return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH,
+                        "dataset: 'class_name_count' is %llu; it must be %llu",
+                        (unsigned long long)count,
+                        (unsigned long long)(names ? dataset->classes : 0));
+    dm_status status =
+        dmi_class_names_set(host, "dataset", &dataset->own_names, names, (size_t)count);
+    dataset->class_names = dataset->own_names.names;
+    return status;
 }
 
 size_t dmi_dataset_image_bytes(const dm_dataset *dataset) {

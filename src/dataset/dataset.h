@@ -4,6 +4,7 @@
 #ifndef DM_SRC_DATASET_H
 #define DM_SRC_DATASET_H
 
+#include "core/class_names.h"
 #include "core/context.h"
 
 /* The largest number of images, the limit of dmi_random_at's index. */
@@ -14,6 +15,7 @@ typedef struct dmi_dataset_image {
     uint8_t *pixels;          /* [height, width, channels] */
     uint8_t *condition_image; /* [height, width, condition_channels]; NULL: not wanted */
     float *condition_vector;  /* [condition_size]; NULL: not wanted */
+    uint64_t epoch;           /* passes over the dataset before this one */
     int32_t label;            /* is set; -1: none */
 } dmi_dataset_image;
 
@@ -25,8 +27,11 @@ struct dm_dataset {
     bool vector_invariant; /* condition vectors stay right when images are flipped or cropped */
     uint64_t fingerprint;  /* 0: not known */
     const char *const *class_names; /* [classes], or NULL */
+    dmi_class_names own_names;      /* to which they point, of datasets that have copies */
     /* Reads one image. Conditions that the dataset lacks are not wanted. */
     dm_status (*read)(const dm_dataset *dataset, uint64_t index, dmi_dataset_image *image);
+    /* Tells which images will be read next; NULL: nobody wants to know. */
+    void (*prefetch)(const dm_dataset *dataset, const uint64_t *indices, size_t count);
     void (*free_state)(dm_dataset *dataset); /* frees what `state` holds; NULL: nothing */
     bool concurrent; /* read never fails and may be called by several tasks at once; false for
                         callbacks */
@@ -40,6 +45,8 @@ void dmi_dataset_free(dm_dataset *dataset);
 /* Refuses a count outside 1 to DMI_DATASET_COUNT_MAX. The table's range is of doubles, which cannot
  * distinguish 2^56 from 2^56 + 1. `owner` begins the message. */
 dm_status dmi_dataset_check_count(dmi_host *host, const char *owner, uint64_t count);
+/* Copies the caller's names of the classes, one for each; NULL and 0 for none. */
+dm_status dmi_dataset_set_names(dm_dataset *dataset, const char *const *names, uint64_t count);
 /* The bytes of one image, and of its condition image, which is 0 if there is none. */
 size_t dmi_dataset_image_bytes(const dm_dataset *dataset);
 size_t dmi_dataset_condition_bytes(const dm_dataset *dataset);

@@ -85,6 +85,11 @@ static dm_status read_downscaled(const dm_dataset *dataset, uint64_t index,
     return DM_OK;
 }
 
+static void prefetch_downscaled(const dm_dataset *dataset, const uint64_t *indices, size_t count) {
+    const downscaled_state *state = dataset->state;
+    state->source->prefetch(state->source, indices, count);
+}
+
 static uint64_t fingerprint(const dm_dataset *source, int32_t factor) {
     if (!source->fingerprint) return 0;
     uint64_t hash = dmi_hash(DMI_HASH_START, "downscaled", sizeof "downscaled");
@@ -126,6 +131,8 @@ static dm_status create(dm_dataset **out, const dm_dataset *source, int32_t fact
     *dataset = *source;
     dataset->state = state;
     dataset->free_state = NULL;
+    dataset->own_names = (dmi_class_names){0}; /* class_names are the source's */
+    if (source->prefetch) dataset->prefetch = prefetch_downscaled;
     dataset->read = read_downscaled;
     dataset->condition_channels = source->channels;
     dataset->fingerprint = fingerprint(source, factor);

@@ -170,6 +170,11 @@ static dm_status fill(dm_dataset *dataset, const dm_dataset_memory *m) {
     dataset->condition_size = m->condition_size;
     dataset->vector_invariant = m->vector_invariant;
     status = count_classes(host, &dataset->classes, m->labels, m->count);
+    /* Classes without images have names too. */
+    if (!status && m->labels && m->class_names && m->class_name_count < INT32_MAX &&
+        (int32_t)m->class_name_count > dataset->classes)
+        dataset->classes = (int32_t)m->class_name_count;
+    if (!status) status = dmi_dataset_set_names(dataset, m->class_names, m->class_name_count);
     if (!status && m->copy) status = copy_arrays(host, state, m);
     return status ? status : dmi_dataset_set_fingerprint(dataset);
 }

@@ -43,6 +43,9 @@ dm_status dmi_batch_create(dmi_batch *batch) {
     if (!status)
         status = dmi_alloc_array(host, &batch->indices, count, sizeof(uint64_t),
                                  "trainer: indices of images");
+    if (!status && batch->dataset->prefetch)
+        status = dmi_alloc_array(host, &batch->next, count, sizeof(uint64_t),
+                                 "trainer: indices of the next images");
     if (!status)
         status = dmi_alloc_array(host, &batch->labels, count, sizeof(int32_t), "trainer: labels");
     return status ? status : create_conditions(batch);
@@ -55,6 +58,7 @@ void dmi_batch_destroy(dmi_batch *batch) {
     dmi_free(host, batch->condition_pixels);
     dmi_free(host, batch->labels);
     dmi_free(host, batch->indices);
+    dmi_free(host, batch->next);
     dmi_free(host, batch->pixels);
     dmi_free(host, batch->levels);
     dmi_free(host, batch->noisy);
@@ -77,7 +81,8 @@ typedef struct fill_job {
 static dm_status read_image(const fill_job *job, int32_t i) {
     const dmi_batch *b = job->batch;
     const size_t at = (size_t)i;
-    dmi_dataset_image image = {.pixels = b->pixels + at * b->elements};
+    dmi_dataset_image image = {.pixels = b->pixels + at * b->elements,
+                               .epoch = (job->position + at) / b->dataset->count};
     if (job->condition_image)
         image.condition_image = b->condition_pixels + at * b->condition_elements;
     if (job->condition_vector)
@@ -225,12 +230,31 @@ static void fill_image(void *data, int32_t i, int32_t worker) {
 /* ---- the batch ---- */
 
 /* Each epoch is a new permutation of the dataset, and batches run across its end. */
-static void choose_images(const dmi_batch *batch, uint64_t position) {
+static void choose_images(const dmi_batch *batch, uint64_t *indices, uint64_t position) {
     uint64_t size = batch->dataset->count;
     for (int32_t i = 0; i < batch->count; i++) {
         uint64_t epoch = (position + (uint64_t)i) / size, rank = (position + (uint64_t)i) % size;
-        batch->indices[i] = dmi_random_permute(batch->seed, epoch, rank, size);
+        indices[i] = dmi_random_permute(batch->seed, epoch, rank, size);
     }
+}
+
+/* Tells the dataset what the pass at `position` will read, once. */
+static void announce(dmi_batch *batch, const uint64_t *indices, uint64_t position) {
+    if (!batch->next || batch->announced == position + 1) return;
+    batch->dataset->prefetch(batch->dataset, indices, (size_t)batch->count);
+    batch->announced = position + 1;
+}
+
+/* Reads the images of the pass, and lets the dataset prepare those of the next. */
+static dm_status read_images(dmi_batch *batch, const fill_job *job) {
+    dm_status status = DM_OK;
+    const uint64_t next = job->position + (uint64_t)batch->count;
+    announce(batch, batch->indices, job->position);
+    for (int32_t i = 0; !status && i < batch->count; i++) status = read_image(job, i);
+    if (status || !batch->next) return status;
+    choose_images(batch, batch->next, next);
+    announce(batch, batch->next, next);
+    return DM_OK;
 }
 
 static dm_status check_labels(const dmi_batch *batch) {
@@ -275,9 +299,8 @@ dm_status dmi_batch_fill(dmi_batch *batch, const dmi_unet_graph *graph, uint64_t
         .condition_vector = dmi_graph_data(graph->graph, graph->condition_vector),
     };
     dm_status status = DM_OK;
-    if (!given) choose_images(batch, position);
-    for (int32_t i = 0; !given && !job.read && !status && i < batch->count; i++)
-        status = read_image(&job, i);
+    if (!given) choose_images(batch, batch->indices, position);
+    if (!given && !job.read) status = read_images(batch, &job);
     if (status) return status;
     dmi_parallel(batch->context->host.pool, batch->count, fill_image, &job);
     batch->has_unlabelled = false;

@@ -33,13 +33,15 @@ typedef struct dmi_batch {
     int32_t condition_channels, condition_size; /* of the network */
     double label_dropout, condition_dropout;
     bool flip, use_labels, self_conditioning;
-    size_t elements;           /* floats of an image */
-    uint8_t *pixels;           /* [count, height, width, channels]; NULL without a dataset */
-    uint64_t *indices;         /* [count] of the dataset's images; likewise */
-    int32_t *labels;           /* [count], as the dataset has them; likewise */
-    float *scratch;            /* [threads, DMI_BATCH_SCRATCH, elements]: see fill_image */
-    float *target;             /* [count, elements] */
-    float *noisy;              /* [count, elements] x_t without c_in, or NULL: nobody reads it */
+    size_t elements;    /* floats of an image */
+    uint8_t *pixels;    /* [count, height, width, channels]; NULL without a dataset */
+    uint64_t *indices;  /* [count] of the dataset's images; likewise */
+    uint64_t *next;     /* [count] those of the pass after it; NULL if nobody wants to know */
+    uint64_t announced; /* the position whose images the dataset was told last, plus 1 */
+    int32_t *labels;    /* [count], as the dataset has them; likewise */
+    float *scratch;     /* [threads, DMI_BATCH_SCRATCH, elements]: see fill_image */
+    float *target;      /* [count, elements] */
+    float *noisy;       /* [count, elements] x_t without c_in, or NULL: nobody reads it */
     size_t condition_elements; /* of a condition image */
     uint8_t *condition_pixels; /* [count, condition_elements]; NULL without a dataset */
     float *condition_scratch;  /* [threads, condition_elements]: a condition image before its crop;

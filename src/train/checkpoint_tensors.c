@@ -12,7 +12,7 @@ typedef struct named_block {
     bool not_negative;
 } named_block;
 
-enum { BLOCK_COUNT = 3 + DM_EMA_MAX };
+enum { EMA_BLOCK = 3, BLOCK_COUNT = EMA_BLOCK + DM_EMA_MAX };
 
 /* The blocks of a trainer, with `weights` for the weights. */
 static void list_blocks(const dm_trainer *trainer, float *weights,
@@ -21,7 +21,7 @@ static void list_blocks(const dm_trainer *trainer, float *weights,
     blocks[1] = (named_block){"adam_m.", trainer->moment1, false};
     blocks[2] = (named_block){"adam_v.", trainer->moment2, true};
     for (int32_t i = 0; i < DM_EMA_MAX; i++)
-        blocks[3 + i] = (named_block){dmi_ema_prefixes[i], trainer->ema[i], false};
+        blocks[EMA_BLOCK + i] = (named_block){dmi_ema_prefixes[i], trainer->ema[i], false};
 }
 
 /* The tensors of loss-aware sampling. */
@@ -121,8 +121,21 @@ static dm_status check_losses(dmi_host *host, const dmi_safetensors *file,
     return DM_OK;
 }
 
+/* Whether the file, of a run with other options, has no such EMA: it begins as the weights. */
+static bool begins_as_weights(const dmi_safetensors *file, int32_t ema) {
+    char name[64];
+    return ema >= 0 && !dmi_unet_has_ema(file, ema, name, sizeof name);
+}
+
+/* Losses that were recorded for other timesteps, or not at all, begin anew. */
+static bool has_losses(const dmi_safetensors *file, const loss_tensor losses[LOSS_TENSORS]) {
+    for (size_t i = 0; i < LOSS_TENSORS; i++)
+        if (!dmi_safetensors_find(file, losses[i].name)) return false;
+    return true;
+}
+
 dm_status dmi_checkpoint_read_tensors(dmi_host *host, const dmi_safetensors *file,
-                                      const dm_trainer *trainer) {
+                                      const dm_trainer *trainer, bool changed) {
     named_block blocks[BLOCK_COUNT];
     loss_tensor losses[LOSS_TENSORS];
     dm_status status = DM_OK;
@@ -131,12 +144,18 @@ dm_status dmi_checkpoint_read_tensors(dmi_host *host, const dmi_safetensors *fil
     for (size_t i = 0; !status && i < BLOCK_COUNT; i++) {
         const named_block *b = &blocks[i];
         if (!b->block) continue;
+        if (changed && begins_as_weights(file, (int32_t)i - EMA_BLOCK)) {
+            memcpy(b->block, blocks[0].block,
+                   trainer->unet->weights->params.floats * sizeof(float));
+            continue;
+        }
         status = dmi_unet_check_block(host, file, trainer->unet, b->prefix);
         if (!status)
             status = dmi_unet_read_block(host, file, trainer->unet, b->prefix, b->block,
                                          b->not_negative);
     }
     if (status || !list_losses(trainer, losses)) return status;
+    if (changed && !has_losses(file, losses)) return DM_OK;
     for (size_t i = 0; !status && i < LOSS_TENSORS; i++)
         status = read_loss_tensor(host, file, &losses[i]);
     return status ? status : check_losses(host, file, &losses[0], &losses[1]);

@@ -26,6 +26,16 @@ static dm_status check_target(const dm_trainer *trainer, int32_t index, const dm
                     other);
 }
 
+/* A target without names of its classes gets those of the network that is being trained. */
+static dm_status copy_class_names(const dm_trainer *trainer, dm_unet *target) {
+    const dmi_class_names *names = &trainer->unet->class_names;
+    if (target->class_names.names || !names->names) return DM_OK;
+    dm_status status = dmi_class_names_set(&target->context->host, "trainer", &target->class_names,
+                                           names->names, names->count);
+    if (!status || target->context == trainer->context) return status;
+    return dmi_fail(&trainer->context->host, status, "%s", target->context->host.error);
+}
+
 /* A target with a trainer of its own, in its own context, is exclusive to that context already. */
 static dm_status copy(const dm_trainer *trainer, int32_t index, dm_unet *target) {
     dmi_host *host = &trainer->context->host;
@@ -35,11 +45,14 @@ static dm_status copy(const dm_trainer *trainer, int32_t index, dm_unet *target)
         return dmi_fail(host, DM_ERROR_WRONG_STATE,
                         "trainer: 'target' is shared (dm_unet_share), so its weights are "
                         "read-only");
-    memcpy(params->data, trainer->ema[index], params->floats * sizeof(float));
-    params->version++;
-    target->null_class = trainer->unet->null_class;
+    dm_status status = copy_class_names(trainer, target);
+    if (!status) {
+        memcpy(params->data, trainer->ema[index], params->floats * sizeof(float));
+        params->version++;
+        target->null_class = trainer->unet->null_class;
+    }
     if (!trained) dmi_unet_weights_unlock(target->weights);
-    return DM_OK;
+    return status;
 }
 
 static dm_status get_ema(const dm_trainer *trainer, int32_t index, dm_unet *target) {

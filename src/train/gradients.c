@@ -66,13 +66,21 @@ static void compute_loss(dm_trainer *trainer, double *sum) {
                          dmi_graph_data(train->graph, train->x), trainer->partial_sums);
 }
 
-/* Keeps the losses of the pass until the step is applied. */
+/* Keeps the losses of the pass until the step is applied, and adds them to those of the quarters of
+ * the timesteps. */
 static void record_losses(dm_trainer *trainer, int32_t pass) {
     const dmi_batch *batch = &trainer->batch;
-    for (int32_t i = 0; trainer->recorded && i < batch->count; i++)
-        trainer->recorded[(size_t)pass * (size_t)batch->count + (size_t)i] =
-            (dmi_recorded_loss){.timestep = batch->levels[i].at.timestep,
-                                .loss = trainer->partial_sums[i] / (double)batch->elements};
+    const int64_t steps = trainer->schedule->steps;
+    for (int32_t i = 0; i < batch->count; i++) {
+        const int32_t timestep = batch->levels[i].at.timestep;
+        const double loss = trainer->partial_sums[i] / (double)batch->elements;
+        if (trainer->recorded)
+            trainer->recorded[(size_t)pass * (size_t)batch->count + (size_t)i] =
+                (dmi_recorded_loss){.timestep = timestep, .loss = loss};
+        if (timestep == DMI_TIMESTEP_NONE) continue;
+        trainer->quarters.loss[4 * (int64_t)timestep / steps] += loss;
+        trainer->quarters.images[4 * (int64_t)timestep / steps]++;
+    }
 }
 
 static dm_status run_pass(dm_trainer *trainer, int32_t pass, const dm_train_batch *given,
@@ -81,10 +89,10 @@ static dm_status run_pass(dm_trainer *trainer, int32_t pass, const dm_train_batc
     dmi_batch *batch = &trainer->batch;
     dmi_graph *graph = trainer->train.graph;
     uint64_t number = trainer->progress.steps * (uint64_t)o->accumulation + (uint64_t)pass;
+    uint64_t position = trainer->progress.images + (uint64_t)pass * (uint64_t)o->batch_size;
     size_t floats = batch->elements * (size_t)batch->count;
     dmi_profile_start(trainer->context->host.profile);
-    dm_status status =
-        dmi_batch_fill(batch, &trainer->train, number * (uint64_t)o->batch_size, given);
+    dm_status status = dmi_batch_fill(batch, &trainer->train, position, given);
     if (status) return status;
     trainer->has_unlabelled = trainer->has_unlabelled || batch->has_unlabelled;
     trainer->has_unconditioned = trainer->has_unconditioned || batch->has_unconditioned;
@@ -112,6 +120,7 @@ dm_status dmi_trainer_gradients(dm_trainer *trainer, const dm_train_batch *given
     int32_t passes = trainer->options.accumulation;
     double sum = 0;
     trainer->has_unlabelled = trainer->has_unconditioned = false;
+    trainer->quarters = (dmi_quarter_losses){0};
     dmi_timesteps_begin(&trainer->timesteps);
     for (int32_t pass = 0; pass < passes; pass++) {
         dm_train_batch images = {0};

@@ -135,6 +135,12 @@ dm_status dmi_trainer_step(dm_trainer *trainer, const dm_train_batch *given,
         .learning_rate = learning_rate,
         .seconds = dmi_seconds() - start,
     };
+    for (int q = 0; q < 4; q++) {
+        stats->quarter_images[q] = trainer->quarters.images[q];
+        stats->quarter_loss[q] = trainer->quarters.images[q]
+                                     ? trainer->quarters.loss[q] / trainer->quarters.images[q]
+                                     : 0;
+    }
     if (!skipped) return DM_OK;
     return dmi_fail(host, DM_ERROR_NOT_FINITE,
                     "trainer: step %llu was skipped: its loss is %g, the norm of its gradient %g",

@@ -163,6 +163,21 @@ static dm_status new_trainer(dm_trainer **out, const dmi_trainer_start *start) {
     return status;
 }
 
+/* A network without names of its classes gets those of the file, or of the data. */
+static dm_status adopt_class_names(const dmi_trainer_start *start) {
+    dm_unet *unet = start->unet;
+    const dm_dataset *dataset = start->dataset;
+    dmi_host *host = &unet->context->host;
+    if (unet->class_names.names) return DM_OK;
+    if (start->class_names && start->class_names->names)
+        return dmi_class_names_set(host, "trainer", &unet->class_names, start->class_names->names,
+                                   start->class_names->count);
+    if (!dataset || !dataset->class_names || dataset->classes != unet->options.classes)
+        return DM_OK;
+    return dmi_class_names_set(host, "trainer", &unet->class_names, dataset->class_names,
+                               (size_t)dataset->classes);
+}
+
 dm_status dmi_trainer_begin(dm_trainer **out, const dmi_trainer_start *start) {
     dm_unet *unet = start->unet;
     dmi_params *params = &unet->weights->params;
@@ -170,12 +185,14 @@ dm_status dmi_trainer_begin(dm_trainer **out, const dmi_trainer_start *start) {
     dm_status status = check_parts(start);
     if (!status) status = new_trainer(&trainer, start);
     if (!trainer) dmi_schedule_free(start->schedule);
-    if (!status && start->file) status = dmi_checkpoint_restore(trainer, start->file);
+    if (!status && start->file)
+        status = dmi_checkpoint_restore(trainer, start->file, start->changed);
     /* Before the graph, so that the memory limit need not hold both. */
     if (start->file) dmi_safetensors_close(&unet->context->host, start->file);
     if (!status)
         status = dmi_unet_graph_create(unet, &trainer->train, start->options->batch_size, true,
                                        start->options->recompute);
+    if (!status) status = adopt_class_names(start);
     if (status) {
         dmi_trainer_free(trainer);
         return status;

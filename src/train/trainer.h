@@ -15,7 +15,9 @@
 typedef struct dmi_progress {
     uint64_t steps;   /* done, skipped ones included */
     uint64_t applied; /* that changed the weights: the step number of Adam's bias correction */
-    uint64_t images;  /* steps * batch_size * accumulation */
+    uint64_t images;  /* seen: the position in the order of the data */
+    uint64_t base_steps, base_images; /* both when the images of a step last became another number,
+                                         by dm_trainer_resume_changed; else 0 */
 } dmi_progress;
 
 /* The loss of an image of the current step; dropped if the step is skipped. */
@@ -23,6 +25,12 @@ typedef struct dmi_recorded_loss {
     int32_t timestep;
     double loss;
 } dmi_recorded_loss;
+
+/* Sums of the losses of the current step's images in each quarter of the timesteps. */
+typedef struct dmi_quarter_losses {
+    double loss[4];
+    int32_t images[4];
+} dmi_quarter_losses;
 
 /* What progressive distillation needs besides; all but the fingerprint 0 without a teacher. */
 typedef struct dmi_distillation {
@@ -47,6 +55,7 @@ struct dm_trainer {
     dmi_loss_term *terms;     /* [batch_size] */
     dmi_timesteps timesteps;
     dmi_recorded_loss *recorded; /* [batch_size * accumulation] with loss-aware sampling, or NULL */
+    dmi_quarter_losses quarters;
     dmi_progress progress;
     bool has_unlabelled;    /* an image of the current step had no class */
     bool has_unconditioned; /* likewise without conditions */
@@ -58,11 +67,13 @@ struct dm_trainer {
 /* What a trainer starts with. */
 typedef struct dmi_trainer_start {
     dm_unet *unet;
-    dm_schedule *schedule;             /* the trainer's own, taken over even on failure */
-    const dm_dataset *dataset;         /* or NULL */
-    const dm_trainer_options *options; /* checked, also against network and schedule */
-    int32_t null_class;                /* of the network */
+    dm_schedule *schedule;              /* the trainer's own, taken over even on failure */
+    const dm_dataset *dataset;          /* or NULL */
+    const dm_trainer_options *options;  /* checked, also against network and schedule */
+    int32_t null_class;                 /* of the network */
+    const dmi_class_names *class_names; /* of the file, or NULL */
     dmi_safetensors *file; /* the checkpoint to continue from, NULL for step 0; is closed */
+    bool changed;          /* `options` or the data are not those of the file */
 } dmi_trainer_start;
 
 /* A trainer that is ready to step. The network changes on success only. */
@@ -73,8 +84,9 @@ void dmi_trainer_free(dm_trainer *trainer);
 /* ---- checkpoint.c ---- */
 
 /* Reads progress, moments, EMAs and recorded losses into a new trainer, and the weights into the
- * block of gradients. */
-dm_status dmi_checkpoint_restore(dm_trainer *trainer, const dmi_safetensors *file);
+ * block of gradients. `changed`: its options or data are not those of the file; an EMA that the
+ * file lacks begins as the weights, and recorded losses begin anew. */
+dm_status dmi_checkpoint_restore(dm_trainer *trainer, const dmi_safetensors *file, bool changed);
 
 /* ---- step.c ---- */
 

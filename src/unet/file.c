@@ -40,7 +40,8 @@ dm_status dmi_unet_write_metadata(dmi_host *host, dmi_safetensors_writer *writer
                                   const dm_unet *unet) {
     const unet_state state = {.struct_size = sizeof state, .null_class = unet->null_class};
     dm_status status = dmi_struct_save(host, writer, &dmi_struct_unet_options, &unet->options);
-    return status ? status : dmi_struct_save(host, writer, &state_struct, &state);
+    if (!status) status = dmi_struct_save(host, writer, &state_struct, &state);
+    return status ? status : dmi_class_names_write(host, writer, &unet->class_names);
 }
 
 dm_status dmi_unet_read_metadata(dmi_host *host, const dmi_safetensors *file,
@@ -133,8 +134,7 @@ dm_status dm_unet_save_memory(const dm_unet *unet, const dm_schedule *schedule, 
 
 /* ---- loading ---- */
 
-/* Whether a checkpoint has EMA `index`; `name` receives that of the tensor that says so. */
-static bool has_ema(const dmi_safetensors *file, int32_t index, char *name, size_t size) {
+bool dmi_unet_has_ema(const dmi_safetensors *file, int32_t index, char *name, size_t size) {
     snprintf(name, size, "%sconv_in.weight", dmi_ema_prefixes[index]);
     return dmi_safetensors_find(file, name) != NULL;
 }
@@ -147,12 +147,12 @@ static dm_status choose_weights(dmi_host *host, const dmi_safetensors *file, dm_
     if (weights == DM_WEIGHTS_TRAINED) return DM_OK;
     if (weights == DM_WEIGHTS_DEFAULT) {
         for (int32_t i = DM_EMA_MAX - 1; i >= 0; i--)
-            if (has_ema(file, i, name, sizeof name)) *prefix = dmi_ema_prefixes[i];
+            if (dmi_unet_has_ema(file, i, name, sizeof name)) *prefix = dmi_ema_prefixes[i];
         return DM_OK;
     }
     int32_t index = weights - DM_WEIGHTS_EMA;
     *prefix = dmi_ema_prefixes[index];
-    if (has_ema(file, index, name, sizeof name)) return DM_OK;
+    if (dmi_unet_has_ema(file, index, name, sizeof name)) return DM_OK;
     return dmi_fail(host, DM_ERROR_NOT_FOUND, "%s: it has no EMA %d: there is no tensor '%s'",
                     dmi_safetensors_from(file), (int)index, name);
 }
@@ -177,6 +177,7 @@ static dm_status read_network(dm_unet **out, dm_context *context, const dmi_safe
     status = dmi_unet_check_block(host, file, unet, prefix);
     if (!status) status = dmi_params_allocate(host, params);
     if (!status) status = dmi_unet_read_block(host, file, unet, prefix, params->data, false);
+    if (!status) status = dmi_class_names_read(host, file, &unet->class_names, options.classes);
     if (status) {
         dmi_unet_free(unet);
         return status;

@@ -89,6 +89,12 @@ static dm_status share(dm_unet **out, dm_context *context, const dm_unet *unet) 
     handle->weights = unet->weights;
     handle->is_share = true;
     handle->null_class = unet->null_class;
+    status = dmi_class_names_set(host, "unet", &handle->class_names, unet->class_names.names,
+                                 unet->class_names.count);
+    if (status) {
+        dmi_unet_free(handle);
+        return status;
+    }
     *out = handle;
     return DM_OK;
 }
@@ -114,6 +120,7 @@ void dmi_unet_free(dm_unet *unet) {
                     "destroyed");
         dmi_unet_weights_release(unet->weights);
     }
+    dmi_class_names_free(host, &unet->class_names);
     dmi_free(host, unet);
     dmi_context_release(context);
 }
@@ -157,6 +164,28 @@ dm_status dmi_unet_lock(dm_unet *unet, const char *owner) {
 }
 
 void dmi_unet_unlock(dm_unet *unet) { dmi_unet_weights_unlock(unet->weights); }
+
+static dm_status set_class_names(dm_unet *unet, const char *const *names, int32_t count) {
+    dmi_host *host = &unet->context->host;
+    if (count != (names ? unet->options.classes : 0))
+        return dmi_fail(host, DM_ERROR_SHAPE_MISMATCH, "unet: 'count' is %d; it must be %d",
+                        (int)count, (int)(names ? unet->options.classes : 0));
+    dm_status status = dmi_unet_lock(unet, "unet");
+    if (status) return status;
+    status = dmi_class_names_set(host, "unet", &unet->class_names, names, (size_t)count);
+    dmi_unet_unlock(unet);
+    return status;
+}
+
+dm_status dm_unet_set_class_names(dm_unet *unet, const char *const *names, int32_t count) {
+    if (!unet) return DM_ERROR_INVALID_ARGUMENT;
+    if (!dmi_enter(unet->context)) return DM_ERROR_WRONG_STATE;
+    return dmi_leave(unet->context, set_class_names(unet, names, count));
+}
+
+const char *dm_unet_class_name(const dm_unet *unet, int32_t label) {
+    return unet ? dmi_class_name(&unet->class_names, label) : NULL;
+}
 
 dm_context *dm_unet_context(const dm_unet *unet) { return unet ? unet->context : NULL; }
 

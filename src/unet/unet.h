@@ -4,6 +4,7 @@
 #define DM_SRC_UNET_H
 
 #include "autograd/graph.h"
+#include "core/class_names.h"
 #include "core/context.h"
 #include "io/safetensors.h"
 #include "unet/weights.h"
@@ -31,18 +32,19 @@ enum {
 
 struct dm_unet {
     dm_context *context;
-    dm_unet_options options;   /* never change */
-    dmi_unet_weights *weights; /* perhaps of another context; the pointer never changes */
-    bool is_share;             /* made by dm_unet_share */
-    bool trained;              /* a trainer has the weights exclusively */
-    bool destroyed;            /* by the caller, while it has users */
-    int32_t users;             /* the trainer, and samplers */
-    int32_t null_class;        /* changes in exclusive use of the weights only */
-    dmi_unet_graph forward;    /* of the last batch size that was run; graph is NULL before */
-    dmi_unet_graph second;     /* of a second batch size, for samplers that alternate between two;
-                                  graph is NULL if there is none */
-    dmi_unet_graph gradient;   /* of the last batch size of dm_unet_input_gradient; NULL before */
-    int32_t wrap;              /* DMI_WRAP_*, of graphs that are built from now on */
+    dm_unet_options options;     /* never change */
+    dmi_unet_weights *weights;   /* perhaps of another context; the pointer never changes */
+    bool is_share;               /* made by dm_unet_share */
+    bool trained;                /* a trainer has the weights exclusively */
+    bool destroyed;              /* by the caller, while it has users */
+    int32_t users;               /* the trainer, and samplers */
+    int32_t null_class;          /* changes in exclusive use of the weights only */
+    dmi_class_names class_names; /* likewise */
+    dmi_unet_graph forward;      /* of the last batch size that was run; graph is NULL before */
+    dmi_unet_graph second;       /* of a second batch size, for samplers that alternate between two;
+                                    graph is NULL if there is none */
+    dmi_unet_graph gradient;     /* of the last batch size of dm_unet_input_gradient; NULL before */
+    int32_t wrap;                /* DMI_WRAP_*, of graphs that are built from now on */
 };
 
 /* A network of checked options whose parameters are declared and not yet allocated. */
@@ -152,7 +154,10 @@ dm_status dmi_unet_check_block(dmi_host *host, const dmi_safetensors *file, cons
                                const char *prefix);
 /* What the names of a checkpoint's EMAs begin with: "ema_0.". */
 extern const char *const dmi_ema_prefixes[DM_EMA_MAX];
-/* The options and null_class as metadata "unet.*". Options that are read are checked. */
+/* Whether a checkpoint has EMA `index`; `name` receives that of the tensor that says so. */
+bool dmi_unet_has_ema(const dmi_safetensors *file, int32_t index, char *name, size_t size);
+/* The options, null_class and names of classes as metadata "unet.*". Options that are read are
+ * checked; names are read by dmi_class_names_read. */
 dm_status dmi_unet_write_metadata(dmi_host *host, dmi_safetensors_writer *writer,
                                   const dm_unet *unet);
 dm_status dmi_unet_read_metadata(dmi_host *host, const dmi_safetensors *file,

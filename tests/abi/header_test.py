@@ -20,8 +20,8 @@ def declarators(line):
     base, names = re.match(r"((?:const )?\w+)\s+(.*)$", line, re.S).groups()
     result = []
     for name in names.split(","):
-        stars, word, count = re.match(r"\s*(\**)(\w+)(?:\[(\d+)\])?", name).groups()
-        result.append((word, base + stars, int(count or 1)))
+        stars, word, count = re.match(r"\s*((?:\*(?:const )?)*)(\w+)(?:\[(\d+)\])?", name).groups()
+        result.append((word, base + stars.replace("const ", ""), int(count or 1)))
     return result
 
 
@@ -34,7 +34,7 @@ def type_name(declared, enumerations, callbacks):
 
 
 def check_structs(library, text, enumerations):
-    callbacks = set(re.findall(r"typedef int32_t \(\*(\w+)\)", text)) | {"function"}
+    callbacks = set(re.findall(r"typedef (?:int32_t|void) \(\*(\w+)\)", text)) | {"function"}
     structs = re.findall(r"typedef struct (\w+) \{(.*?)\} \1;", text, re.S)
     for name, body in structs:
         declared = [d for line in body.split(";")[:-1] for d in declarators(" ".join(line.split()))]

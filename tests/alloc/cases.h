@@ -6,7 +6,8 @@
 #include "run.h"
 
 extern const alloc_case cases_values[], cases_objects[], cases_schedule[], cases_unet[],
-    cases_dataset[], cases_trainer[], cases_sampler[], cases_image[], cases_damaged[];
+    cases_dataset[], cases_trainer[], cases_sampler[], cases_image[], cases_damaged[],
+    cases_names[];
 
 /* Loads a file whose header is one long string within several limits of the address space, each in
  * a process of its own. Returns the number of failures. */

@@ -76,6 +76,7 @@ static dm_status inits(world *w) {
     INIT(trainer_options);
     INIT(train_stats);
     INIT(train_batch);
+    INIT(checkpoint_info);
     INIT(sampler_options);
     INIT(sampler_progress);
     INIT(noise_request);

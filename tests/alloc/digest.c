@@ -24,10 +24,15 @@ static uint64_t of_schedule(const world *w, uint64_t hash, const dm_schedule *sc
     return hash;
 }
 
+static uint64_t of_name(uint64_t hash, const char *name) {
+    return name ? world_hash(hash, name, strlen(name)) : world_hash(hash, "", 1);
+}
+
 static uint64_t of_unet(const world *w, uint64_t hash, const dm_unet *unet) {
     dm_unet_options o;
     PREPARE(w, dm_unet_get_options(unet, &o, sizeof o));
     hash = world_hash(hash, &o, sizeof o);
+    for (int32_t i = 0; i < o.classes; i++) hash = of_name(hash, dm_unet_class_name(unet, i));
     for (int32_t i = 0; i < dm_unet_tensor_count(unet); i++) {
         dm_tensor_info info;
         PREPARE(w, dm_tensor_info_init(&info, sizeof info));
@@ -45,6 +50,8 @@ static uint64_t of_dataset(const world *w, uint64_t hash, const dm_dataset *data
     PREPARE(w, dm_dataset_info_init(&info, sizeof info));
     PREPARE(w, dm_dataset_get_info(dataset, &info));
     hash = world_hash(hash, &info, sizeof info);
+    for (int32_t i = 0; i < info.classes; i++)
+        hash = of_name(hash, dm_dataset_class_name(dataset, i));
     const size_t bytes = (size_t)info.height * (size_t)info.width * (size_t)info.channels;
     uint8_t *pixels = malloc(bytes);
     for (uint64_t i = 0; i < info.count; i++) {

@@ -12,7 +12,8 @@
 
 static const alloc_case *const tables[] = {cases_values,  cases_objects, cases_schedule,
                                            cases_unet,    cases_dataset, cases_trainer,
-                                           cases_sampler, cases_image,   cases_damaged};
+                                           cases_sampler, cases_image,   cases_damaged,
+                                           cases_names};
 
 int main(int argc, char **argv) {
     bool verbose = false;

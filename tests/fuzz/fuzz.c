@@ -152,15 +152,23 @@ static uint8_t *unet_bytes(const dm_unet *unet, const dm_schedule *schedule, siz
     return bytes;
 }
 
-uint8_t *fuzz_saved_unet(size_t *size) {
+static uint8_t *saved_unet(size_t *size, const char *const *names) {
     dm_context *context = fuzz_context(0);
     dm_unet *unet = fuzz_unet(context);
+    FUZZ_CHECK(!dm_unet_set_class_names(unet, names, names ? FUZZ_CLASSES : 0));
     dm_schedule *schedule = fuzz_schedule(context, DM_SCHEDULE_LINEAR, 10);
     uint8_t *bytes = unet_bytes(unet, schedule, size);
     dm_schedule_destroy(schedule);
     dm_unet_destroy(unet);
     dm_context_destroy(context);
     return bytes;
+}
+
+uint8_t *fuzz_saved_unet(size_t *size) { return saved_unet(size, NULL); }
+
+uint8_t *fuzz_saved_names(size_t *size) {
+    static const char *const names[FUZZ_CLASSES] = {"a", "\"b\"", "\xc3\xa9"};
+    return saved_unet(size, names);
 }
 
 uint8_t *fuzz_saved_checkpoint(size_t *size) {
@@ -203,6 +211,16 @@ static void forward(dm_unet *unet, const dm_unet_options *o) {
     fuzz_ok(dm_unet_context(unet), dm_unet_forward(unet, &input, output, (size_t)out));
 }
 
+/* A network that was saved and loaded has the same names of classes. */
+static void same_names(const dm_unet *one, const dm_unet *other, int32_t classes) {
+    FUZZ_CHECK(!dm_unet_class_name(one, -1) && !dm_unet_class_name(one, classes));
+    for (int32_t i = 0; i < classes && i < 100; i++) {
+        const char *name = dm_unet_class_name(one, i), *again = dm_unet_class_name(other, i);
+        FUZZ_CHECK(!name == !again && !name == !dm_unet_class_name(one, 0));
+        FUZZ_CHECK(!name || (*name && strlen(name) <= 255 && strcmp(name, again) == 0));
+    }
+}
+
 void fuzz_use_unet(dm_unet *unet) {
     dm_context *context = dm_unet_context(unet);
     dm_unet_options o, again;
@@ -217,6 +235,7 @@ void fuzz_use_unet(dm_unet *unet) {
         FUZZ_CHECK(!dm_unet_get_options(loaded, &again, sizeof again));
         FUZZ_CHECK(memcmp(&o, &again, sizeof o) == 0);
         FUZZ_CHECK(dm_unet_parameter_count(loaded) == dm_unet_parameter_count(unet));
+        same_names(unet, loaded, o.classes);
     } else {
         FUZZ_CHECK(status == DM_ERROR_LIMIT_EXCEEDED);
     }

@@ -71,8 +71,10 @@ dm_schedule *fuzz_schedule(dm_context *context, dm_schedule_kind kind, int32_t t
 /* A trainer with batches of one image. */
 dm_trainer_options fuzz_trainer_options(void);
 
-/* The bytes of a file of dm_unet_save, or, with a trainer, of dm_trainer_save. To be freed. */
+/* The bytes of a file of dm_unet_save, without and with names of classes, or, with a trainer, of
+ * dm_trainer_save. To be freed. */
 uint8_t *fuzz_saved_unet(size_t *size);
+uint8_t *fuzz_saved_names(size_t *size);
 uint8_t *fuzz_saved_checkpoint(size_t *size);
 /* dm_trainer_save_memory. To be freed. */
 uint8_t *fuzz_trainer_bytes(const dm_trainer *trainer, size_t *size);

@@ -32,6 +32,7 @@ static size_t blob_size;
 static int32_t allocations_left; /* of contexts with an allocator; below 0: no limit */
 static float images[4 * FUZZ_PIXELS];
 static const int32_t labels[4] = {0, 1, -1, 2};
+static const char *const names[FUZZ_CLASSES] = {"a", "\xc3\xa9", "the third"};
 
 static slot *pick(fuzz_input *in, slot *table) { return &table[fuzz_u8(in) % SLOTS]; }
 
@@ -140,6 +141,7 @@ static void create_dataset(fuzz_input *in) {
     memory.pixel_bytes = sizeof pixels;
     memory.copy = how & 1;
     if (how & 2) memory.labels = labels, memory.label_count = 2;
+    if (how & 8) memory.class_names = names, memory.class_name_count = FUZZ_CLASSES;
     const dm_status status =
         how & 4 ? dm_dataset_create_shapes(&s->dataset, home->context, 16, 10, how)
                 : dm_dataset_create_from_memory(&s->dataset, home->context, &memory);
@@ -216,8 +218,11 @@ static void set_tensor(fuzz_input *in) {
     slot *s = pick(in, unets);
     float values[256];
     dm_tensor_info info;
+    const unsigned which = fuzz_u8(in);
     FUZZ_CHECK(!dm_tensor_info_init(&info, sizeof info));
-    check(s, dm_unet_get_tensor_info(s->unet, fuzz_u8(in) % 32, &info));
+    if ((which & 96) == 96) check(s, dm_unet_set_class_names(s->unet, names, FUZZ_CLASSES));
+    if ((which & 96) == 64) check(s, dm_unet_set_class_names(s->unet, NULL, 0));
+    check(s, dm_unet_get_tensor_info(s->unet, which % 32, &info));
     if (info.elements < 1 || info.elements > 256) return;
     check(s, dm_unet_get_tensor(s->unet, info.name, values, (size_t)info.elements));
     values[0] = 0.125f;

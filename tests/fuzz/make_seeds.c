@@ -68,6 +68,9 @@ static void safetensors(void) {
     put_saved("safetensors", "unet", bytes, size);
     put_saved("unet", "unet", bytes, size);
     free(bytes);
+    bytes = fuzz_saved_names(&size);
+    put_saved("unet", "names", bytes, size);
+    free(bytes);
     bytes = fuzz_saved_checkpoint(&size);
     put("unet", "checkpoint", bytes, size);
     put_saved("checkpoint", "checkpoint", bytes, size);
@@ -93,6 +96,9 @@ static void metadata(void) {
     put_text("metadata", "sampling",
              "!trainer.timestep_sampling=1\ntrainer.accumulation=2\n"
              "trainer.warmup_steps=10\ntrainer.crop_padding=3\n");
+    put_text("metadata", "changed",
+             "!trainer.batch_size=2\nprogress.base_steps=1\nprogress.base_images=1\n");
+    put_text("metadata", "names", "unet.class_names=\xc3\xa9\n");
 }
 
 static void configs(void) {

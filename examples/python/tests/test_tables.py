@@ -22,7 +22,7 @@ KINDS = {"void": "void", "int32_t": "i32", "uint32_t": "u32", "uint64_t": "u64",
 def kind(text, declaration):
     """The type of a declaration of the header in the words of _library.PROTOTYPES."""
     if "*" in declaration:
-        return "str" if declaration.startswith("const char *") else "ptr"
+        return "str" if re.match(r"const char \*(?!const \*)", declaration) else "ptr"
     name = declaration.split()[0]
     if name in KINDS:
         return KINDS[name]

@@ -22,8 +22,10 @@ LISTS = {
     "condition_vector": ("f32", "condition_vector_elements"),
 }
 # Results that are 0 or 1, for which the table has no range.
-BOOLEAN = {"skipped", "vector_invariant"}
+BOOLEAN = {"skipped", "vector_invariant", "training", "null_class"}
 LENGTHS = {length for _, length in LISTS.values()}
+# Members that are arguments of functions.
+LEFT_OUT = {"struct_size", "padding", "padding_last", "class_name_count", "class_names"}
 RUST = {I32: "i32", U32: "u32", I64: "i64", U64: "u64", F32: "f32", F64: "f64"}
 
 # Structs that a caller fills in (True) or reads (False), and what they describe.
@@ -37,6 +39,7 @@ STRUCTS = {
     "dm_dataset_callback": (True, "The size of a dataset whose images a closure provides."),
     "dm_trainer_options": (True, "How a [`Trainer`](crate::Trainer) trains."),
     "dm_train_stats": (False, "The result of one training step."),
+    "dm_checkpoint_info": (False, "What a file says about training."),
     "dm_sampler_options": (True, "How a [`Sampler`](crate::Sampler) samples. A list of custom "
                            "levels, at most one, replaces spacing, grid and steps."),
     "dm_sampler_request": (True, "What to sample."),
@@ -200,7 +203,7 @@ def members(library, name):
             break
         result.append(Member(info))
     return [m for m in result if m.type != FUNCTION and not m.name.endswith("user")
-            and m.name not in LENGTHS | {"struct_size", "padding", "padding_last"}]
+            and m.name not in LENGTHS | LEFT_OUT]
 
 
 def struct_text(library, name, is_input, about):

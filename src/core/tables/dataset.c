@@ -50,6 +50,9 @@ static const dmi_member memory_members[] = {
     FIELD(condition_vector_elements, "Floats of condition_vectors, or 0."),
     FIELD(condition_images, "Condition images [count, height, width, condition_channels]."),
     FIELD(condition_vectors, "Condition vectors [count, condition_size]."),
+    ANY(class_name_count, "0", TRANSIENT, "Names in class_names: the number of classes, or 0."),
+    FIELD(class_names, "Names of the classes [class_name_count], or NULL."),
+    PADDING(padding_pointer),
 };
 #define members memory_members
 DMI_STRUCT(dmi_struct_dataset_memory, "dm_dataset_memory", "dataset");
@@ -68,6 +71,7 @@ static const dmi_member item_members[] = {
     FIELD(condition_vector_elements, "Floats of condition_vector, or 0."),
     FIELD(condition_image, "Condition image, to be written, or NULL."),
     POINTER(condition_vector, "Condition vector, to be written, or NULL."),
+    FIELD(epoch, "Passes over the dataset before this one."),
 };
 #define members item_members
 DMI_STRUCT(dmi_struct_dataset_item, "dm_dataset_item", "dataset");
@@ -92,6 +96,9 @@ static const dmi_member callback_members[] = {
     FLAG(vector_invariant, "0", TRANSIENT,
         "1: condition vectors stay right after flips and crops."),
     PADDING(padding_last),
+    ANY(class_name_count, "0", TRANSIENT, "Names in class_names: classes, or 0."),
+    FIELD(class_names, "Names of the classes [class_name_count], or NULL."),
+    FIELD(prefetch, "Is told which images will be read next, or NULL."),
 };
 #define members callback_members
 DMI_STRUCT(dmi_struct_dataset_callback, "dm_dataset_callback", "dataset");

@@ -25,6 +25,7 @@
         char *: DM_TYPE_CHAR,                                                                      \
         const char *: DM_TYPE_STRING,                                                              \
         void *: DM_TYPE_POINTER,                                                                   \
+        const char *const *: DM_TYPE_POINTER,                                                      \
         const void *: DM_TYPE_POINTER,                                                             \
         uint8_t *: DM_TYPE_POINTER,                                                                \
         const uint8_t *: DM_TYPE_POINTER,                                                          \

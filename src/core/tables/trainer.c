@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The members of dm_trainer_options, dm_train_stats and dm_train_batch. */
+/* The members of dm_trainer_options, dm_train_stats, dm_checkpoint_info and
+ * dm_train_batch. */
 #include "core/tables/table.h"
 
 /* clang-format off */
@@ -69,9 +70,29 @@ static const dmi_member stats_members[] = {
     FIELD(gradient_norm, "Norm of the gradient before clipping."),
     FIELD(learning_rate, "Learning rate of the step."),
     FIELD(seconds, "Duration of the step in seconds."),
+    FIELD(quarter_loss, "Mean loss of the images in each quarter of the timesteps."),
+    FIELD(quarter_images, "Number of these images."),
 };
 #define members stats_members
 DMI_STRUCT(dmi_struct_train_stats, "dm_train_stats", "trainer");
+#undef members
+#undef STRUCT
+
+#define STRUCT dm_checkpoint_info
+static const dmi_member info_members[] = {
+    SIZE_MEMBER,
+    FIELD(training, "1: a file of dm_trainer_save."),
+    FIELD(step, "Steps done."),
+    FIELD(images, "Images seen."),
+    FIELD(dataset_count, "Images of the dataset; 0: none."),
+    FIELD(dataset_fingerprint, "Hash of the dataset; 0: not known."),
+    FIELD(emas, "EMAs in the file: bit i for EMA i."),
+    FIELD(format_version, "Version of the file's format."),
+    FIELD(null_class, "1: labels or conditions were dropped in training."),
+    PADDING(padding),
+};
+#define members info_members
+DMI_STRUCT(dmi_struct_checkpoint_info, "dm_checkpoint_info", "checkpoint");
 #undef members
 #undef STRUCT
 

@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from ctypes import c_char_p, c_int32, c_size_t, c_uint64, c_void_p
-from typing import Any, Callable, Iterator, Optional
+from typing import Any, Callable, Iterator, NamedTuple, Optional
 
 import numpy as np
 
@@ -24,7 +24,13 @@ from ._struct import WRITABLE, Lazy, at_address
 from ._tables import MEMBERS
 
 _keys = itertools.count(1)
-_slots: dict[int, tuple[Core, Callable[..., Any]]] = {}
+_slots: dict[int, tuple[Core, Any]] = {}
+
+
+class Reader(NamedTuple):
+    """What a dataset registers: read(index, epoch) and prefetch(indices)."""
+    read: Callable[[int, int], Any]
+    prefetch: Optional[Callable[[list[int]], Any]]
 
 
 def _callback(*types: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -32,8 +38,8 @@ def _callback(*types: Any) -> Callable[[Callable[..., Any]], Any]:
     return ctypes.CFUNCTYPE(*types)
 
 
-def register(core: Core, function: Callable[..., Any]) -> int:
-    """A key for `function`, valid until `forget`."""
+def register(core: Core, function: Any) -> int:
+    """A key for `function`, or a Reader, valid until `forget`."""
     key = next(_keys)
     _slots[key] = core, function
     return key
@@ -53,7 +59,7 @@ def registered(core: Core, function: Callable[..., Any]) -> Iterator[int]:
         forget(key)
 
 
-def _guard(key: int, body: Callable[[Core, Callable[..., Any]], Any], tell: bool = True) -> int:
+def _guard(key: int, body: Callable[[Core, Any], Any], tell: bool = True) -> int:
     """Runs `body`; 1 if it returns true or raises. `tell`: the library may be told why."""
     core = None
     try:
@@ -163,16 +169,22 @@ def on_denoise(key: int, address: int, output: int, elements: int) -> int:
 
 @_callback(c_int32, c_void_p, c_void_p)
 def on_read(key: int, address: int) -> int:
-    def body(core: Core, function: Callable[..., Any]) -> None:
+    def body(core: Core, reader: Reader) -> None:
         members = MEMBERS["dm_dataset_item"]
         item = at_address("dm_dataset_item", address)
-        pixels, label, image, vector = function(item.get("index"))
+        pixels, label, image, vector = reader.read(item.get("index"), item.get("epoch"))
         for name, array in (("pixels", pixels), ("condition_image", image),
                             ("condition_vector", vector)):
             if array is not None:  # of the checked shape and C-contiguous
                 ctypes.memmove(item.get(name), array.ctypes.data, array.nbytes)
         c_int32.from_address(address + members["label"].offset).value = label
     return _guard(key, body)
+
+
+@_callback(None, c_void_p, c_void_p, c_size_t)
+def on_prefetch(key: int, indices: int, count: int) -> None:
+    _guard(key, lambda core, reader: reader.prefetch(
+        list((c_uint64 * count).from_address(indices))), tell=False)
 
 
 @_callback(None, c_void_p, c_int32, c_char_p)

@@ -989,6 +989,28 @@ class TrainStats(Record):
     def learning_rate(self) -> float: ...
     @property
     def seconds(self) -> float: ...
+    @property
+    def quarter_loss(self) -> tuple[float, ...]: ...
+    @property
+    def quarter_images(self) -> tuple[int, ...]: ...
+
+class CheckpointInfo(Record):
+    @property
+    def training(self) -> int: ...
+    @property
+    def step(self) -> int: ...
+    @property
+    def images(self) -> int: ...
+    @property
+    def dataset_count(self) -> int: ...
+    @property
+    def dataset_fingerprint(self) -> int: ...
+    @property
+    def emas(self) -> int: ...
+    @property
+    def format_version(self) -> int: ...
+    @property
+    def null_class(self) -> int: ...
 
 class SamplerOptionsMembers(TypedDict, total=False):
     solver: Solver | SolverText | int
@@ -1611,9 +1633,9 @@ __all__ = ["NamedEnum", "Error", "Status", "LogLevel", "ScheduleKind", "Series",
            "Variance", "Grid", "Random", "Resample", "Activation", "TimeFeatures", "Condition",
            "Part", "Initialization", "Precision", "ContextOptions", "ProfileRow", "ScheduleOptions",
            "UnetOptions", "TensorInfo", "DiffusersOptions", "DatasetInfo", "TrainerOptions",
-           "TrainStats", "SamplerOptions", "SamplerProgress", "NoiseRequest", "DenoiserInput",
-           "Denoiser", "GuidanceStep", "SamplerRequest", "EvaluationOptions", "Evaluation",
-           "ImageGridOptions", "ImageAnimation", "InvalidArgument", "OutOfMemory", "LimitExceeded",
-           "InputOutput", "BadFormat", "UnsupportedVersion", "Checksum", "ShapeMismatch",
-           "NotFound", "WrongState", "Unsupported", "Cancelled", "NotFinite", "ThreadFailed",
-           "CallbackFailed", "Internal"]
+           "TrainStats", "CheckpointInfo", "SamplerOptions", "SamplerProgress", "NoiseRequest",
+           "DenoiserInput", "Denoiser", "GuidanceStep", "SamplerRequest", "EvaluationOptions",
+           "Evaluation", "ImageGridOptions", "ImageAnimation", "InvalidArgument", "OutOfMemory",
+           "LimitExceeded", "InputOutput", "BadFormat", "UnsupportedVersion", "Checksum",
+           "ShapeMismatch", "NotFound", "WrongState", "Unsupported", "Cancelled", "NotFinite",
+           "ThreadFailed", "CallbackFailed", "Internal"]

@@ -85,6 +85,8 @@ dm_unet_save_as i32 ptr ptr str i32
 dm_unet_save_memory_as i32 ptr ptr ptr size ptr i32
 dm_unet_context ptr ptr
 dm_unet_get_options i32 ptr ptr size
+dm_unet_set_class_names i32 ptr ptr i32
+dm_unet_class_name str ptr i32
 dm_unet_parameter_count u64 ptr
 dm_unet_tensor_count i32 ptr
 dm_unet_get_tensor_info i32 ptr i32 ptr
@@ -112,10 +114,13 @@ dm_dataset_class_name str ptr i32
 dm_dataset_destroy void ptr
 dm_trainer_options_init i32 ptr size
 dm_train_stats_init i32 ptr size
+dm_checkpoint_info_init i32 ptr size
 dm_train_batch_init i32 ptr size
 dm_trainer_create i32 ptr ptr ptr ptr ptr
 dm_trainer_resume i32 ptr ptr ptr str
 dm_trainer_resume_memory i32 ptr ptr ptr ptr size
+dm_trainer_resume_changed i32 ptr ptr ptr str ptr
+dm_checkpoint_load_info i32 ptr str ptr ptr
 dm_trainer_context ptr ptr
 dm_trainer_get_options i32 ptr ptr size
 dm_trainer_step i32 ptr ptr

@@ -14,7 +14,7 @@ from ._generated import DatasetInfo, Split
 from ._library import decode
 from ._struct import Memory
 from .context import Context, Object
-from .unet import Path, _seed
+from .unet import Path, _seed, set_names
 
 
 class Dataset(Object):
@@ -71,12 +71,14 @@ class Dataset(Object):
     @classmethod
     def from_arrays(cls, context: Context, pixels: Any, labels: Any = None, *,
                     copy: bool = False, condition_images: Any = None,
-                    condition_vectors: Any = None, vector_invariant: bool = False) -> Dataset:
+                    condition_vectors: Any = None, vector_invariant: bool = False,
+                    class_names: Optional[Sequence[str]] = None) -> Dataset:
         """From uint8 [count, height, width, channels] (or [count, height, width], grey) and
         [count] integers. condition_images: uint8 [count, height, width, channels];
         condition_vectors: [count, size]; vector_invariant: these stay right when an image is
-        flipped or cropped. Without `copy`, C-contiguous arrays of the right type are used in place:
-        they are kept alive, and must not be written to."""
+        flipped or cropped. class_names: of all classes, at least the largest label + 1. Without
+        `copy`, C-contiguous arrays of the right type are used in place: they are kept alive, and
+        must not be written to."""
         pixels = _arrays.as_input("pixels", pixels, np.uint8)
         if pixels.ndim == 3:
             pixels = pixels[..., np.newaxis]
@@ -98,23 +100,31 @@ class Dataset(Object):
                 memory.set(size, array.shape[-1] if array.ndim else 0)
                 memory.set_array(name, array)
         memory.set("vector_invariant", int(bool(vector_invariant)))
+        set_names(memory, class_names)
         # The arrays live until the dataset's destruction: `released` holds them.
         return cls._make(context, "create_from_memory", memory.bytes,
                          released=(lambda: None) if copy else memory.kept.clear)
 
     @classmethod
-    def from_function(cls, context: Context, read: Callable[[int], Any], count: int,
+    def from_function(cls, context: Context, read: Callable[..., Any], count: int,
                       shape: tuple[int, int, int], *, classes: int = 0,
                       fingerprint: int = 0, condition_channels: int = 0,
-                      condition_size: int = 0, vector_invariant: bool = False) -> Dataset:
+                      condition_size: int = 0, vector_invariant: bool = False,
+                      class_names: Optional[Sequence[str]] = None, with_epoch: bool = False,
+                      prefetch: Optional[Callable[[list[int]], Any]] = None) -> Dataset:
         """From read(index), which returns a uint8 image of `shape` [height, width, channels], or a
         pair of it and a label. classes: the number of labels; 0: none, or not known. fingerprint:
         a hash of the contents, kept by checkpoints; 0: not known. With condition_channels or
         condition_size, read returns (image, label, condition image, condition vector), with None
         for the one that the dataset lacks; the first is uint8 [height, width, condition_channels].
-        vector_invariant: as in from_arrays."""
-        if not callable(read):
-            raise TypeError(f"read is {read!r}; it must be a function")
+        vector_invariant: as in from_arrays. class_names: `classes` names. with_epoch: read is
+        called as read(index, epoch) with the passes over the dataset before this one, 0 where it is
+        not for training. prefetch(indices) is told which images read will be asked for next, in
+        that order, so that other threads can prepare them; it should return at once, and what it
+        raises is raised when the call of the library ends."""
+        for name, function in (("read", read), ("prefetch", prefetch)):
+            if not callable(function) and (name == "read" or function is not None):
+                raise TypeError(f"{name} is {function!r}; it must be a function")
         if len(shape) != 3:
             raise ValueError(f"shape is {shape}; it must be (height, width, channels)")
         shape = (int(shape[0]), int(shape[1]), int(shape[2]))
@@ -123,8 +133,8 @@ class Dataset(Object):
         numbers = _number("condition_size", condition_size, 31)
         conditioned = bool(channels or numbers)
 
-        def get(index: int) -> tuple[Any, ...]:
-            result = read(index)
+        def get(index: int, epoch: int) -> tuple[Any, ...]:
+            result = read(index, epoch) if with_epoch else read(index)
             if not isinstance(result, tuple):
                 result = (result, -1)
             if len(result) != (4 if conditioned else 2):
@@ -141,7 +151,7 @@ class Dataset(Object):
             return (_arrays.as_input(f"image {index}", image, np.uint8, shape),
                     _number("label", label, 31), *conditions)
 
-        key = _callbacks.register(context._core, get)
+        key = _callbacks.register(context._core, _callbacks.Reader(get, prefetch))
         try:
             memory = Memory("dm_dataset_callback")
             memory.set("classes", _number("classes", classes, 31))
@@ -153,6 +163,9 @@ class Dataset(Object):
             for name, number in zip(("height", "width", "channels"), shape):
                 memory.set(name, _number(name, number, 31))
             memory.set_function("read", _callbacks.on_read, "user", key)
+            if prefetch is not None:
+                memory.set_function("prefetch", _callbacks.on_prefetch, "user", key)
+            set_names(memory, class_names)
         except BaseException:
             _callbacks.forget(key)
             raise
@@ -161,7 +174,8 @@ class Dataset(Object):
 
     @classmethod
     def from_sequence(cls, context: Context, images: Sequence[Any], *, classes: int = 0,
-                      fingerprint: int = 0) -> Dataset:
+                      fingerprint: int = 0,
+                      class_names: Optional[Sequence[str]] = None) -> Dataset:
         """From a sequence of images, or of pairs of image and label, read when they are needed.
         All images have the first one's shape."""
         if not len(images):
@@ -171,7 +185,8 @@ class Dataset(Object):
         if len(shape) != 3:
             raise ValueError(f"image 0 has shape {shape}; it must be [height, width, channels]")
         return cls.from_function(context, images.__getitem__, len(images), shape,
-                                 classes=classes, fingerprint=fingerprint)
+                                 classes=classes, fingerprint=fingerprint,
+                                 class_names=class_names)
 
     def _get_info(self) -> DatasetInfo:
         memory = Memory("dm_dataset_info")

@@ -11,9 +11,9 @@ import numpy as np
 
 from . import _arrays, _callbacks
 from ._core import Handle
-from ._generated import TrainerOptions, TrainStats
+from ._generated import CheckpointInfo, TrainerOptions, TrainStats
 from ._struct import Memory, options_of
-from .context import Object, core_of
+from .context import Context, Object, core_of
 from .dataset import Dataset, _number
 from .schedule import Schedule
 from .unet import Path, Unet, _saved, set_conditions
@@ -50,6 +50,43 @@ class Trainer(Object):
                      (unet, dataset, os.fsencode(path)), _made_from(unet, dataset))
         made._unet, made._context = unet, unet.context
         return made
+
+    @classmethod
+    def resume_changed(cls, unet: Unet, dataset: Optional[Dataset], path: Path,
+                       options: Optional[TrainerOptions] = None,
+                       **members: Unpack[TrainerOptionsMembers]) -> Trainer:
+        """As `resume`, with other options, and perhaps other data: the next step is taken with
+        them, at the file's step and position in the data. Takes a TrainerOptions, by default the
+        file's, or members that change. distill_steps must stay. An EMA that the file lacks begins
+        as the weights; recorded losses begin anew where they do not fit. A dataset with another
+        number of images is reported through the log."""
+        if options is None:
+            options = cls.load_options(unet.context, path)
+        memory = options_of(TrainerOptions, options, dict(members))._filled()
+        made = cls.__new__(cls)
+        made._create(core_of(unet, dataset), "trainer", "dm_trainer_resume_changed",
+                     (unet, dataset, os.fsencode(path), memory.bytes), _made_from(unet, dataset))
+        made._unet, made._context = unet, unet.context
+        return made
+
+    @staticmethod
+    def load_info(context: Context, path: Path) -> CheckpointInfo:
+        """How far the training of a file of `save` has come; of a file of Unet.save only
+        null_class is known."""
+        memory = Memory("dm_checkpoint_info")
+        core_of(context).call("dm_checkpoint_load_info", context, os.fsencode(path), None,
+                              memory.bytes)
+        info: CheckpointInfo = CheckpointInfo._from(memory)
+        return info
+
+    @staticmethod
+    def load_options(context: Context, path: Path) -> TrainerOptions:
+        """The options of a file of `save`."""
+        memory = Memory("dm_trainer_options")
+        core_of(context).call("dm_checkpoint_load_info", context, os.fsencode(path), memory.bytes,
+                              None)
+        options: TrainerOptions = TrainerOptions._from(memory)
+        return options
 
     @classmethod
     def resume_bytes(cls, unet: Unet, dataset: Optional[Dataset], data: Any) -> Trainer:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 import numpy as np
@@ -134,6 +134,22 @@ class Unet(Object):
         self._core.call("dm_unet_get_options", self, memory.bytes, len(memory.bytes))
         options: UnetOptions = UnetOptions._from(memory)
         return options
+
+    def set_class_names(self, names: Optional[Sequence[str]]) -> None:
+        """Sets the names of the classes, which files keep: options.classes of them, or None for
+        none. Each is of 1 to 255 bytes in UTF-8 and has no control characters. A network without
+        names gets those of the dataset when it is trained. WrongState while the network has a
+        trainer or shares."""
+        array = _names(names)
+        self._core.call("dm_unet_set_class_names", self, array,
+                        0 if array is None else len(array))
+
+    def class_name(self, label: int) -> Optional[str]:
+        """"airplane"; None if the label has no name. Not while another thread sets names."""
+        if not -(1 << 31) <= label < 1 << 31:
+            return None
+        name = self._property("dm_unet_class_name", label)
+        return decode(name) if name is not None else None
 
     @property
     def parameter_count(self) -> int:
@@ -283,6 +299,27 @@ def set_conditions(memory: Memory, image: Any, vector: Any) -> None:
     for name, values in (("condition_image", image), ("condition_vector", vector)):
         if values is not None:
             memory.set_array(name, _arrays.as_input(name, values, np.float32))
+
+
+def _names(names: Optional[Sequence[str]]) -> Any:
+    """Names as an array of C strings, or None. It must be kept while the library reads them."""
+    if names is None or len(names) == 0:
+        return None
+    if isinstance(names, (str, bytes)) or not all(isinstance(name, str) for name in names):
+        raise TypeError(f"class names are {names!r}; they must be strings")
+    if any("\0" in name for name in names):
+        raise ValueError("a class name contains a zero character")
+    encoded = [name.encode() for name in names]
+    return (ctypes.c_char_p * len(encoded))(*encoded)
+
+
+def set_names(memory: Memory, names: Optional[Sequence[str]]) -> None:
+    """Points a struct to names of classes."""
+    array = _names(names)
+    if array is not None:
+        memory.kept["class_names"] = array
+        memory.set("class_names", ctypes.addressof(array))
+        memory.set("class_name_count", len(array))
 
 
 def _seed(seed: int) -> int:

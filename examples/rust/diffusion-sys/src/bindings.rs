@@ -619,6 +619,12 @@ pub struct dm_dataset_memory {
     pub condition_images: *const u8,
     /// `condition_vectors`.
     pub condition_vectors: *const f32,
+    /// `class_name_count`.
+    pub class_name_count: u64,
+    /// `class_names`.
+    pub class_names: *const *const c_char,
+    /// `padding_pointer`.
+    pub padding_pointer: *const c_void,
 }
 /// `dm_dataset_item` of diffusion.h.
 #[repr(C)]
@@ -644,12 +650,20 @@ pub struct dm_dataset_item {
     pub condition_image: *mut u8,
     /// `condition_vector`.
     pub condition_vector: *mut f32,
+    /// `epoch`.
+    pub epoch: u64,
 }
 /// `dm_dataset_read` of diffusion.h.
 pub type dm_dataset_read = Option<unsafe extern "C" fn(
     user: *mut c_void,
     item: *mut dm_dataset_item,
 ) -> i32>;
+/// `dm_dataset_prefetch` of diffusion.h.
+pub type dm_dataset_prefetch = Option<unsafe extern "C" fn(
+    user: *mut c_void,
+    indices: *const u64,
+    count: usize,
+)>;
 /// `dm_dataset_callback` of diffusion.h.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -682,6 +696,12 @@ pub struct dm_dataset_callback {
     pub vector_invariant: i32,
     /// `padding_last`.
     pub padding_last: i32,
+    /// `class_name_count`.
+    pub class_name_count: u64,
+    /// `class_names`.
+    pub class_names: *const *const c_char,
+    /// `prefetch`.
+    pub prefetch: dm_dataset_prefetch,
 }
 /// `dm_trainer` of diffusion.h, known only through pointers.
 #[repr(C)]
@@ -849,6 +869,10 @@ pub struct dm_train_stats {
     pub learning_rate: f64,
     /// `seconds`.
     pub seconds: f64,
+    /// `quarter_loss`.
+    pub quarter_loss: [f64; 4],
+    /// `quarter_images`.
+    pub quarter_images: [i32; 4],
 }
 /// `dm_train_batch` of diffusion.h.
 #[repr(C)]
@@ -882,6 +906,31 @@ pub struct dm_train_batch {
     pub condition_image: *const f32,
     /// `condition_vector`.
     pub condition_vector: *const f32,
+}
+/// `dm_checkpoint_info` of diffusion.h.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct dm_checkpoint_info {
+    /// `struct_size`.
+    pub struct_size: u32,
+    /// `training`.
+    pub training: i32,
+    /// `step`.
+    pub step: u64,
+    /// `images`.
+    pub images: u64,
+    /// `dataset_count`.
+    pub dataset_count: u64,
+    /// `dataset_fingerprint`.
+    pub dataset_fingerprint: u64,
+    /// `emas`.
+    pub emas: i32,
+    /// `format_version`.
+    pub format_version: i32,
+    /// `null_class`.
+    pub null_class: i32,
+    /// `padding`.
+    pub padding: i32,
 }
 /// `dm_train_callback` of diffusion.h.
 pub type dm_train_callback = Option<unsafe extern "C" fn(
@@ -1608,6 +1657,14 @@ extern "C" {
         options: *mut dm_unet_options,
         size: usize,
     ) -> dm_status;
+    /// `dm_unet_set_class_names` of diffusion.h.
+    pub fn dm_unet_set_class_names(
+        unet: *mut dm_unet,
+        names: *const *const c_char,
+        count: i32,
+    ) -> dm_status;
+    /// `dm_unet_class_name` of diffusion.h.
+    pub fn dm_unet_class_name(unet: *const dm_unet, label: i32) -> *const c_char;
     /// `dm_unet_parameter_count` of diffusion.h.
     pub fn dm_unet_parameter_count(unet: *const dm_unet) -> u64;
     /// `dm_unet_tensor_count` of diffusion.h.
@@ -1733,6 +1790,8 @@ extern "C" {
     pub fn dm_trainer_options_init(options: *mut dm_trainer_options, size: usize) -> dm_status;
     /// `dm_train_stats_init` of diffusion.h.
     pub fn dm_train_stats_init(stats: *mut dm_train_stats, size: usize) -> dm_status;
+    /// `dm_checkpoint_info_init` of diffusion.h.
+    pub fn dm_checkpoint_info_init(info: *mut dm_checkpoint_info, size: usize) -> dm_status;
     /// `dm_train_batch_init` of diffusion.h.
     pub fn dm_train_batch_init(batch: *mut dm_train_batch, size: usize) -> dm_status;
     /// `dm_trainer_create` of diffusion.h.
@@ -1757,6 +1816,21 @@ extern "C" {
         dataset: *const dm_dataset,
         bytes: *const c_void,
         size: usize,
+    ) -> dm_status;
+    /// `dm_trainer_resume_changed` of diffusion.h.
+    pub fn dm_trainer_resume_changed(
+        out: *mut *mut dm_trainer,
+        unet: *mut dm_unet,
+        dataset: *const dm_dataset,
+        path: *const c_char,
+        options: *const dm_trainer_options,
+    ) -> dm_status;
+    /// `dm_checkpoint_load_info` of diffusion.h.
+    pub fn dm_checkpoint_load_info(
+        context: *mut dm_context,
+        path: *const c_char,
+        options: *mut dm_trainer_options,
+        info: *mut dm_checkpoint_info,
     ) -> dm_status;
     /// `dm_trainer_context` of diffusion.h.
     pub fn dm_trainer_context(trainer: *const dm_trainer) -> *mut dm_context;

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! Sources of training images.
-use crate::callback::{output, Hook, HookBox};
+use crate::callback::{output, slice, Hook, HookBox};
 use crate::claim::Keep;
 use crate::context::Context;
 use crate::error::CallbackResult;
 use crate::handle::Handle;
-use crate::plain::{c_path, new_raw, to_raw, Plain};
+use crate::plain::{c_path, new_raw, to_raw, CStrings, Plain};
 use crate::{sys, DatasetCallback, DatasetInfo, Error, Result, Split};
 use std::ffi::CStr;
 use std::fmt;
@@ -79,8 +79,24 @@ impl Dataset {
         labels: Option<&[i32]>,
         conditions: &DatasetConditions<'_>,
     ) -> Result<Self> {
+        Self::from_memory_named::<&str>(context, shape, pixels, labels, conditions, &[])
+    }
+
+    /// As [`from_memory_with`](Dataset::from_memory_with), with the names of all classes, at least
+    /// the largest label + 1, or none. Each has 1 to 255 bytes and no control characters.
+    pub fn from_memory_named<S: AsRef<str>>(
+        context: &Context,
+        shape: [i32; 3],
+        pixels: &[u8],
+        labels: Option<&[i32]>,
+        conditions: &DatasetConditions<'_>,
+        class_names: &[S],
+    ) -> Result<Self> {
         let mut raw = memory(shape, pixels, labels, true)?;
+        let names = CStrings::new("class_names", class_names)?;
         conditions.write(&mut raw);
+        raw.class_name_count = names.len() as u64;
+        raw.class_names = names.as_ptr();
         // SAFETY: an initialised struct, whose arrays have the lengths it says and are copied.
         Self::create(context, Vec::new(), |out, c| unsafe {
             sys::dm_dataset_create_from_memory(out, c, &raw)
@@ -123,8 +139,23 @@ impl Dataset {
         about: &DatasetCallback,
         read: impl FnMut(&mut DatasetItem<'_>) -> CallbackResult + Send + 'static,
     ) -> Result<Self> {
-        let hook: HookBox<Read> = HookBox::new(&context.inner, Box::new(read));
+        Self::from_items_with(context, about, DatasetHooks::new(), read)
+    }
+
+    /// As [`from_items`](Dataset::from_items), with names of classes and a prefetch.
+    pub fn from_items_with(
+        context: &Context,
+        about: &DatasetCallback,
+        hooks: DatasetHooks,
+        read: impl FnMut(&mut DatasetItem<'_>) -> CallbackResult + Send + 'static,
+    ) -> Result<Self> {
+        let names = CStrings::new("class_names", &hooks.class_names)?;
         let mut raw = to_raw(about);
+        raw.class_name_count = names.len() as u64;
+        raw.class_names = names.as_ptr();
+        raw.prefetch = hooks.prefetch.is_some().then_some(prefetch_items as Prefetcher);
+        let reader = Reader { read: Box::new(read), prefetch: hooks.prefetch };
+        let hook = HookBox::new(&context.inner, reader);
         raw.read = Some(read_item);
         raw.user = hook.user();
         // SAFETY: an initialised struct; the hook lives until the dataset is destroyed.
@@ -232,12 +263,55 @@ impl DatasetConditions<'_> {
     }
 }
 
+/// What [`Dataset::from_items_with`] takes beside the closure that reads.
+#[derive(Default)]
+pub struct DatasetHooks {
+    class_names: Vec<String>,
+    prefetch: Option<Prefetch>,
+}
+
+impl DatasetHooks {
+    /// None of them.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The names of the classes, `classes` of them. Each has 1 to 255 bytes and no control
+    /// characters.
+    #[must_use]
+    pub fn class_names<S: AsRef<str>>(mut self, names: &[S]) -> Self {
+        self.class_names = names.iter().map(|name| name.as_ref().to_owned()).collect();
+        self
+    }
+
+    /// Is told the indices of the images that will be read next, in that order, so that other
+    /// threads can prepare them: those of the next pass of training. It should return at once. A
+    /// panic in it goes on when the library's call ends.
+    #[must_use]
+    pub fn prefetch(mut self, prefetch: impl FnMut(&[u64]) + Send + 'static) -> Self {
+        self.prefetch = Some(Box::new(prefetch));
+        self
+    }
+}
+
+impl fmt::Debug for DatasetHooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DatasetHooks")
+            .field("class_names", &self.class_names)
+            .field("prefetch", &self.prefetch.is_some())
+            .finish()
+    }
+}
+
 /// One image to be filled in by the closure of [`Dataset::from_items`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct DatasetItem<'a> {
     /// Of the image.
     pub index: u64,
+    /// In training, passes over the dataset before this one, so that an image can be cropped in
+    /// another way each time; else 0.
+    pub epoch: u64,
     /// The label to be set; None when called.
     pub label: Option<i32>,
     /// `[height, width, channels]`, all 0 when called.
@@ -281,14 +355,23 @@ fn memory(
 }
 
 type Read = Box<dyn FnMut(&mut DatasetItem<'_>) -> CallbackResult + Send>;
+type Prefetch = Box<dyn FnMut(&[u64]) + Send>;
+type Prefetcher = unsafe extern "C" fn(*mut c_void, *const u64, usize);
+
+/// The closures of a dataset.
+struct Reader {
+    read: Read,
+    prefetch: Option<Prefetch>,
+}
 
 unsafe extern "C" fn read_item(user: *mut c_void, item: *mut sys::dm_dataset_item) -> i32 {
     // SAFETY: `user` is the dataset's hook, and the item holds that many bytes.
     unsafe {
-        Hook::<Read>::run(user, |read| {
+        Hook::<Reader>::run(user, |reader| {
             let raw = &mut *item;
             let mut item = DatasetItem {
                 index: raw.index,
+                epoch: raw.epoch,
                 label: None,
                 pixels: output(raw.pixels, raw.pixel_bytes as usize),
                 condition_image: output(raw.condition_image, raw.condition_image_bytes as usize),
@@ -297,9 +380,21 @@ unsafe extern "C" fn read_item(user: *mut c_void, item: *mut sys::dm_dataset_ite
                     raw.condition_vector_elements as usize,
                 ),
             };
-            read(&mut item)?;
+            (reader.read)(&mut item)?;
             raw.label = item.label.unwrap_or(-1);
             Ok(())
         })
+    }
+}
+
+unsafe extern "C" fn prefetch_items(user: *mut c_void, indices: *const u64, count: usize) {
+    // SAFETY: `user` is the dataset's hook, and there are that many indices.
+    unsafe {
+        Hook::<Reader>::run(user, |reader| {
+            if let Some(prefetch) = &mut reader.prefetch {
+                prefetch(slice(indices, count));
+            }
+            Ok(())
+        });
     }
 }

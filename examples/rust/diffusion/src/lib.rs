@@ -56,7 +56,7 @@ mod trainer;
 mod unet;
 
 pub use context::{Context, Memory};
-pub use dataset::{Dataset, DatasetConditions, DatasetItem};
+pub use dataset::{Dataset, DatasetConditions, DatasetHooks, DatasetItem};
 pub use denoiser::DenoiserInput;
 pub use enumeration::*;
 pub use error::{CallbackResult, Error, Result, Stop};

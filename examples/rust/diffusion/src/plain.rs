@@ -65,6 +65,33 @@ pub(crate) fn c_string(what: &str, text: &str) -> Result<CString> {
     CString::new(text).map_err(|_| Error::invalid(format!("'{what}' contains a zero byte")))
 }
 
+/// C strings, and the array of their addresses.
+pub(crate) struct CStrings {
+    texts: Vec<CString>,
+    addresses: Vec<*const c_char>,
+}
+
+impl CStrings {
+    pub fn new<S: AsRef<str>>(what: &str, texts: &[S]) -> Result<Self> {
+        let texts =
+            texts.iter().map(|text| c_string(what, text.as_ref())).collect::<Result<Vec<_>>>()?;
+        let addresses = texts.iter().map(|text| text.as_ptr()).collect();
+        Ok(CStrings { texts, addresses })
+    }
+
+    pub fn len(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// NULL if there are none.
+    pub fn as_ptr(&self) -> *const *const c_char {
+        if self.addresses.is_empty() {
+            return std::ptr::null();
+        }
+        self.addresses.as_ptr()
+    }
+}
+
 /// A path as a C string.
 pub(crate) fn c_path(path: &Path) -> Result<CString> {
     #[cfg(unix)]

@@ -726,6 +726,10 @@ pub struct TrainStats {
     pub learning_rate: f64,
     /// Duration of the step in seconds.
     pub seconds: f64,
+    /// Mean loss of the images in each quarter of the timesteps.
+    pub quarter_loss: [f64; 4],
+    /// Number of these images.
+    pub quarter_images: [i32; 4],
 }
 
 impl Plain for TrainStats {
@@ -744,6 +748,50 @@ impl Plain for TrainStats {
             gradient_norm: raw.gradient_norm,
             learning_rate: raw.learning_rate,
             seconds: raw.seconds,
+            quarter_loss: raw.quarter_loss,
+            quarter_images: raw.quarter_images,
+        }
+    }
+}
+
+/// What a file says about training.
+#[non_exhaustive]
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckpointInfo {
+    /// A file of dm_trainer_save.
+    pub training: bool,
+    /// Steps done.
+    pub step: u64,
+    /// Images seen.
+    pub images: u64,
+    /// Images of the dataset; 0: none.
+    pub dataset_count: u64,
+    /// Hash of the dataset; 0: not known.
+    pub dataset_fingerprint: u64,
+    /// EMAs in the file: bit i for EMA i.
+    pub emas: i32,
+    /// Version of the file's format.
+    pub format_version: i32,
+    /// Labels or conditions were dropped in training.
+    pub null_class: bool,
+}
+
+impl Plain for CheckpointInfo {
+    type Raw = sys::dm_checkpoint_info;
+    unsafe fn init(raw: *mut Self::Raw, size: usize) -> i32 {
+        // SAFETY: raw is a struct of `size` bytes, which the call fills in.
+        unsafe { sys::dm_checkpoint_info_init(raw, size) }
+    }
+    fn from_raw(raw: &Self::Raw) -> Self {
+        CheckpointInfo {
+            training: raw.training != 0,
+            step: raw.step,
+            images: raw.images,
+            dataset_count: raw.dataset_count,
+            dataset_fingerprint: raw.dataset_fingerprint,
+            emas: raw.emas,
+            format_version: raw.format_version,
+            null_class: raw.null_class != 0,
         }
     }
 }

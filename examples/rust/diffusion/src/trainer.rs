@@ -9,7 +9,7 @@ use crate::handle::{CancelHandle, Handle};
 use crate::plain::{c_path, new_raw, to_raw, Plain};
 use crate::schedule::Schedule;
 use crate::unet::{save_to_memory, Unet};
-use crate::{sys, Error, Result, TrainStats, TrainerOptions};
+use crate::{sys, CheckpointInfo, Error, Result, TrainStats, TrainerOptions};
 use std::fmt;
 use std::mem::{size_of, MaybeUninit};
 use std::os::raw::c_void;
@@ -73,6 +73,45 @@ impl Trainer {
         Self::create(unet, dataset, |out| unsafe {
             sys::dm_trainer_resume(out, network, raw_dataset(dataset), path.as_ptr())
         })
+    }
+
+    /// As [`resume`](Trainer::resume), with other options, and perhaps other data: the next step is
+    /// taken with `options`, at the file's step and position in the data. `distill_steps` must
+    /// stay. An EMA that the file lacks begins as the weights; recorded losses begin anew where
+    /// they do not fit. A dataset with another number of images is reported through the log.
+    pub fn resume_changed(
+        unet: &Unet,
+        dataset: Option<&Dataset>,
+        path: impl AsRef<Path>,
+        options: &TrainerOptions,
+    ) -> Result<Trainer> {
+        let (path, raw) = (c_path(path.as_ref())?, to_raw(options));
+        let (network, data) = (unet.handle.raw, raw_dataset(dataset));
+        // SAFETY: live objects, a string and an initialised struct.
+        Self::create(unet, dataset, |out| unsafe {
+            sys::dm_trainer_resume_changed(out, network, data, path.as_ptr(), &raw)
+        })
+    }
+
+    /// How far the training of a file of [`Trainer::save`] has come; of one of
+    /// [`Unet::save`](crate::Unet::save) only `null_class` is known.
+    pub fn load_info(context: &Context, path: impl AsRef<Path>) -> Result<CheckpointInfo> {
+        let (path, mut raw) = (c_path(path.as_ref())?, new_raw::<CheckpointInfo>());
+        // SAFETY: a string, and an initialised struct for the result.
+        context.inner.call(|c| unsafe {
+            sys::dm_checkpoint_load_info(c, path.as_ptr(), std::ptr::null_mut(), &mut raw)
+        })?;
+        Ok(CheckpointInfo::from_raw(&raw))
+    }
+
+    /// The options of a file of [`Trainer::save`].
+    pub fn load_options(context: &Context, path: impl AsRef<Path>) -> Result<TrainerOptions> {
+        let (path, mut raw) = (c_path(path.as_ref())?, new_raw::<TrainerOptions>());
+        // SAFETY: as above.
+        context.inner.call(|c| unsafe {
+            sys::dm_checkpoint_load_info(c, path.as_ptr(), &mut raw, std::ptr::null_mut())
+        })?;
+        Ok(TrainerOptions::from_raw(&raw))
     }
 
     /// Continues from a file's bytes.

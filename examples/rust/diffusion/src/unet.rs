@@ -6,12 +6,13 @@ use crate::dataset::Dataset;
 use crate::enumeration::static_text;
 use crate::error::CallbackResult;
 use crate::handle::Handle;
-use crate::plain::{c_path, c_string, new_raw, to_raw, Plain};
+use crate::plain::{c_path, c_string, new_raw, to_raw, CStrings, Plain};
 use crate::schedule::Schedule;
 use crate::{
     sys, Error, Evaluation, EvaluationOptions, Initialization, Precision, Preset, Result,
     UnetOptions, Weights,
 };
+use std::ffi::CStr;
 use std::fmt;
 use std::mem::{size_of, MaybeUninit};
 use std::os::raw::c_void;
@@ -169,6 +170,31 @@ impl Unet {
         // SAFETY: an initialised struct of that size.
         self.handle.call(|u| unsafe { sys::dm_unet_get_options(u, &mut raw, size) })?;
         Ok(UnetOptions::from_raw(&raw))
+    }
+
+    /// Sets the names of the classes, which files keep: one for each, or none. Each has 1 to 255
+    /// bytes and no control characters. A network without names gets those of the dataset when it
+    /// is trained. Fails while the network has a trainer or shares.
+    pub fn set_class_names<S: AsRef<str>>(&mut self, names: &[S]) -> Result<()> {
+        let names = CStrings::new("names", names)?;
+        let count = i32::try_from(names.len()).unwrap_or(i32::MAX);
+        // SAFETY: strings that the library copies, and their number.
+        self.handle.call(|u| unsafe { sys::dm_unet_set_class_names(u, names.as_ptr(), count) })
+    }
+
+    /// "airplane"; None if the label has no name. Callbacks of its context may call it.
+    pub fn class_name(&self, label: i32) -> Result<Option<String>> {
+        let mut name = None;
+        // SAFETY: the string stays until the names change, which needs the claim that this call
+        // has.
+        self.handle.call(|u| unsafe {
+            let text = sys::dm_unet_class_name(u, label);
+            if !text.is_null() {
+                name = Some(CStr::from_ptr(text).to_string_lossy().into_owned());
+            }
+            sys::DM_OK
+        })?;
+        Ok(name)
     }
 
     /// The number of weights.

@@ -208,6 +208,9 @@ fn structs() -> Vec<Struct> {
                 member!(dm_dataset_memory, condition_vector_elements, 1),
                 member!(dm_dataset_memory, condition_images, 1),
                 member!(dm_dataset_memory, condition_vectors, 1),
+                member!(dm_dataset_memory, class_name_count, 1),
+                member!(dm_dataset_memory, class_names, 1),
+                member!(dm_dataset_memory, padding_pointer, 1),
             ],
         },
         Struct {
@@ -224,6 +227,7 @@ fn structs() -> Vec<Struct> {
                 member!(dm_dataset_item, condition_vector_elements, 1),
                 member!(dm_dataset_item, condition_image, 1),
                 member!(dm_dataset_item, condition_vector, 1),
+                member!(dm_dataset_item, epoch, 1),
             ],
         },
         Struct {
@@ -244,6 +248,9 @@ fn structs() -> Vec<Struct> {
                 member!(dm_dataset_callback, condition_size, 1),
                 member!(dm_dataset_callback, vector_invariant, 1),
                 member!(dm_dataset_callback, padding_last, 1),
+                member!(dm_dataset_callback, class_name_count, 1),
+                member!(dm_dataset_callback, class_names, 1),
+                member!(dm_dataset_callback, prefetch, 1),
             ],
         },
         Struct {
@@ -306,6 +313,8 @@ fn structs() -> Vec<Struct> {
                 member!(dm_train_stats, gradient_norm, 1),
                 member!(dm_train_stats, learning_rate, 1),
                 member!(dm_train_stats, seconds, 1),
+                member!(dm_train_stats, quarter_loss, 4),
+                member!(dm_train_stats, quarter_images, 4),
             ],
         },
         Struct {
@@ -326,6 +335,22 @@ fn structs() -> Vec<Struct> {
                 member!(dm_train_batch, condition_vector_elements, 1),
                 member!(dm_train_batch, condition_image, 1),
                 member!(dm_train_batch, condition_vector, 1),
+            ],
+        },
+        Struct {
+            name: "dm_checkpoint_info",
+            size: size_of::<dm_checkpoint_info>(),
+            members: vec![
+                member!(dm_checkpoint_info, struct_size, 1),
+                member!(dm_checkpoint_info, training, 1),
+                member!(dm_checkpoint_info, step, 1),
+                member!(dm_checkpoint_info, images, 1),
+                member!(dm_checkpoint_info, dataset_count, 1),
+                member!(dm_checkpoint_info, dataset_fingerprint, 1),
+                member!(dm_checkpoint_info, emas, 1),
+                member!(dm_checkpoint_info, format_version, 1),
+                member!(dm_checkpoint_info, null_class, 1),
+                member!(dm_checkpoint_info, padding, 1),
             ],
         },
         Struct {
