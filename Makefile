@@ -38,13 +38,11 @@ links_with = $(shell echo '\#include <$(1)>' | $(CC) $(CPPFLAGS) -x c - -shared 
 PLAIN_zlib = $(call links_with,zlib.h,-lz)
 PLAIN_blis = $(call links_with,blis.h,-lblis)
 PLAIN_LIBS := $(foreach p,$(filter-out $(LIB_PACKAGES),$(NEEDED)),$(PLAIN_$(p)))
-EXAMPLE_PACKAGES := popt libpng
-ifeq ($(SYSTEM),windows)
-# Without libpng the programs for Windows read no pictures.
-EXAMPLE_PACKAGES := popt $(shell $(PKG_CONFIG) --exists libpng 2>/dev/null && echo libpng)
-endif
+EXAMPLE_PACKAGES := libpng libjpeg libzip zlib
+# What the program does without where it is missing.
+OPTIONAL_PACKAGES := $(shell $(PKG_CONFIG) --exists libsixel 2>/dev/null && echo libsixel)
 TEST_PACKAGES := check
-BENCH_PACKAGES := jansson
+BENCH_PACKAGES := jansson popt
 BLAS_DEFINE := -DDMI_BLAS_$(shell echo $(BLAS) | tr a-z A-Z)
 cflags_of = $(shell $(PKG_CONFIG) --cflags $(1) 2>/dev/null)
 libs_of = $(shell $(PKG_CONFIG) --libs $(1) 2>/dev/null)
@@ -148,40 +146,68 @@ $(filter-out %.dll.a,$(SHARED_LINKS)): $(SHARED)
 	$(Q)ln -sf $(<F) $@
 $(filter %.dll.a,$(SHARED_LINKS)): $(SHARED) ;
 
-# ---- examples: they see only the public header and the shared library ----
+# ---- the program and the examples: they see only the public header and the shared library ----
 
-EXAMPLES := demo train_cifar10 sample distance evaluate step_loop walkthrough guided_classifier \
-	guided_reconstruction super_resolution condition_vector
+PROGRAM := $(BUILD)/diffusion$(EXE)
+PROGRAM_SRC := $(sort $(wildcard examples/diffusion/*.c examples/diffusion/*/*.c))
+PROGRAM_SRC := $(filter-out %/terminal_sixel$(if $(OPTIONAL_PACKAGES),_none).c,$(PROGRAM_SRC))
+PROGRAM_PACKAGES := $(EXAMPLE_PACKAGES) $(OPTIONAL_PACKAGES)
+# The page of a run, as arrays of C.
+PAGE := $(addprefix examples/diffusion/report/page,.html .css _curves.js .js)
+PAGE_C := $(BUILD)/page.c
+EXAMPLES := train_cifar10 sample_ddpm sample_ddim own_denoiser inpainting game_loop walkthrough \
+	super_resolution condition_vector guided_classifier guided_reconstruction
 EXAMPLE_BIN := $(EXAMPLES:%=$(BUILD)/%$(EXE))
-EXAMPLE_SRC := $(filter-out $(EXAMPLES:%=examples/%.c),$(wildcard examples/*.c))
-EXAMPLE_SRC := $(filter-out examples/image_png$(if $(filter libpng,$(EXAMPLE_PACKAGES)),_none).c,\
-	$(EXAMPLE_SRC))
 EXAMPLE_FLAGS :=
 ifeq ($(SYSTEM),windows)
-EXAMPLE_SRC += examples/windows/posix.c examples/windows/main.c
-EXAMPLE_FLAGS := -include examples/windows/posix.h
+# Those that the tests need too, and the entry of programs.
+WINDOWS_POSIX := $(patsubst %,$(BUILD)/obj/examples/windows/%.o,files posix)
+WINDOWS_OBJ := $(WINDOWS_POSIX) $(BUILD)/obj/examples/windows/main.o
+# gcc takes formats for those of Windows' own functions, which are not called.
+EXAMPLE_FLAGS := -Wno-format -Wno-format-extra-args -include examples/windows/posix.h
 endif
-EXAMPLE_COMMON := $(EXAMPLE_SRC:%.c=$(BUILD)/obj/%.o)
+# The program without its main, which the tests need as well.
+PROGRAM_PARTS := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(PROGRAM_SRC))) \
+	$(BUILD)/obj/page.o
+PROGRAM_OBJ := $(BUILD)/obj/examples/diffusion/main.o $(PROGRAM_PARTS) $(WINDOWS_OBJ)
+LINK_LIBRARY = -L$(BUILD) -ldiffusion $(RPATH_ORIGIN) $(EXE_LIBS)
+PROGRAM_LIBS = $(call libs_of,$(PROGRAM_PACKAGES)) -lm -pthread
 
-.PHONY: examples
-examples: $(EXAMPLE_BIN)
+.PHONY: program examples
+program: $(PROGRAM)
+examples: $(PROGRAM) $(EXAMPLE_BIN)
 
-$(BUILD)/obj/examples/%.o: examples/%.c $(FLAGS_FILE) | need-examples
-	$(call compile,-Iinclude $(EXAMPLE_FLAGS) $(CFLAGS) $(call cflags_of,$(EXAMPLE_PACKAGES)))
+$(BUILD)/obj/examples/%.o: examples/%.c $(FLAGS_FILE)
+	$(call compile,-Iinclude $(EXAMPLE_FLAGS) $(CFLAGS))
+
+$(BUILD)/obj/examples/diffusion/%.o: examples/diffusion/%.c $(FLAGS_FILE) | need-examples
+	$(call compile,-Iinclude -Iexamples/diffusion $(EXAMPLE_FLAGS) $(CFLAGS) \
+	$(call cflags_of,$(PROGRAM_PACKAGES)))
+
+$(PAGE_C): examples/diffusion/report/embed.sh $(PAGE)
+	@mkdir -p $(@D)
+	$(Q)sh $< $(PAGE) > $@.new && mv $@.new $@
+$(BUILD)/obj/page.o: $(PAGE_C) $(FLAGS_FILE)
+	$(call compile,-Iexamples/diffusion $(CFLAGS))
 
 # The tests need them as well.
 $(BUILD)/obj/examples/windows/%.o: examples/windows/%.c $(FLAGS_FILE)
 	$(call compile,$(CFLAGS))
 
-$(EXAMPLE_BIN): $(BUILD)/%$(EXE): $(BUILD)/obj/examples/%.o $(EXAMPLE_COMMON) $(SHARED_LINKS)
+$(PROGRAM): $(PROGRAM_OBJ) $(SHARED_LINKS)
 	$(SAY) LD $@
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $< $(EXAMPLE_COMMON) -L$(BUILD) -ldiffusion \
-	$(RPATH_ORIGIN) $(call libs_of,$(EXAMPLE_PACKAGES)) $(EXE_LIBS) -lm -o $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PROGRAM_OBJ) $(LINK_LIBRARY) $(PROGRAM_LIBS) -o $@
+
+GUIDED := guided_classifier guided_reconstruction
+$(GUIDED:%=$(BUILD)/%$(EXE)): $(BUILD)/obj/examples/guided.o
+$(EXAMPLE_BIN): $(BUILD)/%$(EXE): $(BUILD)/obj/examples/%.o $(SHARED_LINKS) $(WINDOWS_OBJ)
+	$(SAY) LD $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(filter %.o,$^) $(LINK_LIBRARY) -lm -o $@
 
 .PHONY: demo
 demo: deps
-	@$(MAKE) library $(BUILD)/demo
-	@$(BUILD)/demo --out $(OUT)/demo $(DEMO_OPTIONS)
+	@$(MAKE) library program
+	@$(PROGRAM) demo --out $(OUT)/demo $(DEMO_OPTIONS)
 
 include pkgconfig/install.mk
 include examples/web/web.mk
@@ -203,9 +229,10 @@ clean:
 define HELP
 Times are for two cores, without the time to build.
 
-make                   the library, static and shared, and the examples, in $(BUILD)/
+make                   the library, static and shared, the program and the examples, in $(BUILD)/
 make library           only the library, static and shared
-make demo              trains and samples; images in $(OUT)/demo/                       4 min
+make program           only the program `diffusion`
+make demo              draws, trains and draws again; images in $(OUT)/demo/            3 min
 make install           to PREFIX (/usr/local), below DESTDIR; make uninstall removes it
 make install-lib       only the library and its manual pages
 make reference         the HTML reference in $(BUILD)/reference/html; needs doxygen
@@ -255,7 +282,7 @@ make format            formats all C files with clang-format
 make compile_commands.json   the compiler's commands, for editors and clang tools
 
 variables: CC CFLAGS CPPFLAGS LDFLAGS BUILD OUT
-           PREFIX DESTDIR, and LIBDIR INCLUDEDIR BINDIR MANDIR, below PREFIX if relative
+           PREFIX DESTDIR, and LIBDIR INCLUDEDIR BINDIR MANDIR DATADIR, below PREFIX if relative
            BLAS=openblas|blis|none WERROR=1 V=1 SUITE LDCONFIG PKG_CONFIG
            FUZZ_SECONDS FUZZ_RUNS FUZZ_TARGET=a,b FUZZ_CC: see tests/fuzz/README.md
            ALLOC_OPTIONS KILL_OPTIONS DEMO_OPTIONS BENCH_OPTIONS ERROR_NETWORK: arguments of

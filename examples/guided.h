@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What guided_classifier and guided_reconstruction share: a network of square images in colour with
- * a sampler, and pictures. */
+/* What guided_classifier.c and guided_reconstruction.c share: a network of square images in colour
+ * with a sampler, and pictures. */
 #ifndef EXAMPLES_GUIDED_H
 #define EXAMPLES_GUIDED_H
 
@@ -9,11 +9,12 @@
 enum { GUIDED_STEPS = 50, GUIDED_CHANNELS = 3, GUIDED_COLUMNS = 8 };
 
 typedef struct guided {
-    dm_context *contexts[2];
+    dm_context *context, *second;
     dm_unet *unet, *share; /* of the first and of the second context */
     dm_unet_options network;
     dm_schedule *schedule;
-    dm_sampler *sampler;
+    dm_sampler *sampler; /* DDIM */
+    int32_t width;       /* and height of an image */
     size_t n;            /* floats of an image */
     const char *picture; /* path */
     double weight;       /* of the guidance */

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* Reconstruction guidance (Ho et al. 2022, eq. 7; Chung et al. 2023): samples images whose means of
- * 4 x 4 pixels are those of given pictures, so that the network invents the details.
+ * 4 x 4 pixels, A x, are those of given pictures, y, so that the network invents the details.
  * guided_reconstruction MODEL.safetensors OUT.png [WEIGHT]
  *
- * The error |A x_0(x) - y|^2 has a gradient at x through the network: a vector-Jacobian product,
- * which a share of the network in a second context computes while the sampler's context is busy. */
-#include <diffusion.h>
+ *     x_0 <- x_0(x_t) - weight sqrt(a_t) grad |A x_0(x_t) - y|^2
+ *
+ * The gradient is that at x_t, through the network: a vector-Jacobian product, which a share of the
+ * network in a second context computes while the sampler's context is busy. */
+#include "guided.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include "guided.h"
 
 enum { IMAGES = GUIDED_COLUMNS, BLOCK = 4, C = GUIDED_CHANNELS };
 
@@ -22,7 +23,7 @@ typedef struct problem {
 
 /* Element i of A x as an image: the mean of its block of x [h, w, c]. */
 static double mean_at(const guided *g, const double *x, size_t i) {
-    const size_t row = (size_t)g->network.width * C;
+    const size_t row = (size_t)g->width * C;
     const double *block =
         x + i / row / BLOCK * BLOCK * row + i % row / C / BLOCK * BLOCK * C + i % C;
     double sum = 0;
@@ -90,8 +91,7 @@ static dm_status average(const problem *p, const float *images, float *averages,
 static dm_status draw(const guided *g, float *images) {
     dm_dataset *shapes;
     uint8_t *pixels = malloc(g->n);
-    dm_status status =
-        dm_dataset_create_shapes(&shapes, g->contexts[0], g->network.width, IMAGES, 5);
+    dm_status status = dm_dataset_create_shapes(&shapes, g->context, g->width, IMAGES, 5);
     if (!status && !pixels) status = DM_ERROR_OUT_OF_MEMORY;
     for (size_t i = 0; !status && i < IMAGES; i++) {
         status = dm_dataset_get_image(shapes, i, pixels, g->n, NULL);
@@ -129,6 +129,9 @@ static dm_status compare(guided *g) {
 }
 
 static dm_status check_and_compare(guided *g) {
+    dm_status status = dm_context_create(&g->second, NULL, NULL, 0);
+    if (!status) status = dm_unet_share(&g->share, g->second, g->unet);
+    if (status) return status;
     const dm_unet_options *o = &g->network;
     if (o->width % BLOCK == 0 && !o->learned_variance && !o->self_conditioning &&
         o->prediction != DM_PREDICT_EDM)

@@ -11,25 +11,25 @@ bench=${2:-}
 
 fail() {
     echo "error: $1" >&2
-    echo "       Install by hand: pkg-config, ${blas:+$blas with its headers, }zlib, popt, libpng${bench:+, jansson} and Check, then run make again." >&2
+    echo "       Install by hand: pkg-config, ${blas:+$blas with its headers, }zlib, libpng, libjpeg-turbo, libzip${bench:+, jansson, popt} and Check, then run make again." >&2
     exit 1
 }
 
 needs_root=yes
 if command -v apt-get >/dev/null 2>&1; then
-    packages="pkg-config ${blas:+lib$blas-dev }zlib1g-dev libpopt-dev libpng-dev ${bench:+libjansson-dev }check"
+    packages="pkg-config ${blas:+lib$blas-dev }zlib1g-dev libpng-dev libjpeg-dev libzip-dev libsixel-dev ${bench:+libjansson-dev libpopt-dev }check"
     update="apt-get update -qq" install="apt-get install -y -qq"
 elif command -v dnf >/dev/null 2>&1; then
-    packages="pkgconf-pkg-config ${blas:+$blas-devel }zlib-devel popt-devel libpng-devel ${bench:+jansson-devel }check-devel"
+    packages="pkgconf-pkg-config ${blas:+$blas-devel }zlib-devel libpng-devel libjpeg-turbo-devel libzip-devel libsixel-devel ${bench:+jansson-devel popt-devel }check-devel"
     update="" install="dnf install -y"
 elif command -v apk >/dev/null 2>&1; then
-    packages="pkgconf ${blas:+$blas-dev }zlib-dev popt-dev libpng-dev ${bench:+jansson-dev }check-dev"
+    packages="pkgconf ${blas:+$blas-dev }zlib-dev libpng-dev libjpeg-turbo-dev libzip-dev libsixel-dev ${bench:+jansson-dev popt-dev }check-dev"
     update="" install="apk add"
 elif command -v pacman >/dev/null 2>&1; then
-    packages="pkgconf ${blas:+$blas }zlib popt libpng ${bench:+jansson }check"
+    packages="pkgconf ${blas:+$blas }zlib libpng libjpeg-turbo libzip libsixel ${bench:+jansson popt }check"
     update="" install="pacman -S --needed --noconfirm"
 elif command -v brew >/dev/null 2>&1; then
-    packages="pkgconf ${blas:+$blas }zlib popt libpng ${bench:+jansson }check"
+    packages="pkgconf ${blas:+$blas }zlib libpng jpeg-turbo libzip libsixel ${bench:+jansson popt }check"
     update="" install="brew install" needs_root=no
 else
     fail "none of apt-get, dnf, apk, pacman or brew was found"

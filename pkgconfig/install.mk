@@ -6,6 +6,7 @@ LIBDIR ?= lib
 INCLUDEDIR ?= include
 BINDIR ?= bin
 MANDIR ?= share/man
+DATADIR ?= share
 DESTDIR ?=
 LDCONFIG ?= ldconfig
 
@@ -16,10 +17,12 @@ libdir = $(call below_prefix,$(LIBDIR))
 includedir = $(call below_prefix,$(INCLUDEDIR))
 bindir = $(call below_prefix,$(BINDIR))
 mandir = $(call below_prefix,$(MANDIR))
+datadir = $(call below_prefix,$(DATADIR))
 
-INSTALLED := train_cifar10 sample evaluate distance
-INSTALLED_BIN := $(INSTALLED:%=$(BUILD)/installed/%$(EXE))
-program_of = "$(DESTDIR)$(bindir)/diffusion-$(subst _,-,$(1))$(EXE)"
+INSTALLED_PROGRAM := $(BUILD)/installed/diffusion$(EXE)
+INSTALLED_OBJ := $(BUILD)/installed/installed.o
+to_bin = "$(DESTDIR)$(bindir)$(1)"
+to_data = "$(DESTDIR)$(datadir)$(1)"
 # Windows looks for libraries beside the program.
 shareddir = $(if $(filter windows,$(SYSTEM)),$(bindir),$(libdir))
 to_shared = "$(DESTDIR)$(shareddir)$(1)"
@@ -43,22 +46,38 @@ $(BUILD)/diffusion-uninstalled.pc: pkgconfig/diffusion.pc.in pkgconfig/write-pc.
 	$(Q)sh pkgconfig/write-pc.sh "$(CURDIR)" "$(abspath $(BUILD))" "$(CURDIR)/include" \
 	"$(VERSION)" "$(strip $(LIB_PACKAGES))" "$(PRIVATE_LIBS)" > $@
 
-# The programs again, since they find the library by the way from BINDIR to LIBDIR, which are known
-# only now.
-$(INSTALLED_BIN): $(BUILD)/installed/%$(EXE): $(BUILD)/obj/examples/%.o $(EXAMPLE_COMMON) \
-		$(SHARED_LINKS) force
+# The program again, since it finds the library and its model by the way from BINDIR to LIBDIR and
+# DATADIR, which are known only now.
+$(INSTALLED_OBJ): examples/diffusion/model/installed.c $(FLAGS_FILE) force
 	@mkdir -p $(@D)
+	$(SAY) CC $<
+	$(Q)to_model=$$(sh pkgconfig/relative-path.sh "$(bindir)" "$(datadir)/diffusion") && \
+	$(CC) $(COMMON) $(REPRODUCIBLE) -Iinclude -Iexamples/diffusion $(EXAMPLE_FLAGS) $(CFLAGS) \
+	$(CPPFLAGS) -DDIFFUSION_DATA_FROM_BIN="\"$$to_model\"" -c $< -o $@
+$(INSTALLED_PROGRAM): $(PROGRAM_OBJ) $(INSTALLED_OBJ) $(SHARED_LINKS) force
 	$(SAY) LD $@
 	$(Q)runpath=$$([ $(SYSTEM) = windows ] || \
 	sh pkgconfig/runpath.sh "$(bindir)" "$(libdir)" "$(LDCONFIG)") && \
-	$(CC) $(CFLAGS) $(LDFLAGS) $< $(EXAMPLE_COMMON) -L$(BUILD) -ldiffusion \
-	$${runpath:+-Xlinker -rpath -Xlinker "$$runpath"} $(call libs_of,$(EXAMPLE_PACKAGES)) \
-	$(EXE_LIBS) -lm -o $@
+	$(CC) $(CFLAGS) $(LDFLAGS) $(filter-out %/model/installed.o,$(PROGRAM_OBJ)) $(INSTALLED_OBJ) \
+	-L$(BUILD) -ldiffusion $${runpath:+-Xlinker -rpath -Xlinker "$$runpath"} $(EXE_LIBS) \
+	$(PROGRAM_LIBS) -o $@
+
+# What the program tells about itself: manual pages and completion for shells. Another machine's
+# program cannot be run here.
+COMMANDS := $(patsubst &%_command,%,\
+	$(shell grep -o '&[a-z]*_command' examples/diffusion/command/commands.c))
+TOLD := $(BUILD)/told
+.PHONY: told
+told: $(PROGRAM)
+	@mkdir -p $(TOLD)
+	$(Q)$(PROGRAM) manual > $(TOLD)/diffusion.1
+	$(Q)for c in $(COMMANDS); do $(PROGRAM) manual $$c > $(TOLD)/diffusion-$$c.1 || exit 1; done
+	$(Q)for s in bash zsh fish; do $(PROGRAM) completion $$s > $(TOLD)/$$s || exit 1; done
 
 POINTER_BYTES = $(shell echo __SIZEOF_POINTER__ | $(CC) -E -P -)
 
-.PHONY: install install-lib install-programs uninstall
-install: install-lib install-programs
+.PHONY: install install-lib install-program uninstall
+install: install-lib install-program
 
 install-lib: library $(if $(HAVE_DOXYGEN),reference)
 	install -d $(call to_include) $(call to_lib,/pkgconfig) $(call to_lib,/cmake/diffusion)
@@ -88,10 +107,19 @@ endif
 	@[ -n "$(DESTDIR)" ] || [ $(SYSTEM) != elf ] || \
 	sh pkgconfig/update-loader.sh "$(LDCONFIG)" "$(libdir)"
 
-install-programs: $(INSTALLED_BIN)
-	install -d "$(DESTDIR)$(bindir)"
-	$(foreach p,$(INSTALLED),install -m 755 $(BUILD)/installed/$(p)$(EXE) $(call program_of,$(p)) \
-	&&) true
+MODEL := examples/diffusion/model/cifar10.safetensors
+COMPLETIONS := /bash-completion/completions /zsh/site-functions /fish/vendor_completions.d
+install-program: $(INSTALLED_PROGRAM) $(if $(HOST),,told)
+	install -d $(to_bin) $(call to_data,/diffusion)
+	install -m 755 $(INSTALLED_PROGRAM) $(call to_bin,/diffusion$(EXE))
+	[ ! -f $(MODEL) ] || install -m 644 $(MODEL) $(call to_data,/diffusion)
+ifeq ($(HOST),)
+	install -d "$(DESTDIR)$(mandir)/man1" $(foreach c,$(COMPLETIONS),$(call to_data,$(c)))
+	install -m 644 $(TOLD)/*.1 "$(DESTDIR)$(mandir)/man1"
+	install -m 644 $(TOLD)/bash $(call to_data,/bash-completion/completions/diffusion)
+	install -m 644 $(TOLD)/zsh $(call to_data,/zsh/site-functions/_diffusion)
+	install -m 644 $(TOLD)/fish $(call to_data,/fish/vendor_completions.d/diffusion.fish)
+endif
 
 # Folders that other packages use too are removed only where they are empty.
 uninstall:
@@ -99,12 +127,18 @@ uninstall:
 	$(call to_include,/diffusion.hpp) $(call to_include,/diffusion)/*.hpp \
 	$(call to_lib,/libdiffusion.a) \
 	$(call to_shared,/$(SHARED_NAME)) $(foreach n,$(SHARED_LINK_NAMES),$(call to_lib,/$(n))) \
-	$(call to_lib,/pkgconfig/diffusion.pc) $(foreach p,$(INSTALLED),$(call program_of,$(p)))
+	$(call to_lib,/pkgconfig/diffusion.pc) $(call to_bin,/diffusion$(EXE))
 	rm -rf $(call to_lib,/cmake/diffusion)
-	rm -f "$(DESTDIR)$(mandir)/man3"/dm_*.3
+	rm -f "$(DESTDIR)$(mandir)/man3"/dm_*.3 "$(DESTDIR)$(mandir)/man1/diffusion.1" \
+	$(foreach c,$(COMMANDS),"$(DESTDIR)$(mandir)/man1/diffusion-$(c).1") \
+	$(call to_data,/diffusion/$(notdir $(MODEL))) \
+	$(call to_data,/bash-completion/completions/diffusion) \
+	$(call to_data,/zsh/site-functions/_diffusion) \
+	$(call to_data,/fish/vendor_completions.d/diffusion.fish)
 	@sh pkgconfig/remove-empty.sh "$(DESTDIR)$(PREFIX)" $(call to_lib,/pkgconfig) \
 	$(call to_lib,/cmake) $(call to_lib) $(call to_include,/diffusion) \
-	$(call to_include) "$(DESTDIR)$(bindir)" "$(DESTDIR)$(mandir)/man3"
+	$(call to_include) "$(DESTDIR)$(bindir)" "$(DESTDIR)$(mandir)/man3" \
+	"$(DESTDIR)$(mandir)/man1" $(foreach c,/diffusion $(COMPLETIONS),$(call to_data,$(c)))
 
 # ---- releases ----
 

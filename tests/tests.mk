@@ -11,6 +11,8 @@ TEST_C := $(wildcard $(addprefix tests/,unit/*.c golden/*.c support/*.c))
 WRAPPED := open fcntl close fstat lstat fsync flock read pread pwrite pthread_create
 TEST_FLAGS :=
 TEST_LDFLAGS :=
+# Files that a system cannot compile.
+LEFT_OUT :=
 ifeq ($(SYSTEM),windows)
 include tests/machines/windows.mk
 else ifneq ($(SYSTEM_FLAGS),$(subst -D_FILE_OFFSET_BITS,,$(SYSTEM_FLAGS)))
@@ -39,6 +41,30 @@ $(RUNNER): $(RUNNER).c $(TEST_OBJ) $(STATIC)
 	$(call cflags_of,$(TEST_PACKAGES)) $< $(TEST_OBJ) $(STATIC) \
 	$(WRAPPED:%=-Wl,--wrap=%) $(LIB_LIBS) $(call libs_of,$(TEST_PACKAGES)) -lm -pthread -o $@
 
+# The units of the program: tests/program/test_X.c, in a test program of their own, since they need
+# what the program needs.
+PROGRAM_TEST_SRC := $(filter-out $(LEFT_OUT) \
+	$(if $(OPTIONAL_PACKAGES),,%/test_terminal_sixel.c),$(wildcard tests/program/test_*.c))
+PROGRAM_TEST_NAMES := $(basename $(notdir $(PROGRAM_TEST_SRC)))
+PROGRAM_TEST_OBJ := $(PROGRAM_TEST_SRC:%.c=$(BUILD)/obj/%.o) \
+	$(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out $(LEFT_OUT),$(wildcard tests/support/*.c)))
+PROGRAM_RUNNER := $(BUILD)/run_program_tests$(EXE)
+
+$(BUILD)/obj/tests/program/%.o: tests/program/%.c $(FLAGS_FILE) | need-examples need-tests
+	$(call compile,$(INTERNAL) -Itests -Iexamples/diffusion $(TEST_FLAGS) $(CFLAGS) \
+	$(call cflags_of,$(LIB_PACKAGES) $(PROGRAM_PACKAGES) $(TEST_PACKAGES)))
+
+$(PROGRAM_RUNNER).c: force
+	@mkdir -p $(@D)
+	@sh tests/tools/make_runner.sh $(PROGRAM_TEST_NAMES) > $@.new
+	@cmp -s $@.new $@ && rm $@.new || mv $@.new $@
+
+$(PROGRAM_RUNNER): $(PROGRAM_RUNNER).c $(PROGRAM_TEST_OBJ) $(PROGRAM_PARTS) $(WINDOWS_POSIX) $(STATIC)
+	$(SAY) LD $@
+	$(Q)$(CC) -std=c11 $(CFLAGS) $(LDFLAGS) $(TEST_LDFLAGS) $(call cflags_of,$(TEST_PACKAGES)) $< \
+	$(PROGRAM_TEST_OBJ) $(PROGRAM_PARTS) $(WINDOWS_POSIX) $(STATIC) $(WRAPPED:%=-Wl,--wrap=%) \
+	$(LIB_LIBS) $(PROGRAM_LIBS) $(call libs_of,$(TEST_PACKAGES)) -lm -pthread -o $@
+
 .PHONY: check check-quick check-source check-layers check-build test-run
 ifdef SUITE
 check: deps
@@ -60,7 +86,7 @@ check-quick: deps
 
 check-source: check-layers
 	@sh tests/tools/check_calls.sh
-	@sh tests/tools/check_programs.sh
+	@sh tests/tools/check_program.sh
 	@sh tests/tools/check_length.sh
 	@sh tests/tools/check_licence.sh
 	@sh tests/tools/check_format.sh
@@ -73,8 +99,10 @@ check-build: library examples
 	@sh tests/tools/symbols.sh $(BUILD)
 	@sh tests/tools/baseline.sh "$(CC) $(CFLAGS)" $(BUILD)
 	@MAKE="$(MAKE)" sh tests/install/run.sh "$(CC)" $(BUILD)
+	@sh tests/tools/program.sh $(BUILD)
+	@sh tests/tools/program_options.sh $(BUILD)
 	@sh tests/tools/examples.sh $(BUILD)
-	@sh tests/tools/programs_io.sh $(BUILD)
+	@sh tests/tools/program_io.sh $(BUILD)
 	@$(MAKE) fuzz-replay
 
 # All suites, or the ones in SUITE, separated by spaces or commas, each a suite or suite/case; with
@@ -83,8 +111,16 @@ test-run: export DM_TEST_BUILD = $(BUILD)
 test-run: export CK_EXCLUDE_TAGS = $(if $(EXHAUSTIVE),,exhaustive)
 # Machines may be slow or busy; the limits in tests are for idle ones.
 test-run: export CK_TIMEOUT_MULTIPLIER ?= 5
-test-run: $(RUNNER)
-	@$(if $(SUITE),sh tests/tools/run_suites.sh $< '' $(subst $(comma), ,$(SUITE)),$<)
+ASKED := $(subst $(comma), ,$(SUITE))
+ASKED_PROGRAM := $(strip $(foreach s,$(ASKED),\
+	$(if $(filter $(firstword $(subst /, ,$(s))),$(PROGRAM_TEST_NAMES:test_%=%)),$(s))))
+ASKED_LIBRARY := $(filter-out $(ASKED_PROGRAM),$(ASKED))
+test-run: $(if $(ASKED),$(if $(ASKED_LIBRARY),$(RUNNER)) $(if $(ASKED_PROGRAM),$(PROGRAM_RUNNER)),\
+		$(RUNNER) $(PROGRAM_RUNNER))
+	@$(if $(ASKED_LIBRARY),sh tests/tools/run_suites.sh $(RUNNER) '' $(ASKED_LIBRARY))
+	@$(if $(ASKED_PROGRAM),sh tests/tools/run_suites.sh $(PROGRAM_RUNNER) '' $(ASKED_PROGRAM))
+	@$(if $(ASKED),,$(PROGRAM_RUNNER))
+	@$(if $(ASKED),,$(RUNNER))
 
 # The suites that allocate, read files or have threads.
 MEMORY_SUITES := base half file io_failures json json_write random pool metadata structs names option_text \
@@ -97,7 +133,8 @@ MEMORY_SUITES := base half file io_failures json json_write random pool metadata
 	input_gradient tiling guidance_callback unet_inputs unet_options unet_file bad_input \
 	integrity file_names float_mode fork versions diffusers diffusers_folders diffusers_save \
 	diffusers_schedulers recipe conditions condition_data condition_sampling \
-	diffusers_compatible
+	diffusers_compatible class_names class_names_data checkpoint_info prefetch \
+	quarter_losses resume_changed resume_position
 SANITIZE_SUITES := $(MEMORY_SUITES) editing gemm guidance kernels kernels_activation resample \
 	depthwise conv_transposed
 # Those whose arithmetic is small enough for valgrind, which ends in minutes.
@@ -106,7 +143,8 @@ VALGRIND_SUITES := base half file file_names io_failures json random pool metada
 	tar_fields png image dataset cifar10 context fork schedule schedule_file graph \
 	trainer_options loss checkpoint_edges
 THREAD_SUITES := pool context trainer trainer_run distill sampler sampler_callbacks unet shared \
-	shared_callbacks weight_cache misuse float_mode conditions condition_sampling
+	shared_callbacks weight_cache misuse float_mode conditions condition_sampling prefetch \
+	resume_position
 
 # Every flipped bit and every length of a checkpoint.
 .PHONY: check-damage
@@ -136,11 +174,13 @@ check-bindings: deps
 	@$(MAKE) library $(BUILD)/walkthrough
 	@MAKE="$(MAKE)" sh tests/tools/bindings.sh $(BUILD) $(subst $(comma), ,$(LANGUAGES))
 
-# Networks, schedulers and pipelines against diffusers, and the published networks' speed and memory
-# beside it; PYTHON: an interpreter with torch, diffusers and scipy.
+# Networks, schedulers and pipelines against diffusers, and a model's way through the program and back
+# to it; and the published networks' speed and memory beside it. PYTHON: an interpreter with torch,
+# diffusers and scipy.
 .PHONY: check-diffusers bench-diffusers
-check-diffusers: library
+check-diffusers: library program
 	@sh tests/diffusers/check.sh $(SHARED) check.py $(DIFFUSERS_OPTIONS)
+	@sh tests/diffusers/check.sh $(SHARED) path.py $(PROGRAM)
 bench-diffusers: library
 	@sh tests/diffusers/check.sh $(SHARED) published.py $(DIFFUSERS_OPTIONS)
 
@@ -196,11 +236,12 @@ check-no-blas:
 
 # ---- speed and accuracy ----
 
-BENCH_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/*.c) examples/profile_table.c)
+BENCH_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/*.c) \
+	examples/diffusion/console/profile_table.c)
 ERROR_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/error/*.c))
 
 $(BUILD)/obj/tests/bench/%.o: tests/bench/%.c $(FLAGS_FILE) | need-library need-examples need-bench
-	$(call compile,$(INTERNAL) -Iexamples $(CFLAGS) \
+	$(call compile,$(INTERNAL) -Iexamples/diffusion $(CFLAGS) \
 	$(call cflags_of,$(LIB_PACKAGES) $(EXAMPLE_PACKAGES) $(BENCH_PACKAGES)))
 
 $(BUILD)/bench: $(BENCH_OBJ) $(STATIC)

@@ -1,14 +1,35 @@
 /* SPDX-License-Identifier: MIT */
-/* The program's entry on Windows: calls its main with the arguments in UTF-8, and prints UTF-8. */
+/* The program's entry on Windows: calls its main with the arguments in UTF-8, prints UTF-8 with the
+ * same bytes as elsewhere, and has the console obey escape sequences. */
 #include "posix.h"
 
-#define WIN32_LEAN_AND_MEAN
 #include <windows.h>
 
 #include <shellapi.h> /* after it */
 
-static UINT code_page; /* of the console before */
-static void restore_code_page(void) { SetConsoleOutputCP(code_page); }
+/* Of the console before. */
+static UINT code_page;
+static DWORD output_mode, error_mode;
+
+static void restore_console(void) {
+    SetConsoleOutputCP(code_page);
+    SetConsoleMode(GetStdHandle(STD_OUTPUT_HANDLE), output_mode);
+    SetConsoleMode(GetStdHandle(STD_ERROR_HANDLE), error_mode);
+}
+
+static void set_mode(DWORD which, DWORD *before) {
+    HANDLE stream = GetStdHandle(which);
+    if (GetConsoleMode(stream, before))
+        SetConsoleMode(stream, *before | ENABLE_VIRTUAL_TERMINAL_PROCESSING);
+}
+
+static void prepare_console(void) {
+    code_page = GetConsoleOutputCP();
+    if (!code_page || atexit(restore_console)) return;
+    SetConsoleOutputCP(CP_UTF8);
+    set_mode(STD_OUTPUT_HANDLE, &output_mode);
+    set_mode(STD_ERROR_HANDLE, &error_mode);
+}
 
 #undef main
 int main(void) {
@@ -29,7 +50,8 @@ int main(void) {
         return 1;
     }
     LocalFree(wide);
-    code_page = GetConsoleOutputCP();
-    if (code_page && !atexit(restore_code_page)) SetConsoleOutputCP(CP_UTF8);
+    prepare_console();
+    _setmode(STDOUT_FILENO, _O_BINARY);
+    _setmode(STDERR_FILENO, _O_BINARY);
     return windows_main(argc, argv);
 }

@@ -6,7 +6,7 @@
 #include "base/host.h"
 #include "base/system.h"
 #include "bench.h"
-#include "profile_table.h"
+#include "console/profile_table.h"
 
 enum { ROWS_SHOWN = 60 };
 

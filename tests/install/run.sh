@@ -61,7 +61,7 @@ while read -r prefix lib bin runpath; do
     esac
     # shellcheck disable=SC2086 # words
     run_make install $to LIBDIR="$lib" BINDIR="$bin"
-    program=$dest/${bin#"$dest"}/diffusion-sample
+    program=$dest/${bin#"$dest"}/diffusion
     found=$(readelf -d "$program" | sed -n 's/.*RUNPATH.*\[\(.*\)\]/\1/p')
     [ "$found" = "${runpath#-}" ] || fail "RUNPATH for $prefix $lib $bin: '$found', not '$runpath'"
     [ -z "$found" ] || quietly "$program" --help
@@ -93,7 +93,7 @@ run_make uninstall PREFIX="$stage/shared"
 
 # ---- what the library alone needs ----
 
-run_make install-lib PREFIX="$stage/alone" EXAMPLE_PACKAGES="no-popt no-libpng"
+run_make install-lib PREFIX="$stage/alone" EXAMPLE_PACKAGES="no-libpng no-libjpeg"
 [ ! -e "$stage/alone/bin" ] || fail "install-lib installed programs"
 
 sh tests/install/cmake.sh "$usr" "$stage"

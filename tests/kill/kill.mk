@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 # Saves that are killed, calls that fail and disks that are full, against the shared library and
-# train_cifar10; not part of `check`.
+# diffusion train; not part of `check`.
 
 KILL_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/kill/*.c))
 KILL_COUNT ?= 200
@@ -16,5 +16,5 @@ $(BUILD)/check_kill: $(KILL_OBJ) $(SHARED_LINKS)
 
 .PHONY: check-kill
 check-kill: deps
-	@$(MAKE) $(BUILD)/check_kill $(BUILD)/train_cifar10
+	@$(MAKE) $(BUILD)/check_kill $(BUILD)/diffusion
 	@sh tests/kill/check.sh $(BUILD) -n $(KILL_COUNT) $(KILL_OPTIONS)

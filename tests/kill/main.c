@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* check_kill [-v] [-n COUNT] [-s SEED] [-c PART] BUILD FOLDER: kills and disturbs saves of the
- * shared library, and kills BUILD/train_cifar10. Files go to FOLDER. -n is the number of random
+ * shared library, and kills BUILD/diffusion. Files go to FOLDER. -n is the number of random
  * kills of saves, ten times that of the program; -s the seed of their delays; -c runs only the
  * cases whose names contain PART. */
 #include <stdarg.h>
@@ -119,9 +119,9 @@ int main(int argc, char **argv) {
     run_part("failing calls", failing_calls);
     run_part("full disks", full_disks);
     run_part("random kills", random_kills);
-    run_part("kills of train_cifar10", program_kills);
+    run_part("kills of diffusion train", program_kills);
     printf("check-kill: %lld random kills, %lld kill points, %lld failing calls, %lld full disks, "
-           "%lld kills of train_cifar10, %lld failures\n",
+           "%lld kills of diffusion train, %lld failures\n",
            (long long)totals->random_kills, (long long)totals->kill_points,
            (long long)totals->failing_calls, (long long)totals->full_disks,
            (long long)totals->program_kills, (long long)totals->failures);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Kills train_cifar10 after random delays and resumes it each time. The checkpoint at the end and
- * the losses are those of a run that was never killed. */
+/* Kills `diffusion train` after random delays and resumes it each time. The checkpoint at the end
+ * and the losses are those of a run that was never killed. */
 #include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -37,11 +37,12 @@ static pid_t start(const char *folder) {
     char program[PATH_SIZE], checkpoint[PATH_SIZE], log[PATH_SIZE];
     const char *arguments[ARGUMENTS_MAX];
     int32_t count = 0;
-    snprintf(program, sizeof program, "%.400s/train_cifar10", options.build);
+    snprintf(program, sizeof program, "%.400s/diffusion", options.build);
     snprintf(checkpoint, sizeof checkpoint, "%.400s/checkpoint.safetensors", folder);
     snprintf(log, sizeof log, "%.400s.log", folder);
     const bool resumes = has_checkpoint(folder);
     arguments[count++] = program;
+    arguments[count++] = "train";
     for (int32_t i = 0; always[i]; i++) arguments[count++] = always[i];
     arguments[count++] = "--out";
     arguments[count++] = folder;
@@ -71,7 +72,7 @@ static outcome wait_for(pid_t child, const char *folder) {
     if (WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) return KILLED;
     snprintf(log, sizeof log, "%.400s.log", folder);
     const contents text = file_read(log);
-    run_fail("train_cifar10 ends with status %x: %.*s", (unsigned)status, (int)text.size,
+    run_fail("diffusion train ends with status %x: %.*s", (unsigned)status, (int)text.size,
              text.bytes ? (const char *)text.bytes : "");
     free(text.bytes);
     return FAILED;
@@ -85,14 +86,14 @@ static contents file_in(const char *folder, const char *name) {
     return file_read(path);
 }
 
-/* Removes the last column, the seconds, from each line. */
+/* Removes the fifth column, the seconds, from each line. */
 static void drop_seconds(contents *c) {
     size_t kept = 0;
     bool seconds = false;
     int32_t commas = 0;
     for (size_t i = 0; i < c->size; i++) {
         const uint8_t byte = c->bytes[i];
-        if (byte == ',' && ++commas == 4) seconds = true;
+        if (byte == ',') seconds = ++commas == 4;
         if (byte == '\n') {
             commas = 0;
             seconds = false;

@@ -52,7 +52,7 @@ void kill_points(void);
 void failing_calls(void);
 /* Saves to disks and below limits of the size of a file that end at every tensor. */
 void full_disks(void);
-/* Kills train_cifar10 and resumes it. */
+/* Kills diffusion train and resumes it. */
 void program_kills(void);
 
 #endif

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 # Builds the library and the tests for another machine in BUILD/MACHINE, with BLAS=none, and runs
 # suites there: under Wine, qemu-user or, for i386 and musl, on this processor. Without names all
-# are run, but under qemu-user those whose arithmetic takes many minutes there. For Windows the
-# programs are tested too, for i386 the interface. zlib, popt and Check are built from Debian's
-# sources, since there are no packages of them for all of these.
+# are run, but under qemu-user those whose arithmetic takes many minutes there. For Windows and musl
+# the program and its suites are tested too, for i386 the interface. zlib, Check and what the program
+# needs are built from Debian's sources, since there are no packages of them for all of these.
 #   check.sh MACHINE BUILD [SUITE...]
 # MACHINE: windows, aarch64, armhf, i386, musl or s390x, which is refused while compiling.
 set -eu
@@ -15,14 +15,16 @@ shift 2
 here=$(dirname "$0")
 log=$build/log
 
-needed="zlib check" wrapper= link=-static
+needed="zlib check" wrapper= link=-static of_program="libpng libjpeg libzip"
 case $machine in
-windows) host=x86_64-w64-mingw32 cc=$host-gcc-posix wrapper=wine link= needed="$needed popt" ;;
+windows)
+    host=x86_64-w64-mingw32 cc=$host-gcc-posix wrapper=wine link= needed="$needed $of_program"
+    ;;
 aarch64) host=aarch64-linux-gnu cc=$host-gcc wrapper=qemu-aarch64 ;;
 armhf) host=arm-linux-gnueabihf cc=$host-gcc wrapper=qemu-arm ;;
 i386) host=i686-linux-gnu cc=$host-gcc link= ;;
 s390x) host=s390x-linux-gnu cc=$host-gcc ;;
-musl) host=x86_64-linux-musl cc=musl-gcc ;;
+musl) host=x86_64-linux-musl cc=musl-gcc needed="$needed $of_program" ;;
 *)
     echo "machines: '$machine' is none of windows, aarch64, armhf, i386, musl, s390x" >&2
     exit 2
@@ -65,11 +67,11 @@ for package in $needed; do
     [ -f "$packages/lib/pkgconfig/$package.pc" ] ||
         sh pkgconfig/build-needed.sh "$cc -O2 -fPIC" $ar "$packages" $package
 done
-runner=$build/run_tests
+runner=$build/run_tests program_runner=
 case $machine in
 windows)
-    runner=$runner.exe
-    make_for library examples "$runner"
+    program_runner=$build/run_program_tests.exe runner=$runner.exe
+    make_for library examples "$runner" "$program_runner"
     WINEPREFIX=${WINEPREFIX:-$build/wine} WINEDEBUG=-all
     export WINEPREFIX WINEDEBUG
     wine cmd /c exit >"$log" 2>&1 || { # makes the prefix
@@ -82,25 +84,45 @@ i386)
     make_for library "$runner"
     sh tests/abi/check.sh $cc "$build"
     ;;
+musl)
+    program_runner=$build/run_program_tests
+    make_for "$runner" "$program_runner"
+    ;;
 *) make_for "$runner" ;;
 esac
 
 slow="any_options|any_training|editing|evaluate|mixture|plan_size|recompute|shared_callbacks"
 slow="$slow|step_memory|trained_mixture"
+suites_of() { sed -n 's/.*test_\([a-z0-9_]*\)_suite(void);.*/\1/p' "$1.c"; }
+: >"$build/suites"
+# run_suites RUNNER 'SUITE...'
+run_suites() {
+    # The names are meant to be split.
+    # shellcheck disable=SC2086
+    DM_TEST_BUILD=${build#"$PWD/"} CK_EXCLUDE_TAGS="exhaustive" CK_TIMEOUT_MULTIPLIER=20 \
+        sh tests/tools/run_suites.sh "$1" "$wrapper" $2 >>"$build/suites" 2>&1 || {
+        grep -v '100%' "$build/suites" >&2
+        exit 1
+    }
+}
+of_library= of_program=
+for suite in "$@"; do
+    if [ "$program_runner" ] && suites_of "$program_runner" | grep -qx "${suite%%/*}"; then
+        of_program="$of_program $suite"
+    else
+        of_library="$of_library $suite"
+    fi
+done
 if [ $# = 0 ]; then
-    # Their names are words.
-    # shellcheck disable=SC2046
-    set -- $(sed -n 's/.*test_\([a-z0-9_]*\)_suite(void);.*/\1/p' "$runner.c" |
+    of_library=$(suites_of "$runner" |
         case $wrapper in
         qemu*) grep -vxE "$slow" ;;
         *) cat ;;
         esac)
+    [ -z "$program_runner" ] || of_program=$(suites_of "$program_runner")
 fi
-DM_TEST_BUILD=${build#"$PWD/"} CK_EXCLUDE_TAGS="exhaustive" CK_TIMEOUT_MULTIPLIER=20 \
-    sh tests/tools/run_suites.sh "$runner" "$wrapper" "$@" >"$build/suites" 2>&1 || {
-    grep -v '100%' "$build/suites" >&2
-    exit 1
-}
+[ -z "$of_library" ] || run_suites "$runner" "$of_library"
+[ -z "$of_program" ] || run_suites "$program_runner" "$of_program"
 # The picture of examples/walkthrough.c, to look at: BUILD/MACHINE/walkthrough.png. Under qemu-user
 # it would take a quarter of an hour.
 draw_picture() {

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* Folders and files that a command writes, and its context. */
+#ifndef DIFFUSION_COMMAND_FILES_H
+#define DIFFUSION_COMMAND_FILES_H
+
+#include "command/line.h"
+
+/* Refuses a path to which no PNG can be written; `name` is the option's. Returns 0, or REPORTED
+ * after printing why. */
+int check_png_path(const command_line *line, const char *name, const char *path);
+/* Makes a folder and those above it. Returns 0, or REPORTED after printing why not. */
+int make_folder(const command_line *line, const char *path);
+/* A context whose warnings are printed, or NULL after printing why not. memory_mb in 10^6 bytes, 0:
+ * no limit; profile 0 or 1. `line` must outlive it. */
+dm_context *create_context(const command_line *line, int64_t threads, int64_t memory_mb,
+                           int32_t profile);
+
+#endif

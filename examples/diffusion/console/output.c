@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/* See output.h. */
+#include "console/output.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Keeps the reason of the first failure. */
+static int fail(output *o, int reason) {
+    if (!o->error) o->error = reason ? reason : EIO;
+    return 1;
+}
+
+int output_open(output *o, const char *path, const char *mode) {
+    struct stat is;
+    *o = (output){.appended_at = -1};
+    if (snprintf(o->path, sizeof o->path, "%s", path) >= (int)sizeof o->path)
+        return fail(o, ENAMETOOLONG);
+    o->file = fopen(path, mode);
+    if (!o->file) return fail(o, errno);
+    if (*mode == 'a' && !fstat(fileno(o->file), &is) && S_ISREG(is.st_mode))
+        o->appended_at = (long long)is.st_size;
+    return 0;
+}
+
+int output_print(output *o, const char *format, ...) {
+    va_list arguments;
+    if (o->error) return 1;
+    va_start(arguments, format);
+    int length = vfprintf(o->file, format, arguments);
+    int reason = errno;
+    va_end(arguments);
+    return length < 0 ? fail(o, reason) : 0;
+}
+
+int output_write(output *o, const void *bytes, size_t size) {
+    if (o->error) return 1;
+    return fwrite(bytes, 1, size, o->file) == size ? 0 : fail(o, errno);
+}
+
+int output_flush(output *o) {
+    if (o->error) return 1;
+    return fflush(o->file) ? fail(o, errno) : 0;
+}
+
+int output_sync(output *o) {
+    if (output_flush(o)) return 1;
+    /* Some files cannot be synced, such as pipes. */
+    if (fsync(fileno(o->file)) && errno != EINVAL && errno != EROFS) return fail(o, errno);
+    return 0;
+}
+
+int output_replace(output *o, const char *path) {
+    int bad = output_sync(o);
+    if (!bad && rename(o->path, path)) bad = fail(o, errno);
+    if (bad && o->file) (void)remove(o->path); /* if it fails, the file is left: no harm */
+    snprintf(o->path, sizeof o->path, "%s", path);
+    return bad;
+}
+
+int output_failed(const output *o) { return o->error != 0; }
+
+/* Lets the buffer go nowhere, or fclose would try again to write what is left. */
+static void discard(FILE *file) {
+    int nowhere = open("/dev/null", O_WRONLY);
+    if (nowhere < 0) return;
+    dup2(nowhere, fileno(file));
+    close(nowhere);
+}
+
+int output_close(output *o, const char *program) {
+    if (o->file) {
+        output_flush(o);
+        if (o->error && o->appended_at >= 0 && ftruncate(fileno(o->file), (off_t)o->appended_at))
+            fprintf(stderr, "%s: %s: a part of a row is left at its end\n", program, o->path);
+        if (o->error) discard(o->file);
+        if (fclose(o->file)) fail(o, errno);
+        o->file = NULL;
+    }
+    if (!o->error) return 0;
+    fprintf(stderr, "%s: %s: %s\n", program, o->path, strerror(o->error));
+    return 1;
+}
+
+/* ---- standard streams ---- */
+
+static const char *program_name;
+static int flush_reason; /* why standard output could not be flushed, or 0 */
+
+void flush_standard_output(void) {
+    if (fflush(stdout) && !flush_reason) flush_reason = errno;
+}
+
+static void close_standard_output(void) {
+    flush_standard_output();
+    int bad = ferror(stdout);
+    if (fclose(stdout) && !flush_reason) flush_reason = errno;
+    if (!bad && !flush_reason) return;
+    fprintf(stderr, "%s: standard output: %s\n", program_name,
+            flush_reason ? strerror(flush_reason) : "a write failed");
+    _exit(1);
+}
+
+void open_standard_streams(const char *program) {
+    program_name = program;
+    /* open() returns the lowest descriptor that is free. */
+    for (int i = STDIN_FILENO; i <= STDERR_FILENO; i++)
+        if (fcntl(i, F_GETFD) < 0 && open("/dev/null", O_RDWR) != i) _exit(1);
+    if (atexit(close_standard_output)) {
+        fprintf(stderr, "%s: out of memory\n", program);
+        _exit(1);
+    }
+}
+
+void ignore_write_signals(void) {
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigaction(SIGPIPE, &ignore, NULL);
+    sigaction(SIGXFSZ, &ignore, NULL);
+}
+
+void write_from_handler(const char *line) {
+    ssize_t ignored = write(STDERR_FILENO, line, strlen(line));
+    (void)ignored;
+}

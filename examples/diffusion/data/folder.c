@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/* See folder.h. Pictures are kept decoded while memory lasts; of the others, those that the trainer
+ * announces are decoded ahead by the readers. */
+#include "data/folder.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "data/decoder.h"
+
+struct picture_folder {
+    listing list;
+    folder_options options;
+    decoded *kept; /* [list.count]; without pixels where not kept */
+    uint8_t *bad;  /* [list.count] 1: cannot be decoded */
+    size_t replaced;
+    decoder *decoder;
+    dm_context *context; /* of the dataset */
+};
+
+/* ---- creation ---- */
+
+/* Decodes it again, for the reason. */
+static void count_unreadable(picture_folder *f, size_t index) {
+    listing *l = &f->list;
+    decoded d = {{0}, {0}};
+    if (l->unreadable++) return;
+    if (!decode_picture(l, &f->options, index, &d, l->first_unreadable, sizeof l->first_unreadable))
+        snprintf(l->first_unreadable, sizeof l->first_unreadable, "%s: it could not be read",
+                 l->pictures[index].path);
+    decoded_free(&d);
+}
+
+/* Removes the pictures that are marked as bad. */
+static void remove_bad(picture_folder *f) {
+    size_t left = 0;
+    for (size_t i = 0; i < f->list.count; i++) {
+        if (f->bad[i]) {
+            count_unreadable(f, i);
+            free(f->list.pictures[i].path);
+            free(f->list.pictures[i].condition);
+            continue;
+        }
+        f->list.pictures[left] = f->list.pictures[i];
+        f->kept[left] = f->kept[i];
+        f->bad[left++] = 0;
+    }
+    f->list.count = left;
+}
+
+static int out_of_memory(char *error, size_t capacity) {
+    snprintf(error, capacity, "out of memory");
+    return 1;
+}
+
+int folder_create(picture_folder **out, listing *pictures, const folder_options *options,
+                  folder_progress progress, void *user, char *error, size_t capacity) {
+    picture_folder *f = *out = calloc(1, sizeof *f);
+    if (!f) {
+        listing_free(pictures);
+        return out_of_memory(error, capacity);
+    }
+    f->list = *pictures;
+    *pictures = (listing){0};
+    f->options = *options;
+    f->kept = calloc(f->list.count, sizeof *f->kept);
+    f->bad = calloc(f->list.count, sizeof *f->bad);
+    int result = f->kept && f->bad ? 0 : out_of_memory(error, capacity);
+    if (!result)
+        result = decode_all(&f->list, options, f->kept, f->bad, progress, user, error, capacity);
+    if (!result) remove_bad(f);
+    if (!result && !f->list.count) {
+        snprintf(error, capacity, "none of the pictures can be decoded: %s",
+                 f->list.first_unreadable);
+        result = 1;
+    }
+    if (!result) result = decoder_create(&f->decoder, &f->list, options, error, capacity);
+    if (result) {
+        folder_destroy(f);
+        *out = NULL;
+    }
+    return result;
+}
+
+void folder_destroy(picture_folder *f) {
+    if (!f) return;
+    decoder_destroy(f->decoder);
+    for (size_t i = 0; f->kept && i < f->list.count; i++) decoded_free(&f->kept[i]);
+    listing_free(&f->list);
+    free(f->kept);
+    free(f->bad);
+    free(f);
+}
+
+const listing *folder_listing(const picture_folder *f) { return &f->list; }
+
+size_t folder_replaced(const picture_folder *f) { return f->replaced; }
+
+/* ---- dataset ---- */
+
+/* SplitMix64's mixing function (Steele et al. 2014). */
+static uint64_t mix(uint64_t z) {
+    z += UINT64_C(0x9E3779B97F4A7C15);
+    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
+    return z ^ (z >> 31);
+}
+
+/* Where a picture is cropped: depends on its index and the epoch alone, so that a resumed run sees
+ * the same. */
+static void choose_crop(const picture_folder *f, const dm_dataset_item *item, double *y,
+                        double *x) {
+    *y = *x = 0.5;
+    if (!f->options.random_crop) return;
+    uint64_t bits = mix(mix(item->index) ^ item->epoch);
+    *y = (double)(bits >> 32) / 4294967295.0;
+    *x = (double)(bits & UINT32_MAX) / 4294967295.0;
+}
+
+static void write_item(const picture_folder *f, dm_dataset_item *item, size_t index,
+                       const decoded *d) {
+    double y, x;
+    choose_crop(f, item, &y, &x);
+    picture_crop(item->pixels, &d->image, f->options.height, f->options.width, y, x);
+    if (item->condition_image)
+        picture_crop(item->condition_image, &d->condition, f->options.height, f->options.width, y,
+                     x);
+    item->label = f->list.pictures[index].label;
+}
+
+static int32_t read_picture(void *user, dm_dataset_item *item) {
+    picture_folder *f = user;
+    size_t count = f->list.count;
+    for (size_t i = 0; i < count; i++) {
+        size_t index = ((size_t)item->index + i) % count;
+        if (f->bad[index]) continue;
+        decoded d = f->kept[index];
+        int own = !d.image.pixels;
+        if (own) f->bad[index] = (uint8_t)decoder_take(f->decoder, index, &d);
+        if (f->bad[index]) continue;
+        write_item(f, item, index, &d);
+        if (own) decoded_free(&d);
+        f->replaced += i > 0;
+        return 0;
+    }
+    dm_callback_fail(f->context, "none of the pictures can be decoded any more");
+    return 1;
+}
+
+static void prefetch(void *user, const uint64_t *indices, size_t count) {
+    picture_folder *f = user;
+    decoder_begin(f->decoder, count);
+    for (size_t i = 0; i < count; i++)
+        if (!f->kept[indices[i]].image.pixels && !f->bad[indices[i]])
+            decoder_add(f->decoder, (size_t)indices[i]);
+}
+
+dm_status folder_dataset(picture_folder *f, dm_context *context, dm_dataset **out) {
+    dm_dataset_callback c;
+    dm_dataset_callback_init(&c, sizeof c);
+    c.count = f->list.count;
+    c.height = f->options.height;
+    c.width = f->options.width;
+    c.channels = f->options.channels;
+    c.classes = (int32_t)f->list.class_count;
+    c.class_name_count = f->list.class_count;
+    c.class_names = f->list.class_count ? (const char *const *)f->list.classes : NULL;
+    c.condition_channels = f->list.pictures[0].condition ? c.channels : 0;
+    c.fingerprint = listing_fingerprint(&f->list);
+    c.read = read_picture;
+    c.prefetch = prefetch;
+    c.user = f;
+    f->context = context;
+    return dm_dataset_create_from_callback(out, context, &c);
+}

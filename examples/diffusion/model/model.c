@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/* See model.h. */
+#include "model/model.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <zlib.h>
+
+#include "model/installed.h"
+#include "model/sampler_options.h"
+
+static int is_file(const char *path) {
+    struct stat is;
+    return !stat(path, &is) && S_ISREG(is.st_mode);
+}
+
+/* The file or folder that is meant: a run's folder stands for its checkpoint. */
+static int32_t find_path(model *m, const command_line *line, const char *path) {
+    struct stat is;
+    if (!path) {
+        if (installed_model(m->path, sizeof m->path)) return 0;
+        return command_line_refuse(line, "no model is installed with this program; name one");
+    }
+    if (stat(path, &is)) return command_line_refuse(line, "%s: %s", path, strerror(errno));
+    if (S_ISDIR(is.st_mode)) {
+        snprintf(m->path, sizeof m->path, "%s/checkpoint.safetensors", path);
+        if (is_file(m->path)) return 0;
+    }
+    if (snprintf(m->path, sizeof m->path, "%s", path) < (int)sizeof m->path) return 0;
+    return command_line_refuse(line, "%s: %s", path, strerror(ENAMETOOLONG));
+}
+
+/* What draws well with a network, after what is known of it. */
+static void choose_sampler(model *m, const dm_trainer_options *training) {
+    dm_sampler_options *s = &m->sampler;
+    s->solver = DM_SOLVER_DPMPP;
+    if (m->options.prediction == DM_PREDICT_CONSISTENCY) s->solver = DM_SOLVER_CONSISTENCY;
+    if (m->options.prediction == DM_PREDICT_FLOW) s->solver = DM_SOLVER_FLOW_EULER;
+    s->steps = usual_steps(s->solver, dm_schedule_timesteps(m->schedule));
+    if (m->options.classes && m->info.null_class) s->guidance = 2;
+    if (!training->distill_steps) return;
+    s->solver = DM_SOLVER_DDIM;
+    s->spacing = DM_SPACING_TRAILING;
+    s->steps = training->distill_steps;
+    s->guidance = 1;
+}
+
+/* A file of the library, which says how it was trained. */
+static int32_t load_own(model *m, dm_context *context) {
+    dm_trainer_options training;
+    dm_trainer_options_init(&training, sizeof training);
+    dm_status status = dm_checkpoint_load_info(context, m->path, NULL, &m->info);
+    if (!status && m->info.training)
+        status = dm_checkpoint_load_info(context, m->path, &training, NULL);
+    if (!status) status = dm_schedule_load(&m->schedule, context, m->path);
+    if (!status) choose_sampler(m, &training);
+    return status;
+}
+
+/* A folder of diffusers, whose scheduler says what sampling is meant; a model without one was
+ * trained on DDPM's schedule. */
+static int32_t load_foreign(model *m, dm_context *context) {
+    dm_status status =
+        dm_schedule_load_diffusers(&m->schedule, context, m->path, NULL, &m->sampler);
+    if (status == DM_ERROR_NOT_FOUND) {
+        dm_schedule_options o;
+        dm_schedule_options_init(&o, sizeof o);
+        o.kind = DM_SCHEDULE_LINEAR;
+        status = dm_schedule_create(&m->schedule, context, &o);
+        m->sampler.solver = DM_SOLVER_DPMPP;
+    }
+    if (!status)
+        m->sampler.steps = usual_steps(m->sampler.solver, dm_schedule_timesteps(m->schedule));
+    return status;
+}
+
+int32_t load_model(model *out, dm_context *context, const command_line *line, const char *path,
+                   dm_weights weights) {
+    *out = (model){0};
+    dm_sampler_options_init(&out->sampler, sizeof out->sampler);
+    dm_checkpoint_info_init(&out->info, sizeof out->info);
+    dm_unet_options_init(&out->options, sizeof out->options);
+    int32_t status = find_path(out, line, path);
+    if (!status) status = dm_unet_load(&out->unet, context, out->path, weights);
+    if (!status) status = dm_unet_get_options(out->unet, &out->options, sizeof out->options);
+    if (status) return status;
+    dm_status own = dm_checkpoint_load_info(context, out->path, NULL, NULL);
+    return own ? load_foreign(out, context) : load_own(out, context);
+}
+
+void free_model(model *m) {
+    dm_unet_destroy(m->unet);
+    dm_schedule_destroy(m->schedule);
+    *m = (model){0};
+}
+
+/* ---- classes ---- */
+
+const char *class_text(const model *m, int32_t label, char text[64]) {
+    const char *name = dm_unet_class_name(m->unet, label);
+    if (name) snprintf(text, 64, "%s", name);
+    else snprintf(text, 64, "%d", (int)label);
+    return text;
+}
+
+static void list_classes(const model *m, char *text, size_t capacity) {
+    char name[64];
+    size_t used = 0;
+    int32_t i = 0;
+    *text = 0;
+    for (; i < m->options.classes && used + 120 < capacity; i++)
+        used += (size_t)snprintf(text + used, capacity - used, "%s%s", i ? ", " : "",
+                                 class_text(m, i, name));
+    if (i < m->options.classes)
+        snprintf(text + used, capacity - used, " and %d more", (int)(m->options.classes - i));
+}
+
+int32_t find_class(const command_line *line, const model *m, const char *word, int32_t *label) {
+    char *end, list[1024];
+    for (int32_t i = 0; i < m->options.classes; i++) {
+        const char *name = dm_unet_class_name(m->unet, i);
+        *label = i;
+        if (name && !strcmp(name, word)) return 0;
+    }
+    long number = strtol(word, &end, 10);
+    *label = (int32_t)number;
+    if (end > word && !*end && number >= 0 && number < m->options.classes) return 0;
+    if (!m->options.classes)
+        return command_line_refuse(line, "--class is '%s'; %s has no classes", word, m->path);
+    list_classes(m, list, sizeof list);
+    return command_line_refuse(line, "--class is '%s'; the classes of %s are %s", word, m->path,
+                               list);
+}
+
+/* ---- hash ---- */
+
+int32_t model_hash(const model *m, char text[17]) {
+    uLong crc = crc32(0, NULL, 0), adler = adler32(0, NULL, 0);
+    dm_tensor_info info;
+    for (int32_t i = 0; i < dm_unet_tensor_count(m->unet); i++) {
+        dm_tensor_info_init(&info, sizeof info);
+        dm_status status = dm_unet_get_tensor_info(m->unet, i, &info);
+        if (status) return status;
+        float *values = malloc(info.elements * sizeof *values);
+        if (!values) return DM_ERROR_OUT_OF_MEMORY;
+        status = dm_unet_get_tensor(m->unet, info.name, values, info.elements);
+        if (!status) {
+            crc = crc32_z(crc, (const Bytef *)values, info.elements * sizeof *values);
+            adler = adler32_z(adler, (const Bytef *)values, info.elements * sizeof *values);
+        }
+        free(values);
+        if (status) return status;
+    }
+    snprintf(text, 17, "%08lx%08lx", (unsigned long)crc & 0xffffffffUL,
+             (unsigned long)adler & 0xffffffffUL);
+    return DM_OK;
+}

@@ -1,0 +1,279 @@
+/* SPDX-License-Identifier: MIT */
+/* How a run begins: a new network, one to fine-tune, a copy of a teacher, or a checkpoint. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "data/shape.h"
+#include "model/model.h"
+#include "train/defaults.h"
+#include "train/session.h"
+#include "train/train_members.h"
+
+/* ---- data ---- */
+
+/* Pictures of that size, or of one that suits them where height is 0. */
+static int32_t open_dataset(session *s, int32_t height, int32_t width, int32_t channels) {
+    const image_shape shape = {height, width, channels};
+    return open_data(&s->data, s->context, s->line, &training_data, shape);
+}
+
+/* The data for a network that exists. */
+static int32_t open_dataset_for(session *s) {
+    const dm_unet_options *u = &s->o->unet;
+    dm_status status = dm_unet_get_options(s->unet, &s->o->unet, sizeof s->o->unet);
+    return status ? status : open_dataset(s, u->height, u->width, u->out_channels);
+}
+
+/* ---- a new network ---- */
+
+static void set_shape(session *s) {
+    dm_unet_options *u = &s->o->unet;
+    u->height = s->data.info.height;
+    u->width = s->data.info.width;
+    u->in_channels = u->out_channels = s->data.info.channels;
+    u->condition_channels = s->data.info.condition_channels;
+    u->condition_size = s->data.info.condition_size;
+    u->classes = s->o->no_labels ? 0 : s->data.info.classes;
+    if (!u->classes) s->o->trainer.label_dropout = 0;
+}
+
+static int32_t create_trainer(session *s) {
+    return dm_trainer_create(&s->trainer, s->unet, s->schedule, s->data.dataset, &s->o->trainer);
+}
+
+static int32_t begin_new(session *s) {
+    train_options *o = s->o;
+    int32_t status = open_dataset(s, 0, 0, 0);
+    if (status) return status;
+    choose_network(&o->unet, &o->schedule, &o->trainer, o->preset, s->data.info.height,
+                   s->data.info.width);
+    if (apply_train_members(s->line, o, s->context) || check_train_members(s->line, o))
+        return REPORTED;
+    set_shape(s);
+    status = dm_schedule_create(&s->schedule, s->context, &o->schedule);
+    if (!status) status = dm_unet_create(&s->unet, s->context, &o->unet, o->trainer.seed);
+    return status ? status : create_trainer(s);
+}
+
+/* ---- from weights that exist ---- */
+
+/* The first option given of those that a network's file holds, or NULL. */
+static const char *given_of_network(const session *s) {
+    for (size_t g = 0; g < s->line->group_count; g++) {
+        const option_group *group = &s->line->groups[g];
+        if (!group->struct_name || !strcmp(group->struct_name, "dm_trainer_options")) continue;
+        for (size_t i = 0; i < group->count; i++)
+            if (group->options[i].given) return group->options[i].name;
+    }
+    return command_line_given(s->line, "preset") ? "preset" : NULL;
+}
+
+static int32_t refuse_network_options(const session *s, const char *file) {
+    const char *name = given_of_network(s);
+    return name ? command_line_refuse(s->line,
+                                      "--%s cannot be changed: %s holds the options of network and "
+                                      "schedule; leave it out",
+                                      name, file)
+                : 0;
+}
+
+/* The class of the data's that has the same name as the network's first one and so on must agree,
+ * or the network gets other classes, whose table begins anew. */
+static int has_classes_of_data(const session *s) {
+    int32_t classes = s->o->no_labels ? 0 : s->data.info.classes;
+    if (s->o->unet.classes != classes) return 0;
+    for (int32_t i = 0; i < classes; i++) {
+        const char *ours = dm_unet_class_name(s->unet, i),
+                   *theirs = dm_dataset_class_name(s->data.dataset, i);
+        if (ours && theirs && strcmp(ours, theirs) != 0) return 0;
+    }
+    return 1;
+}
+
+/* Copies the tensors that both networks have in the same shape; *kept becomes their number. */
+static dm_status copy_tensors(dm_unet *to, const dm_unet *from, int32_t *kept) {
+    dm_tensor_info a, b;
+    dm_status status = DM_OK;
+    *kept = 0;
+    for (int32_t i = 0; !status && i < dm_unet_tensor_count(to); i++) {
+        dm_tensor_info_init(&a, sizeof a);
+        dm_tensor_info_init(&b, sizeof b);
+        status = dm_unet_get_tensor_info(to, i, &a);
+        int32_t k = 0;
+        while (!status && k < dm_unet_tensor_count(from)) {
+            status = dm_unet_get_tensor_info(from, k, &b);
+            if (!status && !strcmp(a.name, b.name)) break;
+            k++;
+        }
+        if (status || k == dm_unet_tensor_count(from) || a.rank != b.rank ||
+            memcmp(a.shape, b.shape, sizeof a.shape) != 0)
+            continue;
+        float *values = malloc(a.elements * sizeof *values);
+        if (!values) return DM_ERROR_OUT_OF_MEMORY;
+        status = dm_unet_get_tensor(from, b.name, values, b.elements);
+        if (!status) status = dm_unet_set_tensor(to, a.name, values, a.elements, a.shape, a.rank);
+        free(values);
+        *kept += status == DM_OK;
+    }
+    return status;
+}
+
+/* Whether the file's network is for other classes or another size than the data. */
+static int needs_other_network(const session *s) {
+    return !has_classes_of_data(s) || s->o->unet.height != s->data.info.height ||
+           s->o->unet.width != s->data.info.width;
+}
+
+/* Replaces the network by one for the data, with all weights that fit. */
+static int32_t replace_network(session *s) {
+    dm_unet *unet = NULL;
+    int32_t kept;
+    dm_unet_options *u = &s->o->unet;
+    u->classes = s->o->no_labels ? 0 : s->data.info.classes;
+    u->height = s->data.info.height;
+    u->width = s->data.info.width;
+    int32_t status = dm_unet_create(&unet, s->context, u, s->o->trainer.seed);
+    if (!status) status = copy_tensors(unet, s->unet, &kept);
+    if (status) {
+        dm_unet_destroy(unet);
+        return status;
+    }
+    fprintf(stderr,
+            "%d of %d tensors are those of %s; the others, as of other classes, begin anew\n",
+            (int)kept, (int)dm_unet_tensor_count(unet), s->o->init);
+    dm_unet_destroy(s->unet);
+    s->unet = unet;
+    return DM_OK;
+}
+
+/* The data in the size that was asked for, or in the network's. */
+static int32_t open_dataset_to_tune(session *s) {
+    const dm_unet_options *u = &s->o->unet;
+    image_shape asked;
+    dm_status status = dm_unet_get_options(s->unet, &s->o->unet, sizeof s->o->unet);
+    if (status) return status;
+    if (read_size(s->line, &asked)) return REPORTED;
+    return open_dataset(s, asked.height ? asked.height : u->height,
+                        asked.height ? asked.width : u->width, u->out_channels);
+}
+
+/* The network and schedule of a file that are used for sampling. */
+static int32_t load_weights(session *s, const char *path) {
+    model m;
+    int32_t status = load_model(&m, s->context, s->line, path, DM_WEIGHTS_DEFAULT);
+    s->unet = m.unet;
+    s->schedule = m.schedule;
+    return status;
+}
+
+static int32_t begin_from_weights(session *s) {
+    int32_t status = refuse_network_options(s, s->o->init);
+    if (!status) status = load_weights(s, s->o->init);
+    if (!status) status = open_dataset_to_tune(s);
+    if (status) return status;
+    choose_trainer(&s->o->trainer);
+    s->o->trainer.learning_rate = 1e-4; /* gentler than for a network that knows nothing */
+    s->o->trainer.batch_size = s->data.info.height > 64 || s->data.info.width > 64 ? 16 : 32;
+    if (command_line_apply(s->line, s->context) || check_train_members(s->line, s->o))
+        return REPORTED;
+    status = needs_other_network(s) ? replace_network(s) : DM_OK;
+    if (!status && !s->o->unet.classes) s->o->trainer.label_dropout = 0;
+    return status ? status : create_trainer(s);
+}
+
+/* The weights that a sampler would use: the first EMA, if there is one. */
+static int32_t set_teacher(session *s) {
+    if (!s->o->teacher) return DM_OK;
+    model m;
+    int32_t status = load_model(&m, s->context, s->line, s->o->teacher, DM_WEIGHTS_DEFAULT);
+    s->teacher = m.unet;
+    dm_schedule_destroy(m.schedule); /* equal to the trainer's own */
+    return status ? status : dm_trainer_set_teacher(s->trainer, s->teacher);
+}
+
+/* The student begins as a copy of the teacher. */
+static int32_t begin_distilled(session *s) {
+    int32_t status = load_weights(s, s->o->teacher);
+    if (!status) status = open_dataset_for(s);
+    if (status) return status;
+    s->o->trainer.learning_rate = 2e-4;
+    if (command_line_apply(s->line, s->context)) return REPORTED;
+    if (!s->o->unet.classes) s->o->trainer.label_dropout = 0;
+    status = create_trainer(s);
+    return status ? status : set_teacher(s);
+}
+
+/* ---- a checkpoint ---- */
+
+/* Sets the trainer's options that were given; *changed becomes 1 if that changes one, which is
+ * said. */
+static int32_t change_options(session *s, int *changed) {
+    dm_trainer_options before = s->o->trainer;
+    char from[128], to[128];
+    *changed = 0;
+    if (command_line_apply(s->line, s->context)) return REPORTED;
+    for (size_t g = 0; g < s->line->group_count; g++) {
+        const option_group *group = &s->line->groups[g];
+        if (!group->struct_name || strcmp(group->struct_name, "dm_trainer_options") != 0) continue;
+        for (size_t i = 0; i < group->count; i++) {
+            const option *o = &group->options[i];
+            if (!o->given) continue;
+            dm_options_get(NULL, group->struct_name, &before, o->member, from, sizeof from, NULL);
+            dm_options_get(NULL, group->struct_name, group->values, o->member, to, sizeof to, NULL);
+            if (!strcmp(from, to)) continue;
+            fprintf(stderr, "--%s changes from %s to %s\n", o->name, from, to);
+            *changed = 1;
+        }
+    }
+    return DM_OK;
+}
+
+static int32_t resume(session *s) {
+    const char *file = s->checkpoint;
+    dm_checkpoint_info info;
+    int changed = 0;
+    dm_checkpoint_info_init(&info, sizeof info);
+    int32_t status = refuse_network_options(s, file);
+    if (!status) status = dm_unet_load(&s->unet, s->context, file, DM_WEIGHTS_TRAINED);
+    if (!status) status = dm_schedule_load(&s->schedule, s->context, file);
+    if (!status) status = open_dataset_for(s);
+    if (!status) status = dm_checkpoint_load_info(s->context, file, &s->o->trainer, NULL);
+    if (!status) status = change_options(s, &changed);
+    if (status) return status;
+    s->epoch = (double)info.images / (double)s->data.info.count;
+    status = changed ? dm_trainer_resume_changed(&s->trainer, s->unet, s->data.dataset, file,
+                                                 &s->o->trainer)
+                     : dm_trainer_resume(&s->trainer, s->unet, s->data.dataset, file);
+    if (!status && s->o->trainer.distill_steps && !s->o->teacher)
+        return command_line_refuse(s->line,
+                                   "%s is a distillation: go on with diffusion distill TEACHER "
+                                   "--resume",
+                                   s->o->resume);
+    return status ? status : set_teacher(s);
+}
+
+int32_t begin_session(session *s) {
+    int32_t status = s->o->resume    ? resume(s)
+                     : s->o->teacher ? begin_distilled(s)
+                     : s->o->init    ? begin_from_weights(s)
+                                     : begin_new(s);
+    if (status) return status;
+    status = dm_unet_get_options(s->unet, &s->o->unet, sizeof s->o->unet);
+    if (!status)
+        status = dm_schedule_get_options(s->schedule, &s->o->schedule, sizeof s->o->schedule);
+    if (!status && (s->o->trainer.ema_decay[0] > 0 || s->o->trainer.ema_half_life[0] > 0))
+        status = dm_unet_create(&s->ema, s->context, &s->o->unet, 0);
+    return status;
+}
+
+void end_session(session *s) {
+    dm_trainer_destroy(s->trainer);
+    dm_unet_destroy(s->teacher);
+    dm_unet_destroy(s->ema);
+    dm_unet_destroy(s->unet);
+    dm_schedule_destroy(s->schedule);
+    close_data(&s->data);
+    dm_context_destroy(s->context);
+}

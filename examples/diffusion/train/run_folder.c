@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/* See run_folder.h. */
+#include "train/run_folder.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "train/settings.h"
+
+const char checkpoint_name[] = "checkpoint.safetensors", settings_name[] = "settings.txt",
+           log_name[] = "loss.csv", evaluation_name[] = "evaluation.csv";
+
+void beside(const char *path, const char *name, char out[OUTPUT_PATH_SIZE]) {
+    const char *slash = strrchr(path, '/');
+    snprintf(out, OUTPUT_PATH_SIZE, "%.*s%s", slash ? (int)(slash - path) + 1 : 0, path, name);
+}
+
+static int exists(const char *folder, const char *name) {
+    char path[OUTPUT_PATH_SIZE];
+    struct stat is;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return !stat(path, &is);
+}
+
+/* The checkpoint that --resume names, and the folder that it is in. */
+static int find_checkpoint(session *s) {
+    static char folder[OUTPUT_PATH_SIZE];
+    struct stat is;
+    const char *path = s->o->resume;
+    if (stat(path, &is))
+        return command_line_refuse(s->line, "--resume %s: %s", path, strerror(errno));
+    int in_folder = S_ISDIR(is.st_mode);
+    int length = in_folder
+                     ? snprintf(s->checkpoint, sizeof s->checkpoint, "%s/%s", path, checkpoint_name)
+                     : snprintf(s->checkpoint, sizeof s->checkpoint, "%s", path);
+    if (length >= (int)sizeof s->checkpoint)
+        return command_line_refuse(s->line, "--resume %s: %s", path, strerror(ENAMETOOLONG));
+    if (in_folder && !exists(path, checkpoint_name))
+        return command_line_refuse(s->line, "--resume %s: there is no %s in it", path,
+                                   checkpoint_name);
+    const char *slash = strrchr(s->checkpoint, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - s->checkpoint) : 1,
+             slash ? s->checkpoint : ".");
+    if (!s->o->out) s->o->out = *folder ? folder : "/";
+    return 0;
+}
+
+/* runs/ and the name of the data, without the suffixes of an archive. */
+static const char *usual_folder(const char *data, int distill_steps) {
+    static char folder[OUTPUT_PATH_SIZE];
+    size_t end = strlen(data);
+    while (end > 1 && data[end - 1] == '/') end--;
+    size_t begin = end;
+    while (begin && data[begin - 1] != '/') begin--;
+    const char *name = data + begin;
+    size_t length = strcspn(name, ".");
+    if (!length || length > end - begin) length = end - begin;
+    /* "." and the like would be folders that exist. */
+    if (strspn(name, "./") >= length) {
+        name = "pictures";
+        length = strlen(name);
+    }
+    if (distill_steps)
+        snprintf(folder, sizeof folder, "runs/%.*s-%d", (int)length, name, distill_steps);
+    else snprintf(folder, sizeof folder, "runs/%.*s", (int)length, name);
+    return folder;
+}
+
+/* Whether two paths name one file. */
+static int same_file(const char *a, const char *b) {
+    struct stat x, y;
+    if (!strcmp(a, b)) return 1;
+    /* Some systems number no files. */
+    return !stat(a, &x) && !stat(b, &y) && x.st_ino && x.st_ino == y.st_ino && x.st_dev == y.st_dev;
+}
+
+static int refuse_used_folder(const session *s) {
+    const char *out = s->o->out;
+    char path[OUTPUT_PATH_SIZE];
+    snprintf(path, sizeof path, "%s/%s", out, checkpoint_name);
+    /* Without a checkpoint there is nothing to lose. */
+    if (s->o->force || !exists(out, checkpoint_name)) return 0;
+    if (s->o->resume && same_file(path, s->checkpoint)) return 0;
+    return command_line_refuse(
+        s->line,
+        "%s has a run already: --resume %s goes on with it, --out DIR puts the "
+        "new one elsewhere, --force replaces it",
+        out, out);
+}
+
+int find_run(session *s) {
+    char path[OUTPUT_PATH_SIZE];
+    if (s->o->resume) {
+        if (find_checkpoint(s)) return REPORTED;
+        beside(s->checkpoint, settings_name, path);
+        if (read_settings(s->line, path)) return REPORTED;
+    }
+    if (!s->o->out)
+        s->o->out = usual_folder(data_values.path, s->o->teacher ? s->o->trainer.distill_steps : 0);
+    return refuse_used_folder(s);
+}
+
+/* "samples-000100.png". */
+static int is_grid(const char *name) {
+    size_t digits = strncmp(name, "samples-", 8) ? 0 : strspn(name + 8, "0123456789");
+    return digits && !strcmp(name + 8 + digits, ".png");
+}
+
+static int is_of_run(const char *name) {
+    static const char *const names[] = {checkpoint_name, settings_name, log_name, evaluation_name,
+                                        "report.html"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!strcmp(name, names[i])) return 1;
+    return is_grid(name) || !strncmp(name, "events.out.tfevents.", 20);
+}
+
+void remove_run(const char *folder) {
+    struct dirent **entries;
+    char path[OUTPUT_PATH_SIZE];
+    int count = scandir(folder, &entries, NULL, alphasort);
+    for (int i = 0; i < count; i++) {
+        snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
+        /* What cannot be removed is replaced, or stays beside the new run. */
+        if (is_of_run(entries[i]->d_name)) (void)unlink(path);
+        free(entries[i]);
+    }
+    if (count >= 0) free(entries);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* The folder of a run: which one it is, and what is in it. */
+#ifndef DIFFUSION_TRAIN_RUN_FOLDER_H
+#define DIFFUSION_TRAIN_RUN_FOLDER_H
+
+#include "train/session.h"
+
+extern const char checkpoint_name[], settings_name[], log_name[], evaluation_name[];
+
+/* Sets the checkpoint of --resume with the settings beside it, and the folder of the run. Refuses a
+ * folder that has a run already, without --force. 0, or REPORTED. */
+int find_run(session *s);
+/* The path of a file that is in the same folder as another one. */
+void beside(const char *path, const char *name, char out[OUTPUT_PATH_SIZE]);
+/* Removes what another run has left in the folder. */
+void remove_run(const char *folder);
+
+#endif

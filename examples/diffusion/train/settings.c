@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* See settings.h. */
+#include "train/settings.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "console/output.h"
+
+enum { LINE_SIZE = 4500 };
+
+/* The text of an option of one of the kinds that have one, or NULL. */
+static const char *option_value(const option *o) {
+    int is_text = o->kind == OPTION_TEXT || o->kind == OPTION_CHOICE || o->kind == OPTION_FILE ||
+                  o->kind == OPTION_FOLDER;
+    return is_text ? *(const char **)o->value : NULL;
+}
+
+/* One line of the option's value; none where it has no value. */
+static void write_option(output *to, const option *o) {
+    const char *text = option_value(o);
+    switch (o->kind) {
+        case OPTION_FLAG:
+            if (*(int *)o->value) output_print(to, "%s=1\n", o->name);
+            return;
+        case OPTION_COUNT:
+            output_print(to, "%s=%lld\n", o->name, (long long)*(int64_t *)o->value);
+            return;
+        case OPTION_REAL: output_print(to, "%s=%.17g\n", o->name, *(double *)o->value); return;
+        default:
+            if (text) output_print(to, "%s=%s\n", o->name, text);
+    }
+}
+
+/* Refuses what would be read back as something else. */
+static int check_option(const command_line *line, const option *o) {
+    const char *text = option_value(o);
+    if (!text || (!strpbrk(text, "\r\n") && strlen(text) < LINE_SIZE - 100)) return 0;
+    return command_line_refuse(line, "--%s has a line break, or is too long", o->name);
+}
+
+int write_settings(const command_line *line, const char *path) {
+    char part[OUTPUT_PATH_SIZE + 8];
+    output to;
+    for (size_t g = 0; g < line->group_count; g++)
+        for (size_t i = 0; i < line->groups[g].count; i++)
+            if (line->groups[g].options[i].saved && check_option(line, &line->groups[g].options[i]))
+                return REPORTED;
+    snprintf(part, sizeof part, "%s.part", path);
+    if (!output_open(&to, part, "w")) {
+        for (size_t g = 0; g < line->group_count; g++)
+            for (size_t i = 0; i < line->groups[g].count; i++)
+                if (line->groups[g].options[i].saved)
+                    write_option(&to, &line->groups[g].options[i]);
+        output_replace(&to, path);
+    }
+    return output_close(&to, line->program) ? REPORTED : 0;
+}
+
+/* `text` becomes the option's, which keeps it. */
+static int set_option(const command_line *line, option *o, const char *text) {
+    char *kept = strdup(text);
+    if (!kept) return command_line_refuse(line, "out of memory");
+    if (!command_line_set(line, o, kept)) return 0;
+    o->text = NULL;
+    free(kept);
+    return REPORTED;
+}
+
+int read_settings(const command_line *line, const char *path) {
+    char text[LINE_SIZE];
+    FILE *file = fopen(path, "r");
+    if (!file && errno == ENOENT) return 0;
+    if (!file) return command_line_refuse(line, "%s: %s", path, strerror(errno));
+    int bad = 0;
+    while (!bad && fgets(text, sizeof text, file)) {
+        text[strcspn(text, "\n")] = 0;
+        char *equals = strchr(text, '=');
+        if (!equals) continue;
+        *equals = 0;
+        option *o = command_line_option(line, text);
+        if (!o || !o->saved || o->given) continue;
+        if (o->kind == OPTION_FLAG && !strcmp(equals + 1, "0")) continue;
+        if (set_option(line, o, equals + 1))
+            bad = command_line_refuse(line, "that is what %s says", path);
+    }
+    if (!bad && ferror(file)) bad = command_line_refuse(line, "%s: %s", path, strerror(errno));
+    (void)fclose(file); /* which was only read */
+    return bad;
+}

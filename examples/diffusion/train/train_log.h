@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* loss.csv of a training run: a row for each step. */
+#ifndef DIFFUSION_TRAIN_LOG_H
+#define DIFFUSION_TRAIN_LOG_H
+
+#include <diffusion.h>
+
+#include "console/output.h"
+
+/* Opens `path`. Where a run is resumed after `done` steps, their rows come from `before`, which may
+ * be the same file; those after them, which will be done again, are left out. The old file stays as
+ * it is until the new one is complete, and if it cannot be read. 0, or 1 after printing why not. */
+int train_log_open(output *csv, const char *program, const char *path, const char *before,
+                   uint64_t done);
+/* Writes the row of a step. 1 if it cannot be written. */
+int train_log_add(output *csv, const dm_train_stats *t);
+
+#endif

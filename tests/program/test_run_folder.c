@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: MIT */
+/* The folder of a run: which one it is, that no run replaces another, and what --force removes. */
+#include "train/run_folder.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "program/lines.h"
+#include "program/report_files.h"
+
+static given_line g;
+static session s;
+
+/* Returns what was printed, to be freed. */
+static char *find(const char *name, const char *words, int want) {
+    forget_settings(&g);
+    accept_line(&g, name, words);
+    s = (session){.line = &g.line, .o = &train_values};
+    if (g.line.word_count && !strcmp(name, "train")) data_values.path = g.line.words[0];
+    if (!strcmp(name, "distill")) {
+        train_values.teacher = g.line.words[0];
+        train_values.trainer.distill_steps = 8;
+    }
+    capture err = capture_begin(stderr);
+    const int got = find_run(&s);
+    char *message = capture_end(&err);
+    ck_assert_msg(got == want, "%s: %s", words, message);
+    return message;
+}
+
+static void in_empty_folder(void) { ck_assert_int_eq(chdir(test_folder()), 0); }
+
+START_TEST(usual_names) {
+    static const char *const cases[][2] = {{"photos", "runs/photos"},
+                                           {"/a/b/photos///", "runs/photos"},
+                                           {"a/cifar-10-binary.tar.gz", "runs/cifar-10-binary"},
+                                           {".photos", "runs/.photos"},
+                                           {".", "runs/pictures"},
+                                           {"..", "runs/pictures"},
+                                           {"a/../", "runs/pictures"},
+                                           {"/", "runs/pictures"},
+                                           {"", "runs/builtin"},
+                                           {"a --out b", "b"}};
+    in_empty_folder();
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        free(find("train", cases[i][0], 0));
+        ck_assert_str_eq(s.o->out, cases[i][1]);
+        ck_assert_str_eq(s.checkpoint, "");
+    }
+    free(find("distill", "teacher --data photos", 0));
+    ck_assert_str_eq(s.o->out, "runs/photos-8");
+}
+END_TEST
+
+static void make_run(const char *folder) {
+    ck_assert(!mkdir(folder, 0777) || errno == EEXIST);
+    write_text(test_path(folder, checkpoint_name), "x");
+    write_text(test_path(folder, settings_name), "data=elsewhere\n");
+}
+
+START_TEST(no_run_replaces_another) {
+    in_empty_folder();
+    ck_assert_int_eq(mkdir("runs", 0777), 0);
+    ck_assert_int_eq(mkdir("runs/photos", 0777), 0);
+    write_text("runs/photos/notes.txt", "mine");
+    free(find("train", "photos", 0)); /* a folder without a checkpoint */
+    make_run("runs/photos");
+    char *message = find("train", "photos", REPORTED);
+    ck_assert_ptr_nonnull(strstr(message, "runs/photos has a run already: --resume runs/photos"));
+    free(message);
+    free(find("train", "photos --force", 0));
+    free(find("train", "photos --out b", 0));
+    /* A resumed run goes on in its own folder, however that is written, and in no other one's. */
+    free(find("train", "--resume runs/photos --out runs/../runs/photos/", 0));
+    make_run("b");
+    free(find("train", "--resume runs/photos --out b", REPORTED));
+    free(find("train", "--resume runs/photos --out b --force", 0));
+    forget_settings(&g);
+}
+END_TEST
+
+START_TEST(resumed_runs) {
+    static const char *const cases[][3] = {
+        {"--resume r", "r", "r/checkpoint.safetensors"},
+        {"--resume r/", "r/", "r//checkpoint.safetensors"},
+        {"--resume r/checkpoint.safetensors", "r", "r/checkpoint.safetensors"},
+        {"--resume r --out o", "o", "r/checkpoint.safetensors"},
+    };
+    in_empty_folder();
+    make_run("r");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        free(find("train", cases[i][0], 0));
+        ck_assert_str_eq(s.o->out, cases[i][1]);
+        ck_assert_str_eq(s.checkpoint, cases[i][2]);
+        ck_assert_str_eq(data_values.path, "elsewhere");
+    }
+    free(find("train", "--resume r --data here", 0));
+    ck_assert_str_eq(data_values.path, "here");
+    ck_assert_int_eq(chdir("r"), 0);
+    free(find("train", "--resume checkpoint.safetensors", 0));
+    ck_assert_str_eq(s.o->out, ".");
+    char *message = find("train", "--resume none", REPORTED);
+    test_has_reason(message, "--resume none: ", ENOENT);
+    free(message);
+    ck_assert_int_eq(mkdir("empty", 0777), 0);
+    message = find("train", "--resume empty", REPORTED);
+    ck_assert_ptr_nonnull(strstr(message, "there is no checkpoint.safetensors in it"));
+    free(message);
+    forget_settings(&g);
+}
+END_TEST
+
+START_TEST(names_beside) {
+    char path[OUTPUT_PATH_SIZE];
+    beside("a/b/c.txt", "d", path);
+    ck_assert_str_eq(path, "a/b/d");
+    beside("c.txt", "d", path);
+    ck_assert_str_eq(path, "d");
+    beside("/c.txt", "d", path);
+    ck_assert_str_eq(path, "/d");
+}
+END_TEST
+
+START_TEST(removed_files) {
+    static const char *const own[] = {"checkpoint.safetensors",
+                                      "settings.txt",
+                                      "loss.csv",
+                                      "evaluation.csv",
+                                      "report.html",
+                                      "samples-000100.png",
+                                      "samples-1234567.png",
+                                      "events.out.tfevents.1.x"},
+                             *const others[] = {"notes.txt", "samples-of-mine.png",
+                                                "samples-000100.png.txt", "samples-.png", "a.png"};
+    struct stat is;
+    char *folder = test_folder_new();
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        write_text(test_path(folder, own[i]), "x");
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        write_text(test_path(folder, others[i]), "x");
+    remove_run(folder);
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        ck_assert_msg(stat(test_path(folder, own[i]), &is) != 0, "%s", own[i]);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        ck_assert_msg(stat(test_path(folder, others[i]), &is) == 0, "%s", others[i]);
+    remove_run(test_path(folder, "none"));
+    free(folder);
+}
+END_TEST
+
+Suite *test_run_folder_suite(void);
+Suite *test_run_folder_suite(void) {
+    Suite *suite = suite_create("run_folder");
+    TCase *tests = tcase_create("run_folder");
+    tcase_add_test(tests, usual_names);
+    tcase_add_test(tests, no_run_replaces_another);
+    tcase_add_test(tests, resumed_runs);
+    tcase_add_test(tests, names_beside);
+    tcase_add_test(tests, removed_files);
+    suite_add_tcase(suite, tests);
+    return suite;
+}
