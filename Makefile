@@ -209,6 +209,11 @@ demo: deps
 	@$(MAKE) library program
 	@$(PROGRAM) demo --out $(OUT)/demo $(DEMO_OPTIONS)
 
+# The guide as web pages; needs pandoc.
+.PHONY: site
+site:
+	@sh docs/guide/site.sh $(OUT)/site
+
 include pkgconfig/install.mk
 include examples/web/web.mk
 include tests/tests.mk
@@ -235,6 +240,7 @@ make program           only the program `diffusion`
 make demo              draws, trains and draws again; images in $(OUT)/demo/            3 min
 make install           to PREFIX (/usr/local), below DESTDIR; make uninstall removes it
 make install-lib       only the library and its manual pages
+make site              docs/guide as web pages, in $(OUT)/site; needs pandoc
 make reference         the HTML reference in $(BUILD)/reference/html; needs doxygen
 make deb               Debian packages of the last commit, in $(OUT)/deb
 make web               a page that trains in a browser: $(OUT)/web/index.html; needs emcc

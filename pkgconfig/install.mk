@@ -63,7 +63,8 @@ $(INSTALLED_PROGRAM): $(PROGRAM_OBJ) $(INSTALLED_OBJ) $(SHARED_LINKS) force
 	$(PROGRAM_LIBS) -o $@
 
 # What the program tells about itself: manual pages and completion for shells. Another machine's
-# program cannot be run here.
+# program cannot be run here, and Windows has no use for them.
+TELLS := $(if $(HOST)$(filter windows,$(SYSTEM)),,told)
 COMMANDS := $(patsubst &%_command,%,\
 	$(shell grep -o '&[a-z]*_command' examples/diffusion/command/commands.c))
 TOLD := $(BUILD)/told
@@ -109,11 +110,11 @@ endif
 
 MODEL := examples/diffusion/model/cifar10.safetensors
 COMPLETIONS := /bash-completion/completions /zsh/site-functions /fish/vendor_completions.d
-install-program: $(INSTALLED_PROGRAM) $(if $(HOST),,told)
+install-program: $(INSTALLED_PROGRAM) $(TELLS)
 	install -d $(to_bin) $(call to_data,/diffusion)
 	install -m 755 $(INSTALLED_PROGRAM) $(call to_bin,/diffusion$(EXE))
 	[ ! -f $(MODEL) ] || install -m 644 $(MODEL) $(call to_data,/diffusion)
-ifeq ($(HOST),)
+ifneq ($(TELLS),)
 	install -d "$(DESTDIR)$(mandir)/man1" $(foreach c,$(COMPLETIONS),$(call to_data,$(c)))
 	install -m 644 $(TOLD)/*.1 "$(DESTDIR)$(mandir)/man1"
 	install -m 644 $(TOLD)/bash $(call to_data,/bash-completion/completions/diffusion)

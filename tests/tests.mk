@@ -103,6 +103,7 @@ check-build: library examples
 	@sh tests/tools/program_options.sh $(BUILD)
 	@sh tests/tools/examples.sh $(BUILD)
 	@sh tests/tools/program_io.sh $(BUILD)
+	@sh tests/tools/guide.sh $(BUILD)
 	@$(MAKE) fuzz-replay
 
 # All suites, or the ones in SUITE, separated by spaces or commas, each a suite or suite/case; with
@@ -136,7 +137,7 @@ MEMORY_SUITES := base half file io_failures json json_write random pool metadata
 	diffusers_compatible class_names class_names_data checkpoint_info prefetch \
 	quarter_losses resume_changed resume_position
 SANITIZE_SUITES := $(MEMORY_SUITES) editing gemm guidance kernels kernels_activation resample \
-	depthwise conv_transposed
+	depthwise conv_transposed $(PROGRAM_TEST_NAMES:test_%=%)
 # Those whose arithmetic is small enough for valgrind, which ends in minutes.
 VALGRIND_SUITES := base half file file_names io_failures json random pool metadata structs names \
 	option_text option_rules stream safetensors safetensors_invalid safetensors_names targz \
@@ -144,7 +145,7 @@ VALGRIND_SUITES := base half file file_names io_failures json random pool metada
 	trainer_options loss checkpoint_edges
 THREAD_SUITES := pool context trainer trainer_run distill sampler sampler_callbacks unet shared \
 	shared_callbacks weight_cache misuse float_mode conditions condition_sampling prefetch \
-	resume_position
+	resume_position decoder folder
 
 # Every flipped bit and every length of a checkpoint.
 .PHONY: check-damage

@@ -63,6 +63,8 @@ wine_run convert "$folder/12" "$folder/小.safetensors" --precision float16
 wine_run info "$folder/小.safetensors"
 wine_run convert "$folder/12" "$folder/小"
 wine_run sample "$folder/小" --steps 2 --count 1 --out "$folder/小.png"
+cp "$folder/12/checkpoint.safetensors" "$usr/share/diffusion/cifar10.safetensors"
+wine_run sample --steps 2 --count 1 --out "$folder/installed.png"
 if wine "$program" sample "$folder/missing ü" >"$work/log" 2>&1; then
     fail "a missing file was accepted"
 fi

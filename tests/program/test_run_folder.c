@@ -47,7 +47,7 @@ START_TEST(usual_names) {
         ck_assert_str_eq(s.o->out, cases[i][1]);
         ck_assert_str_eq(s.checkpoint, "");
     }
-    free(find("distill", "teacher --data photos", 0));
+    free(find("distill", "teacher --data photos --to 8", 0));
     ck_assert_str_eq(s.o->out, "runs/photos-8");
 }
 END_TEST

@@ -46,9 +46,12 @@ int installed_model(char *path, size_t capacity) {
     size_t folder = strlen(own);
     while (folder && own[folder - 1] != '/' && own[folder - 1] != '\\') folder--;
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
-        int length = snprintf(path, capacity, "%.*s%s/%s", (int)folder, own, folders[i], name);
-        if (length > 0 && (size_t)length < capacity && !stat(path, &is) && S_ISREG(is.st_mode))
-            return 1;
+        char found[PATH_MAX], clean[PATH_MAX];
+        int length = snprintf(found, sizeof found, "%.*s%s/%s", (int)folder, own, folders[i], name);
+        if (length < 0 || (size_t)length >= sizeof found || !realpath(found, clean)) continue;
+        if (stat(clean, &is) || !S_ISREG(is.st_mode) || strlen(clean) >= capacity) continue;
+        snprintf(path, capacity, "%s", clean);
+        return 1;
     }
     return 0;
 }

@@ -61,7 +61,8 @@ static void print_title(output *o, const page *p) {
 }
 
 static void print_state(output *o, const page *p) {
-    output_print(o, "%s", p->options->running ? "running" : "finished");
+    const report_options *r = p->options;
+    output_print(o, "%s", r->running ? "running" : r->step < r->steps ? "stopped" : "finished");
 }
 
 static double share_done(const report_options *r) {

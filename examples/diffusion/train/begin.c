@@ -10,6 +10,7 @@
 #include "train/defaults.h"
 #include "train/session.h"
 #include "train/train_members.h"
+#include "train/tune.h"
 
 /* ---- data ---- */
 
@@ -22,8 +23,13 @@ static int32_t open_dataset(session *s, int32_t height, int32_t width, int32_t c
 /* The data for a network that exists. */
 static int32_t open_dataset_for(session *s) {
     const dm_unet_options *u = &s->o->unet;
-    dm_status status = dm_unet_get_options(s->unet, &s->o->unet, sizeof s->o->unet);
-    return status ? status : open_dataset(s, u->height, u->width, u->out_channels);
+    int32_t status = dm_unet_get_options(s->unet, &s->o->unet, sizeof s->o->unet);
+    if (!status) status = open_dataset(s, u->height, u->width, u->out_channels);
+    if (status || s->data.info.classes <= u->classes || !u->classes) return status;
+    return command_line_refuse(s->line,
+                               "%s has %d classes and the network %d: --no-labels trains without "
+                               "them, diffusion train --init gives a network other classes",
+                               data_values.path, (int)s->data.info.classes, (int)u->classes);
 }
 
 /* ---- a new network ---- */
@@ -79,75 +85,6 @@ static int32_t refuse_network_options(const session *s, const char *file) {
                 : 0;
 }
 
-/* The class of the data's that has the same name as the network's first one and so on must agree,
- * or the network gets other classes, whose table begins anew. */
-static int has_classes_of_data(const session *s) {
-    int32_t classes = s->o->no_labels ? 0 : s->data.info.classes;
-    if (s->o->unet.classes != classes) return 0;
-    for (int32_t i = 0; i < classes; i++) {
-        const char *ours = dm_unet_class_name(s->unet, i),
-                   *theirs = dm_dataset_class_name(s->data.dataset, i);
-        if (ours && theirs && strcmp(ours, theirs) != 0) return 0;
-    }
-    return 1;
-}
-
-/* Copies the tensors that both networks have in the same shape; *kept becomes their number. */
-static dm_status copy_tensors(dm_unet *to, const dm_unet *from, int32_t *kept) {
-    dm_tensor_info a, b;
-    dm_status status = DM_OK;
-    *kept = 0;
-    for (int32_t i = 0; !status && i < dm_unet_tensor_count(to); i++) {
-        dm_tensor_info_init(&a, sizeof a);
-        dm_tensor_info_init(&b, sizeof b);
-        status = dm_unet_get_tensor_info(to, i, &a);
-        int32_t k = 0;
-        while (!status && k < dm_unet_tensor_count(from)) {
-            status = dm_unet_get_tensor_info(from, k, &b);
-            if (!status && !strcmp(a.name, b.name)) break;
-            k++;
-        }
-        if (status || k == dm_unet_tensor_count(from) || a.rank != b.rank ||
-            memcmp(a.shape, b.shape, sizeof a.shape) != 0)
-            continue;
-        float *values = malloc(a.elements * sizeof *values);
-        if (!values) return DM_ERROR_OUT_OF_MEMORY;
-        status = dm_unet_get_tensor(from, b.name, values, b.elements);
-        if (!status) status = dm_unet_set_tensor(to, a.name, values, a.elements, a.shape, a.rank);
-        free(values);
-        *kept += status == DM_OK;
-    }
-    return status;
-}
-
-/* Whether the file's network is for other classes or another size than the data. */
-static int needs_other_network(const session *s) {
-    return !has_classes_of_data(s) || s->o->unet.height != s->data.info.height ||
-           s->o->unet.width != s->data.info.width;
-}
-
-/* Replaces the network by one for the data, with all weights that fit. */
-static int32_t replace_network(session *s) {
-    dm_unet *unet = NULL;
-    int32_t kept;
-    dm_unet_options *u = &s->o->unet;
-    u->classes = s->o->no_labels ? 0 : s->data.info.classes;
-    u->height = s->data.info.height;
-    u->width = s->data.info.width;
-    int32_t status = dm_unet_create(&unet, s->context, u, s->o->trainer.seed);
-    if (!status) status = copy_tensors(unet, s->unet, &kept);
-    if (status) {
-        dm_unet_destroy(unet);
-        return status;
-    }
-    fprintf(stderr,
-            "%d of %d tensors are those of %s; the others, as of other classes, begin anew\n",
-            (int)kept, (int)dm_unet_tensor_count(unet), s->o->init);
-    dm_unet_destroy(s->unet);
-    s->unet = unet;
-    return DM_OK;
-}
-
 /* The data in the size that was asked for, or in the network's. */
 static int32_t open_dataset_to_tune(session *s) {
     const dm_unet_options *u = &s->o->unet;
@@ -162,7 +99,9 @@ static int32_t open_dataset_to_tune(session *s) {
 /* The network and schedule of a file that are used for sampling. */
 static int32_t load_weights(session *s, const char *path) {
     model m;
-    int32_t status = load_model(&m, s->context, s->line, path, DM_WEIGHTS_DEFAULT);
+    int installed = !strcmp(path, "installed"); /* the model that comes with the program */
+    int32_t status =
+        load_model(&m, s->context, s->line, installed ? NULL : path, DM_WEIGHTS_DEFAULT);
     s->unet = m.unet;
     s->schedule = m.schedule;
     return status;
@@ -178,8 +117,11 @@ static int32_t begin_from_weights(session *s) {
     s->o->trainer.batch_size = s->data.info.height > 64 || s->data.info.width > 64 ? 16 : 32;
     if (command_line_apply(s->line, s->context) || check_train_members(s->line, s->o))
         return REPORTED;
-    status = needs_other_network(s) ? replace_network(s) : DM_OK;
+    status = fit_network(s);
     if (!status && !s->o->unet.classes) s->o->trainer.label_dropout = 0;
+    /* A table without a row for "no class" cannot drop labels. */
+    if (!s->o->unet.null_row && !command_line_given(s->line, "label-dropout"))
+        s->o->trainer.label_dropout = 0;
     return status ? status : create_trainer(s);
 }
 
@@ -243,6 +185,7 @@ static int32_t resume(session *s) {
     if (!status) status = change_options(s, &changed);
     if (status) return status;
     s->epoch = (double)info.images / (double)s->data.info.count;
+    if (info.dataset_count != s->data.info.count) changed = 1; /* which the library says */
     status = changed ? dm_trainer_resume_changed(&s->trainer, s->unet, s->data.dataset, file,
                                                  &s->o->trainer)
                      : dm_trainer_resume(&s->trainer, s->unet, s->data.dataset, file);

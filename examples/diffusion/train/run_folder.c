@@ -79,6 +79,12 @@ static int same_file(const char *a, const char *b) {
     return !stat(a, &x) && !stat(b, &y) && x.st_ino && x.st_ino == y.st_ino && x.st_dev == y.st_dev;
 }
 
+/* Of --to, which is not applied yet; 0 for a run without a teacher. */
+static int distill_steps(const session *s) {
+    const option *to = s->o->teacher ? command_line_option(s->line, "to") : NULL;
+    return to && to->text ? atoi(to->text) : 0;
+}
+
 static int refuse_used_folder(const session *s) {
     const char *out = s->o->out;
     char path[OUTPUT_PATH_SIZE];
@@ -101,7 +107,7 @@ int find_run(session *s) {
         if (read_settings(s->line, path)) return REPORTED;
     }
     if (!s->o->out)
-        s->o->out = usual_folder(data_values.path, s->o->teacher ? s->o->trainer.distill_steps : 0);
+        s->o->out = usual_folder(data_values.path, distill_steps(s));
     return refuse_used_folder(s);
 }
 

@@ -18,6 +18,11 @@ static const char *option_value(const option *o) {
     return is_text ? *(const char **)o->value : NULL;
 }
 
+/* Generated data has a name that is no path. */
+static int is_path(const option *o, const char *text) {
+    return (o->kind == OPTION_FILE || o->kind == OPTION_FOLDER) && strncmp(text, "builtin", 7) != 0;
+}
+
 /* One line of the option's value; none where it has no value. */
 static void write_option(output *to, const option *o) {
     const char *text = option_value(o);
@@ -29,9 +34,13 @@ static void write_option(output *to, const option *o) {
             output_print(to, "%s=%lld\n", o->name, (long long)*(int64_t *)o->value);
             return;
         case OPTION_REAL: output_print(to, "%s=%.17g\n", o->name, *(double *)o->value); return;
-        default:
-            if (text) output_print(to, "%s=%s\n", o->name, text);
+        default: break;
     }
+    if (!text) return;
+    /* Paths from the root, so that a run can be resumed in another folder. */
+    char *path = is_path(o, text) ? realpath(text, NULL) : NULL;
+    output_print(to, "%s=%s\n", o->name, path ? path : text);
+    free(path);
 }
 
 /* Refuses what would be read back as something else. */

@@ -139,8 +139,8 @@ static option begin_options[] = {
      .letter = 'i',
      .kind = OPTION_FILE,
      .value = &train_values.init,
-     .help = "Start from the weights in this file, or in a folder of diffusers, to fine-tune "
-             "them; the network's options are those of the file"},
+     .help = "Start from the weights in this file, in a folder of diffusers, or of the "
+             "installed model (installed), to fine-tune them; the network's options stay"},
     {.name = "preset",
      .letter = 'p',
      .kind = OPTION_CHOICE,
