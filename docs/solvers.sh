@@ -11,7 +11,7 @@ if [ $# -lt 2 ]; then
     echo 'usage: solvers.sh BUILD OUT [STEPS [COUNT [SCHEDULE...]]]' >&2
     exit 2
 fi
-build=$1
+diffusion=$1/diffusion
 out=$2
 steps=${3:-3000} # of training
 count=${4:-512}  # images of a distance
@@ -38,18 +38,18 @@ train() {
     esac
     part=$out/$1-part
     if [ -s "$part/checkpoint.safetensors" ]; then
-        options="--data builtin --resume $part/checkpoint.safetensors"
+        options="--resume $part"
     else
-        options="$options --schedule $1 --size 16 --preset tiny --batch 32 --lr 1e-3
-            --lr-schedule cosine --lr-steps $steps --ema-decay 0.999 --out $part"
+        options="$options --data builtin --no-labels --schedule $1 --size 16 --preset tiny
+            --batch 32 --lr 1e-3 --warmup 0 --lr-schedule cosine --lr-steps $steps
+            --ema-decay 0.999 --sample-every 0 --save-every 500 --no-pictures --out $part"
     fi
     # shellcheck disable=SC2086 # options are words
-    "$build/train_cifar10" --steps "$steps" --sample-every 0 --save-every 500 \
-        --threads "$threads" $options
+    "$diffusion" train --steps "$steps" --threads "$threads" $options
     mv "$part" "$out/$1"
 }
 
-# Runs a program. 0: done; 1: the library refused the options; anything else ends the script.
+# Runs a command. 0: done; 1: the library refused the options; anything else ends the script.
 attempt() {
     "$@" >"$work/out" 2>"$work/error" && return 0
     grep -q 'cannot be combined with\|needs at least' "$work/error" && return 1
@@ -62,8 +62,8 @@ is_default() {
     for file in usual other; do
         [ $file = other ] && words=$options || words=
         # shellcheck disable=SC2086 # words
-        attempt "$build/sample" --model "$out/$1/checkpoint.safetensors" --solver "$2" \
-            --steps "$3" --count 4 --threads "$threads" --out "$work/$file.png" $words || return 1
+        attempt "$diffusion" sample "$out/$1" --solver "$2" --steps "$3" --count 4 \
+            --threads "$threads" --out "$work/$file.png" $words || return 1
     done
     cmp -s "$work/usual.png" "$work/other.png"
 }
@@ -81,8 +81,8 @@ distance() {
     # shellcheck disable=SC2086 # options are words
     if [ -n "$options" ] && [ -n "$usual" ] && is_default "$1" "$2" "$3"; then
         echo "$key $usual" >>"$figures"
-    elif attempt "$build/distance" --model "$out/$1/checkpoint.safetensors" --count "$count" \
-        --threads "$threads" --table "$work/row" --solver "$2" --steps "$3" $options; then
+    elif attempt "$diffusion" distance "$out/$1" --count "$count" --threads "$threads" \
+        --table "$work/row" --solver "$2" --steps "$3" $options; then
         echo "$key $(awk -F, '{ print $5 }' "$work/row")" >>"$figures"
     else
         echo "$key refused" >>"$figures"
@@ -96,17 +96,16 @@ spread() {
         [ $what = real ] && option=--real || option='--solver ddim --steps 20'
         rm -f "$work/row"
         # shellcheck disable=SC2086
-        attempt "$build/distance" --model "$out/$1/checkpoint.safetensors" --count "$count" \
-            --threads "$threads" --repeat 4 --table "$work/row" $option
+        attempt "$diffusion" distance "$out/$1" --count "$count" --threads "$threads" \
+            --repeat 4 --table "$work/row" $option
         echo "$1 $what spread $(awk -F, '{ print $5, $6 }' "$work/row")" >>"$figures"
     done
 }
 
 # A row of eight images for each of 10, 20 and 50 steps.
 image() {
-    attempt "$build/sample" --model "$out/$1/checkpoint.safetensors" --solver "$2" --count 8 \
-        --columns 8 --steps 10,20,50 --scale 4 --threads "$threads" \
-        --out "$work/image.png" || return 0
+    attempt "$diffusion" sample "$out/$1" --solver "$2" --count 8 --columns 8 \
+        --steps 10,20,50 --scale 4 --threads "$threads" --out "$work/image.png" || return 0
     mv "$work/image.png" "$images/$1-$2.png"
 }
 
