@@ -138,7 +138,7 @@ static int32_t kill_often(const char *folder, const char *expected, double secon
     const int64_t failures = totals->failures;
     int32_t resumed = 0;
     for (int32_t i = 0; totals->program_kills < kills && i < RUNS_MAX; i++) {
-        run_case("kills of train_cifar10, run %d", (int)i + 1);
+        run_case("kills of diffusion train, run %d", (int)i + 1);
         const bool resumes = has_checkpoint(folder);
         const pid_t child = start(folder);
         run_sleep(seconds * (double)run_random(3, (uint64_t)i, 1000000) * 1e-6);
@@ -158,7 +158,7 @@ static int32_t kill_often(const char *folder, const char *expected, double secon
 
 void program_kills(void) {
     char folder[PATH_SIZE], expected[PATH_SIZE];
-    if (!run_case("kills of train_cifar10")) return;
+    if (!run_case("kills of diffusion train")) return;
     run_folder(folder, "killed");
     run_folder(expected, "whole");
     const double begin = run_seconds();
@@ -169,8 +169,8 @@ void program_kills(void) {
     if (options.verbose)
         printf("check-kill: %d of %lld killed runs had been resumed\n", (int)resumed,
                (long long)totals->program_kills);
-    run_case("kills of train_cifar10, last run");
+    run_case("kills of diffusion train, last run");
     const outcome end = wait_for(start(folder), folder);
     if (end == DONE) compare(folder, expected);
-    else if (end == KILLED) run_fail("train_cifar10 was killed");
+    else if (end == KILLED) run_fail("diffusion train was killed");
 }

@@ -15,16 +15,17 @@ shift 2
 here=$(dirname "$0")
 log=$build/log
 
-needed="zlib check" wrapper= link=-static of_program="libpng libjpeg libzip"
+needed="zlib check" program_needs="libpng libjpeg libzip" wrapper="" link=-static
 case $machine in
 windows)
-    host=x86_64-w64-mingw32 cc=$host-gcc-posix wrapper=wine link= needed="$needed $of_program"
+    host=x86_64-w64-mingw32 cc=$host-gcc-posix wrapper=wine link=""
+    needed="$needed $program_needs"
     ;;
 aarch64) host=aarch64-linux-gnu cc=$host-gcc wrapper=qemu-aarch64 ;;
 armhf) host=arm-linux-gnueabihf cc=$host-gcc wrapper=qemu-arm ;;
 i386) host=i686-linux-gnu cc=$host-gcc link= ;;
 s390x) host=s390x-linux-gnu cc=$host-gcc ;;
-musl) host=x86_64-linux-musl cc=musl-gcc needed="$needed $of_program" ;;
+musl) host=x86_64-linux-musl cc=musl-gcc needed="$needed $program_needs" ;;
 *)
     echo "machines: '$machine' is none of windows, aarch64, armhf, i386, musl, s390x" >&2
     exit 2
@@ -105,7 +106,7 @@ run_suites() {
         exit 1
     }
 }
-of_library= of_program=
+of_library="" of_program=""
 for suite in "$@"; do
     if [ "$program_runner" ] && suites_of "$program_runner" | grep -qx "${suite%%/*}"; then
         of_program="$of_program $suite"

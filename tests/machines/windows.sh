@@ -42,7 +42,7 @@ for steps in 12 7; do
     wine_run train builtin $small --lr 1e-3 $rarely --steps $steps --out "$folder/$steps"
 done
 # A drive and backslashes, as Windows writes paths.
-backslashes=$(printf '%s' "Z:$folder" | tr / '\\')
+backslashes=$(printf '%s' "Z:$folder" | tr / '\134')
 wine_run train --resume "$backslashes\\7" --steps 12
 cmp "$folder/12/checkpoint.safetensors" "$folder/7/checkpoint.safetensors" ||
     fail "7 steps, a resume and 5 more differ from 12 steps"
