@@ -106,8 +106,7 @@ int find_run(session *s) {
         beside(s->checkpoint, settings_name, path);
         if (read_settings(s->line, path)) return REPORTED;
     }
-    if (!s->o->out)
-        s->o->out = usual_folder(data_values.path, distill_steps(s));
+    if (!s->o->out) s->o->out = usual_folder(data_values.path, distill_steps(s));
     return refuse_used_folder(s);
 }
 

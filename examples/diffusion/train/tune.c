@@ -50,8 +50,8 @@ static dm_status copy_tensor(copying *c, const dm_tensor_info *info) {
     if (!values) return DM_ERROR_OUT_OF_MEMORY;
     dm_status status = dm_unet_get_tensor(c->from, info->name, values, info->elements);
     if (!status)
-        status = dm_unet_set_tensor(c->to, info->name, values, info->elements, info->shape,
-                                    info->rank);
+        status =
+            dm_unet_set_tensor(c->to, info->name, values, info->elements, info->shape, info->rank);
     free(values);
     c->tensors += status == DM_OK;
     return status;
@@ -65,8 +65,7 @@ static dm_status copy_rows(copying *c, const dm_tensor_info *a, const dm_tensor_
     if (!status) status = dm_unet_get_tensor(c->to, a->name, to, a->elements);
     if (!status) status = dm_unet_get_tensor(c->from, b->name, from, b->elements);
     for (int32_t i = 0; !status && i < c->s->data.info.classes; i++) {
-        int32_t k =
-            label_named(c->from, c->classes, dm_dataset_class_name(c->s->data.dataset, i));
+        int32_t k = label_named(c->from, c->classes, dm_dataset_class_name(c->s->data.dataset, i));
         if (k < 0 || i >= a->shape[0] || k >= b->shape[0]) continue;
         memcpy(to + (size_t)i * width, from + (size_t)k * width, width * sizeof *to);
         c->rows++;
