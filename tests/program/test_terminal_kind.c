@@ -43,7 +43,7 @@ static void child(const char *slave, const char *settings) {
  * *asked: whether there was a question. */
 static terminal_kind kind_of(const char *settings, const char *answer, int *asked) {
     const int master = posix_openpt(O_RDWR | O_NOCTTY);
-    struct termios before, after;
+    struct termios before = {0}, after = {0}; /* the C library may leave parts alone */
     int status;
     ck_assert(master >= 0 && !grantpt(master) && !unlockpt(master));
     const int slave = open(ptsname(master), O_RDWR | O_NOCTTY); /* keeps the settings */

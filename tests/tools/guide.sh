@@ -24,7 +24,8 @@ fail() {
     echo "guide: $1" >&2
     exit 1
 }
-real_cc=$(command -v "${CC:-cc}") || fail "there is no compiler"
+real_cc=${CC:-cc} # perhaps with words before or after it, as "ccache gcc"
+command -v "${real_cc%% *}" >/dev/null || fail "there is no compiler"
 real_python=$(command -v "${PYTHON:-python3}" || echo none)
 real=$build/diffusion
 
@@ -95,7 +96,8 @@ for word; do
     *.c) [ ! -f "$out/flags/\$word" ] || defines=\$(cat "$out/flags/\$word") ;;
     esac
 done
-exec "$real_cc" -std=c11 -Wall -Wextra -Werror \${defines:-} "\$@"
+# ccache looks for the compiler on the PATH, where this script must not be.
+PATH="$PATH" exec $real_cc -std=c11 -Wall -Wextra -Werror \${defines:-} "\$@"
 EOF
 printf '#!/bin/sh\nexec "%s" "$@"\n' "$real_python" >"$out/bin/python3"
 chmod +x "$out/bin"/*
