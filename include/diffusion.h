@@ -717,9 +717,9 @@ DM_API dm_status dm_unet_save_memory_as(const dm_unet *unet, const dm_schedule *
 DM_API dm_context *dm_unet_context(const dm_unet *unet);
 DM_API dm_status dm_unet_get_options(const dm_unet *unet, dm_unet_options *options, size_t size);
 /* The names of the network's classes, which files keep: `count` is options.classes, or 0 for none.
- * Each is UTF-8 of 1 to 255 bytes without control characters, and is copied. A network without
- * names gets those of the dataset when a trainer is created. Refused while the network has a
- * trainer or shares. */
+ * Each is UTF-8 of 1 to 255 bytes without control characters, all together at most 8,000,000 bytes,
+ * and is copied. A network without names gets those of the dataset when a trainer is created, or
+ * those of the file when one is resumed. Refused while the network has a trainer or shares. */
 DM_API dm_status dm_unet_set_class_names(dm_unet *unet, const char *const *names, int32_t count);
 /* "airplane"; NULL if the label has no name. Valid until the names are set or the network is
  * destroyed. */
@@ -1151,7 +1151,8 @@ DM_API dm_status dm_trainer_get_step(const dm_trainer *trainer, uint64_t *step);
 /* Replaces learning_rate, before warm-up and schedule. */
 DM_API dm_status dm_trainer_set_learning_rate(dm_trainer *trainer, double learning_rate);
 /* Copies EMA `index`, 0 to DM_EMA_MAX - 1, to `target`, a network with the same options that this
- * trainer does not train. DM_ERROR_WRONG_STATE if that EMA is not kept. */
+ * trainer does not train; it gets the names of the classes if it has none. DM_ERROR_WRONG_STATE if
+ * that EMA is not kept. */
 DM_API dm_status dm_trainer_get_ema(const dm_trainer *trainer, int32_t index, dm_unet *target);
 /* Writes everything to one safetensors file: weights, EMAs, moments, loss history, step, seed,
  * options and schedule; infinite values and NaN among them are refused as by dm_unet_save. */
