@@ -12,7 +12,7 @@ usr=$work/usr
 rm -rf "$work"
 mkdir -p "$work"
 fail() {
-    echo "windows: $1" >&2
+    printf 'windows: %s\n' "$1" >&2
     exit 1
 }
 run() { "$@" >"$work/log" 2>&1 || fail "'$*' failed: $(cat "$work/log")"; }
