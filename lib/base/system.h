@@ -52,7 +52,9 @@ int dmi_system_create(const char *path, unsigned permissions);
 void dmi_system_close(int descriptor);
 /* Removes a file that was made by dmi_system_create and is not open in any process. */
 void dmi_system_remove_dead(const char *path);
-void dmi_system_remove(const char *path);
+/* Removes a file that dmi_system_create made and that is still open; Windows removes it when it is
+ * closed. */
+void dmi_system_remove(int descriptor, const char *path);
 
 /* True also where the folder is there already. */
 bool dmi_system_make_folder(const char *path);

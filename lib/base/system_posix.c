@@ -147,7 +147,10 @@ void dmi_system_remove_dead(const char *path) {
     close(descriptor);
 }
 
-void dmi_system_remove(const char *path) { unlink(path); }
+void dmi_system_remove(int descriptor, const char *path) {
+    (void)descriptor;
+    unlink(path);
+}
 
 bool dmi_system_make_folder(const char *path) {
     dmi_file_info info;

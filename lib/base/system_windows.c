@@ -145,13 +145,18 @@ void dmi_system_close(int descriptor) { _close(descriptor); }
 
 /* ---- removing ---- */
 
-void dmi_system_remove(const char *path) {
-    wchar_t wide[PATH_CAPACITY];
-    if (widen(path, wide)) DeleteFileW(wide);
+/* By its handle, since an open file cannot be removed by its name. */
+void dmi_system_remove(int descriptor, const char *path) {
+    (void)path;
+    FILE_DISPOSITION_INFO info = {.DeleteFile = TRUE};
+    SetFileInformationByHandle(handle_of(descriptor), FileDispositionInfo, &info, sizeof info);
 }
 
 /* Fails where a process has the file open. */
-void dmi_system_remove_dead(const char *path) { dmi_system_remove(path); }
+void dmi_system_remove_dead(const char *path) {
+    wchar_t wide[PATH_CAPACITY];
+    if (widen(path, wide)) DeleteFileW(wide);
+}
 
 bool dmi_system_make_folder(const char *path) {
     wchar_t wide[PATH_CAPACITY];

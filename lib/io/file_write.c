@@ -161,13 +161,13 @@ int32_t dmi_file_commit(dmi_host *host, dmi_file_writer *writer) {
     int32_t status = dmi_file_sync(host, writer);
     if (!status && !dmi_system_rename(writer->descriptor, writer->temporary, writer->path))
         status = dmi_fail_errno(host, errno, "rename the new file to it", writer->path);
-    if (status) dmi_system_remove(writer->temporary);
+    if (status) dmi_system_remove(writer->descriptor, writer->temporary);
     release(host, writer);
     return status;
 }
 
 void dmi_file_abandon(dmi_host *host, dmi_file_writer *writer) {
     if (!writer) return;
-    dmi_system_remove(writer->temporary);
+    dmi_system_remove(writer->descriptor, writer->temporary);
     release(host, writer);
 }

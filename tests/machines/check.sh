@@ -79,6 +79,8 @@ windows)
         cat "$log" >&2
         exit 1
     }
+    # A server that stays: a program that starts while it ends fails now and then.
+    if command -v wineserver >/dev/null; then { wineserver -w && wineserver -p60; } || true; fi
     PKG_CONFIG_LIBDIR="$packages/lib/pkgconfig" sh "$here/windows.sh" $cc "$build"
     ;;
 i386)

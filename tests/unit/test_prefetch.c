@@ -94,7 +94,7 @@ static void check_telling(const diary *d, const training_setup *setup, size_t k,
 /* The first pass is told before it is read, and each next one after the reads of the one before it;
  * a step has `accumulation` passes. Batches run across the ends of epochs. */
 START_TEST(passes_are_told_in_order) {
-    static diary d;
+    diary d = {0};
     training t;
     training_setup setup = without_dataset();
     setup.options.accumulation = _i;
@@ -114,7 +114,7 @@ END_TEST
 
 /* Each epoch has each image once. */
 START_TEST(items_know_their_epoch) {
-    static diary d;
+    diary d = {0};
     training t;
     uint8_t pixels[TRAINING_ELEMENTS];
     training_setup setup = without_dataset();
@@ -141,7 +141,7 @@ END_TEST
 
 /* A pass that is read again is told again, and so is the one after it. */
 START_TEST(repeated_passes_are_told_again) {
-    static diary d;
+    diary d = {0};
     training t;
     training_setup setup = without_dataset();
     begin(&t, &d, &setup, prefetch);
@@ -172,7 +172,7 @@ END_TEST
 
 /* Steps on the caller's images are in between: the data goes on behind them. */
 START_TEST(steps_on_other_images) {
-    static diary d;
+    diary d = {0};
     training t;
     training_given given;
     training_setup setup = without_dataset();
@@ -192,7 +192,7 @@ END_TEST
 
 /* A run that goes on tells its first pass, where the file left off. */
 START_TEST(resumed_runs) {
-    static diary d;
+    diary d = {0};
     training t;
     char *folder = test_folder_new();
     training_setup setup = without_dataset();
@@ -215,7 +215,7 @@ START_TEST(resumed_runs) {
 END_TEST
 
 START_TEST(downscaled_datasets_pass_it_on) {
-    static diary d;
+    diary d = {0};
     training t;
     training_setup setup = without_dataset();
     setup.condition_image = true;
@@ -239,7 +239,7 @@ END_TEST
 
 /* Training is the same with and without it, and whatever it does. */
 START_TEST(training_does_not_depend_on_it) {
-    static diary d;
+    diary d = {0};
     training t;
     size_t floats = 0;
     float *want = NULL;
