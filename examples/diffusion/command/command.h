@@ -20,7 +20,7 @@ typedef struct command {
     const char *description; /* paragraphs, divided by empty lines */
     const char *explained;   /* an enumeration whose values the help explains, or NULL */
     int words_min, words_max;
-    option_kind words_kind;          /* for completion: OPTION_FILE and the like */
+    option_kind words_kind;          /* what they are: OPTION_FILE and the like */
     const command_example *examples; /* ended by one without words */
     /* The groups of options with their defaults; *count becomes their number. Static storage. */
     option_group *(*groups)(size_t *count);

@@ -63,41 +63,13 @@ static int read_real(const command_line *line, option *o) {
     return 0;
 }
 
-/* '-' and '_' are the same in words. */
-static int same_word(const char *a, const char *b, size_t length) {
-    for (size_t i = 0; i < length; i++)
-        if (a[i] != b[i] && !((a[i] == '-' || a[i] == '_') && (b[i] == '-' || b[i] == '_')))
-            return 0;
-    return a[length] == 0;
-}
-
-/* The word of `words` that the text names, with its length; NULL if there is none. */
-static const char *named_word(const char *words, const char *text, size_t *length) {
-    for (const char *w = words; *w; w += *length + (w[*length] == ' ')) {
-        *length = strcspn(w, " ");
-        if (same_word(text, w, *length)) return w;
-    }
-    return NULL;
-}
-
-static int refuse_word(const command_line *line, const option *o, const char *words) {
-    char list[OPTION_TEXT_SIZE] = "";
-    size_t used = 0;
-    for (const char *w = words; *w && used < sizeof list;) {
-        size_t length = strcspn(w, " ");
-        used += (size_t)snprintf(list + used, sizeof list - used, "%s%.*s", used ? ", " : "",
-                                 (int)length, w);
-        w += length + (w[length] == ' ');
-    }
-    return command_line_refuse(line, "--%s is '%s'; it must be one of %s", o->name, o->text, list);
-}
-
 /* The value is the text as given: its '-' may be '_' in the word. */
 static int read_choice(const command_line *line, const option_group *g, option *o) {
     char words[OPTION_TEXT_SIZE];
     size_t length;
     option_words(g, o, words);
-    if (!o->open && !named_word(words, o->text, &length)) return refuse_word(line, o, words);
+    if (!o->open && !option_named_word(words, o->text, &length))
+        return command_line_refuse_word(line, o, words);
     *(const char **)o->value = o->text;
     return 0;
 }

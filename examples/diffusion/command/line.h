@@ -33,6 +33,8 @@ int command_line_check(const command_line *line, const option_rule *rules, size_
 /* Prints "diffusion train: " and a message. Returns REPORTED. */
 __attribute__((format(printf, 2, 3))) int command_line_refuse(const command_line *line,
                                                               const char *format, ...);
+/* Refuses the text of an option that is none of `words`, which are divided by spaces. */
+int command_line_refuse_word(const command_line *line, const option *o, const char *words);
 /* Prints a warning of the library, in which members become options. */
 void command_line_warn(const command_line *line, const char *message);
 /* Prints the context's error text, in which members become options, or the status's message if

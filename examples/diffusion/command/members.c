@@ -53,6 +53,18 @@ int command_line_refuse(const command_line *line, const char *format, ...) {
     return REPORTED;
 }
 
+int command_line_refuse_word(const command_line *line, const option *o, const char *words) {
+    char list[OPTION_TEXT_SIZE] = "";
+    size_t used = 0;
+    for (const char *w = words; *w && used < sizeof list;) {
+        size_t length = strcspn(w, " ");
+        used += (size_t)snprintf(list + used, sizeof list - used, "%s%.*s", used ? ", " : "",
+                                 (int)length, w);
+        w += length + (w[length] == ' ');
+    }
+    return command_line_refuse(line, "--%s is '%s'; it must be one of %s", o->name, o->text, list);
+}
+
 void command_line_warn(const command_line *line, const char *message) {
     char text[1024];
     write_message(line, message, text, sizeof text);
@@ -80,19 +92,12 @@ static void enum_word(char *word, size_t capacity, const char *text) {
 
 /* Refuses a word that is not offered, of a member with one value. */
 static int check_word(const command_line *line, const option_group *g, const option *o,
-                      const dm_member_info *info, const char *word) {
-    char words[OPTION_TEXT_SIZE], list[2 * OPTION_TEXT_SIZE] = "";
-    size_t used = 0;
-    if (info->count > 1) return 0;
+                      const dm_member_info *info) {
+    char words[OPTION_TEXT_SIZE];
+    size_t length;
     option_words(g, o, words);
-    for (const char *w = words; *w;) {
-        size_t length = strcspn(w, " ");
-        if (length == strlen(word) && !strncmp(w, word, length)) return 0;
-        used += (size_t)snprintf(list + used, sizeof list - used, "%s%.*s", used ? ", " : "",
-                                 (int)length, w);
-        w += length + (w[length] == ' ');
-    }
-    return command_line_refuse(line, "--%s is '%s'; it must be one of %s", o->name, word, list);
+    if (info->count > 1 || option_named_word(words, o->text, &length)) return 0;
+    return command_line_refuse_word(line, o, words);
 }
 
 static int apply_option(const command_line *line, const option_group *g, const option *o,
@@ -103,7 +108,7 @@ static int apply_option(const command_line *line, const option_group *g, const o
     if (option_member(g, o, &info) && info.enumeration) {
         enum_word(word, sizeof word, value);
         value = word;
-        if (check_word(line, g, o, &info, word)) return 1;
+        if (!o->flag && check_word(line, g, o, &info)) return 1;
     }
     dm_status status = dm_options_set(context, g->struct_name, g->values, o->member, value);
     command_line_print_error(line, context, status);

@@ -131,3 +131,28 @@ void option_help(const option_group *g, const option *o, char text[OPTION_TEXT_S
     append(text, value);
     append(text, ")");
 }
+
+/* '-' and '_' are the same in words. */
+static int same_word(const char *a, const char *b, size_t length) {
+    for (size_t i = 0; i < length; i++)
+        if (a[i] != b[i] && !((a[i] == '-' || a[i] == '_') && (b[i] == '-' || b[i] == '_')))
+            return 0;
+    return a[length] == 0;
+}
+
+const char *option_named_word(const char *words, const char *text, size_t *length) {
+    for (const char *w = words; *w; w += *length + (w[*length] == ' ')) {
+        *length = strcspn(w, " ");
+        if (same_word(text, w, *length)) return w;
+    }
+    return NULL;
+}
+
+int option_enum_value(const char *enumeration, const char *text, int32_t *value) {
+    size_t length = strlen(text);
+    for (int32_t i = 0; !dm_enum_item(enumeration, i, value); i++) {
+        const char *name = dm_enum_name(enumeration, *value);
+        if (strlen(name) == length && same_word(text, name, length)) return 0;
+    }
+    return 1;
+}

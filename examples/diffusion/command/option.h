@@ -60,6 +60,11 @@ int option_takes_argument(const option *o);
 const char *option_argument(const option_group *g, const option *o);
 /* The words it offers, divided by spaces; "" if any text will do. */
 void option_words(const option_group *g, const option *o, char text[OPTION_TEXT_SIZE]);
+/* The word of `words`, divided by spaces, that a text names; '-' and '_' are the same. Its length
+ * becomes *length; NULL if there is none. */
+const char *option_named_word(const char *words, const char *text, size_t *length);
+/* The value of the library's enumeration that a text names, likewise. 0, or 1 if there is none. */
+int option_enum_value(const char *enumeration, const char *text, int32_t *value);
 /* "Loss of one element: mse, pseudo_huber, hybrid (default: mse)". */
 void option_help(const option_group *g, const option *o, char text[OPTION_TEXT_SIZE]);
 

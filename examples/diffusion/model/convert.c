@@ -143,7 +143,7 @@ static int32_t run(const command_line *line, dm_context *context, model *m) {
                              : !strcmp(values.precision, "bfloat16") ? DM_PRECISION_BF16
                                                                      : DM_PRECISION_F32;
     dm_weights weights = DM_WEIGHTS_DEFAULT;
-    dm_enum_value("dm_weights", model_values.weights, &weights);
+    option_enum_value("dm_weights", model_values.weights, &weights);
     int32_t status = load_model(m, context, line, line->words[0], weights);
     /* Its pipeline draws in any number of steps. */
     if (m->sampler.solver == DM_SOLVER_DPMPP) m->sampler.solver = DM_SOLVER_DDIM;

@@ -2,8 +2,6 @@
 /* See model_options.h. */
 #include "model/model_options.h"
 
-#include <string.h>
-
 #include "model/sampler_options.h"
 
 model_options model_values;
@@ -40,17 +38,13 @@ option_group model_group(void) {
 
 int32_t load_chosen_model(model *out, dm_context *context, const command_line *line) {
     const char *path = model_values.path;
-    char word[16] = "";
     dm_weights weights;
     *out = (model){0};
     if (line->word_count && path)
         return command_line_refuse(line, "the model is given twice: '%s' and --model",
                                    *line->words);
     if (line->word_count) path = *line->words;
-    strncat(word, model_values.weights, sizeof word - 1);
-    for (char *p = word; *p; p++)
-        if (*p == '-') *p = '_';
-    if (dm_enum_value("dm_weights", word, &weights)) return DM_ERROR_INTERNAL;
+    if (option_enum_value("dm_weights", model_values.weights, &weights)) return DM_ERROR_INTERNAL;
     return load_model(out, context, line, path, weights);
 }
 

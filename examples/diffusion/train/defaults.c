@@ -3,7 +3,8 @@
 #include "train/defaults.h"
 
 #include <stddef.h>
-#include <string.h>
+
+#include "command/option.h"
 
 enum { LOWEST = 8 }; /* pixels at the lowest level, where attention sees the whole image */
 
@@ -40,14 +41,8 @@ static void add_levels(dm_unet_options *u, int32_t height, int32_t width) {
 void choose_network(dm_unet_options *u, dm_schedule_options *s, dm_trainer_options *t,
                     const char *preset, int32_t height, int32_t width) {
     dm_preset value = DM_PRESET_TINY;
-    char word[64] = "";
     int32_t side = height > width ? height : width;
-    if (preset) {
-        strncat(word, preset, sizeof word - 1);
-        for (char *p = word; *p; p++)
-            if (*p == '-') *p = '_';
-        dm_enum_value("dm_preset", word, &value);
-    }
+    if (preset) option_enum_value("dm_preset", preset, &value);
     dm_unet_options_preset(u, sizeof *u, value);
     if (!preset) add_levels(u, height, width);
     t->batch_size = side <= 32 ? 64 : side <= 64 ? 32 : 16;
