@@ -13,12 +13,6 @@
 
 enum { ELEMENTS = DEMO_IMAGES * DEMO_SIZE * DEMO_SIZE * 3, FIRST_IMAGES = 20 };
 
-static int32_t on_first(void *user, const dm_sampler_progress *p) {
-    (void)user;
-    (void)p;
-    return interrupt_signal() != 0;
-}
-
 /* Pictures of a network that was trained for some hours. */
 static int32_t draw_first(demo_job *j, model *m) {
     const dm_unet_options *u = &m->options;
@@ -30,8 +24,7 @@ static int32_t draw_first(demo_job *j, model *m) {
                       .schedule = m->schedule,
                       .options = &m->sampler,
                       .count = FIRST_IMAGES,
-                      .seed = (uint64_t)demo_values.seed,
-                      .progress = on_first};
+                      .seed = (uint64_t)demo_values.seed};
     double began = seconds_now();
     int32_t status = images ? run_sampler(&run, images, NULL) : DM_ERROR_OUT_OF_MEMORY;
     double seconds = seconds_now() - began;

@@ -33,30 +33,16 @@ static int32_t find_path(model *m, const command_line *line, const char *path) {
     return command_line_refuse(line, "%s: %s", path, strerror(ENAMETOOLONG));
 }
 
-/* What draws well with a network, after what is known of it. */
-static void choose_sampler(model *m, const dm_trainer_options *training) {
-    dm_sampler_options *s = &m->sampler;
-    s->solver = DM_SOLVER_DPMPP;
-    if (m->options.prediction == DM_PREDICT_CONSISTENCY) s->solver = DM_SOLVER_CONSISTENCY;
-    if (m->options.prediction == DM_PREDICT_FLOW) s->solver = DM_SOLVER_FLOW_EULER;
-    s->steps = usual_steps(s->solver, dm_schedule_timesteps(m->schedule));
-    if (m->options.classes && m->info.null_class) s->guidance = 2;
-    if (!training->distill_steps) return;
-    s->solver = DM_SOLVER_DDIM;
-    s->spacing = DM_SPACING_TRAILING;
-    s->steps = training->distill_steps;
-    s->guidance = 1;
-}
-
 /* A file of the library, which says how it was trained. */
 static int32_t load_own(model *m, dm_context *context) {
     dm_trainer_options training;
     dm_trainer_options_init(&training, sizeof training);
-    dm_status status = dm_checkpoint_load_info(context, m->path, NULL, &m->info);
-    if (!status && m->info.training)
-        status = dm_checkpoint_load_info(context, m->path, &training, NULL);
+    dm_status status = DM_OK;
+    if (m->info.training) status = dm_checkpoint_load_info(context, m->path, &training, NULL);
     if (!status) status = dm_schedule_load(&m->schedule, context, m->path);
-    if (!status) choose_sampler(m, &training);
+    if (!status)
+        choose_sampler(&m->sampler, &m->options, dm_schedule_timesteps(m->schedule),
+                       training.distill_steps, m->info.null_class);
     return status;
 }
 
@@ -87,8 +73,8 @@ int32_t load_model(model *out, dm_context *context, const command_line *line, co
     if (!status) status = dm_unet_load(&out->unet, context, out->path, weights);
     if (!status) status = dm_unet_get_options(out->unet, &out->options, sizeof out->options);
     if (status) return status;
-    dm_status own = dm_checkpoint_load_info(context, out->path, NULL, NULL);
-    return own ? load_foreign(out, context) : load_own(out, context);
+    int foreign = dm_checkpoint_load_info(context, out->path, NULL, &out->info) != DM_OK;
+    return foreign ? load_foreign(out, context) : load_own(out, context);
 }
 
 void free_model(model *m) {

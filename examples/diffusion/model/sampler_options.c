@@ -60,3 +60,17 @@ int32_t usual_steps(dm_solver solver, int32_t timesteps) {
         usual = 20;
     return usual < timesteps ? usual : timesteps;
 }
+
+void choose_sampler(dm_sampler_options *o, const dm_unet_options *u, int32_t timesteps,
+                    int32_t distill_steps, int guided) {
+    o->solver = DM_SOLVER_DPMPP;
+    if (u->prediction == DM_PREDICT_CONSISTENCY) o->solver = DM_SOLVER_CONSISTENCY;
+    if (u->prediction == DM_PREDICT_FLOW) o->solver = DM_SOLVER_FLOW_EULER;
+    o->steps = usual_steps(o->solver, timesteps);
+    if (u->classes && guided) o->guidance = 2;
+    if (!distill_steps) return;
+    o->solver = DM_SOLVER_DDIM;
+    o->spacing = DM_SPACING_TRAILING;
+    o->steps = distill_steps;
+    o->guidance = 1;
+}

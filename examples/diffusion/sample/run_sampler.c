@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "console/interrupt.h"
+
 /* Conditions as the sampler takes them; NULL where the network has none. */
 typedef struct conditions {
     uint8_t *pixels; /* of one image */
@@ -47,6 +49,12 @@ static void free_conditions(conditions *c) {
     free(c->vectors);
 }
 
+static int32_t stop_on_signal(void *user, const dm_sampler_progress *p) {
+    (void)user;
+    (void)p;
+    return interrupt_signal() != 0;
+}
+
 dm_status run_sampler(const sample_run *run, float *images, int32_t *labels) {
     dm_unet_options u;
     dm_sampler_request r;
@@ -64,7 +72,7 @@ dm_status run_sampler(const sample_run *run, float *images, int32_t *labels) {
     if (!status) status = read_conditions(&c, run, &u);
     r.count = run->count;
     r.seed = run->seed;
-    r.progress = run->progress;
+    r.progress = run->progress ? run->progress : stop_on_signal;
     r.progress_user = run->user;
     r.labels = u.classes ? labels : NULL;
     r.label_count = u.classes ? r.count : 0;

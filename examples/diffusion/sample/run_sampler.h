@@ -12,7 +12,7 @@ typedef struct sample_run {
     const dm_dataset *conditions; /* whose first images' conditions are taken, where the network
                                      needs them; else NULL */
     uint64_t count, seed;
-    dm_sampler_callback progress; /* or NULL */
+    dm_sampler_callback progress; /* NULL: a signal stops it, and nothing is told */
     void *user;
 } sample_run;
 

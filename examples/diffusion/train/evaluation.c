@@ -11,12 +11,6 @@
 #include "train/run_folder.h"
 #include "train/session.h"
 
-static int32_t on_sampled(void *user, const dm_sampler_progress *p) {
-    (void)user;
-    (void)p;
-    return interrupt_signal() != 0;
-}
-
 static int stop(void *user) {
     (void)user;
     return interrupt_signal() != 0;
@@ -35,8 +29,7 @@ static int32_t measure(session *s, comparison *result) {
                       .options = &options,
                       .conditions = s->data.dataset,
                       .count = count,
-                      .seed = 1000,
-                      .progress = on_sampled};
+                      .seed = 1000};
     run.unet = sampled_network(s, &status);
     size_t elements = (size_t)u->height * (size_t)u->width * (size_t)u->out_channels;
     float *images = malloc((size_t)count * elements * sizeof *images);

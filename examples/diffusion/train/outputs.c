@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "console/interrupt.h"
 #include "model/sampler_options.h"
 #include "picture/image_write.h"
 #include "picture/show.h"
@@ -29,24 +28,11 @@ double mean_loss(const session *s) { return s->loss_weight > 0 ? s->loss_sum / s
 
 /* ---- samples ---- */
 
-static int32_t on_sampled(void *user, const dm_sampler_progress *p) {
-    (void)user;
-    (void)p;
-    return interrupt_signal() != 0;
-}
-
 void training_sampler(const session *s, dm_sampler_options *o) {
-    const dm_unet_options *u = &s->o->unet;
+    const dm_trainer_options *t = &s->o->trainer;
     dm_sampler_options_init(o, sizeof *o);
-    o->solver = u->prediction == DM_PREDICT_FLOW ? DM_SOLVER_FLOW_EULER : DM_SOLVER_DPMPP;
-    o->steps = usual_steps(o->solver, dm_schedule_timesteps(s->schedule));
-    if (u->classes && s->o->trainer.label_dropout > 0) o->guidance = 2;
-    if (s->o->trainer.distill_steps) {
-        o->solver = DM_SOLVER_DDIM;
-        o->spacing = DM_SPACING_TRAILING;
-        o->steps = s->o->trainer.distill_steps;
-        o->guidance = 1;
-    }
+    choose_sampler(o, &s->o->unet, dm_schedule_timesteps(s->schedule), t->distill_steps,
+                   t->label_dropout > 0);
     if (s->o->sample_steps) o->steps = (int32_t)s->o->sample_steps;
 }
 
@@ -71,8 +57,7 @@ int32_t write_samples(session *s, uint64_t step) {
                       .options = &options,
                       .conditions = s->data.dataset,
                       .count = count,
-                      .seed = 1,
-                      .progress = on_sampled};
+                      .seed = 1};
     dm_image_grid_options grid =
         grid_options(count, u->height, u->width, u->out_channels, columns, u->height < 64 ? 3 : 1);
     const image_writer writer = {s->context, s->line, NULL};
