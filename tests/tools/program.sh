@@ -149,6 +149,19 @@ run guided $sample --model "$flow" --guidance 2 --count 2 --steps 2 --solver flo
     --out "$out/guided.png"
 ! grep -q warning "$log" || fail "guidance with dropped labels warns: $(cat "$log")"
 
+# A run that diverges says what to try, with and without a checkpoint, and its page has stopped.
+wild="$tiny --lr 1e6 --warmup 0 --clip 0 --steps 200"
+for every in 0 1; do
+    # shellcheck disable=SC2086
+    if $train $wild --save-every $every --out "$out/wild$every" >"$out/wild.txt" 2>&1; then
+        fail "a run that diverges ends with 0"
+    fi
+    case $every in 0) words='begin again with' ;; 1) words="--resume $out/wild1) with" ;; esac
+    grep -q -e "the run diverged: .*$words a lower rate" "$out/wild.txt" ||
+        fail "no '$words' in $out/wild.txt: $(cat "$out/wild.txt")"
+    grep -q '"running":false' "$out/wild$every/report.html" || fail "a run that diverged goes on"
+done
+
 # A preset of a paper keeps the paper's prediction and schedule; the default is v and cosine.
 run info $diffusion info --all "$whole"
 printed '^  prediction  *v$'

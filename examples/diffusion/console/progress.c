@@ -87,11 +87,15 @@ void progress_text(const progress *p, uint64_t done, const char *detail, double 
     if ((int)strlen(text) > most && most >= 0) text[most] = 0;
 }
 
+int progress_is_due(const progress *p, uint64_t done) {
+    double interval = p->terminal ? 0.1 : 10;
+    return !(p->shown > 0) || seconds_now() - p->shown >= interval || done >= p->total;
+}
+
 void progress_update(progress *p, uint64_t done, const char *detail) {
     char text[LINE_SIZE];
-    double now = seconds_now(), interval = p->terminal ? 0.1 : 10;
-    if (p->shown > 0 && now - p->shown < interval && done < p->total) return;
-    p->shown = now;
+    if (!progress_is_due(p, done)) return;
+    p->shown = seconds_now();
     int width = p->terminal ? terminal_width(stderr) : LINE_SIZE;
     if (width > LINE_SIZE) width = LINE_SIZE;
     progress_text(p, done, detail, progress_left(p, done), width, text, sizeof text);

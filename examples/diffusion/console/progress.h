@@ -15,6 +15,8 @@ typedef struct progress {
 } progress;
 
 void progress_begin(progress *p, const char *label, uint64_t first, uint64_t total);
+/* Whether progress_update would show a line now: for details that take time to find out. */
+int progress_is_due(const progress *p, uint64_t done);
 /* detail: what else is known, the most important first and each after two spaces, as in
  * "loss 0.0312  812 images/s"; what does not fit in the line is left out. */
 void progress_update(progress *p, uint64_t done, const char *detail);

@@ -28,6 +28,7 @@ typedef struct session {
     double page_seconds;          /* that the last page took */
     uint64_t written;             /* steps after which everything due was written */
     struct events *events;        /* of TensorBoard, or NULL */
+    int skipped;                  /* steps in a row */
     int32_t batch;                /* images in a step */
 } session;
 

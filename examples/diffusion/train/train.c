@@ -3,6 +3,7 @@
  * checkpoint, grids of samples, loss.csv and a report for a browser. Ctrl-C, SIGTERM or SIGHUP
  * saves and stops; --resume goes on, bit for bit unless an option changes. */
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "command/commands.h"
 #include "command/files.h"
@@ -18,6 +19,8 @@
 enum { PROFILE_ROWS = 40 };
 /* The page is written every 20 s, or more rarely, so that it takes at most a 50th of the time. */
 enum { PAGE_SECONDS = 20, PAGE_SHARE = 50 };
+/* Steps in a row that are skipped before the run ends: as many as dm_trainer_run ends with. */
+enum { SKIPPED_MAX = 10 };
 
 /* ---- steps ---- */
 
@@ -41,8 +44,9 @@ static int32_t on_step(void *user, const dm_train_stats *t) {
         progress_clear(&s->bar);
         fprintf(stderr, "step %llu skipped: its loss or gradient was not finite or too large\n",
                 (unsigned long long)t->step);
-        return interrupt_signal() != 0;
+        return interrupt_signal() || ++s->skipped == SKIPPED_MAX;
     }
+    s->skipped = 0;
     double rate = s->batch / t->seconds;
     s->epoch = t->epoch;
     s->loss_sum = loss_decay * s->loss_sum + (1 - loss_decay) * t->loss;
@@ -50,9 +54,11 @@ static int32_t on_step(void *user, const dm_train_stats *t) {
     s->rate = s->rate > 0 ? rate_decay * s->rate + (1 - rate_decay) * rate : rate;
     if (train_log_add(&s->csv, t)) return 1;
     add_events(s, t);
-    snprintf(detail, sizeof detail, "loss %.4f  %.0f images/s  epoch %.2f  %.1f GB", mean_loss(s),
-             s->rate, t->epoch, 1e-9 * (double)machine_used_memory());
-    progress_update(&s->bar, t->step, detail);
+    if (progress_is_due(&s->bar, t->step)) {
+        snprintf(detail, sizeof detail, "loss %.4f  %.0f images/s  epoch %.2f  %.1f GB",
+                 mean_loss(s), s->rate, t->epoch, 1e-9 * (double)machine_used_memory());
+        progress_update(&s->bar, t->step, detail);
+    }
     return interrupt_signal() || save_is_due(s) || page_is_due(s);
 }
 
@@ -91,8 +97,8 @@ static int32_t write_due(session *s, uint64_t done, int stopped) {
     uint64_t last = (uint64_t)o->steps;
     int32_t status = DM_OK;
     int due = s->written != done;
-    if (stopped || save_is_due(s) || (due && is_multiple(done, o->save_every, last)))
-        status = save(s);
+    int save_due = save_is_due(s) || (due && is_multiple(done, o->save_every, last));
+    if (stopped || (save_due && !s->skipped)) status = save(s); /* not of a run that diverges */
     if (!status && !stopped && due && is_multiple(done, o->sample_every, last))
         status = write_samples(s, done);
     if (!status && !stopped && due && o->evaluate_every &&
@@ -105,14 +111,20 @@ static int32_t write_due(session *s, uint64_t done, int stopped) {
 }
 
 /* What to try where losses have become infinite. */
-static int32_t report_divergence(const session *s) {
-    progress_clear((progress *)&s->bar);
+static int32_t report_divergence(session *s) {
+    char path[OUTPUT_PATH_SIZE], again[OUTPUT_PATH_SIZE + 64] = "begin again with";
+    struct stat is;
+    path_in(s, checkpoint_name, path);
+    if (!stat(path, &is))
+        snprintf(again, sizeof again, "go on from its last checkpoint (--resume %s) with",
+                 s->o->out);
+    progress_clear(&s->bar);
+    page(s, 0); /* says that the run stopped */
     return command_line_refuse(
         s->line,
-        "the run diverged: ten steps in a row were not finite. Its last checkpoint is good: go on "
-        "from it with a lower rate (--resume %s --lr %g), smaller steps of the gradient (--clip "
-        "0.5) or a longer --warmup",
-        s->o->out, s->o->trainer.learning_rate / 3);
+        "the run diverged: ten steps in a row were not finite; %s a lower "
+        "rate (--lr %g), a smaller gradient (--clip 0.5) or a longer --warmup",
+        again, s->o->trainer.learning_rate / 3);
 }
 
 /* Trains until something is due, and writes it. A signal or a file that cannot be written ends the
@@ -128,7 +140,7 @@ static int32_t train_until_next(session *s) {
     }
     int32_t status = DM_ERROR_CANCELLED;
     if (!interrupt_signal()) status = dm_trainer_run(s->trainer, next, on_step, s);
-    if (status == DM_ERROR_NOT_FINITE) return report_divergence(s);
+    if (s->skipped == SKIPPED_MAX) return report_divergence(s);
     if (status && status != DM_ERROR_CANCELLED) return status;
     int stopped = interrupt_signal() || output_failed(&s->csv);
     int32_t failed = write_due(s, steps_done(s), stopped);
@@ -168,6 +180,7 @@ static int32_t train(session *s) {
     s->written = steps_done(s);
     while (!status && steps_done(s) < (uint64_t)s->o->steps) status = train_until_next(s);
     double seconds = progress_end(&s->bar);
+    if (status < 0 && status != DM_ERROR_CANCELLED) page(s, 0); /* says that the run stopped */
     if (status && status != DM_ERROR_CANCELLED) return status;
     return print_end(s, status != DM_OK, seconds);
 }
