@@ -62,8 +62,8 @@ func tiny(t *testing.T, c *Context, close bool) {
 	}
 }
 
-// KiB that a process may grow by without a leak, since the race detector's memory grows in steps; the
-// context's own count is exact.
+// KiB that a process may grow by without a leak, since the race detector's memory grows in steps;
+// the context's own count is exact.
 const growth = 32768
 
 func TestNoGrowth(t *testing.T) {

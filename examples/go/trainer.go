@@ -87,10 +87,11 @@ func ResumeTrainer(u *UNet, d *Dataset, path string) (*Trainer, error) {
 	return t, fileError(err, path)
 }
 
-// ResumeTrainerChanged is ResumeTrainer with other options, and perhaps other data: the next step is
-// taken with options, at the file's step and position in the data. DistillSteps must stay. An EMA
-// that the file lacks begins as the weights; recorded losses begin anew where they do not fit. A
-// dataset with another number of images is reported through the log. Nil options are the defaults.
+// ResumeTrainerChanged is ResumeTrainer with other options, and perhaps other data: the next step
+// is taken with options, at the file's step and position in the data. DistillSteps must stay. An
+// EMA that the file lacks begins as the weights; recorded losses begin anew where they do not fit.
+// A dataset with another number of images is reported through the log. Nil options are the
+// defaults.
 func ResumeTrainerChanged(u *UNet, d *Dataset, path string, options *TrainerOptions,
 ) (*Trainer, error) {
 	if err := checkText("the path", path); err != nil {
