@@ -63,17 +63,17 @@ all: library examples
 missing_of = $(shell for p in $(1); do $(PKG_CONFIG) --exists $$p 2>/dev/null || echo $$p; done)
 MISSING_library = $(strip $(foreach p,$(filter-out $(LIB_PACKAGES),$(NEEDED)),\
 	$(if $(PLAIN_$(p)),,$(p))))
-MISSING_examples = $(strip $(call missing_of,$(EXAMPLE_PACKAGES)))
+MISSING_program = $(strip $(call missing_of,$(EXAMPLE_PACKAGES)))
 MISSING_tests = $(strip $(call missing_of,$(TEST_PACKAGES)))
 MISSING_bench = $(strip $(call missing_of,$(BENCH_PACKAGES)))
-MISSING = $(strip $(MISSING_library) $(MISSING_examples) $(MISSING_tests))
-NEEDS := need-library need-examples need-tests need-bench
+MISSING = $(strip $(MISSING_library) $(MISSING_program) $(MISSING_tests))
+NEEDS := need-library need-program need-tests need-bench
 
 .PHONY: deps $(NEEDS)
 deps:
 	@[ -z "$(MISSING)" ] || { echo "missing: $(MISSING)"; sh pkgconfig/install-deps.sh $(BLAS); }
 $(NEEDS): need-%:
-	@sh pkgconfig/require-packages.sh "$* need$(if $(filter library,$*),s)" "$(MISSING_$*)" \
+	@sh pkgconfig/require-packages.sh "$* need$(if $(filter library program,$*),s)" "$(MISSING_$*)" \
 	"$(HOST)"
 
 # ---- the library ----
@@ -180,7 +180,7 @@ examples: $(PROGRAM) $(EXAMPLE_BIN)
 $(BUILD)/obj/examples/%.o: examples/%.c $(FLAGS_FILE)
 	$(call compile,-Iinclude $(EXAMPLE_FLAGS) $(CFLAGS))
 
-$(BUILD)/obj/examples/diffusion/%.o: examples/diffusion/%.c $(FLAGS_FILE) | need-examples
+$(BUILD)/obj/examples/diffusion/%.o: examples/diffusion/%.c $(FLAGS_FILE) | need-program
 	$(call compile,-Iinclude -Iexamples/diffusion $(EXAMPLE_FLAGS) $(CFLAGS) \
 	$(call cflags_of,$(PROGRAM_PACKAGES)))
 

@@ -50,7 +50,7 @@ PROGRAM_TEST_OBJ := $(PROGRAM_TEST_SRC:%.c=$(BUILD)/obj/%.o) \
 	$(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out $(LEFT_OUT),$(wildcard tests/support/*.c)))
 PROGRAM_RUNNER := $(BUILD)/run_program_tests$(EXE)
 
-$(BUILD)/obj/tests/program/%.o: tests/program/%.c $(FLAGS_FILE) | need-examples need-tests
+$(BUILD)/obj/tests/program/%.o: tests/program/%.c $(FLAGS_FILE) | need-program need-tests
 	$(call compile,$(INTERNAL) -Itests -Iexamples/diffusion $(TEST_FLAGS) $(CFLAGS) \
 	$(call cflags_of,$(LIB_PACKAGES) $(PROGRAM_PACKAGES) $(TEST_PACKAGES)))
 
@@ -241,7 +241,7 @@ BENCH_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/*.c) \
 	examples/diffusion/console/profile_table.c)
 ERROR_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/error/*.c))
 
-$(BUILD)/obj/tests/bench/%.o: tests/bench/%.c $(FLAGS_FILE) | need-library need-examples need-bench
+$(BUILD)/obj/tests/bench/%.o: tests/bench/%.c $(FLAGS_FILE) | need-library need-program need-bench
 	$(call compile,$(INTERNAL) -Iexamples/diffusion $(CFLAGS) \
 	$(call cflags_of,$(LIB_PACKAGES) $(EXAMPLE_PACKAGES) $(BENCH_PACKAGES)))
 

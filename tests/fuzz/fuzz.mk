@@ -16,7 +16,7 @@ FUZZ_REPLAY := $(FUZZ_TARGETS:%=$(BUILD)/replay_%)
 FUZZ_COMMON := $(patsubst %,$(BUILD)/obj/tests/fuzz/%.o,fuzz mutate struct outputs)
 FUZZ_LIBS = $(LIB_LIBS) $(call libs_of,$(EXAMPLE_PACKAGES)) -lm -pthread
 
-$(BUILD)/obj/tests/fuzz/%.o: tests/fuzz/%.c $(FLAGS_FILE) | need-library need-examples
+$(BUILD)/obj/tests/fuzz/%.o: tests/fuzz/%.c $(FLAGS_FILE) | need-library need-program
 	$(call compile,$(INTERNAL) -Itests $(CFLAGS) \
 	$(call cflags_of,$(LIB_PACKAGES) $(EXAMPLE_PACKAGES)))
 

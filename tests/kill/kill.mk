@@ -5,7 +5,7 @@
 KILL_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/kill/*.c))
 KILL_COUNT ?= 200
 
-$(BUILD)/obj/tests/kill/%.o: tests/kill/%.c $(FLAGS_FILE) | need-library need-examples
+$(BUILD)/obj/tests/kill/%.o: tests/kill/%.c $(FLAGS_FILE) | need-library need-program
 	$(call compile,-Iinclude $(CFLAGS) -U_FORTIFY_SOURCE $(call cflags_of,libpng))
 
 # -rdynamic: the functions of calls.c are called instead of libc's by the library too.

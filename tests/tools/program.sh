@@ -122,6 +122,9 @@ for kind in flow edm hybrid; do
     # shellcheck disable=SC2086
     run $kind $train $tiny --label-dropout 0.2 $options --steps 4 --out "$out/$kind"
     is_png "$out/$kind/samples-000004.png"
+    run "$kind-info" $diffusion info "$out/$kind/samples-000004.png"
+    printed '^  training-step  *4$'
+    printed '^  seed  *1$'
     run $kind $train --steps 6 --samples 0 --resume "$out/$kind/checkpoint.safetensors"
 done
 edm=$out/edm/checkpoint.safetensors
@@ -248,6 +251,9 @@ done
 completed=$(bash -c '. "$1"; compopt() { :; }; COMP_WORDS=(diffusion sample --solver uni); COMP_CWORD=3
     _diffusion diffusion uni --solver; echo "${COMPREPLY[@]}"' bash "$out/completion.bash")
 [ "$completed" = unipc ] || fail "--solver uni is completed to '$completed'"
+completed=$(bash -c '. "$1"; COMP_WORDS=(diffusion help tr); COMP_CWORD=2
+    _diffusion diffusion tr help; echo "${COMPREPLY[@]}"' bash "$out/completion.bash")
+[ "$completed" = train ] || fail "help tr is completed to '$completed'"
 run version "$diffusion" --version
 printed '^diffusion [0-9]'
 run help $sample --help
@@ -286,6 +292,7 @@ bad="--model $whole --out $out/bad.png"
     refuses '--force takes no argument' $train --force=3
     refuses "'b' is one word too many" $train a b
     refuses 'usage: diffusion distill ' $diffusion distill
+    refuses '--to N is needed: the DDIM steps' $diffusion distill "$flow" --data builtin
     refuses '--minutes is 0; it must be from 0.01' $diffusion demo --minutes 0 --out "$out/bad"
     refuses '--threads is 999' $diffusion demo --threads 999 --out "$out/bad"
 

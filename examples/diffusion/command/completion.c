@@ -5,6 +5,14 @@
 
 #include "command/help.h"
 
+/* Commands of the program itself, see main.c. */
+static const char about_commands[] = "help completion manual", shells[] = "bash zsh fish";
+
+static void print_command_names(const char *before) {
+    const command *c;
+    for (size_t i = 0; (c = command_at(i)) != NULL; i++) printf("%s%s", i ? " " : before, c->name);
+}
+
 /* What a word may be completed to. */
 typedef enum completed {
     COMPLETE_NOTHING,
@@ -71,8 +79,11 @@ static void print_bash(void) {
            "    if [ \"$word\" = = ]; then word=; fi\n"
            "    if [ \"$previous\" = = ]; then previous=${COMP_WORDS[COMP_CWORD - 2]}; fi\n"
            "    if [ \"$COMP_CWORD\" = 1 ]; then\n        _diffusion_words '--help --version");
-    for (size_t i = 0; (c = command_at(i)) != NULL; i++) printf(" %s", c->name);
-    printf("'\n        return\n    fi\n    case ${COMP_WORDS[1]} in\n");
+    print_command_names(" ");
+    printf(" %s'\n        return\n    fi\n    case ${COMP_WORDS[1]} in\n", about_commands);
+    printf("        completion) _diffusion_words '%s'; return ;;\n", shells);
+    print_command_names("        help | manual) _diffusion_words '");
+    printf("'; return ;;\n");
     for (size_t i = 0; (c = command_at(i)) != NULL; i++) bash_command(c);
     printf("    esac\n    case $word in\n        -*) _diffusion_words \"$options\" ;;\n"
            "        *) _diffusion_files ;;\n    esac\n}\ncomplete -F _diffusion diffusion\n");
@@ -106,9 +117,13 @@ static void print_zsh(void) {
            "_diffusion() {\n    if (( CURRENT == 2 )); then\n        local -a commands=(\n");
     for (size_t i = 0; (c = command_at(i)) != NULL; i++)
         printf("            '%s:%s'\n", c->name, c->summary);
-    printf("        )\n        _describe command commands\n        return\n    fi\n"
+    printf("            %s\n        )\n        _describe command commands\n        return\n    fi\n"
            "    local command=$words[2]\n    shift words\n    (( CURRENT-- ))\n"
-           "    case $command in\n");
+           "    case $command in\n",
+           about_commands);
+    printf("        completion) _values shell %s ;;\n", shells);
+    print_command_names("        help|manual) _values command ");
+    printf(" ;;\n");
     for (size_t i = 0; (c = command_at(i)) != NULL; i++) {
         size_t count;
         const option_group *groups = c->groups(&count);
@@ -142,6 +157,12 @@ static void print_fish(void) {
     for (size_t i = 0; (c = command_at(i)) != NULL; i++)
         printf("complete -c diffusion -n __fish_use_subcommand -a %s -d '%s'\n", c->name,
                c->summary);
+    printf("complete -c diffusion -n __fish_use_subcommand -a '%s'\n", about_commands);
+    printf("complete -c diffusion -n '__fish_seen_subcommand_from completion' -f -a '%s'\n",
+           shells);
+    print_command_names(
+        "complete -c diffusion -n '__fish_seen_subcommand_from help manual' -f -a '");
+    printf("'\n");
     for (size_t i = 0; (c = command_at(i)) != NULL; i++) {
         size_t count;
         const option_group *groups = c->groups(&count);

@@ -92,15 +92,17 @@ static void print_folder(const image_data *data) {
     for (size_t i = 0; i < l->count; i++)
         small +=
             l->pictures[i].height < data->info.height || l->pictures[i].width < data->info.width;
-    if (small) fprintf(stderr, "%zu of them are smaller and are enlarged\n", small);
+    if (small)
+        fprintf(stderr, "%zu of them %s smaller and enlarged\n", small, small == 1 ? "is" : "are");
     if (l->other_files)
-        fprintf(stderr, "skipped: %zu files that are neither PNG nor JPEG\n", l->other_files);
+        fprintf(stderr, "skipped: %zu %s neither PNG nor JPEG\n", l->other_files,
+                l->other_files == 1 ? "file that is" : "files that are");
     if (l->unpaired)
-        fprintf(stderr, "skipped: %zu pictures without one of the same name in %s\n", l->unpaired,
-                data_values.condition);
+        fprintf(stderr, "skipped: %zu picture%s without one of the same name in %s\n", l->unpaired,
+                l->unpaired == 1 ? "" : "s", data_values.condition);
     if (l->unreadable)
-        fprintf(stderr, "skipped: %zu damaged pictures, the first: %s\n", l->unreadable,
-                l->first_unreadable);
+        fprintf(stderr, "skipped: %zu damaged picture%s %s\n", l->unreadable,
+                l->unreadable == 1 ? ":" : "s, the first:", l->first_unreadable);
 }
 
 static int32_t create_folder(image_data *out, dm_context *context, const command_line *line,

@@ -106,6 +106,11 @@ int find_run(session *s) {
         beside(s->checkpoint, settings_name, path);
         if (read_settings(s->line, path)) return REPORTED;
     }
+    if (s->o->teacher && !s->o->resume && distill_steps(s) < 1)
+        return command_line_refuse(s->line,
+                                   "--to N is needed: the DDIM steps that the network learns "
+                                   "to take, half of those of %s",
+                                   s->o->teacher);
     if (!s->o->out) s->o->out = usual_folder(data_values.path, distill_steps(s));
     return refuse_used_folder(s);
 }
