@@ -149,7 +149,7 @@ static int32_t print_model(const command_line *line, dm_context *context, const 
     dm_schedule_options_init(&usual, sizeof usual);
     dm_unet_options_init(&network, sizeof network);
     if (!status) status = dm_schedule_get_options(m.schedule, &schedule, sizeof schedule);
-    if (!status) status = model_hash(&m, hash);
+    if (!status) status = network_hash(m.unet, hash);
     if (status) {
         command_line_print_error(line, context, status);
         free_model(&m);

@@ -123,16 +123,16 @@ int32_t find_class(const command_line *line, const model *m, const char *word, i
 
 /* ---- hash ---- */
 
-int32_t model_hash(const model *m, char text[17]) {
+int32_t network_hash(const dm_unet *unet, char text[17]) {
     uLong crc = crc32(0, NULL, 0), adler = adler32(0, NULL, 0);
     dm_tensor_info info;
-    for (int32_t i = 0; i < dm_unet_tensor_count(m->unet); i++) {
+    for (int32_t i = 0; i < dm_unet_tensor_count(unet); i++) {
         dm_tensor_info_init(&info, sizeof info);
-        dm_status status = dm_unet_get_tensor_info(m->unet, i, &info);
+        dm_status status = dm_unet_get_tensor_info(unet, i, &info);
         if (status) return status;
         float *values = malloc(info.elements * sizeof *values);
         if (!values) return DM_ERROR_OUT_OF_MEMORY;
-        status = dm_unet_get_tensor(m->unet, info.name, values, info.elements);
+        status = dm_unet_get_tensor(unet, info.name, values, info.elements);
         if (!status) {
             crc = crc32_z(crc, (const Bytef *)values, info.elements * sizeof *values);
             adler = adler32_z(adler, (const Bytef *)values, info.elements * sizeof *values);

@@ -26,6 +26,6 @@ const char *class_text(const model *m, int32_t label, char text[64]);
 /* The label of a class by name or number. 0, or REPORTED after printing which classes there are. */
 int32_t find_class(const command_line *line, const model *m, const char *word, int32_t *label);
 /* A hash of all weights, 16 hexadecimal digits, which tells models apart. */
-int32_t model_hash(const model *m, char text[17]);
+int32_t network_hash(const dm_unet *unet, char text[17]);
 
 #endif

@@ -9,6 +9,7 @@
 #include "measure/npz.h"
 #include "picture/show.h"
 #include "sample/job.h"
+#include "sample/picture_texts.h"
 
 static void each_path(const sample_job *j, int64_t i, char path[OUTPUT_PATH_SIZE]) {
     snprintf(path, OUTPUT_PATH_SIZE, "%s/%05lld.png", j->o->each, (long long)i);
@@ -17,28 +18,25 @@ static void each_path(const sample_job *j, int64_t i, char path[OUTPUT_PATH_SIZE
 /* What a picture was drawn with. */
 static int32_t set_texts(sample_job *j) {
     const sample_options *o = j->o;
-    png_texts *t = &j->texts;
-    char hash[17], steps[128] = "";
+    char steps[128] = "";
     dm_sampler_options used;
-    int32_t status = model_hash(&j->model, hash);
     dm_sampler_options_init(&used, sizeof used);
-    if (!status) status = dm_sampler_get_options(j->sampler, &used, sizeof used);
+    int32_t status = dm_sampler_get_options(j->sampler, &used, sizeof used);
     if (status) return status;
     for (int32_t k = 0; k < o->runs; k++) {
         size_t length = strlen(steps);
         snprintf(steps + length, sizeof steps - length, "%s%d", k ? "," : "",
                  (int)(o->steps[k] ? o->steps[k] : used.steps));
     }
-    png_texts_add(t, "Software", "libdiffusion %s", dm_version_string());
-    png_texts_add(t, "diffusion:model", "%s", j->model.path);
-    png_texts_add(t, "diffusion:model-hash", "%s", hash);
-    png_texts_add(t, "diffusion:seed", "%llu", (unsigned long long)o->request.seed);
-    png_texts_add(t, "diffusion:solver", "%s", dm_enum_name("dm_solver", used.solver));
-    png_texts_add(t, "diffusion:steps", "%s", steps);
-    png_texts_add(t, "diffusion:guidance", "%g", used.guidance);
-    png_texts_add(t, "diffusion:count", "%lld", (long long)o->count);
-    if (o->classes) png_texts_add(t, "diffusion:class", "%s", o->classes);
-    return DM_OK;
+    const picture_origin origin = {.model = j->model.path,
+                                   .unet = j->model.unet,
+                                   .options = &used,
+                                   .steps = steps,
+                                   .seed = o->request.seed,
+                                   .count = (uint64_t)o->count};
+    status = add_picture_texts(&j->texts, &origin);
+    if (!status && o->classes) png_texts_add(&j->texts, "diffusion:class", "%s", o->classes);
+    return status;
 }
 
 /* After a signal, the files that are written stay, and the rest are not written. */

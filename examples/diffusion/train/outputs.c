@@ -8,6 +8,7 @@
 #include "picture/image_write.h"
 #include "picture/show.h"
 #include "report/report.h"
+#include "sample/picture_texts.h"
 #include "sample/run_sampler.h"
 #include "train/machine.h"
 #include "train/session.h"
@@ -41,6 +42,18 @@ dm_unet *sampled_network(session *s, int32_t *status) {
     return s->ema ? s->ema : s->unet;
 }
 
+/* What samples were drawn with. */
+static int32_t add_texts(const session *s, png_texts *texts, const sample_run *run, uint64_t step) {
+    const picture_origin origin = {.model = s->o->out,
+                                   .unet = run->unet,
+                                   .options = run->options,
+                                   .seed = run->seed,
+                                   .count = run->count};
+    int32_t status = add_picture_texts(texts, &origin);
+    png_texts_add(texts, "diffusion:training-step", "%llu", (unsigned long long)step);
+    return status;
+}
+
 int32_t write_samples(session *s, uint64_t step) {
     const dm_unet_options *u = &s->o->unet;
     size_t count = (size_t)s->o->samples,
@@ -60,11 +73,13 @@ int32_t write_samples(session *s, uint64_t step) {
                       .seed = 1};
     dm_image_grid_options grid =
         grid_options(count, u->height, u->width, u->out_channels, columns, u->height < 64 ? 3 : 1);
-    const image_writer writer = {s->context, s->line, NULL};
+    png_texts texts = {.count = 0};
+    const image_writer writer = {s->context, s->line, &texts};
     float *images = malloc(elements * sizeof *images);
     run.unet = sampled_network(s, &status);
     if (!images) status = DM_ERROR_OUT_OF_MEMORY;
     if (!status) status = run_sampler(&run, images, NULL);
+    if (!status) status = add_texts(s, &texts, &run, step);
     if (!status) status = write_grid(&writer, path, &grid, images);
     if (!status && !s->o->no_pictures) {
         progress_clear(&s->bar);
@@ -140,8 +155,7 @@ int write_page(const session *s, int running) {
     add(&l, "Data", "images", "%llu", (unsigned long long)s->data.info.count);
     add(&l, "Data", "passes", "%.2f", s->epoch);
     if (s->data.pictures && folder_replaced(s->data.pictures))
-        add(&l, "Data", "replaced", "%zu times, as a picture was damaged",
-            folder_replaced(s->data.pictures));
+        add(&l, "Data", "replaced", "%zu damaged", folder_replaced(s->data.pictures));
     add_network(&l, s);
     add_trainer(&l, s);
     add_machine(&l, s);
