@@ -45,7 +45,7 @@ BETAS = {
     "num_train_timesteps": 24,
 }
 SCHEDULERS = {
-    # tests/diffusers/check.py has these too.
+    # tests/diffusers/check_schedulers.py has these too.
     "ddpm": ("DDPMScheduler", {}),
     "ddpm-large": ("DDPMScheduler", {"variance_type": "fixed_large", **TRAILING}),
     "ddpm-cosine": ("DDPMScheduler", {"beta_schedule": "squaredcos_cap_v2", "clip_sample": False}),

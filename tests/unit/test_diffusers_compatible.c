@@ -20,7 +20,7 @@ static void teardown(void) { dm_context_destroy(context); }
 
 /* ---- images ---- */
 
-/* The first are those of tests/diffusers/check.py. */
+/* The first are those of tests/diffusers/check_schedulers.py. */
 static const char *const cases[] = {
     "ddpm",
     "ddpm-large",
