@@ -7,6 +7,7 @@
 
 #include "program/lines.h"
 #include "program/report_files.h"
+#include "train/settings.h"
 
 static given_line g;
 static session s;
@@ -121,30 +122,71 @@ START_TEST(names_beside) {
 }
 END_TEST
 
-START_TEST(removed_files) {
-    static const char *const own[] = {"checkpoint.safetensors",
-                                      "settings.txt",
-                                      "loss.csv",
-                                      "evaluation.csv",
-                                      "report.html",
-                                      "samples-000100.png",
-                                      "samples-1234567.png",
-                                      "events.out.tfevents.1.x"},
-                             *const others[] = {"notes.txt", "samples-of-mine.png",
-                                                "samples-000100.png.txt", "samples-.png", "a.png"};
+START_TEST(replaced_files) {
+    static const char
+        *const own[] = {"checkpoint.safetensors", "settings.txt",        "loss.csv",
+                        "evaluation.csv",         "report.html",         "report.html.0.part",
+                        "samples-000100.png",     "samples-1234567.png", "events.out.tfevents.1.x"},
+               *const others[] = {"notes.txt",    "samples-of-mine.png", "samples-000100.png.txt",
+                                  "samples-.png", "report.html.part",    "loss.csv.0",
+                                  "a.png"};
     struct stat is;
     char *folder = test_folder_new();
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         write_text(test_path(folder, own[i]), "x");
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         write_text(test_path(folder, others[i]), "x");
-    remove_run(folder);
+    train_options o = {.out = folder};
+    s = (session){.o = &o};
+    ck_assert_int_eq(replace_run(&s), 0);
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         ck_assert_msg(stat(test_path(folder, own[i]), &is) != 0, "%s", own[i]);
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         ck_assert_msg(stat(test_path(folder, others[i]), &is) == 0, "%s", others[i]);
-    remove_run(test_path(folder, "none"));
+    /* The weights stay until there are new ones. */
+    ck_assert_int_eq(stat(test_path(folder, "checkpoint.replaced.safetensors"), &is), 0);
+    drop_replaced(&s);
+    ck_assert_int_ne(stat(test_path(folder, "checkpoint.replaced.safetensors"), &is), 0);
+    o.out = test_path(folder, "none");
+    ck_assert_int_eq(replace_run(&s), 0);
     free(folder);
+}
+END_TEST
+
+/* Without a checkpoint, files of a run or of the user's own stay, but for what a run leaves that
+ * ended before its first samples. */
+START_TEST(files_without_a_checkpoint) {
+    in_empty_folder();
+    ck_assert_int_eq(mkdir("own", 0777), 0);
+    write_text("own/report.html", "mine");
+    char *message = find("train", "--out own", REPORTED);
+    ck_assert_ptr_nonnull(strstr(message, "own has report.html, which the run would replace"));
+    free(message);
+    free(find("train", "--out own --force", 0));
+    write_text("own/settings.txt", "mine");
+    free(find("train", "--out own", REPORTED));
+    ck_assert_int_eq(write_settings(&g.line, "own/settings.txt"), 0);
+    free(find("train", "--out own", 0));
+    write_text("own/samples-000500.png", "x");
+    message = find("train", "--out own", REPORTED);
+    ck_assert_ptr_nonnull(strstr(message, "own has samples-000500.png"));
+    free(message);
+    forget_settings(&g);
+}
+END_TEST
+
+START_TEST(a_teacher_stays) {
+    in_empty_folder();
+    make_run("t");
+    free(find("distill", "t --to 4 --out t --force", REPORTED));
+    char *message = find("distill", "t/checkpoint.safetensors --to 4 --out ./t --force", REPORTED);
+    ck_assert_ptr_nonnull(strstr(message, "./t has the teacher"));
+    free(message);
+    message = find("distill", "t --out o", REPORTED);
+    ck_assert_ptr_nonnull(strstr(message, "--to N is needed"));
+    free(message);
+    free(find("distill", "t --to 4 --out o", 0));
+    forget_settings(&g);
 }
 END_TEST
 
@@ -156,7 +198,9 @@ Suite *test_run_folder_suite(void) {
     tcase_add_test(tests, no_run_replaces_another);
     tcase_add_test(tests, resumed_runs);
     tcase_add_test(tests, names_beside);
-    tcase_add_test(tests, removed_files);
+    tcase_add_test(tests, replaced_files);
+    tcase_add_test(tests, files_without_a_checkpoint);
+    tcase_add_test(tests, a_teacher_stays);
     suite_add_tcase(suite, tests);
     return suite;
 }

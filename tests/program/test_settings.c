@@ -28,6 +28,7 @@ START_TEST(written_and_read) {
                 "--tensorboard --cache 7 --lr 0.5 --out elsewhere --threads 3");
     ck_assert_int_eq(write_settings(&g.line, path), 0);
     char *text = read_text(path);
+    ck_assert(is_settings(path) && !is_settings(test_path(test_folder(), "none")));
     ck_assert(strstr(text, "data=a=b/c\n") && strstr(text, "grey=1\n"));
     ck_assert(!strstr(text, "lr=") && !strstr(text, "out=") && !strstr(text, "threads="));
     ck_assert_ptr_null(strstr(text, "no-labels"));
@@ -54,7 +55,8 @@ START_TEST(odd_files) {
     free(read_again("", path, 0));
     write_text(path, "");
     free(read_again("", path, 0));
-    write_text(path, "no equals\n=\nunknown=3\nlr=3\nout=x\ngrey=0\n\nsteps=77");
+    ck_assert(!is_settings(path));
+    write_text(path, "#steps=3\nno equals\n=\nunknown=3\nlr=3\nout=x\ngrey=0\n\nsteps=77");
     free(read_again("", path, 0));
     ck_assert(train_values.steps == 77 && !data_values.grey && !train_values.out);
     static const char *const wrong[] = {"steps=abc\n", "steps=\n", "crop=left\nsteps=5\n",
@@ -86,7 +88,7 @@ START_TEST(cannot_be_written) {
     data_values.path = "photos\nsteps=1";
     ck_assert_int_eq(write_settings(&g.line, test_path(folder, "settings.txt")), REPORTED);
     char *message = capture_end(&err);
-    ck_assert(strstr(message, "none/settings.txt.part: ") && strstr(message, "--data has a line"));
+    ck_assert(strstr(message, "none/settings.txt: ") && strstr(message, "--data has a line"));
     free(message);
     struct stat is;
     ck_assert_int_ne(stat(test_path(folder, "settings.txt"), &is), 0);

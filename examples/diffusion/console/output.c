@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { PARTS_MAX = 100 };
+
 /* Keeps the reason of the first failure. */
 static int fail(output *o, int reason) {
     if (!o->error) o->error = reason ? reason : EIO;
@@ -56,12 +58,50 @@ int output_sync(output *o) {
     return 0;
 }
 
-int output_replace(output *o, const char *path) {
+/* Opens TARGET.N.part for the lowest N that is free. */
+static int open_part(output *o, const char *mode) {
+    char exclusive[8];
+    snprintf(exclusive, sizeof exclusive, "%sx", mode);
+    for (int i = 0; i < PARTS_MAX; i++) {
+        if (snprintf(o->path, sizeof o->path, "%s.%d.part", o->target, i) >= (int)sizeof o->path)
+            return fail(o, ENAMETOOLONG);
+        o->file = fopen(o->path, exclusive);
+        if (o->file) return 0;
+        if (errno != EEXIST) break;
+    }
+    int reason = errno;
+    snprintf(o->path, sizeof o->path, "%s", o->target); /* for the message */
+    return fail(o, reason);
+}
+
+int output_begin(output *o, const char *path, const char *mode) {
+    struct stat is;
+    int exists = !stat(path, &is);
+    if (exists && !S_ISREG(is.st_mode) && !S_ISDIR(is.st_mode)) return output_open(o, path, mode);
+    char *target = exists ? realpath(path, NULL) : NULL;
+    *o = (output){.appended_at = -1};
+    int length = snprintf(o->target, sizeof o->target, "%s", target ? target : path);
+    free(target);
+    if (length >= (int)sizeof o->target) return fail(o, ENAMETOOLONG);
+    if (open_part(o, mode)) return 1;
+    if (exists) (void)fchmod(fileno(o->file), is.st_mode & 0777); /* else it has the usual mode */
+    return 0;
+}
+
+int output_replace(output *o) {
     int bad = output_sync(o);
-    if (!bad && rename(o->path, path)) bad = fail(o, errno);
+    if (!*o->target) return bad;
+    if (!bad && rename(o->path, o->target)) bad = fail(o, errno);
     if (bad && o->file) (void)remove(o->path); /* if it fails, the file is left: no harm */
-    snprintf(o->path, sizeof o->path, "%s", path);
+    snprintf(o->path, sizeof o->path, "%s", o->target);
+    *o->target = 0;
     return bad;
+}
+
+void output_give_up(output *o) {
+    if (o->file) (void)fclose(o->file); /* which is not needed any more */
+    o->file = NULL;
+    if (*o->target) (void)remove(o->path); /* if it fails, an unfinished file is left */
 }
 
 int output_failed(const output *o) { return o->error != 0; }

@@ -12,10 +12,11 @@ enum { OUTPUT_PATH_SIZE = 1200 };
 /* A text file that is being written. The first failure is kept until output_close reports it, and
  * nothing is written after it. */
 typedef struct output {
-    FILE *file; /* NULL if it could not be opened */
-    char path[OUTPUT_PATH_SIZE];
-    long long appended_at; /* the size before, of a file that is appended to, else -1 */
-    int error;             /* errno of the first failure, or 0 */
+    FILE *file;                    /* NULL if it could not be opened */
+    char path[OUTPUT_PATH_SIZE];   /* that is written */
+    char target[OUTPUT_PATH_SIZE]; /* of output_begin, until the file is there; else "" */
+    long long appended_at;         /* the size before, of a file that is appended to, else -1 */
+    int error;                     /* errno of the first failure, or 0 */
 } output;
 
 /* mode: "w" or "a". A row that could not be appended completely is removed by output_close. */
@@ -28,9 +29,15 @@ int output_write(output *o, const void *bytes, size_t size);
 int output_flush(output *o);
 /* Flushes, and waits until the file is stored. */
 int output_sync(output *o);
-/* Syncs and renames the file to `path`, to which more can be printed. On failure the file is
- * removed, and what `path` was before stays. */
-int output_replace(output *o, const char *path);
+/* Opens a new file beside `path`, NAME.0.part or with a higher number, which output_replace renames
+ * to `path`. A link is followed, and what is no regular file (a pipe, a terminal) is opened itself.
+ * mode: "w" or "wb". */
+int output_begin(output *o, const char *path, const char *mode);
+/* Syncs and renames such a file, to which more can be printed. On failure it is removed, and what
+ * was there before stays. */
+int output_replace(output *o);
+/* Closes and removes such a file, without a message. */
+void output_give_up(output *o);
 /* Whether a write failed. */
 int output_failed(const output *o);
 /* Closes the file. 1 after printing the path and the reason of the first failure; `program` is the

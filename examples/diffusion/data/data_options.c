@@ -2,6 +2,8 @@
 /* See data_options.h. */
 #include "data/data_options.h"
 
+#include <string.h>
+
 enum { READERS_MAX = 64 };
 
 data_options data_values;
@@ -64,6 +66,10 @@ static option options[] = {
      .help = "A folder with a picture of the same name for each one of --data: the network "
              "learns to draw the one from the other"},
 };
+
+int is_builtin(const char *path) {
+    return !strcmp(path, "builtin") || !strcmp(path, "builtin-vector");
+}
 
 option_group data_group(void) {
     data_values = (data_options){.path = "builtin",

@@ -18,6 +18,9 @@ typedef struct data_options {
 
 extern data_options data_values;
 
+/* Whether a path of data names generated shapes. */
+int is_builtin(const char *path);
+
 /* The options that set data_values, which becomes the defaults. --condition is the last. */
 option_group data_group(void);
 

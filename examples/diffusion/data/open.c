@@ -165,9 +165,8 @@ int32_t open_data(image_data *out, dm_context *context, const command_line *line
                   const data_part *part, image_shape shape) {
     *out = (image_data){0};
     dm_dataset_info_init(&out->info, sizeof out->info);
-    int builtin = !strcmp(data_values.path, "builtin") || !strcmp(data_values.path, with_vectors);
-    int32_t status = builtin ? open_shapes(out, context, line, part, shape)
-                             : open_path(out, context, line, part, shape);
+    int32_t status = is_builtin(data_values.path) ? open_shapes(out, context, line, part, shape)
+                                                  : open_path(out, context, line, part, shape);
     if (!status) status = dm_dataset_get_info(out->dataset, &out->info);
     if (status) return status;
     const dm_dataset_info *i = &out->info;

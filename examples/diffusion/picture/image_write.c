@@ -69,16 +69,14 @@ static dm_status encode(const image_writer *w, const uint8_t *pixels, int32_t he
 
 int32_t write_png(const image_writer *w, const char *path, const uint8_t *pixels, int32_t height,
                   int32_t width, int32_t channels) {
-    char part[OUTPUT_PATH_SIZE + 8];
     uint8_t *png;
     size_t size;
     output o;
     dm_status status = encode(w, pixels, height, width, channels, &png, &size);
     if (status) return status;
-    snprintf(part, sizeof part, "%s.part", path);
-    if (!output_open(&o, part, "wb")) {
+    if (!output_begin(&o, path, "wb")) {
         output_write(&o, png, size);
-        output_replace(&o, path);
+        output_replace(&o);
     }
     free(png);
     return output_close(&o, w->line->program) ? REPORTED : DM_OK;

@@ -263,15 +263,12 @@ static void read_folder(page *p) {
         snprintf(p->unread, sizeof p->unread, "%s", error);
 }
 
-/* Writes path.part and renames it. Returns 0 or the reason of the first failure. */
+/* Returns 0 or the reason of the first failure. */
 static int write_page(const page *p, const char *path) {
-    char part_path[OUTPUT_PATH_SIZE];
     output o;
-    if (snprintf(part_path, sizeof part_path, "%s.part", path) >= (int)sizeof part_path)
-        return ENAMETOOLONG;
-    if (!output_open(&o, part_path, "w")) {
+    if (!output_begin(&o, path, "w")) {
         print_page(&o, p);
-        output_replace(&o, path);
+        output_replace(&o);
     }
     /* output_close would print; a page that was replaced is stored already. */
     if (o.file && fclose(o.file) && !o.error) return EIO;

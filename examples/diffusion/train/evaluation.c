@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* See session.h: how far samples are from the data, measured while training goes on. */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "sample/run_sampler.h"
 #include "train/run_folder.h"
 #include "train/session.h"
+#include "train/train_log.h"
 
 static int stop(void *user) {
     (void)user;
@@ -47,6 +47,28 @@ static int32_t measure(session *s, comparison *result) {
     return status;
 }
 
+int32_t begin_evaluations(session *s) {
+    const dm_unet_options *u = &s->o->unet;
+    char path[OUTPUT_PATH_SIZE], before[OUTPUT_PATH_SIZE];
+    feature_network *network = NULL;
+    output rows;
+    if (!s->o->evaluate_every) return DM_OK;
+    int32_t status =
+        feature_network_create(&network, s->context, u->height, u->width, u->out_channels);
+    feature_network_destroy(network);
+    if (status)
+        return command_line_refuse(s->line,
+                                   "--evaluate-every: images of %d x %d cannot be measured: %s",
+                                   (int)u->height, (int)u->width, dm_context_error(s->context));
+    path_in(s, evaluation_name, path);
+    snprintf(before, sizeof before, "%s", path);
+    if (s->o->resume) beside(s->checkpoint, evaluation_name, before);
+    if (continue_rows(&rows, s->line->program, path, before,
+                      "step,distance,kernel_distance,precision,recall", steps_done(s)))
+        return REPORTED;
+    return output_close(&rows, s->line->program) ? REPORTED : DM_OK;
+}
+
 int32_t write_evaluation(session *s, uint64_t step) {
     char path[OUTPUT_PATH_SIZE];
     comparison c;
@@ -54,14 +76,9 @@ int32_t write_evaluation(session *s, uint64_t step) {
     int32_t status = measure(s, &c);
     if (status) return status;
     path_in(s, evaluation_name, path);
-    FILE *old = fopen(path, "r");
-    int is_new = old == NULL;
-    if (old) (void)fclose(old); /* nothing was read */
-    if (!output_open(&rows, path, "a")) {
-        if (is_new) output_print(&rows, "step,distance,kernel_distance,precision,recall\n");
+    if (!output_open(&rows, path, "a"))
         output_print(&rows, "%llu,%.4f,%.6f,%.4f,%.4f\n", (unsigned long long)step, c.distance,
                      c.kernel.value, c.pr.precision, c.pr.recall);
-    }
     progress_clear(&s->bar);
     fprintf(stderr, "step %llu: distance to the data %.2f, precision %.2f, recall %.2f\n",
             (unsigned long long)step, c.distance, c.pr.precision, c.pr.recall);

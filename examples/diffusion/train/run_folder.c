@@ -14,6 +14,8 @@
 
 const char checkpoint_name[] = "checkpoint.safetensors", settings_name[] = "settings.txt",
            log_name[] = "loss.csv", evaluation_name[] = "evaluation.csv";
+static const char replaced_name[] = "checkpoint.replaced.safetensors";
+enum { FILENAME_SIZE = 300 };
 
 void beside(const char *path, const char *name, char out[OUTPUT_PATH_SIZE]) {
     const char *slash = strrchr(path, '/');
@@ -24,7 +26,7 @@ static int exists(const char *folder, const char *name) {
     char path[OUTPUT_PATH_SIZE];
     struct stat is;
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    return !stat(path, &is);
+    return !stat(path, &is) || (errno != ENOENT && errno != ENOTDIR);
 }
 
 /* The checkpoint that --resume names, and the folder that it is in. */
@@ -85,18 +87,84 @@ static int distill_steps(const session *s) {
     return to && to->text ? atoi(to->text) : 0;
 }
 
+/* ---- what is in the folder ---- */
+
+/* "samples-000100.png". */
+static int is_grid(const char *name) {
+    size_t digits = strncmp(name, "samples-", 8) ? 0 : strspn(name + 8, "0123456789");
+    return digits && !strcmp(name + 8 + digits, ".png");
+}
+
+/* "report.html", or "report.html.0.part", which a run left that was killed. */
+static int is_named(const char *name, const char *known) {
+    size_t length = strlen(known);
+    if (strncmp(name, known, length) != 0) return 0;
+    name += length;
+    if (!*name) return 1;
+    size_t digits = *name == '.' ? strspn(name + 1, "0123456789") : 0;
+    return digits && !strcmp(name + 1 + digits, ".part");
+}
+
+static int is_of_run(const char *name) {
+    static const char *const names[] = {settings_name, log_name, evaluation_name, "report.html"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (is_named(name, names[i])) return 1;
+    return is_grid(name) || !strncmp(name, "events.out.tfevents.", 20);
+}
+
+/* Calls visit for each file in a folder that a run writes, besides its checkpoint, until it returns
+ * non-zero. */
+static void visit_run(const char *folder,
+                      int (*visit)(const char *folder, const char *name, void *user), void *user) {
+    struct dirent **entries;
+    int count = scandir(folder, &entries, NULL, alphasort), stop = 0;
+    for (int i = 0; i < count; i++) {
+        if (!stop && is_of_run(entries[i]->d_name)) stop = visit(folder, entries[i]->d_name, user);
+        free(entries[i]);
+    }
+    if (count >= 0) free(entries);
+}
+
+/* ---- refusals ---- */
+
+/* Finds a file whose loss would matter. A run that ended before its first samples and checkpoint
+ * has none: its settings begin with a title, by which they are known. */
+static int find_valuable(const char *folder, const char *name, void *user) {
+    char path[OUTPUT_PATH_SIZE];
+    snprintf(path, sizeof path, "%s/%s", folder, settings_name);
+    if (is_settings(path) && !is_grid(name)) return 0;
+    snprintf(user, FILENAME_SIZE, "%s", name);
+    return 1;
+}
+
+/* The teacher's file must stay: a distillation cannot be resumed without it. */
+static int replaces_teacher(const session *s, const char *checkpoint) {
+    char inside[OUTPUT_PATH_SIZE];
+    if (!s->o->teacher) return 0;
+    snprintf(inside, sizeof inside, "%s/%s", s->o->teacher, checkpoint_name);
+    return same_file(checkpoint, s->o->teacher) || same_file(checkpoint, inside);
+}
+
 static int refuse_used_folder(const session *s) {
     const char *out = s->o->out;
-    char path[OUTPUT_PATH_SIZE];
+    char path[OUTPUT_PATH_SIZE], name[FILENAME_SIZE] = "";
     snprintf(path, sizeof path, "%s/%s", out, checkpoint_name);
-    /* Without a checkpoint there is nothing to lose. */
-    if (s->o->force || !exists(out, checkpoint_name)) return 0;
     if (s->o->resume && same_file(path, s->checkpoint)) return 0;
-    return command_line_refuse(
-        s->line,
-        "%s has a run already: --resume %s goes on with it, --out DIR puts the "
-        "new one elsewhere, --force replaces it",
-        out, out);
+    if (replaces_teacher(s, path))
+        return command_line_refuse(s->line, "%s has the teacher: --out DIR puts the run elsewhere",
+                                   out);
+    if (s->o->force) return 0;
+    if (exists(out, checkpoint_name))
+        return command_line_refuse(s->line,
+                                   "%s has a run already: --resume %s goes on with it, --out DIR "
+                                   "puts the new one elsewhere, --force replaces it",
+                                   out, out);
+    visit_run(out, find_valuable, name);
+    return *name ? command_line_refuse(s->line,
+                                       "%s has %s, which the run would replace: --out DIR puts the "
+                                       "run elsewhere, --force replaces it",
+                                       out, name)
+                 : 0;
 }
 
 int find_run(session *s) {
@@ -115,29 +183,40 @@ int find_run(session *s) {
     return refuse_used_folder(s);
 }
 
-/* "samples-000100.png". */
-static int is_grid(const char *name) {
-    size_t digits = strncmp(name, "samples-", 8) ? 0 : strspn(name + 8, "0123456789");
-    return digits && !strcmp(name + 8 + digits, ".png");
-}
+/* ---- replacing a run ---- */
 
-static int is_of_run(const char *name) {
-    static const char *const names[] = {checkpoint_name, settings_name, log_name, evaluation_name,
-                                        "report.html"};
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (!strcmp(name, names[i])) return 1;
-    return is_grid(name) || !strncmp(name, "events.out.tfevents.", 20);
-}
-
-void remove_run(const char *folder) {
-    struct dirent **entries;
+static int remove_file(const char *folder, const char *name, void *user) {
     char path[OUTPUT_PATH_SIZE];
-    int count = scandir(folder, &entries, NULL, alphasort);
-    for (int i = 0; i < count; i++) {
-        snprintf(path, sizeof path, "%s/%s", folder, entries[i]->d_name);
-        /* What cannot be removed is replaced, or stays beside the new run. */
-        if (is_of_run(entries[i]->d_name)) (void)unlink(path);
-        free(entries[i]);
-    }
-    if (count >= 0) free(entries);
+    (void)user;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    (void)unlink(path); /* what cannot be removed is replaced, or stays beside the new run */
+    return 0;
+}
+
+/* Whether the run goes on in the folder of its checkpoint. */
+static int stays(const session *s) {
+    char folder[OUTPUT_PATH_SIZE];
+    if (!s->o->resume) return 0;
+    beside(s->checkpoint, "", folder);
+    return same_file(*folder ? folder : ".", s->o->out);
+}
+
+int replace_run(session *s) {
+    char path[OUTPUT_PATH_SIZE], kept[OUTPUT_PATH_SIZE];
+    if (stays(s)) return 0;
+    path_in(s, checkpoint_name, path);
+    path_in(s, replaced_name, kept);
+    s->replaced = !rename(path, kept);
+    if (!s->replaced && errno != ENOENT)
+        return command_line_refuse(s->line, "%s: %s", path, strerror(errno));
+    visit_run(s->o->out, remove_file, NULL);
+    return 0;
+}
+
+void drop_replaced(session *s) {
+    char path[OUTPUT_PATH_SIZE];
+    if (!s->replaced) return;
+    path_in(s, replaced_name, path);
+    (void)unlink(path); /* if it stays, no harm is done */
+    s->replaced = 0;
 }

@@ -8,11 +8,14 @@
 extern const char checkpoint_name[], settings_name[], log_name[], evaluation_name[];
 
 /* Sets the checkpoint of --resume with the settings beside it, and the folder of the run. Refuses a
- * folder that has a run already, without --force. 0, or REPORTED. */
+ * folder that has a run's files already, without --force. 0, or REPORTED. */
 int find_run(session *s);
 /* The path of a file that is in the same folder as another one. */
 void beside(const char *path, const char *name, char out[OUTPUT_PATH_SIZE]);
-/* Removes what another run has left in the folder. */
-void remove_run(const char *folder);
+/* Removes what another run has left in the folder of this one. Its checkpoint stays, under another
+ * name, until drop_replaced. 0, or REPORTED. */
+int replace_run(session *s);
+/* After the first checkpoint. */
+void drop_replaced(session *s);
 
 #endif

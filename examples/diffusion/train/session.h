@@ -26,6 +26,7 @@ typedef struct session {
     double rate;                  /* running mean of images a second */
     double saved_at, paged_at;    /* times of the last checkpoint and page, in seconds */
     double page_seconds;          /* that the last page took */
+    int replaced;                 /* another run's checkpoint, kept until the first is saved */
     uint64_t written;             /* steps after which everything due was written */
     struct events *events;        /* of TensorBoard, or NULL */
     int skipped;                  /* steps in a row */
@@ -50,6 +51,9 @@ void training_sampler(const session *s, dm_sampler_options *o);
 dm_unet *sampled_network(session *s, int32_t *status);
 /* samples-<step>.png: a grid of samples. Returns a status or REPORTED. */
 int32_t write_samples(session *s, uint64_t step);
+/* With --evaluate-every: evaluation.csv with the rows that a resumed run has already. Refuses
+ * images that cannot be measured. */
+int32_t begin_evaluations(session *s);
 /* A row of evaluation.csv: the distance between samples and data, and more. */
 int32_t write_evaluation(session *s, uint64_t step);
 /* TensorBoard's file, with --tensorboard. 0 or REPORTED. */

@@ -8,8 +8,12 @@
 #include <string.h>
 
 #include "console/output.h"
+#include "data/data_options.h"
 
 enum { LINE_SIZE = 4500 };
+
+/* The first line, which has no "=". */
+static const char settings_title[] = "# what diffusion train was given";
 
 /* The text of an option of one of the kinds that have one, or NULL. */
 static const char *option_value(const option *o) {
@@ -20,7 +24,7 @@ static const char *option_value(const option *o) {
 
 /* Generated data has a name that is no path. */
 static int is_path(const option *o, const char *text) {
-    return (o->kind == OPTION_FILE || o->kind == OPTION_FOLDER) && strncmp(text, "builtin", 7) != 0;
+    return (o->kind == OPTION_FILE || o->kind == OPTION_FOLDER) && !is_builtin(text);
 }
 
 /* One line of the option's value; none where it has no value. */
@@ -51,19 +55,18 @@ static int check_option(const command_line *line, const option *o) {
 }
 
 int write_settings(const command_line *line, const char *path) {
-    char part[OUTPUT_PATH_SIZE + 8];
     output to;
     for (size_t g = 0; g < line->group_count; g++)
         for (size_t i = 0; i < line->groups[g].count; i++)
             if (line->groups[g].options[i].saved && check_option(line, &line->groups[g].options[i]))
                 return REPORTED;
-    snprintf(part, sizeof part, "%s.part", path);
-    if (!output_open(&to, part, "w")) {
+    if (!output_begin(&to, path, "w")) {
+        output_print(&to, "%s\n", settings_title);
         for (size_t g = 0; g < line->group_count; g++)
             for (size_t i = 0; i < line->groups[g].count; i++)
                 if (line->groups[g].options[i].saved)
                     write_option(&to, &line->groups[g].options[i]);
-        output_replace(&to, path);
+        output_replace(&to);
     }
     return output_close(&to, line->program) ? REPORTED : 0;
 }
@@ -78,6 +81,16 @@ static int set_option(const command_line *line, option *o, const char *text) {
     return REPORTED;
 }
 
+int is_settings(const char *path) {
+    char text[LINE_SIZE];
+    FILE *file = fopen(path, "r");
+    if (!file) return 0;
+    int begins =
+        fgets(text, sizeof text, file) && !strncmp(text, settings_title, sizeof settings_title - 1);
+    (void)fclose(file); /* which was only read */
+    return begins;
+}
+
 int read_settings(const command_line *line, const char *path) {
     char text[LINE_SIZE];
     FILE *file = fopen(path, "r");
@@ -87,7 +100,7 @@ int read_settings(const command_line *line, const char *path) {
     while (!bad && fgets(text, sizeof text, file)) {
         text[strcspn(text, "\n")] = 0;
         char *equals = strchr(text, '=');
-        if (!equals) continue;
+        if (!equals || *text == '#') continue;
         *equals = 0;
         option *o = command_line_option(line, text);
         if (!o || !o->saved || o->given) continue;

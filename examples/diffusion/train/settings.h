@@ -6,6 +6,8 @@
 
 #include "command/line.h"
 
+/* Whether the file is one that write_settings has written. */
+int is_settings(const char *path);
 /* Writes the options that are saved. 0, or REPORTED. */
 int write_settings(const command_line *line, const char *path);
 /* Sets the options of the file that were not given. A file that does not exist sets none. 0, or

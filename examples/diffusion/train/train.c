@@ -71,7 +71,9 @@ static dm_status save(session *s) {
     path_in(s, checkpoint_name, path);
     output_sync(&s->csv);
     s->saved_at = seconds_now();
-    return dm_trainer_save(s->trainer, path);
+    dm_status status = dm_trainer_save(s->trainer, path);
+    if (!status) drop_replaced(s);
+    return status;
 }
 
 static int32_t page(session *s, int running) {
@@ -238,7 +240,7 @@ static int32_t run(session *s) {
     if (status) return status;
     print_beginning(s);
     if (make_folder(s->line, s->o->out)) return REPORTED;
-    if (!s->o->resume) remove_run(s->o->out);
+    if (replace_run(s)) return REPORTED;
     path_in(s, settings_name, path);
     if (write_settings(s->line, path)) return REPORTED;
     uint64_t done = steps_done(s);
@@ -246,7 +248,8 @@ static int32_t run(session *s) {
     snprintf(before, sizeof before, "%s", path);
     if (s->o->resume) beside(s->checkpoint, log_name, before);
     if (train_log_open(&s->csv, s->line->program, path, before, done)) return REPORTED;
-    status = open_events(s);
+    status = begin_evaluations(s);
+    if (!status) status = open_events(s);
     if (!status) status = done < (uint64_t)s->o->steps ? train(s) : finish(s);
     if (close_events(s) && !status) status = REPORTED;
     return output_close(&s->csv, s->line->program) ? REPORTED : status;

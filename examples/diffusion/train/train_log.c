@@ -23,31 +23,33 @@ static int copy_rows(output *csv, FILE *old, uint64_t done) {
     return reason;
 }
 
-int train_log_open(output *csv, const char *program, const char *path, const char *before,
-                   uint64_t done) {
-    char part[OUTPUT_PATH_SIZE];
+int continue_rows(output *csv, const char *program, const char *path, const char *before,
+                  const char *title, uint64_t done) {
     int unreadable = 0;
     FILE *old = done ? fopen(before, "r") : NULL;
     if (done && !old && errno != ENOENT) unreadable = errno;
-    if (!unreadable) {
-        snprintf(part, sizeof part, "%s.part", path);
-        output_open(csv, part, "w");
-        output_print(csv, "step,loss,gradient_norm,learning_rate,seconds,"
-                          "loss_q1,loss_q2,loss_q3,loss_q4\n");
-        if (old) {
-            unreadable = copy_rows(csv, old, done);
-            (void)fclose(old); /* which was only read */
-        }
-        if (unreadable) (void)remove(part); /* if it fails, an unfinished file is left */
-        else output_replace(csv, path);
+    *csv = (output){0};
+    if (!unreadable && !output_begin(csv, path, "w")) {
+        output_print(csv, "%s\n", title);
+        if (old) unreadable = copy_rows(csv, old, done);
+        if (unreadable) output_give_up(csv);
+        else output_replace(csv);
     }
+    if (old) (void)fclose(old); /* which was only read */
     if (unreadable) {
         fprintf(stderr, "%s: %s cannot be read: %s; move it away to continue without its rows\n",
                 program, before, strerror(unreadable));
-        output_close(csv, program);
         return 1;
     }
     return output_failed(csv) && output_close(csv, program);
+}
+
+int train_log_open(output *csv, const char *program, const char *path, const char *before,
+                   uint64_t done) {
+    return continue_rows(csv, program, path, before,
+                         "step,loss,gradient_norm,learning_rate,seconds,loss_q1,loss_q2,loss_q3,"
+                         "loss_q4",
+                         done);
 }
 
 /* Rows of steps without an image in a quarter leave it empty. */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* loss.csv of a training run: a row for each step. */
+/* Tables of a training run, whose rows begin with a step: loss.csv and evaluation.csv. */
 #ifndef DIFFUSION_TRAIN_LOG_H
 #define DIFFUSION_TRAIN_LOG_H
 
@@ -7,9 +7,13 @@
 
 #include "console/output.h"
 
-/* Opens `path`. Where a run is resumed after `done` steps, their rows come from `before`, which may
- * be the same file; those after them, which will be done again, are left out. The old file stays as
- * it is until the new one is complete, and if it cannot be read. 0, or 1 after printing why not. */
+/* Opens `path` with a title. Where a run is resumed after `done` steps, their rows come from
+ * `before`, which may be the same file; those after them, which will be done again, are left out.
+ * The old file stays as it is until the new one is complete, and if it cannot be read. 0, or 1
+ * after printing why not. */
+int continue_rows(output *csv, const char *program, const char *path, const char *before,
+                  const char *title, uint64_t done);
+/* loss.csv, likewise. */
 int train_log_open(output *csv, const char *program, const char *path, const char *before,
                    uint64_t done);
 /* Writes the row of a step. 1 if it cannot be written. */
