@@ -141,7 +141,8 @@ START_TEST(options_without_effect) {
         {"--sigma-max 3 --schedule edm", NULL},
         {"--lr-steps 3", "--lr-steps has no effect without --lr-schedule"},
         {"--label-dropout 0.5 --no-labels", "--label-dropout has no effect without classes"},
-        {"--label-dropout 0.5", NULL},
+        {"--label-dropout 0.5", "--label-dropout has no effect without data with classes"},
+        {"--label-dropout 0 --no-labels", NULL},
     };
     static given_line g;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {

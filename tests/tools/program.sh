@@ -110,6 +110,17 @@ cp "$out/own/a/00005.png" "$out/own/b/00002.png"
 run other $train --steps 3 --samples 0 --resume "$own"
 printed 'warning: .*another dataset'
 
+# A run that is done: its report is written again, and knows how far it came.
+run done $train --resume "$out/trained-own" --steps 3
+printed '^all 3 steps are done'
+grep -q '<dt>passes</dt><dd>1.33</dd>' "$out/trained-own/report.html" ||
+    fail "the report does not know the passes"
+# More images than a grid shows.
+# shellcheck disable=SC2086
+run many $sample --model "$whole" --count 4100 --steps 1 --npz "$out/many.npz" \
+    --out "$out/many.png"
+printed 'many.png shows the first 4096 of 4100 images'
+
 # Flow and EDM with dropped labels and several EMAs, and a hybrid loss: trained, resumed, sampled.
 flow="--schedule flow --prediction flow --timestep-sampling logit-normal --loss pseudo_huber"
 flow="$flow --crop-padding 2 --ema-decay 0 --ema-half-life 20"
@@ -306,10 +317,20 @@ bad="--model $whole --out $out/bad.png"
     refuses '--resume .*absent: No such file' $train --resume "$out/absent"
     refuses 'there is no checkpoint.safetensors in it' $train --resume "$out/demo"
     refuses '--resume cannot be combined with --init' $train --resume "$seven" --init "$whole"
+    mkdir -p "$out/renamed/a" "$out/renamed/c"
+    cp "$out/own/a/00000.png" "$out/renamed/a"
+    cp "$out/own/a/00001.png" "$out/renamed/c"
+    refuses "class 1 is 'c' in .*/renamed and 'b' in the network: .*--init" \
+        $train --steps 9 --resume "$own" --data "$out/renamed"
+    mkdir "$out/alone"
+    cp "$whole" "$out/alone/x.safetensors"
+    refuses '--data PATH is needed' $diffusion distance "$out/alone/x.safetensors"
+    refuses '--data PATH is needed' $diffusion evaluate "$out/alone/x.safetensors"
     refuses "the data is given twice" $train --data builtin builtin
 
     refuses '--threads is 257' $train --threads 257 --out "$out/bad"
     refuses '--epochs is nan' $train --epochs nan --out "$out/bad"
+    refuses '--epochs is 0; it must be above' $train --epochs 0 $one
     refuses '--epochs is inf' $train --epochs inf --out "$out/bad"
     refuses '--sample-steps is 50' $train --timesteps 20 --sample-steps 50 --out "$out/bad"
     refuses '--samples is 65537' $train --samples 65537 --out "$out/bad"
@@ -342,6 +363,9 @@ bad="--model $whole --out $out/bad.png"
 
     refuses absent.safetensors $sample --model "$out/absent.safetensors"
     refuses 'the model is given twice' $sample --model "$whole" "$whole"
+    refuses '5000 images are too many for one grid' $sample $bad --count 5000
+    refuses "--npz is 'x.zip'; the name must end in .npz" $sample $bad --npz x.zip
+    refuses '--npz .*its folder does not exist' $sample $bad --npz "$out/none/x.npz"
     refuses '--steps is .abc.; it must be a number' $sample $bad --steps abc
     refuses '--steps is .4,.; it must be a number' $sample $bad --steps 4,
     refuses '--animation cannot be used with several' $sample $bad --steps 4,5 \

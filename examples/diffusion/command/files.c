@@ -8,14 +8,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int check_png_path(const command_line *line, const char *name, const char *path) {
+int check_output_path(const command_line *line, const char *name, const char *path,
+                      const char *suffix) {
     struct stat is;
-    size_t length = strlen(path);
+    size_t length = strlen(path), end = strlen(suffix);
     const char *slash = strrchr(path, '/'), *why = NULL;
-    char folder[1024] = ".";
+    char folder[1024] = ".", ending[64];
     if (slash)
         snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path);
-    if (length < 5 || strcmp(path + length - 4, ".png") != 0) why = "the name must end in .png";
+    snprintf(ending, sizeof ending, "the name must end in %s", suffix);
+    if (length <= end || strcmp(path + length - end, suffix) != 0) why = ending;
     else if (!stat(path, &is) && S_ISDIR(is.st_mode)) why = "that is a folder";
     else if (stat(folder, &is)) why = "its folder does not exist";
     else if (access(folder, W_OK | X_OK)) why = "its folder cannot be written to";

@@ -5,9 +5,10 @@
 
 #include "command/line.h"
 
-/* Refuses a path to which no PNG can be written; `name` is the option's. Returns 0, or REPORTED
- * after printing why. */
-int check_png_path(const command_line *line, const char *name, const char *path);
+/* Refuses a path that does not end in `suffix`, as in ".png", or to which no file can be written;
+ * `name` is the option's. Returns 0, or REPORTED after printing why. */
+int check_output_path(const command_line *line, const char *name, const char *path,
+                      const char *suffix);
 /* Makes a folder and those above it. Returns 0, or REPORTED after printing why not. */
 int make_folder(const command_line *line, const char *path);
 /* A context whose warnings are printed, or NULL after printing why not. memory_mb in 10^6 bytes, 0:

@@ -72,6 +72,7 @@ int is_builtin(const char *path) {
 }
 
 option_group data_group(void) {
+    options[0].initial = NULL;
     data_values = (data_options){.path = "builtin",
                                  .crop = "center",
                                  .background = "white",

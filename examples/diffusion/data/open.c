@@ -17,6 +17,8 @@ const data_part test_data = {DM_SPLIT_TEST, 10000, 2};
 /* Generated shapes, each with a vector of its position, size and colour. */
 static const char with_vectors[] = "builtin-vector";
 
+enum { PATH_SIZE = 1200 };
+
 static int is_folder(const char *path) {
     struct stat is;
     return !stat(path, &is) && S_ISDIR(is.st_mode);
@@ -136,6 +138,12 @@ static int32_t open_folder(image_data *out, dm_context *context, const command_l
     return create_folder(out, context, line, list, chosen);
 }
 
+static int has_file(const char *folder, const char *name) {
+    char path[PATH_SIZE];
+    struct stat is;
+    return snprintf(path, sizeof path, "%s/%s", folder, name) < PATH_SIZE && !stat(path, &is);
+}
+
 /* A folder without pictures may be CIFAR-10's. */
 static int32_t open_path(image_data *out, dm_context *context, const command_line *line,
                          const data_part *part, image_shape shape) {
@@ -152,7 +160,9 @@ static int32_t open_path(image_data *out, dm_context *context, const command_lin
                             list.unreadable ? list.first_unreadable
                                             : "; --condition has no picture of the same name");
     else status = open_cifar10(out, context, line, part);
-    if (status < 0 && status != DM_ERROR_CANCELLED && !pictures && is_folder(data_values.path)) {
+    if (status == DM_ERROR_NOT_FOUND && !pictures && is_folder(data_values.path) &&
+        !has_file(data_values.path, "data_batch_1.bin") &&
+        !has_file(data_values.path, "test_batch.bin")) {
         command_line_refuse(line, "%s: there is no PNG or JPEG file in it, nor CIFAR-10",
                             data_values.path);
         status = REPORTED;

@@ -11,6 +11,7 @@
 #include "console/output.h"
 #include "console/progress.h"
 #include "data/open.h"
+#include "evaluate/run_data.h"
 #include "measure/compare.h"
 #include "measure/frechet.h"
 #include "model/model_options.h"
@@ -76,6 +77,7 @@ static option_group *groups(size_t *count) {
                             .count = sizeof options / sizeof *options};
     all[1] = model_group();
     all[2] = data_group();
+    all[2].options[0].initial = "that of the model's run";
     all[3] = sampler_group(&values.sampler);
     *count = 4;
     return all;
@@ -194,6 +196,7 @@ static int32_t run(job *j) {
     int32_t status = load_chosen_model(&j->model, j->context, j->line);
     if (!status)
         status = set_sampler_options(j->line, j->context, &j->model, &values.sampler, values.steps);
+    if (!status) status = use_data_of_run(j->line, &j->model);
     if (status) return status;
     const image_shape shape = {u->height, u->width, u->out_channels};
     status = open_data(&j->data, j->context, j->line, &part, shape);

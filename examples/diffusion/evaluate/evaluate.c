@@ -10,6 +10,7 @@
 #include "console/output.h"
 #include "console/progress.h"
 #include "data/open.h"
+#include "evaluate/run_data.h"
 #include "model/model_options.h"
 
 static dm_evaluation_options values;
@@ -36,6 +37,7 @@ static option_group *groups(size_t *count) {
                             sizeof evaluation_options / sizeof *evaluation_options};
     all[1] = model_group();
     all[2] = data_group();
+    all[2].options[0].initial = "that of the model's run";
     *count = 3;
     return all;
 }
@@ -75,6 +77,7 @@ static int32_t run(job *j) {
     dm_evaluation_init(&result, sizeof result);
     int32_t status = command_line_apply(j->line, j->context) ? REPORTED : 0;
     if (!status) status = load_chosen_model(&j->model, j->context, j->line);
+    if (!status) status = use_data_of_run(j->line, &j->model);
     if (status) return status;
     const image_shape shape = {u->height, u->width, u->out_channels};
     status = open_data(&j->data, j->context, j->line, &test_data, shape);

@@ -37,20 +37,36 @@ static int32_t find_path(model *m, const command_line *line, const char *path) {
 static int32_t load_own(model *m, dm_context *context) {
     dm_trainer_options training;
     dm_trainer_options_init(&training, sizeof training);
-    dm_status status = DM_OK;
-    if (m->info.training) status = dm_checkpoint_load_info(context, m->path, &training, NULL);
-    if (!status) status = dm_schedule_load(&m->schedule, context, m->path);
+    dm_status status = dm_checkpoint_load_info(context, m->path, NULL, &m->info);
+    if (!status && m->info.training)
+        status = dm_checkpoint_load_info(context, m->path, &training, NULL);
     if (!status)
         choose_sampler(&m->sampler, &m->options, dm_schedule_timesteps(m->schedule),
                        training.distill_steps, m->info.null_class);
     return status;
 }
 
-/* A folder of diffusers, whose scheduler says what sampling is meant; a model without one was
+/* The schedule of a folder of diffusers, or of the folder of a file or the one above. */
+static dm_status load_foreign_schedule(model *m, dm_context *context) {
+    char folder[sizeof m->path + 3];
+    dm_status status = DM_ERROR_NOT_FOUND;
+    if (!is_file(m->path))
+        return dm_schedule_load_diffusers(&m->schedule, context, m->path, NULL, &m->sampler);
+    for (int up = 0; up < 2 && status == DM_ERROR_NOT_FOUND; up++) {
+        const char *slash = strrchr(m->path, '/');
+        snprintf(folder, sizeof folder, "%.*s%s", slash ? (int)(slash - m->path) + 1 : 0, m->path,
+                 up      ? ".."
+                 : slash ? ""
+                         : ".");
+        status = dm_schedule_load_diffusers(&m->schedule, context, folder, NULL, &m->sampler);
+    }
+    return status;
+}
+
+/* A model of diffusers, whose scheduler says what sampling is meant; a model without one was
  * trained on DDPM's schedule. */
 static int32_t load_foreign(model *m, dm_context *context) {
-    dm_status status =
-        dm_schedule_load_diffusers(&m->schedule, context, m->path, NULL, &m->sampler);
+    dm_status status = load_foreign_schedule(m, context);
     if (status == DM_ERROR_NOT_FOUND) {
         dm_schedule_options o;
         dm_schedule_options_init(&o, sizeof o);
@@ -73,8 +89,10 @@ int32_t load_model(model *out, dm_context *context, const command_line *line, co
     if (!status) status = dm_unet_load(&out->unet, context, out->path, weights);
     if (!status) status = dm_unet_get_options(out->unet, &out->options, sizeof out->options);
     if (status) return status;
-    int foreign = dm_checkpoint_load_info(context, out->path, NULL, &out->info) != DM_OK;
-    return foreign ? load_foreign(out, context) : load_own(out, context);
+    /* A file of the library has a schedule. */
+    if (!is_file(out->path) || dm_schedule_load(&out->schedule, context, out->path))
+        return load_foreign(out, context);
+    return load_own(out, context);
 }
 
 void free_model(model *m) {

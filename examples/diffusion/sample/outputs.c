@@ -80,19 +80,34 @@ static int32_t write_npz(const sample_job *j) {
     return status;
 }
 
+/* Reports a failure at once, since what comes next may go well. */
+static void keep_failure(const sample_job *j, int32_t *first, int32_t status) {
+    if (!status) return;
+    command_line_print_error(j->line, j->context, status);
+    if (!*first) *first = status == DM_ERROR_CANCELLED ? status : REPORTED;
+}
+
+static int32_t write_shown(sample_job *j, const image_writer *w,
+                           const dm_image_grid_options *grid) {
+    int32_t status = write_grid(w, j->o->out, grid, j->images);
+    if (status) return status;
+    if (!j->o->no_pictures) show_grid(grid, j->images);
+    printf("%s\n", j->o->out);
+    return DM_OK;
+}
+
 int32_t write_files(sample_job *j, const dm_image_grid_options *grid) {
     const sample_options *o = j->o;
     const image_writer w = {j->context, j->line, &j->texts};
-    int32_t status = set_texts(j);
-    if (!status) status = write_grid(&w, o->out, grid, j->images);
-    if (status) return status;
-    if (!o->no_pictures) show_grid(grid, j->images);
-    printf("%s\n", o->out);
+    int32_t failure = set_texts(j);
+    if (failure) return failure;
+    keep_failure(j, &failure, write_shown(j, &w, grid));
     if (o->animation) {
-        status = animation_write(&j->animation, o->animation);
-        if (status) return status;
-        printf("%s\n", o->animation);
+        int32_t status = animation_write(&j->animation, o->animation);
+        keep_failure(j, &failure, status);
+        if (!status) printf("%s\n", o->animation);
     }
-    if (o->npz) status = write_npz(j);
-    return !status && o->each ? write_each(j, &w) : status;
+    if (o->npz) keep_failure(j, &failure, write_npz(j));
+    if (o->each) keep_failure(j, &failure, write_each(j, &w));
+    return failure;
 }

@@ -16,6 +16,7 @@
 #include "sample/job.h"
 
 enum { PROFILE_ROWS = 40, ANIMATION_FRAMES = 40, BIG = 128 };
+enum { GRID_MAX = 4096, GRID_COLUMNS = 64 }; /* images that one can look at */
 
 static int32_t on_step(void *user, const dm_sampler_progress *p) {
     sample_job *j = user;
@@ -150,6 +151,34 @@ static int32_t usual_scale(const dm_unet_options *u) {
     return side >= BIG ? 1 : (BIG + side - 1) / side;
 }
 
+/* Whether the library can write it as a PNG. */
+static int fits(const dm_image_grid_options *grid) {
+    int32_t height = 0, width = 0;
+    return !dm_image_grid_size(grid, &height, &width) &&
+           (int64_t)height * ((int64_t)width * grid->channels + 1) <= INT32_MAX / 2;
+}
+
+/* The grid of all images; where they are too many for one, of the first ones, if the others are
+ * written elsewhere. 0, or REPORTED. */
+static int32_t plan_grid(const sample_job *j, dm_image_grid_options *grid) {
+    const sample_options *o = j->o;
+    const int64_t all = o->runs * o->count;
+    *grid = grid_options((uint64_t)all, j->u.height, j->u.width, j->u.out_channels,
+                         (int32_t)o->columns, (int32_t)o->scale);
+    if (all <= GRID_MAX && fits(grid)) return 0;
+    if ((!o->each && !o->npz) || o->animation)
+        return command_line_refuse(j->line,
+                                   "%lld images are too many for one grid: --count takes fewer, "
+                                   "--each DIR or --npz FILE without --animation writes them all",
+                                   (long long)all);
+    grid->columns = GRID_COLUMNS;
+    grid->count = GRID_MAX < all ? GRID_MAX : (uint64_t)all;
+    while (!fits(grid) && grid->count > 1) grid->count /= 2;
+    fprintf(stderr, "%s shows the first %llu of %lld images\n", o->out,
+            (unsigned long long)grid->count, (long long)all);
+    return 0;
+}
+
 static int32_t set_tiling(const sample_job *j) {
     const char *tile = j->o->tile;
     if (!tile) return DM_OK;
@@ -174,10 +203,9 @@ static int32_t run(sample_job *j) {
     j->pixels = (size_t)j->u.height * (size_t)j->u.width;
     j->elements = j->pixels * (size_t)j->u.out_channels;
     if (!o->scale) o->scale = usual_scale(&j->u);
-    dm_image_grid_options grid =
-        grid_options((uint64_t)(o->runs * o->count), j->u.height, j->u.width, j->u.out_channels,
-                     (int32_t)o->columns, (int32_t)o->scale);
-    status = allocate(j);
+    dm_image_grid_options grid;
+    status = plan_grid(j, &grid);
+    if (!status) status = allocate(j);
     if (!status) status = read_files(j);
     if (!status)
         status = read_conditions(&j->conditions, j->line, &j->u, (size_t)o->count, o->condition,

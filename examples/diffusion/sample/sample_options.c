@@ -193,9 +193,10 @@ int check_sample_options(const command_line *line, sample_options *o) {
     o->use_between = command_line_given(line, "between");
     if (o->animation && !strcmp(o->animation, o->out))
         return command_line_refuse(line, "--out and --animation are both '%s'", o->out);
-    return check_png_path(line, "out", o->out) ||
-           (o->animation && check_png_path(line, "animation", o->animation)) ||
-           read_steps(line, o) || check_combinations(line, o);
+    return check_output_path(line, "out", o->out, ".png") ||
+           (o->animation && check_output_path(line, "animation", o->animation, ".png")) ||
+           (o->npz && check_output_path(line, "npz", o->npz, ".npz")) || read_steps(line, o) ||
+           check_combinations(line, o);
 }
 
 int choose_classes(const command_line *line, sample_options *o, const model *m) {

@@ -20,12 +20,27 @@ static int32_t open_dataset(session *s, int32_t height, int32_t width, int32_t c
     return open_data(&s->data, s->context, s->line, &training_data, shape);
 }
 
+/* A class of the data must be the network's of the same number. */
+static int32_t check_class_names(const session *s) {
+    for (int32_t i = 0; i < s->data.info.classes; i++) {
+        const char *data = dm_dataset_class_name(s->data.dataset, i),
+                   *network = dm_unet_class_name(s->unet, i);
+        if (!data || !network || !strcmp(data, network) || s->o->no_labels) continue;
+        return command_line_refuse(s->line,
+                                   "class %d is '%s' in %s and '%s' in the network: diffusion "
+                                   "train --init finds classes by their names",
+                                   (int)i, data, data_values.path, network);
+    }
+    return 0;
+}
+
 /* The data for a network that exists. */
 static int32_t open_dataset_for(session *s) {
     const dm_unet_options *u = &s->o->unet;
     int32_t status = dm_unet_get_options(s->unet, &s->o->unet, sizeof s->o->unet);
     if (!status) status = open_dataset(s, u->height, u->width, u->out_channels);
-    if (status || s->data.info.classes <= u->classes || !u->classes) return status;
+    if (status || !u->classes) return status;
+    if (s->data.info.classes <= u->classes) return check_class_names(s);
     return command_line_refuse(s->line,
                                "%s has %d classes and the network %d: --no-labels trains without "
                                "them, diffusion train --init gives a network other classes",
@@ -42,7 +57,6 @@ static void set_shape(session *s) {
     u->condition_channels = s->data.info.condition_channels;
     u->condition_size = s->data.info.condition_size;
     u->classes = s->o->no_labels ? 0 : s->data.info.classes;
-    if (!u->classes) s->o->trainer.label_dropout = 0;
 }
 
 static int32_t create_trainer(session *s) {
@@ -55,9 +69,10 @@ static int32_t begin_new(session *s) {
     if (status) return status;
     choose_network(&o->unet, &o->schedule, &o->trainer, o->preset, s->data.info.height,
                    s->data.info.width);
-    if (apply_train_members(s->line, o, s->context) || check_train_members(s->line, o))
-        return REPORTED;
+    if (apply_train_members(s->line, o, s->context)) return REPORTED;
     set_shape(s);
+    if (check_train_members(s->line, o)) return REPORTED;
+    if (!o->unet.classes) o->trainer.label_dropout = 0;
     status = dm_schedule_create(&s->schedule, s->context, &o->schedule);
     if (!status) status = dm_unet_create(&s->unet, s->context, &o->unet, o->trainer.seed);
     return status ? status : create_trainer(s);
@@ -83,6 +98,13 @@ static int32_t refuse_network_options(const session *s, const char *file) {
                                       "schedule; leave it out",
                                       name, file)
                 : 0;
+}
+
+/* Refuses options that have no effect on a network and a schedule that exist. */
+static int32_t check_options(session *s) {
+    dm_status status = dm_schedule_get_options(s->schedule, &s->o->schedule, sizeof s->o->schedule);
+    if (status) return status;
+    return check_train_members(s->line, s->o) ? REPORTED : 0;
 }
 
 /* The data in the size that was asked for, or in the network's. */
@@ -115,9 +137,9 @@ static int32_t begin_from_weights(session *s) {
     choose_trainer(&s->o->trainer);
     s->o->trainer.learning_rate = 1e-4; /* gentler than for a network that knows nothing */
     s->o->trainer.batch_size = s->data.info.height > 64 || s->data.info.width > 64 ? 16 : 32;
-    if (command_line_apply(s->line, s->context) || check_train_members(s->line, s->o))
-        return REPORTED;
+    if (command_line_apply(s->line, s->context)) return REPORTED;
     status = fit_network(s);
+    if (!status) status = check_options(s);
     if (!status && !s->o->unet.classes) s->o->trainer.label_dropout = 0;
     /* A table without a row for "no class" cannot drop labels. */
     if (!s->o->unet.null_row && !command_line_given(s->line, "label-dropout"))
@@ -142,6 +164,8 @@ static int32_t begin_distilled(session *s) {
     if (status) return status;
     s->o->trainer.learning_rate = 2e-4;
     if (command_line_apply(s->line, s->context)) return REPORTED;
+    status = check_options(s);
+    if (status) return status;
     if (!s->o->unet.classes) s->o->trainer.label_dropout = 0;
     status = create_trainer(s);
     return status ? status : set_teacher(s);
@@ -181,8 +205,9 @@ static int32_t resume(session *s) {
     if (!status) status = dm_unet_load(&s->unet, s->context, file, DM_WEIGHTS_TRAINED);
     if (!status) status = dm_schedule_load(&s->schedule, s->context, file);
     if (!status) status = open_dataset_for(s);
-    if (!status) status = dm_checkpoint_load_info(s->context, file, &s->o->trainer, NULL);
+    if (!status) status = dm_checkpoint_load_info(s->context, file, &s->o->trainer, &info);
     if (!status) status = change_options(s, &changed);
+    if (!status) status = check_options(s);
     if (status) return status;
     s->epoch = (double)info.images / (double)s->data.info.count;
     if (info.dataset_count != s->data.info.count) changed = 1; /* which the library says */

@@ -232,6 +232,8 @@ int check_train_options(const command_line *line, train_options *o, dm_context *
     if (o->steps && o->epochs > 0 && command_line_given(line, "steps"))
         return command_line_refuse(line, "--steps %lld cannot be combined with --epochs %g",
                                    (long long)o->steps, o->epochs);
+    if (command_line_given(line, "epochs") && !(o->epochs > 0))
+        return command_line_refuse(line, "--epochs is 0; it must be above");
     if (o->resume && o->init)
         return command_line_refuse(line, "--resume cannot be combined with --init: the one goes on "
                                          "with a run, the other begins one");
