@@ -12,41 +12,26 @@
 struct picture_folder {
     listing list;
     folder_options options;
-    decoded *kept; /* [list.count]; without pixels where not kept */
-    uint8_t *bad;  /* [list.count] 1: cannot be decoded */
-    size_t replaced;
+    decoded *kept;                /* [list.count]; without pixels where not kept */
+    uint8_t *bad;                 /* [list.count] 1: cannot be decoded */
+    size_t damaged, most_damaged; /* pictures that are bad, and how many end the run */
+    char first_damaged[512];
     decoder *decoder;
     dm_context *context; /* of the dataset */
 };
 
 /* ---- creation ---- */
 
-/* Decodes it again, for the reason. */
-static void count_unreadable(picture_folder *f, size_t index) {
-    listing *l = &f->list;
+/* Marks a picture as one that cannot be decoded; of the first, the reason is kept. */
+static void mark_bad(picture_folder *f, size_t index) {
     decoded d = {{0}, {0}};
-    if (l->unreadable++) return;
-    if (!decode_picture(l, &f->options, index, &d, l->first_unreadable, sizeof l->first_unreadable))
-        snprintf(l->first_unreadable, sizeof l->first_unreadable, "%s: it could not be read",
-                 l->pictures[index].path);
+    f->bad[index] = 1;
+    if (f->damaged++) return;
+    if (!decode_picture(&f->list, &f->options, index, &d, f->first_damaged,
+                        sizeof f->first_damaged))
+        snprintf(f->first_damaged, sizeof f->first_damaged, "%s: it could not be read",
+                 f->list.pictures[index].path);
     decoded_free(&d);
-}
-
-/* Removes the pictures that are marked as bad. */
-static void remove_bad(picture_folder *f) {
-    size_t left = 0;
-    for (size_t i = 0; i < f->list.count; i++) {
-        if (f->bad[i]) {
-            count_unreadable(f, i);
-            free(f->list.pictures[i].path);
-            free(f->list.pictures[i].condition);
-            continue;
-        }
-        f->list.pictures[left] = f->list.pictures[i];
-        f->kept[left] = f->kept[i];
-        f->bad[left++] = 0;
-    }
-    f->list.count = left;
 }
 
 static int out_of_memory(char *error, size_t capacity) {
@@ -69,12 +54,13 @@ int folder_create(picture_folder **out, listing *pictures, const folder_options 
     int result = f->kept && f->bad ? 0 : out_of_memory(error, capacity);
     if (!result)
         result = decode_all(&f->list, options, f->kept, f->bad, progress, user, error, capacity);
-    if (!result) remove_bad(f);
-    if (!result && !f->list.count) {
-        snprintf(error, capacity, "none of the pictures can be decoded: %s",
-                 f->list.first_unreadable);
+    for (size_t i = 0; !result && i < f->list.count; i++)
+        if (f->bad[i]) mark_bad(f, i);
+    if (!result && f->damaged == f->list.count) {
+        snprintf(error, capacity, "none of the pictures can be decoded: %s", f->first_damaged);
         result = 1;
     }
+    f->most_damaged = f->damaged + 10 + f->list.count / 100;
     if (!result) result = decoder_create(&f->decoder, &f->list, options, error, capacity);
     if (result) {
         folder_destroy(f);
@@ -95,7 +81,10 @@ void folder_destroy(picture_folder *f) {
 
 const listing *folder_listing(const picture_folder *f) { return &f->list; }
 
-size_t folder_replaced(const picture_folder *f) { return f->replaced; }
+size_t folder_damaged(const picture_folder *f, const char **first) {
+    if (first) *first = f->first_damaged;
+    return f->damaged;
+}
 
 /* ---- dataset ---- */
 
@@ -129,22 +118,30 @@ static void write_item(const picture_folder *f, dm_dataset_item *item, size_t in
     item->label = f->list.pictures[index].label;
 }
 
+/* The pixels of a picture. 0, or 1 if it cannot be decoded. */
+static int read_one(picture_folder *f, dm_dataset_item *item, size_t index) {
+    if (f->bad[index]) return 1;
+    decoded d = f->kept[index];
+    int own = !d.image.pixels;
+    if (own && decoder_take(f->decoder, index, &d)) {
+        mark_bad(f, index);
+        return 1;
+    }
+    write_item(f, item, index, &d);
+    if (own) decoded_free(&d);
+    return 0;
+}
+
+/* In the place of a picture that cannot be decoded, the next one is used. */
 static int32_t read_picture(void *user, dm_dataset_item *item) {
     picture_folder *f = user;
     size_t count = f->list.count;
-    for (size_t i = 0; i < count; i++) {
-        size_t index = ((size_t)item->index + i) % count;
-        if (f->bad[index]) continue;
-        decoded d = f->kept[index];
-        int own = !d.image.pixels;
-        if (own) f->bad[index] = (uint8_t)decoder_take(f->decoder, index, &d);
-        if (f->bad[index]) continue;
-        write_item(f, item, index, &d);
-        if (own) decoded_free(&d);
-        f->replaced += i > 0;
-        return 0;
-    }
-    dm_callback_fail(f->context, "none of the pictures can be decoded any more");
+    for (size_t i = 0; i < count && f->damaged <= f->most_damaged; i++)
+        if (!read_one(f, item, ((size_t)item->index + i) % count)) return 0;
+    char text[640];
+    snprintf(text, sizeof text, "%zu of %zu pictures cannot be decoded any more, the first: %s",
+             f->damaged, count, f->first_damaged);
+    dm_callback_fail(f->context, text);
     return 1;
 }
 

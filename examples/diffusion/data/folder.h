@@ -20,17 +20,19 @@ typedef struct picture_folder picture_folder;
 /* Progress of folder_create; non-zero stops it. */
 typedef int (*folder_progress)(void *user, size_t done, size_t total);
 
-/* Takes over the listing, even on failure. Decodes pictures until the memory is full; those that
- * cannot be decoded are removed from the list, which counts them as unreadable. 0; 1 with a message
- * in error[capacity]; or -1 where `progress` stopped it. */
+/* Takes over the listing, even on failure. Decodes pictures until the memory is full. 0; 1
+ * with a message in error[capacity], as where none can be decoded; or -1 where `progress` stopped
+ * it. */
 int folder_create(picture_folder **out, listing *pictures, const folder_options *options,
                   folder_progress progress, void *user, char *error, size_t capacity);
-/* The dataset; it must be destroyed before the folder. Pictures that cannot be decoded later are
- * replaced by the next ones that can. */
+/* The dataset; it must be destroyed before the folder. In the place of a picture that cannot be
+ * decoded, the next one is used, whatever is kept decoded and whenever it is noticed, so that the
+ * data stays the same. Reading fails when many can no longer be decoded: the files have gone. */
 dm_status folder_dataset(picture_folder *f, dm_context *context, dm_dataset **out);
 const listing *folder_listing(const picture_folder *f);
-/* How often one was replaced so far. */
-size_t folder_replaced(const picture_folder *f);
+/* How many pictures could not be decoded so far; *first, unless NULL, becomes the path and the
+ * reason of the first. */
+size_t folder_damaged(const picture_folder *f, const char **first);
 void folder_destroy(picture_folder *f);
 
 #endif

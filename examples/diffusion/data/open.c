@@ -102,6 +102,11 @@ static void print_folder(const image_data *data) {
     if (l->unpaired)
         fprintf(stderr, "skipped: %zu picture%s without one of the same name in %s\n", l->unpaired,
                 l->unpaired == 1 ? "" : "s", data_values.condition);
+    const char *first;
+    size_t damaged = folder_damaged(data->pictures, &first);
+    if (damaged)
+        fprintf(stderr, "replaced: %zu damaged picture%s, by the next in the folder%s %s\n",
+                damaged, damaged == 1 ? "" : "s", damaged == 1 ? ":" : ", the first:", first);
     if (l->unreadable)
         fprintf(stderr, "skipped: %zu damaged picture%s %s\n", l->unreadable,
                 l->unreadable == 1 ? ":" : "s, the first:", l->first_unreadable);

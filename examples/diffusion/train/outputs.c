@@ -154,8 +154,8 @@ int write_page(const session *s, int running) {
     add(&l, "Data", "from", "%s", data_values.path);
     add(&l, "Data", "images", "%llu", (unsigned long long)s->data.info.count);
     add(&l, "Data", "passes", "%.2f", s->epoch);
-    if (s->data.pictures && folder_replaced(s->data.pictures))
-        add(&l, "Data", "replaced", "%zu damaged", folder_replaced(s->data.pictures));
+    if (s->data.pictures && folder_damaged(s->data.pictures, NULL))
+        add(&l, "Data", "replaced", "%zu damaged", folder_damaged(s->data.pictures, NULL));
     add_network(&l, s);
     add_trainer(&l, s);
     add_machine(&l, s);

@@ -29,6 +29,7 @@ typedef struct session {
     int replaced;                 /* another run's checkpoint, kept until the first is saved */
     uint64_t written;             /* steps after which everything due was written */
     struct events *events;        /* of TensorBoard, or NULL */
+    size_t damaged;               /* pictures that could not be decoded, as far as was said */
     int skipped;                  /* steps in a row */
     int32_t batch;                /* images in a step */
 } session;

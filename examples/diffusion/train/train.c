@@ -37,6 +37,18 @@ static int page_is_due(const session *s) {
 
 /* Returns 1 to end dm_trainer_run: after a signal, if loss.csv cannot be written, or where
  * something is due by time. */
+/* Says that a picture can no longer be decoded, once for the first. */
+static void tell_damaged(session *s) {
+    const char *first;
+    size_t damaged = s->data.pictures ? folder_damaged(s->data.pictures, &first) : 0;
+    if (damaged && !s->damaged) {
+        progress_clear(&s->bar);
+        fprintf(stderr, "%s: warning: %s; the next picture is used in its place\n",
+                s->line->program, first);
+    }
+    s->damaged = damaged;
+}
+
 static int32_t on_step(void *user, const dm_train_stats *t) {
     session *s = user;
     char detail[160];
@@ -53,6 +65,7 @@ static int32_t on_step(void *user, const dm_train_stats *t) {
     s->loss_weight = loss_decay * s->loss_weight + (1 - loss_decay);
     s->rate = s->rate > 0 ? rate_decay * s->rate + (1 - rate_decay) * rate : rate;
     if (train_log_add(&s->csv, t)) return 1;
+    tell_damaged(s);
     add_events(s, t);
     if (progress_is_due(&s->bar, t->step)) {
         snprintf(detail, sizeof detail, "loss %.4f  %.0f images/s  epoch %.2f  %.1f GB",
@@ -180,6 +193,7 @@ static int32_t train(session *s) {
     progress_begin(&s->bar, "training", steps_done(s), (uint64_t)s->o->steps);
     s->saved_at = s->paged_at = seconds_now();
     s->written = steps_done(s);
+    s->damaged = s->data.pictures ? folder_damaged(s->data.pictures, NULL) : 0;
     while (!status && steps_done(s) < (uint64_t)s->o->steps) status = train_until_next(s);
     double seconds = progress_end(&s->bar);
     if (status < 0 && status != DM_ERROR_CANCELLED) page(s, 0); /* says that the run stopped */
