@@ -716,10 +716,11 @@ DM_API dm_status dm_unet_save_memory_as(const dm_unet *unet, const dm_schedule *
                                         dm_precision precision);
 DM_API dm_context *dm_unet_context(const dm_unet *unet);
 DM_API dm_status dm_unet_get_options(const dm_unet *unet, dm_unet_options *options, size_t size);
-/* The names of the network's classes, which files keep: `count` is options.classes, or 0 for none.
- * Each is UTF-8 of 1 to 255 bytes without control characters, all together at most 8,000,000 bytes,
- * and is copied. A network without names gets those of the dataset when a trainer is created, or
- * those of the file when one is resumed. Refused while the network has a trainer or shares. */
+/* The names of the network's classes, which files keep: `count` is options.classes, or 0 with
+ * `names` NULL for none. Each is UTF-8 of 1 to 255 bytes without control characters, all together
+ * at most 8,000,000 bytes, and is copied. A network without names gets those of the dataset when a
+ * trainer is created, or those of the file when one is resumed. Refused while the network has a
+ * trainer or shares. */
 DM_API dm_status dm_unet_set_class_names(dm_unet *unet, const char *const *names, int32_t count);
 /* "airplane"; NULL if the label has no name. Valid until the names are set or the network is
  * destroyed. */

@@ -194,6 +194,13 @@ START_TEST(fingerprint) {
     listing_free(&a);
     listing_free(&b);
     listing_free(&c);
+    /* With conditions, on their sizes too. */
+    listing pairs = listed(one, one);
+    const uint64_t paired = listing_fingerprint(&pairs);
+    ck_assert_uint_ne(paired, same);
+    pairs.pictures[0].condition_bytes++;
+    ck_assert_uint_ne(listing_fingerprint(&pairs), paired);
+    listing_free(&pairs);
     listed_picture fixed = {.relative = "a.png", .bytes = 258};
     const listing known = {.pictures = &fixed, .count = 1};
     ck_assert_uint_eq(listing_fingerprint(&known), UINT64_C(0x64b7c219eca45cde));

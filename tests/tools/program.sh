@@ -326,6 +326,16 @@ bad="--model $whole --out $out/bad.png"
     cp "$whole" "$out/alone/x.safetensors"
     refuses '--data PATH is needed' $diffusion distance "$out/alone/x.safetensors"
     refuses '--data PATH is needed' $diffusion evaluate "$out/alone/x.safetensors"
+    refuses 'is the model itself' $diffusion convert "$whole" "$whole"
+    refuses 'is the checkpoint of a run' $diffusion convert "$flow" "$whole"
+    refuses 'whole has a run: --out' $diffusion demo --minutes 0.01 --out "$out/whole"
+    mkfifo "$out/pipe.png"
+    refuses 'pipe.png: not a regular file' timeout 20 $sample $bad --image "$out/pipe.png" \
+        --strength 0.5
+    # Names that a terminal would obey.
+    mkdir "$out/escape"
+    head -c 20 "$out/grid262.png" >"$out/escape/$(printf 'a\033b.png')"
+    refuses 'escape/a?b.png: ' $train "$out/escape" --out "$out/bad"
     refuses "the data is given twice" $train --data builtin builtin
 
     refuses '--threads is 257' $train --threads 257 --out "$out/bad"

@@ -7,6 +7,9 @@
 
 #include "command/line.h"
 #include "console/interrupt.h"
+#include "console/output.h"
+
+enum { MESSAGE_SIZE = 4096 };
 
 /* The option that sets a member of that name, NULL if there is none. */
 static const option *option_of_member(const command_line *line, const char *name, size_t length) {
@@ -45,10 +48,12 @@ static void write_message(const command_line *line, const char *text, char *out,
 
 int command_line_refuse(const command_line *line, const char *format, ...) {
     va_list arguments;
-    fprintf(stderr, "%s: ", line->program);
+    char text[MESSAGE_SIZE];
     va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    fprintf(stderr, "%s: ", line->program);
+    print_foreign(stderr, text);
     fprintf(stderr, "\n");
     return REPORTED;
 }

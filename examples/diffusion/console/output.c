@@ -130,6 +130,17 @@ int output_close(output *o, const char *program) {
 
 /* ---- standard streams ---- */
 
+void print_foreign(FILE *to, const char *text) {
+    int more = 0; /* bytes that continue the character */
+    for (; *text; text++) {
+        const unsigned char c = (unsigned char)text[0], next = (unsigned char)text[1];
+        const int follows = (c & 0xC0) == 0x80;
+        const int bad = c < 32 || c == 127 || (follows && !more) || (c == 0xC2 && next < 0xA0);
+        more = bad ? 0 : follows ? more - 1 : c >= 0xF0 ? 3 : c >= 0xE0 ? 2 : c >= 0xC0;
+        putc(bad ? '?' : c, to);
+    }
+}
+
 static const char *program_name;
 static int flush_reason; /* why standard output could not be flushed, or 0 */
 

@@ -49,6 +49,9 @@ int output_close(output *o, const char *program);
  * standard output checked at exit: if not all of it was written, the program ends with status 1 and
  * a message. */
 void open_standard_streams(const char *program);
+/* Prints UTF-8 from a file or a name of anyone's, with '?' for control characters, which a terminal
+ * would obey, and for bytes that are no UTF-8. */
+void print_foreign(FILE *to, const char *text);
 /* Flushes standard output; a failure is reported at exit. */
 void flush_standard_output(void);
 /* From here on, a reader that ends (SIGPIPE) and a limit on the size of files (SIGXFSZ) make a

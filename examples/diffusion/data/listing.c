@@ -27,9 +27,9 @@ static int fail(const walk *w, const char *what, const char *why) {
     return 1;
 }
 
-/* The file in the folder of conditions with the same name but perhaps another suffix; NULL if there
- * is none. */
-static char *find_condition(const walk *w, const char *relative) {
+/* Finds the file in the folder of conditions with the same name but perhaps another suffix. 0, or 1
+ * after a failure; p->condition stays NULL where there is none. */
+static int find_condition(const walk *w, const char *relative, listed_picture *p) {
     static const char *const suffixes[] = {"", ".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG"};
     const char *dot = strrchr(relative, '.');
     char path[PATH_SIZE];
@@ -38,10 +38,13 @@ static char *find_condition(const walk *w, const char *relative) {
         int length = i && dot ? (int)(dot - relative) : (int)strlen(relative);
         if (snprintf(path, sizeof path, "%s/%.*s%s", w->conditions, length, relative,
                      suffixes[i]) >= (int)sizeof path)
-            return NULL;
-        if (!stat(path, &is) && S_ISREG(is.st_mode)) return strdup(path);
+            return 0;
+        if (stat(path, &is) || !S_ISREG(is.st_mode)) continue;
+        p->condition_bytes = (int64_t)is.st_size;
+        p->condition = strdup(path);
+        return p->condition ? 0 : fail(w, "pictures", "out of memory");
     }
-    return NULL;
+    return 0;
 }
 
 static int grow(const walk *w) {
@@ -66,7 +69,7 @@ static int add_picture(const walk *w, const char *path, int64_t bytes, int32_t l
         return 0;
     }
     if (w->conditions) {
-        p.condition = find_condition(w, path + w->root);
+        if (find_condition(w, path + w->root, &p)) return 1;
         if (!p.condition) {
             l->unpaired++;
             return 0;
@@ -191,13 +194,19 @@ static uint64_t hash(uint64_t h, const void *bytes, size_t size) {
     return h;
 }
 
+/* The same on every machine. */
+static uint64_t hash_size(uint64_t h, int64_t bytes) {
+    uint8_t size[8];
+    for (int k = 0; k < 8; k++) size[k] = (uint8_t)((uint64_t)bytes >> 8 * k);
+    return hash(h, size, sizeof size);
+}
+
 uint64_t listing_fingerprint(const listing *l) {
     uint64_t h = UINT64_C(0xcbf29ce484222325);
     for (size_t i = 0; i < l->count; i++) {
-        uint8_t size[8]; /* the same on every machine */
-        for (int k = 0; k < 8; k++) size[k] = (uint8_t)((uint64_t)l->pictures[i].bytes >> 8 * k);
-        h = hash(h, l->pictures[i].relative, strlen(l->pictures[i].relative) + 1);
-        h = hash(h, size, sizeof size);
+        const listed_picture *p = &l->pictures[i];
+        h = hash_size(hash(h, p->relative, strlen(p->relative) + 1), p->bytes);
+        if (p->condition) h = hash_size(h, p->condition_bytes);
     }
     return h ? h : 1;
 }

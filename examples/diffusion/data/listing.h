@@ -7,13 +7,13 @@
 #include <stdint.h>
 
 typedef struct listed_picture {
-    char *path;            /* the folder's name included */
-    char *condition;       /* of the picture of the same name in another folder, or NULL */
-    const char *relative;  /* into path: without the folder's name */
-    int64_t bytes;         /* of the file */
-    int32_t height, width; /* upright */
-    int32_t channels;      /* 1 or 3 */
-    int32_t label;         /* -1: none */
+    char *path;                     /* the folder's name included */
+    char *condition;                /* of the picture of the same name in another folder, or NULL */
+    const char *relative;           /* into path: without the folder's name */
+    int64_t bytes, condition_bytes; /* of the files */
+    int32_t height, width;          /* upright */
+    int32_t channels;               /* 1 or 3 */
+    int32_t label;                  /* -1: none */
 } listed_picture;
 
 /* Sorted by name, so that the same folder gives the same data everywhere. */

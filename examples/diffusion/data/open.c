@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "console/interrupt.h"
+#include "console/output.h"
 #include "console/progress.h"
 #include "data/shape.h"
 
@@ -78,6 +79,13 @@ static int on_decoded(void *user, size_t done, size_t total) {
     return interrupt_signal() != 0;
 }
 
+static void print_damaged(const char *what, size_t count, const char *first) {
+    if (!count) return;
+    fprintf(stderr, "%s: %zu damaged picture%s ", what, count, count == 1 ? ":" : "s, the first:");
+    print_foreign(stderr, first);
+    fprintf(stderr, "\n");
+}
+
 /* What of the folder is used, and what not. */
 static void print_folder(const image_data *data) {
     const listing *l = folder_listing(data->pictures);
@@ -104,12 +112,8 @@ static void print_folder(const image_data *data) {
                 l->unpaired == 1 ? "" : "s", data_values.condition);
     const char *first;
     size_t damaged = folder_damaged(data->pictures, &first);
-    if (damaged)
-        fprintf(stderr, "replaced: %zu damaged picture%s, by the next in the folder%s %s\n",
-                damaged, damaged == 1 ? "" : "s", damaged == 1 ? ":" : ", the first:", first);
-    if (l->unreadable)
-        fprintf(stderr, "skipped: %zu damaged picture%s %s\n", l->unreadable,
-                l->unreadable == 1 ? ":" : "s, the first:", l->first_unreadable);
+    print_damaged("replaced by the next", damaged, first);
+    print_damaged("skipped", l->unreadable, l->first_unreadable);
 }
 
 static int32_t create_folder(image_data *out, dm_context *context, const command_line *line,

@@ -4,6 +4,7 @@
  * with DPM-Solver++ and, as in the beginning, with DDPM. */
 #include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "command/commands.h"
 #include "command/files.h"
@@ -110,10 +111,22 @@ static int32_t run(demo_job *j) {
     return status;
 }
 
+/* The demo has files of the same names as a run. */
+static int refuse_run(const command_line *line) {
+    static const char *const names[] = {"checkpoint.safetensors", "settings.txt"};
+    char path[OUTPUT_PATH_SIZE];
+    struct stat is;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        if (!stat(demo_path(names[i], path), &is))
+            return command_line_refuse(line, "%s has a run: --out DIR puts the demo elsewhere",
+                                       demo_values.out);
+    return 0;
+}
+
 static int run_demo(command_line *line) {
     static demo_job j;
     j.line = line;
-    if (make_folder(line, demo_values.out)) return 1;
+    if (refuse_run(line) || make_folder(line, demo_values.out)) return 1;
     if (!demo_values.no_pictures) show_begin();
     j.context = create_context(line, demo_values.threads, 0, 0);
     if (!j.context) return 1;

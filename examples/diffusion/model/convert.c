@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "command/commands.h"
 #include "command/files.h"
@@ -137,6 +138,22 @@ static int32_t save_diffusers(const model *m, const char *folder, dm_precision p
     return status ? status : dm_unet_save_diffusers(m->unet, m->schedule, &used, folder, precision);
 }
 
+/* A checkpoint holds what training needs, which a network's file does not. */
+static int32_t refuse_checkpoint(const command_line *line, dm_context *context, const model *m,
+                                 const char *to) {
+    dm_checkpoint_info info;
+    struct stat a, b;
+    if (stat(to, &a)) return 0;
+    dm_checkpoint_info_init(&info, sizeof info);
+    int same = !stat(m->path, &b) && a.st_ino && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+    if (same) return command_line_refuse(line, "%s is the model itself; name another file", to);
+    if (dm_checkpoint_load_info(context, to, NULL, &info) || !info.training) return 0;
+    return command_line_refuse(line,
+                               "%s is the checkpoint of a run, which could not be resumed; "
+                               "name another file",
+                               to);
+}
+
 static int32_t run(const command_line *line, dm_context *context, model *m) {
     const char *to = line->words[1];
     dm_precision precision = !strcmp(values.precision, "float16")    ? DM_PRECISION_F16
@@ -148,6 +165,7 @@ static int32_t run(const command_line *line, dm_context *context, model *m) {
     /* Its pipeline draws in any number of steps. */
     if (m->sampler.solver == DM_SOLVER_DPMPP) m->sampler.solver = DM_SOLVER_DDIM;
     if (!status) status = set_sampler_options(line, context, m, &values.sampler, values.steps);
+    if (!status && is_network_file(to)) status = refuse_checkpoint(line, context, m, to);
     if (!status) status = reload(line, context, m);
     if (!status && values.class_names) {
         char *text = strdup(values.class_names);

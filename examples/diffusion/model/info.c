@@ -5,6 +5,7 @@
 
 #include "command/commands.h"
 #include "command/files.h"
+#include "console/output.h"
 #include "model/model.h"
 #include "picture/png_text.h"
 #include "picture/read.h"
@@ -40,28 +41,15 @@ static option_group *groups(size_t *count) {
 
 /* ---- pictures ---- */
 
-/* UTF-8 from a file of anyone's, with '?' for control characters, which a terminal would obey, and
- * for bytes that are no UTF-8. */
-static void print_foreign(const char *text) {
-    int more = 0; /* bytes that continue the character */
-    for (; *text; text++) {
-        const uint8_t c = (uint8_t)text[0], next = (uint8_t)text[1];
-        const int follows = (c & 0xC0) == 0x80;
-        const int bad = c < 32 || c == 127 || (follows && !more) || (c == 0xC2 && next < 0xA0);
-        more = bad ? 0 : follows ? more - 1 : c >= 0xF0 ? 3 : c >= 0xE0 ? 2 : c >= 0xC0;
-        putchar(bad ? '?' : c);
-    }
-}
-
 static void print_text(void *user, const char *keyword, const char *text) {
     static const char prefix[] = "diffusion:";
     (void)user;
     if (!strncmp(keyword, prefix, sizeof prefix - 1)) keyword += sizeof prefix - 1;
     const size_t length = strlen(keyword);
     printf("  ");
-    print_foreign(keyword);
+    print_foreign(stdout, keyword);
     printf("%*s ", length < NAME_WIDTH ? (int)(NAME_WIDTH - length) : 0, "");
-    print_foreign(text);
+    print_foreign(stdout, text);
     printf("\n");
 }
 

@@ -71,6 +71,8 @@ int picture_target_size(const picture_file *f, const picture_header *header,
 /* Opens a regular file. */
 static int open_file(picture_file *f) {
     struct stat is;
+    /* Before it is opened, which would wait for the writer of a pipe. */
+    if (!stat(f->path, &is) && !S_ISREG(is.st_mode)) return picture_fail(f, "not a regular file");
     f->file = fopen(f->path, "rb");
     if (!f->file) return picture_fail(f, "%s", strerror(errno));
     if (fstat(fileno(f->file), &is)) return picture_fail(f, "%s", strerror(errno));

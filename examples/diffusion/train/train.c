@@ -43,8 +43,9 @@ static void tell_damaged(session *s) {
     size_t damaged = s->data.pictures ? folder_damaged(s->data.pictures, &first) : 0;
     if (damaged && !s->damaged) {
         progress_clear(&s->bar);
-        fprintf(stderr, "%s: warning: %s; the next picture is used in its place\n",
-                s->line->program, first);
+        fprintf(stderr, "%s: warning: ", s->line->program);
+        print_foreign(stderr, first);
+        fprintf(stderr, "; the next picture is used in its place\n");
     }
     s->damaged = damaged;
 }
@@ -59,7 +60,7 @@ static int32_t on_step(void *user, const dm_train_stats *t) {
         return interrupt_signal() || ++s->skipped == SKIPPED_MAX;
     }
     s->skipped = 0;
-    double rate = s->batch / t->seconds;
+    double rate = t->seconds > 0 ? s->batch / t->seconds : s->rate;
     s->epoch = t->epoch;
     s->loss_sum = loss_decay * s->loss_sum + (1 - loss_decay) * t->loss;
     s->loss_weight = loss_decay * s->loss_weight + (1 - loss_decay);

@@ -42,6 +42,7 @@ typedef struct copying {
     dm_unet *to;
     const dm_unet *from;
     int32_t classes;       /* of `from` */
+    int null_row;          /* `from` has a row for "no class" */
     int32_t tensors, rows; /* rows: of the table of classes */
 } copying;
 
@@ -70,6 +71,9 @@ static dm_status copy_rows(copying *c, const dm_tensor_info *a, const dm_tensor_
         memcpy(to + (size_t)i * width, from + (size_t)k * width, width * sizeof *to);
         c->rows++;
     }
+    const int32_t null_to = c->s->data.info.classes; /* behind the classes */
+    if (!status && c->null_row && null_to < a->shape[0] && c->classes < b->shape[0])
+        memcpy(to + (size_t)null_to * width, from + (size_t)c->classes * width, width * sizeof *to);
     if (!status) status = dm_unet_set_tensor(c->to, a->name, to, a->elements, a->shape, a->rank);
     free(to);
     free(from);
@@ -94,7 +98,7 @@ static dm_status copy_weights(copying *c) {
 int32_t fit_network(session *s) {
     dm_unet_options *u = &s->o->unet;
     const dm_dataset_info *d = &s->data.info;
-    copying c = {.s = s, .from = s->unet, .classes = u->classes};
+    copying c = {.s = s, .from = s->unet, .classes = u->classes, .null_row = u->null_row};
     if (has_classes_of_data(s) && u->height == d->height && u->width == d->width) return DM_OK;
     u->classes = s->o->no_labels ? 0 : d->classes;
     u->null_row = 1;
