@@ -182,16 +182,16 @@ static const dmi_enum_value optimizer[] = {
 };
 static const dmi_enum_value solver[] = {
     {DM_SOLVER_DDPM, "ddpm",
-     "the reference: all timesteps, varied images; others are better below 100 steps"},
+     "the original method, all timesteps; others are better below 100 steps"},
     {DM_SOLVER_DDIM, "ddim",
-     "the default: 20 to 100 steps; a seed gives much the same image at any number"},
-    {DM_SOLVER_PNDM, "pndm", "as plms with a more exact start, which takes 9 more evaluations"},
+     "20 to 100 steps; a seed gives nearly the same image with any number of them"},
+    {DM_SOLVER_PNDM, "pndm", "as plms with a more accurate start, which takes 9 more evaluations"},
     {DM_SOLVER_PLMS, "plms", "20 to 50 steps, deterministic; superseded by dpmpp"},
     {DM_SOLVER_EULER, "euler",
      "simple and robust, 20 to 50 steps; churn adds noise before each step"},
     {DM_SOLVER_EULER_ANCESTRAL, "euler_ancestral",
      "20 to 50 steps with fresh noise; does not converge to one image"},
-    {DM_SOLVER_HEUN, "heun", "EDM's: very exact; 18 steps take 35 evaluations"},
+    {DM_SOLVER_HEUN, "heun", "EDM's, accurate; 18 steps take 35 evaluations"},
     {DM_SOLVER_DPM2, "dpm2", "as heun, by the midpoint rule"},
     {DM_SOLVER_LMS, "lms", "20 to 50 steps, deterministic; dpmpp is more robust"},
     {DM_SOLVER_DPMPP, "dpmpp", "few steps, 10 to 25; order 2 with guidance, 3 without"},
@@ -203,7 +203,7 @@ static const dmi_enum_value solver[] = {
     {DM_SOLVER_DEIS, "deis", "few steps, 10 to 25; close to dpmpp"},
     {DM_SOLVER_FLOW_EULER, "flow_euler", "networks on the flow schedule, 20 to 50 steps"},
     {DM_SOLVER_FLOW_HEUN, "flow_heun",
-     "networks on the flow schedule; more exact, twice the evaluations"},
+     "networks on the flow schedule; more accurate, twice the evaluations"},
     {DM_SOLVER_CONSISTENCY, "consistency", "consistency models, 1 or 2 steps"},
 };
 static const dmi_enum_value spacing[] = {

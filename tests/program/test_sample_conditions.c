@@ -89,8 +89,8 @@ START_TEST(taken_or_not) {
     conditions c;
     ck_assert_int_eq(read_all(&c, 0, 0, NULL, NULL, ""), 0);
     free_conditions(&c);
-    refused(3, 0, NULL, NULL, "--condition is missing");
-    refused(0, 3, NULL, NULL, "--vector is missing");
+    refused(3, 0, NULL, NULL, "--condition is needed");
+    refused(0, 3, NULL, NULL, "--vector is needed");
     refused(0, 0, "x.png", NULL, "--condition has no effect");
     refused(0, 0, NULL, "1", "--vector has no effect");
 }

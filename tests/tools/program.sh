@@ -112,7 +112,7 @@ printed 'warning: .*another dataset'
 
 # A run that is done: its report is written again, and knows how far it came.
 run done $train --resume "$out/trained-own" --steps 3
-printed '^all 3 steps are done'
+printed '^all 3 steps are done, --steps N'
 grep -q '<dt>passes</dt><dd>1.33</dd>' "$out/trained-own/report.html" ||
     fail "the report does not know the passes"
 # More images than a grid shows.
@@ -170,7 +170,7 @@ for every in 0 1; do
     if $train $wild --save-every $every --out "$out/wild$every" >"$out/wild.txt" 2>&1; then
         fail "a run that diverges ends with 0"
     fi
-    case $every in 0) words='begin again with' ;; 1) words="--resume $out/wild1) with" ;; esac
+    case $every in 0) words='start again with' ;; 1) words="--resume $out/wild1) with" ;; esac
     grep -q -e "the run diverged: .*$words a lower rate" "$out/wild.txt" ||
         fail "no '$words' in $out/wild.txt: $(cat "$out/wild.txt")"
     grep -q '"running":false' "$out/wild$every/report.html" || fail "a run that diverged goes on"

@@ -195,7 +195,7 @@ for name in TERM HUP; do
     done
     ends 0
     printed '^stopped after [01] of 100000 steps'
-    printed '^go on with: diffusion train --resume'
+    printed '^resume with: diffusion train --resume'
     [ -s "$out/$name/checkpoint.safetensors" ] || fail "SIG$name saves nothing"
 done
 # A second one, later, ends the program. Background jobs begin with SIGINT ignored; env resets it.

@@ -88,11 +88,12 @@ void print_command_help(const command *c) {
 void print_program_help(void) {
     const command *c;
     printf("Usage: diffusion COMMAND [OPTION...]\n\n"
-           "Trains diffusion models on your pictures and draws new ones with them.\n\nCommands:\n");
+           "Trains diffusion models on your pictures and generates new ones.\n\nCommands:\n");
     for (size_t i = 0; (c = command_at(i)) != NULL; i++) printf("  %-12s%s\n", c->name, c->summary);
-    printf("\nStart here:\n"
-           "  diffusion demo                draw, train and draw again, in about three minutes\n"
-           "  diffusion sample              pictures of the model that is installed\n"
-           "  diffusion train PICTURES      train on a folder of PNG and JPEG files\n"
-           "\n'diffusion COMMAND --help' lists the options; 'diffusion --version' the version.\n");
+    printf(
+        "\nStart here:\n"
+        "  diffusion demo                sample, train and sample again, in about three minutes\n"
+        "  diffusion sample              pictures of the model that is installed\n"
+        "  diffusion train PICTURES      train on a folder of PNG and JPEG files\n"
+        "\n'diffusion COMMAND --help' lists the options; 'diffusion --version' the version.\n");
 }

@@ -184,12 +184,11 @@ static option *option_of(const command_line *line, int result) {
  * letter, or to the result of a long option that is known; else to 0. */
 static int refuse_result(const command_line *line, int result, const char *word) {
     if (result == ':' && optopt < FIRST_LONG)
-        return command_line_refuse(line, "-%c needs an argument (--help tells which)", optopt);
+        return command_line_refuse(line, "-%c needs an argument (see --help)", optopt);
     /* Those of BSD systems and MinGW return ':' for an argument too many as well. */
     if (optopt >= FIRST_LONG && strchr(word, '='))
         return command_line_refuse(line, "%.*s takes no argument", (int)strcspn(word, "="), word);
-    if (result == ':')
-        return command_line_refuse(line, "%s needs an argument (--help tells which)", word);
+    if (result == ':') return command_line_refuse(line, "%s needs an argument (see --help)", word);
     if (optopt)
         return command_line_refuse(line, "there is no option -%c (--help lists them)", optopt);
     return refuse_option(line, word);

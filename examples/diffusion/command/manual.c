@@ -95,7 +95,7 @@ static void print_program(void) {
     print_title("diffusion");
     printf(".SH NAME\ndiffusion \\- train diffusion models and sample from them\n"
            ".SH SYNOPSIS\n.B diffusion\n\\fICOMMAND\\fR [\\fIOPTION\\fR...]\n.SH DESCRIPTION\n"
-           "Trains diffusion models on pictures and draws new ones with them.\n.SH COMMANDS\n");
+           "Trains diffusion models on pictures and generates new ones.\n.SH COMMANDS\n");
     for (size_t i = 0; (c = command_at(i)) != NULL; i++) {
         printf(".TP\n\\fBdiffusion\\-%s\\fR(1)\n", c->name);
         print_text(c->summary);

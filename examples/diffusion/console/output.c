@@ -118,7 +118,7 @@ int output_close(output *o, const char *program) {
     if (o->file) {
         output_flush(o);
         if (o->error && o->appended_at >= 0 && ftruncate(fileno(o->file), (off_t)o->appended_at))
-            fprintf(stderr, "%s: %s: a part of a row is left at its end\n", program, o->path);
+            fprintf(stderr, "%s: %s: an incomplete row is left at its end\n", program, o->path);
         if (o->error) discard(o->file);
         if (fclose(o->file)) fail(o, errno);
         o->file = NULL;

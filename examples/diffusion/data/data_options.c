@@ -15,7 +15,7 @@ static option options[] = {
      .argument = "PATH",
      .value = &data_values.path,
      .saved = 1,
-     .help = "A folder of PNG and JPEG files, read with the folders in it; CIFAR-10 "
+     .help = "A folder of PNG and JPEG files, with its subfolders; CIFAR-10 "
              "(cifar-10-binary.tar.gz or its folder); builtin: generated shapes; or "
              "builtin-vector: shapes with the numbers that describe them"},
     {.name = "size",
@@ -31,7 +31,7 @@ static option options[] = {
      .value = &data_values.crop,
      .choices = "center random",
      .saved = 1,
-     .help = "The part of a picture that is kept; random: another one in each epoch"},
+     .help = "The part of a picture that is kept; random: a different one in each epoch"},
     {.name = "grey",
      .kind = OPTION_FLAG,
      .value = &data_values.grey,
@@ -50,21 +50,20 @@ static option options[] = {
      .minimum = 0,
      .maximum = 1e9,
      .saved = 1,
-     .help = "Memory for pictures that stay decoded; more of them are decoded again in each "
-             "epoch"},
+     .help = "Memory for decoded pictures, in 10^6 bytes; the rest are decoded in each epoch"},
     {.name = "readers",
      .kind = OPTION_COUNT,
      .value = &data_values.readers,
      .minimum = 0,
      .maximum = READERS_MAX,
      .saved = 1,
-     .help = "Threads that decode pictures while training goes on; 0: as many as --threads"},
+     .help = "Threads that decode pictures during training; 0: as many as --threads"},
     {.name = "condition",
      .kind = OPTION_FOLDER,
      .value = &data_values.condition,
      .saved = 1,
      .help = "A folder with a picture of the same name for each one of --data: the network "
-             "learns to draw the one from the other"},
+             "learns to generate the pictures of --data from these"},
 };
 
 int is_builtin(const char *path) {

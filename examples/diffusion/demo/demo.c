@@ -107,7 +107,8 @@ static int32_t run(demo_job *j) {
     if (!status) printf("         the prediction of x_0 at each step (animated): %s\n", path);
     flush_standard_output();
     if (!status) status = demo_sample(j, DM_SOLVER_DDPM, DDPM_STEPS, "ddpm.png", NULL);
-    if (!status) printf("draw more with: diffusion sample %s/model.safetensors\n", demo_values.out);
+    if (!status)
+        printf("sample more with: diffusion sample %s/model.safetensors\n", demo_values.out);
     return status;
 }
 
@@ -145,7 +146,7 @@ static int run_demo(command_line *line) {
 }
 
 static const command_example examples[] = {{"diffusion demo",
-                                            "Draws, trains for some minutes, and draws"},
+                                            "Samples, trains for some minutes, and samples again"},
                                            {"diffusion demo --minutes 10 --out shapes",
                                             "Trains for longer"},
                                            {0}};
@@ -153,11 +154,12 @@ static const command_example examples[] = {{"diffusion demo",
 const command demo_command = {
     .name = "demo",
     .words = "",
-    .summary = "Draw, train and draw again, in about three minutes",
+    .summary = "Sample, train and sample again, in about three minutes",
     .description =
-        "Draws pictures with the model that is installed, then trains a small network on generated "
-        "shapes before your eyes for --minutes, whatever the machine's speed, and draws with it. "
-        "Ctrl-C ends the training and draws with what was learned so far.",
+        "Samples from the installed model, trains a small network on generated shapes for "
+        "--minutes "
+        "on any machine, and samples from it. Ctrl-C ends the training early and samples from the "
+        "network so far.",
     .examples = examples,
     .groups = groups,
     .run = run_demo,

@@ -35,7 +35,7 @@ static int32_t draw_first(demo_job *j, model *m) {
     if (!status) {
         show_grid(&grid, images);
         printf(
-            "drawn    %d pictures by the installed model of %.2f million parameters, in %s: %s\n",
+            "sampled  %d pictures by the installed model of %.2f million parameters, in %s: %s\n",
             (int)FIRST_IMAGES, 1e-6 * (double)dm_unet_parameter_count(m->unet),
             duration(seconds, time), path);
         flush_standard_output();
@@ -91,7 +91,7 @@ int32_t demo_sample(demo_job *j, dm_solver solver, int32_t steps, const char *fi
     if (!status) status = write_grid(&j->writer, path, &j->grid, images);
     if (!status) show_grid(&j->grid, images);
     if (!status)
-        printf("drawn    %d images with %s, %d steps, in %s: %s\n", DEMO_IMAGES, name, (int)steps,
+        printf("sampled  %d images with %s, %d steps, in %s: %s\n", DEMO_IMAGES, name, (int)steps,
                duration(seconds, time), path);
     return status;
 }

@@ -234,13 +234,14 @@ const command distance_command = {
     .words = "[MODEL]",
     .summary = "Measure how far samples are from data",
     .description =
-        "Draws samples and compares them with the pictures of --data: the Frechet distance and the "
+        "Generates samples and compares them with the pictures of --data: the Frechet distance and "
+        "the "
         "kernel distance (Binkowski et al. 2018) of their features, lower being better, and "
         "precision and recall (Kynkaanniemi et al. 2019), the shares of samples that look like "
         "data and of data that samples cover.\n\nThe features are those of a fixed network with "
-        "random weights, which sees colours, edges and textures: values can be compared with each "
-        "other for the same number of images, not with the FID of papers. For that, write samples "
-        "with `diffusion sample --npz` and give them to the usual evaluators.",
+        "random weights, which respond to colours, edges and textures: compare values only with "
+        "each other, for the same number of images, not with the FID of papers. For that, write "
+        "samples with `diffusion sample --npz` and give them to the usual evaluators.",
     .words_max = 1,
     .words_kind = OPTION_FILE,
     .examples = examples,

@@ -20,7 +20,7 @@ static option evaluation_options[] = {
     {.name = "count", .letter = 'n', .member = "count"},
     {.name = "timesteps",
      .member = "timesteps",
-     .help = "Timesteps per image beside the first; 0: all, for the exact bound"},
+     .help = "Timesteps per image besides the first; 0: all, for the exact bound"},
     {.name = "variance", .member = "variance"},
     {.name = "no-clip",
      .member = "clip",

@@ -36,14 +36,16 @@ static option options[] = {
      .minimum = 0,
      .maximum = 100000,
      .initial = "the usual number for the solver",
-     .help = "Steps that the scheduler of a folder of diffusers is written for"},
+     .help = "Sampling steps that are stored with the scheduler of a folder of diffusers"},
 };
 
 static option foreign_options[] = {
     {.name = "height",
      .member = "height",
      .help = "Height of the images, where config.json has no sample_size"},
-    {.name = "width", .member = "width", .help = "Width of the images, likewise"},
+    {.name = "width",
+     .member = "width",
+     .help = "Width of the images, where config.json has no sample_size"},
     {.name = "prediction",
      .member = "prediction",
      .initial = "what the scheduler says",
@@ -53,7 +55,7 @@ static option foreign_options[] = {
 
 /* What schedulers of diffusers have of a sampler's options. */
 static option scheduler_options[] = {
-    {.name = "solver", .member = "solver", .help = "Which scheduler: that of this solver"},
+    {.name = "solver", .member = "solver", .help = "Solver whose scheduler is written"},
     {.name = "order", .member = "order"},
     {.name = "spacing", .member = "spacing"},
     {.name = "grid", .member = "grid"},
@@ -100,7 +102,7 @@ static int32_t set_class_names(const command_line *line, dm_unet *unet, char *te
     if (status == DM_ERROR_SHAPE_MISMATCH)
         return command_line_refuse(line,
                                    "--class-names has %zu names; the network has another number of "
-                                   "classes (diffusion info tells it)",
+                                   "classes (see diffusion info)",
                                    count);
     return status;
 }
@@ -162,7 +164,7 @@ static int32_t run(const command_line *line, dm_context *context, model *m) {
     dm_weights weights = DM_WEIGHTS_DEFAULT;
     option_enum_value("dm_weights", model_values.weights, &weights);
     int32_t status = load_model(m, context, line, line->words[0], weights);
-    /* Its pipeline draws in any number of steps. */
+    /* Its pipeline samples in any number of steps. */
     if (m->sampler.solver == DM_SOLVER_DPMPP) m->sampler.solver = DM_SOLVER_DDIM;
     if (!status) status = set_sampler_options(line, context, m, &values.sampler, values.steps);
     if (!status && is_network_file(to)) status = refuse_checkpoint(line, context, m, to);

@@ -151,7 +151,7 @@ static int32_t print_model(const command_line *line, dm_context *context, const 
            (int)m.options.width, (int)m.options.out_channels, hash);
     print_members("network", "dm_unet_options", &m.options, &network);
     print_members("schedule", "dm_schedule_options", &schedule, &usual);
-    printf("drawn with\n  %-*s %s in %d steps, guidance %g\n", NAME_WIDTH, "solver",
+    printf("sampling defaults\n  %-*s %s in %d steps, guidance %g\n", NAME_WIDTH, "solver",
            dm_enum_name("dm_solver", m.sampler.solver), (int)m.sampler.steps, m.sampler.guidance);
     print_classes(&m);
     if (m.info.training) status = print_training(line, context, &m);
@@ -178,19 +178,19 @@ static int run_info(command_line *line) {
 static const command_example examples[] = {{"diffusion info runs/photos",
                                             "Network, schedule, training so far"},
                                            {"diffusion info samples.png",
-                                            "What a picture was drawn with"},
+                                            "How a picture was sampled"},
                                            {"diffusion info", "The model that is installed"},
                                            {0}};
 
 const command info_command = {
     .name = "info",
     .words = "[FILE...]",
-    .summary = "Tell what is in a file",
+    .summary = "Show what a file holds",
     .description =
         "Prints what a file holds: of a checkpoint, network, run or folder of diffusers the "
         "options "
         "of network, schedule and trainer, the classes and the training so far; of a PNG that "
-        "`diffusion sample` drew, the seed, solver, steps and model.",
+        "`diffusion sample` wrote, the seed, solver, steps and model.",
     .words_max = FILES_MAX,
     .words_kind = OPTION_FILE,
     .examples = examples,

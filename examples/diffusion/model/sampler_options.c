@@ -3,7 +3,10 @@
 #include "model/sampler_options.h"
 
 static option options[] = {
-    {.name = "solver", .member = "solver", .help = "Sampling method; sample --help describes them"},
+    {.name = "solver",
+     .member = "solver",
+     .initial = "that of the model, usually dpmpp",
+     .help = "Sampling method; sample --help describes them"},
     {.name = "order", .member = "order"},
     {.name = "spacing", .member = "spacing"},
     {.name = "grid", .member = "grid", .help = "Sigmas of the steps, for euler to deis"},
@@ -14,6 +17,7 @@ static option options[] = {
     {.name = "guidance",
      .letter = 'g',
      .member = "guidance",
+     .initial = "2 for a model with classes, else 1",
      .help = "Classifier-free guidance: 1: off; 2 to 4 is usual, for networks trained with "
              "--label-dropout"},
     {.name = "guidance-rescale",

@@ -69,7 +69,8 @@ static int32_t read_vector(conditions *c, const command_line *line, const dm_une
 static int32_t check(const command_line *line, const char *name, const char *given, int32_t taken) {
     if (!given == !taken) return 0;
     return given ? command_line_refuse(line, "--%s has no effect: the network takes none", name)
-                 : command_line_refuse(line, "--%s is missing: the network draws from it", name);
+                 : command_line_refuse(line, "--%s is needed: the network is conditioned on it",
+                                       name);
 }
 
 int32_t read_conditions(conditions *out, const command_line *line, const dm_unet_options *u,

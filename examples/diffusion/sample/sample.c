@@ -27,11 +27,11 @@ static int32_t on_step(void *user, const dm_sampler_progress *p) {
 
 /* ---- inputs ---- */
 
-/* Refuses networks that do not draw images. */
+/* Refuses networks that are no models of images. */
 static int32_t check_network(sample_job *j) {
     if (j->u.in_channels != j->u.out_channels)
         return command_line_refuse(
-            j->line, "%s has %d input and %d output channels: it does not draw images",
+            j->line, "%s has %d input and %d output channels: it is no model of images",
             j->model.path, (int)j->u.in_channels, (int)j->u.out_channels);
     return choose_classes(j->line, j->o, &j->model);
 }
@@ -264,13 +264,13 @@ static const command_example examples[] = {
 const command sample_command = {
     .name = "sample",
     .words = "[MODEL]",
-    .summary = "Draw pictures with a trained network",
+    .summary = "Generate pictures with a trained network",
     .description =
-        "Draws pictures and writes them as a grid. The model is the folder of a run, a file or a "
-        "folder of diffusers; without one, that which is installed with the program. Solver, steps "
-        "and guidance are those that suit the model unless they are given.\n\nThe PNG files hold "
-        "seed, solver, steps, guidance and a hash of the model, which `diffusion info` prints. The "
-        "same options draw the same pixels.",
+        "Generates pictures and writes them as a grid. The model is the folder of a run, a file or "
+        "a folder of diffusers; by default the model that is installed with the program. Solver, "
+        "steps and guidance default to those that suit the model.\n\nThe PNG files hold seed, "
+        "solver, steps, guidance and a hash of the model, which `diffusion info` prints. The same "
+        "options give the same pixels.",
     .explained = "dm_solver",
     .words_max = 1,
     .words_kind = OPTION_FILE,

@@ -135,7 +135,8 @@ static int32_t begin_from_weights(session *s) {
     if (!status) status = open_dataset_to_tune(s);
     if (status) return status;
     choose_trainer(&s->o->trainer);
-    s->o->trainer.learning_rate = 1e-4; /* gentler than for a network that knows nothing */
+    s->o->trainer.learning_rate =
+        1e-4; /* lower than for random weights, to keep what they have learned */
     s->o->trainer.batch_size = s->data.info.height > 64 || s->data.info.width > 64 ? 16 : 32;
     if (command_line_apply(s->line, s->context)) return REPORTED;
     status = fit_network(s);
@@ -216,7 +217,7 @@ static int32_t resume(session *s) {
                      : dm_trainer_resume(&s->trainer, s->unet, s->data.dataset, file);
     if (!status && s->o->trainer.distill_steps && !s->o->teacher)
         return command_line_refuse(s->line,
-                                   "%s is a distillation: go on with diffusion distill TEACHER "
+                                   "%s is a distillation: resume it with diffusion distill TEACHER "
                                    "--resume",
                                    s->o->resume);
     return status ? status : set_teacher(s);

@@ -156,7 +156,7 @@ static int refuse_used_folder(const session *s) {
     if (s->o->force) return 0;
     if (exists(out, checkpoint_name))
         return command_line_refuse(s->line,
-                                   "%s has a run already: --resume %s goes on with it, --out DIR "
+                                   "%s has a run already: --resume %s continues it, --out DIR "
                                    "puts the new one elsewhere, --force replaces it",
                                    out, out);
     visit_run(out, find_valuable, name);

@@ -106,7 +106,7 @@ int read_settings(const command_line *line, const char *path) {
         if (!o || !o->saved || o->given) continue;
         if (o->kind == OPTION_FLAG && !strcmp(equals + 1, "0")) continue;
         if (set_option(line, o, equals + 1))
-            bad = command_line_refuse(line, "that is what %s says", path);
+            bad = command_line_refuse(line, "this value comes from %s", path);
     }
     if (!bad && ferror(file)) bad = command_line_refuse(line, "%s: %s", path, strerror(errno));
     (void)fclose(file); /* which was only read */

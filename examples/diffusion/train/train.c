@@ -128,11 +128,11 @@ static int32_t write_due(session *s, uint64_t done, int stopped) {
 
 /* What to try where losses have become infinite. */
 static int32_t report_divergence(session *s) {
-    char path[OUTPUT_PATH_SIZE], again[OUTPUT_PATH_SIZE + 64] = "begin again with";
+    char path[OUTPUT_PATH_SIZE], again[OUTPUT_PATH_SIZE + 64] = "start again with";
     struct stat is;
     path_in(s, checkpoint_name, path);
     if (!stat(path, &is))
-        snprintf(again, sizeof again, "go on from its last checkpoint (--resume %s) with",
+        snprintf(again, sizeof again, "continue from its last checkpoint (--resume %s) with",
                  s->o->out);
     progress_clear(&s->bar);
     page(s, 0); /* says that the run stopped */
@@ -180,9 +180,9 @@ static dm_status print_end(const session *s, int stopped, double seconds) {
            stopped ? "stopped" : "done", (unsigned long long)done, (unsigned long long)s->o->steps,
            duration(seconds, text), mean_loss(s), s->o->out);
     if (stopped)
-        printf("go on with: %s%s%s --resume %s\n", s->line->program, s->o->teacher ? " " : "",
+        printf("resume with: %s%s%s --resume %s\n", s->line->program, s->o->teacher ? " " : "",
                s->o->teacher ? s->o->teacher : "", s->o->out);
-    else printf("draw with: diffusion sample %s\n", s->o->out);
+    else printf("sample with: diffusion sample %s\n", s->o->out);
     double steps = (double)(done - s->bar.first);
     if (!s->o->profile || !(steps > 0)) return DM_OK;
     fprintf(stderr, "\na step takes %.4f s, including samples and checkpoints:\n", seconds / steps);
@@ -208,7 +208,7 @@ static int32_t finish(session *s) {
     int32_t status = write_samples(s, steps_done(s));
     if (!status) status = page(s, 0);
     if (!status)
-        printf("all %llu steps are done already, --steps N goes on: see %s/report.html\n",
+        printf("all %llu steps are done, --steps N continues: see %s/report.html\n",
                (unsigned long long)s->o->steps, s->o->out);
     return status;
 }
@@ -312,9 +312,9 @@ static const command_example train_examples[] = {
     {"diffusion train photos --size 32 --steps 3000", "Smaller and sooner done"},
     {"diffusion train cifar-10-binary.tar.gz --flip", "CIFAR-10, as it is downloaded"},
     {"diffusion train --resume runs/photos --lr 1e-4 --steps 20000",
-     "Goes on with a lower rate for more steps"},
+     "Continues with a lower rate for more steps"},
     {"diffusion train photos --init runs/cifar-10", "Fine-tunes what another run has learned"},
-    {"diffusion train sketches --condition photos", "Learns to draw sketches from photos"},
+    {"diffusion train sketches --condition photos", "Learns to generate sketches from photos"},
     {0}};
 
 const command train_command = {
@@ -323,10 +323,10 @@ const command train_command = {
     .summary = "Train a network on your pictures",
     .description =
         "Trains a diffusion model on a folder of pictures (PNG and JPEG, any sizes), on CIFAR-10 "
-        "or on generated shapes. The folder of the run fills with report.html, which shows losses "
-        "and samples while training goes on, with grids of samples and with a checkpoint, from "
-        "which `diffusion sample` draws.\n\nCtrl-C saves and stops; --resume goes on. A new run "
-        "never replaces an old one without --force.",
+        "or on generated shapes. The run's folder gets report.html, which shows losses and samples "
+        "during training, grids of samples, and a checkpoint for `diffusion sample`.\n\nCtrl-C "
+        "saves and stops; --resume continues. A new run never replaces an old one without "
+        "--force.",
     .words_max = 1,
     .words_kind = OPTION_FILE,
     .examples = train_examples,
@@ -336,19 +336,19 @@ const command train_command = {
 
 static const command_example distill_examples[] = {
     {"diffusion distill runs/photos --data photos --to 8 --steps 3000",
-     "A network that draws in 8 steps what runs/photos draws in 16"},
+     "Samples in 8 steps instead of 16"},
     {"diffusion distill runs/photos-8 --data photos --to 4 --steps 3000", "And in 4 steps"},
     {0}};
 
 const command distill_command = {
     .name = "distill",
     .words = "TEACHER",
-    .summary = "Train a network to draw in fewer steps",
+    .summary = "Train a network to sample in fewer steps",
     .description =
         "Progressive distillation (Salimans and Ho 2022): a copy of the teacher, a file or the "
         "folder of a run, learns to take two of its DDIM steps at a time. The teacher must have "
-        "been trained to predict v, as is the default, x0 or flow. Repeated, from 16 to 8 to 4 "
-        "steps, it makes drawing many times faster.",
+        "been trained to predict v (the default), x0, flow or edm. Repeated, from 16 to 8 to 4 "
+        "steps, it makes sampling several times faster.",
     .words_min = 1,
     .words_max = 1,
     .words_kind = OPTION_FILE,

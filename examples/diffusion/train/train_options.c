@@ -18,7 +18,7 @@ static option run_options[] = {
      .letter = 'o',
      .kind = OPTION_FOLDER,
      .value = &train_values.out,
-     .initial = "runs/ and the name of the data, or the folder of --resume",
+     .initial = "runs/ and the name of the data, or the folder of --resume; distill adds -N",
      .help = "Folder for the checkpoint, samples, loss.csv and report.html"},
     {.name = "force",
      .kind = OPTION_FLAG,
@@ -29,8 +29,8 @@ static option run_options[] = {
      .kind = OPTION_FILE,
      .argument = "RUN",
      .value = &train_values.resume,
-     .help = "Go on with a run: its folder or checkpoint. Options that are given, such as --lr, "
-             "--batch, --steps or --out, replace what it had; others stay"},
+     .help = "Resume a run: its folder or checkpoint. Options that are given, such as --lr, "
+             "--batch, --steps or --out, replace its own; others keep their values"},
     {.name = "steps",
      .letter = 's',
      .kind = OPTION_COUNT,
@@ -69,7 +69,7 @@ static option run_options[] = {
      .maximum = 100000,
      .saved = 1,
      .initial = "20",
-     .help = "Steps of the solver for them"},
+     .help = "Steps of the solver for these samples"},
     {.name = "save-every",
      .kind = OPTION_COUNT,
      .value = &train_values.save_every,
@@ -90,15 +90,14 @@ static option run_options[] = {
      .minimum = 0,
      .maximum = STEPS_MAX,
      .saved = 1,
-     .help = "Steps between measurements of the distance between samples and data, which "
-             "evaluation.csv and the report get; 0: never"},
+     .help = "Steps between evaluations of the distance between samples and data; 0: never"},
     {.name = "evaluate-count",
      .kind = OPTION_COUNT,
      .value = &train_values.evaluate_count,
      .minimum = 16,
      .maximum = 65536,
      .saved = 1,
-     .help = "Samples in such a measurement"},
+     .help = "Samples in an evaluation"},
     {.name = "no-labels",
      .kind = OPTION_FLAG,
      .value = &train_values.no_labels,
@@ -127,7 +126,7 @@ static option run_options[] = {
      .value = &train_values.memory_mb,
      .minimum = 0,
      .maximum = 1e9,
-     .help = "Memory that the network may take; 0: no limit"},
+     .help = "Largest memory of the library in 10^6 bytes; 0: no limit"},
     {.name = "profile",
      .kind = OPTION_FLAG,
      .value = &train_values.profile,
@@ -152,12 +151,13 @@ static option begin_options[] = {
      .kind = OPTION_CHOICE,
      .value = &train_values.precision,
      .choices = "float32",
-     .help = "Numbers that are computed with"},
+     .help = "Precision of the computation"},
 };
 
 static option distill_options[] = {
     {.name = "to",
      .member = "distill_steps",
+     .initial = "required",
      .help = "DDIM steps that the network learns to take; the teacher takes twice as many"},
     {.name = "no-clip",
      .member = "distill_clip",
@@ -235,8 +235,9 @@ int check_train_options(const command_line *line, train_options *o, dm_context *
     if (command_line_given(line, "epochs") && !(o->epochs > 0))
         return command_line_refuse(line, "--epochs is 0; it must be above");
     if (o->resume && o->init)
-        return command_line_refuse(line, "--resume cannot be combined with --init: the one goes on "
-                                         "with a run, the other begins one");
+        return command_line_refuse(line,
+                                   "--resume cannot be combined with --init: the one continues "
+                                   "a run, the other begins one");
     if (o->epochs > 0) o->steps = 0;
     *context = create_context(line, o->threads, o->memory_mb, o->profile);
     return *context ? 0 : REPORTED;

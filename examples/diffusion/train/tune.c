@@ -113,7 +113,7 @@ int32_t fit_network(session *s) {
     fprintf(stderr, "%d of %d tensors are those of %s", (int)c.tensors,
             (int)dm_unet_tensor_count(c.to), s->o->init);
     if (u->classes)
-        fprintf(stderr, ", and %d of %d classes by their names; what is left begins anew",
+        fprintf(stderr, ", and %d of %d classes by their names; the rest is initialised randomly",
                 (int)c.rows, (int)u->classes);
     fprintf(stderr, "\n");
     dm_unet_destroy(s->unet);

@@ -281,11 +281,11 @@ enumeration! {
 enumeration! {
     /// How a sampler goes from one noise level to the next.
     Solver, "dm_solver", {
-        /// The reference: all timesteps, varied images; others are better below 100 steps.
+        /// The original method, all timesteps; others are better below 100 steps.
         DDPM = 0,
-        /// The default: 20 to 100 steps; a seed gives much the same image at any number.
+        /// 20 to 100 steps; a seed gives nearly the same image with any number of them.
         DDIM = 1,
-        /// As plms with a more exact start, which takes 9 more evaluations.
+        /// As plms with a more accurate start, which takes 9 more evaluations.
         PNDM = 2,
         /// 20 to 50 steps, deterministic; superseded by dpmpp.
         PLMS = 3,
@@ -293,7 +293,7 @@ enumeration! {
         EULER = 4,
         /// 20 to 50 steps with fresh noise; does not converge to one image.
         EULER_ANCESTRAL = 5,
-        /// EDM's: very exact; 18 steps take 35 evaluations.
+        /// EDM's, accurate; 18 steps take 35 evaluations.
         HEUN = 6,
         /// As heun, by the midpoint rule.
         DPM2 = 7,
@@ -311,7 +311,7 @@ enumeration! {
         DEIS = 13,
         /// Networks on the flow schedule, 20 to 50 steps.
         FLOW_EULER = 14,
-        /// Networks on the flow schedule; more exact, twice the evaluations.
+        /// Networks on the flow schedule; more accurate, twice the evaluations.
         FLOW_HEUN = 15,
         /// Consistency models, 1 or 2 steps.
         CONSISTENCY = 16,

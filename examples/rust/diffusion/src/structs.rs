@@ -806,11 +806,11 @@ pub struct SamplerOptions {
     pub steps: i32,
     /// Images in one model evaluation. Range: from 1, at most 4096. Default: 16.
     pub batch_size: i32,
-    /// Which timesteps are visited. Default: `AUTO`.
+    /// Which timesteps are used. Default: `AUTO`.
     pub spacing: Spacing,
     /// Added to each timestep of leading spacing. Range: from 0, at most 100000. Default: 0.
     pub steps_offset: i32,
-    /// Which values of sigma are visited. Default: `AUTO`.
+    /// Which values of sigma are used. Default: `AUTO`.
     pub grid: Grid,
     /// The last step goes to the clean image. Default: true.
     pub final_alpha_one: bool,
@@ -822,7 +822,8 @@ pub struct SamplerOptions {
     pub lower_order_final: bool,
     /// Variance of DDPM's steps. Default: `AUTO`.
     pub variance: Variance,
-    /// DDIM: eps from the clipped x_0; -1: with guidance. Range: from -1, at most 1. Default: -1.
+    /// DDIM: eps from the clipped x_0; -1: only with guidance. Range: from -1, at most 1. Default:
+    /// -1.
     pub rederive_eps: i32,
     /// DDIM: 0: deterministic; 1: as noisy as DDPM. Range: from 0, at most 1. Default: 0.
     pub eta: f64,
