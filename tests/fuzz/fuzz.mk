@@ -17,7 +17,7 @@ FUZZ_COMMON := $(patsubst %,$(BUILD)/obj/tests/fuzz/%.o,fuzz mutate struct outpu
 FUZZ_LIBS = $(LIB_LIBS) $(call libs_of,$(EXAMPLE_PACKAGES)) -lm -pthread
 
 $(BUILD)/obj/tests/fuzz/%.o: tests/fuzz/%.c $(FLAGS_FILE) | need-library need-program
-	$(call compile,$(INTERNAL) -Itests $(CFLAGS) \
+	$(call compile,$(INTERNAL) -Itests -Iexamples/diffusion $(CFLAGS) \
 	$(call cflags_of,$(LIB_PACKAGES) $(EXAMPLE_PACKAGES)))
 
 # Kernels in `make fuzz`: only those for every processor, and with AddressSanitizer alone; the rest
@@ -33,6 +33,11 @@ $(FUZZ_REPLAY): $(BUILD)/replay_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(FUZZ_COMMO
 		$(BUILD)/obj/tests/fuzz/replay.o $(STATIC)
 	$(SAY) LD $@
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(FUZZ_LIBS) -o $@
+
+# The program's reading of pictures.
+FUZZ_PICTURE := $(patsubst %,$(BUILD)/obj/examples/diffusion/picture/%.o,exif jpeg png png_text \
+	read resize)
+$(BUILD)/fuzz_picture $(BUILD)/replay_picture: $(FUZZ_PICTURE)
 
 $(BUILD)/make_seeds: $(patsubst %,$(BUILD)/obj/tests/fuzz/%.o,make_seeds fuzz) $(STATIC)
 	$(SAY) LD $@

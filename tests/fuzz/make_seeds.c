@@ -259,6 +259,28 @@ static void images(void) {
     put("png", "two_channels", two, sizeof two);
 }
 
+/* Pictures of the tests: three bytes of options before the file, which is to be scaled. */
+static void pictures(void) {
+    static const char *const names[] = {"grey1.png",    "grey_alpha8.png", "interlaced8.png",
+                                        "palette4.png", "rgb16_trns.png",  "rgb_alpha16.png",
+                                        "claims.jpg",   "cmyk.jpg",        "progressive.jpg",
+                                        "restarts.jpg", "subsampled.jpg",  "turned6.jpg"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        uint8_t bytes[4096] = {(uint8_t)(i % 4), 7, 5};
+        char path[256];
+        snprintf(path, sizeof path, "tests/program/data/%s", names[i]);
+        FILE *file = fopen(path, "rb");
+        FUZZ_CHECK(file != NULL);
+        put("picture", names[i], bytes, 3 + fread(bytes + 3, 1, sizeof bytes - 3, file));
+        FUZZ_CHECK(fclose(file) == 0);
+    }
+    /* Exif data: little endian, an entry of another kind, and orientation 6. */
+    const uint8_t exif[] = {4, 0,    0, 'E', 'x',  'i', 'f', 0, 0, 'I', 'I', 42, 0,   8, 0,
+                            0, 0,    2, 0,   0x0f, 1,   2,   0, 1, 0,   0,   0,  'a', 0, 0,
+                            0, 0x12, 1, 3,   0,    1,   0,   0, 0, 6,   0,   0,  0};
+    put("picture", "exif", exif, sizeof exif);
+}
+
 int main(int argc, char **argv) {
     if (argc != 2) {
         fprintf(stderr, "make_seeds FOLDER\n");
@@ -273,5 +295,6 @@ int main(int argc, char **argv) {
     options();
     calls();
     images();
+    pictures();
     return 0;
 }

@@ -30,6 +30,7 @@ for target in "$@"; do
     case $target in
         calls | options | png | cifar_bin) length=256 ;;
         metadata | config) length=2000 ;;
+        picture) length=4000 ;;
         *) length=60000 ;;
     esac
     status=0

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "console/base64.h"
 #include "console/terminal_formats.h"
 
 enum { SIDE_MAX = 16384, COLUMNS_MAX = 1000 };
@@ -58,7 +59,7 @@ terminal_kind terminal_picture_kind(void) {
     return TERMINAL_NONE;
 }
 
-/* ---- PNG data in base64 (RFC 4648, section 4) ---- */
+/* ---- PNG data in base64 ---- */
 
 typedef struct png_data {
     uint8_t *bytes;
@@ -87,14 +88,10 @@ static int encode_png(png_data *png, const terminal_pixels *p, char *error, size
 }
 
 static void print_base64(FILE *to, const uint8_t *bytes, size_t count) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < count; i += 3) {
-        const size_t left = count - i;
-        const unsigned bits = (unsigned)bytes[i] << 16 |
-                              (left > 1 ? (unsigned)bytes[i + 1] << 8 : 0) |
-                              (left > 2 ? bytes[i + 2] : 0u);
-        fprintf(to, "%c%c%c%c", digits[bits >> 18 & 63], digits[bits >> 12 & 63],
-                left > 1 ? digits[bits >> 6 & 63] : '=', left > 2 ? digits[bits & 63] : '=');
+    char digits[4 * 768];
+    for (size_t i = 0; i < count; i += 768 * 3) {
+        const size_t block = count - i < 768 * 3 ? count - i : 768 * 3;
+        fwrite(digits, 1, base64_encode(digits, bytes + i, block), to);
     }
 }
 

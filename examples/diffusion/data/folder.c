@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "data/decoder.h"
+#include "data/random_bits.h"
 
 struct picture_folder {
     listing list;
@@ -88,21 +89,14 @@ size_t folder_damaged(const picture_folder *f, const char **first) {
 
 /* ---- dataset ---- */
 
-/* SplitMix64's mixing function (Steele et al. 2014). */
-static uint64_t mix(uint64_t z) {
-    z += UINT64_C(0x9E3779B97F4A7C15);
-    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
-    return z ^ (z >> 31);
-}
-
 /* Where a picture is cropped: depends on its index and the epoch alone, so that a resumed run sees
  * the same. */
 static void choose_crop(const picture_folder *f, const dm_dataset_item *item, double *y,
                         double *x) {
     *y = *x = 0.5;
     if (!f->options.random_crop) return;
-    uint64_t bits = mix(mix(item->index) ^ item->epoch);
+    uint64_t bits = random_bits(item->index + RANDOM_BITS_STEP);
+    bits = random_bits((bits ^ item->epoch) + RANDOM_BITS_STEP);
     *y = (double)(bits >> 32) / 4294967295.0;
     *x = (double)(bits & UINT32_MAX) / 4294967295.0;
 }

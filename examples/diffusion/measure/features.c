@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "data/random_bits.h"
+
 enum { CHANNELS = FEATURE_CHANNELS, N = FEATURE_COUNT, BATCH = 16 };
 
 /* Deviations are taken as no less than this part of their root mean square. */
@@ -19,12 +21,11 @@ struct feature_network {
 
 /* ---- the network ---- */
 
-/* SplitMix64's mixing function (Steele et al. 2014) of a weight's position, to [-1, 1). */
+/* Of a weight's position, in [-1, 1). */
 static float weight_at(uint64_t tensor, uint64_t element) {
-    uint64_t z = tensor * 0x9E3779B97F4A7C15u + element * 0xBF58476D1CE4E5B9u + 0x94D049BB133111EBu;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return (float)((double)((z ^ (z >> 31)) >> 11) * 0x1p-52 - 1);
+    const uint64_t state =
+        tensor * RANDOM_BITS_STEP + element * 0xBF58476D1CE4E5B9u + 0x94D049BB133111EBu;
+    return (float)((double)(random_bits(state) >> 11) * 0x1p-52 - 1);
 }
 
 /* Draws every weight uniformly with variance 1 / fan-in, so that activations keep their scale;

@@ -5,6 +5,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "data/random_bits.h"
+
 enum { N = FEATURE_COUNT, SUBSET_MOST = 1000, SUBSETS_LEAST = 10 };
 
 typedef struct stopper {
@@ -56,14 +58,6 @@ static dm_status estimate(double *value, const feature_set *a, const feature_set
     return status;
 }
 
-/* SplitMix64 (Steele et al. 2014). */
-static uint64_t next_random(uint64_t *state) {
-    uint64_t z = *state += 0x9E3779B97F4A7C15u;
-    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-    return z ^ (z >> 31);
-}
-
 /* A random order, always the same for a count: the pictures of a data set may be sorted by class.
  * The bias of the remainder is below 2^-40. */
 static size_t *random_order(size_t count) {
@@ -71,7 +65,7 @@ static size_t *random_order(size_t count) {
     uint64_t state = count;
     if (!order) return NULL;
     for (size_t i = 0; i < count; i++) {
-        size_t k = (size_t)(next_random(&state) % (i + 1));
+        size_t k = (size_t)(random_bits(state += RANDOM_BITS_STEP) % (i + 1));
         order[i] = order[k];
         order[k] = i;
     }

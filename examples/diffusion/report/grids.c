@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "console/base64.h"
+
 static const long long bytes_max = 6LL << 20, total_max = 12LL << 20;
 static const char prefix[] = "samples-", suffix[] = ".png";
 
@@ -120,22 +122,9 @@ int grids_find(grids *g, const char *folder, char *error, size_t capacity) {
     return bad ? fail(error, capacity, folder, "out of memory") : 0;
 }
 
-/* ---- base64 (RFC 4648, section 4) ---- */
-
-static void print_base64(output *o, const unsigned char *bytes, size_t count) {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for (size_t i = 0; i < count; i += 3) {
-        const size_t left = count - i;
-        const unsigned bits = (unsigned)bytes[i] << 16 |
-                              (left > 1 ? (unsigned)bytes[i + 1] << 8 : 0) |
-                              (left > 2 ? bytes[i + 2] : 0u);
-        output_print(o, "%c%c%c%c", digits[bits >> 18 & 63], digits[bits >> 12 & 63],
-                     left > 1 ? digits[bits >> 6 & 63] : '=', left > 2 ? digits[bits & 63] : '=');
-    }
-}
-
 int grid_print(output *o, const char *folder, const grid_file *file, char *error, size_t capacity) {
-    unsigned char bytes[3 * 1024]; /* full blocks end without padding */
+    uint8_t bytes[3 * 1024]; /* full blocks end without padding */
+    char digits[4 * 1024];
     char path[OUTPUT_PATH_SIZE];
     size_t got;
     snprintf(path, sizeof path, "%s/%s", folder, file->name);
@@ -145,7 +134,7 @@ int grid_print(output *o, const char *folder, const grid_file *file, char *error
     for (long long left = file->bytes; left > 0; left -= (long long)got) {
         const size_t most = left < (long long)sizeof bytes ? (size_t)left : sizeof bytes;
         got = fread(bytes, 1, most, in);
-        print_base64(o, bytes, got);
+        output_write(o, digits, base64_encode(digits, bytes, got));
         if (got < most) break;
     }
     const int bad = ferror(in) ? fail(error, capacity, path, strerror(errno)) : 0;
