@@ -121,6 +121,7 @@ ifneq ($(TELLS),)
 	install -m 644 $(TOLD)/zsh $(call to_data,/zsh/site-functions/_diffusion)
 	install -m 644 $(TOLD)/fish $(call to_data,/fish/vendor_completions.d/diffusion.fish)
 endif
+	@[ -n "$(DESTDIR)" ] || echo "installed; begin with: $(bindir)/diffusion sample --class ship"
 
 # Folders that other packages use too are removed only where they are empty.
 uninstall:

@@ -4,6 +4,9 @@
 
 #include <errno.h>
 #include <sys/stat.h>
+#include <unistd.h>
+
+#include "command/files.h"
 
 #include "program/lines.h"
 #include "program/report_files.h"
@@ -14,6 +17,7 @@ static session s;
 
 /* Returns what was printed, to be freed. */
 static char *find(const char *name, const char *words, int want) {
+    unlock_run(&s);
     forget_settings(&g);
     accept_line(&g, name, words);
     s = (session){.line = &g.line, .o = &train_values};
@@ -175,6 +179,27 @@ START_TEST(files_without_a_checkpoint) {
 }
 END_TEST
 
+/* A folder in which another process trains is refused, with --resume and --force too. */
+START_TEST(two_runs_in_a_folder) {
+    static const char *const cases[] = {"--resume r", "--out r --force", "--resume r --out ./r"};
+    int lock = 0, again = 0;
+    in_empty_folder();
+    make_run("r");
+    ck_assert(!lock_folder("r", &lock) && lock > 2);
+    ck_assert(lock_folder("r", &again) && !again);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *message = find("train", cases[i], REPORTED);
+        ck_assert_ptr_nonnull(strstr(message, "r has a run that another process is training"));
+        free(message);
+    }
+    close(lock);
+    free(find("train", "--resume r", 0));
+    unlock_run(&s);
+    ck_assert(!lock_folder("none", &lock) && !lock);
+    forget_settings(&g);
+}
+END_TEST
+
 START_TEST(a_teacher_stays) {
     in_empty_folder();
     make_run("t");
@@ -200,6 +225,7 @@ Suite *test_run_folder_suite(void) {
     tcase_add_test(tests, names_beside);
     tcase_add_test(tests, replaced_files);
     tcase_add_test(tests, files_without_a_checkpoint);
+    tcase_add_test(tests, two_runs_in_a_folder);
     tcase_add_test(tests, a_teacher_stays);
     suite_add_tcase(suite, tests);
     return suite;

@@ -13,7 +13,7 @@ only() {
     printf 'check_program: this belongs in %s.c:\n%s\n' "$1" "$lines" >&2
     bad=1
 }
-only 'output|events|npz|terminal_sixel|terminal_picture|run_folder' \
+only 'output|events|npz|terminal_sixel|terminal_picture|run_folder|files' \
     'fopen *\(.*"([wa]|r\+)|(freopen|fdopen|open|creat|setvbuf|rename|fwrite|dprintf|write) *\('
 only 'output|profile_table|events' 'fflush *\('
 only 'files' 'mkdir *\('

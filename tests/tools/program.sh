@@ -110,10 +110,16 @@ cp "$out/own/a/00005.png" "$out/own/b/00002.png"
 run other $train --steps 3 --samples 0 --resume "$own"
 printed 'warning: .*another dataset'
 
+# A run within the pictures is no data.
+cp -r "$out/trained-own" "$out/own/run"
+run inside $train --data "$out/own" --resume "$own" --steps 4
+printed '^9 pictures as 32 x 32, in colour, in 2 classes by folder: a, b$'
+rm -r "$out/own/run"
+
 # A run that is done: its report is written again, and knows how far it came.
-run done $train --resume "$out/trained-own" --steps 3
-printed '^all 3 steps are done, --steps N'
-grep -q '<dt>passes</dt><dd>1.33</dd>' "$out/trained-own/report.html" ||
+run done $train --resume "$out/trained-own" --steps 4
+printed '^all 4 steps are done, --steps N'
+grep -q '<dt>passes</dt><dd>1.78</dd>' "$out/trained-own/report.html" ||
     fail "the report does not know the passes"
 # More images than a grid shows.
 # shellcheck disable=SC2086
@@ -361,10 +367,16 @@ bad="--model $whole --out $out/bad.png"
     refuses '--huber-delta has no effect without --loss pseudo_huber' $train --huber-delta 1 $one
     refuses '--lr-steps has no effect without --lr-schedule' $train --lr-steps 9 $one
     refuses '--label-dropout has no effect without' $train --no-labels --label-dropout 0.1 $one
-    refuses 'absent: no such file' $train --data "$out/absent" $one
+    refuses 'absent: no such file or folder' $train --data "$out/absent" $one
     refuses 'no PNG or JPEG file in it, nor CIFAR-10' $train --data "$out/empty" $one
     refuses "--size is '3'; it must be from 8" $train --data "$out/own" --size 3 $one
-    refuses "--size is '65'; generated shapes" $train --size 65 $one
+    refuses "--size is '68'; generated shapes" $train --size 68 $one
+    refuses "--size is '50'; height and width must be multiples of 4" $train --size 50 $one
+    refuses '--lr is 0; it must be above 0' $train --lr 0 $one
+    refuses 'no option --learning-rate; did you mean --lr?' $train --learning-rate 1 $one
+    refuses 'fotos: no such file or folder' $train fotos $one
+    refuses 'own.png is a picture; name the folder' $train "$out/own.png" $one
+    refuses 'neither a folder of pictures nor CIFAR-10' $train "$out/whole.txt" $one
     refuses '--crop has no effect with builtin' $train --crop random $one
     refuses "--crop is 'middle'; it must be one of center, random" $train --crop middle $one
     refuses "--background is 'sky'" $train --data "$out/own" --background sky $one
@@ -372,6 +384,12 @@ bad="--model $whole --out $out/bad.png"
         --condition "$out/empty" $one
 
     refuses absent.safetensors $sample --model "$out/absent.safetensors"
+    refuses 'ship: No such file.*a class is named by --class ship' $sample ship
+    refuses 'is no model; in it are .*/flow' $sample "$out"
+    mkdir "$out/unsaved"
+    cp "$out/whole/settings.txt" "$out/unsaved"
+    refuses 'unsaved is a run that was not saved yet' $sample "$out/unsaved"
+    refuses '--count is 0; it must be from 1' $sample --count 0
     refuses 'the model is given twice' $sample --model "$whole" "$whole"
     refuses '5000 images are too many for one grid' $sample $bad --count 5000
     refuses "--npz is 'x.zip'; the name must end in .npz" $sample $bad --npz x.zip

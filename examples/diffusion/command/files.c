@@ -3,8 +3,10 @@
 #include "command/files.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -50,6 +52,19 @@ int make_folder(const command_line *line, const char *path) {
 
 static void print_warning(void *line, dm_log_level level, const char *message) {
     if (level == DM_LOG_WARNING) command_line_warn(line, message);
+}
+
+int lock_folder(const char *path, int *lock) {
+    int fd = open(path, O_RDONLY);
+    *lock = 0;
+    if (fd < 0) return 0;
+    if (!flock(fd, LOCK_EX | LOCK_NB)) {
+        *lock = fd;
+        return 0;
+    }
+    int held = errno == EWOULDBLOCK;
+    close(fd);
+    return held;
 }
 
 dm_context *create_context(const command_line *line, int64_t threads, int64_t memory_mb,

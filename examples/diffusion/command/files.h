@@ -11,6 +11,9 @@ int check_output_path(const command_line *line, const char *name, const char *pa
                       const char *suffix);
 /* Makes a folder and those above it. Returns 0, or REPORTED after printing why not. */
 int make_folder(const command_line *line, const char *path);
+/* Locks a folder until *lock, a descriptor, is closed. 0; 1 if another process has locked it. *lock
+ * is 0 where nothing is locked: the folder does not exist, or there are no such locks here. */
+int lock_folder(const char *path, int *lock);
 /* A context whose warnings are printed, or NULL after printing why not. memory_mb in 10^6 bytes, 0:
  * no limit; profile 0 or 1. `line` must outlive it. */
 dm_context *create_context(const command_line *line, int64_t threads, int64_t memory_mb,

@@ -123,6 +123,26 @@ static int read_values(const command_line *line) {
 /* ---- words ---- */
 
 /* `word` is an option that getopt_long did not know, or knew more than one of. */
+/* The option that has another name in other programs, or NULL. */
+static const char *other_name(const char *text, size_t length) {
+    static const char *const names[][2] = {{"learning-rate", "lr"},  {"batch-size", "batch"},
+                                           {"image-size", "size"},   {"resolution", "size"},
+                                           {"output", "out"},        {"output-dir", "out"},
+                                           {"num-samples", "count"}, {"samples", "count"},
+                                           {"number", "count"},      {"label", "class"},
+                                           {"checkpoint", "resume"}, {"dataset", "data"},
+                                           {"num-steps", "steps"},   {"guidance-scale", "guidance"},
+                                           {"cfg", "guidance"},      {"sampler", "solver"},
+                                           {"gray", "grey"}};
+    const char *words[sizeof names / sizeof *names];
+    const size_t count = sizeof names / sizeof *names;
+    for (size_t i = 0; i < count; i++) words[i] = names[i][0];
+    const char *near = nearest_word(text, length, words, count);
+    for (size_t i = 0; near && i < count; i++)
+        if (near == words[i]) return names[i][1];
+    return NULL;
+}
+
 static int refuse_option(const command_line *line, const char *word) {
     const char *names[OPTIONS_MAX];
     char list[256] = "";
@@ -138,8 +158,11 @@ static int refuse_option(const command_line *line, const char *word) {
                                  o->name);
     }
     if (matches > 1) return command_line_refuse(line, "%.*s may be %s", (int)length, word, list);
-    const char *near =
-        nearest_word(word + strspn(word, "-"), length - strspn(word, "-"), names, count);
+    const char *text = word + strspn(word, "-");
+    const char *near = nearest_word(text, length - (size_t)(text - word), names, count);
+    const char *other = other_name(text, length - (size_t)(text - word));
+    for (size_t i = 0; other && i < count; i++)
+        if (!strcmp(names[i], other)) near = other;
     if (near)
         return command_line_refuse(line, "there is no option %.*s; did you mean --%s?", (int)length,
                                    word, near);

@@ -108,6 +108,19 @@ static int read_class(const walk *w, const char *folder, const char *name) {
     return w->out->count > before ? add_class(w, name) : 0;
 }
 
+static int has(const char *folder, const char *name) {
+    char path[PATH_SIZE + 32];
+    struct stat is;
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    return !stat(path, &is);
+}
+
+/* Whether a folder is that of a run, whose grids of samples are no data. */
+static int has_run(const char *folder) {
+    return has(folder, "checkpoint.safetensors") ||
+           (has(folder, "settings.txt") && has(folder, "loss.csv"));
+}
+
 static int read_entry(const walk *w, const char *folder, const char *name, int32_t label,
                       int depth) {
     char path[PATH_SIZE];
@@ -117,12 +130,14 @@ static int read_entry(const walk *w, const char *folder, const char *name, int32
         return fail(w, name, strerror(ENAMETOOLONG));
     if (stat(path, &is)) return 0; /* a link to nowhere, or a file that was just removed */
     if (S_ISDIR(is.st_mode)) {
+        if (has_run(path)) return 0;
         if (depth >= DEPTH_MAX) return fail(w, path, "the folders are nested too deeply");
         return depth ? read_folder(w, path, label, depth + 1) : read_class(w, path, name);
     }
     if (S_ISREG(is.st_mode) && picture_is_named(name))
         return add_picture(w, path, (int64_t)is.st_size, label);
-    w->out->other_files++;
+    if (!w->out->other_files++)
+        snprintf(w->out->first_other, sizeof w->out->first_other, "%.500s", path);
     return 0;
 }
 

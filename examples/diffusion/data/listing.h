@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The pictures in a folder and in the folders in it. */
+/* The pictures in a folder and in the folders in it, but for folders of runs. */
 #ifndef DIFFUSION_DATA_LISTING_H
 #define DIFFUSION_DATA_LISTING_H
 
@@ -26,7 +26,7 @@ typedef struct listing {
     size_t other_files; /* neither named as PNG or JPEG, nor hidden */
     size_t unreadable;  /* pictures whose first bytes are damaged */
     size_t unpaired;    /* without a picture in the folder of conditions */
-    char first_unreadable[512];
+    char first_unreadable[512], first_other[512];
 } listing;
 
 /* `conditions`: a folder with pictures of the same names, or NULL. 0, or 1 with the reason in

@@ -11,6 +11,7 @@
 #include "console/output.h"
 #include "console/progress.h"
 #include "data/shape.h"
+#include "picture/read.h"
 
 const data_part training_data = {DM_SPLIT_TRAIN, 50000, 1};
 const data_part test_data = {DM_SPLIT_TEST, 10000, 2};
@@ -79,9 +80,10 @@ static int on_decoded(void *user, size_t done, size_t total) {
     return interrupt_signal() != 0;
 }
 
-static void print_damaged(const char *what, size_t count, const char *first) {
+/* "skipped: 2 damaged pictures, the first: a.png: cut off" */
+static void print_skipped(size_t count, const char *one, const char *many, const char *first) {
     if (!count) return;
-    fprintf(stderr, "%s: %zu damaged picture%s ", what, count, count == 1 ? ":" : "s, the first:");
+    fprintf(stderr, "skipped: %zu %s ", count, count == 1 ? one : many);
     print_foreign(stderr, first);
     fprintf(stderr, "\n");
 }
@@ -89,8 +91,9 @@ static void print_damaged(const char *what, size_t count, const char *first) {
 /* What of the folder is used, and what not. */
 static void print_folder(const image_data *data) {
     const listing *l = folder_listing(data->pictures);
-    fprintf(stderr, "%zu pictures as %d x %d, %s", l->count, (int)data->info.height,
-            (int)data->info.width, data->info.channels == 1 ? "grey" : "in colour");
+    fprintf(stderr, "%zu picture%s as %d x %d, %s", l->count, l->count == 1 ? "" : "s",
+            (int)data->info.height, (int)data->info.width,
+            data->info.channels == 1 ? "grey" : "in colour");
     if (l->class_count) {
         size_t shown = l->class_count < 12 ? l->class_count : 10;
         fprintf(stderr, ", in %zu classes by folder: ", l->class_count);
@@ -104,16 +107,17 @@ static void print_folder(const image_data *data) {
             l->pictures[i].height < data->info.height || l->pictures[i].width < data->info.width;
     if (small)
         fprintf(stderr, "%zu of them %s smaller and enlarged\n", small, small == 1 ? "is" : "are");
-    if (l->other_files)
-        fprintf(stderr, "skipped: %zu %s neither PNG nor JPEG\n", l->other_files,
-                l->other_files == 1 ? "file that is" : "files that are");
+    print_skipped(l->other_files, "file that is neither PNG nor JPEG:",
+                  "files that are neither PNG nor JPEG, the first:", l->first_other);
     if (l->unpaired)
         fprintf(stderr, "skipped: %zu picture%s without one of the same name in %s\n", l->unpaired,
                 l->unpaired == 1 ? "" : "s", data_values.condition);
     const char *first;
     size_t damaged = folder_damaged(data->pictures, &first);
-    print_damaged("replaced by the next", damaged, first);
-    print_damaged("skipped", l->unreadable, l->first_unreadable);
+    print_skipped(damaged, "damaged picture, for which the next one is used:",
+                  "damaged pictures, for which the next ones are used, the first:", first);
+    print_skipped(l->unreadable,
+                  "damaged picture:", "damaged pictures, the first:", l->first_unreadable);
 }
 
 static int32_t create_folder(image_data *out, dm_context *context, const command_line *line,
@@ -153,6 +157,22 @@ static int has_file(const char *folder, const char *name) {
     return snprintf(path, sizeof path, "%s/%s", folder, name) < PATH_SIZE && !stat(path, &is);
 }
 
+/* A file can only be CIFAR-10's archive. */
+static int32_t refuse_file(const command_line *line) {
+    static const char *const suffixes[] = {".gz", ".tgz", ".tar", ".bin"};
+    const char *path = data_values.path, *dot = strrchr(path, '.');
+    struct stat is;
+    if (is_folder(path)) return 0;
+    if (stat(path, &is)) return command_line_refuse(line, "%s: no such file or folder", path);
+    if (picture_is_named(path))
+        return command_line_refuse(line, "%s is a picture; name the folder that holds it", path);
+    for (size_t i = 0; dot && i < sizeof suffixes / sizeof *suffixes; i++)
+        if (!strcmp(dot, suffixes[i])) return 0;
+    return command_line_refuse(
+        line, "%s is neither a folder of pictures nor CIFAR-10's archive (cifar-10-binary.tar.gz)",
+        path);
+}
+
 /* A folder without pictures may be CIFAR-10's. */
 static int32_t open_path(image_data *out, dm_context *context, const command_line *line,
                          const data_part *part, image_shape shape) {
@@ -161,6 +181,7 @@ static int32_t open_path(image_data *out, dm_context *context, const command_lin
     if (is_folder(data_values.path) &&
         listing_read(&list, data_values.path, data_values.condition, error, sizeof error))
         return command_line_refuse(line, "%s", error);
+    if (refuse_file(line)) return REPORTED;
     int32_t status = REPORTED, pictures = list.count > 0;
     if (pictures) status = open_folder(out, context, line, &list, shape);
     else if (list.unreadable + list.unpaired)
@@ -172,8 +193,11 @@ static int32_t open_path(image_data *out, dm_context *context, const command_lin
     if (status == DM_ERROR_NOT_FOUND && !pictures && is_folder(data_values.path) &&
         !has_file(data_values.path, "data_batch_1.bin") &&
         !has_file(data_values.path, "test_batch.bin")) {
-        command_line_refuse(line, "%s: there is no PNG or JPEG file in it, nor CIFAR-10",
-                            data_values.path);
+        command_line_refuse(line, "%s: there is no PNG or JPEG file in it, nor CIFAR-10%s%s%s",
+                            data_values.path,
+                            list.other_files ? "; the first of its files is " : "",
+                            list.first_other,
+                            list.other_files ? ": other kinds must be converted first" : "");
         status = REPORTED;
     }
     listing_free(&list);

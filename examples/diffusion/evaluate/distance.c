@@ -201,6 +201,9 @@ static int32_t run(job *j) {
     const image_shape shape = {u->height, u->width, u->out_channels};
     status = open_data(&j->data, j->context, j->line, &part, shape);
     if (status) return status;
+    /* No picture is compared twice. */
+    if (!command_line_given(j->line, "count") && j->data.info.count < (uint64_t)values.count)
+        values.count = j->data.info.count > COUNT_MIN ? (int64_t)j->data.info.count : COUNT_MIN;
     j->elements = (size_t)u->height * (size_t)u->width * (size_t)u->out_channels;
     status = feature_network_create(&j->network, j->context, u->height, u->width, u->out_channels);
     return status ? status : measure(j);
@@ -234,9 +237,9 @@ const command distance_command = {
     .words = "[MODEL]",
     .summary = "Measure how far samples are from data",
     .description =
-        "Generates samples and compares them with the pictures of --data: the Frechet distance and "
-        "the "
-        "kernel distance (Binkowski et al. 2018) of their features, lower being better, and "
+        "Generates samples and compares them with the pictures of --data: the Frechet distance "
+        "and the kernel distance (Binkowski et al. 2018) of their features, lower being better, "
+        "and "
         "precision and recall (Kynkaanniemi et al. 2019), the shares of samples that look like "
         "data and of data that samples cover.\n\nThe features are those of a fixed network with "
         "random weights, which respond to colours, edges and textures: compare values only with "

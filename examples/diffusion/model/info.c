@@ -68,6 +68,17 @@ static int print_picture(const command_line *line, const char *path) {
 
 /* ---- models ---- */
 
+/* Entries behind the last that is not 0 are left out of a list. */
+static void drop_zeros(char *list) {
+    size_t length = strlen(list);
+    while (length > 2 && !strcmp(list + length - 2, ",0")) list[length -= 2] = 0;
+}
+
+/* What one wants to know even where it has its default. */
+static int is_asked_for(const char *member) {
+    return !strcmp(member, "learning_rate") || !strcmp(member, "batch_size");
+}
+
 /* Members that are kept in files, those that are equal in `defaults` only with --all. */
 static void print_members(const char *title, const char *name, const void *of,
                           const void *defaults) {
@@ -79,7 +90,8 @@ static void print_members(const char *title, const char *name, const void *of,
         if (!info.saved) continue;
         dm_options_get(NULL, name, of, info.name, text, sizeof text, NULL);
         dm_options_get(NULL, name, defaults, info.name, usual, sizeof usual, NULL);
-        if (!values.all && !strcmp(text, usual)) continue;
+        if (!values.all && !strcmp(text, usual) && !is_asked_for(info.name)) continue;
+        drop_zeros(text);
         if (!printed++) printf("%s\n", title);
         printf("  %-*s %s\n", NAME_WIDTH, info.name, text);
     }

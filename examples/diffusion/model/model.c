@@ -2,6 +2,7 @@
 /* See model.h. */
 #include "model/model.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +18,30 @@ static int is_file(const char *path) {
     return !stat(path, &is) && S_ISREG(is.st_mode);
 }
 
+/* Refuses a run that has no checkpoint yet, and a folder of runs. */
+static int32_t refuse_run(const command_line *line, const char *path) {
+    char inside[1200], names[512] = "";
+    struct dirent **entries;
+    snprintf(inside, sizeof inside, "%s/settings.txt", path);
+    if (is_file(inside))
+        return command_line_refuse(line,
+                                   "%s is a run that was not saved yet: it is saved every five "
+                                   "minutes, and when Ctrl-C stops it",
+                                   path);
+    int count = scandir(path, &entries, NULL, alphasort);
+    for (int i = 0; i < count; i++) {
+        const char *name = entries[i]->d_name;
+        size_t used = strlen(names);
+        snprintf(inside, sizeof inside, "%s/%s/checkpoint.safetensors", path, name);
+        if (*name != '.' && is_file(inside) && used < sizeof names / 2)
+            snprintf(names + used, sizeof names - used, "%s%.100s/%.100s", used ? ", " : "", path,
+                     name);
+        free(entries[i]);
+    }
+    if (count >= 0) free(entries);
+    return *names ? command_line_refuse(line, "%s is no model; in it are %s", path, names) : 0;
+}
+
 /* The file or folder that is meant: a run's folder stands for its checkpoint. */
 static int32_t find_path(model *m, const command_line *line, const char *path) {
     struct stat is;
@@ -24,10 +49,16 @@ static int32_t find_path(model *m, const command_line *line, const char *path) {
         if (installed_model(m->path, sizeof m->path)) return 0;
         return command_line_refuse(line, "no model is installed with this program; name one");
     }
-    if (stat(path, &is)) return command_line_refuse(line, "%s: %s", path, strerror(errno));
+    if (stat(path, &is)) {
+        int word = errno == ENOENT && !strpbrk(path, "/.");
+        return command_line_refuse(line, "%s: %s%s%s%s", path, strerror(errno),
+                                   word ? " (a class is named by --class " : "", word ? path : "",
+                                   word ? ")" : "");
+    }
     if (S_ISDIR(is.st_mode)) {
         snprintf(m->path, sizeof m->path, "%s/checkpoint.safetensors", path);
         if (is_file(m->path)) return 0;
+        if (refuse_run(line, path)) return REPORTED;
     }
     if (snprintf(m->path, sizeof m->path, "%s", path) < (int)sizeof m->path) return 0;
     return command_line_refuse(line, "%s: %s", path, strerror(ENAMETOOLONG));

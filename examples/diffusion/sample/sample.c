@@ -118,8 +118,12 @@ static dm_status sample(sample_job *j, float *images) {
     if (!status) status = dm_sampler_run(j->sampler, &r, images, r.count * j->elements);
     double seconds = progress_end(&j->bar);
     if (status) return status;
-    fprintf(stderr, "%lld images, %s, %d steps, in %s\n", (long long)o->count,
-            dm_enum_name("dm_solver", o->sampler.solver), (int)steps, duration(seconds, time));
+    fprintf(stderr, "%lld image%s, %s, %d steps, in %s", (long long)o->count,
+            o->count == 1 ? "" : "s", dm_enum_name("dm_solver", o->sampler.solver), (int)steps,
+            duration(seconds, time));
+    if (j->model.info.training)
+        fprintf(stderr, ", after %llu steps of training", (unsigned long long)j->model.info.step);
+    fprintf(stderr, "\n");
     if (o->profile) j->profiled = print_profile(stderr, j->context, 1, seconds, PROFILE_ROWS, NULL);
     return DM_OK;
 }

@@ -63,9 +63,33 @@ static int32_t create_trainer(session *s) {
     return dm_trainer_create(&s->trainer, s->unet, s->schedule, s->data.dataset, &s->o->trainer);
 }
 
+/* A size that the network cannot halve is refused before pictures are read. */
+static int32_t check_size(const session *s) {
+    train_options o = *s->o;
+    const char *channels = command_line_option(s->line, "channels")->text;
+    image_shape asked;
+    if (read_size(s->line, &asked)) return REPORTED;
+    if (!asked.height) return 0;
+    choose_network(&o.unet, &o.schedule, &o.trainer, o.preset, asked.height, asked.width);
+    if (o.unet.recipe[0] != DM_PART_END) return 0;
+    int32_t halved = o.unet.levels - 1;
+    for (halved = channels ? 0 : halved; channels && *channels; channels++)
+        halved += *channels == ',';
+    if (halved < 0 || halved >= DM_LEVELS_MAX) return 0; /* which the library refuses */
+    int32_t block = 1 << halved;
+    if (asked.height % block == 0 && asked.width % block == 0) return 0;
+    return command_line_refuse(s->line,
+                               "--size is '%s'; height and width must be multiples of %d, as the "
+                               "network halves them %d times",
+                               data_values.size, (int)block, (int)halved);
+}
+
 static int32_t begin_new(session *s) {
     train_options *o = s->o;
-    int32_t status = open_dataset(s, 0, 0, 0);
+    if (!command_line_given(s->line, "data"))
+        fprintf(stderr, "data: generated shapes; diffusion train FOLDER trains on your pictures\n");
+    int32_t status = check_size(s);
+    if (!status) status = open_dataset(s, 0, 0, 0);
     if (status) return status;
     choose_network(&o->unet, &o->schedule, &o->trainer, o->preset, s->data.info.height,
                    s->data.info.width);
@@ -197,16 +221,26 @@ static int32_t change_options(session *s, int *changed) {
     return DM_OK;
 }
 
+/* Refuses a number of steps that the run has gone beyond. */
+static int32_t refuse_done(const session *s, const dm_checkpoint_info *info) {
+    if (!s->o->steps || info->step <= (uint64_t)s->o->steps) return 0;
+    return command_line_refuse(s->line,
+                               "%s has done %llu steps already; --steps, the total, is %lld",
+                               s->o->resume, (unsigned long long)info->step,
+                               (long long)s->o->steps);
+}
+
 static int32_t resume(session *s) {
     const char *file = s->checkpoint;
     dm_checkpoint_info info;
     int changed = 0;
     dm_checkpoint_info_init(&info, sizeof info);
     int32_t status = refuse_network_options(s, file);
+    if (!status) status = dm_checkpoint_load_info(s->context, file, &s->o->trainer, &info);
+    if (!status) status = refuse_done(s, &info);
     if (!status) status = dm_unet_load(&s->unet, s->context, file, DM_WEIGHTS_TRAINED);
     if (!status) status = dm_schedule_load(&s->schedule, s->context, file);
     if (!status) status = open_dataset_for(s);
-    if (!status) status = dm_checkpoint_load_info(s->context, file, &s->o->trainer, &info);
     if (!status) status = change_options(s, &changed);
     if (!status) status = check_options(s);
     if (status) return status;

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "command/files.h"
 #include "train/settings.h"
 
 const char checkpoint_name[] = "checkpoint.safetensors", settings_name[] = "settings.txt",
@@ -26,7 +27,7 @@ static int exists(const char *folder, const char *name) {
     char path[OUTPUT_PATH_SIZE];
     struct stat is;
     snprintf(path, sizeof path, "%s/%s", folder, name);
-    return !stat(path, &is) || (errno != ENOENT && errno != ENOTDIR);
+    return !stat(path, &is);
 }
 
 /* The checkpoint that --resume names, and the folder that it is in. */
@@ -167,6 +168,33 @@ static int refuse_used_folder(const session *s) {
                  : 0;
 }
 
+/* What is no folder, or cannot be written to, before any picture is read. */
+static int refuse_folder(const session *s) {
+    const char *out = s->o->out;
+    struct stat is;
+    const char *why = NULL;
+    if (stat(out, &is)) {
+        if (errno != ENOENT) why = strerror(errno);
+    } else if (!S_ISDIR(is.st_mode)) why = "that is no folder";
+    else if (access(out, R_OK | W_OK | X_OK)) why = "it cannot be written to";
+    return why ? command_line_refuse(s->line, "--out is '%s'; %s", out, why) : 0;
+}
+
+int lock_run(session *s) {
+    if (s->lock) return 0;
+    if (lock_folder(s->o->out, &s->lock))
+        return command_line_refuse(s->line,
+                                   "%s has a run that another process is training: end that first, "
+                                   "or choose another folder by --out DIR",
+                                   s->o->out);
+    return 0;
+}
+
+void unlock_run(session *s) {
+    if (s->lock) close(s->lock);
+    s->lock = 0;
+}
+
 int find_run(session *s) {
     char path[OUTPUT_PATH_SIZE];
     if (s->o->resume) {
@@ -180,6 +208,7 @@ int find_run(session *s) {
                                    "to take, half of those of %s",
                                    s->o->teacher);
     if (!s->o->out) s->o->out = usual_folder(data_values.path, distill_steps(s));
+    if (refuse_folder(s) || lock_run(s)) return REPORTED;
     return refuse_used_folder(s);
 }
 

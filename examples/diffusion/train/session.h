@@ -26,6 +26,8 @@ typedef struct session {
     double rate;                  /* running mean of images a second */
     double saved_at, paged_at;    /* times of the last checkpoint and page, in seconds */
     double page_seconds;          /* that the last page took */
+    int lock;                     /* a descriptor that locks the run's folder, or 0 */
+    int advised;                  /* on what takes less time */
     int replaced;                 /* another run's checkpoint, kept until the first is saved */
     uint64_t written;             /* steps after which everything due was written */
     struct events *events;        /* of TensorBoard, or NULL */

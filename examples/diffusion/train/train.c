@@ -16,7 +16,12 @@
 #include "train/settings.h"
 #include "train/train_log.h"
 
-enum { PROFILE_ROWS = 40 };
+enum { PROFILE_ROWS = 40, FEW_IMAGES = 100 };
+/* After these steps a run that would take long is advised on what takes less time. */
+enum { ADVICE_STEPS = 20, LONG_SECONDS = 3 * 3600 };
+/* Steps with samples before the first of --sample-every, so that one soon sees something. */
+enum { EARLY_FROM = 500 };
+static const uint64_t early_samples[] = {100, 250};
 /* The page is written every 20 s, or more rarely, so that it takes at most a 50th of the time. */
 enum { PAGE_SECONDS = 20, PAGE_SHARE = 50 };
 /* Steps in a row that are skipped before the run ends: as many as dm_trainer_run ends with. */
@@ -50,6 +55,21 @@ static void tell_damaged(session *s) {
     s->damaged = damaged;
 }
 
+/* Says once what takes less time, where a run begins that takes hours. */
+static void advise(session *s, uint64_t done) {
+    double left = progress_left(&s->bar, done);
+    char text[32];
+    if (s->advised || s->o->resume || s->o->init || s->o->teacher || done < ADVICE_STEPS) return;
+    s->advised = 1;
+    if (left < LONG_SECONDS) return;
+    progress_clear(&s->bar);
+    fprintf(stderr,
+            "this will take about %s: --init installed begins from trained weights and needs far "
+            "fewer steps%s\n",
+            duration(left, text),
+            s->o->unet.height > 32 ? "; --size 32 takes less than half the time" : "");
+}
+
 static int32_t on_step(void *user, const dm_train_stats *t) {
     session *s = user;
     char detail[160];
@@ -67,6 +87,7 @@ static int32_t on_step(void *user, const dm_train_stats *t) {
     s->rate = s->rate > 0 ? rate_decay * s->rate + (1 - rate_decay) * rate : rate;
     if (train_log_add(&s->csv, t)) return 1;
     tell_damaged(s);
+    advise(s, t->step);
     add_events(s, t);
     if (progress_is_due(&s->bar, t->step)) {
         snprintf(detail, sizeof detail, "loss %.4f  %.0f images/s  epoch %.2f  %.1f GB",
@@ -103,6 +124,20 @@ static uint64_t next_multiple(uint64_t after, int64_t interval, uint64_t last) {
     return next < last ? next : last;
 }
 
+static int is_early(const session *s, uint64_t step) {
+    return s->o->sample_every >= EARLY_FROM &&
+           (step == early_samples[0] || step == early_samples[1]);
+}
+
+/* The next step with samples. */
+static uint64_t next_samples(const session *s, uint64_t after, uint64_t last) {
+    uint64_t next = next_multiple(after, s->o->sample_every, last);
+    for (int i = 0; i < 2; i++)
+        if (is_early(s, early_samples[i]) && early_samples[i] > after && early_samples[i] < next)
+            next = early_samples[i];
+    return next;
+}
+
 static int is_multiple(uint64_t step, int64_t interval, uint64_t last) {
     return step == last || (interval && step % (uint64_t)interval == 0);
 }
@@ -115,7 +150,8 @@ static int32_t write_due(session *s, uint64_t done, int stopped) {
     int due = s->written != done;
     int save_due = save_is_due(s) || (due && is_multiple(done, o->save_every, last));
     if (stopped || (save_due && !s->skipped)) status = save(s); /* not of a run that diverges */
-    if (!status && !stopped && due && is_multiple(done, o->sample_every, last))
+    if (!status && !stopped && due &&
+        (is_multiple(done, o->sample_every, last) || is_early(s, done)))
         status = write_samples(s, done);
     if (!status && !stopped && due && o->evaluate_every &&
         is_multiple(done, o->evaluate_every, last))
@@ -148,8 +184,8 @@ static int32_t report_divergence(session *s) {
  * DM_ERROR_CANCELLED after a signal. */
 static int32_t train_until_next(session *s) {
     const train_options *o = s->o;
-    uint64_t done = steps_done(s), last = (uint64_t)o->steps, next = last;
-    const int64_t intervals[] = {o->sample_every, o->save_every, o->evaluate_every};
+    uint64_t done = steps_done(s), last = (uint64_t)o->steps, next = next_samples(s, done, last);
+    const int64_t intervals[] = {o->save_every, o->evaluate_every};
     for (size_t i = 0; i < sizeof intervals / sizeof *intervals; i++) {
         uint64_t other = next_multiple(done, intervals[i], last);
         if (other < next) next = other;
@@ -235,12 +271,16 @@ static int32_t choose_steps(session *s) {
 static void print_beginning(const session *s) {
     uint64_t used = 0, peak = 0, left = machine_free_memory();
     dm_context_get_memory(s->context, &used, &peak, NULL);
-    fprintf(stderr,
-            "%.2f million parameters, %llu images, %llu steps of %d, %d threads, %.2f GB; see "
-            "%s/report.html\n",
-            1e-6 * (double)dm_unet_parameter_count(s->unet), (unsigned long long)s->data.info.count,
-            (unsigned long long)s->o->steps, (int)s->batch, (int)dm_context_threads(s->context),
-            1e-9 * (double)used, s->o->out);
+    fprintf(
+        stderr,
+        "%.2f million parameters, %llu image%s, %llu steps of %d images at rate %g, %d threads, "
+        "%.2f GB; see %s/report.html\n",
+        1e-6 * (double)dm_unet_parameter_count(s->unet), (unsigned long long)s->data.info.count,
+        s->data.info.count == 1 ? "" : "s", (unsigned long long)s->o->steps, (int)s->batch,
+        s->o->trainer.learning_rate, (int)dm_context_threads(s->context), 1e-9 * (double)used,
+        s->o->out);
+    if (s->data.info.count < FEW_IMAGES)
+        fprintf(stderr, "few images: the network will memorise them; some hundred are a start\n");
     if (left && used > left)
         fprintf(stderr,
                 "%s: warning: this run takes %.1f GB, and %.1f GB are free: it may be ended by the "
@@ -254,7 +294,7 @@ static int32_t run(session *s) {
     if (!status) status = choose_steps(s);
     if (status) return status;
     print_beginning(s);
-    if (make_folder(s->line, s->o->out)) return REPORTED;
+    if (make_folder(s->line, s->o->out) || lock_run(s)) return REPORTED;
     if (replace_run(s)) return REPORTED;
     path_in(s, settings_name, path);
     if (write_settings(s->line, path)) return REPORTED;
@@ -284,6 +324,7 @@ static int run_command(command_line *line) {
     int32_t status = run(&s);
     command_line_print_error(line, s.context, status);
     end_session(&s);
+    unlock_run(&s);
     return interrupt_exit_status(status);
 }
 

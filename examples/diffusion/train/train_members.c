@@ -52,7 +52,10 @@ static option schedule_options[] = {
 };
 
 static option trainer_options[] = {
-    {.name = "batch", .letter = 'b', .member = "batch_size"},
+    {.name = "batch",
+     .letter = 'b',
+     .member = "batch_size",
+     .initial = "64; 32 above 32 x 32 and with --init, 16 above 64 x 64"},
     {.name = "accumulation", .member = "accumulation"},
     {.name = "recompute", .member = "recompute"},
     {.name = "seed", .member = "seed"},
@@ -75,7 +78,10 @@ static option trainer_options[] = {
     {.name = "p2-k", .member = "p2_k"},
     {.name = "p2-gamma", .member = "p2_gamma"},
     {.name = "optimizer", .member = "optimizer"},
-    {.name = "lr", .letter = 'l', .member = "learning_rate"},
+    {.name = "lr",
+     .letter = 'l',
+     .member = "learning_rate",
+     .initial = "0.001; 1e-4 with --init, 5e-4 and 2e-4 for larger presets"},
     {.name = "lr-schedule", .member = "learning_rate_schedule"},
     {.name = "lr-steps", .member = "learning_rate_end_step"},
     {.name = "lr-final", .member = "learning_rate_end_fraction"},
@@ -170,5 +176,7 @@ int check_train_members(const command_line *line, const train_options *o) {
         {"rho", edm, "--schedule edm"},
         {"time-scale", edm, "--schedule edm"},
     };
+    if (!(t->learning_rate > 0))
+        return command_line_refuse(line, "--lr is %g; it must be above 0", t->learning_rate);
     return command_line_check(line, rules, sizeof rules / sizeof *rules);
 }
