@@ -113,6 +113,8 @@ int gethostname(char *name, size_t capacity);
 #define aligned_free _aligned_free
 /* Nobody is refused by permissions. */
 #define geteuid() 0
+/* Windows has no modes of files. */
+#define fchmod(descriptor, mode) ((void)(descriptor), (void)(mode), 0)
 
 /* ---- signals ---- */
 
