@@ -155,11 +155,16 @@ int write_page(const session *s, int running) {
     add(&l, "Data", "images", "%llu", (unsigned long long)s->data.info.count);
     add(&l, "Data", "passes", "%.2f", s->epoch);
     if (s->data.pictures && folder_damaged(s->data.pictures, NULL))
-        add(&l, "Data", "replaced", "%zu damaged", folder_damaged(s->data.pictures, NULL));
+        add(&l, "Data", "damaged", "%zu, for which the next are used",
+            folder_damaged(s->data.pictures, NULL));
     add_network(&l, s);
     add_trainer(&l, s);
     add_machine(&l, s);
     add(&l, "Times", "this run", "%s", duration(seconds_now() - s->bar.began, text));
+    if (!running && done < (uint64_t)s->o->steps)
+        add(&l, "Times", "resume with", "%s%s%s --resume %s", s->line->program,
+            s->o->teacher ? " " : "", s->o->teacher ? s->o->teacher : "", s->o->out);
+    else if (!running) add(&l, "Times", "sample with", "diffusion sample %s", s->o->out);
     report_options o = {.title = "Training a diffusion model",
                         .running = running,
                         .facts = l.facts,
