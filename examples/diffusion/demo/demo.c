@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* `diffusion demo`: pictures of the installed model at once; then a small network is trained on
- * generated shapes of ten kinds, in a time that is chosen by the machine's own pace; then it draws,
- * with DPM-Solver++ and, as in the beginning, with DDPM. */
+ * generated shapes of ten kinds for a given time, whatever the machine's pace; then it is sampled,
+ * with DPM-Solver++ and with DDPM. */
 #include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -12,7 +12,7 @@
 #include "demo/demo.h"
 #include "picture/show.h"
 
-enum { SCALE = 4, DATASET = 1000000, SAMPLE_STEPS = 20, DDPM_STEPS = 200, ANIMATION_FRAMES = 25 };
+enum { SCALE = 4, DATASET = 1000000, SAMPLE_STEPS = 20, DDPM_STEPS = 100, ANIMATION_FRAMES = 25 };
 
 demo_options demo_values;
 
@@ -34,7 +34,7 @@ static option options[] = {
      .value = &demo_values.steps,
      .minimum = 1,
      .maximum = 1e9,
-     .initial = "as many as there is time for, at most 4000",
+     .initial = "as many as there is time for, at most 8000",
      .help = "Training steps"},
     {.name = "seed",
      .kind = OPTION_COUNT,
@@ -82,11 +82,10 @@ static int32_t create(demo_job *j) {
     demo_path("data.png", path);
     if (!status)
         status = write_dataset_grid(&j->writer, path, j->dataset, DEMO_IMAGES, DEMO_CLASSES, SCALE);
-    if (!status) status = demo_choose_steps(j);
     if (!status)
-        printf("network  %.2f million parameters, %d threads, %d steps on these images: %s\n",
+        printf("network  %.2f million parameters, %d threads, trained on these images: %s\n",
                1e-6 * (double)dm_unet_parameter_count(j->unet), (int)dm_context_threads(j->context),
-               j->steps, path);
+               path);
     flush_standard_output();
     return status;
 }

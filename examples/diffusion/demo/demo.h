@@ -30,7 +30,6 @@ typedef struct demo_job {
     dm_unet *unet, *ema;
     dm_image_grid_options grid;
     animation animation;
-    int steps;
 } demo_job;
 
 /* The path of a file in --out. Returns path. */
@@ -40,9 +39,6 @@ char *demo_path(const char *name, char path[OUTPUT_PATH_SIZE]);
 
 /* The network of 0.7 million parameters that is trained. */
 dm_unet_options demo_network(void);
-/* Sets j->steps: what there is time for, at the pace of some steps, which change j->ema's weights
- * alone. */
-dm_status demo_choose_steps(demo_job *j);
 /* Trains, and saves the network, even if loss.csv could not be written to its end. *stop becomes
  * the signal that ended it, or 0. Returns a status or REPORTED. */
 int32_t demo_train(demo_job *j, int *stop);

@@ -77,6 +77,7 @@ int32_t demo_sample(demo_job *j, dm_solver solver, int32_t steps, const char *fi
     o.solver = solver;
     o.steps = steps;
     o.batch_size = DEMO_IMAGES;
+    o.guidance = 2;
     const sample_run run = {.unet = j->ema,
                             .schedule = j->schedule,
                             .options = &o,

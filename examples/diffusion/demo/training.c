@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* See demo.h: how the demo trains. */
+#include <math.h>
 #include <stdio.h>
 
 #include "console/interrupt.h"
@@ -7,12 +8,12 @@
 #include "demo/demo.h"
 
 enum {
-    BATCH = 64,
+    BATCH = 32, /* in the same time, more steps of fewer images draw clearer shapes */
     WARMUP = 50,
-    PACE_STEPS = 12, /* whose time tells how many steps there is time for */
-    STEPS_MIN = 100,
-    STEPS_MAX = 4000 /* more hardly improve it */
+    STEPS_MIN = 100, /* even where there is no time for them */
+    STEPS_MAX = 8000 /* more hardly improve it */
 };
+static const double rate = 1e-3;
 
 typedef struct training_log {
     progress line;
@@ -20,17 +21,15 @@ typedef struct training_log {
     double loss; /* running mean */
 } training_log;
 
-/* Stops after a signal, or if loss.csv cannot be written. */
-static int32_t on_trained(void *user, const dm_train_stats *s) {
-    training_log *l = user;
+/* 1 if loss.csv cannot be written. */
+static int log_step(training_log *l, const dm_train_stats *s) {
     char detail[64];
     l->loss = s->step == 1 ? s->loss : 0.98 * l->loss + 0.02 * s->loss;
     output_print(&l->csv, "%llu,%.6f,%.6f\n", (unsigned long long)s->step, s->loss,
                  s->gradient_norm);
-    if (output_flush(&l->csv)) return 1;
     snprintf(detail, sizeof detail, "loss %.4f", l->loss);
     progress_update(&l->line, s->step, detail);
-    return interrupt_signal() != 0;
+    return output_flush(&l->csv);
 }
 
 dm_unet_options demo_network(void) {
@@ -47,53 +46,54 @@ dm_unet_options demo_network(void) {
     return o;
 }
 
-static dm_trainer_options training_options(int steps) {
+static dm_trainer_options training_options(void) {
     dm_trainer_options o;
     dm_trainer_options_init(&o, sizeof o);
     o.batch_size = BATCH;
-    o.learning_rate = 1e-3;
+    o.learning_rate = rate;
     o.warmup_steps = WARMUP;
-    o.learning_rate_schedule = DM_RATE_COSINE;
-    o.learning_rate_end_step = steps > WARMUP ? (uint64_t)steps : WARMUP + 1;
     o.ema_decay[0] = 0.995;
     o.label_dropout = 0.1; /* for guidance */
     return o;
 }
 
-dm_status demo_choose_steps(demo_job *j) {
-    dm_trainer_options o = training_options(WARMUP + 1);
-    dm_trainer *trainer;
-    double began = 0;
-    if (demo_values.steps) {
-        j->steps = (int)demo_values.steps;
-        return DM_OK;
-    }
-    dm_status status = dm_trainer_create(&trainer, j->ema, j->schedule, j->dataset, &o);
+/* The share of the training that is done after `step` steps: of --steps, else of the time, since
+ * the pace of a machine may change at any moment. */
+static double share_done(const training_log *l, uint64_t step) {
+    const double time = (seconds_now() - l->line.began) / (60 * demo_values.minutes);
+    const double least = (double)step / STEPS_MAX, most = (double)step / STEPS_MIN;
+    if (demo_values.steps) return (double)step / (double)demo_values.steps;
+    return time < least ? least : time > most ? most : time;
+}
+
+/* Cosine decay of the rate over the training, however many steps that will be. */
+static dm_status train_step(dm_trainer *trainer, training_log *l, double share) {
+    const double pi = 3.14159265358979324;
+    dm_train_stats stats;
+    dm_train_stats_init(&stats, sizeof stats);
+    dm_status status =
+        dm_trainer_set_learning_rate(trainer, rate * (0.01 + cos(pi * share) + 1) / 2);
+    if (!status) status = dm_trainer_step(trainer, &stats);
     if (status) return status;
-    for (int i = 0; !status && i <= PACE_STEPS; i++) {
-        if (i == 1) began = seconds_now(); /* the first one touches the memory */
-        status = dm_trainer_step(trainer, NULL);
-        if (!status && interrupt_signal()) status = DM_ERROR_CANCELLED;
-    }
-    double seconds = (seconds_now() - began) / PACE_STEPS;
-    dm_trainer_destroy(trainer);
-    double steps = 60 * demo_values.minutes / seconds;
-    j->steps = steps > STEPS_MAX ? STEPS_MAX : steps < STEPS_MIN ? STEPS_MIN : (int)steps;
-    return status;
+    const double done = share_done(l, stats.step);
+    l->line.total = done < 1 ? (uint64_t)((double)stats.step / done + 0.5) : stats.step;
+    return log_step(l, &stats) || interrupt_signal() ? DM_ERROR_CANCELLED : DM_OK;
 }
 
 /* After a signal, what was trained so far counts. *stop becomes the signal. */
 static dm_status train_steps(demo_job *j, training_log *l, int *stop) {
-    dm_trainer_options o = training_options(j->steps);
+    dm_trainer_options o = training_options();
     dm_trainer *trainer;
     char time[32];
     uint64_t done = 0;
     dm_status status = dm_trainer_create(&trainer, j->unet, j->schedule, j->dataset, &o);
     if (status) return status;
-    progress_begin(&l->line, "training", 0, (uint64_t)j->steps);
-    status = dm_trainer_run(trainer, (uint64_t)j->steps, on_trained, l);
+    progress_begin(&l->line, "training", 0, 1);
+    for (double share = 0; !status && share < 1; share = share_done(l, done)) {
+        status = train_step(trainer, l, share);
+        dm_trainer_get_step(trainer, &done);
+    }
     *stop = interrupt_take();
-    dm_trainer_get_step(trainer, &done);
     printf("trained  %llu steps of %d images in %s, loss %.4f\n", (unsigned long long)done, BATCH,
            duration(progress_end(&l->line), time), l->loss);
     if (status == DM_ERROR_CANCELLED) status = DM_OK;
