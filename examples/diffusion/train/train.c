@@ -354,7 +354,7 @@ static const command_example train_examples[] = {
     {"diffusion train cifar-10-binary.tar.gz --flip", "CIFAR-10, as it is downloaded"},
     {"diffusion train --resume runs/photos --lr 1e-4 --steps 20000",
      "Continues with a lower rate for more steps"},
-    {"diffusion train photos --init runs/cifar-10", "Fine-tunes what another run has learned"},
+    {"diffusion train photos --init installed", "Starts from trained weights: minutes, not hours"},
     {"diffusion train sketches --condition photos", "Learns to generate sketches from photos"},
     {0}};
 
