@@ -116,6 +116,29 @@ run inside $train --data "$out/own" --resume "$own" --steps 4
 printed '^9 pictures as 32 x 32, in colour, in 2 classes by folder: a, b$'
 rm -r "$out/own/run"
 
+mkdir -p "$out/renamed/a" "$out/renamed/c"
+cp "$out/own/a/00000.png" "$out/renamed/a"
+cp "$out/own/a/00001.png" "$out/renamed/c"
+# Other classes keep the row for "no class": without a class the samples stay.
+run other $train --data "$out/renamed" --init "$own" --lr 1e-12 --steps 1 --samples 0 \
+    --out "$out/other-classes"
+for name in own other; do
+    case $name in own) model=$own ;; other) model=$out/other-classes ;; esac
+    run none $sample --model "$model" --class none --count 2 --steps 2 --out "$out/none-$name.png"
+done
+same_pixels "$out/none-own.png" "$out/none-other.png" || fail "--init loses the row for no class"
+
+# A run of hours is told what takes less time, and has samples early.
+# shellcheck disable=SC2086
+$train --data builtin $small --samples 1 --sample-steps 1 --steps 100000000 --out "$out/long" \
+    >"$out/long.txt" 2>&1 &
+pid=$!
+wait_for [ -s "$out/long/samples-000100.png" ] || fail "no samples after 100 steps"
+kill -TERM $pid
+wait $pid || fail "a long run does not stop: $(cat "$out/long.txt")"
+grep -q 'this will take about .*--init installed' "$out/long.txt" ||
+    fail "no advice: $(cat "$out/long.txt")"
+
 # A run that is done: its report is written again, and knows how far it came.
 run done $train --resume "$out/trained-own" --steps 4
 printed '^all 4 steps are done, --steps N'
@@ -323,9 +346,6 @@ bad="--model $whole --out $out/bad.png"
     refuses '--resume .*absent: No such file' $train --resume "$out/absent"
     refuses 'there is no checkpoint.safetensors in it' $train --resume "$out/demo"
     refuses '--resume cannot be combined with --init' $train --resume "$seven" --init "$whole"
-    mkdir -p "$out/renamed/a" "$out/renamed/c"
-    cp "$out/own/a/00000.png" "$out/renamed/a"
-    cp "$out/own/a/00001.png" "$out/renamed/c"
     refuses "class 1 is 'c' in .*/renamed and 'b' in the network: .*--init" \
         $train --steps 9 --resume "$own" --data "$out/renamed"
     mkdir "$out/alone"

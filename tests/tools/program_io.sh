@@ -96,6 +96,12 @@ expect distance 1 "standard output: $full" $diffusion distance --model "$model" 
     --table /dev/full
 printed "^diffusion distance: /dev/full: $full"
 stdout=/dev/null
+# One file that cannot be written does not take the others with it.
+ln -s /dev/full "$out/grid.png"
+# shellcheck disable=SC2086
+expect sample 1 "grid.png: $full" $sample --model "$model" --count 2 --steps 1 \
+    --out "$out/grid.png" --npz "$out/kept.npz"
+[ -s "$out/kept.npz" ] || fail "sample loses the arrays with the grid"
 
 mkdir -p "$out/demo"
 ln -s /dev/full "$out/demo/loss.csv"

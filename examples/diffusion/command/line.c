@@ -122,7 +122,6 @@ static int read_values(const command_line *line) {
 
 /* ---- words ---- */
 
-/* `word` is an option that getopt_long did not know, or knew more than one of. */
 /* The option that has another name in other programs, or NULL. */
 static const char *other_name(const char *text, size_t length) {
     static const char *const names[][2] = {{"learning-rate", "lr"},  {"batch-size", "batch"},
@@ -143,6 +142,7 @@ static const char *other_name(const char *text, size_t length) {
     return NULL;
 }
 
+/* `word` is an option that getopt_long did not know, or knew more than one of. */
 static int refuse_option(const command_line *line, const char *word) {
     const char *names[OPTIONS_MAX];
     char list[256] = "";

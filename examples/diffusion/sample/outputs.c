@@ -80,10 +80,10 @@ static int32_t write_npz(const sample_job *j) {
     return status;
 }
 
-/* Reports a failure at once, since what comes next may go well. */
+/* Reports a failure at once, since what comes next may go well; a signal is reported at the end. */
 static void keep_failure(const sample_job *j, int32_t *first, int32_t status) {
     if (!status) return;
-    command_line_print_error(j->line, j->context, status);
+    if (status != DM_ERROR_CANCELLED) command_line_print_error(j->line, j->context, status);
     if (!*first) *first = status == DM_ERROR_CANCELLED ? status : REPORTED;
 }
 

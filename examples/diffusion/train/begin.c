@@ -72,10 +72,8 @@ static int32_t check_size(const session *s) {
     if (!asked.height) return 0;
     choose_network(&o.unet, &o.schedule, &o.trainer, o.preset, asked.height, asked.width);
     if (o.unet.recipe[0] != DM_PART_END) return 0;
-    int32_t halved = o.unet.levels - 1;
-    for (halved = channels ? 0 : halved; channels && *channels; channels++)
-        halved += *channels == ',';
-    if (halved < 0 || halved >= DM_LEVELS_MAX) return 0; /* which the library refuses */
+    int32_t halved = (channels ? list_length(channels) : o.unet.levels) - 1;
+    if (halved >= DM_LEVELS_MAX) return 0; /* which the library refuses */
     int32_t block = 1 << halved;
     if (asked.height % block == 0 && asked.width % block == 0) return 0;
     return command_line_refuse(s->line,

@@ -57,9 +57,9 @@ static void tell_damaged(session *s) {
 
 /* Says once what takes less time, where a run begins that takes hours. */
 static void advise(session *s, uint64_t done) {
-    double left = progress_left(&s->bar, done);
     char text[32];
     if (s->advised || s->o->resume || s->o->init || s->o->teacher || done < ADVICE_STEPS) return;
+    double left = progress_left(&s->bar, done);
     s->advised = 1;
     if (left < LONG_SECONDS) return;
     progress_clear(&s->bar);

@@ -117,7 +117,7 @@ size_t train_member_groups(option_group *groups, train_options *o) {
     return TRAIN_MEMBER_GROUPS;
 }
 
-static int32_t list_length(const char *list) {
+int32_t list_length(const char *list) {
     int32_t length = 1;
     for (; *list; list++) length += *list == ',';
     return length;

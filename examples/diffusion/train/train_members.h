@@ -13,6 +13,8 @@ enum { TRAIN_MEMBER_GROUPS = 3 };
 size_t train_member_groups(option_group *groups, train_options *o);
 /* Sets what was given. 0, or 1 after printing what is wrong. */
 int apply_train_members(const command_line *line, train_options *o, dm_context *context);
+/* The entries of a list as in "32,64". */
+int32_t list_length(const char *list);
 /* Refuses options that have no effect. */
 int check_train_members(const command_line *line, const train_options *o);
 

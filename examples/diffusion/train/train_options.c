@@ -23,7 +23,8 @@ static option run_options[] = {
     {.name = "force",
      .kind = OPTION_FLAG,
      .value = &train_values.force,
-     .help = "Replace a run that is in the folder already"},
+     .help = "Replace a run that is in the folder; its checkpoint stays as "
+             "checkpoint.replaced.safetensors until there is a new one"},
     {.name = "resume",
      .letter = 'r',
      .kind = OPTION_FILE,
