@@ -119,14 +119,17 @@ rm -r "$out/own/run"
 mkdir -p "$out/renamed/a" "$out/renamed/c"
 cp "$out/own/a/00000.png" "$out/renamed/a"
 cp "$out/own/a/00001.png" "$out/renamed/c"
-# Other classes keep the row for "no class": without a class the samples stay.
-run other $train --data "$out/renamed" --init "$own" --lr 1e-12 --steps 1 --samples 0 \
+# Other classes keep the row for "no class": without a class the samples stay. The rate is high, so
+# that classes matter after a few steps.
+# shellcheck disable=SC2086
+run strong $train --data "$out/own" $small --lr 0.02 --warmup 0 --label-dropout 0.5 --ema-decay 0 \
+    --steps 60 --samples 0 --out "$out/strong"
+run other $train --data "$out/renamed" --init "$out/strong" --lr 1e-12 --steps 1 --samples 0 \
     --out "$out/other-classes"
-for name in own other; do
-    case $name in own) model=$own ;; other) model=$out/other-classes ;; esac
-    run none $sample --model "$model" --class none --count 2 --steps 2 --out "$out/none-$name.png"
+for name in strong other-classes; do
+    run none $sample --model "$out/$name" --class none --count 2 --steps 5 --out "$out/none-$name.png"
 done
-same_pixels "$out/none-own.png" "$out/none-other.png" || fail "--init loses the row for no class"
+same_pixels "$out/none-strong.png" "$out/none-other-classes.png" || fail "--init loses the row for no class"
 
 # A run of hours is told what takes less time, and has samples early.
 # shellcheck disable=SC2086
