@@ -36,7 +36,7 @@ static dm_status train(dm_unet *unet, const dm_schedule *schedule, uint64_t step
     for (uint64_t i = 1; !status && i <= steps; i++) {
         status = dm_trainer_step(trainer, &stats);
         if (!status && i % 100 == 0) printf("step %d, loss %.4f\n", (int)i, stats.loss);
-        fflush(stdout);
+        (void)fflush(stdout);
     }
     dm_trainer_destroy(trainer);
     dm_dataset_destroy(shapes);
@@ -73,10 +73,10 @@ static dm_status sample(dm_unet *unet, const dm_schedule *schedule, float *image
     request.count = request.seed_count = IMAGES;
     request.seeds = seeds;
     request.condition_vector = numbers;
-    request.condition_vector_elements = IMAGES * NUMBERS;
+    request.condition_vector_elements = (size_t)IMAGES * NUMBERS;
     dm_sampler *sampler;
     dm_status status = dm_sampler_create(&sampler, unet, schedule, &options);
-    if (!status) status = dm_sampler_run(sampler, &request, images, IMAGES * N);
+    if (!status) status = dm_sampler_run(sampler, &request, images, (size_t)IMAGES * N);
     dm_sampler_destroy(sampler);
     return status;
 }
@@ -85,7 +85,8 @@ static dm_status sample(dm_unet *unet, const dm_schedule *schedule, float *image
 static double column_of(const float *image) {
     double sum = 0, weight = 0;
     for (int i = 0; i < SIZE * SIZE; i++) {
-        const double blue = (double)image[3 * i + 2] - (double)image[3 * i];
+        const float *pixel = image + (size_t)3 * i;
+        const double blue = (double)pixel[2] - (double)pixel[0];
         if (blue < 0.5) continue;
         sum += blue * (i % SIZE + 0.5);
         weight += blue;
@@ -138,7 +139,7 @@ int main(int argc, const char **argv) {
     if (!status) status = sample(unet, schedule, images);
     if (!status)
         printf("the shape moves from column %.1f to %.1f\n", column_of(images),
-               column_of(images + (COLUMNS - 1) * N));
+               column_of(images + (size_t)(COLUMNS - 1) * N));
     if (!status) status = write_png(context, argv[1], images);
     if (status)
         fprintf(stderr, "condition_vector: %s: %s\n", dm_status_message(status),

@@ -73,7 +73,7 @@ static dm_status play(dm_sampler *sampler, screen *s) {
         if (!status)
             printf("frame %" PRId32 ": %.1f ms, %" PRId32 " steps left\n", ++frame, time,
                    steps_left);
-        fflush(stdout);
+        (void)fflush(stdout);
     }
     if (status) return status; /* the failed step has ended the run */
     printf("longest frame: %.1f ms\n", longest);

@@ -111,7 +111,7 @@ int main(int argc, const char **argv) {
     dm_schedule *schedule = NULL;
     dm_sampler *sampler = NULL;
     float *images = malloc((size_t)(IMAGES + PICTURES) * N * sizeof *images);
-    float *pictures = images ? images + IMAGES * N : NULL;
+    float *pictures = images ? images + (size_t)IMAGES * N : NULL;
     dm_status status = images ? read_pictures(context, pictures) : DM_ERROR_OUT_OF_MEMORY;
 
     /* A sampler asks for the denoiser's shape, and what its output means. */

@@ -25,7 +25,7 @@ static int32_t on_step(void *user, const dm_sampler_progress *progress) {
     (void)user;
     if (progress->step % PRINT_EVERY && progress->step != progress->steps) return 0;
     printf("step %" PRId32 " of %" PRId32 "\n", progress->step, progress->steps);
-    fflush(stdout);
+    (void)fflush(stdout);
     return 0; /* anything else stops the run */
 }
 

@@ -18,8 +18,9 @@ enum { SIZE = 32, COLUMNS = 8, IMAGES = 24, SCALE = 3, N = SIZE * SIZE * 3, ALL 
 static dm_status open_pairs(dm_dataset **images, dm_dataset **pairs, dm_context *context,
                             const char *data, dm_split split) {
     dm_status status;
-    if (strcmp(data, "builtin")) status = dm_dataset_load_cifar10(images, context, data, split);
-    else status = dm_dataset_create_shapes(images, context, SIZE, 20000, (uint64_t)split + 1);
+    if (!strcmp(data, "builtin"))
+        status = dm_dataset_create_shapes(images, context, SIZE, 20000, (uint64_t)split + 1);
+    else status = dm_dataset_load_cifar10(images, context, data, split);
     return status ? status : dm_dataset_create_downscaled(pairs, *images, 2);
 }
 
@@ -39,7 +40,7 @@ static dm_status train(dm_unet *unet, const dm_schedule *schedule, const dm_data
     for (uint64_t i = 1; !status && i <= steps; i++) {
         status = dm_trainer_step(trainer, &stats);
         if (!status && i % 50 == 0) printf("step %d, loss %.4f\n", (int)i, stats.loss);
-        fflush(stdout);
+        (void)fflush(stdout);
     }
     dm_trainer_destroy(trainer);
     return status;

@@ -68,7 +68,7 @@ static dm_status train(dm_trainer *trainer, uint64_t steps) {
         summed++;
         if (step % PRINT_EVERY && step != steps) continue;
         printf("step %" PRIu64 " of %" PRIu64 ", loss %.4f\n", step, steps, sum / (double)summed);
-        fflush(stdout);
+        (void)fflush(stdout);
         sum = 0;
         summed = 0;
     }

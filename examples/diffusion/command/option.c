@@ -112,6 +112,7 @@ void option_help(const option_group *g, const option *o, char text[OPTION_TEXT_S
     const char *help = o->help;
     *text = 0;
     if (!help && option_member(g, o, &info)) help = info.help;
+    if (!help) help = "";
     if (o->flag && !strncmp(help, "1: ", 3)) help += 3;
     append(text, help);
     size_t length = strlen(text);

@@ -23,6 +23,6 @@ int terminal_width(FILE *stream) {
         return size.ws_col;
 #endif
     const char *columns = getenv("COLUMNS");
-    int width = columns ? atoi(columns) : 0;
-    return width > 0 && width < WIDTH_MAX ? width : USUAL_WIDTH;
+    long width = columns ? strtol(columns, NULL, 10) : 0;
+    return width > 0 && width < WIDTH_MAX ? (int)width : USUAL_WIDTH;
 }

@@ -88,10 +88,12 @@ static int encode_png(png_data *png, const terminal_pixels *p, char *error, size
 }
 
 static void print_base64(FILE *to, const uint8_t *bytes, size_t count) {
-    char digits[4 * 768];
-    for (size_t i = 0; i < count; i += 768 * 3) {
-        const size_t block = count - i < 768 * 3 ? count - i : 768 * 3;
-        fwrite(digits, 1, base64_encode(digits, bytes + i, block), to);
+    enum { BYTES = 768 * 3 };
+    char digits[BYTES / 3 * 4 + 1];
+    for (size_t i = 0; i < count; i += BYTES) {
+        const size_t block = count - i < BYTES ? count - i : BYTES;
+        digits[base64_encode(digits, bytes + i, block)] = 0;
+        fputs(digits, to);
     }
 }
 

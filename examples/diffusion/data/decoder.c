@@ -97,11 +97,20 @@ static void *run(void *data) {
     return NULL;
 }
 
+static int create_locks(decoder *d) {
+    if (pthread_mutex_init(&d->lock, NULL)) return 1;
+    if (!pthread_cond_init(&d->changed, NULL)) return 0;
+    pthread_mutex_destroy(&d->lock);
+    return 1;
+}
+
 int decoder_create(decoder **out, const listing *list, const folder_options *options, char *error,
                    size_t capacity) {
-    decoder *d = *out = calloc(1, sizeof *d);
+    decoder *d = calloc(1, sizeof *d);
     if (d) d->threads = calloc((size_t)options->readers, sizeof *d->threads);
-    if (!d || !d->threads) {
+    *out = d;
+    if (!d || !d->threads || create_locks(d)) {
+        if (d) free(d->threads);
         free(d);
         *out = NULL;
         snprintf(error, capacity, "out of memory");
@@ -109,8 +118,6 @@ int decoder_create(decoder **out, const listing *list, const folder_options *opt
     }
     d->list = list;
     d->options = *options;
-    pthread_mutex_init(&d->lock, NULL);
-    pthread_cond_init(&d->changed, NULL);
     /* Without threads, pictures are decoded when they are taken. */
     while (d->started < options->readers && !pthread_create(&d->threads[d->started], NULL, run, d))
         d->started++;
@@ -223,11 +230,11 @@ int decode_all(const listing *list, const folder_options *options, decoded *kept
     int helpers = options->readers - 1, started = 0;
     size_t told = 0;
     pthread_t *threads = calloc((size_t)helpers + 1, sizeof *threads);
-    if (!threads) {
+    if (!threads || pthread_mutex_init(&b.lock, NULL)) {
+        free(threads);
         snprintf(error, capacity, "out of memory");
         return 1;
     }
-    pthread_mutex_init(&b.lock, NULL);
     while (started < helpers && !pthread_create(&threads[started], NULL, run_bulk, &b)) started++;
     pthread_mutex_lock(&b.lock);
     while (!is_full(&b)) {

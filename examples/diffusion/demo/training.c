@@ -86,12 +86,14 @@ static dm_status train_steps(demo_job *j, training_log *l, int *stop) {
     dm_trainer *trainer;
     char time[32];
     uint64_t done = 0;
+    double share = 0; /* of the time or the steps */
     dm_status status = dm_trainer_create(&trainer, j->unet, j->schedule, j->dataset, &o);
     if (status) return status;
     progress_begin(&l->line, "training", 0, 1);
-    for (double share = 0; !status && share < 1; share = share_done(l, done)) {
+    while (!status && share < 1) {
         status = train_step(trainer, l, share);
         dm_trainer_get_step(trainer, &done);
+        share = share_done(l, done);
     }
     *stop = interrupt_take();
     printf("trained  %llu steps of %d images in %s, loss %.4f\n", (unsigned long long)done, BATCH,

@@ -103,7 +103,7 @@ void feature_set_free(feature_set *set) {
 
 /* Makes room for `count` pictures more. */
 static dm_status reserve(feature_set *set, size_t count) {
-    const size_t most = SIZE_MAX / (2 * N * sizeof *set->values);
+    const size_t most = SIZE_MAX / 2 / (N * sizeof *set->values);
     if (count <= set->capacity - set->count) return DM_OK;
     if (count > most - set->count) return DM_ERROR_OUT_OF_MEMORY;
     size_t capacity = set->count + count;

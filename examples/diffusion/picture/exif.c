@@ -26,7 +26,7 @@ static uint32_t number32(const tiff *t, size_t at) {
 
 int32_t picture_exif_orientation(const uint8_t *data, size_t size) {
     static const uint8_t name[6] = {'E', 'x', 'i', 'f', 0, 0};
-    if (size < sizeof name + 8 || memcmp(data, name, sizeof name)) return 0;
+    if (size < sizeof name + 8 || memcmp(data, name, sizeof name) != 0) return 0;
     tiff t = {.data = data + sizeof name, .size = size - sizeof name};
     if (t.data[0] != t.data[1] || (t.data[0] != 'M' && t.data[0] != 'I')) return 0;
     t.big = t.data[0] == 'M';

@@ -59,14 +59,15 @@ static inline uint32_t value_at(const uint8_t *row, size_t i, int bits) {
 static inline void convert_row(const png_decoder *d, const uint8_t *from, int32_t width, int bits) {
     const uint32_t most = bits == 8 ? 255 : 65535;
     const size_t channels = (size_t)d->channels, colours = channels > 2 ? 3 : 1;
+    const int to_channels = d->to_channels == 1 ? 1 : 3;
     uint8_t *to = d->row;
     for (size_t i = 0; i < channels * (size_t)width; i += channels) {
         uint32_t colour[3], alpha = most;
         for (size_t c = 0; c < 3; c++) colour[c] = value_at(from, i + (colours == 3 ? c : 0), bits);
         if (channels > colours) alpha = value_at(from, i + colours, bits);
-        if (d->to_channels == 1 && colours == 3)
+        if (to_channels == 1 && colours == 3)
             colour[0] = picture_luma(colour[0], colour[1], colour[2]);
-        for (int c = 0; c < d->to_channels; c++)
+        for (int c = 0; c < to_channels; c++)
             *to++ = over(colour[c], alpha, d->background[c], most);
     }
 }

@@ -49,9 +49,10 @@ static size_t text_size(const png_texts *t, size_t i) {
 }
 
 static uint8_t *put_text(uint8_t *to, const png_texts *t, size_t i) {
+    static const char type[4] = {'i', 'T', 'X', 't'};
     size_t keyword = strlen(t->keywords[i]), size = text_size(t, i);
     put_u32(to, (uint32_t)size);
-    memcpy(to + 4, "iTXt", 4);
+    memcpy(to + 4, type, sizeof type);
     memcpy(to + 8, t->keywords[i], keyword);
     memset(to + 8 + keyword, 0, 5);
     memcpy(to + 8 + keyword + 5, t->values[i], size - keyword - 5);

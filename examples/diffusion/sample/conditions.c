@@ -19,12 +19,12 @@ static int32_t read_folder(conditions *c, const command_line *line, const dm_une
                            size_t count, const char *path) {
     listing list;
     char error[512];
-    size_t n = c->image_elements / count;
+    size_t n = (size_t)u->height * (size_t)u->width * (size_t)u->condition_channels;
     if (listing_read(&list, path, NULL, error, sizeof error))
         return command_line_refuse(line, "--condition %s", error);
     int32_t status =
         list.count ? 0 : command_line_refuse(line, "--condition %s: no PNG or JPEG is in it", path);
-    for (size_t i = 0; !status && i < count; i++)
+    for (size_t i = 0; list.count && !status && i < count; i++)
         status = read_image(line, list.pictures[i % list.count].path, c->images + i * n, u->height,
                             u->width, u->condition_channels);
     listing_free(&list);
@@ -50,6 +50,7 @@ static int32_t read_vector(conditions *c, const command_line *line, const dm_une
     size_t n = (size_t)u->condition_size;
     const char *rest = text;
     c->vector_elements = count * n;
+    if (c->vector_elements == 0) return 0;
     c->vectors = malloc(c->vector_elements * sizeof *c->vectors);
     if (!c->vectors) return out_of_memory(line);
     for (size_t k = 0; k < n; k++) {

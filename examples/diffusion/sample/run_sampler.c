@@ -18,7 +18,7 @@ static dm_status read_conditions(conditions *c, const sample_run *run, const dm_
     size_t count = (size_t)run->count;
     c->image_elements = (size_t)u->height * (size_t)u->width * (size_t)u->condition_channels;
     c->vector_elements = (size_t)u->condition_size;
-    if (!run->conditions || !(c->image_elements + c->vector_elements)) return DM_OK;
+    if (!count || !run->conditions || !(c->image_elements + c->vector_elements)) return DM_OK;
     if (c->image_elements) {
         c->pixels = malloc(c->image_elements);
         c->images = malloc(count * c->image_elements * sizeof *c->images);

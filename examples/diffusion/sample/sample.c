@@ -40,6 +40,7 @@ static int32_t check_network(sample_job *j) {
 static int32_t label_of(const sample_job *j, size_t i) {
     const sample_options *o = j->o;
     size_t classes = (size_t)j->u.classes;
+    if (!classes) return -1;
     switch (o->choice) {
         case CLASSES_LISTED: return o->listed[i % (size_t)o->listed_count];
         case CLASSES_NONE: return -1;

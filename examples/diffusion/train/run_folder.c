@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,7 +86,8 @@ static int same_file(const char *a, const char *b) {
 /* Of --to, which is not applied yet; 0 for a run without a teacher. */
 static int distill_steps(const session *s) {
     const option *to = s->o->teacher ? command_line_option(s->line, "to") : NULL;
-    return to && to->text ? atoi(to->text) : 0;
+    const long steps = to && to->text ? strtol(to->text, NULL, 10) : 0;
+    return steps > 0 && steps <= INT32_MAX ? (int)steps : 0;
 }
 
 /* ---- what is in the folder ---- */

@@ -75,6 +75,7 @@ int write_settings(const command_line *line, const char *path) {
 static int set_option(const command_line *line, option *o, const char *text) {
     char *kept = strdup(text);
     if (!kept) return command_line_refuse(line, "out of memory");
+    o->text = kept;
     if (!command_line_set(line, o, kept)) return 0;
     o->text = NULL;
     free(kept);

@@ -168,7 +168,7 @@ static option distill_options[] = {
 
 #define GROUP(title_, options_)                                                                    \
     (option_group) {                                                                               \
-        .title = title_, .options = options_, .count = sizeof options_ / sizeof *options_          \
+        .title = (title_), .options = (options_), .count = sizeof(options_) / sizeof *(options_)   \
     }
 
 static void set_defaults(train_options *o) {

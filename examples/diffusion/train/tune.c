@@ -88,7 +88,8 @@ static dm_status copy_weights(copying *c) {
         dm_tensor_info_init(&a, sizeof a);
         status = dm_unet_get_tensor_info(c->to, i, &a);
         if (status || !find_tensor(c->from, a.name, &b) || a.rank != b.rank) continue;
-        if (!memcmp(a.shape, b.shape, sizeof a.shape) && strcmp(a.name, "class_embedding.weight"))
+        if (!memcmp(a.shape, b.shape, sizeof a.shape) &&
+            strcmp(a.name, "class_embedding.weight") != 0)
             status = copy_tensor(c, &a);
         else if (a.rank == 2 && a.shape[1] == b.shape[1]) status = copy_rows(c, &a, &b);
     }
