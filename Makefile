@@ -164,7 +164,8 @@ ifeq ($(SYSTEM),windows)
 WINDOWS_POSIX := $(patsubst %,$(BUILD)/obj/examples/windows/%.o,files posix)
 WINDOWS_OBJ := $(WINDOWS_POSIX) $(BUILD)/obj/examples/windows/main.o
 # gcc takes formats for those of Windows' own functions, which are not called.
-EXAMPLE_FLAGS := -Wno-format -Wno-format-extra-args -Iexamples/windows -include examples/windows/posix.h
+EXAMPLE_FLAGS := -Wno-format -Wno-format-extra-args -Iexamples/windows \
+	-include examples/windows/posix.h
 endif
 # The program without its main, which the tests need as well.
 PROGRAM_PARTS := $(patsubst %.c,$(BUILD)/obj/%.o,$(filter-out %/main.c,$(PROGRAM_SRC))) \

@@ -130,9 +130,9 @@ START_TEST(damaged_at_the_start) {
     write_half_picture(test_path(path, "b/08.png"), 30, 30, 1);
     picture_folder *f = folder_new(path, NULL, &o);
     const listing *l = folder_listing(f);
-    const char *first;
-    ck_assert(l->count == PICTURES && folder_damaged(f, &first) == 2);
-    ck_assert_ptr_nonnull(strstr(first, "a/00.png: "));
+    const char *last;
+    ck_assert(l->count == PICTURES && folder_damaged(f, &last) == 2);
+    ck_assert_ptr_nonnull(strstr(last, "b/08.png: "));
     dm_context *context = test_context_new(NULL, 0);
     dm_dataset *d;
     uint8_t got[ELEMENTS], want[ELEMENTS];
@@ -194,7 +194,33 @@ START_TEST(damaged_later) {
     ck_assert_uint_eq(folder_damaged(f, NULL), 2);
     for (size_t i = 0; i < l->count; i++) (void)unlink(l->pictures[i].path);
     test_refused(context, dm_dataset_get_image(d, 1, got, sizeof got, &label),
-                 DM_ERROR_CALLBACK_FAILED, "pictures cannot be decoded any more, the first: ");
+                 DM_ERROR_CALLBACK_FAILED, "pictures cannot be read any more, the last: ");
+    dm_dataset_destroy(d);
+    folder_destroy(f);
+    dm_context_destroy(context);
+    free(path);
+}
+END_TEST
+
+/* Pictures that were damaged all along are never too many, however late that is noticed. */
+START_TEST(many_damaged_all_along) {
+    enum { DAMAGED = 20 };
+    char *path = make_folder("a", "b", 0), name[64];
+    const folder_options o = options_with(memories[_i], 2);
+    for (int i = 0; i < DAMAGED; i++) {
+        snprintf(name, sizeof name, "b/x%02d.png", i);
+        write_half_picture(test_path(path, name), 30, 30, 1);
+    }
+    picture_folder *f = folder_new(path, NULL, &o);
+    const size_t count = folder_listing(f)->count;
+    dm_context *context = test_context_new(NULL, 0);
+    dm_dataset *d;
+    uint8_t got[ELEMENTS];
+    test_accepted(context, folder_dataset(f, context, &d));
+    ck_assert_uint_eq(count, PICTURES + DAMAGED);
+    for (uint64_t i = 0; i < count; i++)
+        test_accepted(context, dm_dataset_get_image(d, i, got, sizeof got, NULL));
+    ck_assert_uint_eq(folder_damaged(f, NULL), DAMAGED);
     dm_dataset_destroy(d);
     folder_destroy(f);
     dm_context_destroy(context);
@@ -264,7 +290,7 @@ START_TEST(trains_while_the_folder_shrinks) {
     /* At most a pass and a half is decoded ahead. */
     dm_status status = DM_OK;
     for (int i = 0; !status && i < 3; i++) status = dm_trainer_step(r.t.trainer, NULL);
-    training_expect(&r.t, status, DM_ERROR_CALLBACK_FAILED, "cannot be decoded any more");
+    training_expect(&r.t, status, DM_ERROR_CALLBACK_FAILED, "cannot be read any more");
     end(&r);
     free(path);
 }
@@ -280,6 +306,7 @@ Suite *test_folder_suite(void) {
     tcase_add_loop_test(tests, damaged_at_the_start, 0, READERS_MAX);
     tcase_add_test(tests, nothing_can_be_decoded);
     tcase_add_test(tests, damaged_later);
+    tcase_add_loop_test(tests, many_damaged_all_along, 0, 3);
     tcase_add_loop_test(tests, trains_to_the_same_bits, 0, 2);
     tcase_add_loop_test(tests, trains_while_the_folder_shrinks, 0, READERS_MAX);
     suite_add_tcase(suite, tests);

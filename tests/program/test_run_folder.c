@@ -127,13 +127,25 @@ START_TEST(names_beside) {
 END_TEST
 
 START_TEST(replaced_files) {
-    static const char
-        *const own[] = {"checkpoint.safetensors", "settings.txt",        "loss.csv",
-                        "evaluation.csv",         "report.html",         "report.html.0.part",
-                        "samples-000100.png",     "samples-1234567.png", "events.out.tfevents.1.x"},
-               *const others[] = {"notes.txt",    "samples-of-mine.png", "samples-000100.png.txt",
-                                  "samples-.png", "report.html.part",    "loss.csv.0",
-                                  "a.png"};
+    static const char *const own[] = {"checkpoint.safetensors",
+                                      "settings.txt",
+                                      "loss.csv",
+                                      "evaluation.csv",
+                                      "report.html",
+                                      "report.html.0.part",
+                                      "samples-000100.png",
+                                      "samples-1234567.png",
+                                      "events.out.tfevents.1.x",
+                                      "samples-000100.png.0.part",
+                                      "checkpoint.safetensors.0123abcd.2.tmp"},
+                             *const others[] = {"notes.txt",
+                                                "samples-of-mine.png",
+                                                "samples-000100.png.txt",
+                                                "samples-.png",
+                                                "report.html.part",
+                                                "loss.csv.0",
+                                                "a.png",
+                                                "checkpoint.safetensors.tmp"};
     struct stat is;
     char *folder = test_folder_new();
     for (size_t i = 0; i < sizeof own / sizeof *own; i++)
@@ -175,6 +187,67 @@ START_TEST(files_without_a_checkpoint) {
     message = find("train", "--out own", REPORTED);
     ck_assert_ptr_nonnull(strstr(message, "own has samples-000500.png"));
     free(message);
+    forget_settings(&g);
+}
+END_TEST
+
+/* A run that was not there when the folder was looked at, but is when it is made. */
+START_TEST(a_run_that_came_between) {
+    in_empty_folder();
+    free(find("train", "photos --out late", 0));
+    ck_assert_int_eq(s.lock, 0);
+    make_run("late");
+    capture err = capture_begin(stderr);
+    ck_assert_int_eq(make_run_folder(&s), REPORTED);
+    char *message = capture_end(&err);
+    ck_assert_ptr_nonnull(strstr(message, "late has a run already"));
+    free(message);
+    free(find("train", "photos --out other", 0));
+    ck_assert(make_run_folder(&s) == 0 && s.lock > 2);
+    forget_settings(&g);
+}
+END_TEST
+
+/* The replaced checkpoint is found again after a run that saved none. */
+START_TEST(kept_checkpoints) {
+    in_empty_folder();
+    make_run("r");
+    free(find("train", "photos --out r --force", 0));
+    ck_assert_int_eq(replace_run(&s), 0);
+    capture err = capture_begin(stderr);
+    report_replaced(&s);
+    char *message = capture_end(&err);
+    ck_assert_ptr_nonnull(strstr(message, "is r/checkpoint.replaced.safetensors"));
+    free(message);
+    free(find("train", "photos --out r", 0)); /* the next run, without --force */
+    ck_assert(replace_run(&s) == 0 && s.replaced);
+    drop_replaced(&s);
+    ck_assert(!folder_has("r", "checkpoint.replaced.safetensors"));
+    err = capture_begin(stderr);
+    report_replaced(&s);
+    message = capture_end(&err);
+    ck_assert_str_eq(message, "");
+    free(message);
+    forget_settings(&g);
+}
+END_TEST
+
+/* Before any picture is read. */
+START_TEST(impossible_folders) {
+    static const char *const cases[][2] = {
+        {"--out file", "that is no folder"},
+        {"--out file/below", "--out is 'file/below'; "},
+        {"--out dangling", "that is a link to nothing"},
+    };
+    in_empty_folder();
+    write_text("file", "x");
+    ck_assert_int_eq(symlink("nothing", "dangling"), 0);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char *message = find("train", cases[i][0], REPORTED);
+        ck_assert_msg(strstr(message, cases[i][1]) != NULL, "%s", message);
+        free(message);
+    }
+    free(find("train", "--out a/b/c", 0));
     forget_settings(&g);
 }
 END_TEST
@@ -225,6 +298,9 @@ Suite *test_run_folder_suite(void) {
     tcase_add_test(tests, names_beside);
     tcase_add_test(tests, replaced_files);
     tcase_add_test(tests, files_without_a_checkpoint);
+    tcase_add_test(tests, a_run_that_came_between);
+    tcase_add_test(tests, kept_checkpoints);
+    tcase_add_test(tests, impossible_folders);
     tcase_add_test(tests, two_runs_in_a_folder);
     tcase_add_test(tests, a_teacher_stays);
     suite_add_tcase(suite, tests);

@@ -166,6 +166,47 @@ if [ "$(id -u)" != 0 ]; then
     chmod 755 "$out/images/b"
 fi
 
+# ---- a run that replaces another ----
+
+# What is refused late, or fails, leaves the run's files, or at least its weights.
+cp -R "$out/report" "$out/replaced"
+mkdir "$out/line
+break"
+cp "$out/report/samples-000001.png" "$out/line
+break"
+# shellcheck disable=SC2086
+{
+    expect late 1 'data has a line break' $train $again --steps 1 --size 16 --preset tiny \
+        --data "$out/line
+break" --out "$out/replaced" --force
+    cmp "$out/report/checkpoint.safetensors" "$out/replaced/checkpoint.safetensors"
+    has_rows "$out/replaced" 2
+    # The last steps are skipped, and samples are not finite.
+    expect diverged 1 'output is infinite or NaN' $train $small --lr 1e6 --warmup 0 --clip 0 \
+        --steps 4 --out "$out/replaced" --force
+    kept=$out/replaced/checkpoint.replaced.safetensors
+    printed "the run has no checkpoint; that of the run before is $kept"
+    cmp "$out/report/checkpoint.safetensors" "$kept"
+    [ ! -e "$out/replaced/checkpoint.safetensors" ] || fail "a run that diverged saves at its end"
+    expect replaced 1 "without a checkpoint; that of the run before is $kept" $sample \
+        --model "$out/replaced"
+    expect again 0 parameters $train $quick --steps 1 --out "$out/replaced"
+    [ ! -e "$kept" ] || fail "the weights before stay beside new ones"
+}
+
+# Pictures that go while training goes on.
+mkdir -p "$out/pictures"
+for i in 1 2 3 4 5 6 7 8 9; do cp "$out/report/samples-000001.png" "$out/pictures/$i.png"; done
+# shellcheck disable=SC2086
+start pictures $train --data "$out/pictures" --channels 16,16 --attention 0,0 --mid-attention 0 \
+    --size 16 --batch 4 --cache 0 $again --steps 100000 --out "$out/pictures-run"
+wait_for grep -q '1/100000' "$log" || fail "no step: $(cat "$log")"
+! grep -q warning "$log" || fail "a warning without a reason: $(cat "$log")"
+rm "$out/pictures/"[2-9].png
+wait_for grep -q '[2-9].png: .*; the next picture is used' "$log" || fail "no warning"
+kill -TERM $pid
+ends 0
+
 # ---- descriptors that are closed, pipes without a reader ----
 
 # shellcheck disable=SC2086

@@ -10,24 +10,65 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "console/output.h"
+
+int folder_has(const char *folder, const char *name) {
+    char path[OUTPUT_PATH_SIZE];
+    struct stat is;
+    return snprintf(path, sizeof path, "%s/%s", folder, name) < (int)sizeof path &&
+           !stat(path, &is);
+}
+
+int same_file(const char *a, const char *b) {
+    struct stat x, y;
+    if (!strcmp(a, b)) return 1;
+    /* Some systems number no files. */
+    return !stat(a, &x) && !stat(b, &y) && x.st_ino && x.st_ino == y.st_ino && x.st_dev == y.st_dev;
+}
+
+/* The folder that a path is in. 0, or 1 if its name is too long. */
+static int parent(const char *path, char folder[OUTPUT_PATH_SIZE]) {
+    const char *slash = strrchr(path, '/');
+    if (!slash) return snprintf(folder, OUTPUT_PATH_SIZE, ".") < 0;
+    int length = slash == path ? 1 : (int)(slash - path);
+    return snprintf(folder, OUTPUT_PATH_SIZE, "%.*s", length, path) >= OUTPUT_PATH_SIZE;
+}
+
+const char *folder_obstacle(const char *path) {
+    char at[OUTPUT_PATH_SIZE];
+    struct stat is;
+    if (!stat(path, &is))
+        return !S_ISDIR(is.st_mode)               ? "that is no folder"
+               : access(path, R_OK | W_OK | X_OK) ? "it cannot be written to"
+                                                  : NULL;
+    if (errno != ENOENT) return strerror(errno);
+    if (!lstat(path, &is)) return "that is a link to nothing";
+    if (snprintf(at, sizeof at, "%s", path) >= (int)sizeof at) return strerror(ENAMETOOLONG);
+    while (stat(at, &is) && errno == ENOENT && strcmp(at, ".") != 0 && strcmp(at, "/") != 0) {
+        char above[OUTPUT_PATH_SIZE];
+        if (parent(at, above)) return strerror(ENAMETOOLONG);
+        memcpy(at, above, sizeof at);
+    }
+    return access(at, W_OK | X_OK) ? "no folder can be made there" : NULL;
+}
+
 int check_output_path(const command_line *line, const char *name, const char *path,
                       const char *suffix) {
     struct stat is;
     size_t length = strlen(path), end = strlen(suffix);
-    const char *slash = strrchr(path, '/'), *why = NULL;
-    char folder[1024] = ".", ending[64];
-    if (slash)
-        snprintf(folder, sizeof folder, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+    const char *why = NULL;
+    char folder[OUTPUT_PATH_SIZE], ending[64];
     snprintf(ending, sizeof ending, "the name must end in %s", suffix);
     if (length <= end || strcmp(path + length - end, suffix) != 0) why = ending;
     else if (!stat(path, &is) && S_ISDIR(is.st_mode)) why = "that is a folder";
+    else if (parent(path, folder)) why = strerror(ENAMETOOLONG);
     else if (stat(folder, &is)) why = "its folder does not exist";
     else if (access(folder, W_OK | X_OK)) why = "its folder cannot be written to";
     return why ? command_line_refuse(line, "--%s is '%s'; %s", name, path, why) : 0;
 }
 
 int make_folder(const command_line *line, const char *path) {
-    char part[1024];
+    char part[OUTPUT_PATH_SIZE];
     struct stat is;
     int bad = 0;
     if (!*path) return command_line_refuse(line, "the name of a folder is empty");

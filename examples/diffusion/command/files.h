@@ -9,6 +9,13 @@
  * `name` is the option's. Returns 0, or REPORTED after printing why. */
 int check_output_path(const command_line *line, const char *name, const char *path,
                       const char *suffix);
+/* Whether a folder has a file or folder of this name. */
+int folder_has(const char *folder, const char *name);
+/* Whether two paths name one file. */
+int same_file(const char *a, const char *b);
+/* Why a folder could not be made, or be written to if there is one; NULL if nothing stands against
+ * it. */
+const char *folder_obstacle(const char *path);
 /* Makes a folder and those above it. Returns 0, or REPORTED after printing why not. */
 int make_folder(const command_line *line, const char *path);
 /* Locks a folder until *lock, a descriptor, is closed. 0; 1 if another process has locked it. *lock

@@ -130,14 +130,48 @@ int output_close(output *o, const char *program) {
 
 /* ---- standard streams ---- */
 
+/* Bytes of the character at `text`; 0 for one that is not printed. */
+static int character_bytes(const unsigned char *text) {
+    const unsigned char c = text[0];
+    const int bytes = c < 0x80 ? 1 : c < 0xC2 ? 0 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : c < 0xF5 ? 4 : 0;
+    if (bytes == 1) return c >= 32 && c != 127;
+    if (c == 0xC2 && text[1] < 0xA0) return 0; /* a control character */
+    for (int i = 1; i < bytes; i++)
+        if ((text[i] & 0xC0) != 0x80) return 0;
+    return bytes;
+}
+
+const char *shell_word(const char *text, char word[SHELL_WORD_SIZE]) {
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "_./+-@:,%=";
+    size_t used = 0;
+    if (*text && !text[strspn(text, plain)]) return text;
+    word[used++] = '\'';
+    for (const char *c = text; *c; c++) {
+        if (used + 6 > SHELL_WORD_SIZE) return text;
+        if (*c == '\'') used += (size_t)sprintf(word + used, "'\\'");
+        word[used++] = *c;
+    }
+    word[used++] = '\'';
+    word[used] = 0;
+    return word;
+}
+
+int is_printable(const char *text) {
+    while (*text) {
+        const int bytes = character_bytes((const unsigned char *)text);
+        if (!bytes) return 0;
+        text += bytes;
+    }
+    return 1;
+}
+
 void print_foreign(FILE *to, const char *text) {
-    int more = 0; /* bytes that continue the character */
-    for (; *text; text++) {
-        const unsigned char c = (unsigned char)text[0], next = (unsigned char)text[1];
-        const int follows = (c & 0xC0) == 0x80;
-        const int bad = c < 32 || c == 127 || (follows && !more) || (c == 0xC2 && next < 0xA0);
-        more = bad ? 0 : follows ? more - 1 : c >= 0xF0 ? 3 : c >= 0xE0 ? 2 : c >= 0xC0;
-        putc(bad ? '?' : c, to);
+    while (*text) {
+        const int bytes = character_bytes((const unsigned char *)text);
+        if (bytes) fwrite(text, 1, (size_t)bytes, to);
+        else putc('?', to);
+        text += bytes ? bytes : 1;
     }
 }
 

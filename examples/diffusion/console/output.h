@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdio.h>
 
-enum { OUTPUT_PATH_SIZE = 1200 };
+enum { OUTPUT_PATH_SIZE = 1200, SHELL_WORD_SIZE = OUTPUT_PATH_SIZE + 100 };
 
 /* A text file that is being written. The first failure is kept until output_close reports it, and
  * nothing is written after it. */
@@ -30,8 +30,8 @@ int output_flush(output *o);
 /* Flushes, and waits until the file is stored. */
 int output_sync(output *o);
 /* Opens a new file beside `path`, NAME.0.part or with a higher number, which output_replace renames
- * to `path`. A link is followed, and what is no regular file (a pipe, a terminal) is opened itself.
- * mode: "w" or "wb". */
+ * to `path`. A link to a file is followed, and what is no regular file (a pipe, a terminal) is
+ * opened itself. mode: "w" or "wb". */
 int output_begin(output *o, const char *path, const char *mode);
 /* Syncs and renames such a file, to which more can be printed. On failure it is removed, and what
  * was there before stays. */
@@ -49,6 +49,10 @@ int output_close(output *o, const char *program);
  * standard output checked at exit: if not all of it was written, the program ends with status 1 and
  * a message. */
 void open_standard_streams(const char *program);
+/* A text as a word of a shell's command, in quotes where it needs them; a long one as it is. */
+const char *shell_word(const char *text, char word[SHELL_WORD_SIZE]);
+/* Whether a text is UTF-8 without control characters. */
+int is_printable(const char *text);
 /* Prints UTF-8 from a file or a name of anyone's, with '?' for control characters, which a terminal
  * would obey, and for bytes that are no UTF-8. */
 void print_foreign(FILE *to, const char *text);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "data/decoder.h"
 #include "data/random_bits.h"
@@ -13,27 +14,35 @@
 struct picture_folder {
     listing list;
     folder_options options;
-    decoded *kept;                /* [list.count]; without pixels where not kept */
-    uint8_t *bad;                 /* [list.count] 1: cannot be decoded */
-    size_t damaged, most_damaged; /* pictures that are bad, and how many end the run */
-    char first_damaged[512];
+    decoded *kept;          /* [list.count]; without pixels where not kept */
+    uint8_t *bad;           /* [list.count] 1: cannot be decoded */
+    uint8_t *good;          /* [list.count] 1: was decoded before */
+    size_t damaged;         /* pictures that are bad */
+    size_t gone;            /* of them those that could be decoded, or whose files cannot be read */
+    char last_damaged[512]; /* path and reason */
     decoder *decoder;
     dm_context *context; /* of the dataset */
 };
 
 /* ---- creation ---- */
 
-/* Marks a picture as one that cannot be decoded; of the first, the reason is kept. */
 static void mark_bad(picture_folder *f, size_t index) {
-    decoded d = {{0}, {0}};
     f->bad[index] = 1;
-    if (f->damaged++) return;
-    if (!decode_picture(&f->list, &f->options, index, &d, f->first_damaged,
-                        sizeof f->first_damaged))
-        snprintf(f->first_damaged, sizeof f->first_damaged, "%s: it could not be read",
-                 f->list.pictures[index].path);
+    f->damaged++;
+    f->gone += f->good[index] || access(f->list.pictures[index].path, R_OK);
+}
+
+/* Keeps the reason why a picture cannot be decoded. */
+static void explain(picture_folder *f, size_t index) {
+    decoded d = {{0}, {0}};
+    const char *path = f->list.pictures[index].path;
+    if (!decode_picture(&f->list, &f->options, index, &d, f->last_damaged, sizeof f->last_damaged))
+        snprintf(f->last_damaged, sizeof f->last_damaged, "%s: it could not be read", path);
     decoded_free(&d);
 }
+
+/* More than some may: then it is no accident. */
+static int too_many_gone(const picture_folder *f) { return f->gone > 10 + f->list.count / 100; }
 
 static int out_of_memory(char *error, size_t capacity) {
     snprintf(error, capacity, "out of memory");
@@ -52,16 +61,18 @@ int folder_create(picture_folder **out, listing *pictures, const folder_options 
     f->options = *options;
     f->kept = calloc(f->list.count, sizeof *f->kept);
     f->bad = calloc(f->list.count, sizeof *f->bad);
-    int result = f->kept && f->bad ? 0 : out_of_memory(error, capacity);
+    f->good = calloc(f->list.count, sizeof *f->good);
+    int result = f->kept && f->bad && f->good ? 0 : out_of_memory(error, capacity);
     if (!result)
         result = decode_all(&f->list, options, f->kept, f->bad, progress, user, error, capacity);
+    size_t last = 0;
     for (size_t i = 0; !result && i < f->list.count; i++)
-        if (f->bad[i]) mark_bad(f, i);
+        if (f->bad[i]) mark_bad(f, last = i);
+    if (f->damaged) explain(f, last);
     if (!result && f->damaged == f->list.count) {
-        snprintf(error, capacity, "none of the pictures can be decoded: %s", f->first_damaged);
+        snprintf(error, capacity, "none of the pictures can be decoded: %s", f->last_damaged);
         result = 1;
     }
-    f->most_damaged = f->damaged + 10 + f->list.count / 100;
     if (!result) result = decoder_create(&f->decoder, &f->list, options, error, capacity);
     if (result) {
         folder_destroy(f);
@@ -76,14 +87,15 @@ void folder_destroy(picture_folder *f) {
     for (size_t i = 0; f->kept && i < f->list.count; i++) decoded_free(&f->kept[i]);
     listing_free(&f->list);
     free(f->kept);
+    free(f->good);
     free(f->bad);
     free(f);
 }
 
 const listing *folder_listing(const picture_folder *f) { return &f->list; }
 
-size_t folder_damaged(const picture_folder *f, const char **first) {
-    if (first) *first = f->first_damaged;
+size_t folder_damaged(const picture_folder *f, const char **last) {
+    if (last) *last = f->last_damaged;
     return f->damaged;
 }
 
@@ -119,8 +131,10 @@ static int read_one(picture_folder *f, dm_dataset_item *item, size_t index) {
     int own = !d.image.pixels;
     if (own && decoder_take(f->decoder, index, &d)) {
         mark_bad(f, index);
+        explain(f, index);
         return 1;
     }
+    f->good[index] = 1;
     write_item(f, item, index, &d);
     if (own) decoded_free(&d);
     return 0;
@@ -130,11 +144,13 @@ static int read_one(picture_folder *f, dm_dataset_item *item, size_t index) {
 static int32_t read_picture(void *user, dm_dataset_item *item) {
     picture_folder *f = user;
     size_t count = f->list.count;
-    for (size_t i = 0; i < count && f->damaged <= f->most_damaged; i++)
+    for (size_t i = 0; i < count && !too_many_gone(f); i++)
         if (!read_one(f, item, ((size_t)item->index + i) % count)) return 0;
     char text[640];
-    snprintf(text, sizeof text, "%zu of %zu pictures cannot be decoded any more, the first: %s",
-             f->damaged, count, f->first_damaged);
+    snprintf(text, sizeof text,
+             too_many_gone(f) ? "%zu of %zu pictures cannot be read any more, the last: %s"
+                              : "%zu of %zu pictures cannot be decoded, the last: %s",
+             too_many_gone(f) ? f->gone : f->damaged, count, f->last_damaged);
     dm_callback_fail(f->context, text);
     return 1;
 }

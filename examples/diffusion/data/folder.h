@@ -27,12 +27,13 @@ int folder_create(picture_folder **out, listing *pictures, const folder_options 
                   folder_progress progress, void *user, char *error, size_t capacity);
 /* The dataset; it must be destroyed before the folder. In the place of a picture that cannot be
  * decoded, the next one is used, whatever is kept decoded and whenever it is noticed, so that the
- * data stays the same. Reading fails when many can no longer be decoded: the files have gone. */
+ * data stays the same. Reading fails when many have gone: files that cannot be read any more, or
+ * that could be decoded before. */
 dm_status folder_dataset(picture_folder *f, dm_context *context, dm_dataset **out);
 const listing *folder_listing(const picture_folder *f);
-/* How many pictures could not be decoded so far; *first, unless NULL, becomes the path and the
- * reason of the first. */
-size_t folder_damaged(const picture_folder *f, const char **first);
+/* How many pictures could not be decoded so far; *last, unless NULL, becomes the path and the
+ * reason of the last one noticed. */
+size_t folder_damaged(const picture_folder *f, const char **last);
 void folder_destroy(picture_folder *f);
 
 #endif

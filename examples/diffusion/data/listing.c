@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "command/files.h"
+#include "console/output.h"
 #include "picture/read.h"
 
 enum { PATH_SIZE = 4096, DEPTH_MAX = 32 };
@@ -89,8 +91,11 @@ static int add_picture(const walk *w, const char *path, int64_t bytes, int32_t l
     return 0;
 }
 
-static int add_class(const walk *w, const char *name) {
+/* A class has the name of its folder. */
+static int add_class(const walk *w, const char *folder, const char *name) {
     listing *l = w->out;
+    if (!is_printable(name))
+        return fail(w, folder, "the name of a class must be UTF-8 without control characters");
     char **classes = realloc(l->classes, (l->class_count + 1) * sizeof *classes);
     if (classes) l->classes = classes;
     char *copy = classes ? strdup(name) : NULL;
@@ -105,20 +110,13 @@ static int read_folder(const walk *w, const char *folder, int32_t label, int dep
 static int read_class(const walk *w, const char *folder, const char *name) {
     size_t before = w->out->count;
     if (read_folder(w, folder, (int32_t)w->out->class_count, 1)) return 1;
-    return w->out->count > before ? add_class(w, name) : 0;
-}
-
-static int has(const char *folder, const char *name) {
-    char path[PATH_SIZE + 32];
-    struct stat is;
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return !stat(path, &is);
+    return w->out->count > before ? add_class(w, folder, name) : 0;
 }
 
 /* Whether a folder is that of a run, whose grids of samples are no data. */
 static int has_run(const char *folder) {
-    return has(folder, "checkpoint.safetensors") ||
-           (has(folder, "settings.txt") && has(folder, "loss.csv"));
+    return folder_has(folder, "checkpoint.safetensors") ||
+           (folder_has(folder, "settings.txt") && folder_has(folder, "loss.csv"));
 }
 
 static int read_entry(const walk *w, const char *folder, const char *name, int32_t label,
@@ -130,7 +128,11 @@ static int read_entry(const walk *w, const char *folder, const char *name, int32
         return fail(w, name, strerror(ENAMETOOLONG));
     if (stat(path, &is)) return 0; /* a link to nowhere, or a file that was just removed */
     if (S_ISDIR(is.st_mode)) {
-        if (has_run(path)) return 0;
+        if (has_run(path)) {
+            if (!w->out->runs++)
+                snprintf(w->out->first_run, sizeof w->out->first_run, "%.500s", path);
+            return 0;
+        }
         if (depth >= DEPTH_MAX) return fail(w, path, "the folders are nested too deeply");
         return depth ? read_folder(w, path, label, depth + 1) : read_class(w, path, name);
     }

@@ -26,12 +26,13 @@ typedef struct listing {
     size_t other_files; /* neither named as PNG or JPEG, nor hidden */
     size_t unreadable;  /* pictures whose first bytes are damaged */
     size_t unpaired;    /* without a picture in the folder of conditions */
-    char first_unreadable[512], first_other[512];
+    size_t runs;        /* folders of training runs, whose grids of samples are no data */
+    char first_unreadable[512], first_other[512], first_run[512];
 } listing;
 
 /* `conditions`: a folder with pictures of the same names, or NULL. 0, or 1 with the reason in
- * error[capacity]: a folder that cannot be read, no memory, a name that is too long. A folder
- * without pictures gives an empty list. Reads the first bytes of each file. */
+ * error[capacity]: a folder that cannot be read, no memory, a name that is too long or, of a class,
+ * no text. A folder without pictures gives an empty list. Reads the first bytes of each file. */
 int listing_read(listing *out, const char *folder, const char *conditions, char *error,
                  size_t capacity);
 void listing_free(listing *l);

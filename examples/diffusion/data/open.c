@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "command/files.h"
 #include "console/interrupt.h"
 #include "console/output.h"
 #include "console/progress.h"
@@ -18,8 +19,6 @@ const data_part test_data = {DM_SPLIT_TEST, 10000, 2};
 
 /* Generated shapes, each with a vector of its position, size and colour. */
 static const char with_vectors[] = "builtin-vector";
-
-enum { PATH_SIZE = 1200 };
 
 static int is_folder(const char *path) {
     struct stat is;
@@ -109,13 +108,15 @@ static void print_folder(const image_data *data) {
         fprintf(stderr, "%zu of them %s smaller and enlarged\n", small, small == 1 ? "is" : "are");
     print_skipped(l->other_files, "file that is neither PNG nor JPEG:",
                   "files that are neither PNG nor JPEG, the first:", l->first_other);
+    print_skipped(l->runs, "folder with a training run:", "folders with training runs, the first:",
+                  l->first_run);
     if (l->unpaired)
         fprintf(stderr, "skipped: %zu picture%s without one of the same name in %s\n", l->unpaired,
                 l->unpaired == 1 ? "" : "s", data_values.condition);
-    const char *first;
-    size_t damaged = folder_damaged(data->pictures, &first);
+    const char *damaged_one;
+    size_t damaged = folder_damaged(data->pictures, &damaged_one);
     print_skipped(damaged, "damaged picture, for which the next one is used:",
-                  "damaged pictures, for which the next ones are used, the first:", first);
+                  "damaged pictures, for which the next ones are used, the last:", damaged_one);
     print_skipped(l->unreadable,
                   "damaged picture:", "damaged pictures, the first:", l->first_unreadable);
 }
@@ -149,12 +150,6 @@ static int32_t open_folder(image_data *out, dm_context *context, const command_l
     image_shape chosen;
     if (choose_shape(line, list, shape, &chosen)) return REPORTED;
     return create_folder(out, context, line, list, chosen);
-}
-
-static int has_file(const char *folder, const char *name) {
-    char path[PATH_SIZE];
-    struct stat is;
-    return snprintf(path, sizeof path, "%s/%s", folder, name) < PATH_SIZE && !stat(path, &is);
 }
 
 /* A file can only be CIFAR-10's archive. */
@@ -191,8 +186,8 @@ static int32_t open_path(image_data *out, dm_context *context, const command_lin
                                             : "; --condition has no picture of the same name");
     else status = open_cifar10(out, context, line, part);
     if (status == DM_ERROR_NOT_FOUND && !pictures && is_folder(data_values.path) &&
-        !has_file(data_values.path, "data_batch_1.bin") &&
-        !has_file(data_values.path, "test_batch.bin")) {
+        !folder_has(data_values.path, "data_batch_1.bin") &&
+        !folder_has(data_values.path, "test_batch.bin")) {
         command_line_refuse(line, "%s: there is no PNG or JPEG file in it, nor CIFAR-10%s%s%s",
                             data_values.path,
                             list.other_files ? "; the first of its files is " : "",

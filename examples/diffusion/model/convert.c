@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "command/commands.h"
 #include "command/files.h"
@@ -144,11 +143,9 @@ static int32_t save_diffusers(const model *m, const char *folder, dm_precision p
 static int32_t refuse_checkpoint(const command_line *line, dm_context *context, const model *m,
                                  const char *to) {
     dm_checkpoint_info info;
-    struct stat a, b;
-    if (stat(to, &a)) return 0;
     dm_checkpoint_info_init(&info, sizeof info);
-    int same = !stat(m->path, &b) && a.st_ino && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
-    if (same) return command_line_refuse(line, "%s is the model itself; name another file", to);
+    if (same_file(m->path, to))
+        return command_line_refuse(line, "%s is the model itself; name another file", to);
     if (dm_checkpoint_load_info(context, to, NULL, &info) || !info.training) return 0;
     return command_line_refuse(line,
                                "%s is the checkpoint of a run, which could not be resumed; "

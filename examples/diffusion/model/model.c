@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <zlib.h>
 
+#include "command/files.h"
 #include "model/installed.h"
 #include "model/sampler_options.h"
 
@@ -22,11 +23,15 @@ static int is_file(const char *path) {
 static int32_t refuse_run(const command_line *line, const char *path) {
     char inside[1200], names[512] = "";
     struct dirent **entries;
-    snprintf(inside, sizeof inside, "%s/settings.txt", path);
+    snprintf(inside, sizeof inside, "%s/checkpoint.replaced.safetensors", path);
     if (is_file(inside))
         return command_line_refuse(line,
-                                   "%s is a run that was not saved yet: it is saved every five "
-                                   "minutes, and when Ctrl-C stops it",
+                                   "%s is a run without a checkpoint; that of the run before is %s",
+                                   path, inside);
+    if (folder_has(path, "settings.txt"))
+        return command_line_refuse(line,
+                                   "%s is a run that was not saved yet: it is saved every few "
+                                   "minutes (--save-minutes), and when Ctrl-C stops it",
                                    path);
     int count = scandir(path, &entries, NULL, alphasort);
     for (int i = 0; i < count; i++) {

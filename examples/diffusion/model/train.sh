@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# Trains the model that is installed with the program, cifar10.safetensors beside this file: the tiny
-# preset on CIFAR-10, with what `diffusion train` does by default but for mirrored images and a
+# Trains the model that is installed with the program, cifar10.safetensors beside this file: the
+# tiny preset on CIFAR-10, with what `diffusion train` does by default but for mirrored images and a
 # slower EMA; at the end the rate falls to zero. Some hour and a half on two idle cores.
 #   train.sh DIFFUSION CIFAR10 WORK
 set -eu

@@ -176,9 +176,12 @@ static int32_t plan_grid(const sample_job *j, dm_image_grid_options *grid) {
                                    "%lld images are too many for one grid: --count takes fewer, "
                                    "--each DIR or --npz FILE without --animation writes them all",
                                    (long long)all);
-    grid->columns = GRID_COLUMNS;
+    if (!command_line_given(j->line, "columns")) grid->columns = GRID_COLUMNS;
     grid->count = GRID_MAX < all ? GRID_MAX : (uint64_t)all;
     while (!fits(grid) && grid->count > 1) grid->count /= 2;
+    if (!fits(grid))
+        return command_line_refuse(j->line, "%lld columns are too many for one grid",
+                                   (long long)o->columns);
     fprintf(stderr, "%s shows the first %llu of %lld images\n", o->out,
             (unsigned long long)grid->count, (long long)all);
     return 0;

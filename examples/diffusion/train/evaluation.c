@@ -47,11 +47,9 @@ static int32_t measure(session *s, comparison *result) {
     return status;
 }
 
-int32_t begin_evaluations(session *s) {
+int32_t check_evaluations(session *s) {
     const dm_unet_options *u = &s->o->unet;
-    char path[OUTPUT_PATH_SIZE], before[OUTPUT_PATH_SIZE];
     feature_network *network = NULL;
-    output rows;
     if (!s->o->evaluate_every) return DM_OK;
     int32_t status =
         feature_network_create(&network, s->context, u->height, u->width, u->out_channels);
@@ -60,6 +58,13 @@ int32_t begin_evaluations(session *s) {
         return command_line_refuse(s->line,
                                    "--evaluate-every: images of %d x %d cannot be measured: %s",
                                    (int)u->height, (int)u->width, dm_context_error(s->context));
+    return DM_OK;
+}
+
+int32_t begin_evaluations(session *s) {
+    char path[OUTPUT_PATH_SIZE], before[OUTPUT_PATH_SIZE];
+    output rows;
+    if (!s->o->evaluate_every) return DM_OK;
     path_in(s, evaluation_name, path);
     snprintf(before, sizeof before, "%s", path);
     if (s->o->resume) beside(s->checkpoint, evaluation_name, before);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "command/files.h"
 #include "model/sampler_options.h"
 #include "picture/image_write.h"
 #include "picture/show.h"
@@ -11,6 +12,7 @@
 #include "sample/picture_texts.h"
 #include "sample/run_sampler.h"
 #include "train/machine.h"
+#include "train/run_folder.h"
 #include "train/session.h"
 
 enum { FACTS_MAX = 40, FACT_SIZE = 200 };
@@ -26,6 +28,18 @@ uint64_t steps_done(const session *s) {
 }
 
 double mean_loss(const session *s) { return s->loss_weight > 0 ? s->loss_sum / s->loss_weight : 0; }
+
+const char *next_command(const session *s, char text[COMMAND_SIZE]) {
+    char out[SHELL_WORD_SIZE], teacher[SHELL_WORD_SIZE];
+    const char *folder = shell_word(s->o->out, out);
+    if (steps_done(s) >= (uint64_t)s->o->steps)
+        snprintf(text, COMMAND_SIZE, "diffusion sample %s", folder);
+    else
+        snprintf(text, COMMAND_SIZE, "%s%s%s --resume %s", s->line->program,
+                 s->o->teacher ? " " : "", s->o->teacher ? shell_word(s->o->teacher, teacher) : "",
+                 folder);
+    return text;
+}
 
 /* ---- samples ---- */
 
@@ -148,7 +162,7 @@ static void add_machine(fact_list *l, const session *s) {
 
 int write_page(const session *s, int running) {
     static fact_list l;
-    char path[OUTPUT_PATH_SIZE], error[512], text[32];
+    char path[OUTPUT_PATH_SIZE], error[512], text[32], next[COMMAND_SIZE];
     uint64_t done = steps_done(s);
     l.count = 0;
     add(&l, "Data", "from", "%s", data_values.path);
@@ -161,10 +175,9 @@ int write_page(const session *s, int running) {
     add_trainer(&l, s);
     add_machine(&l, s);
     add(&l, "Times", "this run", "%s", duration(seconds_now() - s->bar.began, text));
-    if (!running && done < (uint64_t)s->o->steps)
-        add(&l, "Times", "resume with", "%s%s%s --resume %s", s->line->program,
-            s->o->teacher ? " " : "", s->o->teacher ? s->o->teacher : "", s->o->out);
-    else if (!running) add(&l, "Times", "sample with", "diffusion sample %s", s->o->out);
+    if (!running && folder_has(s->o->out, checkpoint_name))
+        add(&l, "Times", done < (uint64_t)s->o->steps ? "resume with" : "sample with", "%s",
+            next_command(s, next));
     report_options o = {.title = "Training a diffusion model",
                         .running = running,
                         .facts = l.facts,

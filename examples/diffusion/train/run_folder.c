@@ -24,13 +24,6 @@ void beside(const char *path, const char *name, char out[OUTPUT_PATH_SIZE]) {
     snprintf(out, OUTPUT_PATH_SIZE, "%.*s%s", slash ? (int)(slash - path) + 1 : 0, path, name);
 }
 
-static int exists(const char *folder, const char *name) {
-    char path[OUTPUT_PATH_SIZE];
-    struct stat is;
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    return !stat(path, &is);
-}
-
 /* The checkpoint that --resume names, and the folder that it is in. */
 static int find_checkpoint(session *s) {
     static char folder[OUTPUT_PATH_SIZE];
@@ -44,7 +37,7 @@ static int find_checkpoint(session *s) {
                      : snprintf(s->checkpoint, sizeof s->checkpoint, "%s", path);
     if (length >= (int)sizeof s->checkpoint)
         return command_line_refuse(s->line, "--resume %s: %s", path, strerror(ENAMETOOLONG));
-    if (in_folder && !exists(path, checkpoint_name))
+    if (in_folder && !folder_has(path, checkpoint_name))
         return command_line_refuse(s->line, "--resume %s: there is no %s in it", path,
                                    checkpoint_name);
     const char *slash = strrchr(s->checkpoint, '/');
@@ -75,14 +68,6 @@ static const char *usual_folder(const char *data, int distill_steps) {
     return folder;
 }
 
-/* Whether two paths name one file. */
-static int same_file(const char *a, const char *b) {
-    struct stat x, y;
-    if (!strcmp(a, b)) return 1;
-    /* Some systems number no files. */
-    return !stat(a, &x) && !stat(b, &y) && x.st_ino && x.st_ino == y.st_ino && x.st_dev == y.st_dev;
-}
-
 /* Of --to, which is not applied yet; 0 for a run without a teacher. */
 static int distill_steps(const session *s) {
     const option *to = s->o->teacher ? command_line_option(s->line, "to") : NULL;
@@ -92,27 +77,39 @@ static int distill_steps(const session *s) {
 
 /* ---- what is in the folder ---- */
 
-/* "samples-000100.png". */
-static int is_grid(const char *name) {
-    size_t digits = strncmp(name, "samples-", 8) ? 0 : strspn(name + 8, "0123456789");
-    return digits && !strcmp(name + 8 + digits, ".png");
-}
-
-/* "report.html", or "report.html.0.part", which a run left that was killed. */
-static int is_named(const char *name, const char *known) {
-    size_t length = strlen(known);
-    if (strncmp(name, known, length) != 0) return 0;
-    name += length;
+/* "", or ".0.part" of a file that was not finished, since the run was killed. */
+static int is_end(const char *name) {
     if (!*name) return 1;
     size_t digits = *name == '.' ? strspn(name + 1, "0123456789") : 0;
     return digits && !strcmp(name + 1 + digits, ".part");
+}
+
+static int is_named(const char *name, const char *known) {
+    size_t length = strlen(known);
+    return !strncmp(name, known, length) && is_end(name + length);
+}
+
+/* "samples-000100.png". */
+static int is_grid(const char *name) {
+    size_t digits = strncmp(name, "samples-", 8) ? 0 : strspn(name + 8, "0123456789");
+    return digits && is_named(name + 8 + digits, ".png");
+}
+
+/* "checkpoint.safetensors.0123abcd.0.tmp", of a checkpoint that was not finished. */
+static int is_unfinished(const char *name) {
+    size_t length = strlen(checkpoint_name);
+    if (strncmp(name, checkpoint_name, length) != 0 || name[length] != '.') return 0;
+    name += length + 1 + strspn(name + length + 1, "0123456789abcdef");
+    if (*name != '.') return 0;
+    name += 1 + strspn(name + 1, "0123456789");
+    return !strcmp(name, ".tmp");
 }
 
 static int is_of_run(const char *name) {
     static const char *const names[] = {settings_name, log_name, evaluation_name, "report.html"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (is_named(name, names[i])) return 1;
-    return is_grid(name) || !strncmp(name, "events.out.tfevents.", 20);
+    return is_grid(name) || is_unfinished(name) || !strncmp(name, "events.out.tfevents.", 20);
 }
 
 /* Calls visit for each file in a folder that a run writes, besides its checkpoint, until it returns
@@ -150,18 +147,18 @@ static int replaces_teacher(const session *s, const char *checkpoint) {
 
 static int refuse_used_folder(const session *s) {
     const char *out = s->o->out;
-    char path[OUTPUT_PATH_SIZE], name[FILENAME_SIZE] = "";
+    char path[OUTPUT_PATH_SIZE], name[FILENAME_SIZE] = "", word[SHELL_WORD_SIZE];
     snprintf(path, sizeof path, "%s/%s", out, checkpoint_name);
     if (s->o->resume && same_file(path, s->checkpoint)) return 0;
     if (replaces_teacher(s, path))
         return command_line_refuse(s->line, "%s has the teacher: --out DIR puts the run elsewhere",
                                    out);
     if (s->o->force) return 0;
-    if (exists(out, checkpoint_name))
+    if (folder_has(out, checkpoint_name))
         return command_line_refuse(s->line,
                                    "%s has a run already: --resume %s continues it, --out DIR "
                                    "puts the new one elsewhere, --force replaces it",
-                                   out, out);
+                                   out, shell_word(out, word));
     visit_run(out, find_valuable, name);
     return *name ? command_line_refuse(s->line,
                                        "%s has %s, which the run would replace: --out DIR puts the "
@@ -172,17 +169,11 @@ static int refuse_used_folder(const session *s) {
 
 /* What is no folder, or cannot be written to, before any picture is read. */
 static int refuse_folder(const session *s) {
-    const char *out = s->o->out;
-    struct stat is;
-    const char *why = NULL;
-    if (stat(out, &is)) {
-        if (errno != ENOENT) why = strerror(errno);
-    } else if (!S_ISDIR(is.st_mode)) why = "that is no folder";
-    else if (access(out, R_OK | W_OK | X_OK)) why = "it cannot be written to";
+    const char *out = s->o->out, *why = folder_obstacle(out);
     return why ? command_line_refuse(s->line, "--out is '%s'; %s", out, why) : 0;
 }
 
-int lock_run(session *s) {
+static int lock_run(session *s) {
     if (s->lock) return 0;
     if (lock_folder(s->o->out, &s->lock))
         return command_line_refuse(s->line,
@@ -190,6 +181,12 @@ int lock_run(session *s) {
                                    "or choose another folder by --out DIR",
                                    s->o->out);
     return 0;
+}
+
+int make_run_folder(session *s) {
+    int locked = s->lock != 0;
+    if (make_folder(s->line, s->o->out) || lock_run(s)) return REPORTED;
+    return locked ? 0 : refuse_used_folder(s);
 }
 
 void unlock_run(session *s) {
@@ -237,9 +234,9 @@ int replace_run(session *s) {
     if (stays(s)) return 0;
     path_in(s, checkpoint_name, path);
     path_in(s, replaced_name, kept);
-    s->replaced = !rename(path, kept);
-    if (!s->replaced && errno != ENOENT)
+    if (rename(path, kept) && errno != ENOENT)
         return command_line_refuse(s->line, "%s: %s", path, strerror(errno));
+    s->replaced = folder_has(s->o->out, replaced_name); /* perhaps by a run that failed */
     visit_run(s->o->out, remove_file, NULL);
     return 0;
 }
@@ -250,4 +247,12 @@ void drop_replaced(session *s) {
     path_in(s, replaced_name, path);
     (void)unlink(path); /* if it stays, no harm is done */
     s->replaced = 0;
+}
+
+void report_replaced(const session *s) {
+    char path[OUTPUT_PATH_SIZE], text[OUTPUT_PATH_SIZE + 64];
+    if (!s->replaced) return;
+    path_in(s, replaced_name, path);
+    snprintf(text, sizeof text, "the run has no checkpoint; that of the run before is %s", path);
+    command_line_warn(s->line, text);
 }

@@ -29,9 +29,11 @@ typedef struct session {
     int lock;                     /* a descriptor that locks the run's folder, or 0 */
     int advised;                  /* on what takes less time */
     int replaced;                 /* another run's checkpoint, kept until the first is saved */
+    uint64_t save_step;           /* steps after which a checkpoint was last saved, or tried to */
     uint64_t written;             /* steps after which everything due was written */
     struct events *events;        /* of TensorBoard, or NULL */
-    size_t damaged;               /* pictures that could not be decoded, as far as was said */
+    size_t damaged;               /* pictures that could not be decoded at the start */
+    int told_damaged;             /* that there are more */
     int skipped;                  /* steps in a row */
     int32_t batch;                /* images in a step */
 } session;
@@ -48,14 +50,19 @@ double mean_loss(const session *s);
 /* FOLDER/name of the run. */
 void path_in(const session *s, const char *name, char path[OUTPUT_PATH_SIZE]);
 
+/* The command that resumes the run, or after its last step samples from it. */
+enum { COMMAND_SIZE = 2 * SHELL_WORD_SIZE + 100 };
+const char *next_command(const session *s, char text[COMMAND_SIZE]);
+
 /* How a run's network is sampled. */
 void training_sampler(const session *s, dm_sampler_options *o);
 /* The network to sample from: with the EMA's weights of now, if one is kept. */
 dm_unet *sampled_network(session *s, int32_t *status);
 /* samples-<step>.png: a grid of samples. Returns a status or REPORTED. */
 int32_t write_samples(session *s, uint64_t step);
-/* With --evaluate-every: evaluation.csv with the rows that a resumed run has already. Refuses
- * images that cannot be measured. */
+/* With --evaluate-every: refuses images that cannot be measured. 0 or REPORTED. */
+int32_t check_evaluations(session *s);
+/* With --evaluate-every: evaluation.csv with the rows that a resumed run has already. */
 int32_t begin_evaluations(session *s);
 /* A row of evaluation.csv: the distance between samples and data, and more. */
 int32_t write_evaluation(session *s, uint64_t step);

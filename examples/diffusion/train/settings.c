@@ -47,19 +47,22 @@ static void write_option(output *to, const option *o) {
     free(path);
 }
 
-/* Refuses what would be read back as something else. */
 static int check_option(const command_line *line, const option *o) {
     const char *text = option_value(o);
     if (!text || (!strpbrk(text, "\r\n") && strlen(text) < LINE_SIZE - 100)) return 0;
     return command_line_refuse(line, "--%s has a line break, or is too long", o->name);
 }
 
-int write_settings(const command_line *line, const char *path) {
-    output to;
+int check_settings(const command_line *line) {
     for (size_t g = 0; g < line->group_count; g++)
         for (size_t i = 0; i < line->groups[g].count; i++)
             if (line->groups[g].options[i].saved && check_option(line, &line->groups[g].options[i]))
                 return REPORTED;
+    return 0;
+}
+
+int write_settings(const command_line *line, const char *path) {
+    output to;
     if (!output_begin(&to, path, "w")) {
         output_print(&to, "%s\n", settings_title);
         for (size_t g = 0; g < line->group_count; g++)

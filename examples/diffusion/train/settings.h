@@ -8,7 +8,9 @@
 
 /* Whether the file is one that write_settings has written. */
 int is_settings(const char *path);
-/* Writes the options that are saved. 0, or REPORTED. */
+/* Refuses values that would be read back as something else. 0, or REPORTED. */
+int check_settings(const command_line *line);
+/* Writes the options that are saved, after check_settings. 0, or REPORTED. */
 int write_settings(const command_line *line, const char *path);
 /* Sets the options of the file that were not given. A file that does not exist sets none. 0, or
  * REPORTED. */

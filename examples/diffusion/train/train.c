@@ -3,7 +3,6 @@
  * checkpoint, grids of samples, loss.csv and a report for a browser. Ctrl-C, SIGTERM or SIGHUP
  * saves and stops; --resume goes on, bit for bit unless an option changes. */
 #include <stdio.h>
-#include <sys/stat.h>
 
 #include "command/commands.h"
 #include "command/files.h"
@@ -40,19 +39,17 @@ static int page_is_due(const session *s) {
     return seconds_now() - s->paged_at > (interval > PAGE_SECONDS ? interval : PAGE_SECONDS);
 }
 
-/* Returns 1 to end dm_trainer_run: after a signal, if loss.csv cannot be written, or where
- * something is due by time. */
-/* Says that a picture can no longer be decoded, once for the first. */
+/* Says once that a picture cannot be decoded which was not looked at when training began. */
 static void tell_damaged(session *s) {
-    const char *first;
-    size_t damaged = s->data.pictures ? folder_damaged(s->data.pictures, &first) : 0;
-    if (damaged && !s->damaged) {
-        progress_clear(&s->bar);
-        fprintf(stderr, "%s: warning: ", s->line->program);
-        print_foreign(stderr, first);
-        fprintf(stderr, "; the next picture is used in its place\n");
-    }
-    s->damaged = damaged;
+    const char *last;
+    if (!s->data.pictures || s->told_damaged ||
+        folder_damaged(s->data.pictures, &last) == s->damaged)
+        return;
+    s->told_damaged = 1;
+    progress_clear(&s->bar);
+    fprintf(stderr, "%s: warning: ", s->line->program);
+    print_foreign(stderr, last);
+    fprintf(stderr, "; the next picture is used in its place\n");
 }
 
 /* Says once what takes less time, where a run begins that takes hours. */
@@ -70,6 +67,8 @@ static void advise(session *s, uint64_t done) {
             s->o->unet.height > 32 ? "; --size 32 takes less than half the time" : "");
 }
 
+/* Returns 1 to end dm_trainer_run: after a signal, if loss.csv cannot be written, or where
+ * something is due by time. */
 static int32_t on_step(void *user, const dm_train_stats *t) {
     session *s = user;
     char detail[160];
@@ -106,6 +105,7 @@ static dm_status save(session *s) {
     path_in(s, checkpoint_name, path);
     output_sync(&s->csv);
     s->saved_at = seconds_now();
+    s->save_step = steps_done(s);
     dm_status status = dm_trainer_save(s->trainer, path);
     if (!status) drop_replaced(s);
     return status;
@@ -148,14 +148,16 @@ static int32_t write_due(session *s, uint64_t done, int stopped) {
     uint64_t last = (uint64_t)o->steps;
     int32_t status = DM_OK;
     int due = s->written != done;
+    int diverges = s->skipped > 0; /* perhaps: then the last checkpoint is better */
     int save_due = save_is_due(s) || (due && is_multiple(done, o->save_every, last));
-    if (stopped || (save_due && !s->skipped)) status = save(s); /* not of a run that diverges */
+    if (stopped || (save_due && !diverges)) status = save(s);
     if (!status && !stopped && due &&
         (is_multiple(done, o->sample_every, last) || is_early(s, done)))
         status = write_samples(s, done);
     if (!status && !stopped && due && o->evaluate_every &&
         is_multiple(done, o->evaluate_every, last))
         status = write_evaluation(s, done);
+    if (!status && !stopped && diverges && done == last) status = save(s); /* it gives samples */
     s->written = done;
     if (status == DM_ERROR_CANCELLED) return status;
     if (!status) status = page(s, done < last && !stopped);
@@ -164,12 +166,10 @@ static int32_t write_due(session *s, uint64_t done, int stopped) {
 
 /* What to try where losses have become infinite. */
 static int32_t report_divergence(session *s) {
-    char path[OUTPUT_PATH_SIZE], again[OUTPUT_PATH_SIZE + 64] = "start again with";
-    struct stat is;
-    path_in(s, checkpoint_name, path);
-    if (!stat(path, &is))
+    char word[SHELL_WORD_SIZE], again[SHELL_WORD_SIZE + 64] = "start again with";
+    if (folder_has(s->o->out, checkpoint_name))
         snprintf(again, sizeof again, "continue from its last checkpoint (--resume %s) with",
-                 s->o->out);
+                 shell_word(s->o->out, word));
     progress_clear(&s->bar);
     page(s, 0); /* says that the run stopped */
     return command_line_refuse(
@@ -203,22 +203,20 @@ static int32_t train_until_next(session *s) {
     if (failed) {
         progress_clear(&s->bar);
         command_line_print_error(s->line, s->context, failed);
-        command_line_print_error(s->line, s->context, save(s));
+        if (!s->skipped && s->save_step != steps_done(s))
+            command_line_print_error(s->line, s->context, save(s));
         return REPORTED;
     }
     return stopped ? DM_ERROR_CANCELLED : DM_OK;
 }
 
 static dm_status print_end(const session *s, int stopped, double seconds) {
-    char text[32];
+    char text[32], next[COMMAND_SIZE];
     uint64_t done = steps_done(s);
     printf("%s after %llu of %llu steps and %s, loss %.4f: see %s/report.html\n",
            stopped ? "stopped" : "done", (unsigned long long)done, (unsigned long long)s->o->steps,
            duration(seconds, text), mean_loss(s), s->o->out);
-    if (stopped)
-        printf("resume with: %s%s%s --resume %s\n", s->line->program, s->o->teacher ? " " : "",
-               s->o->teacher ? s->o->teacher : "", s->o->out);
-    else printf("sample with: diffusion sample %s\n", s->o->out);
+    printf("%s with: %s\n", stopped ? "resume" : "sample", next_command(s, next));
     double steps = (double)(done - s->bar.first);
     if (!s->o->profile || !(steps > 0)) return DM_OK;
     fprintf(stderr, "\na step takes %.4f s, including samples and checkpoints:\n", seconds / steps);
@@ -229,7 +227,7 @@ static int32_t train(session *s) {
     int32_t status = DM_OK;
     progress_begin(&s->bar, "training", steps_done(s), (uint64_t)s->o->steps);
     s->saved_at = s->paged_at = seconds_now();
-    s->written = steps_done(s);
+    s->written = s->save_step = steps_done(s);
     s->damaged = s->data.pictures ? folder_damaged(s->data.pictures, NULL) : 0;
     while (!status && steps_done(s) < (uint64_t)s->o->steps) status = train_until_next(s);
     double seconds = progress_end(&s->bar);
@@ -294,8 +292,8 @@ static int32_t run(session *s) {
     if (!status) status = choose_steps(s);
     if (status) return status;
     print_beginning(s);
-    if (make_folder(s->line, s->o->out) || lock_run(s)) return REPORTED;
-    if (replace_run(s)) return REPORTED;
+    if (check_settings(s->line) || check_evaluations(s)) return REPORTED;
+    if (make_run_folder(s) || replace_run(s)) return REPORTED;
     path_in(s, settings_name, path);
     if (write_settings(s->line, path)) return REPORTED;
     uint64_t done = steps_done(s);
@@ -323,6 +321,7 @@ static int run_command(command_line *line) {
     interrupt_begin(); /* what came before would be done again by the next run: nothing is lost */
     int32_t status = run(&s);
     command_line_print_error(line, s.context, status);
+    report_replaced(&s);
     end_session(&s);
     unlock_run(&s);
     return interrupt_exit_status(status);
