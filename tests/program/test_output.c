@@ -35,9 +35,12 @@ END_TEST
 
 START_TEST(words_of_a_shell) {
     static const char *const cases[][2] = {
-        {"runs/photos", "runs/photos"}, {"", "''"},
-        {"my photos", "'my photos'"},   {"it's", "'it'\\''s'"},
-        {"$HOME;ls", "'$HOME;ls'"},     {"gr\xc3\xbc\xc3\x9f", "'gr\xc3\xbc\xc3\x9f'"},
+        {"runs/photos", "runs/photos"},
+        {"", "''"},
+        {"my photos", "'my photos'"},
+        {"it's", "'it'\\''s'"},
+        {"$HOME;ls", "'$HOME;ls'"},
+        {"gr\xc3\xbc\xc3\x9f", "'gr\xc3\xbc\xc3\x9f'"},
         {"~/a*", "'~/a*'"},
     };
     char word[SHELL_WORD_SIZE], text[OUTPUT_PATH_SIZE];

@@ -406,6 +406,22 @@ bad="--model $whole --out $out/bad.png"
     refuses 'none of its 9 pictures .*--condition has no picture' $train --data "$out/own" \
         --condition "$out/empty" $one
 
+    refuses 'name the pictures to train on, by --data PATH' $train --init "$whole"
+    cp "$seven" "$out/moved.safetensors"
+    refuses 'moved.safetensors tells of them' $train --resume "$out/moved.safetensors"
+    run network $diffusion convert "$flow" "$out/network.safetensors"
+    refuses 'is a network, no checkpoint of a run: .*--init' $train --resume "$out/network.safetensors"
+    refuses 'loss.csv: that is no checkpoint' $train --resume "$out/whole/loss.csv"
+    refuses 'own is no model: neither checkpoint.safetensors nor' $sample "$out/own"
+    refuses 'own.png is a picture, no model' $sample "$out/own.png"
+    refuses '--npz needs an argument, and --steps follows' $sample $bad --npz --steps 4
+    refuses '--class is given twice; commas' $sample --model "$flow" --class ring --class star \
+        --out "$out/bad.png"
+    refuses "is 'cirle'; did you mean circle?" $sample --model "$flow" --class cirle \
+        --out "$out/bad.png"
+    refuses '--columns\|columns are too many' $sample $bad --count 5000 --each "$out/bad" \
+        --columns 100000 --steps 1
+
     refuses absent.safetensors $sample --model "$out/absent.safetensors"
     refuses 'ship: No such file.*a class is named by --class ship' $sample ship
     refuses 'is no model; in it are .*/flow' $sample "$out"

@@ -128,7 +128,7 @@ awk -v blocks=$((size / 512 + 40)) 'BEGIN {
 resume_limited() {
     ulimit -f $((size / 512 + 40))
     # shellcheck disable=SC2086
-    exec $train $again --steps 1000 --resume "$out/limit/checkpoint.safetensors"
+    exec $train $again --data builtin --steps 1000 --resume "$out/limit/checkpoint.safetensors"
 }
 got=0
 log=$out/limit.txt
@@ -139,7 +139,7 @@ printed '^stopped after [0-9]* of 1000 steps'
 last=$(sed -n 's/^stopped after \([0-9]*\) .*/\1/p' "$log")
 [ "$last" -lt 20 ] || fail "a limited loss.csv was noticed after $last steps"
 # shellcheck disable=SC2086
-expect limit 0 parameters $train $again --steps $((last + 1)) \
+expect limit 0 parameters $train $again --data builtin --steps $((last + 1)) \
     --resume "$out/limit/checkpoint.safetensors"
 
 # An old loss.csv that cannot be read is kept.
@@ -149,7 +149,7 @@ cp "$model" "$out/folder"
 ln -s loss.csv "$out/loop/loss.csv"
 for kind in loop folder; do
     # shellcheck disable=SC2086
-    expect unread 1 'loss.csv cannot be read' $train $again --steps 3 \
+    expect unread 1 'loss.csv cannot be read' $train $again --data builtin --steps 3 \
         --resume "$out/$kind/checkpoint.safetensors"
     [ -z "$(ls "$out/$kind" | grep part)" ] || fail "train leaves a part of loss.csv"
 done
@@ -193,6 +193,16 @@ break" --out "$out/replaced" --force
     expect again 0 parameters $train $quick --steps 1 --out "$out/replaced"
     [ ! -e "$kept" ] || fail "the weights before stay beside new ones"
 }
+
+# An option that changes is kept although the run is killed before its first checkpoint.
+# shellcheck disable=SC2086
+start killed $train --resume "$out/replaced" --lr 2e-4 --steps 100000 --sample-every 0
+wait_for grep -q ' 2/100000' "$log" || fail "no step: $(cat "$log")"
+kill -KILL $pid
+wait $pid || true
+printed '^continues after step 1$'
+$diffusion info --all "$out/replaced" | grep -q 'learning_rate *0.0002' ||
+    fail "a killed run loses its rate: $($diffusion info --all "$out/replaced")"
 
 # Pictures that go while training goes on.
 mkdir -p "$out/pictures"

@@ -32,7 +32,7 @@ option *command_line_option(const command_line *line, const char *name) { return
 
 int command_line_given(const command_line *line, const char *name) {
     const option *o = find(line, name);
-    return o && o->given;
+    return o ? o->given : 0;
 }
 
 /* ---- values ---- */
@@ -233,7 +233,11 @@ static int read_options(command_line *line, int argc, const char **argv, int *do
         }
         option *o = result == ':' || result == '?' ? NULL : option_of(line, result);
         if (!o) return refuse_result(line, result, argv[optind - 1]);
-        o->given = 1;
+        /* "--npz --steps 10" has forgotten a name; "--npz=--steps" means it. */
+        if (optarg && optarg == argv[optind - 1] && !strncmp(optarg, "--", 2) && optarg[2])
+            return command_line_refuse(line, "--%s needs an argument, and %s follows (see --help)",
+                                       o->name, optarg);
+        o->given++;
         o->text = optarg;
     }
     line->words = argv + optind;

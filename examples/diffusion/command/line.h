@@ -18,7 +18,7 @@ int command_line_set(const command_line *line, option *o, const char *text);
 int command_line_apply(const command_line *line, dm_context *context);
 /* Option `name`, which the command has. */
 option *command_line_option(const command_line *line, const char *name);
-/* Whether it was given. */
+/* How often it was given. */
 int command_line_given(const command_line *line, const char *name);
 
 /* An option that has no effect unless `used`; `with` is what it needs, in words. */

@@ -39,7 +39,7 @@ typedef struct command_option { /* the tag "option" is of getopt_long */
     int saved;               /* 1: the folder of a run keeps it for --resume */
     /* After the command line was read: */
     const char *text; /* the argument as given, or NULL */
-    int given;
+    int given;        /* how often */
 } option;
 
 typedef struct option_group {

@@ -158,7 +158,11 @@ static int32_t refuse_file(const command_line *line) {
     const char *path = data_values.path, *dot = strrchr(path, '.');
     struct stat is;
     if (is_folder(path)) return 0;
-    if (stat(path, &is)) return command_line_refuse(line, "%s: no such file or folder", path);
+    if (stat(path, &is))
+        return command_line_refuse(line, "%s: no such file or folder%s", path,
+                                   command_line_given(line, "data")
+                                       ? ""
+                                       : "; where it is now is named by --data PATH");
     if (picture_is_named(path))
         return command_line_refuse(line, "%s is a picture; name the folder that holds it", path);
     for (size_t i = 0; dot && i < sizeof suffixes / sizeof *suffixes; i++)

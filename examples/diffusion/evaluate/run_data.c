@@ -16,6 +16,9 @@ int32_t use_data_of_run(const command_line *line, const model *m) {
     if (read_settings(line, path)) return REPORTED;
     if (!data->text)
         return command_line_refuse(line, "--data PATH is needed: the pictures to measure with");
-    fprintf(stderr, "data: %s, which %s names\n", data_values.path, path);
+    fprintf(stderr,
+            "data: %s, which %s names; of a folder, these pictures were trained on, and --data "
+            "names others\n",
+            data_values.path, path);
     return 0;
 }

@@ -11,8 +11,10 @@
 #include <zlib.h>
 
 #include "command/files.h"
+#include "command/spelling.h"
 #include "model/installed.h"
 #include "model/sampler_options.h"
+#include "picture/read.h"
 
 static int is_file(const char *path) {
     struct stat is;
@@ -33,6 +35,7 @@ static int32_t refuse_run(const command_line *line, const char *path) {
                                    "%s is a run that was not saved yet: it is saved every few "
                                    "minutes (--save-minutes), and when Ctrl-C stops it",
                                    path);
+    if (folder_has(path, "model_index.json") || folder_has(path, "config.json")) return 0;
     int count = scandir(path, &entries, NULL, alphasort);
     for (int i = 0; i < count; i++) {
         const char *name = entries[i]->d_name;
@@ -44,7 +47,11 @@ static int32_t refuse_run(const command_line *line, const char *path) {
         free(entries[i]);
     }
     if (count >= 0) free(entries);
-    return *names ? command_line_refuse(line, "%s is no model; in it are %s", path, names) : 0;
+    if (*names) return command_line_refuse(line, "%s is no model; in it are %s", path, names);
+    return command_line_refuse(line,
+                               "%s is no model: neither checkpoint.safetensors nor, of diffusers, "
+                               "model_index.json or config.json is in it",
+                               path);
 }
 
 /* The file or folder that is meant: a run's folder stands for its checkpoint. */
@@ -65,6 +72,8 @@ static int32_t find_path(model *m, const command_line *line, const char *path) {
         if (is_file(m->path)) return 0;
         if (refuse_run(line, path)) return REPORTED;
     }
+    if (S_ISREG(is.st_mode) && picture_is_named(path))
+        return command_line_refuse(line, "%s is a picture, no model", path);
     if (snprintf(m->path, sizeof m->path, "%s", path) < (int)sizeof m->path) return 0;
     return command_line_refuse(line, "%s: %s", path, strerror(ENAMETOOLONG));
 }
@@ -158,6 +167,20 @@ static void list_classes(const model *m, char *text, size_t capacity) {
         snprintf(text + used, capacity - used, " and %d more", (int)(m->options.classes - i));
 }
 
+/* The class that is spelt nearly like a word, or NULL. */
+static const char *near_class(const model *m, const char *word) {
+    const char **names = calloc((size_t)m->options.classes + 1, sizeof *names), *near = NULL;
+    size_t count = 0;
+    if (!names) return NULL;
+    for (int32_t i = 0; i < m->options.classes; i++) {
+        names[count] = dm_unet_class_name(m->unet, i);
+        count += names[count] != NULL;
+    }
+    near = nearest_word(word, strlen(word), names, count);
+    free(names);
+    return near;
+}
+
 int32_t find_class(const command_line *line, const model *m, const char *word, int32_t *label) {
     char *end, list[1024];
     for (int32_t i = 0; i < m->options.classes; i++) {
@@ -170,7 +193,12 @@ int32_t find_class(const command_line *line, const model *m, const char *word, i
     if (end > word && !*end && number >= 0 && number < m->options.classes) return 0;
     if (!m->options.classes)
         return command_line_refuse(line, "--class is '%s'; %s has no classes", word, m->path);
+    const char *near = near_class(m, word);
     list_classes(m, list, sizeof list);
+    if (near)
+        return command_line_refuse(line,
+                                   "--class is '%s'; did you mean %s? The classes of %s are %s",
+                                   word, near, m->path, list);
     return command_line_refuse(line, "--class is '%s'; the classes of %s are %s", word, m->path,
                                list);
 }

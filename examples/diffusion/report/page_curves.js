@@ -215,7 +215,7 @@ function drawOver(panel) {
         entry.append(s.label + " ");
         if (!usable(value, panel.log)) return;
         element(entry, "b", "", number(value));
-        if (s.band)
+        if (s.band && s.curve.low[k] < s.curve.high[k])
             entry.append(`  (${number(s.curve.low[k])} to ${number(s.curve.high[k])})`);
         if (cursor !== null) svg(panel.over, "circle", {class: "dot", r: 4, fill: colour(i),
             cx: panel.x(s.curve.step[k]), cy: clamp(panel.y(value), top, panel.bottom)});

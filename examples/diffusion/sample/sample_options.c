@@ -212,6 +212,8 @@ int choose_classes(const command_line *line, sample_options *o, const model *m) 
     }
     if (!m->options.classes)
         return command_line_refuse(line, "--class is '%s'; %s has no classes", text, m->path);
+    if (command_line_given(line, "class") > 1)
+        return command_line_refuse(line, "--class is given twice; commas join names: --class a,b");
     static const char *const words[] = {"turn", "rows", "none"};
     for (int i = 0; i < 3; i++)
         if (!strcmp(text, words[i])) return o->choice = (class_choice)i, 0;

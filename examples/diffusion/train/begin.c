@@ -20,6 +20,15 @@ static int32_t open_dataset(session *s, int32_t height, int32_t width, int32_t c
     return open_data(&s->data, s->context, s->line, &training_data, shape);
 }
 
+/* Generated shapes are drawn only for who asks for them, or for a new network. */
+static int32_t require_data(const session *s, const char *file) {
+    if (command_line_option(s->line, "data")->text) return 0;
+    return command_line_refuse(s->line,
+                               "name the pictures to train on, by --data PATH: nothing beside %s "
+                               "tells of them",
+                               file);
+}
+
 /* A class of the data must be the network's of the same number. */
 static int32_t check_class_names(const session *s) {
     for (int32_t i = 0; i < s->data.info.classes; i++) {
@@ -74,12 +83,13 @@ static int32_t check_size(const session *s) {
     if (o.unet.recipe[0] != DM_PART_END) return 0;
     int32_t halved = (channels ? list_length(channels) : o.unet.levels) - 1;
     if (halved >= DM_LEVELS_MAX) return 0; /* which the library refuses */
-    int32_t block = 1 << halved;
-    if (asked.height % block == 0 && asked.width % block == 0) return 0;
+    int32_t block = 1 << halved, wrong = asked.height % block ? asked.height : asked.width;
+    if (wrong % block == 0) return 0;
     return command_line_refuse(s->line,
-                               "--size is '%s'; height and width must be multiples of %d, as the "
-                               "network halves them %d times",
-                               data_values.size, (int)block, (int)halved);
+                               "--size is '%s'; height and width must be multiples of %d, such as "
+                               "%d, as the network halves them %d times",
+                               data_values.size, (int)block, (int)((wrong / block + 1) * block),
+                               (int)halved);
 }
 
 static int32_t begin_new(session *s) {
@@ -152,7 +162,8 @@ static int32_t load_weights(session *s, const char *path) {
 }
 
 static int32_t begin_from_weights(session *s) {
-    int32_t status = refuse_network_options(s, s->o->init);
+    int32_t status = require_data(s, s->o->init);
+    if (!status) status = refuse_network_options(s, s->o->init);
     if (!status) status = load_weights(s, s->o->init);
     if (!status) status = open_dataset_to_tune(s);
     if (status) return status;
@@ -182,7 +193,8 @@ static int32_t set_teacher(session *s) {
 
 /* The student begins as a copy of the teacher. */
 static int32_t begin_distilled(session *s) {
-    int32_t status = load_weights(s, s->o->teacher);
+    int32_t status = require_data(s, s->o->teacher);
+    if (!status) status = load_weights(s, s->o->teacher);
     if (!status) status = open_dataset_for(s);
     if (status) return status;
     s->o->trainer.learning_rate = 2e-4;
@@ -219,8 +231,14 @@ static int32_t change_options(session *s, int *changed) {
     return DM_OK;
 }
 
-/* Refuses a number of steps that the run has gone beyond. */
-static int32_t refuse_done(const session *s, const dm_checkpoint_info *info) {
+/* Refuses a file that no run can continue, and a number of steps that the run has gone beyond. */
+static int32_t check_checkpoint(const session *s, const dm_checkpoint_info *info) {
+    char word[SHELL_WORD_SIZE];
+    if (!info->training)
+        return command_line_refuse(s->line,
+                                   "%s is a network, no checkpoint of a run: diffusion train "
+                                   "PICTURES --init %s begins a new run from it",
+                                   s->checkpoint, shell_word(s->checkpoint, word));
     if (!s->o->steps || info->step <= (uint64_t)s->o->steps) return 0;
     return command_line_refuse(s->line,
                                "%s has done %llu steps already; --steps, the total, is %lld",
@@ -234,14 +252,18 @@ static int32_t resume(session *s) {
     int changed = 0;
     dm_checkpoint_info_init(&info, sizeof info);
     int32_t status = refuse_network_options(s, file);
-    if (!status) status = dm_checkpoint_load_info(s->context, file, &s->o->trainer, &info);
-    if (!status) status = refuse_done(s, &info);
+    if (!status) status = dm_checkpoint_load_info(s->context, file, NULL, &info);
+    if (!status) status = check_checkpoint(s, &info);
+    if (!status) status = require_data(s, file);
+    if (!status) status = dm_checkpoint_load_info(s->context, file, &s->o->trainer, NULL);
     if (!status) status = dm_unet_load(&s->unet, s->context, file, DM_WEIGHTS_TRAINED);
     if (!status) status = dm_schedule_load(&s->schedule, s->context, file);
     if (!status) status = open_dataset_for(s);
     if (!status) status = change_options(s, &changed);
     if (!status) status = check_options(s);
     if (status) return status;
+    s->changed = changed;
+    fprintf(stderr, "continues after step %llu\n", (unsigned long long)info.step);
     s->epoch = (double)info.images / (double)s->data.info.count;
     if (info.dataset_count != s->data.info.count) changed = 1; /* which the library says */
     status = changed ? dm_trainer_resume_changed(&s->trainer, s->unet, s->data.dataset, file,

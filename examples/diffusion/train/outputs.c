@@ -163,6 +163,7 @@ static void add_machine(fact_list *l, const session *s) {
 int write_page(const session *s, int running) {
     static fact_list l;
     char path[OUTPUT_PATH_SIZE], error[512], text[32], next[COMMAND_SIZE];
+    char title[OUTPUT_PATH_SIZE + 16];
     uint64_t done = steps_done(s);
     l.count = 0;
     add(&l, "Data", "from", "%s", data_values.path);
@@ -178,7 +179,8 @@ int write_page(const session *s, int running) {
     if (!running && folder_has(s->o->out, checkpoint_name))
         add(&l, "Times", done < (uint64_t)s->o->steps ? "resume with" : "sample with", "%s",
             next_command(s, next));
-    report_options o = {.title = "Training a diffusion model",
+    snprintf(title, sizeof title, "Training %s", s->o->out);
+    report_options o = {.title = title,
                         .running = running,
                         .facts = l.facts,
                         .fact_count = l.count,

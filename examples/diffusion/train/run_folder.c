@@ -37,6 +37,11 @@ static int find_checkpoint(session *s) {
                      : snprintf(s->checkpoint, sizeof s->checkpoint, "%s", path);
     if (length >= (int)sizeof s->checkpoint)
         return command_line_refuse(s->line, "--resume %s: %s", path, strerror(ENAMETOOLONG));
+    size_t name = strlen(s->checkpoint), end = strlen(".safetensors");
+    if (name <= end || strcmp(s->checkpoint + name - end, ".safetensors") != 0)
+        return command_line_refuse(s->line,
+                                   "--resume %s: that is no checkpoint; name the run's folder",
+                                   path);
     if (in_folder && !folder_has(path, checkpoint_name))
         return command_line_refuse(s->line, "--resume %s: there is no %s in it", path,
                                    checkpoint_name);

@@ -28,6 +28,7 @@ typedef struct session {
     double page_seconds;          /* that the last page took */
     int lock;                     /* a descriptor that locks the run's folder, or 0 */
     int advised;                  /* on what takes less time */
+    int changed;                  /* options of a resumed run, which no checkpoint has yet */
     int replaced;                 /* another run's checkpoint, kept until the first is saved */
     uint64_t save_step;           /* steps after which a checkpoint was last saved, or tried to */
     uint64_t written;             /* steps after which everything due was written */

@@ -28,6 +28,7 @@ enum { SKIPPED_MAX = 10 };
 
 /* ---- steps ---- */
 
+/* Of running means. */
 static const double loss_decay = 0.98, rate_decay = 0.9;
 
 static int save_is_due(const session *s) {
@@ -164,7 +165,7 @@ static int32_t write_due(session *s, uint64_t done, int stopped) {
     return status;
 }
 
-/* What to try where losses have become infinite. */
+/* What to try where losses have become infinite, after s->skipped steps in a row. */
 static int32_t report_divergence(session *s) {
     char word[SHELL_WORD_SIZE], again[SHELL_WORD_SIZE + 64] = "start again with";
     if (folder_has(s->o->out, checkpoint_name))
@@ -174,9 +175,9 @@ static int32_t report_divergence(session *s) {
     page(s, 0); /* says that the run stopped */
     return command_line_refuse(
         s->line,
-        "the run diverged: ten steps in a row were not finite; %s a lower "
-        "rate (--lr %g), a smaller gradient (--clip 0.5) or a longer --warmup",
-        again, s->o->trainer.learning_rate / 3);
+        "the run diverged: its last %d step%s not finite; %s a lower rate (--lr %g), a smaller "
+        "gradient (--clip 0.5) or a longer --warmup",
+        s->skipped, s->skipped == 1 ? " was" : "s were", again, s->o->trainer.learning_rate / 3);
 }
 
 /* Trains until something is due, and writes it. A signal or a file that cannot be written ends the
@@ -203,8 +204,8 @@ static int32_t train_until_next(session *s) {
     if (failed) {
         progress_clear(&s->bar);
         command_line_print_error(s->line, s->context, failed);
-        if (!s->skipped && s->save_step != steps_done(s))
-            command_line_print_error(s->line, s->context, save(s));
+        if (s->skipped) return report_divergence(s);
+        if (s->save_step != steps_done(s)) command_line_print_error(s->line, s->context, save(s));
         return REPORTED;
     }
     return stopped ? DM_ERROR_CANCELLED : DM_OK;
@@ -228,6 +229,8 @@ static int32_t train(session *s) {
     progress_begin(&s->bar, "training", steps_done(s), (uint64_t)s->o->steps);
     s->saved_at = s->paged_at = seconds_now();
     s->written = s->save_step = steps_done(s);
+    /* So that they are not lost if the run is killed before its first checkpoint. */
+    if (s->changed) status = save(s);
     s->damaged = s->data.pictures ? folder_damaged(s->data.pictures, NULL) : 0;
     while (!status && steps_done(s) < (uint64_t)s->o->steps) status = train_until_next(s);
     double seconds = progress_end(&s->bar);
@@ -301,6 +304,7 @@ static int32_t run(session *s) {
     snprintf(before, sizeof before, "%s", path);
     if (s->o->resume) beside(s->checkpoint, log_name, before);
     if (train_log_open(&s->csv, s->line->program, path, before, done)) return REPORTED;
+    if (done) train_log_mean(path, loss_decay, &s->loss_sum, &s->loss_weight);
     status = begin_evaluations(s);
     if (!status) status = open_events(s);
     if (!status) status = done < (uint64_t)s->o->steps ? train(s) : finish(s);

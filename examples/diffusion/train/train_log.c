@@ -52,6 +52,22 @@ int train_log_open(output *csv, const char *program, const char *path, const cha
                          done);
 }
 
+void train_log_mean(const char *path, double decay, double *sum, double *weight) {
+    char *line = NULL;
+    size_t capacity = 0;
+    FILE *file = fopen(path, "r");
+    *sum = *weight = 0;
+    if (!file) return;
+    while (getline(&line, &capacity, file) > 0) {
+        const char *comma = strchr(line, ',');
+        if (!strtoull(line, NULL, 10) || !comma) continue;
+        *sum = decay * *sum + (1 - decay) * strtod(comma + 1, NULL);
+        *weight = decay * *weight + (1 - decay);
+    }
+    free(line);
+    (void)fclose(file); /* which was only read */
+}
+
 /* Rows of steps without an image in a quarter leave it empty. */
 int train_log_add(output *csv, const dm_train_stats *t) {
     output_print(csv, "%llu,%.7g,%.7g,%.7g,%.4f", (unsigned long long)t->step, t->loss,

@@ -16,6 +16,9 @@ int continue_rows(output *csv, const char *program, const char *path, const char
 /* loss.csv, likewise. */
 int train_log_open(output *csv, const char *program, const char *path, const char *before,
                    uint64_t done);
+/* The running mean of the losses of a file: their sum, and the weight of all, so far 0. A file that
+ * cannot be read has none. */
+void train_log_mean(const char *path, double decay, double *sum, double *weight);
 /* Writes the row of a step. 1 if it cannot be written. */
 int train_log_add(output *csv, const dm_train_stats *t);
 
