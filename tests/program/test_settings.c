@@ -2,7 +2,6 @@
 /* settings.txt of a run: what is written is read again, and what is given goes before it. */
 #include "train/settings.h"
 
-
 #include "program/lines.h"
 #include "program/report_files.h"
 #include "train/train_options.h"
