@@ -4,7 +4,6 @@
 
 size_t base64_encode(char *to, const uint8_t *bytes, size_t count) {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    static const char pad = '=';
     char *at = to;
     for (size_t i = 0; i < count; i += 3) {
         const size_t left = count - i;
@@ -13,8 +12,8 @@ size_t base64_encode(char *to, const uint8_t *bytes, size_t count) {
                               (left > 2 ? bytes[i + 2] : 0u);
         *at++ = digits[bits >> 18 & 63];
         *at++ = digits[bits >> 12 & 63];
-        *at++ = left > 1 ? digits[bits >> 6 & 63] : pad;
-        *at++ = left > 2 ? digits[bits & 63] : pad;
+        *at++ = (char)(left > 1 ? digits[bits >> 6 & 63] : '=');
+        *at++ = (char)(left > 2 ? digits[bits & 63] : '=');
     }
     return (size_t)(at - to);
 }

@@ -169,8 +169,8 @@ int is_printable(const char *text) {
 void print_foreign(FILE *to, const char *text) {
     while (*text) {
         const int bytes = character_bytes((const unsigned char *)text);
-        if (bytes) fwrite(text, 1, (size_t)bytes, to);
-        else putc('?', to);
+        if (!bytes) putc('?', to);
+        for (int i = 0; i < bytes; i++) putc(text[i], to);
         text += bytes ? bytes : 1;
     }
 }

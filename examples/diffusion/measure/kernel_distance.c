@@ -61,7 +61,7 @@ static dm_status estimate(double *value, const feature_set *a, const feature_set
 /* A random order, always the same for a count: the pictures of a data set may be sorted by class.
  * The bias of the remainder is below 2^-40. */
 static size_t *random_order(size_t count) {
-    size_t *order = calloc(count, sizeof *order);
+    size_t *order = calloc(count + 1, sizeof *order);
     uint64_t state = count;
     if (!order) return NULL;
     for (size_t i = 0; i < count; i++) {
