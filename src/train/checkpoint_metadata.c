@@ -27,7 +27,7 @@ typedef struct teacher_state {
 #define NUMBER(s, m, how)                                                                          \
     {                                                                                              \
         .name = #m, .type = DM_TYPE_U64, .offset = offsetof(s, m), .count = 1,                     \
-        .element_size = sizeof(uint64_t), .saved = how                                             \
+        .element_size = sizeof(uint64_t), .saved = (how)                                           \
     }
 #define U64(s, m) NUMBER(s, m, DMI_SAVED)
 #define U64_IF_SET(s, m) NUMBER(s, m, DMI_SAVED_IF_SET)

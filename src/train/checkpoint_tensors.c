@@ -143,7 +143,7 @@ dm_status dmi_checkpoint_read_tensors(dmi_host *host, const dmi_safetensors *fil
     list_blocks(trainer, trainer->unet->weights->params.gradient, blocks);
     for (size_t i = 0; !status && i < BLOCK_COUNT; i++) {
         const named_block *b = &blocks[i];
-        if (!b->block) continue;
+        if (i && !b->block) continue; /* all but the weights may be missing */
         if (changed && begins_as_weights(file, (int32_t)i - EMA_BLOCK)) {
             memcpy(b->block, blocks[0].block,
                    trainer->unet->weights->params.floats * sizeof(float));
