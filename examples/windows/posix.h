@@ -66,6 +66,7 @@ int windows_fstat(int descriptor, struct windows_stat *is);
 #define truncate truncate64
 #define ftruncate ftruncate64
 #define stat windows_stat
+#define lstat windows_stat /* which follows links */
 #define fstat windows_fstat
 #ifndef O_CLOEXEC
 #define O_CLOEXEC 0

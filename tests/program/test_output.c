@@ -21,6 +21,11 @@ START_TEST(foreign_texts) {
         {"\xf8\x88\x80\x80\x80", "?????"},
         {"\x80", "?"},
         {"\xc0\xaf", "??"},
+        {"\xe0\x80\xaf", "???"},
+        {"\xed\xa0\x80", "???"},
+        {"\xf0\x80\x80\x80", "????"},
+        {"\xf4\x90\x80\x80", "????"},
+        {"\xf4\x8f\xbf\xbf", "\xf4\x8f\xbf\xbf"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         capture out = capture_begin(stderr);

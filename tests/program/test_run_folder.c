@@ -219,7 +219,8 @@ START_TEST(kept_checkpoints) {
     char *message = capture_end(&err);
     ck_assert_ptr_nonnull(strstr(message, "is r/checkpoint.replaced.safetensors"));
     free(message);
-    free(find("train", "photos --out r", 0)); /* the next run, without --force */
+    free(find("train", "photos --out r", REPORTED));
+    free(find("train", "photos --out r --force", 0)); /* the next run */
     ck_assert(replace_run(&s) == 0 && s.replaced);
     drop_replaced(&s);
     ck_assert(!folder_has("r", "checkpoint.replaced.safetensors"));
@@ -238,6 +239,8 @@ START_TEST(impossible_folders) {
         {"--out file", "that is no folder"},
         {"--out file/below", "--out is 'file/below'; "},
         {"--out dangling", "that is a link to nothing"},
+        {"--out dangling/", "that is a link to nothing"},
+        {"--out dangling/below", "that is a link to nothing"},
     };
     in_empty_folder();
     write_text("file", "x");

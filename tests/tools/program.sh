@@ -406,11 +406,12 @@ bad="--model $whole --out $out/bad.png"
     refuses 'none of its 9 pictures .*--condition has no picture' $train --data "$out/own" \
         --condition "$out/empty" $one
 
-    refuses 'name the pictures to train on, by --data PATH' $train --init "$whole"
+    refuses '--data PATH is needed: the pictures to train on' $train --init "$whole"
     cp "$seven" "$out/moved.safetensors"
-    refuses 'moved.safetensors tells of them' $train --resume "$out/moved.safetensors"
+    refuses 'which .*/moved.safetensors does not name' $train --resume "$out/moved.safetensors"
     run network $diffusion convert "$flow" "$out/network.safetensors"
-    refuses 'is a network, no checkpoint of a run: .*--init' $train --resume "$out/network.safetensors"
+    refuses 'is a network, no checkpoint of a run: .*--init' $train \
+        --resume "$out/network.safetensors"
     refuses 'loss.csv: that is no checkpoint' $train --resume "$out/whole/loss.csv"
     refuses 'own is no model: neither checkpoint.safetensors nor' $sample "$out/own"
     refuses 'own.png is a picture, no model' $sample "$out/own.png"

@@ -181,7 +181,10 @@ break"
 break" --out "$out/replaced" --force
     cmp "$out/report/checkpoint.safetensors" "$out/replaced/checkpoint.safetensors"
     has_rows "$out/replaced" 2
-    # The last steps are skipped, and samples are not finite.
+    # The last steps are skipped, and samples are not finite, even if none are drawn.
+    expect diverged 1 'the run diverged: its last [23] steps were not finite' $train $small \
+        --samples 0 --lr 1e6 --warmup 0 --clip 0 --steps 4 --out "$out/no-samples"
+    [ ! -e "$out/no-samples/checkpoint.safetensors" ] || fail "a run that diverged is saved"
     expect diverged 1 'output is infinite or NaN' $train $small --lr 1e6 --warmup 0 --clip 0 \
         --steps 4 --out "$out/replaced" --force
     kept=$out/replaced/checkpoint.replaced.safetensors
@@ -190,7 +193,7 @@ break" --out "$out/replaced" --force
     [ ! -e "$out/replaced/checkpoint.safetensors" ] || fail "a run that diverged saves at its end"
     expect replaced 1 "without a checkpoint; that of the run before is $kept" $sample \
         --model "$out/replaced"
-    expect again 0 parameters $train $quick --steps 1 --out "$out/replaced"
+    expect again 0 parameters $train $quick --steps 1 --out "$out/replaced" --force
     [ ! -e "$kept" ] || fail "the weights before stay beside new ones"
 }
 

@@ -12,6 +12,9 @@
 
 #include "console/output.h"
 
+/* Of the files in the folder of a run. */
+enum { FILE_NAME_MAX = 64 };
+
 int folder_has(const char *folder, const char *name) {
     char path[OUTPUT_PATH_SIZE];
     struct stat is;
@@ -37,14 +40,15 @@ static int parent(const char *path, char folder[OUTPUT_PATH_SIZE]) {
 const char *folder_obstacle(const char *path) {
     char at[OUTPUT_PATH_SIZE];
     struct stat is;
+    if (strlen(path) > sizeof at - FILE_NAME_MAX) return strerror(ENAMETOOLONG);
     if (!stat(path, &is))
         return !S_ISDIR(is.st_mode)               ? "that is no folder"
                : access(path, R_OK | W_OK | X_OK) ? "it cannot be written to"
                                                   : NULL;
     if (errno != ENOENT) return strerror(errno);
-    if (!lstat(path, &is)) return "that is a link to nothing";
-    if (snprintf(at, sizeof at, "%s", path) >= (int)sizeof at) return strerror(ENAMETOOLONG);
+    snprintf(at, sizeof at, "%s", path);
     while (stat(at, &is) && errno == ENOENT && strcmp(at, ".") != 0 && strcmp(at, "/") != 0) {
+        if (!lstat(at, &is)) return "that is a link to nothing";
         char above[OUTPUT_PATH_SIZE];
         if (parent(at, above)) return strerror(ENAMETOOLONG);
         memcpy(at, above, sizeof at);

@@ -135,7 +135,11 @@ static int character_bytes(const unsigned char *text) {
     const unsigned char c = text[0];
     const int bytes = c < 0x80 ? 1 : c < 0xC2 ? 0 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : c < 0xF5 ? 4 : 0;
     if (bytes == 1) return c >= 32 && c != 127;
-    if (c == 0xC2 && text[1] < 0xA0) return 0; /* a control character */
+    /* Control characters; longer forms than needed, surrogates, and what is above U+10FFFF. */
+    const unsigned char next = c < 0x80 ? 0 : text[1];
+    if ((c == 0xC2 && next < 0xA0) || (c == 0xE0 && next < 0xA0) || (c == 0xED && next >= 0xA0) ||
+        (c == 0xF0 && next < 0x90) || (c == 0xF4 && next >= 0x90))
+        return 0;
     for (int i = 1; i < bytes; i++)
         if ((text[i] & 0xC0) != 0x80) return 0;
     return bytes;

@@ -97,10 +97,11 @@ static int add_class(const walk *w, const char *folder, const char *name) {
     if (!is_printable(name))
         return fail(w, folder, "the name of a class must be UTF-8 without control characters");
     char **classes = realloc(l->classes, (l->class_count + 1) * sizeof *classes);
-    if (classes) l->classes = classes;
-    char *copy = classes ? strdup(name) : NULL;
-    if (!copy) return fail(w, "classes", "out of memory");
-    l->classes[l->class_count++] = copy;
+    if (!classes) return fail(w, "classes", "out of memory");
+    l->classes = classes;
+    classes[l->class_count] = strdup(name);
+    if (!classes[l->class_count]) return fail(w, "classes", "out of memory");
+    l->class_count++;
     return 0;
 }
 

@@ -24,8 +24,8 @@ static int32_t open_dataset(session *s, int32_t height, int32_t width, int32_t c
 static int32_t require_data(const session *s, const char *file) {
     if (command_line_option(s->line, "data")->text) return 0;
     return command_line_refuse(s->line,
-                               "name the pictures to train on, by --data PATH: nothing beside %s "
-                               "tells of them",
+                               "--data PATH is needed: the pictures to train on, which %s does not "
+                               "name",
                                file);
 }
 
@@ -263,7 +263,6 @@ static int32_t resume(session *s) {
     if (!status) status = check_options(s);
     if (status) return status;
     s->changed = changed;
-    fprintf(stderr, "continues after step %llu\n", (unsigned long long)info.step);
     s->epoch = (double)info.images / (double)s->data.info.count;
     if (info.dataset_count != s->data.info.count) changed = 1; /* which the library says */
     status = changed ? dm_trainer_resume_changed(&s->trainer, s->unet, s->data.dataset, file,
@@ -274,7 +273,9 @@ static int32_t resume(session *s) {
                                    "%s is a distillation: resume it with diffusion distill TEACHER "
                                    "--resume",
                                    s->o->resume);
-    return status ? status : set_teacher(s);
+    if (!status) status = set_teacher(s);
+    if (!status) fprintf(stderr, "continues after step %llu\n", (unsigned long long)info.step);
+    return status;
 }
 
 int32_t begin_session(session *s) {

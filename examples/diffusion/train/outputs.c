@@ -29,11 +29,10 @@ uint64_t steps_done(const session *s) {
 
 double mean_loss(const session *s) { return s->loss_weight > 0 ? s->loss_sum / s->loss_weight : 0; }
 
-const char *next_command(const session *s, char text[COMMAND_SIZE]) {
+const char *next_command(const session *s, int resumes, char text[COMMAND_SIZE]) {
     char out[SHELL_WORD_SIZE], teacher[SHELL_WORD_SIZE];
     const char *folder = shell_word(s->o->out, out);
-    if (steps_done(s) >= (uint64_t)s->o->steps)
-        snprintf(text, COMMAND_SIZE, "diffusion sample %s", folder);
+    if (!resumes) snprintf(text, COMMAND_SIZE, "diffusion sample %s", folder);
     else
         snprintf(text, COMMAND_SIZE, "%s%s%s --resume %s", s->line->program,
                  s->o->teacher ? " " : "", s->o->teacher ? shell_word(s->o->teacher, teacher) : "",
@@ -65,6 +64,26 @@ static int32_t add_texts(const session *s, png_texts *texts, const sample_run *r
                                    .count = run->count};
     int32_t status = add_picture_texts(texts, &origin);
     png_texts_add(texts, "diffusion:training-step", "%llu", (unsigned long long)step);
+    return status;
+}
+
+int32_t try_network(session *s) {
+    const dm_unet_options *u = &s->o->unet;
+    size_t elements = (size_t)u->height * (size_t)u->width * (size_t)u->out_channels;
+    int32_t status;
+    dm_sampler_options options;
+    training_sampler(s, &options);
+    options.steps = 1;
+    sample_run run = {.schedule = s->schedule,
+                      .options = &options,
+                      .conditions = s->data.dataset,
+                      .count = 1,
+                      .seed = 1};
+    float *image = malloc(elements * sizeof *image);
+    run.unet = sampled_network(s, &status);
+    if (!image) status = DM_ERROR_OUT_OF_MEMORY;
+    if (!status) status = run_sampler(&run, image, NULL);
+    free(image);
     return status;
 }
 
@@ -176,9 +195,10 @@ int write_page(const session *s, int running) {
     add_trainer(&l, s);
     add_machine(&l, s);
     add(&l, "Times", "this run", "%s", duration(seconds_now() - s->bar.began, text));
+    int resumes = done < (uint64_t)s->o->steps;
     if (!running && folder_has(s->o->out, checkpoint_name))
-        add(&l, "Times", done < (uint64_t)s->o->steps ? "resume with" : "sample with", "%s",
-            next_command(s, next));
+        add(&l, "Times", resumes ? "resume with" : "sample with", "%s",
+            next_command(s, resumes, next));
     snprintf(title, sizeof title, "Training %s", s->o->out);
     report_options o = {.title = title,
                         .running = running,

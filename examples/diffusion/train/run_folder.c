@@ -24,62 +24,6 @@ void beside(const char *path, const char *name, char out[OUTPUT_PATH_SIZE]) {
     snprintf(out, OUTPUT_PATH_SIZE, "%.*s%s", slash ? (int)(slash - path) + 1 : 0, path, name);
 }
 
-/* The checkpoint that --resume names, and the folder that it is in. */
-static int find_checkpoint(session *s) {
-    static char folder[OUTPUT_PATH_SIZE];
-    struct stat is;
-    const char *path = s->o->resume;
-    if (stat(path, &is))
-        return command_line_refuse(s->line, "--resume %s: %s", path, strerror(errno));
-    int in_folder = S_ISDIR(is.st_mode);
-    int length = in_folder
-                     ? snprintf(s->checkpoint, sizeof s->checkpoint, "%s/%s", path, checkpoint_name)
-                     : snprintf(s->checkpoint, sizeof s->checkpoint, "%s", path);
-    if (length >= (int)sizeof s->checkpoint)
-        return command_line_refuse(s->line, "--resume %s: %s", path, strerror(ENAMETOOLONG));
-    size_t name = strlen(s->checkpoint), end = strlen(".safetensors");
-    if (name <= end || strcmp(s->checkpoint + name - end, ".safetensors") != 0)
-        return command_line_refuse(s->line,
-                                   "--resume %s: that is no checkpoint; name the run's folder",
-                                   path);
-    if (in_folder && !folder_has(path, checkpoint_name))
-        return command_line_refuse(s->line, "--resume %s: there is no %s in it", path,
-                                   checkpoint_name);
-    const char *slash = strrchr(s->checkpoint, '/');
-    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - s->checkpoint) : 1,
-             slash ? s->checkpoint : ".");
-    if (!s->o->out) s->o->out = *folder ? folder : "/";
-    return 0;
-}
-
-/* runs/ and the name of the data, without the suffixes of an archive. */
-static const char *usual_folder(const char *data, int distill_steps) {
-    static char folder[OUTPUT_PATH_SIZE];
-    size_t end = strlen(data);
-    while (end > 1 && data[end - 1] == '/') end--;
-    size_t begin = end;
-    while (begin && data[begin - 1] != '/') begin--;
-    const char *name = data + begin;
-    size_t length = strcspn(name, ".");
-    if (!length || length > end - begin) length = end - begin;
-    /* "." and the like would be folders that exist. */
-    if (strspn(name, "./") >= length) {
-        name = "pictures";
-        length = strlen(name);
-    }
-    if (distill_steps)
-        snprintf(folder, sizeof folder, "runs/%.*s-%d", (int)length, name, distill_steps);
-    else snprintf(folder, sizeof folder, "runs/%.*s", (int)length, name);
-    return folder;
-}
-
-/* Of --to, which is not applied yet; 0 for a run without a teacher. */
-static int distill_steps(const session *s) {
-    const option *to = s->o->teacher ? command_line_option(s->line, "to") : NULL;
-    const long steps = to && to->text ? strtol(to->text, NULL, 10) : 0;
-    return steps > 0 && steps <= INT32_MAX ? (int)steps : 0;
-}
-
 /* ---- what is in the folder ---- */
 
 /* "", or ".0.part" of a file that was not finished, since the run was killed. */
@@ -130,6 +74,64 @@ static void visit_run(const char *folder,
     if (count >= 0) free(entries);
 }
 
+/* ---- which folder ---- */
+
+/* The checkpoint that --resume names, and the folder that it is in. */
+static int find_checkpoint(session *s) {
+    static char folder[OUTPUT_PATH_SIZE];
+    struct stat is;
+    const char *path = s->o->resume;
+    if (stat(path, &is))
+        return command_line_refuse(s->line, "--resume %s: %s", path, strerror(errno));
+    int in_folder = S_ISDIR(is.st_mode);
+    int length = in_folder
+                     ? snprintf(s->checkpoint, sizeof s->checkpoint, "%s/%s", path, checkpoint_name)
+                     : snprintf(s->checkpoint, sizeof s->checkpoint, "%s", path);
+    if (length >= (int)sizeof s->checkpoint)
+        return command_line_refuse(s->line, "--resume %s: %s", path, strerror(ENAMETOOLONG));
+    const char *name = strrchr(s->checkpoint, '/');
+    if (is_of_run(name ? name + 1 : s->checkpoint))
+        return command_line_refuse(s->line,
+                                   "--resume %s: that is no checkpoint; name the run's folder",
+                                   path);
+    if (in_folder && !folder_has(path, checkpoint_name))
+        return command_line_refuse(s->line, "--resume %s: there is no %s in it", path,
+                                   checkpoint_name);
+    const char *slash = strrchr(s->checkpoint, '/');
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - s->checkpoint) : 1,
+             slash ? s->checkpoint : ".");
+    if (!s->o->out) s->o->out = *folder ? folder : "/";
+    return 0;
+}
+
+/* runs/ and the name of the data, without the suffixes of an archive. */
+static const char *usual_folder(const char *data, int distill_steps) {
+    static char folder[OUTPUT_PATH_SIZE];
+    size_t end = strlen(data);
+    while (end > 1 && data[end - 1] == '/') end--;
+    size_t begin = end;
+    while (begin && data[begin - 1] != '/') begin--;
+    const char *name = data + begin;
+    size_t length = strcspn(name, ".");
+    if (!length || length > end - begin) length = end - begin;
+    /* "." and the like would be folders that exist. */
+    if (strspn(name, "./") >= length) {
+        name = "pictures";
+        length = strlen(name);
+    }
+    if (distill_steps)
+        snprintf(folder, sizeof folder, "runs/%.*s-%d", (int)length, name, distill_steps);
+    else snprintf(folder, sizeof folder, "runs/%.*s", (int)length, name);
+    return folder;
+}
+
+/* Of --to, which is not applied yet; 0 for a run without a teacher. */
+static int distill_steps(const session *s) {
+    const option *to = s->o->teacher ? command_line_option(s->line, "to") : NULL;
+    const long steps = to && to->text ? strtol(to->text, NULL, 10) : 0;
+    return steps > 0 && steps <= INT32_MAX ? (int)steps : 0;
+}
+
 /* ---- refusals ---- */
 
 /* Finds a file whose loss would matter. A run that ended before its first samples and checkpoint
@@ -164,7 +166,8 @@ static int refuse_used_folder(const session *s) {
                                    "%s has a run already: --resume %s continues it, --out DIR "
                                    "puts the new one elsewhere, --force replaces it",
                                    out, shell_word(out, word));
-    visit_run(out, find_valuable, name);
+    if (folder_has(out, replaced_name)) snprintf(name, sizeof name, "%s", replaced_name);
+    else visit_run(out, find_valuable, name);
     return *name ? command_line_refuse(s->line,
                                        "%s has %s, which the run would replace: --out DIR puts the "
                                        "run elsewhere, --force replaces it",

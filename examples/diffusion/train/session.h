@@ -51,14 +51,16 @@ double mean_loss(const session *s);
 /* FOLDER/name of the run. */
 void path_in(const session *s, const char *name, char path[OUTPUT_PATH_SIZE]);
 
-/* The command that resumes the run, or after its last step samples from it. */
+/* The command that resumes the run, or that samples from it. */
 enum { COMMAND_SIZE = 2 * SHELL_WORD_SIZE + 100 };
-const char *next_command(const session *s, char text[COMMAND_SIZE]);
+const char *next_command(const session *s, int resumes, char text[COMMAND_SIZE]);
 
 /* How a run's network is sampled. */
 void training_sampler(const session *s, dm_sampler_options *o);
 /* The network to sample from: with the EMA's weights of now, if one is kept. */
 dm_unet *sampled_network(session *s, int32_t *status);
+/* Samples an image in one step: DM_ERROR_NOT_FINITE where the network is of no use. */
+int32_t try_network(session *s);
 /* samples-<step>.png: a grid of samples. Returns a status or REPORTED. */
 int32_t write_samples(session *s, uint64_t step);
 /* With --evaluate-every: refuses images that cannot be measured. 0 or REPORTED. */

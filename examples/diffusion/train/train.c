@@ -158,7 +158,9 @@ static int32_t write_due(session *s, uint64_t done, int stopped) {
     if (!status && !stopped && due && o->evaluate_every &&
         is_multiple(done, o->evaluate_every, last))
         status = write_evaluation(s, done);
-    if (!status && !stopped && diverges && done == last) status = save(s); /* it gives samples */
+    /* The last step was skipped, and the network is of use. */
+    if (!status && !stopped && diverges && done == last) status = try_network(s);
+    if (!status && !stopped && diverges && done == last) status = save(s);
     s->written = done;
     if (status == DM_ERROR_CANCELLED) return status;
     if (!status) status = page(s, done < last && !stopped);
@@ -199,12 +201,12 @@ static int32_t train_until_next(session *s) {
     int32_t failed = write_due(s, steps_done(s), stopped);
     if (failed == DM_ERROR_CANCELLED) { /* by a signal, while samples were drawn */
         stopped = 1;
-        failed = DM_OK;
+        failed = s->save_step != steps_done(s) ? save(s) : DM_OK;
     }
     if (failed) {
         progress_clear(&s->bar);
         command_line_print_error(s->line, s->context, failed);
-        if (s->skipped) return report_divergence(s);
+        if (s->skipped && failed == DM_ERROR_NOT_FINITE) return report_divergence(s);
         if (s->save_step != steps_done(s)) command_line_print_error(s->line, s->context, save(s));
         return REPORTED;
     }
@@ -217,7 +219,7 @@ static dm_status print_end(const session *s, int stopped, double seconds) {
     printf("%s after %llu of %llu steps and %s, loss %.4f: see %s/report.html\n",
            stopped ? "stopped" : "done", (unsigned long long)done, (unsigned long long)s->o->steps,
            duration(seconds, text), mean_loss(s), s->o->out);
-    printf("%s with: %s\n", stopped ? "resume" : "sample", next_command(s, next));
+    printf("%s with: %s\n", stopped ? "resume" : "sample", next_command(s, stopped, next));
     double steps = (double)(done - s->bar.first);
     if (!s->o->profile || !(steps > 0)) return DM_OK;
     fprintf(stderr, "\na step takes %.4f s, including samples and checkpoints:\n", seconds / steps);
@@ -228,7 +230,8 @@ static int32_t train(session *s) {
     int32_t status = DM_OK;
     progress_begin(&s->bar, "training", steps_done(s), (uint64_t)s->o->steps);
     s->saved_at = s->paged_at = seconds_now();
-    s->written = s->save_step = steps_done(s);
+    s->written = steps_done(s);
+    s->save_step = UINT64_MAX;
     /* So that they are not lost if the run is killed before its first checkpoint. */
     if (s->changed) status = save(s);
     s->damaged = s->data.pictures ? folder_damaged(s->data.pictures, NULL) : 0;
