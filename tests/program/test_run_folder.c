@@ -169,6 +169,28 @@ START_TEST(replaced_files) {
 }
 END_TEST
 
+/* A resumed run removes what it left when it was killed, and nothing else. */
+START_TEST(unfinished_files) {
+    static const char *const unfinished[] = {"report.html.0.part", "samples-000100.png.1.part",
+                                             "checkpoint.safetensors.0123abcd.2.tmp"},
+                             *const finished[] = {"report.html", "samples-000100.png", "a.part",
+                                                  "checkpoint.safetensors"};
+    in_empty_folder();
+    make_run("r");
+    for (size_t i = 0; i < sizeof unfinished / sizeof *unfinished; i++)
+        write_text(test_path("r", unfinished[i]), "x");
+    for (size_t i = 0; i < sizeof finished / sizeof *finished; i++)
+        write_text(test_path("r", finished[i]), "x");
+    free(find("train", "--resume r", 0));
+    ck_assert_int_eq(replace_run(&s), 0);
+    for (size_t i = 0; i < sizeof unfinished / sizeof *unfinished; i++)
+        ck_assert_msg(!folder_has("r", unfinished[i]), "%s", unfinished[i]);
+    for (size_t i = 0; i < sizeof finished / sizeof *finished; i++)
+        ck_assert_msg(folder_has("r", finished[i]), "%s", finished[i]);
+    forget_settings(&g);
+}
+END_TEST
+
 /* Without a checkpoint, files of a run or of the user's own stay, but for what a run leaves that
  * ended before its first samples. */
 START_TEST(files_without_a_checkpoint) {
@@ -179,6 +201,9 @@ START_TEST(files_without_a_checkpoint) {
     ck_assert_ptr_nonnull(strstr(message, "own has report.html, which the run would replace"));
     free(message);
     free(find("train", "--out own --force", 0));
+    ck_assert_int_eq(mkdir("killed", 0777), 0);
+    write_text("killed/settings.txt.0.part", "x");
+    free(find("train", "--out killed", 0));
     write_text("own/settings.txt", "mine");
     free(find("train", "--out own", REPORTED));
     ck_assert_int_eq(write_settings(&g.line, "own/settings.txt"), 0);
@@ -300,6 +325,7 @@ Suite *test_run_folder_suite(void) {
     tcase_add_test(tests, resumed_runs);
     tcase_add_test(tests, names_beside);
     tcase_add_test(tests, replaced_files);
+    tcase_add_test(tests, unfinished_files);
     tcase_add_test(tests, files_without_a_checkpoint);
     tcase_add_test(tests, a_run_that_came_between);
     tcase_add_test(tests, kept_checkpoints);

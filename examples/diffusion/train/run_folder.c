@@ -54,6 +54,12 @@ static int is_unfinished(const char *name) {
     return !strcmp(name, ".tmp");
 }
 
+/* Of the files of a run: what one left that was killed while it wrote. */
+static int is_left_over(const char *name) {
+    const char *dot = strrchr(name, '.');
+    return dot && (!strcmp(dot, ".part") || !strcmp(dot, ".tmp"));
+}
+
 static int is_of_run(const char *name) {
     static const char *const names[] = {settings_name, log_name, evaluation_name, "report.html"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
@@ -139,7 +145,7 @@ static int distill_steps(const session *s) {
 static int find_valuable(const char *folder, const char *name, void *user) {
     char path[OUTPUT_PATH_SIZE];
     snprintf(path, sizeof path, "%s/%s", folder, settings_name);
-    if (is_settings(path) && !is_grid(name)) return 0;
+    if (is_left_over(name) || (is_settings(path) && !is_grid(name))) return 0;
     snprintf(user, FILENAME_SIZE, "%s", name);
     return 1;
 }
@@ -229,6 +235,10 @@ static int remove_file(const char *folder, const char *name, void *user) {
     return 0;
 }
 
+static int remove_unfinished(const char *folder, const char *name, void *user) {
+    return is_left_over(name) ? remove_file(folder, name, user) : 0;
+}
+
 /* Whether the run goes on in the folder of its checkpoint. */
 static int stays(const session *s) {
     char folder[OUTPUT_PATH_SIZE];
@@ -239,7 +249,10 @@ static int stays(const session *s) {
 
 int replace_run(session *s) {
     char path[OUTPUT_PATH_SIZE], kept[OUTPUT_PATH_SIZE];
-    if (stays(s)) return 0;
+    if (stays(s)) {
+        visit_run(s->o->out, remove_unfinished, NULL);
+        return 0;
+    }
     path_in(s, checkpoint_name, path);
     path_in(s, replaced_name, kept);
     if (rename(path, kept) && errno != ENOENT)

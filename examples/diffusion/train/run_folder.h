@@ -16,8 +16,9 @@ int make_run_folder(session *s);
 void unlock_run(session *s);
 /* The path of a file that is in the same folder as another one. */
 void beside(const char *path, const char *name, char out[OUTPUT_PATH_SIZE]);
-/* Removes what another run has left in the folder of this one. Its checkpoint stays, under another
- * name, until drop_replaced. 0, or REPORTED. */
+/* Removes what another run has left in the folder of this one; its checkpoint stays, under another
+ * name, until drop_replaced. Of a resumed run, removes what it left unfinished when it was killed.
+ * 0, or REPORTED. */
 int replace_run(session *s);
 /* After the first checkpoint. */
 void drop_replaced(session *s);
