@@ -4,7 +4,9 @@
 # them, and writes images and tables. From the root; some 80 minutes on two idle cores.
 #   experiments.sh BUILD OUT [STEPS [COUNT [REPEAT]]]
 # A distance is measured with REPEAT sets of COUNT samples, each with seeds of its own.
-# SEEDS='0 1 2' trains each network with each of these seeds, THREADS=N limits the threads.
+# SEEDS='0 1 2' trains each network with each of these seeds; then one set of samples of each is
+# measured where networks are compared, and bounds are of 64 images instead of 256.
+# THREADS=N limits the threads.
 # Networks and figures that are in OUT already are kept, so that an interrupted run continues.
 set -eu
 if [ $# -lt 2 ]; then
@@ -16,9 +18,12 @@ out=$2
 steps=${3:-4000}
 count=${4:-2048} # images of a distance
 repeat=${5:-3}   # sets of them
-bounded=$((count < 256 ? count : 256)) # images of a bound
 seeds=${SEEDS:-0}
 first=${seeds%% *} # of whose networks images are drawn and solvers compared
+bounded=256 # images of a bound
+sets=$repeat
+case $seeds in *' '*) bounded=64 sets=1 ;; esac
+[ "$count" -gt "$bounded" ] || bounded=$count
 threads=${THREADS:-0}
 images=$out/images
 # Lines of experiment,row,seed and the row that `diffusion distance --table` appends.
@@ -98,14 +103,17 @@ ddim=$(options_of ddim)
     for network in cosine linear; do
         samples $network $network --count 32 --columns 16 --steps 50 $ddim
         for seed in $seeds; do
-            distance schedules $network $network "$seed" $ddim --steps 50
+            distance schedules $network $network "$seed" $ddim --steps 50 --repeat "$sets"
         done
     done
     distance schedules 'the data itself' cosine "$first" --real
     samples plain no-attention --count 32 --columns 16 --steps 50 $ddim
     for seed in $seeds; do
-        distance attention with cosine "$seed" $ddim --steps 50
-        distance attention without plain "$seed" $ddim --steps 50
+        if ! grep -q "^attention,with,$seed," "$distances"; then
+            row=$(grep "^schedules,cosine,$seed," "$distances")
+            echo "attention,with${row#schedules,cosine}" >>"$distances"
+        fi
+        distance attention without plain "$seed" $ddim --steps 50 --repeat "$sets"
     done
     for network in cosine linear plain; do bound $network; done
 
@@ -115,7 +123,7 @@ ddim=$(options_of ddim)
             --solver dpmpp --steps 25
         for seed in $seeds; do
             distance guidance $guidance classes "$seed" --solver dpmpp --steps 25 \
-                --guidance $guidance
+                --guidance $guidance --repeat "$sets"
         done
     done
     # DDIM with guidance, with eps as predicted and with eps derived from the clipped x_0.
