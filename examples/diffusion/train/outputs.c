@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "command/files.h"
 #include "model/sampler_options.h"
@@ -199,7 +200,8 @@ int write_page(const session *s, int running) {
     if (!running && folder_has(s->o->out, checkpoint_name))
         add(&l, "Times", resumes ? "resume with" : "sample with", "%s",
             next_command(s, resumes, next));
-    snprintf(title, sizeof title, "Training %s", s->o->out);
+    const char *slash = strrchr(s->o->out, '/');
+    snprintf(title, sizeof title, "Training %s", slash && slash[1] ? slash + 1 : s->o->out);
     report_options o = {.title = title,
                         .running = running,
                         .facts = l.facts,
