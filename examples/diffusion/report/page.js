@@ -32,7 +32,8 @@ let frame = data.grids.length - 1, timer = 0;
 
 function showGrid(i) {
     frame = clamp(i, 0, data.grids.length - 1);
-    const grid = data.grids[frame], text = `after ${whole(grid.step)} step${grid.step === 1 ? "" : "s"}`;
+    const grid = data.grids[frame];
+    const text = `after ${whole(grid.step)} ${grid.step === 1 ? "step" : "steps"}`;
     const newest = frame === data.grids.length - 1;
     shownStep = grid.step;
     state.shown = newest ? null : grid.step;
