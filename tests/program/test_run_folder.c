@@ -263,13 +263,17 @@ START_TEST(impossible_folders) {
     static const char *const cases[][2] = {
         {"--out file", "that is no folder"},
         {"--out file/below", "--out is 'file/below'; "},
+#ifndef _WIN32
         {"--out dangling", "that is a link to nothing"},
         {"--out dangling/", "that is a link to nothing"},
         {"--out dangling/below", "that is a link to nothing"},
+#endif
     };
     in_empty_folder();
     write_text("file", "x");
+#ifndef _WIN32
     ck_assert_int_eq(symlink("nothing", "dangling"), 0);
+#endif
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         char *message = find("train", cases[i][0], REPORTED);
         ck_assert_msg(strstr(message, cases[i][1]) != NULL, "%s", message);
