@@ -159,6 +159,7 @@ static const char *const damages[][2] = {{"progress.images\":\"24", "progress.im
                                          {"progress.base_steps\":\"3", "progress.base_steps\":\"9"},
                                          {"progress.base_images\":\"12",
                                           "progress.base_images\":\"18"},
+                                         {"progress.base_steps", "progress.base_stepS"},
                                          {"progress.base_images", "progress.base_imageS"}};
 
 enum { DAMAGES = sizeof damages / sizeof *damages };
