@@ -29,13 +29,12 @@ int continue_rows(output *csv, const char *program, const char *path, const char
     FILE *old = done ? fopen(before, "r") : NULL;
     if (done && !old && errno != ENOENT) unreadable = errno;
     *csv = (output){0};
-    if (!unreadable && !output_begin(csv, path, "w")) {
-        output_print(csv, "%s\n", title);
-        if (old) unreadable = copy_rows(csv, old, done);
-        if (unreadable) output_give_up(csv);
-        else output_replace(csv);
-    }
-    if (old) (void)fclose(old); /* which was only read */
+    int begun = !unreadable && !output_begin(csv, path, "w");
+    if (begun) output_print(csv, "%s\n", title);
+    if (begun && old) unreadable = copy_rows(csv, old, done);
+    if (old) (void)fclose(old); /* which was only read; Windows replaces no file that is open */
+    if (begun && unreadable) output_give_up(csv);
+    else if (begun) output_replace(csv);
     if (unreadable) {
         fprintf(stderr, "%s: %s cannot be read: %s; move it away to continue without its rows\n",
                 program, before, strerror(unreadable));
