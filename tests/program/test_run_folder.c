@@ -228,7 +228,10 @@ START_TEST(a_run_that_came_between) {
     ck_assert_ptr_nonnull(strstr(message, "late has a run already"));
     free(message);
     free(find("train", "photos --out other", 0));
-    ck_assert(make_run_folder(&s) == 0 && s.lock > 2);
+    ck_assert_int_eq(make_run_folder(&s), 0);
+#ifndef _WIN32 /* where there are no such locks */
+    ck_assert_int_gt(s.lock, 2);
+#endif
     forget_settings(&g);
 }
 END_TEST
@@ -284,6 +287,7 @@ START_TEST(impossible_folders) {
 }
 END_TEST
 
+#ifndef _WIN32
 /* A folder in which another process trains is refused, with --resume and --force too. */
 START_TEST(two_runs_in_a_folder) {
     static const char *const cases[] = {"--resume r", "--out r --force", "--resume r --out ./r"};
@@ -304,6 +308,7 @@ START_TEST(two_runs_in_a_folder) {
     forget_settings(&g);
 }
 END_TEST
+#endif
 
 START_TEST(a_teacher_stays) {
     in_empty_folder();
@@ -334,7 +339,9 @@ Suite *test_run_folder_suite(void) {
     tcase_add_test(tests, a_run_that_came_between);
     tcase_add_test(tests, kept_checkpoints);
     tcase_add_test(tests, impossible_folders);
+#ifndef _WIN32
     tcase_add_test(tests, two_runs_in_a_folder);
+#endif
     tcase_add_test(tests, a_teacher_stays);
     suite_add_tcase(suite, tests);
     return suite;

@@ -73,7 +73,7 @@ static void remove_root(void) {
 }
 
 const char *test_folder(void) {
-    static char parent[80], path[96];
+    static char parent[80], path[PATH_MAX + 16];
     static int folders;
     if (getpid() != root_owner) {
         const char *build = getenv("DM_TEST_BUILD");
@@ -86,7 +86,8 @@ const char *test_folder(void) {
         folders = 0;
         ck_assert_int_eq(atexit(remove_root), 0);
     }
-    snprintf(path, sizeof path, "%s/%d", parent, folders++);
+    /* Not relative: where tests run in one process, an earlier one may have changed the folder. */
+    snprintf(path, sizeof path, "%s/%d", root, folders++);
     ck_assert_int_eq(mkdir(path, 0777), 0);
     return path;
 }
