@@ -53,7 +53,9 @@ const char *folder_obstacle(const char *path) {
         if (parent(at, above)) return strerror(ENAMETOOLONG);
         memcpy(at, above, sizeof at);
     }
-    return access(at, W_OK | X_OK) ? "no folder can be made there" : NULL;
+    return stat(at, &is) || !S_ISDIR(is.st_mode) || access(at, W_OK | X_OK)
+               ? "no folder can be made there"
+               : NULL;
 }
 
 int check_output_path(const command_line *line, const char *name, const char *path,
