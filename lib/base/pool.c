@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* The thread pool. One atomic word says whether a job is open and counts the threads inside it: a
  * thread that wakes too late finds the job closed and is not waited for. Threads spin briefly
- * before they sleep, since the next job mostly follows at once. */
+ * before they sleep, since the next job mostly follows at once.
+ *
+ * Each thread has a share of a job's tasks, consecutive ones, and takes them before it takes tasks
+ * of other shares. Since tasks are numbered by image and row, a thread finds in its caches what it
+ * wrote in the job before. */
 #include "base/pool.h"
 
 #include <pthread.h>
@@ -15,6 +19,9 @@
 
 #define SPIN_SECONDS 100e-6
 
+/* Of the jobs: so high that every longer run comes to where the numbers begin again. */
+#define FIRST_NUMBER (UINT32_MAX - 1000)
+
 /* The state's bits: threads inside (the caller not counted), whether the job is open, and the
  * number of the job. */
 #define STATE_INSIDE UINT64_C(0xffff)
@@ -26,8 +33,15 @@ typedef struct job {
     void *data;
     dmi_float_mode mode; /* the caller's */
     int32_t count;
-    atomic_int next; /* the next task to take; ends at most `threads` above count */
+    int32_t shares;
+    uint32_t number;
 } job;
+
+/* The upper half is the number of a job, the lower half how many tasks of the share have been taken
+ * in it. In a job with another number none has, so that nothing is reset between jobs. */
+typedef struct share {
+    alignas(DMI_ALIGNMENT) _Atomic uint64_t taken;
+} share;
 
 typedef struct worker {
     dmi_pool *pool;
@@ -44,6 +58,7 @@ struct dmi_pool {
     dmi_parallel_for parallel_for;
     void *user;
     worker *workers; /* those of index 1 to threads - 1 */
+    share *shares;   /* one for each thread */
     pthread_mutex_t mutex;
     pthread_cond_t wake; /* to workers: a job is open, or stop */
     pthread_cond_t done; /* to the caller: the last worker has left */
@@ -62,12 +77,43 @@ static void pause_processor(void) {
 #endif
 }
 
-static void take_tasks(job *j, int32_t index) {
+/* The first task of a share. Rounded up, so that share 0, the calling thread's, has a task. */
+static int32_t share_begin(const job *j, int32_t index) {
+    return (int32_t)(((int64_t)index * j->count + j->shares - 1) / j->shares);
+}
+
+/* Takes a task of a share of `count`: returns its position there, or `count` if all are taken. */
+static int32_t take_position(share *from, uint32_t number, int32_t count) {
+    uint64_t taken = atomic_load_explicit(&from->taken, memory_order_relaxed);
     for (;;) {
-        int32_t task = atomic_fetch_add_explicit(&j->next, 1, memory_order_relaxed);
-        if (task >= j->count) return;
-        j->task(j->data, task, index);
+        int32_t position = (uint32_t)(taken >> 32) == number ? (int32_t)(uint32_t)taken : 0;
+        if (position >= count) return count;
+        uint64_t after = (uint64_t)number << 32 | (uint64_t)(position + 1);
+        if (atomic_compare_exchange_weak_explicit(&from->taken, &taken, after, memory_order_relaxed,
+                                                  memory_order_relaxed))
+            return position;
     }
+}
+
+static void take_tasks(const dmi_pool *pool, const job *j, int32_t index) {
+    for (int32_t i = 0; i < j->shares; i++) {
+        int32_t owner = (index + i) % j->shares;
+        int32_t begin = share_begin(j, owner), count = share_begin(j, owner + 1) - begin;
+        for (;;) {
+            int32_t position = take_position(&pool->shares[owner], j->number, count);
+            if (position == count) break;
+            j->task(j->data, begin + position, index);
+        }
+    }
+}
+
+/* The number of the next job. When all have been used, shares that were not looked at for so long
+ * could still have the number that comes again. */
+static uint32_t next_number(const dmi_pool *pool) {
+    uint32_t number = pool->current.number + 1;
+    if (number == 0)
+        for (int32_t i = 0; i < pool->threads; i++) atomic_store(&pool->shares[i].taken, 0);
+    return number;
 }
 
 /* Whether a job is open that this worker has not entered yet. */
@@ -127,7 +173,7 @@ static void *worker_main(void *argument) {
                 mode = pool->current.mode;
                 dmi_float_mode_set(mode);
             }
-            take_tasks(&pool->current, self->index);
+            take_tasks(pool, &pool->current, self->index);
             leave(pool);
         }
     }
@@ -160,33 +206,39 @@ static void run_on_workers(dmi_pool *pool, int32_t count, dmi_task task, void *d
     pool->current.data = data;
     pool->current.mode = dmi_float_mode_get();
     pool->current.count = count;
-    atomic_store_explicit(&pool->current.next, 0, memory_order_relaxed);
+    pool->current.shares = pool->threads;
+    pool->current.number = next_number(pool);
 
-    uint64_t number = (atomic_load(&pool->state) >> STATE_JOB_SHIFT) + 1;
-    atomic_store(&pool->state, number << STATE_JOB_SHIFT | STATE_OPEN);
+    atomic_store(&pool->state, (uint64_t)pool->current.number << STATE_JOB_SHIFT | STATE_OPEN);
     if (atomic_load(&pool->sleepers) > 0) {
         pthread_mutex_lock(&pool->mutex);
         if (count > 2) pthread_cond_broadcast(&pool->wake);
         else pthread_cond_signal(&pool->wake);
         pthread_mutex_unlock(&pool->mutex);
     }
-    take_tasks(&pool->current, 0);
+    take_tasks(pool, &pool->current, 0);
     if (atomic_fetch_and(&pool->state, ~STATE_OPEN) & STATE_INSIDE) wait_until_empty(pool);
 }
 
 /* On a thread of the program, whose mode is restored. */
 static void run_host_runner(void *data, int32_t index) {
-    job *j = data;
+    const dmi_pool *pool = data;
+    const job *j = &pool->current;
     const dmi_float_mode before = dmi_float_mode_get();
     if (before != j->mode) dmi_float_mode_set(j->mode);
-    take_tasks(j, index);
+    take_tasks(pool, j, index);
     if (before != j->mode) dmi_float_mode_set(before);
 }
 
 static void run_on_host(dmi_pool *pool, int32_t count, dmi_task task, void *data) {
-    job j = {.task = task, .data = data, .mode = dmi_float_mode_get(), .count = count, .next = 0};
-    pool->parallel_for(pool->user, count < pool->threads ? count : pool->threads, run_host_runner,
-                       &j);
+    int32_t shares = dmi_min(count, pool->threads);
+    pool->current = (job){.task = task,
+                          .data = data,
+                          .mode = dmi_float_mode_get(),
+                          .count = count,
+                          .shares = shares,
+                          .number = next_number(pool)};
+    pool->parallel_for(pool->user, shares, run_host_runner, pool);
 }
 
 void dmi_parallel(dmi_pool *pool, int32_t count, dmi_task task, void *data) {
@@ -236,6 +288,12 @@ static int32_t create_locks(dmi_host *host, dmi_pool *pool) {
                     dmi_errno_text(error, reason, sizeof reason));
 }
 
+static void free_pool(dmi_host *host, dmi_pool *pool) {
+    dmi_free(host, pool->shares);
+    dmi_free(host, pool->workers);
+    dmi_free(host, pool);
+}
+
 int32_t dmi_pool_create(dmi_host *host, int32_t threads, dmi_parallel_for parallel_for,
                         void *user) {
     if (threads < 0 || threads > DMI_THREADS_MAX)
@@ -248,8 +306,10 @@ int32_t dmi_pool_create(dmi_host *host, int32_t threads, dmi_parallel_for parall
     int32_t status = dmi_alloc_zero(host, &pool, 1, sizeof *pool, "thread pool");
     if (status) return status;
     status = dmi_alloc_zero(host, &pool->workers, (size_t)threads, sizeof(worker), "thread pool");
+    if (!status)
+        status = dmi_alloc_zero(host, &pool->shares, (size_t)threads, sizeof(share), "thread pool");
     if (status) {
-        dmi_free(host, pool);
+        free_pool(host, pool);
         return status;
     }
     pool->threads = threads;
@@ -259,10 +319,10 @@ int32_t dmi_pool_create(dmi_host *host, int32_t threads, dmi_parallel_for parall
     pool->spins = threads <= processors;
     pool->parallel_for = parallel_for;
     pool->user = user;
+    pool->current.number = FIRST_NUMBER;
     status = create_locks(host, pool);
     if (status) {
-        dmi_free(host, pool->workers);
-        dmi_free(host, pool);
+        free_pool(host, pool);
         return status;
     }
     host->pool = pool;
@@ -297,8 +357,7 @@ void dmi_pool_destroy(dmi_host *host) {
     if (!pool) return;
     dmi_pool_notice_fork(pool);
     if (!pool->forked) stop_workers(pool); /* in a child their locks may be held for ever */
-    dmi_free(host, pool->workers);
-    dmi_free(host, pool);
+    free_pool(host, pool);
     host->pool = NULL;
 }
 

@@ -57,6 +57,34 @@ START_TEST(every_task_runs_once) {
 }
 END_TEST
 
+/* Waits until all threads have begun a task, so that each has taken its first. */
+typedef struct meeting {
+    atomic_int begun;
+    int32_t threads, first[THREADS_MAX];
+} meeting;
+
+static void meet(void *data, int32_t task, int32_t worker) {
+    meeting *m = data;
+    if (atomic_fetch_add(&m->begun, 1) >= m->threads) return;
+    m->first[worker] = task;
+    for (int i = 0; i < 10000 && atomic_load(&m->begun) < m->threads; i++) usleep(1000);
+}
+
+/* Consecutive tasks belong to a thread, the same in each job with as many tasks. */
+START_TEST(each_thread_begins_with_its_share) {
+    const int32_t threads = 4;
+    static const int32_t counts[] = {4, 5, 7, 64},
+                         first[][4] = {{0, 1, 2, 3}, {0, 2, 3, 4}, {0, 2, 4, 6}, {0, 16, 32, 48}};
+    dmi_host *host = test_host_new(threads);
+    for (int k = 0; k < 20; k++) {
+        meeting m = {.threads = threads};
+        dmi_parallel(host->pool, counts[k % 4], meet, &m);
+        ck_assert_mem_eq(m.first, first[k % 4], sizeof first[0]);
+    }
+    test_host_end(host);
+}
+END_TEST
+
 /* The host's loops: in order, backwards, and cut short to one runner that does all. */
 static void forwards(void *user, int32_t count, void (*body)(void *data, int32_t index),
                      void *data) {
@@ -181,6 +209,7 @@ Suite *test_pool_suite(void) {
     Suite *suite = suite_create("pool");
     TCase *tests = tcase_create("pool");
     tcase_set_timeout(tests, 60); /* under a memory checker */
+    tcase_add_test(tests, each_thread_begins_with_its_share);
     tcase_add_loop_test(tests, every_task_runs_once, 0, 4);
     tcase_add_loop_test(tests, the_hosts_own_threads, 0, 2);
     tcase_add_test(tests, the_result_is_that_of_one_thread);
