@@ -73,6 +73,7 @@ typedef struct comparison {
     double gflop; /* of a forward pass of the batch */
     double parameters;
     series sgemm;         /* the machine's rate in each round, GFLOP/s */
+    series pingpong;      /* before each round of a step, ns; see pingpong_ns */
     const char *sgemm_of; /* whose BLAS had the best rate */
     double others;        /* processors that other programs used during the comparison */
     char baseline_version[64];
@@ -84,6 +85,10 @@ void compare(comparison *c, const bench_options *o, const setting *set, dm_conte
 
 /* SGEMM's rate in GFLOP/s with one product per thread, the best of several. */
 double sgemm_rate(dm_context *context);
+
+/* Nanoseconds in which a cache line goes from a context's first thread to another one and back; the
+ * slowest of them. 0 with one thread. */
+double pingpong_ns(dm_context *context);
 
 /* The limits of the machine on all threads of a context: the rate of products with operands in the
  * caches, GFLOP/s, and the bytes that a copy through main memory reads and writes, GB/s. One run

@@ -108,6 +108,7 @@ static void run_rounds(comparison *c, tested_program *const *who, int count, con
                        size_t offset, int warm, int runs, dm_context *sgemm) {
     for (int round = 1 - warm; round <= runs; round++) {
         show_progress(c, request, round, runs);
+        if (sgemm && round > 0) c->pingpong.value[c->pingpong.count++] = pingpong_ns(sgemm);
         for (int i = 0; i < count; i++) {
             series *s = (series *)(void *)((char *)who[i] + offset);
             double seconds = coprocess_request(&who[i]->process, request, "seconds");

@@ -28,10 +28,13 @@ class Build:
         )
         self.process.stdout.readline()  # it is ready
 
-    def seconds(self, request):
+    def value(self, request, key):
         self.process.stdin.write(request + "\n")
         self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())["seconds"]
+        return json.loads(self.process.stdout.readline()).get(key)
+
+    def seconds(self, request):
+        return self.value(request, "seconds")
 
     def end(self):
         self.process.stdin.close()
@@ -56,11 +59,13 @@ def main():
                 times[i].append(builds[i].seconds(request))
                 time.sleep(REST)
         before, after = times[0][1:], times[1][1:]
+        trips = [f"{builds[1].value('pingpong', 'ns') or 0:.0f}" for _ in range(3)]
         ratios = [a / b for a, b in zip(after, before)]
         print(
             f"{request}: {1e3 * statistics.median(before):.1f} ms and "
             f"{1e3 * statistics.median(after):.1f} ms, ratio {statistics.median(ratios):.3f} "
-            f"({min(ratios):.3f} to {max(ratios):.3f})"
+            f"({min(ratios):.3f} to {max(ratios):.3f}); a cache line between threads and back: "
+            f"{', '.join(trips)} ns"
         )
     for build in builds:
         build.end()

@@ -87,6 +87,12 @@ static void print_table(const comparison *c, const row rows[METRICS]) {
                "to round\n",
                machine.low, machine.high, machine.median);
     }
+    summary trip = summarise(&c->pingpong);
+    if (trip.count && trip.median > 0) {
+        printf("a cache line went from one thread to another and back in %.0f to %.0f ns, the "
+               "median %.0f\n",
+               trip.low, trip.high, trip.median);
+    }
     if (c->others > BUSY) {
         printf("INVALID: other programs used %.2f processors during the comparison, which slows "
                "PyTorch more than libdiffusion\n",
@@ -149,6 +155,7 @@ static json_t *row_json(const comparison *c, const row *r, int index) {
     json_object_set_new(out, "target_kind", json_string(kinds[f->kind]));
     json_object_set_new(out, "met", met < 0 ? json_null() : json_boolean(met));
     json_object_set_new(out, "met_required", required < 0 ? json_null() : json_boolean(required));
+    json_object_set_new(out, "pingpong_ns", json_real(summarise(&c->pingpong).median));
     json_object_set_new(out, "others_busy", json_real(c->others));
     json_object_set_new(out, "modes", modes_json(c, index));
     return out;

@@ -7,6 +7,7 @@
  *     step, forward    {"seconds"} of a second call, right after one that is not measured
  *     ddim N           {"seconds"} of a DDIM run of N steps
  *     memory           {"mb"}: peak resident memory
+ *     pingpong         {"ns"} of a cache line's way from one thread to another and back
  *
  * No training step can follow a forward pass, a DDIM run or info. */
 #include <jansson.h>
@@ -47,6 +48,8 @@ static json_t *respond(workload *s, const char *request) {
         if (!s->trainer) return json_pack("{s:s}", "error", "training has ended");
         return json_pack("{s:f}", "seconds", seconds_of(s, workload_step));
     }
+    if (!strcmp(request, "pingpong"))
+        return json_pack("{s:f}", "ns", pingpong_ns(s->context));
     workload_end_training(s);
     if (!strcmp(request, "info")) {
         return json_pack("{s:I,s:f}", "parameters", (json_int_t)dm_unet_parameter_count(s->unet),
