@@ -9,7 +9,7 @@
 #include "coprocess.h"
 #include "subject.h"
 
-enum { RUNS_MAX = 64, MODES_MAX = 4, SETTINGS_MAX = 8, DDIM_STEPS = 50 };
+enum { RUNS_MAX = 64, PEERS_MAX = 8, SETTINGS_MAX = 12, DDIM_STEPS = 50 };
 
 typedef enum bench_mode {
     BENCH_COMPARE,
@@ -27,9 +27,9 @@ typedef struct bench_options {
     int runs;          /* rounds of each measurement */
     int level;         /* of --products: DMI_ISA_* */
     int ddim_runs;     /* 0: as `runs`, but 3 above base 64 */
-    const char *modes; /* of PyTorch, with commas; NULL: chosen by the setting */
-    char *python;      /* NULL: without PyTorch */
-    char *baseline;    /* PyTorch's script */
+    const char *modes; /* of the peers, with commas; NULL: chosen by the setting */
+    char *python;      /* NULL: without peers */
+    char *baseline;    /* PyTorch's script, beside which are the others */
     char *json;
     char folder[512];  /* of the program, and of the logs */
     char program[512]; /* its path, to start workers */
@@ -53,22 +53,29 @@ typedef struct summary {
 
 summary summarise(const series *s);
 
-/* A program under test: libdiffusion or a mode of PyTorch. */
+/* What libdiffusion is compared with. */
+typedef struct peer {
+    const char *mode, *engine, *script;
+    const char *precision; /* of its products: fp32 or bf16 */
+    bool trains;           /* it runs training steps and DDIM too */
+} peer;
+
+/* A program under test: libdiffusion or a peer. */
 typedef struct tested_program {
     coprocess process;
-    const char *mode; /* PyTorch's; NULL: libdiffusion */
+    const peer *peer; /* NULL: libdiffusion */
     char name[64], log[560];
     series step, forward, ddim;
     series startup;   /* from before the fork to the end of the first step */
     double memory_mb; /* peak resident memory of training; 0: unknown */
-    double import_mb; /* PyTorch's: the part of it that importing torch takes */
+    double import_mb; /* a peer's: the part of it that importing torch takes */
 } tested_program;
 
 typedef struct comparison {
     setting set;
     tested_program library, one, two; /* with all threads, with one, with two; `one` or `two` is
                              empty if it equals `library` */
-    tested_program baselines[MODES_MAX];
+    tested_program baselines[PEERS_MAX];
     int baseline_count;
     double gflop; /* of a forward pass of the batch */
     double parameters;
@@ -77,7 +84,6 @@ typedef struct comparison {
     const char *sgemm_of; /* whose BLAS had the best rate */
     double others;        /* processors that other programs used during the comparison */
     char baseline_version[64];
-    char modes[128]; /* storage of the baselines' `mode` */
 } comparison;
 
 /* Measures one setting, all programs in turn. sgemm: a context for the machine's SGEMM rate. */

@@ -15,6 +15,16 @@
  * before they sleep. */
 enum { REST_US = 100000 };
 
+static const peer peers[] = {
+    {"eager", "PyTorch", "peer_torch.py", "fp32", true},
+    {"channels_last", "PyTorch", "peer_torch.py", "fp32", true},
+    {"compile", "PyTorch", "peer_torch.py", "fp32", true},
+    {"autocast", "PyTorch", "peer_torch.py", "bf16", true},
+    {"onnxruntime", "ONNX Runtime", "peer_inference.py", "fp32", false},
+    {"openvino", "OpenVINO", "peer_inference.py", "fp32", false},
+    {"openvino_bf16", "OpenVINO", "peer_inference.py", "bf16", false},
+};
+
 /* PyTorch's modes that take longer than this times its best in a short DDIM run are left out of the
  * long ones. */
 static const double NEAR_BEST = 1.15;
@@ -44,11 +54,16 @@ static json_t *start(tested_program *p, const bench_options *o, const setting *s
     const char *library[] = {o->program, "--worker", "--base", base,        "--batch",
                              batch,      "--size",   size,     "--threads", threads,
                              "--images", images,     NULL};
-    const char *pytorch[] = {o->python,  o->baseline, "--base", base,        "--batch",
-                             batch,      "--size",    size,     "--threads", threads,
-                             "--images", images,      "--mode", p->mode,     NULL};
-    return coprocess_start(&p->process, p->name, (char *const *)(p->mode ? pytorch : library),
-                           *p->log ? p->log : NULL, seconds);
+    if (!p->peer)
+        return coprocess_start(&p->process, p->name, (char *const *)library, NULL, seconds);
+    char script[1024];
+    const char *slash = strrchr(o->baseline, '/');
+    snprintf(script, sizeof script, "%.*s%s", slash ? (int)(slash - o->baseline) + 1 : 0,
+             o->baseline, p->peer->script);
+    const char *other[] = {o->python,  script,   "--base", base,          "--batch",
+                           batch,      "--size", size,     "--threads",   threads,
+                           "--images", images,   "--mode", p->peer->mode, NULL};
+    return coprocess_start(&p->process, p->name, (char *const *)other, p->log, seconds);
 }
 
 static void start_library(tested_program *p, const bench_options *o, const setting *set,
@@ -63,25 +78,35 @@ static void start_library(tested_program *p, const bench_options *o, const setti
     json_decref(ready);
 }
 
+static const peer *find_peer(const char *mode) {
+    for (size_t i = 0; i < sizeof peers / sizeof *peers; i++)
+        if (!strcmp(peers[i].mode, mode)) return &peers[i];
+    fprintf(stderr, "bench: --modes: there is no '%s'\n", mode);
+    exit(2);
+}
+
+/* Those that are not installed do not start, which is reported. */
 static void start_baselines(comparison *c, const bench_options *o) {
     bool first = c->set.base == 64 && c->set.batch == 16 &&
                  c->set.size == 32; /* compiling takes minutes: by default once */
-    const char *modes = o->modes ? o->modes
-                        : first  ? "eager,channels_last,compile"
-                                 : "eager,channels_last";
+    char modes[256];
     double seconds;
     if (!o->python) return;
-    snprintf(c->modes, sizeof c->modes, "%s", modes);
-    char *rest = NULL, *mode = strtok_r(c->modes, ",", &rest);
-    for (; mode && c->baseline_count < MODES_MAX; mode = strtok_r(NULL, ",", &rest)) {
+    snprintf(modes, sizeof modes, "%s",
+             o->modes ? o->modes
+             : first  ? "eager,channels_last,compile,autocast,onnxruntime,openvino,openvino_bf16"
+                      : "eager,channels_last,autocast,onnxruntime,openvino,openvino_bf16");
+    char *rest = NULL, *mode = strtok_r(modes, ",", &rest);
+    for (; mode && c->baseline_count < PEERS_MAX; mode = strtok_r(NULL, ",", &rest)) {
         tested_program *p = &c->baselines[c->baseline_count++];
-        p->mode = mode;
-        snprintf(p->name, sizeof p->name, "PyTorch, %s", mode);
-        snprintf(p->log, sizeof p->log, "%s/bench-torch-%s.log", o->folder, mode);
+        p->peer = find_peer(mode);
+        snprintf(p->name, sizeof p->name, "%s, %s", p->peer->engine, mode);
+        snprintf(p->log, sizeof p->log, "%s/bench-%s.log", o->folder, mode);
         show_progress(c, p->name, 0, 0);
         json_t *ready = start(p, o, &c->set, &seconds);
         const char *version = json_string_value(json_object_get(ready, "ready"));
-        if (version) snprintf(c->baseline_version, sizeof c->baseline_version, "%s", version);
+        if (version && p->peer->trains)
+            snprintf(c->baseline_version, sizeof c->baseline_version, "%s", version);
         json_decref(ready);
     }
 }
@@ -93,7 +118,7 @@ static void start_baselines(comparison *c, const bench_options *o) {
 static void measure_sgemm(comparison *c, dm_context *context) {
     double rate = sgemm_rate(context), pytorch = -1;
     for (int i = 0; i < c->baseline_count && pytorch < 0; i++) {
-        if (coprocess_running(&c->baselines[i].process))
+        if (c->baselines[i].peer->trains && coprocess_running(&c->baselines[i].process))
             pytorch = coprocess_request(&c->baselines[i].process, "sgemm", "gflops");
     }
     const char *blas = pytorch > rate ? "SGEMM, torch" : "SGEMM";
@@ -122,7 +147,7 @@ static void run_rounds(comparison *c, tested_program *const *who, int count, con
 /* A short DDIM run of each program to warm up, and a second one; keeps libdiffusion and the modes
  * of PyTorch near the best. Returns their number. */
 static int near_best(comparison *c, tested_program **who, int count, const char *request) {
-    double seconds[MODES_MAX + 3], best = -1;
+    double seconds[PEERS_MAX + 3], best = -1;
     int kept = 1;
     show_progress(c, "ddim, warming up", 0, 0);
     for (int i = 0; i < count; i++) {
@@ -143,6 +168,7 @@ static void compare_networks(comparison *c) {
     c->gflop = coprocess_request(&c->library.process, "info", "gflop") * c->set.batch;
     for (int i = 0; i < c->baseline_count; i++) {
         tested_program *p = &c->baselines[i];
+        if (!p->peer->trains) continue;
         double parameters = coprocess_request(&p->process, "info", "parameters");
         double gflop = coprocess_request(&p->process, "info", "gflop") * c->set.batch;
         if (!coprocess_running(&p->process)) continue;
@@ -174,38 +200,42 @@ static void measure_starts(comparison *c, const bench_options *o) {
 }
 
 void compare(comparison *c, const bench_options *o, const setting *set, dm_context *sgemm) {
-    tested_program *all[MODES_MAX + 3];
-    int count = 0, ddim_runs = o->ddim_runs                    ? o->ddim_runs
-                               : set->base > 64 && o->runs > 3 ? 3
-                                                               : o->runs;
+    tested_program *all[PEERS_MAX + 3], *trains[PEERS_MAX + 3];
+    int count = 0, training = 0,
+        ddim_runs = o->ddim_runs                    ? o->ddim_runs
+                    : set->base > 64 && o->runs > 3 ? 3
+                                                    : o->runs;
     char request[32];
     memset(c, 0, sizeof *c);
     c->set = *set;
     load before = load_now();
     show_progress(c, "starting", 0, 0);
     start_library(&c->library, o, set, set->threads);
-    all[count++] = &c->library;
     start_baselines(c, o);
-    for (int i = 0; i < c->baseline_count; i++) all[count++] = &c->baselines[i];
-    int sides = count;
-    if (sysconf(_SC_NPROCESSORS_ONLN) > 1) {
-        if (set->threads != 1) start_library(all[count++] = &c->one, o, set, 1);
-        if (set->threads != 2) start_library(all[count++] = &c->two, o, set, 2);
+    all[count++] = trains[training++] = &c->library;
+    for (int i = 0; i < c->baseline_count; i++) {
+        all[count++] = &c->baselines[i];
+        if (c->baselines[i].peer->trains) trains[training++] = &c->baselines[i];
     }
-    run_rounds(c, all, count, "step", offsetof(tested_program, step), 1, o->runs, sgemm);
+    int sides = training;
+    if (sysconf(_SC_NPROCESSORS_ONLN) > 1) {
+        if (set->threads != 1) start_library(trains[training++] = &c->one, o, set, 1);
+        if (set->threads != 2) start_library(trains[training++] = &c->two, o, set, 2);
+    }
+    run_rounds(c, trains, training, "step", offsetof(tested_program, step), 1, o->runs, sgemm);
     for (int i = 0; i < sides; i++) {
-        double mb = coprocess_request(&all[i]->process, "memory", "mb");
-        all[i]->memory_mb = mb > 0 ? mb : 0;
-        if (all[i]->mode)
-            all[i]->import_mb = coprocess_request(&all[i]->process, "memory", "import_mb");
+        double mb = coprocess_request(&trains[i]->process, "memory", "mb");
+        trains[i]->memory_mb = mb > 0 ? mb : 0;
+        if (trains[i]->peer)
+            trains[i]->import_mb = coprocess_request(&trains[i]->process, "memory", "import_mb");
     }
     coprocess_stop(&c->one.process);
     coprocess_stop(&c->two.process);
     compare_networks(c);
-    run_rounds(c, all, sides, "forward", offsetof(tested_program, forward), 1, o->runs, NULL);
-    sides = near_best(c, all, sides, "ddim 5");
+    run_rounds(c, all, count, "forward", offsetof(tested_program, forward), 1, o->runs, NULL);
+    sides = near_best(c, trains, sides, "ddim 5");
     snprintf(request, sizeof request, "ddim %d", DDIM_STEPS);
-    run_rounds(c, all, sides, request, offsetof(tested_program, ddim), 0, ddim_runs, NULL);
+    run_rounds(c, trains, sides, request, offsetof(tested_program, ddim), 0, ddim_runs, NULL);
     coprocess_stop(&c->library.process);
     for (int i = 0; i < c->baseline_count; i++) coprocess_stop(&c->baselines[i].process);
     measure_starts(c, o);

@@ -12,24 +12,27 @@
 
 static const char MANUAL[] =
     "\n\n"
-    "Measures libdiffusion beside PyTorch: a training step, a forward pass, a DDIM run of 50 "
+    "Measures libdiffusion beside PyTorch, ONNX Runtime and OpenVINO: a training step, a forward "
+    "pass, a DDIM run of 50 "
     "steps, peak memory,\n"
     "the rate of a step over SGEMM's, two threads over one, and the start. Both sides are "
     "processes that stay alive\n"
     "and get requests in turn; each value is a median over --runs rounds, in brackets its "
     "extremes, "
     "and a ratio is\n"
-    "libdiffusion over the best of PyTorch's modes. The table goes to the screen, all of it to "
+    "libdiffusion over the fastest peer in float32 or bfloat16. The table goes to the screen, all "
+    "of it to "
     "bench.json "
     "beside the\n"
     "program. No other programs should run; the table says so if they did.\n\n"
-    "  make bench                                     the four settings of docs/performance.md; 15 "
-    "minutes or so\n"
-    "  make bench PYTHON=/path/to/python3             with a Python that can import torch\n"
+    "  make bench                                     the settings of docs/performance.md; "
+    "an hour or so\n"
+    "  make bench PYTHON=/path/to/python3             with a Python that can import torch, "
+    "onnxruntime and openvino\n"
     "  make bench BENCH_OPTIONS='--quick'             the first setting in few runs, for a "
     "quick look\n"
     "  make bench BENCH_OPTIONS='--base 128 --batch 4 --modes channels_last,compile'\n"
-    "  build/bench --no-baseline                      without PyTorch\n"
+    "  build/bench --no-baseline                      without peers\n"
     "  build/bench --sweep                            cost against batch and area, to sweep.json "
     "for plot.py\n"
     "  build/bench --products --level 0               the convolutions beside im2col by BLAS\n"
@@ -65,10 +68,11 @@ static int images_for(int size, int at_32) {
 }
 
 static void choose_settings(bench_options *o, const setting *given, bool quick) {
-    static const setting usual[] = {{64, 16, 32, 0, 0},
-                                    {128, 4, 32, 0, 0},
-                                    {32, 64, 32, 0, 0},
-                                    {64, 4, 64, 0, 0}};
+    /* Sixteen images and one; of the largest networks and images as many as memory allows. */
+    static const setting usual[] = {{64, 16, 32, 0, 0}, {64, 1, 32, 0, 0},   {32, 16, 32, 0, 0},
+                                    {32, 1, 32, 0, 0},  {128, 16, 32, 0, 0}, {128, 1, 32, 0, 0},
+                                    {64, 16, 64, 0, 0}, {64, 1, 64, 0, 0},   {32, 16, 64, 0, 0},
+                                    {32, 1, 64, 0, 0},  {128, 4, 64, 0, 0},  {128, 1, 64, 0, 0}};
     bool one = given->base || given->batch || given->size || o->mode != BENCH_COMPARE;
     o->setting_count = one || quick ? 1 : (int)(sizeof usual / sizeof *usual);
     memcpy(o->settings, usual, sizeof usual);
@@ -105,11 +109,13 @@ static void parse(bench_options *o, words *w, int argc, char **argv) {
         {"ddim-runs", 0, POPT_ARG_INT, &o->ddim_runs, 0,
          "rounds of DDIM (as --runs; above base 64, 3)", "N"},
         {"modes", 0, POPT_ARG_STRING, &w->modes, 0,
-         "of PyTorch: eager,channels_last,compile (the last at the first setting only)", "LIST"},
+         "of the peers: eager,channels_last,autocast,onnxruntime,openvino,openvino_bf16, and "
+         "compile, which is usual at the first setting only",
+         "LIST"},
         {"python", 0, POPT_ARG_STRING, &o->python, 0, "a Python that can import torch", "PROGRAM"},
         {"baseline", 0, POPT_ARG_STRING, &o->baseline, 0,
          "PyTorch's side (tests/bench/peer_torch.py)", "FILE"},
-        {"no-baseline", 0, POPT_ARG_NONE, &w->no_baseline, 0, "without PyTorch", NULL},
+        {"no-baseline", 0, POPT_ARG_NONE, &w->no_baseline, 0, "without peers", NULL},
         {"quick", 0, POPT_ARG_NONE, &w->quick, 0,
          "one setting, three rounds, one of DDIM, no compile", NULL},
         {"json", 0, POPT_ARG_STRING, &o->json, 0,

@@ -25,7 +25,8 @@ static double round_trip(table *t, int32_t thread) {
         double start = dmi_seconds();
         for (int i = 0; i < TURNS; i++) {
             atomic_store_explicit(&t->turn, 2 * thread, memory_order_release);
-            while (atomic_load_explicit(&t->turn, memory_order_acquire) != 2 * thread + 1) {}
+            while (atomic_load_explicit(&t->turn, memory_order_acquire) != 2 * thread + 1) {
+            }
         }
         double seconds = (dmi_seconds() - start) / TURNS;
         if (!try || seconds < best) best = seconds;

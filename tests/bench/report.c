@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The table of one setting and its rows in bench.json. A row's ratio is `library` over `baseline`:
- * the best mode of PyTorch, SGEMM for the rate of a step, one thread for two threads. */
+/* The table of one setting and its rows in bench.json. A row's ratio is `ours` over `peer`:
+ * the fastest peer, SGEMM for the rate of a step, one thread for two threads. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -38,15 +38,17 @@ static void print_row(const row *r) {
         snprintf(spread, sizeof spread, "(%.3f to %.3f)", r->ratio_low, r->ratio_high);
     }
     printf("%6s %-17s ", ratio, spread);
-    int met = row_reaches(r, f->target), required = row_reaches(r, f->required);
+    int met = row_reaches(r);
+    if (r->target <= 0) {
+        printf("-\n");
+        return;
+    }
     printf("%s %-5g",
            f->kind == RATIO_MIN   ? ">="
            : f->kind == RATIO_MAX ? "<="
                                   : "libdiffusion <=",
-           f->target);
-    if (met < 0) printf("-\n");
-    else if (!met && required) printf("no, but <= %g\n", f->required);
-    else printf("%s\n", met ? "met" : "NO");
+           r->target);
+    printf("%s\n", met < 0 ? "-" : met ? "met" : "NO");
 }
 
 static void print_time(const char *title, const series *times, const char *missing) {
@@ -56,17 +58,18 @@ static void print_time(const char *title, const series *times, const char *missi
 }
 
 static void print_mode(const tested_program *p) {
-    printf("  %s", p->mode);
-    if (!p->step.count) {
+    printf("  %s", p->peer->mode);
+    if (!p->step.count && !p->forward.count) {
         printf(": did not run\n");
         return;
     }
-    print_time("step", &p->step, "failed");
+    if (p->peer->trains) print_time("step", &p->step, "failed");
     print_time("forward", &p->forward, "failed");
-    print_time("DDIM", &p->ddim,
-               p->forward.count ? "left out: slower than the best in a short run" : "failed");
+    if (p->peer->trains)
+        print_time("DDIM", &p->ddim,
+                   p->forward.count ? "left out: slower than the best in a short run" : "failed");
     if (p->memory_mb)
-        printf(", memory %.0f MB, %.0f of them from importing torch", p->memory_mb, p->import_mb);
+        printf(", memory %.0f MB, %.0f of them from importing", p->memory_mb, p->import_mb);
     printf("\n");
 }
 
@@ -98,7 +101,7 @@ static void print_table(const comparison *c, const row rows[METRICS]) {
                "PyTorch more than libdiffusion\n",
                c->others);
     }
-    if (c->baseline_count > 1) printf("PyTorch's modes:\n");
+    if (c->baseline_count > 1) printf("the peers:\n");
     for (int i = 0; i < c->baseline_count && c->baseline_count > 1; i++)
         print_mode(&c->baselines[i]);
     fflush(stdout);
@@ -111,16 +114,20 @@ static json_t *number_or_null(double value, bool there) {
 }
 
 static json_t *modes_json(const comparison *c, int index) {
-    static const size_t offsets[METRICS] = {[TRAIN_STEP] = offsetof(tested_program, step),
-                                            [FORWARD] = offsetof(tested_program, forward),
-                                            [DDIM] = offsetof(tested_program, ddim)};
+    static const size_t offsets[METRICS] = {
+        [TRAIN_STEP] = offsetof(tested_program, step),
+        [TRAIN_STEP_BF16] = offsetof(tested_program, step),
+        [FORWARD] = offsetof(tested_program, forward),
+        [FORWARD_BF16] = offsetof(tested_program, forward),
+        [DDIM] = offsetof(tested_program, ddim),
+    };
     json_t *modes = json_array();
     for (int i = 0; i < c->baseline_count && index <= MEMORY; i++) {
         const tested_program *p = &c->baselines[i];
         summary s =
             index == MEMORY ? single(p->memory_mb) : summarise(series_at(p, offsets[index]));
         if (!s.count || s.median <= 0) continue;
-        json_t *mode = json_pack("{s:s,s:f,s:f,s:f,s:i}", "mode", p->mode, "median", s.median,
+        json_t *mode = json_pack("{s:s,s:f,s:f,s:f,s:i}", "mode", p->peer->mode, "median", s.median,
                                  "min", s.low, "max", s.high, "runs", s.count);
         if (index == MEMORY) json_object_set_new(mode, "import", json_real(p->import_mb));
         json_array_append_new(modes, mode);
@@ -132,29 +139,29 @@ static json_t *row_json(const comparison *c, const row *r, int index) {
     static const char *const kinds[] = {"ratio at most", "ratio at least", "libdiffusion at most"};
     const metric *f = r->metric;
     bool baseline = r->baseline_mode[0] != 0, ratio = r->ratio > 0;
-    int met = row_reaches(r, f->target), required = row_reaches(r, f->required);
+    int met = row_reaches(r);
     json_t *out = json_pack("{s:s,s:i,s:i,s:i,s:i}", "name", f->name, "base", c->set.base, "batch",
                             c->set.batch, "size", c->set.size, "threads",
                             index == THREADS ? 2 : c->set.threads);
     if (index == DDIM) json_object_set_new(out, "images", json_integer(c->set.images));
+    json_object_set_new(out, "precision", json_string("fp32"));
+    json_object_set_new(out, "peer_precision",
+                        f->peer_precision ? json_string(f->peer_precision) : json_null());
     json_object_set_new(out, "unit", json_string(f->unit));
-    json_object_set_new(out, "libdiffusion", number_or_null(r->library.median, r->library.count));
-    json_object_set_new(out, "libdiffusion_min", number_or_null(r->library.low, r->library.count));
-    json_object_set_new(out, "libdiffusion_max", number_or_null(r->library.high, r->library.count));
+    json_object_set_new(out, "ours", number_or_null(r->library.median, r->library.count));
+    json_object_set_new(out, "ours_min", number_or_null(r->library.low, r->library.count));
+    json_object_set_new(out, "ours_max", number_or_null(r->library.high, r->library.count));
     json_object_set_new(out, "runs", json_integer(r->library.count));
-    json_object_set_new(out, "baseline", number_or_null(r->baseline.median, baseline));
-    json_object_set_new(out, "baseline_min", number_or_null(r->baseline.low, baseline));
-    json_object_set_new(out, "baseline_max", number_or_null(r->baseline.high, baseline));
-    json_object_set_new(out, "baseline_mode",
-                        baseline ? json_string(r->baseline_mode) : json_null());
+    json_object_set_new(out, "peer", number_or_null(r->baseline.median, baseline));
+    json_object_set_new(out, "peer_min", number_or_null(r->baseline.low, baseline));
+    json_object_set_new(out, "peer_max", number_or_null(r->baseline.high, baseline));
+    json_object_set_new(out, "peer_mode", baseline ? json_string(r->baseline_mode) : json_null());
     json_object_set_new(out, "ratio", number_or_null(r->ratio, ratio));
     json_object_set_new(out, "ratio_min", number_or_null(r->ratio_low, ratio));
     json_object_set_new(out, "ratio_max", number_or_null(r->ratio_high, ratio));
-    json_object_set_new(out, "target", json_real(f->target));
-    json_object_set_new(out, "required", json_real(f->required));
+    json_object_set_new(out, "target", number_or_null(r->target, r->target > 0));
     json_object_set_new(out, "target_kind", json_string(kinds[f->kind]));
     json_object_set_new(out, "met", met < 0 ? json_null() : json_boolean(met));
-    json_object_set_new(out, "met_required", required < 0 ? json_null() : json_boolean(required));
     json_object_set_new(out, "pingpong_ns", json_real(summarise(&c->pingpong).median));
     json_object_set_new(out, "others_busy", json_real(c->others));
     json_object_set_new(out, "modes", modes_json(c, index));

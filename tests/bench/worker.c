@@ -48,8 +48,7 @@ static json_t *respond(workload *s, const char *request) {
         if (!s->trainer) return json_pack("{s:s}", "error", "training has ended");
         return json_pack("{s:f}", "seconds", seconds_of(s, workload_step));
     }
-    if (!strcmp(request, "pingpong"))
-        return json_pack("{s:f}", "ns", pingpong_ns(s->context));
+    if (!strcmp(request, "pingpong")) return json_pack("{s:f}", "ns", pingpong_ns(s->context));
     workload_end_training(s);
     if (!strcmp(request, "info")) {
         return json_pack("{s:I,s:f}", "parameters", (json_int_t)dm_unet_parameter_count(s->unet),
