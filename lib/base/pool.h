@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* The thread pool. A job is a number of tasks, which the problem's shape alone determines; the
- * threads take them one after another, so which thread runs which task varies while the result does
- * not. */
+/* The thread pool. A job is a number of tasks, which the problem's shape alone determines. Each
+ * thread has a share of them, consecutive ones and the same in each job of as many tasks, and takes
+ * those of others when its own are done: which thread runs which task varies, the result does not.
+ */
 #ifndef DMI_BASE_POOL_H
 #define DMI_BASE_POOL_H
 
