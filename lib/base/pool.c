@@ -207,10 +207,11 @@ static void run_on_workers(dmi_pool *pool, int32_t count, dmi_task task, void *d
     pool->current.mode = dmi_float_mode_get();
     pool->current.count = count;
     pool->current.shares = pool->threads;
-    const uint32_t number = next_number(pool);
-    pool->current.number = number;
+    const uint64_t number = next_number(pool);
+    pool->current.number = (uint32_t)number;
 
-    atomic_store(&pool->state, (uint64_t)number << STATE_JOB_SHIFT | STATE_OPEN);
+    /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): set by dmi_pool_create */
+    atomic_store(&pool->state, number << STATE_JOB_SHIFT | STATE_OPEN);
     if (atomic_load(&pool->sleepers) > 0) {
         pthread_mutex_lock(&pool->mutex);
         if (count > 2) pthread_cond_broadcast(&pool->wake);
