@@ -95,7 +95,8 @@ static int32_t take_position(share *from, uint32_t number, int32_t count) {
     }
 }
 
-static void take_tasks(const dmi_pool *pool, const job *j, int32_t index) {
+static void take_tasks(const dmi_pool *pool, int32_t index) {
+    const job *j = &pool->current;
     for (int32_t i = 0; i < j->shares; i++) {
         int32_t owner = (index + i) % j->shares;
         int32_t begin = share_begin(j, owner), count = share_begin(j, owner + 1) - begin;
@@ -109,7 +110,7 @@ static void take_tasks(const dmi_pool *pool, const job *j, int32_t index) {
 
 /* The number of the next job. When all have been used, shares that were not looked at for so long
  * could still have the number that comes again. */
-static uint32_t next_number(const dmi_pool *pool) {
+static uint32_t next_number(dmi_pool *pool) {
     uint32_t number = pool->current.number + 1;
     if (number == 0)
         for (int32_t i = 0; i < pool->threads; i++) atomic_store(&pool->shares[i].taken, 0);
@@ -173,7 +174,7 @@ static void *worker_main(void *argument) {
                 mode = pool->current.mode;
                 dmi_float_mode_set(mode);
             }
-            take_tasks(pool, &pool->current, self->index);
+            take_tasks(pool, self->index);
             leave(pool);
         }
     }
@@ -218,18 +219,17 @@ static void run_on_workers(dmi_pool *pool, int32_t count, dmi_task task, void *d
         else pthread_cond_signal(&pool->wake);
         pthread_mutex_unlock(&pool->mutex);
     }
-    take_tasks(pool, &pool->current, 0);
+    take_tasks(pool, 0);
     if (atomic_fetch_and(&pool->state, ~STATE_OPEN) & STATE_INSIDE) wait_until_empty(pool);
 }
 
 /* On a thread of the program, whose mode is restored. */
 static void run_host_runner(void *data, int32_t index) {
     const dmi_pool *pool = data;
-    const job *j = &pool->current;
-    const dmi_float_mode before = dmi_float_mode_get();
-    if (before != j->mode) dmi_float_mode_set(j->mode);
-    take_tasks(pool, j, index);
-    if (before != j->mode) dmi_float_mode_set(before);
+    const dmi_float_mode mode = pool->current.mode, before = dmi_float_mode_get();
+    if (before != mode) dmi_float_mode_set(mode);
+    take_tasks(pool, index);
+    if (before != mode) dmi_float_mode_set(before);
 }
 
 static void run_on_host(dmi_pool *pool, int32_t count, dmi_task task, void *data) {
