@@ -420,8 +420,8 @@ bad="--model $whole --out $out/bad.png"
         --out "$out/bad.png"
     refuses "is 'cirle'; did you mean circle?" $sample --model "$flow" --class cirle \
         --out "$out/bad.png"
-    refuses '--columns\|columns are too many' $sample $bad --count 5000 --each "$out/bad" \
-        --columns 100000 --steps 1
+    refuses '20000 columns are too many for one grid' $sample $bad --count 5000 --each "$out/bad" \
+        --columns 20000 --scale 16 --steps 1
 
     refuses absent.safetensors $sample --model "$out/absent.safetensors"
     refuses 'ship: No such file.*a class is named by --class ship' $sample ship

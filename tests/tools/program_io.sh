@@ -207,6 +207,17 @@ printed '^continues after step 1$'
 $diffusion info --all "$out/replaced" | grep -q 'learning_rate *0.0002' ||
     fail "a killed run loses its rate: $($diffusion info --all "$out/replaced")"
 
+# A signal while samples are drawn, long before a checkpoint is due.
+# shellcheck disable=SC2086
+start drawing $train $quick --samples 64 --sample-every 1 --sample-steps 1000 --steps 9 \
+    --out "$out/drawing"
+wait_for grep -qs '^1,' "$out/drawing/loss.csv" || fail "no step: $(cat "$log")"
+sleep 0.2
+kill -TERM $pid
+ends 0
+printed '^stopped after 1 of 9 steps'
+[ -s "$out/drawing/checkpoint.safetensors" ] || fail "a signal while samples are drawn saves nothing"
+
 # Pictures that go while training goes on.
 mkdir -p "$out/pictures"
 for i in 1 2 3 4 5 6 7 8 9; do cp "$out/report/samples-000001.png" "$out/pictures/$i.png"; done

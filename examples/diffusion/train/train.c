@@ -159,8 +159,10 @@ static int32_t write_due(session *s, uint64_t done, int stopped) {
         is_multiple(done, o->evaluate_every, last))
         status = write_evaluation(s, done);
     /* The last step was skipped, and the network is of use. */
-    if (!status && !stopped && diverges && done == last) status = try_network(s);
-    if (!status && !stopped && diverges && done == last) status = save(s);
+    if (!status && !stopped && diverges && done == last) {
+        status = try_network(s);
+        if (!status) status = save(s);
+    }
     s->written = done;
     if (status == DM_ERROR_CANCELLED) return status;
     if (!status) status = page(s, done < last && !stopped);
