@@ -12,7 +12,7 @@
 
 #include "console/output.h"
 
-/* Of the files in the folder of a run. */
+/* Room after a folder's name for that of a file in it. */
 enum { FILE_NAME_MAX = 64 };
 
 int folder_has(const char *folder, const char *name) {
@@ -32,9 +32,9 @@ int same_file(const char *a, const char *b) {
 /* The folder that a path is in. 0, or 1 if its name is too long. */
 static int parent(const char *path, char folder[OUTPUT_PATH_SIZE]) {
     const char *slash = strrchr(path, '/');
-    if (!slash) return snprintf(folder, OUTPUT_PATH_SIZE, ".") < 0;
-    int length = slash == path ? 1 : (int)(slash - path);
-    return snprintf(folder, OUTPUT_PATH_SIZE, "%.*s", length, path) >= OUTPUT_PATH_SIZE;
+    int length = !slash || slash == path ? 1 : (int)(slash - path);
+    return snprintf(folder, OUTPUT_PATH_SIZE, "%.*s", length, slash ? path : ".") >=
+           OUTPUT_PATH_SIZE;
 }
 
 const char *folder_obstacle(const char *path) {

@@ -162,7 +162,7 @@ static int32_t refuse_file(const command_line *line) {
         return command_line_refuse(line, "%s: no such file or folder%s", path,
                                    command_line_given(line, "data")
                                        ? ""
-                                       : "; where it is now is named by --data PATH");
+                                       : "; --data PATH names where it is now");
     if (picture_is_named(path))
         return command_line_refuse(line, "%s is a picture; name the folder that holds it", path);
     for (size_t i = 0; dot && i < sizeof suffixes / sizeof *suffixes; i++)

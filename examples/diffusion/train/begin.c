@@ -20,7 +20,7 @@ static int32_t open_dataset(session *s, int32_t height, int32_t width, int32_t c
     return open_data(&s->data, s->context, s->line, &training_data, shape);
 }
 
-/* Generated shapes are drawn only for who asks for them, or for a new network. */
+/* Generated shapes are used only where they are asked for, or for a new network. */
 static int32_t require_data(const session *s, const char *file) {
     if (command_line_option(s->line, "data")->text) return 0;
     return command_line_refuse(s->line,

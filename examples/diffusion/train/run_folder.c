@@ -45,7 +45,7 @@ static int is_grid(const char *name) {
 }
 
 /* "checkpoint.safetensors.0123abcd.0.tmp", of a checkpoint that was not finished. */
-static int is_unfinished(const char *name) {
+static int is_checkpoint_part(const char *name) {
     size_t length = strlen(checkpoint_name);
     if (strncmp(name, checkpoint_name, length) != 0 || name[length] != '.') return 0;
     name += length + 1 + strspn(name + length + 1, "0123456789abcdef");
@@ -64,7 +64,7 @@ static int is_of_run(const char *name) {
     static const char *const names[] = {settings_name, log_name, evaluation_name, "report.html"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (is_named(name, names[i])) return 1;
-    return is_grid(name) || is_unfinished(name) || !strncmp(name, "events.out.tfevents.", 20);
+    return is_grid(name) || is_checkpoint_part(name) || !strncmp(name, "events.out.tfevents.", 20);
 }
 
 /* Calls visit for each file in a folder that a run writes, besides its checkpoint, until it returns
