@@ -218,6 +218,7 @@ static int32_t run(sample_job *j) {
     if (!status)
         status = read_conditions(&j->conditions, j->line, &j->u, (size_t)o->count, o->condition,
                                  o->vector);
+    if (!status && o->each) status = make_folder(j->line, o->each);
     if (!status) status = sample_runs(j, &grid);
     if (!status) status = write_files(j, &grid);
     return status ? status : j->profiled;
@@ -238,8 +239,7 @@ static int run_sample(command_line *line) {
         dm_context_destroy(j.context);
         return 2;
     }
-    if (j.o->each) status = make_folder(line, j.o->each);
-    if (!status) status = run(&j);
+    status = run(&j);
     command_line_print_error(line, j.context, status);
     animation_destroy(&j.animation);
     dm_sampler_destroy(j.sampler);
