@@ -221,6 +221,12 @@ typedef struct dm_context_options {
                          void *data);
     void *parallel_user;
     void *padding;
+    int32_t latency; /* 1: forward passes and sampling use the algorithms that are fastest for one
+                        image or a few; the default's are fastest for eight and more. Between the
+                        two, results differ in their last bits; within either, an image's bits
+                        depend neither on its batch nor on the threads. Training is the same in
+                        both. Default: 0. */
+    int32_t padding_last;
 } dm_context_options;
 
 DM_API dm_status dm_context_options_init(dm_context_options *options, size_t size);

@@ -12,6 +12,7 @@ type ContextOptions struct {
 	MemoryLimit uint64 // bytes; 0, the default: none
 	Profile     bool   // measure for Context.ProfileRows
 	LargePages  bool   // request large pages for blocks of 4 MB and more
+	Latency     bool   // the algorithms that are fastest for one image or a few; false
 	// Receives notes that are not errors. It may call nothing of its context. It may run in the
 	// goroutine of the garbage collector's finalizers. Default: nil, which drops them.
 	Log func(level LogLevel, message string)

@@ -196,6 +196,7 @@ typedef struct dmi_graph {
     bool uses_blas; /* planned: some node does, so a run sets up BLAS (dmi_gemm_begin) */
     /* Set by the caller before building: */
     bool only_inputs; /* parameters have no gradients: backward computes those of inputs alone */
+    bool latency;     /* forward alone: algorithms that take the least time for few images */
     int32_t wrap;     /* DMI_WRAP_*, of the convolutions appended next whose kernel is above 1 */
     /* Set by the caller before a run: */
     bool add_to_params; /* backward adds to the parameters' gradients (gradient accumulation) */

@@ -10,6 +10,7 @@
 #include "kernels/transpose.h"
 
 const dmi_product DMI_KERNEL(product_table) = {
+    .panel_columns = PANEL,
     .multiply = DMI_KERNEL(multiply),
     .multiply_transposed = DMI_KERNEL(multiply_transposed),
     .multiply_add = DMI_KERNEL(multiply_add),

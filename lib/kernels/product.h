@@ -29,6 +29,8 @@ typedef void dmi_transpose_matrix(float *to, size_t to_stride, const float *from
                                   size_t from_stride, int32_t rows, int32_t columns);
 
 typedef struct dmi_product {
+    int32_t panel_columns; /* of b that a product reads together: b packed into panels of so many,
+                              [k, panel_columns] each, is read from one end to the other */
     dmi_multiply *multiply;
     dmi_multiply *multiply_transposed; /* a is stored transposed: [k, rows] */
     dmi_multiply_add *multiply_add;

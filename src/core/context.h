@@ -17,6 +17,7 @@ enum { DMI_REASON_SIZE = 256 };
 struct dm_context {
     dmi_host host;
     const dmi_kernels *kernels;
+    bool latency;                 /* dm_context_options.latency */
     atomic_uintptr_t caller;      /* the thread whose call is in progress; 0: none */
     atomic_int holders;           /* the caller's handle, networks, and shares of their weights */
     char reason[DMI_REASON_SIZE]; /* of a callback that is about to fail; "" if there is none */

@@ -25,6 +25,7 @@ static dm_status create_graph(dm_unet *unet, dmi_unet_graph *out, int32_t batch,
     if (status) return status;
     graph->recompute = recompute;
     graph->wrap = unet->wrap;
+    graph->latency = unet->context->latency;
     graph->only_inputs = what == INPUT_GRADIENT;
     status = dmi_unet_build(graph, &unet->options, batch, what == TRAINING, out);
     if (!status) status = dmi_graph_plan(graph, &out->output, 1, what != FORWARD);

@@ -25,6 +25,7 @@ typedef struct bench_options {
     setting settings[SETTINGS_MAX];
     int setting_count;
     int runs;          /* rounds of each measurement */
+    bool forward;      /* --profile: of a forward pass in place of a step */
     int level;         /* of --products: DMI_ISA_* */
     int ddim_runs;     /* 0: as `runs`, but 3 above base 64 */
     const char *modes; /* of the peers, with commas; NULL: chosen by the setting */

@@ -81,7 +81,7 @@ static void choose_settings(bench_options *o, const setting *given, bool quick) 
         if (given->base) s->base = given->base;
         if (given->size) s->size = given->size;
         s->batch = given->batch ? given->batch : one ? images_for(s->size, 16) : s->batch;
-        s->images = given->images ? given->images : images_for(s->size, 16);
+        s->images = given->images ? given->images : s->batch == 1 ? 1 : images_for(s->size, 16);
         s->threads = given->threads;
     }
 }
@@ -89,7 +89,7 @@ static void choose_settings(bench_options *o, const setting *given, bool quick) 
 /* What popt fills beside *o. */
 typedef struct words {
     setting given;
-    int quick, no_baseline, worker, sweep, profile, products, operations;
+    int quick, no_baseline, worker, sweep, profile, forward, products, operations;
     char *modes;
 } words;
 
@@ -102,7 +102,7 @@ static void parse(bench_options *o, words *w, int argc, char **argv) {
         {"size", 0, POPT_ARG_INT, &w->given.size, 0, "height and width in pixels, a multiple of 8",
          "N"},
         {"images", 0, POPT_ARG_INT, &w->given.images, 0,
-         "images in the DDIM run (16 at 32x32, 4 at 64x64)", "N"},
+         "images in the DDIM run (16 at 32x32, 4 at 64x64, 1 with --batch 1)", "N"},
         {"threads", 0, POPT_ARG_INT, &w->given.threads, 0, "of both sides (one for each processor)",
          "N"},
         {"runs", 0, POPT_ARG_INT, &o->runs, 0, "rounds (7)", "N"},
@@ -124,6 +124,7 @@ static void parse(bench_options *o, words *w, int argc, char **argv) {
          "cost against batch and against area, without PyTorch", NULL},
         {"profile", 0, POPT_ARG_NONE, &w->profile, 0,
          "time, rate and bytes of each operation of a training step", NULL},
+        {"forward", 0, POPT_ARG_NONE, &w->forward, 0, "with --profile: of a forward pass", NULL},
         {"products", 0, POPT_ARG_NONE, &w->products, 0,
          "rate of each convolution beside im2col by BLAS", NULL},
         {"operations", 0, POPT_ARG_NONE, &w->operations, 0,
@@ -177,6 +178,7 @@ void bench_options_read(bench_options *o, int argc, char **argv) {
     find_program(o, argv[0]);
     parse(o, &w, argc, argv);
     o->mode = mode_of(&w);
+    o->forward = w.forward;
     if (!o->runs) o->runs = w.quick ? 3 : 7;
     if (!o->ddim_runs && w.quick) o->ddim_runs = 1;
     choose_settings(o, &w.given, w.quick);

@@ -53,6 +53,7 @@ void workload_create(workload *s, const setting *set, bool attention, bool profi
     u.prediction = DM_PREDICT_EPS;
     c.threads = set->threads;
     c.profile = profile;
+    c.latency = set->batch == 1;
     u.height = u.width = set->size;
     u.channels[0] = set->base;
     for (int i = 1; i < u.levels; i++) u.channels[i] = 2 * set->base;

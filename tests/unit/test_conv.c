@@ -43,7 +43,8 @@ static const conv_case cases[] = {
 enum { CASES = sizeof cases / sizeof cases[0] };
 
 static const dmi_conv_algorithm *const algorithms[] = {&dmi_conv_winograd, &dmi_conv_product,
-                                                       &dmi_conv_row_product, &dmi_conv_im2col};
+                                                       &dmi_conv_row_product, &dmi_conv_im2col,
+                                                       &dmi_conv_gathered};
 enum { ALGORITHMS = sizeof algorithms / sizeof algorithms[0] };
 
 static double bound_of(const dmi_conv_algorithm *algorithm) {
@@ -267,11 +268,16 @@ static void backward_case(fixture *f, dmi_graph *g, const dmi_conv_algorithm *al
     free(plain);
 }
 
+/* dmi_conv_gathered has no gradients. */
+static bool is_trained(const dmi_conv_algorithm *algorithm) {
+    return algorithm->backward_data != NULL;
+}
+
 static void data_case(fixture *f, dmi_graph *g, const dmi_conv_algorithm *algorithm) {
-    backward_case(f, g, algorithm, "data", f->x_count, true);
+    if (is_trained(algorithm)) backward_case(f, g, algorithm, "data", f->x_count, true);
 }
 static void weight_case(fixture *f, dmi_graph *g, const dmi_conv_algorithm *algorithm) {
-    backward_case(f, g, algorithm, "weight", f->w_count, false);
+    if (is_trained(algorithm)) backward_case(f, g, algorithm, "weight", f->w_count, false);
 }
 
 /* The last image alone has the bits that it has in the batch, forward and backward data. */
@@ -286,9 +292,22 @@ static void batch_case(fixture *f, dmi_graph *g, const dmi_conv_algorithm *algor
     run_forward(g, algorithm, &alone, f->before, f->x + last * x, f->w, &one);
     ck_assert_msg(!memcmp(f->y + last * y, f->before, y * sizeof(float)), "%s, %s: forward",
                   g->kernels->isa, algorithm->name);
+    if (!is_trained(algorithm)) return;
     run_data(g, algorithm, &f->s, f->y, f->dy, f->w, false);
     run_data(g, algorithm, &alone, f->before, f->dy + last * y, f->w, false);
     ck_assert_msg(!memcmp(f->y + last * x, f->before, x * sizeof(float)), "%s, %s: data",
+                  g->kernels->isa, algorithm->name);
+}
+
+static void thread_case_backward(fixture *f, dmi_graph *g, dmi_graph *other,
+                                 const dmi_conv_algorithm *algorithm) {
+    run_data(g, algorithm, &f->s, f->y, f->dy, f->w, false);
+    run_data(other, algorithm, &f->s, f->before, f->dy, f->w, false);
+    ck_assert_msg(!memcmp(f->y, f->before, f->x_count * sizeof(float)), "%s, %s: data",
+                  g->kernels->isa, algorithm->name);
+    run_weight(g, algorithm, &f->s, f->y, f->x, f->dy, false);
+    run_weight(other, algorithm, &f->s, f->before, f->x, f->dy, false);
+    ck_assert_msg(!memcmp(f->y, f->before, f->w_count * sizeof(float)), "%s, %s: weight",
                   g->kernels->isa, algorithm->name);
 }
 
@@ -301,14 +320,7 @@ static void thread_case(fixture *f, dmi_graph *g, const dmi_conv_algorithm *algo
     run_forward(&other, algorithm, &f->s, f->before, f->x, f->w, &e);
     ck_assert_msg(!memcmp(f->y, f->before, f->y_count * sizeof(float)), "%s, %s: forward",
                   g->kernels->isa, algorithm->name);
-    run_data(g, algorithm, &f->s, f->y, f->dy, f->w, false);
-    run_data(&other, algorithm, &f->s, f->before, f->dy, f->w, false);
-    ck_assert_msg(!memcmp(f->y, f->before, f->x_count * sizeof(float)), "%s, %s: data",
-                  g->kernels->isa, algorithm->name);
-    run_weight(g, algorithm, &f->s, f->y, f->x, f->dy, false);
-    run_weight(&other, algorithm, &f->s, f->before, f->x, f->dy, false);
-    ck_assert_msg(!memcmp(f->y, f->before, f->w_count * sizeof(float)), "%s, %s: weight",
-                  g->kernels->isa, algorithm->name);
+    if (is_trained(algorithm)) thread_case_backward(f, g, &other, algorithm);
     test_host_end(single);
 }
 
@@ -384,7 +396,8 @@ static const select_case select_cases[] = {
     {"v4", "SkylakeX", 3, 3, 3, 1, false, &dmi_conv_product},
 };
 
-/* Whatever the batch and the size of the images. */
+/* Whatever the batch and the size of the images; in latency mode maps of up to 64 pixels of at
+ * least 16 channels are gathered. */
 START_TEST(selection) {
     const select_case *c = &select_cases[_i];
     for (int32_t n = 1; n <= 16; n += 15)
@@ -392,7 +405,11 @@ START_TEST(selection) {
             conv_case conv = {n,         side,      side,          c->ci,      c->co,
                               c->kernel, c->stride, c->kernel / 2, c->upsample};
             dmi_conv_shape shape = shape_of(&conv);
-            ck_assert_str_eq(dmi_conv_select(c->isa, c->core, &shape)->name, c->want->name);
+            ck_assert_str_eq(dmi_conv_select(c->isa, c->core, &shape, false)->name, c->want->name);
+            bool small = shape.oh * shape.ow <= 64 && c->ci >= 16 && c->co >= 16 &&
+                         dmi_conv_gathered.suits(&shape);
+            ck_assert_str_eq(dmi_conv_select(c->isa, c->core, &shape, true)->name,
+                             small ? "gathered" : c->want->name);
         }
 }
 END_TEST

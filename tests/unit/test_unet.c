@@ -336,7 +336,8 @@ START_TEST(labels_of_forward) {
 END_TEST
 
 /* A image's bits are its own: whatever goes through with it or went through before, with any
- * number of threads. What is cached of the weights is recomputed when they change. */
+ * number of threads, in latency mode and without. What is cached of the weights is recomputed when
+ * they change. */
 START_TEST(images_are_the_same_in_any_batch) {
     static network_input in;
     static float want[NETWORK_IMAGES][NETWORK_ELEMENTS], got[NETWORK_IMAGES][NETWORK_ELEMENTS];
@@ -347,8 +348,9 @@ START_TEST(images_are_the_same_in_any_batch) {
         dm_context *context;
         ck_assert_int_eq(dm_context_options_init(&o, sizeof o), DM_OK);
         o.threads = threads;
+        o.latency = _i % 2;
         ck_assert_int_eq(dm_context_create(&context, &o, NULL, 0), DM_OK);
-        context->kernels = dmi_kernels_for(_i);
+        context->kernels = dmi_kernels_for(_i / 2);
         dm_unet *unet = network_new(context, 1);
         /* With other weights than then. */
         test_accepted(context, network_forward(unet, got[0], in.x, in.timesteps, NULL, 1));
@@ -372,6 +374,28 @@ START_TEST(images_are_the_same_in_any_batch) {
 }
 END_TEST
 
+/* The two modes differ in their last bits alone: 2e-6 is the bound of one Winograd convolution. */
+START_TEST(latency_mode) {
+    static network_input in;
+    static float y[2][NETWORK_ELEMENTS];
+    network_give(&in);
+    for (int32_t latency = 0; latency < 2; latency++) {
+        dm_context_options o;
+        dm_context *context;
+        ck_assert_int_eq(dm_context_options_init(&o, sizeof o), DM_OK);
+        o.latency = latency;
+        ck_assert_int_eq(dm_context_create(&context, &o, NULL, 0), DM_OK);
+        dm_unet *unet = network_new(context, 1);
+        network_randomize(unet, 4);
+        test_accepted(context, network_forward(unet, y[latency], in.x, in.timesteps, in.labels, 1));
+        dm_unet_destroy(unet);
+        dm_context_destroy(context);
+    }
+    ck_assert_mem_ne(y[0], y[1], sizeof y[0]);
+    test_close(y[1], y[0], NETWORK_ELEMENTS, 5e-6);
+}
+END_TEST
+
 Suite *test_unet_suite(void);
 Suite *test_unet_suite(void) {
     Suite *suite = suite_create("unet");
@@ -384,11 +408,13 @@ Suite *test_unet_suite(void) {
     tcase_add_test(tcase, seeds);
     tcase_add_test(tcase, inputs_that_are_refused);
     tcase_add_test(tcase, labels_of_forward);
+    tcase_add_test(tcase, latency_mode);
     suite_add_tcase(suite, tcase);
     TCase *slow = tcase_create("large");
     tcase_set_timeout(slow, 30);
     tcase_set_tags(slow, "slow"); /* under a memory checker */
-    tcase_add_loop_test(slow, images_are_the_same_in_any_batch, DMI_ISA_BASE, dmi_cpu_isa() + 1);
+    tcase_add_loop_test(slow, images_are_the_same_in_any_batch, 2 * DMI_ISA_BASE,
+                        2 * dmi_cpu_isa() + 2);
     suite_add_tcase(suite, slow);
     return suite;
 }

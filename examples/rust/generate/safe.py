@@ -191,7 +191,7 @@ class Member:
 
 
 WHETHER_TO = {"profile", "large_pages", "zero_terminal_snr", "scale_betas", "flip", "use_labels",
-              "ema_warmup", "clip", "lower_order_final", "distill_clip"}
+              "ema_warmup", "clip", "lower_order_final", "distill_clip", "latency"}
 
 
 def members(library, name):

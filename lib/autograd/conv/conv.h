@@ -7,6 +7,9 @@
 #include "autograd/graph.h"
 #include "kernels/winograd.h"
 
+/* Fewer channels than this on both sides leave the vectors of most algorithms nearly empty. */
+enum { DMI_CONV_CHANNELS_MIN = 16 };
+
 typedef struct dmi_conv_shape {
     int32_t n, ih, iw, ci; /* x [n, ih, iw, ci] as stored, before upsampling */
     int32_t oh, ow, co;    /* y [n, oh, ow, co] */
@@ -48,12 +51,13 @@ static inline size_t dmi_prepared_floats(const dmi_conv_algorithm *algorithm, co
 
 extern const dmi_conv_algorithm dmi_conv_winograd;    /* 3x3, stride 1, pad 1 */
 extern const dmi_conv_algorithm dmi_conv_product;     /* without upsample; for the others */
+extern const dmi_conv_algorithm dmi_conv_gathered;    /* forward alone, for small maps */
 extern const dmi_conv_algorithm dmi_conv_row_product; /* stride 1, for kernels above 3 */
 extern const dmi_conv_algorithm dmi_conv_im2col;      /* every shape, dmi_gemm; tests' reference */
 
 /* The algorithm for a shape, given the name of the library's kernels (dmi_kernels.isa) and that of
- * BLAS's (dmi_gemm_core). */
+ * BLAS's (dmi_gemm_core). latency: it is chosen for few images, and for forward passes alone. */
 const dmi_conv_algorithm *dmi_conv_select(const char *isa, const char *core,
-                                          const dmi_conv_shape *shape);
+                                          const dmi_conv_shape *shape, bool latency);
 
 #endif

@@ -6,7 +6,7 @@
  * because BLAS may round rows differently when there are more of them. */
 #include <string.h>
 
-#include "autograd/conv/conv.h"
+#include "autograd/conv/gather.h"
 #include "autograd/conv/partial_sums.h"
 #include "autograd/conv/taps.h"
 #include "kernels/gemm.h"
@@ -52,50 +52,9 @@ static float *scratch_of(const im2col_job *job, int32_t worker) {
 
 /* ---- a tile's columns of one tap ---- */
 
-/* to [channels] = (or += where `add`) from [channels] */
-static void copy_pixel(const dmi_kernels *k, float *to, const float *from, size_t channels,
-                       bool add) {
-    k->copy_rows(to, channels, from, channels, 1, channels, add);
-}
-
-/* Output pixels `pixel` to pixel + pixels - 1 of one image, input channels `channel` to channel +
- * channels - 1. */
-typedef struct tile {
-    int32_t pixel, pixels, channel, channels;
-} tile;
-
-/* matrix [pixels, channels] (row stride `stride`) = what `tap` reads from image [ih, iw, ci] for
- * the tile's pixels. */
-static void gather(const im2col_job *job, float *matrix, size_t stride, const float *image,
-                   int32_t tap, tile t) {
-    const dmi_conv_shape *s = job->shape;
-    size_t ci = (size_t)s->ci, channels = (size_t)t.channels;
-    dmi_row_span span;
-    for (int32_t done = 0; done < t.pixels; done += span.length) {
-        span = dmi_row_span_at(s->ow, t.pixel + done, t.pixels - done);
-        dmi_pixel_run r = dmi_pixel_run_of(s, tap, span);
-        float *rows = matrix + (size_t)done * stride;
-        for (int32_t i = span.column; i < span.column + span.length; i++)
-            if (i < r.first || i >= r.end)
-                memset(rows + (size_t)(i - span.column) * stride, 0, channels * sizeof *rows);
-        if (r.first == r.end) continue;
-        const float *from = image + (size_t)r.row * (size_t)s->iw * ci + (size_t)t.channel;
-        if (s->upsample) {
-            for (int32_t i = r.first; i < r.end; i++)
-                copy_pixel(job->kernels, rows + (size_t)(i - span.column) * stride,
-                           from + (size_t)((i * s->stride + r.shift) >> 1) * ci, channels, false);
-        } else {
-            job->kernels->copy_rows(rows + (size_t)(r.first - span.column) * stride, stride,
-                                    from + (size_t)(r.first * s->stride + r.shift) * ci,
-                                    (size_t)s->stride * ci, (size_t)(r.end - r.first), channels,
-                                    false);
-        }
-    }
-}
-
-/* The adjoint of gather: matrix [pixels, channels] is added to image [ih, iw, ci]. */
+/* The adjoint of dmi_gather: matrix [pixels, channels] is added to image [ih, iw, ci]. */
 static void scatter(const im2col_job *job, const float *matrix, size_t stride, float *image,
-                    int32_t tap, tile t) {
+                    int32_t tap, dmi_input_tile t) {
     const dmi_conv_shape *s = job->shape;
     size_t ci = (size_t)s->ci, channels = (size_t)t.channels;
     dmi_row_span span;
@@ -107,8 +66,8 @@ static void scatter(const im2col_job *job, const float *matrix, size_t stride, f
         float *to = image + (size_t)r.row * (size_t)s->iw * ci + (size_t)t.channel;
         if (s->upsample) {
             for (int32_t i = r.first; i < r.end; i++)
-                copy_pixel(job->kernels, to + (size_t)((i * s->stride + r.shift) >> 1) * ci,
-                           rows + (size_t)(i - span.column) * stride, channels, true);
+                dmi_copy_pixel(job->kernels, to + (size_t)((i * s->stride + r.shift) >> 1) * ci,
+                               rows + (size_t)(i - span.column) * stride, channels, true);
         } else {
             job->kernels->copy_rows(to + (size_t)(r.first * s->stride + r.shift) * ci,
                                     (size_t)s->stride * ci,
@@ -132,7 +91,8 @@ static void forward_task(void *data, int32_t task, int32_t worker) {
     const im2col_job *job = data;
     const dmi_conv_shape *s = job->shape;
     int32_t n = task / forward_tiles(s);
-    tile t = {.pixel = task % forward_tiles(s) * forward_tile_pixels(s), .channels = s->ci};
+    dmi_input_tile t = {.pixel = task % forward_tiles(s) * forward_tile_pixels(s),
+                        .channels = s->ci};
     t.pixels = dmi_min(dmi_output_pixels(s) - t.pixel, forward_tile_pixels(s));
     size_t ci = (size_t)s->ci, columns = full_columns(s);
     size_t offset = (size_t)n * dmi_output_floats(s) + (size_t)t.pixel * (size_t)s->co;
@@ -142,7 +102,7 @@ static void forward_task(void *data, int32_t task, int32_t worker) {
     } else {
         float *gathered = scratch_of(job, worker);
         for (int32_t tap = 0; tap < dmi_taps(s); tap++)
-            gather(job, gathered + (size_t)tap * ci, columns, image, tap, t);
+            dmi_gather(job->kernels, s, gathered + (size_t)tap * ci, columns, image, tap, t);
         matrix = gathered;
     }
     dmi_output_tile y = {.n = n,
@@ -166,7 +126,7 @@ static void dx_task(void *data, int32_t task, int32_t worker) {
     const im2col_job *job = data;
     const dmi_conv_shape *s = job->shape;
     int32_t n = task / dx_channel_tiles(s);
-    tile t = {.channel = task % dx_channel_tiles(s) * TASK_CHANNELS};
+    dmi_input_tile t = {.channel = task % dx_channel_tiles(s) * TASK_CHANNELS};
     t.channels = dmi_min(s->ci - t.channel, TASK_CHANNELS);
     size_t ci = (size_t)s->ci, co = (size_t)s->co, c0 = (size_t)t.channel;
     float *image = job->result + (size_t)n * dmi_input_floats(s);
@@ -247,10 +207,10 @@ static void dw_task(void *data, int32_t task, int32_t worker) {
         const float *image = job->x + (size_t)n * dmi_input_floats(s);
         const float *dy = job->dy + (size_t)n * dmi_output_floats(s) + (size_t)b.out;
         for (int32_t pixel = 0; pixel < dmi_output_pixels(s); pixel += tile_max) {
-            tile t = {.pixel = pixel,
-                      .pixels = dmi_min(dmi_output_pixels(s) - pixel, tile_max),
-                      .channel = b.channel,
-                      .channels = b.channels};
+            dmi_input_tile t = {.pixel = pixel,
+                                .pixels = dmi_min(dmi_output_pixels(s) - pixel, tile_max),
+                                .channel = b.channel,
+                                .channels = b.channels};
             const float *a; /* [pixels, rows] */
             int32_t lda;
             if (dmi_is_pointwise(s)) {
@@ -258,8 +218,8 @@ static void dw_task(void *data, int32_t task, int32_t worker) {
                 lda = s->ci;
             } else {
                 for (int32_t i = 0; i < p.taps; i++)
-                    gather(job, matrix + (size_t)i * (size_t)b.channels, (size_t)rows, image,
-                           b.tap + i, t);
+                    dmi_gather(job->kernels, s, matrix + (size_t)i * (size_t)b.channels,
+                               (size_t)rows, image, b.tap + i, t);
                 a = matrix;
                 lda = rows;
             }

@@ -11,8 +11,16 @@
 #include "kernels/product.h"
 
 /* A task computes a tile of y or dx, of at most TASK_PIXELS and TASK_CHANNELS, so that its parts of
- * x and y stay in L2; or a block of dw, of at most BLOCK_IN input and BLOCK_OUT output channels. */
-enum { TASK_PIXELS = 64, TASK_CHANNELS = 128, BLOCK_IN = 64, BLOCK_OUT = 128 };
+ * x and y stay in L2; or a block of dw, of at most BLOCK_IN input and BLOCK_OUT output channels.
+ * Where there are fewer tiles than threads, they have fewer channels, at least TASK_CHANNELS_MIN.
+ */
+enum {
+    TASK_PIXELS = 64,
+    TASK_CHANNELS = 128,
+    TASK_CHANNELS_MIN = 32,
+    BLOCK_IN = 64,
+    BLOCK_OUT = 128
+};
 
 typedef struct product_job {
     const dmi_kernels *kernels;
@@ -24,6 +32,7 @@ typedef struct product_job {
     const dmi_epilogue *epilogue;
     const float *bias; /* of dx [ci], or NULL */
     bool add;
+    int32_t task_channels;
     float *partial; /* [groups, taps, ci, co] */
 } product_job;
 
@@ -32,10 +41,21 @@ static bool suits(const dmi_conv_shape *s) { return !s->upsample; }
 /* ---- tiles of y and dx ---- */
 
 static int32_t pixel_tiles(int32_t pixels) { return dmi_divide_up(pixels, TASK_PIXELS); }
-static int32_t channel_tiles(int32_t channels) { return dmi_divide_up(channels, TASK_CHANNELS); }
 
-static int32_t tile_count(int32_t n, int32_t pixels, int32_t channels) {
-    return n * pixel_tiles(pixels) * channel_tiles(channels);
+/* The channels of a tile of `n` images, which have `pixels` pixels of `channels` channels. */
+static int32_t task_channels(int32_t n, int32_t pixels, int32_t channels, int32_t threads) {
+    int32_t width = TASK_CHANNELS, rows = n * pixel_tiles(pixels);
+    while (width > TASK_CHANNELS_MIN && rows * dmi_divide_up(channels, width) < threads) width /= 2;
+    return width;
+}
+
+/* Computes all tiles of y or dx. */
+static void run_tiles(const dmi_graph *graph, product_job *job, dmi_task task, int32_t pixels,
+                      int32_t channels) {
+    int32_t n = job->shape->n, threads = dmi_pool_threads(graph->host->pool);
+    job->task_channels = task_channels(n, pixels, channels, threads);
+    int32_t count = n * pixel_tiles(pixels) * dmi_divide_up(channels, job->task_channels);
+    dmi_parallel(graph->host->pool, count, task, job);
 }
 
 /* Of image n: pixels `pixel` to pixel + pixels - 1, likewise channels. */
@@ -44,13 +64,14 @@ typedef struct tile {
 } tile;
 
 /* The tile of a task; each image has `pixels` pixels of `channels` channels. */
-static tile tile_of(int32_t task, int32_t pixels, int32_t channels) {
-    int32_t row = task / channel_tiles(channels);
+static tile tile_of(const product_job *job, int32_t task, int32_t pixels, int32_t channels) {
+    int32_t width = job->task_channels, across = dmi_divide_up(channels, width),
+            row = task / across;
     tile t = {.n = row / pixel_tiles(pixels),
               .pixel = row % pixel_tiles(pixels) * TASK_PIXELS,
-              .channel = task % channel_tiles(channels) * TASK_CHANNELS};
+              .channel = task % across * width};
     t.pixels = dmi_min(pixels - t.pixel, TASK_PIXELS);
-    t.channels = dmi_min(channels - t.channel, TASK_CHANNELS);
+    t.channels = dmi_min(channels - t.channel, width);
     return t;
 }
 
@@ -110,7 +131,7 @@ static void forward_task(void *data, int32_t task, int32_t worker) {
     const product_job *job = data;
     const dmi_conv_shape *s = job->shape;
     (void)worker;
-    tile t = tile_of(task, dmi_output_pixels(s), s->co);
+    tile t = tile_of(job, task, dmi_output_pixels(s), s->co);
     size_t co = (size_t)s->co, c0 = (size_t)t.channel;
     size_t offset = (size_t)t.n * dmi_output_floats(s) + (size_t)t.pixel * co;
     const float *image = job->x + (size_t)t.n * dmi_input_floats(s);
@@ -178,7 +199,7 @@ static void dx_task(void *data, int32_t task, int32_t worker) {
     const product_job *job = data;
     const dmi_conv_shape *s = job->shape;
     (void)worker;
-    tile t = tile_of(task, s->ih * s->iw, s->ci);
+    tile t = tile_of(job, task, s->ih * s->iw, s->ci);
     size_t ci = (size_t)s->ci, co = (size_t)s->co, c0 = (size_t)t.channel;
     float *dx = job->result + (size_t)t.n * dmi_input_floats(s) + (size_t)t.pixel * ci + c0;
     const float *dy = job->dy + (size_t)t.n * dmi_output_floats(s);
@@ -288,8 +309,7 @@ static void forward(const dmi_graph *graph, const dmi_conv_shape *s, float *y, c
                        .x = x,
                        .weight = weight,
                        .epilogue = epilogue};
-    dmi_parallel(graph->host->pool, tile_count(s->n, dmi_output_pixels(s), s->co), forward_task,
-                 &job);
+    run_tiles(graph, &job, forward_task, dmi_output_pixels(s), s->co);
 }
 
 void dmi_product_transpose(const dmi_graph *graph, const dmi_conv_shape *s, float *to,
@@ -308,7 +328,7 @@ void dmi_product_data(const dmi_graph *graph, const dmi_conv_shape *s, float *dx
                        .weight = transposed,
                        .bias = bias,
                        .add = add};
-    dmi_parallel(graph->host->pool, tile_count(s->n, s->ih * s->iw, s->ci), dx_task, &job);
+    run_tiles(graph, &job, dx_task, s->ih * s->iw, s->ci);
 }
 
 static void backward_data(const dmi_graph *graph, const dmi_conv_shape *s, float *dx,

@@ -44,8 +44,19 @@ static bool blas_is_faster(const char *isa, const char *core, const dmi_conv_sha
     return false;
 }
 
+/* In latency mode, forward passes alone: of a map of so few output pixels, a direct product takes
+ * less time for one image than reading the transformed weights, which are four times the weights;
+ * for sixteen images it takes more. See docs/performance.md. */
+enum { LATENCY_PIXELS = 64 };
+
+static bool is_small(const dmi_conv_shape *s) {
+    return s->oh * s->ow <= LATENCY_PIXELS && s->ci >= DMI_CONV_CHANNELS_MIN &&
+           s->co >= DMI_CONV_CHANNELS_MIN && dmi_conv_gathered.suits(s);
+}
+
 const dmi_conv_algorithm *dmi_conv_select(const char *isa, const char *core,
-                                          const dmi_conv_shape *shape) {
+                                          const dmi_conv_shape *shape, bool latency) {
+    if (latency && is_small(shape)) return &dmi_conv_gathered;
     if (few_channels(shape) && dmi_conv_row_product.suits(shape)) return &dmi_conv_row_product;
     size_t i = 0;
     while (i + 1 < sizeof algorithms / sizeof *algorithms && !algorithms[i]->suits(shape)) i++;

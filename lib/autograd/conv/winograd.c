@@ -5,9 +5,6 @@
 #include "autograd/conv/conv.h"
 #include "autograd/conv/partial_sums.h"
 
-/* One side at least has this many channels, else the vectors would be mostly empty. */
-enum { CHANNELS_MIN = 16 };
-
 typedef struct winograd_job {
     const dmi_winograd *kernel;
     dmi_winograd_shape shape;
@@ -26,7 +23,7 @@ typedef struct winograd_job {
 
 static bool suits(const dmi_conv_shape *s) {
     return s->kernel == 3 && s->stride == 1 && s->pad == 1 &&
-           (s->ci >= CHANNELS_MIN || s->co >= CHANNELS_MIN);
+           (s->ci >= DMI_CONV_CHANNELS_MIN || s->co >= DMI_CONV_CHANNELS_MIN);
 }
 
 /* The forward convolution, and the convolution of dy that gives dx. */

@@ -93,7 +93,8 @@ static int32_t conv_infer(const dmi_graph *graph, const dmi_node *node, dmi_shap
 
 static void conv_needs(const dmi_graph *graph, const dmi_node *node, bool train, dmi_needs *needs) {
     dmi_conv_shape s = shape_of(graph, node, X, dmi_graph_shape(graph, node->output));
-    const dmi_conv_algorithm *algorithm = dmi_conv_select(graph->kernels->isa, dmi_gemm_core(), &s);
+    const dmi_conv_algorithm *algorithm =
+        dmi_conv_select(graph->kernels->isa, dmi_gemm_core(), &s, graph->latency && !train);
     int32_t threads = dmi_pool_threads(graph->host->pool);
     size_t prepared = dmi_align_floats(dmi_prepared_floats(algorithm, graph->kernels, &s));
     const dmi_value_info *weight = &graph->values[node->inputs[WEIGHT]];

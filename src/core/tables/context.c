@@ -18,6 +18,8 @@ static const dmi_member context_members[] = {
     FIELD(parallel_for, "Runs tasks on the caller's threads."),
     FIELD(parallel_user, "First argument of parallel_for."),
     PADDING(padding),
+    FLAG(latency, "0", TRANSIENT, "1: choose algorithms for one or a few images at a time."),
+    PADDING(padding_last),
 };
 #define members context_members
 DMI_STRUCT(dmi_struct_context_options, "dm_context_options", "context");

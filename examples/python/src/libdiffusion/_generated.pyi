@@ -286,6 +286,7 @@ class ContextOptionsMembers(TypedDict, total=False):
     large_pages: bool | int
     log: Callable[[LogLevel, str], Any] | None
     parallel_for: Callable[[int, Callable[[int], None]], Any] | None
+    latency: bool | int
 
 class ContextOptions(Options):
     def __init__(self, *,
@@ -294,7 +295,8 @@ class ContextOptions(Options):
                  profile: bool | int = ...,
                  large_pages: bool | int = ...,
                  log: Callable[[LogLevel, str], Any] | None = ...,
-                 parallel_for: Callable[[int, Callable[[int], None]], Any] | None = ...
+                 parallel_for: Callable[[int, Callable[[int], None]], Any] | None = ...,
+                 latency: bool | int = ...
                  ) -> None: ...
     def replace(self, **members: Any) -> Self: ...
     @property
@@ -321,6 +323,10 @@ class ContextOptions(Options):
     def parallel_for(self) -> Callable[[int, Callable[[int], None]], Any] | None: ...
     @parallel_for.setter
     def parallel_for(self, value: Callable[[int, Callable[[int], None]], Any] | None) -> None: ...
+    @property
+    def latency(self) -> bool: ...
+    @latency.setter
+    def latency(self, value: bool | int) -> None: ...
 
 class ProfileRow(Record):
     @property

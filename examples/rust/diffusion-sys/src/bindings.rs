@@ -148,6 +148,10 @@ pub struct dm_context_options {
     pub parallel_user: *mut c_void,
     /// `padding`.
     pub padding: *mut c_void,
+    /// `latency`.
+    pub latency: i32,
+    /// `padding_last`.
+    pub padding_last: i32,
 }
 /// `dm_profile_row` of diffusion.h.
 #[repr(C)]

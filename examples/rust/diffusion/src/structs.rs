@@ -16,6 +16,8 @@ pub struct ContextOptions {
     pub profile: bool,
     /// Whether to ask the system for large pages for large blocks. Default: false.
     pub large_pages: bool,
+    /// Whether to choose algorithms for one or a few images at a time. Default: false.
+    pub latency: bool,
 }
 
 impl Plain for ContextOptions {
@@ -30,6 +32,7 @@ impl Plain for ContextOptions {
             memory_limit: raw.memory_limit,
             profile: raw.profile != 0,
             large_pages: raw.large_pages != 0,
+            latency: raw.latency != 0,
         }
     }
 }
@@ -41,6 +44,7 @@ impl Input for ContextOptions {
         raw.memory_limit = self.memory_limit;
         raw.profile = i32::from(self.profile);
         raw.large_pages = i32::from(self.large_pages);
+        raw.latency = i32::from(self.latency);
     }
 }
 

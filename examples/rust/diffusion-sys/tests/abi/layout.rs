@@ -38,6 +38,8 @@ fn structs() -> Vec<Struct> {
                 member!(dm_context_options, parallel_for, 1),
                 member!(dm_context_options, parallel_user, 1),
                 member!(dm_context_options, padding, 1),
+                member!(dm_context_options, latency, 1),
+                member!(dm_context_options, padding_last, 1),
             ],
         },
         Struct {
