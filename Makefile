@@ -99,10 +99,14 @@ ISA_DEFINES := $(ISAS:%=-DDMI_HAVE_ISA_%)
 
 ONCE := lib/kernels/gemm.c lib/kernels/select.c
 KERNEL_SRC := $(sort $(filter-out $(ONCE),$(wildcard lib/kernels/*.c)))
+# Those whose activations are floats or, compiled a second time, bfloat16: kernels/stored.h.
+STORED_SRC := $(addprefix lib/kernels/,norm.c norm_backward.c winograd.c winograd_forward.c \
+	winograd_gradient.c)
 LIB_SRC := $(sort $(filter-out $(KERNEL_SRC),$(wildcard lib/*/*.c lib/*/*/*.c src/*/*.c \
 	src/*/*/*.c)))
 LIB_OBJ := $(LIB_SRC:%.c=$(BUILD)/obj/%.o) \
-	$(foreach i,$(ISAS),$(KERNEL_SRC:%.c=$(BUILD)/obj/%.$(i).o))
+	$(foreach i,$(ISAS),$(KERNEL_SRC:%.c=$(BUILD)/obj/%.$(i).o) \
+	$(STORED_SRC:%.c=$(BUILD)/obj/%.bf16.$(i).o))
 
 STATIC := $(BUILD)/libdiffusion.a
 SHARED := $(BUILD)/$(SHARED_NAME)
@@ -128,6 +132,8 @@ $(BUILD)/obj/src/%.o: src/%.c $(FLAGS_FILE) | need-library
 	$(call compile,$(INTERNAL) -ffp-contract=off $(CFLAGS) $(call cflags_of,$(LIB_PACKAGES)))
 
 define kernel_rule
+$(BUILD)/obj/lib/kernels/%.bf16.$(1).o: lib/kernels/%.c $(FLAGS_FILE) | need-library
+	$$(call compile,$$(INTERNAL) $$(CFLAGS) $$(ISA_$(1)) -DDMI_ISA=$(1) -DDMI_BF16,bf16.$(1))
 $(BUILD)/obj/lib/kernels/%.$(1).o: lib/kernels/%.c $(FLAGS_FILE) | need-library
 	$$(call compile,$$(INTERNAL) $$(CFLAGS) $$(ISA_$(1)) -DDMI_ISA=$(1),$(1))
 endef

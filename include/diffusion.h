@@ -512,6 +512,19 @@ enum {
     DM_PART_CHANNEL_ATTENTION = 5 /* gates of channels from their means (Wang et al. 2020, ECA) */
 };
 
+/* The type of a file's weights, which are float32 in memory; and the type in which a network
+ * computes, F32 or BF16. With BF16 the activations between its layers and their gradients are
+ * bfloat16: half the memory, and less time where memory is the limit. Weights, sums, norms,
+ * softmax, the time embedding, the first and the last convolution, the loss and the optimizer stay
+ * float32. Results differ by some 1 % of a network's output; they are the same bits for any batch
+ * and number of threads, as in F32. */
+typedef int32_t dm_precision;
+enum {
+    DM_PRECISION_F32 = 0, /* float32 */
+    DM_PRECISION_F16 = 1, /* IEEE 754 binary16: half the size, 11 significant bits, to 65504 */
+    DM_PRECISION_BF16 = 2 /* bfloat16: half the size, 8 significant bits, the range of float32 */
+};
+
 typedef struct dm_unet_options {
     uint32_t struct_size;
     int32_t height;                   /* pixels, divisible by 2^(levels-1). Default: 32. */
@@ -589,6 +602,9 @@ typedef struct dm_unet_options {
     dm_part recipe[8];
     int32_t attention_window; /* DM_PART_ATTENTION: pixels of a side, 1 to 4096, which divide a
                                  level's height and width or are no less. Default: 16. */
+    dm_precision precision;   /* of forward passes: F32 or BF16; dm_unet_set_precision changes it.
+                                 Default: DM_PRECISION_F32. */
+    int32_t padding_last;
 } dm_unet_options;
 
 /* How the weights of a network begin. */
@@ -610,14 +626,6 @@ enum {
                                ema_half_life[i], i from 0 to DM_EMA_MAX - 1 */
 };
 enum { DM_EMA_MAX = 4 };
-
-/* How a file holds weights, which are float32 in memory. */
-typedef int32_t dm_precision;
-enum {
-    DM_PRECISION_F32 = 0, /* as they are */
-    DM_PRECISION_F16 = 1, /* IEEE 754 binary16: half the size, 11 significant bits, to 65504 */
-    DM_PRECISION_BF16 = 2 /* bfloat16: half the size, 8 significant bits, the range of float32 */
-};
 
 typedef struct dm_tensor_info {
     uint32_t struct_size;
@@ -768,6 +776,10 @@ DM_API dm_status dm_unet_input_gradient(dm_unet *unet, const dm_unet_input *inpu
  * (both DM_ERROR_WRONG_STATE). Slower than without. DM_ERROR_UNSUPPORTED for a network with a
  * recipe or with DM_RESAMPLE_SKIP. */
 DM_API dm_status dm_unet_set_tiling(dm_unet *unet, int32_t horizontal, int32_t vertical);
+/* The precision of this handle's forward passes from now on, F32 or BF16: the `precision` of its
+ * options, which files keep. A held run whose network's precision changed can go on only with the
+ * old one (DM_ERROR_WRONG_STATE). A trainer has its own. */
+DM_API dm_status dm_unet_set_precision(dm_unet *unet, dm_precision precision);
 /* A network that a trainer or sampler uses is destroyed with the last of these, which is reported
  * through the log. */
 DM_API void dm_unet_destroy(dm_unet *unet);
@@ -1052,6 +1064,11 @@ typedef struct dm_trainer_options {
     /* Conditions. */
     double condition_dropout; /* probability that condition image and vector of an image become 0,
                                  for guidance, apart from label_dropout. Default: 0. */
+
+    dm_precision precision; /* of the training steps: F32 or BF16, whatever that of the network.
+                               Weights, gradients of weights, moments and EMAs are float32 in both.
+                               Default: DM_PRECISION_F32. */
+    int32_t padding_last;
 } dm_trainer_options;
 
 typedef struct dm_train_stats {

@@ -279,6 +279,12 @@ TEST_CASE("weights begin anew, gradients of inputs, tiles and conditions") {
     s.unet.set_tiling(false, false);
     s.unet.forward(x, times, {}, out);
     CHECK(out == again);
+    s.unet.set_precision(diffusion::precision::bf16);
+    s.unet.forward(x, times, {}, out);
+    CHECK(out != again);
+    s.unet.set_precision(diffusion::precision::f32);
+    CHECK(s.unet.try_set_precision(diffusion::precision::f16).status() ==
+          diffusion::status::invalid_argument);
 
     diffusion::unet_options o = test::network();
     o.condition_size = 2;

@@ -99,7 +99,7 @@ func (v Initialization) String() string { return enumName(v) }
 type Precision int32
 
 const (
-	PrecisionF32  Precision = C.DM_PRECISION_F32  // as they are
+	PrecisionF32  Precision = C.DM_PRECISION_F32  // float32
 	PrecisionF16  Precision = C.DM_PRECISION_F16  // to 65504
 	PrecisionBF16 Precision = C.DM_PRECISION_BF16 // the range of float32
 )

@@ -193,6 +193,9 @@ func TestConditionsAndTiling(t *testing.T) {
 	differs("tiling", forward(Conditions{}), plain)
 	must(t, u.SetTiling(false, false))
 	equal(t, "without tiles", forward(Conditions{}), plain)
+	must(t, u.SetPrecision(PrecisionBF16))
+	differs("bfloat16", forward(Conditions{}), plain)
+	expect(t, u.SetPrecision(PrecisionF16), ErrInvalidArgument, "f32 or bf16")
 }
 
 func TestGuidanceCallback(t *testing.T) {

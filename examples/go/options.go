@@ -75,8 +75,9 @@ type UNetOptions struct {
 	ConditionSize      int32 // floats of a condition vector, 0 to 65536
 	ConditionEmbedding Condition
 
-	Recipe          [8]Part // of each block, up to PartEnd; none: residual and attention blocks
-	AttentionWindow int32   // PartAttention: pixels of a side, 1 to 4096; 16
+	Recipe          [8]Part   // of each block, up to PartEnd; none: residual and attention blocks
+	AttentionWindow int32     // PartAttention: pixels of a side, 1 to 4096; 16
+	Precision       Precision // of forward passes: PrecisionF32 or PrecisionBF16; PrecisionF32
 }
 
 // DiffusersOptions are what a network of diffusers leaves open, and how close to diffusers its
@@ -138,9 +139,10 @@ type TrainerOptions struct {
 	EMARampup   float64    // 0.05
 	EMAWarmup   bool       // EMADecay is at most (1 + step) / (10 + step); true
 
-	DistillSteps     int32   // Trainer.SetTeacher: DDIM steps to distil to; 0: no distillation
-	DistillClip      bool    // clip the teacher's x_0 to [-1, 1]; true
-	ConditionDropout float64 // probability that an image's conditions become 0
+	DistillSteps     int32     // Trainer.SetTeacher: DDIM steps to distil to; 0: no distillation
+	DistillClip      bool      // clip the teacher's x_0 to [-1, 1]; true
+	ConditionDropout float64   // probability that an image's conditions become 0
+	Precision        Precision // of the training steps: PrecisionF32 or PrecisionBF16; PrecisionF32
 }
 
 // SamplerOptions are the options of NewSampler.

@@ -169,6 +169,13 @@ func (u *UNet) SetTiling(horizontal, vertical bool) error {
 	})
 }
 
+// SetPrecision is the precision of forward passes from now on: PrecisionF32 or PrecisionBF16.
+func (u *UNet) SetPrecision(precision Precision) error {
+	return u.call(func(u *C.dm_unet) C.dm_status {
+		return C.dm_unet_set_precision(u, C.dm_precision(precision))
+	})
+}
+
 // SetClassNames sets the names of the classes, which files keep: UNetOptions.Classes of them, or
 // none. Each is UTF-8 of 1 to 255 bytes without control characters. A network without names gets
 // those of the dataset when it is trained. ErrWrongState while the network has a trainer or shares.

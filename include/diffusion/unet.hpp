@@ -100,6 +100,10 @@ public:
     result<void> try_set_tiling(bool horizontal, bool vertical) noexcept {
         return invoke([&](dm_unet *u) { return dm_unet_set_tiling(u, horizontal, vertical); });
     }
+    /// The precision of forward passes from now on: precision::f32 or precision::bf16.
+    result<void> try_set_precision(std::int32_t value) noexcept {
+        return invoke([&](dm_unet *u) { return dm_unet_set_precision(u, value); });
+    }
 
     /// Writes one safetensors file: the parameters, rounded to a precision::value, with the options
     /// and, if given, the schedule.
@@ -247,6 +251,7 @@ public:
     void set_tiling(bool horizontal, bool vertical) {
         try_set_tiling(horizontal, vertical).value();
     }
+    void set_precision(std::int32_t value) { try_set_precision(value).value(); }
     void save(zstring path, std::int32_t as = precision::f32) const { try_save(path, as).value(); }
     void save(zstring path, const schedule &with, std::int32_t as = precision::f32) const {
         try_save(path, with, as).value();

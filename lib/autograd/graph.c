@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "autograd/ops.h"
 #include "autograd/plan.h"
 #include "autograd/profile_spans.h"
 #include "kernels/gemm.h"
@@ -52,6 +53,7 @@ static int32_t add_value(dmi_graph *graph, dmi_value *out, dmi_value_kind kind, 
                                                          .shape = shape,
                                                          .needs_gradient = needs_gradient,
                                                          .param = -1,
+                                                         .other = DMI_NONE,
                                                          .alias_of = DMI_NONE,
                                                          .data_offset = SIZE_MAX,
                                                          .gradient_offset = SIZE_MAX};
@@ -75,19 +77,27 @@ int32_t dmi_graph_param(dmi_graph *graph, dmi_value *out, int32_t param) {
     return status;
 }
 
-int32_t dmi_graph_append(dmi_graph *graph, dmi_value *out, const dmi_op *op,
-                         const dmi_value *inputs, int32_t input_count, const dmi_attributes *attr) {
-    dmi_host *host = graph->host;
-    dmi_node node = {.op = op, .output = DMI_NONE, .segment = graph->segment};
-    bool needs_gradient = false;
+static int32_t check_inputs(const dmi_graph *graph, const dmi_op *op, const dmi_value *inputs,
+                            int32_t input_count) {
     if (graph->arena)
-        return dmi_fail(host, DMI_ERROR_WRONG_STATE, "%s: the graph is planned already", op->name);
+        return dmi_fail(graph->host, DMI_ERROR_WRONG_STATE, "%s: the graph is planned already",
+                        op->name);
+    for (int32_t i = 0; i < input_count; i++)
+        if (inputs[i] != DMI_NONE && (inputs[i] < 0 || inputs[i] >= graph->value_count))
+            return dmi_fail(graph->host, DMI_ERROR_INTERNAL, "%s: input %d is value %d of %d",
+                            op->name, (int)i, (int)inputs[i], (int)graph->value_count);
+    return DMI_OK;
+}
+
+int32_t dmi_graph_append_as(dmi_graph *graph, dmi_value *out, const dmi_op *op,
+                            const dmi_value *inputs, int32_t input_count,
+                            const dmi_attributes *attr, bool bf16) {
+    dmi_host *host = graph->host;
+    dmi_node node = {.op = op, .output = DMI_NONE, .segment = graph->segment, .bf16 = bf16};
+    bool needs_gradient = false;
     for (int32_t i = 0; i < DMI_INPUTS_MAX; i++) {
         node.inputs[i] = i < input_count ? inputs[i] : DMI_NONE;
         if (node.inputs[i] == DMI_NONE) continue;
-        if (node.inputs[i] < 0 || node.inputs[i] >= graph->value_count)
-            return dmi_fail(host, DMI_ERROR_INTERNAL, "%s: input %d is value %d of %d", op->name,
-                            (int)i, (int)node.inputs[i], (int)graph->value_count);
         const dmi_value_info *v = &graph->values[node.inputs[i]];
         needs_gradient = needs_gradient || v->needs_gradient;
     }
@@ -100,9 +110,24 @@ int32_t dmi_graph_append(dmi_graph *graph, dmi_value *out, const dmi_op *op,
     if (!status)
         status = add_value(graph, &node.output, DMI_VALUE_ACTIVATION, shape, needs_gradient);
     if (status) return status;
+    graph->values[node.output].bf16 = bf16;
     graph->nodes[graph->node_count++] = node;
     *out = node.output;
     return DMI_OK;
+}
+
+int32_t dmi_graph_append(dmi_graph *graph, dmi_value *out, const dmi_op *op,
+                         const dmi_value *inputs, int32_t input_count, const dmi_attributes *attr) {
+    const bool bf16 = graph->bf16 && op->bf16_inputs != 0;
+    dmi_value typed[DMI_INPUTS_MAX];
+    int32_t status = check_inputs(graph, op, inputs, input_count);
+    for (int32_t i = 0; !status && i < input_count; i++) {
+        typed[i] = inputs[i];
+        if (inputs[i] != DMI_NONE)
+            status = dmi_cast(graph, &typed[i], inputs[i], bf16 && op->bf16_inputs >> i & 1);
+    }
+    if (status) return status;
+    return dmi_graph_append_as(graph, out, op, typed, input_count, attr, bf16);
 }
 
 void dmi_graph_segment(dmi_graph *graph) { graph->segment++; }
@@ -170,7 +195,7 @@ void dmi_graph_backward(dmi_graph *graph) {
     run_steps(graph, graph->node_count, graph->step_count);
 }
 
-float *dmi_graph_data(const dmi_graph *graph, dmi_value value) {
+void *dmi_graph_stored(const dmi_graph *graph, dmi_value value) {
     if (value == DMI_NONE) return NULL;
     const dmi_value_info *v = &graph->values[value];
     if (v->kind == DMI_VALUE_PARAM)
@@ -178,7 +203,7 @@ float *dmi_graph_data(const dmi_graph *graph, dmi_value value) {
     return v->cached_data ? v->cached_data : dmi_at_offset(graph, v->data_offset);
 }
 
-float *dmi_graph_gradient(const dmi_graph *graph, dmi_value value) {
+void *dmi_graph_stored_gradient(const dmi_graph *graph, dmi_value value) {
     if (value == DMI_NONE || !graph->train) return NULL;
     const dmi_value_info *v = &graph->values[value];
     if (v->kind == DMI_VALUE_PARAM)
@@ -190,4 +215,10 @@ float *dmi_graph_gradient(const dmi_graph *graph, dmi_value value) {
 dmi_shape dmi_graph_shape(const dmi_graph *graph, dmi_value value) {
     if (value == DMI_NONE) return dmi_shape_of(0, 0, 0, 0);
     return graph->values[value].shape;
+}
+
+size_t dmi_graph_floats(const dmi_graph *graph, dmi_value value) {
+    if (value == DMI_NONE) return 0;
+    const dmi_value_info *v = &graph->values[value];
+    return dmi_element_floats(dmi_shape_count(v->shape), v->bf16);
 }

@@ -22,6 +22,7 @@
 #include "base/math.h"
 #include "base/pool.h"
 #include "kernels/kernels.h"
+#include "tensor/element.h"
 #include "tensor/shape.h"
 
 enum { DMI_INPUTS_MAX = 6 };
@@ -111,6 +112,7 @@ typedef struct dmi_node {
     dmi_value output;
     dmi_attributes attr;
     dmi_needs needs;
+    bool bf16; /* the output, and the inputs in op->bf16_inputs, are bfloat16 */
     bool accumulates[DMI_INPUTS_MAX]; /* backward adds to the gradient of input i */
     bool follows[DMI_INPUTS_MAX]; /* planned: an earlier step of backward has written that gradient;
                                      differs from `accumulates` for parameters, whose gradients may
@@ -136,6 +138,9 @@ typedef struct dmi_op {
      * where node->accumulates[i]. */
     void (*backward)(struct dmi_graph *graph, dmi_node *node);
     bool memory_bound; /* forward is one pass over memory: DMI_RECOMPUTE_SELECTIVE recomputes it */
+    /* Bit i: input i and the output are of one type, which may be bfloat16 (dmi_graph.bf16); other
+     * inputs are floats. 0: all are floats. */
+    uint32_t bf16_inputs;
     /* For the profile: floating-point operations of forward; backward counts twice as many. NULL:
      * too few to count. */
     double (*flop)(const struct dmi_graph *graph, const dmi_node *node);
@@ -151,6 +156,8 @@ typedef enum dmi_value_kind {
 typedef struct dmi_value_info {
     dmi_value_kind kind;
     dmi_shape shape;
+    bool bf16;           /* data and gradient are bfloat16 */
+    dmi_value other;     /* the same in the other type (dmi_cast), or DMI_NONE */
     bool needs_gradient; /* backward computes its gradient */
     int32_t param;       /* index in dmi_params, for parameters */
     dmi_value alias_of;  /* planned: its gradient is stored in this value's gradient; or DMI_NONE */
@@ -185,6 +192,7 @@ typedef struct dmi_graph {
     dmi_value_info *values;
     dmi_node *nodes;
     int32_t value_count, node_count;
+    int32_t cast_count; /* of the nodes, those of dmi_cast: dropout masks do not depend on them */
     size_t value_capacity, node_capacity;
     bool train;        /* planned for backward */
     int32_t recompute; /* DMI_RECOMPUTE_*, set before planning; changes no bit of any result */
@@ -197,6 +205,8 @@ typedef struct dmi_graph {
     /* Set by the caller before building: */
     bool only_inputs; /* parameters have no gradients: backward computes those of inputs alone */
     bool latency;     /* forward alone: algorithms that take the least time for few images */
+    bool bf16;        /* activations are bfloat16 where the operations appended next can compute
+                         so; others get their inputs converted */
     int32_t wrap;     /* DMI_WRAP_*, of the convolutions appended next whose kernel is above 1 */
     /* Set by the caller before a run: */
     bool add_to_params; /* backward adds to the parameters' gradients (gradient accumulation) */
@@ -213,9 +223,14 @@ int32_t dmi_graph_input(dmi_graph *graph, dmi_value *out, dmi_shape shape, bool 
 /* Parameter `param` of graph->params as a value, with a gradient unless it is frozen or
  * graph->only_inputs; once: nodes that share it use the same value. */
 int32_t dmi_graph_param(dmi_graph *graph, dmi_value *out, int32_t param);
-/* Appends a node; the functions of ops.h call this. */
+/* Appends a node; the functions of ops.h call this. Inputs of another type than the node reads are
+ * converted first. */
 int32_t dmi_graph_append(dmi_graph *graph, dmi_value *out, const dmi_op *op,
                          const dmi_value *inputs, int32_t input_count, const dmi_attributes *attr);
+/* The same with inputs of the right types, and an output of the given one. */
+int32_t dmi_graph_append_as(dmi_graph *graph, dmi_value *out, const dmi_op *op,
+                            const dmi_value *inputs, int32_t input_count,
+                            const dmi_attributes *attr, bool bf16);
 
 /* Starts the next recomputation segment: nodes appended from here on belong to it. With
  * DMI_RECOMPUTE_BLOCKS an activation that only nodes of its own segment read is recomputed. */
@@ -231,10 +246,20 @@ void dmi_graph_forward(dmi_graph *graph);
 /* Propagates the gradients of the outputs, which the caller has written. */
 void dmi_graph_backward(dmi_graph *graph);
 
-/* Data and gradient [n, h, w, c] of a value, in the arena or in the parameters' blocks. gradient:
- * NULL where none is computed. Both are NULL for DMI_NONE. */
-float *dmi_graph_data(const dmi_graph *graph, dmi_value value);
-float *dmi_graph_gradient(const dmi_graph *graph, dmi_value value);
+/* Data and gradient [n, h, w, c] of a value, in the arena or in the parameters' blocks: floats, or
+ * uint16_t where the value is bfloat16. gradient: NULL where none is computed. Both are NULL for
+ * DMI_NONE. */
+void *dmi_graph_stored(const dmi_graph *graph, dmi_value value);
+void *dmi_graph_stored_gradient(const dmi_graph *graph, dmi_value value);
+/* Those of a value of floats. */
+static inline float *dmi_graph_data(const dmi_graph *graph, dmi_value value) {
+    return dmi_graph_stored(graph, value);
+}
+static inline float *dmi_graph_gradient(const dmi_graph *graph, dmi_value value) {
+    return dmi_graph_stored_gradient(graph, value);
+}
+/* The memory that a value's data takes, in floats; 0 for DMI_NONE. */
+size_t dmi_graph_floats(const dmi_graph *graph, dmi_value value);
 dmi_shape dmi_graph_shape(const dmi_graph *graph, dmi_value value); /* all 0 for DMI_NONE */
 
 /* Whether an operation caches what it computes from parameters alone (dmi_needs.cached). Training
@@ -249,11 +274,11 @@ static inline size_t dmi_align_floats(size_t floats) {
 }
 
 /* For operations: input i of a node, and the node's memory. */
-static inline const float *dmi_input(const dmi_graph *g, const dmi_node *n, int32_t i) {
-    return dmi_graph_data(g, n->inputs[i]);
+static inline const void *dmi_input(const dmi_graph *g, const dmi_node *n, int32_t i) {
+    return dmi_graph_stored(g, n->inputs[i]);
 }
-static inline float *dmi_input_gradient(const dmi_graph *g, const dmi_node *n, int32_t i) {
-    return dmi_graph_gradient(g, n->inputs[i]);
+static inline void *dmi_input_gradient(const dmi_graph *g, const dmi_node *n, int32_t i) {
+    return dmi_graph_stored_gradient(g, n->inputs[i]);
 }
 static inline dmi_shape dmi_input_shape(const dmi_graph *g, const dmi_node *n, int32_t i) {
     return dmi_graph_shape(g, n->inputs[i]);

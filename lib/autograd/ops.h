@@ -13,6 +13,9 @@ enum {
     DMI_RESAMPLE_FIR_UP = 3    /* zeros between pixels, then (1, 3, 3, 1) / 4 along each axis */
 };
 
+/* x as floats or as bfloat16, [n, h, w, c]: x itself where it is that already. The first result is
+ * kept for later calls. */
+int32_t dmi_cast(dmi_graph *graph, dmi_value *out, dmi_value x, bool bf16);
 /* Convolution:
  *
  *   y = conv(x, weight) + bias + per_image + residual,

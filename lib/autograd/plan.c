@@ -80,7 +80,7 @@ static void plan_data(memory_plan *p) {
         if (info->kind == DMI_VALUE_INPUT || dmi_is_output(v, p->outputs, p->output_count))
             extend(&data[v], p->end);
         if (info->kind != DMI_VALUE_PARAM)
-            add_buffer(p, info->cached.floats ? 0 : dmi_shape_count(info->shape), data[v],
+            add_buffer(p, info->cached.floats ? 0 : dmi_graph_floats(g, v), data[v],
                        &info->data_offset);
     }
 }
@@ -159,7 +159,7 @@ static void plan_gradients(memory_plan *p) {
     for (dmi_value v = 0; v < g->value_count; v++) {
         dmi_value_info *info = &g->values[v];
         bool own = info->kind != DMI_VALUE_PARAM && info->alias_of == DMI_NONE;
-        add_buffer(p, own ? dmi_shape_count(info->shape) : 0, gradient[v], &info->gradient_offset);
+        add_buffer(p, own ? dmi_graph_floats(g, v) : 0, gradient[v], &info->gradient_offset);
     }
 }
 

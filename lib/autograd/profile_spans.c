@@ -2,10 +2,6 @@
 /* See profile_spans.h. */
 #include "autograd/profile_spans.h"
 
-static size_t floats_of(const dmi_graph *graph, dmi_value value) {
-    return dmi_shape_count(dmi_graph_shape(graph, value));
-}
-
 void dmi_span_part(const dmi_graph *graph, const dmi_node *node, const char *algorithm,
                    const char *part, double flop, size_t floats) {
     if (!graph->host->profile) return;
@@ -26,9 +22,9 @@ void dmi_span_part(const dmi_graph *graph, const dmi_node *node, const char *alg
 /* Traffic: every input is read once, the output is written once. */
 void dmi_span_forward(const dmi_graph *graph, const dmi_node *node) {
     if (!graph->host->profile) return;
-    size_t floats = floats_of(graph, node->output);
+    size_t floats = dmi_graph_floats(graph, node->output);
     for (int32_t i = 0; i < DMI_INPUTS_MAX; i++)
-        if (node->inputs[i] != DMI_NONE) floats += floats_of(graph, node->inputs[i]);
+        if (node->inputs[i] != DMI_NONE) floats += dmi_graph_floats(graph, node->inputs[i]);
     dmi_span_part(graph, node, NULL, "forward", node->op->flop ? node->op->flop(graph, node) : 0,
                   floats);
 }
@@ -37,12 +33,13 @@ void dmi_span_forward(const dmi_graph *graph, const dmi_node *node) {
  * written, and also read where it is accumulated. */
 void dmi_span_backward(const dmi_graph *graph, const dmi_node *node) {
     if (!graph->host->profile) return;
-    size_t floats = floats_of(graph, node->output) * (node->needs.reads & DMI_READS_OUTPUT ? 2 : 1);
+    size_t floats =
+        dmi_graph_floats(graph, node->output) * (node->needs.reads & DMI_READS_OUTPUT ? 2 : 1);
     for (int32_t i = 0; i < DMI_INPUTS_MAX; i++) {
         if (node->inputs[i] == DMI_NONE) continue;
-        if (node->needs.reads >> i & 1) floats += floats_of(graph, node->inputs[i]);
+        if (node->needs.reads >> i & 1) floats += dmi_graph_floats(graph, node->inputs[i]);
         if (dmi_graph_gradient(graph, node->inputs[i]))
-            floats += floats_of(graph, node->inputs[i]) * (node->accumulates[i] ? 2 : 1);
+            floats += dmi_graph_floats(graph, node->inputs[i]) * (node->accumulates[i] ? 2 : 1);
     }
     dmi_span_part(graph, node, NULL, "backward",
                   node->op->flop ? 2 * node->op->flop(graph, node) : 0, floats);

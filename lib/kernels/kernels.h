@@ -73,8 +73,8 @@ enum { DMI_NORM_SPAN = 64 };
 
 /* One image of group norm's input: the channels of two tensors side by side. */
 typedef struct dmi_norm_x {
-    const float *x[2];   /* [pixels, channels[i]] */
-    float *dx[2];        /* backward: like x; written, or added to where `add` */
+    const void *x[2];    /* [pixels, channels[i]] */
+    void *dx[2];         /* backward: like x; written, or added to where `add` */
     bool add[2];         /* backward */
     int32_t channels[2]; /* channels[1] is 0 where there is one tensor only */
 } dmi_norm_x;
@@ -134,6 +134,7 @@ typedef struct dmi_kernels {
 #undef DMI_ENTRY
     const struct dmi_product *product;   /* see product.h */
     const struct dmi_winograd *winograd; /* see winograd.h */
+    const struct dmi_winograd *winograd_bf16;
 } dmi_kernels;
 
 /* The table for DMI_ISA_*, or for the best one compiled in that is not above it. */

@@ -18,32 +18,32 @@ typedef struct channel_sums {
 
 /* x [rows][count] (row stride), count at most W: the rounded mean of each column, and the sums of x
  * - mean and of its square. */
-static inline __attribute__((always_inline)) void block_sums(const float *x, size_t stride,
+static inline __attribute__((always_inline)) void block_sums(const stored *x, size_t stride,
                                                              size_t rows, int32_t count, vec *mean,
                                                              vec *deviation, vec *square) {
     vec sum = {0}, d0 = {0}, d1 = {0}, q0 = {0}, q1 = {0};
     size_t p = 0;
     for (; p + 4 <= rows; p += 4) {
-        const float *a = x + p * stride, *b = a + stride, *c = b + stride, *d = c + stride;
-        prefetch(a, BLOCK * stride);
-        prefetch(b, BLOCK * stride);
-        prefetch(c, BLOCK * stride);
-        prefetch(d, BLOCK * stride);
-        sum += (load_part(a, count) + load_part(b, count)) +
-               (load_part(c, count) + load_part(d, count));
+        const stored *a = x + p * stride, *b = a + stride, *c = b + stride, *d = c + stride;
+        prefetch_stored(a, BLOCK * stride);
+        prefetch_stored(b, BLOCK * stride);
+        prefetch_stored(c, BLOCK * stride);
+        prefetch_stored(d, BLOCK * stride);
+        sum += (load_stored_part(a, count) + load_stored_part(b, count)) +
+               (load_stored_part(c, count) + load_stored_part(d, count));
     }
-    for (; p < rows; p++) sum += load_part(x + p * stride, count);
+    for (; p < rows; p++) sum += load_stored_part(x + p * stride, count);
     vec m = sum * (1.0f / (float)rows);
     for (p = 0; p + 2 <= rows; p += 2) {
-        vec a = load_part(x + p * stride, count) - m,
-            b = load_part(x + (p + 1) * stride, count) - m;
+        vec a = load_stored_part(x + p * stride, count) - m,
+            b = load_stored_part(x + (p + 1) * stride, count) - m;
         d0 += a;
         q0 += a * a;
         d1 += b;
         q1 += b * b;
     }
     if (p < rows) {
-        vec a = load_part(x + p * stride, count) - m;
+        vec a = load_stored_part(x + p * stride, count) - m;
         d0 += a;
         q0 += a * a;
     }
@@ -54,13 +54,13 @@ static inline __attribute__((always_inline)) void block_sums(const float *x, siz
 
 /* Not inlined: gcc would then spill the registers of its inner loops, for 10 % of the whole kernel.
  */
-static __attribute__((noinline)) void statistics(channel_sums *sums, const float *x,
+static __attribute__((noinline)) void statistics(channel_sums *sums, const stored *x,
                                                  const strip *s) {
     memset(sums, 0, sizeof *sums);
     for (size_t p0 = 0; p0 < s->pixels; p0 += BLOCK) {
         size_t rows = block_end(s, p0) - p0;
         for (int32_t c = 0; c < s->width; c += W) {
-            const float *at = x + p0 * s->x_stride + c;
+            const stored *at = x + p0 * s->x_stride + c;
             vec mean, deviation, square;
             if (c + W <= s->width) block_sums(at, s->x_stride, rows, W, &mean, &deviation, &square);
             else block_sums(at, s->x_stride, rows, s->width - c, &mean, &deviation, &square);
@@ -103,7 +103,9 @@ static void add_to_groups(group_sums *groups, const channel_sums *sums, const st
 /* x of the first pixel, channel c. */
 static float first_pixel(const dmi_norm *norm, int32_t c) {
     const dmi_norm_x *x = &norm->x;
-    return c < x->channels[0] ? x->x[0][c] : x->x[1][c - x->channels[0]];
+    const stored *at = c < x->channels[0] ? (const stored *)x->x[0] + c
+                                          : (const stored *)x->x[1] + (c - x->channels[0]);
+    return load_stored_part(at, 1)[0];
 }
 
 /* mean and rstd of each group of the span s0 to s1 - 1. */
@@ -145,23 +147,21 @@ typedef struct apply_vectors {
 
 /* y of n pixels. The mean is subtracted first: folded into the offset, a large mean would lose the
  * digits of small deviations. */
-static inline __attribute__((always_inline)) void apply_pixels(float *y, size_t y_stride,
-                                                               const float *x, size_t x_stride,
+static inline __attribute__((always_inline)) void apply_pixels(stored *y, size_t y_stride,
+                                                               const stored *x, size_t x_stride,
                                                                const apply_vectors v,
                                                                const apply_mode mode, const int n) {
     vec u[INTERLEAVE];
     DMI_EACH_VECTOR u[i] =
-        (load_part(x + (size_t)i * x_stride, v.count) - v.mean) * v.scale + v.offset;
+        (load_stored_part(x + (size_t)i * x_stride, v.count) - v.mean) * v.scale + v.offset;
     activate(u, mode.activation, n);
     DMI_EACH_VECTOR store_result(y + (size_t)i * y_stride, u[i], v.count, mode.non_temporal);
 }
 
 /* y of `rows` pixels and the channels c to c + count - 1 of a strip. */
-static inline __attribute__((always_inline)) void apply_block(float *y, const float *x, size_t rows,
-                                                              const channel_constants *k,
-                                                              const strip *s, int32_t c,
-                                                              int32_t count,
-                                                              const apply_mode mode) {
+static inline __attribute__((always_inline)) void apply_block(
+    stored *y, const stored *x, size_t rows, const channel_constants *k, const strip *s, int32_t c,
+    int32_t count, const apply_mode mode) {
     const size_t y_stride = s->y_stride, x_stride = s->x_stride;
     const apply_vectors v = {load(k->mean + c), load(k->gain + c) * load(k->rstd + c),
                              load(k->offset + c), count};
@@ -174,7 +174,7 @@ static inline __attribute__((always_inline)) void apply_block(float *y, const fl
         apply_pixels(y + p * y_stride, y_stride, x + p * x_stride, x_stride, v, mode, 1);
 }
 
-static inline __attribute__((always_inline)) void apply_strip(float *y, const float *x,
+static inline __attribute__((always_inline)) void apply_strip(stored *y, const stored *x,
                                                               const channel_constants *k,
                                                               const strip *s,
                                                               const int32_t activation,
@@ -184,8 +184,8 @@ static inline __attribute__((always_inline)) void apply_strip(float *y, const fl
     non_temporal = non_temporal && is_aligned(y, s->y_stride);
     for (size_t p0 = 0; p0 < s->pixels; p0 += BLOCK) {
         size_t rows = block_end(s, p0) - p0;
-        float *to = y + p0 * s->y_stride;
-        const float *from = x + p0 * s->x_stride;
+        stored *to = y + p0 * s->y_stride;
+        const stored *from = x + p0 * s->x_stride;
         for (int32_t c = 0; c < s->width; c += W) {
             if (c + W > s->width) apply_block(to, from, rows, k, s, c, s->width - c, cached_stores);
             else if (non_temporal) apply_block(to, from, rows, k, s, c, W, streaming_stores);
@@ -194,7 +194,7 @@ static inline __attribute__((always_inline)) void apply_strip(float *y, const fl
     }
 }
 
-static void apply_activated(float *y, const float *x, const channel_constants *k, const strip *s,
+static void apply_activated(stored *y, const stored *x, const channel_constants *k, const strip *s,
                             const dmi_norm *norm) {
     const bool non_temporal = norm->non_temporal;
     switch (norm->activation) {
@@ -206,7 +206,8 @@ static void apply_activated(float *y, const float *x, const channel_constants *k
     }
 }
 
-void DMI_KERNEL(norm_forward)(float *y, float *mean, float *rstd, const dmi_norm *norm, float eps) {
+void DMI_STORED_KERNEL(norm_forward)(void *y, float *mean, float *rstd, const dmi_norm *norm,
+                                     float eps) {
     const int32_t span = span_channels(norm->group_channels);
     for (int32_t s0 = norm->c0, s1; s0 < norm->c1; s0 = s1) {
         const int32_t g0 = s0 / norm->group_channels;
@@ -217,7 +218,7 @@ void DMI_KERNEL(norm_forward)(float *y, float *mean, float *rstd, const dmi_norm
             const strip s = strip_at(norm, s0, s1, c);
             width = s.width;
             constants_of(&k, norm, &s, c, mean + g0, rstd + g0);
-            apply_activated(y + c, strip_x(norm, &s), &k, &s, norm);
+            apply_activated((stored *)y + c, strip_x(norm, &s), &k, &s, norm);
         }
     }
     if (norm->non_temporal) end_streaming();

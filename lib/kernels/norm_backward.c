@@ -19,6 +19,7 @@
  * that each call is compiled for its mode and no test is left in a loop. */
 typedef struct backward_mode {
     int32_t activation; /* du is computed by its derivative, or read where it is NONE */
+    bool from_cache;    /* du is read from the cache, which is made of floats */
     bool cache;         /* sums: du is stored into the cache */
     bool add;           /* dx: dx += instead of dx = */
     bool non_temporal;  /* dx: non-temporal stores */
@@ -26,8 +27,10 @@ typedef struct backward_mode {
 
 /* The strip that is processed. `dy` is what du is computed or read from: dy, or the cache of du. */
 typedef struct backward_strip {
-    const float *x, *dy;
-    float *cached, *dx;
+    const stored *x;
+    const void *dy;
+    float *cached;
+    stored *dx;
     size_t dy_stride, cached_stride;           /* x and dx: strip.x_stride */
     double sum_du[WIDTH], sum_product[WIDTH];  /* over the pixels: of du and of du * xhat */
     float mean_du[WIDTH], mean_product[WIDTH]; /* m1 and m2, of each channel's group */
@@ -44,19 +47,27 @@ static inline constant_vectors vectors_at(const channel_constants *k, int32_t c,
                               load(k->offset + c), count};
 }
 
-/* xhat and du of n pixels, one vector of channels each. */
+/* The first `count` elements of dy, from `at` on. */
+static inline __attribute__((always_inline)) vec load_dy(const void *dy, size_t at, int32_t count,
+                                                         const bool from_cache) {
+    return from_cache ? load_part((const float *)dy + at, count)
+                      : load_stored_part((const stored *)dy + at, count);
+}
+
+/* xhat and du of n pixels, one vector of channels each; dy from `at` on. */
 static inline __attribute__((always_inline)) void load_pixels(
-    vec *du, vec *xhat, const float *x, size_t x_stride, const float *dy, size_t dy_stride,
-    const constant_vectors k, const int32_t activation, const int n) {
-    DMI_EACH_VECTOR xhat[i] = (load_part(x + (size_t)i * x_stride, k.count) - k.mean) * k.rstd;
-    if (activation == DMI_ACTIVATION_NONE) {
-        DMI_EACH_VECTOR du[i] = load_part(dy + (size_t)i * dy_stride, k.count);
+    vec *du, vec *xhat, const stored *x, size_t x_stride, const void *dy, size_t at,
+    size_t dy_stride, const constant_vectors k, const backward_mode mode, const int n) {
+    DMI_EACH_VECTOR xhat[i] =
+        (load_stored_part(x + (size_t)i * x_stride, k.count) - k.mean) * k.rstd;
+    if (mode.activation == DMI_ACTIVATION_NONE) {
+        DMI_EACH_VECTOR du[i] = load_dy(dy, at + (size_t)i * dy_stride, k.count, mode.from_cache);
         return;
     }
     /* du holds u, then f'(u), then du: further arrays make gcc spill more registers. */
     DMI_EACH_VECTOR du[i] = k.gain * xhat[i] + k.offset;
-    activate_derivative(du, activation, n);
-    DMI_EACH_VECTOR du[i] *= load_part(dy + (size_t)i * dy_stride, k.count);
+    activate_derivative(du, mode.activation, n);
+    DMI_EACH_VECTOR du[i] *= load_dy(dy, at + (size_t)i * dy_stride, k.count, false);
 }
 
 /* ---- first pass: sums over the pixels ---- */
@@ -65,11 +76,12 @@ static inline __attribute__((always_inline)) void load_pixels(
 static inline __attribute__((always_inline)) void sum_pixels(
     vec *sum_du, vec *sum_product, const backward_strip *b, const strip *s,
     const constant_vectors k, size_t p, int32_t c, const backward_mode mode, const int n) {
-    const float *x = b->x + p * s->x_stride + c, *dy = b->dy + p * b->dy_stride + c;
+    const stored *x = b->x + p * s->x_stride + c;
+    const size_t at = p * b->dy_stride + (size_t)c;
     vec du[INTERLEAVE], xhat[INTERLEAVE];
-    DMI_EACH_VECTOR prefetch(x, (BLOCK + (size_t)i) * s->x_stride);
-    DMI_EACH_VECTOR prefetch(dy, (BLOCK + (size_t)i) * b->dy_stride);
-    load_pixels(du, xhat, x, s->x_stride, dy, b->dy_stride, k, mode.activation, n);
+    DMI_EACH_VECTOR prefetch_stored(x, (BLOCK + (size_t)i) * s->x_stride);
+    DMI_EACH_VECTOR prefetch_stored(b->dy, at + (BLOCK + (size_t)i) * b->dy_stride);
+    load_pixels(du, xhat, x, s->x_stride, b->dy, at, b->dy_stride, k, mode, n);
     DMI_EACH_VECTOR sum_du[i] += du[i];
     DMI_EACH_VECTOR sum_product[i] += du[i] * xhat[i];
     if (!mode.cache) return;
@@ -144,17 +156,18 @@ typedef struct gradient_vectors {
 static inline __attribute__((always_inline)) void gradient_pixels(
     const backward_strip *b, const strip *s, const constant_vectors k, const gradient_vectors g,
     size_t p, int32_t c, const backward_mode mode, const int n) {
-    float *dx = b->dx + p * s->x_stride + c;
-    const float *x = b->x + p * s->x_stride + c, *dy = b->dy + p * b->dy_stride + c;
+    stored *dx = b->dx + p * s->x_stride + c;
+    const stored *x = b->x + p * s->x_stride + c;
     vec du[INTERLEAVE], xhat[INTERLEAVE];
     if (mode.add) {
-        DMI_EACH_VECTOR prefetch(dx, (BLOCK + (size_t)i) * s->x_stride);
+        DMI_EACH_VECTOR prefetch_stored(dx, (BLOCK + (size_t)i) * s->x_stride);
     }
-    load_pixels(du, xhat, x, s->x_stride, dy, b->dy_stride, k, mode.activation, n);
+    load_pixels(du, xhat, x, s->x_stride, b->dy, p * b->dy_stride + (size_t)c, b->dy_stride, k,
+                mode, n);
     /* du becomes dx in place, for the same reason. */
     DMI_EACH_VECTOR du[i] = du[i] * g.du_factor - (xhat[i] * g.xhat_factor + g.constant);
     if (mode.add) {
-        DMI_EACH_VECTOR du[i] += load_part(dx + (size_t)i * s->x_stride, k.count);
+        DMI_EACH_VECTOR du[i] += load_stored_part(dx + (size_t)i * s->x_stride, k.count);
     }
     DMI_EACH_VECTOR store_result(dx + (size_t)i * s->x_stride, du[i], k.count, mode.non_temporal);
 }
@@ -174,9 +187,12 @@ static inline __attribute__((always_inline)) void gradient_block(
 
 static inline __attribute__((always_inline)) void gradient_strip(
     const backward_strip *b, const strip *s, const channel_constants *constants,
-    const int32_t activation, const bool add, bool non_temporal) {
-    const backward_mode cached_stores = {.activation = activation, .add = add},
+    const int32_t activation, const bool from_cache, const bool add, bool non_temporal) {
+    const backward_mode cached_stores = {.activation = activation,
+                                         .from_cache = from_cache,
+                                         .add = add},
                         streaming_stores = {.activation = activation,
+                                            .from_cache = from_cache,
                                             .add = add,
                                             .non_temporal = true};
     non_temporal = non_temporal && is_aligned(b->dx, s->x_stride);
@@ -193,27 +209,31 @@ static inline __attribute__((always_inline)) void gradient_strip(
 
 static inline __attribute__((always_inline)) void gradient_strip_of(
     const backward_strip *b, const strip *s, const channel_constants *constants,
-    const int32_t activation, bool add, bool non_temporal) {
-    if (add) gradient_strip(b, s, constants, activation, true, non_temporal);
-    else gradient_strip(b, s, constants, activation, false, non_temporal);
+    const int32_t activation, const bool from_cache, bool add, bool non_temporal) {
+    if (add) gradient_strip(b, s, constants, activation, from_cache, true, non_temporal);
+    else gradient_strip(b, s, constants, activation, from_cache, false, non_temporal);
 }
 
 static void gradient_activated(const backward_strip *b, const strip *s, const channel_constants *k,
-                               int32_t activation, bool add, bool streams) {
+                               int32_t activation, bool from_cache, bool add, bool streams) {
+    if (from_cache) {
+        gradient_strip_of(b, s, k, DMI_ACTIVATION_NONE, true, add, streams);
+        return;
+    }
     switch (activation) {
         case DMI_ACTIVATION_SILU:
-            gradient_strip_of(b, s, k, DMI_ACTIVATION_SILU, add, streams);
+            gradient_strip_of(b, s, k, DMI_ACTIVATION_SILU, false, add, streams);
             break;
         case DMI_ACTIVATION_MISH:
-            gradient_strip_of(b, s, k, DMI_ACTIVATION_MISH, add, streams);
+            gradient_strip_of(b, s, k, DMI_ACTIVATION_MISH, false, add, streams);
             break;
         case DMI_ACTIVATION_GELU:
-            gradient_strip_of(b, s, k, DMI_ACTIVATION_GELU, add, streams);
+            gradient_strip_of(b, s, k, DMI_ACTIVATION_GELU, false, add, streams);
             break;
         case DMI_ACTIVATION_RELU:
-            gradient_strip_of(b, s, k, DMI_ACTIVATION_RELU, add, streams);
+            gradient_strip_of(b, s, k, DMI_ACTIVATION_RELU, false, add, streams);
             break;
-        default: gradient_strip_of(b, s, k, DMI_ACTIVATION_NONE, add, streams);
+        default: gradient_strip_of(b, s, k, DMI_ACTIVATION_NONE, false, add, streams);
     }
 }
 
@@ -227,7 +247,7 @@ typedef struct group_gradients {
 /* What a span's passes read besides the norm itself. */
 typedef struct span_input {
     int32_t s0, s1;           /* the span's channels, s0 to s1 - 1 */
-    const float *dy;          /* [pixels, channels] */
+    const stored *dy;         /* [pixels, channels] */
     const float *mean, *rstd; /* from the span's first group on */
     float *cached;            /* [pixels, s1 - s0], or NULL */
 } span_input;
@@ -266,8 +286,9 @@ static void gradient_span(const dmi_norm *norm, const group_gradients *groups,
         const strip s = strip_at(norm, in->s0, in->s1, c);
         channel_constants constants;
         backward_strip b = {.x = strip_x(norm, &s),
-                            .dx = norm->x.dx[s.tensor] + s.channel,
-                            .dy = from_cache ? in->cached + (c - in->s0) : in->dy + c,
+                            .dx = (stored *)norm->x.dx[s.tensor] + s.channel,
+                            .dy =
+                                from_cache ? (const void *)(in->cached + (c - in->s0)) : in->dy + c,
                             .dy_stride = from_cache ? (size_t)(in->s1 - in->s0) : s.y_stride};
         width = s.width;
         constants_of(&constants, norm, &s, c, in->mean, in->rstd);
@@ -277,12 +298,13 @@ static void gradient_span(const dmi_norm *norm, const group_gradients *groups,
         }
         /* No streaming store with +=: dx is in the processor's caches already. */
         const bool add = norm->x.add[s.tensor], non_temporal = norm->non_temporal && !add;
-        gradient_activated(&b, &s, &constants, activation, add, non_temporal);
+        gradient_activated(&b, &s, &constants, activation, from_cache, add, non_temporal);
     }
 }
 
-void DMI_KERNEL(norm_backward)(float *dgain, float *doffset, const float *dy, const float *mean,
-                               const float *rstd, const dmi_norm *norm, float *cached) {
+void DMI_STORED_KERNEL(norm_backward)(float *dgain, float *doffset, const void *dy,
+                                      const float *mean, const float *rstd, const dmi_norm *norm,
+                                      float *cached) {
     const int32_t span = span_channels(norm->group_channels);
     for (int32_t s0 = norm->c0, s1; s0 < norm->c1; s0 = s1) {
         const int32_t g0 = s0 / norm->group_channels;

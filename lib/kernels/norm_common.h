@@ -9,6 +9,7 @@
 
 #include "base/math.h"
 #include "kernels/families.h"
+#include "kernels/stored.h"
 #include "kernels/vector_activation.h"
 
 enum {
@@ -30,7 +31,7 @@ static inline int32_t span_channels(int32_t group_channels) {
 /* All pixels of up to WIDTH channels of one of the two tensors. */
 typedef struct strip {
     size_t pixels;
-    size_t x_stride;         /* floats from pixel to pixel in the tensor: of x and dx */
+    size_t x_stride;         /* elements from pixel to pixel in the tensor: of x and dx */
     size_t y_stride;         /* the same for both tensors side by side: of y and dy */
     int32_t width;           /* channels */
     int32_t tensor;          /* which of the two */
@@ -60,8 +61,8 @@ static inline strip strip_at(const dmi_norm *norm, int32_t s0, int32_t s1, int32
     return s;
 }
 
-static inline const float *strip_x(const dmi_norm *norm, const strip *s) {
-    return norm->x.x[s->tensor] + s->channel;
+static inline const stored *strip_x(const dmi_norm *norm, const strip *s) {
+    return (const stored *)norm->x.x[s->tensor] + s->channel;
 }
 
 /* The end of the block of pixels that begins at p0. */
@@ -87,15 +88,15 @@ static inline void constants_of(channel_constants *k, const dmi_norm *norm, cons
 }
 
 /* Whether non-temporal stores can write whole vectors from y on: they must be aligned. */
-static inline bool is_aligned(const float *y, size_t stride) {
-    return (uintptr_t)y % sizeof(vec) == 0 && stride % W == 0;
+static inline bool is_aligned(const stored *y, size_t stride) {
+    return STORED_LINES && (uintptr_t)y % sizeof(vec) == 0 && stride % W == 0;
 }
 
-/* The first `count` floats of a vector; non_temporal only where count is W and y is aligned. */
-static inline __attribute__((always_inline)) void store_result(float *y, vec value, int32_t count,
+/* The first `count` elements of a vector; non_temporal only where count is W and y is aligned. */
+static inline __attribute__((always_inline)) void store_result(stored *y, vec value, int32_t count,
                                                                bool non_temporal) {
-    if (non_temporal) store_streaming(y, value);
-    else store_part(y, value, count);
+    if (non_temporal) store_stored_streaming(y, value);
+    else store_stored_part(y, value, count);
 }
 
 #endif

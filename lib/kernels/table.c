@@ -14,4 +14,5 @@ const dmi_kernels DMI_KERNEL(table) = {
 #undef DMI_ENTRY
     .product = &DMI_KERNEL(product_table),
     .winograd = &DMI_KERNEL(winograd_table),
+    .winograd_bf16 = &DMI_KERNEL(winograd_table_bf16),
 };

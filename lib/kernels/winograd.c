@@ -5,9 +5,11 @@
 
 #include "kernels/winograd_tiles.h"
 
-const dmi_winograd DMI_KERNEL(winograd_table) = {
+const dmi_winograd DMI_STORED_KERNEL(winograd_table) = {
 #define DMI_ENTRY(result, name, parameters) .name = DMI_KERNEL(winograd_##name),
+#define DMI_STORED_ENTRY(result, name, parameters) .name = DMI_STORED_KERNEL(winograd_##name),
 #include "kernels/winograd.inc"
+#undef DMI_STORED_ENTRY
 #undef DMI_ENTRY
 };
 
@@ -27,20 +29,20 @@ enum {
  * which may be outside of the image; pixels outside count as zero. Where the input is upsampled,
  * rows and columns are those of the stored image. */
 typedef struct strip {
-    const float *image;    /* [h, w, ci], as stored */
-    ptrdiff_t first;       /* floats from the image's start to the strip's first pixel */
-    ptrdiff_t row, column; /* floats from one row, and from one column, to the next */
+    const stored *image;   /* [h, w, ci], before upsampling */
+    ptrdiff_t first;       /* elements from the image's start to the strip's first pixel */
+    ptrdiff_t row, column; /* elements from one row, and from one column, to the next */
     int32_t top, bottom;   /* rows inside the image: top to bottom - 1 */
     int32_t left, right;   /* columns inside the image: left to right - 1 */
     int32_t columns;       /* of the strip */
 } strip;
 
-/* The stored row or column of a strip that holds row or column i of a tile. */
-static inline int32_t stored(int32_t i, bool upsample) { return upsample ? (i + 1) / 2 : i; }
+/* The row or column of a strip, before upsampling, that holds row or column i of a tile. */
+static inline int32_t source(int32_t i, bool upsample) { return upsample ? (i + 1) / 2 : i; }
 
-/* A row of pixels: its first, and the floats from one pixel to the next; 0 for a row of zeros. */
+/* A row of pixels: its first, and the elements from one pixel to the next; 0 for a row of zeros. */
 typedef struct pixel_row {
-    const float *first;
+    const stored *first;
     ptrdiff_t step;
 } pixel_row;
 
@@ -49,16 +51,19 @@ typedef struct pixel_row {
 static __attribute__((noinline)) void transform_columns(float *to, const pixel_row rows[TILE_IN],
                                                         int32_t count, int32_t vectors,
                                                         size_t ahead) {
-    const float *x0 = rows[0].first, *x1 = rows[1].first, *x2 = rows[2].first;
-    const float *x3 = rows[3].first, *x4 = rows[4].first, *x5 = rows[5].first;
+    const stored *x0 = rows[0].first, *x1 = rows[1].first, *x2 = rows[2].first;
+    const stored *x3 = rows[3].first, *x4 = rows[4].first, *x5 = rows[5].first;
     for (int32_t j = 0; j < count; j++, to += COLUMN_FLOATS) {
         DMI_NO_UNROLL
         for (int32_t c = 0; c < vectors * W; c += W) {
             vec result[TILE_IN];
-            input_1d(result, 1, load_once(x0 + c), load_once(x1 + c), load_once(x2 + c),
-                     load_once(x3 + c), load_once(x4 + c), load_once(x5 + c));
-            prefetch(x0 + c, ahead), prefetch(x1 + c, ahead), prefetch(x2 + c, ahead);
-            prefetch(x3 + c, ahead), prefetch(x4 + c, ahead), prefetch(x5 + c, ahead);
+            input_1d(result, 1, load_stored_once(x0 + c), load_stored_once(x1 + c),
+                     load_stored_once(x2 + c), load_stored_once(x3 + c), load_stored_once(x4 + c),
+                     load_stored_once(x5 + c));
+            prefetch_stored(x0 + c, ahead), prefetch_stored(x1 + c, ahead),
+                prefetch_stored(x2 + c, ahead);
+            prefetch_stored(x3 + c, ahead), prefetch_stored(x4 + c, ahead),
+                prefetch_stored(x5 + c, ahead);
             DMI_UNROLL
             for (int32_t i = 0; i < TILE_IN; i++) store(to + i * STRIP_FLOATS + c, result[i]);
         }
@@ -77,7 +82,7 @@ static inline __attribute__((always_inline)) void transform_rows(float *v, size_
             vec d[TILE_IN], result[TILE_IN];
             DMI_UNROLL
             for (int32_t j = 0; j < TILE_IN; j++)
-                d[j] = load_once(columns + stored(j, upsample) * COLUMN_FLOATS + c);
+                d[j] = load_once(columns + source(j, upsample) * COLUMN_FLOATS + c);
             input_1d(result, 1, d[0], d[1], d[2], d[3], d[4], d[5]);
             DMI_UNROLL
             for (int32_t k = 0; k < TILE_IN; k++) store(v + (size_t)k * step + c, result[k]);
@@ -102,11 +107,11 @@ static __attribute__((noinline)) void transform_upsampled(float *v, size_t row, 
 }
 
 /* The first `channels` of `count` pixels, copied to `to` and padded with zeros to whole vectors. */
-static pixel_row padded_row(float *to, pixel_row from, int32_t count, int32_t channels) {
+static pixel_row padded_row(stored *to, pixel_row from, int32_t count, int32_t channels) {
     for (int32_t j = 0; j < count; j++) {
         for (int32_t c = 0; c < STRIP_FLOATS; c += W)
-            store(to + j * STRIP_FLOATS + c,
-                  load_part(from.first + j * from.step + c, channels - c));
+            store_stored(to + j * STRIP_FLOATS + c,
+                         load_stored_part(from.first + j * from.step + c, channels - c));
     }
     return (pixel_row){to, STRIP_FLOATS};
 }
@@ -114,13 +119,13 @@ static pixel_row padded_row(float *to, pixel_row from, int32_t count, int32_t ch
 /* V of up to STRIP_FLOATS channels of a strip, from `channel` on. */
 static void transform_strip(float *v, size_t v_row, size_t step, int32_t tiles, const strip *p,
                             ptrdiff_t channel, int32_t channels, bool upsample, size_t ahead) {
-    static const float zeros[STRIP_FLOATS];
-    float columns[STRIP_COLUMNS * COLUMN_FLOATS] __attribute__((aligned(64))),
-        padded[TILE_IN][STRIP_COLUMNS * STRIP_FLOATS];
+    static const stored zeros[STRIP_FLOATS];
+    float columns[STRIP_COLUMNS * COLUMN_FLOATS] __attribute__((aligned(64)));
+    stored padded[TILE_IN][STRIP_COLUMNS * STRIP_FLOATS];
     pixel_row rows[TILE_IN];
     const int32_t count = p->right - p->left, vectors = dmi_divide_up(channels, W);
     for (int32_t i = 0; i < TILE_IN; i++) {
-        int32_t row = stored(i, upsample);
+        int32_t row = source(i, upsample);
         rows[i] = (pixel_row){zeros, 0};
         if (row < p->top || row >= p->bottom) continue;
         rows[i] = (pixel_row){p->image + (p->first + row * p->row + p->left * p->column + channel),
@@ -136,7 +141,7 @@ static void transform_strip(float *v, size_t v_row, size_t step, int32_t tiles, 
 
 /* Of `tiles` tiles from `at` on. */
 static strip strip_of(const dmi_winograd_shape *s, tile_position at, int32_t tiles,
-                      const float *x) {
+                      const stored *x) {
     int32_t shift = s->upsample, h = s->h >> shift, w = s->w >> shift;
     int32_t y0 = (at.y >> shift) - 1, x0 = (at.x >> shift) - 1;
     strip p = {.image = x + (size_t)at.n * (size_t)h * (size_t)w * (size_t)s->ci, .column = s->ci};
@@ -150,9 +155,9 @@ static strip strip_of(const dmi_winograd_shape *s, tile_position at, int32_t til
     return p;
 }
 
-void DMI_KERNEL(winograd_input)(const dmi_winograd_shape *s, int32_t first, int32_t tiles,
-                                int32_t c0, int32_t c1, const float *x, float *v, size_t row,
-                                size_t step) {
+void DMI_STORED_KERNEL(winograd_input)(const dmi_winograd_shape *s, int32_t first, int32_t tiles,
+                                       int32_t c0, int32_t c1, const stored *x, float *v,
+                                       size_t row, size_t step) {
     for (int32_t done = 0, count; done < tiles; done += count) {
         tile_position at = position_of(s, first + done);
         count = dmi_min(tiles_across(s) - at.x / TILE_OUT, STRIP_TILES);

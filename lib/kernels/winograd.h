@@ -24,24 +24,30 @@ typedef struct dmi_winograd_shape {
 typedef struct dmi_epilogue {
     const float *bias;      /* [co] */
     const float *per_image; /* [n, co] */
-    const float *residual;  /* like y */
+    const void *residual;   /* like y, and of its type */
     bool add;               /* y += instead of y = */
 } dmi_epilogue;
 
 typedef struct dmi_winograd {
 /* NOLINTNEXTLINE(bugprone-macro-parentheses): types and lists of parameters have none */
 #define DMI_ENTRY(result, name, parameters) result(*name) parameters;
+#define DMI_STORED_ENTRY DMI_ENTRY
 #include "kernels/winograd.inc"
+#undef DMI_STORED_ENTRY
 #undef DMI_ENTRY
 } dmi_winograd;
 
 #ifdef DMI_ISA
 /* NOLINTNEXTLINE(bugprone-macro-parentheses): types and lists of parameters have none */
 #define DMI_ENTRY(result, name, parameters) result DMI_KERNEL(winograd_##name) parameters;
+#define DMI_STORED_ENTRY(result, name, parameters)                                                 \
+    result DMI_KERNEL(winograd_##name) parameters;                                                 \
+    result DMI_KERNEL(winograd_##name##_bf16) parameters;
 #include "kernels/winograd.inc"
+#undef DMI_STORED_ENTRY
 #undef DMI_ENTRY
 
-extern const dmi_winograd DMI_KERNEL(winograd_table);
+extern const dmi_winograd DMI_KERNEL(winograd_table), DMI_KERNEL(winograd_table_bf16);
 #endif
 
 #endif

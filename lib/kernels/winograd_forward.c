@@ -37,12 +37,12 @@ static partition partition_of(const dmi_winograd_shape *s) {
     return p;
 }
 
-int32_t DMI_KERNEL(winograd_blocks)(const dmi_winograd_shape *s) {
+int32_t DMI_STORED_KERNEL(winograd_blocks)(const dmi_winograd_shape *s) {
     const partition p = partition_of(s);
     return p.blocks * p.splits;
 }
 
-size_t DMI_KERNEL(winograd_block_floats)(const dmi_winograd_shape *s) {
+size_t DMI_STORED_KERNEL(winograd_block_floats)(const dmi_winograd_shape *s) {
     const partition p = partition_of(s);
     return POINTS * (p.v_step + p.m_step);
 }
@@ -101,13 +101,13 @@ static tile_window window_of(const dmi_winograd_shape *s, tile_position at, int3
 
 /* What is added to a tile's outputs of one vector of channels. */
 typedef struct tile_addend {
-    vec bias;              /* of all pixels */
-    const float *residual; /* like y, or NULL */
-    bool add;              /* y itself */
+    vec bias;               /* of all pixels */
+    const stored *residual; /* like y, or NULL */
+    bool add;               /* y itself */
 } tile_addend;
 
 /* Writes W channels, or the first `count` of them, of a tile's outputs: values [4][4][PANEL]. */
-static inline __attribute__((always_inline)) void write_vectors(float *y, const float *values,
+static inline __attribute__((always_inline)) void write_vectors(stored *y, const float *values,
                                                                 const tile_window *window,
                                                                 size_t co, const tile_addend added,
                                                                 int32_t count, bool non_temporal) {
@@ -115,27 +115,28 @@ static inline __attribute__((always_inline)) void write_vectors(float *y, const 
         size_t at = window->first + (size_t)i * window->row;
         for (int32_t j = 0; j < window->columns; j++, at += co) {
             vec value = load(values + (i * TILE_OUT + j) * PANEL) + added.bias;
-            if (added.residual) value += load_part(added.residual + at, count);
-            if (added.add) value += load_part(y + at, count);
-            if (non_temporal) store_streaming(y + at, value);
-            else store_part(y + at, value, count);
+            if (added.residual) value += load_stored_part(added.residual + at, count);
+            if (added.add) value += load_stored_part(y + at, count);
+            if (non_temporal) store_stored_streaming(y + at, value);
+            else store_stored_part(y + at, value, count);
         }
     }
 }
 
 /* Writes the panel's channels of a tile's outputs: values [4][4][PANEL]. */
-static void write_tile(float *y, const float *values, const dmi_winograd_shape *s, tile_position at,
-                       int32_t panel, const dmi_epilogue *e, bool non_temporal) {
+static void write_tile(stored *y, const float *values, const dmi_winograd_shape *s,
+                       tile_position at, int32_t panel, const dmi_epilogue *e, bool non_temporal) {
     const tile_window window = window_of(s, at, panel);
     const size_t co = (size_t)s->co;
     for (int32_t half = 0; half < PANEL; half += W) {
         int32_t c = panel * PANEL + half, count = s->co - c;
         if (count <= 0) return;
-        tile_addend added = {.residual = e->residual ? e->residual + half : NULL, .add = e->add};
+        const stored *residual = e->residual;
+        tile_addend added = {.residual = residual ? residual + half : NULL, .add = e->add};
         if (e->bias) added.bias = load_part(e->bias + c, count);
         if (e->per_image)
             added.bias += load_part(e->per_image + (size_t)at.n * co + (size_t)c, count);
-        float *to = y + half;
+        stored *to = y + half;
         const float *from = values + half;
         if (count >= W && non_temporal) write_vectors(to, from, &window, co, added, W, true);
         else if (count >= W) write_vectors(to, from, &window, co, added, W, false);
@@ -143,23 +144,23 @@ static void write_tile(float *y, const float *values, const dmi_winograd_shape *
     }
 }
 
-static bool is_non_temporal(const dmi_winograd_shape *s, const float *y) {
+static bool is_non_temporal(const dmi_winograd_shape *s, const stored *y) {
     size_t floats =
         ((size_t)s->n * (size_t)s->h * (size_t)s->w * (size_t)s->co) >> (s->sum2x2 ? 2 : 0);
-    return s->non_temporal && floats >= DMI_NON_TEMPORAL_FLOATS && s->co % W == 0 &&
+    return STORED_LINES && s->non_temporal && floats >= DMI_NON_TEMPORAL_FLOATS && s->co % W == 0 &&
            (uintptr_t)y % sizeof(vec) == 0;
 }
 
-void DMI_KERNEL(winograd_forward)(const dmi_winograd_shape *s, float *y, const float *x,
-                                  const float *u, const dmi_epilogue *epilogue, int32_t block,
-                                  float *scratch) {
+void DMI_STORED_KERNEL(winograd_forward)(const dmi_winograd_shape *s, void *y, const void *x,
+                                         const float *u, const dmi_epilogue *epilogue,
+                                         int32_t block, float *scratch) {
     const partition p = partition_of(s);
     const int32_t first = block / p.splits * p.block_tiles, split = block % p.splits,
                   tiles = dmi_min(p.tiles - first, p.block_tiles);
     const int32_t panel_end = p.panels * (split + 1) / p.splits;
     const bool non_temporal = is_non_temporal(s, y);
     float *v = scratch, *m = v + POINTS * p.v_step;
-    DMI_KERNEL(winograd_input)(s, first, tiles, 0, s->ci, x, v, p.v_row, p.v_step);
+    DMI_STORED_KERNEL(winograd_input)(s, first, tiles, 0, s->ci, x, v, p.v_row, p.v_step);
     for (int32_t panel = p.panels * split / p.splits; panel < panel_end; panel++) {
         const float *weights = u + (size_t)panel * POINTS * weight_step(s->ci);
         for (size_t point = 0; point < POINTS; point++) {

@@ -73,32 +73,33 @@ static block block_of(const dmi_winograd_shape *s, const partition *p, int32_t t
     return b;
 }
 
-int32_t DMI_KERNEL(winograd_gradient_groups)(const dmi_winograd_shape *s) {
+int32_t DMI_STORED_KERNEL(winograd_gradient_groups)(const dmi_winograd_shape *s) {
     return partition_of(s).groups;
 }
 
-int32_t DMI_KERNEL(winograd_gradient_tasks)(const dmi_winograd_shape *s) {
+int32_t DMI_STORED_KERNEL(winograd_gradient_tasks)(const dmi_winograd_shape *s) {
     const partition p = partition_of(s);
     return p.groups * p.in_blocks * p.out_blocks;
 }
 
-size_t DMI_KERNEL(winograd_gradient_floats)(const dmi_winograd_shape *s) {
+size_t DMI_STORED_KERNEL(winograd_gradient_floats)(const dmi_winograd_shape *s) {
     const layout l = layout_of(s, partition_of(s).round_tiles);
     return POINTS * (l.v_step + l.d_step + l.u_step);
 }
 
 /* d[point * step] = A dy A^T for one vector of channels, from c on, of the tile's 4x4 pixels of dy;
  * the pixels of the next tile, `ahead` floats after these, are prefetched. */
-static inline void transform_vector(float *d, size_t step, const float *const *pixels, size_t c,
+static inline void transform_vector(float *d, size_t step, const stored *const *pixels, size_t c,
                                     size_t ahead) {
     vec rows[TILE_IN][TILE_OUT], result[TILE_IN];
     DMI_UNROLL
-    for (int32_t j = 0; j < TILE_OUT * TILE_OUT; j++) prefetch(pixels[j], c + ahead);
+    for (int32_t j = 0; j < TILE_OUT * TILE_OUT; j++) prefetch_stored(pixels[j], c + ahead);
     DMI_UNROLL
     for (int32_t j = 0; j < TILE_OUT; j++)
-        output_adjoint_1d(&rows[0][j], TILE_OUT, load(pixels[j] + c),
-                          load(pixels[TILE_OUT + j] + c), load(pixels[2 * TILE_OUT + j] + c),
-                          load(pixels[3 * TILE_OUT + j] + c));
+        output_adjoint_1d(&rows[0][j], TILE_OUT, load_stored(pixels[j] + c),
+                          load_stored(pixels[TILE_OUT + j] + c),
+                          load_stored(pixels[2 * TILE_OUT + j] + c),
+                          load_stored(pixels[3 * TILE_OUT + j] + c));
     DMI_UNROLL
     for (int32_t j = 0; j < TILE_IN; j++) {
         output_adjoint_1d(result, 1, rows[j][0], rows[j][1], rows[j][2], rows[j][3]);
@@ -110,11 +111,11 @@ static inline void transform_vector(float *d, size_t step, const float *const *p
 
 /* d = D of the tile at `at` and the block's output channels. Channels past the last one and
  * pixels outside the image count as zeros. */
-static void transform_dy(float *d, const float *dy, const dmi_winograd_shape *s, const layout *l,
+static void transform_dy(float *d, const stored *dy, const dmi_winograd_shape *s, const layout *l,
                          const block *b, tile_position at) {
-    static const float zeros[BLOCK_OUT];
+    static const stored zeros[BLOCK_OUT];
     const size_t co = (size_t)s->co;
-    const float *pixels[TILE_OUT * TILE_OUT];
+    const stored *pixels[TILE_OUT * TILE_OUT];
     for (int32_t i = 0; i < TILE_OUT * TILE_OUT; i++) {
         int32_t y = at.y + i / TILE_OUT, x = at.x + i % TILE_OUT;
         size_t pixel = ((size_t)at.n * (size_t)s->h + (size_t)y) * (size_t)s->w + (size_t)x;
@@ -126,10 +127,10 @@ static void transform_dy(float *d, const float *dy, const dmi_winograd_shape *s,
             transform_vector(to, l->d_step, pixels, (size_t)c, TILE_OUT * co);
             continue;
         }
-        float padded[TILE_OUT * TILE_OUT][W];
-        const float *padded_pixels[TILE_OUT * TILE_OUT];
+        stored padded[TILE_OUT * TILE_OUT][W];
+        const stored *padded_pixels[TILE_OUT * TILE_OUT];
         for (int32_t i = 0; i < TILE_OUT * TILE_OUT; i++) {
-            store(padded[i], load_part(pixels[i] + c, b->out_count - c));
+            store_stored(padded[i], load_stored_part(pixels[i] + c, b->out_count - c));
             padded_pixels[i] = padded[i];
         }
         transform_vector(to, l->d_step, padded_pixels, 0, 0);
@@ -180,8 +181,8 @@ static void multiply_round(float *u, const float *v, const float *d, const layou
     }
 }
 
-void DMI_KERNEL(winograd_gradient)(const dmi_winograd_shape *s, float *dw, const float *x,
-                                   const float *dy, bool add, int32_t task, float *scratch) {
+void DMI_STORED_KERNEL(winograd_gradient)(const dmi_winograd_shape *s, float *dw, const void *x,
+                                          const void *dy, bool add, int32_t task, float *scratch) {
     const partition p = partition_of(s);
     const layout l = layout_of(s, p.round_tiles);
     const block b = block_of(s, &p, task);
@@ -189,7 +190,7 @@ void DMI_KERNEL(winograd_gradient)(const dmi_winograd_shape *s, float *dw, const
     int32_t tiles;
     for (int32_t first = b.first; first < b.end; first += tiles) {
         tiles = dmi_min(b.end - first, p.round_tiles);
-        DMI_KERNEL(winograd_input)
+        DMI_STORED_KERNEL(winograd_input)
         (s, first, tiles, b.in, b.in + b.in_count, x, v, l.v_row, l.v_step);
         for (int32_t t = 0; t < tiles; t++)
             transform_dy(d + (size_t)t * PANEL, dy, s, &l, &b, position_of(s, first + t));

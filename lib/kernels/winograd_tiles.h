@@ -5,7 +5,7 @@
 #define DMI_KERNELS_WINOGRAD_TILES_H
 
 #include "base/math.h"
-#include "kernels/vector.h"
+#include "kernels/stored.h"
 #include "kernels/winograd.h"
 #include "kernels/winograd_points.h"
 
@@ -47,8 +47,8 @@ static inline size_t weight_step(int32_t ci) { return point_step((size_t)ci * PA
 /* v[point * step + t * row + c - c0] = B^T d B for the 6x6 pixels of tiles first to first + tiles -
  * 1 and channels c0 to c1 - 1 of x [n, h, w, ci]; whole vectors are written. Pixels outside the
  * image are zero. */
-void DMI_KERNEL(winograd_input)(const dmi_winograd_shape *s, int32_t first, int32_t tiles,
-                                int32_t c0, int32_t c1, const float *x, float *v, size_t row,
-                                size_t step);
+void DMI_STORED_KERNEL(winograd_input)(const dmi_winograd_shape *s, int32_t first, int32_t tiles,
+                                       int32_t c0, int32_t c1, const stored *x, float *v,
+                                       size_t row, size_t step);
 
 #endif

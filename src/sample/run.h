@@ -15,6 +15,7 @@ typedef struct dmi_run {
     float *images;            /* [count, n], the result */
     uint64_t weights_version; /* of a held run: that of the network's parameters at its start */
     int32_t wrap;             /* likewise its tiling */
+    dm_precision precision;   /* and its precision */
     float *preview;           /* [count, n]: x_0 of finished batches for a held run, else NULL */
 
     /* The current batch. */

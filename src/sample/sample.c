@@ -75,7 +75,7 @@ static dm_status keep_run(dm_sampler *s, const dmi_run *prepared) {
     if (!status) status = begin(s->held);
     if (!status && s->unet) {
         s->held->weights_version = s->unet->weights->params.version;
-        s->held->wrap = s->unet->wrap;
+        s->held->wrap = s->unet->wrap, s->held->precision = s->unet->options.precision;
     }
     if (status) release_held(s);
     return status;
@@ -101,10 +101,14 @@ static dm_status check_held(const dm_sampler *s) {
 
 /* The run's bits are those of dm_sampler_run only if the network stays. */
 static dm_status check_network(const dm_sampler *s) {
-    if (s->unet && s->held->wrap != s->unet->wrap)
+    const char *changed = NULL;
+    if (s->unet && s->held->wrap != s->unet->wrap) changed = "tiling";
+    else if (s->unet && s->held->precision != s->unet->options.precision) changed = "precision";
+    if (changed)
         return dmi_fail(&s->context->host, DM_ERROR_WRONG_STATE,
-                        "sampler: the network's tiling has changed since dm_sampler_start; set it "
-                        "back, or end the held run with dm_sampler_finish");
+                        "sampler: the network's %s has changed since dm_sampler_start; set it "
+                        "back, or end the held run with dm_sampler_finish",
+                        changed);
     if (!s->unet || s->held->weights_version == s->unet->weights->params.version) return DM_OK;
     return dmi_fail(&s->context->host, DM_ERROR_WRONG_STATE,
                     "sampler: the network's weights have changed since dm_sampler_start; end the "

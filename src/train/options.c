@@ -7,6 +7,7 @@
 
 #include "core/enums.h"
 #include "diffusion/prediction.h"
+#include "unet/unet.h"
 
 _Static_assert((int)DM_EMA_MAX == (int)DMI_EMA_MAX, "the optimizer keeps as many EMAs");
 
@@ -92,6 +93,8 @@ static dm_status check_distillation(dmi_host *host, const dm_trainer_options *o)
 }
 
 dm_status dmi_trainer_check_options(dmi_host *host, const dm_trainer_options *o) {
+    dm_status status = dmi_check_computes_in(host, "trainer", o->precision);
+    if (status) return status;
     if (o->learning_rate_schedule != DM_RATE_CONSTANT &&
         o->learning_rate_end_step <= o->warmup_steps)
         return dmi_fail(
@@ -112,7 +115,7 @@ dm_status dmi_trainer_check_options(dmi_host *host, const dm_trainer_options *o)
     if (o->label_dropout > 0 && !o->use_labels)
         return refuse(host, number("label_dropout", o->label_dropout), number("use_labels", 0),
                       "no labels are used");
-    dm_status status = o->distill_steps ? check_distillation(host, o) : DM_OK;
+    status = o->distill_steps ? check_distillation(host, o) : DM_OK;
     for (int32_t i = 0; !status && i < DM_EMA_MAX; i++) status = check_ema(host, o, i);
     return status;
 }

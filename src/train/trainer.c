@@ -190,8 +190,8 @@ dm_status dmi_trainer_begin(dm_trainer **out, const dmi_trainer_start *start) {
     /* Before the graph, so that the memory limit need not hold both. */
     if (start->file) dmi_safetensors_close(&unet->context->host, start->file);
     if (!status)
-        status = dmi_unet_graph_create(unet, &trainer->train, start->options->batch_size, true,
-                                       start->options->recompute);
+        status = dmi_unet_training_graph(unet, &trainer->train, start->options->batch_size,
+                                         start->options->recompute, start->options->precision);
     if (!status) status = adopt_class_names(start);
     if (status) {
         dmi_trainer_free(trainer);

@@ -260,6 +260,7 @@ static dmi_value output_of(builder *u, dmi_value h, dmi_value t) {
     dmi_norm_options options = {dmi_unet_groups(o, false, o->channels[0]), o->norm_eps};
     segment(u);
     h = dmi_layer_norm(b, norm, h, DMI_NONE, options, DMI_ACTIVATION_SILU);
+    b->graph->bf16 = false;
     h = dmi_layer_conv3x3(b, conv, h, DMI_NONE, u->pyramid);
     if (o->time_features != DM_TIME_FOURIER || b->status) return h;
     dmi_value out = DMI_NONE;
@@ -276,8 +277,13 @@ static dmi_value network(builder *u, const dmi_unet_graph *inputs) {
     dmi_time_options time = time_options(o);
     dmi_time_inputs of_time = {inputs->t, inputs->labels, inputs->condition_vector};
     u->time = dmi_layer_time_embedding(&u->b, of_time, &time);
+    /* The input and the output are floats, and so are the first and the last convolution. */
+    dmi_graph *graph = u->b.graph;
+    const bool bf16 = graph->bf16;
+    graph->bf16 = false;
     u->pyramid = input_of(u, inputs);
     dmi_value h = push_skip(u, dmi_layer_conv3x3(&u->b, conv_in, u->pyramid, DMI_NONE, DMI_NONE));
+    graph->bf16 = bf16;
     for (int32_t level = 0; level < o->levels; level++) h = down_level(u, level, h);
     if (o->mid_block) h = middle(u, h);
     u->pyramid = DMI_NONE;

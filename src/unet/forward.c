@@ -17,7 +17,7 @@ enum { COUNT_MAX = 65536 };
 typedef enum purpose { FORWARD, TRAINING, INPUT_GRADIENT } purpose;
 
 static dm_status create_graph(dm_unet *unet, dmi_unet_graph *out, int32_t batch, purpose what,
-                              int32_t recompute) {
+                              dm_recompute recompute, dm_precision precision) {
     dmi_graph *graph;
     memset(out, 0, sizeof *out);
     dm_status status = dmi_graph_create(&unet->context->host, &graph, unet->context->kernels,
@@ -26,6 +26,7 @@ static dm_status create_graph(dm_unet *unet, dmi_unet_graph *out, int32_t batch,
     graph->recompute = recompute;
     graph->wrap = unet->wrap;
     graph->latency = unet->context->latency;
+    graph->bf16 = precision == DM_PRECISION_BF16;
     graph->only_inputs = what == INPUT_GRADIENT;
     status = dmi_unet_build(graph, &unet->options, batch, what == TRAINING, out);
     if (!status) status = dmi_graph_plan(graph, &out->output, 1, what != FORWARD);
@@ -36,8 +37,14 @@ static dm_status create_graph(dm_unet *unet, dmi_unet_graph *out, int32_t batch,
 }
 
 dm_status dmi_unet_graph_create(dm_unet *unet, dmi_unet_graph *out, int32_t batch, bool train,
-                                int32_t recompute) {
-    return create_graph(unet, out, batch, train ? TRAINING : FORWARD, recompute);
+                                dm_recompute recompute) {
+    return create_graph(unet, out, batch, train ? TRAINING : FORWARD, recompute,
+                        unet->options.precision);
+}
+
+dm_status dmi_unet_training_graph(dm_unet *unet, dmi_unet_graph *out, int32_t batch,
+                                  dm_recompute recompute, dm_precision precision) {
+    return create_graph(unet, out, batch, TRAINING, recompute, precision);
 }
 
 void dmi_unet_graph_destroy(dmi_unet_graph *graph) {
@@ -79,7 +86,8 @@ dm_status dmi_unet_gradient_graph(dm_unet *unet, dmi_unet_graph **out, size_t co
     *out = &unet->gradient;
     if (unet->gradient.batch == (int32_t)count) return DM_OK;
     dmi_unet_graph_destroy(&unet->gradient);
-    return create_graph(unet, &unet->gradient, (int32_t)count, INPUT_GRADIENT, DM_RECOMPUTE_NONE);
+    return create_graph(unet, &unet->gradient, (int32_t)count, INPUT_GRADIENT, DM_RECOMPUTE_NONE,
+                        unet->options.precision);
 }
 
 void dmi_unet_drop_graphs(dm_unet *unet) {

@@ -251,6 +251,7 @@ dm_status dmi_unet_check_options(dmi_host *host, const dm_unet_options *o) {
     if (!status) status = dmi_recipe_check_end(host, o);
     if (!status) status = recipe ? dmi_recipe_check_options(host, o) : check_levels(host, o);
     if (!status) status = check_time(host, o);
+    if (!status) status = dmi_check_computes_in(host, "unet", o->precision);
     if (status) return status;
     if (o->learned_variance && o->prediction != DM_PREDICT_EPS)
         return dmi_fail(host, DM_ERROR_INVALID_ARGUMENT,
@@ -263,6 +264,7 @@ dm_status dmi_unet_check_options(dmi_host *host, const dm_unet_options *o) {
 const char *dmi_unet_options_difference(const dm_unet_options *a, const dm_unet_options *b) {
     dm_unet_options used[2] = {*a, *b};
     for (int32_t i = 0; i < 2; i++) {
+        used[i].precision = DM_PRECISION_F32; /* any network can compute in any */
         for (int32_t level = used[i].levels; level < DM_LEVELS_MAX; level++)
             used[i].channels[level] = used[i].blocks[level] = used[i].attention[level] =
                 used[i].down_resample[level] = used[i].up_resample[level] =

@@ -157,6 +157,7 @@ static dmi_value network(builder *u, dmi_value x, const dmi_unet_graph *inputs) 
     for (int32_t i = o->levels - 1; i >= 1; i--) h = up_level(u, i, h);
     h = block(u, "out_blocks.0", h, o->channels[0]);
     h = block(u, "out_blocks.1", h, out);
+    u->b.graph->bf16 = false; /* what gives the output is computed in floats */
     h = conv(u, "conv_out", h, out, 7, 1);
     return o->learned_variance ? halves(u, h) : h;
 }

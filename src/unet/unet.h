@@ -61,9 +61,14 @@ void dmi_unet_release(dm_unet *unet);
 dm_status dmi_unet_lock(dm_unet *unet, const char *owner);
 void dmi_unet_unlock(dm_unet *unet);
 
-/* Builds and plans a graph. recompute: DM_RECOMPUTE_*, for training. */
+/* Refuses a precision that a network cannot compute in; `owner` begins the error text. */
+dm_status dmi_check_computes_in(dmi_host *host, const char *owner, dm_precision precision);
+/* Builds and plans a graph in the network's precision. recompute: DM_RECOMPUTE_*, for training. */
 dm_status dmi_unet_graph_create(dm_unet *unet, dmi_unet_graph *out, int32_t batch, bool train,
-                                int32_t recompute);
+                                dm_recompute recompute);
+/* The same for training in another precision. */
+dm_status dmi_unet_training_graph(dm_unet *unet, dmi_unet_graph *out, int32_t batch,
+                                  dm_recompute recompute, dm_precision precision);
 void dmi_unet_graph_destroy(dmi_unet_graph *graph);
 /* The graph for `count` images, unet->forward unless unet->second has that size; it is built if
  * neither has. */

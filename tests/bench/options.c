@@ -69,20 +69,21 @@ static int images_for(int size, int at_32) {
 
 static void choose_settings(bench_options *o, const setting *given, bool quick) {
     /* Sixteen images and one; of the largest networks and images as many as memory allows. */
-    static const setting usual[] = {{64, 16, 32, 0, 0}, {64, 1, 32, 0, 0},   {32, 16, 32, 0, 0},
-                                    {32, 1, 32, 0, 0},  {128, 16, 32, 0, 0}, {128, 1, 32, 0, 0},
-                                    {64, 16, 64, 0, 0}, {64, 1, 64, 0, 0},   {32, 16, 64, 0, 0},
-                                    {32, 1, 64, 0, 0},  {128, 4, 64, 0, 0},  {128, 1, 64, 0, 0}};
+    enum { USUAL = 12 };
+    static const int usual[USUAL][3] = {{64, 16, 32},  {64, 1, 32},  {32, 16, 32}, {32, 1, 32},
+                                        {128, 16, 32}, {128, 1, 32}, {64, 16, 64}, {64, 1, 64},
+                                        {32, 16, 64},  {32, 1, 64},  {128, 4, 64}, {128, 1, 64}};
     bool one = given->base || given->batch || given->size || o->mode != BENCH_COMPARE;
-    o->setting_count = one || quick ? 1 : (int)(sizeof usual / sizeof *usual);
-    memcpy(o->settings, usual, sizeof usual);
+    o->setting_count = one || quick ? 1 : USUAL;
     for (int i = 0; i < o->setting_count; i++) {
         setting *s = &o->settings[i];
+        *s = (setting){.base = usual[i][0], .batch = usual[i][1], .size = usual[i][2]};
         if (given->base) s->base = given->base;
         if (given->size) s->size = given->size;
         s->batch = given->batch ? given->batch : one ? images_for(s->size, 16) : s->batch;
         s->images = given->images ? given->images : s->batch == 1 ? 1 : images_for(s->size, 16);
         s->threads = given->threads;
+        s->bf16 = given->bf16;
     }
 }
 
@@ -105,6 +106,7 @@ static void parse(bench_options *o, words *w, int argc, char **argv) {
          "images in the DDIM run (16 at 32x32, 4 at 64x64, 1 with --batch 1)", "N"},
         {"threads", 0, POPT_ARG_INT, &w->given.threads, 0, "of both sides (one for each processor)",
          "N"},
+        {"bf16", 0, POPT_ARG_NONE, &w->given.bf16, 0, "the library computes with bfloat16", NULL},
         {"runs", 0, POPT_ARG_INT, &o->runs, 0, "rounds (7)", "N"},
         {"ddim-runs", 0, POPT_ARG_INT, &o->ddim_runs, 0,
          "rounds of DDIM (as --runs; above base 64, 3)", "N"},

@@ -58,6 +58,7 @@ void workload_create(workload *s, const setting *set, bool attention, bool profi
     u.channels[0] = set->base;
     for (int i = 1; i < u.levels; i++) u.channels[i] = 2 * set->base;
     if (!attention) u.mid_attention = u.attention[1] = 0;
+    if (set->bf16) u.precision = t.precision = DM_PRECISION_BF16;
     t.batch_size = set->batch;
     t.ema_decay[0] = 0;
     t.gradient_clip = 0;

@@ -17,6 +17,7 @@ typedef struct setting {
     int size;    /* height and width in pixels */
     int threads; /* 0: one for each processor */
     int images;  /* in a DDIM run */
+    int bf16;    /* 1: DM_PRECISION_BF16, training included */
 } setting;
 
 typedef struct workload {

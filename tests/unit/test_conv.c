@@ -241,7 +241,7 @@ static void forward_case(fixture *f, dmi_graph *g, const dmi_conv_algorithm *alg
         for (size_t i = 0; i < f->y_count; i++) {
             double image = e.per_image ? e.per_image[i / image_floats * co + i % co] : 0;
             f->want[i] = plain[i] + (e.bias ? e.bias[i % co] : 0) + image +
-                         (e.residual ? e.residual[i] : 0) + (e.add ? f->before[i] : 0);
+                         (e.residual ? f->residual[i] : 0) + (e.add ? f->before[i] : 0);
             f->y[i] = e.add ? f->before[i] : NAN;
         }
         run_forward(g, algorithm, &f->s, f->y, f->x, f->w, &e);

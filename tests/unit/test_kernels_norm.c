@@ -287,10 +287,11 @@ static void pair_case(const dmi_kernels *k, norm_shape s, size_t border) {
     check_same("pair: rstd", rstd[1], rstd[0], groups);
     check_same("pair: dgain", dgain[1], dgain[0], channels);
     check_same("pair: doffset", doffset[1], doffset[0], channels);
+    const float *first = two.dx[0], *second = two.dx[1], *whole = one.dx[0], *sum = added.dx[0];
     for (size_t p = 0; p < pixels; p++) {
-        check_same("pair: first dx", two.dx[0] + p * border, one.dx[0] + p * channels, border);
-        check_same("pair: second dx", two.dx[1] + p * (channels - border),
-                   added.dx[0] + p * channels + border, channels - border);
+        check_same("pair: first dx", first + p * border, whole + p * channels, border);
+        check_same("pair: second dx", second + p * (channels - border), sum + p * channels + border,
+                   channels - border);
     }
     release();
 }

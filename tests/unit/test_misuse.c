@@ -66,6 +66,7 @@ static void forbid_unet(objects *o) {
     FORBID(o, dm_unet_forward(unet, &input, values, TRAINING_CHANNELS));
     FORBID(o, dm_unet_input_gradient(unet, &input, values, 1, NULL, values, 1));
     FORBID(o, dm_unet_set_tiling(unet, 0, 0));
+    FORBID(o, dm_unet_set_precision(unet, DM_PRECISION_F32));
     FORBID(o, dm_unet_save(unet, NULL, "file"));
     FORBID(o, dm_unet_save_memory(unet, NULL, NULL, 0, &size));
     dm_unet_destroy(unet); /* does nothing */

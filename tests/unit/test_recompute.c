@@ -163,17 +163,19 @@ END_TEST
 
 /* ---- the same bits ---- */
 
+enum { TIME_EMBEDDINGS = 3, VARIANTS = 2 * TIME_EMBEDDINGS };
+
 /* Between them: every time embedding, attention of several heads, classes, dropout, and the
- * mid block's attention. */
-static dm_unet_options variant(int32_t which) {
+ * mid block's attention; each in both precisions. */
+static dm_unet_options variant(int32_t number) {
     dm_unet_options o = network_options();
+    int32_t which = number % TIME_EMBEDDINGS;
+    o.precision = number < TIME_EMBEDDINGS ? DM_PRECISION_F32 : DM_PRECISION_BF16;
     o.time_embedding = which;
     o.mid_attention = which == DM_TIME_SCALE_SHIFT;
     o.dropout = which == DM_TIME_ADD ? 0 : 0.3f;
     return o;
 }
-enum { VARIANTS = 3 };
-
 static const int32_t thread_counts[] = {1, 2, 5};
 enum { THREAD_COUNTS = sizeof thread_counts / sizeof *thread_counts };
 

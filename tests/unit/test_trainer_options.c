@@ -50,6 +50,8 @@ static const bad_option bad_options[] = {
     BAD('d', learning_rate, -1e-60, "-1e-60"),
     BAD('i', optimizer, 2, "2"),
     BAD('i', padding, 1, "set"),
+    BAD('i', precision, DM_PRECISION_F16, "f16"),
+    BAD('i', precision, 3, "3"),
     BAD('i', distill_clip, 2, "2"),
     BAD('i', distill_steps, -1, "-1"),
     BAD('i', distill_steps, 50001, "50001"),

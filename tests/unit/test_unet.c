@@ -335,9 +335,9 @@ START_TEST(labels_of_forward) {
 }
 END_TEST
 
-/* A image's bits are its own: whatever goes through with it or went through before, with any
- * number of threads, in latency mode and without. What is cached of the weights is recomputed when
- * they change. */
+/* An image's bits are its own: whatever goes through with it or went through before, with any
+ * number of threads, in latency mode and without, and in either precision. What is cached of the
+ * weights is recomputed when they change. _i: latency + 2 * bf16 + 4 * instruction set. */
 START_TEST(images_are_the_same_in_any_batch) {
     static network_input in;
     static float want[NETWORK_IMAGES][NETWORK_ELEMENTS], got[NETWORK_IMAGES][NETWORK_ELEMENTS];
@@ -348,10 +348,11 @@ START_TEST(images_are_the_same_in_any_batch) {
         dm_context *context;
         ck_assert_int_eq(dm_context_options_init(&o, sizeof o), DM_OK);
         o.threads = threads;
-        o.latency = _i % 2;
+        o.latency = _i & 1;
         ck_assert_int_eq(dm_context_create(&context, &o, NULL, 0), DM_OK);
-        context->kernels = dmi_kernels_for(_i / 2);
+        context->kernels = dmi_kernels_for(_i / 4);
         dm_unet *unet = network_new(context, 1);
+        if (_i & 2) test_accepted(context, dm_unet_set_precision(unet, DM_PRECISION_BF16));
         /* With other weights than then. */
         test_accepted(context, network_forward(unet, got[0], in.x, in.timesteps, NULL, 1));
         network_randomize(unet, 4);
@@ -413,8 +414,8 @@ Suite *test_unet_suite(void) {
     TCase *slow = tcase_create("large");
     tcase_set_timeout(slow, 30);
     tcase_set_tags(slow, "slow"); /* under a memory checker */
-    tcase_add_loop_test(slow, images_are_the_same_in_any_batch, 2 * DMI_ISA_BASE,
-                        2 * dmi_cpu_isa() + 2);
+    tcase_add_loop_test(slow, images_are_the_same_in_any_batch, 4 * DMI_ISA_BASE,
+                        4 * dmi_cpu_isa() + 4);
     suite_add_tcase(suite, slow);
     return suite;
 }

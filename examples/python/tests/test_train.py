@@ -223,7 +223,11 @@ class Networks(Case):
         outputs.append(unet.forward(x, 5))
         unet.set_tiling(False, False)
         self.same(unet.forward(x, 5), plain)
-        self.assertEqual(len({output.tobytes() for output in outputs}), 4)
+        unet.set_precision("bf16")
+        outputs.append(unet.forward(x, 5))
+        with self.assertRaises(dm.InvalidArgument):
+            unet.set_precision("f16")
+        self.assertEqual(len({output.tobytes() for output in outputs}), 5)
 
     def test_share(self):
         unet = self.unet()

@@ -15,6 +15,7 @@ typedef struct dmi_conv_shape {
     int32_t oh, ow, co;    /* y [n, oh, ow, co] */
     int32_t kernel, stride, pad;
     bool upsample; /* x is read as if upsampled by 2, nearest neighbour */
+    bool bf16;     /* x, y, residual and the gradients of x and y are bfloat16, else floats */
 } dmi_conv_shape;
 
 /* Tensors: x [n, ih, iw, ci], y and dy [n, oh, ow, co], weight and dw [kernel, kernel, ci, co].
@@ -34,13 +35,13 @@ typedef struct dmi_conv_algorithm {
      * of the program's may run. */
     void (*prepare)(const dmi_graph *graph, const dmi_conv_shape *shape, float *prepared,
                     const float *weight, bool locked);
-    void (*forward)(const dmi_graph *graph, const dmi_conv_shape *shape, float *y, const float *x,
+    void (*forward)(const dmi_graph *graph, const dmi_conv_shape *shape, void *y, const void *x,
                     const float *weight, const float *prepared, const dmi_epilogue *epilogue,
                     float *work);
-    void (*backward_data)(const dmi_graph *graph, const dmi_conv_shape *shape, float *dx,
-                          const float *dy, const float *weight, bool add, float *work);
+    void (*backward_data)(const dmi_graph *graph, const dmi_conv_shape *shape, void *dx,
+                          const void *dy, const float *weight, bool add, float *work);
     void (*backward_weight)(const dmi_graph *graph, const dmi_conv_shape *shape, float *dw,
-                            const float *x, const float *dy, bool add, float *work);
+                            const void *x, const void *dy, bool add, float *work);
 } dmi_conv_algorithm;
 
 /* Size of `prepared`; 0: `weight` is used as it is, and `prepared` may be NULL. */
@@ -49,11 +50,15 @@ static inline size_t dmi_prepared_floats(const dmi_conv_algorithm *algorithm, co
     return algorithm->weight_floats ? algorithm->weight_floats(k, shape) : 0;
 }
 
-extern const dmi_conv_algorithm dmi_conv_winograd;    /* 3x3, stride 1, pad 1 */
-extern const dmi_conv_algorithm dmi_conv_product;     /* without upsample; for the others */
+extern const dmi_conv_algorithm dmi_conv_winograd; /* 3x3, stride 1, pad 1 */
+extern const dmi_conv_algorithm dmi_conv_product;  /* without upsample; for the others */
+extern const dmi_conv_algorithm dmi_conv_pointwise_bf16;
 extern const dmi_conv_algorithm dmi_conv_gathered;    /* forward alone, for small maps */
 extern const dmi_conv_algorithm dmi_conv_row_product; /* stride 1, for kernels above 3 */
 extern const dmi_conv_algorithm dmi_conv_im2col;      /* every shape, dmi_gemm; tests' reference */
+
+/* Whether the shape can be computed with bfloat16. */
+bool dmi_conv_has_bf16(const dmi_conv_shape *shape);
 
 /* The algorithm for a shape, given the name of the library's kernels (dmi_kernels.isa) and that of
  * BLAS's (dmi_gemm_core). latency: it is chosen for few images, and for forward passes alone. */

@@ -152,7 +152,7 @@ static void forward_task(void *data, int32_t task, int32_t worker) {
     }
 }
 
-static void forward(const dmi_graph *graph, const dmi_conv_shape *s, float *y, const float *x,
+static void forward(const dmi_graph *graph, const dmi_conv_shape *s, void *y, const void *x,
                     const float *weight, const float *prepared, const dmi_epilogue *epilogue,
                     float *work) {
     (void)weight;

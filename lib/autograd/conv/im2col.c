@@ -264,7 +264,7 @@ static size_t backward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32
     return dmi_max_size(data, weight);
 }
 
-static void forward(const dmi_graph *graph, const dmi_conv_shape *s, float *y, const float *x,
+static void forward(const dmi_graph *graph, const dmi_conv_shape *s, void *y, const void *x,
                     const float *weight, const float *prepared, const dmi_epilogue *epilogue,
                     float *work) {
     (void)prepared;
@@ -279,8 +279,8 @@ static void forward(const dmi_graph *graph, const dmi_conv_shape *s, float *y, c
     dmi_parallel(graph->host->pool, s->n * forward_tiles(s), forward_task, &job);
 }
 
-static void backward_data(const dmi_graph *graph, const dmi_conv_shape *s, float *dx,
-                          const float *dy, const float *weight, bool add, float *work) {
+static void backward_data(const dmi_graph *graph, const dmi_conv_shape *s, void *dx, const void *dy,
+                          const float *weight, bool add, float *work) {
     im2col_job job = {.kernels = graph->kernels,
                       .shape = s,
                       .result = dx,
@@ -293,7 +293,7 @@ static void backward_data(const dmi_graph *graph, const dmi_conv_shape *s, float
 }
 
 static void backward_weight(const dmi_graph *graph, const dmi_conv_shape *s, float *dw,
-                            const float *x, const float *dy, bool add, float *work) {
+                            const void *x, const void *dy, bool add, float *work) {
     weight_partition p = partition_of(s);
     im2col_job job = {.kernels = graph->kernels,
                       .shape = s,

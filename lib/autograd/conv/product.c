@@ -103,7 +103,8 @@ static void forward_pointwise(const product_job *job, const tile *t, const float
         start.matrix = begun ? y : NULL;
     } else {
         start.bias = e->bias ? e->bias + c0 : NULL;
-        start.matrix = e->residual ? e->residual + offset + c0 : NULL;
+        const float *residual = e->residual;
+        start.matrix = residual ? residual + offset + c0 : NULL;
     }
     job->kernels->product->multiply_add(y, co, x, (size_t)s->ci, job->weight + c0, co, t->pixels,
                                         t->channels, s->ci, &start);
@@ -299,7 +300,7 @@ static size_t backward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32
     return (size_t)group_count(s) * dmi_weight_count(s);
 }
 
-static void forward(const dmi_graph *graph, const dmi_conv_shape *s, float *y, const float *x,
+static void forward(const dmi_graph *graph, const dmi_conv_shape *s, void *y, const void *x,
                     const float *weight, const float *prepared, const dmi_epilogue *epilogue,
                     float *work) {
     (void)prepared, (void)work;
@@ -331,14 +332,14 @@ void dmi_product_data(const dmi_graph *graph, const dmi_conv_shape *s, float *dx
     run_tiles(graph, &job, dx_task, s->ih * s->iw, s->ci);
 }
 
-static void backward_data(const dmi_graph *graph, const dmi_conv_shape *s, float *dx,
-                          const float *dy, const float *weight, bool add, float *work) {
+static void backward_data(const dmi_graph *graph, const dmi_conv_shape *s, void *dx, const void *dy,
+                          const float *weight, bool add, float *work) {
     dmi_product_transpose(graph, s, work, weight, false);
     dmi_product_data(graph, s, dx, dy, work, NULL, add);
 }
 
 static void backward_weight(const dmi_graph *graph, const dmi_conv_shape *s, float *dw,
-                            const float *x, const float *dy, bool add, float *work) {
+                            const void *x, const void *dy, bool add, float *work) {
     int32_t groups = group_count(s);
     product_job job = {.kernels = graph->kernels,
                        .shape = s,

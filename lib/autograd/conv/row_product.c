@@ -287,7 +287,7 @@ static void forward_with(const dmi_graph *graph, const dmi_conv_shape *s, float 
     convolve(graph, &job, more);
 }
 
-static void forward(const dmi_graph *graph, const dmi_conv_shape *s, float *y, const float *x,
+static void forward(const dmi_graph *graph, const dmi_conv_shape *s, void *y, const void *x,
                     const float *weight, const float *prepared, const dmi_epilogue *epilogue,
                     float *work) {
     (void)prepared;
@@ -300,8 +300,8 @@ static void rotate(const dmi_graph *graph, const dmi_conv_shape *s, float *to,
     dmi_parallel(graph->host->pool, dmi_taps(s), rotate_task, &job);
 }
 
-static void backward_data(const dmi_graph *graph, const dmi_conv_shape *s, float *dx,
-                          const float *dy, const float *weight, bool add, float *work) {
+static void backward_data(const dmi_graph *graph, const dmi_conv_shape *s, void *dx, const void *dy,
+                          const float *weight, bool add, float *work) {
     dmi_epilogue epilogue = {.add = add};
     dmi_conv_shape t = exchanged(s);
     float *rotated = work + padded_floats(&t, t.ci);
@@ -326,7 +326,7 @@ static void add_weight_gradient(const dmi_graph *graph, const dmi_conv_shape *s,
 /* With few outputs dw is that of the exchanged convolution, whose products have ci columns, rotated
  * and transposed. */
 static void backward_weight(const dmi_graph *graph, const dmi_conv_shape *s, float *dw,
-                            const float *x, const float *dy, bool add, float *work) {
+                            const void *x, const void *dy, bool add, float *work) {
     if (!is_spread(s->ci, s->co)) {
         add_weight_gradient(graph, s, dw, x, dy, add, work);
         return;

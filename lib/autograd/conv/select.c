@@ -5,6 +5,8 @@
 
 #include <string.h>
 
+#include "autograd/conv/taps.h"
+
 /* The first that supports the shape is used; the last one supports every shape. */
 static const dmi_conv_algorithm *const algorithms[] = {&dmi_conv_winograd, &dmi_conv_product,
                                                        &dmi_conv_im2col};
@@ -54,8 +56,13 @@ static bool is_small(const dmi_conv_shape *s) {
            s->co >= DMI_CONV_CHANNELS_MIN && dmi_conv_gathered.suits(s);
 }
 
+bool dmi_conv_has_bf16(const dmi_conv_shape *shape) {
+    return dmi_conv_winograd.suits(shape) || dmi_is_pointwise(shape);
+}
+
 const dmi_conv_algorithm *dmi_conv_select(const char *isa, const char *core,
                                           const dmi_conv_shape *shape, bool latency) {
+    if (shape->bf16) return dmi_is_pointwise(shape) ? &dmi_conv_pointwise_bf16 : &dmi_conv_winograd;
     if (latency && is_small(shape)) return &dmi_conv_gathered;
     if (few_channels(shape) && dmi_conv_row_product.suits(shape)) return &dmi_conv_row_product;
     size_t i = 0;

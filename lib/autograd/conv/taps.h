@@ -73,8 +73,9 @@ typedef struct dmi_output_tile {
 static inline bool dmi_epilogue_begin(const dmi_kernels *k, const dmi_epilogue *e, float *y,
                                       size_t co, const dmi_output_tile *t) {
     bool begun = e->add;
+    const float *residual = e->residual;
     const float *rows[] = {e->bias, e->per_image ? e->per_image + (size_t)t->n * co : NULL,
-                           e->residual ? e->residual + t->offset : NULL};
+                           residual ? residual + t->offset : NULL};
     const size_t strides[] = {0, 0, co};
     for (int i = 0; i < 3; i++) {
         if (!rows[i]) continue;

@@ -8,9 +8,9 @@
 typedef struct winograd_job {
     const dmi_winograd *kernel;
     dmi_winograd_shape shape;
-    float *to;           /* y [n, h, w, co], dx, dw [groups, 3, 3, ci, co] or u */
-    const float *x;      /* [n, h, w, ci]; for the data gradient dy */
-    const float *dy;     /* [n, h, w, co] */
+    void *to;            /* y [n, h, w, co], dx, dw [groups, 3, 3, ci, co] or u */
+    const void *x;       /* [n, h, w, ci]; for the data gradient dy */
+    const void *dy;      /* [n, h, w, co] */
     const float *weight; /* [3, 3, ci, co] */
     const float *u;      /* transformed weights [weight_floats] */
     const dmi_epilogue *epilogue;
@@ -41,6 +41,11 @@ static size_t worker_floats(const dmi_winograd *kernel, const dmi_winograd_shape
     return dmi_align_floats(kernel->block_floats(shape));
 }
 
+/* The table for the type of the activations. The weights' functions are the same in both. */
+static const dmi_winograd *kernel_of(const dmi_kernels *k, const dmi_conv_shape *s) {
+    return s->bf16 ? k->winograd_bf16 : k->winograd;
+}
+
 static size_t weight_floats(const dmi_kernels *k, const dmi_conv_shape *s) {
     return k->winograd->weight_floats(s->ci, s->co);
 }
@@ -65,14 +70,15 @@ static size_t partial_floats(const dmi_winograd *kernel, const dmi_winograd_shap
 
 static size_t forward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32_t threads) {
     dmi_winograd_shape shape = forward_shape(s);
-    return worker_floats(k->winograd, &shape) * (size_t)threads;
+    return worker_floats(kernel_of(k, s), &shape) * (size_t)threads;
 }
 
 static size_t backward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32_t threads) {
     dmi_winograd_shape forward = forward_shape(s), data = data_shape(s);
-    size_t for_data = rotated_floats(k, s) + worker_floats(k->winograd, &data) * (size_t)threads;
-    size_t for_weight = partial_floats(k->winograd, &forward) +
-                        gradient_floats(k->winograd, &forward) * (size_t)threads;
+    size_t for_data =
+        rotated_floats(k, s) + worker_floats(kernel_of(k, s), &data) * (size_t)threads;
+    size_t for_weight = partial_floats(kernel_of(k, s), &forward) +
+                        gradient_floats(kernel_of(k, s), &forward) * (size_t)threads;
     return dmi_max_size(for_data, for_weight);
 }
 
@@ -94,13 +100,14 @@ static void forward_task(void *data, int32_t task, int32_t worker) {
 static void gradient_task(void *data, int32_t task, int32_t worker) {
     const winograd_job *job = data;
     size_t group = (size_t)(task / (job->kernel->gradient_tasks(&job->shape) / job->groups));
-    job->kernel->gradient(&job->shape, job->to + group * weight_count(&job->shape), job->x, job->dy,
-                          job->add, task, job->scratch + (size_t)worker * job->scratch_floats);
+    float *dw = (float *)job->to + group * weight_count(&job->shape);
+    job->kernel->gradient(&job->shape, dw, job->x, job->dy, job->add, task,
+                          job->scratch + (size_t)worker * job->scratch_floats);
 }
 
 static void prepare(const dmi_graph *graph, const dmi_conv_shape *s, float *prepared,
                     const float *weight, bool locked) {
-    winograd_job job = {.kernel = graph->kernels->winograd,
+    winograd_job job = {.kernel = kernel_of(graph->kernels, s),
                         .shape = forward_shape(s),
                         .to = prepared,
                         .weight = weight};
@@ -109,11 +116,11 @@ static void prepare(const dmi_graph *graph, const dmi_conv_shape *s, float *prep
     else dmi_parallel(graph->host->pool, tasks, weight_task, &job);
 }
 
-static void forward(const dmi_graph *graph, const dmi_conv_shape *s, float *y, const float *x,
+static void forward(const dmi_graph *graph, const dmi_conv_shape *s, void *y, const void *x,
                     const float *weight, const float *prepared, const dmi_epilogue *epilogue,
                     float *work) {
     (void)weight;
-    winograd_job job = {.kernel = graph->kernels->winograd,
+    winograd_job job = {.kernel = kernel_of(graph->kernels, s),
                         .shape = forward_shape(s),
                         .to = y,
                         .x = x,
@@ -126,9 +133,9 @@ static void forward(const dmi_graph *graph, const dmi_conv_shape *s, float *y, c
     dmi_parallel(graph->host->pool, job.kernel->blocks(&job.shape), forward_task, &job);
 }
 
-static void backward_data(const dmi_graph *graph, const dmi_conv_shape *s, float *dx,
-                          const float *dy, const float *weight, bool add, float *work) {
-    const dmi_winograd *kernel = graph->kernels->winograd;
+static void backward_data(const dmi_graph *graph, const dmi_conv_shape *s, void *dx, const void *dy,
+                          const float *weight, bool add, float *work) {
+    const dmi_winograd *kernel = kernel_of(graph->kernels, s);
     dmi_epilogue epilogue = {.add = add};
     winograd_job rotate = {
         .kernel = kernel, .shape = forward_shape(s), .to = work, .weight = weight, .rotated = true};
@@ -147,8 +154,8 @@ static void backward_data(const dmi_graph *graph, const dmi_conv_shape *s, float
 }
 
 static void backward_weight(const dmi_graph *graph, const dmi_conv_shape *s, float *dw,
-                            const float *x, const float *dy, bool add, float *work) {
-    const dmi_winograd *kernel = graph->kernels->winograd;
+                            const void *x, const void *dy, bool add, float *work) {
+    const dmi_winograd *kernel = kernel_of(graph->kernels, s);
     winograd_job job = {
         .kernel = kernel, .shape = forward_shape(s), .to = dw, .x = x, .dy = dy, .add = add};
     job.groups = kernel->gradient_groups(&job.shape);

@@ -8,6 +8,7 @@
 #include "autograd/ops.h"
 
 #include "autograd/ops/attention_job.h"
+#include "autograd/ops/cast.h"
 #include "autograd/ops/check_shape.h"
 
 enum { Q = DMI_ATTENTION_Q, K = DMI_ATTENTION_K, V = DMI_ATTENTION_V };
@@ -52,6 +53,39 @@ static dmi_attention_job job_of(const dmi_graph *graph, const dmi_node *node) {
                                .scale = (float)(1.0 / sqrt((double)width))};
 }
 
+/* Where q, k, v and y are bfloat16, they and their gradients are floats in workspace: q, k, v, y;
+ * or q, k, v, y, dy, dq, dk, dv. */
+enum { FORWARD_TENSORS = 4, BACKWARD_TENSORS = 8 };
+
+static size_t tensor_floats(const dmi_attention_job *job) {
+    return dmi_align_floats((size_t)job->images * (size_t)job->pixels * (size_t)job->channels);
+}
+
+/* The tensors that a job reads or writes, and the float versions of the job's. */
+static float *next_tensor(dmi_attention_job *job) {
+    float *tensor = job->work;
+    job->work += tensor_floats(job);
+    return tensor;
+}
+
+/* Of input i. */
+static const float *floats_of_input(const dmi_graph *graph, const dmi_node *node,
+                                    dmi_attention_job *job, int32_t i) {
+    if (!node->bf16) return dmi_input(graph, node, i);
+    float *tensor = next_tensor(job);
+    dmi_widen(graph, dmi_input_shape(graph, node, i), tensor, dmi_input(graph, node, i));
+    return tensor;
+}
+
+/* Of the output or of its gradient. */
+static const float *floats_of_output(const dmi_graph *graph, const dmi_node *node,
+                                     dmi_attention_job *job, const void *data) {
+    if (!node->bf16) return data;
+    float *tensor = next_tensor(job);
+    dmi_widen(graph, dmi_graph_shape(graph, node->output), tensor, data);
+    return tensor;
+}
+
 static void attention_needs(const dmi_graph *graph, const dmi_node *node, bool train,
                             dmi_needs *needs) {
     dmi_attention_job job = job_of(graph, node);
@@ -59,30 +93,41 @@ static void attention_needs(const dmi_graph *graph, const dmi_node *node, bool t
     needs->saved = dmi_attention_query_floats(&job);
     needs->forward_work = dmi_attention_forward_work(&job, threads);
     if (train) needs->backward_work = dmi_attention_backward_work(&job, threads);
+    if (node->bf16) {
+        needs->forward_work += FORWARD_TENSORS * tensor_floats(&job);
+        if (train) needs->backward_work += BACKWARD_TENSORS * tensor_floats(&job);
+    }
     needs->reads = 1u << Q | 1u << K | 1u << V | DMI_READS_OUTPUT;
 }
 
 static void attention_forward(dmi_graph *graph, dmi_node *node) {
     dmi_attention_job job = job_of(graph, node);
-    for (int32_t i = Q; i <= V; i++) job.input[i] = dmi_input(graph, node, i);
-    job.lse = dmi_saved(graph, node);
-    job.y = dmi_graph_data(graph, node->output);
+    void *y = dmi_graph_stored(graph, node->output);
     job.work = dmi_forward_work(graph, node);
+    for (int32_t i = Q; i <= V; i++) job.input[i] = floats_of_input(graph, node, &job, i);
+    job.lse = dmi_saved(graph, node);
+    job.y = node->bf16 ? next_tensor(&job) : y;
     dmi_attention_run_forward(graph->host->pool, &job);
+    if (node->bf16) dmi_narrow(graph, dmi_graph_shape(graph, node->output), y, job.y, false);
 }
 
 static void attention_backward(dmi_graph *graph, dmi_node *node) {
     dmi_attention_job job = job_of(graph, node);
+    job.work = dmi_backward_work(graph, node);
     for (int32_t i = Q; i <= V; i++) {
-        job.input[i] = dmi_input(graph, node, i);
+        job.input[i] = floats_of_input(graph, node, &job, i);
         job.gradient[i] = dmi_input_gradient(graph, node, i);
-        job.accumulates[i] = node->accumulates[i];
+        if (job.gradient[i] && node->bf16) job.gradient[i] = next_tensor(&job);
+        job.accumulates[i] = !node->bf16 && node->accumulates[i];
     }
     job.lse = dmi_saved(graph, node);
-    job.o = dmi_graph_data(graph, node->output);
-    job.dy = dmi_graph_gradient(graph, node->output);
-    job.work = dmi_backward_work(graph, node);
+    job.o = floats_of_output(graph, node, &job, dmi_graph_stored(graph, node->output));
+    job.dy = floats_of_output(graph, node, &job, dmi_graph_stored_gradient(graph, node->output));
     dmi_attention_run_backward(graph->host->pool, &job);
+    for (int32_t i = Q; node->bf16 && i <= V; i++)
+        if (job.gradient[i])
+            dmi_narrow(graph, dmi_input_shape(graph, node, i), dmi_input_gradient(graph, node, i),
+                       job.gradient[i], node->accumulates[i]);
 }
 
 /* Two products over all pairs of pixels, for each channel. */
@@ -96,7 +141,8 @@ static const dmi_op attention_op = {.name = "attention",
                                     .needs = attention_needs,
                                     .forward = attention_forward,
                                     .backward = attention_backward,
-                                    .flop = attention_flop};
+                                    .flop = attention_flop,
+                                    .bf16_inputs = 1u << Q | 1u << K | 1u << V};
 
 int32_t dmi_attention(dmi_graph *graph, dmi_value *out, dmi_value q, dmi_value k, dmi_value v,
                       int32_t heads) {

@@ -27,7 +27,8 @@ static dmi_conv_shape shape_of(const dmi_graph *graph, const dmi_node *node, int
                             .kernel = node->attr.conv.kernel,
                             .stride = node->attr.conv.stride,
                             .pad = node->attr.conv.pad,
-                            .upsample = node->attr.conv.upsample != 0};
+                            .upsample = node->attr.conv.upsample != 0,
+                            .bf16 = node->bf16};
 }
 
 static int32_t check_attributes(const dmi_graph *graph, const dmi_node *node) {
@@ -132,18 +133,14 @@ static double conv_flop(const dmi_graph *graph, const dmi_node *node) {
            weight.h * weight.w;
 }
 
-static size_t floats_of(const dmi_graph *graph, dmi_value value) {
-    return dmi_shape_count(dmi_graph_shape(graph, value));
-}
-
 /* Adds the products of the second input, whose kernel of 1 needs no transformed weights. */
 static void forward_second(const dmi_graph *graph, const dmi_node *node,
                            const dmi_conv_algorithm *algorithm) {
     dmi_conv_shape s = shape_of(graph, node, X2, dmi_graph_shape(graph, node->output));
-    const float *weight =
-        dmi_input(graph, node, WEIGHT) + (size_t)dmi_input_shape(graph, node, X).c * (size_t)s.co;
+    const float *weight = dmi_input(graph, node, WEIGHT);
+    weight += (size_t)dmi_input_shape(graph, node, X).c * (size_t)s.co;
     dmi_epilogue epilogue = {.add = true};
-    algorithm->forward(graph, &s, dmi_graph_data(graph, node->output), dmi_input(graph, node, X2),
+    algorithm->forward(graph, &s, dmi_graph_stored(graph, node->output), dmi_input(graph, node, X2),
                        weight, NULL, &epilogue, dmi_forward_work(graph, node));
 }
 
@@ -169,30 +166,31 @@ static void conv_forward(dmi_graph *graph, dmi_node *node) {
     }
     if (transformed)
         dmi_span_part(graph, node, algorithm->name, "weights", 0,
-                      floats_of(graph, node->inputs[WEIGHT]) + prepared_floats);
+                      dmi_graph_floats(graph, node->inputs[WEIGHT]) + prepared_floats);
     dmi_epilogue epilogue = {.bias = dmi_input(graph, node, BIAS),
                              .per_image = dmi_input(graph, node, PER_IMAGE),
                              .residual = dmi_input(graph, node, RESIDUAL)};
-    algorithm->forward(graph, &s, dmi_graph_data(graph, node->output), dmi_input(graph, node, X),
+    algorithm->forward(graph, &s, dmi_graph_stored(graph, node->output), dmi_input(graph, node, X),
                        weight, prepared, &epilogue, work);
     if (node->attr.conv.wrap)
-        dmi_wrap_forward(graph, &s, node->attr.conv.wrap, dmi_graph_data(graph, node->output),
+        dmi_wrap_forward(graph, &s, node->attr.conv.wrap, dmi_graph_stored(graph, node->output),
                          dmi_input(graph, node, X), weight);
     if (node->inputs[X2] != DMI_NONE) forward_second(graph, node, algorithm);
-    size_t floats = floats_of(graph, node->inputs[X]) + floats_of(graph, node->inputs[X2]) +
-                    floats_of(graph, node->output) + floats_of(graph, node->inputs[RESIDUAL]);
+    size_t floats =
+        dmi_graph_floats(graph, node->inputs[X]) + dmi_graph_floats(graph, node->inputs[X2]) +
+        dmi_graph_floats(graph, node->output) + dmi_graph_floats(graph, node->inputs[RESIDUAL]);
     dmi_span_part(graph, node, algorithm->name, "forward", conv_flop(graph, node), floats);
 }
 
 /* The gradients of bias and per_image: sums of dy over pixels, and over images. */
-static void backward_sums(dmi_graph *graph, dmi_node *node, const float *dy) {
+static void backward_sums(dmi_graph *graph, dmi_node *node, const void *dy) {
     float *dbias = dmi_input_gradient(graph, node, BIAS),
           *dper_image = dmi_input_gradient(graph, node, PER_IMAGE);
     if (!dbias && !dper_image) return;
     dmi_shape y = dmi_graph_shape(graph, node->output);
     float *sums = dmi_backward_work(graph, node);
     size_t n = (size_t)y.n, co = (size_t)y.c;
-    dmi_image_sums(graph, sums, dy, y);
+    dmi_image_sums(graph, sums, dy, y, node->bf16);
     if (dbias) graph->kernels->sum_rows(dbias, sums, n, co, node->accumulates[BIAS]);
     if (dper_image)
         graph->kernels->copy_rows(dper_image, co, sums, co, n, co, node->accumulates[PER_IMAGE]);
@@ -201,29 +199,37 @@ static void backward_sums(dmi_graph *graph, dmi_node *node, const float *dy) {
 typedef struct copy_job {
     const dmi_kernels *kernels;
     dmi_shape shape; /* [n, oh, ow, co] */
-    float *to;
-    const float *dy;
-    bool add;
+    void *to;
+    const void *dy;
+    bool add, bf16;
 } copy_job;
 
 static void copy_task(void *data, int32_t task, int32_t worker) {
     const copy_job *job = data;
     (void)worker;
     size_t rows, c = (size_t)job->shape.c, at = dmi_tile_start(job->shape, task, &rows) * c;
-    job->kernels->copy_rows(job->to + at, c, job->dy + at, c, rows, c, job->add);
+    if (job->bf16)
+        job->kernels->copy_rows_bf16((uint16_t *)job->to + at, c, (const uint16_t *)job->dy + at, c,
+                                     rows, c, job->add);
+    else
+        job->kernels->copy_rows((float *)job->to + at, c, (const float *)job->dy + at, c, rows, c,
+                                job->add);
 }
 
 /* The gradients of one of the inputs, X or X2, and of its rows of the weights, from `row` on. */
 static void backward_side(dmi_graph *graph, dmi_node *node, const dmi_conv_algorithm *algorithm,
                           int32_t input, int32_t row) {
     dmi_conv_shape s = shape_of(graph, node, input, dmi_graph_shape(graph, node->output));
-    const float *dy = dmi_graph_gradient(graph, node->output);
-    float *work = dmi_backward_work(graph, node), *dx = dmi_input_gradient(graph, node, input);
-    float *dweight = dmi_input_gradient(graph, node, WEIGHT);
+    const void *dy = dmi_graph_stored_gradient(graph, node->output);
+    void *dx = dmi_input_gradient(graph, node, input);
+    const float *weight = dmi_input(graph, node, WEIGHT);
+    float *work = dmi_backward_work(graph, node),
+          *dweight = dmi_input_gradient(graph, node, WEIGHT);
     int32_t wrap = node->attr.conv.wrap;
-    size_t at = (size_t)row * (size_t)s.co,
-           floats = floats_of(graph, node->inputs[input]) + floats_of(graph, node->output);
-    double flop = 2.0 * (double)floats_of(graph, node->output) * s.kernel * s.kernel * s.ci;
+    size_t at = (size_t)row * (size_t)s.co, floats = dmi_graph_floats(graph, node->inputs[input]) +
+                                                     dmi_graph_floats(graph, node->output);
+    double flop = 2.0 * (double)dmi_shape_count(dmi_graph_shape(graph, node->output)) * s.kernel *
+                  s.kernel * s.ci;
     if (dweight) {
         algorithm->backward_weight(graph, &s, dweight + at, dmi_input(graph, node, input), dy,
                                    node->accumulates[WEIGHT], work);
@@ -231,21 +237,21 @@ static void backward_side(dmi_graph *graph, dmi_node *node, const dmi_conv_algor
         dmi_span_part(graph, node, algorithm->name, "backward weight", flop, floats);
     }
     if (dx) {
-        algorithm->backward_data(graph, &s, dx, dy, dmi_input(graph, node, WEIGHT) + at,
-                                 node->accumulates[input], work);
-        if (wrap) dmi_wrap_data(graph, &s, wrap, dx, dy, dmi_input(graph, node, WEIGHT) + at, work);
+        algorithm->backward_data(graph, &s, dx, dy, weight + at, node->accumulates[input], work);
+        if (wrap) dmi_wrap_data(graph, &s, wrap, dx, dy, weight + at, work);
         dmi_span_part(graph, node, algorithm->name, "backward data", flop,
-                      floats +
-                          (node->accumulates[input] ? floats_of(graph, node->inputs[input]) : 0));
+                      floats + (node->accumulates[input]
+                                    ? dmi_graph_floats(graph, node->inputs[input])
+                                    : 0));
     }
 }
 
 static void conv_backward(dmi_graph *graph, dmi_node *node) {
     dmi_conv_shape s = shape_of(graph, node, X, dmi_graph_shape(graph, node->output));
     const dmi_conv_algorithm *algorithm = node->needs.algorithm;
-    const float *dy = dmi_graph_gradient(graph, node->output);
-    float *dresidual = dmi_input_gradient(graph, node, RESIDUAL);
-    size_t y_floats = floats_of(graph, node->output);
+    const void *dy = dmi_graph_stored_gradient(graph, node->output);
+    void *dresidual = dmi_input_gradient(graph, node, RESIDUAL);
+    size_t y_floats = dmi_graph_floats(graph, node->output);
     backward_sums(graph, node, dy);
     dmi_span_part(graph, node, algorithm->name, "backward bias and time", 0, y_floats);
     backward_side(graph, node, algorithm, X, 0);
@@ -255,7 +261,8 @@ static void conv_backward(dmi_graph *graph, dmi_node *node) {
                         .shape = dmi_graph_shape(graph, node->output),
                         .to = dresidual,
                         .dy = dy,
-                        .add = node->accumulates[RESIDUAL]};
+                        .add = node->accumulates[RESIDUAL],
+                        .bf16 = node->bf16};
         dmi_parallel(graph->host->pool, dmi_tile_count(job.shape), copy_task, &job);
         dmi_span_part(graph, node, algorithm->name, "backward residual", 0,
                       (job.add ? 3 : 2) * y_floats);
@@ -267,7 +274,26 @@ static const dmi_op conv_op = {.name = "conv",
                                .needs = conv_needs,
                                .forward = conv_forward,
                                .backward = conv_backward,
-                               .own_spans = true};
+                               .own_spans = true,
+                               .bf16_inputs = 1u << X | 1u << RESIDUAL | 1u << X2};
+
+/* Appends the convolution, with floats where no algorithm has bfloat16. */
+static int32_t append(dmi_graph *graph, dmi_value *out, const dmi_value *inputs,
+                      const dmi_attributes *attr) {
+    const bool bf16 = graph->bf16;
+    dmi_conv_shape s = {.kernel = attr->conv.kernel,
+                        .stride = attr->conv.stride,
+                        .pad = attr->conv.pad,
+                        .upsample = attr->conv.upsample != 0};
+    if (bf16) {
+        s.ci = dmi_graph_shape(graph, inputs[X]).c;
+        s.co = dmi_graph_shape(graph, inputs[WEIGHT]).c;
+    }
+    graph->bf16 = bf16 && !attr->conv.wrap && dmi_conv_has_bf16(&s);
+    int32_t status = dmi_graph_append(graph, out, &conv_op, inputs, INPUTS, attr);
+    graph->bf16 = bf16;
+    return status;
+}
 
 int32_t dmi_conv(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value weight, dmi_value bias,
                  dmi_value per_image, dmi_value residual, int32_t kernel, int32_t stride,
@@ -276,12 +302,12 @@ int32_t dmi_conv(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value weight
     dmi_attributes attr = {
         .conv = {.kernel = kernel, .stride = stride, .pad = pad, .upsample = upsample}};
     if (kernel > 1) attr.conv.wrap = graph->wrap;
-    return dmi_graph_append(graph, out, &conv_op, inputs, INPUTS, &attr);
+    return append(graph, out, inputs, &attr);
 }
 
 int32_t dmi_conv_pair(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value x2, dmi_value weight,
                       dmi_value bias, dmi_value residual) {
     dmi_value inputs[INPUTS] = {x, weight, bias, DMI_NONE, residual, x2};
     dmi_attributes attr = {.conv = {.kernel = 1, .stride = 1}};
-    return dmi_graph_append(graph, out, &conv_op, inputs, INPUTS, &attr);
+    return append(graph, out, inputs, &attr);
 }

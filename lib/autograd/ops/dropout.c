@@ -2,6 +2,8 @@
 /* Inverted dropout (Srivastava et al. 2014): scaled in training, so that inference needs nothing.
  * The mask is a function of seed, step, node and element, so backward recomputes it and nothing is
  * saved. */
+#include <string.h>
+
 #include "autograd/ops.h"
 #include "base/random.h"
 
@@ -16,10 +18,11 @@ typedef struct dropout_job {
     float factor;       /* 1 / (1 - rate) */
     size_t image;       /* floats of an image */
     int32_t tiles;      /* of an image, one a task */
-    const float *x;     /* forward: x; backward: dy */
-    float *y;           /* forward: y; backward: dx */
+    const void *x;      /* forward: x; backward: dy */
+    void *y;            /* forward: y; backward: dx */
     bool add;
-    float *work; /* [workers, TILE] words */
+    bool bf16;   /* x and y are */
+    float *work; /* [workers, 2, TILE]: words, and a tile of floats where bf16 */
 } dropout_job;
 
 static int32_t dropout_infer(const dmi_graph *graph, const dmi_node *node, dmi_shape *output) {
@@ -35,7 +38,8 @@ static void dropout_needs(const dmi_graph *graph, const dmi_node *node, bool tra
                           dmi_needs *needs) {
     (void)node;
     if (!train) return;
-    needs->forward_work = needs->backward_work = (size_t)dmi_pool_threads(graph->host->pool) * TILE;
+    size_t threads = (size_t)dmi_pool_threads(graph->host->pool);
+    needs->forward_work = needs->backward_work = 2 * threads * TILE;
 }
 
 /* The number of elements of a tile; *at: the first. */
@@ -49,20 +53,28 @@ static size_t tile_of(const dropout_job *job, int32_t task, size_t *at) {
 static void dropout_task(void *data, int32_t task, int32_t worker) {
     const dropout_job *job = data;
     size_t at, count = tile_of(job, task, &at);
-    uint32_t *words = (uint32_t *)(job->work + (size_t)worker * TILE);
+    float *work = job->work + (size_t)worker * 2 * TILE, *tile = work + TILE;
+    uint32_t *words = (uint32_t *)work;
     uint64_t block = (uint64_t)task * (TILE / 4);
     const uint32_t *index = job->sequence.counter + 2;
     const uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32), index[0], index[1]};
     job->kernels->random_words(words, job->sequence.key, counter, (count + 3) / 4);
-    job->kernels->dropout(job->y + at, job->x + at, words, job->threshold, job->factor, count,
-                          job->add);
+    const dmi_kernels *k = job->kernels;
+    if (!job->bf16) {
+        k->dropout((float *)job->y + at, (const float *)job->x + at, words, job->threshold,
+                   job->factor, count, job->add);
+        return;
+    }
+    k->widen_rows(tile, count, (const uint16_t *)job->x + at, count, 1, count);
+    k->dropout(tile, tile, words, job->threshold, job->factor, count, false);
+    k->narrow_rows((uint16_t *)job->y + at, count, tile, count, 1, count, job->add);
 }
 
 static void copy_task(void *data, int32_t task, int32_t worker) {
     const dropout_job *job = data;
     (void)worker;
-    size_t at, count = tile_of(job, task, &at);
-    job->kernels->copy_rows(job->y + at, count, job->x + at, count, 1, count, false);
+    size_t at, count = tile_of(job, task, &at), size = dmi_element_size(job->bf16);
+    memcpy((char *)job->y + at * size, (const char *)job->x + at * size, count * size);
 }
 
 static dropout_job dropout_job_of(const dmi_graph *graph, const dmi_node *node) {
@@ -72,6 +84,7 @@ static dropout_job dropout_job_of(const dmi_graph *graph, const dmi_node *node) 
     uint64_t index =
         (graph->dropout_step & 0xFFFFFFFFFFu) << 16 | ((uint64_t)node->attr.dropout.node & 0xFFFFu);
     dropout_job job = {.kernels = graph->kernels,
+                       .bf16 = node->bf16,
                        .image = (size_t)shape.h * (size_t)shape.w * (size_t)shape.c,
                        .sequence = dmi_random_at(graph->dropout_seed, DMI_STREAM_DROPOUT, index),
                        .threshold = (uint32_t)(rate * 4294967296.0),
@@ -83,7 +96,7 @@ static dropout_job dropout_job_of(const dmi_graph *graph, const dmi_node *node) 
 static void dropout_forward(dmi_graph *graph, dmi_node *node) {
     dropout_job job = dropout_job_of(graph, node);
     job.x = dmi_input(graph, node, 0);
-    job.y = dmi_graph_data(graph, node->output);
+    job.y = dmi_graph_stored(graph, node->output);
     if (graph->train) job.work = dmi_forward_work(graph, node);
     dmi_parallel(graph->host->pool, dmi_input_shape(graph, node, 0).n * job.tiles,
                  graph->train ? dropout_task : copy_task, &job);
@@ -91,7 +104,7 @@ static void dropout_forward(dmi_graph *graph, dmi_node *node) {
 
 static void dropout_backward(dmi_graph *graph, dmi_node *node) {
     dropout_job job = dropout_job_of(graph, node);
-    job.x = dmi_graph_gradient(graph, node->output);
+    job.x = dmi_graph_stored_gradient(graph, node->output);
     job.y = dmi_input_gradient(graph, node, 0);
     job.add = node->accumulates[0];
     job.work = dmi_backward_work(graph, node);
@@ -105,10 +118,12 @@ static const dmi_op dropout_op = {.name = "dropout",
                                   .needs = dropout_needs,
                                   .forward = dropout_forward,
                                   .backward = dropout_backward,
-                                  .memory_bound = true};
+                                  .memory_bound = true,
+                                  .bf16_inputs = 1};
 
 int32_t dmi_dropout(dmi_graph *graph, dmi_value *out, dmi_value x, float rate) {
-    dmi_attributes attr = {.dropout = {.rate = rate, .node = graph->node_count}};
+    dmi_attributes attr = {
+        .dropout = {.rate = rate, .node = graph->node_count - graph->cast_count}};
     if (rate == 0) {
         *out = x;
         return DMI_OK;

@@ -28,10 +28,12 @@ typedef struct norm_job {
     const float *scale, *shift; /* [n, c] in rows of `stride`, or NULL */
     float base;                 /* the factor is base + scale: 1, or 0 */
     size_t stride, shift_stride;
-    float *y, *mean, *rstd; /* [n, h, w, c], [n, groups], [n, groups] */
+    bool bf16;              /* x, y and their gradients are */
+    void *y;                /* [n, h, w, c] */
+    float *mean, *rstd;     /* [n, groups] */
     float *gain, *offset;   /* [n, c]: gamma (base + scale), beta (base + scale) + shift; without
                                scale unused */
-    const float *dy;        /* [n, h, w, c] */
+    const void *dy;         /* [n, h, w, c] */
     float *dscale, *dshift; /* as scale and shift, or NULL */
     bool adds_dscale, adds_dshift;
     float *dgain, *doffset; /* [n, c] */
@@ -164,8 +166,8 @@ static dmi_norm image_of(const norm_job *job, int32_t n, int32_t c0, int32_t c1)
     dmi_norm_x x = job->x;
     for (int32_t i = 0; i < 2 && x.channels[i]; i++) {
         size_t at = (size_t)n * (size_t)job->pixels * (size_t)x.channels[i];
-        x.x[i] += at;
-        if (x.dx[i]) x.dx[i] += at;
+        x.x[i] = dmi_element_const(x.x[i], at, job->bf16);
+        if (x.dx[i]) x.dx[i] = dmi_element_at(x.dx[i], at, job->bf16);
     }
     dmi_norm norm = {.x = x,
                      .pixels = job->pixels,
@@ -185,7 +187,10 @@ static void forward_task(void *data, int32_t task, int32_t worker) {
     size_t at = (size_t)n * (size_t)job->pixels * (size_t)job->channels,
            group = (size_t)n * (size_t)job->groups;
     dmi_norm norm = image_of(job, n, c0, c1);
-    job->kernels->norm_forward(job->y + at, job->mean + group, job->rstd + group, &norm, job->eps);
+    const dmi_kernels *k = job->kernels;
+    (job->bf16 ? k->norm_forward_bf16 : k->norm_forward)(dmi_element_at(job->y, at, job->bf16),
+                                                         job->mean + group, job->rstd + group,
+                                                         &norm, job->eps);
 }
 
 /* From the gradients of gain and offset, those of scale and shift; dgain and doffset become the
@@ -219,9 +224,12 @@ static void backward_task(void *data, int32_t task, int32_t worker) {
            group = (size_t)n * (size_t)job->groups;
     size_t row = (size_t)n * (size_t)job->channels;
     dmi_norm norm = image_of(job, n, c0, c1);
-    job->kernels->norm_backward(job->dgain + row, job->doffset + row, job->dy + at,
-                                job->mean + group, job->rstd + group, &norm,
-                                job->du ? job->du + (size_t)worker * job->du_floats : NULL);
+    const dmi_kernels *k = job->kernels;
+    (job->bf16 ? k->norm_backward_bf16
+               : k->norm_backward)(job->dgain + row, job->doffset + row,
+                                   dmi_element_const(job->dy, at, job->bf16), job->mean + group,
+                                   job->rstd + group, &norm,
+                                   job->du ? job->du + (size_t)worker * job->du_floats : NULL);
     if (job->scale) scale_shift_backward(job, n, c0, c1);
 }
 
@@ -231,6 +239,7 @@ static norm_job norm_job_of(const dmi_graph *graph, const dmi_node *node, float 
     dmi_shape x = dmi_graph_shape(graph, node->output);
     size_t n = (size_t)x.n;
     norm_job job = {.kernels = graph->kernels,
+                    .bf16 = node->bf16,
                     .pixels = x.h * x.w,
                     .channels = x.c,
                     .groups = node->attr.norm.groups,
@@ -264,7 +273,7 @@ static norm_job norm_job_of(const dmi_graph *graph, const dmi_node *node, float 
 static void norm_forward(dmi_graph *graph, dmi_node *node) {
     bool modulated = node->inputs[SCALE] != DMI_NONE;
     norm_job job = norm_job_of(graph, node, modulated ? dmi_forward_work(graph, node) : NULL);
-    job.y = dmi_graph_data(graph, node->output);
+    job.y = dmi_graph_stored(graph, node->output);
     dmi_parallel(graph->host->pool, dmi_graph_shape(graph, node->output).n * job.tasks,
                  forward_task, &job);
 }
@@ -276,7 +285,7 @@ static void norm_backward(dmi_graph *graph, dmi_node *node) {
     size_t n = (size_t)x.n, c = (size_t)job.channels;
     job.dgain = work + (job.scale ? 2 * n * c : 0);
     job.doffset = job.dgain + n * c;
-    job.dy = dmi_graph_gradient(graph, node->output);
+    job.dy = dmi_graph_stored_gradient(graph, node->output);
     float *discarded = job.doffset + n * c;
     for (int32_t i = 0; i < 2; i++) {
         bool discards = discards_dx(graph, node, sides[i]);
@@ -305,7 +314,8 @@ static const dmi_op norm_op = {.name = "group_norm",
                                .needs = norm_needs,
                                .forward = norm_forward,
                                .backward = norm_backward,
-                               .memory_bound = true};
+                               .memory_bound = true,
+                               .bf16_inputs = 1u << X | 1u << X2};
 
 int32_t dmi_group_norm_pair(dmi_graph *graph, dmi_value *out, dmi_value x, dmi_value x2,
                             dmi_value gamma, dmi_value beta, dmi_value scale_shift, int32_t groups,

@@ -53,6 +53,8 @@ static const dmi_member option_members[] = {
     FLAG(distill_clip, "1", SAVED_IF_SET, "1: clip the teacher's x_0 to [-1, 1]."),
     NUMBER(condition_dropout, "0", 0, 1, SAVED_IF_SET,
         "Probability that conditions are dropped, for guidance."),
+    ENUM(precision, dm_precision, "f32", SAVED_IF_SET, "Of training steps, f32 or bf16."),
+    PADDING(padding_last),
 };
 #define members option_members
 DMI_STRUCT(dmi_struct_trainer_options, "dm_trainer_options", "trainer");

@@ -62,6 +62,8 @@ static const dmi_member option_members[] = {
         "Parts of each block in place of residual and attention blocks."),
     NUMBER(attention_window, "16", 1, 4096, SAVED_IF_SET,
         "Side in pixels of the windows of attention in a recipe."),
+    ENUM(precision, dm_precision, "f32", SAVED_IF_SET, "Of forward passes, f32 or bf16."),
+    PADDING(padding_last),
 };
 #define members option_members
 DMI_STRUCT(dmi_struct_unet_options, "dm_unet_options", "unet");

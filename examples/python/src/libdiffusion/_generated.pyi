@@ -469,6 +469,7 @@ class UnetOptionsMembers(TypedDict, total=False):
     condition_embedding: Condition | ConditionText | int
     recipe: Sequence[Part | PartText | int] | np.ndarray
     attention_window: int
+    precision: Precision | PrecisionText | int
 
 class UnetOptions(Options):
     def __init__(self, *,
@@ -510,7 +511,8 @@ class UnetOptions(Options):
                  condition_size: int = ...,
                  condition_embedding: Condition | ConditionText | int = ...,
                  recipe: Sequence[Part | PartText | int] | np.ndarray = ...,
-                 attention_window: int = ...
+                 attention_window: int = ...,
+                 precision: Precision | PrecisionText | int = ...
                  ) -> None: ...
     def replace(self, **members: Any) -> Self: ...
     @property
@@ -669,6 +671,10 @@ class UnetOptions(Options):
     def attention_window(self) -> int: ...
     @attention_window.setter
     def attention_window(self, value: int) -> None: ...
+    @property
+    def precision(self) -> Precision: ...
+    @precision.setter
+    def precision(self, value: Precision | PrecisionText | int) -> None: ...
 
 class TensorInfo(Record):
     @property
@@ -777,6 +783,7 @@ class TrainerOptionsMembers(TypedDict, total=False):
     distill_steps: int
     distill_clip: bool | int
     condition_dropout: float
+    precision: Precision | PrecisionText | int
 
 class TrainerOptions(Options):
     def __init__(self, *,
@@ -818,7 +825,8 @@ class TrainerOptions(Options):
                  ema_warmup: bool | int = ...,
                  distill_steps: int = ...,
                  distill_clip: bool | int = ...,
-                 condition_dropout: float = ...
+                 condition_dropout: float = ...,
+                 precision: Precision | PrecisionText | int = ...
                  ) -> None: ...
     def replace(self, **members: Any) -> Self: ...
     @property
@@ -977,6 +985,10 @@ class TrainerOptions(Options):
     def condition_dropout(self) -> float: ...
     @condition_dropout.setter
     def condition_dropout(self, value: float) -> None: ...
+    @property
+    def precision(self) -> Precision: ...
+    @precision.setter
+    def precision(self, value: Precision | PrecisionText | int) -> None: ...
 
 class TrainStats(Record):
     @property

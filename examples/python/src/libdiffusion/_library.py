@@ -95,6 +95,7 @@ dm_unet_set_tensor i32 ptr str ptr size ptr i32
 dm_unet_forward i32 ptr ptr ptr size
 dm_unet_input_gradient i32 ptr ptr ptr size ptr ptr size
 dm_unet_set_tiling i32 ptr i32 i32
+dm_unet_set_precision i32 ptr i32
 dm_unet_destroy void ptr
 dm_dataset_info_init i32 ptr size
 dm_dataset_item_init i32 ptr size

@@ -103,6 +103,10 @@ class Unet(Object):
         or the upper and lower one, so that images continue when they are laid side by side."""
         self._core.call("dm_unet_set_tiling", self, bool(horizontal), bool(vertical))
 
+    def set_precision(self, precision: Union[Precision, str]) -> None:
+        """The precision of forward passes from now on: "f32" or "bf16"."""
+        self._core.call("dm_unet_set_precision", self, int(Precision(precision)))
+
     def save(self, path: Path, schedule: Optional[Schedule] = None, *,
              precision: Union[Precision, str] = "f32") -> None:
         """Writes one safetensors file with options, weights rounded to `precision` and, if given,

@@ -363,6 +363,14 @@ pub const DM_PART_CLASS_ATTENTION: dm_part = 3;
 pub const DM_PART_ATTENTION: dm_part = 4;
 /// `dm_part` of diffusion.h.
 pub const DM_PART_CHANNEL_ATTENTION: dm_part = 5;
+/// The enumeration `dm_precision` of diffusion.h.
+pub type dm_precision = i32;
+/// `dm_precision` of diffusion.h.
+pub const DM_PRECISION_F32: dm_precision = 0;
+/// `dm_precision` of diffusion.h.
+pub const DM_PRECISION_F16: dm_precision = 1;
+/// `dm_precision` of diffusion.h.
+pub const DM_PRECISION_BF16: dm_precision = 2;
 /// `dm_unet_options` of diffusion.h.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -449,6 +457,10 @@ pub struct dm_unet_options {
     pub recipe: [dm_part; 8],
     /// `attention_window`.
     pub attention_window: i32,
+    /// `precision`.
+    pub precision: dm_precision,
+    /// `padding_last`.
+    pub padding_last: i32,
 }
 /// The enumeration `dm_initialization` of diffusion.h.
 pub type dm_initialization = i32;
@@ -466,14 +478,6 @@ pub const DM_WEIGHTS_TRAINED: dm_weights = 1;
 pub const DM_WEIGHTS_EMA: dm_weights = 2;
 /// A constant of diffusion.h.
 pub const DM_EMA_MAX: usize = 4;
-/// The enumeration `dm_precision` of diffusion.h.
-pub type dm_precision = i32;
-/// `dm_precision` of diffusion.h.
-pub const DM_PRECISION_F32: dm_precision = 0;
-/// `dm_precision` of diffusion.h.
-pub const DM_PRECISION_F16: dm_precision = 1;
-/// `dm_precision` of diffusion.h.
-pub const DM_PRECISION_BF16: dm_precision = 2;
 /// `dm_tensor_info` of diffusion.h.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -850,6 +854,10 @@ pub struct dm_trainer_options {
     pub distill_clip: i32,
     /// `condition_dropout`.
     pub condition_dropout: f64,
+    /// `precision`.
+    pub precision: dm_precision,
+    /// `padding_last`.
+    pub padding_last: i32,
 }
 /// `dm_train_stats` of diffusion.h.
 #[repr(C)]
@@ -1714,6 +1722,8 @@ extern "C" {
     ) -> dm_status;
     /// `dm_unet_set_tiling` of diffusion.h.
     pub fn dm_unet_set_tiling(unet: *mut dm_unet, horizontal: i32, vertical: i32) -> dm_status;
+    /// `dm_unet_set_precision` of diffusion.h.
+    pub fn dm_unet_set_precision(unet: *mut dm_unet, precision: dm_precision) -> dm_status;
     /// `dm_unet_destroy` of diffusion.h.
     pub fn dm_unet_destroy(unet: *mut dm_unet);
     /// `dm_dataset_info_init` of diffusion.h.

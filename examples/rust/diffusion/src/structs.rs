@@ -260,6 +260,8 @@ pub struct UnetOptions {
     /// Side in pixels of the windows of attention in a recipe. Range: from 1, at most 4096.
     /// Default: 16.
     pub attention_window: i32,
+    /// Of forward passes, f32 or bf16. Default: `F32`.
+    pub precision: Precision,
 }
 
 impl Plain for UnetOptions {
@@ -309,6 +311,7 @@ impl Plain for UnetOptions {
             condition_embedding: Condition(raw.condition_embedding),
             recipe: raw.recipe.map(Part),
             attention_window: raw.attention_window,
+            precision: Precision(raw.precision),
         }
     }
 }
@@ -355,6 +358,7 @@ impl Input for UnetOptions {
         raw.condition_embedding = self.condition_embedding.0;
         raw.recipe = self.recipe.map(|v| v.0);
         raw.attention_window = self.attention_window;
+        raw.precision = self.precision.0;
     }
 }
 
@@ -606,6 +610,8 @@ pub struct TrainerOptions {
     pub distill_clip: bool,
     /// Probability that conditions are dropped, for guidance. Range: from 0, at most 1. Default: 0.
     pub condition_dropout: f64,
+    /// Of training steps, f32 or bf16. Default: `F32`.
+    pub precision: Precision,
 }
 
 impl Plain for TrainerOptions {
@@ -655,6 +661,7 @@ impl Plain for TrainerOptions {
             distill_steps: raw.distill_steps,
             distill_clip: raw.distill_clip != 0,
             condition_dropout: raw.condition_dropout,
+            precision: Precision(raw.precision),
         }
     }
 }
@@ -701,6 +708,7 @@ impl Input for TrainerOptions {
         raw.distill_steps = self.distill_steps;
         raw.distill_clip = i32::from(self.distill_clip);
         raw.condition_dropout = self.condition_dropout;
+        raw.precision = self.precision.0;
     }
 }
 

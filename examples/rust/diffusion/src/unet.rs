@@ -118,6 +118,13 @@ impl Unet {
             .call(|u| unsafe { sys::dm_unet_set_tiling(u, horizontal.into(), vertical.into()) })
     }
 
+    /// The precision of forward passes from now on, F32 or BF16.
+    pub fn set_precision(&mut self, precision: Precision) -> Result<()> {
+        // SAFETY: a live object.
+        self.handle
+            .call(|u| unsafe { sys::dm_unet_set_precision(u, precision.0) })
+    }
+
     /// Writes a safetensors file: the parameters, with the options and the schedule, if given, as
     /// metadata. Refuses weights that are infinite or NaN. On failure an existing file stays.
     pub fn save(&self, schedule: Option<&Schedule>, path: impl AsRef<Path>) -> Result<()> {

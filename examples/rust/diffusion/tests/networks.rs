@@ -120,4 +120,8 @@ fn conditions_and_tiles_change_the_output() {
     assert!(unet.forward(&x, &[3.0], None).unwrap() != plain);
     unet.set_tiling(false, false).unwrap();
     assert!(unet.forward(&x, &[3.0], None).unwrap() == plain);
+    unet.set_precision(Precision::BF16).unwrap();
+    assert!(unet.forward(&x, &[3.0], None).unwrap() != plain);
+    let error = unet.set_precision(Precision::F16).unwrap_err();
+    assert_eq!(error.status(), Status::INVALID_ARGUMENT);
 }
