@@ -97,7 +97,7 @@ ISA_base += $(shell echo | $(CC) -Werror -fno-schedule-insns -E - >/dev/null 2>&
 endif
 ISA_DEFINES := $(ISAS:%=-DDMI_HAVE_ISA_%)
 
-ONCE := lib/kernels/gemm.c lib/kernels/select.c
+ONCE := lib/kernels/gemm.c lib/kernels/select.c lib/kernels/bf16_product.c
 KERNEL_SRC := $(sort $(filter-out $(ONCE),$(wildcard lib/kernels/*.c)))
 # Those whose activations are floats or, compiled a second time, bfloat16: kernels/stored.h.
 STORED_SRC := $(addprefix lib/kernels/,norm.c norm_backward.c winograd.c winograd_forward.c \

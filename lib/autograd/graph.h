@@ -97,8 +97,8 @@ typedef struct dmi_needs {
                               changes (transformed weights); floats 0: nothing */
     bool caches_output; /* what `cached` holds is the output, which then has no memory of its own */
     uint32_t reads; /* bit i: backward reads the data of input i; DMI_READS_OUTPUT: its output */
-    const struct dmi_conv_algorithm *algorithm; /* of a convolution */
-    bool uses_blas;                             /* forward or backward calls dmi_gemm */
+    const struct dmi_conv_algorithm *algorithm, *gradient_algorithm; /* of a convolution */
+    bool uses_blas;         /* forward or backward calls dmi_gemm */
     int32_t gradient_alias; /* the input whose gradient equals the output's gradient (a residual),
                                or DMI_NONE. Both may then share memory; backward skips that input
                                where the two gradient pointers are equal. */
@@ -204,10 +204,11 @@ typedef struct dmi_graph {
     bool uses_blas; /* planned: some node does, so a run sets up BLAS (dmi_gemm_begin) */
     /* Set by the caller before building: */
     bool only_inputs; /* parameters have no gradients: backward computes those of inputs alone */
-    bool latency;     /* forward alone: algorithms that take the least time for few images */
-    bool bf16;        /* activations are bfloat16 where the operations appended next can compute
-                         so; others get their inputs converted */
-    int32_t wrap;     /* DMI_WRAP_*, of the convolutions appended next whose kernel is above 1 */
+    const struct dmi_bf16_product *bf16_product; /* kernels/bf16_product.h, or NULL */
+    bool latency; /* forward alone: algorithms that take the least time for few images */
+    bool bf16;    /* activations are bfloat16 where the operations appended next can compute
+                     so; others get their inputs converted */
+    int32_t wrap; /* DMI_WRAP_*, of the convolutions appended next whose kernel is above 1 */
     /* Set by the caller before a run: */
     bool add_to_params; /* backward adds to the parameters' gradients (gradient accumulation) */
     uint64_t dropout_seed, dropout_step; /* part of the address of the dropout masks */

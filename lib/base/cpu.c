@@ -5,9 +5,19 @@
 
 #include <stdbool.h>
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#elif defined(__aarch64__) && defined(__APPLE__)
+#include <sys/sysctl.h>
+#endif
+
 #if defined(__x86_64__)
 
 #include <cpuid.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 #define BIT(n) (1u << (n))
 
@@ -25,7 +35,7 @@ static const uint32_t v4_leaf7_ebx =
 
 /* Bits of XCR0: the halves of the registers that the operating system saves on a switch of
  * threads. */
-enum { XCR0_AVX = 0x06, XCR0_AVX512 = 0xe6 };
+enum { XCR0_AVX = 0x06, XCR0_AVX512 = 0xe6, XCR0_TILES = 0x60000 };
 
 static bool has(uint32_t word, uint32_t bits) { return (word & bits) == bits; }
 
@@ -42,7 +52,11 @@ dmi_cpu_words dmi_cpu_read(void) {
     dmi_cpu_words words = {0};
     uint32_t eax, ebx, ecx, edx;
     if (__get_cpuid_count(1, 0, &eax, &ebx, &ecx, &edx)) words.leaf1_ecx = ecx;
-    if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) words.leaf7_ebx = ebx;
+    if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx)) {
+        words.leaf7_ebx = ebx;
+        words.leaf7_edx = edx;
+        if (eax >= 1 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx)) words.leaf7_1_eax = eax;
+    }
     if (__get_cpuid_count(0x80000001u, 0, &eax, &ebx, &ecx, &edx)) words.leaf80000001_ecx = ecx;
     if (words.leaf1_ecx & OSXSAVE) __asm__("xgetbv" : "=a"(words.xcr0), "=d"(edx) : "c"(0));
     return words;
@@ -53,8 +67,50 @@ int32_t dmi_cpu_isa(void) {
     return dmi_cpu_level(&words);
 }
 
+uint32_t dmi_cpu_bf16_of(const dmi_cpu_words *words) {
+    if (dmi_cpu_level(words) < DMI_ISA_V4) return 0;
+    uint32_t found = has(words->leaf7_1_eax, BIT(5)) ? DMI_BF16_PAIRS : 0;
+    if (has(words->leaf7_edx, BIT(22) | BIT(24)) && has(words->xcr0, XCR0_TILES))
+        found |= DMI_BF16_TILES;
+    return found;
+}
+
+/* Linux saves the tiles of a process only if it has asked for that (Documentation/arch/x86/xstate);
+ * other systems always do or never. */
+static bool tiles_are_permitted(void) {
+#if defined(__linux__)
+    enum { REQUEST = 0x1023, TILE_DATA = 18 };
+    return syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
+#else
+    return false;
+#endif
+}
+
+uint32_t dmi_cpu_bf16(void) {
+    const dmi_cpu_words words = dmi_cpu_read();
+    uint32_t found = dmi_cpu_bf16_of(&words);
+    if (found & DMI_BF16_TILES && !tiles_are_permitted()) found &= ~(uint32_t)DMI_BF16_TILES;
+    return found;
+}
+
 #else
 
 int32_t dmi_cpu_isa(void) { return DMI_ISA_BASE; }
+
+#if defined(__aarch64__) && defined(__linux__)
+uint32_t dmi_cpu_bf16(void) {
+    enum { HAS_BF16 = 1 << 14 }; /* of AT_HWCAP2: FEAT_BF16 */
+    return getauxval(AT_HWCAP2) & HAS_BF16 ? DMI_BF16_PAIRS | DMI_BF16_QUADS : 0;
+}
+#elif defined(__aarch64__) && defined(__APPLE__)
+uint32_t dmi_cpu_bf16(void) {
+    int value = 0;
+    size_t size = sizeof value;
+    bool has = sysctlbyname("hw.optional.arm.FEAT_BF16", &value, &size, NULL, 0) == 0 && value;
+    return has ? DMI_BF16_PAIRS | DMI_BF16_QUADS : 0;
+}
+#else
+uint32_t dmi_cpu_bf16(void) { return 0; }
+#endif
 
 #endif

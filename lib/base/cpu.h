@@ -16,13 +16,27 @@ enum {
  * operating system saves. */
 typedef struct dmi_cpu_words {
     uint32_t leaf1_ecx, leaf7_ebx, leaf80000001_ecx; /* of CPUID */
+    uint32_t leaf7_edx, leaf7_1_eax;                 /* likewise; the latter of subleaf 1 */
     uint32_t xcr0;                                   /* of XGETBV; 0 where CPUID has no OSXSAVE */
 } dmi_cpu_words;
 
 dmi_cpu_words dmi_cpu_read(void);
 /* The best level all of whose features are present. */
 int32_t dmi_cpu_level(const dmi_cpu_words *words);
+/* Those of DMI_BF16_* that are present. */
+uint32_t dmi_cpu_bf16_of(const dmi_cpu_words *words);
 #endif
+
+/* Instructions for products of bfloat16. */
+enum {
+    DMI_BF16_PAIRS = 1, /* AVX512_BF16, or BFDOT of AArch64 */
+    DMI_BF16_QUADS = 2, /* BFMMLA */
+    DMI_BF16_TILES = 4  /* AMX-BF16 */
+};
+
+/* Those that the processor has and the operating system supports. The system is asked to let this
+ * process use AMX's tiles. */
+uint32_t dmi_cpu_bf16(void);
 
 /* The best DMI_ISA_* that processor and operating system support. */
 int32_t dmi_cpu_isa(void);

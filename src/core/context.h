@@ -10,6 +10,7 @@
 #include "base/pool.h"
 #include "core/structs.h"
 #include "diffusion.h"
+#include "kernels/bf16_product.h"
 #include "kernels/kernels.h"
 
 enum { DMI_REASON_SIZE = 256 };
@@ -17,8 +18,9 @@ enum { DMI_REASON_SIZE = 256 };
 struct dm_context {
     dmi_host host;
     const dmi_kernels *kernels;
-    bool latency;                 /* dm_context_options.latency */
-    atomic_uintptr_t caller;      /* the thread whose call is in progress; 0: none */
+    const dmi_bf16_product *bf16_product; /* of this processor, or NULL */
+    bool latency;                         /* dm_context_options.latency */
+    atomic_uintptr_t caller;              /* the thread whose call is in progress; 0: none */
     atomic_int holders;           /* the caller's handle, networks, and shares of their weights */
     char reason[DMI_REASON_SIZE]; /* of a callback that is about to fail; "" if there is none */
 };

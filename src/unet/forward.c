@@ -26,6 +26,7 @@ static dm_status create_graph(dm_unet *unet, dmi_unet_graph *out, int32_t batch,
     graph->recompute = recompute;
     graph->wrap = unet->wrap;
     graph->latency = unet->context->latency;
+    graph->bf16_product = unet->context->bf16_product;
     graph->bf16 = precision == DM_PRECISION_BF16;
     graph->only_inputs = what == INPUT_GRADIENT;
     status = dmi_unet_build(graph, &unet->options, batch, what == TRAINING, out);

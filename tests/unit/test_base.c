@@ -311,48 +311,61 @@ typedef struct lacking {
     const char *name;
     dmi_cpu_words bits;
     int32_t level;
+    uint32_t without; /* DMI_BF16_* that are lost too, where the level stays */
 } lacking;
 
 static const lacking lackings[] = {
-    {"nothing", {0, 0, 0, 0}, DMI_ISA_V4},
-    {"SSE3", {.leaf1_ecx = 0x1}, DMI_ISA_BASE},
-    {"SSSE3", {.leaf1_ecx = 0x200}, DMI_ISA_BASE},
-    {"FMA", {.leaf1_ecx = 0x1000}, DMI_ISA_BASE},
-    {"CMPXCHG16B", {.leaf1_ecx = 0x2000}, DMI_ISA_BASE},
-    {"SSE4.1", {.leaf1_ecx = 0x80000}, DMI_ISA_BASE},
-    {"SSE4.2", {.leaf1_ecx = 0x100000}, DMI_ISA_BASE},
-    {"MOVBE", {.leaf1_ecx = 0x400000}, DMI_ISA_BASE},
-    {"POPCNT", {.leaf1_ecx = 0x800000}, DMI_ISA_BASE},
-    {"OSXSAVE", {.leaf1_ecx = 0x8000000}, DMI_ISA_BASE},
-    {"AVX", {.leaf1_ecx = 0x10000000}, DMI_ISA_BASE},
-    {"F16C", {.leaf1_ecx = 0x20000000}, DMI_ISA_BASE},
-    {"BMI1", {.leaf7_ebx = 0x8}, DMI_ISA_BASE},
-    {"AVX2", {.leaf7_ebx = 0x20}, DMI_ISA_BASE},
-    {"BMI2", {.leaf7_ebx = 0x100}, DMI_ISA_BASE},
-    {"LAHF", {.leaf80000001_ecx = 0x1}, DMI_ISA_BASE},
-    {"LZCNT", {.leaf80000001_ecx = 0x20}, DMI_ISA_BASE},
-    {"XMM saved", {.xcr0 = 0x2}, DMI_ISA_BASE},
-    {"YMM saved", {.xcr0 = 0x4}, DMI_ISA_BASE},
-    {"AVX512F", {.leaf7_ebx = 0x10000}, DMI_ISA_V3},
-    {"AVX512DQ", {.leaf7_ebx = 0x20000}, DMI_ISA_V3},
-    {"AVX512CD", {.leaf7_ebx = 0x10000000}, DMI_ISA_V3},
-    {"AVX512BW", {.leaf7_ebx = 0x40000000}, DMI_ISA_V3},
-    {"AVX512VL", {.leaf7_ebx = 0x80000000}, DMI_ISA_V3},
-    {"masks saved", {.xcr0 = 0x20}, DMI_ISA_V3},
-    {"upper halves of ZMM0-15 saved", {.xcr0 = 0x40}, DMI_ISA_V3},
-    {"ZMM16-31 saved", {.xcr0 = 0x80}, DMI_ISA_V3},
-    {"the state of x87", {.xcr0 = 0x1}, DMI_ISA_V4},
-    {"AVX-512 IFMA", {.leaf7_ebx = 0x200000}, DMI_ISA_V4},
-    {"RDRAND", {.leaf1_ecx = 0x40000000}, DMI_ISA_V4},
+    {"nothing", {.xcr0 = 0}, DMI_ISA_V4, 0},
+    {"SSE3", {.leaf1_ecx = 0x1}, DMI_ISA_BASE, 0},
+    {"SSSE3", {.leaf1_ecx = 0x200}, DMI_ISA_BASE, 0},
+    {"FMA", {.leaf1_ecx = 0x1000}, DMI_ISA_BASE, 0},
+    {"CMPXCHG16B", {.leaf1_ecx = 0x2000}, DMI_ISA_BASE, 0},
+    {"SSE4.1", {.leaf1_ecx = 0x80000}, DMI_ISA_BASE, 0},
+    {"SSE4.2", {.leaf1_ecx = 0x100000}, DMI_ISA_BASE, 0},
+    {"MOVBE", {.leaf1_ecx = 0x400000}, DMI_ISA_BASE, 0},
+    {"POPCNT", {.leaf1_ecx = 0x800000}, DMI_ISA_BASE, 0},
+    {"OSXSAVE", {.leaf1_ecx = 0x8000000}, DMI_ISA_BASE, 0},
+    {"AVX", {.leaf1_ecx = 0x10000000}, DMI_ISA_BASE, 0},
+    {"F16C", {.leaf1_ecx = 0x20000000}, DMI_ISA_BASE, 0},
+    {"BMI1", {.leaf7_ebx = 0x8}, DMI_ISA_BASE, 0},
+    {"AVX2", {.leaf7_ebx = 0x20}, DMI_ISA_BASE, 0},
+    {"BMI2", {.leaf7_ebx = 0x100}, DMI_ISA_BASE, 0},
+    {"LAHF", {.leaf80000001_ecx = 0x1}, DMI_ISA_BASE, 0},
+    {"LZCNT", {.leaf80000001_ecx = 0x20}, DMI_ISA_BASE, 0},
+    {"XMM saved", {.xcr0 = 0x2}, DMI_ISA_BASE, 0},
+    {"YMM saved", {.xcr0 = 0x4}, DMI_ISA_BASE, 0},
+    {"AVX512F", {.leaf7_ebx = 0x10000}, DMI_ISA_V3, 0},
+    {"AVX512DQ", {.leaf7_ebx = 0x20000}, DMI_ISA_V3, 0},
+    {"AVX512CD", {.leaf7_ebx = 0x10000000}, DMI_ISA_V3, 0},
+    {"AVX512BW", {.leaf7_ebx = 0x40000000}, DMI_ISA_V3, 0},
+    {"AVX512VL", {.leaf7_ebx = 0x80000000}, DMI_ISA_V3, 0},
+    {"masks saved", {.xcr0 = 0x20}, DMI_ISA_V3, 0},
+    {"upper halves of ZMM0-15 saved", {.xcr0 = 0x40}, DMI_ISA_V3, 0},
+    {"ZMM16-31 saved", {.xcr0 = 0x80}, DMI_ISA_V3, 0},
+    {"the state of x87", {.xcr0 = 0x1}, DMI_ISA_V4, 0},
+    {"AVX-512 IFMA", {.leaf7_ebx = 0x200000}, DMI_ISA_V4, 0},
+    {"RDRAND", {.leaf1_ecx = 0x40000000}, DMI_ISA_V4, 0},
+    {"AVX512_BF16", {.leaf7_1_eax = 0x20}, DMI_ISA_V4, DMI_BF16_PAIRS},
+    {"AMX-BF16", {.leaf7_edx = 0x400000}, DMI_ISA_V4, DMI_BF16_TILES},
+    {"AMX-TILE", {.leaf7_edx = 0x1000000}, DMI_ISA_V4, DMI_BF16_TILES},
+    {"configuration of tiles saved", {.xcr0 = 0x20000}, DMI_ISA_V4, DMI_BF16_TILES},
+    {"data of tiles saved", {.xcr0 = 0x40000}, DMI_ISA_V4, DMI_BF16_TILES},
 };
 
 START_TEST(a_level_needs_all_of_its_features_and_registers) {
     const lacking *l = &lackings[_i];
-    const dmi_cpu_words words = {~l->bits.leaf1_ecx, ~l->bits.leaf7_ebx, ~l->bits.leaf80000001_ecx,
-                                 ~l->bits.xcr0};
+    const dmi_cpu_words words = {.leaf1_ecx = ~l->bits.leaf1_ecx,
+                                 .leaf7_ebx = ~l->bits.leaf7_ebx,
+                                 .leaf80000001_ecx = ~l->bits.leaf80000001_ecx,
+                                 .leaf7_edx = ~l->bits.leaf7_edx,
+                                 .leaf7_1_eax = ~l->bits.leaf7_1_eax,
+                                 .xcr0 = ~l->bits.xcr0};
     const int32_t level = dmi_cpu_level(&words);
     ck_assert_msg(level == l->level, "without %s the level is %d, not %d", l->name, (int)level,
                   (int)l->level);
+    const uint32_t all = DMI_BF16_PAIRS | DMI_BF16_TILES, found = dmi_cpu_bf16_of(&words);
+    ck_assert_msg(found == (level < DMI_ISA_V4 ? 0 : all & ~l->without),
+                  "without %s the products of bfloat16 are %u", l->name, (unsigned)found);
     const dmi_cpu_words none = {0};
     ck_assert_int_eq(dmi_cpu_level(&none), DMI_ISA_BASE);
     const dmi_cpu_words here = dmi_cpu_read();

@@ -195,7 +195,8 @@ static void *work_of(size_t count) { return floats_of(count + 16, 99); }
 static void convolve(const dmi_graph *g, dmi_conv_shape s, bool bf16, const dmi_epilogue *e,
                      void *y, void *dx, float *dw, const void *x, const void *dy, const float *w) {
     s.bf16 = bf16;
-    const dmi_conv_algorithm *a = dmi_conv_select(g->kernels->isa, "", &s, false);
+    const dmi_conv_processor processor = {.isa = g->kernels->isa, .core = ""};
+    const dmi_conv_algorithm *a = dmi_conv_select(&processor, &s);
     int32_t threads = dmi_pool_threads(g->host->pool);
     float *prepared = work_of(dmi_prepared_floats(a, g->kernels, &s)),
           *forward = work_of(a->forward_work(g->kernels, &s, threads)),

@@ -405,10 +405,12 @@ START_TEST(selection) {
             conv_case conv = {n,         side,      side,          c->ci,      c->co,
                               c->kernel, c->stride, c->kernel / 2, c->upsample};
             dmi_conv_shape shape = shape_of(&conv);
-            ck_assert_str_eq(dmi_conv_select(c->isa, c->core, &shape, false)->name, c->want->name);
+            dmi_conv_processor processor = {.isa = c->isa, .core = c->core};
+            ck_assert_str_eq(dmi_conv_select(&processor, &shape)->name, c->want->name);
             bool small = shape.oh * shape.ow <= 64 && c->ci >= 16 && c->co >= 16 &&
                          dmi_conv_gathered.suits(&shape);
-            ck_assert_str_eq(dmi_conv_select(c->isa, c->core, &shape, true)->name,
+            processor.latency = true;
+            ck_assert_str_eq(dmi_conv_select(&processor, &shape)->name,
                              small ? "gathered" : c->want->name);
         }
 }

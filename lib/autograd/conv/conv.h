@@ -53,6 +53,7 @@ static inline size_t dmi_prepared_floats(const dmi_conv_algorithm *algorithm, co
 extern const dmi_conv_algorithm dmi_conv_winograd; /* 3x3, stride 1, pad 1 */
 extern const dmi_conv_algorithm dmi_conv_product;  /* without upsample; for the others */
 extern const dmi_conv_algorithm dmi_conv_pointwise_bf16;
+extern const dmi_conv_algorithm dmi_conv_direct_bf16; /* forward alone, graph->bf16_product */
 extern const dmi_conv_algorithm dmi_conv_gathered;    /* forward alone, for small maps */
 extern const dmi_conv_algorithm dmi_conv_row_product; /* stride 1, for kernels above 3 */
 extern const dmi_conv_algorithm dmi_conv_im2col;      /* every shape, dmi_gemm; tests' reference */
@@ -60,9 +61,17 @@ extern const dmi_conv_algorithm dmi_conv_im2col;      /* every shape, dmi_gemm; 
 /* Whether the shape can be computed with bfloat16. */
 bool dmi_conv_has_bf16(const dmi_conv_shape *shape);
 
-/* The algorithm for a shape, given the name of the library's kernels (dmi_kernels.isa) and that of
- * BLAS's (dmi_gemm_core). latency: it is chosen for few images, and for forward passes alone. */
-const dmi_conv_algorithm *dmi_conv_select(const char *isa, const char *core,
-                                          const dmi_conv_shape *shape, bool latency);
+/* What the choice of an algorithm depends on besides the shape. */
+typedef struct dmi_conv_processor {
+    const char *isa, *core; /* names of the library's kernels (dmi_kernels.isa), and of BLAS's
+                               (dmi_gemm_core) */
+    int32_t bf16_rate;      /* of graph->bf16_product, which forward may use; 0: none */
+    bool latency;           /* for few images, and for forward passes alone */
+} dmi_conv_processor;
+
+/* The algorithm of forward for a shape, and with neither bf16_rate nor latency that of the
+ * gradients. */
+const dmi_conv_algorithm *dmi_conv_select(const dmi_conv_processor *processor,
+                                          const dmi_conv_shape *shape);
 
 #endif

@@ -2,8 +2,7 @@
 /* A 1x1 convolution whose activations are bfloat16. A task widens a tile of them to floats in its
  * scratch, which stays in L2, multiplies there as product.c does, and narrows the result: sums and
  * weights are floats. */
-#include <string.h>
-
+#include "autograd/conv/epilogue_bf16.h"
 #include "autograd/conv/partial_sums.h"
 #include "autograd/conv/taps.h"
 #include "kernels/product.h"
@@ -37,27 +36,10 @@ static bool suits(const dmi_conv_shape *s) { return s->bf16 && dmi_is_pointwise(
 
 /* ---- tiles of y and dx ---- */
 
-/* Of one worker: a tile of x, and a tile of y. */
+/* Of one worker: a tile of x, which then is scratch for a row of y, and a tile of y. */
 static size_t tile_floats(int32_t ci, int32_t co) {
-    return dmi_align_floats(TASK_PIXELS * ((size_t)ci + (size_t)dmi_min(co, TASK_CHANNELS)));
-}
-
-/* Adds the epilogue's terms but for the bias to the tile y [pixels, channels] of image n, channels
- * c on, whose first pixel is number `pixel`. residual: scratch of one row. */
-static void add_terms(const tile_job *job, float *y, float *residual, size_t n, size_t pixel,
-                      size_t pixels, size_t c, size_t channels) {
-    const dmi_kernels *k = job->kernels;
-    const dmi_epilogue *e = &job->epilogue;
-    const size_t co = (size_t)job->co;
-    if (e->per_image)
-        k->copy_rows(y, channels, e->per_image + n * co + c, 0, pixels, channels, true);
-    if (!e->residual) return;
-    const uint16_t *from =
-        (const uint16_t *)e->residual + (n * (size_t)job->pixels + pixel) * co + c;
-    for (size_t i = 0; i < pixels; i++, from += co) {
-        k->widen_rows(residual, channels, from, co, 1, channels);
-        k->copy_rows(y + i * channels, channels, residual, channels, 1, channels, true);
-    }
+    const size_t channels = (size_t)dmi_min(co, TASK_CHANNELS);
+    return dmi_align_floats(TASK_PIXELS * ((size_t)ci + channels) + channels);
 }
 
 static void tile_task(void *data, int32_t task, int32_t worker) {
@@ -71,13 +53,12 @@ static void tile_task(void *data, int32_t task, int32_t worker) {
                  pixels = dmi_min_size((size_t)job->pixels - pixel, TASK_PIXELS),
                  at = n * (size_t)job->pixels + pixel;
     float *x = job->scratch + (size_t)worker * job->scratch_floats, *y = x + TASK_PIXELS * ci;
-    const dmi_product_addend bias = {.bias = job->epilogue.bias ? job->epilogue.bias + c : NULL};
+    const dmi_product_addend none = {.bias = NULL};
+    const dmi_bf16_tile tile = {n, (size_t)job->pixels, pixel, pixels, co, c, channels};
     job->kernels->widen_rows(x, ci, job->x + at * ci, ci, pixels, ci);
     job->kernels->product->multiply_add(y, channels, x, ci, job->weight + c, co, (int32_t)pixels,
-                                        (int32_t)channels, job->ci, &bias);
-    add_terms(job, y, x, n, pixel, pixels, c, channels);
-    job->kernels->narrow_rows(job->y + at * co + c, co, y, channels, pixels, channels,
-                              job->epilogue.add);
+                                        (int32_t)channels, job->ci, &none);
+    dmi_bf16_finish(job->kernels, &job->epilogue, job->y, &tile, y, channels, x);
 }
 
 static void run_tiles(const dmi_graph *graph, tile_job *job, int32_t n) {

@@ -60,14 +60,25 @@ bool dmi_conv_has_bf16(const dmi_conv_shape *shape) {
     return dmi_conv_winograd.suits(shape) || dmi_is_pointwise(shape);
 }
 
-const dmi_conv_algorithm *dmi_conv_select(const char *isa, const char *core,
-                                          const dmi_conv_shape *shape, bool latency) {
-    if (shape->bf16) return dmi_is_pointwise(shape) ? &dmi_conv_pointwise_bf16 : &dmi_conv_winograd;
-    if (latency && is_small(shape)) return &dmi_conv_gathered;
-    if (few_channels(shape) && dmi_conv_row_product.suits(shape)) return &dmi_conv_row_product;
+/* Winograd needs a quarter of the products of a direct convolution, so that the processor's
+ * products of bfloat16 win where they are more than four times as fast as those of floats; and of
+ * small maps in latency mode, for the reason above. Neither has been timed: docs/performance.md. */
+enum { BF16_RATE_OVER_WINOGRAD = 5 };
+
+static const dmi_conv_algorithm *select_bf16(const dmi_conv_processor *p, const dmi_conv_shape *s) {
+    bool direct = p->bf16_rate > 0 && dmi_conv_direct_bf16.suits(s);
+    if (dmi_is_pointwise(s)) return direct ? &dmi_conv_direct_bf16 : &dmi_conv_pointwise_bf16;
+    direct = direct && (p->bf16_rate >= BF16_RATE_OVER_WINOGRAD || (p->latency && is_small(s)));
+    return direct ? &dmi_conv_direct_bf16 : &dmi_conv_winograd;
+}
+
+const dmi_conv_algorithm *dmi_conv_select(const dmi_conv_processor *p, const dmi_conv_shape *s) {
+    if (s->bf16) return select_bf16(p, s);
+    if (p->latency && is_small(s)) return &dmi_conv_gathered;
+    if (few_channels(s) && dmi_conv_row_product.suits(s)) return &dmi_conv_row_product;
     size_t i = 0;
-    while (i + 1 < sizeof algorithms / sizeof *algorithms && !algorithms[i]->suits(shape)) i++;
-    if (algorithms[i] == &dmi_conv_product && blas_is_faster(isa, core, shape))
+    while (i + 1 < sizeof algorithms / sizeof *algorithms && !algorithms[i]->suits(s)) i++;
+    if (algorithms[i] == &dmi_conv_product && blas_is_faster(p->isa, p->core, s))
         return &dmi_conv_im2col;
     return algorithms[i];
 }

@@ -9,6 +9,7 @@
 #include "autograd/ops/check_shape.h"
 #include "autograd/ops/partition.h"
 #include "autograd/profile_spans.h"
+#include "kernels/bf16_product.h"
 #include "kernels/gemm.h"
 
 enum { X, WEIGHT, BIAS, PER_IMAGE, RESIDUAL, X2, INPUTS };
@@ -92,10 +93,33 @@ static int32_t conv_infer(const dmi_graph *graph, const dmi_node *node, dmi_shap
     return status;
 }
 
+/* Forward, or the gradients. A second input has no packed weights of its own. */
+static const dmi_conv_algorithm *algorithm_of(const dmi_graph *graph, const dmi_node *node,
+                                              const dmi_conv_shape *s, bool gradients, bool train) {
+    dmi_conv_processor p = {.isa = graph->kernels->isa, .core = dmi_gemm_core()};
+    if (!gradients && graph->bf16_product && node->inputs[X2] == DMI_NONE)
+        p.bf16_rate = graph->bf16_product->rate;
+    p.latency = graph->latency && !train;
+    return dmi_conv_select(&p, s);
+}
+
+static size_t backward_work(const dmi_graph *graph, const dmi_node *node,
+                            const dmi_conv_algorithm *algorithm) {
+    dmi_shape y = dmi_graph_shape(graph, node->output);
+    int32_t threads = dmi_pool_threads(graph->host->pool);
+    size_t work = dmi_image_sums_floats(y);
+    for (int32_t i = X; i <= X2; i += X2 - X) {
+        if (node->inputs[i] == DMI_NONE) continue;
+        dmi_conv_shape s = shape_of(graph, node, i, y);
+        work = dmi_max_size(work, algorithm->backward_work(graph->kernels, &s, threads));
+        if (node->attr.conv.wrap) work = dmi_max_size(work, dmi_wrap_floats(&s));
+    }
+    return work;
+}
+
 static void conv_needs(const dmi_graph *graph, const dmi_node *node, bool train, dmi_needs *needs) {
     dmi_conv_shape s = shape_of(graph, node, X, dmi_graph_shape(graph, node->output));
-    const dmi_conv_algorithm *algorithm =
-        dmi_conv_select(graph->kernels->isa, dmi_gemm_core(), &s, graph->latency && !train);
+    const dmi_conv_algorithm *algorithm = algorithm_of(graph, node, &s, false, train);
     int32_t threads = dmi_pool_threads(graph->host->pool);
     size_t prepared = dmi_align_floats(dmi_prepared_floats(algorithm, graph->kernels, &s));
     const dmi_value_info *weight = &graph->values[node->inputs[WEIGHT]];
@@ -105,22 +129,18 @@ static void conv_needs(const dmi_graph *graph, const dmi_node *node, bool train,
         needs->cached = (dmi_weight_key){.param = is_param ? weight->param : weight->cached.param,
                                          .source = is_param ? NULL : weight->cached.algorithm,
                                          .algorithm = algorithm,
-                                         .layout = graph->kernels,
+                                         .layout = algorithm == &dmi_conv_direct_bf16
+                                                       ? (const void *)graph->bf16_product
+                                                       : graph->kernels,
                                          .floats = prepared};
     else needs->forward_work += prepared;
-    if (train) {
-        size_t work = algorithm->backward_work(graph->kernels, &s, threads);
-        if (node->attr.conv.wrap) work = dmi_max_size(work, dmi_wrap_floats(&s));
-        needs->backward_work =
-            dmi_max_size(work, dmi_image_sums_floats(dmi_graph_shape(graph, node->output)));
-        if (node->inputs[X2] != DMI_NONE) {
-            s = shape_of(graph, node, X2, dmi_graph_shape(graph, node->output));
-            work = algorithm->backward_work(graph->kernels, &s, threads);
-            needs->backward_work = dmi_max_size(needs->backward_work, work);
-        }
-    }
     needs->algorithm = algorithm;
     needs->uses_blas = algorithm->uses_blas;
+    if (train) {
+        needs->gradient_algorithm = algorithm_of(graph, node, &s, true, train);
+        needs->backward_work = backward_work(graph, node, needs->gradient_algorithm);
+        needs->uses_blas = needs->uses_blas || needs->gradient_algorithm->uses_blas;
+    }
     needs->reads = 1u << WEIGHT;
     if (weight->needs_gradient) needs->reads |= 1u << X | 1u << X2;
     needs->gradient_alias = node->inputs[RESIDUAL] == DMI_NONE ? DMI_NONE : RESIDUAL;
@@ -248,7 +268,7 @@ static void backward_side(dmi_graph *graph, dmi_node *node, const dmi_conv_algor
 
 static void conv_backward(dmi_graph *graph, dmi_node *node) {
     dmi_conv_shape s = shape_of(graph, node, X, dmi_graph_shape(graph, node->output));
-    const dmi_conv_algorithm *algorithm = node->needs.algorithm;
+    const dmi_conv_algorithm *algorithm = node->needs.gradient_algorithm;
     const void *dy = dmi_graph_stored_gradient(graph, node->output);
     void *dresidual = dmi_input_gradient(graph, node, RESIDUAL);
     size_t y_floats = dmi_graph_floats(graph, node->output);
