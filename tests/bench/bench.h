@@ -74,6 +74,7 @@ typedef struct tested_program {
 
 typedef struct comparison {
     setting set;
+    tested_program bf16;              /* libdiffusion computing with bfloat16, with all threads */
     tested_program library, one, two; /* with all threads, with one, with two; `one` or `two` is
                              empty if it equals `library` */
     tested_program baselines[PEERS_MAX];

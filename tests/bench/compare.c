@@ -51,9 +51,20 @@ static json_t *start(tested_program *p, const bench_options *o, const setting *s
     snprintf(size, sizeof size, "%d", set->size);
     snprintf(threads, sizeof threads, "%d", set->threads);
     snprintf(images, sizeof images, "%d", set->images);
-    const char *library[] = {o->program, "--worker", "--base", base,        "--batch",
-                             batch,      "--size",   size,     "--threads", threads,
-                             "--images", images,     NULL};
+    const char *library[] = {o->program,
+                             "--worker",
+                             "--base",
+                             base,
+                             "--batch",
+                             batch,
+                             "--size",
+                             size,
+                             "--threads",
+                             threads,
+                             "--images",
+                             images,
+                             set->bf16 ? "--bf16" : NULL,
+                             NULL};
     if (!p->peer)
         return coprocess_start(&p->process, p->name, (char *const *)library, NULL, seconds);
     char script[1024];
@@ -67,12 +78,13 @@ static json_t *start(tested_program *p, const bench_options *o, const setting *s
 }
 
 static void start_library(tested_program *p, const bench_options *o, const setting *set,
-                          int threads) {
+                          int threads, bool bf16) {
     setting changed = *set;
     double seconds;
     changed.threads = threads;
-    snprintf(p->name, sizeof p->name, "libdiffusion, %d thread%s", threads,
-             threads == 1 ? "" : "s");
+    changed.bf16 = bf16;
+    snprintf(p->name, sizeof p->name, "libdiffusion, %d thread%s%s", threads,
+             threads == 1 ? "" : "s", bf16 ? ", bf16" : "");
     json_t *ready = start(p, o, &changed, &seconds);
     if (!ready) exit(EXIT_FAILURE);
     json_decref(ready);
@@ -144,13 +156,15 @@ static void run_rounds(comparison *c, tested_program *const *who, int count, con
     }
 }
 
-/* A short DDIM run of each program to warm up, and a second one; keeps libdiffusion and the modes
- * of PyTorch near the best. Returns their number. */
+/* A short DDIM run of each program to warm up, and a second one; keeps libdiffusion in float32, the
+ * first, and the modes of PyTorch near the best. Returns their number. */
 static int near_best(comparison *c, tested_program **who, int count, const char *request) {
-    double seconds[PEERS_MAX + 3], best = -1;
+    double seconds[PEERS_MAX + 4], best = -1;
     int kept = 1;
     show_progress(c, "ddim, warming up", 0, 0);
     for (int i = 0; i < count; i++) {
+        seconds[i] = -1;
+        if (i > 0 && !who[i]->peer) continue;
         coprocess_request(&who[i]->process, request, "seconds");
         seconds[i] = coprocess_request(&who[i]->process, request, "seconds");
         if (i > 0 && seconds[i] >= 0 && (best < 0 || seconds[i] < best)) best = seconds[i];
@@ -200,7 +214,7 @@ static void measure_starts(comparison *c, const bench_options *o) {
 }
 
 void compare(comparison *c, const bench_options *o, const setting *set, dm_context *sgemm) {
-    tested_program *all[PEERS_MAX + 3], *trains[PEERS_MAX + 3];
+    tested_program *all[PEERS_MAX + 4], *trains[PEERS_MAX + 4];
     int count = 0, training = 0,
         ddim_runs = o->ddim_runs                    ? o->ddim_runs
                     : set->base > 64 && o->runs > 3 ? 3
@@ -210,17 +224,19 @@ void compare(comparison *c, const bench_options *o, const setting *set, dm_conte
     c->set = *set;
     load before = load_now();
     show_progress(c, "starting", 0, 0);
-    start_library(&c->library, o, set, set->threads);
+    start_library(&c->library, o, set, set->threads, false);
+    start_library(&c->bf16, o, set, set->threads, true);
     start_baselines(c, o);
     all[count++] = trains[training++] = &c->library;
+    all[count++] = trains[training++] = &c->bf16;
     for (int i = 0; i < c->baseline_count; i++) {
         all[count++] = &c->baselines[i];
         if (c->baselines[i].peer->trains) trains[training++] = &c->baselines[i];
     }
     int sides = training;
     if (sysconf(_SC_NPROCESSORS_ONLN) > 1) {
-        if (set->threads != 1) start_library(trains[training++] = &c->one, o, set, 1);
-        if (set->threads != 2) start_library(trains[training++] = &c->two, o, set, 2);
+        if (set->threads != 1) start_library(trains[training++] = &c->one, o, set, 1, false);
+        if (set->threads != 2) start_library(trains[training++] = &c->two, o, set, 2, false);
     }
     run_rounds(c, trains, training, "step", offsetof(tested_program, step), 1, o->runs, sgemm);
     for (int i = 0; i < sides; i++) {
@@ -237,6 +253,7 @@ void compare(comparison *c, const bench_options *o, const setting *set, dm_conte
     snprintf(request, sizeof request, "ddim %d", DDIM_STEPS);
     run_rounds(c, trains, sides, request, offsetof(tested_program, ddim), 0, ddim_runs, NULL);
     coprocess_stop(&c->library.process);
+    coprocess_stop(&c->bf16.process);
     for (int i = 0; i < c->baseline_count; i++) coprocess_stop(&c->baselines[i].process);
     measure_starts(c, o);
     c->others = load_of_others(&before);

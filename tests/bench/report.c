@@ -117,19 +117,20 @@ static json_t *modes_json(const comparison *c, int index) {
     static const size_t offsets[METRICS] = {
         [TRAIN_STEP] = offsetof(tested_program, step),
         [TRAIN_STEP_BF16] = offsetof(tested_program, step),
+        [TRAIN_STEP_MIXED] = offsetof(tested_program, step),
         [FORWARD] = offsetof(tested_program, forward),
         [FORWARD_BF16] = offsetof(tested_program, forward),
         [DDIM] = offsetof(tested_program, ddim),
     };
     json_t *modes = json_array();
-    for (int i = 0; i < c->baseline_count && index <= MEMORY; i++) {
+    for (int i = 0; i < c->baseline_count && index <= MEMORY_BF16; i++) {
         const tested_program *p = &c->baselines[i];
-        summary s =
-            index == MEMORY ? single(p->memory_mb) : summarise(series_at(p, offsets[index]));
+        bool memory = index >= MEMORY;
+        summary s = memory ? single(p->memory_mb) : summarise(series_at(p, offsets[index]));
         if (!s.count || s.median <= 0) continue;
         json_t *mode = json_pack("{s:s,s:f,s:f,s:f,s:i}", "mode", p->peer->mode, "median", s.median,
                                  "min", s.low, "max", s.high, "runs", s.count);
-        if (index == MEMORY) json_object_set_new(mode, "import", json_real(p->import_mb));
+        if (memory) json_object_set_new(mode, "import", json_real(p->import_mb));
         json_array_append_new(modes, mode);
     }
     return modes;
@@ -144,7 +145,7 @@ static json_t *row_json(const comparison *c, const row *r, int index) {
                             c->set.batch, "size", c->set.size, "threads",
                             index == THREADS ? 2 : c->set.threads);
     if (index == DDIM) json_object_set_new(out, "images", json_integer(c->set.images));
-    json_object_set_new(out, "precision", json_string("fp32"));
+    json_object_set_new(out, "precision", json_string(f->precision));
     json_object_set_new(out, "peer_precision",
                         f->peer_precision ? json_string(f->peer_precision) : json_null());
     json_object_set_new(out, "unit", json_string(f->unit));

@@ -11,6 +11,7 @@ typedef enum target_kind { RATIO_MAX, RATIO_MIN, LIBRARY_MAX } target_kind;
 
 typedef struct metric {
     const char *name, *title, *unit, *format;
+    const char *precision;      /* of the library: fp32 or bf16 */
     const char *peer_precision; /* of the peers that are compared; NULL: of all */
     target_kind kind;
     double target; /* 0: none */
@@ -19,10 +20,12 @@ typedef struct metric {
 enum {
     TRAIN_STEP,
     TRAIN_STEP_BF16,
+    TRAIN_STEP_MIXED,
     FORWARD,
     FORWARD_BF16,
     DDIM,
     MEMORY,
+    MEMORY_BF16,
     SGEMM_RATE,
     THREADS,
     STARTUP,
