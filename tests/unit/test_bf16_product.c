@@ -90,14 +90,14 @@ START_TEST(emulations_are_exact) {
     if (own && !strcmp(own->name, "amx")) other = &emulated[2];
     if (own && !strcmp(own->name, "avx512_bf16")) other = &emulated[0];
     if (!other) return;
-    enum { K = 320, ROWS = 64, COUNT = ROWS * DMI_BF16_COLUMNS };
-    uint16_t *a = rounded(ROWS * K, 1), *b = rounded(K * DMI_BF16_COLUMNS, 2),
-             *panel = packed(b, K, own->group);
+    enum { DEPTH = 320, COUNT_A = 64, COUNT = COUNT_A * DMI_BF16_COLUMNS };
+    uint16_t *a = rounded(COUNT_A * DEPTH, 1), *b = rounded(DEPTH * DMI_BF16_COLUMNS, 2),
+             *panel = packed(b, DEPTH, own->group);
     static float c[2][COUNT];
     const dmi_bf16_product *both[] = {own, other};
     for (int i = 0; i < 2; i++) {
         if (both[i]->begin) both[i]->begin();
-        both[i]->multiply(c[i], DMI_BF16_COLUMNS, a, K, panel, ROWS, K);
+        both[i]->multiply(c[i], DMI_BF16_COLUMNS, a, DEPTH, panel, COUNT_A, DEPTH);
         if (both[i]->end) both[i]->end();
     }
     ck_assert_mem_eq(c[0], c[1], sizeof c[0]);

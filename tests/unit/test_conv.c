@@ -39,6 +39,7 @@ static const conv_case cases[] = {
     {3, 5, 9, 40, 3, 7, 1, 3, false},   {3, 9, 6, 16, 6, 5, 1, 1, false},
     {3, 4, 70, 5, 33, 7, 1, 4, false},  {9, 3, 3, 18, 2, 7, 1, 3, false},
     {2, 6, 5, 8, 8, 7, 2, 3, false},    {2, 8, 6, 24, 40, 4, 2, 1, false},
+    {3, 5, 7, 19, 33, 3, 1, 1, false},
 };
 enum { CASES = sizeof cases / sizeof cases[0] };
 

@@ -9,10 +9,9 @@
 #include "autograd/conv/taps.h"
 #include "kernels/bf16_product.h"
 
-/* Pixels of a task at most, of several images where they are smaller: a multiple of every product's
- * rows. Where there are fewer tiles of pixels than threads, their panels of channels are divided
- * among tasks. No result depends on any of that. */
-enum { TASK_PIXELS = 64 };
+/* Where there are fewer tiles of pixels than threads, their panels of channels are divided among
+ * tasks. No result depends on that. A tile's pixels are a multiple of every product's rows. */
+enum { TASK_PIXELS = DMI_TILE_PIXELS };
 
 typedef struct direct_job {
     const dmi_kernels *kernels;
@@ -78,14 +77,6 @@ static void prepare(const dmi_graph *graph, const dmi_conv_shape *s, float *prep
 
 /* ---- forward ---- */
 
-static int32_t images_of_tile(const dmi_conv_shape *s) {
-    return dmi_max(TASK_PIXELS / dmi_output_pixels(s), 1);
-}
-
-static int32_t tiles_of_image(const dmi_conv_shape *s) {
-    return dmi_divide_up(dmi_output_pixels(s), TASK_PIXELS);
-}
-
 /* Of one worker: rows [TASK_PIXELS, depth], sums [TASK_PIXELS, DMI_BF16_COLUMNS], and a row of
  * these. */
 static size_t row_floats(const dmi_conv_shape *s) {
@@ -100,54 +91,23 @@ static size_t forward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32_
     return scratch_floats(s) * (size_t)threads;
 }
 
-/* Pixels `pixel` to pixel + pixels - 1 of each of the images n to n + images - 1. */
-typedef struct tile {
-    int32_t n, images, pixel, pixels;
-} tile;
-
-static tile tile_of(const dmi_conv_shape *s, int32_t number) {
-    int32_t parts = tiles_of_image(s), n = number / parts * images_of_tile(s);
-    tile t = {.n = n,
-              .images = dmi_min(s->n - n, images_of_tile(s)),
-              .pixel = number % parts * TASK_PIXELS};
-    t.pixels = dmi_min(dmi_output_pixels(s) - t.pixel, TASK_PIXELS);
-    return t;
-}
-
-/* rows [images, pixels, depth] of bfloat16, two to a float; zeros behind the last tap. */
-static void gather_rows(const direct_job *job, float *rows, const tile *t) {
-    dmi_conv_shape pairs = *job->shape;
-    pairs.ci /= 2;
-    const dmi_input_tile part = {t->pixel, t->pixels, 0, pairs.ci};
-    const size_t row = (size_t)depth(job->shape) / 2,
-                 used = (size_t)dmi_taps(&pairs) * (size_t)pairs.ci;
-    const float *x = (const float *)(const void *)job->x;
-    for (int32_t i = 0; i < t->images; i++) {
-        const float *image = x + (size_t)(t->n + i) * dmi_input_floats(&pairs);
-        float *to = rows + (size_t)(i * t->pixels) * row;
-        for (int32_t tap = 0; tap < dmi_taps(&pairs); tap++)
-            dmi_gather(job->kernels, &pairs, to + (size_t)(tap * pairs.ci), row, image, tap, part);
-        for (int32_t p = 0; used < row && p < t->pixels; p++)
-            memset(to + (size_t)p * row + used, 0, (row - used) * sizeof *to);
-    }
-}
-
 static void forward_task(void *data, int32_t task, int32_t worker) {
     const direct_job *job = data;
     const dmi_conv_shape *s = job->shape;
     const dmi_bf16_product *product = job->product;
-    const tile t = tile_of(s, task / job->splits);
+    const dmi_pixel_tile t = dmi_pixel_tile_of(s, task / job->splits);
     const int32_t split = task % job->splits, panels = panels_of(s),
-                  rows = dmi_round_up(t.images * t.pixels, product->rows);
+                  count = dmi_round_up(t.images * t.pixels, product->rows);
     float *gathered = job->scratch + (size_t)worker * job->scratch_floats,
           *sums = gathered + row_floats(s), *row = sums + TASK_PIXELS * DMI_BF16_COLUMNS;
-    gather_rows(job, gathered, &t);
+    uint16_t *rows = (uint16_t *)(void *)gathered;
+    dmi_gather_rows_bf16(job->kernels, s, rows, (size_t)depth(s), job->x, &t);
     if (product->begin) product->begin();
     for (int32_t panel = panels * split / job->splits; panel < panels * (split + 1) / job->splits;
          panel++) {
         const size_t c = (size_t)panel * DMI_BF16_COLUMNS;
-        product->multiply(sums, DMI_BF16_COLUMNS, (const uint16_t *)(const void *)gathered,
-                          (size_t)depth(s), job->packed + c * (size_t)depth(s), rows, depth(s));
+        product->multiply(sums, DMI_BF16_COLUMNS, rows, (size_t)depth(s),
+                          job->packed + c * (size_t)depth(s), count, depth(s));
         for (int32_t i = 0; i < t.images; i++) {
             const dmi_bf16_tile part = {.n = (size_t)(t.n + i),
                                         .image_pixels = (size_t)dmi_output_pixels(s),
@@ -178,8 +138,7 @@ static void forward(const dmi_graph *graph, const dmi_conv_shape *s, void *y, co
                       .epilogue = epilogue,
                       .scratch = work,
                       .scratch_floats = scratch_floats(s)};
-    int32_t tiles = dmi_divide_up(s->n, images_of_tile(s)) * tiles_of_image(s),
-            threads = dmi_pool_threads(graph->host->pool);
+    int32_t tiles = dmi_pixel_tile_count(s), threads = dmi_pool_threads(graph->host->pool);
     job.splits = dmi_min(dmi_divide_up(threads, tiles), panels_of(s));
     dmi_parallel(graph->host->pool, tiles * job.splits, forward_task, &job);
 }

@@ -6,20 +6,20 @@
  * one or a few tiles reads them for few products. */
 #include <string.h>
 
+#include "autograd/conv/epilogue_bf16.h"
 #include "autograd/conv/gather.h"
 #include "autograd/conv/taps.h"
 #include "kernels/product.h"
 
-/* Pixels of a task at most, of several images where they are smaller; and the channels of y whose
- * weights lie together: a panel of the products. Where there are fewer tiles of pixels than
- * threads, their panels are divided among tasks. No result depends on any of that. */
-enum { TASK_PIXELS = 64 };
+/* The channels of y whose weights lie together are a panel of the products. Where there are fewer
+ * tiles of pixels than threads, their panels are divided among tasks. No result depends on that. */
+enum { TASK_PIXELS = DMI_TILE_PIXELS };
 
 typedef struct gathered_job {
     const dmi_kernels *kernels;
     const dmi_conv_shape *shape;
-    float *y;            /* [n, oh, ow, co] */
-    const float *x;      /* [n, ih, iw, ci] */
+    void *y;             /* [n, oh, ow, co] */
+    const void *x;       /* [n, ih, iw, ci] */
     const float *weight; /* [taps, ci, co] */
     float *packed;       /* [panels, taps, ci, panel_columns], zeros from channel co on */
     int32_t splits;      /* tasks among which the panels of a tile are divided */
@@ -28,7 +28,10 @@ typedef struct gathered_job {
     size_t scratch_floats;
 } gathered_job;
 
-static bool suits(const dmi_conv_shape *s) { return s->kernel > 1 || s->stride > 1 || s->upsample; }
+/* Pairs of bfloat16 are gathered as floats. */
+static bool suits(const dmi_conv_shape *s) {
+    return (s->kernel > 1 || s->stride > 1 || s->upsample) && (!s->bf16 || s->ci % 2 == 0);
+}
 
 static int32_t depth(const dmi_conv_shape *s) { return dmi_taps(s) * s->ci; }
 
@@ -67,56 +70,24 @@ static void prepare(const dmi_graph *graph, const dmi_conv_shape *s, float *prep
 
 /* ---- forward ---- */
 
-/* A tile: pixels of one image, or several whole images of fewer pixels. */
-static int32_t images_of_tile(const dmi_conv_shape *s) {
-    return dmi_max(TASK_PIXELS / dmi_output_pixels(s), 1);
-}
-
-static int32_t tiles_of_image(const dmi_conv_shape *s) {
-    return dmi_divide_up(dmi_output_pixels(s), TASK_PIXELS);
-}
-
-/* Of one worker: the rows of a tile. */
-static size_t scratch_floats(const dmi_conv_shape *s) {
-    return dmi_align_floats((size_t)TASK_PIXELS * (size_t)depth(s));
+/* Of one worker: rows [TASK_PIXELS, depth], and where x and y are bfloat16 these as such, sums
+ * [TASK_PIXELS, panel_columns] and one row of them. */
+static size_t row_floats(const dmi_conv_shape *s) { return TASK_PIXELS * (size_t)depth(s); }
+static size_t scratch_floats(const dmi_kernels *k, const dmi_conv_shape *s) {
+    size_t floats = row_floats(s);
+    if (s->bf16)
+        floats += row_floats(s) / 2 + (TASK_PIXELS + 1) * (size_t)k->product->panel_columns;
+    return dmi_align_floats(floats);
 }
 
 static size_t forward_work(const dmi_kernels *k, const dmi_conv_shape *s, int32_t threads) {
-    (void)k;
-    return scratch_floats(s) * (size_t)threads;
-}
-
-/* Of one tile. */
-typedef struct tile {
-    int32_t n, images, pixel, pixels; /* of each of the images n to n + images - 1 */
-} tile;
-
-static tile tile_of(const dmi_conv_shape *s, int32_t number) {
-    int32_t parts = tiles_of_image(s), n = number / parts * images_of_tile(s);
-    tile t = {.n = n,
-              .images = dmi_min(s->n - n, images_of_tile(s)),
-              .pixel = number % parts * TASK_PIXELS};
-    t.pixels = dmi_min(dmi_output_pixels(s) - t.pixel, TASK_PIXELS);
-    return t;
-}
-
-/* rows [images, pixels, taps, ci] */
-static void gather_rows(const gathered_job *job, float *rows, const tile *t) {
-    const dmi_conv_shape *s = job->shape;
-    const dmi_input_tile part = {t->pixel, t->pixels, 0, s->ci};
-    const size_t row = (size_t)depth(s);
-    for (int32_t i = 0; i < t->images; i++) {
-        const float *image = job->x + (size_t)(t->n + i) * dmi_input_floats(s);
-        float *to = rows + (size_t)(i * t->pixels) * row;
-        for (int32_t tap = 0; tap < dmi_taps(s); tap++)
-            dmi_gather(job->kernels, s, to + (size_t)tap * (size_t)s->ci, row, image, tap, part);
-    }
+    return scratch_floats(k, s) * (size_t)threads;
 }
 
 /* What the products are added to, of the tile's channels c to c + count - 1: the bias alone, or y,
  * into which the other terms are written. */
-static dmi_product_addend addend_of(const gathered_job *job, const tile *t, float *y, size_t c,
-                                    size_t count) {
+static dmi_product_addend addend_of(const gathered_job *job, const dmi_pixel_tile *t, float *y,
+                                    size_t c, size_t count) {
     const dmi_epilogue *e = job->epilogue;
     const size_t co = (size_t)job->shape->co;
     dmi_product_addend start = {.stride = co};
@@ -133,22 +104,61 @@ static dmi_product_addend addend_of(const gathered_job *job, const tile *t, floa
     return start;
 }
 
+/* y of one panel from its rows. */
+static void multiply_panel(const gathered_job *job, const dmi_pixel_tile *t, const float *rows,
+                           int32_t panel) {
+    const dmi_conv_shape *s = job->shape;
+    const dmi_product *product = job->kernels->product;
+    const size_t co = (size_t)s->co, width = (size_t)product->panel_columns, row = (size_t)depth(s),
+                 c = (size_t)panel * width, count = dmi_min_size(co - c, width);
+    float *y = (float *)job->y + (size_t)t->n * dmi_output_floats(s) + (size_t)t->pixel * co + c;
+    const dmi_product_addend start = addend_of(job, t, y, c, count);
+    product->multiply_add(y, co, rows, row, job->packed + c * row, width, t->images * t->pixels,
+                          (int32_t)count, depth(s), &start);
+}
+
+/* The same where y is bfloat16; sums: scratch. */
+static void multiply_panel_bf16(const gathered_job *job, const dmi_pixel_tile *t, const float *rows,
+                                int32_t panel, float *sums) {
+    const dmi_conv_shape *s = job->shape;
+    const dmi_product *product = job->kernels->product;
+    const size_t width = (size_t)product->panel_columns, row = (size_t)depth(s),
+                 c = (size_t)panel * width, count = dmi_min_size((size_t)s->co - c, width);
+    const dmi_product_addend none = {.bias = NULL};
+    product->multiply_add(sums, width, rows, row, job->packed + c * row, width,
+                          t->images * t->pixels, (int32_t)width, depth(s), &none);
+    for (int32_t i = 0; i < t->images; i++) {
+        const dmi_bf16_tile part = {.n = (size_t)(t->n + i),
+                                    .image_pixels = (size_t)dmi_output_pixels(s),
+                                    .pixel = (size_t)t->pixel,
+                                    .pixels = (size_t)t->pixels,
+                                    .co = (size_t)s->co,
+                                    .channel = c,
+                                    .channels = count};
+        dmi_bf16_finish(job->kernels, job->epilogue, job->y, &part,
+                        sums + (size_t)(i * t->pixels) * width, width, sums + TASK_PIXELS * width);
+    }
+}
+
 static void forward_task(void *data, int32_t task, int32_t worker) {
     const gathered_job *job = data;
     const dmi_conv_shape *s = job->shape;
-    const dmi_product *product = job->kernels->product;
-    const tile t = tile_of(s, task / job->splits);
+    const dmi_pixel_tile t = dmi_pixel_tile_of(s, task / job->splits);
     const int32_t split = task % job->splits, panels = panels_of(job->kernels, s);
-    const size_t co = (size_t)s->co, width = (size_t)product->panel_columns, row = (size_t)depth(s);
-    float *rows = job->scratch + (size_t)worker * job->scratch_floats;
-    float *y = job->y + (size_t)t.n * dmi_output_floats(s) + (size_t)t.pixel * co;
-    gather_rows(job, rows, &t);
+    const size_t row = (size_t)depth(s);
+    float *rows = job->scratch + (size_t)worker * job->scratch_floats,
+          *halves = rows + row_floats(s), *sums = halves + row_floats(s) / 2;
+    if (s->bf16) {
+        uint16_t *from = (uint16_t *)(void *)halves;
+        dmi_gather_rows_bf16(job->kernels, s, from, row, job->x, &t);
+        job->kernels->widen_rows(rows, row, from, row, (size_t)(t.images * t.pixels), row);
+    } else {
+        dmi_gather_rows(job->kernels, s, rows, row, job->x, &t);
+    }
     for (int32_t panel = panels * split / job->splits; panel < panels * (split + 1) / job->splits;
          panel++) {
-        size_t c = (size_t)panel * width, count = dmi_min_size(co - c, width);
-        dmi_product_addend start = addend_of(job, &t, y + c, c, count);
-        product->multiply_add(y + c, co, rows, row, job->packed + c * row, width,
-                              t.images * t.pixels, (int32_t)count, depth(s), &start);
+        if (s->bf16) multiply_panel_bf16(job, &t, rows, panel, sums);
+        else multiply_panel(job, &t, rows, panel);
     }
 }
 
@@ -163,9 +173,8 @@ static void forward(const dmi_graph *graph, const dmi_conv_shape *s, void *y, co
                         .packed = (float *)prepared,
                         .epilogue = epilogue,
                         .scratch = work,
-                        .scratch_floats = scratch_floats(s)};
-    int32_t tiles = dmi_divide_up(s->n, images_of_tile(s)) * tiles_of_image(s),
-            threads = dmi_pool_threads(graph->host->pool);
+                        .scratch_floats = scratch_floats(graph->kernels, s)};
+    int32_t tiles = dmi_pixel_tile_count(s), threads = dmi_pool_threads(graph->host->pool);
     job.splits = dmi_min(dmi_divide_up(threads, tiles), panels_of(graph->kernels, s));
     dmi_parallel(graph->host->pool, tiles * job.splits, forward_task, &job);
 }

@@ -68,8 +68,9 @@ enum { BF16_RATE_OVER_WINOGRAD = 5 };
 static const dmi_conv_algorithm *select_bf16(const dmi_conv_processor *p, const dmi_conv_shape *s) {
     bool direct = p->bf16_rate > 0 && dmi_conv_direct_bf16.suits(s);
     if (dmi_is_pointwise(s)) return direct ? &dmi_conv_direct_bf16 : &dmi_conv_pointwise_bf16;
-    direct = direct && (p->bf16_rate >= BF16_RATE_OVER_WINOGRAD || (p->latency && is_small(s)));
-    return direct ? &dmi_conv_direct_bf16 : &dmi_conv_winograd;
+    bool small = p->latency && is_small(s);
+    if (direct && (small || p->bf16_rate >= BF16_RATE_OVER_WINOGRAD)) return &dmi_conv_direct_bf16;
+    return small ? &dmi_conv_gathered : &dmi_conv_winograd;
 }
 
 const dmi_conv_algorithm *dmi_conv_select(const dmi_conv_processor *p, const dmi_conv_shape *s) {
