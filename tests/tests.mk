@@ -239,7 +239,7 @@ check-no-blas:
 
 BENCH_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/bench/*.c) \
 	examples/diffusion/console/profile_table.c)
-ERROR_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard tests/error/*.c))
+ERROR_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,tests/error/convolve.c tests/error/winograd_error.c)
 
 $(BUILD)/obj/tests/bench/%.o: tests/bench/%.c $(FLAGS_FILE) | need-library need-program need-bench
 	$(call compile,$(INTERNAL) -Iexamples/diffusion $(CFLAGS) \
@@ -251,6 +251,10 @@ $(BUILD)/bench: $(BENCH_OBJ) $(STATIC)
 	$(call libs_of,$(EXAMPLE_PACKAGES) $(BENCH_PACKAGES)) -lm -pthread -o $@
 
 $(BUILD)/winograd_error: $(ERROR_OBJ) $(STATIC)
+	$(SAY) LD $@
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIB_LIBS) -lm -pthread -o $@
+
+$(BUILD)/bf16_error: $(BUILD)/obj/tests/error/bf16_error.o $(STATIC)
 	$(SAY) LD $@
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIB_LIBS) -lm -pthread -o $@
 

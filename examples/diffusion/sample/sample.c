@@ -193,6 +193,13 @@ static int32_t set_tiling(const sample_job *j) {
     return dm_unet_set_tiling(j->model.unet, *tile != 'v', *tile != 'h');
 }
 
+static int32_t set_precision(const sample_job *j) {
+    const char *precision = j->o->precision;
+    if (!precision) return DM_OK;
+    return dm_unet_set_precision(j->model.unet,
+                                 *precision == 'b' ? DM_PRECISION_BF16 : DM_PRECISION_F32);
+}
+
 static int32_t run(sample_job *j) {
     sample_options *o = j->o;
     int32_t status = load_chosen_model(&j->model, j->context, j->line);
@@ -206,6 +213,7 @@ static int32_t run(sample_job *j) {
     }
     status = check_network(j);
     if (!status) status = set_tiling(j);
+    if (!status) status = set_precision(j);
     if (status) return status;
     choose_grid(o, j->u.classes);
     j->pixels = (size_t)j->u.height * (size_t)j->u.width;

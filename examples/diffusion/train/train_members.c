@@ -58,6 +58,10 @@ static option trainer_options[] = {
      .initial = "64; 32 above 32 x 32 and with --init, 16 above 64 x 64"},
     {.name = "accumulation", .member = "accumulation"},
     {.name = "recompute", .member = "recompute"},
+    {.name = "precision",
+     .member = "precision",
+     .help = "What the steps compute in, f32 or bf16, which takes half of the memory between the "
+             "layers"},
     {.name = "seed", .member = "seed"},
     {.name = "flip", .member = "flip", .flag = "1"},
     {.name = "crop-padding", .member = "crop_padding"},
