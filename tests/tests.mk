@@ -247,7 +247,7 @@ $(BUILD)/obj/tests/bench/%.o: tests/bench/%.c $(FLAGS_FILE) | need-library need-
 
 $(BUILD)/bench: $(BENCH_OBJ) $(STATIC)
 	$(SAY) LD $@
-	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $^ $(LIB_LIBS) \
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -Wl,--wrap=dmi_parallel,--wrap=dmi_profile_span $^ $(LIB_LIBS) \
 	$(call libs_of,$(EXAMPLE_PACKAGES) $(BENCH_PACKAGES)) -lm -pthread -o $@
 
 $(BUILD)/winograd_error: $(ERROR_OBJ) $(STATIC)

@@ -41,6 +41,7 @@ int main(int argc, char **argv) {
     if (o.mode == BENCH_WORKER) return worker_main(&o.settings[0]);
     if (o.mode == BENCH_SWEEP) return sweep_main(&o);
     if (o.mode == BENCH_PROFILE) return profile_main(&o);
+    if (o.mode == BENCH_SCALING) return scaling_main(&o);
     if (o.mode == BENCH_PRODUCTS) return products_main(&o);
     if (o.mode == BENCH_OPERATIONS) return operations_main(&o);
     return compare_main(&o);

@@ -16,6 +16,7 @@ typedef enum bench_mode {
     BENCH_WORKER,
     BENCH_SWEEP,
     BENCH_PROFILE,
+    BENCH_SCALING,
     BENCH_PRODUCTS,
     BENCH_OPERATIONS
 } bench_mode;
@@ -25,7 +26,7 @@ typedef struct bench_options {
     setting settings[SETTINGS_MAX];
     int setting_count;
     int runs;          /* rounds of each measurement */
-    bool forward;      /* --profile: of a forward pass in place of a step */
+    bool forward;      /* --profile and --scaling: of a forward pass in place of a step */
     int level;         /* of --products: DMI_ISA_* */
     int ddim_runs;     /* 0: as `runs`, but 3 above base 64 */
     const char *modes; /* of the peers, with commas; NULL: chosen by the setting */
@@ -114,6 +115,7 @@ void write_json(const json_t *root, const char *path);
 int worker_main(const setting *set);
 int sweep_main(const bench_options *o);
 int profile_main(const bench_options *o);
+int scaling_main(const bench_options *o);
 int products_main(const bench_options *o);
 int operations_main(const bench_options *o);
 

@@ -90,7 +90,7 @@ static void choose_settings(bench_options *o, const setting *given, bool quick) 
 /* What popt fills beside *o. */
 typedef struct words {
     setting given;
-    int quick, no_baseline, worker, sweep, profile, forward, products, operations;
+    int quick, no_baseline, worker, sweep, profile, scaling, forward, products, operations;
     char *modes;
 } words;
 
@@ -126,7 +126,10 @@ static void parse(bench_options *o, words *w, int argc, char **argv) {
          "cost against batch and against area, without PyTorch", NULL},
         {"profile", 0, POPT_ARG_NONE, &w->profile, 0,
          "time, rate and bytes of each operation of a training step", NULL},
-        {"forward", 0, POPT_ARG_NONE, &w->forward, 0, "with --profile: of a forward pass", NULL},
+        {"scaling", 0, POPT_ARG_NONE, &w->scaling, 0,
+         "what 1 to 64 threads would gain, from the tasks of a step", NULL},
+        {"forward", 0, POPT_ARG_NONE, &w->forward, 0,
+         "with --profile or --scaling: of a forward pass", NULL},
         {"products", 0, POPT_ARG_NONE, &w->products, 0,
          "rate of each convolution beside im2col by BLAS", NULL},
         {"operations", 0, POPT_ARG_NONE, &w->operations, 0,
@@ -144,11 +147,13 @@ static void parse(bench_options *o, words *w, int argc, char **argv) {
 }
 
 static bench_mode mode_of(const words *w) {
-    if (w->sweep + w->profile + w->products + w->operations + w->worker > 1)
-        refuse("--sweep, --profile, --products and --operations cannot be combined", NULL);
+    if (w->sweep + w->profile + w->scaling + w->products + w->operations + w->worker > 1)
+        refuse("--sweep, --profile, --scaling, --products and --operations cannot be combined",
+               NULL);
     if (w->worker) return BENCH_WORKER;
     if (w->sweep) return BENCH_SWEEP;
     if (w->profile) return BENCH_PROFILE;
+    if (w->scaling) return BENCH_SCALING;
     if (w->operations) return BENCH_OPERATIONS;
     return w->products ? BENCH_PRODUCTS : BENCH_COMPARE;
 }
