@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The library's own convolutions beside im2col by the linked BLAS, at the presets' shapes and with
- * the kernels of one instruction set: docs/performance.md, "Where BLAS is faster". */
+ * the kernels of one instruction set: docs/performance-log.md, "Where BLAS is faster". */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -43,7 +43,7 @@ grid="--out $out/grid.png --no-pictures"
 
 # What every trainer takes.
 trainer="--accumulation 2 --recompute blocks --seed 3 --optimizer adam --lr 1e-4 --warmup 2"
-trainer="$trainer --precision bf16"
+trainer="$trainer --compute bf16"
 trainer="$trainer --lr-schedule cosine --lr-steps 9 --lr-final 0.1 --beta1 0.8 --beta2 0.99"
 trainer="$trainer --adam-eps 1e-7 --weight-decay 0.01 --clip 2 --ema-decay 0,0.5 --ema-half-life 9"
 trainer="$trainer --ema-rampup 0.1 --ema-warmup 0 --flip --crop-padding 1 --label-dropout 0.2"
@@ -92,7 +92,7 @@ sampler="$sampler --guidance-rescale 0.7 --guidance-begin 0.1 --guidance-end 0.9
     run sample --model "$model" $grid --count 4 --steps 2 --class turn --columns 2 --scale 1 \
         --weights trained --threads 1 --seed 4 --random torch --batch 2 --no-clip --profile \
         --animation "$out/animation.png" --npz "$out/samples.npz" --tile both --each "$out/each" \
-        --precision bf16
+        --compute bf16
     run sample --model "$model" $grid --count 2 --steps 2 $sampler
     run sample --model "$model" $grid --count 2 --steps 2 --solver ddpm --variance fixed_small
     run sample --model "$model" $grid --count 2 --steps 3 --solver dpmpp --order 3 --grid karras

@@ -194,7 +194,7 @@ static int32_t set_tiling(const sample_job *j) {
 }
 
 static int32_t set_precision(const sample_job *j) {
-    const char *precision = j->o->precision;
+    const char *precision = j->o->compute;
     if (!precision) return DM_OK;
     return dm_unet_set_precision(j->model.unet,
                                  *precision == 'b' ? DM_PRECISION_BF16 : DM_PRECISION_F32);

@@ -132,10 +132,10 @@ static option picture_options[] = {
      .choices = "horizontal vertical both",
      .value = &sample_values.tile,
      .help = "Make images that repeat without a seam in this direction"},
-    {.name = "precision",
+    {.name = "compute",
      .kind = OPTION_CHOICE,
      .choices = "f32 bf16",
-     .value = &sample_values.precision,
+     .value = &sample_values.compute,
      .initial = "the model's",
      .help = "What the network computes in; bf16 takes half of the memory between its layers"},
 };

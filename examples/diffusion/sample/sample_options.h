@@ -17,7 +17,7 @@ typedef enum class_choice {
 
 typedef struct sample_options {
     const char *out, *animation, *each, *npz;
-    const char *classes, *step_list, *image, *mask, *condition, *vector, *tile, *precision;
+    const char *classes, *step_list, *image, *mask, *condition, *vector, *tile, *compute;
     int64_t count, columns, scale, between;
     double vary;
     int profile, no_pictures;

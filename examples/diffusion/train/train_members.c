@@ -58,7 +58,7 @@ static option trainer_options[] = {
      .initial = "64; 32 above 32 x 32 and with --init, 16 above 64 x 64"},
     {.name = "accumulation", .member = "accumulation"},
     {.name = "recompute", .member = "recompute"},
-    {.name = "precision",
+    {.name = "compute",
      .member = "precision",
      .help = "What the steps compute in, f32 or bf16, which takes half of the memory between the "
              "layers"},

@@ -23,8 +23,8 @@ static bool few_channels(const dmi_conv_shape *s) {
 }
 
 /* Cases in which BLAS is faster than the library's own product, measured by
- * build/bench --products, see docs/performance.md. With AVX but without AVX2, OpenBLAS's vectors
- * have twice the width of the base kernels'. */
+ * build/bench --products, see docs/performance-log.md. With AVX but without AVX2, OpenBLAS's
+ * vectors have twice the width of the base kernels'. */
 typedef struct blas_case {
     const char *isa, *core; /* of the library's kernels; of OpenBLAS's */
     int32_t kernel, stride;
@@ -48,7 +48,7 @@ static bool blas_is_faster(const char *isa, const char *core, const dmi_conv_sha
 
 /* In latency mode, forward passes alone: of a map of so few output pixels, a direct product takes
  * less time for one image than reading the transformed weights, which are four times the weights;
- * for sixteen images it takes more. See docs/performance.md. */
+ * for sixteen images it takes more. See docs/performance-log.md. */
 enum { LATENCY_PIXELS = 64 };
 
 static bool is_small(const dmi_conv_shape *s) {
