@@ -75,6 +75,13 @@ uint32_t dmi_cpu_bf16_of(const dmi_cpu_words *words) {
     return found;
 }
 
+#if defined(_WIN32)
+
+/* The stack there need not be aligned for vectors that a compiler stores on it. */
+uint32_t dmi_cpu_bf16(void) { return 0; }
+
+#else
+
 /* Linux saves the tiles of a process only if it has asked for that (Documentation/arch/x86/xstate);
  * other systems always do or never. */
 static bool tiles_are_permitted(void) {
@@ -92,6 +99,8 @@ uint32_t dmi_cpu_bf16(void) {
     if (found & DMI_BF16_TILES && !tiles_are_permitted()) found &= ~(uint32_t)DMI_BF16_TILES;
     return found;
 }
+
+#endif
 
 #else
 

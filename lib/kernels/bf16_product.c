@@ -4,7 +4,16 @@
 
 #include "base/cpu.h"
 
-#if defined(__x86_64__)
+/* The first compilers that know the instructions. */
+#if defined(__clang__)
+#define DMI_KNOWS_BF16 (__clang_major__ >= 12)
+#elif defined(__GNUC__)
+#define DMI_KNOWS_BF16 (__GNUC__ >= 11)
+#else
+#define DMI_KNOWS_BF16 0
+#endif
+
+#if defined(__x86_64__) && DMI_KNOWS_BF16
 
 #include "kernels/bf16_pairs.h"
 #include "kernels/bf16_tiles.h"
@@ -18,7 +27,7 @@ const dmi_bf16_product *dmi_bf16_product_best(void) {
     return has & DMI_BF16_PAIRS ? &pairs : NULL;
 }
 
-#elif defined(__aarch64__)
+#elif defined(__aarch64__) && DMI_KNOWS_BF16
 
 #include "kernels/bf16_pairs.h"
 #include "kernels/bf16_quads.h"

@@ -11,10 +11,10 @@ if ! echo "$macros" | grep -q __x86_64__ || echo "$macros" | grep -q __SSE3__; t
     echo "baseline: skipped, since the compiler does not target x86-64's baseline"
     exit 0
 fi
-# What v2 to v4 add: all of VEX and EVEX, and most of the others. XGETBV is executed after a check
-# of CPUID.
+# What v2 to v4 add: all of VEX and EVEX, and most of the others. XGETBV, and the functions of
+# bf16_product.c, whose target is an attribute of theirs, are executed after a check of CPUID.
 above=$(objdump -d --no-show-raw-insn "$2/libdiffusion.a" | awk '
-    / file format / { member = $1; table = member ~ /\.v[34]\.o:$/; next }
+    / file format / { member = $1; table = member ~ /(\.v[34]|bf16_product)\.o:$/; next }
     /^ .*:\t/ && ($2 ~ /^v/ || $2 ~ /^(andn$|bextr|bls|bzhi|[lt]zcnt|mulx|pdep|pext|rorx|s[ah][lr]x|movbe|popcnt|crc32|ptest|dpp)/ ||
                   $2 ~ /^(pshufb|palignr|pmulld|p?blend|round[ps]|p(ins|ext)r[bdq]|pmov[sz]x|p(min|max)(s[bd]|u[wd])|hadd|insertps)/) {
         if (table) seen = 1

@@ -183,9 +183,10 @@ typedef struct conv_case {
 } conv_case;
 
 static const conv_case conv_cases[] = {
-    {2, 8, 8, 32, 48, 3, false}, {3, 5, 7, 19, 33, 3, false},   {1, 4, 4, 64, 130, 3, false},
-    {2, 3, 5, 40, 20, 3, true},  {5, 4, 3, 18, 70, 3, false},   {2, 8, 8, 32, 48, 1, false},
-    {3, 5, 7, 19, 33, 1, false}, {1, 9, 8, 300, 290, 1, false}, {9, 4, 4, 70, 130, 1, false},
+    {2, 8, 8, 32, 48, 3, false},  {3, 5, 7, 19, 33, 3, false}, {1, 4, 4, 64, 130, 3, false},
+    {2, 3, 5, 40, 20, 3, true},   {5, 4, 3, 18, 70, 3, false}, {2, 8, 8, 32, 48, 1, false},
+    {3, 5, 7, 19, 33, 1, false},  {2, 8, 8, 2, 290, 1, false}, {1, 9, 8, 300, 290, 1, false},
+    {9, 4, 4, 70, 130, 1, false},
 };
 enum { CONV_CASES = sizeof conv_cases / sizeof *conv_cases };
 

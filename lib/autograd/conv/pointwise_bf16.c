@@ -36,7 +36,7 @@ static bool suits(const dmi_conv_shape *s) { return s->bf16 && dmi_is_pointwise(
 
 /* ---- tiles of y and dx ---- */
 
-/* Of one worker: a tile of x, which then is scratch for a row of y, and a tile of y. */
+/* Of one worker: a tile of x, a tile of y and a row of it. */
 static size_t tile_floats(int32_t ci, int32_t co) {
     const size_t channels = (size_t)dmi_min(co, TASK_CHANNELS);
     return dmi_align_floats(TASK_PIXELS * ((size_t)ci + channels) + channels);
@@ -58,7 +58,8 @@ static void tile_task(void *data, int32_t task, int32_t worker) {
     job->kernels->widen_rows(x, ci, job->x + at * ci, ci, pixels, ci);
     job->kernels->product->multiply_add(y, channels, x, ci, job->weight + c, co, (int32_t)pixels,
                                         (int32_t)channels, job->ci, &none);
-    dmi_bf16_finish(job->kernels, &job->epilogue, job->y, &tile, y, channels, x);
+    dmi_bf16_finish(job->kernels, &job->epilogue, job->y, &tile, y, channels,
+                    y + TASK_PIXELS * channels);
 }
 
 static void run_tiles(const dmi_graph *graph, tile_job *job, int32_t n) {
