@@ -88,7 +88,8 @@ DM_API const char *dm_version_string(void);
 /* One line for bug reports: version, compiler, BLAS library, instruction set. Static storage. */
 DM_API const char *dm_build_info(void);
 /* 1 where this build has a feature and this processor supports it, else 0. Features: "blas",
- * "openblas", "blis", "avx2", "avx512", "neon", "bf16". Unknown names give 0. */
+ * "openblas", "blis", "avx2", "avx512", "neon", "bf16" (instructions for products of
+ * bfloat16; every build computes with it). Unknown names give 0. */
 DM_API int32_t dm_feature(const char *name);
 
 /* Every enumeration is an int32_t. Its typedef names the enumeration that a member or parameter
@@ -516,8 +517,9 @@ enum {
  * computes, F32 or BF16. With BF16 the activations between its layers and their gradients are
  * bfloat16: half the memory, and less time where memory is the limit. Weights, sums, norms,
  * softmax, the time embedding, the first and the last convolution, the loss and the optimizer stay
- * float32. Results differ by some 1 % of a network's output; they are the same bits for any batch
- * and number of threads, as in F32. */
+ * float32; where the processor has products of bfloat16 (dm_feature "bf16"), forward passes without
+ * gradients round weights to it too. Results differ by some 0.3 % of a network's output; they are
+ * the same bits for any batch and number of threads, as in F32. */
 typedef int32_t dm_precision;
 enum {
     DM_PRECISION_F32 = 0, /* float32 */

@@ -15,6 +15,7 @@
 
 #include <cpuid.h>
 #if defined(__linux__)
+#include <errno.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #endif
@@ -79,6 +80,7 @@ uint32_t dmi_cpu_bf16_of(const dmi_cpu_words *words) {
 
 /* The stack there need not be aligned for vectors that a compiler stores on it. */
 uint32_t dmi_cpu_bf16(void) { return 0; }
+bool dmi_cpu_has_bf16(void) { return false; }
 
 #else
 
@@ -87,7 +89,10 @@ uint32_t dmi_cpu_bf16(void) { return 0; }
 static bool tiles_are_permitted(void) {
 #if defined(__linux__)
     enum { REQUEST = 0x1023, TILE_DATA = 18 };
-    return syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
+    const int before = errno;
+    const bool permitted = syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
+    errno = before;
+    return permitted;
 #else
     return false;
 #endif
@@ -98,6 +103,11 @@ uint32_t dmi_cpu_bf16(void) {
     uint32_t found = dmi_cpu_bf16_of(&words);
     if (found & DMI_BF16_TILES && !tiles_are_permitted()) found &= ~(uint32_t)DMI_BF16_TILES;
     return found;
+}
+
+bool dmi_cpu_has_bf16(void) {
+    const dmi_cpu_words words = dmi_cpu_read();
+    return dmi_cpu_bf16_of(&words) != 0;
 }
 
 #endif
@@ -121,5 +131,7 @@ uint32_t dmi_cpu_bf16(void) {
 #else
 uint32_t dmi_cpu_bf16(void) { return 0; }
 #endif
+
+bool dmi_cpu_has_bf16(void) { return dmi_cpu_bf16() != 0; }
 
 #endif

@@ -3,6 +3,7 @@
 #ifndef DMI_BASE_CPU_H
 #define DMI_BASE_CPU_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum {
@@ -37,6 +38,8 @@ enum {
 /* Those that the processor has and the operating system supports. The system is asked to let this
  * process use AMX's tiles. */
 uint32_t dmi_cpu_bf16(void);
+/* Whether the processor has any, without asking the system for anything. */
+bool dmi_cpu_has_bf16(void);
 
 /* The best DMI_ISA_* that processor and operating system support. */
 int32_t dmi_cpu_isa(void);

@@ -2,8 +2,9 @@
 /* The instructions of bf16_product.h's kernels, or with DMI_EMULATED what they do in plain C, by
  * which the tests prove kernels whose instructions the machine at hand lacks.
  *
- * A product of two bfloat16 is exact in float, so what is rounded are sums, to nearest; subnormal
- * numbers count as zero:
+ * A product of two bfloat16 is exact in float, so what is rounded are sums, to nearest.
+ * Instructions take subnormal numbers for zero; the emulations do not, and what is said of them
+ * holds for others:
  *
  * - pairs: VDPBF16PS adds the product of the odd elements to the sum, then that of the even ones
  *   (Intel's manual, volume 2). The emulation has its bits. BFDOT of AArch64 adds the two products

@@ -4,8 +4,15 @@
 
 #include "base/cpu.h"
 
-/* The first compilers that know the instructions. */
-#if defined(__clang__)
+/* The first compilers that know the instructions of this architecture as targets of functions.
+ * Apple's numbers are its own. */
+#if defined(__apple_build_version__) && defined(__aarch64__)
+#define DMI_KNOWS_BF16 (__clang_major__ >= 16)
+#elif defined(__apple_build_version__)
+#define DMI_KNOWS_BF16 (__clang_major__ >= 13)
+#elif defined(__clang__) && defined(__aarch64__)
+#define DMI_KNOWS_BF16 (__clang_major__ >= 16)
+#elif defined(__clang__)
 #define DMI_KNOWS_BF16 (__clang_major__ >= 12)
 #elif defined(__GNUC__)
 #define DMI_KNOWS_BF16 (__GNUC__ >= 11)

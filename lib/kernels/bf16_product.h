@@ -5,7 +5,7 @@
  *
  * b is a panel packed in groups of consecutive depths, [k / group][DMI_BF16_COLUMNS][group]. The
  * order of the sums is the instruction's own: see bf16_instructions.h. A row's result depends on
- * no other row. */
+ * no other row, so rows that only fill up a multiple may hold anything. */
 #ifndef DMI_KERNELS_BF16_PRODUCT_H
 #define DMI_KERNELS_BF16_PRODUCT_H
 

@@ -12,12 +12,13 @@ typedef uint16_t half_vec __attribute__((vector_size(sizeof(vec) / 2)));
 typedef uint16_t half_unaligned
     __attribute__((vector_size(sizeof(vec) / 2), aligned(2), may_alias));
 
-static inline vec widen(half_vec half) {
+/* Always inline: 32-bit x86 would return a half_vec in a register of MMX. */
+static inline __attribute__((always_inline)) vec widen(half_vec half) {
     return (vec)(__builtin_convertvector(half, bits_vec) << 16);
 }
 
 /* As dmi_float_to_bfloat16. */
-static inline half_vec narrow(vec v) {
+static inline __attribute__((always_inline)) half_vec narrow(vec v) {
     const bits_vec bits = (bits_vec)v, upper = bits >> 16,
                    nan = (bits_vec)((bits & 0x7fffffff) > 0x7f800000),
                    rounded = (bits + 0x7fff + (upper & 1)) >> 16;

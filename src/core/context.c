@@ -39,7 +39,6 @@ static dm_status create(dm_context **out, dmi_host *host, const dm_context_optio
     if (status) return status;
     context->host = *host;
     context->kernels = dmi_kernels_for(dmi_cpu_isa());
-    context->bf16_product = dmi_bf16_product_best();
     context->latency = o.latency != 0;
     atomic_init(&context->caller, 0);
     atomic_init(&context->holders, 1);

@@ -18,7 +18,8 @@ enum { DMI_REASON_SIZE = 256 };
 struct dm_context {
     dmi_host host;
     const dmi_kernels *kernels;
-    const dmi_bf16_product *bf16_product; /* of this processor, or NULL */
+    const dmi_bf16_product *bf16_product; /* of this processor, or NULL; found when the first
+                                             network is to compute with bfloat16 */
     bool latency;                         /* dm_context_options.latency */
     atomic_uintptr_t caller;              /* the thread whose call is in progress; 0: none */
     atomic_int holders;           /* the caller's handle, networks, and shares of their weights */

@@ -112,7 +112,7 @@ int32_t dm_feature(const char *name) {
 #else
         {"neon", false},
 #endif
-        {"bf16", false},
+        {"bf16", dmi_cpu_has_bf16()},
     };
     for (size_t i = 0; name && i < sizeof features / sizeof *features; i++)
         if (strcmp(features[i].name, name) == 0) return features[i].present;

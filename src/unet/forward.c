@@ -26,8 +26,11 @@ static dm_status create_graph(dm_unet *unet, dmi_unet_graph *out, int32_t batch,
     graph->recompute = recompute;
     graph->wrap = unet->wrap;
     graph->latency = unet->context->latency;
-    graph->bf16_product = unet->context->bf16_product;
     graph->bf16 = precision == DM_PRECISION_BF16;
+    /* Not before: the system is asked to let the process use tiles. */
+    if (graph->bf16 && !unet->context->bf16_product)
+        unet->context->bf16_product = dmi_bf16_product_best();
+    if (graph->bf16) graph->bf16_product = unet->context->bf16_product;
     graph->only_inputs = what == INPUT_GRADIENT;
     status = dmi_unet_build(graph, &unet->options, batch, what == TRAINING, out);
     if (!status) status = dmi_graph_plan(graph, &out->output, 1, what != FORWARD);

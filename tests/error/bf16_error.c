@@ -72,6 +72,7 @@ static double layer_error(const dmi_graph *graph, const dmi_node *node) {
     dmi_params_init(&none);
     dmi_host *host = graph->host;
     int32_t status = dmi_graph_create(host, &g, graph->kernels, &none);
+    require(!status, "a layer", host->error);
     g->bf16_product = graph->bf16_product;
     for (int32_t i = 0; !status && i < DMI_INPUTS_MAX; i++) {
         inputs[i] = DMI_NONE;

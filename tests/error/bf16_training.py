@@ -3,7 +3,7 @@
 """The loss of training with bfloat16 beside that of float32, from the same weights, images, noise
 and timesteps.
 
-    bf16_training.py [STEPS [BATCH [SEEDS]]]     1,000 steps of 16 of the built-in shapes, 3 seeds
+    bf16_training.py [STEPS [BATCH [SEEDS [RATE]]]]     1000 16 3 1e-4: of the built-in shapes
 
 Two runs drift apart by chance, whatever first differs: so a third one, in float32 too, begins with
 weights that are changed by a millionth. Prints the mean losses of each tenth of the steps, over
@@ -21,7 +21,7 @@ import libdiffusion as dm  # noqa: E402
 KINDS = ("float32", "float32, changed", "bfloat16")
 
 
-def train(kind, steps, batch, seed):
+def train(kind, steps, batch, seed, rate):
     context = dm.Context()
     unet = dm.Unet(context, dm.UnetOptions(levels=3, channels=[32, 64, 64], blocks=[1, 1, 1],
                                            norm_groups=8), seed=seed)
@@ -31,15 +31,17 @@ def train(kind, steps, batch, seed):
     schedule = dm.Schedule(context)
     dataset = dm.Dataset.shapes(context, 32, 2048, seed=seed)
     trainer = dm.Trainer(unet, schedule, dataset,
-                         dm.TrainerOptions(batch_size=batch, learning_rate=1e-3, seed=seed,
+                         dm.TrainerOptions(batch_size=batch, learning_rate=rate, seed=seed,
                                            precision="bf16" if kind == "bfloat16" else "f32"))
     return np.array([trainer.step().loss for _ in range(steps)])
 
 
 def main():
-    numbers = [int(text) for text in sys.argv[1:]]
-    steps, batch, seeds = (numbers + [1000, 16, 3][len(numbers):])[:3]
-    losses = {kind: np.array([train(kind, steps, batch, seed) for seed in range(1, seeds + 1)])
+    numbers = [float(text) for text in sys.argv[1:]]
+    steps, batch, seeds, rate = (numbers + [1000, 16, 3, 1e-4][len(numbers):])[:4]
+    steps, batch, seeds = int(steps), int(batch), int(seeds)
+    losses = {kind: np.array([train(kind, steps, batch, seed, rate)
+                              for seed in range(1, seeds + 1)])
               for kind in KINDS}
     print("| steps | float32 | float32, changed | ratio | bfloat16 | ratio |")
     print("|---|---|---|---|---|---|")

@@ -82,6 +82,38 @@ START_TEST(gradients_close_to_float32) {
 }
 END_TEST
 
+/* Convolutions of two inputs of which either is the wider: the decoder of a network whose levels
+ * become narrower, on any number of threads. */
+START_TEST(narrower_levels) {
+    enum { SIDE = 8, ELEMENTS = SIDE * SIDE * 3, IMAGES = 3 };
+    static float x[IMAGES * ELEMENTS], y[3][IMAGES * ELEMENTS], times[IMAGES];
+    test_fill(x, IMAGES * ELEMENTS, 1, 1);
+    for (size_t i = 0; i < IMAGES; i++) times[i] = 7.0f + (float)i;
+    for (int32_t i = 0; i < 3; i++) {
+        dm_context_options o;
+        dm_unet_options u;
+        dm_context *own;
+        dm_unet *unet;
+        ck_assert_int_eq(dm_context_options_init(&o, sizeof o), DM_OK);
+        ck_assert_int_eq(dm_unet_options_init(&u, sizeof u), DM_OK);
+        o.threads = i == 1 ? 3 : 1;
+        u.height = u.width = SIDE;
+        u.levels = 2;
+        u.channels[0] = 96, u.channels[1] = 32;
+        u.precision = i ? DM_PRECISION_BF16 : DM_PRECISION_F32;
+        ck_assert_int_eq(dm_context_create(&own, &o, NULL, 0), DM_OK);
+        test_accepted(own, dm_unet_create(&unet, own, &u, 1));
+        network_randomize(unet, 3);
+        test_accepted(own, network_forward(unet, y[i], x, times, NULL, IMAGES));
+        dm_unet_destroy(unet);
+        dm_context_destroy(own);
+    }
+    ck_assert_mem_eq(y[1], y[2], sizeof y[1]);
+    double error = test_error(y[1], y[0], IMAGES * ELEMENTS);
+    ck_assert_msg(error > ERROR_LOW && error < ERROR_HIGH, "error %.3g", error);
+}
+END_TEST
+
 START_TEST(refused) {
     dm_unet *unet = network_new(context, 1);
     dm_unet_options o = network_options();
@@ -204,8 +236,7 @@ START_TEST(training_has_the_same_bits) {
 }
 END_TEST
 
-/* A run that stops and goes on is the run that does not stop; with dm_trainer_resume_changed it may
- * go on in the other precision. */
+/* A run that stops and goes on is the run that does not stop. */
 START_TEST(training_resumes) {
     const training_setup setup = setup_of(DM_PRECISION_BF16, 2);
     static uint8_t bytes[8 << 20];
@@ -250,6 +281,7 @@ Suite *test_precision_suite(void) {
     tcase_set_timeout(networks, 20);
     tcase_add_test(networks, close_to_float32);
     tcase_add_test(networks, gradients_close_to_float32);
+    tcase_add_test(networks, narrower_levels);
     tcase_add_test(networks, refused);
     tcase_add_test(networks, kept_in_files);
     tcase_add_test(networks, held_runs);

@@ -30,7 +30,9 @@ typedef struct direct_job {
 static int32_t panels_of(const dmi_conv_shape *s) { return dmi_divide_up(s->co, DMI_BF16_COLUMNS); }
 
 /* Pairs of channels are gathered as floats. */
-static bool suits(const dmi_conv_shape *s) { return s->bf16 && s->ci % 2 == 0; }
+static bool suits(const dmi_conv_shape *s) {
+    return s->bf16 && s->ci % 2 == 0 && s->ci < INT32_MAX / 2 / dmi_taps(s);
+}
 
 /* Depth of the products, padded with zeros, for the product that needs the most: the packed weights
  * are as large for all of them. */

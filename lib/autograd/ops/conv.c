@@ -93,13 +93,14 @@ static int32_t conv_infer(const dmi_graph *graph, const dmi_node *node, dmi_shap
     return status;
 }
 
-/* Forward, or the gradients. A second input has no packed weights of its own. */
+/* Forward, or the gradients. In training forward computes what the gradients are of, with weights
+ * that are not rounded. A second input has no packed weights of its own. */
 static const dmi_conv_algorithm *algorithm_of(const dmi_graph *graph, const dmi_node *node,
                                               const dmi_conv_shape *s, bool gradients, bool train) {
     dmi_conv_processor p = {.isa = graph->kernels->isa, .core = dmi_gemm_core()};
-    if (!gradients && graph->bf16_product && node->inputs[X2] == DMI_NONE)
+    if (!gradients && !train && graph->bf16_product && node->inputs[X2] == DMI_NONE)
         p.bf16_rate = graph->bf16_product->rate;
-    p.latency = graph->latency && !train;
+    p.latency = graph->latency && !gradients && !train;
     return dmi_conv_select(&p, s);
 }
 
@@ -125,6 +126,12 @@ static void conv_needs(const dmi_graph *graph, const dmi_node *node, bool train,
     const dmi_value_info *weight = &graph->values[node->inputs[WEIGHT]];
     bool is_param = weight->kind == DMI_VALUE_PARAM;
     needs->forward_work = algorithm->forward_work(graph->kernels, &s, threads);
+    if (node->inputs[X2] != DMI_NONE) {
+        dmi_conv_shape second = shape_of(graph, node, X2, dmi_graph_shape(graph, node->output));
+        needs->forward_work =
+            dmi_max_size(needs->forward_work,
+                         algorithm->forward_work(graph->kernels, &second, threads));
+    }
     if (prepared && dmi_caches_weights(graph, train) && (is_param || weight->cached.floats))
         needs->cached = (dmi_weight_key){.param = is_param ? weight->param : weight->cached.param,
                                          .source = is_param ? NULL : weight->cached.algorithm,
@@ -305,7 +312,9 @@ static int32_t append(dmi_graph *graph, dmi_value *out, const dmi_value *inputs,
                         .stride = attr->conv.stride,
                         .pad = attr->conv.pad,
                         .upsample = attr->conv.upsample != 0};
-    if (bf16) {
+    bool valid = inputs[X] >= 0 && inputs[X] < graph->value_count && inputs[WEIGHT] >= 0 &&
+                 inputs[WEIGHT] < graph->value_count;
+    if (bf16 && valid) {
         s.ci = dmi_graph_shape(graph, inputs[X]).c;
         s.co = dmi_graph_shape(graph, inputs[WEIGHT]).c;
     }
