@@ -110,19 +110,9 @@ static void forward_task(void *data, int32_t task, int32_t worker) {
         const size_t c = (size_t)panel * DMI_BF16_COLUMNS;
         product->multiply(sums, DMI_BF16_COLUMNS, rows, (size_t)depth(s),
                           job->packed + c * (size_t)depth(s), count, depth(s));
-        for (int32_t i = 0; i < t.images; i++) {
-            const dmi_bf16_tile part = {.n = (size_t)(t.n + i),
-                                        .image_pixels = (size_t)dmi_output_pixels(s),
-                                        .pixel = (size_t)t.pixel,
-                                        .pixels = (size_t)t.pixels,
-                                        .co = (size_t)s->co,
-                                        .channel = c,
-                                        .channels =
-                                            dmi_min_size((size_t)s->co - c, DMI_BF16_COLUMNS)};
-            dmi_bf16_finish(job->kernels, job->epilogue, job->y, &part,
-                            sums + (size_t)(i * t.pixels) * DMI_BF16_COLUMNS, DMI_BF16_COLUMNS,
-                            row);
-        }
+        dmi_bf16_finish_tile(job->kernels, s, job->epilogue, job->y, &t, c,
+                             dmi_min_size((size_t)s->co - c, DMI_BF16_COLUMNS), sums,
+                             DMI_BF16_COLUMNS, row);
     }
     if (product->end) product->end();
 }

@@ -127,17 +127,8 @@ static void multiply_panel_bf16(const gathered_job *job, const dmi_pixel_tile *t
     const dmi_product_addend none = {.bias = NULL};
     product->multiply_add(sums, width, rows, row, job->packed + c * row, width,
                           t->images * t->pixels, (int32_t)width, depth(s), &none);
-    for (int32_t i = 0; i < t->images; i++) {
-        const dmi_bf16_tile part = {.n = (size_t)(t->n + i),
-                                    .image_pixels = (size_t)dmi_output_pixels(s),
-                                    .pixel = (size_t)t->pixel,
-                                    .pixels = (size_t)t->pixels,
-                                    .co = (size_t)s->co,
-                                    .channel = c,
-                                    .channels = count};
-        dmi_bf16_finish(job->kernels, job->epilogue, job->y, &part,
-                        sums + (size_t)(i * t->pixels) * width, width, sums + TASK_PIXELS * width);
-    }
+    dmi_bf16_finish_tile(job->kernels, s, job->epilogue, job->y, t, c, count, sums, width,
+                         sums + TASK_PIXELS * width);
 }
 
 static void forward_task(void *data, int32_t task, int32_t worker) {
