@@ -35,10 +35,10 @@ enum {
     DMI_BF16_TILES = 4  /* AMX-BF16 */
 };
 
-/* Those that the processor has and the operating system supports. The system is asked to let this
- * process use AMX's tiles. */
+/* Those that the processor has and the operating system supports. Requests
+ * the permission that Linux requires for AMX's tiles, for the whole process. */
 uint32_t dmi_cpu_bf16(void);
-/* Whether the processor has any, without asking the system for anything. */
+/* Whether the processor has any, without that request. */
 bool dmi_cpu_has_bf16(void);
 
 /* The best DMI_ISA_* that processor and operating system support. */

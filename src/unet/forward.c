@@ -27,7 +27,7 @@ static dm_status create_graph(dm_unet *unet, dmi_unet_graph *out, int32_t batch,
     graph->wrap = unet->wrap;
     graph->latency = unet->context->latency;
     graph->bf16 = precision == DM_PRECISION_BF16;
-    /* Not before: the system is asked to let the process use tiles. */
+    /* Not before: this may request a permission for the whole process. */
     if (graph->bf16 && !unet->context->bf16_product)
         unet->context->bf16_product = dmi_bf16_product_best();
     if (graph->bf16) graph->bf16_product = unet->context->bf16_product;
